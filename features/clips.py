@@ -1,0 +1,122 @@
+"""The clip table: which media files there are, and what their headers say."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from features.media import MediaError, MediaInfo, probe
+from features.reading import file_sha256
+from features.workers import n_processors, run_isolated
+
+_PROBE_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of the clip table, as far as extraction needs it.
+
+    Attributes
+    ----------
+    clip_id : str
+        Unique name.
+    path : Path
+        The media file.
+    sha256 : str
+        Digest of its bytes; empty when they could not be read.
+    has_video, has_audio : bool
+        Which streams there are.
+    error : MediaError or None
+        Why the file cannot be used at all.
+    """
+
+    clip_id: str
+    path: Path
+    sha256: str
+    has_video: bool
+    has_audio: bool
+    error: MediaError | None
+
+
+def iterate_clips(table: pd.DataFrame) -> Iterator[Clip]:
+    """Yield the rows of a clip table in their order."""
+    for row in table.to_dict("records"):
+        failed = pd.notna(row["error_step"])
+        yield Clip(
+            clip_id=row["clip_id"],
+            path=Path(row["path"]),
+            sha256="" if failed else row["sha256"],
+            has_video=bool(row["has_video"]),
+            has_audio=bool(row["has_audio"]),
+            error=MediaError(row["error_step"], row["error_reason"]) if failed else None,
+        )
+
+
+def index_files(paths: Mapping[str, Path], *, progress: bool = True) -> pd.DataFrame:
+    """Hash and probe media files in worker processes.
+
+    Parameters
+    ----------
+    paths : mapping of str to Path
+        From clip id to file.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    DataFrame
+        In the order of `paths`: ``clip_id, path, sha256, duration_s, frame_rate_hz, has_video,
+        has_audio, error_step, error_reason``. A file that cannot be used stays in the table, with
+        the last two filled and no streams.
+    """
+    rows: dict[str, dict[str, object]] = {}
+    outcomes = run_isolated(
+        _examine,
+        paths.items(),
+        n_workers=n_processors(),
+        timeout_s=_PROBE_TIMEOUT_S,
+        step="probe",
+    )
+    bar = tqdm(outcomes, "index", len(paths), unit="clip", disable=not progress)
+    for (clip_id, path), outcome in bar:
+        rows[clip_id] = {"clip_id": clip_id, "path": path.as_posix(), **_columns(outcome)}
+    table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
+    return table.astype(_DTYPES)
+
+
+_DTYPES = {
+    "clip_id": "string",
+    "path": "string",
+    "sha256": "string",
+    "duration_s": "float64",
+    "frame_rate_hz": "float64",
+    "has_video": "bool",
+    "has_audio": "bool",
+    "error_step": "string",
+    "error_reason": "string",
+}
+
+
+def _examine(item: tuple[str, Path]) -> tuple[str, MediaInfo]:
+    _, path = item
+    return file_sha256(path), probe(path)
+
+
+def _columns(outcome: tuple[str, MediaInfo] | MediaError) -> dict[str, object]:
+    if isinstance(outcome, MediaError):
+        return {
+            "has_video": False,
+            "has_audio": False,
+            "error_step": outcome.step,
+            "error_reason": outcome.reason,
+        }
+    sha256, info = outcome
+    return {
+        "sha256": sha256,
+        "duration_s": info.duration_s,
+        "frame_rate_hz": info.frame_rate_hz,
+        "has_video": info.has_video,
+        "has_audio": info.has_audio,
+    }

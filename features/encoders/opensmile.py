@@ -1,0 +1,102 @@
+"""Acoustic feature sets of openSMILE: eGeMAPSv02, ComParE_2016 and the others it ships."""
+
+import warnings
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat, model_validator
+
+from features.encoders.base import EncoderError, SoundEncoder, Spec
+from features.media import MediaError
+
+
+class OpenSmileSpec(Spec):
+    """What an openSMILE encoder needs beside `kind` and `model`.
+
+    Attributes
+    ----------
+    level : {"functionals", "lld"}
+        Functionals summarise a window; low-level descriptors come every 10 ms.
+    window_s, hop_s : float or None
+        Length and distance of the windows that functionals summarise. None: the whole clip as one
+        window. A clip shorter than a window is one window. Without meaning for ``lld``.
+    """
+
+    level: Literal["functionals", "lld"] = "functionals"
+    window_s: PositiveFloat | None = Field(default=None, ge=0.5)
+    hop_s: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _windows_belong_together(self) -> "OpenSmileSpec":
+        if (self.window_s is None) != (self.hop_s is None):
+            raise ValueError("window_s and hop_s go together: give both, or neither")
+        if self.level == "lld" and self.window_s is not None:
+            raise ValueError("window_s and hop_s belong to `level: functionals`")
+        return self
+
+
+class OpenSmileEncoder(SoundEncoder):
+    """Functionals of windows, or low-level descriptors over time.
+
+    Source: openSMILE (Eyben et al., 2010) through audEERING's ``opensmile``; `model` is a name in
+    ``opensmile.FeatureSet``.
+    """
+
+    Spec: ClassVar[type[Spec]] = OpenSmileSpec
+
+    def weights_digest(self) -> str:
+        """Name the library's version: its configuration files are what weights are elsewhere."""
+        _extractor(self.spec.model, self.spec.level)  # an unknown feature set is said here
+        return f"opensmile:{version('opensmile')}"
+
+    def embed(
+        self, sound: NDArray[np.float32], sample_rate_hz: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Embed one clip's sound; windows too short for the feature set are left out."""
+        extractor = _extractor(self.spec.model, self.spec.level)
+        times, rows = [], []
+        with warnings.catch_warnings():
+            # A NaN row says the same as the warning, and is dealt with below.
+            warnings.filterwarnings("ignore", message="Segment too short")
+            for start_s, part in self._windows(sound, sample_rate_hz):
+                table = extractor.process_signal(part, sample_rate_hz)
+                start, end = (table.index.get_level_values(name) for name in ("start", "end"))
+                middle = (start.total_seconds() + end.total_seconds()) / 2
+                times.append(start_s + middle.to_numpy(np.float64))
+                rows.append(table.to_numpy(np.float32))
+        time_s, embedding = np.concatenate(times), np.concatenate(rows)
+        finite = np.isfinite(embedding).all(axis=1)
+        if not finite.any():
+            raise MediaError(
+                "encode",
+                f"{len(sound) / sample_rate_hz:.2f} s of sound are too short for {self.spec.model}",
+            )
+        return time_s[finite], embedding[finite]
+
+    def _windows(
+        self, sound: NDArray[np.float32], sample_rate_hz: int
+    ) -> list[tuple[float, NDArray[np.float32]]]:
+        if self.spec.window_s is None:
+            return [(0.0, sound)]
+        length = round(self.spec.window_s * sample_rate_hz)
+        hop = max(round(self.spec.hop_s * sample_rate_hz), 1)
+        starts = range(0, max(len(sound) - length, 0) + 1, hop)
+        return [(start / sample_rate_hz, sound[start : start + length]) for start in starts]
+
+
+@lru_cache(maxsize=8)
+def _extractor(model: str, level: str) -> Any:
+    """One openSMILE object per process: it is not thread-safe, and costly to set up."""
+    import opensmile
+
+    names = [name for name in opensmile.FeatureSet.__members__ if not name.startswith("_")]
+    if model not in names:
+        raise EncoderError(f"openSMILE has no feature set {model!r}: expected one of {names}")
+    levels = {
+        "functionals": opensmile.FeatureLevel.Functionals,
+        "lld": opensmile.FeatureLevel.LowLevelDescriptors,
+    }
+    return opensmile.Smile(opensmile.FeatureSet[model], levels[level])

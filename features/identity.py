@@ -1,0 +1,60 @@
+"""What makes an embedding the same embedding."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+from features.encoders import Encoder, FrameEncoder
+
+EXTRACTOR_VERSION = 1
+"""Raise this when the code of this package changes the numbers it produces."""
+
+
+class Sampling(BaseModel):
+    """What is taken from each clip.
+
+    Attributes
+    ----------
+    frame_rate_hz : float
+        Frames per second of clip time.
+    sample_rate_hz : int
+        Rate that sound is resampled to.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frame_rate_hz: PositiveFloat
+    sample_rate_hz: PositiveInt
+
+
+def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
+    """Digest of everything but the clip that changes an embedding.
+
+    Together with the digest of a clip's bytes it names an embedding for good. Paths, encoder names,
+    batch size, device and worker count change nothing and are left out; the name of the weights is
+    left out too, since their bytes say more.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+
+    Raises
+    ------
+    EncoderError
+        When the weights cannot be had.
+    """
+    parts: dict[str, Any] = {
+        "extractor": EXTRACTOR_VERSION,
+        "spec": encoder.spec.model_dump(exclude={"weights", "seed"}),
+        "weights": encoder.weights_digest(),
+    }
+    if isinstance(encoder, FrameEncoder):
+        parts["preprocessing"] = encoder.preprocessing.model_dump()
+        parts["frame_rate_hz"] = sampling.frame_rate_hz
+    else:
+        parts["sample_rate_hz"] = sampling.sample_rate_hz
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]

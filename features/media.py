@@ -1,0 +1,232 @@
+"""Frames by time and sound out of one media file, with PyAV.
+
+Nothing here is protected against a decoder that hangs or crashes: call it through
+`features.workers`, which can kill it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import Image
+
+MIN_DECODED_SHARE = 0.9
+"""A clip of which less than this share of the promised frames decodes counts as damaged."""
+
+
+class MediaError(Exception):
+    """A clip that cannot be used, with the step that failed and the reason.
+
+    Parameters
+    ----------
+    step : str
+        What was being done: ``read``, ``probe``, ``decode``, ``encode``, or ``stream`` when the
+        clip is sound but has no stream of the wanted kind.
+    reason : str
+        What was wrong, for a person to read.
+    """
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(step, reason)  # both, so that the error survives pickling
+        self.step = step
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file's header says.
+
+    Attributes
+    ----------
+    duration_s : float or None
+        Length in seconds; None for a still image or when the header does not say.
+    frame_rate_hz : float or None
+        Average frame rate; None without video and for a still image.
+    has_video, has_audio : bool
+        Whether there is a stream of that kind. Cover art does not count as video.
+    """
+
+    duration_s: float | None
+    frame_rate_hz: float | None
+    has_video: bool
+    has_audio: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture of a clip, and when it is shown, in seconds from the first frame."""
+
+    time_s: float
+    image: Image.Image
+
+
+def probe(path: Path) -> MediaInfo:
+    """Read the header of a media file.
+
+    Raises
+    ------
+    MediaError
+        Step ``probe`` when the file is no media file, or has neither video nor sound.
+    """
+    with _open(path, step="probe") as container:
+        video = _video_stream(container)
+        has_audio = bool(container.streams.audio)
+        if video is None and not has_audio:
+            raise MediaError("probe", "the file has neither a video nor an audio stream")
+        if _is_still_image(container):
+            return MediaInfo(None, None, has_video=True, has_audio=False)
+        duration_s = container.duration / av.time_base if container.duration else None
+        rate = video.average_rate if video is not None else None
+        return MediaInfo(duration_s, float(rate) if rate else None, video is not None, has_audio)
+
+
+def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
+    """Sample frames on a regular time grid, whatever the file's own frame rate.
+
+    The frame taken at ``k / frame_rate_hz`` is the one on screen at that moment; a frame that is on
+    screen for several grid points is taken once. Rotation flags are applied. A still image gives
+    one frame.
+
+    Parameters
+    ----------
+    path : Path
+        A video or image file.
+    frame_rate_hz : float
+        Grid points per second.
+
+    Yields
+    ------
+    Frame
+        In the order of time.
+
+    Raises
+    ------
+    MediaError
+        Step ``stream`` without video; ``decode`` when nothing decodes, or when less than
+        `MIN_DECODED_SHARE` of the promised frames does (checked at the end).
+    """
+    with _open(path, step="decode") as container:
+        video = _video_stream(container)
+        if video is None:
+            raise MediaError("stream", "the clip has no video")
+        # Workers decode different clips side by side: threads inside one clip would only compete.
+        video.codec_context.thread_count = 1
+        n_decoded = 0
+        n_taken = 0
+        start_s = 0.0
+        shown: av.VideoFrame | None = None
+        shown_s = 0.0
+        for frame in _decode(container, video):
+            time_s = _time_s(frame, video, n_decoded)
+            if n_decoded == 0:
+                start_s = time_s
+            n_decoded += 1
+            time_s -= start_s
+            if shown is not None and time_s > n_taken / frame_rate_hz:
+                yield Frame(shown_s, _image(shown))
+                n_taken = _grid_points_before(time_s, frame_rate_hz)
+            shown, shown_s = frame, time_s
+        if shown is not None and (n_taken == 0 or shown_s >= n_taken / frame_rate_hz):
+            yield Frame(shown_s, _image(shown))
+        _check_decoded(n_decoded, video.frames)
+
+
+def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
+    """Decode the first audio stream to one channel.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples,)
+        Samples in [-1, 1] at `sample_rate_hz`, channels mixed down.
+
+    Raises
+    ------
+    MediaError
+        Step ``stream`` without sound; ``decode`` when no sample decodes.
+    """
+    with _open(path, step="decode") as container:
+        if not container.streams.audio:
+            raise MediaError("stream", "the clip has no sound")
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate_hz)
+        chunks: list[NDArray[np.float32]] = []
+        for packet in container.demux(container.streams.audio[0]):
+            try:
+                for frame in packet.decode():
+                    chunks += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+            except av.FFmpegError:
+                continue  # a damaged packet: what else decodes is used
+        if chunks:
+            chunks += [part.to_ndarray()[0] for part in resampler.resample(None)]
+    sound = np.concatenate(chunks) if chunks else np.empty(0, np.float32)
+    if sound.size == 0:
+        raise MediaError("decode", "the audio stream holds no sample that decodes")
+    return sound
+
+
+@contextmanager
+def _open(path: Path, step: str) -> Iterator[InputContainer]:
+    try:
+        container = av.open(path)
+    except FileNotFoundError:
+        raise MediaError("read", f"there is no file {path}") from None
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(step, f"not a media file that FFmpeg can read: {_reason(error)}") from None
+    with container:
+        yield container
+
+
+def _video_stream(container: InputContainer) -> VideoStream | None:
+    cover = av.stream.Disposition.attached_pic
+    return next((s for s in container.streams.video if not s.disposition & cover), None)
+
+
+def _is_still_image(container: InputContainer) -> bool:
+    name = container.format.name
+    return name == "image2" or name.endswith("_pipe")
+
+
+def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Decode packet by packet, so that one damaged packet costs its own frames only."""
+    for packet in container.demux(stream):
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            continue
+
+
+def _time_s(frame: av.VideoFrame, stream: VideoStream, index: int) -> float:
+    if frame.pts is None:  # raw streams carry no times
+        return float(index / (stream.average_rate or Fraction(25)))
+    return float(frame.time)
+
+
+def _grid_points_before(time_s: float, frame_rate_hz: float) -> int:
+    return int(np.ceil(time_s * frame_rate_hz))
+
+
+def _image(frame: av.VideoFrame) -> Image.Image:
+    image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
+    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
+
+
+def _check_decoded(n_decoded: int, n_promised: int) -> None:
+    if n_decoded == 0:
+        raise MediaError("decode", "no frame of the video stream decodes")
+    if n_decoded < MIN_DECODED_SHARE * n_promised:  # 0 promised: the header does not say
+        raise MediaError(
+            "decode", f"only {n_decoded} of {n_promised} frames decode: the file is damaged"
+        )
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

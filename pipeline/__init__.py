@@ -1,0 +1,1 @@
+"""DVC stages, parameters and the command line: the only place that knows media and targets."""

@@ -1,0 +1,46 @@
+"""Failed clips: said in one line, and too many of them end the run."""
+
+import pandas as pd
+
+
+class FailedClipsError(Exception):
+    """More clips failed than `data.max_failed_share` allows."""
+
+
+def summary(name: str, n_clips: int, failures: pd.DataFrame) -> str:
+    """Say how many clips passed and why the others did not.
+
+    Parameters
+    ----------
+    name : str
+        An encoder, or what else was done to the clips.
+    n_clips : int
+        Number of clips in all.
+    failures : DataFrame
+        ``clip_id, step, reason``.
+    """
+    steps = failures["step"].value_counts().sort_index()
+    why = ", ".join(f"{count} {_MEANING.get(step, step)}" for step, count in steps.items())
+    return f"{name}: {n_clips - len(failures)} of {n_clips} clips" + (f" ({why})" if why else "")
+
+
+def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_share: float) -> None:
+    """Stop when more than the allowed share of clips failed; a missing stream is no failure.
+
+    Raises
+    ------
+    FailedClipsError
+        With the first three failures.
+    """
+    faults = failures[failures["step"] != "stream"]
+    if len(faults) <= max_failed_share * n_clips:
+        return
+    first = "\n".join(f"  {f.clip_id}: {f.step}: {f.reason}" for f in faults.head(3).itertuples())
+    raise FailedClipsError(
+        f"{name}: {len(faults)} of {n_clips} clips failed, more than `data.max_failed_share` "
+        f"({max_failed_share:g}) allows. The first:\n{first}\nMend them, check `data.media`, or "
+        "raise the share in params.yaml"
+    )
+
+
+_MEANING = {"stream": "without such a stream"}

@@ -1,0 +1,126 @@
+"""The label table: what a user brings. Read and checked before anything else happens."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+SPLITS = ("Train", "Val", "Test")
+REQUIRED = ("clip_id", "path", "split")
+MADE_BY_INDEX = frozenset(
+    {
+        "sha256",
+        "duration_s",
+        "frame_rate_hz",
+        "has_video",
+        "has_audio",
+        "error_step",
+        "error_reason",
+    }
+)
+
+
+class LabelError(Exception):
+    """A label table that cannot be used; the message says what came and what was expected."""
+
+
+def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
+    """Read a label table, CSV or Parquet.
+
+    Parameters
+    ----------
+    path : Path
+        Columns: ``clip_id`` (unique text), ``path``, ``split`` (Train, Val or Test), one per
+        target (numbers in [0, 1]; empty = unlabelled), optionally ``group`` (person; without it
+        every clip counts as a person of its own). Further columns are kept for slicing.
+    targets : sequence of str
+        The target columns.
+
+    Returns
+    -------
+    DataFrame
+        ``clip_id, path, split, group``, the targets as float64, then the other columns, in the
+        table's order of rows.
+
+    Raises
+    ------
+    LabelError
+        For a missing file or column, duplicate or empty ids, an unknown split, a target that is
+        no number in [0, 1], or no labelled Train clip.
+    """
+    table = _read(path)
+    _check_columns(table, path, targets)
+    if "group" not in table:
+        table["group"] = pd.NA
+    for column in ("clip_id", "path", "split", "group"):
+        table[column] = table[column].astype("string").str.strip()
+    for column in REQUIRED:
+        _refuse(table[column].isna() | (table[column] == ""), table, path, f"an empty {column}")
+    duplicate = table["clip_id"].duplicated(keep=False)
+    _refuse(duplicate, table, path, "a clip_id that is not unique")
+    unknown = ~table["split"].isin(SPLITS)
+    _refuse(unknown, table, path, f"a split other than {', '.join(SPLITS)}", show="split")
+    for target in targets:
+        table[target] = _read_target(table, path, target)
+    train = table["split"] == "Train"
+    if not table.loc[train, list(targets)].notna().any(axis=None):
+        raise LabelError(f"{path} has no labelled clip with split Train: nothing could be fitted")
+    first = ["clip_id", "path", "split", "group", *targets]
+    return table[first + [column for column in table if column not in first]]
+
+
+def person_of(table: pd.DataFrame) -> pd.Series:
+    """Return who each clip shows; a clip without a group is a person of its own."""
+    alone = "clip:" + table["clip_id"].astype("string")
+    return table["group"].astype("string").fillna(alone)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise LabelError(f"there is no label table {path}: set `data.labels` in params.yaml")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        # Text first: ids like 00017 keep their zeros.
+        text = pd.read_csv(path, dtype="string", encoding="utf-8-sig")
+    except (ValueError, OSError) as error:
+        raise LabelError(
+            f"{path} cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV'}: {error}"
+        ) from error
+    return text
+
+
+def _check_columns(table: pd.DataFrame, path: Path, targets: Sequence[str]) -> None:
+    columns = [str(column) for column in table.columns]
+    missing = [name for name in [*REQUIRED, *targets] if name not in columns]
+    if missing:
+        near = difflib.get_close_matches(missing[0], columns, n=1)
+        hint = f" (is it {near[0]!r}?)" if near else ""
+        raise LabelError(
+            f"{path} lacks the column(s) {missing}{hint}. It has {columns}; expected "
+            f"{', '.join(REQUIRED)} and one column per entry of `targets` in params.yaml"
+        )
+    reserved = [name for name in columns if name in MADE_BY_INDEX]
+    if reserved:
+        raise LabelError(f"{path} has the column(s) {reserved}, which the index makes: rename them")
+
+
+def _read_target(table: pd.DataFrame, path: Path, target: str) -> "pd.Series[float]":
+    given = table[target]
+    values = pd.to_numeric(given, errors="coerce").astype("float64")
+    wrong = values.isna() & given.notna() & (given.astype("string").str.strip() != "")
+    _refuse(wrong, table, path, f"a {target} that is no number", show=target)
+    outside = (values < 0) | (values > 1)
+    _refuse(outside, table, path, f"a {target} outside [0, 1]", show=target)
+    return values
+
+
+def _refuse(
+    bad: "pd.Series[bool]", table: pd.DataFrame, path: Path, what: str, show: str = "clip_id"
+) -> None:
+    if not bad.any():
+        return
+    rows = table.loc[bad, ["clip_id", show] if show != "clip_id" else ["clip_id"]]
+    examples = "; ".join(" = ".join(map(str, row)) for row in rows.head(3).to_numpy())
+    raise LabelError(f"{path}: {int(bad.sum())} of {len(table)} rows have {what}: {examples}")

@@ -1,0 +1,189 @@
+"""`params.yaml`, typed and checked when it is read."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from features.encoders import ENCODERS, Encoder, make_encoder
+from features.identity import Sampling
+from features.pool import Pooling
+from models.heads import HEADS, Head, head_settings, make_head
+from pipeline.demo.corpus import DemoSettings
+from pipeline.paths import PARAMS
+
+# Names become file names, and `+` joins them to views.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class ParamsError(Exception):
+    """`params.yaml` is missing or not as it should be; the message lists every fault."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Section):
+    """Which clips.
+
+    Attributes
+    ----------
+    labels : Path
+        The label table, CSV or Parquet (`pipeline.labels`).
+    media : Path
+        The folder that its ``path`` column is relative to.
+    max_failed_share : float
+        Share of clips that may fail, per encoder, before the run stops with an error.
+    """
+
+    labels: Path
+    media: Path
+    max_failed_share: float = Field(default=0.05, ge=0, le=1)
+
+
+class Folds(_Section):
+    """How many folds by person; see `models.folds`."""
+
+    n_folds: int = Field(default=5, ge=2)
+
+
+class Evaluation(_Section):
+    """How many person-wise bootstrap resamples an interval rests on; see `models.bootstrap`."""
+
+    n_resamples: PositiveInt = 2000
+
+
+class Params(_Section):
+    """All of `params.yaml`. The README explains the keys by example."""
+
+    seed: NonNegativeInt
+    targets: tuple[str, ...] = Field(min_length=1)
+    data: Data
+    demo: DemoSettings = DemoSettings()
+    sampling: Sampling
+    encoders: dict[Name, dict[str, Any]] = Field(min_length=1)
+    pooling: Pooling
+    folds: Folds = Folds()
+    heads: dict[Name, dict[str, Any]] = Field(min_length=1)
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _targets_differ(self) -> "Params":
+        if len(set(self.targets)) < len(self.targets):
+            raise ValueError("targets must differ from each other")
+        return self
+
+    def make_encoders(self) -> dict[str, Encoder]:
+        """Build every encoder by name; no weights are loaded."""
+        return {name: make_encoder(spec) for name, spec in self.encoders.items()}
+
+    def make_head(self, name: str) -> Head:
+        """Build the head of that name, unfitted.
+
+        Raises
+        ------
+        ParamsError
+            When there is no such head.
+        """
+        if name not in self.heads:
+            raise ParamsError(f"unknown head {name!r}: expected one of {list(self.heads)}")
+        settings = dict(self.heads[name])
+        return make_head(settings.pop("kind"), settings, self.seed)
+
+
+def load_params(path: Path = PARAMS) -> Params:
+    """Read and check `params.yaml`.
+
+    Raises
+    ------
+    ParamsError
+        With one line per fault: where, what came, what was expected; for an unknown key, the
+        nearest known one.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(
+            f"there is no {path} here: run from the root of the repository"
+        ) from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path} holds no keys: expected {list(Params.model_fields)}")
+    faults = _faults(Params, content, ())
+    faults += _entry_faults(content, "encoders", {k: e.Spec for k, e in ENCODERS.items()})
+    settings = {kind: head_settings(kind) for kind in HEADS}
+    faults += _entry_faults(content, "heads", settings, kind_is_setting=False)
+    if faults:
+        raise ParamsError("\n".join([f"{path}: {len(faults)} fault(s)", *faults]))
+    return Params.model_validate(content)
+
+
+def _entry_faults(
+    content: Mapping[str, Any],
+    section: str,
+    models: Mapping[str, type[BaseModel]],
+    kind_is_setting: bool = True,
+) -> list[str]:
+    """Check every named entry of `section` against the model that belongs to its kind."""
+    entries = content.get(section)
+    if not isinstance(entries, dict):
+        return []  # said already
+    faults = []
+    for name, entry in entries.items():
+        if not isinstance(entry, dict):
+            continue  # said already
+        kind = entry.get("kind")
+        if kind not in models:
+            hint = _nearest(str(kind), list(models))
+            faults.append(f"  {section}.{name}.kind: unknown kind {kind!r}{hint}")
+            continue
+        settings = entry if kind_is_setting else {k: v for k, v in entry.items() if k != "kind"}
+        faults += _faults(models[kind], settings, (section, str(name)))
+    return faults
+
+
+def _faults(model: type[BaseModel], values: Any, prefix: tuple[str, ...]) -> list[str]:
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        return [_fault(model, dict(each), prefix) for each in error.errors()]
+    return []
+
+
+def _fault(model: type[BaseModel], error: Mapping[str, Any], prefix: tuple[str, ...]) -> str:
+    place = ".".join([*prefix, *map(str, error["loc"])])
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(model, error["loc"][:-1])
+        return f"  {place}: unknown key{_nearest(str(error['loc'][-1]), known)}"
+    if error["type"] == "missing":
+        return f"  {place}: missing; it is required"
+    return f"  {place}: {error['msg']}; got {error['input']!r}"
+
+
+def _known_keys(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
+    for part in loc:
+        annotation = model.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{hint} Known: {', '.join(known)}"

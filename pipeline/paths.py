@@ -1,0 +1,21 @@
+"""Where the stages read and write, relative to the repository root; `dvc.yaml` names the same."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+DEMO = Path("data/demo")
+CLIPS = Path("data/clips.parquet")
+FEATURES = Path("data/features")
+POOLED = Path("data/pooled")
+
+RESULTS = Path("results")
+OOF = RESULTS / "oof"
+BASELINES = RESULTS / "baselines.parquet"
+STACK = RESULTS / "stack.parquet"
+STACK_WEIGHTS = RESULTS / "stack_weights.csv"
+PREDICTIONS = RESULTS / "predictions.csv"
+METRICS = RESULTS / "metrics.json"
+LEADERBOARD = RESULTS / "leaderboard.csv"
+PLOTS = RESULTS / "plots"
+REPORT = RESULTS / "report.html"

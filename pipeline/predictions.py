@@ -1,0 +1,104 @@
+"""Prediction tables: ``clip_id, view, fold, <targets>``; fold -1 marks rows outside the folds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.heads import Head
+from models.oof import cross_fit
+from pipeline.clip_table import Rows
+from pipeline.paths import OOF
+from pipeline.views import view_names
+
+HELD = -1
+"""The fold of rows predicted by the model that was refitted on all of Train."""
+
+
+def predict_rows(head: Head, x: NDArray[np.float32], rows: Rows) -> NDArray[np.float64]:
+    """Predict every row: Train out of fold, Val and Test by a refit on all of Train.
+
+    Parameters
+    ----------
+    head : Head
+        Unfitted; stays so.
+    x : ndarray of float32, shape (n_clips, n_columns)
+        A view, in the order of `rows`.
+    rows : Rows
+        Targets, people and folds.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_clips, n_targets)
+    """
+    n = rows.n_train
+    fitted = cross_fit(head, x[:n], rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:])
+    return np.concatenate([fitted.oof, fitted.held])
+
+
+def write_prediction_table(
+    path: Path,
+    predictions: Mapping[str, NDArray[np.float64]],
+    rows: Rows,
+    targets: Sequence[str],
+) -> None:
+    """Write predictions for all rows, view by view.
+
+    Parameters
+    ----------
+    path : Path
+        A Parquet file.
+    predictions : mapping of str to ndarray, shape (n_clips, n_targets)
+        By view, in the order of `rows`.
+    rows : Rows
+        Gives ids and folds.
+    targets : sequence of str
+        Column names.
+    """
+    fold = np.full(len(rows.clips), HELD, np.int64)
+    fold[: rows.n_train] = rows.fold_of_row
+    tables = []
+    for view, values in predictions.items():
+        table = pd.DataFrame(values, columns=list(targets))
+        table.insert(0, "clip_id", rows.clip_ids)
+        table.insert(1, "view", view)
+        table.insert(2, "fold", fold)
+        tables.append(table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.concat(tables, ignore_index=True).to_parquet(path, index=False)
+
+
+def read_prediction_table(
+    path: Path, rows: Rows, targets: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Read predictions back by view, in the order of `rows`.
+
+    Raises
+    ------
+    ValueError
+        When the table is of other clips than `rows`.
+    """
+    table = pd.read_parquet(path)
+    predictions = {}
+    for view, part in table.groupby("view", sort=False):
+        indexed = part.set_index("clip_id")
+        if set(indexed.index) != set(rows.clip_ids):
+            raise ValueError(f"{path} is of other clips than the clip table: run `dvc repro`")
+        predictions[str(view)] = indexed.loc[rows.clip_ids, list(targets)].to_numpy(np.float64)
+    return predictions
+
+
+def read_members(
+    heads: Sequence[str],
+    encoders: Sequence[str],
+    rows: Rows,
+    targets: Sequence[str],
+    folder: Path = OOF,
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield ``head/view`` and its predictions (n_clips, n_targets), in the order of parameters."""
+    for head in heads:
+        by_view = read_prediction_table(folder / f"{head}.parquet", rows, targets)
+        for view in view_names(encoders):
+            yield f"{head}/{view}", by_view[view]

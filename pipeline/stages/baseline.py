@@ -1,0 +1,26 @@
+"""Stage `baseline`: what is not emotion. The mean, and a ridge on the clip's duration alone."""
+
+import numpy as np
+
+from models.heads import make_head
+from pipeline.clip_table import arrange_rows, read_clip_table
+from pipeline.params import load_params
+from pipeline.paths import BASELINES
+from pipeline.predictions import predict_rows, write_prediction_table
+from pipeline.stages.run import run_stage
+
+
+def main() -> None:
+    """Write ``results/baselines.parquet`` with the views ``mean`` and ``duration``."""
+    params = load_params()
+    rows = arrange_rows(read_clip_table(), params)
+    duration_s = rows.clips[["duration_s"]].to_numpy(np.float32)
+    predictions = {
+        name: predict_rows(make_head(kind, {}, params.seed), duration_s, rows)
+        for name, kind in (("mean", "mean"), ("duration", "ridge"))
+    }
+    write_prediction_table(BASELINES, predictions, rows, params.targets)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,16 @@
+"""Stage `demo`: write the embedded corpus."""
+
+from pipeline.demo.corpus import write_corpus
+from pipeline.params import load_params
+from pipeline.paths import DEMO
+from pipeline.stages.run import run_stage
+
+
+def main() -> None:
+    """Write ``data/demo``: clips and label table."""
+    params = load_params()
+    write_corpus(DEMO, params.demo, params.targets)
+
+
+if __name__ == "__main__":
+    run_stage(main)

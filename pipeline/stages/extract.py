@@ -1,0 +1,23 @@
+"""Stage `extract`: from the clip table to one feature store per encoder."""
+
+from features.extract import extract
+from pipeline.clip_table import read_clip_table
+from pipeline.failures import check_share, summary
+from pipeline.params import load_params
+from pipeline.paths import FEATURES
+from pipeline.stages.run import run_stage
+
+
+def main() -> None:
+    """Write ``data/features``; stop when an encoder failed on too many clips."""
+    params = load_params()
+    clips = read_clip_table()
+    report = extract(clips, params.make_encoders(), params.sampling, FEATURES)
+    for name, failures in report.failures.items():
+        print(f"{summary(name, len(clips), failures)}; {report.n_computed[name]} computed now")
+    for name, failures in report.failures.items():
+        check_share(name, len(clips), failures, params.data.max_failed_share)
+
+
+if __name__ == "__main__":
+    run_stage(main)

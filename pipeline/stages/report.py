@@ -1,0 +1,35 @@
+"""Stage `report`: write the report, print the leaderboard, and say where the files are."""
+
+import json
+
+import pandas as pd
+
+from pipeline.clip_table import read_clip_table
+from pipeline.params import load_params
+from pipeline.paths import FEATURES, LEADERBOARD, METRICS, PREDICTIONS, REPORT
+from pipeline.report.html import render_report
+from pipeline.report.text import leaderboard_text, notes
+from pipeline.stages.run import run_stage
+
+
+def main() -> None:
+    """Write ``results/report.html`` and print."""
+    params = load_params()
+    table = pd.read_csv(LEADERBOARD)
+    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+    failures = {
+        name: pd.read_parquet(FEATURES / f"{name}.failures.parquet") for name in params.encoders
+    }
+    page = render_report(params, read_clip_table(), metrics, table, failures)
+    REPORT.write_text(page, encoding="utf-8")
+
+    print(f"\nMean Pearson over {len(params.targets)} targets\n")
+    print(leaderboard_text(table))
+    for note in notes(params):
+        print(f"\n{note}")
+    print(f"\nreport       {REPORT}\nleaderboard  {LEADERBOARD}")
+    print(f"metrics      {METRICS}\npredictions  {PREDICTIONS}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

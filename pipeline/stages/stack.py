@@ -1,0 +1,35 @@
+"""Stage `stack`: combine all heads and views, and write the challenge's prediction file."""
+
+import numpy as np
+import pandas as pd
+
+from models.stack import fit_stack, stack_oof
+from pipeline.clip_table import arrange_rows, read_clip_table
+from pipeline.params import load_params
+from pipeline.paths import PREDICTIONS, STACK, STACK_WEIGHTS
+from pipeline.predictions import read_members, write_prediction_table
+from pipeline.stages.run import run_stage
+
+
+def main() -> None:
+    """Write ``results/stack.parquet``, ``stack_weights.csv`` and ``predictions.csv``."""
+    params = load_params()
+    rows = arrange_rows(read_clip_table(), params)
+    n = rows.n_train
+    by_name = dict(read_members(list(params.heads), list(params.encoders), rows, params.targets))
+    members = np.stack(list(by_name.values()), axis=1)
+    stack = fit_stack(members[:n], rows.y[:n], rows.fold_of_row)
+    oof = stack_oof(members[:n], rows.y[:n], rows.fold_of_row)
+    predictions = np.concatenate([oof, stack.predict(members[n:])])
+
+    write_prediction_table(STACK, {"stack": predictions}, rows, params.targets)
+    weights = pd.DataFrame(stack.weights.T, index=list(by_name), columns=list(params.targets))
+    weights.to_csv(STACK_WEIGHTS, index_label="member")
+    held = pd.DataFrame(predictions[n:], columns=list(params.targets))
+    held.insert(0, "File_ID", rows.clip_ids[n:])
+    held.to_csv(PREDICTIONS, index=False)
+    print(f"stack of {len(by_name)} members, combined by: {stack.method}")
+
+
+if __name__ == "__main__":
+    run_stage(main)
