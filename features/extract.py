@@ -135,7 +135,8 @@ class _Job:
         return self._unusable(clip) is None and clip.sha256 not in self.cache
 
     def keep(self, sha256: str, time_s: NDArray[np.float64], rows: NDArray[np.float32]) -> None:
-        values = rows.astype(self.encoder.spec.dtype)
+        with np.errstate(over="ignore"):  # an overflow is dealt with below
+            values = rows.astype(self.encoder.spec.dtype)
         if not np.isfinite(values).all():
             if np.isfinite(rows).all():
                 raise EncoderError(

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -63,9 +64,7 @@ class OpenSmileEncoder(SoundEncoder):
             warnings.filterwarnings("ignore", message="Segment too short")
             for start_s, part in self._windows(sound, sample_rate_hz):
                 table = extractor.process_signal(part, sample_rate_hz)
-                start, end = (table.index.get_level_values(name) for name in ("start", "end"))
-                middle = (start.total_seconds() + end.total_seconds()) / 2
-                times.append(start_s + middle.to_numpy(np.float64))
+                times.append(start_s + _middles_s(table.index))
                 rows.append(table.to_numpy(np.float32))
         time_s, embedding = np.concatenate(times), np.concatenate(rows)
         finite = np.isfinite(embedding).all(axis=1)
@@ -85,6 +84,14 @@ class OpenSmileEncoder(SoundEncoder):
         hop = max(round(self.spec.hop_s * sample_rate_hz), 1)
         starts = range(0, max(len(sound) - length, 0) + 1, hop)
         return [(start / sample_rate_hz, sound[start : start + length]) for start in starts]
+
+
+def _middles_s(index: pd.MultiIndex) -> NDArray[np.float64]:
+    """Middle of each row, from the first ones: openSMILE bends the last to the end of the sound."""
+    first_s = index[0][0].total_seconds()
+    half_s = index[0][1].total_seconds() / 2 - first_s / 2
+    step_s = index[1][0].total_seconds() - first_s if len(index) > 1 else 0.0
+    return first_s + half_s + step_s * np.arange(len(index))
 
 
 @lru_cache(maxsize=8)

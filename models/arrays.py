@@ -1,0 +1,71 @@
+"""Array types shared by the package, and the checks that every entry point repeats."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Groups = NDArray[Any]
+
+
+def as_targets(values: ArrayLike, name: str = "y") -> NDArray[np.float64]:
+    """Return `values` as float64 [n_rows, n_targets].
+
+    Parameters
+    ----------
+    values : array [n_rows, n_targets]
+        Targets or predictions; NaN is allowed, infinity is not.
+    name : str
+        What to call the array in an error.
+
+    Raises
+    ------
+    ValueError
+        When the array does not have two dimensions, has no target, or holds an infinite value.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected [n_rows, n_targets]. "
+            f"For one target pass {name}.reshape(-1, 1)."
+        )
+    if np.isinf(array).any():
+        raise ValueError(f"{name} holds infinite values; write NaN where a value is missing.")
+    return array
+
+
+def as_groups(groups: ArrayLike) -> Groups:
+    """Return `groups` as an array [n_rows] that holds a group for every row.
+
+    Raises
+    ------
+    ValueError
+        When the array is not one-dimensional or a row has no group (None or NaN).
+    """
+    array = np.asarray(groups)
+    if array.ndim != 1:
+        raise ValueError(f"groups has shape {array.shape}; expected [n_rows], one group per row.")
+    missing = [row for row, group in enumerate(array) if group is None or group != group]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(array)} rows have no group (first: row {missing[0]}); "
+            "give every row a group, for example its own row number where the person is unknown."
+        )
+    return array
+
+
+def group_codes(groups: ArrayLike) -> Ints:
+    """Return group numbers from 0, in sorted order: they do not depend on the order of rows."""
+    codes = np.unique(as_groups(groups), return_inverse=True)[1]
+    return codes.astype(np.int64)
+
+
+def check_same_rows(**arrays: NDArray[Any]) -> None:
+    """Raise ValueError, naming each length, unless all arrays have equally many rows."""
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise ValueError(f"arrays differ in their number of rows: {listed}; pass one row per clip.")

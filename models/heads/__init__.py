@@ -1,0 +1,84 @@
+"""The registry of heads: from a kind and its settings to a regressor.
+
+Adding a head is one module with a `Head` and one entry in `HEADS`; its settings are read from the
+signature of its constructor.
+"""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from models.heads.base import Head
+from models.heads.lightgbm import LightGBMHead
+from models.heads.mean import MeanHead
+from models.heads.mlp import MLPHead
+from models.heads.ridge import RidgeHead
+
+__all__ = ["HEADS", "Head", "head_settings", "make_head"]
+
+HEADS: dict[str, type[Head]] = {
+    "lightgbm": LightGBMHead,
+    "mean": MeanHead,
+    "mlp": MLPHead,
+    "ridge": RidgeHead,
+}
+"""Head class of each kind."""
+
+
+@cache
+def head_settings(kind: str) -> type[BaseModel]:
+    """Return the settings of a head as a model: its constructor's parameters but `seed`.
+
+    Types, bounds and defaults are those of the signature; unknown keys are refused.
+
+    Raises
+    ------
+    ValueError
+        When the kind is unknown; names the nearest known one.
+    """
+    head_class = _head_class(kind)
+    hints = get_type_hints(head_class.__init__, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (hints[name], parameter.default)
+        for name, parameter in inspect.signature(head_class).parameters.items()
+        if name != "seed"
+    }
+    config = ConfigDict(extra="forbid", frozen=True)
+    return create_model(f"{head_class.__name__}Settings", __config__=config, **fields)
+
+
+def make_head(kind: str, settings: Mapping[str, Any], seed: int) -> Head:
+    """Build an unfitted head.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `HEADS`.
+    settings : mapping
+        Values for `head_settings(kind)`; defaults fill the rest.
+    seed : int
+        Given to heads that draw random numbers.
+
+    Raises
+    ------
+    ValueError
+        When the kind is unknown, or a setting is unknown or out of bounds (pydantic's
+        ValidationError is a ValueError).
+    """
+    head_class = _head_class(kind)
+    parameters = dict(head_settings(kind).model_validate(dict(settings)))
+    if "seed" in inspect.signature(head_class).parameters:
+        parameters["seed"] = seed
+    return head_class(**parameters)
+
+
+def _head_class(kind: str) -> type[Head]:
+    if kind in HEADS:
+        return HEADS[kind]
+    nearest = difflib.get_close_matches(kind, HEADS, n=1, cutoff=0.5)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    raise ValueError(f"unknown head kind {kind!r}.{hint} Known kinds: {', '.join(sorted(HEADS))}.")

@@ -1,0 +1,111 @@
+"""Pearson correlation per target, over all rows or fold by fold, and its mean over targets.
+
+The official challenge metric is the plain mean of the Pearson correlations of the targets over a
+whole split. It gives NaN as soon as one column is constant. Here a constant column scores 0.0: it
+says nothing of the target.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.arrays import Ints, as_targets, check_same_rows
+
+CONSTANT_TOLERANCE = 1e-9
+"""Values whose standard deviation is below this share of their largest size are constant."""
+
+
+def pearson(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
+    """Pearson correlation of each target over the rows labelled for it.
+
+    Parameters
+    ----------
+    y_true, y_pred : array [n_rows, n_targets]
+        Labels (NaN = unlabelled, left out) and predictions.
+
+    Returns
+    -------
+    array of float64 [n_targets]
+        Correlations; 0.0 where labels or predictions are constant (the official metric gives NaN
+        there), NaN where fewer than two rows are labelled.
+
+    Raises
+    ------
+    ValueError
+        When shapes differ or a labelled row has a NaN prediction.
+    """
+    true, pred = _checked(y_true, y_pred)
+    return np.array([_pearson_of(t, p) for t, p in zip(true.T, pred.T, strict=True)])
+
+
+def mean_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Mean of `pearson` over the targets, without those that have fewer than two labelled rows.
+
+    NaN when no target has two labelled rows, as on a split without labels.
+    """
+    return _mean_of_known(pearson(y_true, y_pred))
+
+
+def foldwise_pearson(
+    y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints
+) -> NDArray[np.float64]:
+    """Mean over the folds of the Pearson correlation inside each fold, per target.
+
+    Out-of-fold predictions come from models whose means differ. A row's fold mean leans away from
+    the row's own label, since the row was left out of it, so the pooled correlation is biased
+    downwards; the correlation inside a fold is not.
+
+    Parameters
+    ----------
+    y_true, y_pred : array [n_rows, n_targets]
+        Labels (NaN = unlabelled, left out) and out-of-fold predictions.
+    fold_of_row : array of int [n_rows]
+        The fold of each row.
+
+    Returns
+    -------
+    array of float64 [n_targets]
+        Mean over the folds with at least two labelled rows for the target; NaN without such a fold.
+    """
+    true, pred = _checked(y_true, y_pred)
+    check_same_rows(y_true=true, fold_of_row=fold_of_row)
+    folds = [fold_of_row == fold for fold in np.unique(fold_of_row)]
+    scores = np.array([pearson(true[rows], pred[rows]) for rows in folds])
+    return np.array([_mean_of_known(column) for column in scores.reshape(-1, true.shape[1]).T])
+
+
+def _checked(
+    y_true: ArrayLike, y_pred: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    true, pred = as_targets(y_true, "y_true"), as_targets(y_pred, "y_pred")
+    if true.shape != pred.shape:
+        raise ValueError(
+            f"y_true has shape {true.shape} and y_pred {pred.shape}; expected equal shapes."
+        )
+    n_missing = int((np.isnan(pred) & ~np.isnan(true)).any(axis=1).sum())
+    if n_missing:
+        raise ValueError(
+            f"{n_missing} labelled rows have a NaN prediction; every row needs one, so that no "
+            "score covers a subset only."
+        )
+    return true, pred
+
+
+def _pearson_of(true: NDArray[np.float64], pred: NDArray[np.float64]) -> float:
+    labelled = ~np.isnan(true)
+    if labelled.sum() < 2:
+        return float("nan")
+    true, pred = true[labelled], pred[labelled]
+    if _is_constant(true) or _is_constant(pred):
+        return 0.0
+    true, pred = true - true.mean(), pred - pred.mean()
+    r = true @ pred / (np.linalg.norm(true) * np.linalg.norm(pred))
+    return float(np.clip(r, -1.0, 1.0))
+
+
+def _is_constant(values: NDArray[np.float64]) -> bool:
+    return bool(values.std() <= CONSTANT_TOLERANCE * np.abs(values).max())
+
+
+def _mean_of_known(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -1,0 +1,123 @@
+import itertools
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from features.media import MediaError, probe, read_frames, read_sound
+
+
+def brightness(image: Image.Image) -> float:
+    return float(np.asarray(image).mean())
+
+
+def test_probe_reads_the_header(make_clip):
+    info = probe(make_clip(n_frames=20, frame_rate_hz=10, sound_s=2.0))
+    assert info.has_video
+    assert info.has_audio
+    assert info.frame_rate_hz == pytest.approx(10)
+    assert info.duration_s == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_sound_file_is_a_clip_without_video(make_clip):
+    path = make_clip("voice.m4a", n_frames=0)
+    info = probe(path)
+    assert (info.has_video, info.has_audio) == (False, True)
+    with pytest.raises(MediaError, match="no video") as caught:
+        list(read_frames(path, 4))
+    assert caught.value.step == "stream"
+
+
+def test_a_still_image_is_a_clip_of_one_frame(tmp_path):
+    path = tmp_path / "face.png"
+    Image.new("L", (48, 48), 77).save(path)
+    info = probe(path)
+    assert (info.has_video, info.has_audio, info.duration_s) == (True, False, None)
+    (frame,) = read_frames(path, 4)
+    assert frame.time_s == 0
+    assert frame.image.mode == "RGB"
+    assert brightness(frame.image) == pytest.approx(77, abs=1)
+
+
+@pytest.mark.parametrize("rate_hz", [1, 2, 3, 5, 10])
+def test_frames_are_those_on_screen_at_the_grid_points(make_clip, rate_hz):
+    frames = list(read_frames(make_clip(n_frames=30, frame_rate_hz=10, sound_s=0), rate_hz))
+    shown = [np.floor(k / rate_hz * 10 + 1e-9) / 10 for k in range(3 * rate_hz)]
+    assert [frame.time_s for frame in frames] == pytest.approx(shown)
+    grey = [brightness(frame.image) for frame in frames]
+    assert all(a < b for a, b in itertools.pairwise(grey))
+
+
+def test_a_frame_shown_for_long_is_taken_once(make_clip):
+    frames = list(read_frames(make_clip(n_frames=3, frame_rate_hz=1, sound_s=0), 10))
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 1, 2])
+
+
+def test_rotation_flags_are_applied(tmp_path):
+    path = tmp_path / "turned.jpg"
+    image = Image.new("RGB", (40, 20), "white")
+    exif = image.getexif()
+    exif[0x0112] = 6  # shown turned by 90 degrees
+    image.save(path, exif=exif)
+    (frame,) = read_frames(path, 1)
+    assert frame.image.size == (20, 40)
+
+
+def test_sound_is_one_channel_at_the_rate_asked_for(make_clip):
+    sound = read_sound(make_clip(sound_s=2.0), 8000)
+    assert sound.dtype == np.float32
+    assert len(sound) == pytest.approx(2 * 8000, rel=0.1)
+    spectrum = np.abs(np.fft.rfft(sound))
+    assert np.argmax(spectrum) * 8000 / len(sound) == pytest.approx(440, abs=5)
+
+
+def test_a_clip_without_sound_says_so(make_clip):
+    path = make_clip(sound_s=0)
+    assert not probe(path).has_audio
+    with pytest.raises(MediaError, match="no sound") as caught:
+        read_sound(path, 16000)
+    assert caught.value.step == "stream"
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(MediaError, match=r"no file .*gone\.mp4") as caught:
+        probe(tmp_path / "gone.mp4")
+    assert caught.value.step == "read"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a clip at all", b"\0" * 5000])
+def test_what_is_no_media_file_fails_in_probe(tmp_path, content):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(MediaError) as caught:
+        probe(path)
+    assert caught.value.step == "probe"
+
+
+def test_a_clip_that_lost_most_of_its_frames_is_damaged(make_clip):
+    path = make_clip(n_frames=60, frame_rate_hz=30, size=(320, 240), sound_s=0)
+    with av.open(path) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        start = packets[len(packets) // 4].pos
+    content = bytearray(path.read_bytes())
+    end = packets[-1].pos + packets[-1].size
+    content[start:end] = bytes(end - start)
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match="damaged|decodes") as caught:
+        list(read_frames(path, 4))
+    assert caught.value.step == "decode"
+
+
+def test_the_shared_clips_decode(request):
+    folder = Path(request.config.rootpath).parent / "shared" / "clips"
+    if not folder.is_dir():
+        pytest.skip("../shared is not there")
+    paths = sorted([*folder.glob("*.mp4"), *folder.glob("*.mov")])
+    assert len(paths) == 10
+    for path in paths:
+        duration_s = probe(path).duration_s
+        assert duration_s is not None
+        frames = list(read_frames(path, 1))
+        assert abs(len(frames) - duration_s) <= 1.5

@@ -1,0 +1,103 @@
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from features import store as store_module
+from features.cache import Embedding
+from features.store import StoreError, read_store, write_clip_vectors, write_failures, write_store
+
+
+def clips(n: int = 5, dtype: str = "float16") -> list[tuple[str, Embedding]]:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 6, n)
+    return [
+        (f"{k:05d}", Embedding(np.arange(size) / 4, rng.normal(size=(size, 3)).astype(dtype)))
+        for k, size in enumerate(sizes)
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("shard_bytes", [1, 2**28])
+def test_a_store_reads_back_as_written(tmp_path, monkeypatch, dtype, shard_bytes):
+    monkeypatch.setattr(store_module, "_SHARD_BYTES", shard_bytes)
+    written = clips(dtype=dtype)
+    n_rows = write_store(tmp_path / "clip", written, {"identity": "x"})
+    store = read_store(tmp_path / "clip")
+    assert n_rows == len(store.embedding)
+    assert store.metadata == {"identity": "x"}
+    assert store.embedding.dtype == dtype
+    assert np.array_equal(store.embedding, np.concatenate([e.values for _, e in written]))
+    assert np.array_equal(store.time_s, np.concatenate([e.time_s for _, e in written]))
+    assert list(dict.fromkeys(store.clip_id)) == [clip_id for clip_id, _ in written]
+    n_shards = len(list((tmp_path / "clip").iterdir()))
+    assert n_shards == (len(written) if shard_bytes == 1 else 1)
+
+
+def test_equal_content_gives_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_store(tmp_path / name, clips(), {"identity": "x"})
+    first, second = (tmp_path / name / "part-00000.parquet" for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_store_is_plain_parquet(tmp_path):
+    write_store(tmp_path / "clip", clips(), {})
+    table = pd.read_parquet(tmp_path / "clip")
+    assert list(table.columns) == ["clip_id", "time_s", "embedding"]
+    schema = pq.read_schema(tmp_path / "clip" / "part-00000.parquet")
+    field = schema.field("embedding")
+    assert not field.nullable
+    assert field.type.list_size == 3
+
+
+def test_a_failed_write_leaves_the_old_store(tmp_path):
+    write_store(tmp_path / "clip", clips(2), {})
+
+    def failing():
+        yield clips(1)[0]
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_store(tmp_path / "clip", failing(), {})
+    assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
+
+
+def test_a_rewrite_leaves_no_old_shard(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "_SHARD_BYTES", 1)
+    write_store(tmp_path / "clip", clips(5), {})
+    write_store(tmp_path / "clip", clips(2), {})
+    assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
+
+
+def test_clip_vectors_have_no_time(tmp_path):
+    vectors = np.arange(6, dtype=np.float32).reshape(2, 3)
+    write_clip_vectors(tmp_path / "x.parquet", np.array(["a", "b"], object), vectors, {"k": 1})
+    store = read_store(tmp_path / "x.parquet")
+    assert store.time_s is None
+    assert store.metadata == {"k": 1}
+    assert store.to_pandas().loc["b"].tolist() == [3, 4, 5]
+
+
+def test_to_pandas_is_indexed_by_clip_and_time(tmp_path):
+    write_store(tmp_path / "clip", clips(2), {})
+    table = read_store(tmp_path / "clip").to_pandas()
+    assert table.index.names == ["clip_id", "time_s"]
+    assert table.shape[1] == 3
+
+
+def test_a_failure_table_may_be_empty(tmp_path):
+    columns = ["clip_id", "step", "reason"]
+    write_failures(tmp_path / "none.parquet", pd.DataFrame(columns=columns))
+    assert list(pd.read_parquet(tmp_path / "none.parquet").columns) == columns
+
+
+def test_a_missing_store_says_what_to_do(tmp_path):
+    with pytest.raises(StoreError, match="dvc repro"):
+        read_store(tmp_path / "nothing")
+
+
+def test_another_parquet_file_is_refused(tmp_path):
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(StoreError, match="not a feature store"):
+        read_store(tmp_path / "other.parquet")

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import pearsonr
+
+from models.metrics import foldwise_pearson, mean_pearson, pearson
+
+
+@pytest.fixture
+def scored():
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=(30, 3))
+    return true, 0.5 * true + rng.normal(size=(30, 3))
+
+
+def test_pearson_equals_scipy_per_target(scored):
+    true, pred = scored
+    expected = [pearsonr(true[:, t], pred[:, t]).statistic for t in range(3)]
+    np.testing.assert_allclose(pearson(true, pred), expected, rtol=1e-12)
+    assert mean_pearson(true, pred) == pytest.approx(np.mean(expected))
+
+
+def test_unlabelled_rows_are_left_out_per_target(scored):
+    true, pred = scored
+    true[:10, 1] = np.nan
+    expected = pearsonr(true[10:, 1], pred[10:, 1]).statistic
+    assert pearson(true, pred)[1] == pytest.approx(expected)
+    assert pearson(true, pred)[0] == pytest.approx(pearsonr(true[:, 0], pred[:, 0]).statistic)
+
+
+@given(offset=st.floats(-1e6, 1e6), size=st.floats(1e-3, 1e3))
+def test_constant_up_to_rounding_scores_zero(offset, size):
+    true = np.linspace(0, 1, 9)[:, None]
+    constant = np.full((9, 1), offset * size)
+    constant[::2] = np.nextafter(constant[::2], np.inf)
+    assert pearson(true, constant)[0] == 0.0
+    assert pearson(constant, true)[0] == 0.0
+
+
+def test_small_spread_on_a_large_mean_is_no_constant():
+    true = np.linspace(0, 1, 9)[:, None]
+    assert pearson(true, 1000 + 1e-4 * true)[0] == pytest.approx(1.0)
+
+
+def test_too_few_rows_give_nan_and_leave_the_mean():
+    true = np.array([[0.0, np.nan], [1.0, 2.0], [2.0, np.nan]])
+    scores = pearson(true, true[:, [0, 0]])
+    assert scores[0] == pytest.approx(1.0)
+    assert np.isnan(scores[1])
+    assert mean_pearson(true, true[:, [0, 0]]) == pytest.approx(1.0)
+
+
+def test_a_split_without_labels_has_no_score():
+    assert np.isnan(mean_pearson(np.full((4, 2), np.nan), np.zeros((4, 2))))
+
+
+def test_foldwise_pearson_is_the_mean_over_folds(scored):
+    true, pred = scored
+    folds = np.arange(30) % 3
+    expected = np.mean([pearson(true[folds == f], pred[folds == f]) for f in range(3)], axis=0)
+    np.testing.assert_allclose(foldwise_pearson(true, pred, folds), expected)
+
+
+def test_foldwise_pearson_does_not_punish_the_mean_predictor():
+    true = np.random.default_rng(1).normal(size=(20, 1))
+    folds = np.arange(20) // 4
+    means = np.array([true[folds != fold].mean() for fold in folds])[:, None]
+    assert pearson(true, means)[0] < -0.1
+    assert foldwise_pearson(true, means, folds)[0] == 0.0
+
+
+def test_a_fold_without_two_labels_is_left_out():
+    true = np.array([[0.0], [1.0], [np.nan], [3.0]])
+    pred = np.array([[0.0], [1.0], [5.0], [9.0]])
+    assert foldwise_pearson(true, pred, np.array([0, 0, 1, 1]))[0] == pytest.approx(1.0)
+
+
+def test_missing_predictions_are_refused():
+    with pytest.raises(ValueError, match="1 labelled rows have a NaN prediction"):
+        pearson([[0.0], [1.0]], [[0.0], [np.nan]])
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match=r"y_true has shape \(2, 1\) and y_pred \(1, 2\)"):
+        pearson([[0.0], [1.0]], [[0.0, 1.0]])
+
+
+def test_flat_targets_are_refused_with_the_fix():
+    with pytest.raises(ValueError, match=r"reshape\(-1, 1\)"):
+        pearson([0.0, 1.0], [0.0, 1.0])

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from models.folds import assign_folds
+from models.heads import make_head
+from models.heads.base import Head
+from models.oof import cross_fit
+
+
+@pytest.fixture
+def clips():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 4))
+    y = x[:, :2] + 0.3 * rng.normal(size=(30, 2))
+    groups = rng.integers(8, size=30)
+    return x, y, groups, assign_folds(groups, 3, 0)
+
+
+class MemoryHead(Head):
+    """Predicts 1 for rows it was fitted on (by their only column), 0 for others."""
+
+    def _fit(self, inputs, targets, groups):  # noqa: ARG002
+        self.seen_ = set(inputs[:, 0].tolist())
+        self.n_targets_ = targets.shape[1]
+        self.target_scale_, self.target_mean_ = 1.0, 0.0
+
+    def _predict(self, inputs):
+        seen = [float(value in self.seen_) for value in inputs[:, 0].tolist()]
+        return np.tile(np.array(seen)[:, None], self.n_targets_)
+
+
+def test_no_row_is_predicted_by_a_head_that_saw_it(clips):
+    x, y, groups, folds = clips
+    result = cross_fit(MemoryHead(), x[:, :1], y, groups, folds, x[:5, :1])
+    np.testing.assert_array_equal(result.oof, 0)
+    np.testing.assert_array_equal(result.held, 1)
+
+
+def test_equals_fits_by_hand(clips):
+    x, y, groups, folds = clips
+    result = cross_fit(make_head("ridge", {}, 0), x, y, groups, folds, x[:3])
+    for fold in range(3):
+        rest = folds != fold
+        by_hand = make_head("ridge", {}, 0).fit(x[rest], y[rest], groups[rest])
+        np.testing.assert_array_equal(result.oof[~rest], by_hand.predict(x[~rest]))
+    refit = make_head("ridge", {}, 0).fit(x, y, groups)
+    np.testing.assert_array_equal(result.held, refit.predict(x[:3]))
+    np.testing.assert_array_equal(result.fold_of_row, folds)
+
+
+def test_rows_without_labels_are_predicted_but_not_used(clips):
+    x, y, groups, folds = clips
+    y[4:9] = np.nan
+    known = cross_fit(make_head("ridge", {}, 0), x, y, groups, folds, x[:2])
+    changed = x.copy()
+    changed[4:9] += 100
+    moved = cross_fit(make_head("ridge", {}, 0), changed, y, groups, folds, x[:2])
+    assert np.isfinite(known.oof).all()
+    labelled = ~np.isnan(y).all(axis=1)
+    np.testing.assert_array_equal(known.oof[labelled], moved.oof[labelled])
+    np.testing.assert_array_equal(known.held, moved.held)
+
+
+def test_no_held_out_rows_give_an_empty_table(clips):
+    x, y, groups, folds = clips
+    assert cross_fit(make_head("mean", {}, 0), x, y, groups, folds, x[:0]).held.shape == (0, 2)
+
+
+def test_folds_that_share_a_person_are_refused(clips):
+    x, y, groups, _ = clips
+    with pytest.raises(ValueError, match="more than one fold"):
+        cross_fit(make_head("mean", {}, 0), x, y, groups, np.arange(30) % 3, x[:1])
+
+
+def test_lengths_must_agree(clips):
+    x, y, groups, folds = clips
+    with pytest.raises(ValueError, match="x 29, y 30, groups 30, fold_of_row 30"):
+        cross_fit(make_head("mean", {}, 0), x[1:], y, groups, folds, x[:1])
