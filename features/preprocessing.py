@@ -79,6 +79,10 @@ class Preprocessing(BaseModel):
 
 def _centre_box(size: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int, int, int]:
     """Box of `crop` (width, height) around the centre; outside the picture PIL pads with black."""
-    left = round((size[0] - crop[0]) / 2.0)
-    top = round((size[1] - crop[1]) / 2.0)
+    left, top = (_centre_offset(*pair) for pair in zip(size, crop, strict=True))
     return left, top, left + crop[0], top + crop[1]
+
+
+def _centre_offset(size: int, crop: int) -> int:
+    # Odd differences fall as in torchvision: rounded when cutting, floored when padding.
+    return round((size - crop) / 2) if size >= crop else -((crop - size) // 2)

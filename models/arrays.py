@@ -11,6 +11,10 @@ Bools = NDArray[np.bool_]
 Groups = NDArray[Any]
 
 
+class DataError(ValueError):
+    """The data at hand do not allow what was asked: too few people or labels."""
+
+
 def as_targets(values: ArrayLike, name: str = "y") -> NDArray[np.float64]:
     """Return `values` as float64 [n_rows, n_targets].
 

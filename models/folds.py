@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GroupKFold
 
-from models.arrays import Ints, as_groups, check_same_rows, group_codes
+from models.arrays import DataError, Ints, as_groups, check_same_rows, group_codes
 
 
 def assign_folds(groups: ArrayLike, n_folds: int, seed: int) -> Ints:
@@ -31,14 +31,16 @@ def assign_folds(groups: ArrayLike, n_folds: int, seed: int) -> Ints:
     Raises
     ------
     ValueError
-        When `n_folds` is below 2 or there are fewer groups than folds.
+        When `n_folds` is below 2.
+    DataError
+        When there are fewer groups than folds.
     """
     codes = group_codes(groups)
     n_groups = int(codes.max()) + 1 if len(codes) else 0
     if n_folds < 2:
         raise ValueError(f"n_folds is {n_folds}; expected at least 2.")
     if n_groups < n_folds:
-        raise ValueError(
+        raise DataError(
             f"{n_groups} groups in {len(codes)} rows cannot fill {n_folds} folds; "
             f"expected at least one group per fold. Set n_folds to at most {n_groups}, or "
             "add clips of more people."

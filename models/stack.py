@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 
-from models.arrays import Ints, as_targets, check_same_rows
+from models.arrays import DataError, Ints, as_targets, check_same_rows
 from models.metrics import CONSTANT_TOLERANCE
 
 Array = NDArray[np.float64]
@@ -236,7 +236,7 @@ def _checked(members: Array, y: ArrayLike, fold_of_row: Ints) -> Array:
     for number, target in enumerate(targets.T):
         n_folds = len(np.unique(fold_of_row[~np.isnan(target)]))
         if n_folds < 2:
-            raise ValueError(
+            raise DataError(
                 f"target column {number} is labelled in {n_folds} folds; a stack needs labels in "
                 "at least 2. Leave the target out, or label more rows."
             )

@@ -116,9 +116,7 @@ def load_params(path: Path = PARAMS) -> Params:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ParamsError(
-            f"there is no {path} here: run from the root of the repository"
-        ) from None
+        raise ParamsError(f"there is no {path} here: run from the root of the repository") from None
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):

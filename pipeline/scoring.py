@@ -15,9 +15,7 @@ from pipeline.params import Params
 Score = dict[str, Any]
 
 
-def score_splits(
-    predictions: NDArray[np.float64], rows: Rows, params: Params
-) -> dict[str, Score]:
+def score_splits(predictions: NDArray[np.float64], rows: Rows, params: Params) -> dict[str, Score]:
     """Score one set of predictions out of fold and on each labelled held-out split.
 
     Parameters
@@ -49,9 +47,7 @@ def score_splits(
     return scores
 
 
-def leaderboard(
-    scores: Mapping[str, Mapping[str, Score]], targets: Sequence[str]
-) -> pd.DataFrame:
+def leaderboard(scores: Mapping[str, Mapping[str, Score]], targets: Sequence[str]) -> pd.DataFrame:
     """Lay scores out as a table, best first (on Val, or out of fold where Val has no labels).
 
     Parameters

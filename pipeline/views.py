@@ -19,9 +19,7 @@ def view_names(encoders: Sequence[str]) -> list[str]:
     return [*names, JOIN.join(names)] if len(names) > 1 else names
 
 
-def load_view(
-    view: str, clip_ids: Sequence[str], pooled: Path = POOLED
-) -> NDArray[np.float32]:
+def load_view(view: str, clip_ids: Sequence[str], pooled: Path = POOLED) -> NDArray[np.float32]:
     """Join the clip vectors of a view's encoders.
 
     Parameters

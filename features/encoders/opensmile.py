@@ -88,10 +88,13 @@ class OpenSmileEncoder(SoundEncoder):
 
 def _middles_s(index: pd.MultiIndex) -> NDArray[np.float64]:
     """Middle of each row, from the first ones: openSMILE bends the last to the end of the sound."""
-    first_s = index[0][0].total_seconds()
-    half_s = index[0][1].total_seconds() / 2 - first_s / 2
-    step_s = index[1][0].total_seconds() - first_s if len(index) > 1 else 0.0
-    return first_s + half_s + step_s * np.arange(len(index))
+    start_s, end_s = (
+        pd.TimedeltaIndex(index.get_level_values(name)).total_seconds().to_numpy(np.float64)
+        for name in ("start", "end")
+    )
+    step_s = start_s[1] - start_s[0] if len(index) > 1 else 0.0
+    middles_s: NDArray[np.float64] = (start_s[0] + end_s[0]) / 2 + step_s * np.arange(len(index))
+    return middles_s
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from models.arrays import Bools, Floats, Groups, as_groups, as_targets, check_same_rows
+from models.arrays import Bools, DataError, Floats, Groups, as_groups, as_targets, check_same_rows
 from models.scaling import InputScaler
 
 
@@ -37,8 +37,9 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            When lengths differ, X or y is no matrix or holds infinities, or a target has fewer
-            than two labels.
+            When lengths differ, or X or y is no matrix or holds infinities.
+        DataError
+            When a target has fewer than two labels.
         """
         X, targets = np.asarray(X), as_targets(y)
         people = as_groups(np.arange(len(targets)) if groups is None else groups)
@@ -101,7 +102,7 @@ def _check_labels(targets: NDArray[np.float64]) -> None:
     n_labelled = (~np.isnan(targets)).sum(axis=0)
     scarce = np.flatnonzero(n_labelled < 2)
     if len(scarce):
-        raise ValueError(
+        raise DataError(
             f"target column {scarce[0]} has {n_labelled[scarce[0]]} labelled rows among "
             f"{len(targets)}; a head needs at least 2 per target. Leave that target out, or use "
             "fewer folds."

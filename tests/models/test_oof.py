@@ -19,7 +19,7 @@ def clips():
 class MemoryHead(Head):
     """Predicts 1 for rows it was fitted on (by their only column), 0 for others."""
 
-    def _fit(self, inputs, targets, groups):  # noqa: ARG002
+    def _fit(self, inputs, targets, groups):
         self.seen_ = set(inputs[:, 0].tolist())
         self.n_targets_ = targets.shape[1]
         self.target_scale_, self.target_mean_ = 1.0, 0.0
