@@ -19,8 +19,8 @@ def summary(name: str, n_clips: int, failures: pd.DataFrame) -> str:
     failures : DataFrame
         ``clip_id, step, reason``.
     """
-    steps = failures["step"].value_counts().sort_index()
-    why = ", ".join(f"{count} {_MEANING.get(step, step)}" for step, count in steps.items())
+    steps = sorted(failures["step"].astype(str))
+    why = ", ".join(f"{steps.count(step)} {_MEANING[step]}" for step in dict.fromkeys(steps))
     return f"{name}: {n_clips - len(failures)} of {n_clips} clips" + (f" ({why})" if why else "")
 
 
@@ -43,4 +43,10 @@ def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_shar
     )
 
 
-_MEANING = {"stream": "without such a stream"}
+_MEANING = {
+    "read": "not readable",
+    "probe": "no media file",
+    "stream": "without such a stream",
+    "decode": "not decodable",
+    "encode": "not encodable",
+}

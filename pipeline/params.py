@@ -144,9 +144,9 @@ def _entry_faults(
     for name, entry in entries.items():
         if not isinstance(entry, dict):
             continue  # said already
-        kind = entry.get("kind")
+        kind = str(entry.get("kind"))
         if kind not in models:
-            hint = _nearest(str(kind), list(models))
+            hint = _nearest(kind, list(models))
             faults.append(f"  {section}.{name}.kind: unknown kind {kind!r}{hint}")
             continue
         settings = entry if kind_is_setting else {k: v for k, v in entry.items() if k != "kind"}

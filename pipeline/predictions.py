@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.heads import Head
 from models.oof import cross_fit
 from pipeline.clip_table import Rows
+from pipeline.params import ParamsError
 from pipeline.paths import OOF
 from pipeline.views import view_names
 
@@ -77,7 +78,7 @@ def read_prediction_table(
 
     Raises
     ------
-    ValueError
+    ParamsError
         When the table is of other clips than `rows`.
     """
     table = pd.read_parquet(path)
@@ -85,7 +86,7 @@ def read_prediction_table(
     for view, part in table.groupby("view", sort=False):
         indexed = part.set_index("clip_id")
         if set(indexed.index) != set(rows.clip_ids):
-            raise ValueError(f"{path} is of other clips than the clip table: run `dvc repro`")
+            raise ParamsError(f"{path} is of other clips than the clip table: run `dvc repro`")
         predictions[str(view)] = indexed.loc[rows.clip_ids, list(targets)].to_numpy(np.float64)
     return predictions
 

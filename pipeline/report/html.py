@@ -44,7 +44,7 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["score"] = lambda value: "–" if _is_missing(value) else f"{value:+.3f}"
+    environment.filters["score"] = lambda value: "n/a" if _is_missing(value) else f"{value:+.3f}"
     environment.filters["shade"] = _shade
     split = "val" if "val_mean_pearson" in table else "oof"
     counts = clips.groupby("split", sort=False).agg(

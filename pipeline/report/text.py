@@ -29,4 +29,4 @@ def notes(params: Params) -> list[str]:
 
 
 def _signed(value: float | None) -> str:
-    return "  –   " if value is None or pd.isna(value) else f"{value:+.3f}"
+    return "   n/a" if value is None or pd.isna(value) else f"{value:+.3f}"

@@ -4,10 +4,10 @@ import numpy as np
 
 from models.heads import make_head
 from pipeline.clip_table import arrange_rows, read_clip_table
+from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import BASELINES
 from pipeline.predictions import predict_rows, write_prediction_table
-from pipeline.stages.run import run_stage
 
 
 def main() -> None:
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_or_exit(main)

@@ -1,9 +1,9 @@
 """Stage `demo`: write the embedded corpus."""
 
 from pipeline.demo.corpus import write_corpus
+from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import DEMO
-from pipeline.stages.run import run_stage
 
 
 def main() -> None:
@@ -13,4 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_or_exit(main)

@@ -5,11 +5,11 @@ import json
 import pandas as pd
 
 from pipeline.clip_table import arrange_rows, read_clip_table
+from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import BASELINES, LEADERBOARD, METRICS, PLOTS, STACK
 from pipeline.predictions import read_members, read_prediction_table
 from pipeline.scoring import leaderboard, score_splits
-from pipeline.stages.run import run_stage
 
 
 def main() -> None:
@@ -35,9 +35,11 @@ def main() -> None:
 
     PLOTS.mkdir(parents=True, exist_ok=True)
     split = "val" if "val_mean_pearson" in table else "oof"
-    by_target = table.set_index("name")[[f"{split}_{target}" for target in targets]]
-    by_target.columns = pd.Index(targets, name="target")
-    by_target.stack().rename("pearson").to_csv(PLOTS / "pearson_by_target.csv")
+    by_target = table[["name", *(f"{split}_{target}" for target in targets)]]
+    by_target.columns = pd.Index(["name", *targets])
+    by_target.melt("name", var_name="target", value_name="pearson").to_csv(
+        PLOTS / "pearson_by_target.csv", index=False
+    )
     chosen = (rows.clips["split"] == "Val").to_numpy() if split == "val" else slice(rows.n_train)
     scatter = pd.DataFrame(
         {
@@ -51,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_or_exit(main)

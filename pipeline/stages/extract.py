@@ -2,10 +2,10 @@
 
 from features.extract import extract
 from pipeline.clip_table import read_clip_table
+from pipeline.errors import run_or_exit
 from pipeline.failures import check_share, summary
 from pipeline.params import load_params
 from pipeline.paths import FEATURES
-from pipeline.stages.run import run_stage
 
 
 def main() -> None:
@@ -20,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_or_exit(main)

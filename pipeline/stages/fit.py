@@ -4,10 +4,10 @@ import sys
 import time
 
 from pipeline.clip_table import arrange_rows, read_clip_table
+from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import OOF
 from pipeline.predictions import predict_rows, write_prediction_table
-from pipeline.stages.run import run_stage
 from pipeline.views import load_view, view_names
 
 
@@ -27,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_or_exit(main)

@@ -1,10 +1,10 @@
 """Stage `index`: from the label table and the media folder to the clip table."""
 
 from pipeline.clip_table import build_clip_table, people_across_splits
+from pipeline.errors import run_or_exit
 from pipeline.failures import check_share, summary
 from pipeline.params import load_params
 from pipeline.paths import CLIPS
-from pipeline.stages.run import run_stage
 
 
 def main() -> None:
@@ -25,4 +25,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_or_exit(main)

@@ -4,9 +4,9 @@ import sys
 
 from features.pool import pool_clips
 from features.store import read_store, write_clip_vectors
+from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import FEATURES, POOLED
-from pipeline.stages.run import run_stage
 
 
 def main() -> None:
@@ -21,4 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_or_exit(main)

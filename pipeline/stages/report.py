@@ -5,11 +5,11 @@ import json
 import pandas as pd
 
 from pipeline.clip_table import read_clip_table
+from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import FEATURES, LEADERBOARD, METRICS, PREDICTIONS, REPORT
 from pipeline.report.html import render_report
 from pipeline.report.text import leaderboard_text, notes
-from pipeline.stages.run import run_stage
 
 
 def main() -> None:
@@ -32,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_or_exit(main)

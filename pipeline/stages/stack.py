@@ -5,10 +5,10 @@ import pandas as pd
 
 from models.stack import fit_stack, stack_oof
 from pipeline.clip_table import arrange_rows, read_clip_table
+from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import PREDICTIONS, STACK, STACK_WEIGHTS
 from pipeline.predictions import read_members, write_prediction_table
-from pipeline.stages.run import run_stage
 
 
 def main() -> None:
@@ -32,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_or_exit(main)

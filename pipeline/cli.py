@@ -1,0 +1,98 @@
+"""The command `eri`. Every command shows an example in its help; `--json` is for machines."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.clips import index_files
+from features.extract import extract
+from pipeline.doctor import examine
+from pipeline.errors import run_or_exit
+from pipeline.failures import summary
+from pipeline.files import find_media
+from pipeline.params import ParamsError, load_params
+from pipeline.paths import PARAMS
+
+app = typer.Typer(
+    name="eri",
+    help="Emotional reaction intensity from video: features, heads, stack.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters to use.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def main() -> None:
+    """Run the command line: status 0 done, 1 failed, 2 usage."""
+    run_or_exit(app)
+
+
+@app.command("extract")
+def extract_command(
+    paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the feature stores.")],
+    encoders: Annotated[
+        str | None, typer.Option(help="Names from params.yaml, joined by commas; default all.")
+    ] = None,
+    params_file: ParamsFile = PARAMS,
+    as_json: Json = False,
+) -> None:
+    """Embed media files with the encoders of params.yaml; no labels and no DVC needed.
+
+    One feature store per encoder is written, as plain Parquet. What the cache holds is not computed
+    again. A clip's id is its file name without the ending.
+
+    Example: eri extract videos/ --out features/ --encoders clip,egemaps
+    """
+    params = load_params(params_file)
+    available = params.make_encoders()
+    names = encoders.split(",") if encoders else list(available)
+    unknown = [name for name in names if name not in available]
+    if unknown:
+        raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(available)}")
+    clips = index_files(find_media(paths))
+    chosen = {name: available[name] for name in names}
+    report = extract(clips, chosen, params.sampling, out)
+    if as_json:
+        content = {
+            name: {
+                "store": str(out / name),
+                "n_clips": len(clips),
+                "n_embedded": report.n_embedded[name],
+                "n_computed": report.n_computed[name],
+                "failures": report.failures[name].to_dict("records"),
+            }
+            for name in names
+        }
+        print(json.dumps(content, indent=2))
+        return
+    for name in names:
+        print(f"{summary(name, len(clips), report.failures[name])} -> {out / name}")
+
+
+@app.command("doctor")
+def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> None:
+    """Check the installation, the parameters, the weights and the cache; change nothing.
+
+    Status 1 when something would stop a run.
+
+    Example: eri doctor
+    """
+    findings = examine(params_file)
+    if as_json:
+        print(json.dumps([vars(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject:24} {finding.detail}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

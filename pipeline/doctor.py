@@ -1,0 +1,87 @@
+"""What `eri doctor` looks at: everything that a run needs, without running it."""
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from features.cache import default_cache_root
+from features.encoders import EncoderError
+from features.encoding import default_device
+from features.identity import encoder_identity
+from features.workers import n_processors
+from pipeline.params import ParamsError, load_params
+
+LIBRARIES = ("torch", "torchvision", "open_clip_torch", "opensmile", "av", "lightgbm", "dvc")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes
+    ----------
+    subject : str
+        What was looked at.
+    ok : bool
+        Whether a run can go on with it.
+    detail : str
+        What was found, or how to mend it.
+    """
+
+    subject: str
+    ok: bool
+    detail: str
+
+
+def examine(params_file: Path) -> list[Finding]:
+    """Look at the installation, the parameters, every encoder's weights and the cache."""
+    return [*_machine(), _cache(), *_params(params_file)]
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding("python", True, f"{platform.python_version()} on {platform.platform()}")
+    for library in LIBRARIES:
+        yield Finding(library, True, version(library))
+    device = default_device()
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{n_processors()} processors"
+    yield Finding("device", True, f"{device.type} ({name})")
+
+
+def _cache() -> Finding:
+    root = default_cache_root()
+    folder = root if root.exists() else root.absolute().parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            free_gib = shutil.disk_usage(folder).free / 2**30
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return Finding("cache", False, f"{root} cannot be written ({reason}): set ERI_CACHE")
+    return Finding("cache", True, f"{root}, {free_gib:.1f} GiB free")
+
+
+def _params(path: Path) -> Iterator[Finding]:
+    try:
+        params = load_params(path)
+    except ParamsError as error:
+        yield Finding(str(path), False, str(error))
+        return
+    yield Finding(str(path), True, f"{len(params.encoders)} encoders, {len(params.heads)} heads")
+    for what, needed in (("labels", params.data.labels), ("media", params.data.media)):
+        there = needed.exists()
+        yield Finding(f"data.{what}", True, f"{needed}{'' if there else ' (not there yet)'}")
+    for name, encoder in params.make_encoders().items():
+        try:
+            identity = encoder_identity(encoder, params.sampling)
+        except EncoderError as error:
+            yield Finding(f"encoders.{name}", False, str(error))
+        else:
+            weights = getattr(encoder.spec, "weights", encoder.weights_digest())
+            detail = f"{encoder.spec.model}, {weights}, identity {identity}"
+            yield Finding(f"encoders.{name}", True, detail)
