@@ -1,0 +1,89 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from features.store import read_store
+from pipeline import cli
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def params_file(request, tmp_path, tiny_clip):
+    content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
+    content["encoders"] = {
+        "tiny": {"kind": "open_clip", "model": tiny_clip, "weights": "random"},
+        "sound": {"kind": "opensmile", "model": "eGeMAPSv02"},
+    }
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
+
+
+def test_extract_writes_one_store_per_encoder(make_clip, params_file, tmp_path):
+    make_clip("clips/a.mp4")
+    make_clip("clips/b.mp4", sound_s=0)
+    out = tmp_path / "out"
+    arguments = ["extract", str(tmp_path / "clips"), "--out", str(out), "--json"]
+    shown = runner.invoke(cli.app, [*arguments, "--params", str(params_file)])
+    assert shown.exit_code == 0
+    content = json.loads(shown.stdout)
+    assert content["tiny"]["n_embedded"] == content["tiny"]["n_computed"] == 2
+    assert [f["clip_id"] for f in content["sound"]["failures"]] == ["b"]
+    assert set(read_store(out / "tiny").clip_id) == {"a", "b"}
+
+
+def test_extract_takes_some_encoders(make_clip, params_file, tmp_path):
+    clip = make_clip("a.mp4")
+    arguments = ["extract", str(clip), "--out", str(tmp_path / "o"), "--params", str(params_file)]
+    shown = runner.invoke(cli.app, [*arguments, "--encoders", "sound"])
+    assert shown.exit_code == 0
+    assert "sound: 1 of 1 clips" in shown.stdout
+    assert [path.name for path in (tmp_path / "o").iterdir() if path.is_dir()] == ["sound"]
+
+
+def test_doctor_names_weights_that_cannot_be_had(params_file):
+    content = yaml.safe_load(params_file.read_text())
+    content["encoders"]["tiny"]["weights"] = "nowhere/weights.pt"
+    params_file.write_text(yaml.safe_dump(content))
+    shown = runner.invoke(cli.app, ["doctor", "--json", "--params", str(params_file)])
+    assert shown.exit_code == 1
+    failed = [finding for finding in json.loads(shown.stdout) if not finding["ok"]]
+    assert [finding["subject"] for finding in failed] == ["encoders.tiny"]
+    assert "no weights file nowhere/weights.pt" in failed[0]["detail"]
+
+
+def test_doctor_is_content_with_the_tests_own_parameters(params_file):
+    shown = runner.invoke(cli.app, ["doctor", "--params", str(params_file)])
+    assert shown.exit_code == 0
+    assert "encoders.sound" in shown.stdout
+
+
+@pytest.mark.parametrize("command", [[], ["extract"], ["doctor"]])
+def test_help_shows_an_example(command):
+    shown = runner.invoke(cli.app, [*command, "--help"])
+    assert shown.exit_code == 0
+    assert "Example: eri" in shown.stdout or not command
+
+
+def run_eri(*arguments: str, folder) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+
+
+def test_an_error_is_one_line_with_status_one_and_usage_is_two(tmp_path, request, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
+    failed = run_eri("extract", "nowhere.mp4", "--out", "o", folder=tmp_path)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: there is no params.yaml here")
+    assert "Traceback" not in failed.stderr
+    assert run_eri("extract", folder=tmp_path).returncode == 2

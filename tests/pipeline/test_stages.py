@@ -1,0 +1,197 @@
+"""The whole pipeline under DVC, on a small corpus: what runs again, and what does not."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline.demo.corpus import DemoSettings, write_corpus
+
+ROOT = Path(__file__).parents[2]
+DOWNSTREAM = ["stack", "evaluate", "report"]
+
+
+class Project:
+    """A checkout in a folder of its own, driven by commands as a user would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.first_output = ""
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(folder),
+            "ERI_CACHE": str(folder / "cache"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_AUTHOR_NAME": "test",
+            "GIT_AUTHOR_EMAIL": "test@localhost",
+            "GIT_COMMITTER_NAME": "test",
+            "GIT_COMMITTER_EMAIL": "test@localhost",
+        }
+
+    def run(self, *command: str, status: int = 0) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == status, done.stdout
+        return done.stdout
+
+    def labels(self) -> pd.DataFrame:
+        return pd.read_csv(self.folder / "corpus" / "labels.csv", dtype={"clip_id": str})
+
+    def write_labels(self, labels: pd.DataFrame) -> None:
+        labels.to_csv(self.folder / "corpus" / "labels.csv", index=False)
+
+    def result(self, name: str) -> Path:
+        return self.folder / "results" / name
+
+
+def stages_run(output: str) -> list[str]:
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+def computed(output: str) -> dict[str, int]:
+    return {name: int(n) for name, n in re.findall(r"(\w+): .*; (\d+) computed now", output)}
+
+
+def small_params() -> dict:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["data"] |= {"labels": "corpus/labels.csv", "media": "corpus"}
+    content["sampling"]["frame_rate_hz"] = 1
+    content["encoders"] = {
+        "face": {"kind": "torchvision", "model": "resnet18", "weights": "random"},
+        "voice": {"kind": "opensmile", "model": "eGeMAPSv02"},
+    }
+    content["folds"]["n_folds"] = 3
+    content["heads"] = {
+        "ridge": {"kind": "ridge", "n_folds": 3},
+        "trees": {"kind": "lightgbm", "n_rounds": 10},
+    }
+    content["evaluation"]["n_resamples"] = 100
+    return content
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose corpus lacks its last clip, run once."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("features", "models", "pipeline"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, folder / name)
+    content = small_params()
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+    settings = DemoSettings(
+        n_people=16, clips_per_person=1, min_duration_s=1, max_duration_s=1.5, image_size_px=64
+    )
+    write_corpus(folder / "corpus", settings, content["targets"])
+    project = Project(folder)
+    labels = project.labels()
+    labels.to_csv(folder / "all_labels.csv", index=False)
+    project.write_labels(labels[:-1])
+    project.run("git", "init", "-q")
+    project.run(sys.executable, "-m", "dvc", "init", "-q")
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "start")
+    project.first_output = project.run("dvc", "repro")
+    return project
+
+
+def test_the_first_run_ends_with_the_leaderboard_and_the_files(project):
+    output = project.first_output
+    assert "demo" not in stages_run(output)  # the data are not the embedded corpus
+    assert re.search(r"stack +[+-]0\.\d{3} \[", output)
+    assert "Encoders with random weights: face" in output
+    for name in ("report.html", "leaderboard.csv", "metrics.json", "predictions.csv"):
+        assert f"results/{name}" in output
+        assert project.result(name).is_file()
+
+
+def test_metrics_have_the_form_of_the_contract(project):
+    metrics = json.loads(project.result("metrics.json").read_text())
+    assert {"val", "oof"} <= set(metrics["stack"])
+    assert {"mean_pearson", "ci95", "pearson"} <= set(metrics["stack"]["val"])
+    views = ("face", "voice", "face+voice")
+    assert set(metrics["heads"]) == {f"{head}/{v}" for head in ("ridge", "trees") for v in views}
+    assert set(metrics["baselines"]) == {"mean", "duration"}
+    assert metrics["baselines"]["mean"]["val"]["mean_pearson"] == 0
+
+
+def test_every_held_out_clip_is_predicted_in_the_challenge_s_format(project):
+    predictions = pd.read_csv(project.result("predictions.csv"), dtype={"File_ID": str})
+    labels = project.labels()
+    held = labels.loc[labels["split"] != "Train", "clip_id"]
+    assert predictions.columns.tolist() == ["File_ID", *small_params()["targets"]]
+    assert sorted(predictions["File_ID"]) == sorted(held)
+    assert predictions.notna().all(axis=None)
+
+
+def test_every_clip_is_embedded_or_listed(project):
+    for name in ("face", "voice"):
+        stored = set(pd.read_parquet(project.folder / "data/features" / name)["clip_id"])
+        failed = pd.read_parquet(project.folder / f"data/features/{name}.failures.parquet")
+        assert stored | set(failed["clip_id"]) == set(project.labels()["clip_id"])
+        assert not stored & set(failed["clip_id"])
+
+
+def test_dvc_shows_metrics_and_plots(project):
+    assert "mean_pearson" in project.run("dvc", "metrics", "show")
+    page = project.run("dvc", "plots", "show").strip()
+    assert Path(page.removeprefix("file://")).stat().st_size > 1000
+
+
+def test_a_second_run_runs_no_stage(project):
+    assert "up to date" in project.run("dvc", "repro")
+
+
+def test_a_head_s_parameter_reruns_that_head_and_what_follows(project):
+    output = project.run("dvc", "exp", "run", "-S", "heads.ridge.n_folds=4")
+    assert stages_run(output) == ["fit@ridge", *DOWNSTREAM]
+
+
+def test_one_more_clip_is_one_embedding_per_encoder(project):
+    everything = pd.read_csv(project.folder / "all_labels.csv", dtype={"clip_id": str})
+    project.write_labels(everything)
+    output = project.run("dvc", "repro", "extract")
+    assert stages_run(output) == ["index", "extract"]
+    assert computed(output) == {"face": 1, "voice": 1}
+
+
+def test_removing_and_renaming_clips_embeds_none(project):
+    labels = project.labels()
+    corpus = project.folder / "corpus"
+    (corpus / labels["path"].iloc[-1]).unlink()
+    old = labels["path"].iloc[0]
+    (corpus / old).rename(corpus / "clips" / "renamed.mp4")
+    labels["path"] = labels["path"].replace(old, "clips/renamed.mp4")
+    project.write_labels(labels[:-1])
+    assert computed(project.run("dvc", "repro", "extract")) == {"face": 0, "voice": 0}
+
+
+def test_the_same_seed_gives_the_same_metrics_byte_for_byte(project):
+    project.run("dvc", "repro")
+    first = project.result("metrics.json").read_bytes()
+    shutil.rmtree(project.folder / "cache")
+    output = project.run("dvc", "repro", "--force")
+    assert computed(output)["face"] == len(project.labels())
+    assert project.result("metrics.json").read_bytes() == first
+
+
+def test_too_many_damaged_clips_stop_the_run(project):
+    clips = sorted((project.folder / "corpus" / "clips").glob("*.mp4"))
+    for clip in clips[:3]:
+        clip.write_bytes(clip.read_bytes()[:2000])
+    output = project.run("dvc", "repro", "index", status=255)
+    assert "3 of 15 clips failed, more than `data.max_failed_share` (0.05) allows" in output
+    assert "Traceback" not in output
