@@ -8,7 +8,6 @@ import typer
 
 from features.clips import index_files
 from features.extract import extract
-from pipeline.doctor import examine
 from pipeline.errors import run_or_exit
 from pipeline.failures import summary
 from pipeline.files import find_media
@@ -84,6 +83,8 @@ def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> N
 
     Example: eri doctor
     """
+    from pipeline.doctor import examine  # imports torch, which other commands may not need
+
     findings = examine(params_file)
     if as_json:
         print(json.dumps([vars(finding) for finding in findings], indent=2))

@@ -68,6 +68,10 @@ def test_doctor_is_content_with_the_tests_own_parameters(params_file):
     assert "encoders.sound" in shown.stdout
 
 
+def test_wrong_usage_is_status_two():
+    assert runner.invoke(cli.app, ["extract"]).exit_code == 2
+
+
 @pytest.mark.parametrize("command", [[], ["extract"], ["doctor"]])
 def test_help_shows_an_example(command):
     shown = runner.invoke(cli.app, [*command, "--help"])
@@ -75,15 +79,10 @@ def test_help_shows_an_example(command):
     assert "Example: eri" in shown.stdout or not command
 
 
-def run_eri(*arguments: str, folder) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pipeline.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
-
-
-def test_an_error_is_one_line_with_status_one_and_usage_is_two(tmp_path, request, monkeypatch):
+def test_an_error_is_one_line_with_status_one(tmp_path, request, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(request.config.rootpath))
-    failed = run_eri("extract", "nowhere.mp4", "--out", "o", folder=tmp_path)
+    command = [sys.executable, "-m", "pipeline.cli", "extract", "nowhere.mp4", "--out", "o"]
+    failed = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: there is no params.yaml here")
     assert "Traceback" not in failed.stderr
-    assert run_eri("extract", folder=tmp_path).returncode == 2
