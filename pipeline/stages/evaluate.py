@@ -2,12 +2,11 @@
 
 import json
 
-import pandas as pd
-
 from pipeline.clip_table import arrange_rows, read_clip_table
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import BASELINES, LEADERBOARD, METRICS, PLOTS, STACK
+from pipeline.plots import by_target_table, scatter_table
 from pipeline.predictions import read_members, read_prediction_table
 from pipeline.scoring import leaderboard, score_splits
 
@@ -33,23 +32,12 @@ def main() -> None:
     table = leaderboard(named, targets)
     table.to_csv(LEADERBOARD, index=False)
 
+    split = "Val" if "val" in metrics["stack"] else "Train"
     PLOTS.mkdir(parents=True, exist_ok=True)
-    split = "val" if "val_mean_pearson" in table else "oof"
-    by_target = table[["name", *(f"{split}_{target}" for target in targets)]]
-    by_target.columns = pd.Index(["name", *targets])
-    by_target.melt("name", var_name="target", value_name="pearson").to_csv(
-        PLOTS / "pearson_by_target.csv", index=False
-    )
-    chosen = (rows.clips["split"] == "Val").to_numpy() if split == "val" else slice(rows.n_train)
-    scatter = pd.DataFrame(
-        {
-            "clip_id": rows.clips["clip_id"][chosen].repeat(len(targets)),
-            "target": list(targets) * len(stack[chosen]),
-            "label": rows.y[chosen].ravel(),
-            "prediction": stack[chosen].ravel(),
-        }
-    )
-    scatter.dropna().to_csv(PLOTS / "stack_scatter.csv", index=False)
+    score = metrics["stack"]["val" if split == "Val" else "oof"]
+    by_target_table(score).to_csv(PLOTS / "stack_by_target.csv", index=False)
+    scatter = scatter_table(stack, rows, targets, split)
+    scatter.to_csv(PLOTS / "stack_scatter.csv", index=False)
 
 
 if __name__ == "__main__":
