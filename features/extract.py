@@ -1,6 +1,7 @@
 """The loop from clips to feature stores: decode -> encode -> cache -> store."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,7 @@ from features.encoders import Encoder, EncoderError, FrameEncoder, SoundEncoder
 from features.identity import Sampling, encoder_identity
 from features.media import MediaError
 from features.reading import ReadResult, ReadTask, read_clip
-from features.store import write_failures, write_store
+from features.store import check_replaceable, write_failures, write_store
 from features.workers import n_processors, run_isolated
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def extract(
     OSError
         When the cache or the destination cannot be written. What was flushed by then is kept.
     """
+    for name in encoders:  # before hours of work, not after
+        check_replaceable(destination / name)
     root = cache_root or default_cache_root()
     jobs = {name: _Job(name, each, sampling, root) for name, each in encoders.items()}
     tasks = _tasks(clips, list(jobs.values()), sampling)
@@ -93,8 +96,9 @@ def extract(
         try:
             _embed(tasks, jobs, progress)
         finally:  # also when interrupted: nothing that is finished is lost
-            for job in jobs.values():
-                job.cache.flush()
+            with ExitStack() as flushes:  # one that fails does not keep the others from theirs
+                for job in jobs.values():
+                    flushes.callback(job.cache.flush)
     for name, job in jobs.items():
         stored, failures = job.sort_out(clips)
         if not stored:

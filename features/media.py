@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -138,7 +139,7 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
             shown, shown_s = frame, time_s
         if shown is not None and (n_taken == 0 or shown_s >= n_taken / frame_rate_hz):
             yield Frame(shown_s, _image(shown))
-        _check_decoded(n_decoded, video.frames)
+        _check_decoded(n_decoded, _n_promised(video))
 
 
 def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
@@ -157,16 +158,7 @@ def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
     with _open(path, step="decode") as container:
         if not container.streams.audio:
             raise MediaError("stream", "the clip has no sound")
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate_hz)
-        chunks: list[NDArray[np.float32]] = []
-        for packet in container.demux(container.streams.audio[0]):
-            try:
-                for frame in packet.decode():
-                    chunks += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-            except av.FFmpegError:
-                continue  # a damaged packet: what else decodes is used
-        if chunks:
-            chunks += [part.to_ndarray()[0] for part in resampler.resample(None)]
+        chunks = list(_resampled(_decode(container, container.streams.audio[0]), sample_rate_hz))
     sound = np.concatenate(chunks) if chunks else np.empty(0, np.float32)
     if sound.size == 0:
         raise MediaError("decode", "the audio stream holds no sample that decodes")
@@ -176,7 +168,7 @@ def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
 @contextmanager
 def _open(path: Path, step: str) -> Iterator[InputContainer]:
     try:
-        container = av.open(path)
+        container = av.open(path, metadata_errors="replace")
     except FileNotFoundError:
         raise MediaError("read", f"there is no file {path}") from None
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -195,7 +187,26 @@ def _is_still_image(container: InputContainer) -> bool:
     return name == "image2" or name.endswith("_pipe")
 
 
-def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+def _resampled(
+    frames: Iterator[av.AudioFrame], sample_rate_hz: int
+) -> Iterator[NDArray[np.float32]]:
+    """Bring frames to one channel and rate, also where a stream changes its format midway."""
+    resampler: av.AudioResampler | None = None
+    current = None
+    for frame in frames:
+        found = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if resampler is None or found != current:
+            if resampler is not None:
+                yield from (part.to_ndarray()[0] for part in resampler.resample(None))
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate_hz)
+            current = found
+        frame.pts = None  # gaps in the time stamps would be filled with silence, or refused
+        yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
+    if resampler is not None:
+        yield from (part.to_ndarray()[0] for part in resampler.resample(None))
+
+
+def _decode(container: InputContainer, stream: Any) -> Iterator[Any]:
     """Decode packet by packet, so that one damaged packet costs its own frames only."""
     for packet in container.demux(stream):
         try:
@@ -217,6 +228,17 @@ def _grid_points_before(time_s: float, frame_rate_hz: float) -> int:
 def _image(frame: av.VideoFrame) -> Image.Image:
     image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
     return image.rotate(frame.rotation, expand=True) if frame.rotation else image
+
+
+def _n_promised(stream: VideoStream) -> int:
+    """Frames that the header promises to show; 0 when it does not say.
+
+    A clip that was trimmed without encoding anew holds frames before its first shown one.
+    """
+    if stream.frames and stream.duration and stream.time_base and stream.average_rate:
+        shown = round(stream.duration * stream.time_base * stream.average_rate)
+        return min(stream.frames, shown)
+    return stream.frames
 
 
 def _check_decoded(n_decoded: int, n_promised: int) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from features.store import FeatureStore
 
@@ -34,7 +34,7 @@ class Pooling(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     statistics: tuple[Literal["mean", "std", "min", "max"], ...] = Field(min_length=1)
-    parts: tuple[int, ...] = Field(min_length=1)
+    parts: tuple[PositiveInt, ...] = Field(min_length=1)
 
 
 def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object_], Rows]:

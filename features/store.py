@@ -106,7 +106,13 @@ def write_store(
     -------
     int
         Number of rows written.
+
+    Raises
+    ------
+    StoreError
+        When the folder holds something else; see `check_replaceable`.
     """
+    check_replaceable(folder)
     beside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -130,9 +136,28 @@ def write_store(
             write_shard()
     if waiting:
         write_shard()
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     beside.replace(folder)
     return n_rows
+
+
+def check_replaceable(folder: Path) -> None:
+    """Make sure that nothing but an old store would be overwritten.
+
+    Raises
+    ------
+    StoreError
+        When `folder` is a file or holds anything but shards.
+    """
+    if not folder.exists():
+        return
+    strange = [folder] if folder.is_file() else [p for p in folder.iterdir() if not _is_shard(p)]
+    if strange:
+        raise StoreError(
+            f"{folder} is not a feature store (it holds {strange[0].name}) and is not overwritten: "
+            "choose another folder to write to"
+        )
 
 
 def write_clip_vectors(
@@ -151,6 +176,10 @@ def write_failures(path: Path, failures: pd.DataFrame) -> None:
     """Write a failure table: ``clip_id``, ``step``, ``reason``, all text."""
     schema = pa.schema([(name, pa.string()) for name in ("clip_id", "step", "reason")])
     _write_parquet(pa.Table.from_pandas(failures, schema=schema, preserve_index=False), path)
+
+
+def _is_shard(path: Path) -> bool:
+    return path.is_file() and path.match("part-*.parquet")
 
 
 def _table(clips: list[tuple[str, Embedding]], metadata: Mapping[str, Any]) -> pa.Table:

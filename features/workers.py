@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from features.encoders import EncoderError
 from features.media import MediaError
 
 Task = TypeVar("Task")
@@ -32,7 +33,8 @@ def run_isolated(
     """Run `work` on every task in worker processes, a few tasks ahead of the reader.
 
     A worker that takes longer than `timeout_s`, or dies, is replaced; its task comes back as a
-    `MediaError`, and so does one whose work raised `MediaError`. Built on pebble's process pool.
+    `MediaError`, and so does one whose work raised anything but `EncoderError`, which ends the run.
+    Built on pebble's process pool.
 
     Parameters
     ----------
@@ -82,3 +84,7 @@ def _outcome(future: Future[Any], timeout_s: float, step: str) -> Any:
         return MediaError(step, f"no result within {timeout_s:g} s: the worker was stopped")
     except ProcessExpired as error:
         return MediaError(step, f"the worker process died (exit code {error.exitcode})")
+    except EncoderError:
+        raise  # no fault of the clip: every other clip would fail as well
+    except Exception as error:  # a decoder met what nobody foresaw: this clip's fault alone
+        return MediaError(step, f"{type(error).__name__}: {error}")

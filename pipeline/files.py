@@ -28,7 +28,7 @@ def find_media(paths: Iterable[Path]) -> dict[str, Path]:
     for path in paths:
         if not path.exists():
             raise ParamsError(f"there is no file or folder {path}")
-        below = sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES)
+        below = sorted(p for p in path.rglob("*") if _is_media(p))
         for file in below if path.is_dir() else [path]:
             other = found.setdefault(file.stem, file)
             if other != file:
@@ -39,3 +39,8 @@ def find_media(paths: Iterable[Path]) -> dict[str, Path]:
     if not found:
         raise ParamsError(f"no media file there: expected one of {sorted(MEDIA_SUFFIXES)}")
     return found
+
+
+def _is_media(path: Path) -> bool:
+    # A leading dot marks hidden files, such as those that macOS puts beside others.
+    return path.suffix.lower() in MEDIA_SUFFIXES and path.is_file() and path.name[0] != "."

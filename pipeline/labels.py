@@ -54,9 +54,10 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     if "group" not in table:
         table["group"] = pd.NA
     for column in ("clip_id", "path", "split", "group"):
-        table[column] = table[column].astype("string").str.strip()
+        text = table[column].astype("string").str.strip()
+        table[column] = text.mask(text == "")
     for column in REQUIRED:
-        _refuse(table[column].isna() | (table[column] == ""), table, path, f"an empty {column}")
+        _refuse(table[column].isna(), table, path, f"an empty {column}")
     duplicate = table["clip_id"].duplicated(keep=False)
     _refuse(duplicate, table, path, "a clip_id that is not unique")
     unknown = ~table["split"].isin(SPLITS)
@@ -83,7 +84,10 @@ def _read(path: Path) -> pd.DataFrame:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         # Text first: ids like 00017 keep their zeros.
-        text = pd.read_csv(path, dtype="string", encoding="utf-8-sig")
+        # Only nothing is nothing: NA may be a person or a country.
+        text = pd.read_csv(
+            path, dtype="string", encoding="utf-8-sig", keep_default_na=False, na_values=[""]
+        )
     except (ValueError, OSError) as error:
         raise LabelError(
             f"{path} cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV'}: {error}"
@@ -109,7 +113,8 @@ def _check_columns(table: pd.DataFrame, path: Path, targets: Sequence[str]) -> N
 def _read_target(table: pd.DataFrame, path: Path, target: str) -> "pd.Series[float]":
     given = table[target]
     values = pd.to_numeric(given, errors="coerce").astype("float64")
-    wrong = values.isna() & given.notna() & (given.astype("string").str.strip() != "")
+    blank = given.astype("string").str.strip().str.lower().isin(["", "na", "nan", "null"])
+    wrong = values.isna() & given.notna() & ~blank
     _refuse(wrong, table, path, f"a {target} that is no number", show=target)
     outside = (values < 0) | (values > 1)
     _refuse(outside, table, path, f"a {target} outside [0, 1]", show=target)

@@ -16,7 +16,8 @@ JOIN = "+"
 def view_names(encoders: Sequence[str]) -> list[str]:
     """Return the views that heads are fitted on: each encoder alone, then all joined by ``+``."""
     names = list(encoders)
-    return [*names, JOIN.join(names)] if len(names) > 1 else names
+    # Sorted: DVC does not see the order of keys in params.yaml, so nothing may depend on it.
+    return [*names, JOIN.join(sorted(names))] if len(names) > 1 else names
 
 
 def load_view(view: str, clip_ids: Sequence[str], pooled: Path = POOLED) -> NDArray[np.float32]:

@@ -11,9 +11,8 @@ def main() -> None:
     """Write ``data/clips.parquet``; stop when too many files cannot be used."""
     params = load_params()
     clips = build_clip_table(params)
-    failed = clips.dropna(subset="error_step").rename(
-        columns={"error_step": "step", "error_reason": "reason"}
-    )
+    failed = clips.loc[clips["error_step"].notna(), ["clip_id", "error_step", "error_reason"]]
+    failed = failed.rename(columns={"error_step": "step", "error_reason": "reason"})
     print(f"{len(clips)} clips: {dict(clips['split'].value_counts(sort=False))}")
     print(summary("files", len(clips), failed))
     check_share("files", len(clips), failed, params.data.max_failed_share)

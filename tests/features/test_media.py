@@ -81,6 +81,24 @@ def test_a_clip_without_sound_says_so(make_clip):
     assert caught.value.step == "stream"
 
 
+def test_sound_that_changes_its_rate_midway_is_read_through(tmp_path):
+    path = tmp_path / "two.aac"
+    content = b""
+    for rate_hz in (16000, 44100):
+        part = tmp_path / "part.aac"
+        with av.open(part, "w", format="adts") as container:
+            stream = container.add_stream("aac", rate=rate_hz)
+            stream.layout = "mono"
+            samples = np.zeros((1, rate_hz), np.float32)
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+            frame.sample_rate = rate_hz
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        content += part.read_bytes()
+    path.write_bytes(content)
+    assert len(read_sound(path, 8000)) == pytest.approx(2 * 8000, rel=0.15)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(MediaError, match=r"no file .*gone\.mp4") as caught:
         probe(tmp_path / "gone.mp4")

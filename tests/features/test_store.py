@@ -63,6 +63,15 @@ def test_a_failed_write_leaves_the_old_store(tmp_path):
     assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
 
 
+def test_what_is_no_store_is_never_overwritten(tmp_path):
+    precious = tmp_path / "clip" / "precious.mp4"
+    precious.parent.mkdir()
+    precious.write_text("precious")
+    with pytest.raises(StoreError, match=r"holds precious\.mp4.*not overwritten"):
+        write_store(tmp_path / "clip", clips(1), {})
+    assert precious.read_text() == "precious"
+
+
 def test_a_rewrite_leaves_no_old_shard(tmp_path, monkeypatch):
     monkeypatch.setattr(store_module, "_SHARD_BYTES", 1)
     write_store(tmp_path / "clip", clips(5), {})

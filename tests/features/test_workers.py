@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from features.encoders import EncoderError, make_encoder
 from features.media import MediaError
 from features.workers import run_isolated
 
@@ -36,9 +37,16 @@ def test_a_worker_that_dies_fails_its_own_task_only():
     assert "died (exit code 7)" in found[7].reason
 
 
+def test_an_unforeseen_error_fails_its_own_task_only():
+    found = outcomes(abs, ["text", -1])
+    assert found.pop(-1) == 1
+    assert "TypeError: bad operand" in found["text"].reason
+
+
 def test_an_error_that_is_no_fault_of_the_clip_ends_the_run():
-    with pytest.raises(TypeError):
-        outcomes(abs, ["text"])
+    spec = {"kind": "nothing"}
+    with pytest.raises(EncoderError, match="unknown encoder kind"):
+        list(run_isolated(make_encoder, [spec], n_workers=1, timeout_s=20, step="decode"))
 
 
 def test_tasks_are_drawn_only_as_fast_as_results_are_taken():

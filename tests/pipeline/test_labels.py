@@ -63,6 +63,12 @@ def test_a_clip_without_a_group_is_a_person_of_its_own(read):
     assert person_of(labels).tolist() == ["p1", "clip:00002", "p1"]
 
 
+def test_a_blank_group_is_no_person_and_na_may_be_one(read):
+    labels = read(table(group=[" ", "NA", ""], country=["NA", "X", "NA"]))
+    assert person_of(labels).tolist() == ["clip:00001", "NA", "clip:00003"]
+    assert labels["country"].tolist() == ["NA", "X", "NA"]
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

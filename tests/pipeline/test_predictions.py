@@ -43,7 +43,7 @@ def test_members_come_in_the_order_of_the_parameters(rows, params, tmp_path):
         views = {view: random_predictions(rows) for view in sorted(view_names(encoders))}
         write_prediction_table(tmp_path / f"{head}.parquet", views, rows, params.targets)
     members = read_members(["ridge", "mlp"], encoders, rows, params.targets, tmp_path)
-    expected = ["ridge/b", "ridge/a", "ridge/b+a", "mlp/b", "mlp/a", "mlp/b+a"]
+    expected = ["ridge/b", "ridge/a", "ridge/a+b", "mlp/b", "mlp/a", "mlp/a+b"]
     assert [name for name, _ in members] == expected
 
 
