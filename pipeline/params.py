@@ -28,6 +28,12 @@ from pipeline.paths import PARAMS
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
+# Columns of our own tables, beside which target columns stand.
+RESERVED = frozenset(
+    {"clip_id", "path", "split", "group", "view", "fold", "File_ID", "mean_pearson"}
+)
+
+
 class ParamsError(Exception):
     """`params.yaml` is missing or not as it should be; the message lists every fault."""
 
@@ -81,9 +87,12 @@ class Params(_Section):
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
-    def _targets_differ(self) -> "Params":
+    def _targets_are_names_of_their_own(self) -> "Params":
         if len(set(self.targets)) < len(self.targets):
             raise ValueError("targets must differ from each other")
+        taken = sorted(RESERVED.intersection(self.targets))
+        if taken:
+            raise ValueError(f"targets must not have the names of other columns: {taken}")
         return self
 
     def make_encoders(self) -> dict[str, Encoder]:

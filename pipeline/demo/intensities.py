@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
+from models.arrays import DataError
 from pipeline.demo.cues import FloatArray, Movements, VocalCues
 
 
@@ -169,12 +170,12 @@ def check_targets(targets: Sequence[str]) -> None:
 
     Raises
     ------
-    ValueError
+    DataError
         If there are not exactly as many different targets as rules.
     """
     if len(targets) != len(RULES) or len(set(targets)) != len(targets):
         names = ", ".join(rule.emotion for rule in RULES)
-        raise ValueError(
+        raise DataError(
             f"The demo corpus shows {len(RULES)} emotions by a stated rule, but {len(targets)} "
             f"targets came ({', '.join(targets)}). Give {len(RULES)} different names, which stand "
             f"for {names} in this order."

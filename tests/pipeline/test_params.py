@@ -23,7 +23,7 @@ def write(tmp_path):
 
 def test_the_project_s_own_parameters_are_valid(content, write):
     params = load_params(write(content))
-    assert list(params.make_encoders()) == ["clip", "resnet50", "egemaps"]
+    assert set(params.make_encoders()) == {"clip", "resnet50", "egemaps"}
     assert [params.make_head(name) for name in params.heads]
     assert len(params.targets) == 7
 
@@ -71,6 +71,12 @@ def test_names_that_cannot_be_files_or_views_are_refused(content, write, name):
 def test_repeated_targets_are_refused(content, write):
     content["targets"] = ["Fear", "Fear"]
     with pytest.raises(ParamsError, match="differ"):
+        load_params(write(content))
+
+
+def test_targets_named_like_our_own_columns_are_refused(content, write):
+    content["targets"] = ["Fear", "fold"]
+    with pytest.raises(ParamsError, match="names of other columns"):
         load_params(write(content))
 
 
