@@ -71,8 +71,9 @@ def run_isolated(
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield running.pop(future), _outcome(future, timeout_s, step)
-        finally:
-            pool.stop()  # type: ignore[no-untyped-call]  # on an error or an interrupt nothing is left running
+        except BaseException:
+            pool.stop()  # type: ignore[no-untyped-call]  # nothing is left running
+            raise
 
 
 def _outcome(future: Future[Any], timeout_s: float, step: str) -> Any:
