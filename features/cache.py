@@ -1,46 +1,74 @@
 """Embeddings on disk, found again by what they are: shared between runs and checkouts.
 
-One folder per encoder identity, one immutable file per flush. A file's name is the digest of its
-bytes: two runs can write side by side without a lock, nothing half-written is ever visible, and
-damage is found on opening. Files are Arrow IPC, so clips are read by memory mapping, one at a time.
+One folder per encoder identity, in it segments that runs append to, each run to its own: two runs
+can write side by side without a lock. A lock file keeps `features.upkeep` from pruning under a run.
 """
 
-import hashlib
+import fcntl
+import json
 import os
-import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
+from features.segments import Embedding, Place, SegmentWriter, read_record, scan_segment
 
-from features.arrow import embedding_array, embedding_matrix
+DESCRIPTION = "encoder.json"
+"""In each identity's folder: what made its embeddings. Its time of change is that of last use."""
 
-_FLUSH_BYTES = 64 * 2**20
-_FLUSH_S = 5.0
-
-
-class Embedding(NamedTuple):
-    """One clip under one encoder.
-
-    Attributes
-    ----------
-    time_s : ndarray of float64, shape (n_rows,)
-        Of each frame, or the middle of each window.
-    values : ndarray of float16 or float32, shape (n_rows, dimension)
-        One row per frame or window.
-    """
-
-    time_s: NDArray[np.float64]
-    values: NDArray[np.floating]
+_LOCK = "lock"
 
 
 def default_cache_root() -> Path:
     """Return ``$ERI_CACHE``, or ``.eri-cache`` in the working folder."""
     return Path(os.environ.get("ERI_CACHE") or ".eri-cache")
+
+
+@contextmanager
+def cache_in_use(root: Path) -> Iterator[None]:
+    """Hold the cache while a run uses it; any number of runs may.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be made or written; the message names it and ``ERI_CACHE``.
+    """
+    with _locked(root, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def cache_to_itself(root: Path) -> Iterator[None]:
+    """Hold the cache while it is pruned.
+
+    Raises
+    ------
+    OSError
+        When a run uses it.
+    """
+    try:
+        with _locked(root, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield
+    except BlockingIOError:
+        raise OSError(f"a run uses the embedding cache {root}: prune it when none does") from None
+
+
+def segments_in(folder: Path) -> list[Path]:
+    """List the segments of an identity, the oldest first."""
+    return sorted(folder.glob("*.arrows"))
+
+
+def clips_in(folder: Path) -> dict[str, Place]:
+    """Find the clips of an identity by digest; warns of bytes that are no whole record."""
+    places: dict[str, Place] = {}
+    for path in segments_in(folder):
+        scan = scan_segment(path)
+        places.update(scan.places)
+        if scan.n_lost_bytes:
+            _warn(f"the last {scan.n_lost_bytes} bytes of {path} are no whole record")
+    return places
 
 
 class EmbeddingCache:
@@ -52,6 +80,8 @@ class EmbeddingCache:
         The cache's folder, for all encoders.
     identity : str
         As `features.identity.encoder_identity` gives it.
+    description : mapping
+        What the identity stands for, JSON-serialisable, for people and for ``eri store ls``.
 
     Raises
     ------
@@ -59,102 +89,97 @@ class EmbeddingCache:
         When the folder cannot be made or written; the message names it and ``ERI_CACHE``.
     """
 
-    def __init__(self, root: Path, identity: str) -> None:
+    def __init__(self, root: Path, identity: str, description: Mapping[str, Any]) -> None:
         self._folder = root / identity
+        self._sound: set[str] = set()
+        self._pending: dict[str, Embedding] = {}
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            _describe(self._folder, description)
         except OSError as error:
             raise _unwritable(self._folder, error) from error
-        self._shards: list[pa.Table] = []
-        self._index: dict[str, tuple[int, int, int]] = {}  # clip -> shard, first row, rows
-        self._pending: dict[str, Embedding] = {}
-        self._pending_bytes = 0
-        self._flushed_s = time.monotonic()
-        for path in sorted(self._folder.glob("*.arrow")):
-            self._open_shard(path)
+        self._writer = SegmentWriter(self._folder)
+        self._places = clips_in(self._folder)
 
     def __contains__(self, clip_sha256: str) -> bool:
-        return clip_sha256 in self._index or clip_sha256 in self._pending
+        """Whether the clip is cached, and its record undamaged."""
+        return clip_sha256 in self._pending or self._is_sound(clip_sha256)
 
     def __len__(self) -> int:
-        return len(self._index) + len(self._pending)
+        return len(self._places.keys() | self._pending.keys())
 
     def get(self, clip_sha256: str) -> Embedding:
         """Return one clip's embedding; raises KeyError when it is not cached."""
         if clip_sha256 in self._pending:
             return self._pending[clip_sha256]
-        shard, first, n_rows = self._index[clip_sha256]
-        rows = self._shards[shard].slice(first, n_rows)
-        return Embedding(rows["time_s"].to_numpy(), embedding_matrix(rows["embedding"]))
+        embedding = read_record(self._places[clip_sha256])
+        if embedding is None:
+            raise KeyError(clip_sha256)
+        return embedding
 
     def put(self, clip_sha256: str, embedding: Embedding) -> None:
-        """Keep one clip's embedding; it reaches the disk within seconds of further calls."""
+        """Keep one clip's embedding; `flush` brings it to disk."""
         self._pending[clip_sha256] = embedding
-        self._pending_bytes += embedding.values.nbytes
-        waited_s = time.monotonic() - self._flushed_s
-        if self._pending_bytes >= _FLUSH_BYTES or waited_s >= _FLUSH_S:
-            self.flush()
 
     def flush(self) -> None:
-        """Write what is pending as one new shard.
+        """Write what is pending as one record batch.
 
         Raises
         ------
         OSError
             When it cannot be written; what was pending stays pending.
         """
-        self._flushed_s = time.monotonic()
         if not self._pending:
             return
-        content = _serialise(self._pending)
-        name = hashlib.sha256(content).hexdigest()
-        path = self._folder / f"{name}.arrow"
-        beside = self._folder / f".{name}.{os.getpid()}.part"
         try:
-            beside.write_bytes(content)
-            beside.replace(path)
+            places = self._writer.append(self._pending)
         except OSError as error:
-            beside.unlink(missing_ok=True)
             raise _unwritable(self._folder, error) from error
-        self._pending, self._pending_bytes = {}, 0
-        self._open_shard(path)
+        self._places.update(places)
+        self._sound.update(self._pending)
+        self._pending = {}
 
-    def _open_shard(self, path: Path) -> None:
-        content = pa.memory_map(str(path)).read_buffer()
-        if hashlib.sha256(content).hexdigest() != path.stem:
-            warnings.warn(
-                f"the cache shard {path} is damaged: its clips are computed again. Delete it.",
-                stacklevel=2,
-            )
-            return
-        table = pa.ipc.open_file(content).read_all()
-        for clip, first, n_rows in _runs(table["clip_sha256"].to_numpy()):
-            self._index[clip] = (len(self._shards), first, n_rows)
-        self._shards.append(table)
-
-
-def _serialise(pending: dict[str, Embedding]) -> memoryview:
-    n_rows = [len(each.time_s) for each in pending.values()]
-    table = pa.table(
-        {
-            "clip_sha256": np.repeat(np.array(list(pending), object), n_rows),
-            "time_s": np.concatenate([each.time_s for each in pending.values()]),
-            "embedding": embedding_array(np.concatenate([e.values for e in pending.values()])),
-        }
-    )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return memoryview(sink.getvalue())
+    def _is_sound(self, clip: str) -> bool:
+        if clip in self._sound:
+            return True
+        place = self._places.get(clip)
+        if place is None:
+            return False
+        if read_record(place) is None:
+            _warn(f"the record of clip {clip[:12]}… in {place.path} is damaged")
+            del self._places[clip]
+            return False
+        self._sound.add(clip)
+        return True
 
 
-def _runs(clips: NDArray[np.object_]) -> Iterator[tuple[str, int, int]]:
-    """Each clip's rows lie together: yield the clip, its first row and its number of rows."""
-    if len(clips) == 0:
+@contextmanager
+def _locked(root: Path, how: int) -> Iterator[None]:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        file = (root / _LOCK).open("a")
+    except OSError as error:
+        raise _unwritable(root, error) from error
+    with file:
+        fcntl.flock(file, how)
+        yield
+
+
+def _describe(folder: Path, description: Mapping[str, Any]) -> None:
+    path = folder / DESCRIPTION
+    if path.exists():
+        path.touch()
         return
-    starts = np.flatnonzero(np.r_[True, clips[1:] != clips[:-1]])
-    for first, end in zip(starts, [*starts[1:], len(clips)], strict=True):
-        yield str(clips[first]), int(first), int(end - first)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside.write_text(json.dumps(description, indent=2, sort_keys=True))
+    beside.replace(path)
+
+
+def _warn(what: str) -> None:
+    warnings.warn(
+        f"embedding cache: {what}. What was there is computed again; `eri store gc` clears it up.",
+        stacklevel=3,
+    )
 
 
 def _unwritable(folder: Path, error: OSError) -> OSError:

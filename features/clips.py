@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from features.media import MediaError, MediaInfo, probe
+from features.media import MediaError, probe
 from features.reading import file_sha256
-from features.workers import n_processors, run_isolated
+from features.workers import Finished, n_processors, run_isolated
 
-_PROBE_TIMEOUT_S = 60.0
+_PROBE_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,22 @@ def index_files(paths: Mapping[str, Path], *, progress: bool = True) -> pd.DataF
         the last two filled and no streams.
     """
     rows: dict[str, dict[str, object]] = {}
-    outcomes = run_isolated(
+    events = run_isolated(
         _examine,
         paths.items(),
         n_workers=n_processors(),
-        timeout_s=_PROBE_TIMEOUT_S,
+        stall_limit_s=_PROBE_LIMIT_S,
         step="probe",
     )
-    bar = tqdm(outcomes, "index", len(paths), unit="clip", disable=not progress)
-    for (clip_id, path), outcome in bar:
-        rows[clip_id] = {"clip_id": clip_id, "path": path.as_posix(), **_columns(outcome)}
+    with tqdm(desc="index", total=len(paths), unit="clip", disable=not progress) as bar:
+        for (clip_id, path), event in events:
+            if isinstance(event, Finished):
+                bar.update()
+                if event.error is not None:
+                    rows[clip_id] = _failed(event.error)
+            elif isinstance(event, dict):
+                rows[clip_id] = event
+            rows.setdefault(clip_id, {}).update(clip_id=clip_id, path=path.as_posix())
     table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
     return table.astype(_DTYPES)
 
@@ -99,24 +105,22 @@ _DTYPES = {
 }
 
 
-def _examine(item: tuple[str, Path]) -> tuple[str, MediaInfo]:
+def _examine(item: tuple[str, Path]) -> Iterator[dict[str, object]]:
     _, path = item
-    return file_sha256(path), probe(path)
-
-
-def _columns(outcome: tuple[str, MediaInfo] | MediaError) -> dict[str, object]:
-    if isinstance(outcome, MediaError):
-        return {
-            "has_video": False,
-            "has_audio": False,
-            "error_step": outcome.step,
-            "error_reason": outcome.reason,
-        }
-    sha256, info = outcome
-    return {
-        "sha256": sha256,
+    info = probe(path)
+    yield {
+        "sha256": file_sha256(path),
         "duration_s": info.duration_s,
         "frame_rate_hz": info.frame_rate_hz,
         "has_video": info.has_video,
         "has_audio": info.has_audio,
+    }
+
+
+def _failed(error: MediaError) -> dict[str, object]:
+    return {
+        "has_video": False,
+        "has_audio": False,
+        "error_step": error.step,
+        "error_reason": error.reason,
     }

@@ -1,118 +1,108 @@
-"""Running a frame encoder: device, precision and batches across clips."""
+"""Embedding pictures that arrive in pieces: batches across clips in, whole clips out."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from features.encoders import FrameEncoder
-
-BATCH_SIZE = {"cpu": 16, "cuda": 256}
-"""Pictures per forward pass. It changes the speed, never the embedding's identity."""
+from features.encoders.base import FrameModel
 
 Key = TypeVar("Key")
+Keep = Callable[[Key, NDArray[np.float64], NDArray[np.float32]], None]
 
 
-def default_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+@dataclass
+class _Clip:
+    """A clip whose pictures are on their way through the model."""
 
-
-class FrameModel:
-    """A loaded frame encoder on a device.
-
-    Every forward pass has the same shape, the last one padded: kernels choose their order of
-    summation by shape, so only then does a frame's embedding not depend on its neighbours.
-
-    Parameters
-    ----------
-    encoder : FrameEncoder
-        What to load.
-    device : torch.device
-        Where to run it.
-    """
-
-    def __init__(self, encoder: FrameEncoder, device: torch.device) -> None:
-        preprocessing = encoder.preprocessing
-        self.device = device
-        self.batch_size = BATCH_SIZE[device.type]
-        self._bf16 = encoder.spec.precision == "bf16"
-        self._model = encoder.load_model().to(device).to(memory_format=torch.channels_last)
-        mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1)
-        std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1)
-        self._mean, self._std = mean, std
-
-    @torch.inference_mode()
-    def embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed at most one batch of pictures.
-
-        Parameters
-        ----------
-        pictures : ndarray of uint8, shape (n, 3, height, width)
-            With n at most `batch_size`.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, dimension)
-        """
-        batch = np.zeros((self.batch_size, *pictures.shape[1:]), np.uint8)
-        batch[: len(pictures)] = pictures
-        values = torch.from_numpy(batch).to(self.device).float().div_(255)
-        values = values.sub_(self._mean).div_(self._std)
-        values = values.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            embedding = self._model(values)
-        result: NDArray[np.float32] = embedding[: len(pictures)].flatten(1).float().cpu().numpy()
-        return result
+    time_s: list[NDArray[np.float64]] = field(default_factory=list)
+    rows: list[NDArray[np.float32]] = field(default_factory=list)
+    n_missing: int = 0
+    has_ended: bool = False
 
 
 class Batcher(Generic[Key]):
-    """Fills batches across clips and hands each clip's embeddings back when they are complete.
+    """Fills batches across clips and hands each clip on when all of it is embedded.
 
     Parameters
     ----------
     model : FrameModel
         What embeds the batches.
+    keep : callable
+        Called with the clip's key, the times of its pictures (n,) and their embeddings
+        (n, dimension).
     """
 
-    def __init__(self, model: FrameModel) -> None:
+    def __init__(self, model: FrameModel, keep: Keep[Key]) -> None:
         self._model = model
-        self._pictures: list[NDArray[np.uint8]] = []
-        self._n_pending = 0
-        self._rows: list[NDArray[np.float32]] = []
-        self._clips: list[tuple[Key, int]] = []
+        self._keep = keep
+        self._clips: dict[Key, _Clip] = {}
+        self._batch: NDArray[np.uint8] | None = None
+        self._owners: list[tuple[_Clip, int]] = []  # whose pictures the batch holds, and how many
+        self._n_filled = 0
+        self._running: tuple[Callable[[], NDArray[np.float32]], list[tuple[_Clip, int]]] | None
+        self._running = None
 
-    def add(self, key: Key, pictures: NDArray[np.uint8]) -> list[tuple[Key, NDArray[np.float32]]]:
-        """Queue a clip's pictures (n, 3, height, width); return the clips that are now complete."""
-        self._clips.append((key, len(pictures)))
-        self._pictures.append(pictures)
-        self._n_pending += len(pictures)
-        while self._n_pending >= self._model.batch_size:
-            self._embed_one_batch()
-        return self._complete()
+    def add(self, key: Key, time_s: NDArray[np.float64], pictures: NDArray[np.uint8]) -> None:
+        """Queue pictures (n, 3, height, width) of a clip, in the order of time."""
+        clip = self._clips.setdefault(key, _Clip())
+        clip.time_s.append(time_s)
+        clip.n_missing += len(pictures)
+        while len(pictures):
+            if self._batch is None:
+                self._batch = np.empty((self._model.batch_size, *pictures.shape[1:]), np.uint8)
+            n = min(len(self._batch) - self._n_filled, len(pictures))
+            self._batch[self._n_filled : self._n_filled + n] = pictures[:n]
+            self._owners.append((clip, n))
+            self._n_filled += n
+            pictures = pictures[n:]
+            if self._n_filled == len(self._batch):
+                self._submit()
 
-    def flush(self) -> list[tuple[Key, NDArray[np.float32]]]:
+    def end(self, key: Key) -> None:
+        """Say that no more pictures of this clip follow."""
+        self._clips.setdefault(key, _Clip()).has_ended = True
+        self._hand_on()
+
+    def discard(self, key: Key) -> None:
+        """Forget a clip; what of it is in a batch already comes to nothing."""
+        self._clips.pop(key, None)
+
+    def flush(self) -> None:
         """Embed what is queued, even if it does not fill a batch."""
-        if self._n_pending:
-            self._embed_one_batch()
-        return self._complete()
+        if self._n_filled:
+            self._submit()
+        self._collect()
 
-    def _embed_one_batch(self) -> None:
-        waiting = np.concatenate(self._pictures)
-        size = self._model.batch_size
-        self._rows.append(self._model.embed(waiting[:size]))
-        self._pictures = [waiting[size:]]
-        self._n_pending = len(waiting[size:])
+    def _submit(self) -> None:
+        assert self._batch is not None  # something is in it
+        n_before = self._model.batch_size
+        running = (self._model.submit(self._batch[: self._n_filled]), self._owners)
+        self._collect()  # the batch before: while this one runs, if the model runs beside us
+        self._running = running
+        self._owners, self._n_filled = [], 0
+        if self._model.batch_size != n_before:
+            self._batch = None  # its memory did not suffice
+        if not self._model.runs_beside:
+            self._collect()
 
-    def _complete(self) -> list[tuple[Key, NDArray[np.float32]]]:
-        if not self._rows:
-            return []
-        rows = np.concatenate(self._rows)
-        done: list[tuple[Key, NDArray[np.float32]]] = []
-        while self._clips and self._clips[0][1] <= len(rows):
-            key, n_rows = self._clips.pop(0)
-            done.append((key, rows[:n_rows]))
-            rows = rows[n_rows:]
-        self._rows = [rows] if len(rows) else []
-        return done
+    def _collect(self) -> None:
+        if self._running is None:
+            return
+        wait, owners = self._running
+        self._running = None
+        rows = wait()
+        for clip, n in owners:
+            clip.rows.append(rows[:n])
+            clip.n_missing -= n
+            rows = rows[n:]
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        done = [key for key, clip in self._clips.items() if clip.has_ended and not clip.n_missing]
+        for key in done:
+            clip = self._clips.pop(key)
+            if clip.rows:
+                self._keep(key, np.concatenate(clip.time_s), np.concatenate(clip.rows))

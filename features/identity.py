@@ -7,8 +7,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from features.encoders import Encoder, FrameEncoder
+from features.encoders.weights import file_digest
+from features.recipes import detector_file
 
-EXTRACTOR_VERSION = 1
+EXTRACTOR_VERSION = 2
 """Raise this when the code of this package changes the numbers it produces."""
 
 
@@ -46,15 +48,24 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
     EncoderError
         When the weights cannot be had.
     """
+    spec = encoder.spec.model_dump(exclude=_NAMED_BY_THEIR_BYTES)
     parts: dict[str, Any] = {
         "extractor": EXTRACTOR_VERSION,
-        "spec": encoder.spec.model_dump(exclude={"weights", "seed"}),
         "weights": encoder.weights_digest(),
     }
     if isinstance(encoder, FrameEncoder):
         parts["preprocessing"] = encoder.preprocessing.model_dump()
         parts["frame_rate_hz"] = sampling.frame_rate_hz
+        detector = detector_file(encoder)
+        if detector is None:
+            spec = {key: value for key, value in spec.items() if not key.startswith("face")}
+        else:
+            parts["face_weights"] = file_digest(detector)
     else:
         parts["sample_rate_hz"] = sampling.sample_rate_hz
+    parts["spec"] = spec
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+_NAMED_BY_THEIR_BYTES = {"weights", "seed", "face_weights", "preprocessing_of"}

@@ -21,6 +21,12 @@ from PIL import Image
 MIN_DECODED_SHARE = 0.9
 """A clip of which less than this share of the promised frames decodes counts as damaged."""
 
+MAX_FRAME_PX = 64_000_000
+"""Larger pictures than this (8000 x 8000) are refused: decoding one takes a worker's memory."""
+
+MAX_SOUND_S = 4 * 3600.0
+"""Longer sound than this is refused, for it is held as a whole: 230 MB per hour at 16 kHz."""
+
 
 class MediaError(Exception):
     """A clip that cannot be used, with the step that failed and the reason.
@@ -28,8 +34,8 @@ class MediaError(Exception):
     Parameters
     ----------
     step : str
-        What was being done: ``read``, ``probe``, ``decode``, ``encode``, or ``stream`` when the
-        clip is sound but has no stream of the wanted kind.
+        What was being done: ``read``, ``probe``, ``decode``, ``face``, ``encode``, or ``stream``
+        when the clip is whole but has no stream of the wanted kind.
     reason : str
         What was wrong, for a person to read.
     """
@@ -113,8 +119,9 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
     Raises
     ------
     MediaError
-        Step ``stream`` without video; ``decode`` when nothing decodes, or when less than
-        `MIN_DECODED_SHARE` of the promised frames does (checked at the end).
+        Step ``stream`` without video; ``decode`` when nothing decodes, when pictures are larger
+        than `MAX_FRAME_PX`, or when less than `MIN_DECODED_SHARE` of the promised frames decodes
+        (checked at the end).
     """
     with _open(path, step="decode") as container:
         video = _video_stream(container)
@@ -122,6 +129,7 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
             raise MediaError("stream", "the clip has no video")
         # Workers decode different clips side by side: threads inside one clip would only compete.
         video.codec_context.thread_count = 1
+        _check_size(video.codec_context.width, video.codec_context.height)
         n_decoded = 0
         n_taken = 0
         start_s = 0.0
@@ -153,12 +161,19 @@ def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
     Raises
     ------
     MediaError
-        Step ``stream`` without sound; ``decode`` when no sample decodes.
+        Step ``stream`` without sound; ``decode`` when no sample decodes, or when there are more
+        than `MAX_SOUND_S`.
     """
     with _open(path, step="decode") as container:
         if not container.streams.audio:
             raise MediaError("stream", "the clip has no sound")
-        chunks = list(_resampled(_decode(container, container.streams.audio[0]), sample_rate_hz))
+        chunks = []
+        n_samples = 0
+        for chunk in _resampled(_decode(container, container.streams.audio[0]), sample_rate_hz):
+            chunks.append(chunk)
+            n_samples += len(chunk)
+            if n_samples > MAX_SOUND_S * sample_rate_hz:
+                raise MediaError("decode", f"more than {MAX_SOUND_S / 3600:g} hours of sound")
     sound = np.concatenate(chunks) if chunks else np.empty(0, np.float32)
     if sound.size == 0:
         raise MediaError("decode", "the audio stream holds no sample that decodes")
@@ -226,8 +241,16 @@ def _grid_points_before(time_s: float, frame_rate_hz: float) -> int:
 
 
 def _image(frame: av.VideoFrame) -> Image.Image:
+    _check_size(frame.width, frame.height)  # a stream may change its size midway
     image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
     return image.rotate(frame.rotation, expand=True) if frame.rotation else image
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_FRAME_PX:
+        raise MediaError(
+            "decode", f"{width} x {height} pixels: more than {MAX_FRAME_PX:,} in a picture"
+        )
 
 
 def _n_promised(stream: VideoStream) -> int:

@@ -1,23 +1,85 @@
-"""Pooling: the rows of a clip become one vector, by statistics over parts of its time."""
+"""Pooling: the rows of a clip become one vector, by statistics over parts of its time.
 
-from collections.abc import Callable
-from typing import Literal
+Statistics are functionals in the sense of openSMILE (Eyben, Wöllmer and Schuller 2010): moments,
+extremes, quantiles and a regression line of one column at a time. Parts form a pyramid along time,
+as Lazebnik, Schmid and Ponce (2006) laid one over the image: coarse levels say what was there, fine
+ones when. Pooling reads a feature store and nothing else, so trying another one costs no embedding.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from features.store import FeatureStore
 
-Rows = NDArray[np.floating]
+Vectors = NDArray[np.float32]
+Name = TypeVar("Name", bound=str)
 
-STATISTICS: dict[str, Callable[[Rows], Rows]] = {
-    "mean": lambda rows: rows.mean(axis=0),
-    "std": lambda rows: rows.std(axis=0),
-    "min": lambda rows: rows.min(axis=0),
-    "max": lambda rows: rows.max(axis=0),
+PARTS: dict[str, int] = {"whole": 1, "halves": 2, "quarters": 4, "eighths": 8}
+"""Levels of the temporal pyramid, and into how many parts each cuts a clip."""
+
+# Stacks of this size stay in the processor's cache, which is faster than larger ones.
+_STACK_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Part:
+    """The same part of several clips with equally many rows; what statistics share is kept.
+
+    Attributes
+    ----------
+    rows : ndarray of float32, shape (n_clips, n_rows, dimension)
+        At least one row, no NaN.
+    time_s : ndarray of float64, shape (n_clips, n_rows)
+        When, in clip time, ascending.
+    """
+
+    rows: NDArray[np.float32]
+    time_s: NDArray[np.float64]
+
+    @cached_property
+    def mean(self) -> Vectors:
+        """Mean over the rows, shape (n_clips, dimension)."""
+        return np.asarray(self.rows.mean(axis=1))
+
+    @cached_property
+    def centred(self) -> NDArray[np.float32]:
+        """Rows less their mean, shape (n_clips, n_rows, dimension)."""
+        return self.rows - self.mean[:, None]
+
+    @cached_property
+    def ordered(self) -> NDArray[np.float32]:
+        """Every column in ascending order of its values, shape (n_clips, n_rows, dimension)."""
+        return np.sort(self.rows, axis=1)
+
+
+STATISTICS: dict[str, Callable[[Part], Vectors]] = {
+    "mean": lambda part: part.mean,
+    "std": lambda part: np.sqrt(np.square(part.centred).mean(axis=1)),
+    "min": lambda part: part.rows.min(axis=1),
+    "max": lambda part: part.rows.max(axis=1),
+    "q10": lambda part: _quantile(part, 0.10),
+    "q25": lambda part: _quantile(part, 0.25),
+    "median": lambda part: _quantile(part, 0.50),
+    "q75": lambda part: _quantile(part, 0.75),
+    "q90": lambda part: _quantile(part, 0.90),
+    "slope": lambda part: _slope(part),
 }
-"""From the rows (n, dimension) of one part of a clip to one vector (dimension,)."""
+"""From a part of several clips to one vector for each, shape (n_clips, dimension).
+
+A further statistic is one function and one entry here; it never meets NaN.
+"""
+
+
+def _known_statistic(name: str) -> str:
+    if name not in STATISTICS:
+        raise ValueError(f"unknown statistic {name!r}: expected one of {', '.join(STATISTICS)}")
+    return name
 
 
 class Pooling(BaseModel):
@@ -26,22 +88,32 @@ class Pooling(BaseModel):
     Attributes
     ----------
     statistics : tuple of str
-        Keys of `STATISTICS`, concatenated in this order.
-    parts : tuple of int
-        Levels of a temporal pyramid: 1 is the whole clip, 2 its halves, 4 its quarters, and so on.
+        Keys of `STATISTICS`, concatenated in this order. `slope` is in units per second.
+    parts : tuple of str
+        Keys of `PARTS`, the levels of a temporal pyramid. All four make 15 parts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    statistics: tuple[Literal["mean", "std", "min", "max"], ...] = Field(min_length=1)
-    parts: tuple[PositiveInt, ...] = Field(min_length=1)
+    statistics: tuple[Annotated[str, AfterValidator(_known_statistic)], ...] = Field(min_length=1)
+    parts: tuple[Literal["whole", "halves", "quarters", "eighths"], ...] = Field(min_length=1)
+
+    @field_validator("statistics", "parts")
+    @classmethod
+    def _names_differ(cls, names: tuple[Name, ...]) -> tuple[Name, ...]:
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"{', '.join(repeated)} given more than once: name each only once")
+        return names
 
 
-def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object_], Rows]:
+def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object_], Vectors]:
     """Pool each clip of a store.
 
     A part in which no row falls takes the whole clip's value, so that vectors of short clips and
-    of still images are as wide as all others and hold no gap.
+    of still images are as wide as all others and hold no gap. NaN entries are left out, column by
+    column: a column without a value in a part takes the whole clip's value, and is NaN only where
+    the whole clip has none. A clip's vector does not depend on which other clips are in the store.
 
     Parameters
     ----------
@@ -56,30 +128,135 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
         In the order of the store.
     vectors : ndarray of float32, shape (n_clips, n_parts * n_statistics * dimension)
         Level by level, part by part, statistic by statistic.
+
+    Raises
+    ------
+    ValueError
+        For a table of clip vectors, and for rows in another order.
     """
     if store.time_s is None:
         raise ValueError("these are clip vectors already: expected a store with the column time_s")
-    clip_id = store.clip_id
-    starts = np.flatnonzero(np.r_[True, clip_id[1:] != clip_id[:-1]])
-    ends = np.r_[starts[1:], len(clip_id)]
-    vectors = [
-        _pool_clip(store.embedding[a:b].astype(np.float32), store.time_s[a:b], pooling)
-        for a, b in zip(starts, ends, strict=True)
-    ]
-    return clip_id[starts], np.stack(vectors).astype(np.float32)
+    start, n_rows = _extents(store.clip_id, store.time_s)
+    dimension = store.embedding.shape[1]
+    vectors = np.empty((len(start), *_shape(pooling), dimension), np.float32)
+    for clips in _stacks(n_rows, dimension):
+        index = start[clips, None] + np.arange(n_rows[clips[0]])
+        rows = store.embedding[index].astype(np.float32, copy=False)
+        time_s = store.time_s[index]
+        gappy = np.isnan(rows).any(axis=(1, 2))
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities pass through
+            if not gappy.any():
+                vectors[clips] = _pool(rows, time_s, pooling)
+                continue
+            vectors[clips[~gappy]] = _pool(rows[~gappy], time_s[~gappy], pooling)
+            for each in np.flatnonzero(gappy):
+                vectors[clips[each]] = _pool_gappy(rows[each], time_s[each], pooling)
+    vectors += 0.0  # the sign of a zero hangs on the order of comparisons: make it positive
+    return store.clip_id[start], vectors.reshape(len(start), -1)
 
 
-def _pool_clip(rows: Rows, time_s: NDArray[np.float64], pooling: Pooling) -> Rows:
-    statistics = [STATISTICS[name] for name in pooling.statistics]
+def _quantile(part: Part, share: float) -> Vectors:
+    """Quantile between 0 and 1, linear between the two nearest rows."""
+    last = part.rows.shape[1] - 1
+    below = int(share * last)
+    low, high = part.ordered[:, below], part.ordered[:, min(below + 1, last)]
+    return low + np.float32(share * last - below) * (high - low)
+
+
+def _slope(part: Part) -> Vectors:
+    """Least-squares slope in units per second; 0 where all rows are of one time."""
+    # Counted from the first row: equal times then differ by exactly nothing from their mean.
+    since_s = part.time_s - part.time_s[:, :1]
+    since_s -= since_s.mean(axis=1, keepdims=True)
+    spread = np.square(since_s).sum(axis=1, keepdims=True)
+    weights = np.divide(since_s, spread, out=np.zeros_like(since_s), where=spread > 0)
+    return np.asarray((weights.astype(np.float32)[..., None] * part.centred).sum(axis=1))
+
+
+def _extents(
+    clip_id: NDArray[np.object_], time_s: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First row and number of rows of every clip."""
+    change = clip_id[1:] != clip_id[:-1]
+    back = np.flatnonzero(~change & (time_s[1:] < time_s[:-1]))
+    if len(back):
+        raise ValueError(
+            f"rows of clip {clip_id[back[0]]!r} are not in the order of time: sort them by time_s"
+        )
+    start = np.flatnonzero(np.r_[True, change][: len(clip_id)])
+    if len(set(clip_id[start])) < len(start):
+        raise ValueError("rows of one clip do not lie together: sort them by clip_id and time_s")
+    return start, np.diff(start, append=len(clip_id))
+
+
+def _shape(pooling: Pooling) -> tuple[int, int]:
+    """Count parts and statistics."""
+    return sum(PARTS[level] for level in pooling.parts), len(pooling.statistics)
+
+
+def _stacks(n_rows: NDArray[np.intp], dimension: int) -> Iterator[NDArray[np.intp]]:
+    """Clips with equally many rows, as many at a time as fit."""
+    for n in np.unique(n_rows):
+        clips = np.flatnonzero(n_rows == n)
+        size = max(1, _STACK_BYTES // max(4 * n * dimension, 1))
+        yield from (clips[a : a + size] for a in range(0, len(clips), size))
+
+
+def _borders(
+    time_s: NDArray[np.float64], pooling: Pooling
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Part by part: its first row and the one after its last, for every clip (n_clips,)."""
+    n_rows = time_s.shape[1]
+    since_s = time_s - time_s[:, :1]
     # Rows stand for the stretch of time up to the next one, so the last one has a length as well.
-    length_s = time_s[-1] - time_s[0]
-    length_s += length_s / max(len(time_s) - 1, 1)
-    position = (time_s - time_s[0]) / length_s if length_s else np.zeros(len(time_s))
-    vectors = []
-    for n_parts in pooling.parts:
-        part_of_row = np.minimum((position * n_parts).astype(int), n_parts - 1)
+    length_s = since_s[:, -1:] * n_rows / max(n_rows - 1, 1)
+    position = since_s / np.where(length_s > 0, length_s, 1)
+    for level in pooling.parts:
+        n_parts = PARTS[level]
+        # A row on a border opens the next part, even where rounding left it just before.
+        part_of_row = np.minimum((position * n_parts + 1e-6).astype(int), n_parts - 1)
         for part in range(n_parts):
-            chosen = rows[part_of_row == part]
-            chosen = chosen if len(chosen) else rows
-            vectors += [statistic(chosen) for statistic in statistics]
-    return np.concatenate(vectors)
+            first, end = (part_of_row < part).sum(axis=1), (part_of_row <= part).sum(axis=1)
+            empty = first == end
+            yield np.where(empty, 0, first), np.where(empty, n_rows, end)
+
+
+def _pool(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling) -> Vectors:
+    """Pool a stack (n_clips, n_rows, dimension) to (n_clips, n_parts, n_statistics, dimension)."""
+    n_clips, n_rows, dimension = rows.shape
+    pooled = np.empty((n_clips, *_shape(pooling), dimension), np.float32)
+    for k, (first, end) in enumerate(_borders(time_s, pooling)):
+        borders = first * (n_rows + 1) + end
+        for each in np.unique(borders):
+            same = borders == each
+            chosen = slice(None) if same.all() else same  # a slice copies nothing
+            a, b = divmod(each, n_rows + 1)
+            part = Part(rows[chosen, a:b], time_s[chosen, a:b])
+            for s, name in enumerate(pooling.statistics):
+                pooled[chosen, k, s] = STATISTICS[name](part)
+    return pooled
+
+
+def _pool_gappy(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling) -> Vectors:
+    """Pool one clip (n_rows, dimension) with NaN to (n_parts, n_statistics, dimension)."""
+    present = ~np.isnan(rows)
+    whole = _summarise_gappy(rows, present, time_s, pooling)
+    parts = []
+    for (a,), (b,) in _borders(time_s[None], pooling):
+        part = _summarise_gappy(rows[a:b], present[a:b], time_s[a:b], pooling)
+        parts.append(np.where(present[a:b].any(axis=0), part, whole))
+    return np.stack(parts)
+
+
+def _summarise_gappy(
+    rows: Vectors, present: NDArray[np.bool_], time_s: NDArray[np.float64], pooling: Pooling
+) -> Vectors:
+    """Statistics (n_statistics, dimension) of one part; NaN for columns without a value."""
+    summary = np.full((len(pooling.statistics), rows.shape[1]), np.nan, np.float32)
+    # Columns with the same rows present make one part without gaps.
+    patterns, pattern = np.unique(present, axis=1, return_inverse=True)
+    for k in np.flatnonzero(patterns.any(axis=0)):
+        kept, columns = patterns[:, k], pattern == k
+        part = Part(rows[np.ix_(kept, columns)][None], time_s[None, kept])
+        summary[:, columns] = [STATISTICS[name](part)[0] for name in pooling.statistics]
+    return summary

@@ -1,17 +1,21 @@
-"""What a decode worker does with one clip: frames for every geometry, and sound embeddings."""
+"""What a decode worker does with one clip: pictures for every recipe, and sound embeddings."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from features.encoders import SoundEncoder
+from features.faces import Box, FaceDetection, FaceFinder, crop_face
 from features.identity import Sampling
-from features.media import MediaError, read_frames, read_sound
-from features.preprocessing import Geometry
+from features.media import Frame, MediaError, read_frames, read_sound
+from features.recipes import FaceCrop, Recipe
+
+_FRAMES_PER_PART = 32
 
 
 @dataclass(frozen=True)
@@ -20,71 +24,98 @@ class ReadTask:
 
     Attributes
     ----------
-    path : Path
-        The media file.
+    paths : tuple of Path
+        Files that held these bytes when they were indexed; the first that still does is read.
     sha256 : str
-        Digest of its bytes when it was indexed.
+        Digest of the bytes.
     sampling : Sampling
         How frames and sound are sampled.
-    geometries : mapping of str to Geometry
-        By name of a frame encoder; equal geometries share one array of pictures.
+    recipes : mapping of str to Recipe
+        By name of a frame encoder.
     sound_encoders : mapping of str to SoundEncoder
         By encoder name.
     """
 
-    path: Path
+    paths: tuple[Path, ...]
     sha256: str
     sampling: Sampling
-    geometries: Mapping[str, Geometry]
+    recipes: Mapping[str, Recipe]
     sound_encoders: Mapping[str, SoundEncoder]
 
+    def with_path(self, path: Path) -> "ReadTask":
+        """Return the task with one more file of the same bytes."""
+        return replace(self, paths=(*self.paths, path))
 
-@dataclass
-class ReadResult:
-    """What came out of one clip. Frames may have failed without sound, and the other way round.
+
+@dataclass(frozen=True)
+class Pictures:
+    """A stretch of a clip, as one recipe shows it.
 
     Attributes
     ----------
-    frame_time_s : ndarray of float64, shape (n_frames,)
+    recipe : Recipe
+        What was done to the frames.
+    time_s : ndarray of float64, shape (n,)
         When the frames are shown.
-    pictures : dict of Geometry to ndarray of uint8, shape (n_frames, 3, height, width)
-        Empty when no frames were asked for, or when they failed.
-    sound : dict of str to (time_s, embedding)
-        By name of a sound encoder.
-    errors : dict of str to MediaError
-        By name of a frame or sound encoder; an encoder has either an error or its share above.
+    pictures : ndarray of uint8, shape (n, 3, height, width)
+        The pictures.
     """
 
-    frame_time_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    pictures: dict[Geometry, NDArray[np.uint8]] = field(default_factory=dict)
+    recipe: Recipe
+    time_s: NDArray[np.float64]
+    pictures: NDArray[np.uint8]
+
+
+@dataclass
+class Rest:
+    """What is known of a clip when all of its pictures have been handed over.
+
+    Attributes
+    ----------
+    sound : dict of str to (time_s, embedding)
+        By name of a sound encoder.
+    face_share : dict of Recipe to float
+        Share of the clip's frames with a face, for recipes that crop to it.
+    errors : dict of str to MediaError
+        By name of a frame or sound encoder. Frames may fail without sound, and the other way round.
+    """
+
     sound: dict[str, tuple[NDArray[np.float64], NDArray[np.float32]]] = field(default_factory=dict)
+    face_share: dict[Recipe, float] = field(default_factory=dict)
     errors: dict[str, MediaError] = field(default_factory=dict)
 
-    @classmethod
-    def failed(cls, task: ReadTask, error: MediaError) -> "ReadResult":
-        """Return the result of a task that came to nothing for any encoder."""
-        return cls(errors=dict.fromkeys([*task.geometries, *task.sound_encoders], error))
 
+def read_clip(task: ReadTask) -> Iterator[Pictures | Rest]:
+    """Decode one clip once and prepare all that the encoders need of it, part by part.
 
-def read_clip(task: ReadTask) -> ReadResult:
-    """Decode one clip once and prepare all that the encoders need of it.
+    Yields
+    ------
+    Pictures or Rest
+        Stretches of the clip, at most 32 frames each; the rest comes last.
 
     Raises
     ------
     MediaError
-        Step ``read`` when the file is gone or is no longer the one that was indexed: its embedding
-        would otherwise be filed under another clip's digest.
+        Step ``read`` when no file holds the bytes that were indexed any more: the embedding would
+        otherwise be filed under another clip's digest.
     """
-    _check_unchanged(task)
-    result = ReadResult()
-    if task.geometries:
+    path = _unchanged_file(task)
+    rest = Rest()
+    if task.recipes:
+        camera = _Camera(set(task.recipes.values()))
         try:
-            result.frame_time_s, result.pictures = _read_pictures(task)
+            for frame in read_frames(path, task.sampling.frame_rate_hz):
+                camera.take(frame)
+                if camera.n_waiting == _FRAMES_PER_PART:
+                    yield from camera.hand_over()
+            yield from camera.hand_over()
         except MediaError as error:
-            result.errors.update(dict.fromkeys(task.geometries, error))
+            rest.errors.update(dict.fromkeys(task.recipes, error))
+        else:
+            _judge_faces(task, camera, rest)
     if task.sound_encoders:
-        _embed_sound(task, result)
-    return result
+        _embed_sound(path, task, rest)
+    yield rest
 
 
 def file_sha256(path: Path) -> str:
@@ -104,33 +135,83 @@ def file_sha256(path: Path) -> str:
         raise MediaError("read", f"{path} cannot be read: {error.strerror}") from None
 
 
-def _check_unchanged(task: ReadTask) -> None:
-    if file_sha256(task.path) != task.sha256:
-        raise MediaError("read", f"{task.path} has changed since it was indexed: index it again")
+class _Camera:
+    """Turns frames into pictures, detecting faces once for all recipes."""
+
+    def __init__(self, recipes: set[Recipe]) -> None:
+        self._finders = {r.face.detection: FaceFinder(r.face.detection) for r in recipes if r.face}
+        self._taken: dict[Recipe, list[tuple[float, NDArray[np.uint8]]]] = {r: [] for r in recipes}
+        self._n_frames = 0
+        self._n_with_face = dict.fromkeys(self._finders, 0)
+        self.n_waiting = 0
+
+    def take(self, frame: Frame) -> None:
+        boxes = {detection: finder.find(frame.image) for detection, finder in self._finders.items()}
+        self._n_frames += 1
+        for detection, box in boxes.items():
+            self._n_with_face[detection] += box is not None
+        for recipe, taken in self._taken.items():
+            image = _seen(frame.image, recipe.face, boxes)
+            if image is not None:
+                taken.append((frame.time_s, recipe.geometry.apply(image)))
+        self.n_waiting += 1
+
+    def hand_over(self) -> Iterator[Pictures]:
+        self.n_waiting = 0
+        for recipe, taken in self._taken.items():
+            if taken:
+                times, pictures = zip(*taken, strict=True)
+                taken.clear()
+                yield Pictures(recipe, np.array(times), np.stack(pictures))
+
+    def face_share(self, crop: FaceCrop) -> float:
+        return self._n_with_face[crop.detection] / self._n_frames
 
 
-def _read_pictures(
-    task: ReadTask,
-) -> tuple[NDArray[np.float64], dict[Geometry, NDArray[np.uint8]]]:
-    times: list[float] = []
-    pictures: dict[Geometry, list[NDArray[np.uint8]]] = {
-        each: [] for each in task.geometries.values()
-    }
-    for frame in read_frames(task.path, task.sampling.frame_rate_hz):
-        times.append(frame.time_s)
-        for geometry, taken in pictures.items():
-            taken.append(geometry.apply(frame.image))
-    return np.array(times), {geometry: np.stack(taken) for geometry, taken in pictures.items()}
+def _seen(
+    image: Image.Image, crop: FaceCrop | None, boxes: Mapping[FaceDetection, Box | None]
+) -> Image.Image | None:
+    """Return what of a frame a recipe takes; None when it is left out."""
+    if crop is None:
+        return image
+    box = boxes[crop.detection]
+    if box is not None:
+        return crop_face(image, box, crop.margin)
+    return image if crop.missing == "whole_frame" else None
 
 
-def _embed_sound(task: ReadTask, result: ReadResult) -> None:
+def _judge_faces(task: ReadTask, camera: _Camera, rest: Rest) -> None:
+    for name, recipe in task.recipes.items():
+        if recipe.face is None:
+            continue
+        share = rest.face_share[recipe] = camera.face_share(recipe.face)
+        if share == 0:
+            score = recipe.face.detection.min_score
+            reason = f"no frame shows a face with a score of {score:g} or more"
+            rest.errors[name] = MediaError("face", reason)
+
+
+def _unchanged_file(task: ReadTask) -> Path:
+    error = MediaError("read", "the clip has no file")
+    for path in task.paths:
+        try:
+            if file_sha256(path) == task.sha256:
+                return path
+            reason = f"{path} has changed since it was indexed: index it again"
+            error = MediaError("read", reason)
+        except MediaError as unreadable:
+            error = unreadable
+    raise error
+
+
+def _embed_sound(path: Path, task: ReadTask, rest: Rest) -> None:
     try:
-        sound = read_sound(task.path, task.sampling.sample_rate_hz)
+        sound = read_sound(path, task.sampling.sample_rate_hz)
     except MediaError as error:
-        result.errors.update(dict.fromkeys(task.sound_encoders, error))
+        rest.errors.update(dict.fromkeys(task.sound_encoders, error))
         return
     for name, encoder in task.sound_encoders.items():
         try:
-            result.sound[name] = encoder.embed(sound, task.sampling.sample_rate_hz)
+            rest.sound[name] = encoder.embed(sound, task.sampling.sample_rate_hz)
         except MediaError as error:
-            result.errors[name] = error
+            rest.errors[name] = error

@@ -13,7 +13,7 @@ import torch
 
 from features.cache import default_cache_root
 from features.encoders import EncoderError
-from features.encoding import default_device
+from features.engine import default_device
 from features.identity import encoder_identity
 from features.workers import n_processors
 from pipeline.params import ParamsError, load_params

@@ -1,11 +1,12 @@
 """What every encoder offers: a spec, a digest of its weights, and the way to embeddings."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from features.preprocessing import Preprocessing
 
@@ -37,8 +38,39 @@ class Spec(BaseModel):
     dtype: Literal["float16", "float32"] = "float32"
 
 
-class FrameSpec(Spec):
-    """What all encoders of frames share.
+class FaceSpec(Spec):
+    """Cropping to the face before a frame encoder.
+
+    Attributes
+    ----------
+    face : {"none", "yunet"}
+        Whole frames, or the face that YuNet finds in them.
+    face_weights : str
+        The detector's ONNX file, local or on the Hugging Face hub (``hf://owner/repo/file``).
+    face_margin : float
+        Added on each side of the face's box, as a share of its larger side.
+    face_min_score : float
+        Detections below this score are no face.
+    face_missing : {"whole_frame", "leave_out"}
+        What happens to a frame without a face. A clip without any has failed either way.
+    """
+
+    face: Literal["none", "yunet"] = "none"
+    face_weights: str = "hf://opencv/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+    face_margin: float = Field(default=0.3, ge=0)
+    face_min_score: float = Field(default=0.6, gt=0, le=1)
+    face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
+
+    @model_validator(mode="after")
+    def _face_keys_need_a_detector(self) -> "FaceSpec":
+        idle = sorted(key for key in self.model_fields_set if key.startswith("face_"))
+        if self.face == "none" and idle:
+            raise ValueError(f"{', '.join(idle)} need `face: yunet`")
+        return self
+
+
+class FrameSpec(FaceSpec):
+    """What all encoders of frames that run on torch share.
 
     Attributes
     ----------
@@ -47,14 +79,48 @@ class FrameSpec(Spec):
     seed : int
         Of random weights; without meaning otherwise.
     precision : {"fp32", "bf16"}
-        Arithmetic of the forward pass, on every device. On two cores with AVX-512 bf16, ResNet50 in
-        bf16 ran at three times the fp32 rate, ViT-B/32 at 0.8 of it: so it is set per encoder.
+        Arithmetic of the forward pass, on every device. bf16 is the faster one on GPUs and on
+        processors with AVX-512 bf16 or AMX, and several times slower on others: so it is set and
+        not guessed. ``benchmarks/encoders.py`` measures both.
+    preprocessing_of : str or None
+        The tag whose preprocessing a local file or random weights take; None: that of the
+        library's default for the model.
     """
 
     weights: str
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
+    preprocessing_of: str | None = None
     dtype: Literal["float16", "float32"] = "float16"
+
+
+class FrameModel(Protocol):
+    """A loaded frame encoder on a device.
+
+    Attributes
+    ----------
+    batch_size : int
+        Pictures per forward pass. It may shrink when the device runs out of memory.
+    runs_beside : bool
+        Whether `submit` returns before the work is done, as on a GPU.
+    """
+
+    batch_size: int
+    runs_beside: bool
+
+    def submit(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        """Start to embed pictures (n, 3, height, width); call the result to wait for it.
+
+        Parameters
+        ----------
+        pictures : ndarray of uint8, shape (n, 3, height, width)
+            With n at most `batch_size`; not kept, so the caller may overwrite it.
+
+        Returns
+        -------
+        callable
+            Gives the embeddings, an ndarray of float32 of shape (n, dimension).
+        """
 
 
 class FrameEncoder(ABC):
@@ -62,11 +128,11 @@ class FrameEncoder(ABC):
 
     Parameters
     ----------
-    spec : FrameSpec
+    spec : FaceSpec
         The validated entry of ``params.yaml``.
     """
 
-    Spec: ClassVar[type[FrameSpec]] = FrameSpec
+    Spec: ClassVar[type[FaceSpec]] = FrameSpec
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec
@@ -87,19 +153,18 @@ class FrameEncoder(ABC):
         """
 
     @abstractmethod
-    def load_model(self) -> "torch.nn.Module":
-        """Build the network on the CPU, in evaluation mode.
-
-        Returns
-        -------
-        torch.nn.Module
-            From float32 pictures (n, 3, height, width), normalised, to embeddings (n, dimension).
+    def load_model(self, device: "torch.device") -> FrameModel:
+        """Load the network onto a device.
 
         Raises
         ------
         EncoderError
             When the weights cannot be had or belong to another architecture.
         """
+
+    @abstractmethod
+    def dimension(self) -> int:
+        """Width of an embedding, found without the weights."""
 
 
 class SoundEncoder(ABC):
@@ -119,6 +184,10 @@ class SoundEncoder(ABC):
     @abstractmethod
     def weights_digest(self) -> str:
         """Name what stands for weights in a transform without any: library and version."""
+
+    @abstractmethod
+    def dimension(self) -> int:
+        """Width of an embedding."""
 
     @abstractmethod
     def embed(

@@ -1,19 +1,20 @@
 """Image towers of open_clip: CLIP, SigLIP and their relatives."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.encoders.base import EncoderError, FrameEncoder
-from features.encoders.weights import RANDOM, file_digest, foreign_weights, seeded, weights_file
+from features.encoders.base import EncoderError
+from features.encoders.torch_encoder import TorchEncoder
 from features.preprocessing import Geometry, Preprocessing
 
 if TYPE_CHECKING:
     import torch
 
 
-class OpenClipEncoder(FrameEncoder):
+class OpenClipEncoder(TorchEncoder):
     """The image embedding of a CLIP model, before normalisation to unit length.
 
     Source: open_clip (Ilharco et al.); `model` and the tags in `weights` are those of
@@ -21,14 +22,22 @@ class OpenClipEncoder(FrameEncoder):
     """
 
     @cached_property
-    def preprocessing(self) -> Preprocessing:
-        """The tag's own preprocessing; open_clip's defaults for a file or random weights."""
+    def tags(self) -> Sequence[str]:
+        """As ``open_clip.list_pretrained_tags_by_model`` gives them."""
+        import open_clip
+
+        _ = self._config  # an unknown model is an error
+        tags: list[str] = open_clip.list_pretrained_tags_by_model(self.spec.model)
+        return tags
+
+    def preprocessing_for(self, tag: str | None) -> Preprocessing:
+        """Return the tag's preprocessing, or open_clip's defaults."""
         import open_clip
         from open_clip.transform import PreprocessCfg
 
-        tag = open_clip.get_pretrained_cfg(self.spec.model, self.spec.weights) or {}
+        special = (open_clip.get_pretrained_cfg(self.spec.model, tag) if tag else None) or {}
         defaults = asdict(PreprocessCfg())
-        cfg = defaults | {key: value for key, value in tag.items() if key in defaults}
+        cfg = defaults | {key: value for key, value in special.items() if key in defaults}
         size = self._config["vision_cfg"].get("image_size", 224)
         size_px = (size, size) if isinstance(size, int) else tuple(size)
         geometry = Geometry(
@@ -36,26 +45,27 @@ class OpenClipEncoder(FrameEncoder):
         )
         return Preprocessing(geometry=geometry, mean=cfg["mean"], std=cfg["std"])
 
-    def weights_digest(self) -> str:
-        """Digest of the checkpoint's bytes, or the seed of random weights."""
-        return f"random:{self.spec.seed}" if self._path is None else file_digest(self._path)
-
-    def load_model(self) -> "torch.nn.Module":
-        """Build the image tower and load the checkpoint through open_clip."""
+    def fetch(self, tag: str) -> Path:
+        """Fetch through open_clip, which asks the Hugging Face hub."""
         import open_clip
 
-        path = self._path
-        if path is None:
-            model = seeded(
-                lambda: open_clip.create_model(self.spec.model, pretrained_text=False),
-                self.spec.seed,
-            )
-        else:
-            try:
-                model = open_clip.create_model(self.spec.model, str(path), pretrained_text=False)
-            except Exception as error:  # pickle, safetensors and torch each raise their own
-                raise foreign_weights(path, self.spec.model, error) from error
-        return _first_output(model.visual.eval())
+        self._check_activation(tag)
+        return Path(
+            open_clip.download_pretrained(open_clip.get_pretrained_cfg(self.spec.model, tag))
+        )
+
+    def build(self, path: Path | None) -> "torch.nn.Module":
+        """Build the model through open_clip and keep its image tower."""
+        import open_clip
+        import torch
+
+        model = open_clip.create_model(
+            self.spec.model,
+            None if path is None else str(path),
+            device=torch.get_default_device(),
+            pretrained_text=False,
+        )
+        return _first_output(model.visual)
 
     @cached_property
     def _config(self) -> dict[str, Any]:
@@ -69,36 +79,17 @@ class OpenClipEncoder(FrameEncoder):
             )
         return config
 
-    @cached_property
-    def _path(self) -> Path | None:
-        """The checkpoint, or None for random weights."""
-        import open_clip
-
-        _ = self._config  # an unknown model is said before an unknown tag
-        if self.spec.weights == RANDOM:
-            return None
-
-        def fetch(tag: str) -> Path:
-            return Path(
-                open_clip.download_pretrained(open_clip.get_pretrained_cfg(self.spec.model, tag))
-            )
-
-        tags = open_clip.list_pretrained_tags_by_model(self.spec.model)
-        if self.spec.weights in tags:
-            self._check_activation()
-        return weights_file(self.spec.weights, tags, fetch)
-
-    def _check_activation(self) -> None:
+    def _check_activation(self, tag: str) -> None:
         """Refuse a tag trained with another activation: open_clip warns and embeds wrongly."""
         import open_clip
 
-        tag = open_clip.get_pretrained_cfg(self.spec.model, self.spec.weights)
+        cfg = open_clip.get_pretrained_cfg(self.spec.model, tag)
         quick = f"{self.spec.model}-quickgelu"
-        mismatch = tag.get("quick_gelu", False) and not self._config.get("quick_gelu", False)
+        mismatch = cfg.get("quick_gelu", False) and not self._config.get("quick_gelu", False)
         if mismatch and quick in open_clip.list_models():
             raise EncoderError(
-                f"the weights {self.spec.weights!r} were trained with QuickGELU, which "
-                f"{self.spec.model!r} does not use: set `model: {quick}`"
+                f"the weights {tag!r} were trained with QuickGELU, which {self.spec.model!r} does "
+                f"not use: set `model: {quick}`"
             )
 
 

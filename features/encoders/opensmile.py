@@ -53,6 +53,10 @@ class OpenSmileEncoder(SoundEncoder):
         _extractor(self.spec.model, self.spec.level)  # an unknown feature set is said here
         return f"opensmile:{version('opensmile')}"
 
+    def dimension(self) -> int:
+        """Count the feature set's columns."""
+        return len(_extractor(self.spec.model, self.spec.level).feature_names)
+
     def embed(
         self, sound: NDArray[np.float32], sample_rate_hz: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:

@@ -1,30 +1,34 @@
 """Classification networks of torchvision, up to their penultimate layer."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.encoders.base import EncoderError, FrameEncoder
-from features.encoders.weights import RANDOM, file_digest, foreign_weights, seeded, weights_file
+from features.encoders.base import EncoderError
+from features.encoders.torch_encoder import TorchEncoder
+from features.encoders.weights import read_state_dict, torch_hub_file
 from features.preprocessing import Geometry, Preprocessing
 
 if TYPE_CHECKING:
     import torch
 
 
-class TorchvisionEncoder(FrameEncoder):
+class TorchvisionEncoder(TorchEncoder):
     """The input of the last linear layer; 2048 wide for ResNet50.
 
     Source: torchvision; `model` and the tags in `weights` are those of
     ``torchvision.models.get_model_weights``, for example ``resnet50`` with ``IMAGENET1K_V2``.
     """
 
-    @cached_property
-    def preprocessing(self) -> Preprocessing:
-        """The tag's own preprocessing; that of the model's default tag for a file or random."""
-        tags = self._tags
-        tag = tags[self.spec.weights] if self.spec.weights in tags.__members__ else tags.DEFAULT
-        preset = tag.transforms()
+    @property
+    def tags(self) -> Sequence[str]:
+        """As ``torchvision.models.get_model_weights`` lists them."""
+        return list(self._weights.__members__)
+
+    def preprocessing_for(self, tag: str | None) -> Preprocessing:
+        """Return the tag's preprocessing, or that of the model's default tag."""
+        preset = (self._weights.DEFAULT if tag is None else self._weights[tag]).transforms()
         (crop_px,), (resize_px,) = preset.crop_size, preset.resize_size
         geometry = Geometry(
             size_px=(crop_px, crop_px),
@@ -33,31 +37,22 @@ class TorchvisionEncoder(FrameEncoder):
         )
         return Preprocessing(geometry=geometry, mean=preset.mean, std=preset.std)
 
-    def weights_digest(self) -> str:
-        """Digest of the checkpoint's bytes, or the seed of random weights."""
-        return f"random:{self.spec.seed}" if self._path is None else file_digest(self._path)
+    def fetch(self, tag: str) -> Path:
+        """Fetch through torch.hub, as torchvision does."""
+        return torch_hub_file(self._weights[tag].url)
 
-    def load_model(self) -> "torch.nn.Module":
+    def build(self, path: Path | None) -> "torch.nn.Module":
         """Build the network, load the state dict, and take the last linear layer off."""
-        import torch
         import torchvision
 
-        def build() -> torch.nn.Module:
-            model: torch.nn.Module = torchvision.models.get_model(self.spec.model, weights=None)
-            return model
-
-        path = self._path
-        model = seeded(build, self.spec.seed)
+        model: torch.nn.Module = torchvision.models.get_model(self.spec.model, weights=None)
         if path is not None:
-            try:
-                model.load_state_dict(_read_state_dict(path))
-            except Exception as error:  # pickle, safetensors and torch each raise their own
-                raise foreign_weights(path, self.spec.model, error) from error
+            model.load_state_dict(read_state_dict(path))
         _remove_last_linear(model, self.spec.model)
-        return model.eval()
+        return model
 
     @cached_property
-    def _tags(self) -> Any:
+    def _weights(self) -> Any:
         """The enumeration of the model's pretrained tags."""
         import torchvision
 
@@ -67,33 +62,6 @@ class TorchvisionEncoder(FrameEncoder):
                 f"torchvision has no classifier {self.spec.model!r}: expected one of {classifiers}"
             )
         return torchvision.models.get_model_weights(self.spec.model)
-
-    @cached_property
-    def _path(self) -> Path | None:
-        """The checkpoint, or None for random weights."""
-        tags = self._tags
-        if self.spec.weights == RANDOM:
-            return None
-
-        def fetch(tag: str) -> Path:
-            import torch
-
-            url = tags[tag].url
-            # The library's own download and cache; it checks the hash that the file name carries.
-            torch.hub.load_state_dict_from_url(url, map_location="meta", check_hash=True)
-            return Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-
-        return weights_file(self.spec.weights, list(tags.__members__), fetch)
-
-
-def _read_state_dict(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    import torch
-
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _remove_last_linear(model: "torch.nn.Module", name: str) -> None:

@@ -1,9 +1,12 @@
-"""Where weights come from: a tag of a library, a local file, or a seed."""
+"""Where weights come from: a tag of a library, a local file, a hub, or a seed."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from features.encoders.base import EncoderError
 
@@ -11,7 +14,9 @@ if TYPE_CHECKING:
     import torch
 
 RANDOM = "random"
-_SUFFIXES = {".bin", ".pt", ".pth", ".safetensors"}
+HUB = "hf://"
+_SUFFIXES = {".bin", ".onnx", ".pt", ".pth", ".safetensors"}
+_may_download: ContextVar[bool] = ContextVar("may_download", default=True)
 
 Model = TypeVar("Model", bound="torch.nn.Module")
 
@@ -22,7 +27,7 @@ def weights_file(weights: str, tags: Sequence[str], fetch: Callable[[str], Path]
     Parameters
     ----------
     weights : str
-        A tag or a path; the caller has dealt with ``random``.
+        A tag, a path, or ``hf://owner/repo/file``; the caller has dealt with ``random``.
     tags : sequence of str
         The tags that the library has for this model.
     fetch : callable
@@ -34,14 +39,9 @@ def weights_file(weights: str, tags: Sequence[str], fetch: Callable[[str], Path]
         When it is neither a known tag nor a file, or the download fails. There is no fallback.
     """
     if weights in tags:
-        try:
-            return fetch(weights)
-        except Exception as error:  # whatever network, hub or disk has to say
-            raise EncoderError(
-                f"the weights {weights!r} cannot be fetched ({_one_line(error)}). Expected a "
-                "network, or the file in the library's local cache. Otherwise set `weights:` to a "
-                f"local file, or to `{RANDOM}` for an offline demo."
-            ) from error
+        return _fetched(weights, fetch)
+    if weights.startswith(HUB):
+        return _fetched(weights, _hub_file)
     path = Path(weights).expanduser()
     if path.is_file():
         return path
@@ -52,10 +52,38 @@ def weights_file(weights: str, tags: Sequence[str], fetch: Callable[[str], Path]
     )
 
 
+def torch_hub_file(url: str) -> Path:
+    """Fetch a file through torch.hub's download and cache, which check the hash in its name."""
+    import torch
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if not path.is_file():
+        if not _may_download.get():
+            raise FileNotFoundError(f"{path.name} has not been downloaded yet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = torch.hub.HASH_REGEX.search(path.name)
+        torch.hub.download_url_to_file(url, str(path), digest.group(1) if digest else None)
+    return path
+
+
+@contextmanager
+def without_download() -> Iterator[None]:
+    """Within this context weights that are not on this machine are an error, not a download."""
+    from huggingface_hub import constants
+
+    token, offline = _may_download.set(False), constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+        _may_download.reset(token)
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    stat = path.stat()
+    return _digest_of_version(path.resolve(), stat.st_size, stat.st_mtime_ns)
 
 
 def seeded(build: Callable[[], Model], seed: int) -> Model:
@@ -67,12 +95,49 @@ def seeded(build: Callable[[], Model], seed: int) -> Model:
         return build()
 
 
+def read_state_dict(path: Path) -> Any:
+    """Read a checkpoint of tensors, safetensors or torch's own format; never runs code from it."""
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def foreign_weights(path: Path, model: str, error: Exception) -> EncoderError:
-    """Say that a weights file belongs to another architecture than `model`."""
+    """Say that a weights file cannot be read or belongs to another architecture than `model`."""
     return EncoderError(
-        f"the weights file {path} does not fit {model}: {_one_line(error, limit=300)} "
-        "Set `model:` to the architecture that the file was saved from."
+        f"the weights file {path} cannot be loaded into {model}: {_one_line(error, limit=300)} "
+        "Check that the file is whole, and set `model:` to the architecture it was saved from."
     )
+
+
+def _fetched(weights: str, fetch: Callable[[str], Path]) -> Path:
+    try:
+        return fetch(weights)
+    except Exception as error:  # whatever network, hub or disk has to say
+        raise EncoderError(
+            f"the weights {weights!r} cannot be fetched ({_one_line(error)}). Expected a "
+            "network, or the file in the library's local cache. Otherwise set `weights:` to a "
+            f"local file, or to `{RANDOM}` for an offline demo."
+        ) from error
+
+
+def _hub_file(weights: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    parts = weights.removeprefix(HUB).split("/", 2)
+    if len(parts) < 3:
+        raise ValueError(f"expected {HUB}owner/repo/file")
+    return Path(hf_hub_download("/".join(parts[:2]), parts[2]))
+
+
+@lru_cache(maxsize=64)
+def _digest_of_version(path: Path, _size: int, _mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _one_line(error: Exception, limit: int = 200) -> str:

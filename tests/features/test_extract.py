@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features import extract as extract_module
+from features import engine
 from features.clips import index_files
 from features.encoders import EncoderError, make_encoder
-from features.encoding import FrameModel
-from features.extract import ExtractReport, extract
+from features.encoders.torch_model import TorchFrameModel
+from features.extract import ExtractReport, embed_files, extract
 from features.identity import Sampling
 from features.store import read_store
 
@@ -74,7 +74,7 @@ def test_a_second_run_decodes_nothing_and_writes_the_same_bytes(run, corpus, tmp
     def never(*_, **__):
         raise AssertionError("a cached run must not decode")
 
-    monkeypatch.setattr(extract_module, "run_isolated", never)
+    monkeypatch.setattr(engine, "run_isolated", never)
     assert computed(run(corpus, out="again")) == [0, 0, 0]
     assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "out")
 
@@ -131,7 +131,7 @@ def test_every_clip_is_either_embedded_or_in_the_failure_table(run, corpus, make
         assert dict(zip(failures["clip_id"], failures["step"], strict=True)) == expected
         stored = set(read_store(tmp_path / "out" / name).clip_id)
         assert stored | set(expected) == set(corpus)
-        assert report.n_faults(name) == 1
+        assert report.n_embedded[name] == len(stored)
 
 
 def test_a_file_that_changed_since_the_index_is_not_embedded(corpus, encoders, tmp_path):
@@ -145,18 +145,43 @@ def test_a_file_that_changed_since_the_index_is_not_embedded(corpus, encoders, t
     assert "changed since it was indexed" in failure["reason"]
 
 
+def test_a_copy_stands_in_for_a_file_that_is_gone(corpus, encoders, tmp_path):
+    corpus["copy"] = Path(shutil.copy(corpus["c0"], tmp_path / "copy.mp4"))
+    clips = index_files(corpus, progress=False)
+    corpus["c0"].unlink()
+    report = extract(
+        clips, encoders, SAMPLING, tmp_path / "out", cache_root=tmp_path / "c", progress=False
+    )
+    assert report.n_embedded["one"] == len(corpus)
+
+
+def test_files_are_embedded_in_one_call(corpus, tmp_path, tiny_clip):
+    paths = [corpus["c1"], str(corpus["c0"]), tmp_path / "gone.mp4"]
+    store, failures = embed_files(
+        paths,
+        {"kind": "open_clip", "model": tiny_clip, "weights": "random"},
+        frame_rate_hz=5,
+        cache_root=tmp_path / "cache",
+        progress=False,
+    )
+    assert list(dict.fromkeys(store.clip_id)) == [str(path) for path in paths[:2]]
+    assert store.embedding.shape == (len(store.time_s), 8)
+    assert failures["clip_id"].tolist() == [str(tmp_path / "gone.mp4")]
+    assert store.metadata["spec"]["model"] == tiny_clip
+
+
 def test_what_was_finished_before_an_interrupt_is_kept(run, corpus, monkeypatch):
     batches = []
-    embed = FrameModel.embed
+    submit = TorchFrameModel.submit
 
     def interrupted(self, pictures):
         if len(batches) == 2:
             raise KeyboardInterrupt
         batches.append(len(pictures))
-        return embed(self, pictures)
+        return submit(self, pictures)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FrameModel, "embed", interrupted)
+        patch.setattr(TorchFrameModel, "submit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(corpus)
     again = run(corpus)
@@ -170,8 +195,8 @@ def test_an_encoder_that_embeds_nothing_is_an_error(run, make_clip):
 
 def test_values_too_large_for_float16_are_an_error(run, corpus, monkeypatch):
     def large(self, pictures):
-        return np.full((len(pictures), 2), 1e6, np.float32)
+        return lambda: np.full((len(pictures), 2), 1e6, np.float32)
 
-    monkeypatch.setattr(FrameModel, "embed", large)
+    monkeypatch.setattr(TorchFrameModel, "submit", large)
     with pytest.raises(EncoderError, match="float16 holds: set `dtype: float32` under encoders"):
         run(corpus)

@@ -52,3 +52,22 @@ def test_weights_count_by_their_bytes_and_not_by_their_path(tiny_clip, tmp_path)
         identity({**CLIP, "model": tiny_clip, "weights": str(p)}) for p in (first, copy, other)
     ]
     assert by_path[0] == by_path[1] != by_path[2]
+
+
+def test_cropping_to_faces_counts_with_the_detector_s_bytes(tmp_path):
+    first, copy, other = (tmp_path / name for name in ("a.onnx", "b.onnx", "c.onnx"))
+    for path, content in ((first, b"one"), (copy, b"one"), (other, b"two")):
+        path.write_bytes(content)
+
+    def cropped(path, **change) -> str:
+        return identity({**CLIP, "face": "yunet", "face_weights": str(path), **change})
+
+    assert identity(CLIP) != cropped(first) == cropped(copy) != cropped(other)
+    for change in ({"face_margin": 0.1}, {"face_min_score": 0.9}, {"face_missing": "leave_out"}):
+        assert cropped(first, **change) != cropped(first)
+
+
+def test_borrowed_preprocessing_counts_by_what_it_is():
+    spec = {"kind": "torchvision", "model": "resnet50", "weights": "random"}
+    borrowed = [identity({**spec, "preprocessing_of": f"IMAGENET1K_V{k}"}) for k in (1, 2)]
+    assert borrowed[0] != borrowed[1] == identity(spec)

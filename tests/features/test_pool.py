@@ -1,61 +1,206 @@
+import warnings
+from fractions import Fraction
+from math import floor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 
-from features.pool import STATISTICS, Pooling, pool_clips
+import features.pool
+from features.pool import PARTS, STATISTICS, Pooling, pool_clips
 from features.store import FeatureStore
 
+EVERYTHING = Pooling(statistics=tuple(STATISTICS), parts=tuple(PARTS))
+NAN = float("nan")
 
-def store(*clips: list[float]) -> FeatureStore:
-    ids = np.repeat(np.array([f"c{k}" for k in range(len(clips))], object), [len(c) for c in clips])
-    times = np.concatenate([np.arange(len(clip)) / 4 for clip in clips])
-    values = np.concatenate(clips).astype(np.float16)[:, None]
-    return FeatureStore(ids, times, values, {})
+
+def make_store(*clips: tuple[np.ndarray, np.ndarray]) -> FeatureStore:
+    """Store of clips given as (rows, time_s)."""
+    ids = np.array([f"c{k}" for k in range(len(clips))], object)
+    return FeatureStore(
+        np.repeat(ids, [len(rows) for rows, _ in clips]),
+        np.concatenate([time_s for _, time_s in clips]),
+        np.concatenate([rows for rows, _ in clips]),
+        {},
+    )
+
+
+def pool(pooling: Pooling, *clips: list[float]) -> np.ndarray:
+    """Vectors of clips of one column with four rows per second."""
+    columns = [np.array(clip, np.float16)[:, None] for clip in clips]
+    return pool_clips(make_store(*((c, np.arange(len(c)) / 4) for c in columns)), pooling)[1]
+
+
+def reference(rows: np.ndarray, time_s: np.ndarray, pooling: Pooling) -> np.ndarray:
+    """One clip as one would write it down: column by column, in float64 and exact time."""
+    time = [Fraction(float(t)) - Fraction(float(time_s[0])) for t in time_s]
+    length = time[-1] * len(time) / max(len(time) - 1, 1)
+    vector = []
+    for n_parts in (PARTS[level] for level in pooling.parts):
+        part_of_row = np.array([min(floor(t * n_parts / (length or 1)), n_parts - 1) for t in time])
+        for part in range(n_parts):
+            for name in pooling.statistics:
+                for column in rows.T.astype(float):
+                    chosen = (part_of_row == part) & ~np.isnan(column)
+                    chosen = chosen if chosen.any() else ~np.isnan(column)
+                    vector.append(reference_statistic(name, column[chosen], time_s[chosen]))
+    return np.array(vector)
+
+
+def reference_statistic(name: str, values: np.ndarray, time_s: np.ndarray) -> float:
+    if not len(values):
+        return NAN
+    if name == "slope":
+        return np.polyfit(time_s, values, 1)[0] if len(set(time_s)) > 1 else 0.0
+    if name.startswith("q"):
+        return np.quantile(values, int(name[1:]) / 100)
+    return getattr(np, name)(values)
+
+
+@st.composite
+def clips(draw, max_clips=6, nan=True):
+    """Clips of one dimension, many of them alike in the number of rows, some with gaps."""
+    dimension = draw(st.sampled_from([1, 2, 3, 20]))
+    sizes = draw(st.lists(st.sampled_from([1, 2, 5, 5, 17]), min_size=1, max_size=max_clips))
+    values = st.floats(-100, 100, width=16) | st.sampled_from([0.0, -0.0])
+    values = values | st.just(NAN) if nan else values
+    return [
+        (
+            draw(hnp.arrays(np.float16, (size, dimension), elements=values, fill=values)),
+            np.cumsum(draw(st.lists(st.integers(0, 8), min_size=size, max_size=size))) / 8,
+        )
+        for size in sizes
+    ]
 
 
 def test_statistics_of_the_whole_clip():
-    pooling = Pooling(statistics=("mean", "std", "min", "max"), parts=(1,))
-    ids, vectors = pool_clips(store([1, 2, 3, 6], [5, 5]), pooling)
-    assert ids.tolist() == ["c0", "c1"]
-    assert vectors[0] == pytest.approx([3, np.std([1, 2, 3, 6]), 1, 6])
-    assert vectors[1].tolist() == [5, 0, 5, 5]
+    vectors = pool(EVERYTHING.model_copy(update={"parts": ("whole",)}), [1, 2, 3, 6], [5, 5])
+    quantiles = np.quantile([1, 2, 3, 6], [0.1, 0.25, 0.5, 0.75, 0.9])
+    assert vectors[0] == pytest.approx([3, np.std([1, 2, 3, 6]), 1, 6, *quantiles, 6.4])
+    assert vectors[1].tolist() == [5, 0, 5, 5, 5, 5, 5, 5, 5, 0]
     assert vectors.dtype == np.float32
 
 
 def test_a_pyramid_keeps_the_order_of_time():
-    pooling = Pooling(statistics=("mean",), parts=(1, 2, 4))
-    _, vectors = pool_clips(store([0, 0, 4, 8]), pooling)
-    assert vectors[0].tolist() == [3, 0, 6, 0, 0, 4, 8]
+    pooling = Pooling(statistics=("mean",), parts=("whole", "halves", "quarters"))
+    assert pool(pooling, [0, 0, 4, 8]).tolist() == [[3, 0, 6, 0, 0, 4, 8]]
+
+
+def test_columns_go_by_level_part_and_statistic():
+    pooling = Pooling(statistics=("max", "min"), parts=("halves", "whole"))
+    rows = np.array([[1, 10], [2, 20], [3, 30], [4, 40]], np.float32)
+    ids, vectors = pool_clips(make_store((rows, np.arange(4.0)), (rows, np.arange(4.0))), pooling)
+    assert ids.tolist() == ["c0", "c1"]
+    assert vectors[1].tolist() == [2, 20, 1, 10, 4, 40, 3, 30, 4, 40, 1, 10]
 
 
 def test_parts_without_a_row_take_the_whole_clip():
-    pooling = Pooling(statistics=("mean",), parts=(1, 2))
-    _, vectors = pool_clips(store([7]), pooling)
-    assert vectors[0].tolist() == [7, 7, 7]
+    pooling = Pooling(statistics=("mean",), parts=("whole", "halves"))
+    assert pool(pooling, [7]).tolist() == [[7, 7, 7]]
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5),
-    parts=st.lists(st.sampled_from([1, 2, 3, 4, 8]), min_size=1, max_size=3),
-)
-def test_vectors_are_finite_and_of_one_width(sizes, parts):
+def test_slope_is_per_second_and_zero_without_a_stretch_of_time():
+    pooling = Pooling(statistics=("slope",), parts=("whole",))
+    assert pool(pooling, [1, 2, 3, 4]).tolist() == [[4]]
+    at_once = (np.array([[1], [2], [5]], np.float32), np.full(3, 0.1))
+    assert pool_clips(make_store(at_once), pooling)[1].tolist() == [[0]]
+
+
+@pytest.mark.parametrize("n_rows", [8, 24, 56, 104])
+@pytest.mark.parametrize("rate_hz", [3, 7, 10, 29.97])
+def test_rounded_times_do_not_move_a_row_over_a_border(n_rows, rate_hz):
+    time_s = 0.1 + np.arange(n_rows) / rate_hz
+    rows = np.arange(n_rows, dtype=np.float32)[:, None]
+    pooling = Pooling(statistics=("min",), parts=("eighths",))
+    _, vectors = pool_clips(make_store((rows, time_s)), pooling)
+    assert vectors[0].tolist() == (np.arange(8) * n_rows / 8).tolist()
+
+
+def test_gaps_are_left_out_column_by_column():
+    pooling = Pooling(statistics=("mean", "max"), parts=("whole", "halves"))
+    rows = np.array([[1, NAN, NAN], [3, NAN, NAN], [NAN, 4, NAN], [5, 6, NAN]], np.float16)
+    _, vectors = pool_clips(make_store((rows, np.arange(4.0))), pooling)
+    expected = [3, 5, NAN, 5, 6, NAN, 2, 5, NAN, 3, 6, NAN, 5, 5, NAN, 5, 6, NAN]
+    assert vectors[0].tolist() == pytest.approx(expected, nan_ok=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(clips=clips())
+def test_equals_a_plain_loop(clips):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ids, vectors = pool_clips(make_store(*clips), EVERYTHING)
+    assert len(ids) == len(clips)
+    for vector, (rows, time_s) in zip(vectors, clips, strict=True):
+        # A slope multiplies the rounding of values by up to 8 rows per second.
+        np.testing.assert_allclose(vector, reference(rows, time_s, EVERYTHING), 1e-4, 1e-3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(clips=clips(), stack_bytes=st.sampled_from([1, 500, 4 * 2**20]))
+def test_a_clip_is_pooled_the_same_in_any_company(clips, stack_bytes):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features.pool, "_STACK_BYTES", stack_bytes)
+        together = pool_clips(make_store(*clips), EVERYTHING)[1]
+    for vector, clip in zip(together, clips, strict=True):
+        assert vector.tobytes() == pool_clips(make_store(clip), EVERYTHING)[1].tobytes()
+
+
+@pytest.mark.parametrize(("dimension", "n_rows"), [(1, 300), (1, 9000), (2, 300), (100, 33)])
+def test_long_and_wide_clips_are_pooled_the_same_in_any_company(dimension, n_rows):
     rng = np.random.default_rng(0)
-    pooling = Pooling(statistics=tuple(STATISTICS), parts=tuple(parts))
-    ids, vectors = pool_clips(store(*(rng.normal(size=size).tolist() for size in sizes)), pooling)
-    assert vectors.shape == (len(sizes), sum(parts) * len(STATISTICS))
-    assert len(set(ids)) == len(sizes)
-    assert np.isfinite(vectors).all()
+    time_s = np.arange(n_rows) / 3
+    clips = [(rng.normal(size=(n_rows, dimension)).astype("f4"), time_s) for _ in range(20)]
+    clips[7][0][2] = NAN
+    together = pool_clips(make_store(*clips), EVERYTHING)[1]
+    for vector, clip in zip(together, clips, strict=True):
+        assert vector.tobytes() == pool_clips(make_store(clip), EVERYTHING)[1].tobytes()
 
 
-def test_an_unknown_statistic_is_refused():
-    with pytest.raises(ValidationError, match="median"):
-        Pooling(statistics=("median",), parts=(1,))
+def test_infinite_rows_pass_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vectors = pool(EVERYTHING, [1, 2, np.inf], [1, 2, 3])
+    assert vectors[0, 0] == np.inf
+    assert np.isfinite(vectors[1]).all()
+
+
+def test_a_store_without_rows_has_no_vectors():
+    empty = FeatureStore(np.empty(0, object), np.empty(0), np.empty((0, 4), np.float16), {})
+    ids, vectors = pool_clips(empty, Pooling(statistics=("mean",), parts=("halves",)))
+    assert (len(ids), vectors.shape) == (0, (0, 8))
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(ValidationError, match="'medain': expected one of mean, std, .*median"):
+        Pooling(statistics=("medain",), parts=("whole",))
+    with pytest.raises(ValidationError, match="'whole', 'halves', 'quarters' or 'eighths'"):
+        Pooling(statistics=("mean",), parts=(1,))
+
+
+@pytest.mark.parametrize(("statistics", "parts"), [("mm", "w"), ("m", "ww"), ("", "w"), ("m", "")])
+def test_names_are_given_once_and_at_least_one(statistics, parts):
+    names = {"m": "mean", "w": "whole"}
+    with pytest.raises(ValidationError, match="more than once|at least 1"):
+        Pooling(
+            statistics=tuple(names[s] for s in statistics), parts=tuple(names[p] for p in parts)
+        )
+
+
+def test_rows_in_another_order_are_refused():
+    pooling = Pooling(statistics=("mean",), parts=("whole",))
+    rows = np.ones((3, 1), np.float32)
+    with pytest.raises(ValueError, match="'c0' are not in the order of time"):
+        pool_clips(make_store((rows, np.array([0.0, 2.0, 1.0]))), pooling)
+    scattered = FeatureStore(np.array(["a", "b", "a"], object), np.zeros(3), rows, {})
+    with pytest.raises(ValueError, match="do not lie together"):
+        pool_clips(scattered, pooling)
 
 
 def test_clip_vectors_cannot_be_pooled_again():
     vectors = FeatureStore(np.array(["a"], object), None, np.ones((1, 2)), {})
     with pytest.raises(ValueError, match="clip vectors already"):
-        pool_clips(vectors, Pooling(statistics=("mean",), parts=(1,)))
+        pool_clips(vectors, Pooling(statistics=("mean",), parts=("whole",)))

@@ -4,34 +4,74 @@ import pyarrow.parquet as pq
 import pytest
 
 from features import store as store_module
-from features.cache import Embedding
-from features.store import StoreError, read_store, write_clip_vectors, write_failures, write_store
+from features.segments import Embedding
+from features.store import (
+    StoredClip,
+    StoreError,
+    gather,
+    read_store,
+    stored_clips,
+    write_clip_vectors,
+    write_failures,
+    write_store,
+)
 
 
-def clips(n: int = 5, dtype: str = "float16") -> list[tuple[str, Embedding]]:
+def clips(n: int = 5, dtype: str = "float16", face_share: float | None = None) -> list[StoredClip]:
     rng = np.random.default_rng(0)
     sizes = rng.integers(1, 6, n)
     return [
-        (f"{k:05d}", Embedding(np.arange(size) / 4, rng.normal(size=(size, 3)).astype(dtype)))
+        StoredClip(
+            f"{k:05d}",
+            f"digest{k}",
+            Embedding(np.arange(size) / 4, rng.normal(size=(size, 3)).astype(dtype), face_share),
+        )
         for k, size in enumerate(sizes)
     ]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("shard_bytes", [1, 2**28])
-def test_a_store_reads_back_as_written(tmp_path, monkeypatch, dtype, shard_bytes):
+@pytest.mark.parametrize("row_group_bytes", [1, 2**24])
+def test_a_store_reads_back_as_written(tmp_path, monkeypatch, dtype, shard_bytes, row_group_bytes):
     monkeypatch.setattr(store_module, "_SHARD_BYTES", shard_bytes)
+    monkeypatch.setattr(store_module, "_ROW_GROUP_BYTES", row_group_bytes)
     written = clips(dtype=dtype)
-    n_rows = write_store(tmp_path / "clip", written, {"identity": "x"})
+    write_store(tmp_path / "clip", written, {"identity": "x"})
     store = read_store(tmp_path / "clip")
-    assert n_rows == len(store.embedding)
     assert store.metadata == {"identity": "x"}
     assert store.embedding.dtype == dtype
-    assert np.array_equal(store.embedding, np.concatenate([e.values for _, e in written]))
-    assert np.array_equal(store.time_s, np.concatenate([e.time_s for _, e in written]))
-    assert list(dict.fromkeys(store.clip_id)) == [clip_id for clip_id, _ in written]
+    assert np.array_equal(store.embedding, np.concatenate([c.embedding.values for c in written]))
+    assert np.array_equal(store.time_s, np.concatenate([c.embedding.time_s for c in written]))
+    assert list(dict.fromkeys(store.clip_id)) == [clip.clip_id for clip in written]
+    assert store.face_share is None
     n_shards = len(list((tmp_path / "clip").iterdir()))
     assert n_shards == (len(written) if shard_bytes == 1 else 1)
+    gathered = gather(written, {"identity": "x"})
+    assert np.array_equal(gathered.embedding, store.embedding)
+    assert gathered.clip_id.tolist() == store.clip_id.tolist()
+
+
+def test_the_share_of_frames_with_a_face_is_a_column(tmp_path):
+    written = clips(face_share=0.5)
+    write_store(tmp_path / "face", written, {})
+    store = read_store(tmp_path / "face")
+    assert store.face_share.tolist() == [0.5] * len(store.embedding)
+    assert pd.read_parquet(tmp_path / "face")["face_share"].eq(0.5).all()
+
+
+def test_a_store_gives_its_clips_back_with_their_digests(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "_SHARD_BYTES", 20)
+    written = clips(face_share=0.5)
+    write_store(tmp_path / "clip", written, {"identity": "x"})
+    shards = list(stored_clips(tmp_path / "clip"))
+    assert len(shards) > 1
+    assert all(metadata == {"identity": "x"} for metadata, _ in shards)
+    back = [clip for _, shard in shards for clip in shard]
+    assert [clip[:2] for clip in back] == [clip[:2] for clip in written]
+    for a, b in zip(back, written, strict=True):
+        assert np.array_equal(a.embedding.values, b.embedding.values)
+        assert a.embedding.face_share == 0.5
 
 
 def test_equal_content_gives_equal_bytes(tmp_path):
@@ -58,8 +98,9 @@ def test_a_failed_write_leaves_the_old_store(tmp_path):
         yield clips(1)[0]
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OSError, match="clip cannot be written: disk full"):
         write_store(tmp_path / "clip", failing(), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
     assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
 
 
@@ -84,6 +125,8 @@ def test_clip_vectors_have_no_time(tmp_path):
     write_clip_vectors(tmp_path / "x.parquet", np.array(["a", "b"], object), vectors, {"k": 1})
     store = read_store(tmp_path / "x.parquet")
     assert store.time_s is None
+    with pytest.raises(StoreError, match="does not say which bytes"):
+        list(stored_clips(tmp_path / "x.parquet"))
     assert store.metadata == {"k": 1}
     assert store.to_pandas().loc["b"].tolist() == [3, 4, 5]
 
@@ -104,6 +147,14 @@ def test_a_failure_table_may_be_empty(tmp_path):
 def test_a_missing_store_says_what_to_do(tmp_path):
     with pytest.raises(StoreError, match="dvc repro"):
         read_store(tmp_path / "nothing")
+
+
+def test_a_damaged_store_says_so(tmp_path):
+    write_store(tmp_path / "clip", clips(), {})
+    shard = tmp_path / "clip" / "part-00000.parquet"
+    shard.write_bytes(shard.read_bytes()[:-20])
+    with pytest.raises(StoreError, match="or it is damaged.*Write it again"):
+        read_store(tmp_path / "clip")
 
 
 def test_another_parquet_file_is_refused(tmp_path):

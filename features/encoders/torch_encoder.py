@@ -1,0 +1,96 @@
+"""What the kinds that run on torch share: weights by tag, file or seed, and a network of them."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.encoders.base import EncoderError, FrameEncoder, FrameModel
+from features.encoders.weights import RANDOM, file_digest, foreign_weights, seeded, weights_file
+from features.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+
+
+class TorchEncoder(FrameEncoder):
+    """A frame encoder whose network a torch library builds; a kind fills in what is its own."""
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """That of the tag; of `preprocessing_of`, or the library's default, for other weights."""
+        tag = self.spec.preprocessing_of
+        if tag is None:
+            return self.preprocessing_for(self.spec.weights if self._is_tag else None)
+        if tag not in self.tags:
+            raise EncoderError(
+                f"`preprocessing_of: {tag}` is no tag of {self.spec.model}: expected one of "
+                f"{list(self.tags)}"
+            )
+        return self.preprocessing_for(tag)
+
+    def weights_digest(self) -> str:
+        """Digest of the checkpoint's bytes, or the seed of random weights."""
+        return f"random:{self.spec.seed}" if self._path is None else file_digest(self._path)
+
+    def load_model(self, device: "torch.device") -> FrameModel:
+        """Build the network, load the weights, and put the embedding part on the device."""
+        from features.encoders.torch_model import TorchFrameModel
+
+        path = self._path
+        if path is None:
+            network = seeded(lambda: self.build(None), self.spec.seed)
+        else:
+            try:
+                network = self.build(path)
+            except EncoderError:
+                raise
+            except Exception as error:  # pickle, safetensors and torch each raise their own
+                raise foreign_weights(path, self.spec.model, error) from error
+        return TorchFrameModel(network, self.preprocessing, self.spec.precision, device)
+
+    def dimension(self) -> int:
+        """Width of an embedding, found without the weights."""
+        import torch
+
+        from features.encoders.torch_model import output_width
+
+        with torch.device("meta"):
+            network = self.build(None)
+        return output_width(network, self.preprocessing.geometry.size_px)
+
+    @property
+    @abstractmethod
+    def tags(self) -> Sequence[str]:
+        """The pretrained tags that the library has for this model.
+
+        Raises
+        ------
+        EncoderError
+            When the library has no such model.
+        """
+
+    @abstractmethod
+    def preprocessing_for(self, tag: str | None) -> Preprocessing:
+        """Return the preprocessing of a tag; None: the library's default for this model."""
+
+    @abstractmethod
+    def fetch(self, tag: str) -> Path:
+        """Fetch a tag's checkpoint through the library's own download and cache."""
+
+    @abstractmethod
+    def build(self, path: Path | None) -> "torch.nn.Module":
+        """Build the network from normalised pictures to embeddings, with the weights of a file."""
+
+    @property
+    def _is_tag(self) -> bool:
+        return self.spec.weights in self.tags
+
+    @cached_property
+    def _path(self) -> Path | None:
+        """The checkpoint, or None for random weights."""
+        tags = self.tags  # an unknown model is said before unknown weights
+        if self.spec.weights == RANDOM:
+            return None
+        return weights_file(self.spec.weights, tags, self.fetch)

@@ -1,0 +1,123 @@
+"""Running a torch network over batches of pictures: device, precision, out-of-memory."""
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from features.preprocessing import Preprocessing
+
+BATCH_SIZE = {"cpu": 16, "cuda": 256}
+"""Pictures per forward pass. It changes the speed, never the embedding's identity."""
+
+
+class TorchFrameModel:
+    """A network on a device, from uint8 pictures to embeddings; see `encoders.base.FrameModel`.
+
+    Every forward pass has the same shape, the last one padded: kernels choose their order of
+    summation by shape, so only then does a frame's embedding not depend on its neighbours.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        From float pictures (n, 3, height, width), normalised, to embeddings (n, dimension).
+    preprocessing : Preprocessing
+        Its mean and standard deviation are applied on the device.
+    precision : {"fp32", "bf16"}
+        Of weights and activations.
+    device : torch.device
+        Where to run it.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        preprocessing: "Preprocessing",
+        precision: str,
+        device: torch.device,
+    ) -> None:
+        self.batch_size = BATCH_SIZE[device.type]
+        self.runs_beside = device.type == "cuda"
+        self._device = device
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        # The whole network in bf16: autocast would convert the weights anew for every batch.
+        network = _without_batch_norm(network.eval()).to(device, self._dtype)
+        self._network = network.to(memory_format=torch.channels_last)
+        self._mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1)
+
+    def submit(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        """Start to embed pictures (n, 3, height, width); call the result to wait for it.
+
+        On a GPU the pictures are copied and the pass is queued, so that the caller can fill the
+        next batch meanwhile. When its memory is exhausted, batches are halved from then on.
+        """
+        waits: list[Callable[[], NDArray[np.float32]]] = []
+        n_started = 0
+        while n_started < len(pictures):
+            part = pictures[n_started : n_started + self.batch_size]
+            try:
+                waits.append(self._start(part))
+            except torch.OutOfMemoryError:
+                if self.batch_size == 1:
+                    raise
+                self._halve()
+            else:
+                n_started += len(part)
+        return lambda: np.concatenate([wait() for wait in waits])
+
+    def _halve(self) -> None:
+        self.batch_size //= 2
+        warnings.warn(
+            f"out of memory on {self._device}: going on with {self.batch_size} pictures per batch",
+            stacklevel=3,
+        )
+        torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def _start(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        batch = torch.zeros(
+            (self.batch_size, *pictures.shape[1:]), dtype=torch.uint8, pin_memory=self.runs_beside
+        )
+        batch[: len(pictures)] = torch.from_numpy(pictures)
+        values = batch.to(self._device, non_blocking=True)
+        values = values.float().div_(255).sub_(self._mean).div_(self._std).to(self._dtype)
+        output = self._network(values.contiguous(memory_format=torch.channels_last))
+        rows = output[: len(pictures)].flatten(1).float()
+        if not self.runs_beside:
+            result: NDArray[np.float32] = rows.numpy()
+            return lambda: result
+        host = rows.to("cpu", non_blocking=True)  # into pinned memory
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        done.record()
+
+        def wait() -> NDArray[np.float32]:
+            done.synchronize()
+            embedding: NDArray[np.float32] = host.numpy()
+            return embedding
+
+        return wait
+
+
+def output_width(network: torch.nn.Module, size_px: tuple[int, int]) -> int:
+    """Width of a network's embedding, without computing one; the network is on device ``meta``."""
+    with torch.inference_mode():
+        output: torch.Tensor = network.eval()(torch.zeros(1, 3, *size_px, device="meta"))
+    return output.flatten(1).shape[1]
+
+
+def _without_batch_norm(network: torch.nn.Module) -> torch.nn.Module:
+    """Fold batch normalisation into the convolutions before it: a third faster on a CPU."""
+    from torch.fx.experimental.optimization import fuse
+
+    if not any(isinstance(part, torch.nn.BatchNorm2d) for part in network.modules()):
+        return network
+    try:
+        folded: torch.nn.Module = fuse(network)
+    except Exception:  # a network whose control flow torch.fx cannot follow
+        return network
+    return folded

@@ -1,0 +1,165 @@
+"""The loop: decode workers read clips once for all encoders, batches across clips are embedded."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from features.clips import iterate_clips
+from features.encoders import FrameEncoder, SoundEncoder
+from features.encoding import Batcher
+from features.identity import Sampling
+from features.job import EncoderJob
+from features.media import MediaError
+from features.reading import Pictures, ReadTask, Rest, read_clip
+from features.workers import Finished, Restarted, n_processors, run_isolated
+
+if TYPE_CHECKING:
+    import torch
+
+STALL_LIMIT_S = 300.0
+"""A decode worker that hands over nothing for so long is stuck; 32 frames take it a second."""
+
+
+def embed(
+    clips: pd.DataFrame, jobs: Mapping[str, EncoderJob], sampling: Sampling, *, progress: bool
+) -> None:
+    """Embed what the jobs' caches lack, or note why it cannot be.
+
+    What is finished is on disk at once: a run that ends early, however it ends, loses the clips
+    that are in batches.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        The clip table.
+    jobs : mapping of str to EncoderJob
+        By encoder name.
+    sampling : Sampling
+        How frames and sound are sampled.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Raises
+    ------
+    EncoderError
+        When an encoder cannot be loaded.
+    OSError
+        When a cache cannot be written.
+    """
+    tasks = plan(clips, jobs, sampling)
+    if not tasks:
+        return
+    run = _Run(jobs, shows_pictures=any(task.recipes for task in tasks))
+    events = run_isolated(
+        read_clip, tasks, n_workers=run.n_workers, stall_limit_s=STALL_LIMIT_S, step="decode"
+    )
+    with tqdm(desc="extract", total=len(tasks), unit="clip", disable=not progress) as bar:
+        for task, event in events:
+            run.take(task, event)
+            bar.update(isinstance(event, Finished))
+        run.finish()
+
+
+def plan(
+    clips: pd.DataFrame, jobs: Mapping[str, EncoderJob], sampling: Sampling
+) -> Sequence[ReadTask]:
+    """Make one task per clip content that some encoder lacks: all encoders share one decode."""
+    tasks: dict[str, ReadTask] = {}
+    for clip in iterate_clips(clips):
+        if clip.sha256 in tasks:  # a copy: read it where the first file is gone
+            task = tasks[clip.sha256]
+            tasks[clip.sha256] = task.with_path(clip.path)
+            continue
+        lacking = [job for job in jobs.values() if job.lacks(clip)]
+        if lacking:
+            recipes = {job.name: job.recipe for job in lacking if job.recipe}
+            sound = {
+                job.name: job.encoder for job in lacking if isinstance(job.encoder, SoundEncoder)
+            }
+            tasks[clip.sha256] = ReadTask((clip.path,), clip.sha256, sampling, recipes, sound)
+    return list(tasks.values())
+
+
+class _Run:
+    """Where the parts of clips go."""
+
+    def __init__(self, jobs: Mapping[str, EncoderJob], *, shows_pictures: bool) -> None:
+        self._jobs = jobs
+        self._face_share: dict[tuple[str, str], float] = {}  # by encoder and clip digest
+        self._batchers: dict[str, Batcher[str]] = {}
+        self.n_workers = n_processors()
+        if shows_pictures and default_device().type == "cpu":
+            self.n_workers = max(self.n_workers - 1, 1)  # the encoder wants one as well
+
+    def take(self, task: ReadTask, event: Pictures | Rest | Restarted | Finished) -> None:
+        if isinstance(event, Pictures):
+            for name, recipe in task.recipes.items():
+                if recipe == event.recipe:
+                    self._batcher(name).add(task.sha256, event.time_s, event.pictures)
+        elif isinstance(event, Rest):
+            self._take_rest(task, event)
+        elif isinstance(event, Restarted):
+            self._void(task)
+        elif event.error is not None:
+            self._fail(task, event.error)
+        for job in self._jobs.values():
+            job.flush()
+
+    def finish(self) -> None:
+        for name, batcher in self._batchers.items():
+            batcher.flush()
+            self._jobs[name].flush()
+
+    def _take_rest(self, task: ReadTask, rest: Rest) -> None:
+        for name, (time_s, rows) in rest.sound.items():
+            self._jobs[name].keep(task.sha256, time_s, rows)
+        for name, error in rest.errors.items():
+            self._jobs[name].fail(task.sha256, error)
+            self._discard(task, name)
+        for name, recipe in task.recipes.items():
+            if name in rest.errors:
+                continue
+            if recipe in rest.face_share:
+                self._face_share[name, task.sha256] = rest.face_share[recipe]
+            self._batcher(name).end(task.sha256)
+
+    def _void(self, task: ReadTask) -> None:
+        for name in task.recipes:
+            self._discard(task, name)
+
+    def _discard(self, task: ReadTask, name: str) -> None:
+        if name in self._batchers:
+            self._batchers[name].discard(task.sha256)
+
+    def _fail(self, task: ReadTask, error: MediaError) -> None:
+        self._void(task)
+        for name in [*task.recipes, *task.sound_encoders]:
+            self._jobs[name].fail(task.sha256, error)
+
+    def _batcher(self, name: str) -> "Batcher[str]":
+        """Load the encoder when its first pictures are there: workers decode meanwhile."""
+        if name not in self._batchers:
+            encoder = self._jobs[name].encoder
+            assert isinstance(encoder, FrameEncoder)  # only those have recipes
+            model = encoder.load_model(default_device())
+            self._batchers[name] = Batcher(model, partial(self._keep, name))
+        return self._batchers[name]
+
+    def _keep(
+        self, name: str, sha256: str, time_s: NDArray[np.float64], rows: NDArray[np.float32]
+    ) -> None:
+        share = self._face_share.pop((name, sha256), None)
+        self._jobs[name].keep(sha256, time_s, rows, share)
+
+
+def default_device() -> "torch.device":
+    """Return the GPU where there is one, else the CPU."""
+    # torch is imported only here: a run with everything cached never pays for it.
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

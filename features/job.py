@@ -1,0 +1,163 @@
+"""One encoder's share of a run: what it lacks, what it got, what failed."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.cache import EmbeddingCache
+from features.clips import Clip, iterate_clips
+from features.encoders import Encoder, EncoderError, FrameEncoder, SoundEncoder
+from features.identity import Sampling, encoder_identity
+from features.media import MediaError
+from features.recipes import Recipe, recipe_of
+from features.segments import Embedding
+from features.store import StoredClip
+
+_LIBRARIES = (
+    "av",
+    "onnxruntime",
+    "open_clip_torch",
+    "opencv-python-headless",
+    "opensmile",
+    "pillow",
+    "timm",
+    "torch",
+    "torchvision",
+)
+
+
+class EncoderJob:
+    """An encoder, its cache, and the outcome for every clip.
+
+    Parameters
+    ----------
+    name : str
+        The encoder's name in messages.
+    encoder : Encoder
+        What embeds.
+    sampling : Sampling
+        How frames and sound are sampled.
+    cache_root : Path
+        Where embeddings are kept.
+
+    Attributes
+    ----------
+    recipe : Recipe or None
+        The pictures that the encoder takes; None for sound.
+    n_computed : int
+        Clips embedded by this run; the others came from the cache.
+
+    Raises
+    ------
+    EncoderError
+        When the encoder's or its face detector's weights cannot be had.
+    OSError
+        When the cache cannot be written.
+    """
+
+    def __init__(self, name: str, encoder: Encoder, sampling: Sampling, cache_root: Path) -> None:
+        self.name = name
+        self.encoder = encoder
+        self.identity = encoder_identity(encoder, sampling)
+        self.recipe: Recipe | None = None
+        if isinstance(encoder, FrameEncoder):
+            self.recipe = recipe_of(encoder)
+        self.n_computed = 0
+        self._description = {
+            "spec": encoder.spec.model_dump(),
+            "weights_digest": encoder.weights_digest(),
+            "sampling": sampling.model_dump(),
+            "identity": self.identity,
+        }
+        self._cache = EmbeddingCache(cache_root, self.identity, self._description)
+        self._errors: dict[str, MediaError] = {}  # by the digest of the clip's bytes
+
+    def lacks(self, clip: Clip) -> bool:
+        """Whether the clip is for this encoder and not cached."""
+        return self._unusable(clip) is None and clip.sha256 not in self._cache
+
+    def keep(
+        self,
+        sha256: str,
+        time_s: NDArray[np.float64],
+        rows: NDArray[np.float32],
+        face_share: float | None = None,
+    ) -> None:
+        """Take a clip's embeddings (n, dimension) into the cache, and to disk.
+
+        Raises
+        ------
+        EncoderError
+            When the numbers do not fit the encoder's ``dtype``.
+        """
+        with np.errstate(over="ignore"):  # an overflow is dealt with below
+            values = rows.astype(self.encoder.spec.dtype)
+        if not np.isfinite(values).all():
+            if np.isfinite(rows).all():
+                raise EncoderError(
+                    f"the encoder {self.name!r} gave {np.abs(rows).max():.3g}, more than float16 "
+                    f"holds: set `dtype: float32` under encoders.{self.name}"
+                )
+            self.fail(sha256, MediaError("encode", "the embedding is not finite"))
+            return
+        self._cache.put(sha256, Embedding(time_s, values, face_share))
+        self.n_computed += 1
+
+    def fail(self, sha256: str, error: MediaError) -> None:
+        """Note that a clip cannot be embedded."""
+        self._errors[sha256] = error
+
+    def flush(self) -> None:
+        """Bring what was kept to disk."""
+        self._cache.flush()
+
+    def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
+        """Yield the embedded clips in the order of the clip table."""
+        for clip in iterate_clips(clips):
+            if self._error(clip) is None:
+                yield StoredClip(clip.clip_id, clip.sha256, self._cache.get(clip.sha256))
+
+    def failures(self, clips: pd.DataFrame) -> pd.DataFrame:
+        """Return the failure table, ``clip_id, step, reason``.
+
+        Raises
+        ------
+        EncoderError
+            When it holds all clips: no store would be left.
+        """
+        failed = [
+            (clip.clip_id, error.step, error.reason)
+            for clip in iterate_clips(clips)
+            if (error := self._error(clip)) is not None
+        ]
+        if len(failed) == len(clips):
+            first = f"; the first: {failed[0][1]}: {failed[0][2]}" if failed else ""
+            raise EncoderError(
+                f"the encoder {self.name!r} embedded none of {len(clips)} clips{first}. Mend the "
+                f"clips, or take {self.name!r} out of `encoders:`"
+            )
+        return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what made the numbers, for the store."""
+        content = {**self._description, "versions": {name: version(name) for name in _LIBRARIES}}
+        outputs = getattr(self.encoder, "outputs", None)
+        return content if outputs is None else {**content, "outputs": outputs}
+
+    def _error(self, clip: Clip) -> MediaError | None:
+        return self._unusable(clip) or self._errors.get(clip.sha256)
+
+    def _unusable(self, clip: Clip) -> MediaError | None:
+        """Why the clip table already rules the clip out for this encoder."""
+        if clip.error is not None:
+            return clip.error
+        if isinstance(self.encoder, FrameEncoder) and not clip.has_video:
+            return MediaError("stream", "the clip has no video")
+        if isinstance(self.encoder, SoundEncoder) and not clip.has_audio:
+            return MediaError("stream", "the clip has no sound")
+        return None

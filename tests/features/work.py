@@ -1,0 +1,56 @@
+"""Work for worker processes, which import it by name."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from features.encoders import EncoderError
+from features.media import MediaError
+
+
+def count_to(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+def sleep(duration_s: float) -> Iterator[None]:
+    time.sleep(duration_s)
+    yield None
+
+
+def sleep_often(times_and_s: tuple[int, float]) -> Iterator[int]:
+    for k in range(times_and_s[0]):
+        time.sleep(times_and_s[1])
+        yield k
+
+
+def exit_if_negative(code: int) -> Iterator[int]:
+    if code < 0:
+        os._exit(-code)
+    yield code
+
+
+def report_pid(_task: int) -> Iterator[int]:
+    yield os.getpid()
+
+
+def report_pid_then_wait(until: Path) -> Iterator[int | str]:
+    yield os.getpid()
+    while not until.exists():
+        time.sleep(0.05)
+    time.sleep(1)  # the parent's signal was sent before the file was made
+    yield "done"
+
+
+def fail_if_text(task: object) -> Iterator[object]:
+    yield 1 + task
+
+
+def raise_media_error(step: str) -> Iterator[None]:
+    raise MediaError(step, "no good")
+    yield
+
+
+def raise_encoder_error(_task: int) -> Iterator[None]:
+    raise EncoderError("no such model")
+    yield
