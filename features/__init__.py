@@ -3,8 +3,13 @@
 Knows nothing of targets, folds or heads. The usual road through the package::
 
     clips.py -> extract.py -> store.py -> pool.py
-                 |- workers.py  processes that decode and can be killed
-                 |- media.py, reading.py, preprocessing.py  file -> frames and sound
-                 |- encoders/, encoding.py  frames and sound -> embeddings
-                 `- identity.py, cache.py  nothing is computed twice
+                 |- job.py         one encoder's share: what it lacks, what it got, what failed
+                 |- engine.py      the loop over clips
+                 |   |- workers.py   processes that can be killed, and stream what they make
+                 |   |- reading.py   what they do: media.py, faces.py, recipes.py, preprocessing.py
+                 |   `- encoding.py  batches across clips, through encoders/
+                 `- identity.py, cache.py, segments.py   nothing is computed twice
+    catalogue.py, upkeep.py   what is configured and cached; list, verify, prune, seed
+
+From a notebook: `features.extract.embed_files` and `features.store.read_store`.
 """

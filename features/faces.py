@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 DETECTION_SIDE_PX = 320
 """Pictures are scaled to this longer side before detection.
 
-Larger ones for speed: faces down to 8 px of the scaled picture are still found. Smaller ones because
-YuNet misses faces of few pixels: of 48x48 pictures of faces it missed 9% as they are, 3% enlarged
-to 320 px, and 38% at 640 px, where faces exceed what it learned.
+Larger ones for speed: faces down to 8 px of the scaled picture are still found. Smaller ones
+because YuNet misses faces of few pixels: of 48x48 pictures of faces it missed 9% as they are, 3%
+enlarged to 320 px, and 38% at 640 px, where faces exceed what it learned.
 """
 
 NMS_IOU = 0.3
@@ -217,8 +217,8 @@ def _load(weights: Path) -> "cv2.FaceDetectorYN":
 
 def _unusable(weights: Path, what: str) -> EncoderError:
     return EncoderError(
-        f"the face detector's weights {weights} {what}. Expected YuNet as an ONNX file for OpenCV's "
-        "FaceDetectorYN: correct the path after `face_weights:`, or leave it out for the default."
+        f"the face detector's weights {weights} {what}. Expected an ONNX file of YuNet for "
+        "OpenCV's FaceDetectorYN: correct `face_weights:`, or leave it out to take the default."
     )
 
 

@@ -6,6 +6,7 @@ as Lazebnik, Schmid and Ponce (2006) laid one over the image: coarse levels say 
 ones when. Pooling reads a feature store and nothing else, so trying another one costs no embedding.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -152,7 +153,7 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
             for each in np.flatnonzero(gappy):
                 vectors[clips[each]] = _pool_gappy(rows[each], time_s[each], pooling)
     vectors += 0.0  # the sign of a zero hangs on the order of comparisons: make it positive
-    return store.clip_id[start], vectors.reshape(len(start), -1)
+    return store.clip_id[start], vectors.reshape(len(start), math.prod(vectors.shape[1:]))
 
 
 def _quantile(part: Part, share: float) -> Vectors:

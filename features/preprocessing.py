@@ -9,62 +9,69 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 
 class Geometry(BaseModel):
-    """How a picture of any shape becomes one of a fixed shape.
+    """How a picture of any shape becomes one of a fixed shape: scaled, then centred.
 
     Attributes
     ----------
     size_px : (int, int)
-        Height and width of the result.
+        Height and width of the result, cut out of the middle of the scaled picture. What the
+        picture does not reach has the colour `fill`.
     mode : {"shortest", "longest", "squash"}
-        ``shortest``: the shorter side is scaled to `resize_px`, then the centre is cut out.
-        ``longest``: the whole picture is fitted inside and padded with black. ``squash``: both
-        sides are scaled on their own.
-    resize_px : int or None
-        The shorter side before cutting; None takes the smaller side of `size_px`.
+        What the picture is scaled to. ``shortest``: it covers a box of `resize_px`. ``longest``:
+        it fits inside. ``squash``: it takes the box's shape.
+    resize_px : (int, int) or None
+        Height and width of that box; None: `size_px`.
     interpolation : {"nearest", "bilinear", "bicubic"}
         With antialiasing, as PIL resizes.
+    fill : (int, int, int)
+        Red, green and blue.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size_px: tuple[int, int]
+    size_px: tuple[PositiveInt, PositiveInt]
     mode: Literal["shortest", "longest", "squash"] = "shortest"
-    resize_px: int | None = None
+    resize_px: tuple[PositiveInt, PositiveInt] | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bicubic"
+    fill: tuple[int, int, int] = (0, 0, 0)
 
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return the picture as a uint8 array of shape (3, height, width).
 
-        Equal, value for value, to the transforms of torchvision and open_clip on PIL images up to
-        their conversion to float.
+        Equal, value for value, to the transforms of torchvision, open_clip and timm on PIL images
+        up to their conversion to float.
         """
-        image = image.convert("RGB")
+        image = self._scaled(image.convert("RGB"))
         height, width = self.size_px
-        if self.mode == "squash":
-            image = self._resize(image, width, height)
-        else:
-            image = self._resize(image, *self._scaled_size(image))
-            image = image.crop(_centre_box(image.size, (width, height)))
+        if image.size != (width, height):
+            result = Image.new("RGB", (width, height), self.fill)
+            offset = _centre_offset(image.width, width), _centre_offset(image.height, height)
+            result.paste(image, offset)
+            image = result
         return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
-    def _scaled_size(self, image: Image.Image) -> tuple[int, int]:
-        height, width = self.size_px
-        if self.mode == "longest":  # open_clip's ResizeKeepRatio
-            scale = max(image.width / width, image.height / height)
-            return round(image.width / scale), round(image.height / scale)
-        target = self.resize_px or min(height, width)  # torchvision's Resize(int)
-        shorter, longer = sorted(image.size)
-        scaled = int(target * longer / shorter)
-        return (target, scaled) if image.width <= image.height else (scaled, target)
-
-    def _resize(self, image: Image.Image, width: int, height: int) -> Image.Image:
+    def _scaled(self, image: Image.Image) -> Image.Image:
+        width, height = self._scaled_size(image)
         size = (max(width, 1), max(height, 1))
         method = Image.Resampling[self.interpolation.upper()]
         return image if size == image.size else image.resize(size, method)
+
+    def _scaled_size(self, image: Image.Image) -> tuple[int, int]:
+        height, width = self.resize_px or self.size_px
+        if self.mode == "squash":
+            return width, height
+        if self.mode == "shortest" and height == width:  # torchvision's Resize(int)
+            shorter, longer = sorted(image.size)
+            scaled = int(height * longer / shorter)
+            return (width, scaled) if image.width <= image.height else (scaled, height)
+        # ResizeKeepRatio of timm and open_clip
+        choose = min if self.mode == "shortest" else max
+        ratio = choose(image.width / width, image.height / height)
+        return round(image.width / ratio), round(image.height / ratio)
 
 
 class Preprocessing(BaseModel):
@@ -77,12 +84,7 @@ class Preprocessing(BaseModel):
     std: tuple[float, float, float]
 
 
-def _centre_box(size: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Box of `crop` (width, height) around the centre; outside the picture PIL pads with black."""
-    left, top = (_centre_offset(*pair) for pair in zip(size, crop, strict=True))
-    return left, top, left + crop[0], top + crop[1]
-
-
-def _centre_offset(size: int, crop: int) -> int:
+def _centre_offset(size: int, room: int) -> int:
+    """Where a side of length `size` starts in the middle of `room`; below 0 when it is cut."""
     # Odd differences fall as in torchvision: rounded when cutting, floored when padding.
-    return round((size - crop) / 2) if size >= crop else -((crop - size) // 2)
+    return -round((size - room) / 2) if size >= room else (room - size) // 2

@@ -1,18 +1,24 @@
 """The command `eri`. Every command shows an example in its help; `--json` is for machines."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from features.cache import default_cache_root
+from features.catalogue import list_encoders
 from features.clips import index_files
+from features.encoders import Encoder
 from features.extract import extract
+from pipeline import store_cli
+from pipeline.clip_table import read_clip_table
 from pipeline.errors import run_or_exit
 from pipeline.failures import summary
 from pipeline.files import find_media
-from pipeline.params import ParamsError, load_params
-from pipeline.paths import PARAMS
+from pipeline.params import Params, ParamsError, load_params
+from pipeline.paths import CLIPS, PARAMS
 
 app = typer.Typer(
     name="eri",
@@ -22,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(store_cli.app, name="store")
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters to use.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -34,11 +41,16 @@ def main() -> None:
 
 @app.command("extract")
 def extract_command(
-    paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.")],
-    out: Annotated[Path, typer.Option(help="Folder for the feature stores.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Media files, or folders of them.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the feature stores.")] = None,
     encoders: Annotated[
         str | None, typer.Option(help="Names from params.yaml, joined by commas; default all.")
     ] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Show the encoders and what is cached; embed nothing.")
+    ] = False,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
@@ -48,6 +60,8 @@ def extract_command(
     again. A clip's id is its file name without the ending.
 
     Example: eri extract videos/ --out features/ --encoders clip,egemaps
+
+    Example: eri extract --list
     """
     params = load_params(params_file)
     available = params.make_encoders()
@@ -55,8 +69,13 @@ def extract_command(
     unknown = [name for name in names if name not in available]
     if unknown:
         raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(available)}")
-    clips = index_files(find_media(paths))
     chosen = {name: available[name] for name in names}
+    if list_only:
+        _list_encoders(chosen, params, find_media(paths) if paths else None, as_json)
+        return
+    if not paths or out is None:
+        raise typer.BadParameter("give media files and --out FOLDER, or --list")
+    clips = index_files(find_media(paths))
     report = extract(clips, chosen, params.sampling, out)
     if as_json:
         content = {
@@ -93,6 +112,34 @@ def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> N
             print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject:24} {finding.detail}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _list_encoders(
+    encoders: Mapping[str, Encoder],
+    params: Params,
+    media: Mapping[str, Path] | None,
+    as_json: bool,
+) -> None:
+    """Count in the media that were named, else in the pipeline's clip table, else in the cache."""
+    clips = read_clip_table() if media is None and CLIPS.exists() else None
+    if media is not None:
+        clips = index_files(media)
+    entries = list_encoders(encoders, params.sampling, default_cache_root(), clips)
+    if as_json:
+        print(json.dumps([vars(entry) for entry in entries], indent=2))
+        return
+    print(
+        f"{'name':12} {'kind':11} {'model':20} {'weights':24} {'dim':>6} {'cached':>13}  identity"
+    )
+    for e in entries:
+        cached = f"{e.n_cached}" + ("" if e.n_clips is None else f" of {e.n_clips}")
+        print(
+            f"{e.name:12} {e.kind:11} {e.model or '-':20} {e.weights:24} {e.dimension or '-':>6} "
+            f"{cached:>13}  {e.identity or '-'}"
+        )
+    for e in entries:
+        if e.problem:
+            print(f"{e.name}: {e.problem}")
 
 
 if __name__ == "__main__":

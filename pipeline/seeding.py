@@ -8,6 +8,7 @@ there: they are read from DVC's own cache.
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
@@ -18,35 +19,36 @@ from features.store import store_metadata
 from features.upkeep import seed_cache
 from pipeline.paths import FEATURES
 
+if TYPE_CHECKING:
+    from dvc.api import DVCFileSystem
+
 
 def seed_from_last_run(encoders: Mapping[str, Encoder], sampling: Sampling) -> dict[str, int]:
     """Seed encoders of which the cache knows nothing; return the number of clips by name."""
     root = default_cache_root()
     identities = {name: encoder_identity(each, sampling) for name, each in encoders.items()}
-    unknown = {name for name, identity in identities.items() if not (root / identity).exists()}
+    unknown = {n: identity for n, identity in identities.items() if not (root / identity).exists()}
     if not unknown:
         return {}
     from dvc.api import DVCFileSystem  # seconds to import, and rarely needed
-    from dvc.exceptions import DvcException
 
-    seeded = {}
     try:
         tracked = DVCFileSystem(".")
-        for name in unknown:
-            store = (FEATURES / name).as_posix()
-            shards = sorted(tracked.glob(f"{store}/part-*.parquet"))
-            if not shards:
-                continue
-            with tracked.open(shards[0]) as file:
-                metadata = store_metadata(pq.read_schema(file))
-            if metadata.get("identity") == identities[name]:
-                with tempfile.TemporaryDirectory() as folder:
-                    tracked.get(store, folder, recursive=True)
-                    seeded[name] = seed_cache(_store_in(Path(folder)), root)
-    except (DvcException, FileNotFoundError):
-        pass  # no repository, or outputs that were never pulled: they are computed
-    return seeded
+        return {name: _seed(tracked, name, identity, root) for name, identity in unknown.items()}
+    except Exception as error:  # whatever DVC or a remote has to say: this is only a shortcut
+        print(f"nothing taken from the last run's output: {error}")
+        return {}
 
 
-def _store_in(folder: Path) -> Path:
-    return next(folder.rglob("part-*.parquet")).parent
+def _seed(tracked: "DVCFileSystem", name: str, identity: str, root: Path) -> int:
+    store = (FEATURES / name).as_posix()
+    shards = sorted(tracked.glob(f"{store}/part-*.parquet"))
+    if not shards:
+        return 0
+    with tracked.open(shards[0]) as file:
+        metadata = store_metadata(pq.read_schema(file))
+    if metadata.get("identity") != identity:
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        tracked.get(store, folder, recursive=True)
+        return seed_cache(next(Path(folder).rglob("part-*.parquet")).parent, root)

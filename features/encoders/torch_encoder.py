@@ -20,15 +20,20 @@ class TorchEncoder(FrameEncoder):
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """That of the tag; of `preprocessing_of`, or the library's default, for other weights."""
-        tag = self.spec.preprocessing_of
+        return self.preprocessing_for(self.preprocessing_tag)
+
+    @property
+    def preprocessing_tag(self) -> str | None:
+        """The tag that preprocessing is taken from; None: the library's default."""
+        tag: str | None = self.spec.preprocessing_of
         if tag is None:
-            return self.preprocessing_for(self.spec.weights if self._is_tag else None)
+            return self.spec.weights if self.spec.weights in self.tags else None
         if tag not in self.tags:
             raise EncoderError(
                 f"`preprocessing_of: {tag}` is no tag of {self.spec.model}: expected one of "
                 f"{list(self.tags)}"
             )
-        return self.preprocessing_for(tag)
+        return tag
 
     def weights_digest(self) -> str:
         """Digest of the checkpoint's bytes, or the seed of random weights."""
@@ -82,10 +87,6 @@ class TorchEncoder(FrameEncoder):
     @abstractmethod
     def build(self, path: Path | None) -> "torch.nn.Module":
         """Build the network from normalised pictures to embeddings, with the weights of a file."""
-
-    @property
-    def _is_tag(self) -> bool:
-        return self.spec.weights in self.tags
 
     @cached_property
     def _path(self) -> Path | None:

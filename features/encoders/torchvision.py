@@ -32,7 +32,7 @@ class TorchvisionEncoder(TorchEncoder):
         (crop_px,), (resize_px,) = preset.crop_size, preset.resize_size
         geometry = Geometry(
             size_px=(crop_px, crop_px),
-            resize_px=resize_px,
+            resize_px=(resize_px, resize_px),
             interpolation=preset.interpolation.value,
         )
         return Preprocessing(geometry=geometry, mean=preset.mean, std=preset.std)

@@ -21,16 +21,21 @@ _may_download: ContextVar[bool] = ContextVar("may_download", default=True)
 Model = TypeVar("Model", bound="torch.nn.Module")
 
 
-def weights_file(weights: str, tags: Sequence[str], fetch: Callable[[str], Path]) -> Path:
+def weights_file(
+    weights: str,
+    tags: Sequence[str] | None = None,
+    fetch: Callable[[str], Path] | None = None,
+) -> Path:
     """Find the file that holds the weights.
 
     Parameters
     ----------
     weights : str
         A tag, a path, or ``hf://owner/repo/file``; the caller has dealt with ``random``.
-    tags : sequence of str
-        The tags that the library has for this model.
-    fetch : callable
+    tags : sequence of str, optional
+        The tags that the library has for this model. None: there are neither tags nor random
+        weights, only files.
+    fetch : callable, optional
         From a tag to a file, through the library's own download and cache.
 
     Raises
@@ -38,7 +43,7 @@ def weights_file(weights: str, tags: Sequence[str], fetch: Callable[[str], Path]
     EncoderError
         When it is neither a known tag nor a file, or the download fails. There is no fallback.
     """
-    if weights in tags:
+    if fetch is not None and tags is not None and weights in tags:
         return _fetched(weights, fetch)
     if weights.startswith(HUB):
         return _fetched(weights, _hub_file)
@@ -47,8 +52,9 @@ def weights_file(weights: str, tags: Sequence[str], fetch: Callable[[str], Path]
         return path
     if path.suffix in _SUFFIXES or "/" in weights:
         raise EncoderError(f"there is no weights file {weights}: correct the path after `weights:`")
+    names = "" if tags is None else f"one of {[*tags, RANDOM]}, "
     raise EncoderError(
-        f"unknown weights {weights!r}: expected one of {[*tags, RANDOM]} or the path of a file"
+        f"unknown weights {weights!r}: expected {names}the path of a file, or {HUB}owner/repo/file"
     )
 
 
@@ -117,11 +123,13 @@ def foreign_weights(path: Path, model: str, error: Exception) -> EncoderError:
 def _fetched(weights: str, fetch: Callable[[str], Path]) -> Path:
     try:
         return fetch(weights)
+    except EncoderError:
+        raise
     except Exception as error:  # whatever network, hub or disk has to say
         raise EncoderError(
             f"the weights {weights!r} cannot be fetched ({_one_line(error)}). Expected a "
-            "network, or the file in the library's local cache. Otherwise set `weights:` to a "
-            f"local file, or to `{RANDOM}` for an offline demo."
+            "network, or the file in the library's local cache. Otherwise give a local file, or "
+            f"for an offline demo `{RANDOM}` where the kind has it."
         ) from error
 
 

@@ -6,13 +6,18 @@ from pipeline.errors import run_or_exit
 from pipeline.failures import check_share, summary
 from pipeline.params import load_params
 from pipeline.paths import FEATURES
+from pipeline.seeding import seed_from_last_run
 
 
 def main() -> None:
     """Write ``data/features``; stop when an encoder failed on too many clips."""
     params = load_params()
     clips = read_clip_table()
-    report = extract(clips, params.make_encoders(), params.sampling, FEATURES)
+    encoders = params.make_encoders()
+    for name, n in seed_from_last_run(encoders, params.sampling).items():
+        if n:
+            print(f"{name}: {n} clips taken from the last run's output")
+    report = extract(clips, encoders, params.sampling, FEATURES)
     for name, failures in report.failures.items():
         print(f"{summary(name, len(clips), failures)}; {report.n_computed[name]} computed now")
     for name, failures in report.failures.items():

@@ -16,7 +16,10 @@ def main() -> None:
     store = read_store(FEATURES / encoder)
     clip_id, vectors = pool_clips(store, params.pooling)
     metadata = {**store.metadata, "pooling": params.pooling.model_dump()}
-    write_clip_vectors(POOLED / f"{encoder}.parquet", clip_id, vectors, metadata)
+    shares = store.face_share
+    if shares is not None:  # the same in every row of a clip
+        shares = shares[[True, *(store.clip_id[1:] != store.clip_id[:-1])]]
+    write_clip_vectors(POOLED / f"{encoder}.parquet", clip_id, vectors, metadata, shares)
     print(f"{encoder}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
 
 

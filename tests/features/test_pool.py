@@ -54,19 +54,20 @@ def reference_statistic(name: str, values: np.ndarray, time_s: np.ndarray) -> fl
     if not len(values):
         return NAN
     if name == "slope":
-        return np.polyfit(time_s, values, 1)[0] if len(set(time_s)) > 1 else 0.0
+        since_s = time_s - time_s.mean()
+        return since_s @ values / (since_s @ since_s or 1)
     if name.startswith("q"):
         return np.quantile(values, int(name[1:]) / 100)
     return getattr(np, name)(values)
 
 
 @st.composite
-def clips(draw, max_clips=6, nan=True):
+def clips(draw):
     """Clips of one dimension, many of them alike in the number of rows, some with gaps."""
-    dimension = draw(st.sampled_from([1, 2, 3, 20]))
-    sizes = draw(st.lists(st.sampled_from([1, 2, 5, 5, 17]), min_size=1, max_size=max_clips))
+    dimension = draw(st.sampled_from([1, 2, 3, 9]))
+    sizes = draw(st.lists(st.sampled_from([1, 2, 5, 5, 17]), min_size=1, max_size=6))
     values = st.floats(-100, 100, width=16) | st.sampled_from([0.0, -0.0])
-    values = values | st.just(NAN) if nan else values
+    values = draw(st.sampled_from([values, values | st.just(NAN)]))
     return [
         (
             draw(hnp.arrays(np.float16, (size, dimension), elements=values, fill=values)),
@@ -127,7 +128,7 @@ def test_gaps_are_left_out_column_by_column():
     assert vectors[0].tolist() == pytest.approx(expected, nan_ok=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(clips=clips())
 def test_equals_a_plain_loop(clips):
     with warnings.catch_warnings():

@@ -1,0 +1,102 @@
+"""The commands `eri store …`: upkeep of the embedding cache."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.cache import default_cache_root
+from features.upkeep import list_cache, prune_cache, seed_cache, verify_cache
+
+app = typer.Typer(
+    help="Look after the embedding cache ($ERI_CACHE, or .eri-cache here).", no_args_is_help=True
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command("ls")
+def ls_command(as_json: Json = False) -> None:
+    """List what is cached: one line per encoder identity, the last used first.
+
+    Example: eri store ls
+    """
+    entries = list_cache(default_cache_root())
+    if as_json:
+        print(json.dumps([vars(entry) for entry in entries], indent=2))
+        return
+    print(f"{'identity':32} {'clips':>8} {'MiB':>8} {'unused':>8}  encoder")
+    for entry in entries:
+        spec = entry.description["spec"]
+        encoder = " ".join(str(spec[key]) for key in ("kind", "model", "weights") if spec.get(key))
+        print(
+            f"{entry.identity:32} {entry.n_clips:8} {entry.n_bytes / 2**20:8.1f} "
+            f"{entry.unused_days:6.1f} d  {encoder}"
+        )
+
+
+@app.command("verify")
+def verify_command(as_json: Json = False) -> None:
+    """Read everything that is cached and check it; status 1 when something is damaged.
+
+    Example: eri store verify
+    """
+    n_segments = 0
+    found = []
+    for _, damage in verify_cache(default_cache_root()):
+        n_segments += 1
+        found += damage
+    if as_json:
+        damaged = [{"path": str(each.path), "what": each.what} for each in found]
+        print(json.dumps({"n_segments": n_segments, "damaged": damaged}, indent=2))
+    else:
+        for each in found:
+            print(f"{each.path}: damaged: {each.what}")
+        print(f"{n_segments} segments, {len(found)} damaged places")
+        if found:
+            print("`eri store gc` clears them up; what they held is computed again when needed")
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command("gc")
+def gc_command(
+    unused_for_days: Annotated[
+        float, typer.Option(min=0, help="Remove encoders that no run used for so long.")
+    ] = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Remove what no run used lately, clear up damage and copies, and merge small files.
+
+    Refused while a run uses the cache. What is removed can be computed again.
+
+    Example: eri store gc --unused-for-days 90
+    """
+    pruned = prune_cache(default_cache_root(), unused_for_days)
+    if as_json:
+        print(json.dumps(vars(pruned), indent=2))
+        return
+    for what, identities in (("removed", pruned.removed), ("rewritten", pruned.rewritten)):
+        for identity in identities:
+            print(f"{what} {identity}")
+    print(f"{pruned.n_bytes_freed / 2**20:.1f} MiB freed")
+
+
+@app.command("seed")
+def seed_command(
+    stores: Annotated[list[Path], typer.Argument(help="Folders of feature stores.")],
+    as_json: Json = False,
+) -> None:
+    """Fill the cache from feature stores, such as a colleague's or those of `dvc pull`.
+
+    The `extract` stage does so by itself for the stores that DVC keeps of the last run.
+
+    Example: eri store seed data/features/clip data/features/resnet50
+    """
+    n_new = {str(store): seed_cache(store, default_cache_root()) for store in stores}
+    if as_json:
+        print(json.dumps(n_new, indent=2))
+        return
+    for store, n in n_new.items():
+        print(f"{store}: {n} clips that were not cached before")
