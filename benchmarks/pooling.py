@@ -5,6 +5,7 @@ From the root of the repository: ``python -m benchmarks.pooling [--fast]``
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -57,8 +58,8 @@ def main(fast: Annotated[bool, typer.Option(help="A twentieth of the clips.")] =
     typer.echo(describe())
     for name, ((n_clips, n_rows, dimension, equal), pooling) in CASES.items():
         store = make_store(n_clips // (FAST_SHARE if fast else 1), n_rows, dimension, equal)
-        seconds, (ids, vectors) = timed(lambda s=store, p=pooling: pool_clips(s, p))
-        loop_seconds, expected = timed(lambda s=store, p=pooling: pool_in_a_loop(s, p))
+        seconds, (ids, vectors) = timed(partial(pool_clips, store, pooling))
+        loop_seconds, expected = timed(partial(pool_in_a_loop, store, pooling))
         np.testing.assert_allclose(vectors, expected, rtol=1e-3, atol=1e-3)
         typer.echo(
             f"{name}: {len(ids)} clips x {n_rows} rows x {dimension} -> {vectors.shape[1]} columns "

@@ -61,13 +61,10 @@ def segments_in(folder: Path) -> list[Path]:
 
 
 def clips_in(folder: Path) -> dict[str, Place]:
-    """Find the clips of an identity by digest; warns of bytes that are no whole record."""
+    """Find the clips of an identity by digest."""
     places: dict[str, Place] = {}
     for path in segments_in(folder):
-        scan = scan_segment(path)
-        places.update(scan.places)
-        if scan.n_lost_bytes:
-            _warn(f"the last {scan.n_lost_bytes} bytes of {path} are no whole record")
+        places.update(scan_segment(path).places)
     return places
 
 
@@ -91,7 +88,8 @@ class EmbeddingCache:
 
     def __init__(self, root: Path, identity: str, description: Mapping[str, Any]) -> None:
         self._folder = root / identity
-        self._sound: set[str] = set()
+        self._places: dict[str, Place] = {}
+        self._checked: set[str] = set()
         self._pending: dict[str, Embedding] = {}
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -99,11 +97,15 @@ class EmbeddingCache:
         except OSError as error:
             raise _unwritable(self._folder, error) from error
         self._writer = SegmentWriter(self._folder)
-        self._places = clips_in(self._folder)
+        for path in segments_in(self._folder):
+            scan = scan_segment(path)
+            self._places.update(scan.places)
+            if scan.n_lost_bytes:
+                _warn(f"the last {scan.n_lost_bytes} bytes of {path} are no whole record")
 
     def __contains__(self, clip_sha256: str) -> bool:
         """Whether the clip is cached, and its record undamaged."""
-        return clip_sha256 in self._pending or self._is_sound(clip_sha256)
+        return clip_sha256 in self._pending or self._is_whole(clip_sha256)
 
     def __len__(self) -> int:
         return len(self._places.keys() | self._pending.keys())
@@ -136,11 +138,11 @@ class EmbeddingCache:
         except OSError as error:
             raise _unwritable(self._folder, error) from error
         self._places.update(places)
-        self._sound.update(self._pending)
+        self._checked.update(self._pending)
         self._pending = {}
 
-    def _is_sound(self, clip: str) -> bool:
-        if clip in self._sound:
+    def _is_whole(self, clip: str) -> bool:
+        if clip in self._checked:
             return True
         place = self._places.get(clip)
         if place is None:
@@ -149,7 +151,7 @@ class EmbeddingCache:
             _warn(f"the record of clip {clip[:12]}… in {place.path} is damaged")
             del self._places[clip]
             return False
-        self._sound.add(clip)
+        self._checked.add(clip)
         return True
 
 

@@ -146,8 +146,9 @@ class EncoderJob:
     def metadata(self) -> dict[str, Any]:
         """Return what made the numbers, for the store."""
         content = {**self._description, "versions": {name: version(name) for name in _LIBRARIES}}
-        outputs = getattr(self.encoder, "outputs", None)
-        return content if outputs is None else {**content, "outputs": outputs}
+        if isinstance(self.encoder, FrameEncoder) and self.encoder.columns():
+            content["columns"] = self.encoder.columns()
+        return content
 
     def _error(self, clip: Clip) -> MediaError | None:
         return self._unusable(clip) or self._errors.get(clip.sha256)

@@ -4,7 +4,7 @@ Nothing here is protected against a decoder that hangs or crashes: call it throu
 `features.workers`, which can kill it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,10 +19,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MIN_DECODED_SHARE = 0.9
-"""A clip of which less than this share of the promised frames decodes counts as damaged."""
+"""A clip of which less than this share of the promised frames or sound decodes is damaged."""
 
 MAX_FRAME_PX = 64_000_000
 """Larger pictures than this (8000 x 8000) are refused: decoding one takes a worker's memory."""
+
+MAX_ASPECT = 500
+"""Longer or wider pictures are refused: scaled by the shorter side, they fill the memory."""
+
+MAX_FRAME_RATE_HZ = 1000.0
+"""Frames that follow each other faster than this on the whole have damaged time stamps."""
+
+SAMPLE_RATES_HZ = (1000, 1_000_000)
+"""Sound outside is refused: bringing it to another rate takes gigabytes."""
 
 MAX_SOUND_S = 4 * 3600.0
 """Longer sound than this is refused, for it is held as a whole: 230 MB per hour at 16 kHz."""
@@ -119,14 +128,15 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
     Raises
     ------
     MediaError
-        Step ``stream`` without video; ``decode`` when nothing decodes, when pictures are larger
-        than `MAX_FRAME_PX`, or when less than `MIN_DECODED_SHARE` of the promised frames decodes
-        (checked at the end).
+        Step ``stream`` without video; ``decode`` when nothing decodes, or when pictures exceed
+        `MAX_FRAME_PX` or `MAX_ASPECT`. At the end also when less than `MIN_DECODED_SHARE` of the
+        promised frames came, or they came faster than `MAX_FRAME_RATE_HZ`.
     """
     with _open(path, step="decode") as container:
         video = _video_stream(container)
         if video is None:
             raise MediaError("stream", "the clip has no video")
+        _check_codec(video)
         # Workers decode different clips side by side: threads inside one clip would only compete.
         video.codec_context.thread_count = 1
         _check_size(video.codec_context.width, video.codec_context.height)
@@ -134,20 +144,22 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
         n_taken = 0
         start_s = 0.0
         shown: av.VideoFrame | None = None
-        shown_s = 0.0
+        shown_s = last_s = 0.0
         for frame in _decode(container, video):
             time_s = _time_s(frame, video, n_decoded)
             if n_decoded == 0:
                 start_s = time_s
             n_decoded += 1
             time_s -= start_s
+            last_s = max(last_s, time_s)
             if shown is not None and time_s > n_taken / frame_rate_hz:
                 yield Frame(shown_s, _image(shown))
                 n_taken = _grid_points_before(time_s, frame_rate_hz)
             shown, shown_s = frame, time_s
         if shown is not None and (n_taken == 0 or shown_s >= n_taken / frame_rate_hz):
             yield Frame(shown_s, _image(shown))
-        _check_decoded(n_decoded, _n_promised(video))
+        _check_decoded(n_decoded, _n_promised(container, video))
+        _check_frame_rate(n_decoded, last_s)
 
 
 def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
@@ -161,35 +173,43 @@ def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
     Raises
     ------
     MediaError
-        Step ``stream`` without sound; ``decode`` when no sample decodes, or when there are more
-        than `MAX_SOUND_S`.
+        Step ``stream`` without sound; ``decode`` when no sample decodes, when there are more than
+        `MAX_SOUND_S`, when the rate is not within `SAMPLE_RATES_HZ`, or when less than
+        `MIN_DECODED_SHARE` of the promised sound decodes.
     """
     with _open(path, step="decode") as container:
         if not container.streams.audio:
             raise MediaError("stream", "the clip has no sound")
+        audio = container.streams.audio[0]
+        _check_codec(audio)
+        frames = _AudioFrames(_decode(container, audio))
         chunks = []
         n_samples = 0
-        for chunk in _resampled(_decode(container, container.streams.audio[0]), sample_rate_hz):
+        for chunk in _resampled(frames, sample_rate_hz):
             chunks.append(chunk)
             n_samples += len(chunk)
             if n_samples > MAX_SOUND_S * sample_rate_hz:
                 raise MediaError("decode", f"more than {MAX_SOUND_S / 3600:g} hours of sound")
-    sound = np.concatenate(chunks) if chunks else np.empty(0, np.float32)
-    if sound.size == 0:
-        raise MediaError("decode", "the audio stream holds no sample that decodes")
-    return sound
+        if n_samples == 0:
+            raise MediaError("decode", "the audio stream holds no sample that decodes")
+        _check_sound(frames, audio)
+    return np.concatenate(chunks)
 
 
 @contextmanager
 def _open(path: Path, step: str) -> Iterator[InputContainer]:
     try:
-        container = av.open(path, metadata_errors="replace")
+        # Absolute, for the name 12:30.mp4 would be one of a protocol.
+        container = av.open(path.absolute(), metadata_errors="replace")
     except FileNotFoundError:
         raise MediaError("read", f"there is no file {path}") from None
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(step, f"not a media file that FFmpeg can read: {_reason(error)}") from None
-    with container:
-        yield container
+    try:
+        with container:
+            yield container
+    except av.FFmpegError as error:
+        raise MediaError("decode", f"FFmpeg cannot go on: {_reason(error)}") from None
 
 
 def _video_stream(container: InputContainer) -> VideoStream | None:
@@ -202,8 +222,30 @@ def _is_still_image(container: InputContainer) -> bool:
     return name == "image2" or name.endswith("_pipe")
 
 
+class _AudioFrames:
+    """Frames of sound on their way through, and how long they are."""
+
+    def __init__(self, frames: Iterator[av.AudioFrame]) -> None:
+        self._frames = frames
+        self.total_s = 0.0
+        self.longest_s = 0.0
+
+    def __iter__(self) -> Iterator[av.AudioFrame]:
+        lowest, highest = SAMPLE_RATES_HZ
+        for frame in self._frames:
+            if not lowest <= frame.sample_rate <= highest:
+                raise MediaError(
+                    "decode",
+                    f"a sample rate of {frame.sample_rate:,} Hz, not {lowest:,} to {highest:,}",
+                )
+            length_s = frame.samples / frame.sample_rate
+            self.total_s += length_s
+            self.longest_s = max(self.longest_s, length_s)
+            yield frame
+
+
 def _resampled(
-    frames: Iterator[av.AudioFrame], sample_rate_hz: int
+    frames: Iterable[av.AudioFrame], sample_rate_hz: int
 ) -> Iterator[NDArray[np.float32]]:
     """Bring frames to one channel and rate, also where a stream changes its format midway."""
     resampler: av.AudioResampler | None = None
@@ -246,18 +288,28 @@ def _image(frame: av.VideoFrame) -> Image.Image:
     return image.rotate(frame.rotation, expand=True) if frame.rotation else image
 
 
+def _check_codec(stream: Any) -> None:
+    if stream.codec_context is None:
+        raise MediaError("decode", f"FFmpeg has no decoder for the {stream.type} stream")
+
+
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_FRAME_PX:
         raise MediaError(
             "decode", f"{width} x {height} pixels: more than {MAX_FRAME_PX:,} in a picture"
         )
+    if max(width, height) > MAX_ASPECT * min(width, height) > 0:  # 0: not known yet
+        raise MediaError("decode", f"{width} x {height} pixels: longer than {MAX_ASPECT}:1")
 
 
-def _n_promised(stream: VideoStream) -> int:
+def _n_promised(container: InputContainer, stream: VideoStream) -> int:
     """Frames that the header promises to show; 0 when it does not say.
 
-    A clip that was trimmed without encoding anew holds frames before its first shown one.
+    A clip that was trimmed without encoding anew holds frames before its first shown one. AVI
+    counts places for frames, and leaves some empty where frames are shown for longer.
     """
+    if container.format.name == "avi":
+        return 0
     if stream.frames and stream.duration and stream.time_base and stream.average_rate:
         shown = round(stream.duration * stream.time_base * stream.average_rate)
         return min(stream.frames, shown)
@@ -271,6 +323,35 @@ def _check_decoded(n_decoded: int, n_promised: int) -> None:
         raise MediaError(
             "decode", f"only {n_decoded} of {n_promised} frames decode: the file is damaged"
         )
+
+
+def _check_frame_rate(n_decoded: int, last_s: float) -> None:
+    if n_decoded - 1 > MAX_FRAME_RATE_HZ * last_s:
+        reason = f"{n_decoded} frames within {last_s:.3g} s: the time stamps are damaged"
+        raise MediaError("decode", reason)
+
+
+def _check_sound(frames: _AudioFrames, stream: Any) -> None:
+    """Compare the sound with what an index promises, where the file has one.
+
+    Lengths without an index are guessed from bit rates. Those with one count gaps in the time
+    stamps, which are no damage, so the number of frames counts as well; the first ones may be an
+    encoder's run-in, which is not played.
+    """
+    if not (stream.frames and stream.duration and stream.time_base):
+        return
+    promised_s = min(
+        float(stream.duration * stream.time_base),
+        (stream.frames - _RUN_IN_FRAMES) * frames.longest_s,
+    )
+    if frames.total_s < MIN_DECODED_SHARE * promised_s:
+        raise MediaError(
+            "decode",
+            f"only {frames.total_s:.2f} of {promised_s:.2f} s of sound decode: the file is damaged",
+        )
+
+
+_RUN_IN_FRAMES = 3
 
 
 def _reason(error: Exception) -> str:

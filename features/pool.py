@@ -255,9 +255,12 @@ def _summarise_gappy(
     """Statistics (n_statistics, dimension) of one part; NaN for columns without a value."""
     summary = np.full((len(pooling.statistics), rows.shape[1]), np.nan, np.float32)
     # Columns with the same rows present make one part without gaps.
-    patterns, pattern = np.unique(present, axis=1, return_inverse=True)
-    for k in np.flatnonzero(patterns.any(axis=0)):
-        kept, columns = patterns[:, k], pattern == k
-        part = Part(rows[np.ix_(kept, columns)][None], time_s[None, kept])
-        summary[:, columns] = [STATISTICS[name](part)[0] for name in pooling.statistics]
+    alike: dict[bytes, list[int]] = {}
+    for column, pattern in enumerate(present.T):
+        alike.setdefault(pattern.tobytes(), []).append(column)
+    for columns in alike.values():
+        kept = np.flatnonzero(present[:, columns[0]])
+        if len(kept):
+            part = Part(rows[kept[:, None], columns][None], time_s[None, kept])
+            summary[:, columns] = [STATISTICS[name](part)[0] for name in pooling.statistics]
     return summary

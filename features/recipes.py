@@ -62,7 +62,7 @@ def recipe_of(encoder: FrameEncoder) -> Recipe:
 def detector_file(encoder: FrameEncoder) -> Path | None:
     """Return the face detector's weights file; None for an encoder of whole frames."""
     spec = encoder.spec
-    return None if spec.face == "none" else weights_file(spec.face_weights, [], Path)
+    return None if spec.face == "none" else weights_file(spec.face_weights)
 
 
 def _face_crop(encoder: FrameEncoder) -> FaceCrop | None:

@@ -3,15 +3,14 @@
 A store is a folder of shards ``part-00000.parquet`` with the columns ``clip_id``, ``time_s`` and
 ``embedding`` (non-null fixed-size list), in the order of the clip table and then of time; encoders
 that crop to faces add ``face_share``. What made the numbers is in the files' metadata under the key
-``eri``, as JSON; the digests of a shard's clips under ``eri.clips``. Beside the folder lies
-``<name>.failures.parquet`` with ``clip_id``, ``step`` and ``reason``: every clip is in one or the
-other. Equal content gives equal bytes.
+``eri``, as JSON; the digests of a shard's clips under ``eri.clips``, one after the other. Beside
+the folder lies ``<name>.failures.parquet`` with ``clip_id``, ``step`` and ``reason``: every clip is
+in one or the other. Equal content gives equal bytes.
 """
 
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.arrow import embedding_array, embedding_matrix
+from features.arrow import embedding_array
+from features.plain_pages import read_matrix_into
 from features.segments import Embedding
 
 _SHARD_BYTES = 256 * 2**20
-_ROW_GROUP_BYTES = 16 * 2**20  # read by threads, each a group at a time
+_ROW_GROUP_BYTES = 16 * 2**20
+_ROW_GROUP_ROWS = 16_384  # beyond 20,000 rows a page ends, and `plain_pages` wants a single one
 _METADATA_KEY = b"eri"
 _CLIPS_KEY = b"eri.clips"
 
@@ -80,8 +81,7 @@ class StoredClip(NamedTuple):
 def read_store(path: Path | str) -> FeatureStore:
     """Read a feature store's folder, or one file of clip vectors, in one call.
 
-    Each row group is read by a thread into its place in one matrix, so memory peaks little above
-    the result.
+    Shards are read into their place in one matrix, so memory peaks little above the result.
 
     Raises
     ------
@@ -90,8 +90,7 @@ def read_store(path: Path | str) -> FeatureStore:
     """
     path = Path(path)
     try:
-        files = [pq.ParquetFile(file, read_dictionary=["clip_id"]) for file in _shards(path)]
-        return _read_files(files)
+        return _read_shards(_shards(path))
     except (pa.ArrowException, KeyError, AttributeError, OSError) as error:
         raise StoreError(
             f"{path} is not a feature store, or it is damaged: expected Parquet with the columns "
@@ -116,10 +115,11 @@ def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]
     """
     for shard in _shards(path):
         store = read_store(shard)
-        digests = json.loads((pq.read_schema(shard).metadata or {}).get(_CLIPS_KEY, b"{}"))
-        if store.time_s is None or not set(store.clip_id) <= set(digests):
+        content = (pq.read_metadata(shard).metadata or {}).get(_CLIPS_KEY, b"").decode()
+        clips = _clips_of(store, content.split()) if store.time_s is not None else []
+        if not clips:
             raise StoreError(f"{shard} does not say which bytes its clips have: extract them anew")
-        yield store.metadata, _clips_of(store, digests)
+        yield store.metadata, clips
 
 
 def gather(clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> FeatureStore:
@@ -160,7 +160,9 @@ def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str
     try:
         beside.mkdir(parents=True)
         for index, shard in enumerate(_by_bytes(clips)):
-            _write_parquet(_table(shard, metadata), beside / f"part-{index:05d}.parquet")
+            digests = " ".join(clip.sha256 for clip in shard)
+            path = beside / f"part-{index:05d}.parquet"
+            _write_parquet(_table(shard, metadata), path, {_CLIPS_KEY: digests.encode()})
         _replace_folder(folder, beside)
     except OSError as error:
         raise OSError(
@@ -220,51 +222,40 @@ def _shards(path: Path) -> list[Path]:
     return shards
 
 
-def _read_files(files: list[pq.ParquetFile]) -> FeatureStore:
+def _read_shards(paths: list[Path]) -> FeatureStore:
+    files = [pq.ParquetFile(path, read_dictionary=["clip_id"]) for path in paths]
     schema = files[0].schema_arrow
     item = schema.field("embedding").type
     n_rows = sum(file.metadata.num_rows for file in files)
     embedding = np.empty((n_rows, item.list_size), item.value_type.to_pandas_dtype())
-    clip_id = np.empty(n_rows, object)
-    numbers = {
-        name: np.empty(n_rows, np.float64)
-        for name in ("time_s", "face_share")
-        if name in schema.names
-    }
-
-    def read_group(file: pq.ParquetFile, group: int, first: int) -> None:
-        table = file.read_row_group(group, use_threads=False)
-        rows = slice(first, first + len(table))
-        embedding[rows] = embedding_matrix(table["embedding"])
-        clip_id[rows] = table["clip_id"].to_numpy()
-        for name, column in numbers.items():
-            column[rows] = table[name].to_numpy()
-
-    with ThreadPoolExecutor() as threads:
-        running, first = [], 0
-        for file in files:
-            for group in range(file.num_row_groups):
-                running.append(threads.submit(read_group, file, group, first))
-                first += file.metadata.row_group(group).num_rows
-        for each in running:
-            each.result()
+    first = 0
+    for path, file in zip(paths, files, strict=True):
+        end = first + file.metadata.num_rows
+        read_matrix_into(embedding[first:end], path, file, "embedding")
+        first = end
+    others = [name for name in schema.names if name in ("clip_id", "time_s", "face_share")]
+    table = pa.concat_tables(file.read(others) for file in files)
+    columns = {name: table[name].to_numpy() for name in others}
     return FeatureStore(
-        clip_id,
-        numbers.get("time_s"),
+        columns["clip_id"],
+        columns.get("time_s"),
         embedding,
         store_metadata(schema),
-        numbers.get("face_share"),
+        columns.get("face_share"),
     )
 
 
-def _clips_of(store: FeatureStore, digests: Mapping[str, str]) -> list[StoredClip]:
+def _clips_of(store: FeatureStore, digests: list[str]) -> list[StoredClip]:
+    """Take a shard apart; gives nothing when it has other clips than digests."""
     assert store.time_s is not None  # the caller checked
     starts = np.flatnonzero(np.r_[True, store.clip_id[1:] != store.clip_id[:-1]])
+    if len(starts) != len(digests):
+        return []
     clips = []
-    for a, b in zip(starts, [*starts[1:], len(store.clip_id)], strict=True):
+    for a, b, digest in zip(starts, [*starts[1:], len(store.clip_id)], digests, strict=True):
         share = None if store.face_share is None else float(store.face_share[a])
         embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share)
-        clips.append(StoredClip(store.clip_id[a], digests[store.clip_id[a]], embedding))
+        clips.append(StoredClip(store.clip_id[a], digest, embedding))
     return clips
 
 
@@ -291,10 +282,7 @@ def _table(clips: list[StoredClip], metadata: Mapping[str, Any]) -> pa.Table:
     if shares is not None:
         columns["face_share"] = np.array(shares, np.float64)
     table = pa.table(columns).append_column(_embedding_field(values), embedding_array(values))
-    digests = {clip.clip_id: clip.sha256 for clip in clips}
-    return table.replace_schema_metadata(
-        {_METADATA_KEY: _json(metadata), _CLIPS_KEY: _json(digests)}
-    )
+    return table.replace_schema_metadata({_METADATA_KEY: _json(metadata)})
 
 
 def _n_rows(clips: list[StoredClip]) -> list[int]:
@@ -316,12 +304,23 @@ def _json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True).encode()
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
+def _write_parquet(
+    table: pa.Table, path: Path, metadata: Mapping[bytes, bytes] | None = None
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
-    n_rows = max(_ROW_GROUP_BYTES // max(table.nbytes // max(len(table), 1), 1), 1)
-    # Embeddings do not compress, and a dictionary of them would only cost time.
-    pq.write_table(table, beside, n_rows, use_dictionary=False, compression="none")
+    row_bytes = max(table.nbytes // max(len(table), 1), 1)
+    n_rows = min(max(_ROW_GROUP_BYTES // row_bytes, 1), _ROW_GROUP_ROWS)
+    with pq.ParquetWriter(
+        beside,
+        table.schema,
+        use_dictionary=False,  # embeddings do not repeat, and do not compress
+        compression="none",
+        data_page_size=2**30,  # one page per row group: see `plain_pages`
+        write_batch_size=n_rows,
+    ) as writer:
+        writer.write_table(table, n_rows)
+        writer.add_key_value_metadata(metadata or {})
     beside.replace(path)
 
 

@@ -133,7 +133,7 @@ def seed_cache(store: Path, root: Path) -> int:
         for metadata, clips in stored_clips(store):
             if not {"identity", "spec"} <= set(metadata):
                 raise StoreError(f"{store} does not say what made it: extract it anew")
-            description = {k: metadata[k] for k in metadata if k not in ("versions", "outputs")}
+            description = {k: metadata[k] for k in metadata if k not in ("versions", "columns")}
             cache = EmbeddingCache(root, metadata["identity"], description)
             for clip in clips:
                 if clip.sha256 not in cache:

@@ -9,15 +9,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from features.encoders.base import EncoderError, FrameEncoder, SoundEncoder
+from features.encoders.onnx import OnnxEncoder
 from features.encoders.open_clip import OpenClipEncoder
 from features.encoders.opensmile import OpenSmileEncoder
+from features.encoders.timm import TimmEncoder
 from features.encoders.torchvision import TorchvisionEncoder
 
 Encoder = FrameEncoder | SoundEncoder
 
 ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder]] = {
+    "onnx": OnnxEncoder,
     "open_clip": OpenClipEncoder,
     "opensmile": OpenSmileEncoder,
+    "timm": TimmEncoder,
     "torchvision": TorchvisionEncoder,
 }
 

@@ -166,6 +166,10 @@ class FrameEncoder(ABC):
     def dimension(self) -> int:
         """Width of an embedding, found without the weights."""
 
+    def columns(self) -> dict[str, int]:
+        """Names and widths of the outputs that make up an embedding; empty for a single one."""
+        return {}
+
 
 class SoundEncoder(ABC):
     """A fixed transform from sound to one vector per window; runs inside a decode worker.

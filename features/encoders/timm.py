@@ -45,17 +45,7 @@ class TimmEncoder(TorchEncoder):
 
     def preprocessing_for(self, tag: str | None) -> Preprocessing:
         """Return the tag's evaluation transform, or that of the model's default tag."""
-        cfg = self._cfg(tag)
-        size_px = tuple(cfg.input_size[1:])
-        mode = _MODES[cfg.crop_mode]
-        geometry = Geometry(
-            size_px=size_px,
-            mode=mode,
-            resize_px=tuple(math.floor(px / cfg.crop_pct) for px in size_px),
-            interpolation=cfg.interpolation,
-            fill=tuple(round(255 * mean) if mode == "longest" else 0 for mean in cfg.mean),
-        )
-        return Preprocessing(geometry=geometry, mean=cfg.mean, std=cfg.std)
+        return timm_preprocessing(self._cfg(tag))
 
     def fetch(self, tag: str) -> Path:
         """Fetch the file that timm would load, from the Hugging Face hub or the tag's address."""
@@ -98,6 +88,20 @@ class TimmEncoder(TorchEncoder):
 
         name = self.spec.model if tag is None else f"{self.spec.model}.{tag}"
         return timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
+
+
+def timm_preprocessing(cfg: Any) -> Preprocessing:
+    """Translate a ``timm.models.PretrainedCfg`` to what timm does with it for evaluation."""
+    size_px = tuple(cfg.input_size[1:])
+    mode = _MODES[cfg.crop_mode]
+    geometry = Geometry(
+        size_px=size_px,
+        mode=mode,
+        resize_px=tuple(math.floor(px / cfg.crop_pct) for px in size_px),
+        interpolation=cfg.interpolation,
+        fill=tuple(round(255 * mean) if mode == "longest" else 0 for mean in cfg.mean),
+    )
+    return Preprocessing(geometry=geometry, mean=cfg.mean, std=cfg.std)
 
 
 def _hint(model: str) -> str:

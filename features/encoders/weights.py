@@ -115,9 +115,15 @@ def read_state_dict(path: Path) -> Any:
 def foreign_weights(path: Path, model: str, error: Exception) -> EncoderError:
     """Say that a weights file cannot be read or belongs to another architecture than `model`."""
     return EncoderError(
-        f"the weights file {path} cannot be loaded into {model}: {_one_line(error, limit=300)} "
+        f"the weights file {path} cannot be loaded into {model}: {one_line(error, limit=300)} "
         "Check that the file is whole, and set `model:` to the architecture it was saved from."
     )
+
+
+def one_line(error: Exception, limit: int = 200) -> str:
+    """Shorten what another library says to one line."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= limit else text[:limit] + " …"
 
 
 def _fetched(weights: str, fetch: Callable[[str], Path]) -> Path:
@@ -127,7 +133,7 @@ def _fetched(weights: str, fetch: Callable[[str], Path]) -> Path:
         raise
     except Exception as error:  # whatever network, hub or disk has to say
         raise EncoderError(
-            f"the weights {weights!r} cannot be fetched ({_one_line(error)}). Expected a "
+            f"the weights {weights!r} cannot be fetched ({one_line(error)}). Expected a "
             "network, or the file in the library's local cache. Otherwise give a local file, or "
             f"for an offline demo `{RANDOM}` where the kind has it."
         ) from error
@@ -146,8 +152,3 @@ def _hub_file(weights: str) -> Path:
 def _digest_of_version(path: Path, _size: int, _mtime_ns: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _one_line(error: Exception, limit: int = 200) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= limit else text[:limit] + " …"

@@ -1,6 +1,7 @@
 import numpy as np
 import open_clip
 import pytest
+import timm
 import torch
 import torchvision
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
+from features.encoders.timm import timm_preprocessing
 from features.preprocessing import Geometry
 
 SIDES = st.integers(8, 90)
@@ -19,13 +21,18 @@ def picture(width: int, height: int) -> Image.Image:
 
 
 @settings(max_examples=60, deadline=None)
-@given(width=SIDES, height=SIDES, mode=st.sampled_from(["shortest", "longest", "squash"]))
-def test_geometry_equals_open_clip(width, height, mode):
+@given(
+    width=SIDES,
+    height=SIDES,
+    mode=st.sampled_from(["shortest", "longest", "squash"]),
+    size_px=st.sampled_from([(32, 32), (40, 24)]),
+)
+def test_geometry_equals_open_clip(width, height, mode, size_px):
     image = picture(width, height)
     reference = open_clip.image_transform(
-        32, is_train=False, resize_mode=mode, mean=(0.0,) * 3, std=(1.0,) * 3
+        size_px, is_train=False, resize_mode=mode, mean=(0.0,) * 3, std=(1.0,) * 3
     )
-    ours = Geometry(size_px=(32, 32), mode=mode).apply(image)
+    ours = Geometry(size_px=size_px, mode=mode).apply(image)
     assert torch.equal(torch.from_numpy(ours).float() / 255, reference(image))
 
 
@@ -40,7 +47,32 @@ def test_geometry_equals_torchvision(width, height):
             torchvision.transforms.PILToTensor(),
         ]
     )
-    ours = Geometry(size_px=(32, 32), resize_px=36, interpolation="bilinear").apply(image)
+    geometry = Geometry(size_px=(32, 32), resize_px=(36, 36), interpolation="bilinear")
+    assert torch.equal(torch.from_numpy(geometry.apply(image)), reference(image))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    width=SIDES,
+    height=SIDES,
+    size_px=st.sampled_from([(32, 32), (40, 24), (24, 41)]),
+    crop_mode=st.sampled_from(["center", "border", "squash"]),
+    crop_pct=st.sampled_from([1.0, 0.9, 0.875]),
+    interpolation=st.sampled_from(["bicubic", "bilinear"]),
+)
+def test_geometry_equals_timm(width, height, size_px, crop_mode, crop_pct, interpolation):
+    mean = (0.485, 0.456, 0.406)
+    cfg = timm.models.PretrainedCfg(
+        input_size=(3, *size_px),
+        crop_mode=crop_mode,
+        crop_pct=crop_pct,
+        interpolation=interpolation,
+        mean=mean,
+    )
+    data = timm.data.resolve_data_config(pretrained_cfg=cfg.to_dict())
+    reference = timm.data.create_transform(**data, is_training=False, normalize=False)
+    image = picture(width, height)
+    ours = timm_preprocessing(cfg).geometry.apply(image)
     assert torch.equal(torch.from_numpy(ours), reference(image))
 
 

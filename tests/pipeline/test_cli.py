@@ -86,3 +86,21 @@ def test_an_error_is_one_line_with_status_one(tmp_path, request, monkeypatch):
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: there is no params.yaml here")
     assert "Traceback" not in failed.stderr
+
+
+def test_list_shows_encoders_and_computes_nothing(make_clip, params_file, tmp_path):
+    clip = make_clip("a.mp4")
+    arguments = ["extract", str(clip), "--list", "--json", "--params", str(params_file)]
+    shown = runner.invoke(cli.app, arguments)
+    assert shown.exit_code == 0
+    tiny, sound = json.loads(shown.stdout)
+    assert (tiny["name"], tiny["dimension"], tiny["n_cached"], tiny["n_clips"]) == ("tiny", 8, 0, 1)
+    assert sound["dimension"] == 88
+    assert not (tmp_path / "cache").exists()
+    shown = runner.invoke(cli.app, ["extract", "--list", "--params", str(params_file)])
+    assert "opensmile" in shown.stdout
+
+
+def test_extract_without_media_is_a_usage_error(params_file):
+    shown = runner.invoke(cli.app, ["extract", "--params", str(params_file)])
+    assert shown.exit_code == 2

@@ -22,8 +22,10 @@ def spec(model: str, **more: object) -> dict[str, object]:
 
 @pytest.mark.parametrize(("model", "dimension"), [("eGeMAPSv02", 88), ("ComParE_2016", 6373)])
 def test_functionals_of_the_whole_clip(voice, model, dimension):
-    time_s, embedding = make_encoder(spec(model)).embed(voice, RATE_HZ)
+    encoder = make_encoder(spec(model))
+    time_s, embedding = encoder.embed(voice, RATE_HZ)
     assert embedding.shape == (1, dimension)
+    assert encoder.dimension() == dimension
     assert embedding.dtype == np.float32
     assert time_s == pytest.approx([1.5], abs=0.01)
 
@@ -38,8 +40,9 @@ def test_functionals_over_windows(voice):
 
 @pytest.mark.parametrize(("model", "dimension"), [("eGeMAPSv02", 25), ("ComParE_2016", 65)])
 def test_low_level_descriptors_come_every_ten_milliseconds(voice, model, dimension):
-    time_s, embedding = make_encoder(spec(model, level="lld")).embed(voice, RATE_HZ)
-    assert embedding.shape[1] == dimension
+    encoder = make_encoder(spec(model, level="lld"))
+    time_s, embedding = encoder.embed(voice, RATE_HZ)
+    assert encoder.dimension() == embedding.shape[1] == dimension
     assert np.diff(time_s) == pytest.approx(0.01)
     assert 2.9 < len(time_s) / 100 < 3.0
 

@@ -1,10 +1,82 @@
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from pydantic import ValidationError
 
-from features.encoders import ENCODERS, EncoderError, make_encoder
+from features.encoders import ENCODERS, EncoderError, FrameEncoder, make_encoder
+from features.identity import Sampling, encoder_identity
+from tests.features.encoders.samples import CPU, pictures
+
+
+def onnx_spec(folder: Path) -> dict[str, object]:
+    values = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 32, 32])
+    means = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, 1, 1])
+    node = helper.make_node("GlobalAveragePool", ["x"], ["y"])
+    opset = helper.make_opsetid("", 17)
+    graph = helper.make_graph([node], "mean", [values], [means])
+    path = folder / "mean.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    return {"weights": str(path), "preprocessing": {"size_px": [32, 32]}}
+
+
+@pytest.fixture
+def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
+    """A small encoder of each kind."""
+    specs = {
+        "onnx": onnx_spec(tmp_path),
+        "open_clip": {"model": tiny_clip, "weights": "random"},
+        "opensmile": {"model": "eGeMAPSv02"},
+        "timm": {"model": "test_resnet", "weights": "random"},
+        "torchvision": {"model": "mobilenet_v3_small", "weights": "random"},
+    }
+    return lambda kind: {"kind": kind, **specs[kind]}
+
+
+def embed(encoder) -> np.ndarray:
+    if isinstance(encoder, FrameEncoder):
+        size_px = encoder.preprocessing.geometry.size_px
+        return encoder.load_model(CPU).submit(pictures(3, size_px))()
+    sound = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    return encoder.embed(sound, 16000)[1]
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_every_kind_keeps_the_contract(kind, small_spec):
+    encoder = make_encoder(small_spec(kind))
+    rows = embed(encoder)
+    assert rows.ndim == 2
+    assert rows.dtype == np.float32
+    assert np.isfinite(rows).all()
+    assert encoder.dimension() == rows.shape[1]
+    assert encoder.spec.kind == kind
+    assert encoder.spec.model
+    again = make_encoder(small_spec(kind))
+    assert np.array_equal(embed(again), rows)
+    sampling = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
+    assert encoder_identity(again, sampling) == encoder_identity(encoder, sampling)
+    assert again.weights_digest() == encoder.weights_digest()
+
+
+FRAME_KINDS = [kind for kind, encoder in ENCODERS.items() if issubclass(encoder, FrameEncoder)]
+
+
+@pytest.mark.parametrize("kind", FRAME_KINDS)
+def test_every_kind_of_frames_takes_batches_that_are_not_full(kind, small_spec):
+    encoder = make_encoder(small_spec(kind))
+    model = encoder.load_model(CPU)
+    assert isinstance(model.runs_beside, bool)
+    batch = pictures(model.batch_size, encoder.preprocessing.geometry.size_px)
+    before = batch.copy()
+    together = model.submit(batch)()
+    assert together.shape == (model.batch_size, encoder.dimension())
+    assert np.array_equal(model.submit(batch[:2])(), together[:2])
+    assert np.array_equal(batch, before)
 
 
 def test_an_unknown_kind_names_the_nearest():
@@ -13,14 +85,13 @@ def test_an_unknown_kind_names_the_nearest():
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_an_unknown_key_is_refused(kind):
-    spec = {"kind": kind, "model": "m", "weights": "random", "colour": "red"}
+def test_an_unknown_key_is_refused(kind, small_spec):
     with pytest.raises(ValidationError, match="colour"):
-        make_encoder(spec)
+        make_encoder(small_spec(kind) | {"colour": "red"})
 
 
 def test_the_registry_imports_no_heavy_library():
-    heavy = "{'torch', 'open_clip', 'torchvision', 'opensmile'}"
+    heavy = "{'torch', 'open_clip', 'torchvision', 'opensmile', 'timm', 'onnxruntime', 'onnx'}"
     code = f"import sys, features.encoders, features.reading; print({heavy} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"

@@ -1,0 +1,16 @@
+"""The clips that benchmarks run over: the shared real ones, where they are, and the demo corpus."""
+
+from pathlib import Path
+
+from pipeline.demo.corpus import DemoSettings, write_corpus
+from pipeline.files import find_media
+
+SHARED = Path(__file__).parents[2] / "shared" / "clips"
+TARGETS = ["Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"]
+
+
+def benchmark_clips(folder: Path, *, fast: bool) -> dict[str, Path]:
+    """Make the demo corpus (16 clips when `fast`, else 120) below a folder; return all clips."""
+    settings = DemoSettings(n_people=16, clips_per_person=1) if fast else DemoSettings()
+    write_corpus(folder / "demo", settings, TARGETS)
+    return find_media([folder / "demo", *([SHARED] if SHARED.exists() else [])])

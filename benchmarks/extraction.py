@@ -1,0 +1,160 @@
+"""End-to-end extraction against its parts, and against the plain loop.
+
+``python -m benchmarks.extraction [--fast] [--encoders resnet50,clip]``
+
+- decode: all clips read by the decode workers, nothing encoded
+- encode: their pictures, in memory, through the encoder; loading it included
+- end to end: `features.extract.extract` with an empty cache, from the clip table to the store
+- plain loop: one clip at a time in one process, the libraries' own transforms and defaults, fp32
+"""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import torch
+import typer
+
+from benchmarks.corpora import benchmark_clips
+from benchmarks.machine import describe
+from features.clips import index_files
+from features.encoders import FrameEncoder, make_encoder
+from features.encoding import Batcher
+from features.engine import STALL_LIMIT_S, default_device, plan
+from features.extract import extract
+from features.identity import Sampling
+from features.job import EncoderJob
+from features.media import read_frames
+from features.reading import Pictures, read_clip
+from features.store import read_store
+from features.workers import n_processors, run_isolated
+
+SAMPLING = Sampling(frame_rate_hz=3, sample_rate_hz=16000)
+PRECISION = "bf16" if torch.cuda.is_available() else "fp32"
+SPECS: dict[str, dict[str, str]] = {
+    "resnet50": {"kind": "torchvision", "model": "resnet50", "weights": "random"},
+    "clip": {"kind": "open_clip", "model": "ViT-B-32", "weights": "random"},
+}
+HUME_CLIPS, HUME_CLIP_S = 25_067, 11
+
+
+def main(
+    fast: Annotated[bool, typer.Option(help="Few clips: a minute or two.")] = False,
+    encoders: Annotated[str, typer.Option(help="Names, joined by commas.")] = "resnet50,clip",
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = PRECISION,
+) -> None:
+    """Print one table row per encoder."""
+    print(describe())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clips = index_files(benchmark_clips(folder, fast=fast), progress=False)
+        clips = clips[clips["has_video"]].reset_index(drop=True)
+        on_gpu = default_device().type == "cuda"
+        bound = "max(decode, encode)" if on_gpu else "(decode + encode)"
+        print(f"{len(clips)} clips, {precision}, device {default_device()}\n")
+        print(
+            f"| encoder | frames | decode s | encode s | end to end s | {bound} / end to end | "
+            "frames/s | plain frames/s | ratio | least clip correlation | Hume-Reaction h |"
+        )
+        print("|---" * 11 + "|")
+        for each in encoders.split(","):
+            row = measure(each, SPECS[each] | {"precision": precision}, clips, folder, on_gpu)
+            print("| " + " | ".join(row) + " |", flush=True)
+
+
+def measure(
+    name: str, spec: dict[str, str], clips: pd.DataFrame, folder: Path, on_gpu: bool
+) -> list[str]:
+    """Time one encoder; every part does its own start-up."""
+    encoder = make_encoder(spec)
+    assert isinstance(encoder, FrameEncoder)
+    warm_up(encoder)
+    plain_s, plain_vectors = timed(plain_loop, encoder, clips)
+    decode_s, parts = timed(decode, name, encoder, clips, folder)
+    encode_s, _ = timed(encode, encoder, parts)
+    out, cache = folder / "out", folder / "cache"
+    end_to_end_s, _ = timed(
+        extract, clips, {name: encoder}, SAMPLING, out, cache_root=cache, progress=False
+    )
+    store = read_store(out / name)
+    frames = pd.DataFrame(store.embedding.astype(np.float32)).groupby(store.clip_id, sort=False)
+    vectors = frames.mean().loc[list(plain_vectors)].to_numpy()
+    plain = np.stack(list(plain_vectors.values()))
+    correlations = [np.corrcoef(a, b)[0, 1] for a, b in zip(vectors, plain, strict=True)]
+    n = len(store.embedding)
+    bound_s = max(decode_s, encode_s) if on_gpu else decode_s + encode_s
+    hume_h = HUME_CLIPS * HUME_CLIP_S * SAMPLING.frame_rate_hz / (n / end_to_end_s) / 3600
+    seconds = [f"{each:.1f}" for each in (decode_s, encode_s, end_to_end_s)]
+    rates = [f"{n / end_to_end_s:.1f}", f"{n / plain_s:.1f}", f"{plain_s / end_to_end_s:.2f}"]
+    ends = [f"{min(correlations):.5f}", f"{hume_h:.1f}"]
+    return [name, str(n), *seconds, f"{bound_s / end_to_end_s:.2f}", *rates, *ends]
+
+
+def decode(name: str, encoder: FrameEncoder, clips: pd.DataFrame, folder: Path) -> list[Pictures]:
+    """Read all clips with all processors."""
+    job = EncoderJob(name, encoder, SAMPLING, folder / "unused")
+    tasks = plan(clips, {name: job}, SAMPLING)
+    events = run_isolated(
+        read_clip, tasks, n_workers=n_processors(), stall_limit_s=STALL_LIMIT_S, step="decode"
+    )
+    return [event for _, event in events if isinstance(event, Pictures)]
+
+
+def encode(encoder: FrameEncoder, parts: list[Pictures]) -> None:
+    """Embed pictures that are in memory."""
+    model = encoder.load_model(default_device())
+    batcher: Batcher[int] = Batcher(model, lambda *_: None)
+    for key, part in enumerate(parts):
+        batcher.add(key, part.time_s, part.pictures)
+        batcher.end(key)
+    batcher.flush()
+
+
+@torch.inference_mode()
+def plain_loop(encoder: FrameEncoder, clips: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Do what a script does: open a clip, transform its frames, run the model, go on."""
+    device = default_device()
+    model, transform = library_model(encoder)
+    model = model.to(device)
+    vectors = {}
+    for clip in clips.itertuples():
+        frames = read_frames(Path(clip.path), SAMPLING.frame_rate_hz)
+        batch = torch.stack([transform(frame.image.convert("RGB")) for frame in frames])
+        vectors[clip.clip_id] = model(batch.to(device)).flatten(1).mean(0).cpu().numpy()
+    return vectors
+
+
+def library_model(encoder: FrameEncoder) -> tuple[torch.nn.Module, Any]:
+    """Return the network and the eval transform as its library makes them."""
+    torch.manual_seed(0)
+    if encoder.spec.kind == "torchvision":
+        import torchvision
+
+        model = torchvision.models.get_model(encoder.spec.model)
+        model.fc = torch.nn.Identity()
+        weights = torchvision.models.get_model_weights(encoder.spec.model)
+        return model.eval(), weights.DEFAULT.transforms()
+    import open_clip
+
+    model, _, transform = open_clip.create_model_and_transforms(encoder.spec.model)
+    return model.visual.eval(), transform
+
+
+def warm_up(encoder: FrameEncoder) -> None:
+    """Import everything, and let the libraries choose their kernels."""
+    size = encoder.preprocessing.geometry.size_px
+    encoder.load_model(default_device()).submit(np.zeros((1, 3, *size), np.uint8))()
+
+
+def timed(function: Any, *args: Any, **kwargs: Any) -> tuple[float, Any]:
+    """Return the seconds that a call took, and its result."""
+    began_s = time.perf_counter()
+    result = function(*args, **kwargs)
+    return time.perf_counter() - began_s, result
+
+
+if __name__ == "__main__":
+    typer.run(main)

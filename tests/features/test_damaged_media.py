@@ -1,0 +1,146 @@
+"""Media files that are damaged or odd: none stops a run, none goes missing, none is taken amiss.
+
+``ERI_TEST_MUTATIONS=1000`` makes a thousand files; by default it is 120.
+"""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.clips import index_files
+from features.encoders import make_encoder
+from features.extract import extract
+from features.identity import Sampling
+from features.store import read_store
+from features.workers import run_isolated
+from tests.features import mutations
+from tests.features.mutations import (
+    FILMS,
+    GRID_HZ,
+    PATCHES,
+    Film,
+    Mutation,
+    Outcome,
+    damaged,
+    mutate,
+    write_film,
+)
+
+N_MUTATIONS = int(os.environ.get("ERI_TEST_MUTATIONS", "120"))
+IS_FULL = N_MUTATIONS >= 1000
+STEPS = {"read", "probe", "decode", "stream", "face", "encode"}
+MAX_MEMORY_BYTES = 1.5 * 2**30
+MAX_TIME_S = 20
+
+
+@pytest.fixture
+def source_clips(tmp_path, request) -> list[Path]:
+    """Small clips made here, and the shared ones: the two smallest, or all for a thousand files."""
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    names = ["whole.mp4", "index_first.mp4", "fragments.mp4", "stereo.mp4"]
+    clips = [write_film(folder / name, FILMS[name]) for name in names]
+    clips.append(write_film(folder / "long.mp4", Film(tuple(k / 10 for k in range(100)))))
+    shared = Path(request.config.rootpath).parent / "shared" / "clips"
+    real = sorted([*shared.glob("*.mp4"), *shared.glob("*.mov")], key=lambda p: p.stat().st_size)
+    return clips + (real if IS_FULL else real[:2])
+
+
+@pytest.mark.timeout(3600 if IS_FULL else 300)
+def test_damaged_files_are_embedded_or_noted(source_clips, tiny_clip, tmp_path):
+    silence_s = 600 if IS_FULL else 60
+    made = mutate(source_clips, tmp_path / "clips", N_MUTATIONS, seed=0, silence_s=silence_s)
+    encoders = {
+        "pictures": make_encoder({"kind": "open_clip", "model": tiny_clip, "weights": "random"}),
+        "sound": make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"}),
+    }
+    clips = index_files({name: each.path for name, each in made.items()}, progress=False)
+    assert clips["clip_id"].tolist() == list(made)
+    for out in ("out", "again"):
+        extract(
+            clips,
+            encoders,
+            Sampling(frame_rate_hz=GRID_HZ, sample_rate_hz=16000),
+            tmp_path / out,
+            cache_root=tmp_path / "cache",
+            progress=False,
+        )
+    for name in encoders:
+        failures = pd.read_parquet(tmp_path / "out" / f"{name}.failures.parquet")
+        n_rows = pd.Series(read_store(tmp_path / "out" / name).clip_id).value_counts().to_dict()
+        outcomes = {clip_id: getattr(each, name) for clip_id, each in made.items()}
+        check_failures(failures)
+        check_outcomes(outcomes, set(n_rows), set(failures["clip_id"]))
+        if name == "pictures":
+            check_numbers(made, n_rows)
+    assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "out")
+
+
+def check_failures(failures: pd.DataFrame) -> None:
+    assert failures["clip_id"].is_unique
+    assert set(failures["step"]) <= STEPS
+    assert failures["reason"].str.len().min() > 10
+    # A worker that died or hung costs minutes, and a Python error was not foreseen.
+    bad = failures["reason"].str.contains(r"died|no result within|^\w+(?:Error|Exception): ")
+    assert failures[bad].to_dict("records") == []
+
+
+def check_outcomes(expected: dict[str, Outcome], embedded: set[str], failed: set[str]) -> None:
+    assert embedded | failed == set(expected)
+    assert not embedded & failed
+    found = {name: "embedded" if name in embedded else "failed" for name in expected}
+    wrong = {n: found[n] for n, outcome in expected.items() if outcome not in ("either", found[n])}
+    assert wrong == {}
+
+
+def check_numbers(made: dict[str, Mutation], n_rows: dict[str, int]) -> None:
+    expected = {name: each.n_pictures for name, each in made.items() if each.n_pictures}
+    off = {name: (n_rows[name], n) for name, n in expected.items() if abs(n_rows[name] - n) > 1}
+    assert off == {}
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_equal_seeds_give_equal_files(tmp_path):
+    clip = write_film(tmp_path / "clip.mp4", Film())
+    again = write_film(tmp_path / "again.mp4", Film())
+    assert again.read_bytes() == clip.read_bytes()
+    for name, seed in {"one": 1, "two": 1, "three": 2}.items():
+        (tmp_path / name).mkdir()
+        assert len(list(damaged([clip], tmp_path / name, 50, seed))) == 50
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two") != bytes_of(tmp_path / "three")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("box", sorted({patch.box for patch in PATCHES.values()}))
+def test_absurd_numbers_in_a_header_cost_neither_time_nor_memory(box, tmp_path):
+    content = write_film(tmp_path / "clip.mp4", Film()).read_bytes()
+    tasks = []
+    for name, patch in PATCHES.items():
+        if patch.box == box:
+            tasks.append(tmp_path / f"{name}.mp4")
+            tasks[-1].write_bytes(patch.apply(content))
+    check_cost(tasks)
+
+
+@pytest.mark.timeout(60)
+def test_headers_that_lie_cost_neither_time_nor_memory(tmp_path):
+    tasks = []
+    for name, content in mutations.headers_that_lie().items():
+        tasks.append(tmp_path / name)
+        tasks[-1].write_bytes(content)
+    check_cost(tasks)
+
+
+def check_cost(tasks: list[Path]) -> None:
+    events = run_isolated(
+        mutations.decode, tasks, n_workers=1, stall_limit_s=MAX_TIME_S, step="decode"
+    )
+    found = {task: event for task, event in events if isinstance(event, dict)}
+    assert set(found) == set(tasks)  # else a worker died or hung
+    assert max(each["peak_bytes"] or 0 for each in found.values()) < MAX_MEMORY_BYTES

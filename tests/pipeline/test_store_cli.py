@@ -1,0 +1,57 @@
+import json
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from features.cache import EmbeddingCache, segments_in
+from features.store import StoredClip, write_store
+from pipeline import cli
+from tests.features.test_segments import embedding
+
+DESCRIPTION = {"spec": {"kind": "k", "model": "m", "weights": "w"}, "identity": "one"}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
+    cache = EmbeddingCache(tmp_path / "cache", "one", DESCRIPTION)
+    cache.put("a", embedding())
+    cache.flush()
+    return tmp_path / "cache"
+
+
+def run(*arguments: str, status: int = 0) -> str:
+    shown = CliRunner().invoke(cli.app, ["store", *arguments])
+    assert shown.exit_code == status, shown.output
+    return shown.stdout
+
+
+def test_ls_shows_what_is_cached(root):
+    line = run("ls").splitlines()[1]
+    assert line.split()[:2] == ["one", "1"]
+    assert line.endswith("k m w")
+    (entry,) = json.loads(run("ls", "--json"))
+    assert (entry["identity"], entry["n_clips"]) == ("one", 1)
+
+
+def test_verify_fails_on_damage_and_gc_clears_it_up(root):
+    assert "0 damaged" in run("verify")
+    (segment,) = segments_in(root / "one")
+    os.truncate(segment, segment.stat().st_size - 1)
+    assert str(segment) in run("verify", status=1)
+    (damaged,) = json.loads(run("verify", "--json", status=1))["damaged"]
+    assert "no whole record" in damaged["what"]
+    assert "rewritten one" in run("gc")
+    assert "0 damaged" in run("verify")
+
+
+def test_gc_removes_what_is_unused(root):
+    assert json.loads(run("gc", "--unused-for-days", "0", "--json"))["removed"] == ["one"]
+    assert run("ls").splitlines()[1:] == []
+
+
+def test_seed_takes_a_store(root, tmp_path):
+    write_store(tmp_path / "store", [StoredClip("x", "b", embedding(seed=2))], DESCRIPTION)
+    assert "1 clips that were not cached" in run("seed", str(tmp_path / "store"))
+    assert json.loads(run("ls", "--json"))[0]["n_clips"] == 2
