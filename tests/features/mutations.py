@@ -1,7 +1,7 @@
 """Damaged and odd media files, made of whole ones; equal seeds give equal files.
 
-Not covered by the name alone: `Mutation.pictures` and `Mutation.sound` say what must become of the
-file. Where bytes were changed at random, anything may, as long as it is noted.
+`Mutation.pictures` and `Mutation.sound` say what must become of a file. Where bytes were changed
+at random that is open, but it must be noted.
 """
 
 import io
