@@ -54,9 +54,9 @@ def embed(
     tasks = plan(clips, jobs, sampling)
     if not tasks:
         return
-    run = _Run(jobs, shows_pictures=any(task.recipes for task in tasks))
+    run = _Run(jobs)
     events = run_isolated(
-        read_clip, tasks, n_workers=run.n_workers, stall_limit_s=STALL_LIMIT_S, step="decode"
+        read_clip, tasks, n_workers=n_processors(), stall_limit_s=STALL_LIMIT_S, step="decode"
     )
     with tqdm(desc="extract", total=len(tasks), unit="clip", disable=not progress) as bar:
         for task, event in events:
@@ -88,13 +88,10 @@ def plan(
 class _Run:
     """Where the parts of clips go."""
 
-    def __init__(self, jobs: Mapping[str, EncoderJob], *, shows_pictures: bool) -> None:
+    def __init__(self, jobs: Mapping[str, EncoderJob]) -> None:
         self._jobs = jobs
         self._face_share: dict[tuple[str, str], float] = {}  # by encoder and clip digest
         self._batchers: dict[str, Batcher[str]] = {}
-        self.n_workers = n_processors()
-        if shows_pictures and default_device().type == "cpu":
-            self.n_workers = max(self.n_workers - 1, 1)  # the encoder wants one as well
 
     def take(self, task: ReadTask, event: Pictures | Rest | Restarted | Finished) -> None:
         if isinstance(event, Pictures):

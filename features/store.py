@@ -316,6 +316,7 @@ def _write_parquet(
         table.schema,
         use_dictionary=False,  # embeddings do not repeat, and do not compress
         compression="none",
+        write_statistics=["clip_id", "time_s"],  # those of embeddings say nothing, and take time
         data_page_size=2**30,  # one page per row group: see `plain_pages`
         write_batch_size=n_rows,
     ) as writer:

@@ -30,7 +30,7 @@ Task = TypeVar("Task")
 Part = TypeVar("Part")
 
 _START_LIMIT_S = 120.0
-_NICENESS = 5  # below the encoder, which must not wait for a processor
+_NICENESS = 19  # an encoder on the same processors must never wait for one
 _MAX_ATTEMPTS = 2
 
 

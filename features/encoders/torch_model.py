@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from features.preprocessing import Preprocessing
 
-BATCH_SIZE = {"cpu": 16, "cuda": 256}
+BATCH_SIZE = {"cpu": 8, "cuda": 256}
 """Pictures per forward pass. It changes the speed, never the embedding's identity."""
 
 

@@ -82,7 +82,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on():
             return batch.mean(dim=(2, 3))
 
     model = TorchFrameModel(Greedy(), PLAIN, "fp32", CPU)
-    assert model.batch_size == 16
+    assert model.batch_size == 8
     with pytest.warns(UserWarning, match="going on with 4 pictures per batch"):
         rows = model.submit(pictures(16))()
     assert model.batch_size == 4
