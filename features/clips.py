@@ -1,6 +1,7 @@
 """The clip table: which media files there are, and what their headers say."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +80,8 @@ def index_files(paths: Mapping[str, Path], *, progress: bool = True) -> pd.DataF
         stall_limit_s=_PROBE_LIMIT_S,
         step="probe",
     )
-    with tqdm(desc="index", total=len(paths), unit="clip", disable=not progress) as bar:
+    bar = tqdm(desc="index", total=len(paths), unit="clip", disable=not progress)
+    with bar, closing(events):
         for (clip_id, path), event in events:
             if isinstance(event, Finished):
                 bar.update()

@@ -1,6 +1,7 @@
 """The loop: decode workers read clips once for all encoders, batches across clips are embedded."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,8 @@ def embed(
     events = run_isolated(
         read_clip, tasks, n_workers=n_processors(), stall_limit_s=STALL_LIMIT_S, step="decode"
     )
-    with tqdm(desc="extract", total=len(tasks), unit="clip", disable=not progress) as bar:
+    bar = tqdm(desc="extract", total=len(tasks), unit="clip", disable=not progress)
+    with bar, closing(events):  # closed also when interrupted: no worker outlives the run
         for task, event in events:
             run.take(task, event)
             bar.update(isinstance(event, Finished))

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -58,7 +58,7 @@ def run_isolated(
     n_workers: int,
     stall_limit_s: float,
     step: str,
-) -> Iterator[tuple[Task, Part | Restarted | Finished]]:
+) -> Generator[tuple[Task, Part | Restarted | Finished], None, None]:
     """Run `work` on every task in worker processes, a few parts ahead of the reader.
 
     A worker that hands over nothing for `stall_limit_s`, while the reader waits, is killed and

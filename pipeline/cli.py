@@ -96,9 +96,9 @@ def extract_command(
 
 @app.command("doctor")
 def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> None:
-    """Check the installation, the parameters, the weights and the cache; change nothing.
+    """Check the installation, the parameters, the weights and the cache.
 
-    Status 1 when something would stop a run.
+    Pretrained weights are fetched where they are missing. Status 1 when something would stop a run.
 
     Example: eri doctor
     """
