@@ -307,7 +307,7 @@ def test_a_network_that_fails_on_a_batch_says_so(tmp_path):
         {"y": ["n", N_VALUES]},
         {"shape": np.array([1, N_VALUES])},
     )
-    with pytest.raises(EncoderError, match=r"one\.onnx cannot embed a batch of 16 pictures"):
+    with pytest.raises(EncoderError, match=r"one\.onnx cannot embed a batch of \d+ pictures"):
         embed(make_encoder(spec(path)), pictures(1, SIZE))
 
 
