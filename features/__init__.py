@@ -6,7 +6,8 @@ Knows nothing of targets, folds or heads. The usual road through the package::
                  |- job.py         one encoder's share: what it lacks, what it got, what failed
                  |- engine.py      the loop over clips
                  |   |- workers.py   processes that can be killed, and stream what they make
-                 |   |- reading.py   what they do: media.py, faces.py, recipes.py, preprocessing.py
+                 |   |- reading.py   what they do: media.py, sound.py, faces.py, recipes.py,
+                 |   |                 preprocessing.py
                  |   `- encoding.py  batches across clips, through encoders/
                  `- identity.py, cache.py, segments.py   nothing is computed twice
     catalogue.py, upkeep.py   what is configured and cached; list, verify, prune, seed

@@ -114,7 +114,8 @@ class EmbeddingCache:
         """Return one clip's embedding; raises KeyError when it is not cached."""
         if clip_sha256 in self._pending:
             return self._pending[clip_sha256]
-        embedding = read_record(self._places[clip_sha256])
+        checked = clip_sha256 in self._checked
+        embedding = read_record(self._places[clip_sha256], check=not checked)
         if embedding is None:
             raise KeyError(clip_sha256)
         return embedding

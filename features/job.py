@@ -1,7 +1,8 @@
 """One encoder's share of a run: what it lacks, what it got, what failed."""
 
 from collections.abc import Iterator
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from features.store import StoredClip
 _LIBRARIES = (
     "av",
     "onnxruntime",
+    "onnxruntime-gpu",
     "open_clip_torch",
     "opencv-python-headless",
     "opensmile",
@@ -29,6 +31,15 @@ _LIBRARIES = (
     "torch",
     "torchvision",
 )
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the installed libraries that have a part in embeddings."""
+    versions = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):  # some stand in for each other
+            versions[name] = version(name)
+    return versions
 
 
 class EncoderJob:
@@ -145,7 +156,7 @@ class EncoderJob:
 
     def metadata(self) -> dict[str, Any]:
         """Return what made the numbers, for the store."""
-        content = {**self._description, "versions": {name: version(name) for name in _LIBRARIES}}
+        content = {**self._description, "versions": library_versions()}
         if isinstance(self.encoder, FrameEncoder) and self.encoder.columns():
             content["columns"] = self.encoder.columns()
         return content

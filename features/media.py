@@ -1,10 +1,10 @@
-"""Frames by time and sound out of one media file, with PyAV.
+"""What a media file holds, and its frames by time, with PyAV; `features.sound` reads its sound.
 
 Nothing here is protected against a decoder that hangs or crashes: call it through
 `features.workers`, which can kill it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +15,6 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 from PIL import Image
 
 MIN_DECODED_SHARE = 0.9
@@ -29,12 +28,6 @@ MAX_ASPECT = 500
 
 MAX_FRAME_RATE_HZ = 1000.0
 """Frames that follow each other faster than this on the whole have damaged time stamps."""
-
-SAMPLE_RATES_HZ = (1000, 1_000_000)
-"""Sound outside is refused: bringing it to another rate takes gigabytes."""
-
-MAX_SOUND_S = 4 * 3600.0
-"""Longer sound than this is refused, for it is held as a whole: 230 MB per hour at 16 kHz."""
 
 
 class MediaError(Exception):
@@ -94,7 +87,7 @@ def probe(path: Path) -> MediaInfo:
     MediaError
         Step ``probe`` when the file is no media file, or has neither video nor sound.
     """
-    with _open(path, step="probe") as container:
+    with open_media(path, step="probe") as container:
         video = _video_stream(container)
         has_audio = bool(container.streams.audio)
         if video is None and not has_audio:
@@ -132,11 +125,11 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
         `MAX_FRAME_PX` or `MAX_ASPECT`. At the end also when less than `MIN_DECODED_SHARE` of the
         promised frames came, or they came faster than `MAX_FRAME_RATE_HZ`.
     """
-    with _open(path, step="decode") as container:
+    with open_media(path, step="decode") as container:
         video = _video_stream(container)
         if video is None:
             raise MediaError("stream", "the clip has no video")
-        _check_codec(video)
+        check_codec(video)
         # Workers decode different clips side by side: threads inside one clip would only compete.
         video.codec_context.thread_count = 1
         _check_size(video.codec_context.width, video.codec_context.height)
@@ -145,7 +138,7 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
         start_s = 0.0
         shown: av.VideoFrame | None = None
         shown_s = last_s = 0.0
-        for frame in _decode(container, video):
+        for frame in decode_packets(container, video):
             time_s = _time_s(frame, video, n_decoded)
             if n_decoded == 0:
                 start_s = time_s
@@ -162,42 +155,17 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
         _check_frame_rate(n_decoded, last_s)
 
 
-def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
-    """Decode the first audio stream to one channel.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_samples,)
-        Samples in [-1, 1] at `sample_rate_hz`, channels mixed down.
-
-    Raises
-    ------
-    MediaError
-        Step ``stream`` without sound; ``decode`` when no sample decodes, when there are more than
-        `MAX_SOUND_S`, when the rate is not within `SAMPLE_RATES_HZ`, or when less than
-        `MIN_DECODED_SHARE` of the promised sound decodes.
-    """
-    with _open(path, step="decode") as container:
-        if not container.streams.audio:
-            raise MediaError("stream", "the clip has no sound")
-        audio = container.streams.audio[0]
-        _check_codec(audio)
-        frames = _AudioFrames(_decode(container, audio))
-        chunks = []
-        n_samples = 0
-        for chunk in _resampled(frames, sample_rate_hz):
-            chunks.append(chunk)
-            n_samples += len(chunk)
-            if n_samples > MAX_SOUND_S * sample_rate_hz:
-                raise MediaError("decode", f"more than {MAX_SOUND_S / 3600:g} hours of sound")
-        if n_samples == 0:
-            raise MediaError("decode", "the audio stream holds no sample that decodes")
-        _check_sound(frames, audio)
-    return np.concatenate(chunks)
-
-
 @contextmanager
-def _open(path: Path, step: str) -> Iterator[InputContainer]:
+def open_media(path: Path, step: str) -> Iterator[InputContainer]:
+    """Open a media file; what FFmpeg raises within the context is a `MediaError`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    step : str
+        The step that has failed when the file cannot be opened.
+    """
     try:
         # Absolute, for the name 12:30.mp4 would be one of a protocol.
         container = av.open(path.absolute(), metadata_errors="replace")
@@ -212,6 +180,21 @@ def _open(path: Path, step: str) -> Iterator[InputContainer]:
         raise MediaError("decode", f"FFmpeg cannot go on: {_reason(error)}") from None
 
 
+def decode_packets(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """Decode packet by packet, so that one damaged packet costs its own frames only."""
+    for packet in container.demux(stream):
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            continue
+
+
+def check_codec(stream: Any) -> None:
+    """Raise `MediaError` for a stream that FFmpeg cannot decode."""
+    if stream.codec_context is None:
+        raise MediaError("decode", f"FFmpeg has no decoder for the {stream.type} stream")
+
+
 def _video_stream(container: InputContainer) -> VideoStream | None:
     cover = av.stream.Disposition.attached_pic
     return next((s for s in container.streams.video if not s.disposition & cover), None)
@@ -220,56 +203,6 @@ def _video_stream(container: InputContainer) -> VideoStream | None:
 def _is_still_image(container: InputContainer) -> bool:
     name = container.format.name
     return name == "image2" or name.endswith("_pipe")
-
-
-class _AudioFrames:
-    """Frames of sound on their way through, and how long they are."""
-
-    def __init__(self, frames: Iterator[av.AudioFrame]) -> None:
-        self._frames = frames
-        self.total_s = 0.0
-        self.longest_s = 0.0
-
-    def __iter__(self) -> Iterator[av.AudioFrame]:
-        lowest, highest = SAMPLE_RATES_HZ
-        for frame in self._frames:
-            if not lowest <= frame.sample_rate <= highest:
-                raise MediaError(
-                    "decode",
-                    f"a sample rate of {frame.sample_rate:,} Hz, not {lowest:,} to {highest:,}",
-                )
-            length_s = frame.samples / frame.sample_rate
-            self.total_s += length_s
-            self.longest_s = max(self.longest_s, length_s)
-            yield frame
-
-
-def _resampled(
-    frames: Iterable[av.AudioFrame], sample_rate_hz: int
-) -> Iterator[NDArray[np.float32]]:
-    """Bring frames to one channel and rate, also where a stream changes its format midway."""
-    resampler: av.AudioResampler | None = None
-    current = None
-    for frame in frames:
-        found = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if resampler is None or found != current:
-            if resampler is not None:
-                yield from (part.to_ndarray()[0] for part in resampler.resample(None))
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate_hz)
-            current = found
-        frame.pts = None  # gaps in the time stamps would be filled with silence, or refused
-        yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
-    if resampler is not None:
-        yield from (part.to_ndarray()[0] for part in resampler.resample(None))
-
-
-def _decode(container: InputContainer, stream: Any) -> Iterator[Any]:
-    """Decode packet by packet, so that one damaged packet costs its own frames only."""
-    for packet in container.demux(stream):
-        try:
-            yield from packet.decode()
-        except av.FFmpegError:
-            continue
 
 
 def _time_s(frame: av.VideoFrame, stream: VideoStream, index: int) -> float:
@@ -284,13 +217,8 @@ def _grid_points_before(time_s: float, frame_rate_hz: float) -> int:
 
 def _image(frame: av.VideoFrame) -> Image.Image:
     _check_size(frame.width, frame.height)  # a stream may change its size midway
-    image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
+    image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]  # PyAV leaves it untyped
     return image.rotate(frame.rotation, expand=True) if frame.rotation else image
-
-
-def _check_codec(stream: Any) -> None:
-    if stream.codec_context is None:
-        raise MediaError("decode", f"FFmpeg has no decoder for the {stream.type} stream")
 
 
 def _check_size(width: int, height: int) -> None:
@@ -329,29 +257,6 @@ def _check_frame_rate(n_decoded: int, last_s: float) -> None:
     if n_decoded - 1 > MAX_FRAME_RATE_HZ * last_s:
         reason = f"{n_decoded} frames within {last_s:.3g} s: the time stamps are damaged"
         raise MediaError("decode", reason)
-
-
-def _check_sound(frames: _AudioFrames, stream: Any) -> None:
-    """Compare the sound with what an index promises, where the file has one.
-
-    Lengths without an index are guessed from bit rates. Those with one count gaps in the time
-    stamps, which are no damage, so the number of frames counts as well; the first ones may be an
-    encoder's run-in, which is not played.
-    """
-    if not (stream.frames and stream.duration and stream.time_base):
-        return
-    promised_s = min(
-        float(stream.duration * stream.time_base),
-        (stream.frames - _RUN_IN_FRAMES) * frames.longest_s,
-    )
-    if frames.total_s < MIN_DECODED_SHARE * promised_s:
-        raise MediaError(
-            "decode",
-            f"only {frames.total_s:.2f} of {promised_s:.2f} s of sound decode: the file is damaged",
-        )
-
-
-_RUN_IN_FRAMES = 3
 
 
 def _reason(error: Exception) -> str:

@@ -137,7 +137,9 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     """
     if store.time_s is None:
         raise ValueError("these are clip vectors already: expected a store with the column time_s")
-    start, n_rows = _extents(store.clip_id, store.time_s)
+    start = store.clip_starts()
+    n_rows = np.diff(start, append=len(store.clip_id))
+    _check_order(store.clip_id, store.time_s, start)
     dimension = store.embedding.shape[1]
     vectors = np.empty((len(start), *_shape(pooling), dimension), np.float32)
     for clips in _stacks(n_rows, dimension):
@@ -174,20 +176,17 @@ def _slope(part: Part) -> Vectors:
     return np.asarray((weights.astype(np.float32)[..., None] * part.centred).sum(axis=1))
 
 
-def _extents(
-    clip_id: NDArray[np.object_], time_s: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First row and number of rows of every clip."""
-    change = clip_id[1:] != clip_id[:-1]
-    back = np.flatnonzero(~change & (time_s[1:] < time_s[:-1]))
+def _check_order(
+    clip_id: NDArray[np.object_], time_s: NDArray[np.float64], start: NDArray[np.intp]
+) -> None:
+    same = clip_id[1:] == clip_id[:-1]
+    back = np.flatnonzero(same & (time_s[1:] < time_s[:-1]))
     if len(back):
         raise ValueError(
             f"rows of clip {clip_id[back[0]]!r} are not in the order of time: sort them by time_s"
         )
-    start = np.flatnonzero(np.r_[True, change][: len(clip_id)])
     if len(set(clip_id[start])) < len(start):
         raise ValueError("rows of one clip do not lie together: sort them by clip_id and time_s")
-    return start, np.diff(start, append=len(clip_id))
 
 
 def _shape(pooling: Pooling) -> tuple[int, int]:

@@ -12,8 +12,9 @@ from PIL import Image
 from features.encoders import SoundEncoder
 from features.faces import Box, FaceDetection, FaceFinder, crop_face
 from features.identity import Sampling
-from features.media import Frame, MediaError, read_frames, read_sound
+from features.media import Frame, MediaError, read_frames
 from features.recipes import FaceCrop, Recipe
+from features.sound import read_sound
 
 _FRAMES_PER_PART = 32
 

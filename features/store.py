@@ -60,6 +60,11 @@ class FeatureStore:
     metadata: dict[str, Any]
     face_share: NDArray[np.float64] | None = None
 
+    def clip_starts(self) -> NDArray[np.intp]:
+        """Return the first row of every clip; rows of one clip lie together."""
+        change = self.clip_id[1:] != self.clip_id[:-1]
+        return np.flatnonzero(np.r_[True, change][: len(self.clip_id)])
+
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with one column per dimension, indexed by clip (and time)."""
         index: pd.Index = pd.Index(self.clip_id, name="clip_id")
@@ -248,7 +253,7 @@ def _read_shards(paths: list[Path]) -> FeatureStore:
 def _clips_of(store: FeatureStore, digests: list[str]) -> list[StoredClip]:
     """Take a shard apart; gives nothing when it has other clips than digests."""
     assert store.time_s is not None  # the caller checked
-    starts = np.flatnonzero(np.r_[True, store.clip_id[1:] != store.clip_id[:-1]])
+    starts = store.clip_starts()
     if len(starts) != len(digests):
         return []
     clips = []

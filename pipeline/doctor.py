@@ -15,10 +15,9 @@ from features.cache import default_cache_root
 from features.encoders import EncoderError
 from features.engine import default_device
 from features.identity import encoder_identity
+from features.job import library_versions
 from features.workers import n_processors
 from pipeline.params import ParamsError, load_params
-
-LIBRARIES = ("torch", "torchvision", "open_clip_torch", "opensmile", "av", "lightgbm", "dvc")
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,9 @@ def examine(params_file: Path) -> list[Finding]:
 
 def _machine() -> Iterator[Finding]:
     yield Finding("python", True, f"{platform.python_version()} on {platform.platform()}")
-    for library in LIBRARIES:
-        yield Finding(library, True, version(library))
+    others = {name: version(name) for name in ("lightgbm", "dvc")}
+    for library, found in (library_versions() | others).items():
+        yield Finding(library, True, found)
     device = default_device()
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{n_processors()} processors"
     yield Finding("device", True, f"{device.type} ({name})")

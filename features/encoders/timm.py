@@ -118,7 +118,12 @@ def _hint(model: str) -> str:
 
 @contextmanager
 def _load_results() -> "Iterator[dict[torch.nn.Module, Any]]":
-    """Keep what ``load_state_dict`` finds missing or unexpected: timm only logs it."""
+    """Keep what ``load_state_dict`` finds missing or unexpected.
+
+    timm loads leniently as soon as the classifier is left out, and only logs what did not fit:
+    weights of another network would leave random layers. It offers no way to the result, so the
+    method is wrapped while it builds one model.
+    """
     import torch
 
     results: dict[torch.nn.Module, Any] = {}
@@ -128,11 +133,11 @@ def _load_results() -> "Iterator[dict[torch.nn.Module, Any]]":
         results[self] = load(self, *args, **kwargs)
         return results[self]
 
-    torch.nn.Module.load_state_dict = load_and_keep  # type: ignore[method-assign]
+    torch.nn.Module.load_state_dict = load_and_keep  # type: ignore[method-assign]  # on purpose
     try:
         yield results
     finally:
-        torch.nn.Module.load_state_dict = load  # type: ignore[method-assign]
+        torch.nn.Module.load_state_dict = load  # type: ignore[method-assign]  # put back
 
 
 def _check_complete(result: Any, classifier: str | tuple[str, ...] | None) -> None:

@@ -18,7 +18,7 @@ def main() -> None:
     metadata = {**store.metadata, "pooling": params.pooling.model_dump()}
     shares = store.face_share
     if shares is not None:  # the same in every row of a clip
-        shares = shares[[True, *(store.clip_id[1:] != store.clip_id[:-1])]]
+        shares = shares[store.clip_starts()]
     write_clip_vectors(POOLED / f"{encoder}.parquet", clip_id, vectors, metadata, shares)
     print(f"{encoder}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
 

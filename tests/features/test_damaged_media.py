@@ -15,18 +15,10 @@ from features.extract import extract
 from features.identity import Sampling
 from features.store import read_store
 from features.workers import run_isolated
-from tests.features import mutations
-from tests.features.mutations import (
-    FILMS,
-    GRID_HZ,
-    PATCHES,
-    Film,
-    Mutation,
-    Outcome,
-    damaged,
-    mutate,
-    write_film,
-)
+from tests.features import work
+from tests.features.mp4_patches import PATCHES
+from tests.features.mutations import Mutation, Outcome, damaged, mutate
+from tests.features.odd_media import FILMS, GRID_HZ, Film, headers_that_lie, write_film
 
 N_MUTATIONS = int(os.environ.get("ERI_TEST_MUTATIONS", "120"))
 IS_FULL = N_MUTATIONS >= 1000
@@ -131,16 +123,14 @@ def test_absurd_numbers_in_a_header_cost_neither_time_nor_memory(box, tmp_path):
 @pytest.mark.timeout(60)
 def test_headers_that_lie_cost_neither_time_nor_memory(tmp_path):
     tasks = []
-    for name, content in mutations.headers_that_lie().items():
+    for name, content in headers_that_lie().items():
         tasks.append(tmp_path / name)
         tasks[-1].write_bytes(content)
     check_cost(tasks)
 
 
 def check_cost(tasks: list[Path]) -> None:
-    events = run_isolated(
-        mutations.decode, tasks, n_workers=1, stall_limit_s=MAX_TIME_S, step="decode"
-    )
+    events = run_isolated(work.decode, tasks, n_workers=1, stall_limit_s=MAX_TIME_S, step="decode")
     found = {task: event for task, event in events if isinstance(event, dict)}
     assert set(found) == set(tasks)  # else a worker died or hung
     assert max(each["peak_bytes"] or 0 for each in found.values()) < MAX_MEMORY_BYTES

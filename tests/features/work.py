@@ -4,9 +4,12 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from features.encoders import EncoderError
-from features.media import MediaError
+from features.media import MediaError, probe, read_frames
+from features.sound import read_sound
+from tests.features.odd_media import GRID_HZ
 
 
 def count_to(n: int) -> Iterator[int]:
@@ -54,3 +57,30 @@ def raise_media_error(step: str) -> Iterator[None]:
 def raise_encoder_error(_task: int) -> Iterator[None]:
     raise EncoderError("no such model")
     yield
+
+
+def decode(path: Path) -> Iterator[dict[str, Any]]:
+    """Read all of a file in a worker, and tell what came of it and what it took."""
+    found: dict[str, Any] = {"errors": []}
+    for work in (
+        lambda: probe(path),
+        lambda: found.update(n_pictures=sum(1 for _ in read_frames(path, GRID_HZ))),
+        lambda: found.update(sound_s=len(read_sound(path, 16000)) / 16000),
+    ):
+        try:
+            work()
+        except MediaError as error:
+            found["errors"].append((error.step, error.reason))
+    yield found | {"peak_bytes": peak_memory_bytes()}
+
+
+def peak_memory_bytes() -> int | None:
+    """Highest memory of this process so far; None where the system does not tell.
+
+    What `resource` says begins with the memory of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(fields["VmHWM"].split()[0]) * 1024

@@ -1,0 +1,228 @@
+"""Whole files, odd but sound, and headers that claim what is not there."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+GRID_HZ = 5
+"""`Film.n_pictures` counts frames at this rate."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """What `write_film` writes.
+
+    Attributes
+    ----------
+    times_s : tuple of float
+        When the frames are shown; none: no video stream.
+    codec, pixels : str
+        Of the video.
+    size : (int, int)
+        Width and height.
+    rotation : int
+        In degrees, as a flag.
+    sound_s : float
+        Length of the sound; 0: no audio stream.
+    sound_codec, layout : str
+        Of the sound.
+    rate_hz : int
+        Of the sound.
+    options : mapping of str to str
+        Of the container.
+    """
+
+    times_s: tuple[float, ...] = tuple(k / 10 for k in range(20))
+    codec: str = "libx264"
+    pixels: str = "yuv420p"
+    size: tuple[int, int] = (64, 48)
+    rotation: int = 0
+    sound_s: float = 2.0
+    sound_codec: str = "aac"
+    layout: str = "mono"
+    rate_hz: int = 16000
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def n_pictures(self) -> int:
+        """Count the frames on screen at the points of the grid."""
+        times_s = np.array(self.times_s) - self.times_s[0]
+        points_s = np.arange(0, times_s[-1] + 1e-6, 1 / GRID_HZ)
+        return len(set(np.searchsorted(times_s, points_s + 1e-6, side="right")))
+
+
+def write_film(path: Path, film: Film) -> Path:
+    """Write a file with noise in its pictures and a tone in its sound."""
+    rng = np.random.default_rng(0)
+    options = {"fflags": "+bitexact", **film.options}  # without it some formats draw random names
+    with av.open(path, "w", options=options) as container:
+        video = audio = None
+        if film.times_s:
+            video = container.add_stream(film.codec, rate=10)
+            video.width, video.height = film.size
+            video.pix_fmt = film.pixels
+            video.codec_context.time_base = Fraction(1, _TICKS)
+            video.options = {"x265-params": "log-level=none"} if film.codec == "libx265" else {}
+            if film.rotation:
+                video.set_display_rotation(film.rotation)
+        if film.sound_s:
+            audio = container.add_stream(film.sound_codec, rate=film.rate_hz)
+            audio.layout = film.layout
+        if video is not None:
+            for time_s in film.times_s:
+                noise = rng.integers(0, 255, (*film.size[::-1], 3), dtype=np.uint8)
+                frame = av.VideoFrame.from_ndarray(noise, format="rgb24")
+                frame.pts, frame.time_base = round(time_s * _TICKS), Fraction(1, _TICKS)
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+        if audio is not None:
+            for frame in _sound_frames(film):
+                container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
+    return path
+
+
+_TICKS = 100  # per second: GIF knows no finer ones
+
+
+def _sound_frames(film: Film) -> Iterator[av.AudioFrame]:
+    time_s = np.arange(round(film.sound_s * film.rate_hz)) / film.rate_hz
+    tone = 0.3 * np.sin(2 * np.pi * 440 * time_s) + 0.1 * np.sin(2 * np.pi * 180 * time_s)
+    n_channels = av.AudioLayout(film.layout).nb_channels
+    for start in range(0, len(tone), _SAMPLES):
+        part = np.tile(tone[start : start + _SAMPLES].astype(np.float32), (n_channels, 1))
+        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=film.layout)
+        frame.sample_rate = film.rate_hz
+        frame.pts, frame.time_base = start, Fraction(1, film.rate_hz)
+        yield frame
+
+
+_SAMPLES = 4096
+
+_UNEVEN_S = (0, 0.1, 0.15, 0.7, 0.71, 1.5, 1.6, 2, 2.9, 3)
+_SILENT = Film(sound_s=0)
+_VOICE = Film(times_s=())
+
+FILMS = {
+    "whole.mp4": Film(),
+    "index_first.mp4": Film(options={"movflags": "faststart"}),
+    "fragments.mp4": Film(options={"movflags": "frag_keyframe+empty_moov"}),
+    "mpeg4.avi": Film(codec="mpeg4", sound_codec="libmp3lame"),
+    "vp8.webm": Film(codec="libvpx", sound_codec="libopus"),
+    "hevc.mkv": Film(codec="libx265", sound_codec="flac"),
+    "motion_jpeg.mov": Film(codec="mjpeg", pixels="yuvj420p", sound_codec="pcm_s16le"),
+    "lossless.mkv": Film(codec="ffv1", sound_codec="pcm_s16le"),
+    "deep.mp4": Film(pixels="yuv420p10le"),
+    "animated.gif": replace(_SILENT, codec="gif", pixels="rgb8"),
+    "turned_90.mp4": Film(rotation=90),
+    "turned_180.mp4": Film(rotation=180),
+    "turned_270.mkv": Film(rotation=-90),
+    "variable_rate.mp4": Film(times_s=_UNEVEN_S),
+    "variable_rate.webm": Film(times_s=_UNEVEN_S, codec="libvpx", sound_codec="libopus"),
+    "late_start.mp4": Film(times_s=tuple(3 + k / 10 for k in range(20))),
+    "slow.mp4": Film(times_s=(0, 5, 60, 61)),
+    "one_frame.mp4": Film(times_s=(0,)),
+    "two_pixels.mp4": Film(size=(2, 2)),
+    "high.mp4": Film(size=(16, 2000)),
+    "wide.mp4": Film(size=(4000, 16)),
+    "no_sound.mp4": _SILENT,
+    "no_sound.webm": replace(_SILENT, codec="libvpx"),
+    "stereo.mp4": Film(layout="stereo", rate_hz=44100),
+    "surround.mp4": Film(layout="5.1", rate_hz=48000),
+    "telephone.mp4": Film(rate_hz=8000),
+    "odd_rate.mp4": Film(rate_hz=11025),
+    "voice.m4a": _VOICE,
+    "voice.mp3": replace(_VOICE, sound_codec="libmp3lame"),
+    "voice.ogg": replace(_VOICE, sound_codec="libopus"),
+    "voice.flac": replace(_VOICE, sound_codec="flac"),
+    "studio.wav": replace(_VOICE, sound_codec="pcm_s24le", rate_hz=192_000),
+    "surround.wav": replace(_VOICE, sound_codec="pcm_s16le", layout="5.1"),
+}
+
+
+def still_pictures() -> dict[str, Image.Image]:
+    """Return pictures in many formats and modes."""
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 4), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    grey = picture.convert("L")
+    return {
+        "still.png": picture.convert("RGB"),
+        "clear.png": picture,
+        "palette.png": picture.convert("P"),
+        "deep.png": Image.fromarray(noise[:, :, 0].astype(np.uint16) * 257),
+        "bits.png": grey.convert("1"),
+        "one_pixel.png": grey.crop((0, 0, 1, 1)),
+        "still.jpg": picture.convert("RGB"),
+        "grey.jpg": grey,
+        "print.jpg": picture.convert("CMYK"),
+        "still.webp": picture.convert("RGB"),
+        "still.bmp": picture.convert("RGB"),
+        "still.tif": picture.convert("RGB"),
+        "still.gif": picture.convert("P"),
+    }
+
+
+def headers_that_lie() -> dict[str, bytes]:
+    """Return files that claim sizes and rates that they do not have."""
+    silence = np.zeros(16000, np.int16)
+    return {
+        "huge.png": png(60_000, 60_000, zlib.compress(bytes(1000))),
+        "thin.png": png(1, 1_000_000, zlib.compress(bytes(2_000_000))),
+        "huge.gif": _with_size("GIF", 6, "<HH", 65_535),
+        "large.gif": _with_size("GIF", 6, "<HH", 12_000),
+        "huge.bmp": _with_size("BMP", 18, "<II", 2**31 - 1),
+        "large.bmp": _with_size("BMP", 18, "<II", 20_000),
+        "slow.wav": wav(silence, 1),
+        "no_rate.wav": wav(silence, 0),
+        "fast.wav": wav(silence, 2**31 - 1),
+        "faster.wav": wav(silence, 4_000_000_000),
+        "no_channel.wav": wav(silence, 16000, n_channels=0),
+        "many_channels.wav": wav(silence, 16000, n_channels=65_535),
+    }
+
+
+def png(width: int, height: int, data: bytes) -> bytes:
+    """Return a grey PNG file with this header and these data."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"".join(
+        (b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b""))
+    )
+
+
+def wav(samples: NDArray[np.int16], rate_hz: int, n_channels: int = 1) -> bytes:
+    """Return a WAV file of 16 bits; the header is not checked."""
+    frame_bytes = 2 * n_channels
+    bytes_per_s = frame_bytes * rate_hz % 2**32
+    layout = struct.pack(
+        "<IHHIIHH", 16, 1, n_channels, rate_hz, bytes_per_s, frame_bytes % 2**16, 16
+    )
+    data = samples.tobytes()
+    size = struct.pack("<I", len(data))
+    return b"".join(
+        (b"RIFF", struct.pack("<I", 36 + len(data)), b"WAVEfmt ", layout, b"data", size, data)
+    )
+
+
+def _with_size(kind: str, offset: int, pattern: str, side: int) -> bytes:
+    content = bytearray(as_bytes(Image.new("P", (64, 48)), kind))
+    struct.pack_into(pattern, content, offset, side, side)
+    return bytes(content)
+
+
+def as_bytes(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
