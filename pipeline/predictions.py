@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.heads import Head
-from models.oof import cross_fit
+from models.view import FoldedView
 from pipeline.clip_table import Rows
 from pipeline.params import ParamsError
 from pipeline.paths import OOF
@@ -18,24 +18,35 @@ HELD = -1
 """The fold of rows predicted by the model that was refitted on all of Train."""
 
 
-def predict_rows(head: Head, x: NDArray[np.float32], rows: Rows) -> NDArray[np.float64]:
+def fold_view(x: NDArray[np.float32], rows: Rows) -> FoldedView:
+    """Part a view into Train rows in their folds and held-out rows, and scale it in place.
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (n_clips, n_columns)
+        In the order of `rows`; overwritten.
+    rows : Rows
+        Targets, people and folds.
+    """
+    n = rows.n_train
+    return FoldedView(x[:n], rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:], copy=False)
+
+
+def predict_rows(head: Head, view: FoldedView) -> NDArray[np.float64]:
     """Predict every row: Train out of fold, Val and Test by a refit on all of Train.
 
     Parameters
     ----------
     head : Head
         Unfitted; stays so.
-    x : ndarray of float32, shape (n_clips, n_columns)
-        A view, in the order of `rows`.
-    rows : Rows
-        Targets, people and folds.
+    view : FoldedView
+        From `fold_view`.
 
     Returns
     -------
     ndarray of float64, shape (n_clips, n_targets)
     """
-    n = rows.n_train
-    fitted = cross_fit(head, x[:n], rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:])
+    fitted = head.cross_fit(view)
     return np.concatenate([fitted.oof, fitted.held])
 
 

@@ -1,15 +1,18 @@
-"""The one interface of all heads: from a view to all targets at once."""
+"""The interface of all heads: from a view to all targets at once."""
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from models.arrays import Bools, DataError, Floats, Groups, as_groups, as_targets, check_same_rows
+from models.gram import make_gram
+from models.projection import Projection, principal_axes
 from models.scaling import InputScaler
+from models.view import WHOLE, CrossFit, FoldedView
 
 
 class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -17,9 +20,12 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     This class checks and scales: rows without any label are left out of the fit, inputs are
     imputed and standardised (`InputScaler`), each target is standardised over its labelled rows.
-    A new head implements `_fit` and `_predict` on such arrays, and `_input_scaler` if it wants a
-    projection. Parameters are stored in the constructor as given, so that `sklearn.base.clone`
-    works; a head that draws random numbers has a parameter `seed`.
+    A new head implements `_fit` and `_predict` on such arrays. Parameters are stored in the
+    constructor as given, so that `sklearn.base.clone` works; a head that draws random numbers has a
+    parameter `seed`, one that knows encoders apart a parameter `bands`.
+
+    A head that can do better than one fit per fold also overrides `cross_fit`; its predictions
+    have to stay those of the plain loop here.
     """
 
     def fit(self, X: Floats, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
@@ -29,7 +35,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         ----------
         X : array [n_rows, n_columns]
             The view; NaN where a modality is missing.
-        y : array [n_rows, n_targets]
+        y : array [n_rows, n_targets], or [n_rows] for one target
             Targets; NaN where unlabelled. Each target is fitted on its own labelled rows.
         groups : array [n_rows], optional
             The person of each row, for inner folds. Without it each row is its own group.
@@ -41,31 +47,41 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         DataError
             When a target has fewer than two labels.
         """
-        X, targets = np.asarray(X), as_targets(y)
+        X, y = np.asarray(X), np.asarray(y)
+        self.one_target_ = y.ndim == 1
+        targets = as_targets(y.reshape(-1, 1) if self.one_target_ else y)
         people = as_groups(np.arange(len(targets)) if groups is None else groups)
         check_same_rows(X=X, y=targets, groups=people)
-        _check_labels(targets)
         used = ~np.isnan(targets).all(axis=1)
         if not used.all():
             X, targets, people = X[used], targets[used], people[used]
         self.n_features_in_ = X.shape[1]
-        self.target_mean_ = np.nanmean(targets, axis=0)
-        spread = np.nanstd(targets, axis=0)
-        self.target_scale_ = np.where(spread > 1e-12 * np.abs(self.target_mean_), spread, 1.0)
-        self.input_scaler_ = self._input_scaler()
-        inputs = self.input_scaler_.fit_transform(X)
-        self._fit(inputs, (targets - self.target_mean_) / self.target_scale_, people)
-        return self
+        self.input_scaler_ = InputScaler().fit(X)
+        return self._fit_scaled(self.input_scaler_.transform(X), targets, people)
 
     def predict(self, X: Floats) -> NDArray[np.float64]:
-        """Predict every target of every row, in target units [n_rows, n_targets]."""
-        check_is_fitted(self)
-        standardised = self._predict(self.input_scaler_.transform(X))
-        predicted: NDArray[np.float64] = standardised * self.target_scale_ + self.target_mean_
-        return predicted
+        """Predict every target of every row, in target units [n_rows, n_targets].
 
-    def _input_scaler(self) -> InputScaler:
-        return InputScaler()
+        Of shape [n_rows] where `fit` was given one target in that shape.
+        """
+        check_is_fitted(self)
+        predicted = self._predict_scaled(self.input_scaler_.transform(X))
+        return predicted[:, 0] if self.one_target_ else predicted
+
+    def cross_fit(self, view: FoldedView) -> CrossFit:
+        """Predict every row by a head that has not seen its fold, held-out rows by a refit.
+
+        Parameters
+        ----------
+        view : FoldedView
+            Stays as it is, as does this head.
+        """
+        predicted = view.empty_predictions()
+        for fold in [*view.folds, WHOLE]:
+            places, inputs = view.left_out(fold)
+            if len(places):
+                predicted[places] = clone(self)._fit_without(view, fold)._predict_scaled(inputs)
+        return view.as_cross_fit(predicted)
 
     @abstractmethod
     def _fit(
@@ -76,6 +92,67 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     @abstractmethod
     def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Predict standardised targets [n_rows, n_targets] from scaled inputs."""
+
+    def _fit_without(self, view: FoldedView, fold: int) -> Self:
+        rows = view.training_rows(fold)
+        return self._fit_scaled(view.inputs[rows], view.targets[rows], view.inner_groups[rows])
+
+    def _fit_scaled(
+        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
+    ) -> Self:
+        _check_labels(targets)
+        self.target_mean_ = np.nanmean(targets, axis=0)
+        spread = np.nanstd(targets, axis=0)
+        self.target_scale_ = np.where(spread > 1e-12 * np.abs(self.target_mean_), spread, 1.0)
+        self._fit(inputs, (targets - self.target_mean_) / self.target_scale_, groups)
+        return self
+
+    def _predict_scaled(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        predicted: NDArray[np.float64] = (
+            self._predict(inputs) * self.target_scale_ + self.target_mean_
+        )
+        return predicted
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class ProjectedHead(Head):
+    """A head on principal components of the view (`models.projection`), fitted inside the fold.
+
+    For methods to which thousands of correlated embedding columns are a burden. A view with no
+    more columns than components is used as it is. Subclasses have the parameters `n_components` and
+    `seed`, and implement `_fit` and `_predict` on the components.
+    """
+
+    n_components: int
+    seed: int
+
+    def _fit_scaled(
+        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
+    ) -> Self:
+        self.projection_: Projection | None = None
+        if inputs.shape[1] > self.n_components:
+            gram = make_gram(inputs, np.zeros(len(inputs), dtype=np.int64))
+            self.projection_ = principal_axes(gram.system(()), self.n_components, self.seed)
+        return super()._fit_scaled(self._project(inputs), targets, groups)
+
+    def _fit_without(self, view: FoldedView, fold: int) -> Self:
+        rows = view.training_rows(fold)
+        self.projection_ = None
+        if view.inputs.shape[1] > self.n_components:
+            self.projection_ = view.projection(fold, self.n_components, self.seed)
+        inputs = self._project(view.inputs[rows])
+        return super()._fit_scaled(inputs, view.targets[rows], view.inner_groups[rows])
+
+    def _predict_scaled(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        return super()._predict_scaled(self._project(inputs))
+
+    def _project(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        return inputs if self.projection_ is None else self.projection_.apply(inputs)
 
 
 def label_patterns(targets: NDArray[np.float64]) -> list[tuple[Bools, NDArray[np.intp]]]:

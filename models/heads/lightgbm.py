@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.arrays import Groups
-from models.heads.base import Head
-from models.scaling import InputScaler
+from models.heads.base import ProjectedHead
 
 ROWS_PER_THREAD = 4000
 """Below this many rows per thread, starting threads costs more than they save."""
 
 
-class LightGBMHead(Head):
+class LightGBMHead(ProjectedHead):
     """One LightGBM booster per target, all on one projection of the inputs.
 
     Trees on thousands of embedding columns are slow and overfit, so the columns are first
@@ -57,9 +56,6 @@ class LightGBMHead(Head):
         self.feature_fraction = feature_fraction
         self.bagging_fraction = bagging_fraction
         self.seed = seed
-
-    def _input_scaler(self) -> InputScaler:
-        return InputScaler(self.n_components, self.seed)
 
     def _fit(
         self,

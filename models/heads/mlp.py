@@ -8,13 +8,12 @@ from pydantic import Field
 
 from models.arrays import Groups, group_codes
 from models.folds import assign_folds
-from models.heads.base import Head
-from models.scaling import InputScaler
+from models.heads.base import ProjectedHead
 
 N_VALIDATION_FOLDS = 5
 
 
-class MLPHead(Head):
+class MLPHead(ProjectedHead):
     """Mean of several small networks for all targets, each stopped early on held-out people.
 
     Each member holds out another fifth of the groups to choose its epoch (with fewer than two
@@ -64,9 +63,6 @@ class MLPHead(Head):
         self.patience = patience
         self.n_seeds = n_seeds
         self.seed = seed
-
-    def _input_scaler(self) -> InputScaler:
-        return InputScaler(self.n_components, self.seed)
 
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.arrays import Groups, group_codes
-from models.folds import assign_folds
+from models.arrays import Groups
+from models.gram import make_gram
 from models.heads.base import Head, label_patterns
-from models.heads.ridge_solver import RidgeProblem
+from models.heads.penalties import can_nest, choose, choose_for_all_folds, inner_folds
+from models.heads.ridge_solver import FoldedRidge
+from models.view import WHOLE, CrossFit, FoldedView
 
-ALPHAS = tuple(10.0 ** (half / 2) for half in range(-8, 9))
+ALPHAS = tuple(10.0 ** (half / 2) for half in range(6, -5, -1))
 
 
 class RidgeHead(Head):
@@ -22,10 +24,7 @@ class RidgeHead(Head):
     alphas : tuple of float
         Candidate penalties, as multiples of the mean eigenvalue of the Gram matrix of the
         standardised training rows (its trace / min(rows, columns)). So one grid, by default
-        1e-4 ... 1e4 in half decades, means the same shrinkage for 1 column and for 16,000.
-    n_folds : int
-        Inner folds for choosing; fewer when there are fewer groups. With a single group, each
-        row is its own group.
+        1e-2 ... 1e3 in half decades, means the same shrinkage for 1 column and for 16,000.
     seed : int
         Seed of the inner folds.
     """
@@ -33,12 +32,24 @@ class RidgeHead(Head):
     def __init__(
         self,
         alphas: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = ALPHAS,
-        n_folds: Annotated[int, Field(ge=2)] = 5,
         seed: int = 0,
     ) -> None:
         self.alphas = alphas
-        self.n_folds = n_folds
         self.seed = seed
+
+    def cross_fit(self, view: FoldedView) -> CrossFit:
+        """Cross-fit from one Gram matrix per fold; equal to a fit per fold, but for rounding."""
+        if not can_nest(view):
+            return super().cross_fit(view)
+        predicted = view.empty_predictions()
+        for rows, columns in label_patterns(view.targets):
+            gram = view.gram_of(rows)
+            family = FoldedRidge(gram, view.inputs, view.targets[:, columns], self._grid())
+            for fold, chosen in choose_for_all_folds(family):
+                coef, intercept = family.fit(fold, chosen)
+                places, inputs = view.left_out(fold)
+                predicted[np.ix_(places, columns)] = inputs @ coef + intercept
+        return view.as_cross_fit(predicted)
 
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
@@ -47,32 +58,17 @@ class RidgeHead(Head):
         self.alpha_ = np.empty(n_targets)
         self.coef_ = np.empty((n_columns, n_targets))
         self.intercept_ = np.empty(n_targets)
-        # Largest first: where penalties tie, shrink more.
-        alphas = np.sort(np.asarray(self.alphas, dtype=np.float64))[::-1]
         for rows, columns in label_patterns(targets):
-            problem = RidgeProblem(inputs[rows], targets[np.ix_(rows, columns)])
-            chosen = alphas[self._choose(problem, alphas, groups[rows])]
-            coef, intercept = problem.solve(chosen)
-            self.alpha_[columns] = chosen
-            self.coef_[:, columns] = coef
-            self.intercept_[columns] = intercept
-
-    def _choose(
-        self, problem: RidgeProblem, alphas: NDArray[np.float64], groups: Groups
-    ) -> NDArray[np.intp]:
-        """Index of the best penalty of each target.
-
-        By squared error, not correlation: it adds up over rows, so small folds stay comparable,
-        and it notices too little shrinkage, which correlation cannot see.
-        """
-        codes = group_codes(groups)
-        if codes.max() == 0:
-            codes = np.arange(len(codes))
-        n_folds = min(self.n_folds, int(codes.max()) + 1)
-        fold_of_row = assign_folds(codes, n_folds, self.seed)
-        errors = [problem.squared_errors(fold_of_row == fold, alphas) for fold in range(n_folds)]
-        best: NDArray[np.intp] = np.argmin(np.sum(errors, axis=0), axis=0)
-        return best
+            part, y = inputs[rows], targets[np.ix_(rows, columns)]
+            gram = make_gram(part, inner_folds(groups[rows], self.seed))
+            family = FoldedRidge(gram, part, y, self._grid())
+            chosen = choose(family)
+            self.alpha_[columns] = family.alphas[chosen]
+            self.coef_[:, columns], self.intercept_[columns] = family.fit(WHOLE, chosen)
 
     def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         return inputs.astype(np.float64) @ self.coef_ + self.intercept_
+
+    def _grid(self) -> NDArray[np.float64]:
+        # Largest first: where penalties tie, shrink more.
+        return np.sort(np.asarray(self.alphas, dtype=np.float64))[::-1]

@@ -7,7 +7,7 @@ from pipeline.clip_table import arrange_rows, read_clip_table
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import BASELINES
-from pipeline.predictions import predict_rows, write_prediction_table
+from pipeline.predictions import fold_view, predict_rows, write_prediction_table
 
 
 def main() -> None:
@@ -15,8 +15,9 @@ def main() -> None:
     params = load_params()
     rows = arrange_rows(read_clip_table(), params)
     duration_s = rows.clips[["duration_s"]].to_numpy(np.float32)
+    view = fold_view(duration_s, rows)
     predictions = {
-        name: predict_rows(make_head(kind, {}, params.seed), duration_s, rows)
+        name: predict_rows(make_head(kind, {}, params.seed), view)
         for name, kind in (("mean", "mean"), ("duration", "ridge"))
     }
     write_prediction_table(BASELINES, predictions, rows, params.targets)

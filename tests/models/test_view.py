@@ -4,7 +4,7 @@ import pytest
 from models.folds import assign_folds
 from models.heads import make_head
 from models.heads.base import Head
-from models.oof import cross_fit
+from models.view import FoldedView
 
 
 @pytest.fixture
@@ -14,6 +14,10 @@ def clips():
     y = x[:, :2] + 0.3 * rng.normal(size=(30, 2))
     groups = rng.integers(8, size=30)
     return x, y, groups, assign_folds(groups, 3, 0)
+
+
+def cross_fit(head, x, y, groups, folds, x_held):
+    return head.cross_fit(FoldedView(x, y, groups, folds, x_held))
 
 
 class MemoryHead(Head):
@@ -34,18 +38,6 @@ def test_no_row_is_predicted_by_a_head_that_saw_it(clips):
     result = cross_fit(MemoryHead(), x[:, :1], y, groups, folds, x[:5, :1])
     np.testing.assert_array_equal(result.oof, 0)
     np.testing.assert_array_equal(result.held, 1)
-
-
-def test_equals_fits_by_hand(clips):
-    x, y, groups, folds = clips
-    result = cross_fit(make_head("ridge", {}, 0), x, y, groups, folds, x[:3])
-    for fold in range(3):
-        rest = folds != fold
-        by_hand = make_head("ridge", {}, 0).fit(x[rest], y[rest], groups[rest])
-        np.testing.assert_array_equal(result.oof[~rest], by_hand.predict(x[~rest]))
-    refit = make_head("ridge", {}, 0).fit(x, y, groups)
-    np.testing.assert_array_equal(result.held, refit.predict(x[:3]))
-    np.testing.assert_array_equal(result.fold_of_row, folds)
 
 
 def test_rows_without_labels_are_predicted_but_not_used(clips):

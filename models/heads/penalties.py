@@ -1,0 +1,97 @@
+"""Penalties of ridge regressions, chosen on folds: one search for all training sets at once.
+
+For every training set the penalty of a target is the one with the least squared error on folds that
+were left out of it, one at a time. Sets that lack two folds serve twice, once for either fold.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Groups, Ints, group_codes
+from models.folds import assign_folds
+from models.view import WHOLE, FoldedView
+
+Matrix = NDArray[np.float64]
+
+N_INNER_FOLDS = 5
+MOST_INNER_FOLDS = 10
+CHOOSING_TOLERANCE = 1e-3
+"""Residual of the solutions that candidates are compared by; errors change by its square."""
+FINAL_TOLERANCE = 1e-6
+"""Residual of the solution that is kept."""
+
+
+class Candidates(Protocol):
+    """A family of regressions on rows in folds, with several candidates per target."""
+
+    @property
+    def folds(self) -> Sequence[int]:
+        """Numbers of the folds."""
+
+    def errors(self, excluded: tuple[int, ...]) -> dict[int, Matrix]:
+        """Fit without the excluded folds; squared errors on each [n_candidates, n_targets]."""
+
+
+def can_nest(view: FoldedView) -> bool:
+    """Whether every target can be compared on pairs of folds, as `choose_for_all_folds` does.
+
+    It takes three folds or more, all with labels of every target; and few enough that a fit by
+    itself, given the folds as groups, would not merge them.
+    """
+    folds = view.folds
+    if not 3 <= len(folds) <= MOST_INNER_FOLDS + 1:
+        return False
+    labelled = ~np.isnan(view.targets)
+    return all(labelled[view.fold_of_row == fold].any(axis=0).all() for fold in folds)
+
+
+def choose_for_all_folds(family: Candidates) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Choose candidates for every training set of a cross-fit, and for all rows.
+
+    Inside the training set that lacks fold a, candidates are compared on every other fold b, by
+    fits that saw neither a nor b: nested cross-validation over one set of folds.
+
+    Yields
+    ------
+    fold : int
+        The fold that the training set lacks; last, `WHOLE`.
+    best : array of int [n_targets]
+        Number of the best candidate of each target.
+    """
+    folds = family.folds
+    totals: dict[int, Matrix] = {fold: np.zeros(1) for fold in folds}
+    for first, second in combinations(folds, 2):
+        errors = family.errors((first, second))
+        totals[first] = totals[first] + errors[second]
+        totals[second] = totals[second] + errors[first]
+    for fold in folds:
+        yield fold, np.argmin(totals[fold], axis=0)
+    yield WHOLE, choose(family)
+
+
+def choose(family: Candidates) -> NDArray[np.intp]:
+    """Choose the candidate of each target for all rows [n_targets].
+
+    By squared error, not correlation: it adds up over rows, so small folds stay comparable, and it
+    notices too little shrinkage, which correlation cannot see. The first of equal ones is taken.
+    """
+    best: NDArray[np.intp] = np.argmin(
+        np.sum([family.errors((fold,))[fold] for fold in family.folds], axis=0), axis=0
+    )
+    return best
+
+
+def inner_folds(groups: Groups, seed: int) -> Ints:
+    """Folds by group for choosing: one per group, or five where there are many groups.
+
+    With a single group, each row is its own group.
+    """
+    codes = group_codes(groups)
+    if codes.max() == 0:
+        codes = np.arange(len(codes))
+    n_groups = int(codes.max()) + 1
+    return codes if n_groups <= MOST_INNER_FOLDS else assign_folds(codes, N_INNER_FOLDS, seed)

@@ -1,0 +1,153 @@
+"""A view ready for fitting: scaled once, with its targets and folds, and what all heads share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.arrays import Bools, Floats, Groups, Ints, as_groups, as_targets, check_same_rows
+from models.folds import check_folds
+from models.gram import FoldGram, make_gram
+from models.projection import Projection, principal_axes
+from models.scaling import InputScaler
+
+WHOLE = -1
+"""In place of a fold: the training set of all rows."""
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """Predictions of one head on one view.
+
+    Attributes
+    ----------
+    oof : array of float64 [n_rows, n_targets]
+        Each row predicted by the head fitted on the other folds.
+    held : array of float64 [n_held, n_targets]
+        Held-out rows predicted by the head fitted on all rows.
+    """
+
+    oof: NDArray[np.float64]
+    held: NDArray[np.float64]
+
+
+class FoldedView:
+    """The rows of one view with their targets and folds.
+
+    Inputs are imputed and standardised once, by all labelled rows, for all heads. That uses no
+    label; everything that does, and every projection, happens inside the training set of a fold.
+    What several heads need (Gram matrices, projections) is computed when first asked for, and kept.
+
+    Parameters
+    ----------
+    x : array [n_rows, n_columns]
+        The view; NaN where a modality is missing.
+    y : array [n_rows, n_targets]
+        Targets; NaN where unlabelled. Rows without any label are predicted, not fitted on.
+    groups : array [n_rows]
+        The person of each row.
+    fold_of_row : array of int [n_rows]
+        From `models.folds.assign_folds`.
+    x_held : array [n_held, n_columns], optional
+        Rows of no fold, as of Val and Test.
+    copy : bool
+        False lets `x` and `x_held`, when float32, be scaled in place: a large view then takes its
+        memory once.
+
+    Attributes
+    ----------
+    inputs, held_inputs : array of float32
+        `x` and `x_held`, scaled.
+    targets : array of float64 [n_rows, n_targets]
+    groups : array [n_rows]
+    fold_of_row : array of int64 [n_rows]
+    labelled : array of bool [n_rows]
+        Rows with at least one label.
+
+    Raises
+    ------
+    ValueError
+        When lengths differ, there are fewer than two folds, or a group lies in two folds.
+    """
+
+    def __init__(
+        self,
+        x: Floats,
+        y: ArrayLike,
+        groups: ArrayLike,
+        fold_of_row: Ints,
+        x_held: Floats | None = None,
+        copy: bool = True,
+    ) -> None:
+        self.targets, self.groups = as_targets(y), as_groups(groups)
+        check_same_rows(x=x, y=self.targets, groups=self.groups, fold_of_row=fold_of_row)
+        check_folds(self.groups, fold_of_row)
+        self.fold_of_row = np.asarray(fold_of_row, dtype=np.int64)
+        self.labelled = np.asarray(np.isfinite(self.targets).any(axis=1), dtype=np.bool_)
+        scaler = InputScaler().fit(x if self.labelled.all() else x[self.labelled])
+        self.inputs = scaler.transform(x, copy=copy)
+        self.held_inputs = self.inputs[:0]
+        if x_held is not None and len(x_held):
+            self.held_inputs = scaler.transform(x_held, copy=copy)
+        self._grams: dict[bytes, FoldGram] = {}
+        self._projections: dict[tuple[int, int, int], Projection] = {}
+
+    @property
+    def folds(self) -> list[int]:
+        """The numbers of the folds."""
+        return [int(fold) for fold in np.unique(self.fold_of_row)]
+
+    @property
+    def inner_groups(self) -> Groups:
+        """Groups [n_rows] by which heads split a training set once more: the folds themselves.
+
+        So the people of one fold stay together in inner folds too, and every inner training set is
+        all folds but two. With two folds nothing would be left of it; then, the people.
+        """
+        return self.fold_of_row if len(self.folds) > 2 else self.groups
+
+    def training_rows(self, fold: int) -> Bools:
+        """Mark the labelled rows outside `fold`; with `WHOLE`, all labelled rows [n_rows]."""
+        rows: Bools = self.labelled & (self.fold_of_row != fold)
+        return rows
+
+    def left_out(self, fold: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Rows that the head without `fold` predicts; with `WHOLE`, the held-out rows.
+
+        Returns
+        -------
+        places : array of int [n]
+            In an array of all predictions, the held-out rows last.
+        inputs : array of float32 [n, n_columns]
+        """
+        if fold == WHOLE:
+            return len(self.inputs) + np.arange(len(self.held_inputs)), self.held_inputs
+        rows = np.flatnonzero(self.fold_of_row == fold)
+        return rows, self.inputs[rows]
+
+    def empty_predictions(self) -> NDArray[np.float64]:
+        """Return an array [n_rows + n_held, n_targets] to be filled at the places of `left_out`."""
+        return np.full((len(self.inputs) + len(self.held_inputs), self.targets.shape[1]), np.nan)
+
+    def as_cross_fit(self, predictions: NDArray[np.float64]) -> CrossFit:
+        """Part predictions [n_rows + n_held, n_targets] into those of rows and of held-out rows."""
+        return CrossFit(predictions[: len(self.inputs)], predictions[len(self.inputs) :])
+
+    @property
+    def gram(self) -> FoldGram:
+        """The Gram matrices of all training sets, over labelled rows."""
+        return self.gram_of(self.labelled)
+
+    def gram_of(self, rows: Bools) -> FoldGram:
+        """Gram matrices over some rows only, as of a target with gaps."""
+        key = rows.tobytes()
+        if key not in self._grams:
+            self._grams[key] = make_gram(self.inputs, np.where(rows, self.fold_of_row, WHOLE))
+        return self._grams[key]
+
+    def projection(self, fold: int, n_components: int, seed: int) -> Projection:
+        """Principal components of the training set of `fold` (`WHOLE`: of all rows)."""
+        key = fold, n_components, seed
+        if key not in self._projections:
+            self._projections[key] = principal_axes(self.gram.system((fold,)), n_components, seed)
+        return self._projections[key]
