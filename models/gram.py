@@ -1,79 +1,24 @@
 """Gram matrices of every training set of folds, from one product per fold.
 
 Leaving folds out is a sum over the other folds' blocks X'X (primal: as wide as the columns), or a
-part of the kernel XX' (dual: as wide as the rows). The smaller of the two is taken. What is solved
-with either, at any penalty, are the coefficients of a ridge regression with an intercept.
+part of the kernel XX' (dual: as wide as the rows). The smaller of the two is taken.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from models.arrays import Bools, Floats, Ints
-from models.device import fetch, gpu, put
+from models.device import gpu, put
+from models.ridge_system import System
 from models.shifted import Array
 
 EXACT_SIZE = 2000
 """Up to this size, Gram matrices are summed in float64; beyond, in float32 at half the cost."""
-
-
-@dataclass(frozen=True)
-class System:
-    """The centred Gram matrix of one training set.
-
-    Attributes
-    ----------
-    matrix : array [size, size]
-    rows : array of bool [n_rows]
-        The training set.
-    mean : array [n_columns]
-        Column means of the training set.
-    inputs : array [n_rows, n_columns]
-    is_dual : bool
-        Whether `matrix` is as wide as the training rows, not the columns.
-    """
-
-    matrix: Array
-    rows: Bools
-    mean: Array
-    inputs: Array
-    is_dual: bool
-
-    @property
-    def unit(self) -> float:
-        """The mean eigenvalue of the Gram matrix over its possible rank: the unit of penalties.
-
-        The same on both sides; 1 where every input is constant.
-        """
-        trace = float(array_namespace(self.matrix).linalg.trace(self.matrix))
-        return trace / min(int(self.rows.sum()), self.inputs.shape[1]) or 1.0
-
-    def right_side(self, targets: NDArray[np.float64]) -> Array:
-        """Right sides [size, n_targets] of the ridge regression of `targets` [n_rows, n_targets].
-
-        Values outside the training set do not matter.
-        """
-        centred = np.zeros(targets.shape)
-        centred[self.rows] = targets[self.rows] - targets[self.rows].mean(axis=0)
-        values = centred[self.rows] if self.is_dual else centred
-        xp = array_namespace(self.matrix)
-        values = xp.asarray(values, dtype=self.matrix.dtype, device=self.matrix.device)
-        if self.is_dual:
-            return values
-        return xp.matmul(self.inputs.T, xp.astype(values, self.inputs.dtype))
-
-    def coef(self, solutions: Array) -> NDArray[np.floating]:
-        """Coefficients [..., n_columns, n_targets] of solutions [..., size, n_targets]."""
-        if self.is_dual:
-            xp, device = array_namespace(self.inputs), self.inputs.device
-            rows = self.inputs[xp.asarray(self.rows, device=device)]
-            solutions = xp.asarray(solutions, dtype=rows.dtype, device=device)
-            solutions = xp.matmul(rows.T, solutions)
-        found: NDArray[np.floating] = fetch(solutions)
-        return found
 
 
 class FoldGram(ABC):
@@ -92,7 +37,7 @@ class FoldGram(ABC):
         self.fold_of_row = fold_of_row
         self.folds = [int(fold) for fold in np.unique(fold_of_row[fold_of_row >= 0])]
         self.inputs = put(inputs, device)
-        self.size = min(inputs.shape)
+        self.is_exact = min(inputs.shape) <= EXACT_SIZE
 
     def rows(self, excluded: tuple[int, ...]) -> Bools:
         """Mark the training set that is left without the excluded folds [n_rows]."""
@@ -103,11 +48,31 @@ class FoldGram(ABC):
     def system(self, excluded: tuple[int, ...]) -> System:
         """Centred Gram matrix of all rows but those of the excluded folds."""
 
-    def _part(self, rows: Bools) -> Array:
-        """Take the inputs of some rows, in the precision of the sums."""
-        xp = array_namespace(self.inputs)
-        part = self.inputs[xp.asarray(rows, device=self.inputs.device)]
-        return xp.astype(part, xp.float64) if self.size <= EXACT_SIZE else part
+    @abstractmethod
+    def mixtures(
+        self, excluded: tuple[int, ...], widths: tuple[int, ...], shares: NDArray[np.float64]
+    ) -> Iterator[System]:
+        """Gram matrices of the same rows with bands of columns scaled.
+
+        Parameters
+        ----------
+        excluded : tuple of int
+        widths : tuple of int
+            Number of columns of each band.
+        shares : array [n_mixtures, n_bands]
+            Factors of the bands' own Gram matrices.
+        """
+
+    def _chosen(self, rows: Bools) -> Array:
+        return self.inputs[array_namespace(self.inputs).asarray(rows, device=self.inputs.device)]
+
+    def _for_sums(self, part: Array) -> Array:
+        xp = array_namespace(part)
+        return xp.astype(part, xp.float64) if self.is_exact else part
+
+    def _scale(self, widths: tuple[int, ...], share: NDArray[np.float64], like: Array) -> Array:
+        scale = np.repeat(np.sqrt(share), widths)
+        return array_namespace(like).asarray(scale, dtype=like.dtype, device=like.device)
 
 
 class PrimalGram(FoldGram):
@@ -115,9 +80,9 @@ class PrimalGram(FoldGram):
 
     def __init__(self, inputs: Floats, fold_of_row: Ints, device: str | None = None) -> None:
         super().__init__(inputs, fold_of_row, device)
-        parts = (self._part(fold_of_row == fold) for fold in self.folds)
         self._blocks = {}
-        for fold, part in zip(self.folds, parts, strict=True):
+        for fold in self.folds:
+            part = self._for_sums(self._chosen(fold_of_row == fold))
             self._blocks[fold] = part.T @ part, part.sum(0), len(part)
 
     def system(self, excluded: tuple[int, ...]) -> System:  # noqa: D102 (inherited)
@@ -130,7 +95,14 @@ class PrimalGram(FoldGram):
         mean /= n_rows
         for start in range(0, len(mean), 512):  # in slices: the outer product is as large as X'X
             matrix[start : start + 512] -= (n_rows * mean[start : start + 512, None]) * mean
-        return System(matrix, self.rows(excluded), fetch(mean), self.inputs, is_dual=False)
+        return System(matrix, self.rows(excluded), mean, self.inputs, is_dual=False)
+
+    def mixtures(  # noqa: D102 (inherited)
+        self, excluded: tuple[int, ...], widths: tuple[int, ...], shares: NDArray[np.float64]
+    ) -> Iterator[System]:
+        system = self.system(excluded)
+        for share in shares:
+            yield replace(system, scale=self._scale(widths, share, system.matrix))
 
 
 class DualGram(FoldGram):
@@ -138,14 +110,33 @@ class DualGram(FoldGram):
 
     def __init__(self, inputs: Floats, fold_of_row: Ints, device: str | None = None) -> None:
         super().__init__(inputs, fold_of_row, device)
-        part = self._part(np.ones(len(inputs), dtype=np.bool_))
+        part = self._for_sums(self.inputs)
         self._kernel = part @ part.T
+        self._bands: dict[tuple[int, ...], list[Array]] = {}
 
     def system(self, excluded: tuple[int, ...]) -> System:  # noqa: D102 (inherited)
+        return self._system(self._kernel, excluded, None)
+
+    def mixtures(  # noqa: D102 (inherited)
+        self, excluded: tuple[int, ...], widths: tuple[int, ...], shares: NDArray[np.float64]
+    ) -> Iterator[System]:
+        if widths not in self._bands:
+            stops = np.cumsum(widths)
+            parts = [
+                self._for_sums(self.inputs[:, stop - width : stop])
+                for stop, width in zip(stops, widths, strict=True)
+            ]
+            self._bands[widths] = [part @ part.T for part in parts]
+        for share in shares:
+            kernel = sum(
+                float(each) * band for each, band in zip(share, self._bands[widths], strict=True)
+            )
+            yield self._system(kernel, excluded, self._scale(widths, share, self.inputs))
+
+    def _system(self, kernel: Array, excluded: tuple[int, ...], scale: Array | None) -> System:
         rows = self.rows(excluded)
-        chosen = array_namespace(self.inputs).asarray(rows, device=self.inputs.device)
-        mean = fetch(self.inputs[chosen].mean(0))
-        return System(centred_part(self._kernel, rows), rows, mean, self.inputs, is_dual=True)
+        matrix, mean = centred_part(kernel, rows), self._chosen(rows).mean(0)
+        return System(matrix, rows, mean, self.inputs, is_dual=True, scale=scale)
 
 
 def make_gram(inputs: Floats, fold_of_row: Ints) -> FoldGram:

@@ -8,7 +8,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from models.arrays import Floats
 from models.device import fetch
-from models.gram import System
+from models.ridge_system import System
 from models.shifted import SMALL
 
 N_OVERSAMPLES = 16
@@ -74,5 +74,7 @@ def principal_axes(system: System, n_components: int, seed: int) -> Projection:
     factors = np.divide(1, lengths, out=np.zeros_like(values), where=kept)
     mean_square = values.sum() / n_components / n_rows
     factors *= 1 / np.sqrt(mean_square) if mean_square > 0 else 0
-    axes = system.coef(vectors.astype(matrix.dtype)) * factors
-    return Projection(axes.astype(np.float32), system.mean.astype(np.float32))
+    if system.is_dual:
+        vectors = fetch(system.to_columns(vectors.astype(matrix.dtype)))
+    axes = vectors * factors
+    return Projection(axes.astype(np.float32), fetch(system.mean).astype(np.float32))

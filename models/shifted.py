@@ -20,6 +20,8 @@ SMALL = 400
 """Up to this size a decomposition is quicker than a Krylov space."""
 CHECK_EVERY = 6
 """Steps between two looks at the residuals."""
+MOST_PASSES = 3
+"""One pass makes a block orthogonal to rounding; random directions take one or two more."""
 
 
 def solve_shifted(
@@ -77,7 +79,7 @@ def _krylov_space(
 ) -> _Space:
     """Grow the space block by block until all shifted systems are solved in it."""
     size, width = right.shape
-    block, first = _orthonormal(xp, right, None)
+    block, first = xp.linalg.qr(right)
     basis = block
     projected, start = np.zeros((0, 0)), _numbers(first)
     norms = np.maximum(np.linalg.norm(start, axis=0), np.finfo(np.float64).tiny)
@@ -90,8 +92,10 @@ def _krylov_space(
         projected = _bordered(projected, _numbers(along))
         inner_right = np.vstack([start, np.zeros((len(projected) - width, width))])
         last = step == size // width
-        if last or step % CHECK_EVERY == 0:
-            residual = _residuals(projected, inner_right, _numbers(beyond), shifts)
+        overlap = _numbers(beyond)
+        # Without overlap nothing is left outside the space.
+        if last or step % CHECK_EVERY == 0 or not overlap.any():
+            residual = _residuals(projected, inner_right, overlap, shifts)
             if last or (residual <= tolerance * norms).all():
                 break
         basis = xp.concat([basis, rest], axis=1)
@@ -99,17 +103,23 @@ def _krylov_space(
     return _Space(basis, projected, inner_right)
 
 
-def _orthonormal(xp: Any, block: Array, basis: Array | None) -> tuple[Array, Array]:
+def _orthonormal(xp: Any, block: Array, basis: Array) -> tuple[Array, Array]:
     """Orthonormal columns Q, orthogonal to the basis, and R with block = Q R.
 
-    Where columns depend on each other, QR fills Q up with directions of its own; the second pass
-    takes what these have in common with the basis away, and what rounding left there.
+    Where columns of the block depend on each other, QR makes directions up. They have no part in
+    the block, but may lie in the basis: the second pass loses them, and random ones follow.
     """
     q, r = xp.linalg.qr(block)
-    if basis is None:
-        return q, r
-    q, again = xp.linalg.qr(q - xp.matmul(basis, xp.matmul(basis.T, q)))
-    return q, xp.matmul(again, r)
+    for _ in range(MOST_PASSES):
+        q, again = xp.linalg.qr(q - xp.matmul(basis, xp.matmul(basis.T, q)))
+        r = xp.matmul(again, r)
+        lost = abs(xp.linalg.diagonal(again)) < 0.5
+        if not lost.any():
+            break
+        random = np.random.default_rng(0).normal(size=tuple(q.shape))
+        q = xp.where(lost, xp.asarray(random, dtype=q.dtype, device=q.device), q)
+        r = xp.where(lost[:, None], 0.0, r)
+    return q, r
 
 
 def _bordered(projected: Matrix, along: Matrix) -> Matrix:
@@ -134,7 +144,7 @@ def _residuals(projected: Matrix, right: Matrix, beyond: Matrix, shifts: Matrix)
 
 def _at_shifts(xp: Any, values: Array, vectors: Array, rotated: Array, shifts: Matrix) -> Array:
     # Rounding makes small eigenvalues negative.
-    values = xp.clip(values, 0.0)
+    values = values * (values > 0)
     parts = [xp.matmul(vectors, rotated / (values[:, None] + float(shift))) for shift in shifts]
     return xp.stack(parts)
 

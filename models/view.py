@@ -111,22 +111,22 @@ class FoldedView:
         rows: Bools = self.labelled & (self.fold_of_row != fold)
         return rows
 
-    def left_out(self, fold: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    def places(self, fold: int) -> NDArray[np.intp]:
         """Rows that the head without `fold` predicts; with `WHOLE`, the held-out rows.
 
-        Returns
-        -------
-        places : array of int [n]
-            In an array of all predictions, the held-out rows last.
-        inputs : array of float32 [n, n_columns]
+        As their places in an array of all predictions, the held-out rows last.
         """
         if fold == WHOLE:
-            return len(self.inputs) + np.arange(len(self.held_inputs)), self.held_inputs
-        rows = np.flatnonzero(self.fold_of_row == fold)
-        return rows, self.inputs[rows]
+            return len(self.inputs) + np.arange(len(self.held_inputs))
+        return np.flatnonzero(self.fold_of_row == fold)
+
+    def left_out(self, fold: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Return `places` [n], and the inputs there [n, n_columns]."""
+        places = self.places(fold)
+        return places, self.held_inputs if fold == WHOLE else self.inputs[places]
 
     def empty_predictions(self) -> NDArray[np.float64]:
-        """Return an array [n_rows + n_held, n_targets] to be filled at the places of `left_out`."""
+        """Return an array [n_rows + n_held, n_targets] to be filled at `places`."""
         return np.full((len(self.inputs) + len(self.held_inputs), self.targets.shape[1]), np.nan)
 
     def as_cross_fit(self, predictions: NDArray[np.float64]) -> CrossFit:

@@ -12,26 +12,35 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from models.heads.banded_ridge import BandedRidgeHead
 from models.heads.base import Head
+from models.heads.kernel_ridge import KernelRidgeHead
 from models.heads.lightgbm import LightGBMHead
 from models.heads.mean import MeanHead
 from models.heads.mlp import MLPHead
 from models.heads.ridge import RidgeHead
+from models.heads.svr import SVRHead
 
 __all__ = ["HEADS", "Head", "head_settings", "make_head"]
 
 HEADS: dict[str, type[Head]] = {
+    "banded_ridge": BandedRidgeHead,
+    "kernel_ridge": KernelRidgeHead,
     "lightgbm": LightGBMHead,
     "mean": MeanHead,
     "mlp": MLPHead,
     "ridge": RidgeHead,
+    "svr": SVRHead,
 }
 """Head class of each kind."""
+
+GIVEN = frozenset({"bands", "seed"})
+"""Constructor parameters that are no settings: the run gives them, the view and its seed."""
 
 
 @cache
 def head_settings(kind: str) -> type[BaseModel]:
-    """Return the settings of a head as a model: its constructor's parameters but `seed`.
+    """Return the settings of a head as a model: its constructor's parameters but those of `GIVEN`.
 
     Types, bounds and defaults are those of the signature; unknown keys are refused.
 
@@ -45,13 +54,15 @@ def head_settings(kind: str) -> type[BaseModel]:
     fields: dict[str, Any] = {
         name: (hints[name], parameter.default)
         for name, parameter in inspect.signature(head_class).parameters.items()
-        if name != "seed"
+        if name not in GIVEN
     }
     config = ConfigDict(extra="forbid", frozen=True)
     return create_model(f"{head_class.__name__}Settings", __config__=config, **fields)
 
 
-def make_head(kind: str, settings: Mapping[str, Any], seed: int) -> Head:
+def make_head(
+    kind: str, settings: Mapping[str, Any], seed: int, bands: tuple[int, ...] = ()
+) -> Head:
     """Build an unfitted head.
 
     Parameters
@@ -62,6 +73,8 @@ def make_head(kind: str, settings: Mapping[str, Any], seed: int) -> Head:
         Values for `head_settings(kind)`; defaults fill the rest.
     seed : int
         Given to heads that draw random numbers.
+    bands : tuple of int
+        Number of columns of each encoder in the view; given to heads that know encoders apart.
 
     Raises
     ------
@@ -71,8 +84,9 @@ def make_head(kind: str, settings: Mapping[str, Any], seed: int) -> Head:
     """
     head_class = _head_class(kind)
     parameters = dict(head_settings(kind).model_validate(dict(settings)))
-    if "seed" in inspect.signature(head_class).parameters:
-        parameters["seed"] = seed
+    given = {"seed": seed, "bands": bands}
+    names = inspect.signature(head_class).parameters
+    parameters |= {name: value for name, value in given.items() if name in names}
     return head_class(**parameters)
 
 

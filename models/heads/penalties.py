@@ -25,6 +25,10 @@ FINAL_TOLERANCE = 1e-6
 """Residual of the solution that is kept."""
 
 
+Fitted = tuple[NDArray[np.floating], Matrix]
+"""Coefficients [n_columns, n_targets] and intercepts [n_targets]."""
+
+
 class Candidates(Protocol):
     """A family of regressions on rows in folds, with several candidates per target."""
 
@@ -34,6 +38,13 @@ class Candidates(Protocol):
 
     def errors(self, excluded: tuple[int, ...]) -> dict[int, Matrix]:
         """Fit without the excluded folds; squared errors on each [n_candidates, n_targets]."""
+
+
+class LinearCandidates(Candidates, Protocol):
+    """A family whose members predict by coefficients."""
+
+    def fit(self, fold: int, chosen: NDArray[np.intp]) -> Fitted:
+        """Fit without `fold` (`WHOLE`: on all) the candidates chosen for each target."""
 
 
 def can_nest(view: FoldedView) -> bool:

@@ -44,7 +44,7 @@ class RidgeHead(Head):
         predicted = view.empty_predictions()
         for rows, columns in label_patterns(view.targets):
             gram = view.gram_of(rows)
-            family = FoldedRidge(gram, view.inputs, view.targets[:, columns], self._grid())
+            family = FoldedRidge(gram, view.targets[:, columns], grid(self.alphas))
             for fold, chosen in choose_for_all_folds(family):
                 coef, intercept = family.fit(fold, chosen)
                 places, inputs = view.left_out(fold)
@@ -59,9 +59,9 @@ class RidgeHead(Head):
         self.coef_ = np.empty((n_columns, n_targets))
         self.intercept_ = np.empty(n_targets)
         for rows, columns in label_patterns(targets):
-            part, y = inputs[rows], targets[np.ix_(rows, columns)]
-            gram = make_gram(part, inner_folds(groups[rows], self.seed))
-            family = FoldedRidge(gram, part, y, self._grid())
+            y = targets[np.ix_(rows, columns)]
+            gram = make_gram(inputs[rows], inner_folds(groups[rows], self.seed))
+            family = FoldedRidge(gram, y, grid(self.alphas))
             chosen = choose(family)
             self.alpha_[columns] = family.alphas[chosen]
             self.coef_[:, columns], self.intercept_[columns] = family.fit(WHOLE, chosen)
@@ -69,6 +69,7 @@ class RidgeHead(Head):
     def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         return inputs.astype(np.float64) @ self.coef_ + self.intercept_
 
-    def _grid(self) -> NDArray[np.float64]:
-        # Largest first: where penalties tie, shrink more.
-        return np.sort(np.asarray(self.alphas, dtype=np.float64))[::-1]
+
+def grid(alphas: tuple[float, ...]) -> NDArray[np.float64]:
+    """Penalties [n_alphas], the largest first: where they tie, shrink more."""
+    return np.sort(np.asarray(alphas, dtype=np.float64))[::-1]

@@ -1,13 +1,13 @@
 import pytest
 from pydantic import ValidationError
 
-from models.heads import HEADS, head_settings, make_head
+from models.heads import GIVEN, HEADS, head_settings, make_head
 
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_settings_are_the_constructor_parameters_with_its_defaults(kind):
     head = HEADS[kind]()
-    expected = {name: value for name, value in head.get_params().items() if name != "seed"}
+    expected = {name: value for name, value in head.get_params().items() if name not in GIVEN}
     assert dict(head_settings(kind)()) == expected
 
 

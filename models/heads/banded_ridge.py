@@ -1,0 +1,116 @@
+"""Ridge regression with a penalty of its own for every encoder."""
+
+from itertools import combinations_with_replacement
+from math import comb
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from models.arrays import Groups
+from models.gram import make_gram
+from models.heads.base import Head, label_patterns
+from models.heads.penalties import can_nest, choose, choose_for_all_folds, inner_folds
+from models.heads.ridge import ALPHAS, grid
+from models.heads.ridge_solver import FoldedRidge
+from models.view import WHOLE, CrossFit, FoldedView
+
+MOST_MIXTURES = 10
+FINEST = 4
+
+
+class BandedRidgeHead(Head):
+    """Ridge regression in which every band of columns (encoder) has a weight of its own.
+
+    Bands are brought to equal variance and weighted; weights sum to 1. Each target takes the
+    mixture of bands and the penalty that predict best on grouped folds (Nunez-Elizalde et al.,
+    2019; Dupre la Tour et al., 2022). A band of weight 0 takes no part: where an encoder only adds
+    noise, it costs nothing.
+
+    Parameters
+    ----------
+    alphas : tuple of float
+        Candidate penalties, as in `models.heads.ridge.RidgeHead`.
+    bands : tuple of int
+        Number of columns of each band, in order; () is a single band.
+    seed : int
+        Seed of the inner folds.
+    """
+
+    def __init__(
+        self,
+        alphas: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = ALPHAS,
+        bands: tuple[int, ...] = (),
+        seed: int = 0,
+    ) -> None:
+        self.alphas = alphas
+        self.bands = bands
+        self.seed = seed
+
+    def cross_fit(self, view: FoldedView) -> CrossFit:
+        """Cross-fit from one Gram matrix per fold; equal to a fit per fold, but for rounding."""
+        if not can_nest(view):
+            return super().cross_fit(view)
+        predicted = view.empty_predictions()
+        for rows, columns in label_patterns(view.targets):
+            targets = view.targets[:, columns]
+            family = FoldedRidge(
+                view.gram_of(rows), targets, grid(self.alphas), *self._bands(view.inputs)
+            )
+            for fold, chosen in choose_for_all_folds(family):
+                coef, intercept = family.fit(fold, chosen)
+                places, inputs = view.left_out(fold)
+                predicted[np.ix_(places, columns)] = inputs @ coef + intercept
+        return view.as_cross_fit(predicted)
+
+    def _fit(
+        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
+    ) -> None:
+        n_columns, n_targets = inputs.shape[1], targets.shape[1]
+        widths, shares = self._bands(inputs)
+        self.weights_ = np.empty((n_targets, len(widths)))
+        self.alpha_ = np.empty(n_targets)
+        self.coef_ = np.empty((n_columns, n_targets))
+        self.intercept_ = np.empty(n_targets)
+        for rows, columns in label_patterns(targets):
+            y = targets[np.ix_(rows, columns)]
+            gram = make_gram(inputs[rows], inner_folds(groups[rows], self.seed))
+            family = FoldedRidge(gram, y, grid(self.alphas), widths, shares)
+            chosen = choose(family)
+            mixture, alpha = np.divmod(chosen, len(family.alphas))
+            self.weights_[columns] = mixtures_of(len(widths))[mixture]
+            self.alpha_[columns] = family.alphas[alpha]
+            self.coef_[:, columns], self.intercept_[columns] = family.fit(WHOLE, chosen)
+
+    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        return inputs.astype(np.float64) @ self.coef_ + self.intercept_
+
+    def _bands(self, inputs: NDArray[np.float32]) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+        """Widths of the bands, and their factors in each mixture [n_mixtures, n_bands].
+
+        Bands are brought to equal variance, then weighted; together they keep their variance.
+        """
+        widths = self.bands or (inputs.shape[1],)
+        if sum(widths) != inputs.shape[1]:
+            raise ValueError(
+                f"bands {widths} are {sum(widths)} columns, X has {inputs.shape[1]}; give the "
+                "number of columns of each encoder in the view."
+            )
+        return widths, mixtures_of(len(widths)) * sum(widths) / np.array(widths)
+
+
+def mixtures_of(n_bands: int) -> NDArray[np.float64]:
+    """Weights of the bands to choose from [n_mixtures, n_bands], equal ones first.
+
+    All ways to share out up to four equal parts among the bands, as finely as ten mixtures allow:
+    each band alone is always among them.
+    """
+    fine = [n for n in range(1, FINEST + 1) if comb(n + n_bands - 1, n) <= MOST_MIXTURES]
+    n_parts = max(fine, default=1)
+    shares = [
+        np.bincount(parts, minlength=n_bands) / n_parts
+        for parts in combinations_with_replacement(range(n_bands), n_parts)
+    ]
+    equal = np.full(n_bands, 1 / n_bands)
+    return np.stack([equal, *(share for share in shares if not np.allclose(share, equal))])

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from models.gram import DualGram, PrimalGram
+from models.projection import principal_axes
+
+
+def table(n_rows, n_columns, seed=0):
+    rng = np.random.default_rng(seed)
+    parts = rng.normal(size=(n_rows, 30)) * np.arange(1, 31) ** -0.7
+    x = parts @ rng.normal(size=(30, n_columns)) + 0.01 * rng.normal(size=(n_rows, n_columns))
+    return (x + 3).astype(np.float32)
+
+
+@pytest.mark.parametrize("side", [PrimalGram, DualGram])
+@pytest.mark.parametrize("shape", [(60, 40), (40, 60), (600, 500)], ids=str)
+def test_equals_scikit_learn_but_for_scale_and_signs(shape, side):
+    x = table(*shape)
+    folds = np.arange(len(x)) % 3
+    system = side(x, folds).system((0,))
+    projection = principal_axes(system, 8, seed=0)
+    train = x[folds != 0]
+    pca = PCA(8).fit(train.astype(np.float64))
+    expected, found = pca.transform(x), projection.apply(x)
+    assert np.square(found[folds != 0]).mean() == pytest.approx(1, rel=1e-3)
+    ratio = np.linalg.norm(expected) / np.linalg.norm(found)
+    np.testing.assert_allclose(np.abs(found) * ratio, np.abs(expected), rtol=1e-2, atol=2e-2)
+    np.testing.assert_allclose(found[folds != 0].mean(axis=0), 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [PrimalGram, DualGram])
+def test_no_more_components_than_rows_allow(side):
+    x = table(6, 20)
+    system = side(x, np.zeros(6, np.int64)).system(())
+    assert principal_axes(system, 11, 0).apply(x).shape == (6, 5)
+
+
+@pytest.mark.parametrize("side", [PrimalGram, DualGram])
+def test_inputs_without_variation_project_to_zero(side):
+    x = np.ones((5, 8), np.float32)
+    projection = principal_axes(side(x, np.zeros(5, np.int64)).system(()), 2, 0)
+    np.testing.assert_array_equal(projection.apply(x), 0)
+
+
+def test_repeats_byte_for_byte():
+    x = table(500, 450)
+    first, second = (
+        principal_axes(PrimalGram(x, np.zeros(500, np.int64)).system(()), 10, 3).axes.tobytes()
+        for _ in range(2)
+    )
+    assert first == second
