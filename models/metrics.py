@@ -2,13 +2,13 @@
 
 The official challenge metric is the plain mean of the Pearson correlations of the targets over a
 whole split. It gives NaN as soon as one column is constant. Here a constant column scores 0.0: it
-says nothing of the target.
+says nothing of the target. `constant_columns` tells such a 0.0 from a low score.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.arrays import Ints, as_targets, check_same_rows
+from models.arrays import Bools, Ints, as_targets, check_same_rows
 
 CONSTANT_TOLERANCE = 1e-9
 """Values whose standard deviation is below this share of their largest size are constant."""
@@ -33,7 +33,7 @@ def pearson(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
     ValueError
         When shapes differ or a labelled row has a NaN prediction.
     """
-    true, pred = _checked(y_true, y_pred)
+    true, pred = check_predictions(y_true, y_pred)
     return np.array([_pearson_of(t, p) for t, p in zip(true.T, pred.T, strict=True)])
 
 
@@ -66,16 +66,53 @@ def foldwise_pearson(
     array of float64 [n_targets]
         Mean over the folds with at least two labelled rows for the target; NaN without such a fold.
     """
-    true, pred = _checked(y_true, y_pred)
+    true, pred = check_predictions(y_true, y_pred)
     check_same_rows(y_true=true, fold_of_row=fold_of_row)
     folds = [fold_of_row == fold for fold in np.unique(fold_of_row)]
     scores = np.array([pearson(true[rows], pred[rows]) for rows in folds])
     return np.array([_mean_of_known(column) for column in scores.reshape(-1, true.shape[1]).T])
 
 
-def _checked(
+def constant_columns(
+    y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None
+) -> Bools:
+    """Tell which targets' predictions are constant over their labelled rows.
+
+    Parameters
+    ----------
+    y_true, y_pred : array [n_rows, n_targets]
+        Labels (NaN = unlabelled, left out) and predictions.
+    fold_of_row : array of int [n_rows], optional
+        For out-of-fold predictions: constant then means constant inside every fold, since the
+        models of the folds give different constants.
+
+    Returns
+    -------
+    array of bool [n_targets]
+        True where `pearson` (with folds: `foldwise_pearson`) is 0.0 because the prediction does
+        not vary; False where fewer than two rows are labelled.
+    """
+    true, pred = check_predictions(y_true, y_pred)
+    fold = np.zeros(len(true), dtype=np.int64) if fold_of_row is None else fold_of_row
+    check_same_rows(y_true=true, fold_of_row=fold)
+    constant = (~np.isnan(true)).sum(axis=0) >= 2
+    for rows in (fold == each for each in np.unique(fold)):
+        for number, (t, p) in enumerate(zip(true[rows].T, pred[rows].T, strict=True)):
+            known = ~np.isnan(t)
+            constant[number] &= not known.any() or _is_constant(p[known])
+    return np.asarray(constant, dtype=np.bool_)
+
+
+def check_predictions(
     y_true: ArrayLike, y_pred: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return labels and predictions as float64 [n_rows, n_targets].
+
+    Raises
+    ------
+    ValueError
+        When shapes differ or a labelled row has a NaN prediction.
+    """
     true, pred = as_targets(y_true, "y_true"), as_targets(y_pred, "y_pred")
     if true.shape != pred.shape:
         raise ValueError(

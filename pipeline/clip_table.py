@@ -1,4 +1,4 @@
-"""The clip table: labels joined with what the index found in the files."""
+"""The clip table: labels joined with what the index found in the files; and its folds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.clips import index_files
-from models.folds import assign_folds
 from pipeline.labels import person_of, read_labels
 from pipeline.params import Params, ParamsError
-from pipeline.paths import CLIPS
+from pipeline.paths import CLIPS, FOLDS
 
 HELD_SPLITS = ("Val", "Test")
 
@@ -31,12 +29,17 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     ------
     LabelError
         When the label table cannot be used.
+    ParamsError
+        When `evaluation.slices` names a column that is not there.
     """
+    from features.clips import index_files  # as below: readers of the table need not wait for it
+
     labels = read_labels(params.data.labels, params.targets)
     media = params.data.media
     paths = dict(zip(labels["clip_id"], (media / path for path in labels["path"]), strict=True))
     files = index_files(paths).drop(columns="clip_id")
     table = pd.concat([labels.drop(columns="path").reset_index(drop=True), files], axis=1)
+    _check_slices(table, params)  # hours before they are used
     first = ["clip_id", "path", "split", "group", *files.columns[1:], *params.targets]
     return table[first + [column for column in table if column not in first]]
 
@@ -69,7 +72,7 @@ class Rows:
     people : ndarray of str objects, shape (n_clips,)
         The person of each clip.
     fold_of_row : ndarray of int64, shape (n_train,)
-        The fold of each Train row, by person.
+        The saved fold of each Train row, by person.
     """
 
     clips: pd.DataFrame
@@ -84,24 +87,76 @@ class Rows:
         return list(self.clips["clip_id"])
 
 
-def arrange_rows(clips: pd.DataFrame, params: Params) -> Rows:
-    """Order the clip table for fitting, and assign folds by person.
+def make_folds(clips: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Assign the Train clips to folds by person, balanced by targets.
+
+    Returns
+    -------
+    DataFrame
+        ``clip_id, fold``, one row per Train clip, in the order of `clips`.
 
     Raises
     ------
-    ValueError
+    DataError
         When Train has fewer people than folds.
     """
+    from models.folds import assign_folds
+
+    train = clips[clips["split"] == "Train"]
+    people = person_of(train).to_numpy(object)
+    y = train[list(params.targets)].to_numpy(np.float64)
+    fold = assign_folds(people, params.folds.n_folds, params.seed, y)
+    return pd.DataFrame({"clip_id": train["clip_id"].to_numpy(), "fold": fold})
+
+
+def read_rows(params: Params, clips_path: Path = CLIPS, folds_path: Path = FOLDS) -> Rows:
+    """Read the clip table and the saved folds, ordered for fitting.
+
+    Raises
+    ------
+    ParamsError
+        When one of the two is missing, the folds are of other clips than the clip table, or
+        `evaluation.slices` names a column that is not there.
+    """
+    if not folds_path.is_file():
+        raise ParamsError(f"there is no fold table {folds_path}: run `dvc repro`")
+    return arrange_rows(read_clip_table(clips_path), pd.read_parquet(folds_path), params)
+
+
+def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Rows:
+    """Order the clip table for fitting, and give each Train row its fold.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        The clip table.
+    folds : DataFrame
+        From `make_folds`; in any order.
+    params : Params
+        Gives the targets.
+
+    Raises
+    ------
+    ParamsError
+        As `read_rows`.
+    """
+    _check_slices(clips, params)
     is_train = clips["split"] == "Train"
     ordered = pd.concat([clips[is_train], clips[~is_train]], ignore_index=True)
     n_train = int(is_train.sum())
-    people = person_of(ordered).to_numpy(object)
+    train_ids = ordered["clip_id"][:n_train]
+    if len(folds) != n_train or set(folds["clip_id"]) != set(train_ids):
+        raise ParamsError(
+            f"the folds are of other clips ({len(folds)}) than the Train clips of the clip table "
+            f"({n_train}): run `dvc repro`, which makes them anew"
+        )
+    fold_of_clip = folds.set_index("clip_id")["fold"]
     return Rows(
         clips=ordered,
         n_train=n_train,
         y=ordered[list(params.targets)].to_numpy(np.float64),
-        people=people,
-        fold_of_row=assign_folds(people[:n_train], params.folds.n_folds, params.seed),
+        people=person_of(ordered).to_numpy(object),
+        fold_of_row=fold_of_clip.loc[train_ids].to_numpy(np.int64),
     )
 
 
@@ -109,3 +164,13 @@ def people_across_splits(clips: pd.DataFrame) -> Sequence[str]:
     """Return the groups that have clips in more than one split: their scores leak identity."""
     n_splits = clips.dropna(subset="group").groupby("group")["split"].nunique()
     return list(n_splits.index[n_splits > 1])
+
+
+def _check_slices(table: pd.DataFrame, params: Params) -> None:
+    unknown = [name for name in params.evaluation.slices if name not in table]
+    if unknown:
+        known = [str(name) for name in table if name not in params.targets]
+        raise ParamsError(
+            f"`evaluation.slices` names {unknown}, which the label table does not have; "
+            f"expected some of {known}"
+        )

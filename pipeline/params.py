@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import (
@@ -20,9 +20,11 @@ from pydantic import (
 from features.encoders import ENCODERS, Encoder, make_encoder
 from features.identity import Sampling
 from features.pool import Pooling
-from models.heads import HEADS, Head, head_settings, make_head
-from pipeline.demo.corpus import DemoSettings
+from pipeline.demo.settings import DemoSettings
 from pipeline.paths import PARAMS
+
+if TYPE_CHECKING:
+    from models.heads import Head
 
 # Names become file names, and `+` joins them to views.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -61,15 +63,25 @@ class Data(_Section):
 
 
 class Folds(_Section):
-    """How many folds by person; see `models.folds`."""
+    """How many folds by person, alike in their targets; see `models.folds`."""
 
     n_folds: int = Field(default=5, ge=2)
 
 
 class Evaluation(_Section):
-    """How many person-wise bootstrap resamples an interval rests on; see `models.bootstrap`."""
+    """How predictions are scored.
+
+    Attributes
+    ----------
+    n_resamples : int
+        Person-wise bootstrap resamples that an interval rests on; see `models.bootstrap`.
+    slices : tuple of str
+        Columns of the label table, such as country or age, by whose values scores are also given;
+        see `models.slices`.
+    """
 
     n_resamples: PositiveInt = 2000
+    slices: tuple[str, ...] = ()
 
 
 class Params(_Section):
@@ -99,7 +111,7 @@ class Params(_Section):
         """Build every encoder by name; no weights are loaded."""
         return {name: make_encoder(spec) for name, spec in self.encoders.items()}
 
-    def make_head(self, name: str) -> Head:
+    def make_head(self, name: str) -> "Head":
         """Build the head of that name, unfitted.
 
         Raises
@@ -109,12 +121,22 @@ class Params(_Section):
         """
         if name not in self.heads:
             raise ParamsError(f"unknown head {name!r}: expected one of {list(self.heads)}")
+        from models.heads import make_head
+
         settings = dict(self.heads[name])
         return make_head(settings.pop("kind"), settings, self.seed)
 
 
-def load_params(path: Path = PARAMS) -> Params:
+def load_params(path: Path = PARAMS, check_heads: bool = True) -> Params:
     """Read and check `params.yaml`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    check_heads : bool
+        False leaves the settings of heads unchecked: what is allowed there is known only once the
+        libraries are loaded that heads are made of, and that takes seconds.
 
     Raises
     ------
@@ -132,8 +154,11 @@ def load_params(path: Path = PARAMS) -> Params:
         raise ParamsError(f"{path} holds no keys: expected {list(Params.model_fields)}")
     faults = _faults(Params, content, ())
     faults += _entry_faults(content, "encoders", {k: e.Spec for k, e in ENCODERS.items()})
-    settings = {kind: head_settings(kind) for kind in HEADS}
-    faults += _entry_faults(content, "heads", settings, kind_is_setting=False)
+    if check_heads:
+        from models.heads import HEADS, head_settings
+
+        settings = {kind: head_settings(kind) for kind in HEADS}
+        faults += _entry_faults(content, "heads", settings, kind_is_setting=False)
     if faults:
         raise ParamsError("\n".join([f"{path}: {len(faults)} fault(s)", *faults]))
     return Params.model_validate(content)

@@ -6,6 +6,7 @@ PARAMS = Path("params.yaml")
 
 DEMO = Path("data/demo")
 CLIPS = Path("data/clips.parquet")
+FOLDS = Path("data/folds.parquet")
 FEATURES = Path("data/features")
 POOLED = Path("data/pooled")
 
@@ -17,5 +18,8 @@ STACK_WEIGHTS = RESULTS / "stack_weights.csv"
 PREDICTIONS = RESULTS / "predictions.csv"
 METRICS = RESULTS / "metrics.json"
 LEADERBOARD = RESULTS / "leaderboard.csv"
+SLICES = RESULTS / "slices.csv"
 PLOTS = RESULTS / "plots"
 REPORT = RESULTS / "report.html"
+COMPARISON = RESULTS / "compare"
+TUNING = RESULTS / "tune"

@@ -1,4 +1,4 @@
-"""Scores of predictions by split, in the form of `metrics.json` and of the leaderboard."""
+"""Scores of predictions by split and slice, in the form of `metrics.json` and of the tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,21 +7,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.bootstrap import bootstrap_interval
-from models.metrics import foldwise_pearson, pearson
+from models.compare import better_than_best, score_members
+from models.slices import score_slices, slice_rows
 from pipeline.clip_table import HELD_SPLITS, Rows
 from pipeline.params import Params
 
 Score = dict[str, Any]
+Predictions = NDArray[np.float64]
+
+SLICE_COLUMNS = [
+    *("column", "slice", "split", "name", "n_rows", "n_people"),
+    *("mean_pearson", "ci95_low", "ci95_high"),
+]
 
 
-def score_splits(predictions: NDArray[np.float64], rows: Rows, params: Params) -> dict[str, Score]:
-    """Score one set of predictions out of fold and on each labelled held-out split.
+def score_splits(
+    predictions: Mapping[str, Predictions], rows: Rows, params: Params
+) -> dict[str, dict[str, Score]]:
+    """Score predictions out of fold and on each labelled held-out split, and compare them.
 
     Parameters
     ----------
-    predictions : ndarray of float64, shape (n_clips, n_targets)
-        In the order of `rows`.
+    predictions : mapping of str to ndarray of float64, shape (n_clips, n_targets)
+        By name (``stack``, ``<head>/<view>``, ``baseline/<name>``), in the order of `rows`.
     rows : Rows
         Targets, people and folds.
     params : Params
@@ -30,20 +38,21 @@ def score_splits(predictions: NDArray[np.float64], rows: Rows, params: Params) -
     Returns
     -------
     dict
-        ``oof``, and ``val`` and ``test`` where labelled; each with ``mean_pearson``, ``ci95``
-        (person-wise bootstrap) and ``pearson`` by target. ``oof`` also has
+        By name, then by split: ``oof``, and ``val`` and ``test`` where labelled. Each score has
+        ``mean_pearson``, ``ci95`` (person-wise bootstrap), ``better_than_best`` and ``pearson`` by
+        target. ``better_than_best`` is the share of the resamples in which it is above the split's
+        best row, None for that row itself. ``constant`` lists the targets whose predictions are
+        constant (out of fold: inside every fold), where there are any. ``oof`` also has
         ``foldwise_mean_pearson``, the mean of the correlations within folds: the pooled one is
         biased when fold means differ. An undefined score is None.
     """
-    n = rows.n_train
-    train = np.arange(len(rows.clips)) < n
-    scores = {"oof": _score(predictions, rows, train, params)}
-    foldwise = foldwise_pearson(rows.y[:n], predictions[:n], rows.fold_of_row)
-    scores["oof"]["foldwise_mean_pearson"] = _number(_mean(foldwise))
-    for split in HELD_SPLITS:
-        chosen = (rows.clips["split"] == split).to_numpy()
-        if np.isfinite(rows.y[chosen]).any():
-            scores[split.lower()] = _score(predictions, rows, chosen, params)
+    scores: dict[str, dict[str, Score]] = {name: {} for name in predictions}
+    for split, chosen in _splits(rows).items():
+        members = [each[chosen] for each in predictions.values()]
+        fold = rows.fold_of_row if split == "oof" else None
+        scored = _score(members, rows.y[chosen], rows.people[chosen], fold, params)
+        for by_split, score in zip(scores.values(), scored, strict=True):
+            by_split[split] = score
     return scores
 
 
@@ -53,15 +62,16 @@ def leaderboard(scores: Mapping[str, Mapping[str, Score]], targets: Sequence[str
     Parameters
     ----------
     scores : mapping
-        By name (``stack``, ``<head>/<view>``, ``baseline/<name>``): what `score_splits` gave.
+        What `score_splits` gave.
     targets : sequence of str
         In the order of the columns.
 
     Returns
     -------
     DataFrame
-        ``name``, then per split ``<split>_mean_pearson``, ``<split>_ci95_low`` and ``_high``
-        (``oof_foldwise_mean_pearson`` too), then ``<split>_<target>``.
+        ``name``, then per split ``<split>_mean_pearson``, ``<split>_ci95_low`` and ``_high``,
+        ``<split>_better_than_best`` (``oof_foldwise_mean_pearson`` too), then ``constant`` (the
+        targets with constant predictions on any split, or ``all``), then ``<split>_<target>``.
     """
     rows = []
     for name, by_split in scores.items():
@@ -70,8 +80,12 @@ def leaderboard(scores: Mapping[str, Mapping[str, Score]], targets: Sequence[str
             score = by_split[split]
             row[f"{split}_mean_pearson"] = score["mean_pearson"]
             row[f"{split}_ci95_low"], row[f"{split}_ci95_high"] = score["ci95"]
+            row[f"{split}_better_than_best"] = score["better_than_best"]
             if "foldwise_mean_pearson" in score:
                 row[f"{split}_foldwise_mean_pearson"] = score["foldwise_mean_pearson"]
+        flagged = {target for score in by_split.values() for target in score.get("constant", [])}
+        constant = [target for target in targets if target in flagged]
+        row["constant"] = "all" if len(constant) == len(targets) else ", ".join(constant)
         for split in _order(by_split):
             pearsons = by_split[split]["pearson"]
             row |= {f"{split}_{target}": pearsons[target] for target in targets}
@@ -81,29 +95,82 @@ def leaderboard(scores: Mapping[str, Mapping[str, Score]], targets: Sequence[str
     return table.sort_values(main, ascending=False, kind="stable", ignore_index=True)
 
 
+def slice_table(predictions: Mapping[str, Predictions], rows: Rows, params: Params) -> pd.DataFrame:
+    """Score predictions inside the slices of every column of `evaluation.slices`.
+
+    Bands of numbers are cut over all clips, so that they are the same on every split.
+
+    Parameters
+    ----------
+    predictions, rows, params
+        As in `score_splits`.
+
+    Returns
+    -------
+    DataFrame
+        ``SLICE_COLUMNS``; one row per column, slice, split and name, and none without slices.
+    """
+    table = []
+    for column in params.evaluation.slices:
+        values = rows.clips[column].astype(object)
+        slices = slice_rows(values.where(values.notna(), None).to_numpy())
+        for split, chosen in _splits(rows).items():
+            part = {name: marked[chosen] for name, marked in slices.items()}
+            for name, each in predictions.items():
+                scored = score_slices(
+                    *(rows.y[chosen], each[chosen], rows.people[chosen], part),
+                    *(params.evaluation.n_resamples, params.seed),
+                )
+                for score in scored:
+                    ends = (score.interval.low, score.interval.high)
+                    numbers = map(_number, (score.mean_pearson, *ends))
+                    table.append(
+                        (column, score.name, split, name, score.n_rows, score.n_people, *numbers)
+                    )
+    return pd.DataFrame(table, columns=SLICE_COLUMNS)
+
+
+def _splits(rows: Rows) -> dict[str, NDArray[np.bool_]]:
+    """Rows of each split that has labels; Train is scored out of fold."""
+    splits = {"oof": np.arange(len(rows.clips)) < rows.n_train}
+    for split in HELD_SPLITS:
+        chosen = (rows.clips["split"] == split).to_numpy()
+        if np.isfinite(rows.y[chosen]).any():
+            splits[split.lower()] = chosen
+    return splits
+
+
 def _order(by_split: Mapping[str, Score]) -> list[str]:
     return [split for split in ("val", "test", "oof") if split in by_split]
 
 
 def _score(
-    predictions: NDArray[np.float64], rows: Rows, chosen: NDArray[np.bool_], params: Params
-) -> Score:
-    y_true, y_pred, people = rows.y[chosen], predictions[chosen], rows.people[chosen]
-    by_target = pearson(y_true, y_pred)
+    members: Sequence[Predictions],
+    y_true: NDArray[np.float64],
+    people: NDArray[np.object_],
+    fold_of_row: NDArray[np.int64] | None,
+    params: Params,
+) -> list[Score]:
     n_resamples = params.evaluation.n_resamples
-    interval = bootstrap_interval(y_true, y_pred, people, n_resamples, params.seed)
-    return {
-        "mean_pearson": _number(_mean(by_target)),
-        "ci95": [_number(interval.low), _number(interval.high)],
-        "pearson": dict(zip(params.targets, map(_number, by_target), strict=True)),
-    }
-
-
-def _mean(by_target: NDArray[np.float64]) -> float:
-    known = by_target[np.isfinite(by_target)]
-    return float(known.mean()) if len(known) else float("nan")
+    scored = score_members(y_true, np.stack(members), people, n_resamples, params.seed, fold_of_row)
+    scores = []
+    for member, better in zip(scored, better_than_best(scored), strict=True):
+        by_target = map(_number, member.pearson)
+        score: Score = {
+            "mean_pearson": _number(member.mean_pearson),
+            "ci95": [_number(member.interval.low), _number(member.interval.high)],
+            "better_than_best": _number(better),
+            "pearson": dict(zip(params.targets, by_target, strict=True)),
+        }
+        if member.foldwise_mean_pearson is not None:
+            score["foldwise_mean_pearson"] = _number(member.foldwise_mean_pearson)
+        if member.constant.any():
+            constant = np.flatnonzero(member.constant)
+            score["constant"] = [params.targets[column] for column in constant]
+        scores.append(score)
+    return scores
 
 
 def _number(value: float) -> float | None:
     """Round below the last digit that means anything; JSON has no NaN."""
-    return round(float(value), 6) if np.isfinite(value) else None
+    return round(float(value), 6) + 0.0 if np.isfinite(value) else None  # and no -0.0

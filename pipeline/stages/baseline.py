@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.heads import make_head
-from pipeline.clip_table import arrange_rows, read_clip_table
+from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import BASELINES
@@ -13,7 +13,7 @@ from pipeline.predictions import fold_view, predict_rows, write_prediction_table
 def main() -> None:
     """Write ``results/baselines.parquet`` with the views ``mean`` and ``duration``."""
     params = load_params()
-    rows = arrange_rows(read_clip_table(), params)
+    rows = read_rows(params)
     duration_s = rows.clips[["duration_s"]].to_numpy(np.float32)
     view = fold_view(duration_s, rows)
     predictions = {

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from models.stack import fit_stack, stack_oof
-from pipeline.clip_table import arrange_rows, read_clip_table
+from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import PREDICTIONS, STACK, STACK_WEIGHTS
@@ -14,7 +14,7 @@ from pipeline.predictions import read_members, write_prediction_table
 def main() -> None:
     """Write ``results/stack.parquet``, ``stack_weights.csv`` and ``predictions.csv``."""
     params = load_params()
-    rows = arrange_rows(read_clip_table(), params)
+    rows = read_rows(params)
     n = rows.n_train
     by_name = dict(read_members(list(params.heads), list(params.encoders), rows, params.targets))
     members = np.stack(list(by_name.values()), axis=1)

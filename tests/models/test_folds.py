@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+from sklearn.model_selection import StratifiedGroupKFold
 
 from models.folds import assign_folds, check_folds
 
@@ -32,6 +34,106 @@ def test_object_and_text_groups_fold_alike():
     names = ["b", "a", "c", "b", "d"]
     as_objects = np.array(names, dtype=object)
     assert np.array_equal(assign_folds(names, 2, 3), assign_folds(as_objects, 2, 3))
+
+
+def profiles(names, n_targets, seed):
+    """Targets that differ from person to person, some unlabelled."""
+    rng = np.random.default_rng(seed)
+    people, codes = np.unique(names, return_inverse=True)
+    y = rng.normal(size=(len(people), n_targets))[codes] + rng.normal(size=(len(names), n_targets))
+    y[rng.random(y.shape) < 0.2] = np.nan
+    return y
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    names=people,
+    n_folds=st.integers(2, 4),
+    n_targets=st.integers(1, 3),
+    seed=st.integers(0, 99),
+    order=st.randoms(),
+)
+def test_stratified_folds_keep_people_whole_and_do_not_depend_on_row_order(
+    names, n_folds, n_targets, seed, order
+):
+    targets = profiles(names, n_targets, seed)
+    folds = assign_folds(names, n_folds, seed, targets)
+    fold_of_person = dict(zip(names, folds, strict=True))
+    assert [fold_of_person[name] for name in names] == list(folds)
+    n_people = np.bincount(list(fold_of_person.values()), minlength=n_folds)
+    assert n_people.min() >= 1
+    assert np.ptp(n_people) <= 1
+    shuffled = order.sample(range(len(names)), len(names))
+    again = assign_folds([names[row] for row in shuffled], n_folds, seed, targets[shuffled])
+    assert list(folds[shuffled]) == list(again)
+
+
+def spread_between_folds(fold_of_row, y):
+    """The largest distance between fold means, in standard deviations, and that of sizes."""
+    folds = [fold_of_row == fold for fold in np.unique(fold_of_row)]
+    means = np.array([np.nanmean(y[rows], axis=0) for rows in folds]) / np.nanstd(y, axis=0)
+    sizes = np.array([rows.sum() for rows in folds])
+    return np.ptp(means, axis=0).max(), sizes.max() / sizes.min()
+
+
+@pytest.mark.parametrize(("n_people", "times_closer"), [(60, 3), (300, 10)])
+def test_stratified_folds_have_alike_targets_and_sizes(n_people, times_closer):
+    ratios, sizes = [], []
+    for seed in range(5):
+        groups = np.repeat(
+            np.arange(n_people), np.random.default_rng(seed).integers(1, 20, n_people)
+        )
+        y = profiles(groups, 7, seed)
+        plain, plain_size = spread_between_folds(assign_folds(groups, 5, seed), y)
+        alike, size = spread_between_folds(assign_folds(groups, 5, seed, y), y)
+        ratios.append(plain / alike)
+        assert size < plain_size
+        sizes.append(size)
+    assert np.mean(ratios) > times_closer
+    assert np.mean(sizes) < 1.1
+
+
+def test_fold_means_are_closer_than_scikit_learn_gets_them():
+    groups = np.repeat(np.arange(300), 8)
+    y = profiles(groups, 7, 0)
+    deviations = np.nan_to_num(y - np.nanmean(y, axis=0))
+    of_person = deviations.reshape(300, 8, 7).mean(axis=1)
+    cluster = KMeans(10, n_init=1, random_state=0).fit_predict(of_person)
+    theirs = np.empty(len(groups), int)
+    splitter = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    for fold, (_, rows) in enumerate(splitter.split(groups, cluster[groups], groups)):
+        theirs[rows] = fold
+    ours, _ = spread_between_folds(assign_folds(groups, 5, 0, y), y)
+    assert ours < spread_between_folds(theirs, y)[0] / 5
+
+
+def test_scale_and_offset_of_a_target_do_not_matter():
+    groups = np.repeat(np.arange(30), 3)
+    y = profiles(groups, 2, 0)
+    assert np.array_equal(
+        assign_folds(groups, 5, 0, y), assign_folds(groups, 5, 0, y * [8, 0.25] + [0, 1])
+    )
+
+
+def test_constant_and_unlabelled_targets_do_not_disturb():
+    groups = np.repeat(np.arange(120), 3)
+    y = profiles(groups, 2, 0)
+    padded = np.column_stack([y, np.full(360, 0.3), np.full(360, np.nan)])
+    spread, _ = spread_between_folds(assign_folds(groups, 5, 0, padded), y)
+    plain, _ = spread_between_folds(assign_folds(groups, 5, 0), y)
+    assert spread < plain / 3
+    assert set(assign_folds(groups, 5, 0, np.full((360, 1), np.nan))) == set(range(5))
+
+
+def test_another_seed_gives_other_stratified_folds():
+    groups = np.repeat(np.arange(30), 3)
+    y = profiles(groups, 2, 0)
+    assert not np.array_equal(assign_folds(groups, 5, 0, y), assign_folds(groups, 5, 1, y))
+
+
+def test_targets_of_other_rows_are_refused():
+    with pytest.raises(ValueError, match="groups 3, targets 2"):
+        assign_folds(["a", "b", "c"], 2, 0, np.zeros((2, 1)))
 
 
 def test_too_few_groups_name_the_numbers_and_the_fix():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
-from models.metrics import foldwise_pearson, mean_pearson, pearson
+from models.metrics import constant_columns, foldwise_pearson, mean_pearson, pearson
 
 
 @pytest.fixture
@@ -74,6 +74,31 @@ def test_a_fold_without_two_labels_is_left_out():
     true = np.array([[0.0], [1.0], [np.nan], [3.0]])
     pred = np.array([[0.0], [1.0], [5.0], [9.0]])
     assert foldwise_pearson(true, pred, np.array([0, 0, 1, 1]))[0] == pytest.approx(1.0)
+
+
+def test_constant_predictions_are_flagged(scored):
+    true, pred = scored
+    pred[:, 1] = 0.3
+    true[:, 2] = 0.5  # a constant label is no fault of the prediction
+    assert constant_columns(true, pred).tolist() == [False, True, False]
+    assert pearson(true, pred)[1] == 0.0
+
+
+def test_only_labelled_rows_count_for_the_flag(scored):
+    true, pred = scored
+    pred[5:, 0] = 0.3
+    true[:5, 0] = np.nan
+    true[1:, 1] = np.nan
+    assert constant_columns(true, pred).tolist() == [True, False, False]
+
+
+def test_out_of_fold_predictions_are_constant_inside_every_fold(scored):
+    true, pred = scored
+    folds = np.arange(30) % 3
+    pred[:, 0], pred[:, 1] = folds, np.where(folds == 2, pred[:, 1], folds)
+    assert not constant_columns(true, pred).any()
+    assert constant_columns(true, pred, folds).tolist() == [True, False, False]
+    assert foldwise_pearson(true, pred, folds)[0] == 0.0
 
 
 def test_missing_predictions_are_refused():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.clip_table import Rows, arrange_rows
+from pipeline.clip_table import Rows, arrange_rows, make_folds
 from pipeline.params import Params, load_params
 
 TARGETS = ["joy", "fear", "awe"]
@@ -41,4 +41,4 @@ def clips() -> pd.DataFrame:
 
 @pytest.fixture
 def rows(clips, params) -> Rows:
-    return arrange_rows(clips, params)
+    return arrange_rows(clips, make_folds(clips, params), params)

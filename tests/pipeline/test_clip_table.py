@@ -6,8 +6,10 @@ from models.arrays import DataError
 from pipeline.clip_table import (
     arrange_rows,
     build_clip_table,
+    make_folds,
     people_across_splits,
     read_clip_table,
+    read_rows,
 )
 from pipeline.params import ParamsError
 
@@ -49,8 +51,48 @@ def test_rows_put_train_first_and_keep_people_together(rows, clips):
     assert set(rows.fold_of_row) == {0, 1, 2}
 
 
+def sliced_by(params, *columns):
+    evaluation = params.evaluation.model_copy(update={"slices": columns})
+    return params.model_copy(update={"evaluation": evaluation})
+
+
+def test_a_slice_by_an_unknown_column_stops_the_first_stage(make_clip, tmp_path, params):
+    make_clip("a.mp4")
+    labels = {"clip_id": ["x"], "path": ["a.mp4"], "split": ["Train"], "country": ["A"]}
+    pd.DataFrame(labels | dict.fromkeys(params.targets, 0.5)).to_csv(tmp_path / "l.csv")
+    data = params.data.model_copy(update={"labels": tmp_path / "l.csv", "media": tmp_path})
+    params = sliced_by(params, "country", "age").model_copy(update={"data": data})
+    with pytest.raises(ParamsError, match=r"names \['age'\].*expected some of .*'country'"):
+        build_clip_table(params)
+
+
+def test_a_slice_by_an_unknown_column_is_also_found_later(clips, params):
+    folds = make_folds(clips, params)
+    with pytest.raises(ParamsError, match=r"names \['age'\].*'duration_s'\]"):
+        arrange_rows(clips, folds, sliced_by(params, "age"))
+
+
+def test_folds_are_of_train_and_keep_people_whole(clips, params):
+    folds = make_folds(clips, params)
+    assert folds.columns.tolist() == ["clip_id", "fold"]
+    train = clips.merge(folds, on="clip_id")
+    assert set(train["split"]) == {"Train"}
+    assert len(folds) == (clips["split"] == "Train").sum()
+    assert len(train[["group", "fold"]].drop_duplicates()) == train["group"].nunique()
+    assert set(folds["fold"]) == {0, 1, 2}
+
+
+def test_folds_are_balanced_by_targets(clips, params):
+    clips["split"], clips["group"] = "Train", None
+    for target in params.targets:
+        clips[target] = np.arange(40) / 40
+    means = clips.merge(make_folds(clips, params), on="clip_id").groupby("fold")["joy"].mean()
+    assert np.ptp(means) < 0.02
+
+
 def test_folds_do_not_depend_on_the_order_of_the_table(clips, params, rows):
-    shuffled = arrange_rows(clips.sample(frac=1, random_state=0), params)
+    mixed = clips.sample(frac=1, random_state=0)
+    shuffled = arrange_rows(mixed, make_folds(mixed, params), params)
     fold = dict(zip(rows.clip_ids[: rows.n_train], rows.fold_of_row, strict=True))
     again = dict(zip(shuffled.clip_ids[: rows.n_train], shuffled.fold_of_row, strict=True))
     assert fold == again
@@ -59,7 +101,33 @@ def test_folds_do_not_depend_on_the_order_of_the_table(clips, params, rows):
 def test_fewer_people_than_folds_is_an_error(clips, params):
     clips.loc[clips["split"] == "Train", "group"] = "one"
     with pytest.raises(DataError, match="Set n_folds to at most 1"):
-        arrange_rows(clips, params)
+        make_folds(clips, params)
+
+
+def test_rows_have_the_saved_folds(clips, params, tmp_path):
+    folds = make_folds(clips, params).sample(frac=1, random_state=1)
+    folds["fold"] = 2 - folds["fold"]
+    paths = tmp_path / "clips.parquet", tmp_path / "folds.parquet"
+    clips.to_parquet(paths[0])
+    with pytest.raises(ParamsError, match=r"no fold table .*folds\.parquet: run `dvc repro`"):
+        read_rows(params, *paths)
+    folds.to_parquet(paths[1])
+    rows = read_rows(params, *paths)
+    saved = dict(zip(folds["clip_id"], folds["fold"], strict=True))
+    assert rows.fold_of_row.dtype == np.int64
+    assert rows.fold_of_row.tolist() == [saved[name] for name in rows.clip_ids[: rows.n_train]]
+
+
+@pytest.mark.parametrize("wrong", ["fewer", "twice", "others"])
+def test_folds_of_other_clips_are_refused(clips, params, wrong):
+    folds = make_folds(clips, params)
+    changed = {
+        "fewer": folds[1:],
+        "twice": pd.concat([folds, folds[:1]]),
+        "others": folds.assign(clip_id="x" + folds["clip_id"]),
+    }
+    with pytest.raises(ParamsError, match="folds are of other clips.*dvc repro"):
+        arrange_rows(clips, changed[wrong], params)
 
 
 def test_people_in_several_splits_are_found(clips):

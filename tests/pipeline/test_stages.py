@@ -79,10 +79,10 @@ def small_params() -> dict:
     }
     content["folds"]["n_folds"] = 3
     content["heads"] = {
-        "ridge": {"kind": "ridge", "n_folds": 3},
+        "ridge": {"kind": "ridge", "alphas": [0.01, 0.1, 1]},
         "trees": {"kind": "lightgbm", "n_rounds": 10},
     }
-    content["evaluation"]["n_resamples"] = 100
+    content["evaluation"] = {"n_resamples": 100, "slices": ["duration_s"]}
     return content
 
 
@@ -149,6 +149,24 @@ def test_every_clip_is_embedded_or_listed(project):
         assert not stored & set(failed["clip_id"])
 
 
+def test_every_head_was_fitted_on_the_saved_folds(project):
+    saved = pd.read_parquet(project.folder / "data/folds.parquet").set_index("clip_id")["fold"]
+    labels = project.labels().set_index("clip_id")
+    assert set(saved.index) == set(labels.index[labels["split"] == "Train"])
+    for table in (*project.result("oof").glob("*.parquet"), project.result("baselines.parquet")):
+        fitted = pd.read_parquet(table).query("fold >= 0")
+        assert (fitted["fold"].to_numpy() == saved.loc[fitted["clip_id"]].to_numpy()).all()
+
+
+def test_the_stack_and_the_best_head_are_scored_by_slice(project):
+    slices = pd.read_csv(project.result("slices.csv"))
+    names = slices["name"].unique().tolist()
+    assert names[0] == "stack"
+    assert names[1] in pd.read_csv(project.result("leaderboard.csv"))["name"].tolist()
+    assert slices["column"].unique().tolist() == ["duration_s"]
+    assert set(slices["split"]) == {"oof", "val"}
+
+
 def test_dvc_shows_metrics_and_plots(project):
     assert "mean_pearson" in project.run("dvc", "metrics", "show")
     page = project.run("dvc", "plots", "show").strip()
@@ -180,7 +198,7 @@ def test_a_new_machine_starts_from_the_outputs_that_dvc_keeps(project):
 
 
 def test_a_head_s_parameter_reruns_that_head_and_what_follows(project):
-    output = project.run("dvc", "exp", "run", "-S", "heads.ridge.n_folds=4")
+    output = project.run("dvc", "exp", "run", "-S", "heads.ridge.alphas=[0.1,1]")
     assert stages_run(output) == ["fit@ridge", *DOWNSTREAM]
 
 
