@@ -1,0 +1,282 @@
+"""The stack against the plain average: what it gains, and whether it is ever worse.
+
+From the root of the repository: ``python -m benchmarks.stack_choice [--fast]``
+
+Simulated members with out-of-fold predictions of known make. Clips of one person are alike, and
+folds go by person. The second table has real (ridge) heads on noise, where every score above zero
+is a leak.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from benchmarks.machine import describe
+from models.folds import assign_folds
+from models.metrics import mean_pearson
+from models.stack import fit_stack, stack_oof
+from models.stack.choice import fit_weights
+from models.stack.folded import Folded
+from models.stack.methods import METHODS
+
+Array = NDArray[np.float64]
+
+REPEATS = {72: 6, 400: 4, 2_400: 2, 12_000: 1}
+"""Data sets of each kind and shape, by number of rows."""
+SHAPES = ((2, 5), (4, 7), (12, 1), (12, 7), (30, 3))
+"""Members and targets."""
+FAST_SHAPES = ((12, 7),)
+NEW_ROWS = 3_000
+WORSE = 0.002
+FULL_SIZE = (15_806, 30, 7)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Members and targets of people in folds, then of new rows."""
+
+    members: Array
+    y: Array
+    folds: NDArray[np.int64]
+    new_members: Array
+    new_y: Array
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What members and targets are mixed from, each with variance 1 [n_rows, members, targets]."""
+
+    rng: np.random.Generator
+    signal: Array
+    own: Array
+    shared: Array
+
+
+def main(fast: Annotated[bool, typer.Option(help="One shape, fewer rows.")] = False) -> None:
+    """Compare the stack, and each method alone, with the plain average."""
+    typer.echo(describe())
+    compare(fast)
+    leak(fast)
+    time_full_size()
+
+
+def compare(fast: bool) -> None:
+    """Print gains over the plain average's mean Pearson, by rows and kind."""
+    columns = [*list(METHODS)[1:], "stack", "new rows"]
+    title = f"{'kind':16}{'average':>9}" + "".join(f"{column:>10}" for column in columns)
+    for n_rows, repeats in REPEATS.items():
+        if fast and n_rows > 400:
+            break
+        gains = []
+        typer.echo(f"\n{n_rows} rows; gain over the plain average\n{title}{'worst':>10}")
+        for kind in KINDS:
+            scores = [
+                score(simulate(kind, n_rows, n_members, n_targets, seed))
+                for n_members, n_targets in (FAST_SHAPES if fast else SHAPES)
+                for seed in range(repeats)
+            ]
+            table = np.array(scores)
+            gains += list(table[:, -2])
+            means = "".join(f"{value:+10.4f}" for value in table[:, 1:].mean(axis=0))
+            average = table[:, 0].mean()
+            typer.echo(f"{kind:16}{average:9.3f}{means}{table[:, -2].min():+10.4f}")
+        worse = sum(gain < -WORSE for gain in gains)
+        typer.echo(
+            f"{len(gains)} data sets: stack {np.mean(gains):+.4f} on average, {min(gains):+.4f} at "
+            f"worst, {worse} worse by more than {WORSE}"
+        )
+
+
+def score(data: Simulation) -> list[float]:
+    """Mean Pearson of the average; gains of the methods, of the stack, and of it on new rows."""
+    folded = Folded(data.members, data.y, data.folds)
+    r = [mean_pearson(data.y, predict_by(method, folded)) for method in METHODS]
+    r.append(mean_pearson(data.y, stack_oof(data.members, data.y, data.folds)))
+    center, scale = data.members.mean(axis=0), data.members.std(axis=0)
+    average = ((data.new_members - center) / scale).mean(axis=1)
+    stack = fit_stack(data.members, data.y, data.folds)
+    new = mean_pearson(data.new_y, stack.predict(data.new_members))
+    return [r[0], *(other - r[0] for other in r[1:]), new - mean_pearson(data.new_y, average)]
+
+
+def predict_by(method: str, folded: Folded) -> Array:
+    """Predict every row by one method fitted on the other folds, up to offset and scale."""
+    combined = np.empty_like(folded.centred)
+    for out in folded.folds:
+        others = tuple(fold for fold in folded.folds if fold != out)
+        rows = folded.rows((out,))
+        combined[rows] = folded.inputs[rows] @ fit_weights(folded, others, method).T
+    return combined
+
+
+def simulate(kind: str, n_rows: int, n_members: int, n_targets: int, seed: int) -> Simulation:
+    """Draw members and targets; a third of the noise is the person's."""
+    rng = np.random.default_rng([seed, list(KINDS).index(kind), n_rows, n_members, n_targets])
+    n_people = n_rows // (8 if n_rows > 100 else 4)
+    people = rng.permutation(np.arange(n_rows) % n_people)
+    person = np.concatenate([people, n_people + np.arange(NEW_ROWS) // 8])
+
+    def noise(*shape: int) -> Array:
+        own = rng.standard_normal((len(person), *shape))
+        return (
+            np.sqrt(0.7) * own + np.sqrt(0.3) * rng.standard_normal((len(person), *shape))[person]
+        )
+
+    mixing = rng.standard_normal((3, n_targets))
+    common = noise(3) @ (mixing / np.linalg.norm(mixing, axis=0))
+    share = 0.5 if n_targets > 1 else 0.0
+    signal = np.sqrt(share) * common + np.sqrt(1 - share) * noise(n_targets)
+    parts = Parts(rng, signal, noise(n_members, n_targets), noise(1, n_targets))
+    signal, members = KINDS[kind](parts)
+    y = 0.5 * signal + 0.87 * noise(n_targets)
+    if kind == "shuffled":
+        y = rng.permutation(y)
+    n, folds = n_rows, assign_folds(people, 5, seed)
+    if kind == "gaps":
+        y[:n][rng.random((n, n_targets)) < 0.6] = np.nan
+    return Simulation(members[:n], y[:n], folds, members[n:], y[n:])
+
+
+def _seen(strength: Callable[[Parts], Array], noise: float, shared: float) -> "Kind":
+    """Members see the signal by their strength, with noise of their own and noise they share."""
+
+    def kind(parts: Parts) -> tuple[Array, Array]:
+        signal = strength(parts) * parts.signal[:, None]
+        return parts.signal, signal + noise * parts.own + shared * parts.shared
+
+    return kind
+
+
+def _alike(parts: Parts) -> Array:
+    return np.ones((parts.own.shape[1], 1))
+
+
+def _uneven(parts: Parts) -> Array:
+    return parts.rng.uniform(0.3, 1, (parts.own.shape[1], 1))
+
+
+def _patchy(parts: Parts) -> Array:
+    return np.asarray(parts.rng.random(parts.own.shape[1:]) < 0.4, np.float64)
+
+
+def _few_strong(parts: Parts) -> Array:
+    strength = np.full((parts.own.shape[1], 1), 0.15)
+    strength[: max(1, len(strength) // 6)] = 1
+    return strength
+
+
+def _last(strength: float) -> Callable[[Parts], Array]:
+    return lambda parts: np.append(_alike(parts)[1:], [[strength]], axis=0)
+
+
+def _mixed(parts: Parts) -> tuple[Array, Array]:
+    """Every member confuses the targets in its own way."""
+    _, n_members, n_targets = parts.own.shape
+    confusion = parts.rng.standard_normal((n_members, n_targets, n_targets)) / np.sqrt(n_targets)
+    mixing = np.eye(n_targets) + 0.8 * confusion
+    return parts.signal, np.einsum("mts,ns->nmt", mixing, parts.signal) + 0.8 * parts.own
+
+
+def _low_rank(parts: Parts) -> tuple[Array, Array]:
+    """Two hidden causes of all targets: every prediction tells of every target."""
+    n_targets = parts.own.shape[2]
+    causes = parts.rng.standard_normal((len(parts.own), 2))
+    signal = causes @ parts.rng.standard_normal((2, n_targets))
+    signal /= signal.std(axis=0)
+    return signal, signal[:, None] + 2.5 * parts.own + 0.3 * parts.shared
+
+
+def _twins(parts: Parts) -> tuple[Array, Array]:
+    """Half of the members are nearly the same."""
+    members = parts.signal[:, None] + parts.own
+    half = members.shape[1] // 2
+    members[:, half:] = members[:, :1] + 0.05 * parts.own[:, half:]
+    return parts.signal, members
+
+
+Kind = Callable[[Parts], tuple[Array, Array]]
+KINDS: dict[str, Kind] = {
+    "equal": _seen(_alike, 1.5, 0.7),
+    "correlated": _seen(_alike, 0.3, 1.2),
+    "few strong": _seen(_few_strong, 1.0, 0.0),
+    "uneven": _seen(_uneven, 1.2, 0.5),
+    "one useless": _seen(_last(0.0), 1.5, 0.5),
+    "one reversed": _seen(_last(-0.5), 1.0, 0.0),
+    "per target": _seen(_patchy, 1.0, 0.3),
+    "twins": _twins,
+    "mixed targets": _mixed,
+    "low rank": _low_rank,
+    "gaps": _seen(_uneven, 1.2, 0.5),
+    "shuffled": _seen(_alike, 1.5, 0.0),
+    "noise": _seen(lambda parts: 0 * _alike(parts), 1.0, 0.0),
+}
+"""Signal and members of each kind."""
+
+
+def leak(fast: bool) -> None:
+    """Print what ridge heads on noise score, with and without nested predictions."""
+    typer.echo(
+        f"\n16 heads, 7 targets, no signal: mean Pearson\n{'rows':10}{'average':>10}", nl=False
+    )
+    typer.echo("".join(f"{name:>16}" for name in ("stack_oof", "with nested")))
+    for n_rows, repeats in ((72, 20), (400, 10), (2_400, 4)):
+        if fast and n_rows > 400:
+            break
+        scores = defaultdict(list)
+        for seed in range(repeats):
+            nested, y, folds = heads_on_noise(n_rows, 16, 7, seed)
+            members = sum(part * (folds == k)[:, None, None] for k, part in enumerate(nested))
+            scores["average"].append(
+                mean_pearson(y, predict_by("average", Folded(members, y, folds)))
+            )
+            scores["plain"].append(mean_pearson(y, stack_oof(members, y, folds)))
+            scores["nested"].append(mean_pearson(y, stack_oof(members, y, folds, nested)))
+        means = [np.mean(values) for values in scores.values()]
+        typer.echo(f"{n_rows:<10}{means[0]:+10.3f}{means[1]:+16.3f}{means[2]:+16.3f}")
+
+
+def heads_on_noise(
+    n_rows: int, n_heads: int, n_targets: int, seed: int
+) -> tuple[list[Array], Array, NDArray[np.int64]]:
+    """Fit ridge heads on parts of 60 columns that say nothing of the targets, nested by fold."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((n_rows, 60)), rng.standard_normal((n_rows, n_targets))
+    folds = assign_folds(np.arange(n_rows), 5, seed)
+    heads = [
+        (rng.choice(60, rng.integers(5, 30), replace=False), rng.uniform(10, 300))
+        for _ in range(n_heads)
+    ]
+
+    def predictions(train: NDArray[np.bool_], rows: NDArray[np.bool_]) -> Iterator[Array]:
+        for columns, penalty in heads:
+            inputs = x[train][:, columns]
+            gram = inputs.T @ inputs + penalty * np.eye(len(columns))
+            yield x[rows][:, columns] @ np.linalg.solve(gram, inputs.T @ y[train])
+
+    nested = [np.empty((n_rows, n_heads, n_targets)) for _ in range(5)]
+    for out in range(5):
+        for own in range(5):
+            train = (folds != out) & (folds != own)
+            nested[out][folds == own] = np.stack(list(predictions(train, folds == own)), axis=1)
+    return nested, y, folds
+
+
+def time_full_size() -> None:
+    """Print how long the full-size case takes."""
+    data = simulate("uneven", *FULL_SIZE, seed=0)
+    for function in (fit_stack, stack_oof):
+        begin = time.perf_counter()
+        function(data.members, data.y, data.folds)
+        seconds = time.perf_counter() - begin
+        rows, members, targets = FULL_SIZE
+        typer.echo(f"{function.__name__}, {rows} x {members} x {targets}: {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,36 @@
+import pytest
+
+from pipeline.params import ParamsError, load_params
+from pipeline.params_file import set_head_settings
+
+
+@pytest.fixture
+def path(request, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes((request.config.rootpath / "params.yaml").read_bytes())
+    return path
+
+
+def test_values_are_set_and_nothing_else_changes(path):
+    before = path.read_text(encoding="utf-8").splitlines()
+    set_head_settings(path, "lightgbm", {"learning_rate": 0.03, "num_leaves": 12})
+    after = path.read_text(encoding="utf-8").splitlines()
+    added = [line for line in after if line not in before]
+    assert added == ["    learning_rate: 0.03", "    num_leaves: 12"]
+    assert [line for line in after if line not in added] == before
+    assert load_params(path).heads["lightgbm"]["num_leaves"] == 12
+
+
+def test_a_value_that_is_there_is_replaced(path):
+    for rate in (0.03, 0.04):
+        set_head_settings(path, "lightgbm", {"learning_rate": rate})
+    assert path.read_text(encoding="utf-8").count("learning_rate") == 1
+    assert load_params(path).heads["lightgbm"]["learning_rate"] == 0.04
+
+
+def test_a_file_that_would_be_refused_is_left_as_it_was(path):
+    before = path.read_bytes()
+    with pytest.raises(ParamsError, match="learning_rate"):
+        set_head_settings(path, "lightgbm", {"learning_rate": -1.0})
+    assert path.read_bytes() == before
+    assert [each.name for each in path.parent.iterdir()] == ["params.yaml"]
