@@ -25,7 +25,7 @@ class KernelHead(Head):
     """A regression that is linear in kernel features; its penalty is chosen on grouped folds.
 
     Subclasses say which regression. In a cross-fit, one kernel over all labelled rows serves all
-    folds; landmarks, where the kernel is too large, are drawn from all of them, which uses no label.
+    folds; landmarks, where the kernel is too large, are drawn from all of them: no label is used.
     """
 
     width: float

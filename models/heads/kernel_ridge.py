@@ -18,6 +18,7 @@ from models.heads.penalties import (
 )
 from models.heads.ridge import ALPHAS, grid
 from models.heads.ridge_solver import FoldedRidge
+from models.heads.search import Range
 from models.kernel import KernelFeatures
 from models.shifted import solve_shifted
 
@@ -44,7 +45,7 @@ class KernelRidgeHead(KernelHead):
     def __init__(
         self,
         alphas: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = ALPHAS,
-        width: Annotated[float, Field(gt=0)] = 1.0,
+        width: Annotated[float, Field(gt=0), Range(0.1, 10.0, log=True)] = 1.0,
         memory_limit_mib: Annotated[int, Field(ge=1)] = 512,
         n_landmarks: Annotated[int, Field(ge=2)] = 2048,
         seed: int = 0,

@@ -19,8 +19,8 @@ Matrix = NDArray[np.float64]
 
 N_INNER_FOLDS = 5
 MOST_INNER_FOLDS = 10
-CHOOSING_TOLERANCE = 1e-3
-"""Residual of the solutions that candidates are compared by; errors change by its square."""
+CHOOSING_TOLERANCE = 1e-2
+"""Residual of the solutions that candidates are compared by: even 0.1 chose the same ones."""
 FINAL_TOLERANCE = 1e-6
 """Residual of the solution that is kept."""
 

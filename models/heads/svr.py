@@ -10,6 +10,7 @@ from sklearn.svm import SVR, LinearSVR
 from models.arrays import Ints
 from models.heads.kernel import KernelHead
 from models.heads.penalties import Fitted, LinearCandidates
+from models.heads.search import Range
 from models.kernel import KernelFeatures
 
 Matrix = NDArray[np.float64]
@@ -42,8 +43,8 @@ class SVRHead(KernelHead):
             1.0,
             10.0,
         ),
-        epsilon: Annotated[float, Field(ge=0)] = 0.1,
-        width: Annotated[float, Field(gt=0)] = 1.0,
+        epsilon: Annotated[float, Field(ge=0), Range(0.01, 1.0, log=True)] = 0.1,
+        width: Annotated[float, Field(gt=0), Range(0.1, 10.0, log=True)] = 1.0,
         memory_limit_mib: Annotated[int, Field(ge=1)] = 64,
         n_landmarks: Annotated[int, Field(ge=2)] = 1024,
         seed: int = 0,

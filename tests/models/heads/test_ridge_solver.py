@@ -3,6 +3,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from models.gram import make_gram
+from models.heads.penalties import choose_for_all_folds
 from models.heads.ridge_solver import FoldedRidge
 from models.view import WHOLE
 
@@ -42,3 +43,20 @@ def test_mixtures_come_before_penalties(table):
     coef, _ = family.fit(WHOLE, np.array([3, 0, 5, 1]))
     np.testing.assert_array_equal(coef[4:, [0, 2]], 0)
     assert (coef[4:, [1, 3]] != 0).all()
+
+
+def test_rough_solutions_choose_what_exact_ones_choose(monkeypatch):
+    rng = np.random.default_rng(0)
+    traits = rng.normal(size=(900, 200)) * np.arange(1, 201) ** -0.5
+    x = traits @ rng.normal(size=(200, 600)) + 0.3 * rng.normal(size=(900, 600))
+    x = ((x - x.mean(axis=0)) / x.std(axis=0)).astype(np.float32)
+    noise = np.array([0.1, 0.5, 2.0, 8.0, 30.0])
+    y = traits[:, :5] @ rng.normal(size=(5, 5)) + noise * rng.normal(size=(900, 5))
+    alphas = 10.0 ** np.arange(3, -2.1, -0.5)
+    family = FoldedRidge(make_gram(x, np.arange(900) % 5), y, alphas)
+    rough = dict(choose_for_all_folds(family))
+    monkeypatch.setattr("models.heads.ridge_solver.CHOOSING_TOLERANCE", 1e-8)
+    exact = dict(choose_for_all_folds(family))
+    assert len(np.unique(exact[WHOLE])) > 2
+    for fold, chosen in exact.items():
+        np.testing.assert_array_equal(rough[fold], chosen)
