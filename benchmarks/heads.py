@@ -175,7 +175,7 @@ def show_all_heads(found: dict[str, Any]) -> None:
     typer.echo(
         f"{found['n_rows']} rows: together {sum(found['seconds'].values()):.1f} s ({seconds}); "
         f"mean Pearson out of fold: {scores}; peak memory {found['peak_in_matrices']:.2f} times "
-        f"the matrix of {found['matrix_mib']:.0f} MiB (making it: {found['making_in_matrices']:.2f})"
+        f"the matrix of {found['matrix_mib']:.0f} MiB (made with {found['making_in_matrices']:.2f})"
     )
 
 

@@ -88,6 +88,49 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
     return slices
 
 
+def scored_slices(
+    y_true: ArrayLike, groups: ArrayLike, slices: Mapping[str, Bools]
+) -> dict[str, Bools]:
+    """Keep what can be scored of slices: their labelled rows.
+
+    Slices with a single person are put together as `FEW`, so none is left out: a correlation
+    within one person says nothing of how well people are told apart. `MISSING` stays by itself.
+
+    Parameters
+    ----------
+    y_true : array [n_rows, n_targets]
+        Labels; NaN where unlabelled.
+    groups : array [n_rows]
+        The person of each row.
+    slices : mapping of str to array of bool [n_rows]
+        From `slice_rows`, made of these rows or of a table that they are part of.
+
+    Returns
+    -------
+    dict of str to array of bool [n_rows]
+        In the order of `slices`, without those that have no labelled row; `FEW` last.
+
+    Raises
+    ------
+    ValueError
+        When lengths differ.
+    """
+    true, people = as_targets(y_true), as_groups(groups)
+    check_same_rows(y_true=true, groups=people, **slices)
+    labelled = ~np.isnan(true).all(axis=1)
+    kept: dict[str, Bools] = {}
+    few = np.zeros(len(true), dtype=np.bool_)
+    for name, rows in slices.items():
+        rows = rows & labelled
+        if name != MISSING and len(np.unique(people[rows])) < 2:
+            few |= rows
+        elif rows.any():
+            kept[name] = rows
+    if few.any():
+        kept[FEW] = few
+    return kept
+
+
 def score_slices(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -96,10 +139,7 @@ def score_slices(
     n_resamples: int,
     seed: int,
 ) -> list[SliceScore]:
-    """Score predictions inside each slice.
-
-    Slices with a single person are scored together as `FEW`, so none is left out: a correlation
-    within one person says nothing of how well people are told apart. `MISSING` stays by itself.
+    """Score predictions inside each slice, as `scored_slices` puts them together.
 
     Parameters
     ----------
@@ -115,7 +155,7 @@ def score_slices(
     Returns
     -------
     list of SliceScore
-        In the order of `slices`, without slices that have no labelled row; `FEW` last.
+        In the order of `scored_slices`.
 
     Raises
     ------
@@ -123,18 +163,7 @@ def score_slices(
         When lengths or shapes differ or a labelled row has a NaN prediction.
     """
     true, pred, people = as_targets(y_true), as_targets(y_pred), as_groups(groups)
-    check_same_rows(y_true=true, y_pred=pred, groups=people, **slices)
-    labelled = ~np.isnan(true).all(axis=1)
-    kept: dict[str, Bools] = {}
-    few = np.zeros(len(true), dtype=np.bool_)
-    for name, rows in slices.items():
-        rows = rows & labelled
-        if name != MISSING and len(np.unique(people[rows])) < 2:
-            few |= rows
-        elif rows.any():
-            kept[name] = rows
-    if few.any():
-        kept[FEW] = few
+    check_same_rows(y_true=true, y_pred=pred, groups=people)
     return [
         SliceScore(
             name=name,
@@ -143,7 +172,7 @@ def score_slices(
             mean_pearson=mean_pearson(true[rows], pred[rows]),
             interval=bootstrap_interval(true[rows], pred[rows], people[rows], n_resamples, seed),
         )
-        for name, rows in kept.items()
+        for name, rows in scored_slices(true, people, slices).items()
     ]
 
 

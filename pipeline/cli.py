@@ -1,24 +1,22 @@
-"""The command `eri`. Every command shows an example in its help; `--json` is for machines."""
+"""The command `eri`. Every command shows an example in its help; `--json` is for machines.
+
+A command imports what it needs when it runs: no other one, and no help, waits for it.
+"""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from features.cache import default_cache_root
-from features.catalogue import list_encoders
-from features.clips import index_files
-from features.encoders import Encoder
-from features.extract import extract
 from pipeline import store_cli
-from pipeline.clip_table import read_clip_table
 from pipeline.errors import run_or_exit
-from pipeline.failures import summary
-from pipeline.files import find_media
-from pipeline.params import Params, ParamsError, load_params
-from pipeline.paths import CLIPS, PARAMS
+from pipeline.paths import CLIPS, COMPARISON, PARAMS
+
+if TYPE_CHECKING:
+    from features.encoders import Encoder
+    from pipeline.params import Params
 
 app = typer.Typer(
     name="eri",
@@ -63,9 +61,15 @@ def extract_command(
 
     Example: eri extract --list
     """
+    from features.clips import index_files
+    from features.extract import extract
+    from pipeline.failures import summary
+    from pipeline.files import find_media
+    from pipeline.params import ParamsError, load_params
+
     params = load_params(params_file)
     available = params.make_encoders()
-    names = encoders.split(",") if encoders else list(available)
+    names = _names(encoders) or list(available)
     unknown = [name for name in names if name not in available]
     if unknown:
         raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(available)}")
@@ -94,6 +98,92 @@ def extract_command(
         print(f"{summary(name, len(clips), report.failures[name])} -> {out / name}")
 
 
+@app.command("compare")
+def compare_command(
+    encoders: Annotated[
+        str | None,
+        typer.Option(help="Views: encoders, alone or joined by +; default each, and all joined."),
+    ] = None,
+    heads: Annotated[
+        str | None, typer.Option(help="Names from params.yaml, or kinds; default all named there.")
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="Fit and score these only; default all.")
+    ] = None,
+    pooling: Annotated[
+        str | None, typer.Option(help="Statistics/parts, such as mean,std/whole,halves.")
+    ] = None,
+    split: Annotated[
+        Literal["oof", "val"] | None,
+        typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="A column, such as country: scores by its values too.")
+    ] = None,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Fit the best one on fewer people too.")
+    ] = False,
+    time_limit_s: Annotated[
+        float, typer.Option(min=0.1, help="Longest time for one head on one view.")
+    ] = 600.0,
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")] = COMPARISON,
+    params_file: ParamsFile = PARAMS,
+    as_json: Json = False,
+) -> None:
+    """Rank heads on views: which heads on which features, with what certainty.
+
+    Names are joined by commas. What was fitted before, here or by `dvc repro`, is not fitted
+    again. A head that fails or takes too long is a row.
+
+    Example: eri compare --heads ridge,lightgbm --encoders clip,egemaps,clip+egemaps
+
+    Example: eri compare --pooling mean,std,slope/whole,quarters --split oof
+
+    Example: eri compare --by country --learning-curve
+    """
+    if pooling is not None and pooling.count("/") != 1:
+        raise typer.BadParameter("expected statistics/parts, such as mean,std/whole,halves")
+    from pipeline.compare.command import compare_and_print
+    from pipeline.compare.plan import Request
+
+    request = Request(
+        encoders=_names(encoders),
+        heads=_names(heads),
+        targets=_names(targets),
+        pooling=pooling,
+        split=split,
+        by=by,
+        learning_curve=learning_curve,
+        params=params_file,
+    )
+    compare_and_print(request, time_limit_s, out, as_json)
+
+
+@app.command("tune")
+def tune_command(
+    head: Annotated[str, typer.Argument(help="A name under heads: in params.yaml.")],
+    trials: Annotated[
+        int, typer.Option(min=1, help="How many there shall be, earlier ones included.")
+    ] = 50,
+    view: Annotated[
+        str | None, typer.Option(help="Encoders joined by +; default all of them.")
+    ] = None,
+    params_file: ParamsFile = PARAMS,
+    as_json: Json = False,
+) -> None:
+    """Search a head's settings by their score out of fold, and write the best into params.yaml.
+
+    A search that was stopped goes on where it was. Val and Test are never looked at.
+
+    Example: eri tune lightgbm --trials 40
+
+    Example: eri tune mlp --view clip+egemaps
+    """
+    from pipeline.tune_command import tune_and_write
+
+    tune_and_write(head, trials, view, params_file, as_json)
+
+
 @app.command("doctor")
 def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> None:
     """Check the installation, the parameters, the weights and the cache.
@@ -102,7 +192,7 @@ def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> N
 
     Example: eri doctor
     """
-    from pipeline.doctor import examine  # imports torch, which other commands may not need
+    from pipeline.doctor import examine
 
     findings = examine(params_file)
     if as_json:
@@ -114,13 +204,22 @@ def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> N
         raise typer.Exit(1)
 
 
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
 def _list_encoders(
-    encoders: Mapping[str, Encoder],
-    params: Params,
+    encoders: Mapping[str, "Encoder"],
+    params: "Params",
     media: Mapping[str, Path] | None,
     as_json: bool,
 ) -> None:
     """Count in the media that were named, else in the pipeline's clip table, else in the cache."""
+    from features.cache import default_cache_root
+    from features.catalogue import list_encoders
+    from features.clips import index_files
+    from pipeline.clip_table import read_clip_table
+
     clips = read_clip_table() if media is None and CLIPS.exists() else None
     if media is not None:
         clips = index_files(media)

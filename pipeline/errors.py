@@ -3,27 +3,33 @@
 import sys
 from collections.abc import Callable
 
-from features.encoders import EncoderError
-from features.store import StoreError
-from models.arrays import DataError
-from pipeline.failures import FailedClipsError
-from pipeline.labels import LabelError
-from pipeline.params import ParamsError
-
-USER_ERRORS = (
-    DataError,
-    EncoderError,
-    FailedClipsError,
-    LabelError,
-    OSError,
-    ParamsError,
-    StoreError,
-)
-
 
 def run_or_exit(action: Callable[[], None]) -> None:
-    """Run a stage or a command; an error of `USER_ERRORS` ends it with its message and status 1."""
+    """Run a stage or a command; an error of `user_errors` ends it with its message and status 1."""
     try:
         action()
-    except USER_ERRORS as error:
-        sys.exit(f"error: {error}")
+    except Exception as error:
+        if isinstance(error, user_errors()):
+            sys.exit(f"error: {error}")
+        raise
+
+
+def user_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that the user can mend."""
+    # Imported only once there is an error: the modules that define them are not light.
+    from features.encoders import EncoderError
+    from features.store import StoreError
+    from models.arrays import DataError
+    from pipeline.failures import FailedClipsError
+    from pipeline.labels import LabelError
+    from pipeline.params import ParamsError
+
+    return (
+        DataError,
+        EncoderError,
+        FailedClipsError,
+        LabelError,
+        OSError,
+        ParamsError,
+        StoreError,
+    )

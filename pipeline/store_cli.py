@@ -1,13 +1,13 @@
-"""The commands `eri store …`: upkeep of the embedding cache."""
+"""The commands `eri store …`: upkeep of the embedding cache.
+
+They import what they need when they run, like those of `pipeline.cli`.
+"""
 
 import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from features.cache import default_cache_root
-from features.upkeep import list_cache, prune_cache, seed_cache, verify_cache
 
 app = typer.Typer(
     help="Look after the embedding cache ($ERI_CACHE, or .eri-cache here).", no_args_is_help=True
@@ -22,6 +22,9 @@ def ls_command(as_json: Json = False) -> None:
 
     Example: eri store ls
     """
+    from features.cache import default_cache_root
+    from features.upkeep import list_cache
+
     entries = list_cache(default_cache_root())
     if as_json:
         print(json.dumps([vars(entry) for entry in entries], indent=2))
@@ -42,6 +45,9 @@ def verify_command(as_json: Json = False) -> None:
 
     Example: eri store verify
     """
+    from features.cache import default_cache_root
+    from features.upkeep import verify_cache
+
     n_segments = 0
     found = []
     for _, damage in verify_cache(default_cache_root()):
@@ -73,6 +79,9 @@ def gc_command(
 
     Example: eri store gc --unused-for-days 90
     """
+    from features.cache import default_cache_root
+    from features.upkeep import prune_cache
+
     pruned = prune_cache(default_cache_root(), unused_for_days)
     if as_json:
         print(json.dumps(vars(pruned), indent=2))
@@ -94,6 +103,9 @@ def seed_command(
 
     Example: eri store seed data/features/clip data/features/resnet50
     """
+    from features.cache import default_cache_root
+    from features.upkeep import seed_cache
+
     n_new = {str(store): seed_cache(store, default_cache_root()) for store in stores}
     if as_json:
         print(json.dumps(n_new, indent=2))

@@ -8,7 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.store import read_store
-from pipeline.paths import POOLED
 
 JOIN = "+"
 
@@ -20,33 +19,31 @@ def view_names(encoders: Sequence[str]) -> list[str]:
     return [*names, JOIN.join(sorted(names))] if len(names) > 1 else names
 
 
-def load_view(view: str, clip_ids: Sequence[str], pooled: Path = POOLED) -> NDArray[np.float32]:
-    """Join the clip vectors of a view's encoders.
+def join_tables(tables: Sequence[Path], clip_ids: Sequence[str]) -> NDArray[np.float32]:
+    """Join tables of clip vectors side by side.
 
     Parameters
     ----------
-    view : str
-        Encoder names joined by ``+``.
+    tables : sequence of Path
+        One file per encoder, in this order.
     clip_ids : sequence of str
         The rows wanted, in this order.
-    pooled : Path
-        The folder of the pooled tables.
 
     Returns
     -------
     ndarray of float32, shape (n_clips, n_columns)
-        A clip that an encoder did not embed has NaN in that encoder's columns.
+        A clip that a table lacks has NaN in that table's columns.
 
     Raises
     ------
     features.store.StoreError
-        When an encoder's table is missing.
+        When a table is missing.
     """
     blocks = []
-    for encoder in view.split(JOIN):
-        store = read_store(pooled / f"{encoder}.parquet")
+    for path in tables:
+        store = read_store(path)
         rows = pd.Index(store.clip_id).get_indexer(pd.Index(clip_ids))
-        block = store.embedding[rows].astype(np.float32)
+        block = store.embedding[rows].astype(np.float32, copy=False)
         block[rows < 0] = np.nan
         blocks.append(block)
     return np.concatenate(blocks, axis=1)

@@ -8,27 +8,38 @@ import difflib
 import inspect
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
 from models.heads.banded_ridge import BandedRidgeHead
 from models.heads.base import Head
+from models.heads.elastic_net import ElasticNetHead
 from models.heads.kernel_ridge import KernelRidgeHead
 from models.heads.lightgbm import LightGBMHead
+from models.heads.linear_svr import LinearSVRHead
 from models.heads.mean import MeanHead
 from models.heads.mlp import MLPHead
+from models.heads.neighbours import NeighboursHead
+from models.heads.pls import PLSHead
+from models.heads.random_trees import RandomTreesHead
 from models.heads.ridge import RidgeHead
+from models.heads.search import Choice, Range
 from models.heads.svr import SVRHead
 
-__all__ = ["HEADS", "Head", "head_settings", "make_head"]
+__all__ = ["HEADS", "Head", "head_settings", "make_head", "search_space"]
 
 HEADS: dict[str, type[Head]] = {
     "banded_ridge": BandedRidgeHead,
+    "elastic_net": ElasticNetHead,
     "kernel_ridge": KernelRidgeHead,
     "lightgbm": LightGBMHead,
+    "linear_svr": LinearSVRHead,
     "mean": MeanHead,
     "mlp": MLPHead,
+    "neighbours": NeighboursHead,
+    "pls": PLSHead,
+    "random_trees": RandomTreesHead,
     "ridge": RidgeHead,
     "svr": SVRHead,
 }
@@ -50,14 +61,28 @@ def head_settings(kind: str) -> type[BaseModel]:
         When the kind is unknown; names the nearest known one.
     """
     head_class = _head_class(kind)
-    hints = get_type_hints(head_class.__init__, include_extras=True)
+    parameters = inspect.signature(head_class).parameters
     fields: dict[str, Any] = {
-        name: (hints[name], parameter.default)
-        for name, parameter in inspect.signature(head_class).parameters.items()
-        if name not in GIVEN
+        name: (hint, parameters[name].default) for name, hint in _hints(head_class).items()
     }
     config = ConfigDict(extra="forbid", frozen=True)
     return create_model(f"{head_class.__name__}Settings", __config__=config, **fields)
+
+
+def search_space(kind: str) -> dict[str, Range | Choice]:
+    """Return what a search ranges over, by setting; empty for heads that choose by themselves.
+
+    Raises
+    ------
+    ValueError
+        When the kind is unknown; names the nearest known one.
+    """
+    return {
+        name: each
+        for name, hint in _hints(_head_class(kind)).items()
+        for each in get_args(hint)[1:]
+        if isinstance(each, Range | Choice)
+    }
 
 
 def make_head(
@@ -88,6 +113,14 @@ def make_head(
     names = inspect.signature(head_class).parameters
     parameters |= {name: value for name, value in given.items() if name in names}
     return head_class(**parameters)
+
+
+def _hints(head_class: type[Head]) -> dict[str, Any]:
+    """Annotated types of the settings of a head."""
+    hints = get_type_hints(head_class.__init__, include_extras=True)
+    return {
+        name: hints[name] for name in inspect.signature(head_class).parameters if name not in GIVEN
+    }
 
 
 def _head_class(kind: str) -> type[Head]:

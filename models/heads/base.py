@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from models.arrays import Bools, DataError, Floats, Groups, as_groups, as_targets, check_same_rows
 from models.gram import make_gram
@@ -43,19 +43,24 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            When lengths differ, or X or y is no matrix or holds infinities.
+            When lengths differ, or X or y is no matrix of numbers or holds infinities.
         DataError
             When a target has fewer than two labels.
         """
-        X, y = np.asarray(X), np.asarray(y)
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None; pass "
+                "targets [n_rows, n_targets], NaN where unlabelled."
+            )
+        X, y = self._checked(X, fitting=True), np.asarray(y)
         self.one_target_ = y.ndim == 1
         targets = as_targets(y.reshape(-1, 1) if self.one_target_ else y)
         people = as_groups(np.arange(len(targets)) if groups is None else groups)
         check_same_rows(X=X, y=targets, groups=people)
+        _check_labels(targets)
         used = ~np.isnan(targets).all(axis=1)
         if not used.all():
             X, targets, people = X[used], targets[used], people[used]
-        self.n_features_in_ = X.shape[1]
         self.input_scaler_ = InputScaler().fit(X)
         return self._fit_scaled(self.input_scaler_.transform(X), targets, people)
 
@@ -65,7 +70,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         Of shape [n_rows] where `fit` was given one target in that shape.
         """
         check_is_fitted(self)
-        predicted = self._predict_scaled(self.input_scaler_.transform(X))
+        predicted = self._predict_scaled(self.input_scaler_.transform(self._checked(X)))
         return predicted[:, 0] if self.one_target_ else predicted
 
     def cross_fit(self, view: FoldedView) -> CrossFit:
@@ -93,6 +98,18 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Predict standardised targets [n_rows, n_targets] from scaled inputs."""
 
+    def _checked(self, X: Floats, fitting: bool = False) -> Floats:
+        """Check the shape, type and names of columns; remember them when fitting."""
+        checked: Floats = validate_data(
+            self,
+            X,
+            reset=fitting,
+            dtype=(np.float64, np.float32),
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=2 if fitting else 1,
+        )
+        return checked
+
     def _fit_without(self, view: FoldedView, fold: int) -> Self:
         rows = view.training_rows(fold)
         return self._fit_scaled(view.inputs[rows], view.targets[rows], view.inner_groups[rows])
@@ -100,12 +117,17 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _fit_scaled(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
     ) -> Self:
+        self._fit(inputs, self._standardise(targets), groups)
+        return self
+
+    def _standardise(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Learn the mean and scale of every target over its labelled rows, and apply them."""
         _check_labels(targets)
         self.target_mean_ = np.nanmean(targets, axis=0)
         spread = np.nanstd(targets, axis=0)
         self.target_scale_ = np.where(spread > 1e-12 * np.abs(self.target_mean_), spread, 1.0)
-        self._fit(inputs, (targets - self.target_mean_) / self.target_scale_, groups)
-        return self
+        standardised: NDArray[np.float64] = (targets - self.target_mean_) / self.target_scale_
+        return standardised
 
     def _predict_scaled(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         predicted: NDArray[np.float64] = (
@@ -124,18 +146,19 @@ class ProjectedHead(Head):
     """A head on principal components of the view (`models.projection`), fitted inside the fold.
 
     For methods to which thousands of correlated embedding columns are a burden. A view with no
-    more columns than components is used as it is. Subclasses have the parameters `n_components` and
-    `seed`, and implement `_fit` and `_predict` on the components.
+    more columns than components is used as it is, every view where `n_components` is None.
+    Subclasses have the parameters `n_components` and `seed`, and implement `_fit` and `_predict` on
+    the components.
     """
 
-    n_components: int
+    n_components: int | None
     seed: int
 
     def _fit_scaled(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
     ) -> Self:
         self.projection_: Projection | None = None
-        if inputs.shape[1] > self.n_components:
+        if self.n_components is not None and inputs.shape[1] > self.n_components:
             gram = make_gram(inputs, np.zeros(len(inputs), dtype=np.int64))
             self.projection_ = principal_axes(gram.system(()), self.n_components, self.seed)
         return super()._fit_scaled(self._project(inputs), targets, groups)
@@ -143,7 +166,7 @@ class ProjectedHead(Head):
     def _fit_without(self, view: FoldedView, fold: int) -> Self:
         rows = view.training_rows(fold)
         self.projection_ = None
-        if view.inputs.shape[1] > self.n_components:
+        if self.n_components is not None and view.inputs.shape[1] > self.n_components:
             self.projection_ = view.projection(fold, self.n_components, self.seed)
         inputs = self._project(view.inputs[rows])
         return super()._fit_scaled(inputs, view.targets[rows], view.inner_groups[rows])

@@ -1,95 +1,187 @@
-"""Gradient-boosted trees on a projection of the view."""
+"""Gradient-boosted trees, stopped early, on bins that all targets share."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from sklearn.base import clone
 
 from models.arrays import Groups
 from models.heads.base import ProjectedHead
+from models.heads.penalties import inner_folds
+from models.heads.search import Range
+from models.view import WHOLE, CrossFit, FoldedView
+
+if TYPE_CHECKING:
+    import lightgbm
 
 ROWS_PER_THREAD = 4000
 """Below this many rows per thread, starting threads costs more than they save."""
+HELD_SHARE = 0.2
+"""Of the rows; the fold whose share is nearest to it says when to stop."""
+LEAST_HELD = 500
+"""With fewer held-out rows, all trees are grown: few trees err little, but are rough. On made-up
+clips with a weak signal, stopping took the correlation from 0.15 to 0.08 with 72 rows, from 0.21 to
+0.10 with 400 and from 0.19 to 0.15 with 1,000; with 15,806 it cost nothing."""
 
 
 class LightGBMHead(ProjectedHead):
-    """One LightGBM booster per target, all on one projection of the inputs.
+    """One LightGBM booster per target, stopped early; values are binned once for all targets.
 
-    Trees on thousands of embedding columns are slow and overfit, so the columns are first
-    projected to principal components (fitted on the training rows). Results do not depend on the
-    number of threads (`deterministic`).
+    Trees on thousands of embedding columns are slow, so by default they grow on principal
+    components of the training rows, which heads with as many components share. With
+    `n_components=None` they grow on the columns; then `cross_fit` bins all labelled rows of the
+    view once for all folds, so the edges of bins (no more than that) know of the rows left out.
+
+    For each target, one inner fold of people tells after how many trees the squared error is least;
+    that many are grown on all rows. With fewer than `LEAST_HELD` rows to hold out, all are grown.
+
+    Targets are fitted at the same time, each on its share of the cores. Histograms are summed
+    column by column, so results do not depend on the number of threads.
 
     Parameters
     ----------
-    n_components : int
-        Principal components kept; a view with no more columns is used as it is.
+    n_components : int, optional
+        Principal components kept; a view with no more columns is used as it is. None: the columns.
     n_rounds : int
-        Trees per target.
-    learning_rate, num_leaves, min_child_samples, lambda_l2 : float or int
+        Most trees per target.
+    patience : int, optional
+        Trees without a smaller error on held-out people after which to stop. None: never.
+    learning_rate, num_leaves, min_child_samples, lambda_l2, max_bin : float or int
         As in LightGBM. The defaults are small trees, which hold from 50 rows to 15,000.
     feature_fraction, bagging_fraction : float
         Share of columns and of rows drawn for each tree.
     seed : int
-        Seed of the projection and of the draws.
+        Seed of the projection, the inner folds and the draws.
     """
 
     def __init__(
         self,
-        n_components: Annotated[int, Field(ge=1)] = 64,
+        n_components: Annotated[int, Field(ge=1)] | None = 128,
         n_rounds: Annotated[int, Field(ge=1)] = 200,
-        learning_rate: Annotated[float, Field(gt=0)] = 0.05,
-        num_leaves: Annotated[int, Field(ge=2)] = 8,
-        min_child_samples: Annotated[int, Field(ge=1)] = 10,
-        lambda_l2: Annotated[float, Field(ge=0)] = 1.0,
-        feature_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5,
-        bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.8,
+        patience: Annotated[int, Field(ge=1)] | None = 20,
+        learning_rate: Annotated[float, Field(gt=0), Range(0.01, 0.2, log=True)] = 0.07,
+        num_leaves: Annotated[int, Field(ge=2), Range(4, 64, log=True)] = 8,
+        min_child_samples: Annotated[int, Field(ge=1), Range(5, 100, log=True)] = 10,
+        lambda_l2: Annotated[float, Field(ge=0), Range(0.01, 100.0, log=True)] = 1.0,
+        max_bin: Annotated[int, Field(ge=2, le=255)] = 31,
+        feature_fraction: Annotated[float, Field(gt=0, le=1), Range(0.1, 1.0)] = 0.5,
+        bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5,
         seed: int = 0,
     ) -> None:
         self.n_components = n_components
         self.n_rounds = n_rounds
+        self.patience = patience
         self.learning_rate = learning_rate
         self.num_leaves = num_leaves
         self.min_child_samples = min_child_samples
         self.lambda_l2 = lambda_l2
+        self.max_bin = max_bin
         self.feature_fraction = feature_fraction
         self.bagging_fraction = bagging_fraction
         self.seed = seed
 
+    def cross_fit(self, view: FoldedView) -> CrossFit:
+        """Cross-fit; on columns, all training sets are parts of one binned data set."""
+        if self.n_components is not None:
+            return super().cross_fit(view)
+        used = view.labelled
+        data = self._binned(view.inputs if used.all() else view.inputs[used])
+        predicted = view.empty_predictions()
+        for fold in [*view.folds, WHOLE]:
+            places, inputs = view.left_out(fold)
+            if len(places):
+                head = clone(self)
+                head.projection_ = None
+                rows = view.training_rows(fold)
+                targets = np.full(view.targets.shape, np.nan)
+                targets[rows] = head._standardise(view.targets[rows])
+                head._grow(data, targets[used], view.inner_groups[used])
+                predicted[places] = head._predict_scaled(inputs)
+        return view.as_cross_fit(predicted)
+
     def _fit(
-        self,
-        inputs: NDArray[np.float32],
-        targets: NDArray[np.float64],
-        groups: Groups,  # noqa: ARG002 (no inner folds)
+        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
     ) -> None:
+        self._grow(self._binned(inputs), targets, groups)
+
+    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        threads = _n_threads(len(inputs), 1)
+        columns = [booster.predict(inputs, num_threads=threads) for booster in self.boosters_]
+        return np.stack(columns, axis=1)
+
+    def _binned(self, inputs: NDArray[np.float32]) -> "lightgbm.Dataset":
         # Imported here, so that reading settings does not wait seconds for the library.
         import lightgbm
 
-        self.boosters_ = []
-        for target in targets.T:
-            rows = ~np.isnan(target)
-            data = lightgbm.Dataset(inputs[rows], target[rows], params={"verbosity": -1})
-            parameters = self._parameters(int(rows.sum()))
-            self.boosters_.append(lightgbm.train(parameters, data, self.n_rounds))
+        parameters = self._parameters(_n_threads(len(inputs), 1))
+        # Parts of a data set ask for labels, which they are given target by target.
+        return lightgbm.Dataset(inputs, np.zeros(len(inputs)), params=parameters).construct()
 
-    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        columns = [np.asarray(booster.predict(inputs)) for booster in self.boosters_]
-        return np.stack(columns, axis=1)
+    def _grow(self, data: "lightgbm.Dataset", targets: NDArray[np.float64], groups: Groups) -> None:
+        """Fit one booster per target on the rows of `data` that are labelled for it."""
+        n_at_once = min(joblib.cpu_count(), targets.shape[1])
+        parameters = self._parameters(_n_threads(len(targets), n_at_once))
+        self.boosters_ = joblib.Parallel(n_at_once, prefer="threads")(
+            joblib.delayed(self._booster)(data, target, groups, parameters) for target in targets.T
+        )
 
-    def _parameters(self, n_rows: int) -> dict[str, Any]:
+    def _booster(
+        self,
+        data: "lightgbm.Dataset",
+        target: NDArray[np.float64],
+        groups: Groups,
+        parameters: dict[str, Any],
+    ) -> "lightgbm.Booster":
+        import lightgbm
+
+        rows = np.flatnonzero(~np.isnan(target))
+        n_rounds = self.n_rounds
+        if self.patience is not None and (held := self._held(groups[rows])) is not None:
+            stop = lightgbm.early_stopping(self.patience, verbose=False)
+            trained, validated = (_part(data, rows[part], target) for part in (~held, held))
+            n_rounds = lightgbm.train(
+                parameters, trained, n_rounds, valid_sets=[validated], callbacks=[stop]
+            ).best_iteration
+        return lightgbm.train(parameters, _part(data, rows, target), n_rounds)
+
+    def _held(self, groups: Groups) -> NDArray[np.bool_] | None:
+        """Mark the rows held out to stop early [n_rows]; None where they would be too few."""
+        folds = inner_folds(groups, self.seed)
+        sizes = np.bincount(folds)
+        held = int(np.argmin(np.abs(sizes - HELD_SHARE * len(folds))))
+        return None if sizes[held] < LEAST_HELD else folds == held
+
+    def _parameters(self, n_threads: int) -> dict[str, Any]:
         return {
             "objective": "regression",
             "learning_rate": self.learning_rate,
             "num_leaves": self.num_leaves,
             "min_child_samples": self.min_child_samples,
             "lambda_l2": self.lambda_l2,
+            "max_bin": self.max_bin,
+            "feature_pre_filter": False,  # else bins would depend on the rows of a part
             "feature_fraction": self.feature_fraction,
             "bagging_fraction": self.bagging_fraction,
             "bagging_freq": 1,
             "seed": self.seed,
             "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": max(1, min(joblib.cpu_count(), n_rows // ROWS_PER_THREAD)),
+            "force_col_wise": True,
+            "num_threads": n_threads,
             "verbosity": -1,
         }
+
+
+def _n_threads(n_rows: int, n_at_once: int) -> int:
+    """Threads for each of several boosters that are trained at once."""
+    n_cores: int = joblib.cpu_count()
+    return max(1, min(n_cores // n_at_once, n_rows // ROWS_PER_THREAD))
+
+
+def _part(
+    data: "lightgbm.Dataset", rows: NDArray[np.intp], target: NDArray[np.float64]
+) -> "lightgbm.Dataset":
+    """Take some rows of binned data, with the labels of one target."""
+    return data.subset(rows.tolist()).construct().set_label(target[rows])

@@ -1,58 +1,77 @@
 """A small neural network on a projection of the view, averaged over several members."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.arrays import Groups, group_codes
-from models.folds import assign_folds
+from models.arrays import Groups
 from models.heads.base import ProjectedHead
+from models.heads.penalties import inner_folds
+from models.heads.search import Choice, Range
+from models.view import WHOLE, CrossFit, FoldedView
 
-N_VALIDATION_FOLDS = 5
+if TYPE_CHECKING:
+    from models.heads import mlp_rows, mlp_training
 
 
 class MLPHead(ProjectedHead):
     """Mean of several small networks for all targets, each stopped early on held-out people.
 
-    Each member holds out another fifth of the groups to choose its epoch (with fewer than two
-    groups: of the rows). Members are trained at once as one batched model, on the GPU when there
-    is one. A network starts as the mean predictor and, with few rows, stays close to it.
+    Each member holds out another inner fold of the groups to choose its epoch. All members, in a
+    cross-fit those of all training sets, are trained at once as one batched model, on the GPU when
+    there is one. A network is a linear path beside hidden layers; it starts as the mean predictor
+    and, with few rows, stays close to it.
 
     Parameters
     ----------
+    loss : {"mse", "pearson", "ccc"}
+        What is minimised, and what stops a member (`models.heads.mlp_losses`). Pearson correlation
+        leaves scale and offset free: each member's outputs are brought to target units by a
+        least-squares line on its own training rows, before members are averaged. Predictions by
+        "ccc" vary more than those of the others, as the coefficient asks for.
     n_components : int
         Principal components fed to the network; a view with no more columns is used as it is.
     hidden : tuple of int
-        Widths of the hidden layers (GELU).
+        Widths of the hidden layers (ReLU).
     dropout : float
         Share of hidden units dropped in training.
     learning_rate, weight_decay : float
-        As in AdamW.
+        As in AdamW: parameters shrink by the product of both each step.
     batch_size, max_epochs : int
-        Rows per step, and the largest number of passes over the rows.
+        Rows per step, and the largest number of epochs. An epoch is a pass over the rows. With few
+        rows batches are smaller, so that a pass has at least 4, and an epoch has at least 20.
     patience : int
-        Epochs without a better validation error after which a member stops.
+        Epochs without a better loss on held-out rows after which a member stops.
     n_seeds : int
         Number of members.
     seed : int
-        Seed of the projection, the validation folds, first weights, batches and dropout.
+        Seed of the projection, the inner folds, first weights, batches and dropout.
+
+    Attributes
+    ----------
+    network_ : list of array
+        Parameters of all members (`models.heads.mlp_network.Parameters`).
     """
 
     def __init__(
         self,
+        loss: Annotated[
+            Literal["mse", "pearson", "ccc"], Choice(("mse", "pearson", "ccc"))
+        ] = "mse",
         n_components: Annotated[int, Field(ge=1)] = 128,
-        hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (128,),
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
-        learning_rate: Annotated[float, Field(gt=0)] = 1e-3,
-        weight_decay: Annotated[float, Field(ge=0)] = 1e-2,
+        hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (64,),
+        dropout: Annotated[float, Field(ge=0, lt=1), Range(0.0, 0.7)] = 0.3,
+        learning_rate: Annotated[float, Field(gt=0), Range(3e-4, 1e-2, log=True)] = 3e-3,
+        weight_decay: Annotated[float, Field(ge=0), Range(0.03, 10.0, log=True)] = 1.0,
         batch_size: Annotated[int, Field(ge=1)] = 128,
-        max_epochs: Annotated[int, Field(ge=1)] = 200,
-        patience: Annotated[int, Field(ge=1)] = 15,
+        max_epochs: Annotated[int, Field(ge=1)] = 100,
+        patience: Annotated[int, Field(ge=1)] = 5,
         n_seeds: Annotated[int, Field(ge=1)] = 3,
         seed: int = 0,
     ) -> None:
+        self.loss = loss
         self.n_components = n_components
         self.hidden = hidden
         self.dropout = dropout
@@ -64,43 +83,69 @@ class MLPHead(ProjectedHead):
         self.n_seeds = n_seeds
         self.seed = seed
 
+    def cross_fit(self, view: FoldedView) -> CrossFit:
+        """Cross-fit by one batched model of all training sets; equal to a fit per fold."""
+        from models.heads import mlp_training
+
+        heads: list[tuple[NDArray[np.intp], NDArray[np.float32], _UntrainedMLP]] = []
+        for fold in [*view.folds, WHOLE]:
+            places, inputs = view.left_out(fold)
+            if len(places):
+                head = _UntrainedMLP(**self.get_params(deep=False))
+                heads.append((places, inputs, head._fit_without(view, fold)))
+        networks = mlp_training.train([head.training_set_ for *_, head in heads], self.training())
+        predicted = view.empty_predictions()
+        for (places, inputs, head), network in zip(heads, networks, strict=True):
+            head.network_ = network
+            predicted[places] = head._predict_scaled(inputs)
+        return view.as_cross_fit(predicted)
+
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
     ) -> None:
         # Imported here, so that reading settings does not wait seconds for torch.
-        from models.heads import mlp_network
+        from models.heads import mlp_training
 
-        self.layers_ = mlp_network.train_members(
-            inputs,
-            targets.astype(np.float32),
-            self._validation_rows(groups),
-            mlp_network.Training(
-                hidden=self.hidden,
-                dropout=self.dropout,
-                learning_rate=self.learning_rate,
-                weight_decay=self.weight_decay,
-                batch_size=self.batch_size,
-                max_epochs=self.max_epochs,
-                patience=self.patience,
-                seed=self.seed,
-            ),
-        )
+        training_set = self._training_set(inputs, targets, groups)
+        (self.network_,) = mlp_training.train([training_set], self.training())
 
     def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         from models.heads import mlp_network
 
-        members = mlp_network.predict_members(self.layers_, inputs)
+        members = mlp_network.predict_members(self.network_, inputs)
         return np.asarray(members.mean(axis=0), dtype=np.float64)
 
-    def _validation_rows(self, groups: Groups) -> NDArray[np.bool_]:
-        """Rows held out by each member [n_seeds, n_rows]."""
-        codes = group_codes(groups)
-        if codes.max() == 0:
-            codes = np.arange(len(codes))
-        n_folds = min(N_VALIDATION_FOLDS, int(codes.max()) + 1)
-        held = []
-        for member in range(self.n_seeds):
-            # Every round over the folds shuffles the groups anew.
-            fold_of_row = assign_folds(codes, n_folds, self.seed + member // n_folds)
-            held.append(fold_of_row == member % n_folds)
-        return np.stack(held)
+    def training(self) -> "mlp_training.Training":
+        """Return the parameters as `models.heads.mlp_training.train` takes them."""
+        from models.heads import mlp_training
+
+        return mlp_training.Training(
+            loss=self.loss,
+            hidden=self.hidden,
+            dropout=self.dropout,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            batch_size=self.batch_size,
+            max_epochs=self.max_epochs,
+            patience=self.patience,
+            seed=self.seed,
+        )
+
+    def _training_set(
+        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
+    ) -> "mlp_rows.TrainingSet":
+        from models.heads import mlp_rows
+
+        fold_of_row = inner_folds(groups, self.seed)
+        n_folds = int(fold_of_row.max()) + 1
+        held = np.stack([fold_of_row == member % n_folds for member in range(self.n_seeds)])
+        return mlp_rows.TrainingSet(inputs, targets.astype(np.float32), held)
+
+
+class _UntrainedMLP(MLPHead):
+    """Prepares all but the networks, which are trained together with those of other heads."""
+
+    def _fit(
+        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
+    ) -> None:
+        self.training_set_ = self._training_set(inputs, targets, groups)

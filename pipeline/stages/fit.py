@@ -1,28 +1,40 @@
 """Stage `fit`: one head on every view, out of fold and refitted."""
 
 import sys
-import time
 
-from pipeline.clip_table import arrange_rows, read_clip_table
+from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
+from pipeline.fit_cache import FitCache
+from pipeline.fitting import Fitter, make_job_head
+from pipeline.jobs import head_job
 from pipeline.params import load_params
 from pipeline.paths import OOF
-from pipeline.predictions import fold_view, predict_rows, write_prediction_table
-from pipeline.views import load_view, view_names
+from pipeline.pooled import find_view
+from pipeline.predictions import write_prediction_table
+from pipeline.result_cache import default_result_folder
+from pipeline.views import view_names
 
 
 def main() -> None:
     """Write ``results/oof/<head>.parquet`` for the head named on the command line."""
     params = load_params()
     (name,) = sys.argv[1:]
-    rows = arrange_rows(read_clip_table(), params)
+    rows = read_rows(params)
+    folder = default_result_folder()
+    fitter, cache = Fitter(rows), FitCache(rows, folder)
     predictions = {}
-    for view in view_names(list(params.encoders)):
-        started_s = time.perf_counter()
-        x = load_view(view, rows.clip_ids)
-        predictions[view] = predict_rows(params.make_head(name), fold_view(x, rows))
-        took_s = time.perf_counter() - started_s
-        print(f"{name}/{view}: {x.shape[0]} x {x.shape[1]}, {took_s:.1f} s", flush=True)
+    for view_name in view_names(list(params.encoders)):
+        view = find_view(view_name, params, folder)
+        job = head_job(name, params.heads[name], params.seed, view)
+        key = cache.key(job)
+        fit = cache.get_fit(key)
+        how = "as fitted before"
+        if fit is None:
+            fit = fitter.fit(view, make_job_head(job))
+            cache.put(key, fit.arrays)
+            how = f"{fit.fit_s:.1f} s"
+        print(f"{job.name}: {len(fit.predictions)} x {sum(view.bands)}, {how}", flush=True)
+        predictions[view_name] = fit.predictions
     write_prediction_table(OOF / f"{name}.parquet", predictions, rows, params.targets)
 
 

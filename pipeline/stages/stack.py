@@ -23,12 +23,15 @@ def main() -> None:
     predictions = np.concatenate([oof, stack.predict(members[n:])])
 
     write_prediction_table(STACK, {"stack": predictions}, rows, params.targets)
-    weights = pd.DataFrame(stack.weights.T, index=list(by_name), columns=list(params.targets))
-    weights.to_csv(STACK_WEIGHTS, index_label="member")
+    parts = {"all": stack.member_weights, "own target": stack.own_weights}
+    tables = [pd.DataFrame(part.T, list(by_name), list(params.targets)) for part in parts.values()]
+    weights = pd.concat(tables, keys=parts, names=["part", "member"])
+    weights.swaplevel().to_csv(STACK_WEIGHTS)
     held = pd.DataFrame(predictions[n:], columns=list(params.targets))
     held.insert(0, "File_ID", rows.clip_ids[n:])
     held.to_csv(PREDICTIONS, index=False)
-    print(f"stack of {len(by_name)} members, combined by: {stack.method}")
+    part = "" if stack.method == "average" else f" ({stack.share:.0%}, the rest plain average)"
+    print(f"stack of {len(by_name)} members, combined by: {stack.method}{part}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A clip table without media, for tests of what comes after extraction."""
+"""A clip table without media, and a project of it, for tests of what comes after extraction."""
 
 from pathlib import Path
 
@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 import yaml
 
+from features.segments import Embedding
+from features.store import StoredClip, write_clip_vectors, write_store
 from pipeline.clip_table import Rows, arrange_rows, make_folds
 from pipeline.params import Params, load_params
 
 TARGETS = ["joy", "fear", "awe"]
+WIDTHS = {"face": 6, "voice": 4}
 
 
 @pytest.fixture
@@ -42,3 +45,59 @@ def clips() -> pd.DataFrame:
 @pytest.fixture
 def rows(clips, params) -> Rows:
     return arrange_rows(clips, make_folds(clips, params), params)
+
+
+class Project:
+    """The folder, and how to change what is in it."""
+
+    def __init__(self, folder: Path, clips, content) -> None:
+        self.folder = folder
+        self.clips = clips
+        self.content = content
+
+    def write(self) -> None:
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(self.content, sort_keys=False))
+        (self.folder / "data").mkdir(exist_ok=True)
+        self.clips.to_parquet(self.folder / "data" / "clips.parquet")
+        params = load_params(self.folder / "params.yaml", check_heads=False)
+        make_folds(self.clips, params).to_parquet(self.folder / "data" / "folds.parquet")
+
+    def write_vectors(self, encoder: str, seed: int = 0) -> None:
+        rng = np.random.default_rng([seed, WIDTHS[encoder]])
+        truth = np.nan_to_num(self.clips[self.content["targets"]].to_numpy())
+        mixed = truth @ rng.normal(size=(truth.shape[1], WIDTHS[encoder]))
+        vectors = (mixed + 0.5 * rng.normal(size=mixed.shape)).astype(np.float32)
+        path = self.folder / "data" / "pooled" / f"{encoder}.parquet"
+        write_clip_vectors(path, self.clips["clip_id"].to_numpy(object), vectors, {})
+
+    def write_store(self, encoder: str, metadata=None) -> None:
+        """Write a feature store of four frames per clip."""
+        rng = np.random.default_rng(WIDTHS[encoder])
+        time_s = np.arange(4) / 2
+        stored = [
+            StoredClip(
+                clip_id,
+                f"{number:064x}",
+                Embedding(time_s, rng.normal(size=(4, WIDTHS[encoder])).astype(np.float32), None),
+            )
+            for number, clip_id in enumerate(self.clips["clip_id"])
+        ]
+        write_store(self.folder / "data" / "features" / encoder, stored, metadata or {})
+
+
+@pytest.fixture
+def project(request, clips, tmp_path, monkeypatch) -> Project:
+    """The project, as the working folder, with a cache of its own."""
+    content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
+    content["targets"] = TARGETS
+    content["folds"]["n_folds"] = 3
+    content["evaluation"]["n_resamples"] = 100
+    content["encoders"] = {name: {"kind": "opensmile", "model": "eGeMAPSv02"} for name in WIDTHS}
+    content["heads"] = {"ridge": {"kind": "ridge"}, "average": {"kind": "mean"}}
+    project = Project(tmp_path, clips, content)
+    project.write()
+    for encoder in WIDTHS:
+        project.write_vectors(encoder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
+    return project

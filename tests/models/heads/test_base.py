@@ -11,10 +11,18 @@ from models.heads.base import label_patterns
 from models.metrics import mean_pearson
 
 SMALL = {
+    "banded_ridge": {},
+    "elastic_net": {},
+    "kernel_ridge": {},
     "lightgbm": {"n_rounds": 30},
+    "linear_svr": {},
     "mean": {},
     "mlp": {"max_epochs": 30, "n_seeds": 2},
+    "neighbours": {},
+    "pls": {},
+    "random_trees": {"n_trees": 30},
     "ridge": {},
+    "svr": {},
 }
 
 

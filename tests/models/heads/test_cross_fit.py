@@ -8,7 +8,12 @@ from models.heads import HEADS, make_head
 from models.heads.base import Head as Plain
 from models.view import FoldedView
 
-SMALL = {"lightgbm": {"n_rounds": 30}, "mlp": {"max_epochs": 20, "n_seeds": 2}}
+SMALL = {
+    "lightgbm": {"n_rounds": 30},
+    "mlp": {"max_epochs": 20, "n_seeds": 2},
+    "pls": {"n_factors": (1, 3)},
+    "random_trees": {"n_trees": 10},
+}
 
 
 def view_of(n_rows=120, n_columns=10, seed=0, gaps=False):

@@ -2,8 +2,11 @@ import lightgbm
 import numpy as np
 import pytest
 
+from models.folds import assign_folds
+from models.heads.base import Head as Plain
 from models.heads.lightgbm import LightGBMHead
 from models.metrics import mean_pearson
+from models.view import WHOLE, FoldedView
 
 
 @pytest.fixture
@@ -11,6 +14,22 @@ def clips():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(150, 5)).astype(np.float32)
     return x, np.stack([np.abs(x[:, 0]), x[:, 1] * x[:, 2]], axis=1)
+
+
+@pytest.fixture
+def view():
+    # Few values per column, all of them in every training set: any of them gives the same bins.
+    rng = np.random.default_rng(1)
+    x = rng.integers(5, size=(220, 12)).astype(np.float32)
+    y = x[:, :2] + x[:, 2:4] * x[:, 4:6] + rng.normal(size=(220, 2))
+    groups = rng.integers(40, size=200)
+    y[:30, 1], y[40:50] = np.nan, np.nan
+    return FoldedView(x[:200], y[:200], groups, assign_folds(groups, 4, 0), x[200:])
+
+
+@pytest.fixture
+def stops_early(monkeypatch):
+    monkeypatch.setattr("models.heads.lightgbm.LEAST_HELD", 5)
 
 
 def test_sees_what_a_line_cannot(clips):
@@ -21,7 +40,7 @@ def test_sees_what_a_line_cannot(clips):
 
 def test_equals_one_booster_per_target(clips):
     x, y = clips
-    head = LightGBMHead(n_rounds=20, seed=3).fit(x, y)
+    head = LightGBMHead(n_rounds=20, learning_rate=0.05, max_bin=63, seed=3).fit(x, y)
     z = head.input_scaler_.transform(x)
     for number, target in enumerate(y.T):
         peer = lightgbm.LGBMRegressor(
@@ -30,8 +49,9 @@ def test_equals_one_booster_per_target(clips):
             num_leaves=8,
             min_child_samples=10,
             reg_lambda=1.0,
+            max_bin=63,
             colsample_bytree=0.5,
-            subsample=0.8,
+            subsample=0.5,
             subsample_freq=1,
             random_state=3,
             verbosity=-1,
@@ -46,3 +66,78 @@ def test_wide_views_are_projected():
     x = rng.normal(size=(30, 50))
     head = LightGBMHead(n_components=6, n_rounds=2).fit(x, x[:, :1])
     assert head.boosters_[0].num_feature() == 6
+    assert LightGBMHead(n_components=None, n_rounds=2).fit(x, x[:, :1]).projection_ is None
+
+
+@pytest.mark.parametrize("patience", [None, 3])
+def test_on_columns_cross_fit_equals_a_fit_per_fold_given_the_same_bins(
+    view, patience, stops_early
+):
+    head = LightGBMHead(n_components=None, n_rounds=30, patience=patience)
+    shared, plain = head.cross_fit(view), Plain.cross_fit(head, view)
+    np.testing.assert_array_equal(shared.oof, plain.oof)
+    np.testing.assert_array_equal(shared.held, plain.held)
+
+
+def test_on_columns_every_training_set_is_a_part_of_one_binned_data_set():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(130, 8)), rng.normal(size=(120, 1))
+    groups = np.arange(120) // 3
+    view = FoldedView(x[:120], y, groups, assign_folds(groups, 3, 0), x[120:])
+    head = LightGBMHead(n_components=None, n_rounds=15)
+    found = head.cross_fit(view)
+    parameters = head._parameters(n_threads=1)
+    data = lightgbm.Dataset(view.inputs, y[:, 0], params=parameters).construct()
+    for fold in [*view.folds, WHOLE]:
+        rows = view.training_rows(fold)
+        mean, scale = y[rows].mean(axis=0), y[rows].std(axis=0)
+        part = data.subset(np.flatnonzero(rows)).construct()
+        part.set_label((y[rows] - mean)[:, 0] / scale)
+        booster = lightgbm.train(parameters, part, 15)
+        expected = booster.predict(view.left_out(fold)[1]) * scale + mean
+        ours = found.held if fold == WHOLE else found.oof[view.fold_of_row == fold]
+        np.testing.assert_array_equal(ours[:, 0], expected)
+
+
+def test_rounds_are_those_with_the_least_error_on_held_out_people(clips, stops_early):
+    x, y = clips
+    noise = np.random.default_rng(0).normal(size=150)
+    people = np.arange(150) // 5
+    both = np.stack([noise, y[:, 0]], axis=1)
+    head = LightGBMHead(n_rounds=60, patience=60).fit(x, both, people)
+    z = head.input_scaler_.transform(x)
+    held = head._held(people)
+    assert not set(people[held]) & set(people[~held])
+    target = (noise - noise.mean()) / noise.std()
+    parameters = head._parameters(n_threads=1)
+    data = lightgbm.Dataset(z, target, params=parameters).construct()
+    parts = [data.subset(np.flatnonzero(rows)).construct() for rows in (~held, held)]
+    errors = {}
+    lightgbm.train(
+        parameters, parts[0], 60, [parts[1]], callbacks=[lightgbm.record_evaluation(errors)]
+    )
+    best = int(np.argmin(errors["valid_0"]["l2"])) + 1
+    assert best < 20
+    assert head.boosters_[0].num_trees() == best
+    assert head.boosters_[1].num_trees() > best
+
+
+def test_without_patience_or_with_few_rows_all_trees_are_grown(clips, monkeypatch):
+    x, _ = clips
+    noise = np.random.default_rng(0).normal(size=(150, 1))
+    assert LightGBMHead(n_rounds=50).fit(x, noise).boosters_[0].num_trees() == 50
+    monkeypatch.setattr("models.heads.lightgbm.LEAST_HELD", 5)
+    assert LightGBMHead(n_rounds=50).fit(x, noise).boosters_[0].num_trees() < 50
+    head = LightGBMHead(n_rounds=50, patience=None).fit(x, noise)
+    assert head.boosters_[0].num_trees() == 50
+
+
+def test_the_number_of_cores_does_not_matter(clips, monkeypatch, stops_early):
+    x, y = clips
+    x, y = np.tile(x, (3, 1)), np.tile(y, (3, 1)) + np.arange(450)[:, None] % 7
+    found = []
+    for n_cores in (1, 5):
+        monkeypatch.setattr("models.heads.lightgbm.joblib.cpu_count", lambda n=n_cores: n)
+        monkeypatch.setattr("models.heads.lightgbm.ROWS_PER_THREAD", 100)
+        found.append(LightGBMHead(n_rounds=30).fit(x, y).predict(x).tobytes())
+    assert found[0] == found[1]

@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
 
+from models.folds import assign_folds
+from models.heads.base import Head
 from models.heads.mlp import MLPHead
 from models.metrics import mean_pearson
+from models.view import FoldedView
+
+LOSSES = ("mse", "pearson", "ccc")
 
 
 @pytest.fixture
@@ -12,10 +17,42 @@ def clips():
     return x, np.stack([np.abs(x[:, 0]), x[:, 1]], axis=1)
 
 
-def test_sees_what_a_line_cannot(clips):
+@pytest.mark.parametrize("loss", LOSSES)
+def test_sees_what_a_line_cannot(clips, loss):
     x, y = clips
-    head = MLPHead(learning_rate=5e-3, n_seeds=2).fit(x[:200], y[:200])
+    head = MLPHead(loss, n_seeds=2, dropout=0.0).fit(x[:200], y[:200])
     assert mean_pearson(y[200:, :1], head.predict(x[200:])[:, :1]) > 0.6
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_predicts_in_target_units(clips, loss):
+    x, y = clips
+    y = 100 + 20 * y
+    residual = (
+        MLPHead(loss, n_seeds=2, dropout=0.0).fit(x[:200], y[:200]).predict(x[200:]) - y[200:]
+    )
+    assert (np.square(residual).mean(axis=0) < 0.6 * y[200:].var(axis=0)).all()
+
+
+@pytest.mark.parametrize("loss", ["pearson", "ccc"])
+def test_a_constant_target_and_scarce_labels_are_no_obstacle(clips, loss):
+    x, y = clips
+    y = np.column_stack([y[:60], np.full(60, 0.7), np.where(np.arange(60) < 3, y[:60, 0], np.nan)])
+    predicted = MLPHead(loss, n_seeds=2, max_epochs=5).fit(x[:60], y).predict(x[:60])
+    assert np.isfinite(predicted).all()
+    np.testing.assert_allclose(predicted[:, 2], 0.7, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["pearson", "ccc"])
+def test_cross_fit_with_other_losses_equals_the_plain_loop(clips, loss):
+    x, y = clips
+    y = y + np.random.default_rng(1).normal(size=y.shape)
+    people = np.arange(100) // 4
+    view = FoldedView(x[:100], y[:100], people, assign_folds(people, 4, 0), x[100:120])
+    head = MLPHead(loss, n_seeds=2, max_epochs=8)
+    fast, plain = head.cross_fit(view), Head.cross_fit(head, view)
+    np.testing.assert_allclose(fast.oof, plain.oof, atol=1e-4)
+    np.testing.assert_allclose(fast.held, plain.held, atol=1e-4)
 
 
 def test_another_seed_gives_another_fit(clips):
@@ -26,9 +63,9 @@ def test_another_seed_gives_another_fit(clips):
 
 def test_members_hold_out_different_people():
     groups = np.repeat(np.arange(10), 3)
-    held = MLPHead(n_seeds=5)._validation_rows(groups)
-    np.testing.assert_array_equal(held.sum(axis=0), 1)
-    for rows in held:
+    part = MLPHead(n_seeds=10)._training_set(np.zeros((30, 2)), np.zeros((30, 1)), groups)
+    np.testing.assert_array_equal(part.held.sum(axis=0), 1)
+    for rows in part.held:
         assert not set(groups[rows]) & set(groups[~rows])
 
 

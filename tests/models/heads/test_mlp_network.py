@@ -1,79 +1,52 @@
-import dataclasses
-
 import numpy as np
 import pytest
+import torch
 
-from models.heads.mlp_network import Training, predict_members, train_members
-
-TRAINING = Training(
-    hidden=(16, 8),
-    dropout=0.0,
-    learning_rate=1e-2,
-    weight_decay=0.0,
-    batch_size=16,
-    max_epochs=40,
-    patience=40,
-    seed=0,
+from models.heads.mlp_network import (
+    first_parameters,
+    forward,
+    gradients,
+    predict_members,
+    without_spare_columns,
 )
 
 
-@pytest.fixture
-def table():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(48, 3)).astype(np.float32)
-    return x, x[:, :2].copy(), np.zeros((2, 48), dtype=np.bool_)
+def networks(widths=(3, 6, 5, 2), n_columns=3, n_members=2):
+    rngs = [np.random.default_rng(member) for member in range(n_members)]
+    drawn = [first_parameters(widths, n_columns, rng) for rng in rngs]
+    return [torch.stack(each) for each in zip(*drawn, strict=True)]
 
 
-def test_members_fit_and_differ(table):
-    x, y, held = table
-    predicted = predict_members(train_members(x, y, held, TRAINING), x)
-    assert predicted.shape == (2, 48, 2)
-    assert np.square(predicted - y).mean() < 0.1
-    assert not np.array_equal(predicted[0], predicted[1])
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("widths", [(3, 6, 2), (3, 6, 5, 2)])
+def test_gradients_are_those_of_autograd(widths, dropout):
+    torch.manual_seed(0)
+    parameters = [torch.randn_like(p).requires_grad_() for p in networks(widths)]
+    x = torch.randn(2, 8, 3)
+    masks = [torch.rand(8, w).gt(0.4) / 0.6 for w in widths[1:-1]] if dropout else None
+    hidden = x
+    for depth in range(len(widths) - 2):
+        hidden = torch.relu(hidden @ parameters[2 * depth] + parameters[2 * depth + 1])
+        hidden = hidden if masks is None else hidden * masks[depth]
+    weights, offsets, linear = parameters[-3:]
+    expected = weights @ hidden.mT + offsets + linear @ x.mT
+    slope = torch.randn(2, 2, 8)
+    expected_gradients = torch.autograd.grad(expected, parameters, slope)
+    with torch.no_grad():
+        outputs, layers = forward(parameters, x, masks)
+        found = gradients(parameters, layers, masks, slope)
+    torch.testing.assert_close(outputs, expected)
+    for ours, theirs in zip(found, expected_gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_held_rows_do_not_train_a_member(table):
-    # One epoch is always kept, so labels of held rows could only come in through training.
-    x, y, held = table
-    held[0, :12] = True
-    changed = y.copy()
-    changed[:12] += 5
-    once = dataclasses.replace(TRAINING, max_epochs=1)
-    before, after = (predict_members(train_members(x, t, held, once), x) for t in (y, changed))
-    np.testing.assert_array_equal(after[0], before[0])
-    assert not np.allclose(after[1], before[1])
+def test_a_fresh_network_predicts_the_mean():
+    arrays = [p.numpy() for p in networks()]
+    predicted = predict_members(arrays, np.ones((4, 3), np.float32))
+    np.testing.assert_array_equal(predicted, np.zeros((2, 4, 2)))
 
 
-def test_a_member_is_kept_at_its_best_epoch(table):
-    x, y, held = table
-    held[:, :12] = True
-    noise = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
-    long = dataclasses.replace(TRAINING, max_epochs=60, patience=60)
-    errors = []
-    for epochs in (1, 5, 60):
-        layers = train_members(x, noise, held, dataclasses.replace(long, max_epochs=epochs))
-        errors.append(np.square(predict_members(layers, x) - noise)[:, :12].mean(axis=(1, 2)))
-    assert (errors[1] <= errors[0]).all()
-    assert (errors[2] <= errors[1]).all()
-
-
-def test_patience_ends_training(table):
-    x, y, held = table
-    held[:, :12] = True
-    noise = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
-    short = dataclasses.replace(TRAINING, patience=2, max_epochs=40)
-    longer = dataclasses.replace(short, max_epochs=400)
-    ours, theirs = (train_members(x, noise, held, training) for training in (short, longer))
-    for (weight, offset), (other_weight, other_offset) in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(weight, other_weight)
-        np.testing.assert_array_equal(offset, other_offset)
-
-
-def test_unlabelled_targets_leave_the_others_alone(table):
-    x, y, held = table
-    gaps = y.copy()
-    gaps[:, 1] = np.nan
-    layers = train_members(x, gaps, held, TRAINING)
-    predicted = predict_members(layers, x)
-    np.testing.assert_array_equal(predicted[:, :, 1], 0)
-    assert np.square(predicted[:, :, 0] - y[:, 0]).mean() < 0.1
+def test_spare_columns_change_nothing():
+    roomy = without_spare_columns(networks(n_columns=7), 3)
+    for ours, plain in zip(roomy, networks(), strict=True):
+        assert torch.equal(ours, plain)

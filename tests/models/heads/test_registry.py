@@ -35,7 +35,7 @@ def test_lists_as_yaml_gives_them_are_accepted():
 
 
 def test_an_unknown_kind_names_the_nearest_and_all():
-    with pytest.raises(ValueError, match=r"'lightgmb'.*Did you mean 'lightgbm'.*mean, mlp, ridge"):
+    with pytest.raises(ValueError, match=r"'lightgmb'.*Did you mean 'lightgbm'.*mean, mlp, nei"):
         make_head("lightgmb", {}, 0)
 
 

@@ -1,0 +1,260 @@
+"""Fit a stack on out-of-fold predictions, and predict with it.
+
+Members are z-scored, combined per target, and mapped back to target units by a line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from models.arrays import DataError, Ints, as_targets, check_same_rows
+from models.stack.choice import choose, fit_weights
+from models.stack.folded import Array, Folded, spread, standardize
+
+LEAST_CORRELATION = 0.01
+"""What the line to target units takes for the correlation at least.
+
+A few labels may say that members predict a target backwards. A flat line would throw their order
+away, and out of fold it would do so by the very labels that it is scored on.
+"""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Weights per target, member and input target, and the scales before and after them.
+
+    Attributes
+    ----------
+    method : str
+        How members are combined, a key of `models.stack.methods.METHODS`; one for all targets.
+    share : float
+        How much of the weights is the method's, the rest being the plain average's; 0 when the
+        method is "average".
+    weights : array [n_targets, n_members, n_targets]
+        What each member's z-scored prediction of each target (last axis) adds to a target (first
+        axis). Only "ridge" uses predictions of other targets. Their scale is that of the plain
+        average, ``1 / n_members``; `member_weights` are easier to read.
+    center, scale : array [n_members, n_targets]
+        Mean of the members' out-of-fold predictions, and their standard deviation inside the folds;
+        0 where a member is constant.
+    slope, intercept : array [n_targets]
+        From the combined z-scores to target units; a slope is positive, or 0 where nothing
+        varies.
+    """
+
+    method: str
+    share: float
+    weights: Array
+    center: Array
+    scale: Array
+    slope: Array
+    intercept: Array
+
+    @property
+    def member_weights(self) -> Array:
+        """Each member's share of all absolute weight on a target [n_targets, n_members].
+
+        It sums to 1 per target (0 where every member is constant), and counts a member's
+        predictions of other targets with those of the target itself. It says how much a member is
+        listened to, not what would be lost without it: alike members share what either could do.
+        """
+        size = np.abs(self.weights).sum(axis=2)
+        total = size.sum(axis=1, keepdims=True)
+        return np.asarray(np.divide(size, total, out=np.zeros_like(size), where=total > 0))
+
+    @property
+    def own_weights(self) -> Array:
+        """The part of `member_weights` on the target itself, with its sign [n_targets, n_members].
+
+        Below `member_weights` where a member's predictions of other targets are used; never
+        negative but for "ridge".
+        """
+        own = np.einsum("tmt->tm", self.weights)
+        total = np.abs(self.weights).sum(axis=(1, 2))[:, None]
+        return np.asarray(np.divide(own, total, out=np.zeros_like(own), where=total > 0))
+
+    def predict(self, members: Array) -> Array:
+        """Combine the members' predictions of new rows.
+
+        Parameters
+        ----------
+        members : array [n_rows, n_members, n_targets]
+            In the order of the fit, from heads refitted on all rows.
+
+        Returns
+        -------
+        array [n_rows, n_targets]
+            In target units.
+
+        Raises
+        ------
+        ValueError
+            When the members or targets are not as many as in the fit, or a prediction is missing.
+        """
+        values = _checked_members(members)
+        if values.shape[1:] != self.center.shape:
+            raise ValueError(
+                f"members has {values.shape[1]} members and {values.shape[2]} targets, the stack "
+                f"{self.center.shape[0]} and {self.center.shape[1]}; pass the (head, view) pairs "
+                "it was fitted on, in that order."
+            )
+        z_scores = standardize(values, self.center, self.scale)
+        combined = np.tensordot(z_scores, self.weights, axes=((1, 2), (1, 2)))
+        return np.asarray(combined * self.slope + self.intercept)
+
+
+def fit_stack(
+    members: Array,
+    y: ArrayLike,
+    fold_of_row: Ints,
+    nested: Sequence[Array] | None = None,
+) -> Stack:
+    """Fit a stack on out-of-fold predictions.
+
+    Every method of `models.stack.methods.METHODS` is fitted on all folds but one and scored on that
+    one. It replaces the plain average of the z-scores by as much as it beats it there beyond the
+    noise (`models.stack.choice`), and is then fitted on all folds.
+
+    Parameters
+    ----------
+    members : array [n_rows, n_members, n_targets]
+        Out-of-fold predictions of each (head, view) pair.
+    y : array [n_rows, n_targets]
+        Targets; NaN where unlabelled, then left out.
+    fold_of_row : array of int [n_rows]
+        The folds of the predictions. Those of one fold come from models of their own, so
+        predictions are z-scored inside their fold.
+    nested : sequence of array [n_rows, n_members, n_targets], optional
+        One per fold, in rising order of `fold_of_row`: predictions by heads that have seen neither
+        the row's own fold nor that one; on the fold's own rows they are `members`. See Notes.
+
+    Raises
+    ------
+    DataError
+        When a target is labelled in less than two folds.
+    ValueError
+        When shapes differ or a prediction is missing.
+
+    Notes
+    -----
+    Out-of-fold predictions know a fold's labels from the rows of the other folds: the heads that
+    predicted those have learned from it. Weights and choice fitted there lean towards the fold they
+    are then scored on. With thousands of rows and real signal this is too little to see; without
+    signal, or with many heads and few rows, it is not (16 heads on 400 rows of noise: honest
+    correlation 0, seen 0.1 with "ridge" and 0.04 with "nnls"). `nested` removes it.
+    """
+    values, targets = _checked(members, y, fold_of_row)
+    data = Folded(values, targets, fold_of_row)
+    within = _within(data, nested, values, targets, fold_of_row)
+    method, share = choose(data, data.folds, dict(enumerate(within)))
+    shape = (targets.shape[1], *values.shape[1:])
+    weights = fit_weights(data, data.folds, method, share).reshape(shape)
+    parts = [values[data.rows((fold,))] for fold in data.folds]
+    variances = [np.square(spread(part)) * (len(part) / len(values)) for part in parts]
+    # The spread inside folds: the differing means of the folds' models are no signal.
+    scale = np.sqrt(np.sum(variances, axis=0))
+    weights = np.where(scale > 0, weights, 0.0)
+    combined = np.einsum("nk,tk->nt", data.inputs, weights.reshape(len(weights), -1))
+    slope, intercept = _lines(combined, targets)
+    return Stack(method, share, weights, values.mean(axis=0), scale, slope, intercept)
+
+
+def stack_oof(
+    members: Array,
+    y: ArrayLike,
+    fold_of_row: Ints,
+    nested: Sequence[Array] | None = None,
+) -> Array:
+    """Predict every row by a stack fitted on the other folds [n_rows, n_targets].
+
+    Parameters and errors are those of `fit_stack`. No label of a row's own fold takes part in its
+    weights or in the choice of the method, but through the members: see the notes there. Offset and
+    slope are shared by all rows (the target mean, and the mean of the fitted slopes): lines fitted
+    without a fold lean away from its labels, which biases a correlation over all rows downwards.
+    """
+    values, targets = _checked(members, y, fold_of_row)
+    data = Folded(values, targets, fold_of_row)
+    within = _within(data, nested, values, targets, fold_of_row)
+    combined, slopes = np.empty_like(targets), []
+    for out, inner in enumerate(within):
+        folds = tuple(fold for fold in inner.folds if fold != out)
+        method, share = choose(inner, folds, dict.fromkeys(folds, inner))
+        weights = fit_weights(inner, folds, method, share)
+        others, own = inner.rows(folds), inner.rows((out,))
+        slopes.append(_lines(inner.inputs[others] @ weights.T, targets[others])[0])
+        combined[own] = inner.inputs[own] @ weights.T
+    return np.asarray(combined * np.mean(slopes, axis=0) + np.nanmean(targets, axis=0))
+
+
+def _within(
+    data: Folded,
+    nested: Sequence[Array] | None,
+    members: Array,
+    targets: Array,
+    fold_of_row: Ints,
+) -> list[Folded]:
+    """For each fold, the members that a stack without it is fitted on."""
+    if nested is None:
+        return [data] * len(data.folds)
+    if len(nested) != len(data.folds):
+        raise ValueError(
+            f"nested has {len(nested)} arrays, but there are {len(data.folds)} folds; pass one per "
+            "fold: predictions by heads that have not seen it."
+        )
+    for number, part in enumerate(nested):
+        if np.shape(part) != members.shape:
+            raise ValueError(
+                f"nested[{number}] has shape {np.shape(part)}, members {members.shape}; expected "
+                "the same rows, members and targets."
+            )
+    return [Folded(_checked_members(part), targets, fold_of_row) for part in nested]
+
+
+def _lines(combined: Array, targets: Array) -> tuple[Array, Array]:
+    """Least-squares lines with rising slopes, 0 where nothing varies; NaN intercept unlabelled."""
+    slope, intercept = np.zeros(targets.shape[1]), np.full(targets.shape[1], np.nan)
+    for number, (score, target) in enumerate(zip(combined.T, targets.T, strict=True)):
+        rows = ~np.isnan(target)
+        if rows.any():
+            mean, target_mean = score[rows].mean(), target[rows].mean()
+            x, t = score[rows] - mean, target[rows] - target_mean
+            size, target_size = np.linalg.norm(x), np.linalg.norm(t)
+            if size > 0:
+                slope[number] = max(float(x @ t) / size, LEAST_CORRELATION * target_size) / size
+            intercept[number] = target_mean - slope[number] * mean
+    return slope, intercept
+
+
+def _checked(members: Array, y: ArrayLike, fold_of_row: Ints) -> tuple[Array, Array]:
+    targets = as_targets(y)
+    values = _checked_members(members)
+    check_same_rows(members=values, y=targets, fold_of_row=fold_of_row)
+    if values.shape[2] != targets.shape[1]:
+        raise ValueError(
+            f"members predict {values.shape[2]} targets, y has {targets.shape[1]}; "
+            "expected the same targets in the same order."
+        )
+    for number, target in enumerate(targets.T):
+        n_folds = len(np.unique(fold_of_row[~np.isnan(target)]))
+        if n_folds < 2:
+            raise DataError(
+                f"target column {number} is labelled in {n_folds} folds; a stack needs labels in "
+                "at least 2. Leave the target out, or label more rows."
+            )
+    return values, targets
+
+
+def _checked_members(members: ArrayLike) -> Array:
+    values = np.asarray(members, dtype=np.float64)
+    if values.ndim != 3 or values.shape[1] == 0:
+        raise ValueError(
+            f"members has shape {values.shape}; expected [n_rows, n_members, n_targets] with at "
+            "least one member."
+        )
+    if not np.isfinite(values).all():
+        raise ValueError(
+            "members holds NaN or infinite predictions; every head predicts every row."
+        )
+    return values

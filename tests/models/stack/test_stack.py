@@ -1,0 +1,315 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.arrays import DataError
+from models.bootstrap import bootstrap_interval
+from models.folds import assign_folds
+from models.heads import make_head
+from models.metrics import mean_pearson
+from models.stack import fit_stack, stack_oof
+from models.view import FoldedView
+
+
+def simulated(n_rows=200, n_held=400, n_targets=3, seed=0, strengths=(1.0, 1.0, 0.0)):
+    """Members that see one hidden part of the target each, by `strengths`; people share folds."""
+    rng = np.random.default_rng(seed)
+    n = n_rows + n_held
+    parts = rng.normal(size=(n, len(strengths), n_targets))
+    y = 0.3 + 0.1 * (np.einsum("nmt,m->nt", parts, strengths) + rng.normal(size=(n, n_targets)))
+    members = 5 + 0.2 * (parts + 0.7 * rng.normal(size=parts.shape))
+    groups = rng.permutation(np.arange(n_rows) % (n_rows // 5))
+    return members, y, groups, assign_folds(groups, 5, seed)
+
+
+def best_member(members, y):
+    return max(mean_pearson(y, members[:, m]) for m in range(members.shape[1]))
+
+
+@pytest.mark.parametrize("strengths", [(1.0, 1.0, 0.0), (1.0, 0.6, 0.3), (1.0, 0.0, 0.0)])
+def test_the_stack_is_level_with_the_best_member_or_above_it(strengths):
+    members, y, _, folds = simulated(strengths=strengths)
+    n = len(folds)
+    honest = mean_pearson(y[:n], stack_oof(members[:n], y[:n], folds))
+    held = mean_pearson(y[n:], fit_stack(members[:n], y[:n], folds).predict(members[n:]))
+    assert honest >= best_member(members[:n], y[:n]) - 0.03
+    assert held >= best_member(members[n:], y[n:]) - 0.03
+
+
+def test_signal_split_over_members_beats_each():
+    members, y, _, folds = simulated()
+    n = len(folds)
+    stacked = fit_stack(members[:n], y[:n], folds).predict(members[n:])
+    assert mean_pearson(y[n:], stacked) > best_member(members[n:], y[n:]) + 0.05
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shuffled_targets_score_zero_within_the_interval(seed):
+    members, y, groups, folds = simulated(n_held=0, seed=seed)
+    shuffled = np.random.default_rng(seed).permutation(y)
+    stacked = stack_oof(members, shuffled, folds)
+    interval = bootstrap_interval(shuffled, stacked, groups, 500, 0)
+    assert interval.low <= 0 <= interval.high
+
+
+def test_shuffled_targets_score_zero_through_heads_and_stack():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(240, 30))
+    y = rng.permutation(x[:, :3] + rng.normal(size=(240, 3)))
+    groups = np.arange(240) // 4
+    folds = assign_folds(groups[:120], 5, 0)
+    heads = [make_head("ridge", {}, 0), make_head("lightgbm", {"n_rounds": 30}, 0)]
+    view = FoldedView(x[:120], y[:120], groups[:120], folds, x[120:])
+    fits = [head.cross_fit(view) for head in heads]
+    members = np.stack([fit.oof for fit in fits], axis=1)
+    held_members = np.stack([fit.held for fit in fits], axis=1)
+    held = fit_stack(members, y[:120], folds).predict(held_members)
+    for true, predicted, people in (
+        (y[:120], stack_oof(members, y[:120], folds), groups[:120]),
+        (y[120:], held, groups[120:]),
+    ):
+        interval = bootstrap_interval(true, predicted, people, 500, 0)
+        assert interval.low <= 0 <= interval.high
+
+
+def test_without_signal_the_honest_score_is_centred_on_zero():
+    scores = []
+    for seed in range(30):
+        members, y, _, folds = simulated(n_rows=60, n_held=0, seed=seed, strengths=(0, 0, 0, 0))
+        scores.append(mean_pearson(y, stack_oof(members, y, folds)))
+    assert abs(np.mean(scores)) < 0.04
+
+
+def test_few_rows_of_equal_members_keep_the_plain_average():
+    members, y, _, folds = simulated(n_rows=60, strengths=(1.0, 1.0, 1.0))
+    stack = fit_stack(members[:60], y[:60], folds)
+    assert stack.method == "average"
+    assert stack.share == 0
+    np.testing.assert_allclose(stack.member_weights, 1 / 3)
+
+
+def test_a_useless_member_loses_its_weight():
+    members, y, _, folds = simulated(n_rows=500)
+    stack = fit_stack(members[:500], y[:500], folds)
+    assert stack.method != "average"
+    assert stack.share > 0.9
+    assert (stack.member_weights[:, 2] < 0.15).all()
+    np.testing.assert_allclose(stack.member_weights.sum(axis=1), 1)
+
+
+def plain_average(members, folds):
+    z_scores = np.empty_like(members)
+    for fold in np.unique(folds):
+        rows = members[folds == fold]
+        z_scores[folds == fold] = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    return z_scores.mean(axis=1)
+
+
+@pytest.mark.parametrize("n_rows", [72, 400])
+@pytest.mark.parametrize("strengths", [(1, 1, 1, 1), (1, 0.7, 0.3), (1, 0, 0), (0, 0), (1, -0.5)])
+@pytest.mark.parametrize("gaps", [0.0, 0.6])
+def test_the_stack_is_never_worse_than_the_plain_average(n_rows, strengths, gaps):
+    members, y, _, folds = simulated(n_rows, 0, 5, 0, strengths)
+    y[np.random.default_rng(0).random(y.shape) < gaps] = np.nan
+    stacked = mean_pearson(y, stack_oof(members, y, folds))
+    assert stacked >= mean_pearson(y, plain_average(members, folds)) - 0.002
+
+
+def test_targets_that_come_together_help_each_other():
+    rng = np.random.default_rng(0)
+    causes = rng.normal(size=(3_000, 2))
+    signal = causes @ rng.normal(size=(2, 6))
+    members = signal[:, None] + 3 * rng.normal(size=(3_000, 4, 6))
+    y = signal + 2 * rng.normal(size=signal.shape)
+    folds = np.arange(3_000) % 5
+    stack = fit_stack(members, y, folds)
+    assert stack.method == "ridge"
+    assert (stack.member_weights.sum(axis=1) > stack.own_weights.sum(axis=1) + 0.2).all()
+    gain = mean_pearson(y, stack_oof(members, y, folds))
+    assert gain > mean_pearson(y, plain_average(members, folds)) + 0.03
+
+
+def heads_on_noise(n_rows, n_heads, n_targets, seed):
+    """Least-squares heads on columns that say nothing, nested by fold."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(n_rows, 40)), rng.normal(size=(n_rows, n_targets))
+    folds = assign_folds(np.arange(n_rows), 5, seed)
+    views = [rng.choice(40, 10, replace=False) for _ in range(n_heads)]
+    nested = np.empty((5, n_rows, n_heads, n_targets))
+    for out in range(5):
+        for own in range(5):
+            train, rows = (folds != out) & (folds != own), folds == own
+            for head, columns in enumerate(views):
+                coef = np.linalg.lstsq(x[train][:, columns], y[train], rcond=None)[0]
+                nested[out, rows, head] = x[rows][:, columns] @ coef
+    members = np.take_along_axis(nested, folds[None, :, None, None], axis=0)[0]
+    return members, y, folds, nested
+
+
+def test_heads_on_noise_score_zero_with_nested_predictions():
+    scores, stacks = [], []
+    for seed in range(4):
+        members, y, folds, nested = heads_on_noise(300, 6, 4, seed)
+        scores.append(mean_pearson(y, stack_oof(members, y, folds, nested)))
+        stacks.append(fit_stack(members, y, folds, nested))
+    # Five standard errors of the mean of four times four correlations.
+    assert abs(np.mean(scores)) < 5 / np.sqrt(300 * 16)
+    assert {stack.method for stack in stacks} == {"average"}
+
+
+def test_nested_predictions_that_equal_the_members_change_nothing():
+    members, y, _, folds = simulated(n_held=0)
+    nested = [members] * 5
+    np.testing.assert_array_equal(
+        stack_oof(members, y, folds, nested), stack_oof(members, y, folds)
+    )
+    plain, same = fit_stack(members, y, folds), fit_stack(members, y, folds, nested)
+    np.testing.assert_array_equal(plain.weights, same.weights)
+
+
+def test_nested_predictions_of_another_form_are_refused():
+    members, y, _, folds = simulated(n_held=0)
+    with pytest.raises(ValueError, match="nested has 4 arrays, but there are 5 folds"):
+        stack_oof(members, y, folds, [members] * 4)
+    with pytest.raises(ValueError, match=r"nested\[2\] has shape \(200, 2, 3\)"):
+        fit_stack(members, y, folds, [members, members, members[:, 1:], members, members])
+
+
+@settings(deadline=None, max_examples=6)
+@given(
+    order=st.permutations(range(4)),
+    exponents=st.lists(st.floats(-3, 3), min_size=4, max_size=4),
+    offsets=st.lists(st.floats(-5, 5), min_size=4, max_size=4),
+    seed=st.integers(0, 9),
+)
+def test_order_scale_and_offset_of_members_do_not_matter(order, exponents, offsets, seed):
+    members, y, _, folds = simulated(120, 0, 2, seed, (1.0, 0.7, 0.3, 0.0))
+    scale, offset = 10.0 ** np.array(exponents)[:, None], np.array(offsets)[:, None]
+    moved = (members * scale + offset)[:, order]
+    np.testing.assert_allclose(stack_oof(moved, y, folds), stack_oof(members, y, folds), atol=1e-6)
+    before, after = fit_stack(members, y, folds), fit_stack(moved, y, folds)
+    assert before.method == after.method
+    np.testing.assert_allclose(after.member_weights, before.member_weights[:, order], atol=1e-6)
+
+
+@settings(deadline=None, max_examples=6)
+@given(order=st.permutations(range(80)), seed=st.integers(0, 9))
+def test_the_order_of_rows_does_not_matter(order, seed):
+    members, y, _, folds = simulated(80, 0, 2, seed, (1.0, 0.0))
+    moved = stack_oof(members[order], y[order], folds[order])
+    np.testing.assert_allclose(moved, stack_oof(members, y, folds)[order], atol=1e-9)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    n_members=st.integers(1, 4),
+    n_targets=st.integers(1, 3),
+    n_folds=st.integers(2, 4),
+    spoilt=st.sampled_from(["nothing", "copies", "constant", "rank", "gaps", "flat target"]),
+    seed=st.integers(0, 99),
+)
+def test_any_members_give_finite_predictions_and_shares(
+    n_members, n_targets, n_folds, spoilt, seed
+):
+    rng = np.random.default_rng(seed)
+    members, y = rng.normal(size=(40, n_members, n_targets)), rng.normal(size=(40, n_targets))
+    folds = np.arange(40) % n_folds
+    if spoilt == "copies":
+        members[:] = members[:, :1]
+    elif spoilt == "constant":
+        members[:, 0] = 2.0
+    elif spoilt == "rank":
+        members[:, -1] = members.sum(axis=1)
+    elif spoilt == "gaps":
+        y[2 * n_folds :, 0] = np.nan
+    elif spoilt == "flat target":
+        y[:, 0] = 0.5
+    stack = fit_stack(members, y, folds)
+    assert np.isfinite(stack_oof(members, y, folds)).all()
+    assert np.isfinite(stack.predict(members)).all()
+    shares = stack.member_weights
+    assert (shares >= 0).all()
+    assert (np.abs(stack.own_weights) <= shares + 1e-12).all()
+    assert np.isin(np.round(shares.sum(axis=1), 9), [0, 1]).all()
+
+
+def test_a_target_predicted_backwards_keeps_its_order():
+    members, y, _, folds = simulated(n_rows=60, n_held=0)
+    stack = fit_stack(members, -y, folds)
+    assert (stack.slope > 0).all()
+
+
+def test_predictions_are_in_target_units():
+    members, y, _, folds = simulated(n_rows=500)
+    stacked = fit_stack(members[:500], y[:500], folds).predict(members[500:])
+    np.testing.assert_allclose(stacked.mean(axis=0), y[500:].mean(axis=0), atol=0.02)
+    residual = np.square(y[500:] - stacked).mean(axis=0)
+    assert (residual < y[500:].var(axis=0)).all()
+
+
+def test_no_label_of_a_fold_reaches_its_own_predictions():
+    members, y, _, folds = simulated(n_held=0)
+    changed = y.copy()
+    changed[folds == 2] = 9.0
+    before, after = (stack_oof(members, targets, folds) for targets in (y, changed))
+    # All rows share one offset and one positive slope, which no correlation can see.
+    for own, rows in ((True, folds == 2), (False, folds != 2)):
+        r = np.corrcoef(before[rows, 0], after[rows, 0])[0, 1]
+        assert (r == pytest.approx(1, abs=1e-12)) == own
+
+
+def test_means_of_folds_and_scales_of_members_do_not_matter():
+    members, y, _, folds = simulated(n_held=0)
+    moved = members * np.array([1.0, 50.0, 0.02])[:, None] + 3.0 * folds[:, None, None]
+    np.testing.assert_allclose(stack_oof(moved, y, folds), stack_oof(members, y, folds), rtol=1e-6)
+
+
+def test_a_constant_member_takes_no_part():
+    members, y, _, folds = simulated(n_held=0)
+    members[:, 2] = 0.1 * folds[:, None]  # the mean predictor: one constant per fold
+    stack = fit_stack(members, y, folds)
+    np.testing.assert_array_equal(stack.scale[2], 0)
+    elsewhere = members[:5].copy()
+    elsewhere[:, 2] = 77.0
+    np.testing.assert_array_equal(stack.predict(elsewhere), stack.predict(members[:5]))
+
+
+def test_all_members_constant_predict_the_mean():
+    members, y, _, folds = simulated(n_held=0)
+    stack = fit_stack(np.ones_like(members), y, folds)
+    np.testing.assert_allclose(stack.predict(members[:2]), np.tile(y.mean(axis=0), (2, 1)))
+
+
+def test_each_target_uses_its_own_labelled_rows():
+    members, y, _, folds = simulated(n_held=0)
+    gaps = y.copy()
+    gaps[::3, 1] = np.nan
+    rows = ~np.isnan(gaps[:, 1])
+    stack = fit_stack(members, gaps, folds)
+    combined = np.einsum("nms,tms->nt", (members - stack.center) / stack.scale, stack.weights)
+    assert np.isfinite(stack_oof(members, gaps, folds)).all()
+    # Centres differ a little between folds, so the line through the labelled rows is near the fit.
+    slope = np.polyfit(combined[rows, 1], y[rows, 1], 1)[0]
+    assert stack.slope[1] == pytest.approx(slope, rel=0.05)
+
+
+def test_a_target_labelled_in_one_fold_is_refused():
+    members, y, _, folds = simulated(n_held=0)
+    y[folds != 0, 2] = np.nan
+    for function in (fit_stack, stack_oof):
+        with pytest.raises(DataError, match="target column 2 is labelled in 1 folds"):
+            function(members, y, folds)
+
+
+def test_missing_predictions_are_refused():
+    members, y, _, folds = simulated(n_held=0)
+    members[3, 1, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        stack_oof(members, y, folds)
+
+
+def test_other_members_than_in_the_fit_are_refused():
+    members, y, _, folds = simulated(n_held=0)
+    with pytest.raises(ValueError, match="2 members and 3 targets, the stack 3 and 3"):
+        fit_stack(members, y, folds).predict(members[:, :2])

@@ -1,0 +1,120 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+
+from models.heads import HEADS
+from pipeline.compare import compare
+from tests.pipeline.compare.odd_heads import ODD_HEADS
+
+IMPORTS = """
+import json, sys
+from pipeline.compare import compare
+compare()
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+
+HANGING = """
+from models.heads import HEADS
+from tests.pipeline.compare.odd_heads import HangingHead
+from pipeline.cli import main
+HEADS["hanging"] = HangingHead
+main()
+"""
+
+
+@pytest.fixture
+def odd_heads(monkeypatch):
+    for kind, head in ODD_HEADS.items():
+        monkeypatch.setitem(HEADS, kind, head)
+
+
+@pytest.fixture
+def environment(request, project):
+    return os.environ | {"PYTHONPATH": str(request.config.rootpath), "OMP_NUM_THREADS": "1"}
+
+
+def python(code, environment, *arguments):
+    return [sys.executable, "-c", code, *arguments]
+
+
+def is_running(pid):
+    return subprocess.run(["kill", "-0", str(pid)], capture_output=True).returncode == 0
+
+
+def wait_for(condition, limit_s=60.0):
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+
+
+def test_whatever_a_head_does_is_a_row_and_no_other_s_fault(project, odd_heads):
+    kinds = ["raising", "hanging", "exiting", "ridge", "killed", "undefined", "mean"]
+    table = compare(encoders=["face"], heads=kinds, time_limit_s=3).set_index("name")
+    errors = table["error"]
+    assert errors["raising/face"] == "RuntimeError: no good"
+    assert errors["hanging/face"] == "stopped: no result within 3 s"
+    assert errors["exiting/face"] == "its process ended with exit code 7"
+    assert "signal 9 (Killed), often for lack of memory" in errors["killed/face"]
+    assert "not finite" in errors["undefined/face"]
+    assert errors[["ridge/face", "mean/face", "stack", "baseline/duration"]].tolist() == [""] * 4
+    assert not is_running((project.folder / "hanging.pid").read_text())
+
+
+def test_fits_are_those_of_a_head_fitted_here(project, request):
+    there = compare().drop(columns="fit_s")
+    (project.folder / "cache").rename(project.folder / "old")
+    fitted = request.getfixturevalue("fitted")
+    here = compare().drop(columns="fit_s")
+    assert len(fitted) == 8
+    pd.testing.assert_frame_equal(here, there)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_the_command(project, environment, stop):
+    arguments = ("compare", "--heads", "ridge,hanging", "--encoders", "face")
+    command = python(HANGING, environment, *arguments)
+    running = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    pid_file = project.folder / "hanging.pid"
+    wait_for(pid_file.exists)
+    running.send_signal(stop)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == (130 if stop == signal.SIGINT else -stop)
+    if stop == signal.SIGINT:
+        assert said == "interrupted; what is fitted stays so: the same command goes on\n"
+    pid = pid_file.read_text()
+    wait_for(lambda: not is_running(pid), limit_s=10)
+
+
+def test_a_second_run_loads_no_library_that_fits(project, environment):
+    for _ in range(2):
+        done = subprocess.run(
+            python(IMPORTS, environment), env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout))
+    assert {"numpy", "pandas"} <= loaded
+    assert not {"sklearn", "scipy", "torch", "lightgbm", "dvc", "rich"} & loaded
+
+
+def test_two_comparisons_at_once_do_not_disturb_each_other(project, environment):
+    def run(_):
+        command = [sys.executable, "-m", "pipeline.cli", "compare", "--json"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(run, range(2))
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    rows = [json.loads(each.stdout)["rows"] for each in (first, second)]
+    for row in [*rows[0], *rows[1]]:
+        row.pop("fit_s")
+    assert rows[0] == rows[1]
