@@ -65,6 +65,7 @@ def principal_axes(system: System, n_components: int, seed: int) -> Projection:
             n_components,
             n_oversamples=N_OVERSAMPLES,
             n_iter=N_ITERATIONS,
+            power_iteration_normalizer="QR",  # without, float32 loses the weaker components
             random_state=seed,
         )
     values = np.maximum(values, 0)

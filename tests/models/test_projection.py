@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -50,3 +52,16 @@ def test_repeats_byte_for_byte():
         for _ in range(2)
     )
     assert first == second
+
+
+def test_weak_components_survive_the_randomized_solver():
+    rng = np.random.default_rng(0)
+    traits = rng.normal(size=(900, 500)) * np.arange(1, 501) ** -1.0
+    x = (traits @ rng.normal(size=(500, 700)) / 10).astype(np.float32)
+    system = PrimalGram(x, np.zeros(900, np.int64)).system(())
+    single = dataclasses.replace(system, matrix=system.matrix.astype(np.float32))
+    axes = principal_axes(single, 128, 0).axes
+    axes = axes / np.linalg.norm(axes, axis=0)
+    values = np.linalg.eigvalsh(system.matrix)[::-1]
+    captured = np.einsum("ik,ij,jk->", axes, system.matrix, axes, optimize=True)
+    assert captured > 0.995 * values[:128].sum()
