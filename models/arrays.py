@@ -1,6 +1,6 @@
 """Array types shared by the package, and the checks that every entry point repeats."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,6 +9,9 @@ Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Groups = NDArray[Any]
+
+
+T = TypeVar("T", bound=np.generic)
 
 
 class DataError(ValueError):
@@ -65,6 +68,11 @@ def group_codes(groups: ArrayLike) -> Ints:
     """Return group numbers from 0, in sorted order: they do not depend on the order of rows."""
     codes = np.unique(as_groups(groups), return_inverse=True)[1]
     return codes.astype(np.int64)
+
+
+def take_rows(array: NDArray[T], rows: Bools) -> NDArray[T]:
+    """Return the marked rows: the array itself, not a copy, where all of them are."""
+    return array if rows.all() else array[rows]
 
 
 def check_same_rows(**arrays: NDArray[Any]) -> None:

@@ -17,6 +17,8 @@ from models.device import gpu, put
 from models.ridge_system import System
 from models.shifted import Array
 
+SLICE_ROWS = 256
+"""Rows of a Gram matrix that are summed together: few enough to stay in the processor's cache."""
 EXACT_SIZE = 2000
 """Up to this size, Gram matrices are summed in float64; beyond, in float32 at half the cost."""
 
@@ -52,7 +54,7 @@ class FoldGram(ABC):
     def mixtures(
         self, excluded: tuple[int, ...], widths: tuple[int, ...], shares: NDArray[np.float64]
     ) -> Iterator[System]:
-        """Gram matrices of the same rows with bands of columns scaled.
+        """Systems of the same rows with bands of columns scaled; in all, one scale per mixture.
 
         Parameters
         ----------
@@ -70,39 +72,48 @@ class FoldGram(ABC):
         xp = array_namespace(part)
         return xp.astype(part, xp.float64) if self.is_exact else part
 
-    def _scale(self, widths: tuple[int, ...], share: NDArray[np.float64], like: Array) -> Array:
-        scale = np.repeat(np.sqrt(share), widths)
-        return array_namespace(like).asarray(scale, dtype=like.dtype, device=like.device)
+    def _scales(self, widths: tuple[int, ...], shares: NDArray[np.float64], like: Array) -> Array:
+        scales = np.repeat(np.sqrt(shares), widths, axis=1)
+        return array_namespace(like).asarray(scales, dtype=like.dtype, device=like.device)
 
 
 class PrimalGram(FoldGram):
-    """One block X'X [n_columns, n_columns] per fold; a training set is their sum, centred."""
+    """One block X'X [n_columns, n_columns] per fold; a training set is their sum, centred.
+
+    Of each block the half below the diagonal is kept, in slices of rows.
+    """
 
     def __init__(self, inputs: Floats, fold_of_row: Ints, device: str | None = None) -> None:
         super().__init__(inputs, fold_of_row, device)
+        self._slices = [
+            slice(start, min(start + SLICE_ROWS, inputs.shape[1]))
+            for start in range(0, inputs.shape[1], SLICE_ROWS)
+        ]
         self._blocks = {}
         for fold in self.folds:
             part = self._for_sums(self._chosen(fold_of_row == fold))
-            self._blocks[fold] = part.T @ part, part.sum(0), len(part)
+            lower = [part[:, rows].T @ part[:, : rows.stop] for rows in self._slices]
+            self._blocks[fold] = lower, part.sum(0), len(part)
 
     def system(self, excluded: tuple[int, ...]) -> System:  # noqa: D102 (inherited)
         kept = [block for fold, block in self._blocks.items() if fold not in excluded]
-        matrix, mean, n_rows = kept[0][0] + 0, kept[0][1] + 0, kept[0][2]
-        for gram, total, n in kept[1:]:
-            matrix += gram
-            mean += total
-            n_rows += n
-        mean /= n_rows
-        for start in range(0, len(mean), 512):  # in slices: the outer product is as large as X'X
-            matrix[start : start + 512] -= (n_rows * mean[start : start + 512, None]) * mean
+        n_rows = sum(n for *_, n in kept)
+        mean = sum(total for _, total, _ in kept) / n_rows
+        xp, size = array_namespace(self.inputs), len(mean)
+        matrix = xp.empty((size, size), dtype=mean.dtype, device=self.inputs.device)
+        for number, rows in enumerate(self._slices):
+            lower = n_rows * mean[rows, None] * -mean[: rows.stop]
+            for block, *_ in kept:
+                lower += block[number]
+            matrix[rows, : rows.stop] = lower
+            matrix[: rows.start, rows] = lower[:, : rows.start].T
         return System(matrix, self.rows(excluded), mean, self.inputs, is_dual=False)
 
     def mixtures(  # noqa: D102 (inherited)
         self, excluded: tuple[int, ...], widths: tuple[int, ...], shares: NDArray[np.float64]
     ) -> Iterator[System]:
         system = self.system(excluded)
-        for share in shares:
-            yield replace(system, scale=self._scale(widths, share, system.matrix))
+        yield replace(system, scales=self._scales(widths, shares, system.matrix))
 
 
 class DualGram(FoldGram):
@@ -131,12 +142,12 @@ class DualGram(FoldGram):
             kernel = sum(
                 float(each) * band for each, band in zip(share, self._bands[widths], strict=True)
             )
-            yield self._system(kernel, excluded, self._scale(widths, share, self.inputs))
+            yield self._system(kernel, excluded, self._scales(widths, share[None], self.inputs))
 
-    def _system(self, kernel: Array, excluded: tuple[int, ...], scale: Array | None) -> System:
+    def _system(self, kernel: Array, excluded: tuple[int, ...], scales: Array | None) -> System:
         rows = self.rows(excluded)
         matrix, mean = centred_part(kernel, rows), self._chosen(rows).mean(0)
-        return System(matrix, rows, mean, self.inputs, is_dual=True, scale=scale)
+        return System(matrix, rows, mean, self.inputs, is_dual=True, scales=scales)
 
 
 def make_gram(inputs: Floats, fold_of_row: Ints) -> FoldGram:

@@ -28,8 +28,9 @@ class System:
     inputs : array [n_rows, n_columns]
     is_dual : bool
         Whether `matrix` is as wide as the training rows, not the columns.
-    scale : array [n_columns], optional
-        Factors of the columns, which a dual matrix already has in it and a primal one has not.
+    scales : array [n_scales, n_columns], optional
+        Factors of the columns: a regression each. A dual matrix, which has one only, already
+        contains it; a primal one does not.
     """
 
     matrix: Array
@@ -37,22 +38,24 @@ class System:
     mean: Array
     inputs: Array
     is_dual: bool
-    scale: Array | None = None
+    scales: Array | None = None
 
     @property
-    def unit(self) -> float:
-        """The mean eigenvalue of the Gram matrix over its possible rank: the unit of penalties.
+    def units(self) -> Matrix:
+        """Mean eigenvalues of the scaled Gram matrices over their possible rank [n_scales].
 
-        The same on both sides; 1 where every input is constant.
+        The units of penalties: the same on both sides; 1 where every input is constant.
         """
         xp = array_namespace(self.matrix)
         diagonal = xp.linalg.diagonal(self.matrix)
-        n_columns = self.inputs.shape[1]
-        if self.scale is not None:
-            n_columns = int(xp.count_nonzero(self.scale))
+        n_rows, n_columns = int(self.rows.sum()), np.array([self.inputs.shape[1]])
+        traces = fetch(diagonal).sum(dtype=np.float64)[None]
+        if self.scales is not None:
+            n_columns = np.count_nonzero(fetch(self.scales), axis=1)
             if not self.is_dual:
-                diagonal = diagonal * self.scale**2
-        return float(xp.sum(diagonal)) / min(int(self.rows.sum()), n_columns) or 1.0
+                traces = np.square(fetch(self.scales), dtype=np.float64) @ fetch(diagonal)
+        units: Matrix = traces / np.minimum(n_rows, n_columns)
+        return np.where(units > 0, units, 1.0)
 
     def solve(self, targets: Matrix, alphas: Matrix, tolerance: float) -> Array:
         """Coefficients of ridge regressions with an unpenalised intercept.
@@ -62,47 +65,46 @@ class System:
         targets : array [n_rows, n_targets]
             Values outside the training set do not matter.
         alphas : array [n_alphas]
-            Penalties, in multiples of `unit`.
+            Penalties, in multiples of `units`.
         tolerance : float
             As in `models.shifted.solve_shifted`.
 
         Returns
         -------
-        array [n_alphas, n_columns, n_targets]
-            On the device of the Gram matrix.
+        array [n_scales, n_alphas, n_columns, n_targets]
+            On the device of the Gram matrix; a single scale where there are none.
         """
         centred = np.zeros(targets.shape)
         centred[self.rows] = targets[self.rows] - targets[self.rows].mean(axis=0)
-        shifts = alphas * self.unit
+        shifts = self.units[:, None] * alphas
         if self.is_dual:
             right = self._like(centred[self.rows], self.matrix)
-            solutions = solve_shifted(self.matrix, right, shifts, tolerance)
-            coef = self.to_columns(solutions)
-            return coef if self.scale is None else coef * self.scale[:, None] ** 2
+            coef = self.to_columns(solve_shifted(self.matrix, right, shifts, tolerance))
+            return coef if self.scales is None else coef * self.scales[:, None, :, None] ** 2
         right = self.inputs.T @ self._like(centred, self.inputs)
         right = self._like(right, self.matrix)
-        coef = solve_shifted(self.matrix, right, shifts, tolerance, self.scale)
-        return coef if self.scale is None else coef * self.scale[:, None]
+        coef = solve_shifted(self.matrix, right, shifts, tolerance, self.scales)
+        return coef if self.scales is None else coef * self.scales[:, None, :, None]
 
     def squared_errors(self, coef: Array, targets: Matrix, rows: Bools) -> Matrix:
-        """Sum of squared errors on some rows [n_alphas, n_targets].
+        """Sum of squared errors on some rows [n_scales, n_alphas, n_targets].
 
         Parameters
         ----------
-        coef : array [n_alphas, n_columns, n_targets]
+        coef : array [n_scales, n_alphas, n_columns, n_targets]
             From `solve`.
         targets : array [n_rows, n_targets]
         rows : array of bool [n_rows]
         """
         xp = array_namespace(coef)
-        n_alphas, n_columns, n_targets = coef.shape
-        together = xp.reshape(xp.permute_dims(coef, (1, 0, 2)), (n_columns, -1))
-        part = self.inputs[xp.asarray(rows, device=coef.device)]
-        predicted = fetch(xp.astype(part, coef.dtype) @ together)
-        offset = targets[self.rows].mean(axis=0) - self._mean_times(together, n_targets)
-        residuals = predicted.reshape(-1, n_alphas, n_targets) + offset - targets[rows][:, None]
-        squares: Matrix = np.square(residuals, dtype=np.float64).sum(axis=0)
-        return squares
+        n_scales, n_alphas, n_columns, n_targets = coef.shape
+        together = xp.reshape(xp.permute_dims(coef, (2, 0, 1, 3)), (n_columns, -1))
+        part = self._like(self.inputs[xp.asarray(rows, device=coef.device)], coef)
+        predicted = fetch(part @ together) - fetch(self._like(self.mean, coef) @ together)
+        residuals = predicted.reshape(int(rows.sum()), -1, n_targets)
+        residuals += (targets[self.rows].mean(axis=0) - targets[rows])[:, None]
+        squares: Matrix = np.einsum("nct,nct->ct", residuals, residuals, dtype=np.float64)
+        return squares.reshape(n_scales, n_alphas, n_targets)
 
     def intercept(self, coef: Matrix, targets: Matrix) -> Matrix:
         """Return intercepts [n_targets] beside coefficients [n_columns, n_targets]."""
@@ -114,11 +116,6 @@ class System:
         xp, device = array_namespace(self.inputs), self.inputs.device
         rows = self.inputs[xp.asarray(self.rows, device=device)]
         return xp.matmul(rows.T, self._like(solutions, rows))
-
-    def _mean_times(self, together: Array, n_targets: int) -> Matrix:
-        mean = self._like(self.mean, together)
-        product: Matrix = fetch(mean @ together).reshape(-1, n_targets)
-        return product
 
     @staticmethod
     def _like(values: Array, other: Array) -> Array:

@@ -3,12 +3,15 @@
 A ridge regression with eleven penalties and seven targets is 77 systems that differ in nothing but
 a multiple of the identity. All of them share one Krylov space, so one block Lanczos run, with the
 right sides as its first block, solves them all; each step is one product of A with a thin block
-(Golub and Van Loan, Matrix Computations, 10.3; O'Leary, 1980). Small systems are decomposed.
+(Golub and Van Loan, Matrix Computations, 10.3; O'Leary, 1980). Scaled forms D A D have spaces of
+their own, which grow side by side: reading A is what takes time, and once per step serves them all.
+Small systems are decomposed.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import scipy.linalg
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
@@ -18,8 +21,10 @@ Matrix = NDArray[np.float64]
 
 SMALL = 400
 """Up to this size a decomposition is quicker than a Krylov space."""
-CHECK_EVERY = 6
+CHECK_EVERY = 4
 """Steps between two looks at the residuals."""
+FIRST_BLOCKS = 16
+"""Room for so many blocks at first; doubled when it is filled."""
 MOST_PASSES = 3
 """One pass makes a block orthogonal to rounding; random directions take one or two more."""
 
@@ -29,78 +34,149 @@ def solve_shifted(
     right: Array,
     shifts: Matrix,
     tolerance: float,
-    scale: Array | None = None,
+    scales: Array | None = None,
 ) -> Array:
-    """Solve (D A D + s I) x = D b for every shift s and every column b, D being diagonal.
+    """Solve (D A D + s I) x = D b for every diagonal D, each of its shifts s and every column b.
 
     Parameters
     ----------
     matrix : array [size, size]
         A, symmetric and positive semidefinite.
     right : array [size, n_right]
-    shifts : array [n_shifts]
+    shifts : array [n_scales, n_shifts]
         Positive.
     tolerance : float
         Largest residual of any solution, relative to its right side. Small systems are solved to
         rounding.
-    scale : array [size], optional
-        The diagonal of D; 1 where left out.
+    scales : array [n_scales, size], optional
+        The diagonals of D; a single one of ones where left out.
 
     Returns
     -------
-    array [n_shifts, size, n_right]
+    array [n_scales, n_shifts, size, n_right]
         Of the type of `matrix`.
     """
     xp = array_namespace(matrix)
-    if scale is not None:
-        right = scale[:, None] * right
-    if matrix.shape[0] <= SMALL:
-        if scale is not None:
-            matrix = scale[:, None] * matrix * scale
-        values, vectors = xp.linalg.eigh(matrix)
-        return _at_shifts(xp, values, vectors, xp.matmul(vectors.T, right), shifts)
-    space = _krylov_space(xp, matrix, right, shifts, tolerance, scale)
-    values, vectors = np.linalg.eigh(space.projected)
-    inner = _at_shifts(np, values, vectors, vectors.T @ space.right, shifts)
-    inner = xp.asarray(inner, dtype=matrix.dtype, device=matrix.device)
-    return xp.matmul(space.basis, inner)
+    if scales is None:
+        scales = xp.ones((1, matrix.shape[0]), dtype=matrix.dtype, device=matrix.device)
+    if matrix.shape[0] > SMALL:
+        return _Spaces(matrix, right, shifts, tolerance, scales).solve()
+    solutions = []
+    for scale, own in zip(scales, shifts, strict=True):
+        values, vectors = xp.linalg.eigh(scale[:, None] * matrix * scale)
+        rotated = xp.matmul(vectors.T, scale[:, None] * right)
+        solutions.append(_at_shifts(xp, values, vectors, rotated, own))
+    return xp.stack(solutions)
 
 
-class _Space(NamedTuple):
-    """Orthonormal basis [size, m], A in it [m, m] and the right sides in it [m, n_right]."""
+class _Spaces:
+    """Krylov spaces of all scaled forms, grown block by block until their systems are solved.
 
-    basis: Array
-    projected: Matrix
-    right: Matrix
+    What is solved is dropped, so it costs nothing more.
 
+    Attributes
+    ----------
+    running : array of int [n_running]
+        Numbers of the scaled forms that are not solved yet; what follows is in their order.
+    block : array [n_running, size, width]
+        Orthonormal directions that come next.
+    basis : array [n_running, capacity, size]
+        Orthonormal rows, `n_rows` of them so far.
+    projected : array of float64 [n_running, n_rows, n_rows]
+        The scaled forms in their bases.
+    right : array of float64 [n_running, width, width]
+        The right sides in the first blocks.
+    solutions : array [n_scales, n_shifts, size, width]
+        Filled as they are found.
+    """
 
-def _krylov_space(
-    xp: Any, matrix: Array, right: Array, shifts: Matrix, tolerance: float, scale: Array | None
-) -> _Space:
-    """Grow the space block by block until all shifted systems are solved in it."""
-    size, width = right.shape
-    block, first = xp.linalg.qr(right)
-    basis = block
-    projected, start = np.zeros((0, 0)), _numbers(first)
-    norms = np.maximum(np.linalg.norm(start, axis=0), np.finfo(np.float64).tiny)
-    for step in range(1, size // width + 1):
-        image = xp.matmul(matrix, block if scale is None else scale[:, None] * block)
-        if scale is not None:
-            image = scale[:, None] * image
-        along = xp.matmul(basis.T, image)
-        rest, beyond = _orthonormal(xp, image - xp.matmul(basis, along), basis)
-        projected = _bordered(projected, _numbers(along))
-        inner_right = np.vstack([start, np.zeros((len(projected) - width, width))])
-        last = step == size // width
-        overlap = _numbers(beyond)
-        # Without overlap nothing is left outside the space.
-        if last or step % CHECK_EVERY == 0 or not overlap.any():
-            residual = _residuals(projected, inner_right, overlap, shifts)
-            if last or (residual <= tolerance * norms).all():
+    def __init__(
+        self, matrix: Array, right: Array, shifts: Matrix, tolerance: float, scales: Array
+    ) -> None:
+        self.xp = array_namespace(matrix)
+        self.matrix, self.scales, self.shifts, self.tolerance = matrix, scales, shifts, tolerance
+        self.size, self.width = right.shape
+        self.running = np.arange(len(scales))
+        self.block, first = self.xp.linalg.qr(scales[:, :, None] * right)
+        self.right = _numbers(first)
+        self.n_rows = 0
+        self.basis = self._empty(len(scales), FIRST_BLOCKS * self.width, self.size)
+        self.projected = np.zeros((len(scales), 0, 0))
+        self.solutions = self._empty(*shifts.shape, self.size, self.width)
+
+    def solve(self) -> Array:
+        """Grow the spaces to the end; return all solutions."""
+        n_steps = self.size // self.width
+        for step in range(1, n_steps + 1):
+            beyond = self._grow()
+            # Without overlap nothing is left outside the space.
+            ended = ~beyond.any(axis=(1, 2)) | (step == n_steps)
+            if step % CHECK_EVERY == 0 or ended.any():
+                self._finish(beyond, ended)
+            if not len(self.running):
                 break
-        basis = xp.concat([basis, rest], axis=1)
-        block = rest
-    return _Space(basis, projected, inner_right)
+        return self.solutions
+
+    def _grow(self) -> Matrix:
+        """Take the block into the bases and find the next one.
+
+        Returns the part of the block's image that lies in the next one [n_running, width, width].
+        """
+        start, end = self.n_rows, self.n_rows + self.width
+        if end > self.basis.shape[1]:
+            more = self._empty(*self.basis.shape)
+            self.basis = self.xp.concat([self.basis, more], axis=1)
+        self.basis[:, start:end] = self.block.mT
+        self.n_rows = end
+        basis = self.basis[:, :end]
+        image = self._times(self.block)
+        along = self.xp.matmul(basis, image)
+        image = image - self.xp.matmul(basis.mT, along)
+        self.projected = _bordered(self.projected, _numbers(along))
+        self.block, beyond = _orthonormal(self.xp, image, basis)
+        return _numbers(beyond)
+
+    def _times(self, block: Array) -> Array:
+        """Multiply by the scaled forms, reading the matrix once [n_running, size, width]."""
+        xp = self.xp
+        side_by_side = xp.permute_dims(self.scales[:, :, None] * block, (1, 0, 2))
+        image = xp.matmul(self.matrix, xp.reshape(side_by_side, (self.size, -1)))
+        image = xp.reshape(image, (self.size, -1, self.width))
+        return self.scales[:, :, None] * xp.permute_dims(image, (1, 0, 2))
+
+    def _finish(self, beyond: Matrix, ended: NDArray[np.bool_]) -> None:
+        """Solve and drop what is exact enough, or cannot grow."""
+        kept = []
+        for place, number in enumerate(self.running):
+            if not ended[place] and not self._is_solved(place, beyond[place]):
+                kept.append(place)
+                continue
+            values, vectors = np.linalg.eigh(self.projected[place])
+            rotated = vectors[: self.width].T @ self.right[place]
+            inner = _at_shifts(np, values, vectors, rotated, self.shifts[number])
+            inner = self.xp.asarray(inner, dtype=self.matrix.dtype, device=self.matrix.device)
+            self.solutions[number] = self.xp.matmul(self.basis[place, : self.n_rows].T, inner)
+        if len(kept) < len(self.running):
+            self.running, self.projected = self.running[kept], self.projected[kept]
+            self.right, self.scales = self.right[kept], self.scales[kept]
+            self.block, self.basis = self.block[kept], self.basis[kept]
+
+    def _is_solved(self, place: int, beyond: Matrix) -> bool:
+        """Whether the residuals are small; they are largest at the smallest shift.
+
+        Only the last block reaches beyond the space, so it makes the residual.
+        """
+        right = np.zeros((self.n_rows, self.width))
+        right[: self.width] = self.right[place]
+        shifted = self.projected[place].copy()
+        shifted[np.diag_indices(self.n_rows)] += self.shifts[self.running[place]].min()
+        inner = scipy.linalg.solve(shifted, right, assume_a="sym", check_finite=False)
+        residuals = np.linalg.norm(beyond @ inner[-self.width :], axis=0)
+        norms = np.maximum(np.linalg.norm(right, axis=0), np.finfo(np.float64).tiny)
+        return bool((residuals <= self.tolerance * norms).all())
+
+    def _empty(self, *shape: int) -> Array:
+        return self.xp.empty(shape, dtype=self.matrix.dtype, device=self.matrix.device)
 
 
 def _orthonormal(xp: Any, block: Array, basis: Array) -> tuple[Array, Array]:
@@ -108,38 +184,36 @@ def _orthonormal(xp: Any, block: Array, basis: Array) -> tuple[Array, Array]:
 
     Where columns of the block depend on each other, QR makes directions up. They have no part in
     the block, but may lie in the basis: the second pass loses them, and random ones follow.
+
+    Parameters
+    ----------
+    xp : namespace
+    block : array [n, size, width]
+    basis : array [n, n_rows, size]
     """
     q, r = xp.linalg.qr(block)
     for _ in range(MOST_PASSES):
-        q, again = xp.linalg.qr(q - xp.matmul(basis, xp.matmul(basis.T, q)))
+        q, again = xp.linalg.qr(q - xp.matmul(basis.mT, xp.matmul(basis, q)))
         r = xp.matmul(again, r)
         lost = abs(xp.linalg.diagonal(again)) < 0.5
         if not lost.any():
             break
         random = np.random.default_rng(0).normal(size=tuple(q.shape))
-        q = xp.where(lost, xp.asarray(random, dtype=q.dtype, device=q.device), q)
-        r = xp.where(lost[:, None], 0.0, r)
+        q = xp.where(lost[:, None, :], xp.asarray(random, dtype=q.dtype, device=q.device), q)
+        r = xp.where(lost[:, :, None], 0.0, r)
     return q, r
 
 
 def _bordered(projected: Matrix, along: Matrix) -> Matrix:
-    """Add the last block's column of the projected matrix, and its row by symmetry."""
-    size, width = along.shape
-    grown = np.zeros((size, size))
-    grown[: size - width, : size - width] = projected
-    grown[:, size - width :] = along
-    grown[size - width :, :] = along.T
-    corner = grown[size - width :, size - width :]
-    grown[size - width :, size - width :] = (corner + corner.T) / 2
+    """Add the last block's columns to the projected matrices, and its rows by symmetry."""
+    n, size, width = along.shape
+    grown = np.zeros((n, size, size))
+    grown[:, : size - width, : size - width] = projected
+    grown[:, :, size - width :] = along
+    grown[:, size - width :, :] = along.mT
+    corner = grown[:, size - width :, size - width :]
+    grown[:, size - width :, size - width :] = (corner + corner.mT) / 2
     return grown
-
-
-def _residuals(projected: Matrix, right: Matrix, beyond: Matrix, shifts: Matrix) -> Matrix:
-    """Norms of the residuals [n_shifts, n_right]: only the last block reaches beyond the space."""
-    values, vectors = np.linalg.eigh(projected)
-    inner = _at_shifts(np, values, vectors, vectors.T @ right, shifts)
-    norms: Matrix = np.linalg.norm(beyond @ inner[:, -right.shape[1] :, :], axis=1)
-    return norms
 
 
 def _at_shifts(xp: Any, values: Array, vectors: Array, rotated: Array, shifts: Matrix) -> Array:

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.arrays import Bools, Floats, Groups, Ints, as_groups, as_targets, check_same_rows
+from models.arrays import (
+    Bools,
+    Floats,
+    Groups,
+    Ints,
+    as_groups,
+    as_targets,
+    check_same_rows,
+    take_rows,
+)
 from models.folds import check_folds
 from models.gram import FoldGram, make_gram
 from models.projection import Projection, principal_axes
@@ -84,7 +93,7 @@ class FoldedView:
         check_folds(self.groups, fold_of_row)
         self.fold_of_row = np.asarray(fold_of_row, dtype=np.int64)
         self.labelled = np.asarray(np.isfinite(self.targets).any(axis=1), dtype=np.bool_)
-        scaler = InputScaler().fit(x if self.labelled.all() else x[self.labelled])
+        scaler = InputScaler().fit(take_rows(x, self.labelled))
         self.inputs = scaler.transform(x, copy=copy)
         self.held_inputs = self.inputs[:0]
         if x_held is not None and len(x_held):

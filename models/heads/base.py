@@ -168,7 +168,7 @@ class ProjectedHead(Head):
         self.projection_ = None
         if self.n_components is not None and view.inputs.shape[1] > self.n_components:
             self.projection_ = view.projection(fold, self.n_components, self.seed)
-        inputs = self._project(view.inputs[rows])
+        inputs = self._project(view.inputs)[rows]  # in this order, for the sake of memory
         return super()._fit_scaled(inputs, view.targets[rows], view.inner_groups[rows])
 
     def _predict_scaled(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:

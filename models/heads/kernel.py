@@ -5,7 +5,7 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Groups, Ints
+from models.arrays import Groups, Ints, take_rows
 from models.heads.base import Head, label_patterns
 from models.heads.penalties import (
     Fitted,
@@ -39,10 +39,10 @@ class KernelHead(Head):
             return super().cross_fit(view)
         predicted = view.empty_predictions()
         for rows, columns in label_patterns(view.targets):
-            basis = self._features(view.inputs[rows])
+            basis = self._features(take_rows(view.inputs, rows))
             features = basis.transform(view.inputs)
             held = basis.transform(view.held_inputs)
-            labelled = features if rows.all() else features[rows]
+            labelled = take_rows(features, rows)
             targets = view.targets[np.ix_(rows, columns)]
             family = self._family(basis, labelled, view.fold_of_row[rows], targets)
             for fold, chosen in choose_for_all_folds(family):
@@ -55,8 +55,9 @@ class KernelHead(Head):
     def _fit(self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups) -> None:
         self.fits_: list[tuple[KernelFeatures, NDArray[np.intp], Fitted]] = []
         for rows, columns in label_patterns(targets):
-            basis = self._features(inputs[rows])
-            features = basis.transform(inputs[rows])
+            labelled = take_rows(inputs, rows)
+            basis = self._features(labelled)
+            features = basis.transform(labelled)
             folds = inner_folds(groups[rows], self.seed)
             family = self._family(basis, features, folds, targets[np.ix_(rows, columns)])
             self.fits_.append((basis, columns, family.fit(WHOLE, choose(family))))

@@ -121,7 +121,7 @@ class FoldedKernelRidge:
         mean = self.targets[train].mean(axis=0)
         right = put((self.targets[train] - mean).astype(np.float32), gpu())
         unit = float(matrix.trace()) / int(train.sum()) or 1.0
-        solutions = fetch(solve_shifted(matrix, right, alphas * unit, tolerance))
+        solutions = fetch(solve_shifted(matrix, right, alphas[None] * unit, tolerance)[0])
         coef = np.zeros((len(alphas), *self.targets.shape), dtype=np.float32)
         coef[:, train] = solutions
         # Solutions sum to 0, so centring leaves an offset alone.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.base import clone
 
-from models.arrays import Groups
+from models.arrays import Groups, take_rows
 from models.heads.base import ProjectedHead
 from models.heads.penalties import inner_folds
 from models.heads.search import Range
@@ -88,7 +88,7 @@ class LightGBMHead(ProjectedHead):
         if self.n_components is not None:
             return super().cross_fit(view)
         used = view.labelled
-        data = self._binned(view.inputs if used.all() else view.inputs[used])
+        data = self._binned(take_rows(view.inputs, used))
         predicted = view.empty_predictions()
         for fold in [*view.folds, WHOLE]:
             places, inputs = view.left_out(fold)

@@ -87,15 +87,16 @@ class MLPHead(ProjectedHead):
         """Cross-fit by one batched model of all training sets; equal to a fit per fold."""
         from models.heads import mlp_training
 
-        heads: list[tuple[NDArray[np.intp], NDArray[np.float32], _UntrainedMLP]] = []
-        for fold in [*view.folds, WHOLE]:
-            places, inputs = view.left_out(fold)
-            if len(places):
-                head = _UntrainedMLP(**self.get_params(deep=False))
-                heads.append((places, inputs, head._fit_without(view, fold)))
-        networks = mlp_training.train([head.training_set_ for *_, head in heads], self.training())
+        heads = {
+            fold: _UntrainedMLP(**self.get_params(deep=False))._fit_without(view, fold)
+            for fold in [*view.folds, WHOLE]
+            if len(view.places(fold))
+        }
+        sets = [head.training_set_ for head in heads.values()]
+        networks = mlp_training.train(sets, self.training())
         predicted = view.empty_predictions()
-        for (places, inputs, head), network in zip(heads, networks, strict=True):
+        for (fold, head), network in zip(heads.items(), networks, strict=True):
+            places, inputs = view.left_out(fold)
             head.network_ = network
             predicted[places] = head._predict_scaled(inputs)
         return view.as_cross_fit(predicted)

@@ -19,9 +19,9 @@ Matrix = NDArray[np.float64]
 
 N_INNER_FOLDS = 5
 MOST_INNER_FOLDS = 10
-CHOOSING_TOLERANCE = 1e-2
+CHOOSING_TOLERANCE = 3e-2
 """Residual of the solutions that candidates are compared by: even 0.1 chose the same ones."""
-FINAL_TOLERANCE = 1e-6
+FINAL_TOLERANCE = 1e-5
 """Residual of the solution that is kept."""
 
 

@@ -61,26 +61,30 @@ class FoldedRidge:
             coef = system.solve(self.targets, self.alphas, CHOOSING_TOLERANCE)
             for fold in excluded:
                 rows = self.gram.fold_of_row == fold
-                errors[fold].append(system.squared_errors(coef, self.targets, rows))
+                squares = system.squared_errors(coef, self.targets, rows)
+                errors[fold].extend(squares)
         return {fold: np.concatenate(squares) for fold, squares in errors.items()}
 
     def fit(self, fold: int, chosen: NDArray[np.intp]) -> Fitted:
         """Fit without `fold` (`WHOLE`: on all) the candidate chosen for each target."""
         mixture_of_target, alpha_of_target = np.divmod(chosen, len(self.alphas))
+        mixtures, mixture_place = np.unique(mixture_of_target, return_inverse=True)
+        numbers, alpha_place = np.unique(alpha_of_target, return_inverse=True)
         coef = np.empty((self.gram.inputs.shape[1], len(chosen)))
-        intercept = np.empty(len(chosen))
-        for mixture, system in enumerate(self._systems((fold,))):
-            columns = np.flatnonzero(mixture_of_target == mixture)
-            if not len(columns):
-                continue
-            numbers, place = np.unique(alpha_of_target[columns], return_inverse=True)
-            targets = self.targets[:, columns]
-            solved = fetch(system.solve(targets, self.alphas[numbers], FINAL_TOLERANCE))
-            coef[:, columns] = solved[place, :, np.arange(len(columns))].T
-            intercept[columns] = system.intercept(coef[:, columns], targets)
-        return coef, intercept
+        first = 0
+        for system in self._systems((fold,), mixtures):
+            solved = fetch(system.solve(self.targets, self.alphas[numbers], FINAL_TOLERANCE))
+            here = (mixture_place >= first) & (mixture_place < first + len(solved))
+            own = np.flatnonzero(here)
+            coef[:, own] = solved[mixture_place[own] - first, alpha_place[own], :, own].T
+            first += len(solved)
+        return coef, system.intercept(coef, self.targets)
 
-    def _systems(self, excluded: tuple[int, ...]) -> Iterator[System]:
+    def _systems(
+        self, excluded: tuple[int, ...], mixtures: NDArray[np.intp] | None = None
+    ) -> Iterator[System]:
+        """All mixtures, or those numbered; in order, one or more to a system."""
         if self.widths is None or self.shares is None:
             return iter([self.gram.system(excluded)])
-        return self.gram.mixtures(excluded, self.widths, self.shares)
+        shares = self.shares if mixtures is None else self.shares[mixtures]
+        return self.gram.mixtures(excluded, self.widths, shares)

@@ -27,8 +27,8 @@ def test_systems_are_the_gram_matrices_of_the_other_folds(excluded):
     dual = DualGram(x, folds).system(excluded)
     np.testing.assert_allclose(primal.matrix, part.T @ part, atol=1e-9)
     np.testing.assert_allclose(dual.matrix, part @ part.T, atol=1e-9)
-    assert primal.unit == pytest.approx(dual.unit)
-    assert primal.unit == pytest.approx(np.square(part).sum() / min(part.shape))
+    assert primal.units == pytest.approx(dual.units)
+    assert primal.units == pytest.approx(np.square(part).sum() / min(part.shape))
 
 
 def test_rows_outside_all_folds_take_no_part():
@@ -58,17 +58,17 @@ def test_mixtures_are_the_systems_of_scaled_columns(side):
     x, folds = table()
     shares = np.array([[1.0, 1.0], [2.0, 0.0], [0.5, 3.0]])
     y = np.random.default_rng(1).normal(size=(30, 3))
-    for share, mixed in zip(
-        shares, SIDES[side](x, folds).mixtures((1,), (4, 5), shares), strict=True
-    ):
+    alphas = np.array([0.1, 10.0])
+    systems = list(SIDES[side](x, folds).mixtures((1,), (4, 5), shares))
+    found = np.concatenate([system.solve(y, alphas, 1e-9) for system in systems])
+    units = np.concatenate([system.units for system in systems])
+    for share, coef, unit in zip(shares, found, units, strict=True):
         scale = np.repeat(np.sqrt(share), (4, 5)).astype(np.float32)
         plain = SIDES[side](x * scale, folds).system((1,))
-        plain_unit = plain.unit * min(23, 9) / min(23, np.count_nonzero(scale))
-        assert mixed.unit == pytest.approx(plain_unit, rel=1e-5)
-        alphas = np.array([0.1, 10.0])
-        found = mixed.solve(y, alphas, 1e-9)
-        expected = plain.solve(y, alphas * plain_unit / plain.unit, 1e-9) * scale[:, None]
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        plain_unit = plain.units * min(23, 9) / min(23, np.count_nonzero(scale))
+        assert plain_unit == pytest.approx(unit, rel=1e-5)
+        expected = plain.solve(y, alphas * plain_unit / plain.units, 1e-9)[0] * scale[:, None]
+        np.testing.assert_allclose(coef, expected, atol=1e-5)
 
 
 def test_the_smaller_side_is_taken():
