@@ -131,4 +131,5 @@ def _reasons(path: Path) -> dict[str, str]:
     if not path.is_file():  # features that came from elsewhere
         return {}
     failures = pd.read_parquet(path, columns=["clip_id", "step", "reason"])
-    return {row.clip_id: f"{row.step}: {row.reason}" for row in failures.itertuples()}
+    said = failures["step"].astype(str) + ": " + failures["reason"].astype(str)
+    return dict(zip(failures["clip_id"].astype(str), said, strict=True))
