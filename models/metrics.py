@@ -1,8 +1,9 @@
 """Pearson correlation per target, over all rows or fold by fold, and its mean over targets.
 
 The official challenge metric is the plain mean of the Pearson correlations of the targets over a
-whole split. It gives NaN as soon as one column is constant. Here a constant column scores 0.0: it
-says nothing of the target. `constant_columns` tells such a 0.0 from a low score.
+whole split (`official_mean_pearson`). It gives NaN as soon as one column is constant. In `pearson`
+a constant column scores 0.0: it says nothing of the target. `constant_columns` tells such a 0.0
+from a low score.
 """
 
 import numpy as np
@@ -43,6 +44,33 @@ def mean_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     NaN when no target has two labelled rows, as on a split without labels.
     """
     return _mean_of_known(pearson(y_true, y_pred))
+
+
+def official_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
+    """Pearson correlation of each target over all rows, as the challenge computes it.
+
+    Parameters and errors are those of `pearson`.
+
+    Returns
+    -------
+    array of float64 [n_targets]
+        Equal to `pearson`, but NaN where labels or predictions are constant (up to rounding, whose
+        correlation would be noise) or a row is unlabelled.
+    """
+    true, pred = check_predictions(y_true, y_pred)
+    defined = [
+        not (np.isnan(t).any() or _is_constant(t) or _is_constant(p))
+        for t, p in zip(true.T, pred.T, strict=True)
+    ]
+    return np.where(defined, pearson(true, pred), np.nan)
+
+
+def official_mean_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Plain mean of `official_pearson` over all targets: the challenge's score.
+
+    NaN as soon as one target has none; `mean_pearson` counts 0.0 for a constant target instead.
+    """
+    return float(official_pearson(y_true, y_pred).mean())
 
 
 def foldwise_pearson(
@@ -140,7 +168,7 @@ def _pearson_of(true: NDArray[np.float64], pred: NDArray[np.float64]) -> float:
 
 
 def _is_constant(values: NDArray[np.float64]) -> bool:
-    return bool(values.std() <= CONSTANT_TOLERANCE * np.abs(values).max())
+    return not len(values) or bool(values.std() <= CONSTANT_TOLERANCE * np.abs(values).max())
 
 
 def _mean_of_known(values: NDArray[np.float64]) -> float:

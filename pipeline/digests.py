@@ -92,11 +92,12 @@ def pooling_code_digest() -> str:
 
 
 def rows_digest(rows: Rows) -> str:
-    """Return a digest of clips in their order, targets, people, folds and durations."""
+    """Return a digest of clips in their order, splits, targets, people, folds and durations."""
     arrays = (rows.y, rows.fold_of_row, rows.clips["duration_s"].to_numpy(float))
     return digest_of(
         {
             "clips": rows.clip_ids,
+            "splits": list(rows.clips["split"]),
             "people": [str(person) for person in rows.people],
             "arrays": [hashlib.sha256(each.tobytes()).hexdigest() for each in arrays],
         }

@@ -45,6 +45,13 @@ class FitCache:
             tables=[table.digest for table in job.view.tables],
         )
 
+    def refit_key(self, fit: str) -> str:
+        """Return the key of a fit whose Test predictions come from a refit on Train and Val.
+
+        The fit itself keeps its own key, whatever `final.refit_on` says.
+        """
+        return self._key(refit_of=fit)
+
     def stack_key(self, members: Sequence[str]) -> str:
         """Return the key of the stack of the fits with these keys."""
         return self._key(stack_of=list(members))

@@ -6,6 +6,7 @@ from dataclasses import astuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from models.arrays import DataError
 from models.heads import Head, make_head
@@ -13,6 +14,7 @@ from models.learning_curve import learning_curve
 from models.view import FoldedView
 from pipeline.clip_table import Rows
 from pipeline.jobs import DURATION, Fit, Job, View
+from pipeline.params import ParamsError
 from pipeline.pooled import load_vectors
 from pipeline.predictions import fold_view, predict_rows
 
@@ -52,13 +54,45 @@ class Fitter:
         began_s = time.perf_counter()
         predictions = predict_rows(head, folded)
         took_s = time.perf_counter() - began_s
-        wrong = ~np.isfinite(predictions)
-        if wrong.any():
-            raise DataError(
-                f"{int(wrong.any(axis=1).sum())} of {len(predictions)} clips have a prediction "
-                "that is not finite; a head predicts a number for every clip"
+        return Fit(_finite(predictions), took_s)
+
+    def refit(self, fit: Fit, view: View, head: Head) -> Fit:
+        """Predict Test anew, by the head fitted on all labelled clips of Train and Val.
+
+        Inputs are standardised by those clips. All other predictions stay those of `fit`; without
+        clips of Test, all do.
+
+        Parameters
+        ----------
+        fit : Fit
+            From `fit`, of the same view and head.
+        view, head : View and Head
+            As in `fit`.
+
+        Raises
+        ------
+        ParamsError
+            When no clip of Val is labelled.
+        DataError
+            As `fit`.
+        """
+        rows = self._rows
+        split = rows.clips["split"].to_numpy(object)
+        labelled = np.isfinite(rows.y).any(axis=1)
+        if not (labelled & (split == "Val")).any():
+            raise ParamsError(
+                "`final.refit_on` is train+val, but no clip of Val is labelled: set it to train"
             )
-        return Fit(predictions, took_s)
+        used, test = labelled & (split != "Test"), split == "Test"
+        if not test.any():
+            return fit
+        self._loaded = None  # as in `load`
+        x = self._vectors(view)
+        began_s = time.perf_counter()
+        predictions = fit.predictions.copy()
+        fitted = clone(head).fit(x[used], rows.y[used], rows.people[used])
+        predictions[test] = fitted.predict(x[test])
+        return Fit(_finite(predictions), fit.fit_s + time.perf_counter() - began_s)
 
     def learning_curve(
         self, view: View, head: Head, n_people: Sequence[int], n_repeats: int, seed: int
@@ -102,3 +136,13 @@ def make_job_head(job: Job) -> Head:
         When its kind or one of its settings is unknown or out of bounds.
     """
     return make_head(job.kind, job.settings, job.seed, job.view.bands)
+
+
+def _finite(predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    wrong = ~np.isfinite(predictions)
+    if wrong.any():
+        raise DataError(
+            f"{int(wrong.any(axis=1).sum())} of {len(predictions)} clips have a prediction "
+            "that is not finite; a head predicts a number for every clip"
+        )
+    return predictions

@@ -100,7 +100,8 @@ class Fit:
     Attributes
     ----------
     predictions : ndarray of float64, shape (n_clips, n_targets)
-        Train rows out of fold, the others by a refit on all of Train.
+        Train rows out of fold, the others by a refit on all of Train, or Test by one on Train and
+        Val (`Fitter.refit`).
     fit_s : float
         Seconds that all of these fits took together, without loading the view. What the heads of a
         view share, and a head's library, count for the first that needs them.

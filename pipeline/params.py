@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -32,7 +32,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 # Columns of our own tables, beside which target columns stand.
 RESERVED = frozenset(
-    {"clip_id", "path", "split", "group", "view", "fold", "File_ID", "mean_pearson"}
+    {"clip_id", "path", "split", "group", "view", "fold", "File_ID", "file_id"}
+    | {"mean_pearson", "official_mean_pearson"}
 )
 
 
@@ -84,6 +85,19 @@ class Evaluation(_Section):
     slices: tuple[str, ...] = ()
 
 
+class Final(_Section):
+    """Which models the predictions of Test come from.
+
+    Attributes
+    ----------
+    refit_on : {"train", "train+val"}
+        The labelled clips that heads are fitted on before they predict Test. Val and out-of-fold
+        predictions are those of heads fitted on Train only, whatever this says.
+    """
+
+    refit_on: Literal["train", "train+val"] = "train"
+
+
 class Params(_Section):
     """All of `params.yaml`. The README explains the keys by example."""
 
@@ -96,6 +110,7 @@ class Params(_Section):
     pooling: Pooling
     folds: Folds = Folds()
     heads: dict[Name, dict[str, Any]] = Field(min_length=1)
+    final: Final = Final()
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from pipeline.paths import OOF
 from pipeline.views import view_names
 
 HELD = -1
-"""The fold of rows predicted by the model that was refitted on all of Train."""
+"""The fold of rows predicted by the model refitted on all of Train (Test: on Val too, if asked)."""
 
 
 def fold_view(x: NDArray[np.float32], rows: Rows) -> FoldedView:

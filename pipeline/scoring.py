@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.compare import better_than_best, score_members
+from models.metrics import official_mean_pearson
 from models.slices import score_slices, slice_rows
 from pipeline.clip_table import HELD_SPLITS, Rows
 from pipeline.params import Params
@@ -39,12 +40,13 @@ def score_splits(
     -------
     dict
         By name, then by split: ``oof``, and ``val`` and ``test`` where labelled. Each score has
-        ``mean_pearson``, ``ci95`` (person-wise bootstrap), ``better_than_best`` and ``pearson`` by
-        target. ``better_than_best`` is the share of the resamples in which it is above the split's
-        best row, None for that row itself. ``constant`` lists the targets whose predictions are
-        constant (out of fold: inside every fold), where there are any. ``oof`` also has
-        ``foldwise_mean_pearson``, the mean of the correlations within folds: the pooled one is
-        biased when fold means differ. An undefined score is None.
+        ``mean_pearson``, ``official_mean_pearson`` (the challenge's: None as soon as one target's
+        predictions are constant or a clip is unlabelled), ``ci95`` (person-wise bootstrap),
+        ``better_than_best`` and ``pearson`` by target. ``better_than_best`` is the share of the
+        resamples in which it is above the split's best row, None for that row itself. ``constant``
+        lists the targets whose predictions are constant (out of fold: inside every fold), where
+        there are any. ``oof`` also has ``foldwise_mean_pearson``, the mean of the correlations
+        within folds: the pooled one is biased when fold means differ. An undefined score is None.
     """
     scores: dict[str, dict[str, Score]] = {name: {} for name in predictions}
     for split, chosen in _splits(rows).items():
@@ -70,7 +72,8 @@ def leaderboard(scores: Mapping[str, Mapping[str, Score]], targets: Sequence[str
     -------
     DataFrame
         ``name``, then per split ``<split>_mean_pearson``, ``<split>_ci95_low`` and ``_high``,
-        ``<split>_better_than_best`` (``oof_foldwise_mean_pearson`` too), then ``constant`` (the
+        ``<split>_better_than_best``, ``<split>_official_mean_pearson``
+        (``oof_foldwise_mean_pearson`` too), then ``constant`` (the
         targets with constant predictions on any split, or ``all``), then ``<split>_<target>``.
     """
     rows = []
@@ -81,6 +84,7 @@ def leaderboard(scores: Mapping[str, Mapping[str, Score]], targets: Sequence[str
             row[f"{split}_mean_pearson"] = score["mean_pearson"]
             row[f"{split}_ci95_low"], row[f"{split}_ci95_high"] = score["ci95"]
             row[f"{split}_better_than_best"] = score["better_than_best"]
+            row[f"{split}_official_mean_pearson"] = score["official_mean_pearson"]
             if "foldwise_mean_pearson" in score:
                 row[f"{split}_foldwise_mean_pearson"] = score["foldwise_mean_pearson"]
         flagged = {target for score in by_split.values() for target in score.get("constant", [])}
@@ -154,10 +158,11 @@ def _score(
     n_resamples = params.evaluation.n_resamples
     scored = score_members(y_true, np.stack(members), people, n_resamples, params.seed, fold_of_row)
     scores = []
-    for member, better in zip(scored, better_than_best(scored), strict=True):
+    for predicted, member, better in zip(members, scored, better_than_best(scored), strict=True):
         by_target = map(_number, member.pearson)
         score: Score = {
             "mean_pearson": _number(member.mean_pearson),
+            "official_mean_pearson": _number(official_mean_pearson(y_true, predicted)),
             "ci95": [_number(member.interval.low), _number(member.interval.high)],
             "better_than_best": _number(better),
             "pearson": dict(zip(params.targets, by_target, strict=True)),

@@ -7,7 +7,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from pipeline.params import Params
-from pipeline.report.text import notes
+from pipeline.report.text import imputed_counts, notes, official_where_other, refit_notes
 
 
 def render_report(
@@ -16,6 +16,7 @@ def render_report(
     metrics: Mapping[str, Any],
     table: pd.DataFrame,
     failures: Mapping[str, pd.DataFrame],
+    imputed: pd.DataFrame,
 ) -> str:
     """Render the report.
 
@@ -31,6 +32,8 @@ def render_report(
         The leaderboard.
     failures : mapping of str to DataFrame
         Failure table by encoder.
+    imputed : DataFrame
+        What ``imputed.csv`` holds.
 
     Returns
     -------
@@ -47,17 +50,20 @@ def render_report(
     environment.filters["score"] = lambda value: "n/a" if _is_missing(value) else f"{value:+.3f}"
     environment.filters["shade"] = _shade
     split = "val" if "val_mean_pearson" in table else "oof"
+    official = official_where_other(table, split)
     counts = clips.groupby("split", sort=False).agg(
         clips=("clip_id", "size"), people=("group", "nunique")
     )
     return environment.get_template("report.html").render(
         params=params,
-        notes=notes(params),
+        notes=notes(params) + refit_notes(params),
         split=split,
         splits=[s for s in ("val", "test", "oof") if f"{s}_mean_pearson" in table],
-        rows=table.to_dict("records"),
+        rows=table.assign(official=official).to_dict("records"),
+        has_official=bool((official != "").any()),
         stack=metrics["stack"][split],
         counts=counts.reset_index().to_dict("records"),
+        imputed=imputed_counts(imputed),
         failures={name: each.to_dict("records") for name, each in failures.items()},
     )
 

@@ -1,25 +1,26 @@
 """Stage `baseline`: what is not emotion. The mean, and a ridge on the clip's duration alone."""
 
-import numpy as np
-
-from models.heads import make_head
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
+from pipeline.final import final_fit
+from pipeline.fit_cache import FitCache
+from pipeline.fitting import Fitter
+from pipeline.jobs import baseline_jobs
 from pipeline.params import load_params
 from pipeline.paths import BASELINES
-from pipeline.predictions import fold_view, predict_rows, write_prediction_table
+from pipeline.predictions import write_prediction_table
+from pipeline.result_cache import default_result_folder
 
 
 def main() -> None:
     """Write ``results/baselines.parquet`` with the views ``mean`` and ``duration``."""
     params = load_params()
     rows = read_rows(params)
-    duration_s = rows.clips[["duration_s"]].to_numpy(np.float32)
-    view = fold_view(duration_s, rows)
-    predictions = {
-        name: predict_rows(make_head(kind, {}, params.seed), view)
-        for name, kind in (("mean", "mean"), ("duration", "ridge"))
-    }
+    fitter, cache = Fitter(rows), FitCache(rows, default_result_folder())
+    predictions = {}
+    for job in baseline_jobs(params.seed):
+        fit, _ = final_fit(job, fitter, cache, params.final.refit_on)
+        predictions[job.name.removeprefix("baseline/")] = fit.predictions
     write_prediction_table(BASELINES, predictions, rows, params.targets)
 
 

@@ -4,8 +4,9 @@ import sys
 
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
+from pipeline.final import final_fit
 from pipeline.fit_cache import FitCache
-from pipeline.fitting import Fitter, make_job_head
+from pipeline.fitting import Fitter
 from pipeline.jobs import head_job
 from pipeline.params import load_params
 from pipeline.paths import OOF
@@ -26,13 +27,8 @@ def main() -> None:
     for view_name in view_names(list(params.encoders)):
         view = find_view(view_name, params, folder)
         job = head_job(name, params.heads[name], params.seed, view)
-        key = cache.key(job)
-        fit = cache.get_fit(key)
-        how = "as fitted before"
-        if fit is None:
-            fit = fitter.fit(view, make_job_head(job))
-            cache.put(key, fit.arrays)
-            how = f"{fit.fit_s:.1f} s"
+        fit, reused = final_fit(job, fitter, cache, params.final.refit_on)
+        how = "as fitted before" if reused else f"{fit.fit_s:.1f} s"
         print(f"{job.name}: {len(fit.predictions)} x {sum(view.bands)}, {how}", flush=True)
         predictions[view_name] = fit.predictions
     write_prediction_table(OOF / f"{name}.parquet", predictions, rows, params.targets)

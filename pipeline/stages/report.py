@@ -7,9 +7,9 @@ import pandas as pd
 from pipeline.clip_table import read_clip_table
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
-from pipeline.paths import FEATURES, LEADERBOARD, METRICS, PREDICTIONS, REPORT
+from pipeline.paths import FEATURES, IMPUTED, LEADERBOARD, METRICS, PREDICTIONS, REPORT
 from pipeline.report.html import render_report
-from pipeline.report.text import leaderboard_text, notes
+from pipeline.report.text import imputed_text, leaderboard_text, notes, refit_notes
 
 
 def main() -> None:
@@ -20,15 +20,17 @@ def main() -> None:
     failures = {
         name: pd.read_parquet(FEATURES / f"{name}.failures.parquet") for name in params.encoders
     }
-    page = render_report(params, read_clip_table(), metrics, table, failures)
+    imputed = pd.read_csv(IMPUTED)
+    page = render_report(params, read_clip_table(), metrics, table, failures, imputed)
     REPORT.write_text(page, encoding="utf-8")
 
     print(f"\nMean Pearson over {len(params.targets)} targets\n")
     print(leaderboard_text(table))
-    for note in notes(params):
+    for note in [*notes(params), *refit_notes(params), *imputed_text(imputed)]:
         print(f"\n{note}")
     print(f"\nreport       {REPORT}\nleaderboard  {LEADERBOARD}")
     print(f"metrics      {METRICS}\npredictions  {PREDICTIONS}")
+    print(f"imputed      {IMPUTED}")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from models.stack import fit_stack, stack_oof
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
-from pipeline.paths import PREDICTIONS, STACK, STACK_WEIGHTS
+from pipeline.paths import IMPUTED, PREDICTIONS, STACK, STACK_WEIGHTS
 from pipeline.predictions import read_members, write_prediction_table
+from pipeline.submission import imputed_table, submission_table, write_csv
 
 
 def main() -> None:
-    """Write ``results/stack.parquet``, ``stack_weights.csv`` and ``predictions.csv``."""
+    """Write ``stack.parquet``, ``stack_weights.csv``, ``predictions.csv`` and ``imputed.csv``."""
     params = load_params()
     rows = read_rows(params)
     n = rows.n_train
@@ -27,9 +28,8 @@ def main() -> None:
     tables = [pd.DataFrame(part.T, list(by_name), list(params.targets)) for part in parts.values()]
     weights = pd.concat(tables, keys=parts, names=["part", "member"])
     weights.swaplevel().to_csv(STACK_WEIGHTS)
-    held = pd.DataFrame(predictions[n:], columns=list(params.targets))
-    held.insert(0, "File_ID", rows.clip_ids[n:])
-    held.to_csv(PREDICTIONS, index=False)
+    write_csv(submission_table(predictions, rows, params.targets), PREDICTIONS)
+    write_csv(imputed_table(rows, list(params.encoders)), IMPUTED)
     part = "" if stack.method == "average" else f" ({stack.share:.0%}, the rest plain average)"
     print(f"stack of {len(by_name)} members, combined by: {stack.method}{part}")
 

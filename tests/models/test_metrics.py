@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
-from models.metrics import constant_columns, foldwise_pearson, mean_pearson, pearson
+from models.metrics import (
+    constant_columns,
+    foldwise_pearson,
+    mean_pearson,
+    official_mean_pearson,
+    official_pearson,
+    pearson,
+)
 
 
 @pytest.fixture
@@ -19,6 +26,30 @@ def test_pearson_equals_scipy_per_target(scored):
     expected = [pearsonr(true[:, t], pred[:, t]).statistic for t in range(3)]
     np.testing.assert_allclose(pearson(true, pred), expected, rtol=1e-12)
     assert mean_pearson(true, pred) == pytest.approx(np.mean(expected))
+
+
+@given(flat=st.sets(st.integers(0, 2)), seed=st.integers(0, 99))
+def test_the_official_metric_is_the_plain_mean_and_undefined_with_a_constant(flat, seed):
+    rng = np.random.default_rng(seed)
+    true, pred = rng.uniform(size=(20, 3)), rng.uniform(size=(20, 3))
+    pred[:, sorted(flat)] = 0.1  # its mean is not quite 0.1: without care, noise is scored
+    expected = [pearsonr(t, p).statistic for t, p in zip(true.T, pred.T, strict=True) if np.ptp(p)]
+    by_target = official_pearson(true, pred)
+    assert set(np.flatnonzero(np.isnan(by_target))) == flat
+    np.testing.assert_allclose(by_target[~np.isnan(by_target)], expected)
+    if flat:
+        assert np.isnan(official_mean_pearson(true, pred))
+    else:
+        assert official_mean_pearson(true, pred) == pytest.approx(np.mean(expected))
+        assert official_mean_pearson(true, pred) == mean_pearson(true, pred)
+
+
+def test_the_official_metric_handles_no_gaps(scored):
+    true, pred = scored
+    assert np.isnan(official_mean_pearson(true[:0], pred[:0]))
+    true[3, 1] = np.nan
+    assert np.isnan(official_pearson(true, pred)).tolist() == [False, True, False]
+    assert np.isnan(official_mean_pearson(true, pred))
 
 
 def test_unlabelled_rows_are_left_out_per_target(scored):

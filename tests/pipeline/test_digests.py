@@ -92,6 +92,7 @@ def test_every_part_of_the_rows_counts(rows):
 
     renamed = replace(rows, clips=rows.clips.assign(clip_id=[*rows.clip_ids[1:], "new"]))
     longer = replace(rows, clips=rows.clips.assign(duration_s=rows.clips["duration_s"] * 2))
-    others = [changed("y"), changed("people"), changed("fold_of_row"), renamed, longer]
-    assert len({rows_digest(each) for each in [rows, *others]}) == 6
+    moved = replace(rows, clips=rows.clips.assign(split=rows.clips["split"].replace("Val", "Test")))
+    others = [changed("y"), changed("people"), changed("fold_of_row"), renamed, longer, moved]
+    assert len({rows_digest(each) for each in [rows, *others]}) == 7
     assert rows_digest(rows) == rows_digest(replace(rows))

@@ -76,6 +76,21 @@ def test_constant_predictions_are_flagged_by_target(rows, params):
     }
 
 
+def test_the_official_score_stands_beside_ours(rows, params):
+    members = noisy(rows, 1, 2)
+    members["head2"][rows.n_train :, 1] = 0.3
+    scores = score_splits(members, rows, params)
+    for by_split in scores.values():
+        official = by_split["oof"]["official_mean_pearson"]
+        assert official == by_split["oof"]["mean_pearson"]
+    assert scores["head1"]["val"]["official_mean_pearson"] == scores["head1"]["val"]["mean_pearson"]
+    assert scores["head2"]["val"]["official_mean_pearson"] is None
+    json.dumps(scores, allow_nan=False)
+    table = leaderboard(scores, params.targets).set_index("name")
+    assert table["val_official_mean_pearson"].notna().to_dict() == {"head1": True, "head2": False}
+    assert table["oof_official_mean_pearson"].equals(table["oof_mean_pearson"])
+
+
 def test_the_leaderboard_is_sorted_by_val(rows, params):
     table = leaderboard(score_splits(noisy(rows, 2, 0, 1), rows, params), params.targets)
     assert table["name"].tolist() == ["head0", "head1", "head2"]

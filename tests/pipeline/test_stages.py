@@ -117,7 +117,8 @@ def test_the_first_run_ends_with_the_leaderboard_and_the_files(project):
     assert "demo" not in stages_run(output)  # the data are not the embedded corpus
     assert re.search(r"stack +[+-]0\.\d{3} \[", output)
     assert "Encoders with random weights: face" in output
-    for name in ("report.html", "leaderboard.csv", "metrics.json", "predictions.csv"):
+    files = ("report.html", "leaderboard.csv", "metrics.json", "predictions.csv", "imputed.csv")
+    for name in files:
         assert f"results/{name}" in output
         assert project.result(name).is_file()
 
@@ -130,6 +131,7 @@ def test_metrics_have_the_form_of_the_contract(project):
     assert set(metrics["heads"]) == {f"{head}/{v}" for head in ("ridge", "trees") for v in views}
     assert set(metrics["baselines"]) == {"mean", "duration"}
     assert metrics["baselines"]["mean"]["val"]["mean_pearson"] == 0
+    assert metrics["baselines"]["mean"]["val"]["official_mean_pearson"] is None
 
 
 def test_every_held_out_clip_is_predicted_in_the_challenge_s_format(project):
@@ -139,6 +141,9 @@ def test_every_held_out_clip_is_predicted_in_the_challenge_s_format(project):
     assert predictions.columns.tolist() == ["File_ID", *small_params()["targets"]]
     assert sorted(predictions["File_ID"]) == sorted(held)
     assert predictions.notna().all(axis=None)
+    file = str(project.result("predictions.csv"))
+    checked = project.run(sys.executable, "-m", "pipeline.cli", "check-submission", file)
+    assert "as the challenge wants it" in checked
 
 
 def test_every_clip_is_embedded_or_listed(project):
