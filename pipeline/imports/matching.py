@@ -89,7 +89,7 @@ def match_files(names: Mapping[str, str], files: Iterable[str]) -> Matches:
                 continue
             best = [file for file in candidates if _rank(file) == _rank(candidates[0])]
             if len(ids) > 1 or len(best) > 1:
-                matches.ambiguous |= {clip: candidates for clip in ids}
+                matches.ambiguous |= dict.fromkeys(ids, candidates)
                 continue
             (clip,) = ids
             matches.file_of[clip] = candidates[0]

@@ -39,10 +39,8 @@ def read_table(path: Path, findings: Findings) -> pd.DataFrame:
     """
     if not path.is_file():
         raise CollectionError(f"there is no table {path}")
-    if path.suffix.lower() == ".parquet":
-        table = _read_parquet(path)
-    else:
-        table = _read_text(path, findings)
+    is_parquet = path.suffix.lower() == ".parquet"
+    table = _read_parquet(path) if is_parquet else _read_text(path, findings)
     names = pd.Series([str(name) for name in table.columns])
     if names.duplicated().any():
         raise CollectionError(f"{path} has several columns {names[names.duplicated()].iloc[0]!r}")
