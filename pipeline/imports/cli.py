@@ -44,8 +44,15 @@ def hume_command(
     from pipeline.params import load_params
 
     params = load_params(params_file, check_heads=False)
-    options = {"dry_run": dry_run, "probe": probe, "as_json": as_json}
-    finish_import(read_hume(root), "hume", params, params_file, **options)
+    finish_import(
+        read_hume(root),
+        "hume",
+        params,
+        params_file,
+        dry_run=dry_run,
+        probe=probe,
+        as_json=as_json,
+    )
 
 
 @app.command("muse")
@@ -65,8 +72,15 @@ def muse_command(
     from pipeline.params import load_params
 
     params = load_params(params_file, check_heads=False)
-    options = {"dry_run": dry_run, "probe": probe, "as_json": as_json}
-    finish_import(read_muse(root), "muse", params, params_file, **options)
+    finish_import(
+        read_muse(root),
+        "muse",
+        params,
+        params_file,
+        dry_run=dry_run,
+        probe=probe,
+        as_json=as_json,
+    )
 
 
 @app.command("table")

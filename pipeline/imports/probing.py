@@ -62,10 +62,11 @@ def _check_durations(
 
 
 def _check_copies(clips: pd.DataFrame, sha256: "pd.Series[str]", findings: Findings) -> None:
-    inside, across = [], []
+    inside: list[str] = []
+    across: list[str] = []
     for _, copies in clips.groupby(sha256):
         if len(copies) > 1:
-            where = across if copies["split"].nunique() > 1 else inside
+            where = across if len(set(copies["split"])) > 1 else inside
             where.append(" = ".join(copies["clip_id"].astype(str)))
     findings.add("identical files under several ids", "warning", inside, "kept")
     done = "kept: scores on Val and Test then leak"

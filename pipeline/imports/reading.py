@@ -48,7 +48,8 @@ def read_table(path: Path, findings: Findings) -> pd.DataFrame:
         raise CollectionError(f"{path} has a header but no rows")
     table.columns = pd.Index(list(names))
     table = table.apply(lambda column: column.astype("string").str.strip())
-    return table.mask(table == "")
+    result: pd.DataFrame = table.mask(table == "")
+    return result
 
 
 def to_numbers(text: "pd.Series[str]") -> "tuple[pd.Series[float], pd.Series[bool]]":
