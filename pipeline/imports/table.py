@@ -187,7 +187,9 @@ def _choose(
 def _fits(role: str, column: "pd.Series[str]") -> bool:
     filled = column.dropna()
     if role == "split":
-        return bool(len(filled)) and bool(filled.str.casefold().isin(list(SPLIT_WORDS)).all())
+        return bool(len(filled)) and bool(
+            filled.str.casefold().isin(list(SPLIT_WORDS)).mean() > 0.5
+        )
     if role == "id":
         return bool(column.notna().all() and (column.nunique() > len(column) / 2))
     if role == "path":

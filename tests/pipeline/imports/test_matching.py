@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.imports.matching import match_files, match_paths
@@ -41,6 +41,7 @@ def test_paths_come_first():
     assert matches.file_of == {"a": "x/1.mp4", "b": "y/1.mp4"}
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.sets(st.from_regex(r"[a-cA-C0-2]{1,4}", fullmatch=True)), st.data())
 def test_no_file_has_two_clips_and_exact_names_win(names, data):
     ids = {name: name for name in names}

@@ -10,7 +10,9 @@ from pipeline.imports.reading import read_table, to_numbers
 cells = st.text(st.characters(codec="latin-1", exclude_categories=["C", "Z"]), min_size=1)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     rows=st.lists(st.tuples(cells, cells, cells), min_size=2, max_size=5),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),

@@ -1,12 +1,13 @@
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.imports.collection import CollectionError
 from pipeline.imports.splitting import split_by_person
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=3, max_size=30), st.integers(0, 99), st.randoms())
 def test_people_stay_together_and_every_split_has_one(sizes, seed, random):
     people = [f"p{k}" for k, size in enumerate(sizes) for _ in range(size)]
