@@ -12,6 +12,7 @@ import typer
 
 from pipeline import store_cli
 from pipeline.errors import run_or_exit
+from pipeline.imports import cli as imports_cli
 from pipeline.paths import CLIPS, COMPARISON, PARAMS
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(store_cli.app, name="store")
+app.add_typer(imports_cli.app, name="import")
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters to use.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

@@ -21,10 +21,12 @@ def user_errors() -> tuple[type[Exception], ...]:
     from features.store import StoreError
     from models.arrays import DataError
     from pipeline.failures import FailedClipsError
+    from pipeline.imports.collection import CollectionError
     from pipeline.labels import LabelError
     from pipeline.params import ParamsError
 
     return (
+        CollectionError,
         DataError,
         EncoderError,
         FailedClipsError,

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 
 from pipeline.params import load_params
 
 
-def set_head_settings(path: Path, head: str, settings: Mapping[str, Any]) -> None:
-    """Set settings of a head in `params.yaml`.
+def update_params(path: Path, changes: Mapping[str, Any]) -> bool:
+    """Set values in `params.yaml`.
 
     The file is written beside its place, read as parameters, and only then renamed: it is never
     left half-written or unusable.
@@ -19,10 +20,14 @@ def set_head_settings(path: Path, head: str, settings: Mapping[str, Any]) -> Non
     ----------
     path : Path
         The file.
-    head : str
-        A name under ``heads:``.
-    settings : mapping
-        Values by name; others stay as they are.
+    changes : mapping
+        Values by key; a mapping is merged into the section of that name, key by key. What is not
+        named stays as it is.
+
+    Returns
+    -------
+    bool
+        Whether anything changed; if not, the file was not written.
 
     Raises
     ------
@@ -33,7 +38,8 @@ def set_head_settings(path: Path, head: str, settings: Mapping[str, Any]) -> Non
     yaml.preserve_quotes = True
     yaml.width = 4096  # long lines stay whole
     content = yaml.load(path.read_text(encoding="utf-8"))
-    content["heads"][head].update(settings)
+    if not _merge(content, changes):
+        return False
     beside = path.with_name(f".{path.name}.part")
     try:
         with beside.open("w", encoding="utf-8") as file:
@@ -42,3 +48,21 @@ def set_head_settings(path: Path, head: str, settings: Mapping[str, Any]) -> Non
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+    return True
+
+
+def _merge(section: Any, changes: Mapping[str, Any]) -> bool:
+    changed = False
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(section.get(key), Mapping):
+            changed |= _merge(section[key], value)
+        elif key not in section or section[key] != value:
+            section[key] = _in_one_line(value) if isinstance(value, list) else value
+            changed = True
+    return changed
+
+
+def _in_one_line(values: list[Any]) -> CommentedSeq:
+    sequence = CommentedSeq(values)
+    sequence.fa.set_flow_style()
+    return sequence

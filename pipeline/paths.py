@@ -5,6 +5,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 
 DEMO = Path("data/demo")
+IMPORTS = Path("data/imports")
 CLIPS = Path("data/clips.parquet")
 FOLDS = Path("data/folds.parquet")
 FEATURES = Path("data/features")

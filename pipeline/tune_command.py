@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from pipeline.params import load_params
-from pipeline.params_file import set_head_settings
+from pipeline.params_file import update_params
 from pipeline.tuning import Trial, best_trial, tune
 
 
@@ -19,7 +19,7 @@ def tune_and_write(
     present = params.make_head(head).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}
     if changed:
-        set_head_settings(params_file, head, changed)
+        update_params(params_file, {"heads": {head: changed}})
     if as_json:
         content = {
             "trials": [vars(trial) for trial in trials],

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.params import ParamsError, load_params
-from pipeline.params_file import set_head_settings
+from pipeline.params_file import update_params
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def path(request, tmp_path):
 
 def test_values_are_set_and_nothing_else_changes(path):
     before = path.read_text(encoding="utf-8").splitlines()
-    set_head_settings(path, "lightgbm", {"learning_rate": 0.03, "num_leaves": 12})
+    update_params(path, {"heads": {"lightgbm": {"learning_rate": 0.03, "num_leaves": 12}}})
     after = path.read_text(encoding="utf-8").splitlines()
     added = [line for line in after if line not in before]
     assert added == ["    learning_rate: 0.03", "    num_leaves: 12"]
@@ -23,7 +23,7 @@ def test_values_are_set_and_nothing_else_changes(path):
 
 def test_a_value_that_is_there_is_replaced(path):
     for rate in (0.03, 0.04):
-        set_head_settings(path, "lightgbm", {"learning_rate": rate})
+        update_params(path, {"heads": {"lightgbm": {"learning_rate": rate}}})
     assert path.read_text(encoding="utf-8").count("learning_rate") == 1
     assert load_params(path).heads["lightgbm"]["learning_rate"] == 0.04
 
@@ -31,6 +31,28 @@ def test_a_value_that_is_there_is_replaced(path):
 def test_a_file_that_would_be_refused_is_left_as_it_was(path):
     before = path.read_bytes()
     with pytest.raises(ParamsError, match="learning_rate"):
-        set_head_settings(path, "lightgbm", {"learning_rate": -1.0})
+        update_params(path, {"heads": {"lightgbm": {"learning_rate": -1.0}}})
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == ["params.yaml"]
+
+
+def test_sections_and_lists_keep_their_style_and_comments(path):
+    before = path.read_text(encoding="utf-8").splitlines()
+    data = {"labels": "data/imports/x/labels.csv", "media": "media"}
+    assert update_params(path, {"data": data, "targets": ["joy", "awe"]})
+    after = path.read_text(encoding="utf-8").splitlines()
+    assert len(after) == len(before)
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert changed[0] == "targets: [joy, awe]"
+    assert [line.split("#")[0].strip() for line in changed[1:]] == [
+        "labels: data/imports/x/labels.csv",
+        "media: media",
+    ]
+    assert all("#" in line for line in changed[1:])
+
+
+def test_what_is_there_already_is_not_written(path):
+    path.write_text(path.read_text(encoding="utf-8") + "\n\n# the end", encoding="utf-8")
+    before = path.read_bytes()
+    assert not update_params(path, {"data": {"media": "data/demo"}})
+    assert path.read_bytes() == before

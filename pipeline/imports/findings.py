@@ -1,0 +1,60 @@
+"""What an import noticed, as data: shown as text or as JSON."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+
+_N_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was noticed.
+
+    Attributes
+    ----------
+    kind : str
+        What, in a few words.
+    severity : {"error", "warning", "note"}
+        An error keeps everything from being written.
+    count : int
+        How often.
+    examples : tuple of str
+        The first few.
+    what_was_done : str
+        How it was handled, or what to do about it.
+    """
+
+    kind: str
+    severity: Severity
+    count: int
+    examples: tuple[str, ...]
+    what_was_done: str
+
+    def __str__(self) -> str:
+        more = ", ..." if self.count > len(self.examples) else ""
+        shown = f"{', '.join(self.examples)}{more}"
+        return f"{self.severity:7}  {self.kind}: {self.count} ({shown}): {self.what_was_done}"
+
+
+@dataclass
+class Findings:
+    """The findings of one import, in the order in which they were made."""
+
+    all: list[Finding] = field(default_factory=list)
+
+    def add(
+        self, kind: str, severity: Severity, items: Iterable[object], what_was_done: str
+    ) -> None:
+        """Add a finding of these items; none, no finding."""
+        texts = [str(item) for item in items]
+        if texts:
+            examples = tuple(texts[:_N_EXAMPLES])
+            self.all.append(Finding(kind, severity, len(texts), examples, what_was_done))
+
+    @property
+    def have_errors(self) -> bool:
+        """Whether something keeps the import from being written."""
+        return any(finding.severity == "error" for finding in self.all)

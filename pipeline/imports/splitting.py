@@ -1,0 +1,54 @@
+"""Draw splits so that no person is in two."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipeline.imports.collection import CollectionError
+from pipeline.labels import SPLITS
+
+
+def split_by_person(people: "pd.Series[str]", shares: Sequence[float], seed: int) -> list[str]:
+    """Give every clip a split, all clips of a person the same.
+
+    People are shuffled; each goes to the split that lacks most of its share of the clips, and the
+    splits that have nobody yet come first when people run out. The result depends on the people,
+    their numbers of clips and the seed, not on the order of the rows.
+
+    Parameters
+    ----------
+    people : Series of str
+        The person of each clip.
+    shares : sequence of float
+        Shares of the clips for Train, Val and Test; they sum to 1.
+    seed : int
+        Of the shuffle.
+
+    Raises
+    ------
+    CollectionError
+        When the shares are none, or there are fewer people than splits.
+    """
+    wanted = np.array(shares, float)
+    if len(wanted) != len(SPLITS) or (wanted < 0).any() or not np.isclose(wanted.sum(), 1):
+        raise CollectionError(
+            f"expected three shares for Train, Val and Test that sum to 1, such as 0.7,0.15,0.15; "
+            f"got {list(shares)}"
+        )
+    sizes = people.value_counts().sort_index()
+    if len(sizes) < (wanted > 0).sum():
+        raise CollectionError(f"{len(sizes)} people cannot be in {(wanted > 0).sum()} splits")
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    filled = np.zeros(len(SPLITS))
+    split_of = {}
+    for n_done, person in enumerate(order):
+        empty = (filled == 0) & (wanted > 0)
+        lacking = wanted * len(people) - filled
+        if len(order) - n_done <= empty.sum():
+            lacking[~empty] = -np.inf
+        lacking[wanted == 0] = -np.inf
+        split = int(np.argmax(lacking))
+        filled[split] += sizes.iloc[person]
+        split_of[sizes.index[person]] = SPLITS[split]
+    return [split_of[person] for person in people]

@@ -1,0 +1,37 @@
+"""Write what was imported: the label table, and where `params.yaml` finds it."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.imports.collection import Collection
+from pipeline.params_file import update_params
+
+
+def write_import(
+    labels: pd.DataFrame, collection: Collection, path: Path, params_file: Path
+) -> list[Path]:
+    """Write the label table, then point the parameters at it.
+
+    Returns
+    -------
+    list of Path
+        The files that changed; what would be written again as it is stays untouched.
+
+    Raises
+    ------
+    ParamsError
+        When the parameters would not be valid, such as for a target with the name of a column.
+    """
+    content = labels.to_csv(index=False, lineterminator="\n").encode()
+    changed = []
+    if not path.is_file() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.part")
+        beside.write_bytes(content)
+        beside.replace(path)
+        changed.append(path)
+    data = {"labels": path.as_posix(), "media": collection.media.as_posix()}
+    if update_params(params_file, {"data": data, "targets": list(collection.targets)}):
+        changed.append(params_file)
+    return changed

@@ -1,0 +1,64 @@
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.imports.collection import CollectionError
+from pipeline.imports.findings import Findings
+from pipeline.imports.reading import read_table, to_numbers
+
+cells = st.text(st.characters(codec="latin-1", exclude_categories=["C", "Z"]), min_size=1)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(st.tuples(cells, cells, cells), min_size=2, max_size=5),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    separator=st.sampled_from([",", ";", "\t"]),
+    newline=st.sampled_from(["\n", "\r\n"]),
+)
+def test_any_encoding_and_separator_gives_the_same_table(
+    rows, encoding, separator, newline, tmp_path
+):
+    table = pd.DataFrame(rows, columns=["a", "b", "c"], dtype="string")
+    path = tmp_path / "t.csv"
+    table.to_csv(
+        path, index=False, encoding=encoding, sep=separator, lineterminator=newline, quoting=1
+    )
+    assert read_table(path, Findings()).equals(table)
+
+
+def test_latin_1_is_said_with_the_words_to_check(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("id,who\n1,Zoë\n".encode("latin-1"))
+    findings = Findings()
+    assert read_table(path, findings)["who"][0] == "Zoë"
+    assert findings.all[0].kind == "encoding guessed"
+    assert "Zoë" in findings.all[0].examples[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ("a,b\n1,0,5\n", "decimal commas need semicolons"),
+        ("a,b\n", "no rows"),
+        ("a,a\n1,2\n", "several columns 'a'"),
+        ("just text\n", "no table"),
+        ("", "no table"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path, content, match):
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(CollectionError, match=match):
+        read_table(path, Findings())
+
+
+def test_numbers_with_points_or_commas_but_not_both():
+    numbers, wrong = to_numbers(pd.Series(["0,5", ",25", "NaN", None, "x", "1"], dtype="string"))
+    assert numbers.dropna().tolist() == [0.5, 0.25, 1.0]
+    assert wrong.tolist() == [False] * 4 + [True, False]
+    _, wrong = to_numbers(pd.Series(["0.5", "0,5"], dtype="string"))
+    assert wrong.tolist() == [False, True]
