@@ -21,6 +21,7 @@ def user_errors() -> tuple[type[Exception], ...]:
     from features.store import StoreError
     from models.arrays import DataError
     from pipeline.failures import FailedClipsError
+    from pipeline.imports.features_columns import FeatureImportError
     from pipeline.labels import LabelError
     from pipeline.params import ParamsError
 
@@ -28,6 +29,7 @@ def user_errors() -> tuple[type[Exception], ...]:
         DataError,
         EncoderError,
         FailedClipsError,
+        FeatureImportError,
         LabelError,
         OSError,
         ParamsError,

@@ -8,6 +8,7 @@ DEMO = Path("data/demo")
 CLIPS = Path("data/clips.parquet")
 FOLDS = Path("data/folds.parquet")
 FEATURES = Path("data/features")
+IMPORTED_FEATURES = Path("data/imports/features")
 POOLED = Path("data/pooled")
 
 RESULTS = Path("results")

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.params import ParamsError, load_params
-from pipeline.params_file import set_head_settings
+from pipeline.params_file import set_head_settings, set_values
 
 
 @pytest.fixture
@@ -34,3 +34,22 @@ def test_a_file_that_would_be_refused_is_left_as_it_was(path):
         set_head_settings(path, "lightgbm", {"learning_rate": -1.0})
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize("section", ["encoders", "heads"])
+def test_a_new_entry_comes_last_in_its_section_and_moves_nothing(path, section):
+    before = path.read_text(encoding="utf-8").splitlines()
+    entry = {
+        "encoders": {"kind": "imported", "store": "data/imports/features/fau", "sha256": "ab"},
+        "heads": {"kind": "mean"},
+    }[section]
+    set_values(path, {(section, "fau"): entry})
+    after = path.read_text(encoding="utf-8").splitlines()
+    lines = ["  fau:", *(f"    {key}: {value}" for key, value in entry.items())]
+    first = after.index("  fau:")
+    assert after[first : first + len(lines)] == lines
+    assert after[:first] + after[first + len(lines) :] == before
+    assert after[first + len(lines)] == ""
+    assert list(getattr(load_params(path), section))[-1] == "fau"
+    set_values(path, {(section, "fau"): entry})
+    assert path.read_text(encoding="utf-8").splitlines() == after
