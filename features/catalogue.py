@@ -8,9 +8,10 @@ import pandas as pd
 
 from features.cache import clips_in
 from features.clips import Clip, iterate_clips
-from features.encoders import Encoder, EncoderError, FrameEncoder, ImportedEncoder, MediaEncoder
+from features.encoders import Encoder, EncoderError, ImportedEncoder
 from features.encoders.weights import without_download
 from features.identity import Sampling, encoder_identity
+from features.job import unusable
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ def _entry(
         if identity is not None:
             cached = set(encoder.reader.clip_ids)
     else:
-        wanted = None if clips is None else {c.sha256 for c in clips if _is_for(encoder, c)}
+        wanted = (
+            None if clips is None else {c.sha256 for c in clips if unusable(encoder, c) is None}
+        )
         if identity is not None:
             cached = set(clips_in(root / identity))
     spec = encoder.spec
@@ -102,7 +105,3 @@ def _entry(
         n_clips=None if wanted is None else len(wanted),
         problem=problem,
     )
-
-
-def _is_for(encoder: MediaEncoder, clip: Clip) -> bool:
-    return clip.has_video if isinstance(encoder, FrameEncoder) else clip.has_audio

@@ -12,7 +12,7 @@ from features.clips import index_files
 from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encoder
 from features.engine import embed
 from features.identity import Sampling
-from features.job import EncoderJob, ImportedJob, Job
+from features.job import EncoderJob, ImportedJob, Job, check_usable
 from features.store import FeatureStore, check_replaceable, gather, write_failures, write_store
 
 
@@ -85,6 +85,7 @@ def extract(
             if isinstance(each, ImportedEncoder):
                 imported[name] = ImportedJob(name, each, sampling)
             else:
+                check_usable(name, each, clips)
                 embedding[name] = EncoderJob(name, each, sampling, root)
         embed(clips, embedding, sampling, progress=progress)
         jobs: dict[str, Job] = {name: (imported | embedding)[name] for name in encoders}

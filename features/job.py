@@ -1,7 +1,7 @@
 """One encoder's share of a run: what it lacks, what it got, what failed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -89,11 +89,7 @@ class Job(ABC):
             if (error := self._error(clip)) is not None
         ]
         if len(failed) == len(clips):
-            first = f"; the first: {failed[0][1]}: {failed[0][2]}" if failed else ""
-            raise EncoderError(
-                f"the encoder {self.name!r} embedded none of {len(clips)} clips{first}. Mend the "
-                f"clips, or take {self.name!r} out of `encoders:`"
-            )
+            raise _none_embedded(self.name, [f"{step}: {reason}" for _, step, reason in failed])
         return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
 
 
@@ -194,7 +190,7 @@ class EncoderJob(Job):
 
     def lacks(self, clip: Clip) -> bool:
         """Whether the clip is for this encoder and not cached."""
-        return self._unusable(clip) is None and clip.sha256 not in self._cache
+        return unusable(self.encoder, clip) is None and clip.sha256 not in self._cache
 
     def keep(
         self,
@@ -245,16 +241,39 @@ class EncoderJob(Job):
         return content
 
     def _error(self, clip: Clip) -> MediaError | None:
-        return self._unusable(clip) or self._errors.get(clip.sha256)
+        return unusable(self.encoder, clip) or self._errors.get(clip.sha256)
 
-    def _unusable(self, clip: Clip) -> MediaError | None:
-        """Why the clip table already rules the clip out for this encoder."""
-        if clip.error is not None:
-            return clip.error
-        if clip.path is None:
-            return MediaError("stream", "the clip has no media file")
-        if isinstance(self.encoder, FrameEncoder) and not clip.has_video:
-            return MediaError("stream", "the clip has no video")
-        if isinstance(self.encoder, SoundEncoder) and not clip.has_audio:
-            return MediaError("stream", "the clip has no sound")
-        return None
+
+def check_usable(name: str, encoder: MediaEncoder, clips: pd.DataFrame) -> None:
+    """Make sure, before weights are fetched, that some clip has what an encoder needs.
+
+    Raises
+    ------
+    EncoderError
+        When none has.
+    """
+    reasons = [unusable(encoder, clip) for clip in iterate_clips(clips)]
+    known = [f"{error.step}: {error.reason}" for error in reasons if error is not None]
+    if len(known) == len(reasons):
+        raise _none_embedded(name, known)
+
+
+def unusable(encoder: MediaEncoder, clip: Clip) -> MediaError | None:
+    """Why the clip table already rules a clip out for an encoder; None when it does not."""
+    if clip.error is not None:
+        return clip.error
+    if clip.path is None:
+        return MediaError("stream", "the clip has no media file")
+    if isinstance(encoder, FrameEncoder) and not clip.has_video:
+        return MediaError("stream", "the clip has no video")
+    if isinstance(encoder, SoundEncoder) and not clip.has_audio:
+        return MediaError("stream", "the clip has no sound")
+    return None
+
+
+def _none_embedded(name: str, reasons: Sequence[str]) -> EncoderError:
+    first = f"; the first: {reasons[0]}" if reasons else ""
+    return EncoderError(
+        f"the encoder {name!r} embedded none of {len(reasons)} clips{first}. Mend the clips, or "
+        f"take {name!r} out of `encoders:`"
+    )

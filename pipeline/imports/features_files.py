@@ -154,7 +154,7 @@ def _read_table(path: Path) -> Iterator[Rows]:
 
 def _read_array(path: Path, ids_file: Path | None) -> Iterator[Rows]:
     try:
-        content: Any = np.load(path, allow_pickle=False)
+        content: Any = np.load(path, mmap_mode="r", allow_pickle=False)
         arrays = {"": content} if isinstance(content, np.ndarray) else dict(content)
     except (ValueError, OSError) as error:
         raise FeatureImportError(
@@ -205,7 +205,7 @@ def _by_clip(
     starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0])
     n_rows = np.diff(starts, append=len(codes))
     if times is None:
-        scattered = np.abs(np.diff(codes)).astype(bool).sum() + 1 > len(names)
+        scattered = np.count_nonzero(np.diff(codes)) >= len(names)
         repeated = names[n_rows > 1]
         if len(repeated) and (scattered or (n_rows == 1).mean() > 0.5):
             raise FeatureImportError(

@@ -75,7 +75,8 @@ def test_a_store_of_other_clips_is_an_error(tmp_path):
 
 
 def test_an_encoder_of_media_says_what_clips_without_media_lack(tmp_path):
-    encoders = {"voice": make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"})}
+    spec = {"kind": "torchvision", "model": "resnet18", "weights": "gone.pth"}  # not even looked at
+    encoders = {"voice": make_encoder(spec)}
     with pytest.raises(EncoderError, match="no media file.*take 'voice' out of `encoders:`"):
         extract(without_media("a"), encoders, SAMPLING, tmp_path, cache_root=tmp_path / "cache")
 
