@@ -8,9 +8,10 @@ import pandas as pd
 
 from features.cache import clips_in
 from features.clips import Clip, iterate_clips
-from features.encoders import Encoder, EncoderError, FrameEncoder
+from features.encoders import Encoder, EncoderError, ImportedEncoder
 from features.encoders.weights import without_download
 from features.identity import Sampling, encoder_identity
+from features.job import unusable
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class CatalogueEntry:
     identity : str or None
         None when the weights are not on this machine, or cannot be had.
     n_cached : int
-        Cached clips; of the clip table where one was given, of any otherwise.
+        Cached clips, or those with imported features; of the clip table where one was given, of
+        any otherwise.
     n_clips : int or None
         Clips of the clip table that are for this encoder; None without a clip table.
     problem : str
@@ -80,8 +82,17 @@ def _entry(
         identity = encoder_identity(encoder, sampling)
     except EncoderError as error:
         problem = str(error)
-    cached = set() if identity is None else set(clips_in(root / identity))
-    wanted = None if clips is None else {c.sha256 for c in clips if _is_for(encoder, c)}
+    cached: set[str] = set()
+    if isinstance(encoder, ImportedEncoder):  # nothing of it is cached: what there is, is there
+        wanted = None if clips is None else {clip.clip_id for clip in clips}
+        if identity is not None:
+            cached = set(encoder.reader.clip_ids)
+    else:
+        wanted = (
+            None if clips is None else {c.sha256 for c in clips if unusable(encoder, c) is None}
+        )
+        if identity is not None:
+            cached = set(clips_in(root / identity))
     spec = encoder.spec
     return CatalogueEntry(
         name=name,
@@ -94,7 +105,3 @@ def _entry(
         n_clips=None if wanted is None else len(wanted),
         problem=problem,
     )
-
-
-def _is_for(encoder: Encoder, clip: Clip) -> bool:
-    return clip.has_video if isinstance(encoder, FrameEncoder) else clip.has_audio

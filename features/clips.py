@@ -23,10 +23,10 @@ class Clip:
     ----------
     clip_id : str
         Unique name.
-    path : Path
-        The media file.
+    path : Path or None
+        The media file; None where there is none, as beside imported features.
     sha256 : str
-        Digest of its bytes; empty when they could not be read.
+        Digest of its bytes; empty when they could not be read, or there are none.
     has_video, has_audio : bool
         Which streams there are.
     error : MediaError or None
@@ -34,7 +34,7 @@ class Clip:
     """
 
     clip_id: str
-    path: Path
+    path: Path | None
     sha256: str
     has_video: bool
     has_audio: bool
@@ -47,21 +47,21 @@ def iterate_clips(table: pd.DataFrame) -> Iterator[Clip]:
         failed = pd.notna(row["error_step"])
         yield Clip(
             clip_id=row["clip_id"],
-            path=Path(row["path"]),
-            sha256="" if failed else row["sha256"],
+            path=Path(row["path"]) if pd.notna(row["path"]) else None,
+            sha256=row["sha256"] if pd.notna(row["sha256"]) else "",
             has_video=bool(row["has_video"]),
             has_audio=bool(row["has_audio"]),
             error=MediaError(row["error_step"], row["error_reason"]) if failed else None,
         )
 
 
-def index_files(paths: Mapping[str, Path], *, progress: bool = True) -> pd.DataFrame:
+def index_files(paths: Mapping[str, Path | None], *, progress: bool = True) -> pd.DataFrame:
     """Hash and probe media files in worker processes.
 
     Parameters
     ----------
-    paths : mapping of str to Path
-        From clip id to file.
+    paths : mapping of str to Path or None
+        From clip id to file; None for a clip without media, which has no streams.
     progress : bool
         Show a progress bar on standard error.
 
@@ -72,15 +72,20 @@ def index_files(paths: Mapping[str, Path], *, progress: bool = True) -> pd.DataF
         has_audio, error_step, error_reason``. A file that cannot be used stays in the table, with
         the last two filled and no streams.
     """
-    rows: dict[str, dict[str, object]] = {}
+    rows: dict[str, dict[str, object]] = {
+        clip_id: {"clip_id": clip_id, "has_video": False, "has_audio": False}
+        for clip_id, path in paths.items()
+        if path is None
+    }
+    files = [(clip_id, path) for clip_id, path in paths.items() if path is not None]
     events = run_isolated(
         _examine,
-        paths.items(),
+        files,
         n_workers=n_processors(),
         stall_limit_s=_PROBE_LIMIT_S,
         step="probe",
     )
-    bar = tqdm(desc="index", total=len(paths), unit="clip", disable=not progress)
+    bar = tqdm(desc="index", total=len(files), unit="clip", disable=not progress)
     with bar, closing(events):
         for (clip_id, path), event in events:
             if isinstance(event, Finished):

@@ -73,12 +73,12 @@ def plan(
     """Make one task per clip content that some encoder lacks: all encoders share one decode."""
     tasks: dict[str, ReadTask] = {}
     for clip in iterate_clips(clips):
-        if clip.sha256 in tasks:  # a copy: read it where the first file is gone
+        if clip.path is not None and clip.sha256 in tasks:  # a copy, in case the first is gone
             task = tasks[clip.sha256]
             tasks[clip.sha256] = task.with_path(clip.path)
             continue
         lacking = [job for job in jobs.values() if job.lacks(clip)]
-        if lacking:
+        if lacking and clip.path is not None:
             recipes = {job.name: job.recipe for job in lacking if job.recipe}
             sound = {
                 job.name: job.encoder for job in lacking if isinstance(job.encoder, SoundEncoder)

@@ -9,10 +9,10 @@ import pandas as pd
 
 from features.cache import cache_in_use, default_cache_root
 from features.clips import index_files
-from features.encoders import Encoder, make_encoder
+from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encoder
 from features.engine import embed
 from features.identity import Sampling
-from features.job import EncoderJob
+from features.job import EncoderJob, ImportedJob, Job, check_usable
 from features.store import FeatureStore, check_replaceable, gather, write_failures, write_store
 
 
@@ -29,11 +29,14 @@ class ExtractReport:
     failures : dict of str to DataFrame
         ``clip_id, step, reason``. Step ``stream`` means that the clip never had what the encoder
         needs; every other step is a fault.
+    n_left_out : dict of str to int
+        Clips with imported features that are not in the clip table.
     """
 
     n_embedded: dict[str, int]
     n_computed: dict[str, int]
     failures: dict[str, pd.DataFrame]
+    n_left_out: dict[str, int]
 
 
 def extract(
@@ -76,8 +79,16 @@ def extract(
     root = cache_root or default_cache_root()
     failures = {}
     with cache_in_use(root):
-        jobs = {name: EncoderJob(name, each, sampling, root) for name, each in encoders.items()}
-        embed(clips, jobs, sampling, progress=progress)
+        imported: dict[str, ImportedJob] = {}
+        embedding: dict[str, EncoderJob] = {}
+        for name, each in encoders.items():
+            if isinstance(each, ImportedEncoder):
+                imported[name] = ImportedJob(name, each, sampling)
+            else:
+                check_usable(name, each, clips)
+                embedding[name] = EncoderJob(name, each, sampling, root)
+        embed(clips, embedding, sampling, progress=progress)
+        jobs: dict[str, Job] = {name: (imported | embedding)[name] for name in encoders}
         for name, job in jobs.items():
             failures[name] = job.failures(clips)
             write_store(destination / name, job.stored_clips(clips), job.metadata())
@@ -86,6 +97,7 @@ def extract(
         n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
         n_computed={name: job.n_computed for name, job in jobs.items()},
         failures=failures,
+        n_left_out={name: job.n_left_out(clips) for name, job in imported.items()},
     )
 
 
@@ -133,8 +145,11 @@ def embed_files(
     root = cache_root or default_cache_root()
     sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
     clips = index_files({str(path): Path(path) for path in paths}, progress=progress)
+    made = make_encoder(encoder)
+    if isinstance(made, ImportedEncoder):
+        raise EncoderError("imported features embed no files: read them with `read_store`")
     with cache_in_use(root):
-        job = EncoderJob("encoder", make_encoder(encoder), sampling, root)
+        job = EncoderJob("encoder", made, sampling, root)
         embed(clips, {job.name: job}, sampling, progress=progress)
         failures = job.failures(clips)
         return gather(job.stored_clips(clips), job.metadata()), failures

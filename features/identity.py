@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
-from features.encoders import Encoder, FrameEncoder
+from features.encoders import Encoder, FrameEncoder, SoundEncoder
 from features.encoders.weights import file_digest
 from features.recipes import detector_file
 
@@ -61,11 +61,11 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
             spec = {key: value for key, value in spec.items() if not key.startswith("face")}
         else:
             parts["face_weights"] = file_digest(detector)
-    else:
+    elif isinstance(encoder, SoundEncoder):
         parts["sample_rate_hz"] = sampling.sample_rate_hz
     parts["spec"] = spec
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-_NAMED_BY_THEIR_BYTES = {"weights", "seed", "face_weights", "preprocessing_of"}
+_NAMED_BY_THEIR_BYTES = {"weights", "seed", "face_weights", "preprocessing_of", "store", "sha256"}

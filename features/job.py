@@ -1,6 +1,7 @@
 """One encoder's share of a run: what it lacks, what it got, what failed."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 
 from features.cache import EmbeddingCache
 from features.clips import Clip, iterate_clips
-from features.encoders import Encoder, EncoderError, FrameEncoder, SoundEncoder
+from features.encoders import (
+    EncoderError,
+    FrameEncoder,
+    ImportedEncoder,
+    MediaEncoder,
+    SoundEncoder,
+)
 from features.identity import Sampling, encoder_identity
 from features.media import MediaError
 from features.recipes import Recipe, recipe_of
@@ -42,14 +49,105 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-class EncoderJob:
+class Job(ABC):
+    """What comes of an encoder for the clips of a table.
+
+    Attributes
+    ----------
+    name : str
+        The encoder's name in messages.
+    n_computed : int
+        Clips embedded by this run.
+    """
+
+    name: str
+    n_computed: int = 0
+
+    @abstractmethod
+    def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
+        """Yield the clips of the table that have an embedding, in its order."""
+
+    @abstractmethod
+    def metadata(self) -> dict[str, Any]:
+        """Return what made the numbers, for the store."""
+
+    @abstractmethod
+    def _error(self, clip: Clip) -> MediaError | None:
+        """Why a clip has no embedding."""
+
+    def failures(self, clips: pd.DataFrame) -> pd.DataFrame:
+        """Return the failure table, ``clip_id, step, reason``.
+
+        Raises
+        ------
+        EncoderError
+            When it holds all clips: no store would be left.
+        """
+        failed = [
+            (clip.clip_id, error.step, error.reason)
+            for clip in iterate_clips(clips)
+            if (error := self._error(clip)) is not None
+        ]
+        if len(failed) == len(clips):
+            raise _none_embedded(self.name, [f"{step}: {reason}" for _, step, reason in failed])
+        return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
+
+
+class ImportedJob(Job):
+    """Features that others computed: read by clip id.
+
+    Parameters
+    ----------
+    name : str
+        The encoder's name in messages.
+    encoder : ImportedEncoder
+        Where they are.
+    sampling : Sampling
+        Changes nothing here.
+
+    Raises
+    ------
+    EncoderError
+        When the store is missing, or another one than the parameters say.
+    """
+
+    def __init__(self, name: str, encoder: ImportedEncoder, sampling: Sampling) -> None:
+        self.name = name
+        self._reader = encoder.reader
+        self._description = {
+            "spec": encoder.spec.model_dump(),
+            "weights_digest": encoder.weights_digest(),
+            "identity": encoder_identity(encoder, sampling),
+        }
+
+    def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
+        """Yield the clips of the table that have features, in its order."""
+        for clip_id in clips["clip_id"]:
+            if clip_id in self._reader:
+                yield self._reader.read(clip_id)
+
+    def n_left_out(self, clips: pd.DataFrame) -> int:
+        """Count the clips with features that are not in the table."""
+        return len(set(self._reader.clip_ids).difference(clips["clip_id"]))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the imported store says of itself, and which one it is."""
+        return {**self._reader.metadata, **self._description}
+
+    def _error(self, clip: Clip) -> MediaError | None:
+        if clip.clip_id in self._reader:
+            return None
+        return MediaError("stream", "no imported features")
+
+
+class EncoderJob(Job):
     """An encoder, its cache, and the outcome for every clip.
 
     Parameters
     ----------
     name : str
         The encoder's name in messages.
-    encoder : Encoder
+    encoder : MediaEncoder
         What embeds.
     sampling : Sampling
         How frames and sound are sampled.
@@ -71,7 +169,9 @@ class EncoderJob:
         When the cache cannot be written.
     """
 
-    def __init__(self, name: str, encoder: Encoder, sampling: Sampling, cache_root: Path) -> None:
+    def __init__(
+        self, name: str, encoder: MediaEncoder, sampling: Sampling, cache_root: Path
+    ) -> None:
         self.name = name
         self.encoder = encoder
         self.identity = encoder_identity(encoder, sampling)
@@ -90,7 +190,7 @@ class EncoderJob:
 
     def lacks(self, clip: Clip) -> bool:
         """Whether the clip is for this encoder and not cached."""
-        return self._unusable(clip) is None and clip.sha256 not in self._cache
+        return unusable(self.encoder, clip) is None and clip.sha256 not in self._cache
 
     def keep(
         self,
@@ -133,27 +233,6 @@ class EncoderJob:
             if self._error(clip) is None:
                 yield StoredClip(clip.clip_id, clip.sha256, self._cache.get(clip.sha256))
 
-    def failures(self, clips: pd.DataFrame) -> pd.DataFrame:
-        """Return the failure table, ``clip_id, step, reason``.
-
-        Raises
-        ------
-        EncoderError
-            When it holds all clips: no store would be left.
-        """
-        failed = [
-            (clip.clip_id, error.step, error.reason)
-            for clip in iterate_clips(clips)
-            if (error := self._error(clip)) is not None
-        ]
-        if len(failed) == len(clips):
-            first = f"; the first: {failed[0][1]}: {failed[0][2]}" if failed else ""
-            raise EncoderError(
-                f"the encoder {self.name!r} embedded none of {len(clips)} clips{first}. Mend the "
-                f"clips, or take {self.name!r} out of `encoders:`"
-            )
-        return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
-
     def metadata(self) -> dict[str, Any]:
         """Return what made the numbers, for the store."""
         content = {**self._description, "versions": library_versions()}
@@ -162,14 +241,39 @@ class EncoderJob:
         return content
 
     def _error(self, clip: Clip) -> MediaError | None:
-        return self._unusable(clip) or self._errors.get(clip.sha256)
+        return unusable(self.encoder, clip) or self._errors.get(clip.sha256)
 
-    def _unusable(self, clip: Clip) -> MediaError | None:
-        """Why the clip table already rules the clip out for this encoder."""
-        if clip.error is not None:
-            return clip.error
-        if isinstance(self.encoder, FrameEncoder) and not clip.has_video:
-            return MediaError("stream", "the clip has no video")
-        if isinstance(self.encoder, SoundEncoder) and not clip.has_audio:
-            return MediaError("stream", "the clip has no sound")
-        return None
+
+def check_usable(name: str, encoder: MediaEncoder, clips: pd.DataFrame) -> None:
+    """Make sure, before weights are fetched, that some clip has what an encoder needs.
+
+    Raises
+    ------
+    EncoderError
+        When none has.
+    """
+    reasons = [unusable(encoder, clip) for clip in iterate_clips(clips)]
+    known = [f"{error.step}: {error.reason}" for error in reasons if error is not None]
+    if len(known) == len(reasons):
+        raise _none_embedded(name, known)
+
+
+def unusable(encoder: MediaEncoder, clip: Clip) -> MediaError | None:
+    """Why the clip table already rules a clip out for an encoder; None when it does not."""
+    if clip.error is not None:
+        return clip.error
+    if clip.path is None:
+        return MediaError("stream", "the clip has no media file")
+    if isinstance(encoder, FrameEncoder) and not clip.has_video:
+        return MediaError("stream", "the clip has no video")
+    if isinstance(encoder, SoundEncoder) and not clip.has_audio:
+        return MediaError("stream", "the clip has no sound")
+    return None
+
+
+def _none_embedded(name: str, reasons: Sequence[str]) -> EncoderError:
+    first = f"; the first: {reasons[0]}" if reasons else ""
+    return EncoderError(
+        f"the encoder {name!r} embedded none of {len(reasons)} clips{first}. Mend the clips, or "
+        f"take {name!r} out of `encoders:`"
+    )

@@ -6,6 +6,7 @@ plain values of one page lie side by side at the end of the page, so they can be
 Source: the Parquet format specification, sections on data pages and the thrift compact protocol.
 """
 
+import math
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
@@ -41,11 +42,48 @@ def read_matrix_into(
             rows = out[first : first + metadata.num_rows]
             first += metadata.num_rows
             chunk = metadata.column(_leaf(metadata, column, index))
-            if _is_one_plain_page(raw, chunk, rows):
+            if _is_one_plain_page(raw, chunk, rows.size):
                 raw.seek(chunk.data_page_offset + chunk.total_compressed_size - rows.nbytes)
                 _fill(raw, rows)
             else:  # written by another program, or with other settings
                 rows[:] = embedding_matrix(file.read_row_group(group, [column])[column])
+
+
+def map_matrix(path: Path, file: pq.ParquetFile, column: str) -> list[NDArray[np.floating]]:
+    """Map a column of fixed-size lists without nulls, a matrix per row group.
+
+    Rows are read from disk when they are used. Row groups that another program wrote, or with other
+    settings, are read at once.
+
+    Parameters
+    ----------
+    path : Path
+        The Parquet file.
+    file : ParquetFile
+        The same file, opened.
+    column : str
+        Name of the column.
+
+    Returns
+    -------
+    list of ndarray of float16 or float32, shape (n_rows of the group, list_size)
+    """
+    index = file.schema_arrow.names.index(column)
+    item = file.schema_arrow.field(column).type
+    dtype = np.dtype(item.value_type.to_pandas_dtype())
+    groups: list[NDArray[np.floating]] = []
+    with path.open("rb", buffering=0) as raw:
+        for group in range(file.num_row_groups):
+            metadata = file.metadata.row_group(group)
+            shape = (metadata.num_rows, item.list_size)
+            chunk = metadata.column(_leaf(metadata, column, index))
+            if _is_one_plain_page(raw, chunk, math.prod(shape)):
+                end = chunk.data_page_offset + chunk.total_compressed_size
+                offset = end - math.prod(shape) * dtype.itemsize
+                groups.append(np.memmap(path, dtype, "r", offset, shape))
+            else:
+                groups.append(embedding_matrix(file.read_row_group(group, [column])[column]))
+    return groups
 
 
 def _leaf(metadata: pq.RowGroupMetaData, column: str, index: int) -> int:
@@ -54,15 +92,13 @@ def _leaf(metadata: pq.RowGroupMetaData, column: str, index: int) -> int:
     return next((k for k, path in enumerate(paths) if path.split(".")[0] == column), index)
 
 
-def _is_one_plain_page(
-    raw: FileIO, chunk: pq.ColumnChunkMetaData, rows: NDArray[np.floating]
-) -> bool:
+def _is_one_plain_page(raw: FileIO, chunk: pq.ColumnChunkMetaData, n_values: int) -> bool:
     """Whether a column chunk is a single page of plain, uncompressed values."""
     is_plain = chunk.compression == "UNCOMPRESSED" and set(chunk.encodings) <= {"RLE", "PLAIN"}
-    if not is_plain or chunk.has_dictionary_page or chunk.num_values != rows.size:
+    if not is_plain or chunk.has_dictionary_page or chunk.num_values != n_values:
         return False
     raw.seek(chunk.data_page_offset)
-    return _n_values(raw.read(_HEADER_BYTES)) == rows.size
+    return _n_values(raw.read(_HEADER_BYTES)) == n_values
 
 
 def _n_values(header: bytes) -> int:

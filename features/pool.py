@@ -7,10 +7,10 @@ ones when. Pooling reads a feature store and nothing else, so trying another one
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,16 @@ class Pooling(BaseModel):
         return names
 
 
+def is_clip_level(metadata: Mapping[str, Any]) -> bool:
+    """Whether a store says that its rows are of whole clips, one each: there is nothing to pool."""
+    return metadata.get("level") == "clip"
+
+
+def pooled_width(metadata: Mapping[str, Any], dimension: int, pooling: Pooling) -> int:
+    """Width of the clip vectors of a store whose rows are `dimension` wide."""
+    return dimension if is_clip_level(metadata) else dimension * math.prod(_shape(pooling))
+
+
 def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object_], Vectors]:
     """Pool each clip of a store.
 
@@ -115,6 +125,8 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     of still images are as wide as all others and hold no gap. NaN entries are left out, column by
     column: a column without a value in a part takes the whole clip's value, and is NaN only where
     the whole clip has none. A clip's vector does not depend on which other clips are in the store.
+    Rows of a store whose metadata say ``level: clip`` are the vectors themselves: statistics of one
+    row would repeat it, or be constant.
 
     Parameters
     ----------
@@ -128,7 +140,7 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     clip_id : ndarray of str objects, shape (n_clips,)
         In the order of the store.
     vectors : ndarray of float32, shape (n_clips, n_parts * n_statistics * dimension)
-        Level by level, part by part, statistic by statistic.
+        Level by level, part by part, statistic by statistic; see `pooled_width`.
 
     Raises
     ------
@@ -141,6 +153,10 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     n_rows = np.diff(start, append=len(store.clip_id))
     _check_order(store.clip_id, store.time_s, start)
     dimension = store.embedding.shape[1]
+    if is_clip_level(store.metadata):
+        if (n_rows != 1).any():
+            raise ValueError("a store of the level clip has clips with several rows")
+        return store.clip_id, store.embedding.astype(np.float32, copy=False)
     vectors = np.empty((len(start), *_shape(pooling), dimension), np.float32)
     for clips in _stacks(n_rows, dimension):
         index = start[clips, None] + np.arange(n_rows[clips[0]])

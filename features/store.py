@@ -95,7 +95,7 @@ def read_store(path: Path | str) -> FeatureStore:
     """
     path = Path(path)
     try:
-        return _read_shards(_shards(path))
+        return _read_shards(shards_of(path))
     except (pa.ArrowException, KeyError, AttributeError, OSError) as error:
         raise StoreError(
             f"{path} is not a feature store, or it is damaged: expected Parquet with the columns "
@@ -118,7 +118,7 @@ def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]
     StoreError
         As `read_store`; also for a store without the digests of its clips.
     """
-    for shard in _shards(path):
+    for shard in shards_of(path):
         store = read_store(shard)
         content = (pq.read_metadata(shard).metadata or {}).get(_CLIPS_KEY, b"").decode()
         clips = _clips_of(store, content.split()) if store.time_s is not None else []
@@ -220,7 +220,8 @@ def _is_shard(path: Path) -> bool:
     return path.is_file() and path.match("part-*.parquet")
 
 
-def _shards(path: Path) -> list[Path]:
+def shards_of(path: Path) -> list[Path]:
+    """Return the files of a store in their order; raises StoreError where there is none."""
     shards = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
     if not shards or not shards[0].exists():
         raise StoreError(f"there is no feature store at {path}: run `dvc repro`, or `dvc pull`")

@@ -64,6 +64,7 @@ def extract_command(
     Example: eri extract --list
     """
     from features.clips import index_files
+    from features.encoders import ImportedEncoder
     from features.extract import extract
     from pipeline.failures import summary
     from pipeline.files import find_media
@@ -71,7 +72,11 @@ def extract_command(
 
     params = load_params(params_file)
     available = params.make_encoders()
-    names = _names(encoders) or list(available)
+    names = _names(encoders) or [  # imported features are of other clips than the files named
+        name
+        for name, each in available.items()
+        if list_only or not isinstance(each, ImportedEncoder)
+    ]
     unknown = [name for name in names if name not in available]
     if unknown:
         raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(available)}")

@@ -36,7 +36,10 @@ def build_clip_table(params: Params) -> pd.DataFrame:
 
     labels = read_labels(params.data.labels, params.targets)
     media = params.data.media
-    paths = dict(zip(labels["clip_id"], (media / path for path in labels["path"]), strict=True))
+    paths = {
+        clip_id: None if pd.isna(path) else media / path
+        for clip_id, path in zip(labels["clip_id"], labels["path"], strict=True)
+    }
     files = index_files(paths).drop(columns="clip_id")
     table = pd.concat([labels.drop(columns="path").reset_index(drop=True), files], axis=1)
     _check_slices(table, params)  # hours before they are used

@@ -22,6 +22,7 @@ def user_errors() -> tuple[type[Exception], ...]:
     from models.arrays import DataError
     from pipeline.failures import FailedClipsError
     from pipeline.imports.collection import CollectionError
+    from pipeline.imports.features_columns import FeatureImportError
     from pipeline.labels import LabelError
     from pipeline.params import ParamsError
 
@@ -30,6 +31,7 @@ def user_errors() -> tuple[type[Exception], ...]:
         DataError,
         EncoderError,
         FailedClipsError,
+        FeatureImportError,
         LabelError,
         OSError,
         ParamsError,

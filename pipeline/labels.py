@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 SPLITS = ("Train", "Val", "Test")
-REQUIRED = ("clip_id", "path", "split")
+REQUIRED = ("clip_id", "split")
 MADE_BY_INDEX = frozenset(
     {
         "sha256",
@@ -31,9 +31,10 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     Parameters
     ----------
     path : Path
-        Columns: ``clip_id`` (unique text), ``path``, ``split`` (Train, Val or Test), one per
-        target (numbers in [0, 1]; empty = unlabelled), optionally ``group`` (person; without it
-        every clip counts as a person of its own). Further columns are kept for slicing.
+        Columns: ``clip_id`` (unique text), ``split`` (Train, Val or Test), one per target (numbers
+        in [0, 1]; empty = unlabelled), optionally ``path`` (empty, or no such column: a clip
+        without media, for imported features) and ``group`` (person; without it every clip counts
+        as a person of its own). Further columns are kept for slicing.
     targets : sequence of str
         The target columns.
 
@@ -51,8 +52,9 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     """
     table = _read(path)
     _check_columns(table, path, targets)
-    if "group" not in table:
-        table["group"] = pd.NA
+    for column in ("path", "group"):
+        if column not in table:
+            table[column] = pd.NA
     for column in ("clip_id", "path", "split", "group"):
         text = table[column].astype("string").str.strip()
         table[column] = text.mask(text == "")

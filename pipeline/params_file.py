@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedSeq
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import CommentMark
+from ruamel.yaml.tokens import CommentToken
 
 from pipeline.params import load_params
 
@@ -51,18 +53,44 @@ def update_params(path: Path, changes: Mapping[str, Any]) -> bool:
     return True
 
 
-def _merge(section: Any, changes: Mapping[str, Any]) -> bool:
+def _merge(section: CommentedMap, changes: Mapping[str, Any]) -> bool:
     changed = False
     for key, value in changes.items():
         if isinstance(value, Mapping) and isinstance(section.get(key), Mapping):
             changed |= _merge(section[key], value)
         elif key not in section or section[key] != value:
-            section[key] = _in_one_line(value) if isinstance(value, list) else value
+            _set(section, key, value)
             changed = True
     return changed
 
 
-def _in_one_line(values: list[Any]) -> CommentedSeq:
-    sequence = CommentedSeq(values)
-    sequence.fa.set_flow_style()
-    return sequence
+def _set(section: CommentedMap, key: str, value: Any) -> None:
+    after = "" if key in section else _cut_lines_after(section)
+    if isinstance(value, Mapping):
+        value = CommentedMap(value)
+    elif isinstance(value, list):
+        value = CommentedSeq(value)
+        value.fa.set_flow_style()  # in one line
+    section[key] = value
+    if after:
+        last, name = _last_entry(section)
+        last.ca.items[name] = [None, None, CommentToken("\n" + after, CommentMark(0)), None]
+
+
+def _cut_lines_after(section: CommentedMap) -> str:
+    """Take the blank and comment lines after the last entry: a new one comes before them."""
+    last, name = _last_entry(section)
+    tokens = last.ca.items.get(name)
+    if not tokens or tokens[2] is None:
+        return ""
+    own, end, after = tokens[2].value.partition("\n")
+    tokens[2].value = own + end
+    if not own:
+        del last.ca.items[name]
+    return str(after)
+
+
+def _last_entry(section: CommentedMap) -> tuple[CommentedMap, Any]:
+    name = next(reversed(section))
+    inner = section[name]
+    return _last_entry(inner) if isinstance(inner, CommentedMap) and inner else (section, name)

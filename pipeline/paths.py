@@ -9,6 +9,7 @@ IMPORTS = Path("data/imports")
 CLIPS = Path("data/clips.parquet")
 FOLDS = Path("data/folds.parquet")
 FEATURES = Path("data/features")
+IMPORTED_FEATURES = Path("data/imports/features")
 POOLED = Path("data/pooled")
 
 RESULTS = Path("results")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.encoders import make_encoder
-from features.pool import PARTS, Pooling, pool_clips
+from features.pool import Pooling, is_clip_level, pool_clips, pooled_width
 from features.store import StoreError, read_store, store_metadata, write_clip_vectors
 from models.arrays import DataError
 from pipeline.digests import FileDigests, digest_of, pooling_code_digest, stamp_of
@@ -75,7 +75,7 @@ def _find_table(
     if path.is_file():
         schema = pq.read_schema(path)
         metadata = store_metadata(schema)
-        if _is_pooled_so(metadata, pooling, params.pooling):
+        if is_clip_level(metadata) or _is_pooled_so(metadata, pooling, params.pooling):
             _check_made_by(metadata, path, encoder, params)
             digest, stamp = digests.of(path)
             width = schema.field("embedding").type.list_size
@@ -86,7 +86,8 @@ def _find_table(
     if not shards:
         raise StoreError(f"there is neither {path} nor a feature store {store}: run `dvc repro`")
     schema = pq.read_schema(shards[0])
-    _check_made_by(store_metadata(schema), store, encoder, params)
+    metadata = store_metadata(schema)
+    _check_made_by(metadata, store, encoder, params)
     found = {shard: digests.of(shard) for shard in shards}
     digest = digest_of(
         {
@@ -95,10 +96,9 @@ def _find_table(
             "code": pooling_code_digest(),
         }
     )
-    n_parts = sum(PARTS[part] for part in wanted.parts)
     return Table(
         path=cache / f"{digest}.parquet",
-        width=schema.field("embedding").type.list_size * n_parts * len(wanted.statistics),
+        width=pooled_width(metadata, schema.field("embedding").type.list_size, wanted),
         digest=digest,
         stamps=tuple((shard, stamp) for shard, (_, stamp) in found.items()),
         store=store,

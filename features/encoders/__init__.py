@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from features.encoders.base import EncoderError, FrameEncoder, SoundEncoder
+from features.encoders.imported import ImportedEncoder
 from features.encoders.onnx import OnnxEncoder
 from features.encoders.open_clip import OpenClipEncoder
 from features.encoders.opensmile import OpenSmileEncoder
 from features.encoders.timm import TimmEncoder
 from features.encoders.torchvision import TorchvisionEncoder
 
-Encoder = FrameEncoder | SoundEncoder
+MediaEncoder = FrameEncoder | SoundEncoder
+Encoder = MediaEncoder | ImportedEncoder
 
-ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder]] = {
+ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder] | type[ImportedEncoder]] = {
+    "imported": ImportedEncoder,
     "onnx": OnnxEncoder,
     "open_clip": OpenClipEncoder,
     "opensmile": OpenSmileEncoder,
@@ -52,4 +55,13 @@ def make_encoder(spec: Mapping[str, Any]) -> Encoder:
     return encoder_class(encoder_class.Spec.model_validate(dict(spec)))
 
 
-__all__ = ["ENCODERS", "Encoder", "EncoderError", "FrameEncoder", "SoundEncoder", "make_encoder"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "EncoderError",
+    "FrameEncoder",
+    "ImportedEncoder",
+    "MediaEncoder",
+    "SoundEncoder",
+    "make_encoder",
+]

@@ -1,4 +1,5 @@
-"""Other people's data, made into the label table that the pipeline reads.
+"""Other people's data, brought into the form that the stages read: labels and features.
 
-One function per layout turns a folder into a `Collection`; checks, probing and writing are shared.
+For labels, one function per layout turns a folder into a `Collection`; checks, probing and writing
+are shared. Features become a feature store and an entry under `encoders`.
 """

@@ -1,4 +1,4 @@
-"""The commands `eri import …`: other people's data, made into the pipeline's label table.
+"""The commands `eri import …`: other people's data, brought into the pipeline's form.
 
 They import what they need when they run, like those of `pipeline.cli`.
 """
@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.imports.features_command import features_command
 from pipeline.paths import PARAMS
 
 if TYPE_CHECKING:
     from pipeline.imports.checks import Scale
 
 app = typer.Typer(
-    help="Turn a data set into the label table of the pipeline; media are never touched.",
+    help="Bring in a data set's labels, or features that others computed; media are never touched.",
     no_args_is_help=True,
 )
+app.command("features")(features_command)
 
 Root = Annotated[Path, typer.Argument(help="The folder of the data set.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what is found; write nothing.")]

@@ -73,7 +73,7 @@ def _show(
     print(f"{len(labels)} clips: {splits}; media in {collection.media}")
     print(f"{len(collection.targets)} targets: {', '.join(collection.targets)}")
     for name, folder in collection.feature_sets.items():
-        print(f"feature set {name}: {folder}")
+        print(f"feature set {name}: eri import features {folder} --name {name}")
     for finding in collection.findings.all:
         print(finding)
     if collection.findings.have_errors:

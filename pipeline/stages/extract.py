@@ -20,6 +20,9 @@ def main() -> None:
     report = extract(clips, encoders, params.sampling, FEATURES)
     for name, failures in report.failures.items():
         print(f"{summary(name, len(clips), failures)}; {report.n_computed[name]} computed now")
+    for name, n in report.n_left_out.items():
+        if n:
+            print(f"{name}: {n} clips with imported features are not in the clip table: left out")
     for name, failures in report.failures.items():
         check_share(name, len(clips), failures, params.data.max_failed_share)
 

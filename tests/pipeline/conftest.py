@@ -70,15 +70,17 @@ class Project:
         path = self.folder / "data" / "pooled" / f"{encoder}.parquet"
         write_clip_vectors(path, self.clips["clip_id"].to_numpy(object), vectors, {})
 
-    def write_store(self, encoder: str, metadata=None) -> None:
-        """Write a feature store of four frames per clip."""
+    def write_store(self, encoder: str, metadata=None, n_rows: int = 4) -> None:
+        """Write a feature store of equally many rows per clip."""
         rng = np.random.default_rng(WIDTHS[encoder])
-        time_s = np.arange(4) / 2
+        time_s = np.arange(n_rows) / 2
         stored = [
             StoredClip(
                 clip_id,
                 f"{number:064x}",
-                Embedding(time_s, rng.normal(size=(4, WIDTHS[encoder])).astype(np.float32), None),
+                Embedding(
+                    time_s, rng.normal(size=(n_rows, WIDTHS[encoder])).astype(np.float32), None
+                ),
             )
             for number, clip_id in enumerate(self.clips["clip_id"])
         ]

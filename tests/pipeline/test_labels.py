@@ -44,6 +44,12 @@ def test_a_byte_order_mark_is_no_part_of_a_name(read):
     assert "clip_id" in read(table(), encoding="utf-8-sig")
 
 
+@pytest.mark.parametrize("path", [["a.mp4", " ", None], None])
+def test_clips_may_have_no_media(read, path):
+    given = table().drop(columns="path") if path is None else table(path=path)
+    assert read(given)["path"].isna().tolist() == [path is None, True, True]
+
+
 def test_further_columns_are_kept(read):
     labels = read(table(country=["X", "Y", "Z"]))
     assert labels["country"].tolist() == ["X", "Y", "Z"]
@@ -74,7 +80,6 @@ def test_a_blank_group_is_no_person_and_na_may_be_one(read):
     [
         ({"clip_id": ["a", "b", "a"]}, "2 of 3 rows have a clip_id that is not unique: a; a"),
         ({"clip_id": ["a", None, "c"]}, "1 of 3 rows have an empty clip_id"),
-        ({"path": ["a", "b", " "]}, "1 of 3 rows have an empty path"),
         ({"split": ["Train", "val", "Test"]}, "a split other than Train, Val, Test: 00002 = val"),
         ({"joy": [1.0, 1.5, None]}, r"a joy outside \[0, 1\]: 00002 = 1.5"),
         ({"fear": [-0.1, 1.0, None]}, r"a fear outside \[0, 1\]: 00001 = -0.1"),
@@ -88,7 +93,7 @@ def test_what_cannot_be_used_is_named_with_examples(read, columns, message):
         read(table(**columns))
 
 
-@pytest.mark.parametrize("missing", ["clip_id", "path", "split", "fear"])
+@pytest.mark.parametrize("missing", ["clip_id", "split", "fear"])
 def test_a_missing_column_is_named_with_its_nearest(read, missing):
     renamed = table().rename(columns={missing: f"{missing}s"})
     with pytest.raises(LabelError, match=rf"lacks the column\(s\) .*{missing}.*is it '{missing}s'"):

@@ -56,3 +56,22 @@ def test_what_is_there_already_is_not_written(path):
     before = path.read_bytes()
     assert not update_params(path, {"data": {"media": "data/demo"}})
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("section", ["encoders", "heads"])
+def test_a_new_entry_comes_last_in_its_section_and_moves_nothing(path, section):
+    before = path.read_text(encoding="utf-8").splitlines()
+    entry = {
+        "encoders": {"kind": "imported", "store": "data/imports/features/fau", "sha256": "ab"},
+        "heads": {"kind": "mean"},
+    }[section]
+    update_params(path, {section: {"fau": entry}})
+    after = path.read_text(encoding="utf-8").splitlines()
+    lines = ["  fau:", *(f"    {key}: {value}" for key, value in entry.items())]
+    first = after.index("  fau:")
+    assert after[first : first + len(lines)] == lines
+    assert after[:first] + after[first + len(lines) :] == before
+    assert after[first + len(lines)] == ""
+    assert list(getattr(load_params(path), section))[-1] == "fau"
+    update_params(path, {section: {"fau": entry}})
+    assert path.read_text(encoding="utf-8").splitlines() == after

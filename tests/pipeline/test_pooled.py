@@ -98,3 +98,15 @@ def test_without_table_and_store_there_is_an_error(project, find):
     (project.folder / "data/pooled/face.parquet").unlink()
     with pytest.raises(StoreError, match=r"neither .*face\.parquet nor .*: run `dvc repro`"):
         find("face")
+
+
+def test_vectors_of_whole_clips_are_the_same_under_every_pooling(project, find):
+    said_of(project, level="clip", pooling=project.content["pooling"])
+    assert find("face", OTHER).bands == (6,)
+    (project.folder / "data" / "pooled" / "face.parquet").unlink()
+    project.write_store("face", {"level": "clip"}, n_rows=1)
+    view = find("face", OTHER)
+    assert view.bands == (6,)
+    ids = list(project.clips["clip_id"])
+    store = read_store(project.folder / "data" / "features" / "face")
+    np.testing.assert_array_equal(load_vectors(view, ids), store.embedding)

@@ -1,12 +1,18 @@
-"""A project to import into, and how to run `eri import` there."""
+"""Projects to import into, and how to run `eri import` there."""
 
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from pipeline import cli
+
+TARGETS = ["joy", "fear", "awe"]
 
 
 @pytest.fixture
@@ -38,3 +44,26 @@ def touch(tmp_path):
             path.touch()
 
     return make
+
+
+@pytest.fixture
+def folder(request, tmp_path, monkeypatch) -> Path:
+    """The working folder, with the labels of 40 clips of 10 people and without media."""
+    n = 40
+    rng = np.random.default_rng(0)
+    labels = pd.DataFrame({"clip_id": [f"[{k:05d}]" for k in range(n)]})
+    labels["split"] = np.array(["Train", "Train", "Val", "Train", "Test"])[np.arange(n) % 5]
+    labels["group"] = [f"p{k // 4}" for k in range(n)]
+    scores = rng.uniform(size=(n, len(TARGETS)))
+    labels[TARGETS] = np.where(labels[["split"]] == "Test", np.nan, scores)
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
+    content["targets"] = TARGETS
+    content["data"] |= {"labels": "labels.csv", "media": "."}
+    content["folds"]["n_folds"] = 3
+    content["evaluation"] = {"n_resamples": 100, "slices": []}
+    content["heads"] = {"ridge": {"kind": "ridge"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
+    return tmp_path
