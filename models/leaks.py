@@ -71,13 +71,9 @@ def near_identical(
         in_pair[block.start + a] = in_pair[start + b] = True
         similarity = products[a, b]
         top = np.argsort(-similarity, kind="stable")[:n_examples]
-        best += [
-            (
-                float(similarity[k]),
-                *sorted((int(rows[block.start + a[k]]), int(rows[start + b[k]]))),
-            )
-            for k in top
-        ]
+        for k in top:
+            i, j = sorted((int(rows[block.start + a[k]]), int(rows[start + b[k]])))
+            best.append((float(similarity[k]), i, j))
         best = sorted(best, key=lambda pair: (-pair[0], *pair[1:]))[:n_examples]
     examples = tuple((i, j, min(s, 1.0)) for s, i, j in best)
     return Leak(n_pairs, int(in_pair.sum()), len(rows), examples)

@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from models.arrays import Floats, Ints
 
 _BLOCK_BYTES = 64 * 2**20
+_NO_MERGE = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ def average_linkage(vectors: Floats, max_distance: float) -> Merges:
         place = np.cumsum(left) - 1
         means, size, row, stale = means[left], size[left], row[left], stale[left]
         nearest, similarity = place[nearest[left]], similarity[left]
-    if not found:
-        return Merges(len(vectors), *(np.empty(0, np.int64) for _ in range(2)), np.empty(0))
-    return Merges(len(vectors), *(np.concatenate(part) for part in zip(*found, strict=True)))
+    first, second, distance = zip(_NO_MERGE, *found, strict=True)
+    ends = np.concatenate(first), np.concatenate(second)
+    return Merges(len(vectors), *ends, np.concatenate(distance))
 
 
 def row_blocks(n_rows: int, n_columns: int) -> list[slice]:

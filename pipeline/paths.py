@@ -6,7 +6,11 @@ PARAMS = Path("params.yaml")
 
 DEMO = Path("data/demo")
 CLIPS = Path("data/clips.parquet")
+PEOPLE = Path("data/people.parquet")
+PEOPLE_REPORT = Path("data/people.json")
+FACES = Path("data/faces.parquet")
 FOLDS = Path("data/folds.parquet")
+FOLDS_REPORT = Path("data/folds.json")
 FEATURES = Path("data/features")
 POOLED = Path("data/pooled")
 

@@ -1,6 +1,6 @@
 """The report as one self-contained HTML page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,6 +16,7 @@ def render_report(
     metrics: Mapping[str, Any],
     table: pd.DataFrame,
     failures: Mapping[str, pd.DataFrame],
+    warnings: Sequence[str] = (),
 ) -> str:
     """Render the report.
 
@@ -24,13 +25,15 @@ def render_report(
     params : Params
         Of the run.
     clips : DataFrame
-        The clip table.
+        The clip table; its groups are the people.
     metrics : mapping
         What ``metrics.json`` holds.
     table : DataFrame
         The leaderboard.
     failures : mapping of str to DataFrame
         Failure table by encoder.
+    warnings : sequence of str
+        What has to be said of the data.
 
     Returns
     -------
@@ -58,6 +61,7 @@ def render_report(
         rows=table.to_dict("records"),
         stack=metrics["stack"][split],
         counts=counts.reset_index().to_dict("records"),
+        warnings=warnings,
         failures={name: each.to_dict("records") for name, each in failures.items()},
     )
 
