@@ -112,7 +112,7 @@ def cluster_people(vectors: Floats, max_distance: float | None = None, seed: int
     On simulated faces of 180 people average linkage, complete linkage and HDBSCAN all found every
     person where people stand apart; with more noise their adjusted Rand index was 0.998, 0.976 and
     0.976. Average linkage is also the one that needs neither a matrix of all pairs nor a
-    neighbour graph: 25,000 rows of 512 columns take seconds and a few hundred megabytes.
+    neighbour graph: 16,000 rows of 512 columns took 25 s on one busy core, and 0.5 GiB in all.
     """
     units, known = unit_rows(vectors)
     if not known.any():
