@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from models.metrics import (
     official_pearson,
     pearson,
 )
+from pipeline.clip_ids import canonical_id
 from pipeline.clip_table import HELD_SPLITS
 from pipeline.params import ParamsError
 from pipeline.submission import FILE_ID, file_ids
@@ -191,9 +192,9 @@ def _column_faults(header: Sequence[str], targets: Sequence[str]) -> Iterator[Fi
     if len(header) == 1 and re.search("[;\t]", header[0]):
         yield Finding(f"columns are not separated by commas; {expected}", 1, (header[0],))
         return
-    known = {_plain(name): name for name in wanted}
+    known = {canonical_id(name): name for name in wanted}
     strange = [name for name in header if name not in wanted]
-    renamed = {known[_plain(name)]: name for name in strange if _plain(name) in known}
+    renamed = {known[canonical_id(name)]: name for name in strange if canonical_id(name) in known}
     missing = [name for name in wanted if name not in header and name not in renamed]
     further = [name for name in strange if name not in renamed.values()]
     repeated = [name for name, n in Counter(header).items() if n > 1]
@@ -229,7 +230,7 @@ def _id_faults(
     for name in dict.fromkeys(ids):
         if name in wanted:
             continue
-        right, other = meant.get(_plain(name)), other_meant.get(_plain(name))
+        right, other = meant.get(canonical_id(name)), other_meant.get(canonical_id(name))
         if name in others:
             elsewhere.append(f"{name!r} is of {others[name]}")
         elif right is not None:
@@ -295,16 +296,8 @@ def _score(
 
 def _by_plain_form(ids: "pd.Index[str] | Mapping[str, str]") -> dict[str, str]:
     """Return ids by their plain form, without those that share it."""
-    forms = Counter(map(_plain, ids))
-    return {_plain(name): name for name in ids if forms[_plain(name)] == 1}
-
-
-def _plain(name: str) -> str:
-    """Leave out what people change of an id: brackets, case, padding, folder and extension."""
-    bare = re.sub(r"[\[\](){}<>\"'\s]", "", name).casefold()
-    file = PurePosixPath(bare.replace("\\", "/"))
-    stem = re.sub(r"\.[a-z][a-z0-9]{1,4}$", "", file.name)
-    return re.sub(r"(?<!\d)0+(?=\d)", "", stem)
+    forms = Counter(map(canonical_id, ids))
+    return {canonical_id(name): name for name in ids if forms[canonical_id(name)] == 1}
 
 
 def _number(text: str) -> float:

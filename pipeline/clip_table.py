@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.labels import person_of, read_labels
 from pipeline.params import Params, ParamsError
-from pipeline.paths import CLIPS, FOLDS
+from pipeline.paths import CLIPS, FOLDS, PEOPLE
 
 HELD_SPLITS = ("Val", "Test")
 
@@ -58,6 +58,34 @@ def read_clip_table(path: Path = CLIPS) -> pd.DataFrame:
     if not path.is_file():
         raise ParamsError(f"there is no clip table {path}: run `dvc repro`")
     return pd.read_parquet(path)
+
+
+def read_clips_of_people(
+    params: Params, clips_path: Path = CLIPS, people_path: Path = PEOPLE
+) -> pd.DataFrame:
+    """Read the clip table, with pseudo-subjects as ``group`` where `people.source` is faces.
+
+    `pipeline.labels.person_of` then says who each clip shows.
+
+    Raises
+    ------
+    ParamsError
+        When a table is missing, or the people are of other clips than the clip table.
+    """
+    clips = read_clip_table(clips_path)
+    if params.people.source == "group":
+        return clips
+    if not people_path.is_file():
+        raise ParamsError(f"there is no table of people {people_path}: run `dvc repro`")
+    people = pd.read_parquet(people_path).set_index("clip_id")["person"]
+    if len(people) != len(clips) or set(people.index) != set(clips["clip_id"]):
+        raise ParamsError(
+            f"the people are of other clips ({len(people)}) than the clip table ({len(clips)}): "
+            "run `dvc repro`, which finds them anew"
+        )
+    person = people.loc[clips["clip_id"]].to_numpy()
+    alone = person_of(clips.assign(group=None)).to_numpy()
+    return clips.assign(group=pd.Series(person, clips.index, "string").mask(person == alone))
 
 
 @dataclass(frozen=True)
@@ -112,18 +140,24 @@ def make_folds(clips: pd.DataFrame, params: Params) -> pd.DataFrame:
     return pd.DataFrame({"clip_id": train["clip_id"].to_numpy(), "fold": fold})
 
 
-def read_rows(params: Params, clips_path: Path = CLIPS, folds_path: Path = FOLDS) -> Rows:
-    """Read the clip table and the saved folds, ordered for fitting.
+def read_rows(
+    params: Params,
+    clips_path: Path = CLIPS,
+    folds_path: Path = FOLDS,
+    people_path: Path = PEOPLE,
+) -> Rows:
+    """Read the clip table, its people and the saved folds, ordered for fitting.
 
     Raises
     ------
     ParamsError
-        When one of the two is missing, the folds are of other clips than the clip table, or
+        When one of them is missing or is of other clips than the clip table, or
         `evaluation.slices` names a column that is not there.
     """
     if not folds_path.is_file():
         raise ParamsError(f"there is no fold table {folds_path}: run `dvc repro`")
-    return arrange_rows(read_clip_table(clips_path), pd.read_parquet(folds_path), params)
+    clips = read_clips_of_people(params, clips_path, people_path)
+    return arrange_rows(clips, pd.read_parquet(folds_path), params)
 
 
 def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Rows:
@@ -132,7 +166,7 @@ def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Ro
     Parameters
     ----------
     clips : DataFrame
-        The clip table.
+        The clip table; its groups are the people.
     folds : DataFrame
         From `make_folds`; in any order.
     params : Params

@@ -63,6 +63,34 @@ class Data(_Section):
     max_failed_share: float = Field(default=0.05, ge=0, le=1)
 
 
+class People(_Section):
+    """Who a clip shows; see `pipeline.people`.
+
+    Attributes
+    ----------
+    source : {"group", "faces"}
+        The label table's ``group``, or pseudo-subjects by clustering an encoder's faces.
+    encoder : str, optional
+        A name under `encoders`, best one that tells faces apart. Needed for faces; with it, clips
+        on different sides of a split or fold are also searched for near-identical faces.
+    threshold : float or "auto"
+        Mean cosine distance from which clusters stay apart; `models.people` chooses by default.
+    near_identical : float
+        Cosine similarity from which two clips on different sides are warned of.
+    """
+
+    source: Literal["group", "faces"] = "group"
+    encoder: str | None = None
+    threshold: Annotated[float, Field(gt=0, le=2)] | Literal["auto"] = "auto"
+    near_identical: float = Field(default=0.98, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _faces_need_an_encoder(self) -> "People":
+        if self.source == "faces" and self.encoder is None:
+            raise ValueError("source 'faces' needs the encoder whose faces are clustered")
+        return self
+
+
 class Folds(_Section):
     """How many folds by person, alike in their targets; see `models.folds`."""
 
@@ -108,6 +136,7 @@ class Params(_Section):
     sampling: Sampling
     encoders: dict[Name, dict[str, Any]] = Field(min_length=1)
     pooling: Pooling
+    people: People = People()
     folds: Folds = Folds()
     heads: dict[Name, dict[str, Any]] = Field(min_length=1)
     final: Final = Final()
@@ -120,6 +149,14 @@ class Params(_Section):
         taken = sorted(RESERVED.intersection(self.targets))
         if taken:
             raise ValueError(f"targets must not have the names of other columns: {taken}")
+        return self
+
+    @model_validator(mode="after")
+    def _people_are_told_apart_by_a_known_encoder(self) -> "Params":
+        name = self.people.encoder
+        if name is not None and name not in self.encoders:
+            hint = _nearest(name, list(self.encoders))
+            raise ValueError(f"people.encoder: unknown encoder {name!r}{hint}")
         return self
 
     def make_encoders(self) -> dict[str, Encoder]:

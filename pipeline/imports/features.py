@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from features.encoders.imported import store_digest
 from features.segments import Embedding
 from features.store import StoredClip, write_store
+from pipeline.clip_ids import IdMatches, match_ids
 from pipeline.imports.features_columns import FeatureImportError
 from pipeline.imports.features_files import Rows, files_of, read_rows
-from pipeline.imports.ids import IdMatches, match_ids
 from pipeline.labels import read_labels
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.params_file import update_params

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.clip_ids import canonical_id
 from pipeline.imports.features_columns import (
     Columns,
     FeatureImportError,
@@ -21,7 +22,6 @@ from pipeline.imports.features_columns import (
     is_id,
     time_unit,
 )
-from pipeline.imports.ids import canonical_id
 
 _PICKLES = frozenset({".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth"})
 _N_SAMPLED = 20

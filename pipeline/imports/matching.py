@@ -1,12 +1,12 @@
 """Which media file belongs to which clip, although people spell ids in many ways."""
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from pipeline.clip_ids import canonical_id
 from pipeline.files import MEDIA_SUFFIXES
 from pipeline.imports.findings import Findings
 
@@ -184,15 +184,11 @@ def _folded(name: str) -> str:
     return _without_ending(name).casefold()
 
 
-def _unpadded(name: str) -> str:
-    return re.sub(r"\d+", lambda digits: digits[0].lstrip("0") or "0", _folded(name))
-
-
 # Each forgives what those before it forgive.
 _LEVELS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("", _same),
     ("brackets", _bare),
     ("file ending", _without_ending),
     ("case", _folded),
-    ("zero padding", _unpadded),
+    ("zero padding", canonical_id),
 )

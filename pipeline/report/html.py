@@ -1,6 +1,6 @@
 """The report as one self-contained HTML page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ def render_report(
     table: pd.DataFrame,
     failures: Mapping[str, pd.DataFrame],
     imputed: pd.DataFrame,
+    warnings: Sequence[str] = (),
 ) -> str:
     """Render the report.
 
@@ -25,7 +26,7 @@ def render_report(
     params : Params
         Of the run.
     clips : DataFrame
-        The clip table.
+        The clip table; its groups are the people.
     metrics : mapping
         What ``metrics.json`` holds.
     table : DataFrame
@@ -34,6 +35,8 @@ def render_report(
         Failure table by encoder.
     imputed : DataFrame
         What ``imputed.csv`` holds.
+    warnings : sequence of str
+        What has to be said of the data.
 
     Returns
     -------
@@ -64,6 +67,7 @@ def render_report(
         stack=metrics["stack"][split],
         counts=counts.reset_index().to_dict("records"),
         imputed=imputed_counts(imputed),
+        warnings=warnings,
         failures={name: each.to_dict("records") for name, each in failures.items()},
     )
 

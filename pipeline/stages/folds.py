@@ -1,17 +1,26 @@
 """Stage `folds`: which Train clip is in which fold, for all later stages."""
 
-from pipeline.clip_table import make_folds, read_clip_table
+from pipeline.clip_table import make_folds, read_clips_of_people
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
-from pipeline.paths import FOLDS
+from pipeline.paths import FACES, FOLDS, FOLDS_REPORT
+from pipeline.people import leak_record, leak_warnings, write_record
+from pipeline.views import join_tables
 
 
 def main() -> None:
-    """Write ``data/folds.parquet``: ``clip_id, fold``."""
-    folds = make_folds(read_clip_table(), load_params())
+    """Write ``data/folds.parquet`` (``clip_id, fold``), and faces that leak in ``folds.json``."""
+    params = load_params()
+    folds = make_folds(read_clips_of_people(params), params)
     folds.to_parquet(FOLDS, index=False)
     sizes = folds["fold"].value_counts().sort_index()
     print(f"{len(folds)} Train clips in folds of {', '.join(map(str, sizes))}")
+    leaks = {}
+    if params.people.encoder is not None:
+        faces = join_tables([FACES], list(folds["clip_id"]))
+        leaks = leak_record(folds["clip_id"], faces, folds["fold"].to_numpy(), "folds", params)
+    warnings = leak_warnings(leaks) if leaks else []
+    write_record(FOLDS_REPORT, {"near_identical": leaks, "warnings": warnings})
 
 
 if __name__ == "__main__":

@@ -4,10 +4,20 @@ import json
 
 import pandas as pd
 
-from pipeline.clip_table import read_clip_table
+from pipeline.clip_table import read_clips_of_people
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
-from pipeline.paths import FEATURES, IMPUTED, LEADERBOARD, METRICS, PREDICTIONS, REPORT
+from pipeline.paths import (
+    FEATURES,
+    FOLDS_REPORT,
+    IMPUTED,
+    LEADERBOARD,
+    METRICS,
+    PEOPLE_REPORT,
+    PREDICTIONS,
+    REPORT,
+)
+from pipeline.people import read_warnings
 from pipeline.report.html import render_report
 from pipeline.report.text import imputed_text, leaderboard_text, notes, refit_notes
 
@@ -21,7 +31,9 @@ def main() -> None:
         name: pd.read_parquet(FEATURES / f"{name}.failures.parquet") for name in params.encoders
     }
     imputed = pd.read_csv(IMPUTED)
-    page = render_report(params, read_clip_table(), metrics, table, failures, imputed)
+    clips = read_clips_of_people(params)
+    warnings = read_warnings(PEOPLE_REPORT, FOLDS_REPORT)
+    page = render_report(params, clips, metrics, table, failures, imputed, warnings)
     REPORT.write_text(page, encoding="utf-8")
 
     print(f"\nMean Pearson over {len(params.targets)} targets\n")

@@ -207,6 +207,22 @@ def test_a_head_s_parameter_reruns_that_head_and_what_follows(project):
     assert stages_run(output) == ["fit@ridge", *DOWNSTREAM]
 
 
+def test_features_change_nothing_of_the_folds_until_people_are_found_by_faces(project):
+    path = project.folder / "params.yaml"
+    before = path.read_text()
+    content = yaml.safe_load(before)
+    content["sampling"]["frame_rate_hz"] = 2
+    path.write_text(yaml.safe_dump(content))
+    assert stages_run(project.run("dvc", "repro", "folds")) == ["extract", "people"]
+    content["people"] = {"source": "faces", "encoder": "face", "threshold": 1e-6}
+    path.write_text(yaml.safe_dump(content))
+    assert stages_run(project.run("dvc", "repro", "folds")) == ["people", "folds"]
+    record = json.loads((project.folder / "data/people.json").read_text())
+    assert record["agreement_with_groups"]["n_clips"] == len(project.labels())
+    assert "silhouette" in project.run("dvc", "metrics", "show", "data/people.json")
+    path.write_text(before)
+
+
 def test_adding_a_clip_embeds_one_and_removing_or_renaming_none(project):
     labels = pd.read_csv(project.folder / "all_labels.csv", dtype={"clip_id": str})
     corpus = project.folder / "corpus"

@@ -7,7 +7,18 @@ import yaml
 from features.store import read_store
 from pipeline.doctor import examine
 from pipeline.imports.features import import_features
-from pipeline.stages import baseline, evaluate, extract, fit, folds, index, pool, report, stack
+from pipeline.stages import (
+    baseline,
+    evaluate,
+    extract,
+    fit,
+    folds,
+    index,
+    people,
+    pool,
+    report,
+    stack,
+)
 from tests.pipeline.imports.conftest import TARGETS
 
 
@@ -49,6 +60,7 @@ def test_labels_and_features_are_enough_for_predictions(folder, monkeypatch, cap
         run(pool, name)
     assert read_store(folder / "data/pooled/fau.parquet").embedding.shape == (39, 3 * 2 * 3)
     assert read_store(folder / "data/pooled/clap.parquet").embedding.shape == (38, 5)
+    run(people)
     run(folds)
     run(baseline)
     run(fit, "ridge")

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.imports.ids import canonical_id, match_ids
+from pipeline.clip_ids import canonical_id, match_ids
 
 
 @pytest.mark.parametrize(
