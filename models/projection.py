@@ -9,8 +9,9 @@ from sklearn.utils.extmath import randomized_svd
 from models.arrays import Floats
 from models.device import fetch
 from models.ridge_system import System
-from models.shifted import SMALL
 
+SMALL = 400
+"""Up to this size a full decomposition is quicker than a randomized one."""
 N_OVERSAMPLES = 16
 N_ITERATIONS = 2
 """The Gram matrix squares the spectrum, so each pass counts twice."""

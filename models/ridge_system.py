@@ -115,7 +115,9 @@ class System:
         """Combine the training rows [..., n_columns, n] by solutions of the dual [..., size, n]."""
         xp, device = array_namespace(self.inputs), self.inputs.device
         rows = self.inputs[xp.asarray(self.rows, device=device)]
-        return xp.matmul(rows.T, self._like(solutions, rows))
+        side_by_side = xp.moveaxis(self._like(solutions, rows), -2, 0)
+        combined = rows.T @ xp.reshape(side_by_side, (side_by_side.shape[0], -1))
+        return xp.moveaxis(xp.reshape(combined, (-1, *side_by_side.shape[1:])), 0, -2)
 
     @staticmethod
     def _like(values: Array, other: Array) -> Array:

@@ -5,7 +5,7 @@ a multiple of the identity. All of them share one Krylov space, so one block Lan
 right sides as its first block, solves them all; each step is one product of A with a thin block
 (Golub and Van Loan, Matrix Computations, 10.3; O'Leary, 1980). Scaled forms D A D have spaces of
 their own, which grow side by side: reading A is what takes time, and once per step serves them all.
-Small systems are decomposed.
+Small systems are eliminated one by one.
 """
 
 from typing import Any
@@ -19,8 +19,8 @@ Array = Any
 """A matrix of NumPy, or of torch on a GPU."""
 Matrix = NDArray[np.float64]
 
-SMALL = 400
-"""Up to this size a decomposition is quicker than a Krylov space."""
+SMALL = 1000
+"""Up to this size one elimination per shift is quicker than a Krylov space."""
 CHECK_EVERY = 4
 """Steps between two looks at the residuals."""
 FIRST_BLOCKS = 16
@@ -61,11 +61,12 @@ def solve_shifted(
         scales = xp.ones((1, matrix.shape[0]), dtype=matrix.dtype, device=matrix.device)
     if matrix.shape[0] > SMALL:
         return _Spaces(matrix, right, shifts, tolerance, scales).solve()
+    identity = xp.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
     solutions = []
     for scale, own in zip(scales, shifts, strict=True):
-        values, vectors = xp.linalg.eigh(scale[:, None] * matrix * scale)
-        rotated = xp.matmul(vectors.T, scale[:, None] * right)
-        solutions.append(_at_shifts(xp, values, vectors, rotated, own))
+        scaled, scaled_right = scale[:, None] * matrix * scale, scale[:, None] * right
+        parts = [xp.linalg.solve(scaled + float(s) * identity, scaled_right) for s in own]
+        solutions.append(xp.stack(parts))
     return xp.stack(solutions)
 
 
@@ -153,7 +154,9 @@ class _Spaces:
                 continue
             values, vectors = np.linalg.eigh(self.projected[place])
             rotated = vectors[: self.width].T @ self.right[place]
-            inner = _at_shifts(np, values, vectors, rotated, self.shifts[number])
+            values = np.maximum(values, 0)  # rounding makes small ones negative
+            shifted = values[:, None] + self.shifts[number][:, None, None]
+            inner = vectors @ (rotated / shifted)
             inner = self.xp.asarray(inner, dtype=self.matrix.dtype, device=self.matrix.device)
             self.solutions[number] = self.xp.matmul(self.basis[place, : self.n_rows].T, inner)
         if len(kept) < len(self.running):
@@ -214,13 +217,6 @@ def _bordered(projected: Matrix, along: Matrix) -> Matrix:
     corner = grown[:, size - width :, size - width :]
     grown[:, size - width :, size - width :] = (corner + corner.mT) / 2
     return grown
-
-
-def _at_shifts(xp: Any, values: Array, vectors: Array, rotated: Array, shifts: Matrix) -> Array:
-    # Rounding makes small eigenvalues negative.
-    values = values * (values > 0)
-    parts = [xp.matmul(vectors, rotated / (values[:, None] + float(shift))) for shift in shifts]
-    return xp.stack(parts)
 
 
 def _numbers(array: Array) -> Matrix:

@@ -13,6 +13,8 @@ from pipeline.params import Params, ParamsError
 from pipeline.paths import CLIPS, FOLDS, PEOPLE
 
 HELD_SPLITS = ("Val", "Test")
+MOST_VALUES = 50
+"""Values of a column of text that are told apart, the most frequent ones."""
 
 
 def build_clip_table(params: Params) -> pd.DataFrame:
@@ -30,7 +32,7 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     LabelError
         When the label table cannot be used.
     ParamsError
-        When `evaluation.slices` names a column that is not there.
+        When `evaluation` names a column that is not there.
     """
     from features.clips import index_files  # as below: readers of the table need not wait for it
 
@@ -42,7 +44,7 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     }
     files = index_files(paths).drop(columns="clip_id")
     table = pd.concat([labels.drop(columns="path").reset_index(drop=True), files], axis=1)
-    _check_slices(table, params)  # hours before they are used
+    _check_columns(table, params)  # hours before they are used
     first = ["clip_id", "path", "split", "group", *files.columns[1:], *params.targets]
     return table[first + [column for column in table if column not in first]]
 
@@ -152,7 +154,7 @@ def read_rows(
     ------
     ParamsError
         When one of them is missing or is of other clips than the clip table, or
-        `evaluation.slices` names a column that is not there.
+        `evaluation` names a column that is not there.
     """
     if not folds_path.is_file():
         raise ParamsError(f"there is no fold table {folds_path}: run `dvc repro`")
@@ -177,7 +179,7 @@ def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Ro
     ParamsError
         As `read_rows`.
     """
-    _check_slices(clips, params)
+    _check_columns(clips, params)
     is_train = clips["split"] == "Train"
     ordered = pd.concat([clips[is_train], clips[~is_train]], ignore_index=True)
     n_train = int(is_train.sum())
@@ -197,17 +199,36 @@ def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Ro
     )
 
 
+def column_vectors(column: pd.Series) -> NDArray[np.float32]:
+    """Return a column of the clip table as inputs (n_clips, n_columns).
+
+    Numbers are one column, NaN where missing. Anything else is a column of 0 and 1 per value, for
+    the 50 most frequent ones.
+    """
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(np.float32, na_value=np.nan)[:, None]
+    text = column.astype("string")
+    values = sorted(text.value_counts().index[:MOST_VALUES])
+    columns = [(text == value).fillna(False).to_numpy(np.float32) for value in values]
+    return np.stack(columns or [np.zeros(len(text), np.float32)], axis=1)
+
+
 def people_across_splits(clips: pd.DataFrame) -> Sequence[str]:
     """Return the groups that have clips in more than one split: their scores leak identity."""
     n_splits = clips.dropna(subset="group").groupby("group")["split"].nunique()
     return list(n_splits.index[n_splits > 1])
 
 
-def _check_slices(table: pd.DataFrame, params: Params) -> None:
-    unknown = [name for name in params.evaluation.slices if name not in table]
-    if unknown:
-        known = [str(name) for name in table if name not in params.targets]
-        raise ParamsError(
-            f"`evaluation.slices` names {unknown}, which the label table does not have; "
-            f"expected some of {known}"
-        )
+def _check_columns(table: pd.DataFrame, params: Params) -> None:
+    asked = {"slices": params.evaluation.slices, "baselines": params.evaluation.baselines}
+    for key, names in asked.items():
+        unknown = [name for name in names if name not in table]
+        if unknown:
+            known = [str(name) for name in table if name not in params.targets]
+            raise ParamsError(
+                f"`evaluation.{key}` names {unknown}, which the label table does not have; "
+                f"expected some of {known}"
+            )
+    leaking = [name for name in params.evaluation.baselines if name in params.targets]
+    if leaking:
+        raise ParamsError(f"`evaluation.baselines` names targets: {leaking}; they are predicted")

@@ -1,10 +1,11 @@
 """Fits kept on disk: what was fitted once, by whichever command, is not fitted again."""
 
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from pipeline.clip_table import Rows
+from pipeline.clip_table import Rows, column_vectors
 from pipeline.digests import code_digest, digest_of, rows_digest
 from pipeline.jobs import Fit, Job
 from pipeline.params import ParamsError
@@ -34,7 +35,7 @@ class FitCache:
         self._results = ResultCache(folder)
         self._code = _code_in_use()
         self._check_code()
-        self._rows = rows_digest(rows)
+        self._rows, self._clips = rows_digest(rows), rows.clips
 
     def key(self, job: Job) -> str:
         """Return the key of a job's fit."""
@@ -43,6 +44,7 @@ class FitCache:
             settings=job.settings,
             seed=job.seed,
             tables=[table.digest for table in job.view.tables],
+            column=self._column_digest(job.view.column),
         )
 
     def refit_key(self, fit: str) -> str:
@@ -93,6 +95,11 @@ class FitCache:
     def prune(self) -> None:
         """Remove what was not used for long, where there is too much."""
         self._results.prune()
+
+    def _column_digest(self, column: str | None) -> str | None:
+        if column is None:
+            return None
+        return hashlib.sha256(column_vectors(self._clips[column]).tobytes()).hexdigest()
 
     def _check_code(self) -> None:
         if code_digest() != self._code:

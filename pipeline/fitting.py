@@ -12,8 +12,8 @@ from models.arrays import DataError
 from models.heads import Head, make_head
 from models.learning_curve import learning_curve
 from models.view import FoldedView
-from pipeline.clip_table import Rows
-from pipeline.jobs import DURATION, Fit, Job, View
+from pipeline.clip_table import Rows, column_vectors
+from pipeline.jobs import Fit, Job, View
 from pipeline.params import ParamsError
 from pipeline.pooled import load_vectors
 from pipeline.predictions import fold_view, predict_rows
@@ -122,8 +122,8 @@ class Fitter:
         return np.array([astuple(point) for point in points], np.float64)
 
     def _vectors(self, view: View) -> NDArray[np.float32]:
-        if view == DURATION:
-            return self._rows.clips[["duration_s"]].to_numpy(np.float32)
+        if view.column is not None:
+            return column_vectors(self._rows.clips[view.column])
         return load_vectors(view, self._rows.clip_ids)
 
 

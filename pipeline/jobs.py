@@ -1,6 +1,6 @@
 """What there is to fit: a head on a view; and what comes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -45,21 +45,24 @@ class View:
     Attributes
     ----------
     name : str
-        Encoder names joined by ``+``, or `DURATION`.
+        Encoder names joined by ``+``; or what a column of the clip table is called.
     tables : tuple of Table
-        In the order of the columns; none for the clip's duration alone.
+        In the order of the columns; none for a column of the clip table.
+    column : str, optional
+        That column, which then is all there is: no more than a baseline can be fitted on it.
     """
 
     name: str
     tables: tuple[Table, ...] = ()
+    column: str | None = None
 
     @property
     def bands(self) -> tuple[int, ...]:
         """Number of columns of each encoder."""
-        return tuple(table.width for table in self.tables) or (1,)
+        return tuple(table.width for table in self.tables)
 
 
-DURATION = View("duration")
+DURATION = View("duration", column="duration_s")
 """The clip's duration in seconds, as the only column."""
 
 
@@ -90,7 +93,7 @@ class Job:
     @property
     def is_baseline(self) -> bool:
         """Whether it sees nothing of what the clip shows."""
-        return self.view == DURATION
+        return self.view.column is not None
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,19 @@ class Fit:
         return {"predictions": self.predictions, "fit_s": np.array(self.fit_s)}
 
 
-BASELINES = {"mean": "mean", "duration": "ridge"}
-"""Kind of each baseline; both see nothing but the clip's duration."""
+def baseline_jobs(columns: Sequence[str], seed: int) -> list[Job]:
+    """Return what is no emotion: the training mean, and ridges on one column of the clip table.
 
-
-def baseline_jobs(seed: int) -> list[Job]:
-    """Return what is no emotion: the training mean, and a ridge on the clip's duration."""
-    return [Job(f"baseline/{name}", kind, {}, seed, DURATION) for name, kind in BASELINES.items()]
+    Parameters
+    ----------
+    columns : sequence of str
+        Columns to try besides the clip's duration.
+    seed : int
+        Of the heads.
+    """
+    views = [DURATION, *(View(column, column=column) for column in columns)]
+    ridges = [Job(f"baseline/{view.name}", "ridge", {}, seed, view) for view in views]
+    return [Job("baseline/mean", "mean", {}, seed, DURATION), *ridges]
 
 
 def head_job(name: str, settings: Mapping[str, Any], seed: int, view: View) -> Job:

@@ -107,10 +107,14 @@ class Evaluation(_Section):
     slices : tuple of str
         Columns of the label table, such as country or age, by whose values scores are also given;
         see `models.slices`.
+    baselines : tuple of str
+        Columns of the label table, such as age, that get a row of their own on the leaderboard: how
+        far each predicts by itself. Text counts by its values.
     """
 
     n_resamples: PositiveInt = 2000
     slices: tuple[str, ...] = ()
+    baselines: tuple[str, ...] = ()
 
 
 class Final(_Section):

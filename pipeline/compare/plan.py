@@ -118,7 +118,7 @@ def make_plan(request: Request, cache: Path) -> Plan:
         _known([request.by], list(map(str, rows.clips.columns)), "column")
     if request.learning_curve:
         _scored("val", rows)  # it is scored there
-    jobs = baseline_jobs(params.seed)
+    jobs = baseline_jobs(params.evaluation.baselines, params.seed)
     for name in views:
         view = find_view(name, params, cache, pooling)
         for head in heads:

@@ -1,4 +1,4 @@
-"""Stage `baseline`: what is not emotion. The mean, and a ridge on the clip's duration alone."""
+"""Stage `baseline`: what is not emotion. The mean, and ridges on the duration or other columns."""
 
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
@@ -13,12 +13,12 @@ from pipeline.result_cache import default_result_folder
 
 
 def main() -> None:
-    """Write ``results/baselines.parquet`` with the views ``mean`` and ``duration``."""
+    """Write ``results/baselines.parquet`` with the views ``mean``, ``duration`` and the columns."""
     params = load_params()
     rows = read_rows(params)
     fitter, cache = Fitter(rows), FitCache(rows, default_result_folder())
     predictions = {}
-    for job in baseline_jobs(params.seed):
+    for job in baseline_jobs(params.evaluation.baselines, params.seed):
         fit, _ = final_fit(job, fitter, cache, params.final.refit_on)
         predictions[job.name.removeprefix("baseline/")] = fit.predictions
     write_prediction_table(BASELINES, predictions, rows, params.targets)
