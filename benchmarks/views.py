@@ -36,13 +36,17 @@ class View:
 
 
 def make_view(
-    n_rows: int, bands: tuple[int, ...] = BANDS, n_targets: int = 7, seed: int = 0
+    n_rows: int,
+    bands: tuple[int, ...] = BANDS,
+    n_targets: int = 7,
+    seed: int = 0,
+    people: NDArray[np.int64] | None = None,
 ) -> View:
-    """Draw a view; rows are independent of `n_rows`' rounding, and come person by person."""
+    """Draw a view; without `people`, which number the person of each row, rows come by person."""
     rng = np.random.default_rng(seed)
-    people = np.arange(n_rows) // CLIPS_PER_PERSON
+    people = np.arange(n_rows) // CLIPS_PER_PERSON if people is None else people
     spread = (np.arange(1, N_TRAITS + 1) ** -0.5).astype(np.float32)
-    own = rng.standard_normal((people[-1] + 1, N_TRAITS), dtype=np.float32)
+    own = rng.standard_normal((people.max() + 1, N_TRAITS), dtype=np.float32)
     traits = rng.standard_normal((n_rows, N_TRAITS), dtype=np.float32)
     traits = spread * (0.6 * own[people] + 0.8 * traits)
 
