@@ -5,22 +5,41 @@ part of the kernel XX' (dual: as wide as the rows). The smaller of the two is ta
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 from array_api_compat import array_namespace
-from numpy.typing import NDArray
 
 from models.arrays import Bools, Floats, Ints
 from models.device import gpu, put
-from models.ridge_system import System
-from models.shifted import Array
+from models.forms import Array, Matrix
+from models.ridge_system import DualSystem, KernelSystem, PrimalSystem, System
 
 SLICE_ROWS = 256
 """Rows of a Gram matrix that are summed together: few enough to stay in the processor's cache."""
 EXACT_SIZE = 2000
 """Up to this size, Gram matrices are summed in float64; beyond, in float32 at half the cost."""
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """Bands of columns, scaled in several ways.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Number of columns of each band.
+    shares : array [n_mixtures, n_bands]
+        Factors of the bands' own Gram matrices.
+    """
+
+    widths: tuple[int, ...]
+    shares: Matrix
+
+    def scales(self, like: Array) -> Array:
+        """Return factors of the columns [n_mixtures, n_columns], as an array of the type `like`."""
+        scales = np.repeat(np.sqrt(self.shares), self.widths, axis=1)
+        return array_namespace(like).asarray(scales, dtype=like.dtype, device=like.device)
 
 
 class FoldGram(ABC):
@@ -47,22 +66,10 @@ class FoldGram(ABC):
         return rows
 
     @abstractmethod
-    def system(self, excluded: tuple[int, ...]) -> System:
-        """Centred Gram matrix of all rows but those of the excluded folds."""
+    def system(self, excluded: tuple[int, ...], mixtures: Mixtures | None = None) -> System:
+        """Centred Gram matrices of all rows but those of the excluded folds.
 
-    @abstractmethod
-    def mixtures(
-        self, excluded: tuple[int, ...], widths: tuple[int, ...], shares: NDArray[np.float64]
-    ) -> Iterator[System]:
-        """Systems of the same rows with bands of columns scaled; in all, one scale per mixture.
-
-        Parameters
-        ----------
-        excluded : tuple of int
-        widths : tuple of int
-            Number of columns of each band.
-        shares : array [n_mixtures, n_bands]
-            Factors of the bands' own Gram matrices.
+        One for each mixture of bands; without them one of the columns as they are.
         """
 
     def _chosen(self, rows: Bools) -> Array:
@@ -71,10 +78,6 @@ class FoldGram(ABC):
     def _for_sums(self, part: Array) -> Array:
         xp = array_namespace(part)
         return xp.astype(part, xp.float64) if self.is_exact else part
-
-    def _scales(self, widths: tuple[int, ...], shares: NDArray[np.float64], like: Array) -> Array:
-        scales = np.repeat(np.sqrt(shares), widths, axis=1)
-        return array_namespace(like).asarray(scales, dtype=like.dtype, device=like.device)
 
 
 class PrimalGram(FoldGram):
@@ -95,7 +98,9 @@ class PrimalGram(FoldGram):
             lower = [part[:, rows].T @ part[:, : rows.stop] for rows in self._slices]
             self._blocks[fold] = lower, part.sum(0), len(part)
 
-    def system(self, excluded: tuple[int, ...]) -> System:  # noqa: D102 (inherited)
+    def system(  # noqa: D102 (inherited)
+        self, excluded: tuple[int, ...], mixtures: Mixtures | None = None
+    ) -> System:
         kept = [block for fold, block in self._blocks.items() if fold not in excluded]
         n_rows = sum(n for *_, n in kept)
         mean = sum(total for _, total, _ in kept) / n_rows
@@ -107,47 +112,49 @@ class PrimalGram(FoldGram):
                 lower += block[number]
             matrix[rows, : rows.stop] = lower
             matrix[: rows.start, rows] = lower[:, : rows.start].T
-        return System(matrix, self.rows(excluded), mean, self.inputs, is_dual=False)
-
-    def mixtures(  # noqa: D102 (inherited)
-        self, excluded: tuple[int, ...], widths: tuple[int, ...], shares: NDArray[np.float64]
-    ) -> Iterator[System]:
-        system = self.system(excluded)
-        yield replace(system, scales=self._scales(widths, shares, system.matrix))
+        scales = None if mixtures is None else mixtures.scales(matrix)
+        return PrimalSystem(self.rows(excluded), self.inputs, mean, scales, matrix)
 
 
 class DualGram(FoldGram):
-    """One kernel XX' [n_rows, n_rows]; a training set is a part of it, centred."""
+    """One kernel XX' [n_rows, n_rows], or one for each band; a training set is a part of it."""
+
+    _system: type[DualSystem] = DualSystem
 
     def __init__(self, inputs: Floats, fold_of_row: Ints, device: str | None = None) -> None:
         super().__init__(inputs, fold_of_row, device)
-        part = self._for_sums(self.inputs)
-        self._kernel = part @ part.T
-        self._bands: dict[tuple[int, ...], list[Array]] = {}
+        self._kernels: dict[tuple[int, ...], list[Array]] = {}
 
-    def system(self, excluded: tuple[int, ...]) -> System:  # noqa: D102 (inherited)
-        return self._system(self._kernel, excluded, None)
+    def system(  # noqa: D102 (inherited)
+        self, excluded: tuple[int, ...], mixtures: Mixtures | None = None
+    ) -> System:
+        rows, scales, weights = self.rows(excluded), None, np.ones((1, 1))
+        widths: tuple[int, ...] = (self.inputs.shape[1],)
+        if mixtures is not None:
+            widths, weights = mixtures.widths, mixtures.shares
+            scales = mixtures.scales(self.inputs)
+        if widths not in self._kernels:
+            self._kernels[widths] = self._make_kernels(widths)
+        kernels, mean = self._kernels[widths], self._chosen(rows).mean(0)
+        parts = [_centred_part(kernel, rows) for kernel in kernels]
+        return self._system(rows, self.inputs, mean, scales, kernels, parts, weights)
 
-    def mixtures(  # noqa: D102 (inherited)
-        self, excluded: tuple[int, ...], widths: tuple[int, ...], shares: NDArray[np.float64]
-    ) -> Iterator[System]:
-        if widths not in self._bands:
-            stops = np.cumsum(widths)
-            parts = [
-                self._for_sums(self.inputs[:, stop - width : stop])
-                for stop, width in zip(stops, widths, strict=True)
-            ]
-            self._bands[widths] = [part @ part.T for part in parts]
-        for share in shares:
-            kernel = sum(
-                float(each) * band for each, band in zip(share, self._bands[widths], strict=True)
-            )
-            yield self._system(kernel, excluded, self._scales(widths, share[None], self.inputs))
+    def _make_kernels(self, widths: tuple[int, ...]) -> list[Array]:
+        stops = np.cumsum(widths)
+        bands = [
+            self._for_sums(self.inputs[:, stop - width : stop])
+            for stop, width in zip(stops, widths, strict=True)
+        ]
+        return [band @ band.T for band in bands]
 
-    def _system(self, kernel: Array, excluded: tuple[int, ...], scales: Array | None) -> System:
-        rows = self.rows(excluded)
-        matrix, mean = centred_part(kernel, rows), self._chosen(rows).mean(0)
-        return System(matrix, rows, mean, self.inputs, is_dual=True, scales=scales)
+
+class KernelGram(DualGram):
+    """A kernel [n_rows, n_rows] of any sort, in the place of inputs."""
+
+    _system = KernelSystem
+
+    def _make_kernels(self, widths: tuple[int, ...]) -> list[Array]:  # noqa: ARG002
+        return [self.inputs]
 
 
 def make_gram(inputs: Floats, fold_of_row: Ints) -> FoldGram:
@@ -157,7 +164,7 @@ def make_gram(inputs: Floats, fold_of_row: Ints) -> FoldGram:
     return side(inputs, fold_of_row, gpu())
 
 
-def centred_part(kernel: Array, rows: Bools) -> Array:
+def _centred_part(kernel: Array, rows: Bools) -> Array:
     """Part of a kernel [n_rows, n_rows] between the marked rows, centred in feature space."""
     chosen = array_namespace(kernel).asarray(np.flatnonzero(rows), device=kernel.device)
     part = kernel[chosen][:, chosen]

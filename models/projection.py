@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
 from models.arrays import Floats
 from models.device import fetch
-from models.ridge_system import System
+from models.ridge_system import DualSystem, System
 
 SMALL = 400
 """Up to this size a full decomposition is quicker than a randomized one."""
@@ -56,7 +57,7 @@ def principal_axes(system: System, n_components: int, seed: int) -> Projection:
     """
     n_rows, n_columns = int(system.rows.sum()), system.inputs.shape[1]
     n_components = max(1, min(n_components, n_rows - 1, n_columns))
-    matrix = fetch(system.matrix)
+    matrix = fetch(system.forms.dense(0))
     if len(matrix) <= SMALL:
         values, vectors = np.linalg.eigh(matrix)
         values, vectors = values[::-1][:n_components], vectors[:, ::-1][:, :n_components]
@@ -72,11 +73,14 @@ def principal_axes(system: System, n_components: int, seed: int) -> Projection:
     values = np.maximum(values, 0)
     # Directions without variance (fewer distinct rows than components) add nothing.
     kept = values > 1e-6 * max(values[0], np.finfo(np.float32).tiny)
-    lengths = np.sqrt(values) if system.is_dual else np.ones_like(values)
+    is_dual = isinstance(system, DualSystem)
+    lengths = np.sqrt(values) if is_dual else np.ones_like(values)
     factors = np.divide(1, lengths, out=np.zeros_like(values), where=kept)
     mean_square = values.sum() / n_components / n_rows
     factors *= 1 / np.sqrt(mean_square) if mean_square > 0 else 0
-    if system.is_dual:
-        vectors = fetch(system.to_columns(vectors.astype(matrix.dtype)))
-    axes = vectors * factors
+    of_rows = system.forms.like
+    solutions = array_namespace(of_rows).asarray(
+        vectors[None, None], dtype=of_rows.dtype, device=of_rows.device
+    )
+    axes = fetch(system.coefficients(solutions))[0, 0] * factors
     return Projection(axes.astype(np.float32), fetch(system.mean).astype(np.float32))

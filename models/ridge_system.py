@@ -1,5 +1,6 @@
-"""One training set's ridge regressions, at any penalty, from its centred Gram matrix."""
+"""Ridge regressions on one training set, at any penalty, from its centred Gram matrices."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,57 +9,53 @@ from numpy.typing import NDArray
 
 from models.arrays import Bools
 from models.device import fetch
-from models.shifted import Array, solve_shifted
-
-Matrix = NDArray[np.float64]
+from models.forms import Array, Forms, Matrix, MixedForms, ScaledForms
+from models.shifted import solve_shifted
 
 
 @dataclass(frozen=True)
-class System:
-    """The centred Gram matrix of one training set, and what it takes to regress with it.
+class System(ABC):
+    """The centred Gram matrices of one training set, and what it takes to regress with them.
+
+    There are several where bands of columns are scaled in several ways, else one.
 
     Attributes
     ----------
-    matrix : array [size, size]
-        X'X of the training rows (primal), or XX' of them (dual).
     rows : array of bool [n_rows]
         The training set.
+    inputs : array [n_rows, n_columns]
+        All rows.
     mean : array [n_columns]
         Column means of the training set.
-    inputs : array [n_rows, n_columns]
-    is_dual : bool
-        Whether `matrix` is as wide as the training rows, not the columns.
-    scales : array [n_scales, n_columns], optional
-        Factors of the columns: a regression each. A dual matrix, which has one only, already
-        contains it; a primal one does not.
+    scales : array [n_forms, n_columns], optional
+        Factors of the columns.
     """
 
-    matrix: Array
     rows: Bools
-    mean: Array
     inputs: Array
-    is_dual: bool
-    scales: Array | None = None
+    mean: Array
+    scales: Array | None
+
+    @property
+    @abstractmethod
+    def forms(self) -> Forms:
+        """X'X of the training rows (primal), or XX' of them (dual)."""
 
     @property
     def units(self) -> Matrix:
-        """Mean eigenvalues of the scaled Gram matrices over their possible rank [n_scales].
+        """Mean eigenvalues of the Gram matrices over their possible rank [n_forms].
 
         The units of penalties: the same on both sides; 1 where every input is constant.
         """
-        xp = array_namespace(self.matrix)
-        diagonal = xp.linalg.diagonal(self.matrix)
-        n_rows, n_columns = int(self.rows.sum()), np.array([self.inputs.shape[1]])
-        traces = fetch(diagonal).sum(dtype=np.float64)[None]
+        n_columns: int | NDArray[np.intp] = self.inputs.shape[1]
         if self.scales is not None:
             n_columns = np.count_nonzero(fetch(self.scales), axis=1)
-            if not self.is_dual:
-                traces = np.square(fetch(self.scales), dtype=np.float64) @ fetch(diagonal)
-        units: Matrix = traces / np.minimum(n_rows, n_columns)
+        units = self.forms.traces() / np.minimum(int(self.rows.sum()), n_columns)
         return np.where(units > 0, units, 1.0)
 
+    @abstractmethod
     def solve(self, targets: Matrix, alphas: Matrix, tolerance: float) -> Array:
-        """Coefficients of ridge regressions with an unpenalised intercept.
+        """Solve ridge regressions with an unpenalised intercept.
 
         Parameters
         ----------
@@ -71,54 +68,150 @@ class System:
 
         Returns
         -------
-        array [n_scales, n_alphas, n_columns, n_targets]
-            On the device of the Gram matrix; a single scale where there are none.
+        array [n_forms, n_alphas, size, n_targets]
+            What the other methods take: coefficients (primal), or weights of rows (dual).
         """
-        centred = np.zeros(targets.shape)
-        centred[self.rows] = targets[self.rows] - targets[self.rows].mean(axis=0)
-        shifts = self.units[:, None] * alphas
-        if self.is_dual:
-            right = self._like(centred[self.rows], self.matrix)
-            coef = self.to_columns(solve_shifted(self.matrix, right, shifts, tolerance))
-            return coef if self.scales is None else coef * self.scales[:, None, :, None] ** 2
-        right = self.inputs.T @ self._like(centred, self.inputs)
-        right = self._like(right, self.matrix)
-        coef = solve_shifted(self.matrix, right, shifts, tolerance, self.scales)
-        return coef if self.scales is None else coef * self.scales[:, None, :, None]
 
-    def squared_errors(self, coef: Array, targets: Matrix, rows: Bools) -> Matrix:
-        """Sum of squared errors on some rows [n_scales, n_alphas, n_targets].
+    @abstractmethod
+    def coefficients(self, solutions: Array) -> Array:
+        """Return coefficients [n_forms, n_alphas, n_columns, n_targets]."""
+
+    def squared_errors(self, solutions: Array, targets: Matrix, rows: Bools) -> Matrix:
+        """Sum of squared errors on some rows [n_forms, n_alphas, n_targets].
 
         Parameters
         ----------
-        coef : array [n_scales, n_alphas, n_columns, n_targets]
+        solutions : array [n_forms, n_alphas, size, n_targets]
             From `solve`.
         targets : array [n_rows, n_targets]
         rows : array of bool [n_rows]
         """
-        xp = array_namespace(coef)
-        n_scales, n_alphas, n_columns, n_targets = coef.shape
-        together = xp.reshape(xp.permute_dims(coef, (2, 0, 1, 3)), (n_columns, -1))
-        part = self._like(self.inputs[xp.asarray(rows, device=coef.device)], coef)
-        predicted = fetch(part @ together) - fetch(self._like(self.mean, coef) @ together)
-        residuals = predicted.reshape(int(rows.sum()), -1, n_targets)
+        n_forms, n_alphas, _, n_targets = solutions.shape
+        residuals = fetch(self._predicted(solutions, rows)).reshape(int(rows.sum()), -1, n_targets)
         residuals += (targets[self.rows].mean(axis=0) - targets[rows])[:, None]
         squares: Matrix = np.einsum("nct,nct->ct", residuals, residuals, dtype=np.float64)
-        return squares.reshape(n_scales, n_alphas, n_targets)
+        return squares.reshape(n_forms, n_alphas, n_targets)
 
     def intercept(self, coef: Matrix, targets: Matrix) -> Matrix:
         """Return intercepts [n_targets] beside coefficients [n_columns, n_targets]."""
         intercept: Matrix = targets[self.rows].mean(axis=0) - fetch(self.mean) @ coef
         return intercept
 
-    def to_columns(self, solutions: Array) -> Array:
-        """Combine the training rows [..., n_columns, n] by solutions of the dual [..., size, n]."""
-        xp, device = array_namespace(self.inputs), self.inputs.device
-        rows = self.inputs[xp.asarray(self.rows, device=device)]
-        side_by_side = xp.moveaxis(self._like(solutions, rows), -2, 0)
-        combined = rows.T @ xp.reshape(side_by_side, (side_by_side.shape[0], -1))
-        return xp.moveaxis(xp.reshape(combined, (-1, *side_by_side.shape[1:])), 0, -2)
+    @abstractmethod
+    def _predicted(self, solutions: Array, rows: Bools) -> Array:
+        """Predict rows, less the mean of the training rows [n, n_forms * n_alphas * n_targets]."""
 
-    @staticmethod
-    def _like(values: Array, other: Array) -> Array:
-        return array_namespace(other).asarray(values, dtype=other.dtype, device=other.device)
+    def _centred(self, targets: Matrix) -> Matrix:
+        centred = np.zeros(targets.shape)
+        centred[self.rows] = targets[self.rows] - targets[self.rows].mean(axis=0)
+        return centred
+
+
+@dataclass(frozen=True)
+class PrimalSystem(System):
+    """From X'X.
+
+    Attributes
+    ----------
+    matrix : array [n_columns, n_columns]
+        X'X of the training rows, centred and without `scales`.
+    """
+
+    matrix: Array
+
+    @property
+    def forms(self) -> Forms:  # noqa: D102 (inherited)
+        return ScaledForms(self.matrix, self.scales)
+
+    def solve(  # noqa: D102 (inherited)
+        self, targets: Matrix, alphas: Matrix, tolerance: float
+    ) -> Array:
+        right = self.inputs.T @ _like(self._centred(targets), self.inputs)
+        right = _like(right, self.matrix)[None]
+        scales = None if self.scales is None else self.scales[:, :, None]
+        scaled = right if scales is None else scales * right
+        solutions = solve_shifted(self.forms, scaled, self.units[:, None] * alphas, tolerance)
+        return solutions if scales is None else scales[:, None] * solutions
+
+    def coefficients(self, solutions: Array) -> Array:  # noqa: D102 (inherited)
+        return solutions
+
+    def _predicted(self, solutions: Array, rows: Bools) -> Array:
+        together = _side_by_side(solutions)
+        part = _like(_taken(self.inputs, rows), together)
+        return part @ together - _like(self.mean, together) @ together
+
+
+@dataclass(frozen=True)
+class DualSystem(System):
+    """From kernels: XX' of each band of columns.
+
+    Attributes
+    ----------
+    kernels : list of array [n_rows, n_rows]
+        Of all rows, not centred.
+    parts : list of array [size, size]
+        Those of the training rows, centred.
+    weights : array [n_forms, n_kernels]
+        Factors of the kernels.
+    """
+
+    kernels: list[Array]
+    parts: list[Array]
+    weights: Matrix
+
+    @property
+    def forms(self) -> Forms:  # noqa: D102 (inherited)
+        return MixedForms(self.parts, self.weights)
+
+    def solve(  # noqa: D102 (inherited)
+        self, targets: Matrix, alphas: Matrix, tolerance: float
+    ) -> Array:
+        right = _like(self._centred(targets)[self.rows], self.parts[0])
+        right = array_namespace(right).stack([right] * len(self.weights))
+        return solve_shifted(self.forms, right, self.units[:, None] * alphas, tolerance)
+
+    def coefficients(self, solutions: Array) -> Array:  # noqa: D102 (inherited)
+        xp = array_namespace(self.inputs)
+        combined = _taken(self.inputs, self.rows).T @ _like(_side_by_side(solutions), self.inputs)
+        n_forms, n_alphas, _, n_targets = solutions.shape
+        coef = xp.reshape(combined, (-1, n_forms, n_alphas, n_targets))
+        coef = xp.permute_dims(coef, (1, 2, 0, 3))
+        return coef if self.scales is None else coef * self.scales[:, None, :, None] ** 2
+
+    def _predicted(self, solutions: Array, rows: Bools) -> Array:
+        xp, total = array_namespace(solutions), 0
+        for kernel, weight in zip(self.kernels, self.weights.T, strict=True):
+            # Solutions sum to 0, so centring leaves an offset alone.
+            part = _taken(kernel, rows) - _taken(kernel, self.rows).mean(0)
+            part = part[:, xp.asarray(np.flatnonzero(self.rows), device=part.device)]
+            weighted = _like(weight, solutions)[:, None, None, None] * solutions
+            total = total + part @ _side_by_side(weighted)
+        return total
+
+
+@dataclass(frozen=True)
+class KernelSystem(DualSystem):
+    """From a kernel of which no inputs are known: its columns are the inputs."""
+
+    def coefficients(self, solutions: Array) -> Array:  # noqa: D102 (inherited)
+        xp = array_namespace(solutions)
+        n_forms, n_alphas, _, n_targets = solutions.shape
+        shape = (n_forms, n_alphas, len(self.rows), n_targets)
+        coef = xp.zeros(shape, dtype=solutions.dtype, device=solutions.device)
+        coef[:, :, xp.asarray(np.flatnonzero(self.rows), device=solutions.device)] = solutions
+        return coef
+
+
+def _side_by_side(solutions: Array) -> Array:
+    """Bring solutions [n_forms, n_alphas, size, n_targets] into the columns of one matrix."""
+    xp = array_namespace(solutions)
+    return xp.reshape(xp.permute_dims(solutions, (2, 0, 1, 3)), (solutions.shape[2], -1))
+
+
+def _taken(array: Array, rows: Bools) -> Array:
+    return array[array_namespace(array).asarray(rows, device=array.device)]
+
+
+def _like(values: Array, other: Array) -> Array:
+    return array_namespace(other).asarray(values, dtype=other.dtype, device=other.device)

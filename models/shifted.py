@@ -3,21 +3,17 @@
 A ridge regression with eleven penalties and seven targets is 77 systems that differ in nothing but
 a multiple of the identity. All of them share one Krylov space, so one block Lanczos run, with the
 right sides as its first block, solves them all; each step is one product of A with a thin block
-(Golub and Van Loan, Matrix Computations, 10.3; O'Leary, 1980). Scaled forms D A D have spaces of
-their own, which grow side by side: reading A is what takes time, and once per step serves them all.
-Small systems are eliminated one by one.
+(Golub and Van Loan, Matrix Computations, 10.3; O'Leary, 1980). Several matrices made of the same
+numbers have spaces of their own, which grow side by side (`models.forms`). Small systems are
+eliminated one by one.
 """
-
-from typing import Any
 
 import numpy as np
 import scipy.linalg
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-Array = Any
-"""A matrix of NumPy, or of torch on a GPU."""
-Matrix = NDArray[np.float64]
+from models.forms import Array, Forms, Matrix
 
 SMALL = 1000
 """Up to this size one elimination per shift is quicker than a Krylov space."""
@@ -29,80 +25,68 @@ MOST_PASSES = 3
 """One pass makes a block orthogonal to rounding; random directions take one or two more."""
 
 
-def solve_shifted(
-    matrix: Array,
-    right: Array,
-    shifts: Matrix,
-    tolerance: float,
-    scales: Array | None = None,
-) -> Array:
-    """Solve (D A D + s I) x = D b for every diagonal D, each of its shifts s and every column b.
+def solve_shifted(forms: Forms, right: Array, shifts: Matrix, tolerance: float) -> Array:
+    """Solve (A + s I) x = b for every matrix A, each of its shifts s and of its columns b.
 
     Parameters
     ----------
-    matrix : array [size, size]
-        A, symmetric and positive semidefinite.
-    right : array [size, n_right]
-    shifts : array [n_scales, n_shifts]
+    forms : Forms
+        The matrices.
+    right : array [n_forms, size, n_right]
+    shifts : array [n_forms, n_shifts]
         Positive.
     tolerance : float
         Largest residual of any solution, relative to its right side. Small systems are solved to
         rounding.
-    scales : array [n_scales, size], optional
-        The diagonals of D; a single one of ones where left out.
 
     Returns
     -------
-    array [n_scales, n_shifts, size, n_right]
-        Of the type of `matrix`.
+    array [n_forms, n_shifts, size, n_right]
+        Of the type of `forms`.
     """
-    xp = array_namespace(matrix)
-    if scales is None:
-        scales = xp.ones((1, matrix.shape[0]), dtype=matrix.dtype, device=matrix.device)
-    if matrix.shape[0] > SMALL:
-        return _Spaces(matrix, right, shifts, tolerance, scales).solve()
-    identity = xp.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    if len(forms.like) > SMALL:
+        return _Spaces(forms, right, shifts, tolerance).solve()
+    xp, like = array_namespace(forms.like), forms.like
+    identity = xp.eye(len(like), dtype=like.dtype, device=like.device)
     solutions = []
-    for scale, own in zip(scales, shifts, strict=True):
-        scaled, scaled_right = scale[:, None] * matrix * scale, scale[:, None] * right
-        parts = [xp.linalg.solve(scaled + float(s) * identity, scaled_right) for s in own]
+    for number, own in enumerate(shifts):
+        matrix = forms.dense(number)
+        parts = [xp.linalg.solve(matrix + float(shift) * identity, right[number]) for shift in own]
         solutions.append(xp.stack(parts))
     return xp.stack(solutions)
 
 
 class _Spaces:
-    """Krylov spaces of all scaled forms, grown block by block until their systems are solved.
+    """Krylov spaces of all forms, grown block by block until their systems are solved.
 
     What is solved is dropped, so it costs nothing more.
 
     Attributes
     ----------
     running : array of int [n_running]
-        Numbers of the scaled forms that are not solved yet; what follows is in their order.
+        Numbers of the forms that are not solved yet; what follows is in their order.
     block : array [n_running, size, width]
         Orthonormal directions that come next.
     basis : array [n_running, capacity, size]
         Orthonormal rows, `n_rows` of them so far.
     projected : array of float64 [n_running, n_rows, n_rows]
-        The scaled forms in their bases.
+        The forms in their bases.
     right : array of float64 [n_running, width, width]
         The right sides in the first blocks.
-    solutions : array [n_scales, n_shifts, size, width]
+    solutions : array [n_forms, n_shifts, size, width]
         Filled as they are found.
     """
 
-    def __init__(
-        self, matrix: Array, right: Array, shifts: Matrix, tolerance: float, scales: Array
-    ) -> None:
-        self.xp = array_namespace(matrix)
-        self.matrix, self.scales, self.shifts, self.tolerance = matrix, scales, shifts, tolerance
-        self.size, self.width = right.shape
-        self.running = np.arange(len(scales))
-        self.block, first = self.xp.linalg.qr(scales[:, :, None] * right)
+    def __init__(self, forms: Forms, right: Array, shifts: Matrix, tolerance: float) -> None:
+        self.xp = array_namespace(forms.like)
+        self.forms, self.shifts, self.tolerance = forms, shifts, tolerance
+        _, self.size, self.width = right.shape
+        self.running = np.arange(len(forms))
+        self.block, first = self.xp.linalg.qr(right)
         self.right = _numbers(first)
         self.n_rows = 0
-        self.basis = self._empty(len(scales), FIRST_BLOCKS * self.width, self.size)
-        self.projected = np.zeros((len(scales), 0, 0))
+        self.basis = self._empty(len(forms), FIRST_BLOCKS * self.width, self.size)
+        self.projected = np.zeros((len(forms), 0, 0))
         self.solutions = self._empty(*shifts.shape, self.size, self.width)
 
     def solve(self) -> Array:
@@ -130,20 +114,12 @@ class _Spaces:
         self.basis[:, start:end] = self.block.mT
         self.n_rows = end
         basis = self.basis[:, :end]
-        image = self._times(self.block)
+        image = self.forms.times(self.block, self.running)
         along = self.xp.matmul(basis, image)
         image = image - self.xp.matmul(basis.mT, along)
         self.projected = _bordered(self.projected, _numbers(along))
         self.block, beyond = _orthonormal(self.xp, image, basis)
         return _numbers(beyond)
-
-    def _times(self, block: Array) -> Array:
-        """Multiply by the scaled forms, reading the matrix once [n_running, size, width]."""
-        xp = self.xp
-        side_by_side = xp.permute_dims(self.scales[:, :, None] * block, (1, 0, 2))
-        image = xp.matmul(self.matrix, xp.reshape(side_by_side, (self.size, -1)))
-        image = xp.reshape(image, (self.size, -1, self.width))
-        return self.scales[:, :, None] * xp.permute_dims(image, (1, 0, 2))
 
     def _finish(self, beyond: Matrix, ended: NDArray[np.bool_]) -> None:
         """Solve and drop what is exact enough, or cannot grow."""
@@ -157,11 +133,11 @@ class _Spaces:
             values = np.maximum(values, 0)  # rounding makes small ones negative
             shifted = values[:, None] + self.shifts[number][:, None, None]
             inner = vectors @ (rotated / shifted)
-            inner = self.xp.asarray(inner, dtype=self.matrix.dtype, device=self.matrix.device)
+            inner = self._like(inner)
             self.solutions[number] = self.xp.matmul(self.basis[place, : self.n_rows].T, inner)
         if len(kept) < len(self.running):
             self.running, self.projected = self.running[kept], self.projected[kept]
-            self.right, self.scales = self.right[kept], self.scales[kept]
+            self.right = self.right[kept]
             self.block, self.basis = self.block[kept], self.basis[kept]
 
     def _is_solved(self, place: int, beyond: Matrix) -> bool:
@@ -179,10 +155,15 @@ class _Spaces:
         return bool((residuals <= self.tolerance * norms).all())
 
     def _empty(self, *shape: int) -> Array:
-        return self.xp.empty(shape, dtype=self.matrix.dtype, device=self.matrix.device)
+        like = self.forms.like
+        return self.xp.empty(shape, dtype=like.dtype, device=like.device)
+
+    def _like(self, values: Matrix) -> Array:
+        like = self.forms.like
+        return self.xp.asarray(values, dtype=like.dtype, device=like.device)
 
 
-def _orthonormal(xp: Any, block: Array, basis: Array) -> tuple[Array, Array]:
+def _orthonormal(xp: Array, block: Array, basis: Array) -> tuple[Array, Array]:
     """Orthonormal columns Q, orthogonal to the basis, and R with block = Q R.
 
     Where columns of the block depend on each other, QR makes directions up. They have no part in

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.arrays import Groups
-from models.gram import make_gram
+from models.gram import Mixtures, make_gram
 from models.heads.base import Head, label_patterns
 from models.heads.penalties import can_nest, choose, choose_for_all_folds, inner_folds
 from models.heads.ridge import ALPHAS, grid
@@ -52,12 +52,10 @@ class BandedRidgeHead(Head):
         """Cross-fit from one Gram matrix per fold; equal to a fit per fold, but for rounding."""
         if not can_nest(view):
             return super().cross_fit(view)
-        predicted = view.empty_predictions()
+        predicted, mixtures = view.empty_predictions(), self._mixtures(view.inputs)
         for rows, columns in label_patterns(view.targets):
             targets = view.targets[:, columns]
-            family = FoldedRidge(
-                view.gram_of(rows), targets, grid(self.alphas), *self._bands(view.inputs)
-            )
+            family = FoldedRidge(view.gram_of(rows), targets, grid(self.alphas), mixtures)
             for fold, chosen in choose_for_all_folds(family):
                 coef, intercept = family.fit(fold, chosen)
                 places, inputs = view.left_out(fold)
@@ -68,36 +66,33 @@ class BandedRidgeHead(Head):
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
     ) -> None:
         n_columns, n_targets = inputs.shape[1], targets.shape[1]
-        widths, shares = self._bands(inputs)
-        self.weights_ = np.empty((n_targets, len(widths)))
+        mixtures = self._mixtures(inputs)
+        self.weights_ = np.empty((n_targets, len(mixtures.widths)))
         self.alpha_ = np.empty(n_targets)
         self.coef_ = np.empty((n_columns, n_targets))
         self.intercept_ = np.empty(n_targets)
         for rows, columns in label_patterns(targets):
             y = targets[np.ix_(rows, columns)]
             gram = make_gram(inputs[rows], inner_folds(groups[rows], self.seed))
-            family = FoldedRidge(gram, y, grid(self.alphas), widths, shares)
+            family = FoldedRidge(gram, y, grid(self.alphas), mixtures)
             chosen = choose(family)
             mixture, alpha = np.divmod(chosen, len(family.alphas))
-            self.weights_[columns] = mixtures_of(len(widths))[mixture]
+            self.weights_[columns] = mixtures_of(len(mixtures.widths))[mixture]
             self.alpha_[columns] = family.alphas[alpha]
             self.coef_[:, columns], self.intercept_[columns] = family.fit(WHOLE, chosen)
 
     def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         return inputs.astype(np.float64) @ self.coef_ + self.intercept_
 
-    def _bands(self, inputs: NDArray[np.float32]) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-        """Widths of the bands, and their factors in each mixture [n_mixtures, n_bands].
-
-        Bands are brought to equal variance, then weighted; together they keep their variance.
-        """
+    def _mixtures(self, inputs: NDArray[np.float32]) -> Mixtures:
+        """Bands brought to equal variance, then weighted; together they keep their variance."""
         widths = self.bands or (inputs.shape[1],)
         if sum(widths) != inputs.shape[1]:
             raise ValueError(
                 f"bands {widths} are {sum(widths)} columns, X has {inputs.shape[1]}; give the "
                 "number of columns of each encoder in the view."
             )
-        return widths, mixtures_of(len(widths)) * sum(widths) / np.array(widths)
+        return Mixtures(widths, mixtures_of(len(widths)) * sum(widths) / np.array(widths))
 
 
 def mixtures_of(n_bands: int) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models.gram
-from models.gram import DualGram, PrimalGram, make_gram
+from models.gram import DualGram, KernelGram, Mixtures, PrimalGram, make_gram
 
 SIDES = {"primal": PrimalGram, "dual": DualGram}
 
@@ -25,8 +25,8 @@ def test_systems_are_the_gram_matrices_of_the_other_folds(excluded):
     part = centred(x[~np.isin(folds, excluded)])
     primal = PrimalGram(x, folds).system(excluded)
     dual = DualGram(x, folds).system(excluded)
-    np.testing.assert_allclose(primal.matrix, part.T @ part, atol=1e-9)
-    np.testing.assert_allclose(dual.matrix, part @ part.T, atol=1e-9)
+    np.testing.assert_allclose(primal.forms.dense(0), part.T @ part, atol=1e-9)
+    np.testing.assert_allclose(dual.forms.dense(0), part @ part.T, atol=1e-9)
     assert primal.units == pytest.approx(dual.units)
     assert primal.units == pytest.approx(np.square(part).sum() / min(part.shape))
 
@@ -40,15 +40,15 @@ def test_rows_outside_all_folds_take_no_part():
         gram = side(x, folds)
         assert gram.folds == [0, 1, 2, 3]
         system = gram.system(())
-        assert float(np.trace(system.matrix)) == pytest.approx(np.square(part).sum())
+        assert float(system.forms.traces()[0]) == pytest.approx(np.square(part).sum())
         assert not system.rows[5:9].any()
 
 
 def test_large_sizes_are_summed_in_float32(monkeypatch):
     x, folds = table()
-    exact = PrimalGram(x, folds).system((2,)).matrix
+    exact = PrimalGram(x, folds).system((2,)).forms.dense(0)
     monkeypatch.setattr(models.gram, "EXACT_SIZE", 5)
-    rough = PrimalGram(x, folds).system((2,)).matrix
+    rough = PrimalGram(x, folds).system((2,)).forms.dense(0)
     assert (exact.dtype, rough.dtype) == (np.float64, np.float32)
     np.testing.assert_allclose(rough, exact, rtol=1e-4, atol=1e-3)
 
@@ -59,15 +59,20 @@ def test_mixtures_are_the_systems_of_scaled_columns(side):
     shares = np.array([[1.0, 1.0], [2.0, 0.0], [0.5, 3.0]])
     y = np.random.default_rng(1).normal(size=(30, 3))
     alphas = np.array([0.1, 10.0])
-    systems = list(SIDES[side](x, folds).mixtures((1,), (4, 5), shares))
-    found = np.concatenate([system.solve(y, alphas, 1e-9) for system in systems])
-    units = np.concatenate([system.units for system in systems])
-    for share, coef, unit in zip(shares, found, units, strict=True):
+    system = SIDES[side](x, folds).system((1,), Mixtures((4, 5), shares))
+    solutions = system.solve(y, alphas, 1e-9)
+    found, units = system.coefficients(solutions), system.units
+    errors = system.squared_errors(solutions, y, folds == 1)
+    for share, coef, unit, error in zip(shares, found, units, errors, strict=True):
         scale = np.repeat(np.sqrt(share), (4, 5)).astype(np.float32)
         plain = SIDES[side](x * scale, folds).system((1,))
         plain_unit = plain.units * min(23, 9) / min(23, np.count_nonzero(scale))
         assert plain_unit == pytest.approx(unit, rel=1e-5)
-        expected = plain.solve(y, alphas * plain_unit / plain.units, 1e-9)[0] * scale[:, None]
+        expected = plain.solve(y, alphas * plain_unit / plain.units, 1e-9)
+        np.testing.assert_allclose(
+            error, plain.squared_errors(expected, y, folds == 1)[0], rtol=1e-4
+        )
+        expected = plain.coefficients(expected)[0] * scale[:, None]
         np.testing.assert_allclose(coef, expected, atol=1e-5)
 
 
@@ -88,9 +93,29 @@ def test_torch_and_numpy_agree_on_both_sides(n_rows, n_columns, seed):
     for side in SIDES.values():
         for device in (None, "cpu"):
             system = side(x, folds, device).system((2,))
-            coef = system.solve(y, alphas, 1e-9)
-            errors = system.squared_errors(coef, y, folds == 2)
-            found.append((np.asarray(coef), errors))
+            solutions = system.solve(y, alphas, 1e-9)
+            errors = system.squared_errors(solutions, y, folds == 2)
+            found.append((np.asarray(system.coefficients(solutions)), errors))
     for coef, errors in found[1:]:
         np.testing.assert_allclose(coef, found[0][0], atol=1e-4)
         np.testing.assert_allclose(errors, found[0][1], rtol=1e-4)
+
+
+def test_a_kernel_stands_for_inputs_that_nobody_knows():
+    x, folds = table(20, 30)
+    y = np.random.default_rng(1).normal(size=(20, 2))
+    alphas = np.array([0.03, 1.0])
+    kernel = (x @ x.T).astype(np.float64)
+    known, unknown = DualGram(x, folds).system((2,)), KernelGram(kernel, folds).system((2,))
+    first, second = known.solve(y, alphas, 1e-9), unknown.solve(y, alphas, 1e-9)
+    out = folds == 2
+    np.testing.assert_allclose(
+        unknown.squared_errors(second, y, out), known.squared_errors(first, y, out), rtol=1e-4
+    )
+    coef, weights = known.coefficients(first)[0, 0], unknown.coefficients(second)[0, 0]
+    assert not weights[out].any()
+    np.testing.assert_allclose(
+        kernel @ weights + unknown.intercept(weights, y),
+        x @ coef + known.intercept(coef, y),
+        atol=1e-3,
+    )

@@ -23,19 +23,20 @@ def test_solutions_and_errors_equal_plain_fits(table, side):
     unit = np.square(train - train.mean(axis=0)).sum() / min(train.shape)
     fits = [Ridge(alpha * unit).fit(train, y[~held]) for alpha in ALPHAS]
     system = side(x, folds).system((1,))
-    coef = system.solve(y, ALPHAS, 1e-9)
+    solutions = system.solve(y, ALPHAS, 1e-9)
+    coef = system.coefficients(solutions)
     np.testing.assert_allclose(coef[0], [fit.coef_.T for fit in fits], rtol=1e-3, atol=1e-4)
     intercepts = [system.intercept(each, y) for each in coef[0]]
     np.testing.assert_allclose(intercepts, [fit.intercept_ for fit in fits], rtol=1e-3, atol=1e-4)
     expected = [np.square(y[held] - fit.predict(x[held])).sum(axis=0) for fit in fits]
-    np.testing.assert_allclose(system.squared_errors(coef, y, held)[0], expected, rtol=1e-3)
+    np.testing.assert_allclose(system.squared_errors(solutions, y, held)[0], expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("side", [PrimalGram, DualGram])
 def test_constant_inputs_predict_the_mean(side):
     y = np.arange(8.0)[:, None]
     system = side(np.ones((8, 3), np.float32), np.arange(8) % 2).system((1,))
-    coef = system.solve(y, np.array([1.0]), 1e-9)
+    coef = system.coefficients(system.solve(y, np.array([1.0]), 1e-9))
     np.testing.assert_array_equal(np.asarray(coef), 0)
     assert system.intercept(coef[0, 0], y) == pytest.approx(3.0)
 

@@ -4,9 +4,10 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.svm import SVR
 
 from models.folds import assign_folds
+from models.gram import KernelGram
 from models.heads import make_head
 from models.heads.base import Head
-from models.heads.kernel_ridge import FoldedKernelRidge
+from models.heads.ridge_solver import FoldedRidge
 from models.heads.svr import FoldedSVR
 from models.kernel import rbf_kernel
 from models.metrics import mean_pearson
@@ -43,7 +44,7 @@ def test_kernel_ridge_equals_scikit_learn_on_the_centred_kernel():
     x, y, _ = curved(60)
     kernel = rbf_kernel(x, x, 0.2)
     folds = np.arange(60) % 3
-    family = FoldedKernelRidge(kernel, folds, y, np.array([1.0, 0.1]))
+    family = FoldedRidge(KernelGram(kernel, folds), y, np.array([1.0, 0.1]))
     for fold in (1, WHOLE):
         train = folds != fold
         n = train.sum()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from models.gram import make_gram
+from models.gram import Mixtures, make_gram
 from models.heads.penalties import choose_for_all_folds
 from models.heads.ridge_solver import FoldedRidge
 from models.view import WHOLE
@@ -35,7 +35,7 @@ def test_each_target_is_fitted_with_its_candidate(table):
 def test_mixtures_come_before_penalties(table):
     x, y, folds = table
     widths, shares = (4, x.shape[1] - 4), np.array([[1.0, 1.0], [2.0, 0.0]])
-    family = FoldedRidge(make_gram(x, folds), y, ALPHAS, widths, shares)
+    family = FoldedRidge(make_gram(x, folds), y, ALPHAS, Mixtures(widths, shares))
     plain = FoldedRidge(make_gram(x, folds), y, ALPHAS)
     found, expected = family.errors((0, 1)), plain.errors((0, 1))
     assert found[1].shape == (6, 4)
