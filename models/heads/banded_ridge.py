@@ -9,18 +9,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.arrays import Groups
-from models.gram import Mixtures, make_gram
-from models.heads.base import Head, label_patterns
-from models.heads.penalties import can_nest, choose, choose_for_all_folds, inner_folds
-from models.heads.ridge import ALPHAS, grid
+from models.gram import Mixtures
+from models.heads.ridge import ALPHAS, RidgeHead
 from models.heads.ridge_solver import FoldedRidge
-from models.view import WHOLE, CrossFit, FoldedView
 
 MOST_MIXTURES = 10
 FINEST = 4
 
 
-class BandedRidgeHead(Head):
+class BandedRidgeHead(RidgeHead):
     """Ridge regression in which every band of columns (encoder) has a weight of its own.
 
     Bands are brought to equal variance and weighted; weights sum to 1. Each target takes the
@@ -44,45 +41,22 @@ class BandedRidgeHead(Head):
         bands: tuple[int, ...] = (),
         seed: int = 0,
     ) -> None:
-        self.alphas = alphas
+        super().__init__(alphas, seed)
         self.bands = bands
-        self.seed = seed
-
-    def cross_fit(self, view: FoldedView) -> CrossFit:
-        """Cross-fit from one Gram matrix per fold; equal to a fit per fold, but for rounding."""
-        if not can_nest(view):
-            return super().cross_fit(view)
-        predicted, mixtures = view.empty_predictions(), self._mixtures(view.inputs)
-        for rows, columns in label_patterns(view.targets):
-            targets = view.targets[:, columns]
-            family = FoldedRidge(view.gram_of(rows), targets, grid(self.alphas), mixtures)
-            for fold, chosen in choose_for_all_folds(family):
-                coef, intercept = family.fit(fold, chosen)
-                places, inputs = view.left_out(fold)
-                predicted[np.ix_(places, columns)] = inputs @ coef + intercept
-        return view.as_cross_fit(predicted)
 
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
     ) -> None:
-        n_columns, n_targets = inputs.shape[1], targets.shape[1]
-        mixtures = self._mixtures(inputs)
-        self.weights_ = np.empty((n_targets, len(mixtures.widths)))
-        self.alpha_ = np.empty(n_targets)
-        self.coef_ = np.empty((n_columns, n_targets))
-        self.intercept_ = np.empty(n_targets)
-        for rows, columns in label_patterns(targets):
-            y = targets[np.ix_(rows, columns)]
-            gram = make_gram(inputs[rows], inner_folds(groups[rows], self.seed))
-            family = FoldedRidge(gram, y, grid(self.alphas), mixtures)
-            chosen = choose(family)
-            mixture, alpha = np.divmod(chosen, len(family.alphas))
-            self.weights_[columns] = mixtures_of(len(mixtures.widths))[mixture]
-            self.alpha_[columns] = family.alphas[alpha]
-            self.coef_[:, columns], self.intercept_[columns] = family.fit(WHOLE, chosen)
+        n_bands = len(self.bands or (inputs.shape[1],))
+        self.weights_ = np.empty((targets.shape[1], n_bands))
+        super()._fit(inputs, targets, groups)
 
-    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        return inputs.astype(np.float64) @ self.coef_ + self.intercept_
+    def _keep(
+        self, columns: NDArray[np.intp], family: FoldedRidge, chosen: NDArray[np.intp]
+    ) -> None:
+        mixture, alpha = np.divmod(chosen, len(family.alphas))
+        self.weights_[columns] = mixtures_of(self.weights_.shape[1])[mixture]
+        self.alpha_[columns] = family.alphas[alpha]
 
     def _mixtures(self, inputs: NDArray[np.float32]) -> Mixtures:
         """Bands brought to equal variance, then weighted; together they keep their variance."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.arrays import Groups
-from models.gram import make_gram
+from models.gram import Mixtures, make_gram
 from models.heads.base import Head, label_patterns
 from models.heads.penalties import can_nest, choose, choose_for_all_folds, inner_folds
 from models.heads.ridge_solver import FoldedRidge
@@ -41,10 +41,10 @@ class RidgeHead(Head):
         """Cross-fit from one Gram matrix per fold; equal to a fit per fold, but for rounding."""
         if not can_nest(view):
             return super().cross_fit(view)
-        predicted = view.empty_predictions()
+        predicted, mixtures = view.empty_predictions(), self._mixtures(view.inputs)
         for rows, columns in label_patterns(view.targets):
             gram = view.gram_of(rows)
-            family = FoldedRidge(gram, view.targets[:, columns], grid(self.alphas))
+            family = FoldedRidge(gram, view.targets[:, columns], grid(self.alphas), mixtures)
             for fold, chosen in choose_for_all_folds(family):
                 coef, intercept = family.fit(fold, chosen)
                 places, inputs = view.left_out(fold)
@@ -61,10 +61,20 @@ class RidgeHead(Head):
         for rows, columns in label_patterns(targets):
             y = targets[np.ix_(rows, columns)]
             gram = make_gram(inputs[rows], inner_folds(groups[rows], self.seed))
-            family = FoldedRidge(gram, y, grid(self.alphas))
+            family = FoldedRidge(gram, y, grid(self.alphas), self._mixtures(inputs))
             chosen = choose(family)
-            self.alpha_[columns] = family.alphas[chosen]
+            self._keep(columns, family, chosen)
             self.coef_[:, columns], self.intercept_[columns] = family.fit(WHOLE, chosen)
+
+    def _mixtures(self, inputs: NDArray[np.float32]) -> Mixtures | None:  # noqa: ARG002
+        """Mixtures of bands of the columns to choose from; here the columns are as they are."""
+        return None
+
+    def _keep(
+        self, columns: NDArray[np.intp], family: FoldedRidge, chosen: NDArray[np.intp]
+    ) -> None:
+        """Keep for the user what was chosen for the targets numbered `columns`."""
+        self.alpha_[columns] = family.alphas[chosen]
 
     def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         return inputs.astype(np.float64) @ self.coef_ + self.intercept_
