@@ -108,6 +108,7 @@ def test_twins_of_other_names_are_fitted_once(project, fitted):
     project.content["heads"]["again"] = {"kind": "ridge"}
     project.write()
     table = compare(encoders=["face"]).set_index("name")
+    table = table.drop(columns="better_than_best")  # of equal ones, one may be the best
     assert fitted.count("RidgeHead/face") == 1
     assert table.loc["again/face"].tolist() == pytest.approx(
         table.loc["ridge/face"].tolist(), nan_ok=True
