@@ -144,7 +144,7 @@ def _encode(value: Any, place: str, out: Dumped) -> Any:
             "settings": _encode_all(settings, place, out),
             "learned": _encode_all(learned, place, out),
         }
-    attributes = {each.name: getattr(value, each.name) for each in fields(value)}
+    attributes = {each.name: getattr(value, each.name) for each in fields(type(value))}
     return {"type": "dataclass", "class": name, "items": _encode_all(attributes, place, out)}
 
 

@@ -1,4 +1,4 @@
-"""scikit-learn's decision trees as arrays, and back, checked: a wrong one would read wild memory."""
+"""scikit-learn's decision trees as arrays, and back, checked: a wrong one reads wild memory."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -103,3 +103,12 @@ def project(request, clips, tmp_path, monkeypatch) -> Project:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
     return project
+
+
+@pytest.fixture(scope="module")
+def finished_run(request, tmp_path_factory, tiny_clip):
+    """A run up to its bundle, as the working folder; tests leave it as it is."""
+    from tests.pipeline.finished_run import finish_run
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield finish_run(request.config.rootpath, tmp_path_factory.mktemp("run"), tiny_clip, patch)
