@@ -20,6 +20,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.svm import LinearSVR
 from sklearn.tree import ExtraTreeRegressor
 
+from models.booster_text import booster_from_text
 from models.heads import HEADS
 from models.kernel import KernelFeatures
 from models.projection import Projection
@@ -144,7 +145,8 @@ def _encode(value: Any, place: str, out: Dumped) -> Any:
             "settings": _encode_all(settings, place, out),
             "learned": _encode_all(learned, place, out),
         }
-    attributes = {each.name: getattr(value, each.name) for each in fields(type(value))}
+    assert is_dataclass(value)  # what is left of the list
+    attributes = {each.name: getattr(value, each.name) for each in fields(value)}
     return {"type": "dataclass", "class": name, "items": _encode_all(attributes, place, out)}
 
 
@@ -189,13 +191,7 @@ def _array(tree: dict[str, Any], given: Dumped, unused: set[str]) -> Any:
 
 
 def _booster(tree: dict[str, Any], given: Dumped, unused: set[str]) -> Any:
-    import lightgbm
-
-    text = _take(given.texts, tree["text"], unused)
-    try:
-        return lightgbm.Booster(model_str=text)
-    except lightgbm.basic.LightGBMError as error:
-        raise PersistenceError(f"not a booster in LightGBM's text format: {error}") from error
+    return booster_from_text(_take(given.texts, tree["text"], unused))
 
 
 def _estimator(tree: dict[str, Any], given: Dumped, unused: set[str]) -> Any:

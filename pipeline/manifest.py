@@ -113,7 +113,7 @@ class SealedFolder:
             raise BundleError(f"{self.folder / MANIFEST} lists no {name}: copy the bundle anew")
         size, expected = self._files[name]
         content = self._bytes(name, size)
-        if _digest(content) != expected:
+        if len(content) != size or _digest(content) != expected:
             raise BundleError(f"{self.folder / name} was changed: copy the bundle anew")
         return content
 

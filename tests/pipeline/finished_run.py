@@ -26,9 +26,8 @@ HEADS = {
 class FinishedRun:
     """The working folder of a run, and how to do its last steps again."""
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._patch = patch
 
     @property
     def bundle(self) -> Path:
@@ -39,8 +38,9 @@ class FinishedRun:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
     def stage(self, module, *arguments: str) -> None:
-        self._patch.setattr("sys.argv", ["stage", *arguments])
-        module.main()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["stage", *arguments])
+            module.main()
 
     def fit(self) -> None:
         for head in HEADS:
@@ -49,11 +49,17 @@ class FinishedRun:
         self.stage(bundle)
 
 
-def finish_run(root: Path, folder: Path, model: str, patch: pytest.MonkeyPatch) -> FinishedRun:
+def finish_run(root: Path, folder: Path, model: str) -> FinishedRun:
     """Make a corpus, whose brightness tells the targets, and run all stages on it."""
-    patch.chdir(folder)
-    patch.setenv("ERI_CACHE", str(folder / "cache"))
-    run = FinishedRun(folder, patch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("ERI_CACHE", str(folder / "cache"))
+        run = FinishedRun(folder)
+        _run_all(run, root, model)
+    return run
+
+
+def _run_all(run: FinishedRun, root: Path, model: str) -> None:
     content = yaml.safe_load((root / "params.yaml").read_text())
     content["targets"] = TARGETS
     content["folds"]["n_folds"] = 3
@@ -62,7 +68,7 @@ def finish_run(root: Path, folder: Path, model: str, patch: pytest.MonkeyPatch) 
         "sound": {"kind": "opensmile", "model": "eGeMAPSv02"},
     }
     content["heads"] = HEADS
-    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    (run.folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     rng = np.random.default_rng(0)
     splits = ["Train"] * 24 + ["Val"] * 4 + ["Test"] * 2
     levels = rng.integers(20, 230, len(splits))
@@ -72,7 +78,7 @@ def finish_run(root: Path, folder: Path, model: str, patch: pytest.MonkeyPatch) 
             n_frames=4,
             size=(32, 32),
             level=int(level),
-            sound_s=0 if n == 25 else 0.5,
+            sound_s=0 if n == 25 else 0.4 + 0.01 * (n % 7),
         )
         for n, level in enumerate(levels)
     }
@@ -88,7 +94,6 @@ def finish_run(root: Path, folder: Path, model: str, patch: pytest.MonkeyPatch) 
     for encoder in content["encoders"]:
         run.stage(pool, encoder)
     run.fit()
-    return run
 
 
 def predictions(run: FinishedRun) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS, predictions
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def predictor(finished_run):
     return load_bundle(finished_run.bundle)
 
@@ -83,9 +83,10 @@ def test_another_encoder_than_in_training_is_refused(finished_run, predictor, mo
     with pytest.raises(BundleError, match="'tiny' here is not the one.*other weights"):
         predictor.predict(clip, progress=False)
     monkeypatch.setitem(predictor.encoders, "tiny", make_encoder(spec))
-    with monkeypatch.context() as other, pytest.raises(BundleError, match="of the extraction"):
-        other.setattr("features.identity.EXTRACTOR_VERSION", -1)
-        predictor.predict(clip, progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("features.identity.EXTRACTOR_VERSION", -1)
+        with pytest.raises(BundleError, match="version of the extraction"):
+            predictor.predict(clip, progress=False)
     monkeypatch.setitem(
         predictor.encoders, "tiny", make_encoder({**spec, "weights": "nowhere/weights.pt"})
     )
