@@ -13,6 +13,7 @@ from features.encoders import Encoder, ImportedEncoder
 from features.job import EncoderJob, unusable
 from features.media import MediaError
 from features.pool import pool_clips
+from features.segments import Embedding
 from features.store import StoredClip, gather
 from pipeline.bundle import Description
 from pipeline.manifest import BundleError
@@ -69,6 +70,45 @@ class Embedded:
                 last = first + _CLIPS_AT_ONCE
                 stored = self.jobs[encoder].stored_clips(self.clips[first:last])
                 self.pool_into(vectors[first:last], stored, self.clips["clip_id"][first:last])
+        return vectors
+
+    def window_vectors(
+        self, encoder: str, number: int, starts_s: NDArray[np.float64], window_s: float
+    ) -> NDArray[np.float32]:
+        """Pool an encoder's embeddings of one clip inside windows of its time.
+
+        Parameters
+        ----------
+        encoder : str
+            Its name.
+        number : int
+            Which row of `clips`.
+        starts_s : ndarray of float64, shape (n_windows,)
+            Where windows begin, in clip time.
+        window_s : float
+            How long they are.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_windows, width)
+            NaN where a window has no embedding. The only embedding of a clip, such as functionals
+            of all its sound, counts in every window.
+        """
+        vectors = self.no_vectors(encoder, len(starts_s))
+        if encoder not in self.jobs:
+            return vectors
+        for clip_id, sha256, whole in self.jobs[encoder].stored_clips(
+            self.clips[number : number + 1]
+        ):
+            since_s = whole.time_s - starts_s[:, None]
+            inside = (since_s >= 0) & (since_s < window_s) | (len(whole.time_s) == 1)
+            ids = [f"{clip_id}/{window}" for window in range(len(starts_s))]
+            parts = [
+                StoredClip(each, sha256, Embedding(whole.time_s[rows], whole.values[rows]))
+                for each, rows in zip(ids, inside, strict=True)
+                if rows.any()
+            ]
+            self.pool_into(vectors, parts, ids)
         return vectors
 
     def no_vectors(self, encoder: str, n_rows: int) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from pipeline.bundle import Description, Fitted, read_bundle
 from pipeline.embedded import Embedded
 from pipeline.files import find_media
 from pipeline.manifest import BundleError
+from pipeline.params import ParamsError
 from pipeline.paths import BUNDLE
 from pipeline.views import JOIN
 
@@ -116,6 +117,58 @@ class Predictor:
         with self.embedded(paths, cache_root=cache_root, progress=progress) as embedded:
             vectors = {name: embedded.vectors(name) for name in self.encoders}
             return self._table(embedded, self.predict_vectors(vectors))
+
+    def timeline(
+        self,
+        paths: Paths,
+        *,
+        window_s: float = 2.0,
+        hop_s: float = 0.5,
+        cache_root: Path | None = None,
+        progress: bool = True,
+    ) -> pd.DataFrame:
+        """Predict windows that slide over clips: how an intensity comes and goes.
+
+        The heads were fitted on whole clips, so a window says what a clip of that moment would get.
+
+        Parameters
+        ----------
+        paths, cache_root, progress
+            As for `predict`.
+        window_s, hop_s : float
+            Length of a window, and the time from one to the next. A clip that is shorter than a
+            window is one.
+
+        Returns
+        -------
+        DataFrame
+            ``clip_id``, ``time_s`` (the middle of the window) and the targets; NaN where a window
+            holds nothing usable.
+
+        Raises
+        ------
+        ParamsError
+            When a length is not positive; else as `predict`.
+        """
+        if not (0 < window_s < np.inf and 0 < hop_s < np.inf):
+            raise ParamsError(f"expected positive seconds, not window {window_s} and hop {hop_s}")
+        tables = []
+        with self.embedded(paths, cache_root=cache_root, progress=progress) as embedded:
+            durations_s = embedded.clips["duration_s"].fillna(0.0).to_numpy(np.float64)
+            for number, clip_id in enumerate(embedded.clips["clip_id"]):
+                duration_s = float(durations_s[number])
+                n_windows = int(max(duration_s - window_s, 0.0) / hop_s + 1e-9) + 1
+                starts_s = np.asarray(np.arange(n_windows) * hop_s, np.float64)
+                vectors = {
+                    name: embedded.window_vectors(name, number, starts_s, window_s)
+                    for name in self.encoders
+                }
+                predicted = self.predict_vectors(vectors)
+                table = pd.DataFrame(predicted, columns=list(self.description.targets))
+                table.insert(0, "clip_id", str(clip_id))
+                table.insert(1, "time_s", starts_s + min(window_s, duration_s or window_s) / 2)
+                tables.append(table)
+        return pd.concat(tables, ignore_index=True)
 
     @contextmanager
     def embedded(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,25 @@ import pandas as pd
 
 from pipeline.predict import Predictor, load_bundle
 from pipeline.submission import write_csv
+from pipeline.timeline_picture import timeline_svg
+
+
+@dataclass(frozen=True)
+class TimelineRequest:
+    """Where a timeline goes, and its windows in seconds."""
+
+    folder: Path
+    window_s: float
+    hop_s: float
 
 
 def predict_and_print(
-    paths: list[Path], bundle: Path, csv: Path | None, parquet: Path | None, as_json: bool
+    paths: list[Path],
+    bundle: Path,
+    csv: Path | None,
+    parquet: Path | None,
+    timeline: TimelineRequest | None,
+    as_json: bool,
 ) -> bool:
     """Predict media files, print what came of it, and write it where asked for.
 
@@ -24,6 +40,9 @@ def predict_and_print(
         The bundle's folder.
     csv, parquet : Path, optional
         Files for the table of `Predictor.predict`.
+    timeline : TimelineRequest, optional
+        Also predict windows of the clips; writes ``timeline.csv``, ``timeline.parquet`` and a
+        picture for each clip.
     as_json : bool
         Print JSON instead of text.
 
@@ -43,9 +62,22 @@ def predict_and_print(
         write_csv(table, csv)
     if parquet is not None:
         write_parquet(table, parquet)
+    if timeline is not None:
+        _write_timeline(predictor, paths, timeline)
     show = _as_json if as_json else _as_text
     print(show(table, predictor))
     return bool(_predicted(table, predictor).any())
+
+
+def _write_timeline(predictor: Predictor, paths: list[Path], request: TimelineRequest) -> None:
+    windows = predictor.timeline(paths, window_s=request.window_s, hop_s=request.hop_s)
+    request.folder.mkdir(parents=True, exist_ok=True)
+    write_csv(windows, request.folder / "timeline.csv")
+    write_parquet(windows, request.folder / "timeline.parquet")
+    for clip_id, part in windows.groupby("clip_id", sort=False):
+        if part[list(predictor.description.targets)].notna().any(axis=None):
+            picture = timeline_svg(str(clip_id), part.drop(columns="clip_id"))
+            (request.folder / f"{clip_id}.svg").write_text(picture, encoding="utf-8")
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:

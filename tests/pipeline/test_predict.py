@@ -6,6 +6,7 @@ from PIL import Image
 from features.encoders import EncoderError, make_encoder
 from pipeline import predict
 from pipeline.manifest import BundleError
+from pipeline.params import ParamsError
 from pipeline.predict import load_bundle
 from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS, predictions
@@ -103,3 +104,24 @@ def test_without_a_usable_clip_nothing_is_predicted(predictor, tmp_path):
 
 def test_random_weights_are_named(predictor):
     assert predictor.random_encoders == ["tiny"]
+
+
+def test_a_timeline_of_one_window_is_the_clip(finished_run, predictor):
+    clip = finished_run.folder / "media" / "c24.mp4"
+    windows = predictor.timeline(clip, window_s=10, progress=False)
+    assert windows.columns.tolist() == ["clip_id", "time_s", *TARGETS]
+    whole = predictor.predict(clip, progress=False)
+    np.testing.assert_allclose(windows[TARGETS], whole[TARGETS], atol=1e-6)
+
+
+def test_windows_follow_the_picture(predictor, tmp_path):
+    # Grows brighter frame by frame; and one that nothing can be made of.
+    clip = write_clip(tmp_path / "long.mp4", n_frames=40, size=(32, 32), sound_s=0.5)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    windows = predictor.timeline([tmp_path], window_s=1, hop_s=0.5, progress=False)
+    long = windows[windows["clip_id"] == "long"]
+    assert long["time_s"].tolist() == [0.5, 1, 1.5, 2, 2.5, 3, 3.5]
+    assert long["joy"].iloc[-1] > long["joy"].iloc[0]
+    assert windows.loc[windows["clip_id"] == "broken", TARGETS].isna().all(axis=None)
+    with pytest.raises(ParamsError, match="positive seconds"):
+        predictor.timeline(clip, hop_s=0, progress=False)

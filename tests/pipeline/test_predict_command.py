@@ -55,6 +55,18 @@ def test_json_is_for_machines(finished_run, clips):
     assert "probe" in by_id["broken"]["reasons"]
 
 
+def test_a_timeline_is_tables_and_pictures(finished_run, clips, tmp_path):
+    folder = tmp_path / "over time"
+    shown = predict(clips, "--timeline", folder, "--window-s", "0.4", "--hop-s", "0.2")
+    assert shown.exit_code == 0, shown.output
+    names = {"timeline.csv", "timeline.parquet", "whole.svg", "silent.svg"}
+    assert {path.name for path in folder.iterdir()} == names
+    table = pd.read_parquet(folder / "timeline.parquet")
+    expected = load_bundle().timeline(clips, window_s=0.4, hop_s=0.2, progress=False)
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
+    assert "joy" in (folder / "whole.svg").read_text()
+
+
 def test_status_one_when_no_clip_can_be_predicted(finished_run, clips):
     shown = predict(clips / "broken.mp4")
     assert shown.exit_code == 1
