@@ -31,6 +31,9 @@ READABLE = {1: "0.1.0"}
 """Protocols that `read_bundle` knows, and the first version of eri that writes each. Whoever
 changes what is in a bundle adds one, and keeps reading the older ones or takes them out here."""
 
+MOST_COLUMNS = 10**7
+"""Of a clip vector, so that a wrong number cannot ask for all memory."""
+
 _DESCRIPTION = "bundle.json"
 _STACK = "stack"
 
@@ -57,7 +60,7 @@ class EncoderEntry(_Entry):
     spec: dict[str, Any]
     identity: str
     weights_digest: str
-    width: int = Field(ge=1)
+    width: int = Field(ge=1, le=MOST_COLUMNS)
 
 
 class MemberEntry(_Entry):
@@ -281,6 +284,11 @@ def _check(fitted: Fitted) -> None:
         if unknown:
             raise ValueError(f"the view {member.view} has unknown encoders {unknown}")
         width = sum(description.encoders[name].width for name in member.encoders)
-        probe = np.zeros((1, width), np.float32)
-        if not isinstance(head, Head) or head.predict(probe).shape != (1, n_targets):
-            raise ValueError(f"{member.head}/{member.view} does not predict {n_targets} targets")
+        if not isinstance(head, Head) or head.n_features_in_ != width:
+            raise ValueError(f"{member.head}/{member.view} is no head on {width} columns")
+    probe = {
+        name: np.zeros((1, each.width), np.float32) for name, each in description.encoders.items()
+    }
+    predicted = fitted.predict(probe)
+    if predicted.shape != (1, n_targets) or not np.isfinite(predicted).all():
+        raise ValueError(f"it does not predict {n_targets} numbers")

@@ -22,6 +22,9 @@ from pipeline.params import ParamsError
 from pipeline.paths import BUNDLE
 from pipeline.views import JOIN
 
+MOST_WINDOWS = 100_000
+"""Of a clip in a timeline; headers of media files may say any duration."""
+
 Paths = str | Path | Iterable[str | Path]
 
 
@@ -148,7 +151,7 @@ class Predictor:
         Raises
         ------
         ParamsError
-            When a length is not positive; else as `predict`.
+            When a length is not positive, or a clip has too many windows; else as `predict`.
         """
         if not (0 < window_s < np.inf and 0 < hop_s < np.inf):
             raise ParamsError(f"expected positive seconds, not window {window_s} and hop {hop_s}")
@@ -158,6 +161,11 @@ class Predictor:
             for number, clip_id in enumerate(embedded.clips["clip_id"]):
                 duration_s = float(durations_s[number])
                 n_windows = int(max(duration_s - window_s, 0.0) / hop_s + 1e-9) + 1
+                if n_windows > MOST_WINDOWS:
+                    raise ParamsError(
+                        f"the clip {clip_id} says to last {duration_s:.0f} s: {n_windows} windows, "
+                        f"more than {MOST_WINDOWS}; take a longer hop"
+                    )
                 starts_s = np.asarray(np.arange(n_windows) * hop_s, np.float64)
                 vectors = {
                     name: embedded.window_vectors(name, number, starts_s, window_s)

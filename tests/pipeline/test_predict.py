@@ -123,5 +123,7 @@ def test_windows_follow_the_picture(predictor, tmp_path):
     assert long["time_s"].tolist() == [0.5, 1, 1.5, 2, 2.5, 3, 3.5]
     assert long["joy"].iloc[-1] > long["joy"].iloc[0]
     assert windows.loc[windows["clip_id"] == "broken", TARGETS].isna().all(axis=None)
+    with pytest.raises(ParamsError, match="long says to last 4 s: 200001 windows, more than"):
+        predictor.timeline(clip, hop_s=1e-5, progress=False)
     with pytest.raises(ParamsError, match="positive seconds"):
         predictor.timeline(clip, hop_s=0, progress=False)
