@@ -83,14 +83,19 @@ class Job(ABC):
         EncoderError
             When it holds all clips: no store would be left.
         """
-        failed = [
-            (clip.clip_id, error.step, error.reason)
+        errors = self.errors(clips)
+        if len(errors) == len(clips):
+            raise _none_embedded(self.name, [f"{e.step}: {e.reason}" for e in errors.values()])
+        failed = [(clip_id, error.step, error.reason) for clip_id, error in errors.items()]
+        return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
+
+    def errors(self, clips: pd.DataFrame) -> dict[str, MediaError]:
+        """Return why clips have no embedding, by their ids; those that have one are left out."""
+        return {
+            clip.clip_id: error
             for clip in iterate_clips(clips)
             if (error := self._error(clip)) is not None
-        ]
-        if len(failed) == len(clips):
-            raise _none_embedded(self.name, [f"{step}: {reason}" for _, step, reason in failed])
-        return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
+        }
 
 
 class ImportedJob(Job):

@@ -72,6 +72,8 @@ class FoldedView:
     fold_of_row : array of int64 [n_rows]
     labelled : array of bool [n_rows]
         Rows with at least one label.
+    scaler : InputScaler
+        What scaled them.
 
     Raises
     ------
@@ -93,11 +95,11 @@ class FoldedView:
         check_folds(self.groups, fold_of_row)
         self.fold_of_row = np.asarray(fold_of_row, dtype=np.int64)
         self.labelled = np.asarray(np.isfinite(self.targets).any(axis=1), dtype=np.bool_)
-        scaler = InputScaler().fit(take_rows(x, self.labelled))
-        self.inputs = scaler.transform(x, copy=copy)
+        self.scaler = InputScaler().fit(take_rows(x, self.labelled))
+        self.inputs = self.scaler.transform(x, copy=copy)
         self.held_inputs = self.inputs[:0]
         if x_held is not None and len(x_held):
-            self.held_inputs = scaler.transform(x_held, copy=copy)
+            self.held_inputs = self.scaler.transform(x_held, copy=copy)
         self._grams: dict[bytes, FoldGram] = {}
         self._projections: dict[tuple[int, int, int], Projection] = {}
 

@@ -13,7 +13,7 @@ import typer
 from pipeline import store_cli
 from pipeline.errors import run_or_exit
 from pipeline.imports import cli as imports_cli
-from pipeline.paths import CLIPS, COMPARISON, PARAMS
+from pipeline.paths import BUNDLE, CLIPS, COMPARISON, PARAMS
 
 if TYPE_CHECKING:
     from features.encoders import Encoder
@@ -103,6 +103,37 @@ def extract_command(
         return
     for name in names:
         print(f"{summary(name, len(clips), report.failures[name])} -> {out / name}")
+
+
+@app.command("predict")
+def predict_command(
+    paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.")],
+    bundle: Annotated[Path, typer.Option(help="The bundle that `dvc repro` wrote.")] = BUNDLE,
+    csv: Annotated[Path | None, typer.Option(help="Write the table here, as CSV.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Write it as Parquet.")] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="Folder for tables and pictures of intensity over time.")
+    ] = None,
+    window_s: Annotated[float, typer.Option(min=0.1, help="Length of its windows.")] = 2.0,
+    hop_s: Annotated[float, typer.Option(min=0.01, help="From one window to the next.")] = 0.5,
+    as_json: Json = False,
+) -> None:
+    """Predict the intensities of new clips: videos, sounds or pictures.
+
+    A clip without sound or without a face is predicted from the rest, and says so. Embeddings come
+    from the cache where it has them. Status 1 when no clip could be predicted.
+
+    Example: eri predict videos/ --csv predicted.csv
+
+    Example: eri predict clip.mp4 --bundle results/bundle --json
+
+    Example: eri predict clip.mp4 --timeline over_time/ --window-s 2 --hop-s 0.5
+    """
+    from pipeline.predict_command import TimelineRequest, predict_and_print
+
+    over_time = None if timeline is None else TimelineRequest(timeline, window_s, hop_s)
+    if not predict_and_print(paths, bundle, csv, parquet, over_time, as_json):
+        raise typer.Exit(1)
 
 
 @app.command("compare")

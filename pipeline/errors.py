@@ -24,9 +24,11 @@ def user_errors() -> tuple[type[Exception], ...]:
     from pipeline.imports.collection import CollectionError
     from pipeline.imports.features_columns import FeatureImportError
     from pipeline.labels import LabelError
+    from pipeline.manifest import BundleError
     from pipeline.params import ParamsError
 
     return (
+        BundleError,
         CollectionError,
         DataError,
         EncoderError,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,45 +21,47 @@ def grey_levels(n_frames: int) -> list[int]:
     return [20 + (index * 200) // max(n_frames - 1, 1) for index in range(n_frames)]
 
 
+def write_clip(
+    path: Path,
+    *,
+    n_frames: int = 10,
+    frame_rate_hz: int = 10,
+    size: tuple[int, int] = (64, 48),
+    sound_s: float = 1.0,
+    level: int | None = None,
+) -> Path:
+    """Write a clip whose frames grow brighter, with a 440 Hz tone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(path, "w") as container:
+        video = audio = None
+        if n_frames:
+            video = container.add_stream("libx264", rate=frame_rate_hz)
+            video.width, video.height = size
+            video.pix_fmt = "yuv420p"
+        if sound_s:
+            audio = container.add_stream("aac", rate=16000)
+            audio.layout = "mono"
+        if video is not None:
+            for grey in grey_levels(n_frames):
+                value = grey if level is None else level
+                picture = np.full((size[1], size[0], 3), value, np.uint8)
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                container.mux(video.encode(frame))
+            container.mux(video.encode(None))
+        if audio is not None:
+            sound = av.AudioFrame.from_ndarray(tone(sound_s)[None], format="fltp", layout="mono")
+            sound.sample_rate = 16000
+            container.mux(audio.encode(sound))
+            container.mux(audio.encode(None))
+    return path
+
+
 @pytest.fixture
 def make_clip(tmp_path: Path) -> MakeClip:
-    """Write a clip whose frames grow brighter, with a 440 Hz tone."""
+    """Write clips, as `write_clip` does, into the test's folder."""
 
-    def make(
-        name: str = "clip.mp4",
-        *,
-        n_frames: int = 10,
-        frame_rate_hz: int = 10,
-        size: tuple[int, int] = (64, 48),
-        sound_s: float = 1.0,
-        level: int | None = None,
-    ) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(path, "w") as container:
-            video = audio = None
-            if n_frames:
-                video = container.add_stream("libx264", rate=frame_rate_hz)
-                video.width, video.height = size
-                video.pix_fmt = "yuv420p"
-            if sound_s:
-                audio = container.add_stream("aac", rate=16000)
-                audio.layout = "mono"
-            if video is not None:
-                for grey in grey_levels(n_frames):
-                    value = grey if level is None else level
-                    picture = np.full((size[1], size[0], 3), value, np.uint8)
-                    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-                    container.mux(video.encode(frame))
-                container.mux(video.encode(None))
-            if audio is not None:
-                sound = av.AudioFrame.from_ndarray(
-                    tone(sound_s)[None], format="fltp", layout="mono"
-                )
-                sound.sample_rate = 16000
-                container.mux(audio.encode(sound))
-                container.mux(audio.encode(None))
-        return path
+    def make(name: str = "clip.mp4", **options: Any) -> Path:
+        return write_clip(tmp_path / name, **options)
 
     return make
 

@@ -88,6 +88,26 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
                 predicted[places] = clone(self)._fit_without(view, fold)._predict_scaled(inputs)
         return view.as_cross_fit(predicted)
 
+    def fit_whole(self, view: FoldedView) -> NDArray[np.float64]:
+        """Fit on all labelled rows of a view, as `cross_fit` does for its held-out rows.
+
+        So that they get the same predictions, up to rounding: `fit` would take people, not folds,
+        for its inner folds.
+
+        Parameters
+        ----------
+        view : FoldedView
+            Stays as it is.
+
+        Returns
+        -------
+        array [n_held, n_targets]
+            Predictions of the held-out rows.
+        """
+        self.one_target_, self.n_features_in_ = False, view.inputs.shape[1]
+        self.input_scaler_ = view.scaler
+        return self._fit_without(view, WHOLE)._predict_scaled(view.held_inputs)
+
     @abstractmethod
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups

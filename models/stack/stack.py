@@ -4,12 +4,12 @@ Members are z-scored, combined per target, and mapped back to target units by a 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.arrays import DataError, Ints, as_targets, check_same_rows
+from models.arrays import Bools, DataError, Ints, as_targets, check_same_rows
 from models.stack.choice import choose, fit_weights
 from models.stack.folded import Array, Folded, spread, standardize
 
@@ -74,6 +74,20 @@ class Stack:
         own = np.einsum("tmt->tm", self.weights)
         total = np.abs(self.weights).sum(axis=(1, 2))[:, None]
         return np.asarray(np.divide(own, total, out=np.zeros_like(own), where=total > 0))
+
+    @property
+    def used(self) -> Bools:
+        """Which members have any weight on any target [n_members]."""
+        return np.asarray((self.weights != 0).any(axis=(0, 2)))
+
+    def without_idle_members(self) -> "Stack":
+        """Return the same stack for the `used` members alone."""
+        return replace(
+            self,
+            weights=self.weights[:, self.used],
+            center=self.center[self.used],
+            scale=self.scale[self.used],
+        )
 
     def predict(self, members: Array) -> Array:
         """Combine the members' predictions of new rows.

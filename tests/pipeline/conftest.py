@@ -11,6 +11,7 @@ from features.segments import Embedding
 from features.store import StoredClip, write_clip_vectors, write_store
 from pipeline.clip_table import Rows, arrange_rows, make_folds
 from pipeline.params import Params, load_params
+from tests.pipeline.finished_run import FinishedRun, finish_run
 
 TARGETS = ["joy", "fear", "awe"]
 WIDTHS = {"face": 6, "voice": 4}
@@ -103,3 +104,17 @@ def project(request, clips, tmp_path, monkeypatch) -> Project:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
     return project
+
+
+@pytest.fixture(scope="session")
+def shared_run(request, tmp_path_factory, tiny_clip) -> FinishedRun:
+    """A run up to its bundle; tests leave it as it is."""
+    return finish_run(request.config.rootpath, tmp_path_factory.mktemp("run"), tiny_clip)
+
+
+@pytest.fixture
+def finished_run(shared_run, monkeypatch) -> FinishedRun:
+    """The same, as the working folder."""
+    monkeypatch.chdir(shared_run.folder)
+    monkeypatch.setenv("ERI_CACHE", str(shared_run.folder / "cache"))
+    return shared_run

@@ -165,7 +165,7 @@ def test_dvc_runs_again_what_the_choice_changes(request):
     named = {
         name for name, each in content.items() if "final" in each.get("do", each).get("params", [])
     }
-    assert named == {"baseline", "fit", "report"}
+    assert named == {"baseline", "bundle", "fit", "report"}
 
 
 def test_only_the_two_are_known(project):

@@ -313,3 +313,15 @@ def test_other_members_than_in_the_fit_are_refused():
     members, y, _, folds = simulated(n_held=0)
     with pytest.raises(ValueError, match="2 members and 3 targets, the stack 3 and 3"):
         fit_stack(members, y, folds).predict(members[:, :2])
+
+
+def test_members_without_weight_can_be_left_out():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(60, 2))
+    members = y[:, None] + rng.normal(size=(60, 3, 2))
+    members[:, 1] = 0.5  # constant: nothing to weigh
+    stack = fit_stack(members, y, np.arange(60) % 3)
+    assert stack.used.tolist() == [True, False, True]
+    fewer = stack.without_idle_members()
+    assert fewer.used.tolist() == [True, True]
+    np.testing.assert_allclose(fewer.predict(members[:, [0, 2]]), stack.predict(members))
