@@ -1,48 +1,31 @@
-import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.params import load_params
 from pipeline.report.html import render_report
-from pipeline.scoring import leaderboard, score_splits
-from pipeline.submission import IMPUTED_COLUMNS
 
 
 @pytest.fixture
-def render(rows, params):
-    """Render the report of a stack, and of a second row if given."""
+def page_of(project):
+    """Render a report of the project's clips with given warnings."""
 
-    def run(other=None, imputed=(), **changes):
-        truth = np.nan_to_num(rows.y)
-        predictions = {"stack": truth} | ({} if other is None else {"odd": other})
-        scores = score_splits(predictions, rows, params)
-        failures = {name: pd.DataFrame({"clip_id": []}) for name in params.encoders}
-        return render_report(
-            params.model_copy(update=changes),
-            rows.clips,
-            {"stack": scores["stack"]},
-            leaderboard(scores, params.targets),
-            failures,
-            pd.DataFrame(imputed, columns=IMPUTED_COLUMNS),
-        )
+    def render(warnings):
+        params = load_params()
+        score = {"mean_pearson": 0.1, "ci95": [0, 1]}
+        table = pd.DataFrame({"name": ["stack"], "oof_foldwise_mean_pearson": 0.1})
+        for column in ("mean_pearson", "official_mean_pearson", "ci95_low", "ci95_high"):
+            table[f"oof_{column}"] = 0.1
+        for target in params.targets:
+            table[f"oof_{target}"] = 0.1
+        failures = {name: pd.DataFrame() for name in params.encoders}
+        imputed = pd.DataFrame({"clip_id": [], "split": [], "all_missing": []})
+        stack = {"stack": {"oof": score}}
+        return render_report(params, project.clips, stack, table, failures, imputed, warnings)
 
-    return run
-
-
-def test_the_official_score_is_a_column_only_where_it_differs(render, rows):
-    assert "official" not in render()
-    assert '<td class="ci">NaN</td>' in render(np.zeros(rows.y.shape))
+    return render
 
 
-def test_clips_without_features_are_counted_by_split(render):
-    imputed = [("a", "[a]", "Val", "x", False, ""), ("b", "[b]", "Test", "x+y", True, "")]
-    page = render(imputed=imputed)
-    assert "imputed.csv" in page
-    cells = [line for line in page.replace("</tr>", "\n").splitlines() if "<td>Test</td>" in line]
-    assert [line.endswith("<td>1</td><td>1</td>") for line in cells] == [True]
-    assert "imputed.csv" not in render()
-
-
-def test_a_refit_is_said(render, params):
-    final = params.final.model_copy(update={"refit_on": "train+val"})
-    assert "refitted on Train and Val" in render(final=final)
-    assert "refitted on Train and Val" not in render()
+def test_warnings_are_shown_and_escaped(page_of):
+    page = page_of(["two pairs of <b>near-identical</b> faces"])
+    assert "two pairs of &lt;b&gt;near-identical&lt;/b&gt; faces" in page
+    assert "near-identical" not in page_of([])
