@@ -4,7 +4,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro test lint types check clean
+.PHONY: install repro systems test lint types check clean
 
 install: $(INSTALLED)
 
@@ -17,6 +17,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 repro: $(INSTALLED)
 	dvc repro
+
+# The systems of systems.yaml in one table beside published figures; runs the pipeline they need.
+systems: $(INSTALLED)
+	dvc repro pipeline/dvc.yaml:systems
 
 test: $(INSTALLED)
 	python -m pytest

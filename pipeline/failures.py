@@ -1,6 +1,11 @@
 """Failed clips: said in one line, and too many of them end the run."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
+
+if TYPE_CHECKING:
+    from features.extract import ExtractReport
 
 
 class FailedClipsError(Exception):
@@ -41,6 +46,23 @@ def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_shar
         f"({max_failed_share:g}) allows. The first:\n{first}\nMend them, check `data.media`, or "
         "raise the share in params.yaml"
     )
+
+
+def report_extraction(report: "ExtractReport", n_clips: int, max_failed_share: float) -> None:
+    """Print what became of the clips, encoder by encoder; stop when too many failed.
+
+    Raises
+    ------
+    FailedClipsError
+        As `check_share`.
+    """
+    for name, failures in report.failures.items():
+        print(f"{summary(name, n_clips, failures)}; {report.n_computed[name]} computed now")
+    for name, n in report.n_left_out.items():
+        if n:
+            print(f"{name}: {n} clips with imported features are not in the clip table: left out")
+    for name, failures in report.failures.items():
+        check_share(name, n_clips, failures, max_failed_share)
 
 
 _MEANING = {

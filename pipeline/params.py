@@ -200,24 +200,69 @@ def load_params(path: Path = PARAMS, check_heads: bool = True) -> Params:
         With one line per fault: where, what came, what was expected; for an unknown key, the
         nearest known one.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(f"there is no {path} here: run from the root of the repository") from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ParamsError(f"{path} holds no keys: expected {list(Params.model_fields)}")
-    faults = _faults(Params, content, ())
-    faults += _entry_faults(content, "encoders", {k: e.Spec for k, e in ENCODERS.items()})
+    content = read_keys(path, Params)
+    faults = model_faults(Params, content) + encoder_faults(content)
     if check_heads:
         from models.heads import HEADS, head_settings
 
         settings = {kind: head_settings(kind) for kind in HEADS}
         faults += _entry_faults(content, "heads", settings, kind_is_setting=False)
+    refuse(path, faults)
+    return Params.model_validate(content)
+
+
+def read_keys(path: Path, model: type[BaseModel]) -> dict[str, Any]:
+    """Read a YAML file of keys, those that `model` has.
+
+    Raises
+    ------
+    ParamsError
+        When the file is missing, is no YAML, holds no keys, or one of them twice.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise ParamsError(f"there is no {path} here: run from the root of the repository") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path} holds no keys: expected {list(model.model_fields)}")
+    return content
+
+
+def refuse(path: Path, faults: Sequence[str]) -> None:
+    """Raise `ParamsError` with the faults of a file, one per line, if there are any."""
     if faults:
         raise ParamsError("\n".join([f"{path}: {len(faults)} fault(s)", *faults]))
-    return Params.model_validate(content)
+
+
+def encoder_faults(content: Mapping[str, Any]) -> list[str]:
+    """Check every entry of the section ``encoders`` against the spec of its kind."""
+    return _entry_faults(content, "encoders", {k: e.Spec for k, e in ENCODERS.items()})
+
+
+def model_faults(model: type[BaseModel], values: Any, prefix: tuple[str, ...] = ()) -> list[str]:
+    """Say in one line each what `model` has against the values, which stand below `prefix`."""
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        return [_fault(model, dict(each), prefix) for each in error.errors()]
+    return []
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice: the first one would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                message = f"the key {key.value!r} stands there twice"
+                raise yaml.constructor.ConstructorError(
+                    problem=message, problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _entry_faults(
@@ -240,16 +285,8 @@ def _entry_faults(
             faults.append(f"  {section}.{name}.kind: unknown kind {kind!r}{hint}")
             continue
         settings = entry if kind_is_setting else {k: v for k, v in entry.items() if k != "kind"}
-        faults += _faults(models[kind], settings, (section, str(name)))
+        faults += model_faults(models[kind], settings, (section, str(name)))
     return faults
-
-
-def _faults(model: type[BaseModel], values: Any, prefix: tuple[str, ...]) -> list[str]:
-    try:
-        model.model_validate(values)
-    except ValidationError as error:
-        return [_fault(model, dict(each), prefix) for each in error.errors()]
-    return []
 
 
 def _fault(model: type[BaseModel], error: Mapping[str, Any], prefix: tuple[str, ...]) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ from pipeline.paths import FEATURES, POOLED
 from pipeline.views import JOIN, join_tables
 
 
-def find_view(name: str, params: Params, cache: Path, pooling: Pooling | None = None) -> View:
+def find_view(
+    name: str,
+    params: Params,
+    cache: Path,
+    pooling: Pooling | None = None,
+    stores: Sequence[Path] = (FEATURES,),
+) -> View:
     """Find the clip vectors of a view's encoders.
 
     Parameters
@@ -35,6 +42,8 @@ def find_view(name: str, params: Params, cache: Path, pooling: Pooling | None = 
     pooling : Pooling, optional
         Another pooling than that of `params`. DVC's tables are used where they are pooled as
         wanted; otherwise the feature store is pooled when the view is loaded.
+    stores : sequence of Path
+        Folders of feature stores; the first one that has an encoder counts.
 
     Raises
     ------
@@ -44,8 +53,8 @@ def find_view(name: str, params: Params, cache: Path, pooling: Pooling | None = 
         When they were made by other settings than `params` has.
     """
     digests = FileDigests(cache)
-    tables = (_find_table(each, params, cache, pooling, digests) for each in name.split(JOIN))
-    return View(name, tuple(tables))
+    find = partial(_find_table, params=params, cache=cache, pooling=pooling, folders=stores)
+    return View(name, tuple(find(each, digests=digests) for each in name.split(JOIN)))
 
 
 def load_vectors(view: View, clip_ids: Sequence[str]) -> NDArray[np.float32]:
@@ -69,7 +78,12 @@ def load_vectors(view: View, clip_ids: Sequence[str]) -> NDArray[np.float32]:
 
 
 def _find_table(
-    encoder: str, params: Params, cache: Path, pooling: Pooling | None, digests: FileDigests
+    encoder: str,
+    params: Params,
+    cache: Path,
+    pooling: Pooling | None,
+    folders: Sequence[Path],
+    digests: FileDigests,
 ) -> Table:
     path = POOLED / f"{encoder}.parquet"
     if path.is_file():
@@ -81,7 +95,8 @@ def _find_table(
             width = schema.field("embedding").type.list_size
             return Table(path, width, digest, ((path, stamp),))
     wanted = pooling or params.pooling
-    store = FEATURES / encoder
+    found_in = [folder for folder in folders if (folder / encoder).is_dir()]
+    store = (found_in or folders)[0] / encoder
     shards = sorted(store.glob("part-*.parquet"))
     if not shards:
         raise StoreError(f"there is neither {path} nor a feature store {store}: run `dvc repro`")

@@ -48,7 +48,7 @@ def write_files(board: Board, folder: Path) -> list[Path]:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, write in contents.items():
-        _replace(folder / name, write)
+        replace_file(folder / name, write)
     return [folder / name for name, write in contents.items() if write is not None]
 
 
@@ -56,30 +56,48 @@ def markdown(board: Board) -> str:
     """Return all tables and remarks as Markdown."""
     blocks = []
     for table in [main_table(board), *extra_tables(board)]:
-        blocks += [f"**{table.title}**", _markdown_table(table)]
+        blocks += [f"**{table.title}**", markdown_table(table)]
     return "\n\n".join(blocks + remarks(board)) + "\n"
 
 
 def as_json(board: Board, files: list[Path]) -> dict[str, Any]:
     """Return all that is known of a comparison, for `json.dumps`; what is undefined is None."""
     targets = board.plan.params.targets
-    records = _records(board.table())
-    for record in records:
+    rows = records(board.table())
+    for record in rows:
         record["ci95"] = [record.pop("ci95_low"), record.pop("ci95_high")]
         record["pearson"] = {target: record.pop(f"pearson_{target}") for target in targets}
     return {
         "split": board.plan.split,
         "targets": list(targets),
         "n_reused": board.n_reused,
-        "rows": records,
-        "slices": _records(board.slices),
-        "learning_curve": _records(board.curve),
+        "rows": rows,
+        "slices": records(board.slices),
+        "learning_curve": records(board.curve),
         "remarks": remarks(board),
         "files": [str(path) for path in files],
     }
 
 
-def _records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+def replace_file(path: Path, write: Callable[[Path], Any] | None) -> None:
+    """Write a file beside its place and rename it, or remove it where `write` is None."""
+    if write is None:
+        path.unlink(missing_ok=True)
+        return
+    beside = path.with_name(f".{os.getpid()}-{path.name}")
+    write(beside)
+    beside.replace(path)
+
+
+def markdown_table(table: TextTable) -> str:
+    """Return a table as Markdown."""
+    ruler = [":--", *["--:"] * (len(table.header) - 1)]
+    lines = [table.header, ruler, *table.rows]
+    return "\n".join("| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in lines)
+
+
+def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Return the rows of a table for `json.dumps`; what is undefined is None."""
     if table is None:
         return []
     values = table.astype(object)
@@ -89,21 +107,6 @@ def _records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
 
 def _as_csv(table: pd.DataFrame | None) -> Callable[[Path], Any] | None:
     return None if table is None else lambda path: table.to_csv(path, index=False)
-
-
-def _replace(path: Path, write: Callable[[Path], Any] | None) -> None:
-    if write is None:
-        path.unlink(missing_ok=True)
-        return
-    beside = path.with_name(f".{os.getpid()}-{path.name}")
-    write(beside)
-    beside.replace(path)
-
-
-def _markdown_table(table: TextTable) -> str:
-    ruler = [":--", *["--:"] * (len(table.header) - 1)]
-    lines = [table.header, ruler, *table.rows]
-    return "\n".join("| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in lines)
 
 
 def _escaped(cell: str) -> str:

@@ -40,18 +40,18 @@ def main_table(board: Board) -> TextTable:
     table, plan = board.table(), board.plan
     columns = {
         "head/view": table["name"],
-        "mean r": _signed(table["mean_pearson"]).where(table["error"] == "", FAILED),
-        "95 % CI": _interval(table),
-        "P > best": _fixed(table["better_than_best"], 3),
+        "mean r": signed_text(table["mean_pearson"]).where(table["error"] == "", FAILED),
+        "95 % CI": interval_text(table),
+        "P > best": fixed_text(table["better_than_best"], 3),
     }
     if plan.split == "oof":
-        columns["by fold"] = _signed(table["foldwise_mean_pearson"])
-    columns["fit s"] = _fixed(table["fit_s"], 1)
+        columns["by fold"] = signed_text(table["foldwise_mean_pearson"])
+    columns["fit s"] = fixed_text(table["fit_s"], 1)
     if (table["constant"] != "").any():
         columns["constant"] = table["constant"]
     n_narrow = len(columns)
-    columns |= {target: _signed(table[f"pearson_{target}"]) for target in plan.params.targets}
-    return _table(title(board), columns, n_narrow)
+    columns |= {target: signed_text(table[f"pearson_{target}"]) for target in plan.params.targets}
+    return text_table(title(board), columns, n_narrow)
 
 
 def extra_tables(board: Board) -> Iterator[TextTable]:
@@ -102,6 +102,28 @@ def outcome(entry: Entry) -> str:
     return f"{entry.name}: mean Pearson {score:+.3f}, {took_s:.1f} s"
 
 
+def text_table(title: str, columns: dict[str, "pd.Series[str]"], n_narrow: int) -> TextTable:
+    """Make a table of text from columns of equal length."""
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    return TextTable(title, list(columns), rows, n_narrow)
+
+
+def interval_text(table: pd.DataFrame) -> "pd.Series[str]":
+    """Set the interval of every row, ``ci95_low`` and ``ci95_high``; empty where there is none."""
+    low, high = signed_text(table["ci95_low"]), signed_text(table["ci95_high"])
+    return ("[" + low + ", " + high + "]").where(table["ci95_low"].notna(), "")
+
+
+def signed_text(values: "pd.Series[float]") -> "pd.Series[str]":
+    """Set scores with their signs; empty where there is none."""
+    return values.map(lambda value: "" if pd.isna(value) else f"{value:+.3f}")
+
+
+def fixed_text(values: "pd.Series[float]", n_digits: int) -> "pd.Series[str]":
+    """Set numbers with so many digits after the point; empty where there is none."""
+    return values.map(lambda value: "" if pd.isna(value) else f"{value:.{n_digits}f}")
+
+
 def _slices(board: Board, slices: pd.DataFrame) -> TextTable:
     order = [entry.name for entry in board.named("done")]
     counts = slices.drop_duplicates("slice")
@@ -109,8 +131,8 @@ def _slices(board: Board, slices: pd.DataFrame) -> TextTable:
     for name, n_rows, n_people in counts[["slice", "n_rows", "n_people"]].itertuples(index=False):
         scores = slices[slices["slice"] == name].set_index("name")["mean_pearson"]
         heading = f"{name}: {n_rows:,} clips, {n_people:,} people"
-        columns[heading] = _signed(scores.loc[order].reset_index(drop=True))
-    return _table(f"Mean Pearson by {board.plan.by}", columns, len(columns))
+        columns[heading] = signed_text(scores.loc[order].reset_index(drop=True))
+    return text_table(f"Mean Pearson by {board.plan.by}", columns, len(columns))
 
 
 def _curve(board: Board, curve: pd.DataFrame) -> TextTable:
@@ -119,26 +141,8 @@ def _curve(board: Board, curve: pd.DataFrame) -> TextTable:
     columns = {
         "people": spread["n_people"].map("{:,}".format),
         "clips": points["n_rows"].mean().reset_index(drop=True).map("{:,.0f}".format),
-        "mean r": _signed(spread["mean"]),
-        "lowest": _signed(spread["min"]),
-        "highest": _signed(spread["max"]),
+        "mean r": signed_text(spread["mean"]),
+        "lowest": signed_text(spread["min"]),
+        "highest": signed_text(spread["max"]),
     }
-    return _table(f"Learning curve of {board.curve_of} on Val", columns, len(columns))
-
-
-def _table(title: str, columns: dict[str, "pd.Series[str]"], n_narrow: int) -> TextTable:
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    return TextTable(title, list(columns), rows, n_narrow)
-
-
-def _interval(table: pd.DataFrame) -> "pd.Series[str]":
-    low, high = _signed(table["ci95_low"]), _signed(table["ci95_high"])
-    return ("[" + low + ", " + high + "]").where(table["ci95_low"].notna(), "")
-
-
-def _signed(values: "pd.Series[float]") -> "pd.Series[str]":
-    return values.map(lambda value: "" if pd.isna(value) else f"{value:+.3f}")
-
-
-def _fixed(values: "pd.Series[float]", n_digits: int) -> "pd.Series[str]":
-    return values.map(lambda value: "" if pd.isna(value) else f"{value:.{n_digits}f}")
+    return text_table(f"Learning curve of {board.curve_of} on Val", columns, len(columns))

@@ -113,11 +113,11 @@ def make_plan(request: Request, cache: Path) -> Plan:
     heads = dict.fromkeys(params.heads if request.heads is None else request.heads)
     pooling = None if request.pooling is None else parse_pooling(request.pooling)
     rows = read_rows(params)
-    split, scored = _scored(request.split, rows)
+    split, scored = scored_rows(request.split, rows)
     if request.by is not None:
-        _known([request.by], list(map(str, rows.clips.columns)), "column")
+        known_names([request.by], list(map(str, rows.clips.columns)), "column")
     if request.learning_curve:
-        _scored("val", rows)  # it is scored there
+        scored_rows("val", rows)  # it is scored there
     jobs = baseline_jobs(params.evaluation.baselines, params.seed)
     for name in views:
         view = find_view(name, params, cache, pooling)
@@ -137,7 +137,7 @@ def check_heads(request: Request, plan: Plan) -> None:
     """
     from models.heads import HEADS
 
-    _known(request.heads or (), list(dict.fromkeys([*plan.params.heads, *HEADS])), "head")
+    known_names(request.heads or (), list(dict.fromkeys([*plan.params.heads, *HEADS])), "head")
     load_params(request.params)
 
 
@@ -157,30 +157,20 @@ def parse_pooling(text: str) -> Pooling:
         )
     statistics, parts = lists
     content = {
-        "statistics": _known(statistics, list(STATISTICS), "statistic"),
-        "parts": _known(parts, list(PARTS), "part"),
+        "statistics": known_names(statistics, list(STATISTICS), "statistic"),
+        "parts": known_names(parts, list(PARTS), "part"),
     }
     return Pooling.model_validate(content)
 
 
-def _views(asked: Sequence[str] | None, encoders: Sequence[str]) -> list[str]:
-    """Name views as `view_names` does, whatever the order in which encoders were given."""
-    if asked is None:
-        return view_names(encoders)
-    views = []
-    for view in asked:
-        joined = _known(view.split(JOIN), encoders, "encoder")
-        views.append(JOIN.join(sorted(joined)))
-    return list(dict.fromkeys(views))
+def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+    """Return the names asked for, each once.
 
-
-def _targets(asked: Sequence[str] | None, targets: Sequence[str]) -> tuple[str, ...]:
-    chosen = targets if asked is None else _known(asked, targets, "target")
-    return tuple(target for target in targets if target in chosen)  # in the parameters' order
-
-
-def _known(asked: Sequence[str], known: Sequence[str], what: str) -> list[str]:
-    """Return the names asked for, each once; refuse unknown ones."""
+    Raises
+    ------
+    ParamsError
+        For an unknown one; names the nearest and all known ones.
+    """
     for name in asked:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -189,11 +179,33 @@ def _known(asked: Sequence[str], known: Sequence[str], what: str) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
-def _scored(asked: Split | None, rows: Rows) -> tuple[Split, NDArray[np.bool_]]:
-    """Return the split and its rows."""
+def scored_rows(asked: Split | None, rows: Rows) -> tuple[Split, NDArray[np.bool_]]:
+    """Return the split that is scored, by default Val where it is labelled, and its rows.
+
+    Raises
+    ------
+    ParamsError
+        When Val is asked for and has no labels.
+    """
     val = (rows.clips["split"] == "Val").to_numpy(bool)
     has_labels = bool(np.isfinite(rows.y[val]).any())
     if asked == "val" and not has_labels:
         raise ParamsError("no clip of Val is labelled: only the split oof can be scored")
     split = asked or ("val" if has_labels else "oof")
     return split, val if split == "val" else np.arange(len(val)) < rows.n_train
+
+
+def _views(asked: Sequence[str] | None, encoders: Sequence[str]) -> list[str]:
+    """Name views as `view_names` does, whatever the order in which encoders were given."""
+    if asked is None:
+        return view_names(encoders)
+    views = []
+    for view in asked:
+        joined = known_names(view.split(JOIN), encoders, "encoder")
+        views.append(JOIN.join(sorted(joined)))
+    return list(dict.fromkeys(views))
+
+
+def _targets(asked: Sequence[str] | None, targets: Sequence[str]) -> tuple[str, ...]:
+    chosen = targets if asked is None else known_names(asked, targets, "target")
+    return tuple(target for target in targets if target in chosen)  # in the parameters' order

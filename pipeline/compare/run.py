@@ -34,7 +34,11 @@ def run(request: Request, time_limit_s: float = TIME_LIMIT_S) -> Iterator[Board]
     ParamsError, StoreError
         As `make_plan`; also for unknown settings of heads.
     """
-    plan = make_plan(request, default_result_folder())
+    yield from run_plan(request, make_plan(request, default_result_folder()), time_limit_s)
+
+
+def run_plan(request: Request, plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[Board]:
+    """As `run`, for a plan that was made otherwise; of the request heads and file are used."""
     with FitProcess(plan.rows, time_limit_s) as process:
         yield from _Run(request, plan, process).steps()
 

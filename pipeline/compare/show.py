@@ -1,5 +1,6 @@
 """A board in a terminal, where it fills up as heads are done, or line by line in a file."""
 
+from collections.abc import Iterable
 from typing import Self
 
 from rich.box import SIMPLE_HEAD
@@ -56,9 +57,14 @@ class Display:
         """Print the leaderboard and the second tables."""
         self._live.stop()
         self._console.print(progress(board))
-        for table in [main_table(board), *extra_tables(board)]:
+        self.print([main_table(board), *extra_tables(board)], remarks(board))
+
+    def print(self, tables: Iterable[TextTable], remarks: Iterable[str]) -> None:
+        """Print tables with their titles, then remarks."""
+        self._live.stop()
+        for table in tables:
             self._console.print(f"\n{table.title}", self._fitting(table))
-        for remark in remarks(board):
+        for remark in remarks:
             self._console.print(remark)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -3,7 +3,7 @@
 from features.extract import extract
 from pipeline.clip_table import read_clip_table
 from pipeline.errors import run_or_exit
-from pipeline.failures import check_share, summary
+from pipeline.failures import report_extraction
 from pipeline.params import load_params
 from pipeline.paths import FEATURES
 from pipeline.seeding import seed_from_last_run
@@ -18,13 +18,7 @@ def main() -> None:
         if n:
             print(f"{name}: {n} clips taken from the last run's output")
     report = extract(clips, encoders, params.sampling, FEATURES)
-    for name, failures in report.failures.items():
-        print(f"{summary(name, len(clips), failures)}; {report.n_computed[name]} computed now")
-    for name, n in report.n_left_out.items():
-        if n:
-            print(f"{name}: {n} clips with imported features are not in the clip table: left out")
-    for name, failures in report.failures.items():
-        check_share(name, len(clips), failures, params.data.max_failed_share)
+    report_extraction(report, len(clips), params.data.max_failed_share)
 
 
 if __name__ == "__main__":
