@@ -12,7 +12,7 @@ from models.arrays import DataError
 from pipeline.clip_table import make_folds, read_clips_of_people, read_rows
 from pipeline.params import ParamsError, People, load_params
 from pipeline.people import face_vectors, find_people, leak_record, read_warnings
-from pipeline.report.html import render_report
+from pipeline.report.html import Results, render_report
 from pipeline.stages import baseline
 from pipeline.stages import folds as folds_stage
 from pipeline.stages import people as people_stage
@@ -205,14 +205,11 @@ def test_leaks_are_printed_and_reach_the_report(project, capsys):
     assert "stand in different folds" in out
     warnings = read_warnings(*(project.folder / "data" / f"{n}.json" for n in ("people", "folds")))
     assert len(warnings) == 2
-    score = {"mean_pearson": 0.1, "ci95": [0, 1]}
-    table = pd.DataFrame({"name": ["stack"], "oof_foldwise_mean_pearson": 0.1})
-    for column in ("mean_pearson", "ci95_low", "ci95_high", *params.targets):
+    table = pd.DataFrame({"name": ["stack"], "oof_foldwise_mean_pearson": 0.1, "constant": ""})
+    columns = ("mean_pearson", "ci95_low", "ci95_high", "better_than_best")
+    for column in (*columns, "official_mean_pearson", *params.targets):
         table[f"oof_{column}"] = 0.1
-    failures = {name: pd.DataFrame() for name in params.encoders}
-    page = render_report(
-        params, project.clips, {"stack": {"oof": score}}, table, failures, warnings
-    )
+    page = render_report(Results(params, read_rows(params), table, warnings=warnings))
     assert page.count("near-identical faces") == 2
 
 
