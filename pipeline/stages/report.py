@@ -1,14 +1,19 @@
 """Stage `report`: write the report, print the leaderboard, and say where the files are."""
 
+import hashlib
 import json
 
 import pandas as pd
+import pyarrow.parquet as pq
 
-from pipeline.clip_table import read_clips_of_people
+from features.store import shards_of, store_metadata
+from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import (
+    CLIPS,
     FEATURES,
+    FOLDS,
     FOLDS_REPORT,
     IMPUTED,
     LEADERBOARD,
@@ -16,25 +21,44 @@ from pipeline.paths import (
     PEOPLE_REPORT,
     PREDICTIONS,
     REPORT,
+    SLICES,
+    STACK,
+    STACK_WEIGHTS,
 )
 from pipeline.people import read_warnings
-from pipeline.report.html import render_report
+from pipeline.predictions import read_prediction_table
+from pipeline.report.html import Results, render_report
 from pipeline.report.text import imputed_text, leaderboard_text, notes, refit_notes
 
 
 def main() -> None:
     """Write ``results/report.html`` and print."""
     params = load_params()
-    table = pd.read_csv(LEADERBOARD)
-    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
-    failures = {
-        name: pd.read_parquet(FEATURES / f"{name}.failures.parquet") for name in params.encoders
-    }
-    imputed = pd.read_csv(IMPUTED)
-    clips = read_clips_of_people(params)
-    warnings = read_warnings(PEOPLE_REPORT, FOLDS_REPORT)
-    page = render_report(params, clips, metrics, table, failures, imputed, warnings)
-    REPORT.write_text(page, encoding="utf-8")
+    table, imputed = pd.read_csv(LEADERBOARD), pd.read_csv(IMPUTED)
+    rows = read_rows(params)
+    results = Results(
+        params=params,
+        rows=rows,
+        table=table,
+        stack=read_prediction_table(STACK, rows, params.targets)["stack"],
+        failures={n: pd.read_parquet(FEATURES / f"{n}.failures.parquet") for n in params.encoders},
+        imputed=imputed,
+        slices=pd.read_csv(SLICES),
+        weights=pd.read_csv(STACK_WEIGHTS),
+        warnings=read_warnings(PEOPLE_REPORT, FOLDS_REPORT),
+        people=json.loads(PEOPLE_REPORT.read_text(encoding="utf-8")),
+        stores={
+            name: store_metadata(pq.read_schema(shards_of(FEATURES / name)[0]))
+            for name in params.encoders
+        },
+        files={
+            str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in (CLIPS, FOLDS, STACK, LEADERBOARD)
+        },
+    )
+    beside = REPORT.with_name(f".{REPORT.name}.part")
+    beside.write_text(render_report(results), encoding="utf-8")
+    beside.replace(REPORT)
 
     print(f"\nMean Pearson over {len(params.targets)} targets\n")
     print(leaderboard_text(table))

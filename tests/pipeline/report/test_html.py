@@ -1,31 +1,203 @@
+import dataclasses
+import re
+import time
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.params import load_params
-from pipeline.report.html import render_report
+from pipeline.clip_table import Rows
+from pipeline.labels import SPLITS
+from pipeline.report import html
+from pipeline.report.html import Results, render_report
+from pipeline.scoring import SLICE_COLUMNS, leaderboard, score_splits
+
+VOID = {"meta", "br", "img", "link", "input"}
+HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
 
 
-@pytest.fixture
-def page_of(project):
-    """Render a report of the project's clips with given warnings."""
+class Page(HTMLParser):
+    """What a page holds; elements have to be closed in order."""
 
-    def render(warnings):
-        params = load_params()
-        score = {"mean_pearson": 0.1, "ci95": [0, 1]}
-        table = pd.DataFrame({"name": ["stack"], "oof_foldwise_mean_pearson": 0.1})
-        for column in ("mean_pearson", "official_mean_pearson", "ci95_low", "ci95_high"):
-            table[f"oof_{column}"] = 0.1
-        for target in params.targets:
-            table[f"oof_{target}"] = 0.1
-        failures = {name: pd.DataFrame() for name in params.encoders}
-        imputed = pd.DataFrame({"clip_id": [], "split": [], "all_missing": []})
-        stack = {"stack": {"oof": score}}
-        return render_report(params, project.clips, stack, table, failures, imputed, warnings)
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open = [], []
+        self.feed(text)
+        assert not self.open
 
-    return render
+    def handle_starttag(self, name, attributes):
+        self.elements.append((name, dict(attributes)))
+        if name not in VOID:
+            self.open.append(name)
+
+    def handle_startendtag(self, name, attributes):
+        self.elements.append((name, dict(attributes)))
+
+    def handle_endtag(self, name):
+        assert self.open.pop() == name
+
+    def all(self, *names):
+        return [attributes for name, attributes in self.elements if name in names]
+
+    def ids(self):
+        return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
 
 
-def test_warnings_are_shown_and_escaped(page_of):
-    page = page_of(["two pairs of <b>near-identical</b> faces"])
-    assert "two pairs of &lt;b&gt;near-identical&lt;/b&gt; faces" in page
-    assert "near-identical" not in page_of([])
+def drawings(text):
+    return [ElementTree.fromstring(each) for each in re.findall(r"<svg.*?</svg>", text, re.S)]
+
+
+def check(text):
+    """What holds for every report."""
+    page = Page(text)
+    ids = page.ids()
+    assert len(ids) == len(set(ids))
+    levels = [int(name[1]) for name, _ in page.elements if re.fullmatch("h[1-6]", name)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    for _, attributes in page.elements:
+        for key in ("src", "href"):
+            assert attributes.get(key, "#").startswith(("#", "data:image/jpeg;base64,"))
+        if attributes.get("href", "").startswith("#"):
+            assert attributes["href"][1:] in ids
+    assert not page.all("script")
+    assert all("alt" in image for image in page.all("img"))
+    assert all("scope" in cell for cell in page.all("th"))
+    assert len(page.all("caption")) == len(page.all("table"))
+    found = drawings(text)
+    assert found
+    for each in found:
+        assert each.get("role") == "img"
+        first, second = each.get("aria-labelledby").split()
+        texts = {child.get("id"): child.text for child in each if child.tag in ("title", "desc")}
+        assert texts[first]
+        assert texts[second]
+        for element in each.iter():
+            for key in ("x", "y", "d", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height"):
+                assert not re.search("nan|inf", element.get(key, ""), re.I)
+    return page
+
+
+def slices(name="country"):
+    rows = [(name, part, "val", "stack", 5, 2, 0.3, 0.1, 0.5) for part in ("a", "b")]
+    return pd.DataFrame(rows, columns=SLICE_COLUMNS)
+
+
+def weights(params):
+    table = pd.DataFrame({"member": ["ridge/face", "mlp/face"], "part": "all"})
+    return table.assign(**dict.fromkeys(params.targets, [0.25, 0.75]))
+
+
+def failures(n, clip_id="c"):
+    return pd.DataFrame({"clip_id": [clip_id] * n, "step": "decode", "reason": "damaged"})
+
+
+def test_every_figure_and_part_is_there(render, params):
+    text = render(slices=slices(), weights=weights(params), failures={"clip": failures(60)})
+    ids = check(text).ids()
+    wanted = {"board", "gain-0", "slice-0", "people", "furthest", "duration-lean", "duration-size"}
+    for k in range(len(params.targets)):
+        wanted |= {f"scatter-{k}", f"calibration-{k}"}
+    assert wanted <= set(ids)
+    for part in ("P &gt; best", "Stack weights", "Clips furthest off", "Imputed clips", "identity"):
+        assert part in text
+    assert "60 clips, the first 50 listed" in text
+    assert text.count('<td class="text">damaged</td>') == 50
+
+
+def test_names_are_escaped(render, params, rows):
+    targets = (HOSTILE, *params.targets[1:])
+    named = rows.clips.rename(columns={params.targets[0]: HOSTILE})
+    named = named.assign(clip_id=HOSTILE + named["clip_id"].astype(str))
+    people = np.array([HOSTILE + str(each) for each in rows.people], object)
+    changed = dataclasses.replace(rows, clips=named, people=people)
+    new = params.model_copy(update={"targets": targets})
+    text = render(
+        params=new,
+        rows=changed,
+        slices=slices(HOSTILE),
+        weights=weights(new),
+        failures={"clip": failures(1, HOSTILE)},
+        warnings=[HOSTILE],
+    )
+    check(text)
+    assert "alert(" in text
+    assert "<script" not in text
+    assert "{{ 7 * 7 }}" in text
+
+
+def test_what_is_missing_breaks_nothing(render, rows, params):
+    one = {"face": {"kind": "opensmile", "model": "eGeMAPSv02"}}
+    text = render(params=params.model_copy(update={"encoders": one}))
+    check(text)
+    assert "single encoder" in text
+    assert "No weights were kept" in text
+    check(render(stack=None))
+    clips = rows.clips.drop(columns="duration_s")
+    assert "Durations are unknown" in render(rows=dataclasses.replace(rows, clips=clips))
+
+
+def test_without_labels_on_val_it_shows_train_out_of_fold(render, rows):
+    rows.y[rows.n_train :] = np.nan
+    text = render()
+    check(text)
+    assert "on Train, out of fold" in text
+
+
+def test_one_target_is_enough(render, rows, params):
+    one = params.model_copy(update={"targets": params.targets[:1]})
+    check(render(params=one, rows=dataclasses.replace(rows, y=rows.y[:, :1])))
+
+
+def test_the_official_score_is_a_column_only_where_it_differs(render, results):
+    assert ">official<" in render()  # the baseline is constant
+    table = results().table
+    assert ">official<" not in render(table=table[table["name"] != "baseline/mean"])
+
+
+def test_a_refit_is_said(render, params):
+    final = params.final.model_copy(update={"refit_on": "train+val"})
+    changed = params.model_copy(update={"final": final})
+    assert "refitted on Train and Val" in render(params=changed)
+    assert "refitted on Train and Val" not in render()
+
+
+def test_the_worst_clips_are_asked_for_their_pictures(render, rows, monkeypatch):
+    asked = {}
+
+    def fake(files):
+        asked.update(files)
+        return dict.fromkeys(files, "data:image/jpeg;base64,AAAA")
+
+    monkeypatch.setattr(html, "thumbnails", fake)
+    clips = rows.clips.assign(path="clips/" + rows.clips["clip_id"].astype(str) + ".mp4")
+    text = render(rows=dataclasses.replace(rows, clips=clips))
+    n_val = int((clips["split"] == "Val").sum())
+    assert 0 < len(asked) == min(12, n_val) == len(check(text).all("img"))
+
+
+@pytest.mark.timeout(120)
+def test_twenty_five_thousand_clips_stay_small_and_fast(params):
+    n = 25_067
+    rng = np.random.default_rng(0)
+    split = np.repeat(SPLITS, (15_806, 4_657, 4_604))
+    y = rng.uniform(size=(n, len(params.targets)))
+    y[split == "Test"] = np.nan
+    people = np.array([f"{s}{k % 700}" for k, s in enumerate(split)], object)
+    clips = pd.DataFrame({"clip_id": np.arange(n).astype(str), "split": split, "group": people})
+    clips["duration_s"] = rng.uniform(8, 13, n)
+    rows = Rows(clips, 15_806, y, people, np.arange(15_806) % 5)
+    stack = np.nan_to_num(y) + rng.normal(size=y.shape)
+    few = params.model_copy(
+        update={"evaluation": params.evaluation.model_copy(update={"n_resamples": 2})}
+    )
+    table = leaderboard(score_splits({"stack": stack}, rows, few), few.targets)
+    lost = pd.DataFrame({"clip_id": clips["clip_id"], "step": "decode", "reason": "x" * 200})
+    began = time.perf_counter()
+    text = render_report(Results(few, rows, table, stack, failures={"clip": lost}))
+    assert time.perf_counter() - began < 60
+    assert len(text) < 5_000_000
+    check(text)

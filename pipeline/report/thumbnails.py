@@ -1,0 +1,61 @@
+"""A small picture of a clip, as a data URI: one frame from its middle."""
+
+import base64
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from features.media import read_frames
+from features.workers import Finished, Restarted, run_isolated
+
+_SIZE_PX = (192, 144)
+_QUALITY = 70
+_FRAME_RATE_HZ = 1.0
+_LIMIT_S = 20.0
+
+
+class _Task(NamedTuple):
+    clip_id: str
+    path: Path
+    at_s: float
+
+
+def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
+    """Return a JPEG of each clip, small enough for a page, as a data URI by clip id.
+
+    A clip without a readable picture is left out: a report must not fail for one.
+
+    Parameters
+    ----------
+    files : mapping of str to (Path, float)
+        By clip id: the media file, and its length in seconds.
+    """
+    there = [_Task(name, path, s / 2) for name, (path, s) in files.items() if path.is_file()]
+    if not there:
+        return {}
+    work = run_isolated(_picture, there, n_workers=1, stall_limit_s=_LIMIT_S, step="decode")
+    found: dict[str, str] = {}
+    with closing(work):
+        for task, part in work:
+            if not isinstance(part, Finished | Restarted):
+                found[task.clip_id] = f"data:image/jpeg;base64,{part}"
+    return found
+
+
+def _picture(task: _Task) -> Iterator[str]:
+    """Yield the frame on screen at a time of the clip, in a worker that can be killed."""
+    chosen = None
+    with closing(read_frames(task.path, _FRAME_RATE_HZ)) as frames:
+        for frame in frames:
+            if chosen is not None and frame.time_s > task.at_s:
+                break
+            chosen = frame.image
+    if chosen is None:
+        return
+    picture = chosen.convert("RGB")
+    picture.thumbnail(_SIZE_PX)
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=_QUALITY, optimize=True)
+    yield base64.b64encode(content.getvalue()).decode("ascii")
