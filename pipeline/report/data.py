@@ -227,7 +227,7 @@ def _constant_targets(rows: Rows, targets: Sequence[str]) -> Iterator[str]:
     for split, chosen in _splits(rows.clips["split"].to_numpy()):
         constant = np.flatnonzero(constant_columns(rows.y[chosen], rows.y[chosen]))
         if len(constant):
-            names = _some([targets[column] for column in constant])
+            names = _some([targets[int(column)] for column in constant])
             yield f"{split}: labels that do not vary: {names}; they count as a correlation of zero"
 
 

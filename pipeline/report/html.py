@@ -212,7 +212,7 @@ def _worst(
     worst = diagnostics.worst_clips(y, predictions, _MOST_CLIPS)
     duration_s = np.nan_to_num(data.durations(clips))
     ids = clips["clip_id"].astype(str).tolist()
-    paths = clips["path"].tolist() if "path" in clips else [None] * len(clips)
+    paths: list[Any] = clips["path"].tolist() if "path" in clips else [None] * len(clips)
     files = {
         ids[each.row]: (Path(paths[each.row]), float(duration_s[each.row]))
         for each in worst

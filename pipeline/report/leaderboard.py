@@ -1,11 +1,12 @@
 """What the report says of scores: the leaderboard, targets, encoders, slices and stack weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from pipeline.report.charts import Mark
+from pipeline.report.charts import Kind, Mark
 from pipeline.report.figures import diverging_step, largest
 from pipeline.report.numbers import plain, signed
 from pipeline.views import view_names
@@ -73,7 +74,7 @@ def board_marks(table: pd.DataFrame, split: str) -> list[Mark]:
     for row in table.to_dict("records"):
         name = str(row["name"])
         baseline = name.startswith(BASELINE)
-        kind = "main" if name == STACK else "soft" if baseline else "plain"
+        kind: Kind = "main" if name == STACK else "soft" if baseline else "plain"
         marks.append(_mark(name, row, f"{split}_", kind))
     return marks
 
@@ -148,16 +149,15 @@ def weight_maps(weights: pd.DataFrame | None, targets: Sequence[str]) -> dict[st
     return maps
 
 
-def _mark(label: str, row: Mapping[str, object], prefix: str = "", kind: object = "plain") -> Mark:
+def _mark(label: str, row: Mapping[Any, Any], prefix: str = "", kind: Kind = "plain") -> Mark:
     value, low, high = (
         _number(row[f"{prefix}{each}"]) for each in ("mean_pearson", "ci95_low", "ci95_high")
     )
-    assert kind in ("main", "plain", "soft")
     return Mark(label, value, low, high, kind)
 
 
 def _heat_map(
-    names: Sequence[str], values: object, columns: Sequence[str], digits: int = 3
+    names: Iterable[str], values: Any, columns: Sequence[str], digits: int = 3
 ) -> HeatMap:
     table = pd.DataFrame(values, columns=list(columns), dtype=float)
     most = largest(table.to_numpy().ravel().tolist())
@@ -169,5 +169,5 @@ def _heat_map(
     return HeatMap(list(columns), rows, most)
 
 
-def _number(value: object) -> float:
-    return float(str(value)) if value is not None and not pd.isna(value) else float("nan")
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)

@@ -47,11 +47,10 @@ def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
 def _picture(task: _Task) -> Iterator[str]:
     """Yield the frame on screen at a time of the clip, in a worker that can be killed."""
     chosen = None
-    with closing(read_frames(task.path, _FRAME_RATE_HZ)) as frames:
-        for frame in frames:
-            if chosen is not None and frame.time_s > task.at_s:
-                break
-            chosen = frame.image
+    for frame in read_frames(task.path, _FRAME_RATE_HZ):
+        if chosen is not None and frame.time_s > task.at_s:
+            break
+        chosen = frame.image
     if chosen is None:
         return
     picture = chosen.convert("RGB")

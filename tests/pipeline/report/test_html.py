@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import re
 import time
 from html.parser import HTMLParser
@@ -57,7 +58,7 @@ def check(text):
     levels = [int(name[1]) for name, _ in page.elements if re.fullmatch("h[1-6]", name)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     for _, attributes in page.elements:
         for key in ("src", "href"):
             assert attributes.get(key, "#").startswith(("#", "data:image/jpeg;base64,"))
@@ -88,7 +89,7 @@ def slices(name="country"):
 
 def weights(params):
     table = pd.DataFrame({"member": ["ridge/face", "mlp/face"], "part": "all"})
-    return table.assign(**dict.fromkeys(params.targets, [0.25, 0.75]))
+    return table.assign(**{target: [0.25, 0.75] for target in params.targets})
 
 
 def failures(n, clip_id="c"):
