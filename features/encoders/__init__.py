@@ -45,7 +45,7 @@ def make_encoder(spec: Mapping[str, Any]) -> Encoder:
         For an unknown key or a value out of range.
     """
     kind = spec.get("kind")
-    if kind not in ENCODERS:
+    if not isinstance(kind, str) or kind not in ENCODERS:
         near = difflib.get_close_matches(str(kind), ENCODERS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise EncoderError(

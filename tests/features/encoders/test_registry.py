@@ -95,6 +95,8 @@ def test_every_kind_of_frames_takes_batches_that_are_not_full(kind, small_spec):
 def test_an_unknown_kind_names_the_nearest():
     with pytest.raises(EncoderError, match="'openclip'.*Did you mean 'open_clip'"):
         make_encoder({"kind": "openclip", "model": "ViT-B-32"})
+    with pytest.raises(EncoderError, match=r"unknown encoder kind \[\]"):
+        make_encoder({"kind": []})
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
