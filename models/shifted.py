@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.forms import Array, Forms, Matrix
 
-SMALL = 1000
+SMALL = 400
 """Up to this size one elimination per shift is quicker than a Krylov space."""
 CHECK_EVERY = 4
 """Steps between two looks at the residuals."""
