@@ -34,7 +34,7 @@ SIZES = {
 N_HELD = 1_000
 N_FOLDS = 5
 TOGETHER = ("ridge", "banded_ridge", "kernel_ridge", "lightgbm", "mlp")
-GROWTH = {"hume": (1_000, 3_000, 10_000, 30_000, 100_000), "small": (500, 1_000, 2_000)}
+GROWTH = {"hume": (1_000, 3_000, 10_000, 30_000, 100_000), "small": (500, 2_000)}
 SECTIONS = ("together", "ridge", "lightgbm", "mlp", "bootstrap", "growth")
 
 
