@@ -132,19 +132,13 @@ def _fit(
     """Fit as `pipeline.fitting` does for Val and Test, or for Test anew."""
     if folded is not None:
         return head.fit_whole(folded)
-    used = _fitted_on(rows, "train+val")
+    used = rows.fitted_on("train+val")
     head.fit(vectors[used], rows.y[used], rows.people[used])
     test = (rows.clips["split"] == "Test").to_numpy(bool)
     if not test.any():
         return np.empty((0, rows.y.shape[1]))
     predicted: NDArray[np.float64] = head.predict(vectors[test])
     return predicted
-
-
-def _fitted_on(rows: Rows, refit_on: str) -> Bools:
-    splits = ["Train"] if refit_on == "train" else ["Train", "Val"]
-    labelled = np.isfinite(rows.y).any(axis=1)
-    return np.asarray(labelled & rows.clips["split"].isin(splits).to_numpy(bool))
 
 
 def _expected(params: Params, rows: Rows) -> tuple[NDArray[np.float64], Bools]:
@@ -203,7 +197,7 @@ def _encoder(name: str, width: int, metadata: dict[str, Any], params: Params) ->
 def _training(
     params: Params, rows: Rows, stack: Stack, n_compared: int, difference: float | None
 ) -> Training:
-    used = _fitted_on(rows, params.final.refit_on)
+    used = rows.fitted_on(params.final.refit_on)
     return Training(
         refit_on=params.final.refit_on,
         n_clips=int(used.sum()),

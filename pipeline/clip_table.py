@@ -114,6 +114,12 @@ class Rows:
     people: NDArray[np.object_]
     fold_of_row: NDArray[np.int64]
 
+    def fitted_on(self, refit_on: str) -> NDArray[np.bool_]:
+        """Mark the labelled clips of Train, or with ``train+val`` of Val too (n_clips,)."""
+        splits = ["Train"] if refit_on == "train" else ["Train", "Val"]
+        labelled = np.isfinite(self.y).any(axis=1)
+        return np.asarray(labelled & self.clips["split"].isin(splits).to_numpy(bool))
+
     @property
     def clip_ids(self) -> list[str]:
         """Clip ids in the order of the rows."""

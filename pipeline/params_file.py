@@ -10,6 +10,7 @@ from ruamel.yaml.error import CommentMark
 from ruamel.yaml.tokens import CommentToken
 
 from pipeline.params import load_params
+from pipeline.replacing import replace_file
 
 
 def update_params(path: Path, changes: Mapping[str, Any]) -> bool:
@@ -42,14 +43,13 @@ def update_params(path: Path, changes: Mapping[str, Any]) -> bool:
     content = yaml.load(path.read_text(encoding="utf-8"))
     if not _merge(content, changes):
         return False
-    beside = path.with_name(f".{path.name}.part")
-    try:
+
+    def write(beside: Path) -> None:
         with beside.open("w", encoding="utf-8") as file:
             yaml.dump(content, file)
         load_params(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+
+    replace_file(path, write)
     return True
 
 

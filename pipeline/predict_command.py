@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline.predict import Predictor, load_bundle
-from pipeline.submission import write_csv
+from pipeline.replacing import replace_file
 from pipeline.timeline_picture import timeline_svg
 
 
@@ -59,9 +60,9 @@ def predict_and_print(
     predictor = load_bundle(bundle)
     table = predictor.predict(paths)
     if csv is not None:
-        write_csv(table, csv)
+        replace_file(csv, partial(table.to_csv, index=False))
     if parquet is not None:
-        write_parquet(table, parquet)
+        replace_file(parquet, partial(table.to_parquet, index=False))
     if timeline is not None:
         _write_timeline(predictor, paths, timeline)
     show = _as_json if as_json else _as_text
@@ -72,19 +73,12 @@ def predict_and_print(
 def _write_timeline(predictor: Predictor, paths: list[Path], request: TimelineRequest) -> None:
     windows = predictor.timeline(paths, window_s=request.window_s, hop_s=request.hop_s)
     request.folder.mkdir(parents=True, exist_ok=True)
-    write_csv(windows, request.folder / "timeline.csv")
-    write_parquet(windows, request.folder / "timeline.parquet")
+    replace_file(request.folder / "timeline.csv", partial(windows.to_csv, index=False))
+    replace_file(request.folder / "timeline.parquet", partial(windows.to_parquet, index=False))
     for clip_id, part in windows.groupby("clip_id", sort=False):
         if part[list(predictor.description.targets)].notna().any(axis=None):
             picture = timeline_svg(str(clip_id), part.drop(columns="clip_id"))
             (request.folder / f"{clip_id}.svg").write_text(picture, encoding="utf-8")
-
-
-def write_parquet(table: pd.DataFrame, path: Path) -> None:
-    """Write a table without its index, beside its place first."""
-    beside = path.with_name(f".{path.name}.part")
-    table.to_parquet(beside, index=False)
-    beside.replace(path)
 
 
 def _predicted(table: pd.DataFrame, predictor: Predictor) -> "pd.Series[bool]":

@@ -120,13 +120,6 @@ def imputed_table(
     )[IMPUTED_COLUMNS]
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as UTF-8 without its index, beside its place first."""
-    beside = path.with_name(f".{path.name}.part")
-    table.to_csv(beside, index=False)
-    beside.replace(path)
-
-
 def _reasons(path: Path) -> dict[str, str]:
     if not path.is_file():  # features that came from elsewhere
         return {}

@@ -51,7 +51,7 @@ class BandedRidgeHead(RidgeHead):
         self.weights_ = np.empty((targets.shape[1], n_bands))
         super()._fit(inputs, targets, groups)
 
-    def _keep(
+    def _note_choice(
         self, columns: NDArray[np.intp], family: FoldedRidge, chosen: NDArray[np.intp]
     ) -> None:
         mixture, alpha = np.divmod(chosen, len(family.alphas))

@@ -63,14 +63,14 @@ class RidgeHead(Head):
             gram = make_gram(inputs[rows], inner_folds(groups[rows], self.seed))
             family = FoldedRidge(gram, y, grid(self.alphas), self._mixtures(inputs))
             chosen = choose(family)
-            self._keep(columns, family, chosen)
+            self._note_choice(columns, family, chosen)
             self.coef_[:, columns], self.intercept_[columns] = family.fit(WHOLE, chosen)
 
     def _mixtures(self, inputs: NDArray[np.float32]) -> Mixtures | None:  # noqa: ARG002
         """Mixtures of bands of the columns to choose from; here the columns are as they are."""
         return None
 
-    def _keep(
+    def _note_choice(
         self, columns: NDArray[np.intp], family: FoldedRidge, chosen: NDArray[np.intp]
     ) -> None:
         """Keep for the user what was chosen for the targets numbered `columns`."""

@@ -1,6 +1,5 @@
 """What a comparison writes: the leaderboard for programs, spreadsheets and papers."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pandas as pd
 
 from pipeline.compare.board import Board
 from pipeline.compare.layout import TextTable, extra_tables, main_table, remarks
+from pipeline.replacing import replace_file
 
 
 def write_files(board: Board, folder: Path) -> list[Path]:
@@ -48,7 +48,10 @@ def write_files(board: Board, folder: Path) -> list[Path]:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, write in contents.items():
-        replace_file(folder / name, write)
+        if write is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            replace_file(folder / name, write)
     return [folder / name for name, write in contents.items() if write is not None]
 
 
@@ -77,16 +80,6 @@ def as_json(board: Board, files: list[Path]) -> dict[str, Any]:
         "remarks": remarks(board),
         "files": [str(path) for path in files],
     }
-
-
-def replace_file(path: Path, write: Callable[[Path], Any] | None) -> None:
-    """Write a file beside its place and rename it, or remove it where `write` is None."""
-    if write is None:
-        path.unlink(missing_ok=True)
-        return
-    beside = path.with_name(f".{os.getpid()}-{path.name}")
-    write(beside)
-    beside.replace(path)
 
 
 def markdown_table(table: TextTable) -> str:

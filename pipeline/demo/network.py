@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, ValueInfoProto, helper, numpy_helper
 
+from pipeline.replacing import replace_file
+
 SIZE_PX = 64
 """Height and width of the pictures that it takes: RGB, a white pixel being 1, less the mean 0.5."""
 
@@ -73,9 +75,8 @@ def write_expression_network(path: Path, seed: int) -> None:
     opset = helper.make_opsetid("", _OPSET)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(model.SerializeToString(deterministic=True))
-    beside.replace(path)
+    content = model.SerializeToString(deterministic=True)
+    replace_file(path, lambda beside: beside.write_bytes(content))
 
 
 def _draw(rng: np.random.Generator, n_out: int, *n_in: int) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.clip_table import people_across_splits
 from pipeline.imports.collection import Collection
-from pipeline.imports.findings import Findings
+from pipeline.imports.findings import Findings, Severity
 from pipeline.imports.reading import has_decimal_commas, to_numbers
 from pipeline.labels import MADE_BY_INDEX, SPLITS
 
@@ -142,8 +142,8 @@ def _check_labelled(labels: pd.DataFrame, targets: list[str], findings: Findings
         elif split == "Train":
             findings.add("Train without labels", "error", ids, "nothing could be fitted")
         else:
-            severity = "note" if split == "Test" else "warning"
-            findings.add(f"{split} without labels", severity, ids, "predicted but not scored")  # type: ignore[arg-type]
+            severity: Severity = "note" if split == "Test" else "warning"
+            findings.add(f"{split} without labels", severity, ids, "predicted but not scored")
     train = known[labels["split"] == "Train"]
     if train.any(axis=None):
         never = [target for target in targets if not train[target].any()]

@@ -15,8 +15,8 @@ from pipeline.imports.collection import (
 )
 from pipeline.imports.findings import Findings
 from pipeline.imports.matching import (
-    SOUND_SUFFIXES,
     Matches,
+    is_sound,
     list_media,
     match_files,
     report_matches,
@@ -68,8 +68,7 @@ def read_hume(root: Path) -> Collection:
         for clip, split in zip(labels["clip_id"], splits, strict=True)
     ]
     _check_release(labels, splits, findings)
-    beside = frozenset(clip for clip, other in matches.beside.items() if any(map(_is_sound, other)))
-    return Collection(labels, HUME_TARGETS, root, findings, sound_beside=beside)
+    return Collection(labels, HUME_TARGETS, root, findings, matches.sound_beside)
 
 
 def _match(
@@ -94,13 +93,9 @@ def _match(
         "used; the split is that of data_info.csv",
     )
     matches.add(elsewhere)
-    sound = [clip for clip, file in matches.file_of.items() if _is_sound(file)]
+    sound = [clip for clip, file in matches.file_of.items() if is_sound(file)]
     findings.add("clips with a wav but no mp4", "warning", sound, "the wav is the clip")
     return matches
-
-
-def _is_sound(file: str) -> bool:
-    return PurePosixPath(file).suffix.lower() in SOUND_SUFFIXES
 
 
 def _check_release(labels: pd.DataFrame, splits: "pd.Series[str]", findings: Findings) -> None:

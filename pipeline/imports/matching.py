@@ -44,10 +44,22 @@ class Matches:
             self.differing.setdefault(what, {}).update(files)
 
     @property
+    def sound_beside(self) -> frozenset[str]:
+        """Clips that have a sound file beside the one that is used."""
+        return frozenset(
+            clip for clip, files in self.beside.items() if any(is_sound(file) for file in files)
+        )
+
+    @property
     def claimed(self) -> set[str]:
         """Every file that belongs to a clip."""
         beside = {file for files in self.beside.values() for file in files}
         return set(self.file_of.values()) | beside
+
+
+def is_sound(file: str) -> bool:
+    """Whether a file is one of sound alone, by its ending."""
+    return PurePosixPath(file).suffix.lower() in SOUND_SUFFIXES
 
 
 def list_media(folder: Path) -> list[str]:
@@ -81,8 +93,8 @@ def match_files(names: Mapping[str, str], files: Iterable[str]) -> Matches:
     left = dict(names)
     free = set(files)
     for what, key in _LEVELS:
-        ids_of = _group(left, lambda clip, key=key: key(left[clip]))  # type: ignore[misc]
-        files_of = _group(sorted(free), lambda file, key=key: key(PurePosixPath(file).stem))  # type: ignore[misc]
+        ids_of = _group((key(name), clip) for clip, name in left.items())
+        files_of = _group((key(PurePosixPath(file).stem), file) for file in sorted(free))
         for each, ids in ids_of.items():
             candidates = sorted(files_of.get(each, []), key=_rank)
             if not candidates:
@@ -150,10 +162,10 @@ def report_matches(matches: Matches, names: Iterable[str], files: list[str], to:
     to.add("media without labels", "warning", alone, "left alone; they are no clips")
 
 
-def _group(items: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+def _group(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     groups = defaultdict(list)
-    for item in items:
-        groups[key(item)].append(item)
+    for key, item in pairs:
+        groups[key].append(item)
     return groups
 
 

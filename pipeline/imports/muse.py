@@ -59,7 +59,7 @@ def read_muse(root: Path) -> Collection:
         matches.file_of.get(clip, f"{clip}.mp4") if files else None for clip in labels["clip_id"]
     ]
     return Collection(
-        labels, HUME_TARGETS, root, findings, frozenset(matches.beside), feature_sets=sets
+        labels, HUME_TARGETS, root, findings, matches.sound_beside, sets
     )
 
 

@@ -88,7 +88,7 @@ def read_any_table(
     if chosen.id is not None:
         labels["clip_id"] = table[chosen.id]
     else:
-        labels["clip_id"] = table[chosen.path].map(_stem)
+        labels["clip_id"] = table[chosen.path].map(_stem, na_action="ignore")
     labels["path"] = _find_paths(labels["clip_id"], table, chosen.path, files, findings)
     if chosen.person is not None:
         labels["group"] = table[chosen.person]
@@ -214,5 +214,5 @@ def _plain(name: str) -> str:
     return plain.removesuffix("id") if plain.removesuffix("id") in _NAMES["person"] else plain
 
 
-def _stem(path: object) -> object:
-    return pd.NA if pd.isna(path) else PurePosixPath(clean_path(str(path))).stem  # type: ignore[call-overload]
+def _stem(path: str) -> str:
+    return PurePosixPath(clean_path(path)).stem

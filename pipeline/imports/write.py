@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline.imports.collection import Collection
 from pipeline.params_file import update_params
+from pipeline.replacing import replace_file
 
 
 def write_import(
@@ -27,9 +28,7 @@ def write_import(
     changed = []
     if not path.is_file() or path.read_bytes() != content:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.part")
-        beside.write_bytes(content)
-        beside.replace(path)
+        replace_file(path, lambda beside: beside.write_bytes(content))
         changed.append(path)
     data = {"labels": path.as_posix(), "media": collection.media.as_posix()}
     if update_params(params_file, {"data": data, "targets": list(collection.targets)}):

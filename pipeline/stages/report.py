@@ -27,6 +27,7 @@ from pipeline.paths import (
 )
 from pipeline.people import read_warnings
 from pipeline.predictions import read_prediction_table
+from pipeline.replacing import replace_file
 from pipeline.report.html import Results, render_report
 from pipeline.report.text import imputed_text, leaderboard_text, notes, refit_notes
 
@@ -56,9 +57,8 @@ def main() -> None:
             for path in (CLIPS, FOLDS, STACK, LEADERBOARD)
         },
     )
-    beside = REPORT.with_name(f".{REPORT.name}.part")
-    beside.write_text(render_report(results), encoding="utf-8")
-    beside.replace(REPORT)
+    page = render_report(results)
+    replace_file(REPORT, lambda path: path.write_text(page, encoding="utf-8"))
 
     print(f"\nMean Pearson over {len(params.targets)} targets\n")
     print(leaderboard_text(table))

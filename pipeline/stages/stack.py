@@ -1,5 +1,7 @@
 """Stage `stack`: combine all heads and views, and write the challenge's prediction file."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -9,7 +11,8 @@ from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import IMPUTED, PREDICTIONS, STACK, STACK_WEIGHTS
 from pipeline.predictions import read_members, write_prediction_table
-from pipeline.submission import imputed_table, submission_table, write_csv
+from pipeline.replacing import replace_file
+from pipeline.submission import imputed_table, submission_table
 
 
 def main() -> None:
@@ -28,8 +31,10 @@ def main() -> None:
     tables = [pd.DataFrame(part.T, list(by_name), list(params.targets)) for part in parts.values()]
     weights = pd.concat(tables, keys=parts, names=["part", "member"])
     weights.swaplevel().to_csv(STACK_WEIGHTS)
-    write_csv(submission_table(predictions, rows, params.targets), PREDICTIONS)
-    write_csv(imputed_table(rows, list(params.encoders)), IMPUTED)
+    submission = submission_table(predictions, rows, params.targets)
+    replace_file(PREDICTIONS, partial(submission.to_csv, index=False))
+    imputed = imputed_table(rows, list(params.encoders))
+    replace_file(IMPUTED, partial(imputed.to_csv, index=False))
     part = "" if stack.method == "average" else f" ({stack.share:.0%}, the rest plain average)"
     print(f"stack of {len(by_name)} members, combined by: {stack.method}{part}")
 

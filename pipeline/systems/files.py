@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.compare.board import Board
-from pipeline.compare.files import markdown_table, records, replace_file
+from pipeline.compare.files import markdown_table, records
+from pipeline.replacing import replace_file
 from pipeline.systems.settings import Systems
 from pipeline.systems.tables import all_remarks, gains_table, systems_table, text_tables
 

@@ -18,7 +18,8 @@ class Published:
         Mean Pearson over the seven targets of Hume-Reaction, with the digits of the source; empty
         where no figure is known to us.
     source : str
-        The row of the project's table "What others reached" (`shared/domain.md`) that it is from.
+        The systems that it was published with, in the order of their figures in the project's notes
+        of what others reached.
     """
 
     system: str

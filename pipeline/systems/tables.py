@@ -29,8 +29,8 @@ GAIN_COLUMNS = ["modality", "added_to", "gain", "ci95_low", "ci95_high", "p_bett
 FOREIGN_NOTE = (
     "Published figures are of Hume-Reaction, mean Pearson on its Val and Test, and none is ours. "
     "Scores of ours are of {}: the two compare only where those are the same data. `not available` "
-    "is a figure that we have not read in a public source; `source` is a row of the table of what "
-    "others reached in the notes of this project (shared/domain.md)."
+    "is a figure that we have not read in a public source; `source` says which systems were "
+    "published together, as this project has noted them."
 )
 
 _N_DIGITS = 6
