@@ -129,7 +129,7 @@ def predict_command(
 
     Example: eri predict clip.mp4 --timeline over_time/ --window-s 2 --hop-s 0.5
     """
-    from pipeline.predict_command import TimelineRequest, predict_and_print
+    from pipeline.predict.command import TimelineRequest, predict_and_print
 
     over_time = None if timeline is None else TimelineRequest(timeline, window_s, hop_s)
     if not predict_and_print(paths, bundle, csv, parquet, over_time, as_json):
@@ -217,7 +217,7 @@ def tune_command(
 
     Example: eri tune mlp --view clip+egemaps
     """
-    from pipeline.tune_command import tune_and_write
+    from pipeline.tune.command import tune_and_write
 
     tune_and_write(head, trials, view, params_file, as_json)
 
@@ -239,7 +239,7 @@ def check_submission_command(
 
     Example: eri check-submission predictions.csv --split Test
     """
-    from pipeline.check_submission import check_submission, check_text
+    from pipeline.challenge.checking import check_submission, check_text
     from pipeline.clip_table import read_clip_table
     from pipeline.params import load_params
 

@@ -20,11 +20,11 @@ def user_errors() -> tuple[type[Exception], ...]:
     from features.encoders import EncoderError
     from features.store import StoreError
     from models.arrays import DataError
+    from pipeline.bundle.manifest import BundleError
     from pipeline.failures import FailedClipsError
     from pipeline.imports.collection import CollectionError
     from pipeline.imports.features_columns import FeatureImportError
     from pipeline.labels import LabelError
-    from pipeline.manifest import BundleError
     from pipeline.params import ParamsError
 
     return (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.metrics import mean_pearson
 from models.slices import scored_slices, slice_rows
 from pipeline.compare.plan import Plan
-from pipeline.jobs import Fit
+from pipeline.fits.jobs import Fit
 
 SLICE_COLUMNS = ["slice", "n_rows", "n_people", "name", "mean_pearson"]
 CURVE_COLUMNS = ["n_people", "n_rows", "repeat", "mean_pearson"]

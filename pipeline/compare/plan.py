@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from features.pool import PARTS, STATISTICS, Pooling
 from pipeline.clip_table import Rows, read_rows
-from pipeline.jobs import Job, baseline_jobs, head_job
+from pipeline.fits.jobs import Job, baseline_jobs, head_job
+from pipeline.fits.pooled import find_view
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import PARAMS
-from pipeline.pooled import find_view
 from pipeline.views import JOIN, view_names
 
 Split = Literal["oof", "val"]

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.clip_table import Rows
-from pipeline.jobs import View
+from pipeline.fits.jobs import View
 
 if TYPE_CHECKING:
-    from pipeline.fitting import Fitter
+    from pipeline.fits.fitting import Fitter
 
 _PREPARE_LIMIT_S = 600.0
 """Longest time for starting Python, and for loading and pooling a view."""
@@ -73,7 +73,7 @@ class FitProcess:
         self._stop()
 
     def call(self, method: str, view: View, *arguments: Any) -> Any:
-        """Call a method of `pipeline.fitting.Fitter` on a view.
+        """Call a method of `pipeline.fits.fitting.Fitter` on a view.
 
         Raises
         ------
@@ -172,7 +172,7 @@ def serve(descriptor: int) -> None:
     with Connection(descriptor) as parent:
         messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
         threading.Thread(target=_listen, args=(parent, messages), daemon=True).start()
-        from pipeline.fitting import Fitter  # meanwhile the parent sends the rows
+        from pipeline.fits.fitting import Fitter  # meanwhile the parent sends the rows
 
         fitter = Fitter(messages.get())
         while True:

@@ -10,9 +10,9 @@ from pipeline.compare.extras import curve_settings, curve_table, slice_table
 from pipeline.compare.plan import Plan, Request, check_heads, make_plan
 from pipeline.compare.process import FailedFitError, FitProcess
 from pipeline.compare.scores import Scorer
-from pipeline.fit_cache import FitCache
-from pipeline.jobs import Fit, Job
-from pipeline.result_cache import default_result_folder
+from pipeline.fits.fit_cache import FitCache
+from pipeline.fits.jobs import Fit, Job
+from pipeline.fits.result_cache import default_result_folder
 
 TIME_LIMIT_S = 600.0
 """Longest time for one head on one view."""
@@ -119,7 +119,7 @@ class _Run:
         return fit
 
     def _fit_job(self, job: Job) -> Fit:
-        from pipeline.fitting import make_job_head  # loads the libraries of all heads
+        from pipeline.fits.fitting import make_job_head  # loads the libraries of all heads
 
         fit: Fit = self._process.call("fit", job.view, make_job_head(job))
         return fit
@@ -137,7 +137,7 @@ class _Run:
 
     def _add_curve(self, name: str) -> None:
         """Make the learning curve of a head on a view, or take it from the cache."""
-        from pipeline.fitting import make_job_head
+        from pipeline.fits.fitting import make_job_head
 
         settings = curve_settings(self._plan)
         key = self._cache.curve_key(self._keys[name], **settings)

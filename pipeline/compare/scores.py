@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from models.compare import MemberScore, score_members
 from pipeline.compare.plan import Plan
-from pipeline.fit_cache import FitCache
-from pipeline.jobs import Fit
+from pipeline.fits.fit_cache import FitCache
+from pipeline.fits.jobs import Fit
 
 
 @dataclass(frozen=True)

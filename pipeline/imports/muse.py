@@ -58,9 +58,7 @@ def read_muse(root: Path) -> Collection:
     labels["path"] = [
         matches.file_of.get(clip, f"{clip}.mp4") if files else None for clip in labels["clip_id"]
     ]
-    return Collection(
-        labels, HUME_TARGETS, root, findings, matches.sound_beside, sets
-    )
+    return Collection(labels, HUME_TARGETS, root, findings, matches.sound_beside, sets)
 
 
 def _read_labels(path: Path, findings: Findings) -> pd.DataFrame:

@@ -2,14 +2,14 @@
 
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
-from pipeline.final import final_fit
-from pipeline.fit_cache import FitCache
-from pipeline.fitting import Fitter
-from pipeline.jobs import baseline_jobs
+from pipeline.fits.final import final_fit
+from pipeline.fits.fit_cache import FitCache
+from pipeline.fits.fitting import Fitter
+from pipeline.fits.jobs import baseline_jobs
+from pipeline.fits.result_cache import default_result_folder
 from pipeline.params import load_params
 from pipeline.paths import BASELINES
 from pipeline.predictions import write_prediction_table
-from pipeline.result_cache import default_result_folder
 
 
 def main() -> None:

@@ -4,15 +4,15 @@ import sys
 
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
-from pipeline.final import final_fit
-from pipeline.fit_cache import FitCache
-from pipeline.fitting import Fitter
-from pipeline.jobs import head_job
+from pipeline.fits.final import final_fit
+from pipeline.fits.fit_cache import FitCache
+from pipeline.fits.fitting import Fitter
+from pipeline.fits.jobs import head_job
+from pipeline.fits.pooled import find_view
+from pipeline.fits.result_cache import default_result_folder
 from pipeline.params import load_params
 from pipeline.paths import OOF
-from pipeline.pooled import find_view
 from pipeline.predictions import write_prediction_table
-from pipeline.result_cache import default_result_folder
 from pipeline.views import view_names
 
 

@@ -8,11 +8,11 @@ from pipeline.clip_table import read_rows
 from pipeline.compare.board import Board
 from pipeline.compare.plan import Plan, Request, Split, scored_rows
 from pipeline.compare.run import run_plan
-from pipeline.jobs import Job, baseline_jobs, head_job
+from pipeline.fits.jobs import Job, baseline_jobs, head_job
+from pipeline.fits.pooled import find_view
+from pipeline.fits.result_cache import default_result_folder
 from pipeline.params import Params
 from pipeline.paths import FEATURES, PARAMS, SYSTEM_FEATURES
-from pipeline.pooled import find_view
-from pipeline.result_cache import default_result_folder
 from pipeline.systems.settings import System, Systems
 
 

@@ -3,14 +3,14 @@
 import pytest
 
 from pipeline.compare import run as run_module
-from pipeline.fitting import Fitter
+from pipeline.fits.fitting import Fitter
 
 
 @pytest.fixture(autouse=True)
 def the_same_code(monkeypatch) -> None:
     """Let nobody who edits `models` while tests run spoil them."""
     for name in ("code_digest", "_code_in_use"):
-        monkeypatch.setattr(f"pipeline.fit_cache.{name}", lambda: "code")
+        monkeypatch.setattr(f"pipeline.fits.fit_cache.{name}", lambda: "code")
 
 
 class Here:

@@ -84,7 +84,7 @@ def test_changed_labels_folds_seed_or_code_refit_everything(project, fitted, mon
 
     def recode():
         for name in ("code_digest", "_code_in_use"):
-            monkeypatch.setattr(f"pipeline.fit_cache.{name}", lambda: "other code")
+            monkeypatch.setattr(f"pipeline.fits.fit_cache.{name}", lambda: "other code")
 
     compare()
     for change in (relabel, fold_otherwise, seed_otherwise, recode):
@@ -126,7 +126,7 @@ def test_a_damaged_result_is_fitted_again(project, fitted):
 
 def test_code_that_changes_meanwhile_ends_the_run_and_keeps_nothing(project, fitted, monkeypatch):
     versions = iter(["code", "code of a minute later"])
-    monkeypatch.setattr("pipeline.fit_cache.code_digest", lambda: next(versions))
+    monkeypatch.setattr("pipeline.fits.fit_cache.code_digest", lambda: next(versions))
     with pytest.raises(user_errors(), match="code of models/ was changed"):
         compare()
     assert not list((project.folder / "cache").rglob("*.npz"))

@@ -6,9 +6,9 @@ import pytest
 
 from models.bootstrap import bootstrap_scores
 from models.metrics import mean_pearson
-from pipeline.fit_cache import FitCache
+from pipeline.fits.fit_cache import FitCache
+from pipeline.fits.result_cache import default_result_folder
 from pipeline.params import ParamsError
-from pipeline.result_cache import default_result_folder
 from pipeline.systems.files import write_files
 from pipeline.systems.published import PUBLISHED
 from pipeline.systems.run import run_systems

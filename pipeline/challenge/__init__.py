@@ -1,0 +1,1 @@
+"""Prediction files in the format of the challenge: written, and checked before handing in."""

@@ -1,0 +1,127 @@
+"""The command `eri predict`: what it prints and writes."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.predict.predictor import Predictor, load_bundle
+from pipeline.predict.timeline_picture import timeline_svg
+from pipeline.replacing import replace_file
+
+
+@dataclass(frozen=True)
+class TimelineRequest:
+    """Where a timeline goes, and its windows in seconds."""
+
+    folder: Path
+    window_s: float
+    hop_s: float
+
+
+def predict_and_print(
+    paths: list[Path],
+    bundle: Path,
+    csv: Path | None,
+    parquet: Path | None,
+    timeline: TimelineRequest | None,
+    as_json: bool,
+) -> bool:
+    """Predict media files, print what came of it, and write it where asked for.
+
+    Parameters
+    ----------
+    paths : list of Path
+        Media files, or folders of them.
+    bundle : Path
+        The bundle's folder.
+    csv, parquet : Path, optional
+        Files for the table of `Predictor.predict`.
+    timeline : TimelineRequest, optional
+        Also predict windows of the clips; writes ``timeline.csv``, ``timeline.parquet`` and a
+        picture for each clip.
+    as_json : bool
+        Print JSON instead of text.
+
+    Returns
+    -------
+    bool
+        Whether any clip was predicted.
+
+    Raises
+    ------
+    BundleError, EncoderError, ParamsError, OSError
+        As `load_bundle` and `Predictor.predict`.
+    """
+    predictor = load_bundle(bundle)
+    table = predictor.predict(paths)
+    if csv is not None:
+        replace_file(csv, partial(table.to_csv, index=False))
+    if parquet is not None:
+        replace_file(parquet, partial(table.to_parquet, index=False))
+    if timeline is not None:
+        _write_timeline(predictor, paths, timeline)
+    show = _as_json if as_json else _as_text
+    print(show(table, predictor))
+    return bool(_predicted(table, predictor).any())
+
+
+def _write_timeline(predictor: Predictor, paths: list[Path], request: TimelineRequest) -> None:
+    windows = predictor.timeline(paths, window_s=request.window_s, hop_s=request.hop_s)
+    request.folder.mkdir(parents=True, exist_ok=True)
+    replace_file(request.folder / "timeline.csv", partial(windows.to_csv, index=False))
+    replace_file(request.folder / "timeline.parquet", partial(windows.to_parquet, index=False))
+    for clip_id, part in windows.groupby("clip_id", sort=False):
+        if part[list(predictor.description.targets)].notna().any(axis=None):
+            picture = timeline_svg(str(clip_id), part.drop(columns="clip_id"))
+            (request.folder / f"{clip_id}.svg").write_text(picture, encoding="utf-8")
+
+
+def _predicted(table: pd.DataFrame, predictor: Predictor) -> "pd.Series[bool]":
+    return table[list(predictor.description.targets)].notna().all(axis=1)
+
+
+def _as_json(table: pd.DataFrame, predictor: Predictor) -> str:
+    targets = list(predictor.description.targets)
+    rest = table.drop(columns=targets).to_dict("records")
+    clips = [
+        {**each, "intensities": dict(zip(targets, values, strict=True)) if there else None}
+        for each, values, there in zip(
+            rest, table[targets].to_numpy().tolist(), _predicted(table, predictor), strict=True
+        )
+    ]
+    content: dict[str, Any] = {
+        "targets": targets,
+        "random_weights": predictor.random_encoders,
+        "clips": clips,
+    }
+    return json.dumps(content, indent=2)
+
+
+def _as_text(table: pd.DataFrame, predictor: Predictor) -> str:
+    targets, predicted = list(predictor.description.targets), _predicted(table, predictor)
+    shown = table.loc[predicted, ["clip_id", *targets]].assign(
+        missing=table.loc[predicted, "missing"].replace("", "-")
+    )
+    lines = []
+    if len(shown):
+        number: Callable[[float], str] = "{:.3f}".format
+        lines.append(shown.to_string(index=False, float_format=number))
+    partial = predicted & (table["missing"] != "").to_numpy(bool)
+    lines += [
+        f"{word} {row.clip_id}: {row.reasons}"
+        for word, rows in (("predicted from the rest", partial), ("not predicted", ~predicted))
+        for row in table[rows].itertuples()
+    ]
+    lines.append(
+        f"{int(predicted.sum())} of {len(table)} clips predicted"
+        + (f", {int(partial.sum())} of them from a part of the encoders" if partial.any() else "")
+    )
+    if predictor.random_encoders:
+        names = ", ".join(predictor.random_encoders)
+        lines.append(f"Encoders with random weights: {names}. Such predictions mean nothing.")
+    return "\n".join(lines)

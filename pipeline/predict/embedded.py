@@ -1,0 +1,146 @@
+"""New clips with what a bundle's encoders made of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.clips import Clip, iterate_clips
+from features.encoders import Encoder, ImportedEncoder
+from features.job import EncoderJob, unusable
+from features.media import MediaError
+from features.pool import pool_clips
+from features.segments import Embedding
+from features.store import StoredClip, gather
+from pipeline.bundle.contents import Description
+from pipeline.bundle.manifest import BundleError
+
+_CLIPS_AT_ONCE = 1000  # so many clips' frames are in memory
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Clips whose embeddings are in the cache, or that have none.
+
+    Attributes
+    ----------
+    clips : DataFrame
+        From `features.clips.index_files`.
+    description : Description
+        The bundle's.
+    encoders : mapping of str to Encoder
+        All of its encoders.
+    jobs : mapping of str to EncoderJob
+        Of those for which some clip had something.
+    """
+
+    clips: pd.DataFrame
+    description: Description
+    encoders: Mapping[str, Encoder]
+    jobs: Mapping[str, EncoderJob]
+
+    @cached_property
+    def missing(self) -> dict[str, dict[str, MediaError]]:
+        """By clip id: why encoders have nothing of it, by encoder."""
+        missing: dict[str, dict[str, MediaError]] = {each: {} for each in self.clips["clip_id"]}
+        for name, encoder in self.encoders.items():
+            if name in self.jobs:
+                errors = self.jobs[name].errors(self.clips)
+            else:
+                clips = iterate_clips(self.clips)
+                errors = {clip.clip_id: _unusable(encoder, clip) for clip in clips}
+            for clip_id, error in errors.items():
+                missing[clip_id][name] = error
+        return missing
+
+    def vectors(self, encoder: str) -> NDArray[np.float32]:
+        """Pool an encoder's embeddings (n_clips, width) as in training; NaN where there are none.
+
+        Raises
+        ------
+        BundleError
+            When they are not as wide as in training.
+        """
+        vectors = self.no_vectors(encoder, len(self.clips))
+        if encoder in self.jobs:
+            for first in range(0, len(self.clips), _CLIPS_AT_ONCE):
+                last = first + _CLIPS_AT_ONCE
+                stored = self.jobs[encoder].stored_clips(self.clips[first:last])
+                self.pool_into(vectors[first:last], stored, self.clips["clip_id"][first:last])
+        return vectors
+
+    def window_vectors(
+        self, encoder: str, number: int, starts_s: NDArray[np.float64], window_s: float
+    ) -> NDArray[np.float32]:
+        """Pool an encoder's embeddings of one clip inside windows of its time.
+
+        Parameters
+        ----------
+        encoder : str
+            Its name.
+        number : int
+            Which row of `clips`.
+        starts_s : ndarray of float64, shape (n_windows,)
+            Where windows begin, in clip time.
+        window_s : float
+            How long they are.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_windows, width)
+            NaN where a window has no embedding. The only embedding of a clip, such as functionals
+            of all its sound, counts in every window.
+        """
+        vectors = self.no_vectors(encoder, len(starts_s))
+        if encoder not in self.jobs:
+            return vectors
+        for clip_id, sha256, whole in self.jobs[encoder].stored_clips(
+            self.clips[number : number + 1]
+        ):
+            since_s = whole.time_s - starts_s[:, None]
+            inside = (since_s >= 0) & (since_s < window_s) | (len(whole.time_s) == 1)
+            ids = [f"{clip_id}/{window}" for window in range(len(starts_s))]
+            parts = [
+                StoredClip(each, sha256, Embedding(whole.time_s[rows], whole.values[rows]))
+                for each, rows in zip(ids, inside, strict=True)
+                if rows.any()
+            ]
+            self.pool_into(vectors, parts, ids)
+        return vectors
+
+    def no_vectors(self, encoder: str, n_rows: int) -> NDArray[np.float32]:
+        """Return vectors (n_rows, width) of NaN."""
+        width = self.description.encoders[encoder].width
+        return np.full((n_rows, width), np.nan, np.float32)
+
+    def pool_into(
+        self, vectors: NDArray[np.float32], stored: Iterable[StoredClip], clip_ids: Iterable[str]
+    ) -> None:
+        """Pool embeddings as in training into the rows (n_rows, width) of their ids.
+
+        Raises
+        ------
+        BundleError
+            As `vectors`.
+        """
+        taken = list(stored)
+        if not taken:
+            return
+        ids, pooled = pool_clips(gather(taken, {}), self.description.pooling)
+        if pooled.shape[1] != vectors.shape[1]:
+            raise BundleError(
+                f"an encoder gives {pooled.shape[1]} columns here, but the heads were fitted on "
+                f"{vectors.shape[1]}: make the bundle anew"
+            )
+        vectors[pd.Index(clip_ids).get_indexer(pd.Index(ids))] = pooled
+
+
+def _unusable(encoder: Encoder, clip: Clip) -> MediaError:
+    if isinstance(encoder, ImportedEncoder):
+        return MediaError("stream", "imported features: it embeds no new clips")
+    error = unusable(encoder, clip)
+    assert error is not None  # else there would be a job
+    return error

@@ -1,0 +1,236 @@
+"""Intensities of new clips, from a bundle: `load_bundle(folder).predict(paths)`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from features.cache import cache_in_use, default_cache_root
+from features.clips import index_files, iterate_clips
+from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encoder
+from features.engine import embed
+from features.job import EncoderJob, unusable
+from pipeline.bundle.contents import Description, Fitted, read_bundle
+from pipeline.bundle.manifest import BundleError
+from pipeline.files import find_media
+from pipeline.params import ParamsError
+from pipeline.paths import BUNDLE
+from pipeline.predict.embedded import Embedded
+from pipeline.views import JOIN
+
+MOST_WINDOWS = 100_000
+"""Of a clip in a timeline; headers of media files may say any duration."""
+
+Paths = str | Path | Iterable[str | Path]
+
+
+def load_bundle(folder: Path | str = BUNDLE) -> "Predictor":
+    """Load a bundle, checked; no weights of encoders are fetched yet.
+
+    Raises
+    ------
+    BundleError
+        As `pipeline.bundle.contents.read_bundle`.
+    """
+    return Predictor(read_bundle(Path(folder)))
+
+
+class Predictor:
+    """Predicts new clips.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        The bundle.
+
+    Attributes
+    ----------
+    encoders : dict of str to Encoder
+        Those that the heads were fitted on, by name.
+
+    Raises
+    ------
+    BundleError
+        When a spec is of an encoder that this version does not know.
+    """
+
+    def __init__(self, fitted: Fitted) -> None:
+        self.fitted = fitted
+        self.encoders: dict[str, Encoder] = {}
+        for name, entry in fitted.description.encoders.items():
+            try:
+                self.encoders[name] = make_encoder(entry.spec)
+            except (EncoderError, ValidationError) as error:
+                told = " ".join(str(error).split())[:300]
+                raise BundleError(
+                    f"the bundle's encoder {name!r} cannot be made by this version: {told}"
+                ) from error
+
+    @property
+    def description(self) -> Description:
+        """What the bundle says of itself."""
+        return self.fitted.description
+
+    @property
+    def random_encoders(self) -> list[str]:
+        """Encoders whose weights are random: their predictions mean nothing."""
+        entries = self.description.encoders.items()
+        return [name for name, entry in entries if entry.spec.get("weights") == "random"]
+
+    def predict(
+        self, paths: Paths, *, cache_root: Path | None = None, progress: bool = True
+    ) -> pd.DataFrame:
+        """Predict media files; a folder stands for all media files below it.
+
+        A clip without sound, or without a face where an encoder needs one, is predicted from what
+        is there; the heads take the training mean for the rest, as they did in training.
+
+        Parameters
+        ----------
+        paths : path or iterable of paths
+            Videos, sounds, or pictures, which are clips of one frame.
+        cache_root : Path, optional
+            Where embeddings are kept; default: `features.cache.default_cache_root`.
+        progress : bool
+            Show progress bars on standard error.
+
+        Returns
+        -------
+        DataFrame
+            One row per clip: ``clip_id`` (the file's name without its ending), ``path``,
+            ``has_video``, ``has_audio``, the targets, ``encoders`` (whose features there were,
+            joined by ``+``), ``missing`` (the others) and ``reasons`` (``encoder: step: reason``,
+            joined by ``; ``). The targets are NaN where nothing was usable.
+
+        Raises
+        ------
+        BundleError
+            When an encoder here is not the one that the heads were fitted on.
+        EncoderError
+            When an encoder cannot be had.
+        ParamsError
+            When no media files are found, or two would have the same id.
+        OSError
+            When the cache cannot be written.
+        """
+        with self.embedded(paths, cache_root=cache_root, progress=progress) as embedded:
+            vectors = {name: embedded.vectors(name) for name in self.encoders}
+            return self._table(embedded, self.predict_vectors(vectors))
+
+    def timeline(
+        self,
+        paths: Paths,
+        *,
+        window_s: float = 2.0,
+        hop_s: float = 0.5,
+        cache_root: Path | None = None,
+        progress: bool = True,
+    ) -> pd.DataFrame:
+        """Predict windows that slide over clips: how an intensity comes and goes.
+
+        The heads were fitted on whole clips, so a window says what a clip of that moment would get.
+
+        Parameters
+        ----------
+        paths, cache_root, progress
+            As for `predict`.
+        window_s, hop_s : float
+            Length of a window, and the time from one to the next. A clip that is shorter than a
+            window is one.
+
+        Returns
+        -------
+        DataFrame
+            ``clip_id``, ``time_s`` (the middle of the window) and the targets; NaN where a window
+            holds nothing usable.
+
+        Raises
+        ------
+        ParamsError
+            When a length is not positive, or a clip has too many windows; else as `predict`.
+        """
+        if not (0 < window_s < np.inf and 0 < hop_s < np.inf):
+            raise ParamsError(f"expected positive seconds, not window {window_s} and hop {hop_s}")
+        tables = []
+        with self.embedded(paths, cache_root=cache_root, progress=progress) as embedded:
+            durations_s = embedded.clips["duration_s"].fillna(0.0).to_numpy(np.float64)
+            for number, clip_id in enumerate(embedded.clips["clip_id"]):
+                duration_s = float(durations_s[number])
+                n_windows = int(max(duration_s - window_s, 0.0) / hop_s + 1e-9) + 1
+                if n_windows > MOST_WINDOWS:
+                    raise ParamsError(
+                        f"the clip {clip_id} says to last {duration_s:.0f} s: {n_windows} windows, "
+                        f"more than {MOST_WINDOWS}; take a longer hop"
+                    )
+                starts_s = np.asarray(np.arange(n_windows) * hop_s, np.float64)
+                vectors = {
+                    name: embedded.window_vectors(name, number, starts_s, window_s)
+                    for name in self.encoders
+                }
+                predicted = self.predict_vectors(vectors)
+                table = pd.DataFrame(predicted, columns=list(self.description.targets))
+                table.insert(0, "clip_id", str(clip_id))
+                table.insert(1, "time_s", starts_s + min(window_s, duration_s or window_s) / 2)
+                tables.append(table)
+        return pd.concat(tables, ignore_index=True)
+
+    @contextmanager
+    def embedded(
+        self, paths: Paths, *, cache_root: Path | None = None, progress: bool = True
+    ) -> Iterator[Embedded]:
+        """Give media files with their embeddings; parameters and errors are those of `predict`."""
+        given = [paths] if isinstance(paths, str | Path) else paths
+        clips = index_files(find_media(Path(path) for path in given), progress=progress)
+        root, sampling = cache_root or default_cache_root(), self.description.sampling
+        with cache_in_use(root):
+            jobs = {}
+            for name, encoder in self.encoders.items():
+                usable = not isinstance(encoder, ImportedEncoder) and any(
+                    unusable(encoder, clip) is None for clip in iterate_clips(clips)
+                )
+                if usable and not isinstance(encoder, ImportedEncoder):
+                    jobs[name] = EncoderJob(name, encoder, sampling, root)
+                    self._check_identity(jobs[name])
+            embed(clips, jobs, sampling, progress=progress)
+            yield Embedded(clips, self.description, self.encoders, jobs)
+
+    def predict_vectors(self, vectors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+        """Predict clip vectors (n_clips, width) by encoder; NaN where a row has none at all."""
+        present = np.any([np.isfinite(each).any(axis=1) for each in vectors.values()], axis=0)
+        predicted = np.full((len(present), len(self.description.targets)), np.nan)
+        if present.any():
+            some = {name: each[present] for name, each in vectors.items()}
+            predicted[present] = self.fitted.predict(some)
+        return predicted
+
+    def _check_identity(self, job: EncoderJob) -> None:
+        entry = self.description.encoders[job.name]
+        if job.identity == entry.identity:
+            return
+        what = "preprocessing, sampling or version of the extraction"
+        if job.encoder.weights_digest() != entry.weights_digest:
+            what = "weights"
+        raise BundleError(
+            f"the encoder {job.name!r} here is not the one that the heads were fitted on (other "
+            f"{what}: identity {job.identity[:12]}… instead of {entry.identity[:12]}…): bring the "
+            "weights and the version of then, or make the bundle anew"
+        )
+
+    def _table(self, embedded: Embedded, predicted: NDArray[np.float64]) -> pd.DataFrame:
+        columns = ["clip_id", "path", "has_video", "has_audio"]
+        clips = embedded.clips[columns].reset_index(drop=True)
+        targets = pd.DataFrame(predicted, columns=list(self.description.targets))
+        missing = [embedded.missing[clip_id] for clip_id in clips["clip_id"]]
+        notes = {
+            "encoders": [JOIN.join(e for e in self.encoders if e not in each) for each in missing],
+            "missing": [JOIN.join(each) for each in missing],
+            "reasons": [
+                "; ".join(f"{name}: {error.step}: {error.reason}" for name, error in each.items())
+                for each in missing
+            ],
+        }
+        return pd.concat([clips, targets, pd.DataFrame(notes, dtype="string")], axis=1)

@@ -1,0 +1,1 @@
+"""`eri tune`: a search over the settings of a head."""

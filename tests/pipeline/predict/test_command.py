@@ -1,0 +1,88 @@
+import json
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from pipeline import cli
+from pipeline.predict.predictor import load_bundle
+from tests.conftest import write_clip
+from tests.pipeline.finished_run import TARGETS
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def clips(tmp_path):
+    folder = tmp_path / "new"
+    write_clip(folder / "whole.mp4", n_frames=4, sound_s=0.5)
+    write_clip(folder / "silent.mp4", n_frames=4, sound_s=0)
+    (folder / "broken.mp4").write_bytes(b"no video")
+    return folder
+
+
+def predict(*arguments):
+    return runner.invoke(cli.app, ["predict", *map(str, arguments)])
+
+
+def test_text_files_and_python_say_the_same(finished_run, clips, tmp_path):
+    csv, parquet = tmp_path / "p.csv", tmp_path / "p.parquet"
+    shown = predict(clips, "--csv", csv, "--parquet", parquet)
+    assert shown.exit_code == 0, shown.output
+    table = load_bundle().predict(clips, progress=False)
+    pd.testing.assert_frame_equal(pd.read_parquet(parquet), table, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(csv, dtype={"clip_id": str}, keep_default_na=True)[TARGETS], table[TARGETS]
+    )
+    joy = table.set_index("clip_id").loc["whole", "joy"]
+    assert f"{joy:.3f}" in shown.stdout
+    assert "2 of 3 clips predicted, 1 of them from a part of the encoders" in shown.stdout
+    assert "predicted from the rest silent: sound: stream: the clip has no sound" in shown.stdout
+    assert "not predicted broken: " in shown.stdout
+    assert "Encoders with random weights: tiny" in shown.stdout
+
+
+def test_json_is_for_machines(finished_run, clips):
+    shown = predict(clips, "--json")
+    assert shown.exit_code == 0, shown.output
+    content = json.loads(shown.stdout)
+    by_id = {each["clip_id"]: each for each in content["clips"]}
+    assert content["targets"] == TARGETS
+    assert content["random_weights"] == ["tiny"]
+    assert set(by_id["whole"]["intensities"]) == set(TARGETS)
+    assert by_id["silent"]["missing"] == "sound"
+    assert by_id["broken"]["intensities"] is None
+    assert "probe" in by_id["broken"]["reasons"]
+
+
+def test_a_timeline_is_tables_and_pictures(finished_run, clips, tmp_path):
+    folder = tmp_path / "over time"
+    shown = predict(clips, "--timeline", folder, "--window-s", "0.4", "--hop-s", "0.2")
+    assert shown.exit_code == 0, shown.output
+    names = {"timeline.csv", "timeline.parquet", "whole.svg", "silent.svg"}
+    assert {path.name for path in folder.iterdir()} == names
+    table = pd.read_parquet(folder / "timeline.parquet")
+    expected = load_bundle().timeline(clips, window_s=0.4, hop_s=0.2, progress=False)
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
+    assert "joy" in (folder / "whole.svg").read_text()
+
+
+def test_status_one_when_no_clip_can_be_predicted(finished_run, clips):
+    shown = predict(clips / "broken.mp4")
+    assert shown.exit_code == 1
+    assert "0 of 1 clips predicted" in shown.stdout
+
+
+def test_without_a_bundle_it_says_what_to_do(finished_run, clips, tmp_path, capsys, monkeypatch):
+    arguments = ["eri", "predict", str(clips), "--bundle", str(tmp_path / "none")]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit, match=r"error: there is no bundle .*none.*dvc repro"):
+        cli.main()
+
+
+def test_wrong_usage_is_status_two():
+    assert predict().exit_code == 2
+
+
+def test_help_shows_an_example():
+    assert "Example: eri predict videos/" in predict("--help").stdout

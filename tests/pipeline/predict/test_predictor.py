@@ -1,0 +1,129 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from features.encoders import EncoderError, make_encoder
+from pipeline import predict
+from pipeline.bundle.manifest import BundleError
+from pipeline.params import ParamsError
+from pipeline.predict.predictor import load_bundle
+from tests.conftest import write_clip
+from tests.pipeline.finished_run import TARGETS, predictions
+
+
+@pytest.fixture
+def predictor(finished_run):
+    return load_bundle(finished_run.bundle)
+
+
+def test_clips_of_the_run_get_their_numbers(finished_run, predictor):
+    expected = predictions(finished_run)
+    table = predictor.predict(finished_run.folder / "media", progress=False).set_index("clip_id")
+    assert len(expected) == 6
+    found = table.loc[expected.index, TARGETS]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert found["joy"].std() > 0.01
+    training = predictor.description.training
+    assert training.n_compared == 6
+    assert np.abs(found - expected).max(axis=None) <= training.largest_difference + 1e-9
+
+
+def test_new_clips_say_what_they_were_predicted_from(predictor, tmp_path):
+    whole = write_clip(tmp_path / "whole.mp4", n_frames=4, sound_s=0.5)
+    silent = write_clip(tmp_path / "silent.mp4", n_frames=4, sound_s=0)
+    heard = write_clip(tmp_path / "heard.mp4", n_frames=0, sound_s=0.5)
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (32, 32), (200, 10, 10)).save(picture)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    table = predictor.predict([whole, silent, str(heard), picture, broken], progress=False)
+    assert table.columns.tolist()[4:-3] == TARGETS
+    table = table.set_index("clip_id")
+    assert table["encoders"].to_dict() == {
+        "whole": "sound+tiny",
+        "silent": "tiny",
+        "heard": "sound",
+        "picture": "tiny",
+        "broken": "",
+    }
+    assert table["missing"].tolist() == ["", "sound", "tiny", "sound", "sound+tiny"]
+    assert table.loc["silent", "reasons"] == "sound: stream: the clip has no sound"
+    assert table[TARGETS].notna().all(axis=1).tolist() == [True, True, True, True, False]
+    assert "probe" in table.loc["broken", "reasons"]
+
+
+def test_a_gap_is_what_training_made_of_it(finished_run, predictor):
+    """The clip of the run without sound was predicted so there, too."""
+    expected = predictions(finished_run).loc["c25"]
+    table = predictor.predict(finished_run.folder / "media" / "c25.mp4", progress=False)
+    assert table["missing"].tolist() == ["sound"]
+    np.testing.assert_allclose(table.loc[0, TARGETS].to_numpy(float), expected, atol=1e-5)
+
+
+def test_the_cache_is_used(finished_run, predictor, monkeypatch):
+    monkeypatch.setattr(predict, "embed", lambda clips, jobs, *rest, **options: seen.append(jobs))
+    seen = []
+    table = predictor.predict(finished_run.folder / "media" / "c24.mp4", progress=False)
+    assert list(seen[0]) == ["sound", "tiny"]
+    assert table[TARGETS].notna().all(axis=None)
+
+
+def test_imported_features_are_of_no_new_clip(finished_run, predictor, monkeypatch):
+    given = make_encoder({"kind": "imported", "store": "nowhere", "sha256": "0"})
+    monkeypatch.setitem(predictor.encoders, "sound", given)
+    table = predictor.predict(finished_run.folder / "media" / "c24.mp4", progress=False)
+    assert table["reasons"].tolist() == ["sound: stream: imported features: it embeds no new clips"]
+    assert table[TARGETS].notna().all(axis=None)
+
+
+def test_another_encoder_than_in_training_is_refused(finished_run, predictor, monkeypatch):
+    spec = predictor.description.encoders["tiny"].spec
+    clip = finished_run.folder / "media" / "c24.mp4"
+    monkeypatch.setitem(predictor.encoders, "tiny", make_encoder({**spec, "seed": 1}))
+    with pytest.raises(BundleError, match="'tiny' here is not the one.*other weights"):
+        predictor.predict(clip, progress=False)
+    monkeypatch.setitem(predictor.encoders, "tiny", make_encoder(spec))
+    with monkeypatch.context() as patch:
+        patch.setattr("features.identity.EXTRACTOR_VERSION", -1)
+        with pytest.raises(BundleError, match="version of the extraction"):
+            predictor.predict(clip, progress=False)
+    monkeypatch.setitem(
+        predictor.encoders, "tiny", make_encoder({**spec, "weights": "nowhere/weights.pt"})
+    )
+    with pytest.raises(EncoderError, match=r"no weights file nowhere/weights\.pt"):
+        predictor.predict(clip, progress=False)
+
+
+def test_without_a_usable_clip_nothing_is_predicted(predictor, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    table = predictor.predict([tmp_path], progress=False)
+    assert table[TARGETS].isna().all(axis=None)
+    assert pd.notna(table["reasons"][0])
+
+
+def test_random_weights_are_named(predictor):
+    assert predictor.random_encoders == ["tiny"]
+
+
+def test_a_timeline_of_one_window_is_the_clip(finished_run, predictor):
+    clip = finished_run.folder / "media" / "c24.mp4"
+    windows = predictor.timeline(clip, window_s=10, progress=False)
+    assert windows.columns.tolist() == ["clip_id", "time_s", *TARGETS]
+    whole = predictor.predict(clip, progress=False)
+    np.testing.assert_allclose(windows[TARGETS], whole[TARGETS], atol=1e-6)
+
+
+def test_windows_follow_the_picture(predictor, tmp_path):
+    # Grows brighter frame by frame; and one that nothing can be made of.
+    clip = write_clip(tmp_path / "long.mp4", n_frames=40, size=(32, 32), sound_s=0.5)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    windows = predictor.timeline([tmp_path], window_s=1, hop_s=0.5, progress=False)
+    long = windows[windows["clip_id"] == "long"]
+    assert long["time_s"].tolist() == [0.5, 1, 1.5, 2, 2.5, 3, 3.5]
+    assert long["joy"].iloc[-1] > long["joy"].iloc[0]
+    assert windows.loc[windows["clip_id"] == "broken", TARGETS].isna().all(axis=None)
+    with pytest.raises(ParamsError, match="long says to last 4 s: 200001 windows, more than"):
+        predictor.timeline(clip, hop_s=1e-5, progress=False)
+    with pytest.raises(ParamsError, match="positive seconds"):
+        predictor.timeline(clip, hop_s=0, progress=False)
