@@ -8,12 +8,12 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.pipeline.test_manifest import entry, seal
 
 from models.heads import make_head
 from pipeline.bundle.contents import BundleWriter, read_bundle
 from pipeline.bundle.manifest import MANIFEST, BundleError
 from pipeline.predict.predictor import load_bundle
+from tests.pipeline.bundle.test_manifest import entry, seal
 from tests.pipeline.finished_run import HEADS, TARGETS
 
 N_FLIPS_PER_FILE = 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline import digests
+from pipeline.fits import digests
 from pipeline.fits.digests import FileDigests, code_digest, digest_of, rows_digest
 
 

@@ -4,7 +4,6 @@ import pytest
 from PIL import Image
 
 from features.encoders import EncoderError, make_encoder
-from pipeline import predict
 from pipeline.bundle.manifest import BundleError
 from pipeline.params import ParamsError
 from pipeline.predict.predictor import load_bundle
@@ -62,7 +61,9 @@ def test_a_gap_is_what_training_made_of_it(finished_run, predictor):
 
 
 def test_the_cache_is_used(finished_run, predictor, monkeypatch):
-    monkeypatch.setattr(predict, "embed", lambda clips, jobs, *rest, **options: seen.append(jobs))
+    monkeypatch.setattr(
+        "pipeline.predict.predictor.embed", lambda clips, jobs, *rest, **options: seen.append(jobs)
+    )
     seen = []
     table = predictor.predict(finished_run.folder / "media" / "c24.mp4", progress=False)
     assert list(seen[0]) == ["sound", "tiny"]
