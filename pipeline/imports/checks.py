@@ -56,6 +56,7 @@ def check_labels(
         labels[name] = labels[name] if wrong.any() else numbers
     for target in collection.targets:
         labels[target] = _check_target(labels, target, scale, findings)
+    _check_constant(labels, collection.targets, findings)
     _check_labelled(labels, list(collection.targets), findings)
     _check_people(labels, findings)
     return _in_order(labels, collection.targets, findings)
@@ -105,9 +106,6 @@ def _check_target(
     )
     finite = numbers[np.isfinite(numbers)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    if len(finite) > 1 and low == high:
-        done = "kept: it cannot be learnt, and its Pearson correlation is not defined"
-        findings.add("constant targets", "warning", [f"{target} = {low:g}"], done)
     if scale is not None:
         bottom, top = (low, high) if scale == "seen" else scale
         numbers = (numbers - bottom) / ((top - bottom) or 1.0)
@@ -118,6 +116,17 @@ def _check_target(
         f"{target} outside [0, 1]", "error", ids, f"it spans {low:g} to {high:g}: {advice}"
     )
     return numbers
+
+
+def _check_constant(labels: pd.DataFrame, targets: tuple[str, ...], findings: Findings) -> None:
+    flat = []
+    for target in targets:
+        for split, values in labels.groupby("split")[target]:
+            known = values.dropna()
+            if len(known) > 1 and known.nunique() == 1:
+                flat.append(f"{target} = {known.iloc[0]:g} on {split}")
+    done = "kept: on Train it cannot be learnt, elsewhere its Pearson correlation is not defined"
+    findings.add("constant targets", "warning", flat, done)
 
 
 def _rescale_advice(low: float, high: float) -> str:

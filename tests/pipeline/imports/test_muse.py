@@ -36,7 +36,7 @@ def test_labels_partition_and_feature_sets_in_one_command(root, run):
     assert kinds["no media at all"]["count"] == 5
     assert kinds["encoders that need media"]["count"] == 3
     assert kinds["clips that labels.csv lacks"]["examples"] == ["00004"]
-    assert kinds["constant targets"]["count"] == 1
+    assert "Adoration = 1 on Train" in kinds["constant targets"]["examples"]
     lines = Path("data/imports/muse/labels.csv").read_text().splitlines()
     assert lines[0].startswith("clip_id,path,split,Adoration")
     assert lines[1].startswith("00000,,Train,1.0,")

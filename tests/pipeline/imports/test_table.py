@@ -82,7 +82,7 @@ def test_bad_rows_are_named(tmp_path, touch, run):
     assert kinds["labels without media"]["examples"] == ["d"]
     assert kinds["ids and files differ by case"]["count"] == 1
     assert kinds["ids and files differ by folder"]["count"] == 1
-    assert kinds["constant targets"]["examples"] == ["joy = 0.5"]
+    assert kinds["constant targets"]["examples"] == ["joy = 0.5 on Train"]
     assert kinds["columns that the index makes"]["examples"] == ["sha256"]
     assert {"encoding", "separator", "columns with decimal commas"} <= kinds.keys()
 
