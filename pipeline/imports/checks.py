@@ -123,7 +123,7 @@ def _check_constant(labels: pd.DataFrame, targets: tuple[str, ...], findings: Fi
     for target in targets:
         for split, values in labels.groupby("split")[target]:
             known = values.dropna()
-            if len(known) > 1 and known.nunique() == 1:
+            if len(known) > 1 and known.min() == known.max():
                 flat.append(f"{target} = {known.iloc[0]:g} on {split}")
     done = "kept: on Train it cannot be learnt, elsewhere its Pearson correlation is not defined"
     findings.add("constant targets", "warning", flat, done)
