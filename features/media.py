@@ -29,6 +29,10 @@ MAX_ASPECT = 500
 MAX_FRAME_RATE_HZ = 1000.0
 """Frames that follow each other faster than this on the whole have damaged time stamps."""
 
+_POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
+_FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
+"""Without those that name other files or addresses: a clip is its own bytes and nothing else."""
+
 
 class MediaError(Exception):
     """A clip that cannot be used, with the step that failed and the reason.
@@ -168,7 +172,9 @@ def open_media(path: Path, step: str) -> Iterator[InputContainer]:
     """
     try:
         # Absolute, for the name 12:30.mp4 would be one of a protocol.
-        container = av.open(path.absolute(), metadata_errors="replace")
+        container = av.open(
+            path.absolute(), options={"format_whitelist": _FORMATS}, metadata_errors="replace"
+        )
     except FileNotFoundError:
         raise MediaError("read", f"there is no file {path}") from None
     except (av.FFmpegError, OSError, ValueError) as error:
