@@ -1,9 +1,10 @@
 """The loop: decode workers read clips once for all encoders, batches across clips are embedded."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,13 @@ from tqdm import tqdm
 
 from features.clips import iterate_clips
 from features.encoders import FrameEncoder, SoundEncoder
+from features.encoders.base import FrameModel
 from features.encoding import Batcher
 from features.identity import Sampling
 from features.job import EncoderJob
 from features.media import MediaError
 from features.reading import Pictures, ReadTask, Rest, read_clip
-from features.workers import Finished, Restarted, n_processors, run_isolated
+from features.workers import Finished, Restarted, Workers
 
 if TYPE_CHECKING:
     import torch
@@ -26,45 +28,93 @@ STALL_LIMIT_S = 300.0
 """A decode worker that hands over nothing for so long is stuck; 32 frames take it a second."""
 
 
-def embed(
-    clips: pd.DataFrame, jobs: Mapping[str, EncoderJob], sampling: Sampling, *, progress: bool
-) -> None:
-    """Embed what the jobs' caches lack, or note why it cannot be.
+class Engine:
+    """Embeds clips. Its decode workers and loaded encoders stay from one call to the next.
 
-    What is finished is on disk at once: a run that ends early, however it ends, loses the clips
-    that are in batches.
+    Close it, or use it as a context manager. One call at a time.
 
     Parameters
     ----------
-    clips : DataFrame
-        The clip table.
-    jobs : mapping of str to EncoderJob
-        By encoder name.
-    sampling : Sampling
-        How frames and sound are sampled.
-    progress : bool
-        Show a progress bar on standard error.
+    clip_limit_s : float
+        Longest time that reading one clip may take; without it a clip may take any time, as long
+        as it hands over frames.
 
-    Raises
-    ------
-    EncoderError
-        When an encoder cannot be loaded.
-    OSError
-        When a cache cannot be written.
+    Attributes
+    ----------
+    workers : Workers
+        Its decode workers, for other work between calls.
     """
-    tasks = plan(clips, jobs, sampling)
-    if not tasks:
-        return
-    run = _Run(jobs)
-    events = run_isolated(
-        read_clip, tasks, n_workers=n_processors(), stall_limit_s=STALL_LIMIT_S, step="decode"
-    )
-    bar = tqdm(desc="extract", total=len(tasks), unit="clip", disable=not progress)
-    with bar, closing(events):  # closed also when interrupted: no worker outlives the run
-        for task, event in events:
-            run.take(task, event)
-            bar.update(isinstance(event, Finished))
-        run.finish()
+
+    def __init__(self, *, clip_limit_s: float = math.inf) -> None:
+        self.workers = Workers()
+        self._clip_limit_s = clip_limit_s
+        self._models: dict[str, FrameModel] = {}  # by embedding identity
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers and let go of the encoders."""
+        self.workers.close()
+        self._models.clear()
+
+    def embed(
+        self,
+        clips: pd.DataFrame,
+        jobs: Mapping[str, EncoderJob],
+        sampling: Sampling,
+        *,
+        progress: bool,
+    ) -> None:
+        """Embed what the jobs' caches lack, or note why it cannot be.
+
+        What is finished is on disk at once: a run that ends early, however it ends, loses the clips
+        that are in batches.
+
+        Parameters
+        ----------
+        clips : DataFrame
+            The clip table.
+        jobs : mapping of str to EncoderJob
+            By encoder name.
+        sampling : Sampling
+            How frames and sound are sampled.
+        progress : bool
+            Show a progress bar on standard error.
+
+        Raises
+        ------
+        EncoderError
+            When an encoder cannot be loaded.
+        OSError
+            When a cache cannot be written.
+        """
+        tasks = plan(clips, jobs, sampling)
+        if not tasks:
+            return
+        run = _Run(jobs, self._model)
+        events = self.workers.run(
+            read_clip,
+            tasks,
+            step="decode",
+            stall_limit_s=STALL_LIMIT_S,
+            task_limit_s=self._clip_limit_s,
+        )
+        bar = tqdm(desc="extract", total=len(tasks), unit="clip", disable=not progress)
+        with bar, closing(events):  # closed also when interrupted: no task outlives the run
+            for task, event in events:
+                run.take(task, event)
+                bar.update(isinstance(event, Finished))
+            run.finish()
+
+    def _model(self, job: EncoderJob) -> FrameModel:
+        if job.identity not in self._models:
+            assert isinstance(job.encoder, FrameEncoder)  # only those are asked for
+            self._models[job.identity] = job.encoder.load_model(default_device())
+        return self._models[job.identity]
 
 
 def plan(
@@ -90,8 +140,11 @@ def plan(
 class _Run:
     """Where the parts of clips go."""
 
-    def __init__(self, jobs: Mapping[str, EncoderJob]) -> None:
+    def __init__(
+        self, jobs: Mapping[str, EncoderJob], load: Callable[[EncoderJob], FrameModel]
+    ) -> None:
         self._jobs = jobs
+        self._load = load
         self._face_share: dict[tuple[str, str], float] = {}  # by encoder and clip digest
         self._batchers: dict[str, Batcher[str]] = {}
 
@@ -143,9 +196,7 @@ class _Run:
     def _batcher(self, name: str) -> "Batcher[str]":
         """Load the encoder when its first pictures are there: workers decode meanwhile."""
         if name not in self._batchers:
-            encoder = self._jobs[name].encoder
-            assert isinstance(encoder, FrameEncoder)  # only those have recipes
-            model = encoder.load_model(default_device())
+            model = self._load(self._jobs[name])
             self._batchers[name] = Batcher(model, partial(self._keep, name))
         return self._batchers[name]
 
