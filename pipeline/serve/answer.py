@@ -58,7 +58,7 @@ class ErrorAnswer(BaseModel):
 
 
 def answer_clip(
-    predictor: Predictor, path: Path, name: str, cache_root: Path, longest_s: float
+    predictor: Predictor, path: Path, name: str, cache_root: Path, max_duration_s: float
 ) -> Answer:
     """Predict one clip, as a whole and over time.
 
@@ -72,7 +72,7 @@ def answer_clip(
         What the answer calls it.
     cache_root : Path
         Where its embeddings go.
-    longest_s : float
+    max_duration_s : float
         Longest clip, in seconds.
 
     Raises
@@ -81,7 +81,7 @@ def answer_clip(
         Status 422 when the clip is too long, or nothing in it can be used.
     """
     with predictor.embedded(
-        [path], cache_root=cache_root, longest_s=longest_s, progress=False
+        [path], cache_root=cache_root, max_duration_s=max_duration_s, progress=False
     ) as embedded:
         clip = embedded.clips.iloc[0]
         errors = embedded.missing[clip["clip_id"]]

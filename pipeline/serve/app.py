@@ -9,16 +9,16 @@ from importlib.resources import files
 from re import DOTALL, findall
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pipeline.predict import Predictor
 from pipeline.serve.answer import Answer, ErrorAnswer
-from pipeline.serve.limits import Limits, Refusal, RefusedError
+from pipeline.serve.limits import Limits, RefusedError, refusal
 from pipeline.serve.service import Service, running_service
-from pipeline.serve.upload import FIELD
+from pipeline.serve.upload import FIELD, is_received
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 """Names that requests to this machine use."""
@@ -163,9 +163,9 @@ def _service(request: Request) -> Service:
     return service
 
 
-async def _refuse(_: Request, error: Exception) -> Refusal:
+async def _refuse(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RefusedError)  # registered for nothing else
-    return Refusal(error)
+    return refusal(error, still_sending=not is_received(request))
 
 
 def _page_headers(page: str) -> dict[str, str]:

@@ -60,10 +60,11 @@ def serve_command(
     if not _is_loopback(host):
         print(
             f"warning: {host} is not this machine alone, and there is no authentication: whoever "
-            "reaches the port can upload clips",
+            "reaches the port can upload clips. Name this machine as others do: --names",
             file=sys.stderr,
         )
-    hosts = [*LOCAL_HOSTS, host, *(each.strip() for each in (names or "").split(",") if each)]
+    own = f"[{host}]" if ":" in host else host
+    hosts = [*LOCAL_HOSTS, own, *(each.strip() for each in (names or "").split(",") if each)]
     with load_bundle(bundle, clip_limit_s=answer_limit_s) as predictor:
         uvicorn.run(
             create_app(predictor, limits, hosts),

@@ -68,21 +68,25 @@ def busy() -> RefusedError:
     return RefusedError(503, "busy with other uploads: try again in a moment", headers=retry)
 
 
-class Refusal(JSONResponse):
-    """Says no, perhaps to a client that is still sending.
+def refusal(error: RefusedError, *, still_sending: bool) -> JSONResponse:
+    """Make the answer to an upload that is refused, perhaps while the client still sends."""
+    content: dict[str, object] = {"detail": error.detail}
+    if error.reasons:
+        content["reasons"] = dict(error.reasons)
+    kind = _LingeringResponse if still_sending else JSONResponse
+    return kind(content, error.status, dict(error.headers))
+
+
+class _LingeringResponse(JSONResponse):
+    """Ends the connection, but not at once.
 
     A connection that is closed while the client sends is reset, and many clients then never show
     the answer. So the answer goes out first, and what comes is thrown away for a moment.
     """
 
-    def __init__(self, error: RefusedError) -> None:
-        content: dict[str, object] = {"detail": error.detail}
-        if error.reasons:
-            content["reasons"] = dict(error.reasons)
-        super().__init__(content, error.status, {**error.headers, "Connection": "close"})
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send the whole answer, wait for the end of the request, and end the response."""
+        self.headers["Connection"] = "close"
         start = {"type": "http.response.start", "status": self.status_code}
         await send({**start, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})

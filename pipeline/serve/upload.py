@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from pipeline.files import MEDIA_SUFFIXES
 from pipeline.serve.limits import Limits, RefusedError
@@ -17,6 +17,7 @@ FIELD = "file"
 """The form's field that holds the clip."""
 
 _MAX_NAME = 200
+_RECEIVED = "upload_received"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,12 @@ async def receive_upload(request: Request, folder: Path, limits: Limits) -> Uplo
     n_bytes = 0
     try:
         async with asyncio.timeout(limits.receive_s):
-            async for chunk in request.stream():
+            while not is_received(request):
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise RefusedError(400, "the connection ended before the upload did")
+                setattr(request.state, _RECEIVED, not message.get("more_body", False))
+                chunk = message.get("body", b"")
                 n_bytes += len(chunk)  # an announced length may be a lie, or missing
                 if n_bytes > limits.upload_bytes:
                     raise _too_large(limits)
@@ -71,8 +77,6 @@ async def receive_upload(request: Request, folder: Path, limits: Limits) -> Uplo
         raise RefusedError(
             408, f"the upload took longer than {limits.receive_s:g} s: send a smaller clip"
         ) from None
-    except ClientDisconnect:
-        raise RefusedError(400, "the connection ended before the upload did") from None
     except MultipartParseError as error:
         raise RefusedError(400, f"the body is not a multipart form: {error}") from None
     except OSError as error:
@@ -81,6 +85,11 @@ async def receive_upload(request: Request, folder: Path, limits: Limits) -> Uplo
         raise RefusedError(507, "there is no room for the upload: try again later") from None
     finally:
         form.close()
+
+
+def is_received(request: Request) -> bool:
+    """Whether `receive_upload` has come to the end of a request's body."""
+    return getattr(request.state, _RECEIVED, False)
 
 
 def _boundary(request: Request) -> bytes:

@@ -67,7 +67,9 @@ def test_health_says_what_it_is_and_within_which_limits(client):
 def test_metrics_count_answers_and_time(client, clip):
     def numbers():
         lines = client.get("/metrics").text.splitlines()
-        return {name: float(each) for name, each in (x.rsplit(" ", 1) for x in lines if x[0] != "#")}
+        return {
+            name: float(each) for name, each in (x.rsplit(" ", 1) for x in lines if x[0] != "#")
+        }
 
     before = numbers()
     predict(client, "a.mp4", clip)

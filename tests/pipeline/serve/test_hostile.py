@@ -60,22 +60,22 @@ def test_what_is_not_media_is_refused(client, name):
     answer = refused(client, name, NOT_MEDIA[name])
     assert answer["detail"] == "nothing in this file can be used"
     assert set(answer["reasons"]) == {"sound", "tiny"}
-    assert "probe" in answer["reasons"]["tiny"]
+    assert answer["reasons"]["tiny"].startswith(("probe: ", "decode: "))
 
 
 def test_pictures_that_would_fill_the_memory_are_refused(client):
     claimed = png(60_000, 60_000, zlib.compress(bytes(1000)))
     refused(client, "claimed.png", claimed)
-    rows = zlib.compress(bytes(20_000 * (1 + 20_000 // 8)), 9)  # 400 million pixels, 50 kB
-    assert len(rows) < 100_000
+    rows = zlib.compress(bytes(12_000 * (1 + 12_000 // 8)), 9)  # 144 million pixels
+    assert len(rows) < 20_000
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + data))
         return struct.pack(">I", len(data)) + kind + data + check
 
-    head = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", 12_000, 12_000, 1, 0, 0, 0, 0)
     real = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    assert "20000 x 20000 pixels" in refused(client, "real.png", real)["reasons"]["tiny"]
+    assert "12000 x 12000 pixels" in refused(client, "real.png", real)["reasons"]["tiny"]
 
 
 def test_a_clip_that_is_too_long_is_refused(client, tmp_path):
