@@ -58,8 +58,10 @@ def extract_command(
 ) -> None:
     """Embed media files with the encoders of params.yaml; no labels and no DVC needed.
 
-    One feature store per encoder is written, as plain Parquet. What the cache holds is not computed
-    again. A clip's id is its file name without the ending.
+    One feature store per encoder is written, as plain Parquet, and a table of failures beside it.
+    What the cache holds is not computed again. A clip's id is its file name without the ending.
+    Status 1 when more clips failed than `data.max_failed_share` allows; a missing stream is no
+    failure, and the stores are written all the same.
 
     Example: eri extract videos/ --out features/ --encoders clip,egemaps
 
@@ -68,7 +70,7 @@ def extract_command(
     from features.clips import index_files
     from features.encoders import ImportedEncoder
     from features.extract import extract
-    from pipeline.failures import summary
+    from pipeline.failures import check_share, summary
     from pipeline.files import find_media
     from pipeline.params import ParamsError, load_params
 
@@ -102,9 +104,11 @@ def extract_command(
             for name in names
         }
         print(json.dumps(content, indent=2))
-        return
+    else:
+        for name in names:
+            print(f"{summary(name, len(clips), report.failures[name])} -> {out / name}")
     for name in names:
-        print(f"{summary(name, len(clips), report.failures[name])} -> {out / name}")
+        check_share(name, len(clips), report.failures[name], params.data.max_failed_share)
 
 
 @app.command("predict")
