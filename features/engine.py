@@ -68,6 +68,7 @@ class Engine:
         jobs: Mapping[str, EncoderJob],
         sampling: Sampling,
         *,
+        max_duration_s: float = math.inf,
         progress: bool,
     ) -> None:
         """Embed what the jobs' caches lack, or note why it cannot be.
@@ -83,6 +84,8 @@ class Engine:
             By encoder name.
         sampling : Sampling
             How frames and sound are sampled.
+        max_duration_s : float
+            Longer clips fail; what their headers say is not trusted.
         progress : bool
             Show a progress bar on standard error.
 
@@ -93,7 +96,7 @@ class Engine:
         OSError
             When a cache cannot be written.
         """
-        tasks = plan(clips, jobs, sampling)
+        tasks = plan(clips, jobs, sampling, max_duration_s)
         if not tasks:
             return
         run = _Run(jobs, self._model)
@@ -118,7 +121,10 @@ class Engine:
 
 
 def plan(
-    clips: pd.DataFrame, jobs: Mapping[str, EncoderJob], sampling: Sampling
+    clips: pd.DataFrame,
+    jobs: Mapping[str, EncoderJob],
+    sampling: Sampling,
+    max_duration_s: float = math.inf,
 ) -> Sequence[ReadTask]:
     """Make one task per clip content that some encoder lacks: all encoders share one decode."""
     tasks: dict[str, ReadTask] = {}
@@ -133,7 +139,9 @@ def plan(
             sound = {
                 job.name: job.encoder for job in lacking if isinstance(job.encoder, SoundEncoder)
             }
-            tasks[clip.sha256] = ReadTask((clip.path,), clip.sha256, sampling, recipes, sound)
+            tasks[clip.sha256] = ReadTask(
+                (clip.path,), clip.sha256, sampling, recipes, sound, max_duration_s
+            )
     return list(tasks.values())
 
 

@@ -137,7 +137,12 @@ class Predictor:
 
     @contextmanager
     def embedded(
-        self, paths: Paths, *, cache_root: Path | None = None, progress: bool = True
+        self,
+        paths: Paths,
+        *,
+        cache_root: Path | None = None,
+        max_duration_s: float = math.inf,
+        progress: bool = True,
     ) -> Iterator[Embedded]:
         """Embed media files, for a table, windows, or both.
 
@@ -147,6 +152,8 @@ class Predictor:
             Videos, sounds, or pictures, which are clips of one frame.
         cache_root : Path, optional
             Where embeddings are kept; default: `features.cache.default_cache_root`.
+        max_duration_s : float
+            Nothing of a longer clip is used.
         progress : bool
             Show progress bars on standard error.
 
@@ -179,7 +186,9 @@ class Predictor:
                 if usable and not isinstance(encoder, ImportedEncoder):
                     jobs[name] = EncoderJob(name, encoder, sampling, root)
                     self._check_identity(jobs[name])
-            self._engine.embed(clips, jobs, sampling, progress=progress)
+            self._engine.embed(
+                clips, jobs, sampling, max_duration_s=max_duration_s, progress=progress
+            )
             yield Embedded(clips, self.description, self.encoders, jobs)
 
     def table(self, embedded: Embedded) -> pd.DataFrame:
@@ -235,9 +244,8 @@ class Predictor:
         if not (0 < window_s < np.inf and 0 < hop_s < np.inf):
             raise ParamsError(f"expected positive seconds, not window {window_s} and hop {hop_s}")
         tables = []
-        durations_s = embedded.clips["duration_s"].fillna(0.0).to_numpy(np.float64)
         for number, clip_id in enumerate(embedded.clips["clip_id"]):
-            duration_s = float(durations_s[number])
+            duration_s = embedded.duration_s(number)
             n_windows = int(max(duration_s - window_s, 0.0) / hop_s + 1e-9) + 1
             if n_windows > MOST_WINDOWS:
                 raise ParamsError(

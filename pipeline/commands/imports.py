@@ -1,7 +1,4 @@
-"""The commands `eri import …`: other people's data, brought into the pipeline's form.
-
-They import what they need when they run, like those of `pipeline.cli`.
-"""
+"""The commands `eri import …`: other people's data, brought into the pipeline's form."""
 
 from functools import partial
 from pathlib import Path
@@ -9,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.options import Json
 from pipeline.imports.features.command import features_command
 from pipeline.paths import PARAMS
 
@@ -27,7 +25,6 @@ Probe = Annotated[
     bool, typer.Option(help="Read every media file; the index does so again, and caches nothing.")
 ]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters to point at it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command("hume")
