@@ -1,7 +1,7 @@
 """The loop: decode workers read clips once for all encoders, batches across clips are embedded."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from features.clips import iterate_clips
-from features.encoders import FrameEncoder, SoundEncoder
+from features.encoders import SoundEncoder
 from features.encoders.base import FrameModel
 from features.encoding import Batcher
 from features.identity import Sampling
 from features.job import EncoderJob
 from features.media import MediaError
+from features.passes import Pass, passes_of
 from features.reading import Pictures, ReadTask, Rest, read_clip
 from features.workers import Finished, Restarted, Workers
 
@@ -48,7 +49,7 @@ class Engine:
     def __init__(self, *, clip_limit_s: float = math.inf) -> None:
         self.workers = Workers()
         self._clip_limit_s = clip_limit_s
-        self._models: dict[str, FrameModel] = {}  # by embedding identity
+        self._models: dict[str, FrameModel] = {}  # by forward pass
 
     def __enter__(self) -> Self:
         return self
@@ -113,11 +114,10 @@ class Engine:
                 bar.update(isinstance(event, Finished))
             run.finish()
 
-    def _model(self, job: EncoderJob) -> FrameModel:
-        if job.identity not in self._models:
-            assert isinstance(job.encoder, FrameEncoder)  # only those are asked for
-            self._models[job.identity] = job.encoder.load_model(default_device())
-        return self._models[job.identity]
+    def _model(self, forward: Pass) -> FrameModel:
+        if forward.key not in self._models:
+            self._models[forward.key] = forward.encoder.load_model(default_device())
+        return self._models[forward.key]
 
 
 def plan(
@@ -145,22 +145,25 @@ def plan(
     return list(tasks.values())
 
 
+_Key = tuple[str, tuple[str, ...]]
+"""A clip's digest, and the encoders of one pass that lack the clip."""
+
+
 class _Run:
     """Where the parts of clips go."""
 
-    def __init__(
-        self, jobs: Mapping[str, EncoderJob], load: Callable[[EncoderJob], FrameModel]
-    ) -> None:
+    def __init__(self, jobs: Mapping[str, EncoderJob], load: Callable[[Pass], FrameModel]) -> None:
         self._jobs = jobs
         self._load = load
+        self._passes = passes_of(jobs)
         self._face_share: dict[tuple[str, str], float] = {}  # by encoder and clip digest
-        self._batchers: dict[str, Batcher[str]] = {}
+        self._batchers: dict[str, Batcher[_Key]] = {}  # by pass
 
     def take(self, task: ReadTask, event: Pictures | Rest | Restarted | Finished) -> None:
         if isinstance(event, Pictures):
-            for name, recipe in task.recipes.items():
-                if recipe == event.recipe:
-                    self._batcher(name).add(task.sha256, event.time_s, event.pictures)
+            for forward, key in self._passes_of(task):
+                if task.recipes[key[1][0]] == event.recipe:
+                    self._batcher(forward).add(key, event.time_s, event.pictures)
         elif isinstance(event, Rest):
             self._take_rest(task, event)
         elif isinstance(event, Restarted):
@@ -171,48 +174,60 @@ class _Run:
             job.flush()
 
     def finish(self) -> None:
-        for name, batcher in self._batchers.items():
+        for batcher in self._batchers.values():
             batcher.flush()
-            self._jobs[name].flush()
+        for job in self._jobs.values():
+            job.flush()
 
     def _take_rest(self, task: ReadTask, rest: Rest) -> None:
         for name, (time_s, rows) in rest.sound.items():
             self._jobs[name].keep(task.sha256, time_s, rows)
         for name, error in rest.errors.items():
             self._jobs[name].fail(task.sha256, error)
-            self._discard(task, name)
         for name, recipe in task.recipes.items():
-            if name in rest.errors:
-                continue
             if recipe in rest.face_share:
                 self._face_share[name, task.sha256] = rest.face_share[recipe]
-            self._batcher(name).end(task.sha256)
+        for forward, key in self._passes_of(task):
+            if key[1][0] in rest.errors:  # then for all of them: they take the same pictures
+                self._discard(forward, key)
+            else:
+                self._batcher(forward).end(key)
 
     def _void(self, task: ReadTask) -> None:
-        for name in task.recipes:
-            self._discard(task, name)
+        for forward, key in self._passes_of(task):
+            self._discard(forward, key)
 
-    def _discard(self, task: ReadTask, name: str) -> None:
-        if name in self._batchers:
-            self._batchers[name].discard(task.sha256)
+    def _discard(self, forward: Pass, key: _Key) -> None:
+        if forward.key in self._batchers:
+            self._batchers[forward.key].discard(key)
 
     def _fail(self, task: ReadTask, error: MediaError) -> None:
         self._void(task)
         for name in [*task.recipes, *task.sound_encoders]:
             self._jobs[name].fail(task.sha256, error)
 
-    def _batcher(self, name: str) -> "Batcher[str]":
-        """Load the encoder when its first pictures are there: workers decode meanwhile."""
-        if name not in self._batchers:
-            model = self._load(self._jobs[name])
-            self._batchers[name] = Batcher(model, partial(self._keep, name))
-        return self._batchers[name]
+    def _passes_of(self, task: ReadTask) -> Iterator[tuple[Pass, _Key]]:
+        """Yield the passes that a task's pictures go through, and who lacks the clip."""
+        names: dict[str, list[str]] = {}
+        for name in task.recipes:
+            names.setdefault(self._passes[name].key, []).append(name)
+        for lacking in names.values():
+            yield self._passes[lacking[0]], (task.sha256, tuple(lacking))
+
+    def _batcher(self, forward: Pass) -> "Batcher[_Key]":
+        """Load the network when its first pictures are there: workers decode meanwhile."""
+        if forward.key not in self._batchers:
+            model = self._load(forward)
+            self._batchers[forward.key] = Batcher(model, partial(self._keep, forward))
+        return self._batchers[forward.key]
 
     def _keep(
-        self, name: str, sha256: str, time_s: NDArray[np.float64], rows: NDArray[np.float32]
+        self, forward: Pass, key: _Key, time_s: NDArray[np.float64], rows: NDArray[np.float32]
     ) -> None:
-        share = self._face_share.pop((name, sha256), None)
-        self._jobs[name].keep(sha256, time_s, rows, share)
+        sha256, names = key
+        for name in names:
+            share = self._face_share.pop((name, sha256), None)
+            self._jobs[name].keep(sha256, time_s, rows[:, forward.columns[name]], share)
 
 
 def default_device() -> "torch.device":

@@ -1,4 +1,4 @@
-"""The command `eri serve`; it imports what it needs when it runs."""
+"""The command `eri serve`."""
 
 import sys
 from pathlib import Path
