@@ -118,6 +118,9 @@ class Project:
     def _process(self, words: list[str]) -> None:
         if words[0] == "eri":
             words = [sys.executable, "-m", "pipeline.cli", *words[1:]]
+        if words[:3] == ["dvc", "exp", "run"]:
+            # Checks the options; to run some stages takes a minute, and tests of the stages do.
+            words.insert(3, "--queue")
         done = subprocess.run(
             words,
             cwd=self.working_folder,
