@@ -3,6 +3,10 @@
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
+from types import GenericAlias
+from typing import Any
+
+from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the checkout, whatever is installed
@@ -14,20 +18,20 @@ release = version_of("eri")
 
 extensions = [
     "myst_parser",
+    "numpydoc",
     "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
 ]
 root_doc = "index"
 exclude_patterns = ["_build"]
 default_role = "py:obj"  # `features.store.read_store` in a docstring is a link
 
-# One page per module, made anew by every build.
+# One page per package, made anew by every build.
 apidoc_modules = [
     {
         "path": str(ROOT / name),
         "destination": f"api/{name}",
-        "separate_modules": True,
+        "separate_modules": False,
         "module_first": True,
         "automodule_options": {"members", "show-inheritance"},
     }
@@ -35,13 +39,28 @@ apidoc_modules = [
 ]
 add_module_names = False
 autodoc_member_order = "bysource"
+autodoc_default_options = {
+    "ignore-module-all": True,  # what a package hands on is documented where it is defined
+    # scikit-learn's, without meaning here
+    "exclude-members": "set_fit_request, set_score_request, set_transform_request",
+}
 autodoc_typehints = "none"  # docstrings say them, with shapes and units
-napoleon_google_docstring = False
-napoleon_use_ivar = True
+numpydoc_show_class_members = False  # their docstrings follow anyway
 
 myst_heading_anchors = 3  # links such as compare.md#pooling, as GitHub has them
+
+suppress_warnings = ["ref.python"]  # a bare class name that two modules have
 
 html_theme = "furo"
 html_title = "eri"
 html_copy_source = False
 html_show_sphinx = False
+
+
+def setup(app: Sphinx) -> None:
+    """Let names of types, such as ``tuple[int, str]``, go without a signature: numpydoc fails."""
+    app.connect("autodoc-process-signature", _signature_of_alias, priority=1)
+
+
+def _signature_of_alias(_app: Sphinx, _what: str, _name: str, obj: Any, *_: Any) -> Any:
+    return ("", "") if isinstance(obj, GenericAlias) else None

@@ -104,7 +104,7 @@ class Predictor:
             One row per clip: ``clip_id`` (the file's name without its ending), ``path``,
             ``has_video``, ``has_audio``, the targets, ``encoders`` (whose features there were,
             joined by ``+``), ``missing`` (the others) and ``reasons`` (``encoder: step: reason``,
-            joined by ``; ``). The targets are NaN where nothing was usable.
+            joined by semicolons). The targets are NaN where nothing was usable.
 
         Raises
         ------
