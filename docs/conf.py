@@ -3,9 +3,8 @@
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
-from types import GenericAlias
-from typing import Any
 
+from numpydoc.numpydoc import mangle_signature
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
@@ -58,9 +57,7 @@ html_show_sphinx = False
 
 
 def setup(app: Sphinx) -> None:
-    """Let names of types, such as ``tuple[int, str]``, go without a signature: numpydoc fails."""
-    app.connect("autodoc-process-signature", _signature_of_alias, priority=1)
-
-
-def _signature_of_alias(_app: Sphinx, _what: str, _name: str, obj: Any, *_: Any) -> Any:
-    return ("", "") if isinstance(obj, GenericAlias) else None
+    """Let numpydoc look for no signatures in docstrings: it fails on type aliases."""
+    for listener in list(app.events.listeners["autodoc-process-signature"]):
+        if listener.handler is mangle_signature:
+            app.disconnect(listener.id)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
@@ -101,7 +102,7 @@ class Project:
         first, *lines = block.splitlines()
         path = self.folder / first.removeprefix("# ")
         text = path.read_text()
-        for before, line in zip(lines, lines[1:], strict=False):
+        for before, line in pairwise(lines):
             if line.startswith("+"):
                 known = f"\n{before[1:]}\n"
                 assert text.count(known) == 1, f"{before[1:]!r} is not one line of {path.name}"
@@ -110,7 +111,7 @@ class Project:
         self._is_code_changed = True
 
     def _eri(self, arguments: list[str]) -> None:
-        """Run the command in this process: to load torch and others each time would take minutes."""
+        """Run the command in this process: to load torch each time would take minutes."""
         with self.entered():
             shown = CliRunner().invoke(cli.app, arguments)
         assert shown.exit_code == 0, (shown.output, shown.exception)
@@ -163,7 +164,7 @@ def _run_stages(project: Project) -> None:
 
 
 def _small_params() -> dict:
-    """Return the repository's parameters, with the smallest networks under the names of large ones."""
+    """Return the repository's parameters, with tiny networks under the names of large ones."""
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["encoders"]["clip"] = {"kind": "timm", "model": "test_vit", "weights": "random"}
     content["encoders"]["resnet50"] = {"kind": "timm", "model": "test_resnet", "weights": "random"}
