@@ -4,12 +4,16 @@ import contextlib
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import time
+from functools import cached_property
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from unittest import mock
+from urllib.request import urlopen
 
 import numpy as np
 import pandas as pd
@@ -25,6 +29,7 @@ from tests.conftest import write_clip
 ROOT = Path(__file__).parents[2]
 CODE = ("features", "models", "pipeline")
 FILES = ("dvc.yaml", "systems.yaml", ".dvcignore", ".gitignore")
+PORT = "8080"  # of `eri serve` in the guides; another one here, that is free
 IMPORT = (
     "eri import table ratings.csv --media videos/ --targets joy,awe --rescale 1,100 "
     "--split-by-person 0.6,0.2,0.2"
@@ -50,6 +55,7 @@ class Project:
             "GIT_COMMITTER_EMAIL": "test@localhost",
         }
         self._is_code_changed = False
+        self._service: subprocess.Popen[bytes] | None = None
 
     @contextlib.contextmanager
     def entered(self):
@@ -60,7 +66,7 @@ class Project:
     def shell(self, block: str) -> None:
         """Run commands one after the other; each has to end with status 0."""
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
+            words = shlex.split(line.replace(PORT, str(self._free_port)), comments=True)
             if not words:
                 continue
             if words[0] == "export":
@@ -68,6 +74,8 @@ class Project:
                 self.environment[name] = value
             elif words[0] == "cd":
                 self.working_folder /= words[1]
+            elif words[:2] == ["eri", "serve"]:
+                self._serve(words)
             elif words[0] == "eri" and not self._is_code_changed:
                 self._eri(words[1:])
             else:
@@ -115,6 +123,34 @@ class Project:
         with self.entered():
             shown = CliRunner().invoke(cli.app, arguments)
         assert shown.exit_code == 0, (shown.output, shown.exception)
+
+    @cached_property
+    def _free_port(self) -> int:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            return server.getsockname()[1]
+
+    def _serve(self, words: list[str]) -> None:
+        """Start the service, and go on when it answers."""
+        command = [sys.executable, "-m", "pipeline.cli", *words[1:]]
+        environment = os.environ | self.environment
+        log = (self.folder / "serve.log").open("wb")
+        self._service = subprocess.Popen(
+            command, cwd=self.working_folder, env=environment, stdout=log, stderr=log
+        )
+        url = f"http://127.0.0.1:{self._free_port}/health"
+        for _ in range(600):
+            assert self._service.poll() is None, (self.folder / "serve.log").read_text()
+            with contextlib.suppress(OSError), urlopen(url) as answer:
+                assert answer.status == 200
+                return
+            time.sleep(0.1)
+        raise AssertionError("the service does not answer")
+
+    def close(self) -> None:
+        """End the service, if one was started."""
+        if self._service is not None:
+            self._service.terminate()
+            self._service.wait()
 
     def _process(self, words: list[str]) -> None:
         if words[0] == "eri":

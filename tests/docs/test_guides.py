@@ -77,7 +77,9 @@ def projects(tmp_path_factory):
             copies[name] = Project(folder / name / "project")
         return copies[name]
 
-    return project_of
+    yield project_of
+    for project in copies.values():
+        project.close()
 
 
 @pytest.mark.parametrize(("block", "comment"), ALL_BLOCKS, ids=name_of)
