@@ -59,8 +59,8 @@ def blocks_of(page: Path) -> Iterator[tuple[Example, Example | None]]:
 ALL_BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
-def name_of(value: Example | None) -> str:
-    return f"{Path(value.path).name}:{value.line}" if value is not None else ""
+def name_of(block: Example) -> str:
+    return f"{Path(block.path).name}:{block.line}"
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,9 @@ def projects(tmp_path_factory):
         project.close()
 
 
-@pytest.mark.parametrize(("block", "comment"), ALL_BLOCKS, ids=name_of)
+@pytest.mark.parametrize(
+    ("block", "comment"), ALL_BLOCKS, ids=[name_of(block) for block, _ in ALL_BLOCKS]
+)
 def test_every_block_does_what_it_says(block, comment, projects):
     if comment is not None:
         comment.evaluate()  # tells Sybil
