@@ -161,6 +161,7 @@ def stages(folder: Path) -> list[list[str]]:
         ["baseline"],
         *(["fit", name] for name in params["heads"]),
         ["stack"],
+        ["bundle"],
         ["evaluate"],
         ["report"],
     ]

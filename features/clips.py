@@ -1,7 +1,7 @@
 """The clip table: which media files there are, and what their headers say."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from features.media import MediaError, probe
 from features.reading import file_sha256
-from features.workers import Finished, n_processors, run_isolated
+from features.workers import Finished, Workers
 
 _PROBE_LIMIT_S = 60.0
 
@@ -55,13 +55,17 @@ def iterate_clips(table: pd.DataFrame) -> Iterator[Clip]:
         )
 
 
-def index_files(paths: Mapping[str, Path | None], *, progress: bool = True) -> pd.DataFrame:
+def index_files(
+    paths: Mapping[str, Path | None], *, workers: Workers | None = None, progress: bool = True
+) -> pd.DataFrame:
     """Hash and probe media files in worker processes.
 
     Parameters
     ----------
     paths : mapping of str to Path or None
         From clip id to file; None for a clip without media, which has no streams.
+    workers : Workers, optional
+        Those that do it; default: new ones, which end with it.
     progress : bool
         Show a progress bar on standard error.
 
@@ -78,23 +82,18 @@ def index_files(paths: Mapping[str, Path | None], *, progress: bool = True) -> p
         if path is None
     }
     files = [(clip_id, path) for clip_id, path in paths.items() if path is not None]
-    events = run_isolated(
-        _examine,
-        files,
-        n_workers=n_processors(),
-        stall_limit_s=_PROBE_LIMIT_S,
-        step="probe",
-    )
     bar = tqdm(desc="index", total=len(files), unit="clip", disable=not progress)
-    with bar, closing(events):
-        for (clip_id, path), event in events:
-            if isinstance(event, Finished):
-                bar.update()
-                if event.error is not None:
-                    rows[clip_id] = _failed(event.error)
-            elif isinstance(event, dict):
-                rows[clip_id] = event
-            rows.setdefault(clip_id, {}).update(clip_id=clip_id, path=path.as_posix())
+    with bar, nullcontext(workers) if workers else Workers() as examiners:
+        events = examiners.run(_examine, files, step="probe", stall_limit_s=_PROBE_LIMIT_S)
+        with closing(events):
+            for (clip_id, path), event in events:
+                if isinstance(event, Finished):
+                    bar.update()
+                    if event.error is not None:
+                        rows[clip_id] = _failed(event.error)
+                elif isinstance(event, dict):
+                    rows[clip_id] = event
+                rows.setdefault(clip_id, {}).update(clip_id=clip_id, path=path.as_posix())
     table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
     return table.astype(_DTYPES)
 

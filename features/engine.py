@@ -1,9 +1,10 @@
 """The loop: decode workers read clips once for all encoders, batches across clips are embedded."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from features.clips import iterate_clips
-from features.encoders import FrameEncoder, SoundEncoder
+from features.encoders import SoundEncoder
+from features.encoders.base import FrameModel
 from features.encoding import Batcher
 from features.identity import Sampling
 from features.job import EncoderJob
 from features.media import MediaError
+from features.passes import Pass, passes_of
 from features.reading import Pictures, ReadTask, Rest, read_clip
-from features.workers import Finished, Restarted, n_processors, run_isolated
+from features.workers import Finished, Restarted, Workers
 
 if TYPE_CHECKING:
     import torch
@@ -26,49 +29,102 @@ STALL_LIMIT_S = 300.0
 """A decode worker that hands over nothing for so long is stuck; 32 frames take it a second."""
 
 
-def embed(
-    clips: pd.DataFrame, jobs: Mapping[str, EncoderJob], sampling: Sampling, *, progress: bool
-) -> None:
-    """Embed what the jobs' caches lack, or note why it cannot be.
+class Engine:
+    """Embeds clips. Its decode workers and loaded encoders stay from one call to the next.
 
-    What is finished is on disk at once: a run that ends early, however it ends, loses the clips
-    that are in batches.
+    Close it, or use it as a context manager. One call at a time.
 
     Parameters
     ----------
-    clips : DataFrame
-        The clip table.
-    jobs : mapping of str to EncoderJob
-        By encoder name.
-    sampling : Sampling
-        How frames and sound are sampled.
-    progress : bool
-        Show a progress bar on standard error.
+    clip_limit_s : float
+        Longest time that reading one clip may take; without it a clip may take any time, as long
+        as it hands over frames.
 
-    Raises
-    ------
-    EncoderError
-        When an encoder cannot be loaded.
-    OSError
-        When a cache cannot be written.
+    Attributes
+    ----------
+    workers : Workers
+        Its decode workers, for other work between calls.
     """
-    tasks = plan(clips, jobs, sampling)
-    if not tasks:
-        return
-    run = _Run(jobs)
-    events = run_isolated(
-        read_clip, tasks, n_workers=n_processors(), stall_limit_s=STALL_LIMIT_S, step="decode"
-    )
-    bar = tqdm(desc="extract", total=len(tasks), unit="clip", disable=not progress)
-    with bar, closing(events):  # closed also when interrupted: no worker outlives the run
-        for task, event in events:
-            run.take(task, event)
-            bar.update(isinstance(event, Finished))
-        run.finish()
+
+    def __init__(self, *, clip_limit_s: float = math.inf) -> None:
+        self.workers = Workers()
+        self._clip_limit_s = clip_limit_s
+        self._models: dict[str, FrameModel] = {}  # by forward pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers and let go of the encoders."""
+        self.workers.close()
+        self._models.clear()
+
+    def embed(
+        self,
+        clips: pd.DataFrame,
+        jobs: Mapping[str, EncoderJob],
+        sampling: Sampling,
+        *,
+        max_duration_s: float = math.inf,
+        progress: bool,
+    ) -> None:
+        """Embed what the jobs' caches lack, or note why it cannot be.
+
+        What is finished is on disk at once: a run that ends early, however it ends, loses the clips
+        that are in batches.
+
+        Parameters
+        ----------
+        clips : DataFrame
+            The clip table.
+        jobs : mapping of str to EncoderJob
+            By encoder name.
+        sampling : Sampling
+            How frames and sound are sampled.
+        max_duration_s : float
+            Longer clips fail; what their headers say is not trusted.
+        progress : bool
+            Show a progress bar on standard error.
+
+        Raises
+        ------
+        EncoderError
+            When an encoder cannot be loaded.
+        OSError
+            When a cache cannot be written.
+        """
+        tasks = plan(clips, jobs, sampling, max_duration_s)
+        if not tasks:
+            return
+        run = _Run(jobs, self._model)
+        events = self.workers.run(
+            read_clip,
+            tasks,
+            step="decode",
+            stall_limit_s=STALL_LIMIT_S,
+            task_limit_s=self._clip_limit_s,
+        )
+        bar = tqdm(desc="extract", total=len(tasks), unit="clip", disable=not progress)
+        with bar, closing(events):  # closed also when interrupted: no task outlives the run
+            for task, event in events:
+                run.take(task, event)
+                bar.update(isinstance(event, Finished))
+            run.finish()
+
+    def _model(self, forward: Pass) -> FrameModel:
+        if forward.key not in self._models:
+            self._models[forward.key] = forward.encoder.load_model(default_device())
+        return self._models[forward.key]
 
 
 def plan(
-    clips: pd.DataFrame, jobs: Mapping[str, EncoderJob], sampling: Sampling
+    clips: pd.DataFrame,
+    jobs: Mapping[str, EncoderJob],
+    sampling: Sampling,
+    max_duration_s: float = math.inf,
 ) -> Sequence[ReadTask]:
     """Make one task per clip content that some encoder lacks: all encoders share one decode."""
     tasks: dict[str, ReadTask] = {}
@@ -83,23 +139,31 @@ def plan(
             sound = {
                 job.name: job.encoder for job in lacking if isinstance(job.encoder, SoundEncoder)
             }
-            tasks[clip.sha256] = ReadTask((clip.path,), clip.sha256, sampling, recipes, sound)
+            tasks[clip.sha256] = ReadTask(
+                (clip.path,), clip.sha256, sampling, recipes, sound, max_duration_s
+            )
     return list(tasks.values())
+
+
+_Key = tuple[str, tuple[str, ...]]
+"""A clip's digest, and the encoders of one pass that lack the clip."""
 
 
 class _Run:
     """Where the parts of clips go."""
 
-    def __init__(self, jobs: Mapping[str, EncoderJob]) -> None:
+    def __init__(self, jobs: Mapping[str, EncoderJob], load: Callable[[Pass], FrameModel]) -> None:
         self._jobs = jobs
+        self._load = load
+        self._passes = passes_of(jobs)
         self._face_share: dict[tuple[str, str], float] = {}  # by encoder and clip digest
-        self._batchers: dict[str, Batcher[str]] = {}
+        self._batchers: dict[str, Batcher[_Key]] = {}  # by pass
 
     def take(self, task: ReadTask, event: Pictures | Rest | Restarted | Finished) -> None:
         if isinstance(event, Pictures):
-            for name, recipe in task.recipes.items():
-                if recipe == event.recipe:
-                    self._batcher(name).add(task.sha256, event.time_s, event.pictures)
+            for forward, key in self._passes_of(task):
+                if task.recipes[key[1][0]] == event.recipe:
+                    self._batcher(forward).add(key, event.time_s, event.pictures)
         elif isinstance(event, Rest):
             self._take_rest(task, event)
         elif isinstance(event, Restarted):
@@ -110,50 +174,60 @@ class _Run:
             job.flush()
 
     def finish(self) -> None:
-        for name, batcher in self._batchers.items():
+        for batcher in self._batchers.values():
             batcher.flush()
-            self._jobs[name].flush()
+        for job in self._jobs.values():
+            job.flush()
 
     def _take_rest(self, task: ReadTask, rest: Rest) -> None:
         for name, (time_s, rows) in rest.sound.items():
             self._jobs[name].keep(task.sha256, time_s, rows)
         for name, error in rest.errors.items():
             self._jobs[name].fail(task.sha256, error)
-            self._discard(task, name)
         for name, recipe in task.recipes.items():
-            if name in rest.errors:
-                continue
             if recipe in rest.face_share:
                 self._face_share[name, task.sha256] = rest.face_share[recipe]
-            self._batcher(name).end(task.sha256)
+        for forward, key in self._passes_of(task):
+            if key[1][0] in rest.errors:  # then for all of them: they take the same pictures
+                self._discard(forward, key)
+            else:
+                self._batcher(forward).end(key)
 
     def _void(self, task: ReadTask) -> None:
-        for name in task.recipes:
-            self._discard(task, name)
+        for forward, key in self._passes_of(task):
+            self._discard(forward, key)
 
-    def _discard(self, task: ReadTask, name: str) -> None:
-        if name in self._batchers:
-            self._batchers[name].discard(task.sha256)
+    def _discard(self, forward: Pass, key: _Key) -> None:
+        if forward.key in self._batchers:
+            self._batchers[forward.key].discard(key)
 
     def _fail(self, task: ReadTask, error: MediaError) -> None:
         self._void(task)
         for name in [*task.recipes, *task.sound_encoders]:
             self._jobs[name].fail(task.sha256, error)
 
-    def _batcher(self, name: str) -> "Batcher[str]":
-        """Load the encoder when its first pictures are there: workers decode meanwhile."""
-        if name not in self._batchers:
-            encoder = self._jobs[name].encoder
-            assert isinstance(encoder, FrameEncoder)  # only those have recipes
-            model = encoder.load_model(default_device())
-            self._batchers[name] = Batcher(model, partial(self._keep, name))
-        return self._batchers[name]
+    def _passes_of(self, task: ReadTask) -> Iterator[tuple[Pass, _Key]]:
+        """Yield the passes that a task's pictures go through, and who lacks the clip."""
+        names: dict[str, list[str]] = {}
+        for name in task.recipes:
+            names.setdefault(self._passes[name].key, []).append(name)
+        for lacking in names.values():
+            yield self._passes[lacking[0]], (task.sha256, tuple(lacking))
+
+    def _batcher(self, forward: Pass) -> "Batcher[_Key]":
+        """Load the network when its first pictures are there: workers decode meanwhile."""
+        if forward.key not in self._batchers:
+            model = self._load(forward)
+            self._batchers[forward.key] = Batcher(model, partial(self._keep, forward))
+        return self._batchers[forward.key]
 
     def _keep(
-        self, name: str, sha256: str, time_s: NDArray[np.float64], rows: NDArray[np.float32]
+        self, forward: Pass, key: _Key, time_s: NDArray[np.float64], rows: NDArray[np.float32]
     ) -> None:
-        share = self._face_share.pop((name, sha256), None)
-        self._jobs[name].keep(sha256, time_s, rows, share)
+        sha256, names = key
+        for name in names:
+            share = self._face_share.pop((name, sha256), None)
+            self._jobs[name].keep(sha256, time_s, rows[:, forward.columns[name]], share)
 
 
 def default_device() -> "torch.device":

@@ -10,7 +10,7 @@ import pandas as pd
 from features.cache import cache_in_use, default_cache_root
 from features.clips import index_files
 from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encoder
-from features.engine import embed
+from features.engine import Engine
 from features.identity import Sampling
 from features.job import EncoderJob, ImportedJob, Job, check_usable
 from features.store import FeatureStore, check_replaceable, gather, write_failures, write_store
@@ -87,7 +87,8 @@ def extract(
             else:
                 check_usable(name, each, clips)
                 embedding[name] = EncoderJob(name, each, sampling, root)
-        embed(clips, embedding, sampling, progress=progress)
+        with Engine() as engine:
+            engine.embed(clips, embedding, sampling, progress=progress)
         jobs: dict[str, Job] = {name: (imported | embedding)[name] for name in encoders}
         for name, job in jobs.items():
             failures[name] = job.failures(clips)
@@ -144,12 +145,13 @@ def embed_files(
     """
     root = cache_root or default_cache_root()
     sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
-    clips = index_files({str(path): Path(path) for path in paths}, progress=progress)
     made = make_encoder(encoder)
     if isinstance(made, ImportedEncoder):
         raise EncoderError("imported features embed no files: read them with `read_store`")
-    with cache_in_use(root):
+    files = {str(path): Path(path) for path in paths}
+    with cache_in_use(root), Engine() as engine:
+        clips = index_files(files, workers=engine.workers, progress=progress)
         job = EncoderJob("encoder", made, sampling, root)
-        embed(clips, {job.name: job}, sampling, progress=progress)
+        engine.embed(clips, {job.name: job}, sampling, progress=progress)
         failures = job.failures(clips)
         return gather(job.stored_clips(clips), job.metadata()), failures

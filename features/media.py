@@ -4,6 +4,7 @@ Nothing here is protected against a decoder that hangs or crashes: call it throu
 `features.workers`, which can kill it.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ MAX_ASPECT = 500
 
 MAX_FRAME_RATE_HZ = 1000.0
 """Frames that follow each other faster than this on the whole have damaged time stamps."""
+
+_POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
+_FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
+"""Without those that name other files or addresses: a clip is its own bytes and nothing else."""
 
 
 class MediaError(Exception):
@@ -99,7 +104,17 @@ def probe(path: Path) -> MediaInfo:
         return MediaInfo(duration_s, float(rate) if rate else None, video is not None, has_audio)
 
 
-def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
+def check_duration(path: Path, max_duration_s: float) -> None:
+    """Raise `MediaError`, step ``probe``, when the header says that a clip lasts longer."""
+    duration_s = None if math.isinf(max_duration_s) else probe(path).duration_s
+    if duration_s is not None and duration_s > max_duration_s:
+        reason = f"the clip lasts {duration_s:.1f} s, more than {max_duration_s:g} s"
+        raise MediaError("probe", reason)
+
+
+def read_frames(
+    path: Path, frame_rate_hz: float, *, max_duration_s: float = math.inf
+) -> Iterator[Frame]:
     """Sample frames on a regular time grid, whatever the file's own frame rate.
 
     The frame taken at ``k / frame_rate_hz`` is the one on screen at that moment; a frame that is on
@@ -112,6 +127,8 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
         A video or image file.
     frame_rate_hz : float
         Grid points per second.
+    max_duration_s : float
+        A frame that is shown later than this is an error: headers may lie.
 
     Yields
     ------
@@ -121,9 +138,10 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
     Raises
     ------
     MediaError
-        Step ``stream`` without video; ``decode`` when nothing decodes, or when pictures exceed
-        `MAX_FRAME_PX` or `MAX_ASPECT`. At the end also when less than `MIN_DECODED_SHARE` of the
-        promised frames came, or they came faster than `MAX_FRAME_RATE_HZ`.
+        Step ``stream`` without video; ``decode`` when nothing decodes, when there are frames after
+        `max_duration_s`, or when pictures exceed `MAX_FRAME_PX` or `MAX_ASPECT`. At the end also
+        when less than `MIN_DECODED_SHARE` of the promised frames came, or they came faster than
+        `MAX_FRAME_RATE_HZ`.
     """
     with open_media(path, step="decode") as container:
         video = _video_stream(container)
@@ -145,6 +163,8 @@ def read_frames(path: Path, frame_rate_hz: float) -> Iterator[Frame]:
             n_decoded += 1
             time_s -= start_s
             last_s = max(last_s, time_s)
+            if last_s > max_duration_s:
+                raise MediaError("decode", f"the pictures last more than {max_duration_s:g} s")
             if shown is not None and time_s > n_taken / frame_rate_hz:
                 yield Frame(shown_s, _image(shown))
                 n_taken = _grid_points_before(time_s, frame_rate_hz)
@@ -168,7 +188,9 @@ def open_media(path: Path, step: str) -> Iterator[InputContainer]:
     """
     try:
         # Absolute, for the name 12:30.mp4 would be one of a protocol.
-        container = av.open(path.absolute(), metadata_errors="replace")
+        container = av.open(
+            path.absolute(), options={"format_whitelist": _FORMATS}, metadata_errors="replace"
+        )
     except FileNotFoundError:
         raise MediaError("read", f"there is no file {path}") from None
     except (av.FFmpegError, OSError, ValueError) as error:

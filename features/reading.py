@@ -1,6 +1,7 @@
 """What a decode worker does with one clip: pictures for every recipe, and sound embeddings."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 from features.encoders import SoundEncoder
 from features.faces import Box, FaceDetection, FaceFinder, crop_face
 from features.identity import Sampling
-from features.media import Frame, MediaError, read_frames
+from features.media import Frame, MediaError, check_duration, read_frames
 from features.recipes import FaceCrop, Recipe
 from features.sound import read_sound
 
@@ -35,6 +36,8 @@ class ReadTask:
         By name of a frame encoder.
     sound_encoders : mapping of str to SoundEncoder
         By encoder name.
+    max_duration_s : float
+        A longer clip is not read.
     """
 
     paths: tuple[Path, ...]
@@ -42,6 +45,7 @@ class ReadTask:
     sampling: Sampling
     recipes: Mapping[str, Recipe]
     sound_encoders: Mapping[str, SoundEncoder]
+    max_duration_s: float = math.inf
 
     def with_path(self, path: Path) -> "ReadTask":
         """Return the task with one more file of the same bytes."""
@@ -98,14 +102,18 @@ def read_clip(task: ReadTask) -> Iterator[Pictures | Rest]:
     ------
     MediaError
         Step ``read`` when no file holds the bytes that were indexed any more: the embedding would
-        otherwise be filed under another clip's digest.
+        otherwise be filed under another clip's digest. Step ``probe`` when the clip is too long.
     """
     path = _unchanged_file(task)
+    check_duration(path, task.max_duration_s)
     rest = Rest()
     if task.recipes:
         camera = _Camera(set(task.recipes.values()))
         try:
-            for frame in read_frames(path, task.sampling.frame_rate_hz):
+            frames = read_frames(
+                path, task.sampling.frame_rate_hz, max_duration_s=task.max_duration_s
+            )
+            for frame in frames:
                 camera.take(frame)
                 if camera.n_waiting == _FRAMES_PER_PART:
                     yield from camera.hand_over()
@@ -207,7 +215,7 @@ def _unchanged_file(task: ReadTask) -> Path:
 
 def _embed_sound(path: Path, task: ReadTask, rest: Rest) -> None:
     try:
-        sound = read_sound(path, task.sampling.sample_rate_hz)
+        sound = read_sound(path, task.sampling.sample_rate_hz, max_duration_s=task.max_duration_s)
     except MediaError as error:
         rest.errors.update(dict.fromkeys(task.sound_encoders, error))
         return

@@ -25,8 +25,19 @@ MAX_SOUND_S = 4 * 3600.0
 _RUN_IN_FRAMES = 3
 
 
-def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
+def read_sound(
+    path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_SOUND_S
+) -> NDArray[np.float32]:
     """Decode the first audio stream to one channel.
+
+    Parameters
+    ----------
+    path : Path
+        A file with sound.
+    sample_rate_hz : int
+        Of the samples that are returned.
+    max_duration_s : float
+        Longer sound is an error; at most `MAX_SOUND_S`.
 
     Returns
     -------
@@ -36,10 +47,11 @@ def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
     Raises
     ------
     MediaError
-        Step ``stream`` without sound; ``decode`` when no sample decodes, when there are more than
-        `MAX_SOUND_S`, when the rate is not within `SAMPLE_RATES_HZ`, or when less than
+        Step ``stream`` without sound; ``decode`` when no sample decodes, when it is longer than
+        `max_duration_s`, when the rate is not within `SAMPLE_RATES_HZ`, or when less than
         `MIN_DECODED_SHARE` of the promised sound decodes.
     """
+    limit_s = min(max_duration_s, MAX_SOUND_S)
     with open_media(path, step="decode") as container:
         if not container.streams.audio:
             raise MediaError("stream", "the clip has no sound")
@@ -51,8 +63,8 @@ def read_sound(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
         for chunk in _resampled(frames, sample_rate_hz):
             chunks.append(chunk)
             n_samples += len(chunk)
-            if n_samples > MAX_SOUND_S * sample_rate_hz:
-                raise MediaError("decode", f"more than {MAX_SOUND_S / 3600:g} hours of sound")
+            if n_samples > limit_s * sample_rate_hz:
+                raise MediaError("decode", f"the sound lasts more than {limit_s:g} s")
         if n_samples == 0:
             raise MediaError("decode", "the audio stream holds no sample that decodes")
         _check_sound(frames, audio)

@@ -3,42 +3,34 @@
 A worker streams what it makes of its task to the parent in parts, so that neither side ever holds a
 whole clip. One thread of the parent listens to all workers, hands out tasks, and replaces workers
 that are stuck or dead; a bounded queue between it and the caller holds the workers back when the
-caller is slower. `multiprocessing` and pools built on it import the caller's main module into every
-worker, which costs seconds and breaks scripts without a main guard; these are plain subprocesses.
+caller is slower.
 """
 
+import math
 import os
 import queue
-import signal
-import subprocess
-import sys
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from multiprocessing.connection import wait
+from typing import Any, Generic, Self, TypeVar
 
 from features.encoders.base import EncoderError
 from features.media import MediaError
+from features.worker_process import Finished, Order, WorkerProcess
+
+__all__ = ["Finished", "Restarted", "Workers", "n_processors"]
 
 Task = TypeVar("Task")
 Part = TypeVar("Part")
 
 _START_LIMIT_S = 120.0
-_NICENESS = 19  # an encoder on the same processors must never wait for one
 _MAX_ATTEMPTS = 2
-
-
-@dataclass(frozen=True)
-class Finished:
-    """No further part of a task follows; with the error when it failed."""
-
-    error: MediaError | None = None
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -51,80 +43,84 @@ def n_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_isolated(
-    work: Callable[[Task], Iterator[Part]],
-    tasks: Iterable[Task],
-    *,
-    n_workers: int,
-    stall_limit_s: float,
-    step: str,
-) -> Generator[tuple[Task, Part | Restarted | Finished], None, None]:
-    """Run `work` on every task in worker processes, a few parts ahead of the reader.
+class Workers:
+    """Worker processes, started as they are needed and kept from one run to the next.
 
-    A worker that hands over nothing for `stall_limit_s`, while the reader waits, is killed and
-    replaced, and its task has failed. One that dies is replaced, and its task is tried once more.
-    What `work` raises fails its own task, but for `EncoderError`, which ends the run.
+    Close them, or use them as a context manager; they end with this process in any case.
 
     Parameters
     ----------
-    work : callable
-        A module-level generator function from a task to its parts; all must pickle.
-    tasks : iterable
-        Drawn only as fast as workers become free.
-    n_workers : int
-        Worker processes, started as they are needed.
-    stall_limit_s : float
-        Longest silence of a worker, in seconds.
-    step : str
-        The step named in the error of a task that hung, or crashed its worker.
-
-    Yields
-    ------
-    (task, part)
-        The parts of one task in order, those of different tasks between each other; `Finished`
-        comes last.
+    n_workers : int, optional
+        The most there are; default one per processor.
     """
-    crew = _Crew(work, tasks, n_workers, stall_limit_s, step)
-    thread = threading.Thread(target=crew.run, name="eri-workers", daemon=True)
-    thread.start()
-    try:
-        while (event := crew.events.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
-    finally:
-        crew.stop()
-        thread.join()
+
+    def __init__(self, n_workers: int | None = None) -> None:
+        self._n_workers = n_workers or n_processors()
+        self._staff: list[_Worker] = []
+        weakref.finalize(self, _dismiss_all, self._staff)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers; a later run starts new ones."""
+        _dismiss_all(self._staff)
+
+    def run(
+        self,
+        work: Callable[[Task], Iterator[Part]],
+        tasks: Iterable[Task],
+        *,
+        step: str,
+        stall_limit_s: float,
+        task_limit_s: float = math.inf,
+    ) -> Generator[tuple[Task, Part | Restarted | Finished], None, None]:
+        """Run `work` on every task, a few parts ahead of the reader; one run at a time.
+
+        A worker that hands over nothing for `stall_limit_s`, or has not finished a task within
+        `task_limit_s`, is killed, and its task has failed; time in which it waits for the reader
+        does not count. One that dies is replaced, and its task is tried once more. What `work`
+        raises fails its own task, but for `EncoderError`, which ends the run. When the reader stops
+        early, workers in the middle of a task are ended.
+
+        Parameters
+        ----------
+        work : callable
+            A module-level generator function from a task to its parts; all must pickle.
+        tasks : iterable
+            Drawn only as fast as workers become free.
+        step : str
+            The step named in the error of a task that took too long, or crashed its worker.
+        stall_limit_s, task_limit_s : float
+            Longest silence within a task, and longest time for all of it, in seconds.
+
+        Yields
+        ------
+        (task, part)
+            The parts of one task in order, those of different tasks between each other; `Finished`
+            comes last.
+        """
+        limits = _Limits(stall_limit_s, task_limit_s)
+        run = _Run(self._staff, self._n_workers, work, tasks, limits, step)
+        thread = threading.Thread(target=run.listen, name="eri-workers", daemon=True)
+        thread.start()
+        try:
+            while (event := run.events.get()) is not None:
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+        finally:
+            run.stop()
+            thread.join()
 
 
-def serve(descriptor: int) -> None:
-    """Be a worker: take tasks from the pipe and send their parts, until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-    os.nice(_NICENESS)
-    with suppress(EOFError, ConnectionError), Connection(descriptor) as parent:
-        work, step = parent.recv()
-        parent.send(_READY)
-        while True:
-            for message in _messages(work, step, parent.recv()):
-                parent.send(message)
-
-
-_READY = "ready"
-
-
-def _messages(work: Callable[[Any], Iterator[Any]], step: str, task: Any) -> Iterator[Any]:
-    """Parts as 1-tuples, so that they differ from the messages of the protocol."""
-    try:
-        for part in work(task):
-            yield (part,)
-    except EncoderError as error:
-        yield error  # no fault of the clip: every other clip would fail as well
-    except MediaError as error:
-        yield Finished(error)
-    except Exception as error:  # a decoder met what nobody foresaw: this clip's fault alone
-        yield Finished(MediaError(step, f"{type(error).__name__}: {error}"))
-    else:
-        yield Finished()
+@dataclass(frozen=True)
+class _Limits:
+    stall_s: float
+    task_s: float
 
 
 @dataclass
@@ -133,68 +129,66 @@ class _Assignment(Generic[Task]):
     n_attempts: int = 0
 
 
-class _Worker(Generic[Task]):
-    """One process, and what it is busy with."""
+class _Worker:
+    """One process, what it is busy with, and until when it may be."""
 
-    def __init__(self, work: Callable[[Task], Any], step: str) -> None:
-        self.connection, theirs = Pipe()
-        code = f"from features.workers import serve; serve({theirs.fileno()})"
-        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", code],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # the parent's may carry JSON
-                env=os.environ | {"PYTHONPATH": paths},
-            )
-        self.assignment: _Assignment[Task] | None = None
-        self.deadline_s = time.monotonic() + _START_LIMIT_S
+    def __init__(self) -> None:
+        self.process = WorkerProcess()
+        self.assignment: _Assignment[Any] | None = None
         self.started = False
-        self.connection.send((work, step))
+        self.silent_until_s = self.busy_until_s = math.inf
 
-    def assign(self, assignment: _Assignment[Task], limit_s: float) -> None:
+    def assign(self, assignment: _Assignment[Any], order: Order, limits: _Limits) -> None:
         self.assignment = assignment
         assignment.n_attempts += 1
-        if self.started:
-            self.deadline_s = time.monotonic() + limit_s
-        with suppress(ConnectionError):  # dead already: found when it is listened to
-            self.connection.send(assignment.task)
+        self._grant(limits if self.started else _Limits(_START_LIMIT_S, math.inf))
+        self.process.send(order)
 
-    def kill(self) -> int:
-        self.process.kill()
-        self.connection.close()
-        return self.process.wait()
+    def heard(self, limits: _Limits) -> None:
+        if not self.started:
+            self.started = True
+            self._grant(limits)
+        self.silent_until_s = time.monotonic() + limits.stall_s
+
+    def wait_for_reader(self, waited_s: float) -> None:
+        self.silent_until_s += waited_s
+        self.busy_until_s += waited_s
+
+    def _grant(self, limits: _Limits) -> None:
+        now_s = time.monotonic()
+        self.silent_until_s = now_s + limits.stall_s
+        self.busy_until_s = now_s + limits.task_s
 
 
-class _Crew(Generic[Task]):
+class _Run(Generic[Task]):
     """What the listening thread does; `events` ends with None, or with the error to raise."""
 
     def __init__(
         self,
+        staff: list[_Worker],
+        n_workers: int,
         work: Callable[[Task], Iterator[Any]],
         tasks: Iterable[Task],
-        n_workers: int,
-        stall_limit_s: float,
+        limits: _Limits,
         step: str,
     ) -> None:
         self.events: queue.Queue[Any] = queue.Queue(maxsize=2 * n_workers + 2)
+        self._staff = staff
+        self._n_workers = n_workers
         self._work = work
         self._remaining = iter(tasks)
         self._again: deque[_Assignment[Task]] = deque()
-        self._n_workers = n_workers
-        self._stall_limit_s = stall_limit_s
+        self._limits = limits
         self._step = step
-        self._workers: list[_Worker[Task]] = []
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         self._stopped.set()
 
-    def run(self) -> None:
+    def listen(self) -> None:
         try:
             while self._assign():
-                self._listen()
+                self._hear_all()
             self._put(None)
         except _StoppedError:
             pass
@@ -202,49 +196,59 @@ class _Crew(Generic[Task]):
             with suppress(_StoppedError):
                 self._put(error)
         finally:
-            for worker in self._workers:
-                worker.kill()
+            for worker in self._busy():
+                self._part_with(worker)
+
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._staff if worker.assignment is not None]
 
     def _assign(self) -> bool:
         """Give every free worker a task; return whether any is busy."""
         while (assignment := self._next()) is not None:
-            worker = next((each for each in self._workers if each.assignment is None), None)
-            if worker is None:
-                worker = _Worker(self._work, self._step)
-                self._workers.append(worker)
-            worker.assign(assignment, self._stall_limit_s)
-        return any(worker.assignment for worker in self._workers)
+            order = Order(self._work, self._step, assignment.task)
+            self._free_worker().assign(assignment, order, self._limits)
+        return bool(self._busy())
+
+    def _free_worker(self) -> _Worker:
+        for worker in [each for each in self._staff if each.assignment is None]:
+            if worker.process.is_alive():
+                return worker
+            self._staff.remove(worker)  # died while it had nothing to do
+            worker.process.kill()
+        self._staff.append(_Worker())
+        return self._staff[-1]
 
     def _next(self) -> _Assignment[Task] | None:
         """Draw a task, if there is room for it and any is left."""
-        n_busy = sum(worker.assignment is not None for worker in self._workers)
-        if n_busy >= self._n_workers:
+        if len(self._busy()) >= self._n_workers:
             return None
         if self._again:
             return self._again.popleft()
         task = next(self._remaining, None)
         return None if task is None else _Assignment(task)
 
-    def _listen(self) -> None:
-        """Hear every worker that has something to say, and part with those that fell silent."""
-        busy = [worker for worker in self._workers if worker.assignment is not None]
-        ready = wait([worker.connection for worker in busy], timeout=_POLL_S)
+    def _hear_all(self) -> None:
+        """Hear every worker that has something to say, and part with those that take too long."""
+        busy = self._busy()
+        ready = wait([worker.process.connection for worker in busy], timeout=_POLL_S)
         for worker in busy:
-            if worker.connection in ready:
+            if worker.process.connection in ready:
                 self._hear(worker)
-            elif time.monotonic() > worker.deadline_s:
-                self._dismiss(worker)
+            elif time.monotonic() > worker.silent_until_s:
+                limit_s = self._limits.stall_s if worker.started else _START_LIMIT_S
+                self._dismiss(worker, f"no result within {limit_s:g} s")
+            if worker.assignment is not None and time.monotonic() > worker.busy_until_s:
+                self._dismiss(worker, f"not done within {self._limits.task_s:g} s")
         if self._stopped.is_set():
             raise _StoppedError
 
-    def _hear(self, worker: _Worker[Task]) -> None:
+    def _hear(self, worker: _Worker) -> None:
         try:
-            message = worker.connection.recv()
+            message = worker.process.connection.recv()
         except (EOFError, OSError):
             self._bury(worker)
             return
-        worker.started = True
-        worker.deadline_s = time.monotonic() + self._stall_limit_s
+        worker.heard(self._limits)
         assert worker.assignment is not None  # only busy workers are listened to
         task = worker.assignment.task
         if isinstance(message, EncoderError):
@@ -255,32 +259,32 @@ class _Crew(Generic[Task]):
         elif isinstance(message, tuple):
             self._put((task, *message))
 
-    def _dismiss(self, worker: _Worker[Task]) -> None:
-        """Kill a worker that is stuck; its task would hang the next one as well."""
-        assignment = self._part_with(worker)
-        limit_s = self._stall_limit_s if worker.started else _START_LIMIT_S
-        reason = f"no result within {limit_s:g} s: the worker was stopped"
-        self._put((assignment.task, Finished(MediaError(self._step, reason))))
+    def _dismiss(self, worker: _Worker, reason: str) -> None:
+        """Kill a worker that takes too long; its task would take the next one as long."""
+        assignment, _ = self._part_with(worker)
+        error = MediaError(self._step, f"{reason}: the worker was stopped")
+        self._put((assignment.task, Finished(error)))
 
-    def _bury(self, worker: _Worker[Task]) -> None:
+    def _bury(self, worker: _Worker) -> None:
         """Replace a worker that died, of its task or of something else."""
-        assignment = self._part_with(worker)
+        assignment, code = self._part_with(worker)
         if assignment.n_attempts < _MAX_ATTEMPTS:
             self._again.append(assignment)
             self._put((assignment.task, Restarted()))
             return
-        code = worker.process.returncode
         reason = f"the worker process died {assignment.n_attempts} times (exit code {code})"
         self._put((assignment.task, Finished(MediaError(self._step, reason))))
 
-    def _part_with(self, worker: _Worker[Task]) -> _Assignment[Task]:
-        worker.kill()
-        self._workers.remove(worker)
-        assert worker.assignment is not None  # only busy workers are listened to
-        return worker.assignment
+    def _part_with(self, worker: _Worker) -> tuple[_Assignment[Any], int]:
+        """End a busy worker; return what it was busy with, and its exit code."""
+        assignment = worker.assignment
+        assert assignment is not None
+        worker.assignment = None
+        self._staff.remove(worker)
+        return assignment, worker.process.kill()
 
     def _put(self, event: Any) -> None:
-        """Queue an event; while the queue is full, no worker's silence counts."""
+        """Queue an event; while the queue is full, no worker's time counts."""
         began_s = time.monotonic()
         while not self._stopped.is_set():
             with suppress(queue.Full):
@@ -289,11 +293,13 @@ class _Crew(Generic[Task]):
         else:
             raise _StoppedError
         waited_s = time.monotonic() - began_s
-        for worker in self._workers:
-            worker.deadline_s += waited_s
+        for worker in self._staff:
+            worker.wait_for_reader(waited_s)
 
 
-_POLL_S = 0.2
+def _dismiss_all(staff: list[_Worker]) -> None:
+    while staff:
+        staff.pop().process.kill()
 
 
 class _StoppedError(Exception):

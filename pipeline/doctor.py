@@ -17,7 +17,9 @@ from features.engine import default_device
 from features.identity import encoder_identity
 from features.job import library_versions
 from features.workers import n_processors
-from pipeline.params import ParamsError, load_params
+from pipeline.labels import LabelError, read_labels
+from pipeline.params import Params, ParamsError, load_params
+from pipeline.paths import DEMO
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,7 @@ def _params(path: Path) -> Iterator[Finding]:
         yield Finding(str(path), False, str(error))
         return
     yield Finding(str(path), True, f"{len(params.encoders)} encoders, {len(params.heads)} heads")
-    for what, needed in (("labels", params.data.labels), ("media", params.data.media)):
-        there = needed.exists()
-        yield Finding(f"data.{what}", True, f"{needed}{'' if there else ' (not there yet)'}")
+    yield from _data(params)
     for name, encoder in params.make_encoders().items():
         try:
             identity = encoder_identity(encoder, params.sampling)
@@ -85,3 +85,21 @@ def _params(path: Path) -> Iterator[Finding]:
             weights = getattr(encoder.spec, "weights", encoder.weights_digest())
             detail = f"{encoder.spec.model}, {weights}, identity {identity}"
             yield Finding(f"encoders.{name}", True, detail)
+
+
+def _data(params: Params) -> Iterator[Finding]:
+    labels, media = params.data.labels, params.data.media
+    if labels.is_relative_to(DEMO) and not labels.exists():
+        yield Finding("data", True, f"{labels} is not there yet: `dvc repro` makes the demo corpus")
+        return
+    mend = "set it in params.yaml, bring data in with `eri import`, or fetch them with `dvc pull`"
+    try:
+        table = read_labels(labels, params.targets)
+    except LabelError as error:
+        yield Finding("data.labels", False, str(error) if labels.exists() else f"{error}, {mend}")
+    else:
+        yield Finding("data.labels", True, f"{labels}, {len(table)} clips")
+    if media.is_dir():
+        yield Finding("data.media", True, str(media))
+    else:
+        yield Finding("data.media", False, f"there is no folder {media}: {mend}")

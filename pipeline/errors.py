@@ -22,20 +22,18 @@ def user_errors() -> tuple[type[Exception], ...]:
     from models.arrays import DataError
     from pipeline.bundle.manifest import BundleError
     from pipeline.failures import FailedClipsError
-    from pipeline.imports.collection import CollectionError
-    from pipeline.imports.features_columns import FeatureImportError
+    from pipeline.imports.findings import RefusedError
     from pipeline.labels import LabelError
     from pipeline.params import ParamsError
 
     return (
         BundleError,
-        CollectionError,
         DataError,
         EncoderError,
         FailedClipsError,
-        FeatureImportError,
         LabelError,
         OSError,
         ParamsError,
+        RefusedError,
         StoreError,
     )

@@ -1,7 +1,7 @@
 """What every encoder offers: a spec, a digest of its weights, and the way to embeddings."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -169,6 +169,17 @@ class FrameEncoder(ABC):
     def columns(self) -> dict[str, int]:
         """Names and widths of the outputs that make up an embedding; empty for a single one."""
         return {}
+
+    def network_key(self) -> str | None:
+        """Name what encoders have in common that are outputs of one network on equal pictures.
+
+        None: the network has a single output.
+        """
+        return None
+
+    def with_outputs_of(self, others: Sequence["FrameEncoder"]) -> "FrameEncoder":  # noqa: ARG002
+        """Return an encoder that has the outputs of all of these, which share a network."""
+        return self
 
 
 class SoundEncoder(ABC):

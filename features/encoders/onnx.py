@@ -1,6 +1,6 @@
 """Any network of pictures in an ONNX file: expression recognisers, face recognisers, exports."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -116,6 +116,17 @@ class OnnxEncoder(FrameEncoder):
     @cached_property
     def _columns(self) -> dict[str, int]:
         return self._open("cpu", 1).columns()
+
+    def network_key(self) -> str:
+        """Name the file by its digest, and all of the spec but which outputs are taken, and how."""
+        spec = self.spec.model_dump_json(exclude={"outputs", "dtype", "weights"})
+        return f"{self.weights_digest()} {spec}"
+
+    def with_outputs_of(self, others: Sequence[FrameEncoder]) -> "OnnxEncoder":
+        """Return an encoder with the outputs of all, each once."""
+        names = [each.spec.outputs for each in (self, *others)]
+        every = None if None in names else tuple(dict.fromkeys(name for n in names for name in n))
+        return OnnxEncoder(self.spec.model_copy(update={"outputs": every}))
 
     def _open(self, device_type: str, batch_size: int) -> "OnnxFrameModel":
         from features.encoders.onnx_model import OnnxFrameModel

@@ -2,9 +2,7 @@
 
 import csv
 import io
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +18,16 @@ from models.metrics import (
     official_pearson,
     pearson,
 )
+from pipeline.challenge.faults import (
+    Finding,
+    as_number,
+    column_faults,
+    finding_of,
+    id_faults,
+    number_faults,
+    width_faults,
+)
 from pipeline.challenge.submission import FILE_ID, file_ids
-from pipeline.clip_ids import canonical_id
 from pipeline.clip_table import HELD_SPLITS
 from pipeline.params import ParamsError
 
@@ -29,27 +35,6 @@ SplitChoice = Literal["Test", "Val", "all"]
 
 FAR_OUTSIDE = 0.5
 """Predictions that are farther than this from [0, 1] get a warning."""
-
-_N_EXAMPLES = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A fault, or what deserves a warning.
-
-    Attributes
-    ----------
-    what : str
-        What is wrong, and what was expected.
-    count : int
-        How often.
-    examples : tuple of str
-        The first ones.
-    """
-
-    what: str
-    count: int
-    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -113,18 +98,18 @@ def check_submission(
     except (UnicodeDecodeError, csv.Error) as error:
         fault = Finding(f"the file is no CSV in UTF-8: {error}", 1, ())
         return Check(0, len(expected), [fault])
-    faults = [*_column_faults(header, targets), *_width_faults(header, lines)]
+    faults = [*column_faults(header, targets), *width_faults(header, lines)]
     if FILE_ID not in header or len(set(header)) < len(header):
         return Check(len(lines), len(expected), faults)  # no telling which cell is what
     cells = [dict(zip(header, line, strict=False)) for _, line in lines]
     ids = [row.get(FILE_ID, "") for row in cells]
     others = clips[~clips["split"].isin(splits)]
-    faults += _id_faults(
+    faults += id_faults(
         ids, expected.index, dict(zip(file_ids(others), others["split"], strict=True))
     )
     present = [target for target in targets if target in header]
-    values = np.array([[_number(row.get(t, "")) for t in present] for row in cells], np.float64)
-    faults += _number_faults(cells, ids, present, values.reshape(len(cells), len(present)))
+    values = np.array([[as_number(row.get(t, "")) for t in present] for row in cells], np.float64)
+    faults += number_faults(cells, ids, present, values.reshape(len(cells), len(present)))
     check = Check(len(lines), len(expected), faults)
     if not faults:
         table = pd.DataFrame(values, ids, present).loc[expected.index]
@@ -184,88 +169,6 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, [(reader.line_num, line) for line in reader if line]
 
 
-def _column_faults(header: Sequence[str], targets: Sequence[str]) -> Iterator[Finding]:
-    wanted = [FILE_ID, *targets]
-    if list(header) == wanted:
-        return
-    expected = f"expected {','.join(wanted)}"
-    if len(header) == 1 and re.search("[;\t]", header[0]):
-        yield Finding(f"columns are not separated by commas; {expected}", 1, (header[0],))
-        return
-    known = {canonical_id(name): name for name in wanted}
-    strange = [name for name in header if name not in wanted]
-    renamed = {known[canonical_id(name)]: name for name in strange if canonical_id(name) in known}
-    missing = [name for name in wanted if name not in header and name not in renamed]
-    further = [name for name in strange if name not in renamed.values()]
-    repeated = [name for name, n in Counter(header).items() if n > 1]
-    misspelt = [f"{came!r}: write {name!r}" for name, came in renamed.items()]
-    for what, names in {
-        "columns are missing": missing,
-        "columns are not written as the challenge does": misspelt,
-        "columns are not the challenge's": further,
-        "columns are there several times": repeated,
-    }.items():
-        if names:
-            yield _finding(f"{what}; {expected}", names)
-    if not (strange or missing or repeated):
-        yield Finding(f"columns are in another order; {expected}", 1, (",".join(header),))
-
-
-def _width_faults(
-    header: Sequence[str], lines: Sequence[tuple[int, list[str]]]
-) -> Iterator[Finding]:
-    wrong = [f"line {n}: {len(line)} cells" for n, line in lines if len(line) != len(header)]
-    if wrong:
-        yield _finding(f"lines have another number of cells than the header's {len(header)}", wrong)
-
-
-def _id_faults(
-    ids: Sequence[str], expected: "pd.Index[str]", others: Mapping[str, str]
-) -> Iterator[Finding]:
-    """Compare ids with those expected; `others` gives the split of all further ones."""
-    wanted = set(expected)
-    meant = _by_plain_form(expected)
-    other_meant = _by_plain_form(others)
-    misspelt, elsewhere, unknown, answered = [], [], [], set(ids)
-    for name in dict.fromkeys(ids):
-        if name in wanted:
-            continue
-        right, other = meant.get(canonical_id(name)), other_meant.get(canonical_id(name))
-        if name in others:
-            elsewhere.append(f"{name!r} is of {others[name]}")
-        elif right is not None:
-            misspelt.append(f"{name!r}: write {right!r}")
-            answered.add(right)
-        elif other is not None:
-            elsewhere.append(f"{name!r} looks like {other!r} of {others[other]}")
-        else:
-            unknown.append(repr(name))
-    repeated = [f"{name!r}: {n} times" for name, n in Counter(ids).items() if n > 1]
-    for what, found in {
-        "ids are missing": [repr(name) for name in expected if name not in answered],
-        "ids are there several times": repeated,
-        "ids are not written as the challenge does": misspelt,
-        "ids are of clips of another split (see --split)": elsewhere,
-        "ids are unknown": unknown,
-    }.items():
-        if found:
-            yield _finding(what, found)
-
-
-def _number_faults(
-    cells: Sequence[Mapping[str, str]],
-    ids: Sequence[str],
-    targets: Sequence[str],
-    values: NDArray[np.float64],
-) -> Iterator[Finding]:
-    wrong = [
-        f"{ids[row]} {targets[column]}: {cells[row].get(targets[column], '')!r}"
-        for row, column in np.argwhere(~np.isfinite(values))
-    ]
-    if wrong:
-        yield _finding("cells are no finite numbers", wrong)
-
-
 def _warnings(
     predicted: NDArray[np.float64], ids: "pd.Index[str]", targets: Sequence[str], split: str
 ) -> Iterator[Finding]:
@@ -273,11 +176,11 @@ def _warnings(
     constant = constant_columns(np.zeros_like(predicted), predicted)
     flat = [target for target, is_flat in zip(targets, constant, strict=True) if is_flat]
     if flat:
-        yield _finding(f"columns are constant on {split}: the official metric becomes NaN", flat)
+        yield finding_of(f"columns are constant on {split}: the official metric becomes NaN", flat)
     far = np.argwhere((predicted < -FAR_OUTSIDE) | (predicted > 1 + FAR_OUTSIDE))
     if len(far):
         shown = [f"{ids[row]} {targets[column]}: {predicted[row, column]:g}" for row, column in far]
-        yield _finding(f"values on {split} are far outside [0, 1]", shown)
+        yield finding_of(f"values on {split} are far outside [0, 1]", shown)
 
 
 def _score(
@@ -294,23 +197,5 @@ def _score(
     }
 
 
-def _by_plain_form(ids: "pd.Index[str] | Mapping[str, str]") -> dict[str, str]:
-    """Return ids by their plain form, without those that share it."""
-    forms = Counter(map(canonical_id, ids))
-    return {canonical_id(name): name for name in ids if forms[canonical_id(name)] == 1}
-
-
-def _number(text: str) -> float:
-    """Read a number as a CSV reader does; NaN where it is none."""
-    try:
-        return float(text) if text.isascii() and "_" not in text else float("nan")
-    except ValueError:
-        return float("nan")
-
-
 def _defined(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None  # JSON has no NaN
-
-
-def _finding(what: str, found: Sequence[str]) -> Finding:
-    return Finding(what, len(found), tuple(found[:_N_EXAMPLES]))

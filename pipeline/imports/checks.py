@@ -22,13 +22,17 @@ SPLIT_WORDS: Mapping[str, str] = {
 }
 
 
-def check_labels(collection: Collection, scale: Scale | None = None) -> pd.DataFrame:
+def check_labels(
+    collection: Collection, findings: Findings, scale: Scale | None = None
+) -> pd.DataFrame:
     """Bring a collection's labels into the form that `pipeline.labels` reads.
 
     Parameters
     ----------
     collection : Collection
-        Its findings are added to.
+        As it was read.
+    findings : Findings
+        What is noticed is added.
     scale : "seen" or (low, high), optional
         Rescale the targets from there to [0, 1].
 
@@ -38,7 +42,6 @@ def check_labels(collection: Collection, scale: Scale | None = None) -> pd.DataF
         ``clip_id, path, split``, perhaps ``group``, the targets as float64, further columns. Only
         where no finding is an error may it be used.
     """
-    findings = collection.findings
     labels = _check_ids(collection.labels, findings)
     labels["split"] = _check_splits(labels, findings)
     decimal_commas = [
@@ -53,10 +56,9 @@ def check_labels(collection: Collection, scale: Scale | None = None) -> pd.DataF
         labels[name] = labels[name] if wrong.any() else numbers
     for target in collection.targets:
         labels[target] = _check_target(labels, target, scale, findings)
+    _check_constant(labels, collection.targets, findings)
     _check_labelled(labels, list(collection.targets), findings)
-    if "group" in labels:
-        done = "kept: scores on Val and Test then leak identity; --split-by-person makes new splits"
-        findings.add("people in several splits", "warning", people_across_splits(labels), done)
+    _check_people(labels, findings)
     return _in_order(labels, collection.targets, findings)
 
 
@@ -104,9 +106,6 @@ def _check_target(
     )
     finite = numbers[np.isfinite(numbers)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    if len(finite) > 1 and low == high:
-        done = "kept: it cannot be learnt, and its Pearson correlation is not defined"
-        findings.add("constant targets", "warning", [f"{target} = {low:g}"], done)
     if scale is not None:
         bottom, top = (low, high) if scale == "seen" else scale
         numbers = (numbers - bottom) / ((top - bottom) or 1.0)
@@ -117,6 +116,17 @@ def _check_target(
         f"{target} outside [0, 1]", "error", ids, f"it spans {low:g} to {high:g}: {advice}"
     )
     return numbers
+
+
+def _check_constant(labels: pd.DataFrame, targets: tuple[str, ...], findings: Findings) -> None:
+    flat = []
+    for target in targets:
+        for split, values in labels.groupby("split")[target]:
+            known = values.dropna()
+            if len(known) > 1 and known.min() == known.max():
+                flat.append(f"{target} = {known.iloc[0]:g} on {split}")
+    done = "kept: on Train it cannot be learnt, elsewhere its Pearson correlation is not defined"
+    findings.add("constant targets", "warning", flat, done)
 
 
 def _rescale_advice(low: float, high: float) -> str:
@@ -148,6 +158,19 @@ def _check_labelled(labels: pd.DataFrame, targets: list[str], findings: Findings
     if train.any(axis=None):
         never = [target for target in targets if not train[target].any()]
         findings.add("targets without a label in Train", "error", never, "leave them out")
+
+
+def _check_people(labels: pd.DataFrame, findings: Findings) -> None:
+    alone = labels["clip_id"]
+    if "group" in labels:
+        done = "kept: scores on Val and Test then leak identity; --split-by-person makes new splits"
+        findings.add("people in several splits", "warning", people_across_splits(labels), done)
+        alone = alone[labels["group"].isna()]
+    done = (
+        "each counts as a person of its own, so folds, and splits drawn by person, may part "
+        "people: `people.source: faces` in params.yaml finds people by their faces"
+    )
+    findings.add("clips without a person", "warning", alone, done)
 
 
 def _in_order(labels: pd.DataFrame, targets: tuple[str, ...], findings: Findings) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.imports.findings import Findings
+from pipeline.imports.findings import Findings, RefusedError
 
 # The challenge's spelling and order.
 HUME_TARGETS = (
@@ -18,10 +18,6 @@ HUME_TARGETS = (
     "Fear",
     "Surprise",
 )
-
-
-class CollectionError(Exception):
-    """A folder or table that cannot be imported; says what came and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,6 @@ class Collection:
         The target columns, in order.
     media : Path
         The folder of the media.
-    findings : Findings
-        What was noticed so far.
     sound_beside : frozenset of str
         Clips whose file has a sound file of the same name beside it, which is not used.
     feature_sets : mapping of str to Path
@@ -49,7 +43,6 @@ class Collection:
     labels: pd.DataFrame
     targets: tuple[str, ...]
     media: Path
-    findings: Findings
     sound_beside: frozenset[str] = frozenset()
     feature_sets: Mapping[str, Path] = field(default_factory=dict)
 
@@ -59,19 +52,21 @@ def find_column(table: pd.DataFrame, name: str, path: Path, hint: str = "") -> s
 
     Raises
     ------
-    CollectionError
+    RefusedError
         When there is none, or several.
     """
     found = [str(each) for each in table.columns if str(each).casefold() == name.casefold()]
     if len(found) != 1:
-        raise CollectionError(
+        raise RefusedError(
+            "columns of one name" if found else "missing columns",
+            [name],
             f"{path} has {len(found)} columns {name!r}, expected one; it has "
-            f"{[str(each) for each in table.columns]}{hint}"
+            f"{[str(each) for each in table.columns]}{hint}",
         )
     return found[0]
 
 
-def wrong_folder(root: Path, expected: str, hints: Mapping[str, str]) -> CollectionError:
+def wrong_folder(root: Path, expected: str, hints: Mapping[str, str]) -> RefusedError:
     """Make the error for a folder of another layout.
 
     Parameters
@@ -84,7 +79,8 @@ def wrong_folder(root: Path, expected: str, hints: Mapping[str, str]) -> Collect
         What to say when a file that matches the pattern is there.
     """
     if not root.is_dir():
-        return CollectionError(f"{root} is no folder: expected {expected}")
+        why = f"{root} is no folder: expected {expected}"
+        return RefusedError("no such folder", [root], why)
     entries = sorted(each.name + "/" * each.is_dir() for each in root.iterdir())
     more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
     found = f"found {', '.join(entries[:8]) or 'nothing'}{more}"
@@ -93,7 +89,8 @@ def wrong_folder(root: Path, expected: str, hints: Mapping[str, str]) -> Collect
         for pattern, hint in hints.items()
         for match in sorted(root.glob(pattern))[:1]
     ]
-    return CollectionError(". ".join([f"{root}: expected {expected}; {found}", *advice]))
+    why = ". ".join([f"{root}: expected {expected}; {found}", *advice])
+    return RefusedError("folders of another layout", [root], why)
 
 
 def bare_ids(ids: "pd.Series[str]", findings: Findings) -> "pd.Series[str]":

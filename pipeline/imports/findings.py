@@ -1,12 +1,31 @@
 """What an import noticed, as data: shown as text or as JSON."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
 
 _N_EXAMPLES = 3
+
+
+class RefusedError(Exception):
+    """Data that cannot be imported; the message says what came and what was expected.
+
+    Parameters
+    ----------
+    kind : str
+        What is wrong, in a few words.
+    items : iterable
+        Where: files, columns or clips; at least one.
+    message : str
+        What came, what was expected and what to do.
+    """
+
+    def __init__(self, kind: str, items: Iterable[object], message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.items = tuple(str(item) for item in items)
 
 
 @dataclass(frozen=True)
@@ -53,6 +72,20 @@ class Findings:
         if texts:
             examples = tuple(texts[:_N_EXAMPLES])
             self.all.append(Finding(kind, severity, len(texts), examples, what_was_done))
+
+    def refuse(self, error: RefusedError) -> None:
+        """Add what an error says; errors of one kind become one finding, told by the first."""
+        for number, found in enumerate(self.all):
+            if (found.kind, found.severity) == (error.kind, "error"):
+                examples = (found.examples + error.items)[:_N_EXAMPLES]
+                count = found.count + len(error.items)
+                self.all[number] = replace(found, count=count, examples=examples)
+                return
+        self.add(error.kind, "error", error.items, str(error))
+
+    def take(self, other: "Findings", prefix: str) -> None:
+        """Add the findings of a part, its name before what each says."""
+        self.all += [replace(found, kind=f"{prefix}: {found.kind}") for found in other.all]
 
     @property
     def have_errors(self) -> bool:

@@ -25,6 +25,7 @@ from pipeline.imports.reading import read_table, to_numbers
 
 LAYOUT = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
 _RELEASED = {"Train": 15_806, "Val": 4_657, "Test": 4_604}
+_COUNTRIES = ("United States", "South Africa")
 _HINTS = {
     "*/data_info.csv": "Use {folder}",
     "../data_info.csv": "Use the folder above it",
@@ -33,7 +34,7 @@ _HINTS = {
 }
 
 
-def read_hume(root: Path) -> Collection:
+def read_hume(root: Path, findings: Findings) -> Collection:
     """Read ``data_info.csv`` and find the media.
 
     A clip's file is its mp4, or its wav where there is only that. Ids lose their brackets;
@@ -41,13 +42,12 @@ def read_hume(root: Path) -> Collection:
 
     Raises
     ------
-    CollectionError
+    RefusedError
         When the folder has another layout.
     """
     path = root / "data_info.csv"
     if not path.is_file():
         raise wrong_folder(root, LAYOUT, _HINTS)
-    findings = Findings()
     table = read_table(path, findings)
     hint = "; for other columns there is `eri import table`"
     id_column, split_column = (find_column(table, n, path, hint) for n in ("File_ID", "Split"))
@@ -68,7 +68,7 @@ def read_hume(root: Path) -> Collection:
         for clip, split in zip(labels["clip_id"], splits, strict=True)
     ]
     _check_release(labels, splits, findings)
-    return Collection(labels, HUME_TARGETS, root, findings, matches.sound_beside)
+    return Collection(labels, HUME_TARGETS, root, matches.sound_beside)
 
 
 def _match(
@@ -112,7 +112,15 @@ def _check_release(labels: pd.DataFrame, splits: "pd.Series[str]", findings: Fin
         labels.loc[odd, "clip_id"],
         "kept; in the release every clip is divided by its largest label",
     )
+    ids = labels["clip_id"]
     if "age" in labels:
         ages, wrong = to_numbers(labels["age"])
+        shown = ids + ": " + labels["age"]
         strange = wrong | (ages < 0) | (ages > 120)
-        findings.add("odd ages", "warning", labels.loc[strange, "age"], "kept as they are")
+        findings.add("odd ages", "warning", shown[strange], "kept as they are")
+        findings.add("ages with fractions", "note", shown[~strange & (ages % 1 > 0)], "kept")
+    if "country" in labels:
+        other = labels["country"].notna() & ~labels["country"].isin(_COUNTRIES)
+        shown = ids[other] + ": " + labels.loc[other, "country"]
+        done = f"kept; the release has {' and '.join(_COUNTRIES)}"
+        findings.add("other countries than were released", "note", shown, done)

@@ -148,6 +148,9 @@ def report_matches(matches: Matches, names: Iterable[str], files: list[str], to:
     for what, found in matches.differing.items():
         pairs = [f"{clip} -> {file}" for clip, file in found.items()]
         to.add(f"ids and files differ by {what}", "warning", pairs, "taken as the same clip")
+    beside = [f"{clip}: {', '.join(found)}" for clip, found in matches.beside.items()]
+    done = "not used: a clip is one file, and a video's own sound is read"
+    to.add("files of another kind beside a clip's", "note", beside, done)
     unclear = [f"{clip}: {' or '.join(fits)}" for clip, fits in matches.ambiguous.items()]
     advice = "none was chosen: give the table a column with the path, or rename files"
     to.add("several files fit an id, or several ids a file", "error", unclear, advice)

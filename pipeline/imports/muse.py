@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.clip_ids import match_ids
 from pipeline.imports.checks import SPLIT_WORDS
 from pipeline.imports.collection import (
     HUME_TARGETS,
     Collection,
-    CollectionError,
     bare_ids,
     find_column,
     kept_columns,
     wrong_folder,
 )
-from pipeline.imports.findings import Findings
+from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.matching import list_media, match_files, report_matches
 from pipeline.imports.reading import read_table
 
@@ -26,7 +26,7 @@ _HINTS = {
 }
 
 
-def read_muse(root: Path) -> Collection:
+def read_muse(root: Path, findings: Findings) -> Collection:
     """Read ``labels.csv`` and ``partition.csv``, list the feature sets, and find media if any.
 
     `root` is the folder that holds ``c2_muse_reaction``, or that one. A clip of the partition
@@ -34,23 +34,21 @@ def read_muse(root: Path) -> Collection:
 
     Raises
     ------
-    CollectionError
+    RefusedError
         When the folder has another layout.
     """
     base = root / _FOLDER if (root / _FOLDER).is_dir() else root
     labels_path, partition_path = base / "labels.csv", base / "partition.csv"
     if not (labels_path.is_file() and partition_path.is_file()):
         raise wrong_folder(base if base.is_dir() else root, LAYOUT, _HINTS)
-    findings = Findings()
     given = _read_labels(labels_path, findings)
-    partition = _read_partition(partition_path, findings)
+    partition = _spelt_alike(_read_partition(partition_path, findings), given, findings)
     outside = given.loc[~given["clip_id"].isin(partition["clip_id"]), "clip_id"]
     findings.add("labels of clips that partition.csv lacks", "error", outside, "add their split")
     unlabelled = partition.loc[~partition["clip_id"].isin(given["clip_id"]), "clip_id"]
     findings.add("clips that labels.csv lacks", "warning", unlabelled, "kept as unlabelled")
     labels = partition.merge(given.drop(columns="file_id"), on="clip_id", how="left")
     sets = {each.name: each for each in sorted((base / "feats").glob("*")) if each.is_dir()}
-    _check_features(labels["clip_id"], sets, findings)
     files = [file for file in list_media(root) if "feats" not in Path(file).parts]
     names = {clip: clip for clip in labels["clip_id"].dropna()}
     matches = match_files(names, files)
@@ -58,7 +56,7 @@ def read_muse(root: Path) -> Collection:
     labels["path"] = [
         matches.file_of.get(clip, f"{clip}.mp4") if files else None for clip in labels["clip_id"]
     ]
-    return Collection(labels, HUME_TARGETS, root, findings, matches.sound_beside, sets)
+    return Collection(labels, HUME_TARGETS, root, matches.sound_beside, sets)
 
 
 def _read_labels(path: Path, findings: Findings) -> pd.DataFrame:
@@ -77,7 +75,8 @@ def _read_partition(path: Path, findings: Findings) -> pd.DataFrame:
     """Read ids (first column) and splits (last); the header may be missing."""
     table = read_table(path, findings)
     if len(table.columns) < 2:
-        raise CollectionError(f"{path} has one column; expected the id first and the split last")
+        why = f"{path} has one column; expected the id first and the split last"
+        raise RefusedError("missing columns", ["split"], why)
     if str(table.columns[-1]).casefold() in SPLIT_WORDS:
         first = pd.DataFrame([list(table.columns)], columns=table.columns, dtype="string")
         table = pd.concat([first, table], ignore_index=True)
@@ -86,9 +85,17 @@ def _read_partition(path: Path, findings: Findings) -> pd.DataFrame:
     return pd.DataFrame({"clip_id": bare_ids(ids, findings), "split": split, "file_id": ids})
 
 
-def _check_features(ids: "pd.Series[str]", sets: dict[str, Path], findings: Findings) -> None:
-    for name, folder in sets.items():
-        files = {file.stem for file in folder.glob("*.csv")}
-        matches = match_files({clip: clip for clip in ids.dropna()}, (f"{f}.csv" for f in files))
-        lost = [clip for clip in ids.dropna() if clip not in matches.file_of]
-        findings.add(f"clips without features of {name}", "warning", lost, "kept")
+def _spelt_alike(partition: pd.DataFrame, given: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    """Write the ids of the partition as the labels do, such as where a program cut their zeros."""
+    wanted, have = (table["clip_id"].dropna().unique() for table in (given, partition))
+    found = match_ids(wanted, have).found
+    other = {theirs: ours for theirs, ours in found.items() if theirs != ours}
+    pairs = [f"{theirs} -> {ours}" for theirs, ours in other.items()]
+    what = "ids of partition.csv spelt otherwise than in labels.csv"
+    findings.add(what, "warning", pairs, "taken as the same clip, spelt as in labels.csv")
+    file_ids = given.set_index("clip_id")["file_id"].to_dict()
+    moved = partition["clip_id"].isin(list(other))
+    partition["clip_id"] = partition["clip_id"].replace(other)
+    own = partition["clip_id"].map(file_ids).astype("string")
+    partition["file_id"] = partition["file_id"].mask(moved, own)
+    return partition

@@ -3,14 +3,15 @@
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
-from pipeline.imports.collection import CollectionError
-from pipeline.imports.findings import Findings
+from pipeline.imports.findings import Findings, RefusedError
 
 # UTF-32 before UTF-16, whose mark it begins with.
 _MARKS = (
@@ -23,6 +24,8 @@ _MARKS = (
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _BLANK = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
 _DECIMAL_COMMA = r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?"
+_DECIMAL_POINT = r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?"
+_SAMPLE_BYTES, _SAMPLE_ROWS = 2**20, 8
 
 
 def read_table(path: Path, findings: Findings) -> pd.DataFrame:
@@ -33,19 +36,21 @@ def read_table(path: Path, findings: Findings) -> pd.DataFrame:
 
     Raises
     ------
-    CollectionError
+    RefusedError
         When there is no such file, it is no table, a row has more or fewer cells than the header,
         or two columns have one name.
     """
     if not path.is_file():
-        raise CollectionError(f"there is no table {path}")
+        raise RefusedError("no such table", [path.name], f"there is no table {path}")
     is_parquet = path.suffix.lower() == ".parquet"
     table = _read_parquet(path) if is_parquet else _read_text(path, findings)
     names = pd.Series([str(name) for name in table.columns])
-    if names.duplicated().any():
-        raise CollectionError(f"{path} has several columns {names[names.duplicated()].iloc[0]!r}")
+    twice = names[names.duplicated()].drop_duplicates()
+    if len(twice):
+        why = f"{path} has several columns {twice.iloc[0]!r}: rename all but one"
+        raise RefusedError("columns of one name", twice, why)
     if table.empty:
-        raise CollectionError(f"{path} has a header but no rows")
+        raise RefusedError("tables without rows", [path.name], f"{path} has a header but no rows")
     table.columns = pd.Index(list(names))
     table = table.apply(lambda column: column.astype("string").str.strip())
     result: pd.DataFrame = table.mask(table == "")
@@ -78,11 +83,61 @@ def has_decimal_commas(text: "pd.Series[str]") -> bool:
     return bool(commas.any() and not points.any())
 
 
+class Form(NamedTuple):
+    """How the text of a table is written, and the names of its columns."""
+
+    encoding: str
+    separator: str
+    decimal: str
+    header: list[str]
+
+    def __str__(self) -> str:
+        """Say what is not as usual; empty for UTF-8 with commas and decimal points."""
+        said = [] if self.encoding == "utf-8" else [self.encoding]
+        said += [] if self.separator == "," else [_SEPARATORS[self.separator]]
+        said += ["decimal commas"] if self.decimal == "," else []
+        return ", ".join(said)
+
+
+def sniff(path: Path) -> Form:
+    """Find out from its beginning how a table is written; a table may have one column.
+
+    Raises
+    ------
+    ValueError
+        When it is empty, or its first rows are longer than its header.
+    """
+    with path.open("rb") as file:
+        raw = file.read(_SAMPLE_BYTES)
+    encoding = _encoding(raw) or "utf-8"
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(raw)  # it may end within a letter
+    except UnicodeDecodeError:
+        encoding, text = "latin-1", raw.decode("latin-1")
+    separator = _best_separator(text, _SAMPLE_ROWS) or ","
+    try:
+        rows = [row for _, row in islice(_rows(text, separator), _SAMPLE_ROWS)]
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    if not rows:
+        raise ValueError("there is nothing in it")
+    header = _header(rows[0])
+    whole = rows[1:-1] if len(raw) == _SAMPLE_BYTES else rows[1:]
+    longest = max((len(row) for row in whole if any(row[len(header) :])), default=0)
+    if longest > len(header):
+        raise ValueError(f"the header has {len(header)} cells, and a row {longest}")
+    cells = [cell.strip() for row in whole for cell in row]
+    commas = any(re.fullmatch(_DECIMAL_COMMA, cell) for cell in cells)
+    points = any(re.fullmatch(_DECIMAL_POINT, cell) for cell in cells)
+    return Form(encoding, separator, "," if commas and not points else ".", header)
+
+
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except (ValueError, OSError) as error:
-        raise CollectionError(f"{path} cannot be read as Parquet: {error}") from error
+        why = f"{path} cannot be read as Parquet: {error}"
+        raise RefusedError("files that cannot be read", [path.name], why) from error
     named = [name for name in table.index.names if name is not None]
     return table.reset_index() if named else table
 
@@ -95,18 +150,19 @@ def _read_text(path: Path, findings: Findings) -> pd.DataFrame:
     try:
         rows = list(_rows(text, separator))
     except csv.Error as error:
-        raise CollectionError(f"{path} cannot be read as a table: {error}") from error
-    header = [name.strip() for name in rows[0][1]]
-    while header and not header[-1]:
-        header.pop()
+        why = f"{path} cannot be read as a table: {error}"
+        raise RefusedError("files that cannot be read", [path.name], why) from error
+    header = _header(rows[0][1])
     width = len(header)
     uneven = [(number, row) for number, row in rows[1:] if len(row) < width or any(row[width:])]
     if uneven:
         number, row = uneven[0]
-        raise CollectionError(
+        raise RefusedError(
+            "rows longer or shorter than the header",
+            [f"line {number}" for number, _ in uneven],
             f"{path}: {len(uneven)} of {len(rows) - 1} rows do not have the {width} cells of the "
             f"header; line {number} has {len(row)}: {separator.join(row)[:80]!r}. Quote cells that "
-            "hold the separator; numbers with decimal commas need semicolons between them"
+            "hold the separator; numbers with decimal commas need semicolons between them",
         )
     table = pd.DataFrame([row[:width] for _, row in rows[1:]], columns=header, dtype="string")
     if "" in header:  # such as the row numbers that pandas writes
@@ -117,10 +173,7 @@ def _read_text(path: Path, findings: Findings) -> pd.DataFrame:
 
 def _decode(path: Path, findings: Findings) -> str:
     raw = path.read_bytes()
-    encoding = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
-    start = raw[:1000]
-    if encoding is None and b"\0" in start:
-        encoding = "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
+    encoding = _encoding(raw)
     if encoding is None:
         try:
             return raw.decode("utf-8")
@@ -133,28 +186,53 @@ def _decode(path: Path, findings: Findings) -> str:
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise CollectionError(f"{path} begins as {encoding} but is not: {error}") from error
+        why = f"{path} begins as {encoding} but is not: {error}"
+        raise RefusedError("files that cannot be read", [path.name], why) from error
     findings.add("encoding", "note", [encoding], f"read {path.name} so")
     return text
 
 
+def _encoding(raw: bytes) -> str | None:
+    """Tell the encoding by its mark, or by zeros; None where neither says anything."""
+    marked = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
+    start = raw[:1000]
+    if marked is None and b"\0" in start:
+        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
+    return marked
+
+
 def _separator(text: str, path: Path) -> str:
+    separator = _best_separator(text, 50)
+    if separator is None:
+        start = text.lstrip()[:60]
+        raise RefusedError(
+            "no table",
+            [path.name],
+            f"{path} is no table of several columns, separated by comma, semicolon or tab; it "
+            f"begins with {start!r}",
+        )
+    return separator
+
+
+def _best_separator(text: str, n_rows: int) -> str | None:
     """Choose the separator that cuts most of the first rows into as many cells as the header."""
     scores = {}
     for separator in _SEPARATORS:
         try:
-            widths = [len(row) for _, row in islice(_rows(text, separator), 50)]
+            widths = [len(row) for _, row in islice(_rows(text, separator), n_rows)]
         except csv.Error:
             continue
         if widths and widths[0] > 1:
             scores[separator] = (widths.count(widths[0]) / len(widths), widths[0])
-    if not scores:
-        start = text.lstrip()[:60]
-        raise CollectionError(
-            f"{path} is no table of several columns, separated by comma, semicolon or tab; it "
-            f"begins with {start!r}"
-        )
-    return max(scores, key=lambda separator: scores[separator])
+    return max(scores, key=lambda separator: scores[separator]) if scores else None
+
+
+def _header(row: list[str]) -> list[str]:
+    """Return the names of columns; separators at the end of the line name none."""
+    names = [name.strip() for name in row]
+    while names and not names[-1]:
+        names.pop()
+    return names
 
 
 def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:

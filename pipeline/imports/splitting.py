@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.imports.collection import CollectionError
+from pipeline.imports.findings import RefusedError
 from pipeline.labels import SPLITS
 
 
@@ -27,18 +27,21 @@ def split_by_person(people: "pd.Series[str]", shares: Sequence[float], seed: int
 
     Raises
     ------
-    CollectionError
+    RefusedError
         When the shares are none, or there are fewer people than splits.
     """
     wanted = np.array(shares, float)
     if len(wanted) != len(SPLITS) or (wanted < 0).any() or not np.isclose(wanted.sum(), 1):
-        raise CollectionError(
+        raise RefusedError(
+            "shares that are none",
+            list(shares),
             f"expected three shares for Train, Val and Test that sum to 1, such as 0.7,0.15,0.15; "
-            f"got {list(shares)}"
+            f"got {list(shares)}",
         )
     sizes = people.value_counts().sort_index()
     if len(sizes) < (wanted > 0).sum():
-        raise CollectionError(f"{len(sizes)} people cannot be in {(wanted > 0).sum()} splits")
+        why = f"{len(sizes)} people cannot be in {(wanted > 0).sum()} splits: name fewer splits"
+        raise RefusedError("too few people", sizes.index, why)
     order = np.random.default_rng(seed).permutation(len(sizes))
     filled = np.zeros(len(SPLITS))
     split_of = {}

@@ -9,8 +9,8 @@ import pandas as pd
 
 from pipeline.files import MEDIA_SUFFIXES
 from pipeline.imports.checks import SPLIT_WORDS
-from pipeline.imports.collection import Collection, CollectionError
-from pipeline.imports.findings import Findings
+from pipeline.imports.collection import Collection
+from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.matching import (
     clean_path,
     list_media,
@@ -56,6 +56,7 @@ def read_any_table(
     table_path: Path,
     media: Path | None,
     columns: Columns,
+    findings: Findings,
     by_person: PersonSplit | None = None,
 ) -> Collection:
     """Read a label table and find the media of its clips.
@@ -68,22 +69,24 @@ def read_any_table(
         The folder of the media; None is the folder of the table.
     columns : Columns
         What is known of the columns.
+    findings : Findings
+        What is noticed is added.
     by_person : PersonSplit, optional
         Draw new splits by person; a column with splits is then not used.
 
     Raises
     ------
-    CollectionError
+    RefusedError
         For a column that is not there or cannot be guessed, or a media folder without media.
     """
-    findings = Findings()
     table = read_table(table_path, findings)
     chosen = _choose(table, columns, findings, table_path, need_split=by_person is None)
     folder = table_path.parent if media is None else media
     files = list_media(folder)
     if media is not None and not files:
         what = "has no media files" if media.is_dir() else "is no folder"
-        raise CollectionError(f"{media} {what}: expected some of {sorted(MEDIA_SUFFIXES)} in it")
+        why = f"{media} {what}: expected some of {sorted(MEDIA_SUFFIXES)} in it"
+        raise RefusedError("folders without media", [media], why)
     labels = pd.DataFrame(index=table.index)
     if chosen.id is not None:
         labels["clip_id"] = table[chosen.id]
@@ -96,9 +99,6 @@ def read_any_table(
         labels["split"] = table[chosen.split]
     else:
         person = labels["group"] if "group" in labels else pd.Series(pd.NA, index=table.index)
-        alone = labels.loc[person.isna(), "clip_id"]
-        done = "each counts as a person of its own: people may be in several splits"
-        findings.add("clips without a person", "warning", alone, done)
         people = person.astype("string").fillna("clip:" + labels["clip_id"].astype("string"))
         labels["split"] = split_by_person(people, by_person.shares, by_person.seed)
     used = [chosen.id, chosen.path, chosen.person, *([chosen.split] if by_person is None else [])]
@@ -108,7 +108,7 @@ def read_any_table(
     taken = {name: f"{name}_given" for name in rest if name in labels}
     done = "kept under the name with _given"
     findings.add("columns whose names have another meaning here", "note", taken, done)
-    return Collection(labels.join(rest.rename(columns=taken)), chosen.targets, folder, findings)
+    return Collection(labels.join(rest.rename(columns=taken)), chosen.targets, folder)
 
 
 def _find_paths(
@@ -141,7 +141,8 @@ def _choose(
     named = [columns.id, columns.path, columns.split, columns.person, *columns.targets]
     unknown = [name for name in named if name is not None and name not in table]
     if unknown:
-        raise CollectionError(f"{path} has no column(s) {unknown}; it has {list(table.columns)}")
+        why = f"{path} has no column(s) {unknown}; it has {list(table.columns)}"
+        raise RefusedError("missing columns", unknown, why)
     free = [str(name) for name in table.columns if name not in named]
     guessed = []
 
@@ -161,20 +162,26 @@ def _choose(
     split = guess("split", columns.split) if need_split else None
     person = guess("person", columns.person)
     if id_column is None and path_column is None:
-        raise CollectionError(
+        raise RefusedError(
+            "missing columns",
+            ["id"],
             f"no column of {path} looks like an id or a path: name one with --id or --path; it "
-            f"has {list(table.columns)}"
+            f"has {list(table.columns)}",
         )
     if need_split and split is None:
-        raise CollectionError(
+        raise RefusedError(
+            "missing columns",
+            ["split"],
             f"no column of {path} looks like a split (train, val, test): name it with --split, or "
-            "have one drawn with --split-by-person 0.7,0.15,0.15"
+            "have one drawn with --split-by-person 0.7,0.15,0.15",
         )
     targets = columns.targets or _guess_targets(table, free)
     if not targets:
-        raise CollectionError(
+        raise RefusedError(
+            "missing columns",
+            ["targets"],
             f"no column of {path} looks like a target: name them with --targets a,b,c; it has "
-            f"{list(table.columns)}"
+            f"{list(table.columns)}",
         )
     if not columns.targets:
         guessed.append(f"targets = {','.join(targets)}")

@@ -1,5 +1,6 @@
 """Write what was imported: the label table, and where `params.yaml` finds it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +11,13 @@ from pipeline.replacing import replace_file
 
 
 def write_import(
-    labels: pd.DataFrame, collection: Collection, path: Path, params_file: Path
+    labels: pd.DataFrame,
+    collection: Collection,
+    encoders: Mapping[str, object],
+    path: Path,
+    params_file: Path,
 ) -> list[Path]:
-    """Write the label table, then point the parameters at it.
+    """Write the label table, then point the parameters at it, with encoders of imported features.
 
     Returns
     -------
@@ -31,6 +36,7 @@ def write_import(
         replace_file(path, lambda beside: beside.write_bytes(content))
         changed.append(path)
     data = {"labels": path.as_posix(), "media": collection.media.as_posix()}
-    if update_params(params_file, {"data": data, "targets": list(collection.targets)}):
+    changes = {"data": data, "targets": list(collection.targets), "encoders": encoders}
+    if update_params(params_file, changes):
         changed.append(params_file)
     return changed

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.predict.embedded import Embedded
 from pipeline.predict.predictor import Predictor, load_bundle
 from pipeline.predict.timeline_picture import timeline_svg
 from pipeline.replacing import replace_file
@@ -40,7 +41,7 @@ def predict_and_print(
     bundle : Path
         The bundle's folder.
     csv, parquet : Path, optional
-        Files for the table of `Predictor.predict`.
+        Files for the table of `Predictor.table`.
     timeline : TimelineRequest, optional
         Also predict windows of the clips; writes ``timeline.csv``, ``timeline.parquet`` and a
         picture for each clip.
@@ -57,21 +58,21 @@ def predict_and_print(
     BundleError, EncoderError, ParamsError, OSError
         As `load_bundle` and `Predictor.predict`.
     """
-    predictor = load_bundle(bundle)
-    table = predictor.predict(paths)
-    if csv is not None:
-        replace_file(csv, partial(table.to_csv, index=False))
-    if parquet is not None:
-        replace_file(parquet, partial(table.to_parquet, index=False))
-    if timeline is not None:
-        _write_timeline(predictor, paths, timeline)
+    with load_bundle(bundle) as predictor, predictor.embedded(paths) as embedded:
+        table = predictor.table(embedded)
+        if csv is not None:
+            replace_file(csv, partial(table.to_csv, index=False))
+        if parquet is not None:
+            replace_file(parquet, partial(table.to_parquet, index=False))
+        if timeline is not None:
+            _write_timeline(predictor, embedded, timeline)
     show = _as_json if as_json else _as_text
     print(show(table, predictor))
     return bool(_predicted(table, predictor).any())
 
 
-def _write_timeline(predictor: Predictor, paths: list[Path], request: TimelineRequest) -> None:
-    windows = predictor.timeline(paths, window_s=request.window_s, hop_s=request.hop_s)
+def _write_timeline(predictor: Predictor, embedded: Embedded, request: TimelineRequest) -> None:
+    windows = predictor.windows(embedded, window_s=request.window_s, hop_s=request.hop_s)
     request.folder.mkdir(parents=True, exist_ok=True)
     replace_file(request.folder / "timeline.csv", partial(windows.to_csv, index=False))
     replace_file(request.folder / "timeline.parquet", partial(windows.to_parquet, index=False))

@@ -111,6 +111,15 @@ class Embedded:
             self.pool_into(vectors, parts, ids)
         return vectors
 
+    def duration_s(self, number: int) -> float:
+        """Length of a clip, in seconds: from its header, or else the time of its last embedding."""
+        duration_s = float(self.clips["duration_s"].iloc[number])
+        if np.isfinite(duration_s):
+            return duration_s
+        row = self.clips[number : number + 1]
+        stored = [each for job in self.jobs.values() for each in job.stored_clips(row)]
+        return max((float(each.embedding.time_s[-1]) for each in stored), default=0.0)
+
     def no_vectors(self, encoder: str, n_rows: int) -> NDArray[np.float32]:
         """Return vectors (n_rows, width) of NaN."""
         width = self.description.encoders[encoder].width

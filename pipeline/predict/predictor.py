@@ -1,8 +1,10 @@
 """Intensities of new clips, from a bundle: `load_bundle(folder).predict(paths)`."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from pydantic import ValidationError
 from features.cache import cache_in_use, default_cache_root
 from features.clips import index_files, iterate_clips
 from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encoder
-from features.engine import embed
+from features.engine import Engine
 from features.job import EncoderJob, unusable
 from pipeline.bundle.contents import Description, Fitted, read_bundle
 from pipeline.bundle.manifest import BundleError
@@ -28,24 +30,36 @@ MOST_WINDOWS = 100_000
 Paths = str | Path | Iterable[str | Path]
 
 
-def load_bundle(folder: Path | str = BUNDLE) -> "Predictor":
+def load_bundle(folder: Path | str = BUNDLE, *, clip_limit_s: float = math.inf) -> "Predictor":
     """Load a bundle, checked; no weights of encoders are fetched yet.
+
+    Parameters
+    ----------
+    folder : path
+        The bundle's folder.
+    clip_limit_s : float
+        Longest time that reading one clip may take, as for `features.engine.Engine`.
 
     Raises
     ------
     BundleError
         As `pipeline.bundle.contents.read_bundle`.
     """
-    return Predictor(read_bundle(Path(folder)))
+    return Predictor(read_bundle(Path(folder)), clip_limit_s=clip_limit_s)
 
 
 class Predictor:
-    """Predicts new clips.
+    """Predicts new clips. Decode workers and encoders stay loaded from one call to the next.
+
+    Close it, or use it as a context manager, to free them earlier than its last use. One call at a
+    time.
 
     Parameters
     ----------
     fitted : Fitted
         The bundle.
+    clip_limit_s : float
+        Longest time that reading one clip may take.
 
     Attributes
     ----------
@@ -58,8 +72,9 @@ class Predictor:
         When a spec is of an encoder that this version does not know.
     """
 
-    def __init__(self, fitted: Fitted) -> None:
+    def __init__(self, fitted: Fitted, *, clip_limit_s: float = math.inf) -> None:
         self.fitted = fitted
+        self._engine = Engine(clip_limit_s=clip_limit_s)
         self.encoders: dict[str, Encoder] = {}
         for name, entry in fitted.description.encoders.items():
             try:
@@ -69,6 +84,16 @@ class Predictor:
                 raise BundleError(
                     f"the bundle's encoder {name!r} cannot be made by this version: {told}"
                 ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the decode workers and let go of the encoders."""
+        self._engine.close()
 
     @property
     def description(self) -> Description:
@@ -89,6 +114,7 @@ class Predictor:
         A clip without sound, or without a face where an encoder needs one, is predicted from what
         is there; the heads take the training mean for the rest, as they did in training.
 
+<<<<<<< HEAD
         Parameters
         ----------
         paths : path or iterable of paths
@@ -116,10 +142,12 @@ class Predictor:
             When no media files are found, or two would have the same id.
         OSError
             When the cache cannot be written.
+=======
+        Parameters and errors are those of `embedded`; the table is that of `table`.
+>>>>>>> main
         """
         with self.embedded(paths, cache_root=cache_root, progress=progress) as embedded:
-            vectors = {name: embedded.vectors(name) for name in self.encoders}
-            return self._table(embedded, self.predict_vectors(vectors))
+            return self.table(embedded)
 
     def timeline(
         self,
@@ -132,12 +160,102 @@ class Predictor:
     ) -> pd.DataFrame:
         """Predict windows that slide over clips: how an intensity comes and goes.
 
+        Parameters and errors are those of `embedded` and `windows`; the table is that of `windows`.
+        """
+        with self.embedded(paths, cache_root=cache_root, progress=progress) as embedded:
+            return self.windows(embedded, window_s=window_s, hop_s=hop_s)
+
+    @contextmanager
+    def embedded(
+        self,
+        paths: Paths,
+        *,
+        cache_root: Path | None = None,
+        max_duration_s: float = math.inf,
+        progress: bool = True,
+    ) -> Iterator[Embedded]:
+        """Embed media files, for a table, windows, or both.
+
+        Parameters
+        ----------
+        paths : path or iterable of paths
+            Videos, sounds, or pictures, which are clips of one frame.
+        cache_root : Path, optional
+            Where embeddings are kept; default: `features.cache.default_cache_root`.
+        max_duration_s : float
+            Nothing of a longer clip is used.
+        progress : bool
+            Show progress bars on standard error.
+
+        Yields
+        ------
+        Embedded
+            Good within the context only: what it is made of stays in the cache so long.
+
+        Raises
+        ------
+        BundleError
+            When an encoder here is not the one that the heads were fitted on.
+        EncoderError
+            When an encoder cannot be had.
+        ParamsError
+            When no media files are found, or two would have the same id.
+        OSError
+            When the cache cannot be written.
+        """
+        given = [paths] if isinstance(paths, str | Path) else paths
+        files = find_media(Path(path) for path in given)
+        clips = index_files(files, workers=self._engine.workers, progress=progress)
+        root, sampling = cache_root or default_cache_root(), self.description.sampling
+        with cache_in_use(root):
+            jobs = {}
+            for name, encoder in self.encoders.items():
+                usable = not isinstance(encoder, ImportedEncoder) and any(
+                    unusable(encoder, clip) is None for clip in iterate_clips(clips)
+                )
+                if usable and not isinstance(encoder, ImportedEncoder):
+                    jobs[name] = EncoderJob(name, encoder, sampling, root)
+                    self._check_identity(jobs[name])
+            self._engine.embed(
+                clips, jobs, sampling, max_duration_s=max_duration_s, progress=progress
+            )
+            yield Embedded(clips, self.description, self.encoders, jobs)
+
+    def table(self, embedded: Embedded) -> pd.DataFrame:
+        """Predict clips as a whole.
+
+        Returns
+        -------
+        DataFrame
+            One row per clip: ``clip_id`` (the file's name without its ending), ``path``,
+            ``has_video``, ``has_audio``, the targets, ``encoders`` (whose features there were,
+            joined by ``+``), ``missing`` (the others) and ``reasons`` (``encoder: step: reason``,
+            joined by ``; ``). The targets are NaN where nothing was usable.
+        """
+        columns = ["clip_id", "path", "has_video", "has_audio"]
+        clips = embedded.clips[columns].reset_index(drop=True)
+        predicted = self.predict_vectors({name: embedded.vectors(name) for name in self.encoders})
+        targets = pd.DataFrame(predicted, columns=list(self.description.targets))
+        missing = [embedded.missing[clip_id] for clip_id in clips["clip_id"]]
+        notes = {
+            "encoders": [JOIN.join(e for e in self.encoders if e not in each) for each in missing],
+            "missing": [JOIN.join(each) for each in missing],
+            "reasons": [
+                "; ".join(f"{name}: {error.step}: {error.reason}" for name, error in each.items())
+                for each in missing
+            ],
+        }
+        return pd.concat([clips, targets, pd.DataFrame(notes, dtype="string")], axis=1)
+
+    def windows(self, embedded: Embedded, *, window_s: float, hop_s: float) -> pd.DataFrame:
+        """Predict windows that slide over clips.
+
         The heads were fitted on whole clips, so a window says what a clip of that moment would get.
 
         Parameters
         ----------
-        paths, cache_root, progress
-            As for `predict`.
+        embedded : Embedded
+            The clips.
         window_s, hop_s : float
             Length of a window, and the time from one to the next. A clip that is shorter than a
             window is one.
@@ -151,52 +269,30 @@ class Predictor:
         Raises
         ------
         ParamsError
-            When a length is not positive, or a clip has too many windows; else as `predict`.
+            When a length is not positive, or a clip has too many windows.
         """
         if not (0 < window_s < np.inf and 0 < hop_s < np.inf):
             raise ParamsError(f"expected positive seconds, not window {window_s} and hop {hop_s}")
         tables = []
-        with self.embedded(paths, cache_root=cache_root, progress=progress) as embedded:
-            durations_s = embedded.clips["duration_s"].fillna(0.0).to_numpy(np.float64)
-            for number, clip_id in enumerate(embedded.clips["clip_id"]):
-                duration_s = float(durations_s[number])
-                n_windows = int(max(duration_s - window_s, 0.0) / hop_s + 1e-9) + 1
-                if n_windows > MOST_WINDOWS:
-                    raise ParamsError(
-                        f"the clip {clip_id} says to last {duration_s:.0f} s: {n_windows} windows, "
-                        f"more than {MOST_WINDOWS}; take a longer hop"
-                    )
-                starts_s = np.asarray(np.arange(n_windows) * hop_s, np.float64)
-                vectors = {
-                    name: embedded.window_vectors(name, number, starts_s, window_s)
-                    for name in self.encoders
-                }
-                predicted = self.predict_vectors(vectors)
-                table = pd.DataFrame(predicted, columns=list(self.description.targets))
-                table.insert(0, "clip_id", str(clip_id))
-                table.insert(1, "time_s", starts_s + min(window_s, duration_s or window_s) / 2)
-                tables.append(table)
-        return pd.concat(tables, ignore_index=True)
-
-    @contextmanager
-    def embedded(
-        self, paths: Paths, *, cache_root: Path | None = None, progress: bool = True
-    ) -> Iterator[Embedded]:
-        """Give media files with their embeddings; parameters and errors are those of `predict`."""
-        given = [paths] if isinstance(paths, str | Path) else paths
-        clips = index_files(find_media(Path(path) for path in given), progress=progress)
-        root, sampling = cache_root or default_cache_root(), self.description.sampling
-        with cache_in_use(root):
-            jobs = {}
-            for name, encoder in self.encoders.items():
-                usable = not isinstance(encoder, ImportedEncoder) and any(
-                    unusable(encoder, clip) is None for clip in iterate_clips(clips)
+        for number, clip_id in enumerate(embedded.clips["clip_id"]):
+            duration_s = embedded.duration_s(number)
+            n_windows = int(max(duration_s - window_s, 0.0) / hop_s + 1e-9) + 1
+            if n_windows > MOST_WINDOWS:
+                raise ParamsError(
+                    f"the clip {clip_id} says to last {duration_s:.0f} s: {n_windows} windows, "
+                    f"more than {MOST_WINDOWS}; take a longer hop"
                 )
-                if usable and not isinstance(encoder, ImportedEncoder):
-                    jobs[name] = EncoderJob(name, encoder, sampling, root)
-                    self._check_identity(jobs[name])
-            embed(clips, jobs, sampling, progress=progress)
-            yield Embedded(clips, self.description, self.encoders, jobs)
+            starts_s = np.asarray(np.arange(n_windows) * hop_s, np.float64)
+            vectors = {
+                name: embedded.window_vectors(name, number, starts_s, window_s)
+                for name in self.encoders
+            }
+            predicted = self.predict_vectors(vectors)
+            table = pd.DataFrame(predicted, columns=list(self.description.targets))
+            table.insert(0, "clip_id", str(clip_id))
+            table.insert(1, "time_s", starts_s + min(window_s, duration_s or window_s) / 2)
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
 
     def predict_vectors(self, vectors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """Predict clip vectors (n_clips, width) by encoder; NaN where a row has none at all."""
@@ -219,18 +315,3 @@ class Predictor:
             f"{what}: identity {job.identity[:12]}… instead of {entry.identity[:12]}…): bring the "
             "weights and the version of then, or make the bundle anew"
         )
-
-    def _table(self, embedded: Embedded, predicted: NDArray[np.float64]) -> pd.DataFrame:
-        columns = ["clip_id", "path", "has_video", "has_audio"]
-        clips = embedded.clips[columns].reset_index(drop=True)
-        targets = pd.DataFrame(predicted, columns=list(self.description.targets))
-        missing = [embedded.missing[clip_id] for clip_id in clips["clip_id"]]
-        notes = {
-            "encoders": [JOIN.join(e for e in self.encoders if e not in each) for each in missing],
-            "missing": [JOIN.join(each) for each in missing],
-            "reasons": [
-                "; ".join(f"{name}: {error.step}: {error.reason}" for name, error in each.items())
-                for each in missing
-            ],
-        }
-        return pd.concat([clips, targets, pd.DataFrame(notes, dtype="string")], axis=1)

@@ -3,12 +3,11 @@
 import base64
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from features.media import read_frames
-from features.workers import Finished, Restarted, run_isolated
+from features.workers import Finished, Restarted, Workers
 
 _SIZE_PX = (192, 144)
 _QUALITY = 70
@@ -33,12 +32,9 @@ def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
         By clip id: the media file, and its length in seconds.
     """
     there = [_Task(name, path, s / 2) for name, (path, s) in files.items() if path.is_file()]
-    if not there:
-        return {}
-    work = run_isolated(_picture, there, n_workers=1, stall_limit_s=_LIMIT_S, step="decode")
     found: dict[str, str] = {}
-    with closing(work):
-        for task, part in work:
+    with Workers(1) as workers:
+        for task, part in workers.run(_picture, there, step="decode", stall_limit_s=_LIMIT_S):
             if not isinstance(part, Finished | Restarted):
                 found[task.clip_id] = f"data:image/jpeg;base64,{part}"
     return found

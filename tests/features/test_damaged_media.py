@@ -14,7 +14,7 @@ from features.encoders import make_encoder
 from features.extract import extract
 from features.identity import Sampling
 from features.store import read_store
-from features.workers import run_isolated
+from features.workers import Workers
 from tests.features import work
 from tests.features.mp4_patches import PATCHES
 from tests.features.mutations import Mutation, Outcome, damaged, mutate
@@ -130,7 +130,8 @@ def test_headers_that_lie_cost_neither_time_nor_memory(tmp_path):
 
 
 def check_cost(tasks: list[Path]) -> None:
-    events = run_isolated(work.decode, tasks, n_workers=1, stall_limit_s=MAX_TIME_S, step="decode")
-    found = {task: event for task, event in events if isinstance(event, dict)}
+    with Workers(1) as workers:
+        events = workers.run(work.decode, tasks, step="decode", stall_limit_s=MAX_TIME_S)
+        found = {task: event for task, event in events if isinstance(event, dict)}
     assert set(found) == set(tasks)  # else a worker died or hung
     assert max(each["peak_bytes"] or 0 for each in found.values()) < MAX_MEMORY_BYTES

@@ -71,10 +71,11 @@ def test_every_clip_is_embedded_by_every_encoder(run, corpus, tmp_path):
 def test_a_second_run_decodes_nothing_and_writes_the_same_bytes(run, corpus, tmp_path, monkeypatch):
     run(corpus)
 
-    def never(*_, **__):
-        raise AssertionError("a cached run must not decode")
+    class NoWorkers(engine.Workers):
+        def run(self, *_, **__):
+            raise AssertionError("a cached run must not decode")
 
-    monkeypatch.setattr(engine, "run_isolated", never)
+    monkeypatch.setattr(engine, "Workers", NoWorkers)
     assert computed(run(corpus, out="again")) == [0, 0, 0]
     assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "out")
 

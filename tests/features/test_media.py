@@ -115,6 +115,23 @@ def test_a_name_with_a_colon_is_no_protocol(make_clip, monkeypatch):
     assert probe(Path("12:30.mp4")).has_video
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "ffconcat version 1.0\nfile other.mp4\n",
+        "ffconcat version 1.0\nfile list.mp4\n",  # itself, and so on without end
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8"])
+def test_what_points_at_other_files_is_no_clip(make_clip, tmp_path, name, content):
+    make_clip("other.mp4")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(MediaError, match="not a media file") as caught:
+        probe(tmp_path / name)
+    assert caught.value.step == "probe"
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(MediaError, match=r"no file .*gone\.mp4") as caught:
         probe(tmp_path / "gone.mp4")

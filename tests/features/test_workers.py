@@ -1,22 +1,39 @@
+import gc
 import os
 import signal
 import subprocess
 import time
+from functools import partial
 
 import pytest
 
 from features.encoders import EncoderError
 from features.media import MediaError
-from features.workers import Finished, Restarted, run_isolated
+from features.workers import Finished, Restarted, Workers
 from tests.features import work
 
 
-def outcomes(task_function, tasks, stall_limit_s=30.0, n_workers=2):
+@pytest.fixture
+def workers():
+    with Workers(2) as some:
+        yield some
+
+
+@pytest.fixture
+def one_worker():
+    with Workers(1) as some:
+        yield some
+
+
+@pytest.fixture
+def outcomes(workers):
+    return partial(outcomes_of, workers)
+
+
+def outcomes_of(workers, task_function, tasks, stall_limit_s=30.0, **limits):
     """Return by task the parts of its last attempt and the error, if any."""
     parts, errors = {}, {}
-    events = run_isolated(
-        task_function, tasks, n_workers=n_workers, stall_limit_s=stall_limit_s, step="decode"
-    )
+    events = workers.run(task_function, tasks, step="decode", stall_limit_s=stall_limit_s, **limits)
     for task, event in events:
         if isinstance(event, Finished):
             errors[task] = event.error
@@ -28,17 +45,17 @@ def outcomes(task_function, tasks, stall_limit_s=30.0, n_workers=2):
     return parts, errors
 
 
-def test_every_task_comes_back_once_with_its_parts_in_order():
+def test_every_task_comes_back_once_with_its_parts_in_order(outcomes):
     parts, errors = outcomes(work.count_to, range(12))
     assert parts == {n: list(range(n)) for n in range(12)}
     assert set(errors.values()) == {None}
 
 
-def test_no_tasks_is_no_work():
+def test_no_tasks_is_no_work(outcomes):
     assert outcomes(work.count_to, []) == ({}, {})
 
 
-def test_a_task_that_hangs_is_stopped_and_the_others_go_on():
+def test_a_task_that_hangs_is_stopped_and_the_others_go_on(outcomes):
     _, errors = outcomes(work.sleep, [0.0, 600.0, 0.01], stall_limit_s=3.0)
     error = errors.pop(600.0)
     assert set(errors) == {0.0, 0.01}
@@ -46,14 +63,14 @@ def test_a_task_that_hangs_is_stopped_and_the_others_go_on():
     assert "no result within 3 s" in error.reason
 
 
-def test_a_task_may_take_longer_than_the_limit_while_it_hands_over_parts():
+def test_a_task_may_take_longer_than_the_limit_while_it_hands_over_parts(outcomes):
     parts, errors = outcomes(work.sleep_often, [(6, 0.5)], stall_limit_s=2.0)
     assert parts == {(6, 0.5): list(range(6))}
     assert errors == {(6, 0.5): None}
 
 
-def test_a_slow_reader_is_not_taken_for_a_stuck_worker():
-    events = run_isolated(work.count_to, [60], n_workers=1, stall_limit_s=0.5, step="decode")
+def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
+    events = one_worker.run(work.count_to, [60], step="decode", stall_limit_s=0.5, task_limit_s=1.5)
     seen = []
     for _, event in events:
         if len(seen) == 1:
@@ -62,16 +79,16 @@ def test_a_slow_reader_is_not_taken_for_a_stuck_worker():
     assert seen == [*range(60), Finished(None)]
 
 
-def test_a_worker_that_dies_of_its_task_fails_that_task_only():
+def test_a_worker_that_dies_of_its_task_fails_that_task_only(outcomes):
     parts, errors = outcomes(work.exit_if_negative, [1, -7, 2])
     assert "died 2 times (exit code 7)" in errors.pop(-7).reason
     assert errors == {1: None, 2: None}
     assert parts[1] == [1]
 
 
-def test_a_worker_killed_from_outside_costs_no_task(tmp_path):
-    events = run_isolated(
-        work.report_pid_then_wait, [tmp_path / "go"], n_workers=1, stall_limit_s=30, step="decode"
+def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
+    events = one_worker.run(
+        work.report_pid_then_wait, [tmp_path / "go"], step="decode", stall_limit_s=30
     )
     seen = []
     for _, event in events:
@@ -84,25 +101,32 @@ def test_a_worker_killed_from_outside_costs_no_task(tmp_path):
     assert seen[3:] == ["done", Finished(None)]
 
 
-def test_an_unforeseen_error_fails_its_own_task_only():
+def test_an_unforeseen_error_fails_its_own_task_only(outcomes):
     _, errors = outcomes(work.fail_if_text, ["text", 1])
     assert errors["text"].step == "decode"
     assert "TypeError: unsupported operand" in errors["text"].reason
     assert errors[1] is None
 
 
-def test_an_error_of_the_clip_keeps_its_step():
+def test_an_error_of_the_clip_keeps_its_step(outcomes):
     _, errors = outcomes(work.raise_media_error, ["probe"])
     assert (errors["probe"].step, errors["probe"].reason) == ("probe", "no good")
     assert isinstance(errors["probe"], MediaError)
 
 
-def test_an_error_that_is_no_fault_of_the_clip_ends_the_run():
+def test_an_error_that_is_no_fault_of_the_clip_ends_the_run(outcomes):
     with pytest.raises(EncoderError, match="no such model"):
         outcomes(work.raise_encoder_error, [1, 2, 3])
 
 
-def test_tasks_are_drawn_only_as_fast_as_results_are_taken():
+def test_a_task_has_a_limit_however_often_it_hands_over_parts(outcomes):
+    parts, errors = outcomes(work.sleep_often, [(100, 0.1), (1, 0.0)], task_limit_s=1.0)
+    assert "not done within 1 s: the worker was stopped" in errors[100, 0.1].reason
+    assert 0 < len(parts[100, 0.1]) < 30
+    assert errors[1, 0.0] is None
+
+
+def test_tasks_are_drawn_only_as_fast_as_results_are_taken(one_worker):
     drawn = []
 
     def tasks():
@@ -110,16 +134,49 @@ def test_tasks_are_drawn_only_as_fast_as_results_are_taken():
             drawn.append(k)
             yield 100
 
-    run = run_isolated(work.count_to, tasks(), n_workers=1, stall_limit_s=20, step="decode")
+    run = one_worker.run(work.count_to, tasks(), step="decode", stall_limit_s=20)
     next(run)
     run.close()
     assert len(drawn) < 3
 
 
-def test_no_worker_outlives_the_run():
-    run = run_isolated(work.report_pid, range(4), n_workers=2, stall_limit_s=20, step="decode")
-    pids = {event for _, event in run if isinstance(event, int)}
-    assert pids
+def pids_of(workers, tasks=range(4)):
+    run = workers.run(work.report_pid, tasks, step="decode", stall_limit_s=20)
+    return {event for _, event in run if isinstance(event, int)}
+
+
+def test_workers_stay_for_the_next_run_whatever_it_does(workers):
+    first = pids_of(workers, range(20))
+    parts, _ = outcomes_of(workers, work.count_to, [3])
+    assert parts == {3: [0, 1, 2]}
+    assert pids_of(workers, range(20)) <= first
+    assert all(_is_running(pid) for pid in first)
+
+
+def test_a_reader_that_stops_early_costs_the_next_run_nothing(one_worker):
+    run = one_worker.run(work.count_to, [1000], step="decode", stall_limit_s=20)
+    assert next(run) == (1000, 0)
+    run.close()
+    assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
+
+
+def test_workers_that_die_between_runs_are_replaced(workers):
+    first = pids_of(workers, range(20))
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+    then = pids_of(workers, range(20))
+    assert then
+    assert not then & first
+
+
+def test_no_worker_outlives_its_owner():
+    with Workers(2) as closed:
+        pids = pids_of(closed)
+    forgotten = Workers(1)
+    pids |= pids_of(forgotten)
+    assert len(pids) > 1
+    del forgotten
+    gc.collect()
     assert not any(_is_running(pid) for pid in pids)
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from features.store import read_store
 from pipeline import cli
+from pipeline.failures import FailedClipsError
 
 runner = CliRunner()
 
@@ -42,6 +43,20 @@ def test_extract_writes_one_store_per_encoder(make_clip, params_file, tmp_path):
     assert set(read_store(out / "tiny").clip_id) == {"a", "b"}
 
 
+def test_extract_fails_when_too_many_clips_did_but_keeps_the_others(
+    make_clip, params_file, tmp_path
+):
+    make_clip("clips/a.mp4")
+    (tmp_path / "clips/b.mp4").write_bytes(b"no video")
+    out = tmp_path / "out"
+    arguments = ["extract", str(tmp_path / "clips"), "--out", str(out), "--encoders", "sound"]
+    shown = runner.invoke(cli.app, [*arguments, "--json", "--params", str(params_file)])
+    assert isinstance(shown.exception, FailedClipsError)
+    assert "sound: 1 of 2 clips failed, more than `data.max_failed_share`" in str(shown.exception)
+    assert json.loads(shown.stdout)["sound"]["n_embedded"] == 1
+    assert set(read_store(out / "sound").clip_id) == {"a"}
+
+
 def test_extract_takes_some_encoders(make_clip, params_file, tmp_path):
     clip = make_clip("a.mp4")
     arguments = ["extract", str(clip), "--out", str(tmp_path / "o"), "--params", str(params_file)]
@@ -66,6 +81,19 @@ def test_doctor_is_content_with_the_tests_own_parameters(params_file):
     shown = runner.invoke(cli.app, ["doctor", "--params", str(params_file)])
     assert shown.exit_code == 0
     assert "encoders.sound" in shown.stdout
+
+
+def test_doctor_names_labels_and_media_that_are_not_there(params_file):
+    content = yaml.safe_load(params_file.read_text())
+    content["data"] |= {"labels": "gone/labels.csv", "media": "gone"}
+    params_file.write_text(yaml.safe_dump(content))
+    shown = runner.invoke(cli.app, ["doctor", "--json", "--params", str(params_file)])
+    assert shown.exit_code == 1
+    failed = {
+        each["subject"]: each["detail"] for each in json.loads(shown.stdout) if not each["ok"]
+    }
+    assert "no label table gone/labels.csv" in failed["data.labels"]
+    assert "eri import" in failed["data.media"]
 
 
 def test_wrong_usage_is_status_two():

@@ -1,9 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
-from pipeline.imports.collection import HUME_TARGETS, CollectionError
-from pipeline.imports.hume import read_hume
+from pipeline.imports.collection import HUME_TARGETS
 from pipeline.labels import read_labels
 from pipeline.params import load_params
 
@@ -49,6 +49,9 @@ def test_every_quirk_is_found_and_the_table_is_what_the_pipeline_reads(root, run
     assert kinds["unreadable files"]["count"] == 1
     assert kinds["no sound, but a sound file beside"]["examples"] == ["00001"]
     assert kinds["identical files in several splits"]["examples"] == ["00000 = 00004"]
+    assert kinds["files of another kind beside a clip's"]["count"] == 2
+    assert kinds["ages with fractions"]["examples"] == ["00000: 31.5", "00005: 27.25"]
+    assert kinds["clips without a person"]["count"] == 6
     assert kinds["Test without labels"]["severity"] == "note"
     assert not [f for f in shown["findings"] if f["severity"] == "error"]
     params = load_params(Path("params.yaml"), check_heads=False)
@@ -93,10 +96,24 @@ def test_labels_that_are_none_are_refused(root, run, wrong):
     assert not Path("data").exists()
 
 
-def test_a_wrong_folder_says_what_was_expected_and_found(root, tmp_path):
-    with pytest.raises(CollectionError, match=r"data_info.csv beside .* found .*hume/.*Use .*hume"):
-        read_hume(tmp_path)
-    with pytest.raises(CollectionError, match="no folder"):
-        read_hume(tmp_path / "nowhere")
-    with pytest.raises(CollectionError, match="folder above"):
-        read_hume(root / "train")
+@pytest.mark.parametrize(
+    ("place", "kind", "said"),
+    [
+        ("..", "folders of another layout", r"data_info.csv beside .* found .*hume/.*Use .*hume"),
+        ("nowhere", "no such folder", "no folder"),
+        ("train", "folders of another layout", "folder above"),
+    ],
+)
+def test_a_wrong_folder_says_what_was_expected_and_found(root, run, place, kind, said):
+    shown = run("hume", root / place, status=1)
+    (finding,) = shown["findings"]
+    assert (finding["kind"], finding["severity"]) == (kind, "error")
+    assert re.search(said, finding["what_was_done"])
+
+
+def test_a_missing_column_is_a_finding_beside_the_others(root, run):
+    table = root / "data_info.csv"
+    table.write_text(table.read_text().replace("Empathic-Pain", "Empathy"), encoding="utf-16")
+    shown = run("hume", root, status=1)["by_kind"]
+    assert shown["missing columns"]["examples"] == ["Empathic-Pain"]
+    assert shown["encoding"]["severity"] == "note"

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.imports.collection import CollectionError
-from pipeline.imports.findings import Findings
+from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.reading import read_table, to_numbers
 
 cells = st.text(st.characters(codec="latin-1", exclude_categories=["C", "Z"]), min_size=1)
@@ -52,7 +51,7 @@ def test_latin_1_is_said_with_the_words_to_check(tmp_path):
 def test_what_is_no_table_is_refused(tmp_path, content, match):
     path = tmp_path / "t.csv"
     path.write_text(content)
-    with pytest.raises(CollectionError, match=match):
+    with pytest.raises(RefusedError, match=match):
         read_table(path, Findings())
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.imports.collection import CollectionError
+from pipeline.imports.findings import RefusedError
 from pipeline.imports.splitting import split_by_person
 
 
@@ -24,7 +24,7 @@ def test_shares_are_kept_and_nonsense_is_refused():
     people = pd.Series([f"p{k // 5}" for k in range(1000)])
     counts = pd.Series(split_by_person(people, (0.7, 0.3, 0), 0)).value_counts().to_dict()
     assert counts == {"Train": 700, "Val": 300}
-    with pytest.raises(CollectionError, match="sum to 1"):
+    with pytest.raises(RefusedError, match="sum to 1"):
         split_by_person(people, (0.7, 0.3, 0.3), 0)
-    with pytest.raises(CollectionError, match="1 people"):
+    with pytest.raises(RefusedError, match="1 people"):
         split_by_person(people[:5], (0.7, 0.15, 0.15), 0)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.imports.collection import CollectionError
+from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.table import Columns, read_any_table
 from pipeline.labels import read_labels
 
@@ -55,8 +55,8 @@ def test_another_range_names_the_range_and_the_option(table, run):
 
 
 def test_without_splits_the_error_names_both_ways(table):
-    with pytest.raises(CollectionError, match=r"--split, or .*--split-by-person"):
-        read_any_table(table, table.parent / "media", Columns())
+    with pytest.raises(RefusedError, match=r"--split, or .*--split-by-person"):
+        read_any_table(table, table.parent / "media", Columns(), Findings())
 
 
 def test_bad_rows_are_named(tmp_path, touch, run):
@@ -82,21 +82,21 @@ def test_bad_rows_are_named(tmp_path, touch, run):
     assert kinds["labels without media"]["examples"] == ["d"]
     assert kinds["ids and files differ by case"]["count"] == 1
     assert kinds["ids and files differ by folder"]["count"] == 1
-    assert kinds["constant targets"]["examples"] == ["joy = 0.5"]
+    assert kinds["constant targets"]["examples"] == ["joy = 0.5 on Train"]
     assert kinds["columns that the index makes"]["examples"] == ["sha256"]
     assert {"encoding", "separator", "columns with decimal commas"} <= kinds.keys()
 
 
 def test_a_folder_without_media_is_refused(table, tmp_path):
-    with pytest.raises(CollectionError, match="no folder"):
-        read_any_table(table, tmp_path / "nowhere", Columns(split="age"))
+    with pytest.raises(RefusedError, match="no folder"):
+        read_any_table(table, tmp_path / "nowhere", Columns(split="age"), Findings())
 
 
 def test_parquet_and_unknown_columns(tmp_path):
     path = tmp_path / "t.parquet"
     frame().assign(split="Train").to_parquet(path)
-    collection = read_any_table(path, None, Columns())
+    collection = read_any_table(path, None, Columns(), Findings())
     assert collection.targets == ("joy", "awe")
     assert collection.labels["clip_id"].iloc[1] == "001"
-    with pytest.raises(CollectionError, match="fear"):
-        read_any_table(path, None, Columns(targets=("fear",)))
+    with pytest.raises(RefusedError, match="fear"):
+        read_any_table(path, None, Columns(targets=("fear",)), Findings())

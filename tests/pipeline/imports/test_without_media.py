@@ -6,7 +6,7 @@ import yaml
 
 from features.store import read_store
 from pipeline.doctor import examine
-from pipeline.imports.features import import_features
+from pipeline.imports.features.importing import import_features
 from pipeline.stages import (
     baseline,
     evaluate,

@@ -4,6 +4,9 @@ import pytest
 from PIL import Image
 
 from features.encoders import EncoderError, make_encoder
+from features.encoders.torch_encoder import TorchEncoder
+from features.engine import Engine
+from features.worker_process import WorkerProcess
 from pipeline.bundle.manifest import BundleError
 from pipeline.params import ParamsError
 from pipeline.predict.predictor import load_bundle
@@ -61,13 +64,37 @@ def test_a_gap_is_what_training_made_of_it(finished_run, predictor):
 
 
 def test_the_cache_is_used(finished_run, predictor, monkeypatch):
-    monkeypatch.setattr(
-        "pipeline.predict.predictor.embed", lambda clips, jobs, *rest, **options: seen.append(jobs)
-    )
+    monkeypatch.setattr(Engine, "embed", lambda self, clips, jobs, *_, **__: seen.append(jobs))
     seen = []
     table = predictor.predict(finished_run.folder / "media" / "c24.mp4", progress=False)
     assert list(seen[0]) == ["sound", "tiny"]
     assert table[TARGETS].notna().all(axis=None)
+
+
+def test_encoders_and_workers_stay_loaded(predictor, tmp_path, monkeypatch):
+    loaded, started = [], []
+    load, start = TorchEncoder.load_model, WorkerProcess.__init__
+    monkeypatch.setattr(
+        TorchEncoder, "load_model", lambda *args: loaded.append(args) or load(*args)
+    )
+    monkeypatch.setattr(WorkerProcess, "__init__", lambda self: started.append(1) or start(self))
+    for number in range(3):
+        clip = write_clip(tmp_path / f"{number}.mp4", n_frames=4 + number)
+        table = predictor.predict(clip, cache_root=tmp_path / "cache", progress=False)
+        assert table[TARGETS].notna().all(axis=None)
+    assert len(loaded) == len(started) == 1
+    predictor.close()
+    clip = write_clip(tmp_path / "another.mp4", n_frames=9)
+    predictor.predict(clip, cache_root=tmp_path / "cache", progress=False)
+    assert len(loaded) == len(started) == 2
+
+
+def test_a_clip_that_takes_too_long_is_a_row(finished_run, tmp_path):
+    clip = write_clip(tmp_path / "long.mp4", n_frames=3000, size=(64, 64))
+    with load_bundle(finished_run.bundle, clip_limit_s=0.05) as predictor:
+        table = predictor.predict(clip, cache_root=tmp_path / "cache", progress=False)
+    assert "tiny: decode: not done within 0.05 s" in table["reasons"][0]
+    assert table[TARGETS].isna().all(axis=None)
 
 
 def test_imported_features_are_of_no_new_clip(finished_run, predictor, monkeypatch):

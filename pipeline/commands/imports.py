@@ -1,14 +1,13 @@
-"""The commands `eri import …`: other people's data, brought into the pipeline's form.
+"""The commands `eri import …`: other people's data, brought into the pipeline's form."""
 
-They import what they need when they run, like those of `pipeline.cli`.
-"""
-
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.imports.features_command import features_command
+from pipeline.commands.options import Json
+from pipeline.imports.features.command import features_command
 from pipeline.paths import PARAMS
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ Probe = Annotated[
     bool, typer.Option(help="Read every media file; the index does so again, and caches nothing.")
 ]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters to point at it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command("hume")
@@ -47,7 +45,7 @@ def hume_command(
 
     params = load_params(params_file, check_heads=False)
     finish_import(
-        read_hume(root),
+        partial(read_hume, root),
         "hume",
         params,
         params_file,
@@ -67,6 +65,8 @@ def muse_command(
 ) -> None:
     """Import Hume-Reaction as MuSe 2022 has it: c2_muse_reaction/labels.csv, partition.csv, feats.
 
+    Every feature set there becomes an encoder: feats/faus is `muse_faus`.
+
     Example: eri import muse /data/muse2022 --dry-run
     """
     from pipeline.imports.command import finish_import
@@ -75,7 +75,7 @@ def muse_command(
 
     params = load_params(params_file, check_heads=False)
     finish_import(
-        read_muse(root),
+        partial(read_muse, root),
         "muse",
         params,
         params_file,
@@ -150,7 +150,7 @@ def table_command(
     )
     draw = None if shares is None else PersonSplit((shares[0], shares[1], shares[2]), params.seed)
     finish_import(
-        read_any_table(labels, media, columns, draw),
+        lambda findings: read_any_table(labels, media, columns, findings, draw),
         labels.stem if name is None else name,
         params,
         params_file,

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.imports.findings import RefusedError
+
 IDS = frozenset(
     {"id", "name", "clip", "clip_id", "file", "file_id", "file_name", "filename", "segment_id"}
     | {"video", "video_id", "video_name"}
@@ -18,10 +20,6 @@ TIMES = frozenset(
 )
 OTHERS = frozenset({"", "end", "end_time", "face_id", "frame", "frame_id", "index", "split"})
 _MAX_STEP_S = 5.0
-
-
-class FeatureImportError(Exception):
-    """Features that cannot be imported; the message says what came and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,22 @@ def guess_columns(names: Sequence[str], source: str) -> Columns:
 
     Raises
     ------
-    FeatureImportError
+    RefusedError
         For a table without a header, without a feature, or with two columns of one name.
     """
     if len(set(names)) < len(names):
-        raise FeatureImportError(f"{source} has two columns of one name: rename one")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise RefusedError(
+            "files with two columns of one name",
+            [source],
+            f"{source} has several columns {twice[:3]}: rename all but one",
+        )
     if all(_is_number(name) for name in names):
-        raise FeatureImportError(f"{source} has no header: expected the names of its columns")
+        raise RefusedError(
+            "files without a header",
+            [source],
+            f"{source} has no header: expected the names of its columns",
+        )
     found: dict[str, str] = {}
     left_out = []
     rest = list(names)
@@ -67,7 +74,11 @@ def guess_columns(names: Sequence[str], source: str) -> Columns:
             left_out.append(rest[0])
         rest = rest[1:]
     if not rest:
-        raise FeatureImportError(f"{source} has no feature column: it has {list(names)[:10]}")
+        raise RefusedError(
+            "files without a feature column",
+            [source],
+            f"{source} has no feature column: it has {list(names)[:10]}",
+        )
     return Columns(found.get("id"), found.get("time"), tuple(left_out), tuple(rest))
 
 
@@ -104,7 +115,7 @@ def as_numbers(table: pd.DataFrame, columns: Sequence[str], source: str) -> NDAr
 
     Raises
     ------
-    FeatureImportError
+    RefusedError
         When a column holds text.
     """
     part = table[list(columns)]
@@ -115,9 +126,11 @@ def as_numbers(table: pd.DataFrame, columns: Sequence[str], source: str) -> NDAr
             numbers = pd.to_numeric(part[name], errors="coerce")
             wrong = part[name][numbers.isna() & part[name].notna()]
             if len(wrong):
-                raise FeatureImportError(
+                raise RefusedError(
+                    "files with text among the numbers",
+                    [source],
                     f"{source} has text in the column {name!r}, such as {str(wrong.iloc[0])!r}: "
-                    "expected numbers; remove the column"
+                    "expected numbers; remove the column",
                 ) from None
         part = part.apply(pd.to_numeric)
         return np.asarray(part.to_numpy(np.float64, na_value=np.nan))

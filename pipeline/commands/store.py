@@ -1,7 +1,4 @@
-"""The commands `eri store …`: upkeep of the embedding cache.
-
-They import what they need when they run, like those of `pipeline.cli`.
-"""
+"""The commands `eri store …`: upkeep of the embedding cache."""
 
 import json
 from pathlib import Path
@@ -9,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from pipeline.commands.options import Json
+
 app = typer.Typer(
     help="Look after the embedding cache ($ERI_CACHE, or .eri-cache here).", no_args_is_help=True
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command("ls")

@@ -1,0 +1,183 @@
+"""How far `eri predict` and the service are from the extraction rate, and what the service holds.
+
+``python -m benchmarks.service [--fast]``
+
+A small run of the demo makes a bundle with the encoders of ``params.yaml``. Ten clips of 10 s give
+
+- the extraction rate: `features.extract.extract` with an empty cache, everything imported
+- `predict`: `load_bundle` and `Predictor.predict` in the same process, with an empty cache
+- the service: `eri serve` in a process of its own, one upload after the other
+
+Then come 500 uploads of clips of 1 s (`--fast`: 100), with the memory of the service's processes,
+and 50 uploads at once.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import psutil
+import typer
+import yaml
+
+from benchmarks.corpora import TARGETS
+from benchmarks.extraction import timed, warm_up
+from benchmarks.hume_size import ROOT, run_stage
+from benchmarks.machine import describe
+from features.clips import index_files
+from features.encoders import FrameEncoder
+from features.extract import extract
+from features.workers import n_processors
+from pipeline.demo.corpus import DemoSettings, write_corpus
+from pipeline.params import Params, load_params
+from pipeline.paths import BUNDLE
+from pipeline.predict import load_bundle
+
+CLIP_S, N_CLIPS = 10.0, 10
+
+
+def main(
+    fast: Annotated[bool, typer.Option(help="100 uploads instead of 500.")] = False,
+) -> None:
+    """Print rates with their ratios, memory, and outcomes."""
+    print(describe(), flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        params = make_bundle(folder)
+        bundle = folder / BUNDLE
+        clips = make_clips(folder / "long", CLIP_S)[:N_CLIPS]
+        extract_s = extraction_seconds(params, clips, folder)
+        predict_s, _ = timed(predict, bundle, clips, folder / "cache-predict")
+        with serving(bundle, folder) as (process, url):
+            seconds = [timed(upload, url, clip) for clip in clips]
+            assert all(status == 200 for _, status in seconds)
+            answer_s = statistics.median(each for each, _ in seconds)
+            print(f"\n{N_CLIPS} clips of {CLIP_S:g} s, {n_processors()} processors\n")
+            print("| what | s per clip | ratio of rates to extraction |\n|---|---|---|")
+            for what, each_s in (
+                ("extraction", extract_s / N_CLIPS),
+                ("load_bundle and predict", predict_s / N_CLIPS),
+                ("the service, one upload, median", answer_s),
+            ):
+                ratio = extract_s / N_CLIPS / each_s
+                print(f"| {what} | {each_s:.2f} | {ratio:.2f} |", flush=True)
+            print(f"\nthe service takes {answer_s / extract_s * N_CLIPS:.2f} times as long\n")
+            show_memory(process, url, make_clips(folder / "short", 1.0), 100 if fast else 500)
+            outcomes, all_s = at_once(url, clips[0], 50)
+            print(f"\n50 uploads of {CLIP_S:g} s at once, {all_s:.1f} s: {dict(outcomes)}")
+            assert upload(url, clips[0]) == 200
+
+
+def make_bundle(folder: Path) -> Params:
+    """Run the stages up to the bundle on a small demo corpus."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["data"] = {"labels": "demo/labels.csv", "media": "demo"}
+    params["folds"]["n_folds"] = 3
+    params["heads"] = {"ridge": {"kind": "ridge"}, "lightgbm": {"kind": "lightgbm"}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    write_corpus(folder / "demo", DemoSettings(n_people=16, clips_per_person=1), TARGETS)
+    pools = [["pool", name] for name in params["encoders"]]
+    fits = [["fit", name] for name in params["heads"]]
+    for stage in (["index"], ["extract"], *pools, ["people"], ["folds"], *fits, ["stack"]):
+        run_stage(folder, stage)
+    run_stage(folder, ["bundle"])
+    return load_params(folder / "params.yaml")
+
+
+def make_clips(folder: Path, duration_s: float) -> list[Path]:
+    """Write 16 clips of a length."""
+    settings = DemoSettings(
+        n_people=16, clips_per_person=1, min_duration_s=duration_s, max_duration_s=duration_s
+    )
+    write_corpus(folder, settings, TARGETS)
+    return sorted(folder.rglob("*.mp4"))
+
+
+def extraction_seconds(params: Params, clips: list[Path], folder: Path) -> float:
+    """Time the feature engine on the clips, from the clip table to the stores."""
+    encoders = params.make_encoders()
+    for encoder in encoders.values():
+        if isinstance(encoder, FrameEncoder):
+            warm_up(encoder)
+    table = index_files({clip.stem: clip for clip in clips}, progress=False)
+    seconds, _ = timed(
+        extract,
+        table,
+        encoders,
+        params.sampling,
+        folder / "stores",
+        cache_root=folder / "cache-extract",
+        progress=False,
+    )
+    return seconds
+
+
+def predict(bundle: Path, clips: list[Path], cache: Path) -> None:
+    """Load a bundle and predict clips."""
+    with load_bundle(bundle) as predictor:
+        predictor.predict(clips, cache_root=cache, progress=False)
+
+
+@contextmanager
+def serving(bundle: Path, folder: Path) -> Iterator[tuple[psutil.Process, str]]:
+    """Run `eri serve` on a free port; gives its process and address."""
+    log = folder / "serve.log"
+    command = [sys.executable, "-m", "pipeline.cli", "serve", "--port", "0"]
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            [*command, "--bundle", str(bundle)],
+            stdout=output,
+            stderr=output,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+    try:
+        while "running on " not in (said := log.read_text(encoding="utf-8")):
+            if process.poll() is not None:
+                raise SystemExit(f"eri serve ended:\n{said}")
+            time.sleep(0.1)
+        yield psutil.Process(process.pid), said.split("running on ")[1].split()[0]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def upload(url: str, clip: Path) -> int:
+    """Upload a clip; returns the status of the answer."""
+    with clip.open("rb") as file:
+        return httpx.post(f"{url}/predict", files={"file": file}, timeout=300).status_code
+
+
+def show_memory(process: psutil.Process, url: str, clips: list[Path], n_uploads: int) -> None:
+    """Print the memory of a process and all below it while it answers uploads."""
+    print("| uploads | MiB | seconds per upload |\n|---|---|---|")
+    began_s = time.perf_counter()
+    for number in range(1, n_uploads + 1):
+        assert upload(url, clips[number % len(clips)]) == 200
+        if number % 50 == 0:
+            tree = [process, *process.children(recursive=True)]
+            mib = sum(each.memory_info().rss for each in tree) / 2**20
+            each_s = (time.perf_counter() - began_s) / 50
+            print(f"| {number} | {mib:.0f} | {each_s:.2f} |", flush=True)
+            began_s = time.perf_counter()
+
+
+def at_once(url: str, clip: Path, n_uploads: int) -> tuple[Counter[int], float]:
+    """Upload a clip many times at once; returns how often each status came, and the seconds."""
+    with ThreadPoolExecutor(n_uploads) as clients:
+        began_s = time.perf_counter()
+        statuses = Counter(clients.map(lambda _: upload(url, clip), range(n_uploads)))
+        return statuses, time.perf_counter() - began_s
+
+
+if __name__ == "__main__":
+    typer.run(main)

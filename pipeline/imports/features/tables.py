@@ -1,0 +1,126 @@
+"""Feature tables, CSV in any usual form and Parquet, block by block."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.imports.features.blocks import Block, rows_per_block
+from pipeline.imports.features.columns import Columns, as_numbers, guess_columns, is_id
+from pipeline.imports.findings import RefusedError
+from pipeline.imports.reading import sniff
+
+# Parquet keeps each column of a row group apart; of each this much is read ahead.
+_READ_AHEAD_BYTES = 2**16
+
+
+def csv_blocks(path: Path, name: str, has_ids: bool = True) -> Iterator[Block]:
+    """Yield the rows of a CSV table.
+
+    Parameters
+    ----------
+    path : Path
+        Of any usual encoding and separator.
+    name : str
+        Of the file, for messages.
+    has_ids : bool
+        Whether a column of ids is needed.
+
+    Raises
+    ------
+    RefusedError
+        When it is no such table, has no column of ids or features, or holds text among numbers.
+    """
+    try:
+        form = sniff(path)
+        columns = guess_columns(form.header, name)
+        with pd.read_csv(
+            path,
+            encoding=form.encoding,
+            sep=form.separator,
+            decimal=form.decimal,
+            header=0,
+            names=form.header,
+            index_col=False,
+            dtype={each: "str" for each in form.header if is_id(each)},
+            skipinitialspace=True,
+            low_memory=False,
+            chunksize=rows_per_block(len(form.header)),
+        ) as frames:
+            frame = pd.DataFrame(columns=form.header)
+            for frame in frames:
+                yield _block(frame, columns, name, has_ids, str(form))
+            if frame.empty:  # a clip without rows is said to be one
+                yield _block(frame, columns, name, has_ids, str(form))
+    except (ValueError, OSError) as error:
+        raise RefusedError(
+            "files that cannot be read", [name], f"{path} cannot be read as CSV: {error}"
+        ) from error
+
+
+def parquet_blocks(path: Path) -> Iterator[Block]:
+    """Yield the rows of a Parquet table; also one with its ids in the index of a DataFrame.
+
+    Raises
+    ------
+    RefusedError
+        As `csv_blocks`.
+    """
+    try:
+        # Without buffering ahead, memory holds a block and not a row group.
+        with pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False) as file:
+            index = _index_columns(file.schema_arrow)
+            first = [each for each in index if each in file.schema_arrow.names]
+            names = [*first, *(each for each in file.schema_arrow.names if each not in first)]
+            n_rows = rows_per_block(len(names))
+            columns = guess_columns([index.get(each, each) for each in names], path.name)
+            for batch in file.iter_batches(n_rows):
+                table = pa.Table.from_batches([batch]).select(names)
+                frame = table.replace_schema_metadata(None).to_pandas().rename(columns=index)
+                yield _block(frame, columns, path.name)
+    except (pa.ArrowException, OSError) as error:
+        raise RefusedError(
+            "files that cannot be read",
+            [path.name],
+            f"{path} cannot be read as Parquet: {error}",
+        ) from error
+
+
+def _index_columns(schema: pa.Schema) -> dict[str, str]:
+    """Return new names for the columns that were the index of a DataFrame."""
+    stored: list[Any] = (schema.pandas_metadata or {}).get("index_columns", [])
+    names = {}
+    for each in stored:
+        if isinstance(each, str):  # else a range, which is not stored
+            unnamed = each.startswith("__index_level_")
+            is_text = unnamed and not pa.types.is_integer(schema.field(each).type)
+            names[each] = ("id" if is_text else "index") if unnamed else each
+    return names
+
+
+def _block(
+    frame: pd.DataFrame, columns: Columns, name: str, has_ids: bool = True, form: str = ""
+) -> Block:
+    ids = None if columns.id is None else _ids(frame[columns.id], columns, name)
+    if has_ids and ids is None:
+        raise RefusedError(
+            "tables without ids",
+            [name],
+            f"{name} has no id column among its first ones {list(frame.columns)[:3]}: expected one "
+            "such as clip_id, name or File_ID. Files of one clip each are given as their folder",
+        )
+    times = None
+    if columns.time is not None:
+        times = as_numbers(frame, [columns.time], name)[:, 0]
+    values = as_numbers(frame, columns.features, name)
+    return Block(name, None, ids, times, values, columns, form)
+
+
+def _ids(column: pd.Series, columns: Columns, name: str) -> Any:
+    if column.isna().any():
+        why = f"{name} has rows without an id in {columns.id!r}: fill it"
+        raise RefusedError("tables with rows without an id", [name], why)
+    return column.astype(str).str.strip().to_numpy(object)

@@ -1,0 +1,1 @@
+"""Predictions over HTTP, from a bundle: `pipeline.serve.app.create_app`."""

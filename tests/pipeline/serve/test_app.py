@@ -1,0 +1,126 @@
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from pipeline.serve.app import create_app
+from tests.conftest import write_clip
+from tests.pipeline.finished_run import TARGETS
+
+
+def predict(client, name, content):
+    return client.post("/predict", files={"file": (name, content)})
+
+
+def test_the_answer_is_what_the_predictor_says(client, predictor, clip, tmp_path):
+    reply = predict(client, "a clip.mp4", clip)
+    assert reply.status_code == 200, reply.text
+    answer = reply.json()
+    path = tmp_path / "same.mp4"
+    path.write_bytes(clip)
+    cache = tmp_path / "cache"
+    expected = predictor.predict(path, cache_root=cache, progress=False)
+    over_time = predictor.timeline(path, cache_root=cache, progress=False)
+    assert answer["name"] == "a clip.mp4"
+    assert answer["duration_s"] == pytest.approx(4, abs=0.2)
+    assert (answer["has_video"], answer["has_audio"]) == (True, True)
+    assert list(answer["intensities"]) == TARGETS
+    for target in TARGETS:
+        assert answer["intensities"][target] == pytest.approx(expected[target][0], abs=1e-5)
+        values = answer["timeline"]["intensities"][target]
+        np.testing.assert_allclose(values, over_time[target], atol=1e-5)
+    assert answer["timeline"]["time_s"] == over_time["time_s"].tolist()
+    assert answer["encoders"] == ["sound", "tiny"]
+    assert answer["missing"] == []
+    assert answer["random_weights"] == ["tiny"]
+
+
+def test_what_a_clip_lacks_is_told(client, tmp_path):
+    silent = write_clip(tmp_path / "silent.mp4", n_frames=4, sound_s=0).read_bytes()
+    answer = predict(client, "silent.mp4", silent).json()
+    assert answer["encoders"] == ["tiny"]
+    missing = {"encoder": "sound", "step": "stream", "reason": "the clip has no sound"}
+    assert answer["missing"] == [missing]
+
+
+def test_a_picture_is_a_clip_without_a_length(client, tmp_path):
+    Image.new("RGB", (32, 32), (200, 10, 10)).save(tmp_path / "p.png")
+    answer = predict(client, "p.png", (tmp_path / "p.png").read_bytes()).json()
+    assert answer["duration_s"] is None
+    assert len(answer["timeline"]["time_s"]) == 1
+
+
+def test_the_same_clip_twice_has_the_same_answer(client, clip):
+    assert predict(client, "a.mp4", clip).json() == predict(client, "a.mp4", clip).json()
+
+
+def test_health_says_what_it_is_and_within_which_limits(client):
+    health = client.get("/health").json()
+    assert health["status"] == "ok"
+    assert health["targets"] == TARGETS
+    assert health["random_weights"] == ["tiny"]
+    assert health["limits"]["upload_bytes"] == 3_000_000
+
+
+def test_metrics_count_answers_and_time(client, clip):
+    def numbers():
+        lines = client.get("/metrics").text.splitlines()
+        return {
+            name: float(each) for name, each in (x.rsplit(" ", 1) for x in lines if x[0] != "#")
+        }
+
+    before = numbers()
+    predict(client, "a.mp4", clip)
+    predict(client, "b.mp4", b"nothing")
+    after = numbers()
+    grown = {name: value - before.get(name, 0) for name, value in after.items()}
+    assert grown['eri_answers_total{status="200"}'] == 1
+    assert grown['eri_answers_total{status="422"}'] == 1
+    assert grown["eri_predicting_seconds_count"] == 2
+    assert grown["eri_received_bytes_total"] == len(clip) + 7
+    assert after["eri_places_taken"] == 0
+    assert after["process_resident_memory_bytes"] > 0
+
+
+def test_openapi_describes_the_upload(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) == {"/predict", "/health", "/metrics"}
+    body = paths["/predict"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    assert body["schema"]["required"] == ["file"]
+    assert set(paths["/predict"]["post"]["responses"]) >= {"200", "413", "422", "503"}
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_allows_only_its_own_code(client):
+    reply = client.get("/")
+    assert reply.headers["content-type"].startswith("text/html")
+    policy = reply.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert policy.count("'sha256-") == 2
+    assert not re.search(r"https?:(?!//www\.w3\.org/2000/svg)", reply.text)
+    assert not re.search(r"\son\w+=|\sstyle=|innerHTML|<script .*src", reply.text)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "192.168.1.5"])
+def test_only_known_host_names_are_answered(client, host):
+    assert client.get("/health", headers={"Host": host}).status_code == 400
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000"])
+def test_this_machine_is_known(client, host):
+    assert client.get("/health", headers={"Host": host}).status_code == 200
+
+
+def test_further_names_are_known_where_given(predictor, disk):
+    app = create_app(predictor, hosts=["eri.example"])
+    with TestClient(app, base_url="http://eri.example") as client:
+        assert client.get("/health").status_code == 200
+
+
+def test_uploads_from_other_sites_pages_are_refused(client, clip):
+    files = {"file": ("a.mp4", clip)}
+    for origin, status in (("https://evil.example", 403), ("null", 403), ("http://localhost", 200)):
+        reply = client.post("/predict", files=files, headers={"Origin": origin})
+        assert reply.status_code == status

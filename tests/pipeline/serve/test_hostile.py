@@ -1,0 +1,148 @@
+"""What a client could put into an upload; afterwards the `disk` fixture finds nothing left."""
+
+import gzip
+import io
+import struct
+import tarfile
+import zipfile
+import zlib
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import write_clip
+from tests.features.odd_media import png
+
+
+def refused(client, name, content):
+    reply = client.post("/predict", files={"file": (name, content)})
+    assert reply.status_code == 422, reply.text
+    return reply.json()
+
+
+def zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../clip.mp4", content)
+    return file.getvalue()
+
+
+def tarred(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("../../clip.mp4"), io.BytesIO(content))
+    return file.getvalue()
+
+
+NOT_MEDIA = {
+    "empty.mp4": b"",
+    "text.mp4": b"hello " * 1000,
+    "page.html": b"<script>alert(1)</script>",
+    "zeros.mp4": bytes(100_000),
+    "noise.bin": np.random.default_rng(0).bytes(100_000),
+    "bomb.zip": zipped(bytes(50_000_000)),
+    "bomb.tar.gz": tarred(b""),
+    "bomb.png": gzip.compress(bytes(50_000_000)),
+    "entities.svg": b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><svg>&b;</svg>',
+    "list.mp4": b"ffconcat version 1.0\nfile clip.mp4\n",
+    "list.m3u8": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n",
+    "net.m3u8": b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n",
+    "net.sdp": b"v=0\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    "code.py": b"#!/usr/bin/env python3\nimport os\nos.abort()\n",
+    "pickle.npy": b"\x93NUMPY\x01\x00",
+}
+
+
+@pytest.mark.parametrize("name", NOT_MEDIA)
+def test_what_is_not_media_is_refused(client, name):
+    answer = refused(client, name, NOT_MEDIA[name])
+    assert answer["detail"] == "nothing in this file can be used"
+    assert set(answer["reasons"]) == {"sound", "tiny"}
+    assert answer["reasons"]["tiny"].startswith(("probe: ", "decode: "))
+
+
+def test_pictures_that_would_fill_the_memory_are_refused(client):
+    claimed = png(60_000, 60_000, zlib.compress(bytes(1000)))
+    refused(client, "claimed.png", claimed)
+    rows = zlib.compress(bytes(12_000 * (1 + 12_000 // 8)), 9)  # 144 million pixels
+    assert len(rows) < 20_000
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    head = struct.pack(">IIBBBBB", 12_000, 12_000, 1, 0, 0, 0, 0)
+    real = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    assert "12000 x 12000 pixels" in refused(client, "real.png", real)["reasons"]["tiny"]
+
+
+def test_a_clip_that_is_too_long_is_refused(client, tmp_path):
+    long = write_clip(tmp_path / "l.mp4", n_frames=6, frame_rate_hz=1, sound_s=0)
+    assert "5 s" in str(refused(client, "long.mp4", long.read_bytes())["reasons"])
+
+
+def hours_of_silence(path, rate_hz=8000, minutes=60):
+    with av.open(path, "w") as container:
+        stream = container.add_stream("flac", rate=rate_hz)
+        stream.layout = "mono"
+        silence = np.zeros((1, rate_hz * 60), np.int16)
+        for _ in range(minutes):
+            frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+            frame.sample_rate = rate_hz
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+def test_silence_that_unpacks_to_hours_is_refused(client, tmp_path):
+    bomb = hours_of_silence(tmp_path / "b.flac")
+    assert len(bomb) < 1_000_000
+    assert "5 s" in str(refused(client, "b.flac", bomb)["reasons"])
+
+
+def test_a_header_that_lies_about_the_length_does_not_help(client, tmp_path):
+    path = write_clip(tmp_path / "l.mkv", n_frames=200, size=(32, 32), sound_s=0)
+    content = path.read_bytes()
+    place = content.index(b"\x44\x89\x88") + 3  # the element Duration, a double, in ms
+    lie = content[:place] + struct.pack(">d", 1000.0) + content[place + 8 :]
+    with av.open(io.BytesIO(lie)) as container:
+        assert container.duration == 1_000_000
+    answer = refused(client, "lie.mkv", lie)
+    assert "5 s" in answer["reasons"]["tiny"]
+
+
+def test_a_clip_without_a_length_in_its_header_is_predicted(client, tmp_path):
+    path = tmp_path / "live.webm"
+    with av.open(path, "w", options={"live": "1"}) as container:
+        stream = container.add_stream("libvpx", rate=10)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        for k in range(30):
+            picture = np.full((32, 32, 3), 8 * k, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(path) as container:
+        assert container.duration is None
+    reply = client.post("/predict", files={"file": ("live.webm", path.read_bytes())})
+    assert reply.status_code == 200, reply.text
+
+
+def test_damaged_clips_are_predicted_or_refused(client, clip):
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        content = bytearray(clip)
+        for place in rng.integers(0, len(content), 20):
+            content[place] = rng.integers(256)
+        content = content[: rng.integers(len(content) // 2, len(content))]
+        reply = client.post("/predict", files={"file": ("damaged.mp4", bytes(content))})
+        assert reply.status_code in (200, 422), reply.text
+
+
+def test_many_frames_in_one_picture_file(client):
+    """An animation of a thousand frames within a few bytes each."""
+    file = io.BytesIO()
+    pages = [Image.new("P", (8, 8), k % 256) for k in range(1000)]
+    pages[0].save(file, "GIF", save_all=True, append_images=pages[1:], duration=20)
+    assert "5 s" in str(refused(client, "many.gif", file.getvalue())["reasons"])

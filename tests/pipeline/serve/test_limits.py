@@ -1,0 +1,81 @@
+import threading
+from dataclasses import replace
+
+import pytest
+from starlette.testclient import TestClient
+
+from pipeline.serve.app import create_app
+from pipeline.serve.limits import Places, RefusedError
+from tests.pipeline.serve.conftest import LIMITS, Held, until
+
+
+@pytest.fixture
+def held(predictor):
+    """A predictor that is let through for the warm-up."""
+    held = Held(predictor)
+    held.go.set()
+    return held
+
+
+def later(call):
+    """Call in a thread; gives the thread and the list that gets the result."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(call()))
+    thread.start()
+    return thread, results
+
+
+def test_places_are_few_and_their_folders_go(tmp_path):
+    places = Places(1, tmp_path)
+    for _ in range(2):
+        with places.take() as folder:
+            (folder / "file").write_bytes(b"x")
+            with pytest.raises(RefusedError, match="503"), places.take():
+                pass
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="a failure"), places.take():
+        raise ValueError("a failure")
+    with places.take():
+        pass
+
+
+def test_to_more_than_may_wait_it_is_busy_at_once(held, disk, clip):
+    app = create_app(held, LIMITS)
+    with TestClient(app, base_url="http://localhost") as client:
+        held.go.clear()
+        calls = [
+            later(lambda: client.post("/predict", files={"file": ("a.mp4", clip)}))
+            for _ in range(LIMITS.waiting + 1)
+        ]
+        until(lambda: "eri_places_taken 3.0" in client.get("/metrics").text)
+        reply = client.post("/predict", files={"file": ("a.mp4", clip)})
+        assert reply.status_code == 503
+        assert int(reply.headers["retry-after"]) > 0
+        assert "busy" in reply.json()["detail"]
+        held.go.set()
+        for thread, results in calls:
+            thread.join()
+            assert results[0].status_code == 200
+        assert client.post("/predict", files={"file": ("a.mp4", clip)}).status_code == 200
+
+
+def test_an_answer_has_a_time_limit_and_its_prediction_keeps_the_place(held, disk, clip):
+    limits = replace(LIMITS, waiting=1, answer_s=0.2)
+    with TestClient(create_app(held, limits), base_url="http://localhost") as client:
+        held.go.clear()
+        n_before = held.n_begun
+        replies = [client.post("/predict", files={"file": ("a.mp4", clip)}) for _ in range(2)]
+        assert [reply.status_code for reply in replies] == [504, 503]
+        assert "0.2 s" in replies[0].json()["detail"]
+        assert held.n_begun == n_before + 1  # the second was taken back while it waited
+        assert "eri_places_taken 1.0" in client.get("/metrics").text
+        held.go.set()
+        until(lambda: "eri_places_taken 0.0" in client.get("/metrics").text)
+
+
+def test_a_prediction_that_runs_is_waited_for_at_the_end(held, disk, clip):
+    limits = replace(LIMITS, answer_s=0.2)
+    with TestClient(create_app(held, limits), base_url="http://localhost") as client:
+        held.go.clear()
+        client.post("/predict", files={"file": ("a.mp4", clip)})
+        threading.Timer(0.3, held.go.set).start()

@@ -1,0 +1,153 @@
+"""A service on a port: what needs real connections."""
+
+import asyncio
+import socket
+import time
+from collections import Counter
+from dataclasses import replace
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from pipeline.serve.app import create_app
+from tests.pipeline.serve.conftest import LIMITS, listening, until
+
+HEAD = (
+    "POST /predict HTTP/1.1\r\nHost: localhost\r\n"
+    "Content-Type: multipart/form-data; boundary=XX\r\n"
+)
+PART = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
+
+
+@pytest.fixture(scope="module")
+def _address(predictor, _watched):
+    limits = replace(LIMITS, receive_s=1.5, waiting=8)
+    with listening(create_app(predictor, limits)) as address:
+        yield address
+
+
+@pytest.fixture
+def address(_address, disk):
+    """Where the service listens; at the end of a test all of its places are free."""
+    yield _address
+    until(lambda: "eri_places_taken 0.0" in httpx.get(url(_address, "/metrics")).text)
+
+
+def url(address, path):
+    host, port = address
+    return f"http://{host}:{port}{path}"
+
+
+def answer_of(connection) -> bytes:
+    """Read until the service ends the connection."""
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    return received
+
+
+def send_for_ever(connection, block: bytes) -> None:
+    while True:
+        connection.sendall(block)
+
+
+def test_fifty_uploads_at_once_are_answered_or_told_busy(address, clip):
+    async def upload_all():
+        async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=50)) as client:
+            calls = [
+                client.post(url(address, "/predict"), files={"file": (f"{k}.mp4", clip)})
+                for k in range(50)
+            ]
+            return await asyncio.gather(*calls)
+
+    replies = asyncio.run(upload_all())
+    found = Counter(reply.status_code for reply in replies)
+    assert set(found) <= {200, 503}
+    assert found[200] >= 1
+    assert all("retry-after" in reply.headers for reply in replies if reply.status_code == 503)
+    reply = httpx.post(url(address, "/predict"), files={"file": ("a.mp4", clip)}, timeout=60)
+    assert reply.status_code == 200
+
+
+def test_an_upload_without_end_is_cut_off(address):
+    with socket.create_connection(address) as connection:
+        connection.sendall(HEAD.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
+        block = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        first = f"{len(PART):x}\r\n".encode() + PART + b"\r\n"
+        connection.sendall(first)
+        with pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
+            send_for_ever(connection, block)
+
+
+def test_a_slow_upload_is_cut_off(address):
+    with socket.create_connection(address, timeout=20) as connection:
+        connection.sendall(HEAD.encode() + b"Content-Length: 100000\r\n\r\n" + PART)
+        began_s = time.monotonic()
+        while time.monotonic() - began_s < 1:
+            connection.sendall(b"x")
+            time.sleep(0.1)
+        assert answer_of(connection).startswith(b"HTTP/1.1 408")
+
+
+def test_an_upload_whose_connection_ends_leaves_nothing(address, disk):
+    with socket.create_connection(address) as connection:
+        connection.sendall(HEAD.encode() + b"Content-Length: 100000\r\n\r\n" + PART + b"x" * 5000)
+        until(lambda: any(path.name == "clip.mp4" for path in disk.left()))
+    until(lambda: disk.left() == [])
+
+
+def test_a_client_that_asks_first_is_told_before_it_sends(address):
+    with socket.create_connection(address, timeout=20) as connection:
+        ask = b"Content-Length: 999999999\r\nExpect: 100-continue\r\n\r\n"
+        connection.sendall(HEAD.encode() + ask)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        HEAD + "Content-Length: -1\r\n\r\n",
+        HEAD + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        HEAD + "Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        "POST /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+        "GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX: " + "y" * 200_000 + "\r\n\r\n",
+        "\x16\x03\x01 not HTTP at all\r\n\r\n",
+    ],
+)
+def test_requests_that_are_wrong_get_a_4xx(address, request_text):
+    with socket.create_connection(address, timeout=20) as connection:
+        connection.sendall(request_text.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 4")
+
+
+@pytest.fixture(scope="module")
+def api(_address):
+    return schemathesis.openapi.from_url(url(_address, "/openapi.json"))
+
+
+@pytest.mark.parametrize(
+    ("operation", "mode"),
+    [
+        ("POST /predict", GenerationMode.POSITIVE),
+        ("POST /predict", GenerationMode.NEGATIVE),
+        ("GET /health", GenerationMode.POSITIVE),  # nothing about the other two can be wrong
+        ("GET /metrics", GenerationMode.POSITIVE),
+    ],
+)
+def test_whatever_is_asked_the_answer_is_as_described(address, api, operation, mode):
+    method, path = operation.split()
+
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(api[path][method].as_strategy(generation_mode=mode))
+    def ask(case):
+        response = case.call(timeout=30)
+        assert response.status_code < 500
+        # Bytes that the schema allows need not be a clip: 422 is as described.
+        case.validate_response(response, excluded_checks=[positive_data_acceptance])
+
+    ask()
