@@ -114,37 +114,7 @@ class Predictor:
         A clip without sound, or without a face where an encoder needs one, is predicted from what
         is there; the heads take the training mean for the rest, as they did in training.
 
-<<<<<<< HEAD
-        Parameters
-        ----------
-        paths : path or iterable of paths
-            Videos, sounds, or pictures, which are clips of one frame.
-        cache_root : Path, optional
-            Where embeddings are kept; default: `features.cache.default_cache_root`.
-        progress : bool
-            Show progress bars on standard error.
-
-        Returns
-        -------
-        DataFrame
-            One row per clip: ``clip_id`` (the file's name without its ending), ``path``,
-            ``has_video``, ``has_audio``, the targets, ``encoders`` (whose features there were,
-            joined by ``+``), ``missing`` (the others) and ``reasons`` (``encoder: step: reason``,
-            joined by semicolons). The targets are NaN where nothing was usable.
-
-        Raises
-        ------
-        BundleError
-            When an encoder here is not the one that the heads were fitted on.
-        EncoderError
-            When an encoder cannot be had.
-        ParamsError
-            When no media files are found, or two would have the same id.
-        OSError
-            When the cache cannot be written.
-=======
         Parameters and errors are those of `embedded`; the table is that of `table`.
->>>>>>> main
         """
         with self.embedded(paths, cache_root=cache_root, progress=progress) as embedded:
             return self.table(embedded)
@@ -230,7 +200,7 @@ class Predictor:
             One row per clip: ``clip_id`` (the file's name without its ending), ``path``,
             ``has_video``, ``has_audio``, the targets, ``encoders`` (whose features there were,
             joined by ``+``), ``missing`` (the others) and ``reasons`` (``encoder: step: reason``,
-            joined by ``; ``). The targets are NaN where nothing was usable.
+            joined by semicolons). The targets are NaN where nothing was usable.
         """
         columns = ["clip_id", "path", "has_video", "has_audio"]
         clips = embedded.clips[columns].reset_index(drop=True)
