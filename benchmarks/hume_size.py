@@ -162,6 +162,7 @@ def stages(folder: Path) -> list[list[str]]:
         *(["fit", name] for name in params["heads"]),
         ["stack"],
         ["evaluate"],
+        ["learning_curve"],
         ["report"],
     ]
 
