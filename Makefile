@@ -4,7 +4,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro systems test lint types check clean
+.PHONY: install repro systems test docs lint types check clean
 
 install: $(INSTALLED)
 
@@ -25,6 +25,10 @@ systems: $(INSTALLED)
 test: $(INSTALLED)
 	python -m pytest
 
+# The guides and the reference of all modules, as pages that need no network; a warning is an error.
+docs: $(INSTALLED)
+	python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto docs docs/_build
+
 lint: $(INSTALLED)
 	ruff check .
 	ruff format --check .
@@ -37,4 +41,4 @@ check: lint types test
 
 # The environment and the embedding cache stay: they are costly and never wrong.
 clean:
-	rm -rf data results .mypy_cache .pytest_cache .ruff_cache
+	rm -rf data results docs/_build docs/api .mypy_cache .pytest_cache .ruff_cache

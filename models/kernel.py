@@ -20,7 +20,7 @@ class KernelFeatures:
     ----------
     basis : array of float32 [n_basis, n_columns]
     gamma : float
-        The kernel is exp(-gamma |a - b|^2).
+        The kernel is ``exp(-gamma |a - b|^2)``.
     whitener : array of float32 [n_basis, n_features], optional
         None for the kernel itself.
     """
@@ -78,7 +78,7 @@ def fit_features(
 
 
 def rbf_kernel(a: NDArray[np.float32], b: NDArray[np.float32], gamma: float) -> NDArray[np.float32]:
-    """Return exp(-gamma |a - b|^2) between the rows of a and b [n_a, n_b], in float32.
+    """Return ``exp(-gamma |a - b|^2)`` between the rows of a and b [n_a, n_b], in float32.
 
     scikit-learn's function of this name sums distances of float32 rows in float64, at twice the
     time; standardised rows need no more than float32.

@@ -100,7 +100,7 @@ def imputed_table(
     DataFrame
         ``IMPUTED_COLUMNS``, in the order of `rows`. ``missing`` joins encoders by ``+``;
         ``all_missing`` says that nothing was left to predict from, so that the prediction is that
-        of a mean clip; ``reasons`` gives ``encoder: step: reason``, joined by ``; ``.
+        of a mean clip; ``reasons`` gives ``encoder: step: reason``, joined by semicolons.
     """
     reasons: dict[str, dict[str, str]] = {}
     for encoder in sorted(encoders):  # as in views: nothing depends on the order of keys

@@ -200,7 +200,7 @@ class Predictor:
             One row per clip: ``clip_id`` (the file's name without its ending), ``path``,
             ``has_video``, ``has_audio``, the targets, ``encoders`` (whose features there were,
             joined by ``+``), ``missing`` (the others) and ``reasons`` (``encoder: step: reason``,
-            joined by ``; ``). The targets are NaN where nothing was usable.
+            joined by semicolons). The targets are NaN where nothing was usable.
         """
         columns = ["clip_id", "path", "has_video", "has_audio"]
         clips = embedded.clips[columns].reset_index(drop=True)
