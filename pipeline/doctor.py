@@ -96,7 +96,8 @@ def _data(params: Params) -> Iterator[Finding]:
     try:
         table = read_labels(labels, params.targets)
     except LabelError as error:
-        yield Finding("data.labels", False, str(error) if labels.exists() else f"{error}, {mend}")
+        missing = f"there is no label table {labels}: {mend}"
+        yield Finding("data.labels", False, str(error) if labels.exists() else missing)
     else:
         yield Finding("data.labels", True, f"{labels}, {len(table)} clips")
     if media.is_dir():
