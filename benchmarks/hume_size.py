@@ -163,6 +163,7 @@ def stages(folder: Path) -> list[list[str]]:
         ["stack"],
         ["bundle"],
         ["evaluate"],
+        ["learning_curve"],
         ["report"],
     ]
 

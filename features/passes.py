@@ -1,7 +1,7 @@
 """Encoders that are outputs of one network, on the same pictures, share its forward pass."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,23 +10,42 @@ from features.encoders import FrameEncoder
 from features.job import EncoderJob
 
 
-@dataclass(frozen=True)
 class Pass:
-    """A forward pass.
+    """A forward pass for one or several encoders.
 
-    Attributes
+    Parameters
     ----------
     key : str
         Equal for equal passes.
-    encoder : FrameEncoder
-        With the outputs of all encoders that share it.
-    columns : dict of str to (ndarray of intp, or slice)
-        By encoder name: which columns of its embeddings are that encoder's.
+    encoders : mapping of str to FrameEncoder
+        By name: those that share it.
     """
 
-    key: str
-    encoder: FrameEncoder
-    columns: Mapping[str, NDArray[np.intp] | slice]
+    def __init__(self, key: str, encoders: Mapping[str, FrameEncoder]) -> None:
+        self.key = key
+        self._encoders = encoders
+
+    @cached_property
+    def encoder(self) -> FrameEncoder:
+        """What has the outputs of them all."""
+        first, *others = self._encoders.values()
+        return first.with_outputs_of(others) if others else first
+
+    @cached_property
+    def columns(self) -> Mapping[str, NDArray[np.intp] | slice]:
+        """Which columns of its embeddings are whose; this may open the network."""
+        widths = self.encoder.columns() if len(self._encoders) > 1 else {}
+        if not widths:  # one encoder, perhaps under several names
+            return dict.fromkeys(self._encoders, slice(None))
+        ends = np.cumsum(list(widths.values()))
+        place = {
+            output: np.arange(end - width, end)
+            for (output, width), end in zip(widths.items(), ends, strict=True)
+        }
+        return {
+            name: np.concatenate([place[output] for output in each.columns()])
+            for name, each in self._encoders.items()
+        }
 
 
 def passes_of(jobs: Mapping[str, EncoderJob]) -> dict[str, Pass]:
@@ -44,24 +63,6 @@ def passes_of(jobs: Mapping[str, EncoderJob]) -> dict[str, Pass]:
             shared.setdefault(key, {})[name] = job.encoder
     found: dict[str, Pass] = {}
     for encoders in shared.values():
-        key = "+".join(sorted(jobs[name].identity for name in encoders))
-        found |= dict.fromkeys(encoders, _join(key, encoders))
+        key = "+".join(sorted({jobs[name].identity for name in encoders}))
+        found |= dict.fromkeys(encoders, Pass(key, encoders))
     return found
-
-
-def _join(key: str, encoders: Mapping[str, FrameEncoder]) -> Pass:
-    first, *others = encoders.values()
-    joined = first.with_outputs_of(others) if others else first
-    widths = joined.columns() if others else {}
-    if not widths:  # equal encoders under several names, if there are several
-        return Pass(key, joined, dict.fromkeys(encoders, slice(None)))
-    ends = np.cumsum(list(widths.values()))
-    place = {
-        output: np.arange(end - width, end)
-        for (output, width), end in zip(widths.items(), ends, strict=True)
-    }
-    columns = {
-        name: np.concatenate([place[output] for output in each.columns()])
-        for name, each in encoders.items()
-    }
-    return Pass(key, joined, columns)

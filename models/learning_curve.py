@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from models.arrays import DataError, Floats, Groups, as_targets, check_same_rows, group_codes
+from models.bootstrap import bootstrap_scores
 from models.metrics import mean_pearson
 
 
@@ -34,12 +35,16 @@ class CurvePoint:
         Number of the repeat, from 0; each draws people in an order of its own.
     mean_pearson : float
         On the held-out rows.
+    resampled : array of float64 [n_resamples]
+        The same for each resample of the held-out people, in which all points are paired: the mean
+        over the repeats of a number of people has the interval of the mean of these.
     """
 
     n_people: int
     n_rows: int
     repeat: int
     mean_pearson: float
+    resampled: NDArray[np.float64]
 
 
 def learning_curve(
@@ -49,8 +54,10 @@ def learning_curve(
     groups: ArrayLike,
     x_held: Floats,
     y_held: ArrayLike,
+    groups_held: ArrayLike,
     n_people: Sequence[int],
     n_repeats: int,
+    n_resamples: int,
     seed: int,
 ) -> list[CurvePoint]:
     """Fit a head on more and more people and score it on the same held-out rows.
@@ -70,12 +77,16 @@ def learning_curve(
         The person of each row.
     x_held, y_held : array [n_held, n_columns], [n_held, n_targets]
         Rows of other people, as of Val.
+    groups_held : array [n_held]
+        The person of each held-out row.
     n_people : sequence of int
         Numbers of people to fit on.
     n_repeats : int
         How often people are drawn anew: the spread over repeats shows how much it matters who.
+    n_resamples : int
+        Of the bootstrap over held-out people.
     seed : int
-        Seed of the draws. A repeat does not depend on the number of repeats.
+        Seed of the draws and of the bootstrap. A repeat does not depend on the number of repeats.
 
     Returns
     -------
@@ -109,6 +120,8 @@ def learning_curve(
             rows = labelled[np.isin(codes[labelled], order[:number])]
             fitted = clone(head, safe=False)
             fitted.fit(x[rows], targets[rows], groups=codes[rows])
-            score = mean_pearson(held, fitted.predict(x_held))
-            points.append(CurvePoint(number, len(rows), repeat, score))
+            predicted = fitted.predict(x_held)
+            resampled = bootstrap_scores(held, predicted, groups_held, n_resamples, seed)
+            score = mean_pearson(held, predicted)
+            points.append(CurvePoint(number, len(rows), repeat, score, resampled))
     return points

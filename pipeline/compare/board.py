@@ -59,7 +59,7 @@ class Board:
     entries : dict of str to Entry
         By name, in the order of the plan.
     slices, curve : DataFrame, optional
-        Second tables, where asked for; see `pipeline.compare.extras`.
+        Second tables, where asked for; see `pipeline.compare.slices` and `pipeline.fits.curve`.
     curve_of, curve_error : str
         The head and view of the learning curve, and why there is none.
     """

@@ -136,13 +136,12 @@ def _slices(board: Board, slices: pd.DataFrame) -> TextTable:
 
 
 def _curve(board: Board, curve: pd.DataFrame) -> TextTable:
-    points = curve.groupby("n_people")
-    spread = points["mean_pearson"].agg(["mean", "min", "max"]).reset_index()
     columns = {
-        "people": spread["n_people"].map("{:,}".format),
-        "clips": points["n_rows"].mean().reset_index(drop=True).map("{:,.0f}".format),
-        "mean r": signed_text(spread["mean"]),
-        "lowest": signed_text(spread["min"]),
-        "highest": signed_text(spread["max"]),
+        "people": curve["n_people"].map("{:,}".format),
+        "clips": curve["n_rows"].map("{:,}".format),
+        "mean r": signed_text(curve["mean_pearson"]),
+        "95 % CI": interval_text(curve),
+        "lowest": signed_text(curve["lowest"]),
+        "highest": signed_text(curve["highest"]),
     }
     return text_table(f"Learning curve of {board.curve_of} on Val", columns, len(columns))

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.compare.board import STACK, Board
-from pipeline.compare.extras import curve_settings, curve_table, slice_table
 from pipeline.compare.plan import Plan, Request, check_heads, make_plan
 from pipeline.compare.process import FailedFitError, FitProcess
 from pipeline.compare.scores import Scorer
+from pipeline.compare.slices import slice_table
+from pipeline.fits.curve import curve_arrays, curve_settings, curve_table
 from pipeline.fits.fit_cache import FitCache
 from pipeline.fits.jobs import Fit, Job
 from pipeline.fits.result_cache import default_result_folder
@@ -139,7 +140,7 @@ class _Run:
         """Make the learning curve of a head on a view, or take it from the cache."""
         from pipeline.fits.fitting import make_job_head
 
-        settings = curve_settings(self._plan)
+        settings = curve_settings(self._plan.rows, self._plan.params)
         key = self._cache.curve_key(self._keys[name], **settings)
         arrays = self._cache.get(key)
         if arrays is None:
@@ -150,6 +151,6 @@ class _Run:
             except FailedFitError as error:
                 self._board.curve_error = str(error)
                 return
-            arrays = {"points": points}
+            arrays = curve_arrays(points)
             self._cache.put(key, arrays)
-        self._board.curve = curve_table(arrays["points"])
+        self._board.curve = curve_table(arrays)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import astuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,7 @@ from sklearn.base import clone
 
 from models.arrays import DataError
 from models.heads import Head, make_head
-from models.learning_curve import learning_curve
+from models.learning_curve import CurvePoint, learning_curve
 from models.view import FoldedView
 from pipeline.clip_table import Rows, column_vectors
 from pipeline.fits.jobs import Fit, Job, View
@@ -95,8 +94,14 @@ class Fitter:
         return Fit(_finite(predictions), fit.fit_s + time.perf_counter() - began_s)
 
     def learning_curve(
-        self, view: View, head: Head, n_people: Sequence[int], n_repeats: int, seed: int
-    ) -> NDArray[np.float64]:
+        self,
+        view: View,
+        head: Head,
+        n_people: Sequence[int],
+        n_repeats: int,
+        n_resamples: int,
+        seed: int,
+    ) -> list[CurvePoint]:
         """Fit on more and more people of Train, and score on Val.
 
         Parameters
@@ -105,21 +110,21 @@ class Fitter:
             What is fitted.
         n_people : sequence of int
             Numbers of people, ascending; the last one, all of them, is fitted on only once.
-        n_repeats, seed : int
+        n_repeats, n_resamples, seed : int
             As in `models.learning_curve`.
 
-        Returns
-        -------
-        ndarray of float64, shape (n_points, 4)
-            Number of people, number of rows, repeat, mean Pearson.
+        Raises
+        ------
+        DataError
+            When the head cannot be fitted on so few people, or as `load`.
         """
         folded, rows = self.load(view), self._rows
         val = (rows.clips["split"] == "Val").to_numpy(bool)[rows.n_train :]
-        data = (folded.inputs, folded.targets, folded.groups)
-        held = (folded.held_inputs[val], rows.y[rows.n_train :][val])
-        points = learning_curve(head, *data, *held, n_people[:-1], n_repeats, seed)
-        points += learning_curve(head, *data, *held, n_people[-1:], 1, seed)
-        return np.array([astuple(point) for point in points], np.float64)
+        y, people = rows.y[rows.n_train :], rows.people[rows.n_train :]
+        train = (folded.inputs, folded.targets, folded.groups)
+        held = (folded.held_inputs[val], y[val], people[val])
+        points = learning_curve(head, *train, *held, n_people[:-1], n_repeats, n_resamples, seed)
+        return points + learning_curve(head, *train, *held, n_people[-1:], 1, n_resamples, seed)
 
     def _vectors(self, view: View) -> NDArray[np.float32]:
         if view.column is not None:

@@ -32,6 +32,7 @@ Floats = NDArray[np.float64]
 
 _WIDE, _ROW, _TOP = 400.0, 36.0, 4.0
 _PANEL = (280.0, 240.0)
+_CURVE = (400.0, 240.0)
 _LEFT, _RIGHT, _PANEL_TOP, _BOTTOM = 40.0, 272.0, 22.0, 204.0
 _N_BINS = 32
 _LABEL_LENGTH = 52
@@ -153,6 +154,35 @@ def calibration(
     return drawing(name, title, "; ".join(said) or "no labelled clips", _PANEL, parts)
 
 
+def curve(
+    name: str, title: str, marks: Sequence[tuple[float, Mark]], axes: tuple[str, str]
+) -> Markup:
+    """Draw estimates along an axis as a line in its band, which is their intervals.
+
+    Parameters
+    ----------
+    name, title : str
+        As in `pipeline.report.figures.drawing`.
+    marks : sequence of (float, Mark)
+        Where an estimate stands, from left to right, and the estimate.
+    axes : (str, str)
+        What is drawn to the right and upwards.
+    """
+    across = Scale.over([at for at, _ in marks], _LEFT, _WIDE - 10, include=[0.0])
+    low, high = span_of([mark for _, mark in marks])
+    up = Scale.over([low, high], _BOTTOM, _PANEL_TOP)
+    parts = [*x_axis(across, _PANEL_TOP, _BOTTOM, axes[0]), *y_axis(up, _LEFT, _WIDE, axes[1])]
+    banded = [(across(at), m) for at, m in marks if not (is_missing(m.low) or is_missing(m.high))]
+    if banded:
+        edge = [(x, m.high) for x, m in banded] + [(x, m.low) for x, m in reversed(banded)]
+        parts.append(path([_line((x, up(value)) for x, value in edge), "z"], "band"))
+    known = [(across(at), up(m.value)) for at, m in marks if not is_missing(m.value)]
+    parts.append(path([_line(known)], "curve"))
+    said = [f"{plain(at, 0)}: {signed(m.value)} {interval(m.low, m.high)}" for at, m in marks]
+    parts += [tag("circle", cx=x, cy=y, r=4, class_="dot main") for x, y in known]
+    return drawing(name, title, f"{axes[1]} by {axes[0]}: " + "; ".join(said), _CURVE, parts)
+
+
 def histogram(name: str, title: str, values: Floats, axes: tuple[str, str]) -> Markup:
     """Draw how often values occur.
 
@@ -201,6 +231,11 @@ def _interval_row(mark: Mark, scale: Scale, top: float) -> Markup:
     if not is_missing(mark.value):
         parts.append(_dot(scale(mark.value), y, mark.kind))
     return tag("g", *parts)
+
+
+def _line(points: Iterable[tuple[float, float]]) -> str:
+    corners = "L".join(f"{number(x)} {number(y)}" for x, y in points)
+    return f"M{corners}" if corners else ""
 
 
 def _dot(x: float, y: float, kind: Kind) -> Markup:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -17,7 +16,7 @@ from pipeline.params import Params
 from pipeline.report import charts, data, diagnostics, leaderboard, run
 from pipeline.report.charts import Mark
 from pipeline.report.diagnostics import Estimate
-from pipeline.report.numbers import interval, plain, signed
+from pipeline.report.pages import page_template
 from pipeline.report.text import notes, official_where_other, refit_notes
 from pipeline.report.thumbnails import thumbnails
 
@@ -42,8 +41,8 @@ class Results:
         Predictions of the stack, in the order of `rows`.
     failures : mapping of str to DataFrame
         Failure table by encoder.
-    imputed, slices, weights : DataFrame
-        What ``imputed.csv``, ``slices.csv`` and ``stack_weights.csv`` hold.
+    imputed, slices, weights, curve : DataFrame
+        What ``imputed.csv``, ``slices.csv``, ``stack_weights.csv`` and ``learning_curve.csv`` hold.
     warnings : sequence of str
         Of the stages `people` and `folds`.
     people : mapping
@@ -64,6 +63,7 @@ class Results:
     )
     slices: pd.DataFrame = field(default_factory=pd.DataFrame)
     weights: pd.DataFrame | None = None
+    curve: pd.DataFrame = field(default_factory=pd.DataFrame)
     warnings: Sequence[str] = ()
     people: Mapping[str, Any] = field(default_factory=dict)
     stores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -72,19 +72,10 @@ class Results:
 
 def render_report(results: Results) -> str:
     """Render the report: HTML that needs no network and no other file."""
-    environment = Environment(
-        loader=PackageLoader("pipeline.report"),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"signed": signed, "plain": plain}
-    environment.globals["interval"] = interval
     params, table = results.params, results.table
     splits = leaderboard.shown_splits(table)
     split = "val" if "val" in splits else "oof"
-    return environment.get_template("report.html").render(
+    return page_template("report.html").render(
         params=params,
         notes=notes(params) + refit_notes(params),
         split=split,
@@ -123,7 +114,17 @@ def _scores(results: Results, splits: list[str], split: str) -> dict[str, Any]:
         ],
         "slice_rows": results.slices.head(_MOST_SLICES).to_dict("records"),
         "n_slices": len(results.slices),
+        "curve": _curve(results.curve),
+        "curve_rows": results.curve.to_dict("records"),
     }
+
+
+def _curve(curve: pd.DataFrame) -> Markup | None:
+    if curve.empty:
+        return None
+    title = f"Learning curve of {curve['name'].iloc[0]}"
+    axes = ("people of Train fitted on", "mean Pearson on Val")
+    return charts.curve("learning-curve", title, leaderboard.curve_marks(curve), axes)
 
 
 def _errors(results: Results, split: str) -> dict[str, Any]:

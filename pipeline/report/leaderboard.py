@@ -124,6 +124,11 @@ def slice_marks(slices: pd.DataFrame, split: str, name: str = STACK) -> dict[str
     }
 
 
+def curve_marks(curve: pd.DataFrame) -> list[tuple[float, Mark]]:
+    """Return the points of a learning curve: the number of people, and the score with interval."""
+    return [(float(row["n_people"]), _mark("", row)) for row in curve.to_dict("records")]
+
+
 def weight_maps(weights: pd.DataFrame | None, targets: Sequence[str]) -> dict[str, HeatMap]:
     """Return the weights of the stack by member and target, as shares of 1.
 

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -67,6 +67,22 @@ def versions(stores: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         except PackageNotFoundError:  # run from a checkout
             continue
     return {name: ", ".join(sorted(numbers)) for name, numbers in sorted(found.items())}
+
+
+def run_record(
+    params: Params, stores: Mapping[str, Mapping[str, Any]], files: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what a run is made of for `json.dumps`, so that two runs can be held side by side.
+
+    Parameters
+    ----------
+    params, stores
+        As in `encoder_infos`.
+    files : mapping of str to str
+        Digests of the files that the run can be known by.
+    """
+    encoders = {each.name: asdict(each) for each in encoder_infos(params, stores)}
+    return {"encoders": encoders, "versions": versions(stores), "files": dict(files)}
 
 
 def parameters_text(params: Params) -> str:

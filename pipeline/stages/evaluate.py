@@ -2,11 +2,20 @@
 
 import json
 
+import pandas as pd
+
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
-from pipeline.paths import BASELINES, LEADERBOARD, METRICS, PLOTS, SLICES, STACK
-from pipeline.plots import by_target_table, scatter_table
+from pipeline.paths import BASELINES, LEADERBOARD, METRICS, PLOTS, SLICES, STACK, STACK_WEIGHTS
+from pipeline.plots import (
+    by_target_table,
+    error_tables,
+    scatter_table,
+    score_tables,
+    slices_table,
+    weight_table,
+)
 from pipeline.predictions import read_members, read_prediction_table
 from pipeline.scoring import leaderboard, score_splits, slice_table
 
@@ -36,12 +45,20 @@ def main() -> None:
     sliced = slice_table({"stack": stack, best: members[best]}, rows, params)
     sliced.to_csv(SLICES, index=False)
 
-    split = "Val" if "val" in scores["stack"] else "Train"
+    main_split = "val" if "val" in scores["stack"] else "oof"
+    split = "Val" if main_split == "val" else "Train"
+    weights = pd.read_csv(STACK_WEIGHTS)
+    tables = {
+        **score_tables(table, main_split, list(params.heads), list(params.encoders)),
+        "by_target": by_target_table(table, main_split, targets),
+        "weights": weight_table(weights, targets),
+        "slices": slices_table(sliced, main_split),
+        "scatter": scatter_table(stack, rows, targets, split),
+        **error_tables(stack, rows, targets, split),
+    }
     PLOTS.mkdir(parents=True, exist_ok=True)
-    score = scores["stack"]["val" if split == "Val" else "oof"]
-    by_target_table(score).to_csv(PLOTS / "stack_by_target.csv", index=False)
-    scatter = scatter_table(stack, rows, targets, split)
-    scatter.to_csv(PLOTS / "stack_scatter.csv", index=False)
+    for name, each in tables.items():
+        each.to_csv(PLOTS / f"{name}.csv", index=False)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """Feature tables, CSV in any usual form and Parquet, block by block."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipeline.imports.features.blocks import Block, rows_per_block
 from pipeline.imports.features.columns import Columns, as_numbers, guess_columns, is_id
@@ -15,6 +19,7 @@ from pipeline.imports.reading import sniff
 
 # Parquet keeps each column of a row group apart; of each this much is read ahead.
 _READ_AHEAD_BYTES = 2**16
+_LIST_ROWS = 1024
 
 
 def csv_blocks(path: Path, name: str, has_ids: bool = True) -> Iterator[Block]:
@@ -64,6 +69,8 @@ def csv_blocks(path: Path, name: str, has_ids: bool = True) -> Iterator[Block]:
 def parquet_blocks(path: Path) -> Iterator[Block]:
     """Yield the rows of a Parquet table; also one with its ids in the index of a DataFrame.
 
+    Features are a column each, or one column of lists of one length.
+
     Raises
     ------
     RefusedError
@@ -77,10 +84,13 @@ def parquet_blocks(path: Path) -> Iterator[Block]:
             names = [*first, *(each for each in file.schema_arrow.names if each not in first)]
             n_rows = rows_per_block(len(names))
             columns = guess_columns([index.get(each, each) for each in names], path.name)
-            for batch in file.iter_batches(n_rows):
-                table = pa.Table.from_batches([batch]).select(names)
+            *_, last = names
+            lists = len(columns.features) == 1 and _is_list(file.schema_arrow.field(last).type)
+            for batch in file.iter_batches(_LIST_ROWS if lists else n_rows):
+                table = pa.Table.from_batches([batch]).select(names[:-1] if lists else names)
                 frame = table.replace_schema_metadata(None).to_pandas().rename(columns=index)
-                yield _block(frame, columns, path.name)
+                values = _flat(batch.column(last), path.name) if lists else None
+                yield _block(frame, columns, path.name, values=values)
     except (pa.ArrowException, OSError) as error:
         raise RefusedError(
             "files that cannot be read",
@@ -101,8 +111,28 @@ def _index_columns(schema: pa.Schema) -> dict[str, str]:
     return names
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _flat(lists: pa.Array, name: str) -> NDArray[np.float64]:
+    lengths = pc.list_value_length(lists).unique().to_pylist()
+    if len(lengths) != 1 or lengths[0] is None:
+        why = f"{name} has lists of the lengths {lengths[:3]}: expected features of one length"
+        raise RefusedError("lists of several lengths", [name], why)
+    flat = pc.list_flatten(lists).to_numpy(zero_copy_only=False)
+    return np.asarray(flat, np.float64).reshape(len(lists), -1)
+
+
 def _block(
-    frame: pd.DataFrame, columns: Columns, name: str, has_ids: bool = True, form: str = ""
+    frame: pd.DataFrame,
+    columns: Columns,
+    name: str,
+    has_ids: bool = True,
+    form: str = "",
+    values: NDArray[np.float64] | None = None,
 ) -> Block:
     ids = None if columns.id is None else _ids(frame[columns.id], columns, name)
     if has_ids and ids is None:
@@ -115,7 +145,10 @@ def _block(
     times = None
     if columns.time is not None:
         times = as_numbers(frame, [columns.time], name)[:, 0]
-    values = as_numbers(frame, columns.features, name)
+    if values is None:
+        values = as_numbers(frame, columns.features, name)
+    else:  # as of an array, without names
+        columns = replace(columns, features=())
     return Block(name, None, ids, times, values, columns, form)
 
 

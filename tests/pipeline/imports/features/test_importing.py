@@ -241,6 +241,16 @@ def test_ids_in_the_index_of_a_data_frame(folder):
     assert read_store(found.store).embedding.tolist() == [[2, 4], [1, 3]]
 
 
+def test_features_in_a_column_of_lists(folder):
+    lists = pd.DataFrame({"clip_id": ["00002", "00001"], "embedding": [[1.0, 2], [3.0, 4]]})
+    lists.to_parquet(folder / "t.parquet")
+    found = import_features([folder / "t.parquet"], "t")
+    assert (found.dimension, found.columns) == (2, ())
+    assert read_store(found.store).embedding.tolist() == [[3, 4], [1, 2]]
+    lists.assign(embedding=[[1.0], [3.0, 4]]).to_parquet(folder / "t.parquet")
+    assert "lists of the lengths" in refused([folder / "t.parquet"], "t")
+
+
 def test_an_array_that_was_cut_short_is_refused(folder):
     np.save(folder / "a.npy", np.ones((3, 4)))
     (folder / "ids.txt").write_text("00001\n00002\n00003\n")
