@@ -14,6 +14,7 @@ from pipeline import store_cli
 from pipeline.errors import run_or_exit
 from pipeline.imports import cli as imports_cli
 from pipeline.paths import BUNDLE, CLIPS, COMPARISON, PARAMS
+from pipeline.report.cli import report_command
 
 if TYPE_CHECKING:
     from features.encoders import Encoder
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(store_cli.app, name="store")
 app.add_typer(imports_cli.app, name="import")
+app.command("report")(report_command)
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters to use.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
