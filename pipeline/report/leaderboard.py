@@ -117,8 +117,7 @@ def slice_marks(slices: pd.DataFrame, split: str, name: str = STACK) -> dict[str
     chosen = slices[(slices["split"] == split) & (slices["name"] == name)]
     return {
         str(column): [
-            _mark(f"{row['slice']} · {row['n_rows']} clips of {row['n_people']} people", row)
-            for row in part.to_dict("records")
+            _mark(f"{row['slice']} · {row['n_rows']} clips", row) for row in part.to_dict("records")
         ]
         for column, part in chosen.groupby("column", sort=False)
     }

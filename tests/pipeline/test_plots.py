@@ -56,10 +56,7 @@ def test_slices_are_those_of_the_stack_on_the_split():
         for name in ("stack", "ridge/clip")
     ]
     drawn = slices_table(pd.DataFrame(rows, columns=SLICE_COLUMNS), "val")
-    assert drawn["row"].tolist() == [
-        "age: young · 5 clips of 2 people",
-        "age: old · 5 clips of 2 people",
-    ]
+    assert drawn["row"].tolist() == ["age: young · 5 clips", "age: old · 5 clips"]
     assert slices_table(pd.DataFrame(columns=SLICE_COLUMNS), "val").empty
 
 
