@@ -120,9 +120,9 @@ class Fitter:
         """
         folded, rows = self.load(view), self._rows
         val = (rows.clips["split"] == "Val").to_numpy(bool)[rows.n_train :]
-        data = (folded.inputs, folded.targets, folded.groups)
-        y, people = rows.y[rows.n_train :], rows.people[rows.n_train :]
-        data = (*data, folded.held_inputs[val], y[val], people[val])
+        y, people = rows.y[rows.n_train :][val], rows.people[rows.n_train :][val]
+        fitted_on = (folded.inputs, folded.targets, folded.groups)
+        data = (*fitted_on, folded.held_inputs[val], y, people)
         points = learning_curve(head, *data, n_people[:-1], n_repeats, n_resamples, seed)
         return points + learning_curve(head, *data, n_people[-1:], 1, n_resamples, seed)
 

@@ -276,7 +276,8 @@ def _write_neighbours(folder: Path) -> None:
     parts = [f"{clip_id},{split}" for clip_id, split in splits]
     (muse / "partition.csv").write_text("\n".join(["Id,Proposal", *parts]))
     for clip_id in ids:
-        (muse / "feats" / "faus" / f"{clip_id}.csv").write_text("timestamp,name,AU01\n0,x,0.1\n")
+        rows = f"timestamp,segment_id,AU01\n0,{clip_id},0.{int(clip_id)}\n250,{clip_id},0.5\n"
+        (muse / "feats" / "faus" / f"{clip_id}.csv").write_text(rows)
 
 
 def _write_short(
