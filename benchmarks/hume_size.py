@@ -29,6 +29,7 @@ from benchmarks.views import make_view
 from features.encoders.imported import store_digest
 from features.segments import Embedding
 from features.store import StoredClip, write_store
+from pipeline.paths import REPORT
 
 ROOT = Path(__file__).parents[1]
 N_CLIPS = 25_067
@@ -65,6 +66,8 @@ def main(
             total_s, most_mib = total_s + seconds, max(most_mib, peak_mib)
             print(f"| {' '.join(stage)} | {seconds:.1f} | {peak_mib:.0f} |", flush=True)
         print(f"| all | {total_s:.1f} | {most_mib:.0f} |\n{output}")
+        size_mb = (folder / REPORT).stat().st_size / 1e6
+        print(f"{REPORT}: {size_mb:.1f} MB")
 
 
 def make_corpus(folder: Path, share: float) -> None:

@@ -12,6 +12,7 @@ from pipeline.commands.compare import compare_command
 from pipeline.commands.doctor import doctor_command
 from pipeline.commands.extract import extract_command
 from pipeline.commands.predict import predict_command
+from pipeline.commands.report import report_command
 from pipeline.commands.serve import serve_command
 from pipeline.commands.tune import tune_command
 from pipeline.errors import run_or_exit
@@ -28,6 +29,7 @@ app.command("extract")(extract_command)
 app.command("compare")(compare_command)
 app.command("tune")(tune_command)
 app.command("predict")(predict_command)
+app.command("report")(report_command)
 app.command("serve")(serve_command)
 app.command("check-submission")(check_submission_command)
 app.command("doctor")(doctor_command)

@@ -28,7 +28,8 @@ def serve_command(
         float, typer.Option(min=0.1, help="Longest time for an upload to come in.")
     ] = 60.0,
     answer_limit_s: Annotated[
-        float, typer.Option(min=0.1, help="Longest time from then to the answer.")
+        float,
+        typer.Option(min=0.1, help="Longest time until its turn, and from then to the answer."),
     ] = 120.0,
 ) -> None:
     """Predict clips that are uploaded: a page to drop them on, and JSON.

@@ -120,11 +120,11 @@ class Fitter:
         """
         folded, rows = self.load(view), self._rows
         val = (rows.clips["split"] == "Val").to_numpy(bool)[rows.n_train :]
-        y, people = rows.y[rows.n_train :], rows.people[rows.n_train :]
-        train = (folded.inputs, folded.targets, folded.groups)
-        held = (folded.held_inputs[val], y[val], people[val])
-        points = learning_curve(head, *train, *held, n_people[:-1], n_repeats, n_resamples, seed)
-        return points + learning_curve(head, *train, *held, n_people[-1:], 1, n_resamples, seed)
+        y, people = rows.y[rows.n_train :][val], rows.people[rows.n_train :][val]
+        fitted_on = (folded.inputs, folded.targets, folded.groups)
+        data = (*fitted_on, folded.held_inputs[val], y, people)
+        points = learning_curve(head, *data, n_people[:-1], n_repeats, n_resamples, seed)
+        return points + learning_curve(head, *data, n_people[-1:], 1, n_resamples, seed)
 
     def _vectors(self, view: View) -> NDArray[np.float32]:
         if view.column is not None:

@@ -198,7 +198,7 @@ def _by_duration(
         if bands:
             marks = [_mark(f"{label} · {each.n_clips} clips", each) for label, each in bands]
             title = f"Mean {what} by duration"
-            axis = f"mean {what}, label minus prediction"
+            axis = "mean of label minus prediction" if name == "lean" else f"mean {what}"
             drawn.append(charts.intervals(f"duration-{name}", title, axis, marks))
     return drawn
 

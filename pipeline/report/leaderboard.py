@@ -82,7 +82,7 @@ def board_marks(table: pd.DataFrame, split: str) -> list[Mark]:
 def by_target(table: pd.DataFrame, split: str, targets: Sequence[str]) -> HeatMap:
     """Return Pearson by target and row of the leaderboard."""
     columns = [f"{split}_{target}" for target in targets]
-    return _heat_map(table["name"], table[columns].to_numpy(float, na_value=float("nan")), targets)
+    return heat_map(table["name"], table[columns].to_numpy(float, na_value=float("nan")), targets)
 
 
 def encoder_gains(
@@ -117,8 +117,7 @@ def slice_marks(slices: pd.DataFrame, split: str, name: str = STACK) -> dict[str
     chosen = slices[(slices["split"] == split) & (slices["name"] == name)]
     return {
         str(column): [
-            _mark(f"{row['slice']} · {row['n_rows']} clips of {row['n_people']} people", row)
-            for row in part.to_dict("records")
+            _mark(f"{row['slice']} · {row['n_rows']} clips", row) for row in part.to_dict("records")
         ]
         for column, part in chosen.groupby("column", sort=False)
     }
@@ -150,20 +149,24 @@ def weight_maps(weights: pd.DataFrame | None, targets: Sequence[str]) -> dict[st
     maps = {}
     for part, rows in values.items():
         if rows is first or not rows.round(6).equals(first.round(6)):
-            maps[part] = _heat_map(rows.index, rows.to_numpy(float), targets, digits=2)
+            maps[part] = heat_map(rows.index, rows.to_numpy(float), targets, digits=2)
     return maps
 
 
-def _mark(label: str, row: Mapping[Any, Any], prefix: str = "", kind: Kind = "plain") -> Mark:
-    value, low, high = (
-        _number(row[f"{prefix}{each}"]) for each in ("mean_pearson", "ci95_low", "ci95_high")
-    )
-    return Mark(label, value, low, high, kind)
+def heat_map(names: Iterable[str], values: Any, columns: Sequence[str], digits: int = 3) -> HeatMap:
+    """Colour a table by its numbers.
 
-
-def _heat_map(
-    names: Iterable[str], values: Any, columns: Sequence[str], digits: int = 3
-) -> HeatMap:
+    Parameters
+    ----------
+    names : iterable of str
+        Of the rows.
+    values : array of float [n_rows, n_columns]
+        NaN where there is none.
+    columns : sequence of str
+        Their names.
+    digits : int
+        Behind the point; with two, numbers that are all positive go without a sign.
+    """
     table = pd.DataFrame(values, columns=list(columns), dtype=float)
     most = largest(table.to_numpy().ravel().tolist())
     write = plain if digits == 2 and (table.fillna(0) >= 0).all(axis=None) else signed
@@ -172,6 +175,13 @@ def _heat_map(
         for name, row in zip(names, table.to_numpy().tolist(), strict=True)
     ]
     return HeatMap(list(columns), rows, most)
+
+
+def _mark(label: str, row: Mapping[Any, Any], prefix: str = "", kind: Kind = "plain") -> Mark:
+    value, low, high = (
+        _number(row[f"{prefix}{each}"]) for each in ("mean_pearson", "ci95_low", "ci95_high")
+    )
+    return Mark(label, value, low, high, kind)
 
 
 def _number(value: Any) -> float:

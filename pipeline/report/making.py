@@ -75,17 +75,18 @@ def read_results(params: Params) -> Results:
 
 
 def write_report(results: Results, report: Path = REPORT) -> None:
-    """Write the report."""
-    _write(report, render_report(results))
+    """Write the report as HTML."""
+    write_page(report, render_report(results))
 
 
 def write_model_card(results: Results) -> None:
     """Write ``results/model_card.md``, and ``results/run.json``: what the run is made of."""
-    _write(MODEL_CARD, render_model_card(results))
+    write_page(MODEL_CARD, render_model_card(results))
     record = run_record(results.params, results.stores, results.files)
-    _write(RUN, json.dumps(record, indent=2) + "\n")
+    write_page(RUN, json.dumps(record, indent=2) + "\n")
 
 
-def _write(path: Path, text: str) -> None:
+def write_page(path: Path, text: str) -> None:
+    """Write a text whole, into a folder that is made where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda beside: beside.write_text(text, encoding="utf-8"))

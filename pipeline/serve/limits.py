@@ -30,7 +30,7 @@ class Limits:
     receive_s : float
         Longest time, in seconds, that an upload may take to come in.
     answer_s : float
-        Longest time, in seconds, from then to the answer.
+        Longest time, in seconds, until its turn comes, and then again until the answer.
     """
 
     upload_bytes: int = 200_000_000

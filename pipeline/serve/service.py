@@ -4,7 +4,7 @@ import asyncio
 import errno
 import wave
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -93,18 +93,17 @@ class Service:
             with self.metrics.receiving_s.time():
                 upload = await receive_upload(request, folder, self._limits)
             self.metrics.received_bytes.inc(upload.path.stat().st_size)
-            job = self._thread.submit(self._predict, upload, folder)
+            begun: Future[None] = Future()
+            job = self._thread.submit(self._predict, upload, folder, begun)
             held = place.pop_all()  # by the prediction, until it ends: none can be stopped midway
             job.add_done_callback(lambda _: held.close())
         finished = asyncio.wrap_future(job)
         gone = asyncio.ensure_future(_gone(request))
-        either: set[asyncio.Future[Any]] = {finished, gone}
         try:
-            await asyncio.wait(
-                either, timeout=self._limits.answer_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            await _first_of(asyncio.wrap_future(begun), gone, limit_s=self._limits.answer_s)
             if job.cancel():
-                raise busy()
+                raise busy()  # its turn did not come
+            await _first_of(finished, gone, limit_s=self._limits.answer_s)
             if not finished.done():
                 raise RefusedError(
                     504, f"no answer within {self._limits.answer_s:g} s: send a shorter clip"
@@ -112,9 +111,10 @@ class Service:
             return finished.result()
         finally:
             gone.cancel()
-            job.cancel()  # where it still waits and nobody does for it
+            job.cancel()  # where it still waits, and nobody does for it any more
 
-    def _predict(self, upload: Upload, folder: Path) -> Answer:
+    def _predict(self, upload: Upload, folder: Path, begun: Future[None]) -> Answer:
+        begun.set_result(None)
         try:
             with self.metrics.predicting_s.time():
                 return answer_clip(
@@ -135,6 +135,10 @@ def _check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise RefusedError(403, "uploads from other sites' pages are refused")
+
+
+async def _first_of(*futures: asyncio.Future[Any], limit_s: float) -> None:
+    await asyncio.wait(futures, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _gone(request: Request) -> None:

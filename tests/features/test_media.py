@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.media import MediaError, probe, read_frames
+from features.media import MediaError, check_duration, probe, read_frames
 from features.sound import read_sound
 from tests.features.mp4_patches import PATCHES
 from tests.features.odd_media import Film, png, write_film
@@ -130,6 +130,25 @@ def test_what_points_at_other_files_is_no_clip(make_clip, tmp_path, name, conten
     with pytest.raises(MediaError, match="not a media file") as caught:
         probe(tmp_path / name)
     assert caught.value.step == "probe"
+
+
+def test_a_clip_may_last_as_long_as_allowed(make_clip):
+    path = make_clip(n_frames=30, frame_rate_hz=10, sound_s=0)
+    check_duration(path, 3.0)
+    assert len(list(read_frames(path, 1, max_duration_s=3))) == 3
+    with pytest.raises(MediaError, match=r"lasts 3\.0 s, more than 2\.5 s") as caught:
+        check_duration(path, 2.5)
+    assert caught.value.step == "probe"
+    with pytest.raises(MediaError, match=r"last more than 2\.5 s") as caught:
+        list(read_frames(path, 1, max_duration_s=2.5))
+    assert caught.value.step == "decode"
+
+
+def test_sound_may_last_as_long_as_allowed(make_clip):
+    path = make_clip(n_frames=0, sound_s=2)
+    read_sound(path, 8000, max_duration_s=2.5)
+    with pytest.raises(MediaError, match=r"the sound lasts more than 1 s"):
+        read_sound(path, 8000, max_duration_s=1)
 
 
 def test_a_missing_file_is_named(tmp_path):

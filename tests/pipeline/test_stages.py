@@ -19,7 +19,7 @@ import yaml
 from pipeline.demo.corpus import DemoSettings, write_corpus
 
 ROOT = Path(__file__).parents[2]
-DOWNSTREAM = ["stack", "bundle", "evaluate", "report"]
+DOWNSTREAM = ["stack", "bundle", "evaluate", "learning_curve", "report"]
 
 
 class Project:
@@ -94,6 +94,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
     content = small_params()
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     settings = DemoSettings(
@@ -109,6 +110,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "start")
     project.first_output = project.run("dvc", "repro")
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "first results")
     return project
 
 
@@ -117,7 +120,10 @@ def test_the_first_run_ends_with_the_leaderboard_and_the_files(project):
     assert "demo" not in stages_run(output)  # the data are not the embedded corpus
     assert re.search(r"stack +[+-]0\.\d{3} \[", output)
     assert "Encoders with random weights: face" in output
-    files = ("report.html", "leaderboard.csv", "metrics.json", "predictions.csv", "imputed.csv")
+    files = (
+        *("report.html", "model_card.md", "leaderboard.csv", "metrics.json"),
+        *("predictions.csv", "imputed.csv"),
+    )
     for name in files:
         assert f"results/{name}" in output
         assert project.result(name).is_file()
@@ -172,10 +178,25 @@ def test_the_stack_and_the_best_head_are_scored_by_slice(project):
     assert set(slices["split"]) == {"oof", "val"}
 
 
-def test_dvc_shows_metrics_and_plots(project):
+def test_the_best_head_has_a_learning_curve(project):
+    curve = pd.read_csv(project.result("learning_curve.csv"))
+    assert curve["name"].iloc[0] in pd.read_csv(project.result("leaderboard.csv"))["name"].tolist()
+    labels = project.labels()
+    assert curve["n_people"].max() == labels.loc[labels["split"] == "Train", "group"].nunique()
+    assert 'id="learning-curve"' in project.result("report.html").read_text(encoding="utf-8")
+
+
+def test_dvc_shows_metrics_and_draws_every_plot(project):
     assert "mean_pearson" in project.run("dvc", "metrics", "show")
-    page = project.run("dvc", "plots", "show").strip()
-    assert Path(page.removeprefix("file://")).stat().st_size > 1000
+    page = Path(project.run("dvc", "plots", "show").strip().removeprefix("file://"))
+    text = page.read_text(encoding="utf-8")
+    plots = yaml.safe_load((project.folder / "dvc.yaml").read_text())["plots"]
+    names = [name for plot in plots for name in plot]
+    assert {"by_target", "calibration", "encoders", "stack_weights", "slices"} <= set(names)
+    assert {"learning_curve", "residuals_by_person", "residuals_by_duration"} <= set(names)
+    assert text.count("var spec") == len(names)
+    assert all(f'id = "plot_{name}"' in text or name in text for name in names)
+    assert "DVC_METRIC" not in text  # every anchor of the templates is filled
 
 
 def test_a_second_run_runs_no_stage(project):
@@ -205,6 +226,25 @@ def test_a_new_machine_starts_from_the_outputs_that_dvc_keeps(project):
 def test_a_head_s_parameter_reruns_that_head_and_what_follows(project):
     output = project.run("dvc", "exp", "run", "-S", "heads.ridge.alphas=[0.1,1]")
     assert sorted(stages_run(output)) == sorted(["fit@ridge", *DOWNSTREAM])
+
+
+def test_two_revisions_are_set_side_by_side(project):
+    before = project.result("metrics.json").read_bytes()
+    printed = project.run(sys.executable, "-m", "pipeline.cli", "report", "--compare", "HEAD")
+    assert re.search(r"ridge/face( +\S0\.\d{3}){3} \[", printed)
+    page = project.result("compare_report.html").read_text(encoding="utf-8")
+    assert "heads.ridge.alphas" in page
+    assert "[0.01, 0.1, 1]" in page
+    assert project.result("metrics.json").read_bytes() == before
+    command = (sys.executable, "-m", "pipeline.cli", "report", "--compare")
+    assert "no revision 'nowhere'" in project.run(*command, "nowhere", status=1)
+    assert "Commit dvc.lock after" in project.run(*command, "HEAD~1", status=1)
+    cache = project.folder / ".dvc" / "cache"
+    cache.rename(project.folder / "elsewhere")
+    lost = project.run(*command, "HEAD", status=1)
+    (project.folder / "elsewhere").rename(cache)
+    assert "dvc pull" in lost
+    assert "Traceback" not in lost
 
 
 def test_features_change_nothing_of_the_folds_until_people_are_found_by_faces(project):

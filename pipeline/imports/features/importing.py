@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from features.encoders.imported import store_digest
 from features.segments import Embedding
-from features.store import StoredClip, shards_of, write_store
-from pipeline.clip_ids import match_ids
+from features.store import StoredClip, write_store
+from pipeline.imports.features.clips import compare_stores, name_clips
 from pipeline.imports.features.files import files_of, read_blocks
 from pipeline.imports.features.scan import Scan
 from pipeline.imports.findings import Findings, RefusedError
@@ -207,8 +205,8 @@ def scan_features(
         report.n_clips, report.n_rows, report.level = scan.n_clips, scan.n_rows, scan.level
         report.n_missing, report.n_infinite = scan.n_missing, scan.n_infinite
         report.taken_as = scan.taken_as
-        names = _match(wanted, scan.clip_ids, report)
-        _compare_stores(set(names.values()), report, params)
+        names = name_clips(wanted, scan.clip_ids, report.sources, report.findings)
+        compare_stores(set(names.values()), name, params, report.findings)
         yield ScannedFeatures(report, scan, names, [*files, *([ids] if ids else [])])
 
 
@@ -229,61 +227,6 @@ def check_name(name: str, params: Params) -> None:
 
 def _new_report(files: Sequence[Path], name: str) -> FeatureImport:
     return FeatureImport(name, [path.name for path in files], IMPORTED_FEATURES / name)
-
-
-def _match(wanted: Sequence[str], have: Sequence[str], report: FeatureImport) -> dict[str, str]:
-    """Return the name in the store of every id in the files."""
-    add = report.findings.add
-    if not have:
-        if not report.findings.have_errors:
-            add("features without any value", "error", report.sources, "no clip has a value")
-        return {}
-    matches = match_ids(wanted, have)
-    pairs = [f"{' or '.join(theirs)} for {' or '.join(ours)}" for theirs, ours in matches.ambiguous]
-    done = "they cannot be told apart: rename them as in the label table"
-    add(
-        "ids that several clips or files share when brackets, case and zeros do not count",
-        "error",
-        pairs,
-        done,
-    )
-    if not matches.found and not matches.ambiguous:
-        done = f"no id of the files is in the label table, which has {list(wanted[:3])}"
-        add("ids of other clips", "error", have, done)
-        return {}
-    spelt = [f"{theirs} -> {ours}" for theirs, ours in matches.found.items() if theirs != ours]
-    add("ids spelt otherwise than in the label table", "note", spelt, "taken as the same clip")
-    done = "kept: other encoders predict them, or the training mean does"
-    add("clips of the label table without features", "warning", matches.missing, done)
-    done = "kept in the store under their own names; the stage `extract` leaves them out"
-    add("features of no clip in the label table", "warning", matches.unknown, done)
-    return {each: matches.found.get(each, each) for each in have}
-
-
-def _compare_stores(clips: set[str], report: FeatureImport, params: Params) -> None:
-    """Say which clips imported stores have that this one lacks: joined, they have gaps."""
-    for name, spec in params.encoders.items():
-        if spec.get("kind") != "imported" or name == report.name or not clips:
-            continue
-        folder = Path(str(spec.get("store")))
-        if not folder.is_dir():
-            continue
-        tables = (pq.read_table(shard, columns=["clip_id"]) for shard in shards_of(folder))
-        others = {each for table in tables for each in table["clip_id"].unique().to_pylist()}
-        if others and not others & clips:
-            done = (
-                f"the two have no clip in common: where `{name}` is of other clips, take it out of "
-                "`encoders` in params.yaml"
-            )
-            report.findings.add(
-                f"clips that `{name}` has and these lack", "error", sorted(others), done
-            )
-            continue
-        done = "joined in one view they have gaps there, which heads fill with the training mean"
-        lacking = sorted(others - clips)
-        report.findings.add(f"clips that `{name}` has and these lack", "warning", lacking, done)
-        more = sorted(clips - others)
-        report.findings.add(f"clips that `{name}` lacks and these have", "warning", more, done)
 
 
 def _metadata(report: FeatureImport, files: Sequence[Path]) -> dict[str, Any]:

@@ -142,6 +142,16 @@ def test_a_timeline_of_one_window_is_the_clip(finished_run, predictor):
     np.testing.assert_allclose(windows[TARGETS], whole[TARGETS], atol=1e-6)
 
 
+def test_nothing_of_a_longer_clip_is_used(predictor, tmp_path):
+    long = write_clip(tmp_path / "long.mp4", n_frames=30, size=(32, 32), sound_s=3)
+    short = write_clip(tmp_path / "short.mp4", n_frames=10, size=(32, 32), sound_s=1)
+    files = [long, short]
+    with predictor.embedded(files, max_duration_s=2, progress=False) as embedded:
+        assert list(embedded.missing["long"]) == ["sound", "tiny"]
+        assert "more than 2 s" in str(embedded.missing["long"]["tiny"])
+        assert embedded.missing["short"] == {}
+
+
 def test_windows_follow_the_picture(predictor, tmp_path):
     # Grows brighter frame by frame; and one that nothing can be made of.
     clip = write_clip(tmp_path / "long.mp4", n_frames=40, size=(32, 32), sound_s=0.5)

@@ -1,0 +1,62 @@
+import numpy as np
+import pandas as pd
+import yaml
+
+from pipeline.report.model_card import render_model_card
+from pipeline.scoring import SLICE_COLUMNS
+
+
+def header(card):
+    return yaml.safe_load(card.split("---\n")[1])
+
+
+def test_it_says_what_was_fitted_on_what_and_how_good_it_is(results, params):
+    card = render_model_card(results())
+    for part in (
+        *("## Model details", "## Intended use", "## Data", "## Scores", "## Where it is worse"),
+        *("docs/responsible-use.md", "openSMILE's own licence", "Encoders with random weights"),
+        *(", ".join(params.targets), "| Val | ", "| stack | ", "| baseline/mean | "),
+    ):
+        assert part in card
+    scored = header(card)["model-index"][0]["results"][0]["metrics"][0]["value"]
+    table = results().table.set_index("name")
+    assert scored == table.loc["stack", "val_mean_pearson"]
+    best = table.index[~table.index.str.match("stack|baseline")][0]
+    assert f"| {best} | " in card
+
+
+def test_slices_below_the_overall_score_are_named_the_worst_first(results):
+    overall = results().table.set_index("name").loc["stack", "val_mean_pearson"]
+    rows = [
+        ("age", name, "val", "stack", 5, 2, overall + shift, overall + shift - 0.1, high)
+        for name, shift, high in (
+            ("young", 0.01, overall + 0.1),
+            ("middle", -0.01, overall + 0.1),
+            ("old", -0.3, overall - 0.2),
+        )
+    ]
+    card = render_model_card(results(slices=pd.DataFrame(rows, columns=SLICE_COLUMNS)))
+    lines = [line for line in card.splitlines() if line.startswith("| age |")]
+    assert [line.split(" | ")[1] for line in lines] == ["old", "middle"]
+    assert ["surely" in line for line in lines] == [True, False]
+    assert "Not looked at" not in card
+    assert "Not looked at" in render_model_card(results())
+
+
+def test_names_stay_in_their_cells(results, params, rows):
+    odd = "a|b\n<script>"
+    clips = rows.clips.rename(columns={params.targets[0]: odd})
+    new = params.model_copy(update={"targets": (odd, *params.targets[1:])})
+    changed = type(rows)(clips, rows.n_train, rows.y, rows.people, rows.fold_of_row)
+    card = render_model_card(results(params=new, rows=changed))
+    tables = [line for line in card.splitlines() if line.startswith("|")]
+    assert any("a\\|b &lt;script>" in line for line in tables)
+
+
+def test_without_stack_or_labels_on_val_it_is_written_all_the_same(results, rows):
+    table = results().table
+    assert "## Scores" in render_model_card(results(table=table[table["name"] != "stack"]))
+    rows.y[rows.n_train :] = np.nan
+    card = render_model_card(results())
+    assert "Train, out of fold" in card
+    assert header(card)["model-index"][0]["results"][0]["dataset"]["split"] == "oof"
