@@ -18,7 +18,7 @@ from pipeline.report.text import notes, refit_notes
 
 LICENCES = {
     "open_clip": "code MIT; each pretrained tag has a licence and training data of its own",
-    "torchvision": "code BSD-3-Clause; weights trained on ImageNet, which is for research",
+    "torchvision": "code BSD-3-Clause; pretrained weights are of ImageNet, which is for research",
     "timm": "code Apache-2.0; each set of weights has a licence of its own",
     "opensmile": "openSMILE's own licence: research and education only, no commercial use",
     "onnx": "that of the file, which does not say",
@@ -82,7 +82,7 @@ def _header(results: Results, split: str) -> str:
     }
     if scores:
         task = {"type": "regression", "name": "Emotional reaction intensity"}
-        made_from = {"type": "own", "name": str(results.params.data.labels), "split": split}
+        made_from = {"type": "own", "name": results.params.data.labels.name, "split": split}
         result = {"task": task, "dataset": made_from, "metrics": scores}
         content["model-index"] = [{"name": "eri stack", "results": [result]}]
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

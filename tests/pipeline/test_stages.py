@@ -94,7 +94,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
     content = small_params()
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     settings = DemoSettings(
@@ -107,6 +106,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.write_labels(labels[:-1])
     project.run("git", "init", "-q")
     project.run(sys.executable, "-m", "dvc", "init", "-q")
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots", dirs_exist_ok=True)
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "start")
     project.first_output = project.run("dvc", "repro")

@@ -186,6 +186,7 @@ def test_the_learning_curve_is_of_the_best_head_and_kept(project, fitted):
     assert board.curve_of == "ridge/face"
     curve = board.curve
     assert curve["n_people"].max() == project.clips.query("split == 'Train'")["group"].nunique()
+    assert (curve["ci95_low"] < curve["ci95_high"]).all()
     fitted.clear()
     pd.testing.assert_frame_equal(last(encoders=["face"], learning_curve=True).curve, curve)
     assert fitted == []

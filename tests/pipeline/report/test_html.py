@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.clip_table import Rows
+from pipeline.fits.curve import CURVE_COLUMNS
 from pipeline.labels import SPLITS
 from pipeline.report import html
 from pipeline.report.html import Results, render_report
@@ -91,14 +92,23 @@ def weights(params):
     return table.assign(**{target: [0.25, 0.75] for target in params.targets})
 
 
+def curve():
+    rows = [("ridge/face", 4, 12, 3, 0.2, 0.1, 0.3, 0.1, 0.3)]
+    rows += [("ridge/face", 9, 30, 1, 0.4, np.nan, np.nan, 0.4, 0.4)]
+    return pd.DataFrame(rows, columns=["name", *CURVE_COLUMNS])
+
+
 def failures(n, clip_id="c"):
     return pd.DataFrame({"clip_id": [clip_id] * n, "step": "decode", "reason": "damaged"})
 
 
 def test_every_figure_and_part_is_there(render, params):
-    text = render(slices=slices(), weights=weights(params), failures={"clip": failures(60)})
+    text = render(
+        slices=slices(), weights=weights(params), curve=curve(), failures={"clip": failures(60)}
+    )
     ids = check(text).ids()
     wanted = {"board", "gain-0", "slice-0", "people", "furthest", "duration-lean", "duration-size"}
+    wanted |= {"learning-curve"}
     for k in range(len(params.targets)):
         wanted |= {f"scatter-{k}", f"calibration-{k}"}
     assert wanted <= set(ids)
@@ -135,6 +145,7 @@ def test_what_is_missing_breaks_nothing(render, rows, params):
     check(text)
     assert "single encoder" in text
     assert "No weights were kept" in text
+    assert "Val has no labels to score on" in text
     check(render(stack=None))
     clips = rows.clips.drop(columns="duration_s")
     assert "Durations are unknown" in render(rows=dataclasses.replace(rows, clips=clips))
