@@ -27,7 +27,7 @@ test: $(INSTALLED)
 
 # The guides and the reference of all modules, as pages that need no network; a warning is an error.
 docs: $(INSTALLED)
-	python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build
+	python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env docs docs/_build
 
 lint: $(INSTALLED)
 	ruff check .
