@@ -67,6 +67,7 @@ def fetch_run(revision: str, folder: Path) -> Path:
 
     try:
         files = DVCFileSystem(".", rev=revision)
+        _ = files.repo  # found now: `exists` would take an unknown revision for an empty one
         lost = [path for path in _NEEDED if not _fetch(files, path, folder)]
         for path in (RUN, *_FOR_PAIRS):
             _fetch(files, path, folder)
@@ -76,8 +77,8 @@ def fetch_run(revision: str, folder: Path) -> Path:
         ) from error
     except (DvcException, FileNotFoundError) as error:
         raise ParamsError(
-            f"results of {revision} are neither in DVC's cache nor in a remote ({error}): run `dvc "
-            f"pull --rev {revision}`, or `git checkout {revision}` and `dvc repro`"
+            f"results of {revision} are neither in DVC's cache nor in a remote ({error}): run "
+            f"`dvc fetch --all-commits`, or `dvc repro` at {revision}"
         ) from error
     if lost:
         raise ParamsError(

@@ -243,7 +243,7 @@ def test_two_revisions_are_set_side_by_side(project):
     cache.rename(project.folder / "elsewhere")
     lost = project.run(*command, "HEAD", status=1)
     (project.folder / "elsewhere").rename(cache)
-    assert "dvc pull" in lost
+    assert "dvc fetch --all-commits" in lost
     assert "Traceback" not in lost
 
 
