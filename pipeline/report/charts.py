@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 _WIDE, _ROW, _TOP = 400.0, 36.0, 4.0
 _PANEL = (280.0, 240.0)
 _CURVE = (400.0, 240.0)
-_LEFT, _RIGHT, _PANEL_TOP, _BOTTOM = 40.0, 272.0, 22.0, 204.0
+_LEFT, _RIGHT, _PANEL_TOP, _BOTTOM = 40.0, 265.0, 22.0, 204.0
 _N_BINS = 32
 _LABEL_LENGTH = 52
 
@@ -168,7 +168,7 @@ def curve(
     axes : (str, str)
         What is drawn to the right and upwards.
     """
-    across = Scale.over([at for at, _ in marks], _LEFT, _WIDE - 10, include=[0.0])
+    across = Scale.over([at for at, _ in marks], _LEFT, _WIDE - 15, include=[0.0])
     low, high = span_of([mark for _, mark in marks])
     up = Scale.over([low, high], _BOTTOM, _PANEL_TOP)
     parts = [*x_axis(across, _PANEL_TOP, _BOTTOM, axes[0]), *y_axis(up, _LEFT, _WIDE, axes[1])]

@@ -68,8 +68,9 @@ def fetch_run(revision: str, folder: Path) -> Path:
     try:
         files = DVCFileSystem(".", rev=revision)
         _ = files.repo  # found now: `exists` would take an unknown revision for an empty one
-        lost = [path for path in _NEEDED if not _fetch(files, path, folder)]
-        for path in (RUN, *_FOR_PAIRS):
+        needed = (Path("dvc.lock"), *_NEEDED)  # without it DVC knows paths and no contents
+        lost = [path for path in needed if not files.exists(path.as_posix())]
+        for path in () if lost else (*_NEEDED, RUN, *_FOR_PAIRS):
             _fetch(files, path, folder)
     except (RevError, SCMError) as error:
         raise ParamsError(
@@ -88,14 +89,13 @@ def fetch_run(revision: str, folder: Path) -> Path:
     return folder
 
 
-def _fetch(files: "DVCFileSystem", path: Path, folder: Path) -> bool:
-    """Copy a file, or all files of a folder; tell whether the revision has it."""
+def _fetch(files: "DVCFileSystem", path: Path, folder: Path) -> None:
+    """Copy a file, or all files of a folder, where the revision has it."""
     name = path.as_posix()
     if not files.exists(name):
-        return False
+        return
     for each in files.find(name) if files.isdir(name) else [name]:
         place = folder / str(each).lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         with files.open(str(each), "rb") as source, place.open("wb") as copy:
             shutil.copyfileobj(source, copy)
-    return True
