@@ -1,16 +1,18 @@
 """Learning curves: what is fitted for them, how they are kept, and their table."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from models.bootstrap import percentile_interval
-from models.learning_curve import CurvePoint
 from pipeline.clip_table import Rows
 from pipeline.fits.result_cache import Arrays
 from pipeline.params import Params
+
+if TYPE_CHECKING:  # it imports scikit-learn, which what is kept needs not
+    from models.learning_curve import CurvePoint
 
 CURVE_COLUMNS = [
     *("n_people", "n_rows", "n_fits", "mean_pearson", "ci95_low", "ci95_high"),
@@ -41,7 +43,7 @@ def curve_settings(rows: Rows, params: Params) -> dict[str, Any]:
     }
 
 
-def curve_arrays(points: Iterable[CurvePoint]) -> Arrays:
+def curve_arrays(points: Iterable["CurvePoint"]) -> Arrays:
     """Return what is kept of a learning curve."""
     listed = list(points)
     return {

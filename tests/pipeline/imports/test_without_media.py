@@ -14,6 +14,7 @@ from pipeline.stages import (
     fit,
     folds,
     index,
+    learning_curve,
     people,
     pool,
     report,
@@ -66,6 +67,7 @@ def test_labels_and_features_are_enough_for_predictions(folder, monkeypatch, cap
     run(fit, "ridge")
     run(stack)
     run(evaluate)
+    run(learning_curve)
     run(report)
     predictions = pd.read_csv(folder / "results/predictions.csv")
     held = labels.loc[labels["split"] != "Train", "clip_id"]
