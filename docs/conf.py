@@ -4,6 +4,9 @@ import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
+# Before autodoc looks at classes: it edits the annotations of pydantic's base class, after which
+# models that allow further fields, as fastapi's do, cannot be made.
+import fastapi  # noqa: F401
 from numpydoc.numpydoc import mangle_signature
 from sphinx.application import Sphinx
 
