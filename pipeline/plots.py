@@ -10,7 +10,12 @@ from pipeline.clip_table import Rows
 from pipeline.report import data, diagnostics
 from pipeline.report.charts import Mark
 from pipeline.report.diagnostics import Estimate
-from pipeline.report.leaderboard import board_marks, encoder_gains, slice_marks
+from pipeline.report.leaderboard import (
+    board_marks,
+    contribution_marks,
+    encoder_gains,
+    slice_marks,
+)
 
 INTERVAL_COLUMNS = ["row", "value", "ci95_low", "ci95_high"]
 CALIBRATION_COLUMNS = ["target", "prediction", "label", "ci95_low", "ci95_high", "n_clips"]
@@ -46,6 +51,15 @@ def score_tables(
             (f"{gain.head}: {mark.label}", mark) for gain in gains for mark in gain.marks
         ),
     }
+
+
+def contribution_plot(contributions: pd.DataFrame) -> pd.DataFrame:
+    """Return what each modality and encoder adds to all others, `INTERVAL_COLUMNS`."""
+    return _intervals(
+        (f"{kind}: {mark.label}", mark)
+        for kind, marks in contribution_marks(contributions).items()
+        for mark in marks
+    )
 
 
 def by_target_table(table: pd.DataFrame, split: str, targets: Sequence[str]) -> pd.DataFrame:

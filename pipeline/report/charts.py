@@ -30,7 +30,7 @@ MAX_POINTS = 1000
 Kind = Literal["main", "plain", "soft"]
 Floats = NDArray[np.float64]
 
-_WIDE, _ROW, _TOP = 400.0, 36.0, 4.0
+_WIDE, _ROW, _TEXT, _TOP = 400.0, 36.0, 17.0, 4.0
 _PANEL = (280.0, 240.0)
 _CURVE = (400.0, 240.0)
 _LEFT, _RIGHT, _PANEL_TOP, _BOTTOM = 40.0, 265.0, 22.0, 204.0
@@ -221,6 +221,7 @@ def _interval_row(mark: Mark, scale: Scale, top: float) -> Markup:
     room = _LABEL_LENGTH - len(value)
     parts = [
         tag("title", f"{mark.label}: {value}"),
+        tag("rect", x=0, y=top, width=_WIDE, height=_TEXT, class_="under-text"),
         tag("text", shortened(mark.label, room), x=10, y=top + 13, class_=f"label {mark.kind}"),
         tag("text", value, x=_WIDE - 10, y=top + 13, class_="value end"),
     ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.metrics import pearson
 from pipeline.clip_table import Rows
+from pipeline.contributions import CONTRIBUTION_COLUMNS
 from pipeline.params import Params
 from pipeline.report import charts, data, diagnostics, leaderboard, run
 from pipeline.report.charts import Mark
@@ -41,8 +42,9 @@ class Results:
         Predictions of the stack, in the order of `rows`.
     failures : mapping of str to DataFrame
         Failure table by encoder.
-    imputed, slices, weights, curve : DataFrame
-        What ``imputed.csv``, ``slices.csv``, ``stack_weights.csv`` and ``learning_curve.csv`` hold.
+    imputed, slices, contributions, weights, curve : DataFrame
+        What ``imputed.csv``, ``slices.csv``, ``contributions.csv``, ``stack_weights.csv`` and
+        ``learning_curve.csv`` hold.
     warnings : sequence of str
         Of the stages `people` and `folds`.
     people : mapping
@@ -62,6 +64,9 @@ class Results:
         default_factory=lambda: pd.DataFrame(columns=["split", "all_missing"])
     )
     slices: pd.DataFrame = field(default_factory=pd.DataFrame)
+    contributions: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=CONTRIBUTION_COLUMNS)
+    )
     weights: pd.DataFrame | None = None
     curve: pd.DataFrame = field(default_factory=pd.DataFrame)
     warnings: Sequence[str] = ()
@@ -107,6 +112,8 @@ def _scores(results: Results, splits: list[str], split: str) -> dict[str, Any]:
             (each, charts.intervals(f"gain-{k}", f"Views of {each.head}", axis, each.marks, span))
             for k, each in enumerate(gains)
         ],
+        "contributions": _contributions(results.contributions, split),
+        "contribution_rows": results.contributions.to_dict("records"),
         "weights": leaderboard.weight_maps(results.weights, params.targets),
         "slices": [
             (column, charts.intervals(f"slice-{k}", f"By {column}", axis, each[:_MOST_MARKS]))
@@ -117,6 +124,15 @@ def _scores(results: Results, splits: list[str], split: str) -> dict[str, Any]:
         "curve": _curve(results.curve),
         "curve_rows": results.curve.to_dict("records"),
     }
+
+
+def _contributions(contributions: pd.DataFrame, split: str) -> list[tuple[str, Markup]]:
+    marks = leaderboard.contribution_marks(contributions)
+    axis = f"gain in mean Pearson, {leaderboard.SPLITS[split]}"
+    return [
+        (kind, charts.intervals(f"adds-{kind}", f"What each {kind} adds", axis, each))
+        for kind, each in marks.items()
+    ]
 
 
 def _curve(curve: pd.DataFrame) -> Markup | None:

@@ -1,4 +1,4 @@
-"""What the report says of scores: the leaderboard, targets, encoders, slices and stack weights."""
+"""What the report says of scores: leaderboard, targets, contributions, slices, stack weights."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,6 +108,17 @@ def encoder_gains(
         summary = f"all joined {gain} against {best.label} alone"
         gains.append(Gain(head, [*marks, everything], summary))
     return gains
+
+
+def contribution_marks(contributions: pd.DataFrame) -> dict[str, list[Mark]]:
+    """Return what each part adds to all others of its kind, ``modality`` or ``encoder``."""
+    return {
+        str(kind): [
+            Mark(f"+ {row['part']}", row["gain"], row["ci95_low"], row["ci95_high"])
+            for row in part.to_dict("records")
+        ]
+        for kind, part in contributions.groupby("kind", sort=False)
+    }
 
 
 def slice_marks(slices: pd.DataFrame, split: str, name: str = STACK) -> dict[str, list[Mark]]:

@@ -12,6 +12,7 @@ from pipeline.clip_table import read_rows
 from pipeline.params import Params, ParamsError
 from pipeline.paths import (
     CLIPS,
+    CONTRIBUTIONS,
     FEATURES,
     FOLDS,
     FOLDS_REPORT,
@@ -35,7 +36,7 @@ from pipeline.report.run import run_record
 
 _NEEDED = (
     *(CLIPS, FOLDS, FOLDS_REPORT, PEOPLE_REPORT, STACK, STACK_WEIGHTS),
-    *(LEADERBOARD, SLICES, IMPUTED, LEARNING_CURVE),
+    *(LEADERBOARD, SLICES, CONTRIBUTIONS, IMPUTED, LEARNING_CURVE),
 )
 
 
@@ -59,6 +60,7 @@ def read_results(params: Params) -> Results:
         failures={n: pd.read_parquet(FEATURES / f"{n}.failures.parquet") for n in params.encoders},
         imputed=pd.read_csv(IMPUTED),
         slices=pd.read_csv(SLICES),
+        contributions=pd.read_csv(CONTRIBUTIONS),
         weights=pd.read_csv(STACK_WEIGHTS),
         curve=pd.read_csv(LEARNING_CURVE),
         warnings=read_warnings(PEOPLE_REPORT, FOLDS_REPORT),

@@ -5,11 +5,22 @@ import json
 import pandas as pd
 
 from pipeline.clip_table import read_rows
+from pipeline.contributions import contribution_table
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
-from pipeline.paths import BASELINES, LEADERBOARD, METRICS, PLOTS, SLICES, STACK, STACK_WEIGHTS
+from pipeline.paths import (
+    BASELINES,
+    CONTRIBUTIONS,
+    LEADERBOARD,
+    METRICS,
+    PLOTS,
+    SLICES,
+    STACK,
+    STACK_WEIGHTS,
+)
 from pipeline.plots import (
     by_target_table,
+    contribution_plot,
     error_tables,
     scatter_table,
     score_tables,
@@ -21,7 +32,7 @@ from pipeline.scoring import leaderboard, score_splits, slice_table
 
 
 def main() -> None:
-    """Write ``results/metrics.json``, ``leaderboard.csv``, ``slices.csv`` and ``plots``."""
+    """Write ``metrics.json``, ``leaderboard.csv``, ``slices.csv``, ``contributions.csv``, plots."""
     params = load_params()
     targets = params.targets
     rows = read_rows(params)
@@ -47,9 +58,12 @@ def main() -> None:
 
     main_split = "val" if "val" in scores["stack"] else "oof"
     split = "Val" if main_split == "val" else "Train"
+    contributions = contribution_table(members, rows, params, main_split)
+    contributions.to_csv(CONTRIBUTIONS, index=False)
     weights = pd.read_csv(STACK_WEIGHTS)
     tables = {
         **score_tables(table, main_split, list(params.heads), list(params.encoders)),
+        "contributions": contribution_plot(contributions),
         "by_target": by_target_table(table, main_split, targets),
         "weights": weight_table(weights, targets),
         "slices": slices_table(sliced, main_split),

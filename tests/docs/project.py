@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
 from itertools import pairwise
@@ -17,18 +18,28 @@ from urllib.request import urlopen
 
 import numpy as np
 import pandas as pd
+import typer
 import yaml
 from typer.testing import CliRunner
 
 from pipeline import cli
+from pipeline.files import find_media
 from pipeline.imports.collection import HUME_TARGETS
 from pipeline.params import Params, load_params
 from pipeline.systems.settings import load_systems
 from tests.conftest import write_clip
+from tests.pipeline.stages_in_process import run_stages
 
 ROOT = Path(__file__).parents[2]
 CODE = ("features", "models", "pipeline")
-FILES = ("dvc.yaml", "systems.yaml", ".dvcignore", ".gitignore")
+FILES = (
+    *("Makefile", "pyproject.toml", "requirements.lock", ".dvcignore", ".gitignore"),
+    "dvc.yaml",
+)
+ONE_TEST = "tests/models/test_gains.py"  # what `make test` finds in the small project
+TINY = {"kind": "torchvision", "model": "shufflenet_v2_x0_5", "weights": "random"}
+REPRO = (["dvc", "repro"], ["make", "repro"], ["make", "systems"])
+PIPELINES = ("dvc.yaml", "pipeline/dvc.yaml")
 PORT = "8080"  # of `eri serve` in the guides; another one here, that is free
 IMPORT = (
     "eri import table ratings.csv --media videos/ --targets joy,awe --rescale 1,100 "
@@ -42,7 +53,7 @@ class Project:
     Blocks share what a shell and an editor would: the working folder, the environment, the files.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files_run: Sequence[bytes] = ()) -> None:
         self.folder = folder
         self.working_folder = folder
         self.environment = {
@@ -54,6 +65,7 @@ class Project:
             "GIT_COMMITTER_NAME": "test",
             "GIT_COMMITTER_EMAIL": "test@localhost",
         }
+        self.files_run = files_run  # by a run of the stages: nothing to do while they are the same
         self._is_code_changed = False
         self._service: subprocess.Popen[bytes] | None = None
 
@@ -78,6 +90,11 @@ class Project:
                 self._serve(words)
             elif words[0] == "eri" and not self._is_code_changed:
                 self._eri(words[1:])
+            elif words[:2] == ["python", "-m"]:
+                self._benchmark(words[2], words[3:])
+            elif words in REPRO and not self._is_code_changed:
+                self._run_changed(PIPELINES if words == ["make", "systems"] else PIPELINES[:1])
+                assert "up to date" in self._process(words)
             else:
                 self._process(words)
 
@@ -124,6 +141,31 @@ class Project:
             shown = CliRunner().invoke(cli.app, arguments)
         assert shown.exit_code == 0, (shown.output, shown.exception)
 
+    def _benchmark(self, name: str, arguments: list[str]) -> None:
+        """Run a benchmark on short clips, with tiny networks under the names of large ones."""
+        benchmark = import_module(name)
+        app = typer.Typer()
+        app.command()(benchmark.main)
+        specs = {key: TINY for key in benchmark.SPECS}
+        small = {"SPECS": specs, "benchmark_clips": lambda *_, **__: find_media([Path("videos")])}
+        known = {key: each for key, each in small.items() if hasattr(benchmark, key)}
+        with self.entered(), mock.patch.multiple(benchmark, **known):
+            shown = CliRunner().invoke(app, arguments)
+        assert shown.exit_code == 0, (shown.output, shown.exception)
+        assert all(f"| {key} |" in shown.output for key in specs), shown.output
+
+    def _run_changed(self, pipelines: Sequence[str]) -> None:
+        """Run stages in this process; DVC then takes what they wrote, and finds it up to date."""
+        files = [(self.working_folder / name).read_bytes() for name in ("params.yaml", *pipelines)]
+        if files == self.files_run:
+            return
+        for pipeline in pipelines:
+            with self.entered():
+                run_stages(pipeline)
+        last = "dvc.yaml" if len(pipelines) == 1 else "pipeline/dvc.yaml:systems"
+        self._process(["dvc", "commit", "--quiet", "--force", "--with-deps", last])
+        self.files_run = files
+
     @cached_property
     def _free_port(self) -> int:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -152,7 +194,7 @@ class Project:
             self._service.terminate()
             self._service.wait()
 
-    def _process(self, words: list[str]) -> None:
+    def _process(self, words: list[str]) -> str:
         if words[0] == "eri":
             words = [sys.executable, "-m", "pipeline.cli", *words[1:]]
         if words[:3] == ["dvc", "exp", "run"]:
@@ -167,6 +209,7 @@ class Project:
             text=True,
         )
         assert done.returncode == 0, done.stdout
+        return done.stdout
 
 
 def finish_project(folder: Path) -> Project:
@@ -178,25 +221,24 @@ def finish_project(folder: Path) -> Project:
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache"))
     (folder / "params.yaml").write_text(yaml.safe_dump(_small_params(), sort_keys=False))
+    systems = yaml.safe_load((ROOT / "systems.yaml").read_text())
+    systems["encoders"]["dino"] = {
+        "kind": "timm",
+        "model": "test_efficientnet",
+        "weights": "random",
+    }
+    (folder / "systems.yaml").write_text(yaml.safe_dump(systems, sort_keys=False))
+    (folder / ONE_TEST).parent.mkdir(parents=True)
+    shutil.copy(ROOT / ONE_TEST, folder / ONE_TEST)
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / ".installed").touch()  # the packages are those of this process
     _write_recordings(folder)
     _write_features(folder)
     project = Project(folder)
     project.shell(f"git init -q\ngit add -A\ngit commit -qm start\n{IMPORT}")
-    _run_stages(project)
-    project.shell("dvc commit --quiet --force dvc.yaml")
+    project.shell("dvc repro")
     _write_neighbours(folder)
     return project
-
-
-def _run_stages(project: Project) -> None:
-    """Run what `dvc repro` runs, in this process: it would load torch and others for each stage."""
-    content = yaml.safe_load((project.folder / "params.yaml").read_text())
-    with project.entered():
-        for name, stage in yaml.safe_load(Path("dvc.yaml").read_text())["stages"].items():
-            module = import_module(f"pipeline.stages.{name}")
-            for key in content[stage["foreach"][2:-1]] if "foreach" in stage else [None]:
-                with mock.patch("sys.argv", ["stage", *([] if key is None else [key])]):
-                    module.main()
 
 
 def _small_params() -> dict:
@@ -261,9 +303,9 @@ def _write_neighbours(folder: Path) -> None:
     shutil.copytree(folder / "data" / "features", beside / "colleague" / "features")
     hume = beside / "hume_reaction"
     rows = [",".join(["File_ID", "Split", *HUME_TARGETS, "Age", "Country"])]
-    for number, split in enumerate(["train", "train", "val", "test"]):
-        _write_short(hume / split / "mp4" / f"{number:05d}.mp4", level=20 + 50 * number)
-        labels = [1.0, *[round(0.1 * number, 1)] * 6] if split != "test" else [""] * 7
+    for number, split in enumerate(["train"] * 12 + ["val"] * 4 + ["test"] * 2):
+        _write_short(hume / split / "mp4" / f"{number:05d}.mp4", level=20 + 10 * number)
+        labels = [1.0, *[round(0.1 * (number % 8), 1)] * 6] if split != "test" else [""] * 7
         values = [f"[{number:05d}]", split.title(), *labels, 20 + number, "South Africa"]
         rows.append(",".join(map(str, values)))
     (hume / "data_info.csv").write_text("\n".join(rows) + "\n")

@@ -1,24 +1,20 @@
 """Every block of code in the README and the guides is run, in the order of its page.
 
-Sybil finds the blocks, keeps the names that Python blocks of a page share, and skips those that an
-HTML comment before them marks, with the comment's reason.
+Sybil finds the blocks, and keeps the names that Python blocks of a page share. None is skipped.
 """
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from unittest import SkipTest
 
 import pytest
 from sybil import Document, Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
-from sybil.parsers.markdown import CodeBlockParser, SkipParser
+from sybil.parsers.markdown import CodeBlockParser
 
 from tests.docs.project import ROOT, Project, finish_project
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-MOST_SKIPPED = 6
 
 run_python = PythonEvaluator()
 
@@ -42,21 +38,10 @@ BLOCKS = {
     "sh": method("shell"),
     "yaml": method("edit_params"),
 }
-SYBIL = Sybil([SkipParser(), *(CodeBlockParser(*block) for block in BLOCKS.items())])
+SYBIL = Sybil([CodeBlockParser(*block) for block in BLOCKS.items()])
 
 
-def blocks_of(page: Path) -> Iterator[tuple[Example, Example | None]]:
-    """Yield the blocks of a page, each with the comment before it that has it skipped."""
-    comment = None
-    for example in SYBIL.parse(page).examples():
-        if isinstance(example.parsed, str):
-            yield example, comment
-            comment = None
-        else:
-            comment = example
-
-
-ALL_BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+ALL_BLOCKS = [block for page in PAGES for block in SYBIL.parse(page).examples()]
 
 
 def name_of(block: Example) -> str:
@@ -67,14 +52,14 @@ def name_of(block: Example) -> str:
 def projects(tmp_path_factory):
     """Give each page a copy of one finished project."""
     folder = tmp_path_factory.mktemp("guides")
-    finish_project(folder / "finished" / "project")
+    finished = finish_project(folder / "finished" / "project")
     copies: dict[str, Project] = {}
 
     def project_of(document: Document) -> Project:
         name = Path(document.path).stem
         if name not in copies:
             shutil.copytree(folder / "finished", folder / name, symlinks=True)
-            copies[name] = Project(folder / name / "project")
+            copies[name] = Project(folder / name / "project", finished.files_run)
         return copies[name]
 
     yield project_of
@@ -82,24 +67,13 @@ def projects(tmp_path_factory):
         project.close()
 
 
-@pytest.mark.parametrize(
-    ("block", "comment"), ALL_BLOCKS, ids=[name_of(block) for block, _ in ALL_BLOCKS]
-)
-def test_every_block_does_what_it_says(block, comment, projects):
-    if comment is not None:
-        comment.evaluate()  # tells Sybil
+@pytest.mark.parametrize("block", ALL_BLOCKS, ids=[name_of(block) for block in ALL_BLOCKS])
+def test_every_block_does_what_it_says(block, projects):
     block.namespace["project"] = projects(block.document)
-    try:
-        block.evaluate()
-    except SkipTest as reason:
-        pytest.skip(f"{name_of(block)}: {reason}")
+    block.evaluate()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_says_what_it_is(page):
     opened = re.findall(r"^```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[::2]
     assert set(opened) <= {*BLOCKS, "text", "{toctree}"}
-
-
-def test_few_blocks_are_not_run():
-    assert sum(comment is not None for _, comment in ALL_BLOCKS) <= MOST_SKIPPED
