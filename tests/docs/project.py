@@ -146,7 +146,7 @@ class Project:
         benchmark = import_module(name)
         app = typer.Typer()
         app.command()(benchmark.main)
-        specs = {key: TINY for key in benchmark.SPECS}
+        specs = dict.fromkeys(benchmark.SPECS, TINY)
         small = {"SPECS": specs, "benchmark_clips": lambda *_, **__: find_media([Path("videos")])}
         known = {key: each for key, each in small.items() if hasattr(benchmark, key)}
         with self.entered(), mock.patch.multiple(benchmark, **known):
