@@ -22,8 +22,9 @@ repro: $(INSTALLED)
 systems: $(INSTALLED)
 	dvc repro pipeline/dvc.yaml:systems
 
+# Each processor takes a file at a time, in one thread; a fifth would wait for the longest file.
 test: $(INSTALLED)
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # The guides and the reference of all modules, as pages that need no network; a warning is an error.
 docs: $(INSTALLED)

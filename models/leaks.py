@@ -69,7 +69,7 @@ def near_identical(
         a, b = np.nonzero(near)
         n_pairs += len(a)
         in_pair[block.start + a] = in_pair[start + b] = True
-        similarity = products[a, b]
+        similarity = np.round(products[a, b], 6)  # so that ties are ties
         top = np.argsort(-similarity, kind="stable")[:n_examples]
         for k in top:
             i, j = sorted((int(rows[block.start + a[k]]), int(rows[start + b[k]])))

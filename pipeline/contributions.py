@@ -71,7 +71,7 @@ def contribution_table(
         part is left out. ``gain`` is the mean Pearson with the part less that without it, with a
         95 % interval over paired resamples of people.
     """
-    kinds = {
+    kinds: dict[str, Parts] = {
         "modality": modalities(params.encoders),
         "encoder": {name: (name,) for name in params.encoders},
     }
