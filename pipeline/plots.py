@@ -22,6 +22,7 @@ CALIBRATION_COLUMNS = ["target", "prediction", "label", "ci95_low", "ci95_high",
 
 _N_DIGITS = 6
 _N_PEOPLE = 12
+_NOTHING = ("nothing to show", np.nan, np.nan, np.nan)  # DVC makes of an empty table a broken plot
 
 
 def score_tables(
@@ -150,7 +151,7 @@ def _estimates(named: Iterable[tuple[str, Estimate]]) -> pd.DataFrame:
 
 def _intervals(named: Iterable[tuple[str, Mark]]) -> pd.DataFrame:
     rows = [(name, mark.value, mark.low, mark.high) for name, mark in named]
-    return pd.DataFrame(rows, columns=INTERVAL_COLUMNS).round(_N_DIGITS)
+    return pd.DataFrame(rows or [_NOTHING], columns=INTERVAL_COLUMNS).round(_N_DIGITS)
 
 
 def _long(table: pd.DataFrame, name: str, targets: Sequence[str]) -> pd.DataFrame:

@@ -57,7 +57,12 @@ def test_slices_are_those_of_the_stack_on_the_split():
     ]
     drawn = slices_table(pd.DataFrame(rows, columns=SLICE_COLUMNS), "val")
     assert drawn["row"].tolist() == ["age: young · 5 clips", "age: old · 5 clips"]
-    assert slices_table(pd.DataFrame(columns=SLICE_COLUMNS), "val").empty
+
+
+def test_without_anything_to_draw_there_is_a_row_that_says_so():
+    drawn = slices_table(pd.DataFrame(columns=SLICE_COLUMNS), "val")
+    assert drawn["row"].tolist() == ["nothing to show"]
+    assert drawn.drop(columns="row").isna().all(axis=None)
 
 
 def test_the_scatter_pairs_labels_with_predictions_of_one_split(rows, params):

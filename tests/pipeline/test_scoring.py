@@ -129,5 +129,7 @@ def test_slices_of_categories_and_numbers_are_scored(rows, params):
 
 
 def test_without_slices_there_is_a_header_only(rows, params, tmp_path):
+    evaluation = params.evaluation.model_copy(update={"slices": ()})
+    params = params.model_copy(update={"evaluation": evaluation})
     slice_table(noisy(rows, 0), rows, params).to_csv(tmp_path / "slices.csv", index=False)
     assert (tmp_path / "slices.csv").read_text().strip() == ",".join(SLICE_COLUMNS)
