@@ -82,7 +82,13 @@ def test_no_process_outlives_the_command(project, environment, stop):
     arguments = ("compare", "--heads", "ridge,hanging", "--encoders", "face")
     command = python(HANGING, environment, *arguments)
     running = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What runs in the background of a shell ignores Ctrl-C, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     pid_file = project.folder / "hanging.pid"
     wait_for(pid_file.exists)
