@@ -121,6 +121,7 @@ def _scores(results: Results, splits: list[str], split: str) -> dict[str, Any]:
         ],
         "slice_rows": results.slices.head(_MOST_SLICES).to_dict("records"),
         "n_slices": len(results.slices),
+        "has_groups": bool(leaderboard.group_columns(results.slices)),
         "curve": _curve(results.curve),
         "curve_rows": results.curve.to_dict("records"),
     }

@@ -134,6 +134,12 @@ def slice_marks(slices: pd.DataFrame, split: str, name: str = STACK) -> dict[str
     }
 
 
+def group_columns(slices: pd.DataFrame) -> list[str]:
+    """Return the columns of slices that can say who people are: all but the duration."""
+    columns = [] if slices.empty else slices["column"].unique().tolist()
+    return [name for name in columns if name != "duration_s"]
+
+
 def curve_marks(curve: pd.DataFrame) -> list[tuple[float, Mark]]:
     """Return the points of a learning curve: the number of people, and the score with interval."""
     return [(float(row["n_people"]), _mark("", row)) for row in curve.to_dict("records")]

@@ -62,6 +62,7 @@ def render_model_card(results: Results) -> str:
         people=data.describe_people(results.people),
         slices=_worse_slices(results.slices, table, split),
         has_slices=not results.slices.empty,
+        has_groups=bool(leaderboard.group_columns(results.slices)),
         curve=results.curve.to_dict("records"),
         versions=run.versions(results.stores),
     )

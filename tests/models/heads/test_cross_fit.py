@@ -14,8 +14,8 @@ SMALL = {
     "pls": {"n_factors": (1, 3)},
     "random_trees": {"n_trees": 10},
 }
-# A kernel is float32, and a small penalty amplifies its rounding, which differs between machines.
-TOLERANCE = {"kernel_ridge": 1e-3, "svr": 1e-3}
+# A small penalty amplifies the rounding of the float32 kernel, which differs between machines.
+OOF_TOLERANCE = {"kernel_ridge": 1e-3}
 
 
 def view_of(n_rows=120, n_columns=10, seed=0, gaps=False):
@@ -37,7 +37,6 @@ def test_cross_fit_equals_the_plain_loop(kind, n_columns, gaps):
     view = view_of(n_columns=n_columns, gaps=gaps)
     head = make_head(kind, SMALL.get(kind, {}), 3)
     fast, plain = head.cross_fit(view), Plain.cross_fit(head, view)
-    tolerance = TOLERANCE.get(kind, 1e-4)
-    np.testing.assert_allclose(fast.oof, plain.oof, atol=tolerance)
-    np.testing.assert_allclose(fast.held, plain.held, atol=tolerance)
+    np.testing.assert_allclose(fast.oof, plain.oof, atol=OOF_TOLERANCE.get(kind, 1e-4))
+    np.testing.assert_allclose(fast.held, plain.held, atol=1e-4)
     assert np.isfinite(fast.oof).all()

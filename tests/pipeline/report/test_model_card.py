@@ -39,8 +39,14 @@ def test_slices_below_the_overall_score_are_named_the_worst_first(results):
     lines = [line for line in card.splitlines() if line.startswith("| age |")]
     assert [line.split(" | ")[1] for line in lines] == ["old", "middle"]
     assert ["surely" in line for line in lines] == [True, False]
-    assert "Not looked at" not in card
-    assert "Not looked at" in render_model_card(results())
+    assert "not looked at" not in card
+    assert "not looked at" in render_model_card(results())
+
+
+def test_slices_by_duration_say_nothing_of_groups_of_people(results):
+    rows = [("duration_s", "[1, 2]", "val", "stack", 5, 2, 0.1, 0.0, 0.2)]
+    card = render_model_card(results(slices=pd.DataFrame(rows, columns=SLICE_COLUMNS)))
+    assert "Groups of people were not looked at" in card
 
 
 def test_names_stay_in_their_cells(results, params, rows):
