@@ -79,6 +79,7 @@ def principal_axes(system: System, n_components: int, seed: int) -> Projection:
     mean_square = values.sum() / n_components / n_rows
     factors *= 1 / np.sqrt(mean_square) if mean_square > 0 else 0
     of_rows = system.forms.like
+    vectors = np.ascontiguousarray(vectors)  # they may run backwards, which torch does not take
     solutions = array_namespace(of_rows).asarray(
         vectors[None, None], dtype=of_rows.dtype, device=of_rows.device
     )

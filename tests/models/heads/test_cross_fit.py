@@ -1,4 +1,7 @@
-"""Every head's cross-fit equals the plain loop: one fit per fold on the view as it was scaled."""
+"""Every head's cross-fit equals the plain loop: one fit per fold on the view as it was scaled.
+
+And so does the code that runs on a GPU, here with torch on the CPU.
+"""
 
 import numpy as np
 import pytest
@@ -40,3 +43,17 @@ def test_cross_fit_equals_the_plain_loop(kind, n_columns, gaps):
     np.testing.assert_allclose(fast.oof, plain.oof, atol=OOF_TOLERANCE.get(kind, 1e-4))
     np.testing.assert_allclose(fast.held, plain.held, atol=1e-4)
     assert np.isfinite(fast.oof).all()
+
+
+@pytest.mark.parametrize("n_columns", [10, 300], ids=["tall", "wide"])
+@pytest.mark.parametrize("kind", sorted(HEADS))
+def test_torch_gives_what_numpy_gives(kind, n_columns, monkeypatch):
+    head = make_head(kind, SMALL.get(kind, {}), 3)
+    fits = []
+    for device in (None, "cpu"):
+        monkeypatch.setattr("models.gram.gpu", lambda device=device: device)
+        monkeypatch.setattr("models.heads.kernel_ridge.gpu", lambda device=device: device)
+        fits.append(head.cross_fit(view_of(n_columns=n_columns, gaps=True)))
+    by_numpy, by_torch = fits
+    np.testing.assert_allclose(by_torch.oof, by_numpy.oof, atol=OOF_TOLERANCE.get(kind, 1e-4))
+    np.testing.assert_allclose(by_torch.held, by_numpy.held, atol=1e-4)
