@@ -11,11 +11,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from features.channel import Channel
 from features.encoders.base import EncoderError
 from features.media import MediaError
 
@@ -43,13 +42,13 @@ class WorkerProcess:
 
     Attributes
     ----------
-    connection : Connection
+    channel : Channel
         What the worker says: a string when it is up, 1-tuples with parts of its task, `Finished`
         or an `EncoderError` at its end.
     """
 
     def __init__(self) -> None:
-        self.connection, theirs = Pipe()
+        self.channel, theirs = Channel.pair()
         code = f"from features.worker_process import serve; serve({theirs.fileno()})"
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         with theirs:
@@ -64,7 +63,7 @@ class WorkerProcess:
     def send(self, order: Order) -> None:
         """Give it something to do."""
         with suppress(ConnectionError):  # dead already: found when it is listened to
-            self.connection.send(order)
+            self.channel.send(order)
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
@@ -73,7 +72,7 @@ class WorkerProcess:
     def kill(self) -> int:
         """End it at once, and return its exit code."""
         self._process.kill()
-        self.connection.close()
+        self.channel.close()
         return self._process.wait()
 
 
@@ -81,7 +80,7 @@ def serve(descriptor: int) -> None:
     """Be a worker: take orders from the pipe and send what comes of them, until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     os.nice(_NICENESS)
-    with suppress(EOFError, ConnectionError), Connection(descriptor) as parent:
+    with suppress(EOFError, ConnectionError), Channel.of_descriptor(descriptor) as parent:
         parent.send("ready")
         while True:
             for message in _messages(parent.recv()):

@@ -230,9 +230,9 @@ class _Run(Generic[Task]):
     def _hear_all(self) -> None:
         """Hear every worker that has something to say, and part with those that take too long."""
         busy = self._busy()
-        ready = wait([worker.process.connection for worker in busy], timeout=_POLL_S)
+        ready = wait([worker.process.channel.fileno() for worker in busy], timeout=_POLL_S)
         for worker in busy:
-            if worker.process.connection in ready:
+            if worker.process.channel.fileno() in ready:
                 self._hear(worker)
             elif time.monotonic() > worker.silent_until_s:
                 limit_s = self._limits.stall_s if worker.started else _START_LIMIT_S
@@ -244,7 +244,7 @@ class _Run(Generic[Task]):
 
     def _hear(self, worker: _Worker) -> None:
         try:
-            message = worker.process.connection.recv()
+            message = worker.process.channel.recv()
         except (EOFError, OSError):
             self._bury(worker)
             return
