@@ -1,19 +1,23 @@
 """End-to-end extraction against its parts, and against the plain loop.
 
-``python -m benchmarks.extraction [--fast] [--encoders resnet50,clip]``
+``python -m benchmarks.extraction [--fast] [--encoders resnet50,clip] [--copies 20]``
 
 - decode: all clips read by the decode workers, nothing encoded
 - encode: their pictures, in memory, through the encoder; loading it included
 - end to end: `features.extract.extract` with an empty cache, from the clip table to the store
-- plain loop: one clip at a time in one process, the libraries' own transforms and defaults, fp32
+- plain loop: one clip at a time in one process, the libraries' own transforms and defaults, fp32;
+  over every clip once, however many copies the others read
 
 The first three are timed in turn, several rounds long, and their medians count: processors change
 their speed within a run by more than the parts differ. So encoding is timed before and after the
 end-to-end run of its round, and the mean of both taken.
 """
 
+import struct
 import tempfile
 import time
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,12 +54,14 @@ def main(
     fast: Annotated[bool, typer.Option(help="Few clips, and once over: a minute.")] = False,
     encoders: Annotated[str, typer.Option(help="Names, joined by commas.")] = "resnet50,clip",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = PRECISION,
+    copies: Annotated[int, typer.Option(help="Of every clip, so that a GPU has work.")] = 1,
 ) -> None:
     """Print one table row per encoder."""
     print(describe())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clips = index_files(benchmark_clips(folder, fast=fast), progress=False)
+        files = benchmark_clips(folder, fast=fast)
+        clips = index_files(copies_of(files, copies, folder / "copies"), progress=False)
         clips = clips[clips["has_video"]].reset_index(drop=True)
         on_gpu = default_device().type == "cuda"
         bound = "max(decode, encode)" if on_gpu else "(decode + encode)"
@@ -67,32 +73,29 @@ def main(
         print("|---" * 11 + "|")
         for each in encoders.split(","):
             spec = SPECS[each] | {"precision": precision}
-            row = measure(each, spec, clips, folder, on_gpu, 1 if fast else N_ROUNDS)
+            row = measure(each, spec, clips, copies, folder, 1 if fast else N_ROUNDS)
             print("| " + " | ".join(row) + " |", flush=True)
 
 
 def measure(
-    name: str,
-    spec: dict[str, str],
-    clips: pd.DataFrame,
-    folder: Path,
-    on_gpu: bool,
-    n_rounds: int,
+    name: str, spec: dict[str, str], clips: pd.DataFrame, copies: int, folder: Path, n_rounds: int
 ) -> list[str]:
     """Time one encoder; every part does its own start-up."""
     encoder = make_encoder(spec)
     assert isinstance(encoder, FrameEncoder)
     warm_up(encoder)
-    plain_s, plain_vectors = timed(plain_loop, encoder, clips)
+    once = clips[: len(clips) // copies]
+    plain_s, plain_vectors = timed(plain_loop, encoder, once)
+    parts = list(decode(name, encoder, once, folder))
     rounds = []
     for number in range(n_rounds):
-        decode_s, parts = timed(decode, name, encoder, clips, folder)
-        before_s, _ = timed(encode, encoder, parts)
+        decode_s, _ = timed(deque, decode(name, encoder, clips, folder), maxlen=0)
+        before_s, _ = timed(encode, encoder, parts, copies)
         out, cache = folder / f"out-{number}", folder / f"cache-{number}"
         end_to_end_s, _ = timed(
             extract, clips, {name: encoder}, SAMPLING, out, cache_root=cache, progress=False
         )
-        after_s, _ = timed(encode, encoder, parts)
+        after_s, _ = timed(encode, encoder, parts, copies)
         rounds.append((decode_s, (before_s + after_s) / 2, end_to_end_s))
     decode_s, encode_s, end_to_end_s = np.median(rounds, axis=0)
     store = read_store(out / name)
@@ -101,28 +104,49 @@ def measure(
     plain = np.stack(list(plain_vectors.values()))
     correlations = [np.corrcoef(a, b)[0, 1] for a, b in zip(vectors, plain, strict=True)]
     n = len(store.embedding)
+    on_gpu = default_device().type == "cuda"
     bound_s = max(decode_s, encode_s) if on_gpu else decode_s + encode_s
-    hume_h = HUME_CLIPS * HUME_CLIP_S * SAMPLING.frame_rate_hz / (n / end_to_end_s) / 3600
+    rate, plain_rate = n / end_to_end_s, n / copies / plain_s
+    hume_h = HUME_CLIPS * HUME_CLIP_S * SAMPLING.frame_rate_hz / rate / 3600
     seconds = [f"{each:.1f}" for each in (decode_s, encode_s, end_to_end_s)]
-    rates = [f"{n / end_to_end_s:.1f}", f"{n / plain_s:.1f}", f"{plain_s / end_to_end_s:.2f}"]
-    ends = [f"{min(correlations):.5f}", f"{hume_h:.1f}"]
+    rates = [f"{rate:.1f}", f"{plain_rate:.1f}", f"{rate / plain_rate:.2f}"]
+    ends = [f"{min(correlations):.5f}", f"{hume_h:.2f}"]
     return [name, str(n), *seconds, f"{bound_s / end_to_end_s:.2f}", *rates, *ends]
 
 
-def decode(name: str, encoder: FrameEncoder, clips: pd.DataFrame, folder: Path) -> list[Pictures]:
+def copies_of(files: dict[str, Path], n: int, folder: Path) -> dict[str, Path]:
+    """Write MP4 files `n` times, each with bytes of its own, or else they would be one clip.
+
+    The first copies of all come first.
+    """
+    if n == 1:
+        return files
+    folder.mkdir()
+    copies = {}
+    for number in range(n):
+        for clip_id, file in files.items():
+            copy = copies[f"{clip_id}-{number}"] = folder / f"{clip_id}-{number}{file.suffix}"
+            # An empty box at the end, which every reader passes over.
+            copy.write_bytes(file.read_bytes() + struct.pack(">I4sQ", 16, b"free", number))
+    return copies
+
+
+def decode(
+    name: str, encoder: FrameEncoder, clips: pd.DataFrame, folder: Path
+) -> Iterator[Pictures]:
     """Read all clips with all processors."""
     job = EncoderJob(name, encoder, SAMPLING, folder / "unused")
     tasks = plan(clips, {name: job}, SAMPLING)
     with Workers() as workers:
         events = workers.run(read_clip, tasks, step="decode", stall_limit_s=STALL_LIMIT_S)
-        return [event for _, event in events if isinstance(event, Pictures)]
+        yield from (event for _, event in events if isinstance(event, Pictures))
 
 
-def encode(encoder: FrameEncoder, parts: list[Pictures]) -> None:
-    """Embed pictures that are in memory."""
+def encode(encoder: FrameEncoder, parts: list[Pictures], copies: int) -> None:
+    """Embed pictures that are in memory, over and over."""
     model = encoder.load_model(default_device())
     batcher: Batcher[int] = Batcher(model, lambda *_: None)
-    for key, part in enumerate(parts):
+    for key, part in enumerate(parts * copies):
         batcher.add(key, part.time_s, part.pictures)
         batcher.end(key)
     batcher.flush()

@@ -1,8 +1,9 @@
 """Running a torch network over batches of pictures: device, precision, out-of-memory."""
 
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +32,11 @@ class TorchFrameModel:
         Of weights and activations.
     device : torch.device
         Where to run it.
+
+    Attributes
+    ----------
+    network : torch.nn.Module
+        As it runs: on the device and in its precision.
     """
 
     def __init__(
@@ -46,7 +52,10 @@ class TorchFrameModel:
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         # The whole network in bf16: autocast would convert the weights anew for every batch.
         network = _without_batch_norm(network.eval()).to(device, self._dtype)
-        self._network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last)
+        self._copying: torch.cuda.Stream | None = None
+        if self.runs_beside:
+            self._copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1)
 
@@ -70,6 +79,12 @@ class TorchFrameModel:
                 n_started += len(part)
         return lambda: np.concatenate([wait() for wait in waits])
 
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Run the network over a normalised batch that lies on its device."""
+        with _full_precision():
+            output: torch.Tensor = self.network(values)
+        return output
+
     def _halve(self) -> None:
         self.batch_size //= 2
         warnings.warn(
@@ -80,13 +95,9 @@ class TorchFrameModel:
 
     @torch.inference_mode()
     def _start(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
-        batch = torch.zeros(
-            (self.batch_size, *pictures.shape[1:]), dtype=torch.uint8, pin_memory=self.runs_beside
-        )
-        batch[: len(pictures)] = torch.from_numpy(pictures)
-        values = batch.to(self._device, non_blocking=True)
-        values = values.float().div_(255).sub_(self._mean).div_(self._std).to(self._dtype)
-        output = self._network(values.contiguous(memory_format=torch.channels_last))
+        values = self._on_device(pictures).float().div_(255).sub_(self._mean).div_(self._std)
+        values = values.to(self._dtype).contiguous(memory_format=torch.channels_last)
+        output = self.forward(values)
         rows = output[: len(pictures)].flatten(1).float()
         if not self.runs_beside:
             result: NDArray[np.float32] = rows.numpy()
@@ -102,12 +113,49 @@ class TorchFrameModel:
 
         return wait
 
+    def _on_device(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
+        """Pad a batch and bring it to the device, on a GPU beside the pass before."""
+        shape = (self.batch_size, *pictures.shape[1:])
+        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=self.runs_beside)
+        batch[: len(pictures)] = torch.from_numpy(pictures)
+        batch[len(pictures) :] = 0
+        if self._copying is None:
+            return batch
+        with torch.cuda.stream(self._copying):
+            values = batch.to(self._device, non_blocking=True)
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_stream(self._copying)
+        values.record_stream(computing)
+        return values
+
 
 def output_width(network: torch.nn.Module, size_px: tuple[int, int]) -> int:
     """Width of a network's embedding, without computing one; the network is on device ``meta``."""
     with torch.inference_mode():
         output: torch.Tensor = network.eval()(torch.zeros(1, 3, *size_px, device="meta"))
     return output.flatten(1).shape[1]
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Keep float32 what it is, whatever the caller has set: an identity says nothing of TF32.
+
+    Without this, cuDNN rounds what goes into convolutions to 10 bits, even by default.
+    """
+    settings: tuple[Any, ...] = (
+        torch.backends.cuda.matmul,
+        torch.backends.cudnn.conv,  # type: ignore[attr-defined]  # torch makes them at run time
+        torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+        torch.backends.mkldnn.conv,  # type: ignore[attr-defined]
+    )
+    before = [each.fp32_precision for each in settings]
+    try:
+        for each in settings:
+            each.fp32_precision = "ieee"
+        yield
+    finally:
+        for each, precision in zip(settings, before, strict=True):
+            each.fp32_precision = precision
 
 
 def _without_batch_norm(network: torch.nn.Module) -> torch.nn.Module:

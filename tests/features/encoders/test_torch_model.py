@@ -7,6 +7,9 @@ from features.encoders.torch_model import TorchFrameModel
 from features.preprocessing import Geometry, Preprocessing
 
 CPU = torch.device("cpu")
+GPU = torch.device("cuda")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+DEVICES = [pytest.param(CPU, id="cpu"), pytest.param(GPU, id="gpu", marks=needs_gpu)]
 PLAIN = Preprocessing(geometry=Geometry(size_px=(32, 32)), mean=(0, 0, 0), std=(1, 1, 1))
 
 
@@ -15,9 +18,14 @@ def spec(tiny_clip) -> dict[str, object]:
     return {"kind": "open_clip", "model": tiny_clip, "weights": "random"}
 
 
+@pytest.fixture(scope="module", params=DEVICES)
+def device(request) -> torch.device:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def model(spec) -> TorchFrameModel:
-    return make_encoder(spec).load_model(CPU)
+def model(spec, device) -> TorchFrameModel:
+    return make_encoder(spec).load_model(device)
 
 
 def pictures(n: int, seed: int = 0) -> np.ndarray:
@@ -53,8 +61,15 @@ def test_pictures_may_be_overwritten_after_they_were_submitted(model):
     assert np.array_equal(wait(), expected)
 
 
-def test_bf16_is_close_to_fp32_but_not_equal(model, spec):
-    lower = make_encoder(spec | {"precision": "bf16"}).load_model(CPU).submit(pictures(4))()
+def test_batches_that_run_one_after_the_other_do_not_mix(model):
+    batches = [pictures(model.batch_size, seed) for seed in range(6)]
+    expected = [model.submit(batch)() for batch in batches]
+    waits = [model.submit(batch) for batch in batches]
+    assert all(np.array_equal(wait(), rows) for wait, rows in zip(waits, expected, strict=True))
+
+
+def test_bf16_is_close_to_fp32_but_not_equal(model, spec, device):
+    lower = make_encoder(spec | {"precision": "bf16"}).load_model(device).submit(pictures(4))()
     full = model.submit(pictures(4))()
     assert not np.array_equal(lower, full)
     assert np.corrcoef(lower.ravel(), full.ravel())[0, 1] > 0.99
@@ -70,7 +85,7 @@ def test_folding_batch_normalisation_changes_no_number_that_matters():
     with torch.inference_mode():
         reference = network(torch.from_numpy(pictures(2)).float() / 255).flatten(1).numpy()
     model = TorchFrameModel(network, PLAIN, "fp32", CPU)
-    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model._network.modules())
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.network.modules())
     assert model.submit(pictures(2))() == pytest.approx(reference, abs=1e-5)
 
 
@@ -100,3 +115,35 @@ def test_out_of_memory_for_one_picture_is_an_error():
         pytest.raises(torch.OutOfMemoryError),
     ):
         model.submit(pictures(3))
+
+
+def test_fp32_keeps_all_its_digits_whatever_the_caller_allows(device):
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 64, 5), torch.nn.Flatten(), torch.nn.Linear(64 * 28 * 28, 8)
+    )
+    with torch.inference_mode():
+        exact = network.double()(torch.from_numpy(pictures(4)).double() / 255).numpy()
+    model = TorchFrameModel(network.float(), PLAIN, "fp32", device)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        rows = model.submit(pictures(4))()
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert np.abs(rows - exact).max() < 1e-5 * np.abs(exact).max()
+
+
+@needs_gpu
+def test_a_gpu_out_of_memory_halves_the_batch_and_goes_on():
+    class Greedy(torch.nn.Module):
+        def forward(self, batch):
+            gigabytes = torch.empty(len(batch), 1 << 30, dtype=torch.uint8, device=batch.device)
+            return batch.mean(dim=(2, 3)) + 0 * gigabytes[:, :1].float()
+
+    model = TorchFrameModel(Greedy(), PLAIN, "fp32", GPU)
+    with pytest.warns(UserWarning, match="out of memory on cuda"):
+        rows = model.submit(pictures(256))()
+    assert 1 <= model.batch_size < 256
+    assert rows == pytest.approx(pictures(256).mean(axis=(2, 3)) / 255, abs=1e-5)
