@@ -36,6 +36,7 @@ SPECS = {
     },
 }
 PART = 32
+PART_S = 1.0
 N_ROUNDS = 5
 
 
@@ -75,13 +76,14 @@ def measure(encoder: FrameEncoder, *, fast: bool) -> tuple[float, float, NDArray
     """
     model = encoder.load_model(default_device())
     assert isinstance(model, TorchFrameModel)
-    on_gpu = model.runs_beside
-    n_batches, n_rounds = (2, 1) if fast else (40 if on_gpu else 6, N_ROUNDS)
     shape = (model.batch_size, 3, *encoder.preprocessing.geometry.size_px)
     pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     rows = model.submit(pictures)()
+    run_resident(model, shape, 1)
+    batch_s = timed(lambda: run_resident(model, shape, 1))
+    n_batches = 2 if fast else max(2, round(PART_S / batch_s))
     rates = []
-    for _ in range(n_rounds):
+    for _ in range(1 if fast else N_ROUNDS):
         resident_s = timed(lambda: run_resident(model, shape, n_batches))
         fed_s = timed(lambda: feed(model, pictures, n_batches))
         rates.append((n_batches * len(pictures) / resident_s, n_batches * len(pictures) / fed_s))
