@@ -1,0 +1,61 @@
+"""How fast one process hands pictures to another: `features.channel` against a pipe.
+
+``python -m benchmarks.channel``
+
+One thread receives what all decode workers send, so its rate bounds that of extraction on machines
+with many processors and a GPU.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from multiprocessing import Pipe
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import describe
+from features.channel import Channel
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (32, 3, 224, 224), dtype=np.uint8)
+N_PARTS = 100
+N_ROUNDS = 5
+
+
+def main() -> None:
+    """Print one table row per way."""
+    print(describe())
+    ways = {"multiprocessing.Pipe": Pipe, "features.channel": Channel.pair}
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(N_ROUNDS):  # in turn
+        for way, pair in ways.items():
+            seconds[way].append(receive_s(pair))
+    print("\n| way | pictures/s | MB/s | ratio |\n|---|---|---|---|")
+    slowest_s = max(float(np.median(each)) for each in seconds.values())
+    for way, each in seconds.items():
+        part_s = float(np.median(each))
+        rates = f"{len(PICTURES) / part_s:.0f} | {PICTURES.nbytes / part_s / 1e6:.0f}"
+        print(f"| {way} | {rates} | {slowest_s / part_s:.1f} |")
+
+
+def receive_s(pair: Callable[[], tuple[Any, Any]]) -> float:
+    """Return the seconds that a part takes from a child process to this one."""
+    ours, theirs = pair()
+    child = os.fork()
+    if child == 0:
+        for _ in range(N_PARTS + 1):
+            theirs.send(PICTURES)
+        os._exit(0)
+    theirs.close()
+    ours.recv()  # the child is up
+    began_s = time.perf_counter()
+    for _ in range(N_PARTS):
+        ours.recv()
+    ended_s = time.perf_counter()
+    os.waitpid(child, 0)
+    ours.close()
+    return (ended_s - began_s) / N_PARTS
+
+
+if __name__ == "__main__":
+    main()
