@@ -28,7 +28,8 @@ from benchmarks.machine import describe
 from benchmarks.views import make_view
 from features.encoders.imported import store_digest
 from features.segments import Embedding
-from features.store import StoredClip, write_store
+from features.store import StoredClip
+from features.store_writer import write_store
 from pipeline.paths import REPORT
 
 ROOT = Path(__file__).parents[1]

@@ -24,7 +24,8 @@ from features.clips import index_files
 from features.encoders import make_encoder
 from features.extract import extract
 from features.identity import Sampling
-from features.store import read_store, stored_clips, write_store
+from features.store import read_store, stored_clips
+from features.store_writer import write_store
 from pipeline.demo.corpus import DemoSettings, write_corpus
 
 SAMPLING = Sampling(frame_rate_hz=3, sample_rate_hz=16000)

@@ -17,7 +17,8 @@ import typer
 
 from benchmarks.machine import describe
 from features.segments import Embedding
-from features.store import StoredClip, write_store
+from features.store import StoredClip
+from features.store_writer import write_store
 
 READS = {
     "nothing": "None",

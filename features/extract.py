@@ -13,7 +13,8 @@ from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encod
 from features.engine import Engine
 from features.identity import Sampling
 from features.job import EncoderJob, ImportedJob, Job, check_usable
-from features.store import FeatureStore, check_replaceable, gather, write_failures, write_store
+from features.store import FeatureStore, gather
+from features.store_writer import check_replaceable, write_failures, write_store
 
 
 @dataclass(frozen=True)

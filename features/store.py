@@ -9,7 +9,6 @@ in one or the other. Equal content gives equal bytes.
 """
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.arrow import embedding_array
 from features.plain_pages import read_matrix_into
 from features.segments import Embedding
 
-_SHARD_BYTES = 256 * 2**20
-_ROW_GROUP_BYTES = 16 * 2**20
-_ROW_GROUP_ROWS = 16_384  # beyond 20,000 rows a page ends, and `plain_pages` wants a single one
-_METADATA_KEY = b"eri"
-_CLIPS_KEY = b"eri.clips"
+METADATA_KEY = b"eri"
+CLIPS_KEY = b"eri.clips"
 
 
 class StoreError(Exception):
@@ -106,7 +101,7 @@ def read_store(path: Path | str) -> FeatureStore:
 
 def store_metadata(schema: pa.Schema) -> dict[str, Any]:
     """Return what a store's file says of what made it; empty when it says nothing."""
-    metadata: dict[str, Any] = json.loads((schema.metadata or {}).get(_METADATA_KEY, b"{}"))
+    metadata: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
     return metadata
 
 
@@ -120,7 +115,7 @@ def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]
     """
     for shard in shards_of(path):
         store = read_store(shard)
-        content = (pq.read_metadata(shard).metadata or {}).get(_CLIPS_KEY, b"").decode()
+        content = (pq.read_metadata(shard).metadata or {}).get(CLIPS_KEY, b"").decode()
         clips = _clips_of(store, content.split()) if store.time_s is not None else []
         if not clips:
             raise StoreError(f"{shard} does not say which bytes its clips have: extract them anew")
@@ -138,86 +133,6 @@ def gather(clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> FeatureS
         metadata=dict(metadata),
         face_share=None if shares is None else np.array(shares, np.float64),
     )
-
-
-def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> None:
-    """Write a store, replacing the one that is there when all of it is written.
-
-    Parameters
-    ----------
-    folder : Path
-        The store's folder.
-    clips : iterable of StoredClip
-        In the order wanted; drawn one at a time.
-    metadata : mapping
-        JSON-serialisable.
-
-    Raises
-    ------
-    StoreError
-        When the folder holds something else; see `check_replaceable`.
-    OSError
-        When it cannot be written; an old store is left as it was.
-    """
-    check_replaceable(folder)
-    beside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        beside.mkdir(parents=True)
-        for index, shard in enumerate(_by_bytes(clips)):
-            digests = " ".join(clip.sha256 for clip in shard)
-            path = beside / f"part-{index:05d}.parquet"
-            _write_parquet(_table(shard, metadata), path, {_CLIPS_KEY: digests.encode()})
-        _replace_folder(folder, beside)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"the feature store {folder} cannot be written: {error.strerror or error}"
-        ) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def check_replaceable(folder: Path) -> None:
-    """Make sure that nothing but an old store would be overwritten.
-
-    Raises
-    ------
-    StoreError
-        When `folder` is a file or holds anything but shards.
-    """
-    if not folder.exists():
-        return
-    strange = [folder] if folder.is_file() else [p for p in folder.iterdir() if not _is_shard(p)]
-    if strange:
-        raise StoreError(
-            f"{folder} is not a feature store (it holds {strange[0].name}) and is not overwritten: "
-            "choose another folder to write to"
-        )
-
-
-def write_clip_vectors(
-    path: Path,
-    clip_id: NDArray[np.object_],
-    vectors: NDArray[np.floating],
-    metadata: Mapping[str, Any],
-    face_share: NDArray[np.float64] | None = None,
-) -> None:
-    """Write one vector per clip (n_clips, dimension) to one Parquet file."""
-    columns = {"clip_id": pa.array(clip_id, pa.string())}
-    if face_share is not None:
-        columns["face_share"] = pa.array(face_share)
-    table = pa.table(columns).append_column(_embedding_field(vectors), embedding_array(vectors))
-    _write_parquet(table.replace_schema_metadata({_METADATA_KEY: _json(metadata)}), path)
-
-
-def write_failures(path: Path, failures: pd.DataFrame) -> None:
-    """Write a failure table: ``clip_id``, ``step``, ``reason``, all text."""
-    schema = pa.schema([(name, pa.string()) for name in ("clip_id", "step", "reason")])
-    _write_parquet(pa.Table.from_pandas(failures, schema=schema, preserve_index=False), path)
-
-
-def _is_shard(path: Path) -> bool:
-    return path.is_file() and path.match("part-*.parquet")
 
 
 def shards_of(path: Path) -> list[Path]:
@@ -265,32 +180,6 @@ def _clips_of(store: FeatureStore, digests: list[str]) -> list[StoredClip]:
     return clips
 
 
-def _by_bytes(clips: Iterable[StoredClip]) -> Iterator[list[StoredClip]]:
-    shard: list[StoredClip] = []
-    n_bytes = 0
-    for clip in clips:
-        shard.append(clip)
-        n_bytes += clip.embedding.values.nbytes
-        if n_bytes >= _SHARD_BYTES:
-            yield shard
-            shard, n_bytes = [], 0
-    if shard:
-        yield shard
-
-
-def _table(clips: list[StoredClip], metadata: Mapping[str, Any]) -> pa.Table:
-    values = np.concatenate([clip.embedding.values for clip in clips])
-    columns = {
-        "clip_id": np.repeat(np.array([clip.clip_id for clip in clips], object), _n_rows(clips)),
-        "time_s": np.concatenate([clip.embedding.time_s for clip in clips]),
-    }
-    shares = _face_shares(clips)
-    if shares is not None:
-        columns["face_share"] = np.array(shares, np.float64)
-    table = pa.table(columns).append_column(_embedding_field(values), embedding_array(values))
-    return table.replace_schema_metadata({_METADATA_KEY: _json(metadata)})
-
-
 def _n_rows(clips: list[StoredClip]) -> list[int]:
     return [len(clip.embedding.time_s) for clip in clips]
 
@@ -300,42 +189,3 @@ def _face_shares(clips: list[StoredClip]) -> list[float] | None:
     shares = [clip.embedding.face_share for clip in clips]
     known = [share for share in shares if share is not None]
     return list(np.repeat(known, _n_rows(clips))) if len(known) == len(clips) else None
-
-
-def _embedding_field(matrix: NDArray[np.floating]) -> pa.Field:
-    return pa.field("embedding", embedding_array(matrix[:0]).type, nullable=False)
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True).encode()
-
-
-def _write_parquet(
-    table: pa.Table, path: Path, metadata: Mapping[bytes, bytes] | None = None
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    row_bytes = max(table.nbytes // max(len(table), 1), 1)
-    n_rows = min(max(_ROW_GROUP_BYTES // row_bytes, 1), _ROW_GROUP_ROWS)
-    with pq.ParquetWriter(
-        beside,
-        table.schema,
-        use_dictionary=False,  # embeddings do not repeat, and do not compress
-        compression="none",
-        write_statistics=["clip_id", "time_s"],  # those of embeddings say nothing, and take time
-        data_page_size=2**30,  # one page per row group: see `plain_pages`
-        write_batch_size=n_rows,
-    ) as writer:
-        writer.write_table(table, n_rows)
-        writer.add_key_value_metadata(metadata or {})
-    beside.replace(path)
-
-
-def _replace_folder(folder: Path, beside: Path) -> None:
-    """Put `beside` in the place of `folder`; a kill in between leaves one or the other."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.replace(old)
-    beside.replace(folder)
-    shutil.rmtree(old, ignore_errors=True)

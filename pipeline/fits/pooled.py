@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from features.encoders import make_encoder
 from features.pool import Pooling, is_clip_level, pool_clips, pooled_width
-from features.store import StoreError, read_store, store_metadata, write_clip_vectors
+from features.store import StoreError, read_store, store_metadata
+from features.store_writer import write_clip_vectors
 from models.arrays import DataError
 from pipeline.fits.digests import FileDigests, digest_of, pooling_code_digest, stamp_of
 from pipeline.fits.jobs import Table, View

@@ -1,6 +1,6 @@
 """Stage `people`: who each clip shows, by its group or by its face."""
 
-from features.store import write_clip_vectors
+from features.store_writer import write_clip_vectors
 from pipeline.clip_table import read_clip_table
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params

@@ -3,7 +3,8 @@
 import sys
 
 from features.pool import pool_clips
-from features.store import read_store, write_clip_vectors
+from features.store import read_store
+from features.store_writer import write_clip_vectors
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import FEATURES, POOLED

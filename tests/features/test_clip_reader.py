@@ -1,17 +1,18 @@
 import numpy as np
 import pytest
 
-from features import store as store_module
+from features import store_writer
 from features.clip_reader import ClipReader
 from features.segments import Embedding
-from features.store import StoredClip, StoreError, write_store
+from features.store import StoredClip, StoreError
+from features.store_writer import write_store
 
 
 @pytest.mark.parametrize("shard_bytes", [1, 100, 2**28])
 @pytest.mark.parametrize("row_group_bytes", [1, 60, 2**24])
 def test_clips_are_read_in_any_order(tmp_path, monkeypatch, shard_bytes, row_group_bytes):
-    monkeypatch.setattr(store_module, "_SHARD_BYTES", shard_bytes)
-    monkeypatch.setattr(store_module, "_ROW_GROUP_BYTES", row_group_bytes)
+    monkeypatch.setattr(store_writer, "_SHARD_BYTES", shard_bytes)
+    monkeypatch.setattr(store_writer, "_ROW_GROUP_BYTES", row_group_bytes)
     rng = np.random.default_rng(0)
     written = [
         StoredClip(

@@ -1,41 +1,24 @@
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
-from features import store as store_module
-from features.segments import Embedding
+from features import store_writer
 from features.store import (
-    StoredClip,
     StoreError,
     gather,
     read_store,
     stored_clips,
-    write_clip_vectors,
-    write_failures,
-    write_store,
 )
-
-
-def clips(n: int = 5, dtype: str = "float16", face_share: float | None = None) -> list[StoredClip]:
-    rng = np.random.default_rng(0)
-    sizes = rng.integers(1, 6, n)
-    return [
-        StoredClip(
-            f"{k:05d}",
-            f"digest{k}",
-            Embedding(np.arange(size) / 4, rng.normal(size=(size, 3)).astype(dtype), face_share),
-        )
-        for k, size in enumerate(sizes)
-    ]
+from features.store_writer import write_store
+from tests.features.stored import clips
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("shard_bytes", [1, 2**28])
 @pytest.mark.parametrize("row_group_bytes", [1, 2**24])
 def test_a_store_reads_back_as_written(tmp_path, monkeypatch, dtype, shard_bytes, row_group_bytes):
-    monkeypatch.setattr(store_module, "_SHARD_BYTES", shard_bytes)
-    monkeypatch.setattr(store_module, "_ROW_GROUP_BYTES", row_group_bytes)
+    monkeypatch.setattr(store_writer, "_SHARD_BYTES", shard_bytes)
+    monkeypatch.setattr(store_writer, "_ROW_GROUP_BYTES", row_group_bytes)
     written = clips(dtype=dtype)
     write_store(tmp_path / "clip", written, {"identity": "x"})
     store = read_store(tmp_path / "clip")
@@ -61,7 +44,7 @@ def test_the_share_of_frames_with_a_face_is_a_column(tmp_path):
 
 
 def test_a_store_gives_its_clips_back_with_their_digests(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_SHARD_BYTES", 20)
+    monkeypatch.setattr(store_writer, "_SHARD_BYTES", 20)
     written = clips(face_share=0.5)
     write_store(tmp_path / "clip", written, {"identity": "x"})
     shards = list(stored_clips(tmp_path / "clip"))
@@ -74,74 +57,11 @@ def test_a_store_gives_its_clips_back_with_their_digests(tmp_path, monkeypatch):
         assert a.embedding.face_share == 0.5
 
 
-def test_equal_content_gives_equal_bytes(tmp_path):
-    for name in ("a", "b"):
-        write_store(tmp_path / name, clips(), {"identity": "x"})
-    first, second = (tmp_path / name / "part-00000.parquet" for name in ("a", "b"))
-    assert first.read_bytes() == second.read_bytes()
-
-
-def test_a_store_is_plain_parquet(tmp_path):
-    write_store(tmp_path / "clip", clips(), {})
-    table = pd.read_parquet(tmp_path / "clip")
-    assert list(table.columns) == ["clip_id", "time_s", "embedding"]
-    schema = pq.read_schema(tmp_path / "clip" / "part-00000.parquet")
-    field = schema.field("embedding")
-    assert not field.nullable
-    assert field.type.list_size == 3
-
-
-def test_a_failed_write_leaves_the_old_store(tmp_path):
-    write_store(tmp_path / "clip", clips(2), {})
-
-    def failing():
-        yield clips(1)[0]
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="clip cannot be written: disk full"):
-        write_store(tmp_path / "clip", failing(), {})
-    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
-    assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
-
-
-def test_what_is_no_store_is_never_overwritten(tmp_path):
-    precious = tmp_path / "clip" / "precious.mp4"
-    precious.parent.mkdir()
-    precious.write_text("precious")
-    with pytest.raises(StoreError, match=r"holds precious\.mp4.*not overwritten"):
-        write_store(tmp_path / "clip", clips(1), {})
-    assert precious.read_text() == "precious"
-
-
-def test_a_rewrite_leaves_no_old_shard(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_SHARD_BYTES", 1)
-    write_store(tmp_path / "clip", clips(5), {})
-    write_store(tmp_path / "clip", clips(2), {})
-    assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
-
-
-def test_clip_vectors_have_no_time(tmp_path):
-    vectors = np.arange(6, dtype=np.float32).reshape(2, 3)
-    write_clip_vectors(tmp_path / "x.parquet", np.array(["a", "b"], object), vectors, {"k": 1})
-    store = read_store(tmp_path / "x.parquet")
-    assert store.time_s is None
-    with pytest.raises(StoreError, match="does not say which bytes"):
-        list(stored_clips(tmp_path / "x.parquet"))
-    assert store.metadata == {"k": 1}
-    assert store.to_pandas().loc["b"].tolist() == [3, 4, 5]
-
-
 def test_to_pandas_is_indexed_by_clip_and_time(tmp_path):
     write_store(tmp_path / "clip", clips(2), {})
     table = read_store(tmp_path / "clip").to_pandas()
     assert table.index.names == ["clip_id", "time_s"]
     assert table.shape[1] == 3
-
-
-def test_a_failure_table_may_be_empty(tmp_path):
-    columns = ["clip_id", "step", "reason"]
-    write_failures(tmp_path / "none.parquet", pd.DataFrame(columns=columns))
-    assert list(pd.read_parquet(tmp_path / "none.parquet").columns) == columns
 
 
 def test_a_missing_store_says_what_to_do(tmp_path):

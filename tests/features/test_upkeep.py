@@ -4,7 +4,8 @@ import time
 import pytest
 
 from features.cache import EmbeddingCache, cache_in_use, segments_in
-from features.store import StoredClip, StoreError, write_store
+from features.store import StoredClip, StoreError
+from features.store_writer import write_store
 from features.upkeep import list_cache, prune_cache, seed_cache, verify_cache
 from tests.features.test_segments import embedding, same
 

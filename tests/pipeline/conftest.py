@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from features.segments import Embedding
-from features.store import StoredClip, write_clip_vectors, write_store
+from features.store import StoredClip
+from features.store_writer import write_clip_vectors, write_store
 from pipeline.clip_table import Rows, arrange_rows, make_folds
 from pipeline.params import Params, load_params
 from tests.pipeline.finished_run import FinishedRun, finish_run

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.segments import Embedding
-from features.store import StoredClip, StoreError, read_store, write_store
+from features.store import StoredClip, StoreError, read_store
+from features.store_writer import write_store
 from models.arrays import DataError
 from pipeline.clip_table import make_folds, read_clips_of_people, read_rows
 from pipeline.params import ParamsError, People, load_params

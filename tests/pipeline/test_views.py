@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from features.store import StoreError, write_clip_vectors
+from features.store import StoreError
+from features.store_writer import write_clip_vectors
 from pipeline.views import join_tables, view_names
 
 

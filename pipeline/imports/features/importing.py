@@ -11,7 +11,8 @@ from typing import Any
 
 from features.encoders.imported import store_digest
 from features.segments import Embedding
-from features.store import StoredClip, write_store
+from features.store import StoredClip
+from features.store_writer import write_store
 from pipeline.imports.features.clips import compare_stores, name_clips
 from pipeline.imports.features.files import files_of, read_blocks
 from pipeline.imports.features.scan import Scan

@@ -10,7 +10,8 @@ from features.extract import embed_files, extract
 from features.identity import Sampling
 from features.pool import Pooling, pool_clips
 from features.segments import Embedding
-from features.store import StoredClip, StoreError, read_store, write_store
+from features.store import StoredClip, StoreError, read_store
+from features.store_writer import write_store
 from features.upkeep import seed_cache
 
 SAMPLING = Sampling(frame_rate_hz=2, sample_rate_hz=16000)

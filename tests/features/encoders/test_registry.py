@@ -13,7 +13,8 @@ from features.encoders import ENCODERS, EncoderError, FrameEncoder, ImportedEnco
 from features.encoders.imported import store_digest
 from features.identity import Sampling, encoder_identity
 from features.segments import Embedding
-from features.store import StoredClip, write_store
+from features.store import StoredClip
+from features.store_writer import write_store
 from tests.features.encoders.samples import CPU, pictures
 
 

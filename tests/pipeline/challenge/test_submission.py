@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.store import write_clip_vectors, write_failures
+from features.store_writer import write_clip_vectors, write_failures
 from pipeline.challenge.submission import IMPUTED_COLUMNS, file_ids, imputed_table, submission_table
 from pipeline.params import ParamsError
 from pipeline.paths import IMPUTED, PREDICTIONS

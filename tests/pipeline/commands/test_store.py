@@ -5,7 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from features.cache import EmbeddingCache, segments_in
-from features.store import StoredClip, write_store
+from features.store import StoredClip
+from features.store_writer import write_store
 from pipeline import cli
 from tests.features.test_segments import embedding
 

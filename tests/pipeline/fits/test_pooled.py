@@ -3,7 +3,8 @@ import pytest
 
 from features.encoders import make_encoder
 from features.pool import Pooling, pool_clips
-from features.store import StoreError, read_store, write_clip_vectors
+from features.store import StoreError, read_store
+from features.store_writer import write_clip_vectors
 from models.arrays import DataError
 from pipeline.fits.pooled import find_view, load_vectors
 from pipeline.params import ParamsError, load_params
