@@ -1,7 +1,7 @@
 """The loop: decode workers read clips once for all encoders, batches across clips are embedded."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -99,7 +99,8 @@ class Engine:
         tasks = plan(clips, jobs, sampling, max_duration_s)
         if not tasks:
             return
-        run = _Run(jobs, self._model)
+        self.workers.start(len(tasks))
+        run = _Run(jobs, tasks, self._model)  # loads networks while the workers start
         events = self.workers.run(
             read_clip,
             tasks,
@@ -152,18 +153,26 @@ _Key = tuple[str, tuple[str, ...]]
 class _Run:
     """Where the parts of clips go."""
 
-    def __init__(self, jobs: Mapping[str, EncoderJob], load: Callable[[Pass], FrameModel]) -> None:
+    def __init__(
+        self,
+        jobs: Mapping[str, EncoderJob],
+        tasks: Iterable[ReadTask],
+        load: Callable[[Pass], FrameModel],
+    ) -> None:
         self._jobs = jobs
-        self._load = load
         self._passes = passes_of(jobs)
-        self._face_share: dict[tuple[str, str], float] = {}  # by encoder and clip digest
+        needed = {self._passes[name].key: name for task in tasks for name in task.recipes}
         self._batchers: dict[str, Batcher[_Key]] = {}  # by pass
+        for key, name in needed.items():
+            forward = self._passes[name]
+            self._batchers[key] = Batcher(load(forward), partial(self._keep, forward))
+        self._face_share: dict[tuple[str, str], float] = {}  # by encoder and clip digest
 
     def take(self, task: ReadTask, event: Pictures | Rest | Restarted | Finished) -> None:
         if isinstance(event, Pictures):
             for forward, key in self._passes_of(task):
                 if task.recipes[key[1][0]] == event.recipe:
-                    self._batcher(forward).add(key, event.time_s, event.pictures)
+                    self._batchers[forward.key].add(key, event.time_s, event.pictures)
         elif isinstance(event, Rest):
             self._take_rest(task, event)
         elif isinstance(event, Restarted):
@@ -189,16 +198,12 @@ class _Run:
                 self._face_share[name, task.sha256] = rest.face_share[recipe]
         for forward, key in self._passes_of(task):
             if key[1][0] in rest.errors:  # then for all of them: they take the same pictures
-                self._discard(forward, key)
+                self._batchers[forward.key].discard(key)
             else:
-                self._batcher(forward).end(key)
+                self._batchers[forward.key].end(key)
 
     def _void(self, task: ReadTask) -> None:
         for forward, key in self._passes_of(task):
-            self._discard(forward, key)
-
-    def _discard(self, forward: Pass, key: _Key) -> None:
-        if forward.key in self._batchers:
             self._batchers[forward.key].discard(key)
 
     def _fail(self, task: ReadTask, error: MediaError) -> None:
@@ -213,13 +218,6 @@ class _Run:
             names.setdefault(self._passes[name].key, []).append(name)
         for lacking in names.values():
             yield self._passes[lacking[0]], (task.sha256, tuple(lacking))
-
-    def _batcher(self, forward: Pass) -> "Batcher[_Key]":
-        """Load the network when its first pictures are there: workers decode meanwhile."""
-        if forward.key not in self._batchers:
-            model = self._load(forward)
-            self._batchers[forward.key] = Batcher(model, partial(self._keep, forward))
-        return self._batchers[forward.key]
 
     def _keep(
         self, forward: Pass, key: _Key, time_s: NDArray[np.float64], rows: NDArray[np.float32]

@@ -69,6 +69,11 @@ class Workers:
         """End all workers; a later run starts new ones."""
         _dismiss_all(self._staff)
 
+    def start(self, n_tasks: int) -> None:
+        """Start the workers that so many tasks will need: they come up while the caller goes on."""
+        while len(self._staff) < min(self._n_workers, n_tasks):
+            self._staff.append(_Worker())
+
     def run(
         self,
         work: Callable[[Task], Iterator[Part]],
