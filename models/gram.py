@@ -158,10 +158,10 @@ class KernelGram(DualGram):
 
 
 def make_gram(inputs: Floats, fold_of_row: Ints) -> FoldGram:
-    """Take the smaller side, on the GPU when there is one."""
-    n_rows = int((fold_of_row >= 0).sum())
-    side = DualGram if n_rows < inputs.shape[1] else PrimalGram
-    return side(inputs, fold_of_row, gpu())
+    """Take the smaller side, on the GPU when there is one and enough to do."""
+    n_rows, n_columns = int((fold_of_row >= 0).sum()), inputs.shape[1]
+    side = DualGram if n_rows < n_columns else PrimalGram
+    return side(inputs, fold_of_row, gpu(2 * n_rows * n_columns * min(n_rows, n_columns)))
 
 
 def _centred_part(kernel: Array, rows: Bools) -> Array:

@@ -58,7 +58,7 @@ class KernelRidgeHead(KernelHead):
         targets: Matrix,
     ) -> LinearCandidates:
         if basis.is_kernel:
-            gram: FoldGram = KernelGram(features, fold_of_row, gpu())
+            gram: FoldGram = KernelGram(features, fold_of_row, gpu(2 * len(features) ** 3))
         else:
             gram = make_gram(features, fold_of_row)
         return FoldedRidge(gram, targets, grid(self.alphas))

@@ -20,8 +20,8 @@ class MLPHead(ProjectedHead):
     """Mean of several small networks for all targets, each stopped early on held-out people.
 
     Each member holds out another inner fold of the groups to choose its epoch. All members, in a
-    cross-fit those of all training sets, are trained at once as one batched model, on the GPU when
-    there is one. A network is a linear path beside hidden layers; it starts as the mean predictor
+    cross-fit those of all training sets, are trained at once as one batched model, on a GPU when
+    that pays. A network is a linear path beside hidden layers; it starts as the mean predictor
     and, with few rows, stays close to it.
 
     Parameters

@@ -1,6 +1,6 @@
 """Training of networks of several training sets and seeds at once, each stopped by itself.
 
-All members take their steps together, as one batched model, on the GPU when there is one. What a
+All members take their steps together, as one batched model, on a GPU when that pays. What a
 member draws depends on the seed, its number and its own rows alone, so it trains to the same
 network, but for rounding, in whatever company. All random numbers are drawn on the CPU: a GPU sees
 the same ones.
@@ -9,7 +9,7 @@ the same ones.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ def train(sets: Sequence[TrainingSet], training: Training) -> list[list[NDArray[
     list of list of array
         Of every set, the parameters of its members (`mlp_network.Parameters`).
     """
-    device = torch.device(gpu() or "cpu")
+    device = torch.device(_device(sets, training))
     table = Table(sets, device)
     members = _members(sets, table, training)
     with _one_thread():
@@ -69,6 +69,21 @@ def train(sets: Sequence[TrainingSet], training: Training) -> list[list[NDArray[
             _collect([m for m in members if m.set_number == number], table, training)
             for number in range(len(sets))
         ]
+
+
+def _device(sets: Sequence[TrainingSet], training: Training) -> str:
+    """Choose the GPU for networks that are wide enough to keep one busy."""
+    n_rows, n_members = max(len(part.inputs) for part in sets), sum(len(s.held) for s in sets)
+    widths = (
+        max(part.inputs.shape[1] for part in sets),
+        *training.hidden,
+        sets[0].targets.shape[1],
+    )
+    n_weights = sum(a * b for a, b in pairwise(widths))
+    n_steps = training.max_epochs * max(FEWEST_STEPS, -(-n_rows // training.batch_size))
+    batch_size = min(n_rows, training.batch_size)
+    # Forwards two, backwards four for each weight and row.
+    return gpu(6 * n_weights * n_members * batch_size * n_steps, n_steps) or "cpu"
 
 
 class _Member:

@@ -5,6 +5,7 @@ And so does the code that runs on a GPU, here with torch on the CPU.
 
 import numpy as np
 import pytest
+import torch
 
 from models.folds import assign_folds
 from models.heads import HEADS, make_head
@@ -45,15 +46,28 @@ def test_cross_fit_equals_the_plain_loop(kind, n_columns, gaps):
     assert np.isfinite(fast.oof).all()
 
 
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"),
+        ),
+    ],
+)
 @pytest.mark.parametrize("n_columns", [10, 300], ids=["tall", "wide"])
 @pytest.mark.parametrize("kind", sorted(HEADS))
-def test_torch_gives_what_numpy_gives(kind, n_columns, monkeypatch):
+def test_torch_gives_what_numpy_gives(kind, n_columns, device, monkeypatch):
     head = make_head(kind, SMALL.get(kind, {}), 3)
     fits = []
-    for device in (None, "cpu"):
-        monkeypatch.setattr("models.gram.gpu", lambda device=device: device)
-        monkeypatch.setattr("models.heads.kernel_ridge.gpu", lambda device=device: device)
+    for used in (None, device):
+        for module in ("gram", "heads.kernel_ridge", "heads.mlp_training"):
+            monkeypatch.setattr(f"models.{module}.gpu", lambda *_, used=used: used)
         fits.append(head.cross_fit(view_of(n_columns=n_columns, gaps=True)))
     by_numpy, by_torch = fits
-    np.testing.assert_allclose(by_torch.oof, by_numpy.oof, atol=OOF_TOLERANCE.get(kind, 1e-4))
-    np.testing.assert_allclose(by_torch.held, by_numpy.held, atol=1e-4)
+    # By rounding, a network may be at its best an epoch sooner on a GPU than on a processor.
+    least = 5e-2 if (kind, device) == ("mlp", "cuda") else 1e-4
+    tolerance = max(OOF_TOLERANCE.get(kind, 0), least)
+    np.testing.assert_allclose(by_torch.oof, by_numpy.oof, atol=tolerance)
+    np.testing.assert_allclose(by_torch.held, by_numpy.held, atol=least)

@@ -28,7 +28,9 @@ def test_clips_of_the_run_get_their_numbers(finished_run, predictor):
     assert found["joy"].std() > 0.01
     training = predictor.description.training
     assert training.n_compared == 6
-    assert np.abs(found - expected).max(axis=None) <= training.largest_difference + 1e-7  # of float32 sums
+    assert (
+        np.abs(found - expected).max(axis=None) <= training.largest_difference + 1e-7
+    )  # of float32 sums
 
 
 def test_new_clips_say_what_they_were_predicted_from(predictor, tmp_path):
