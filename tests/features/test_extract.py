@@ -8,10 +8,12 @@ import pytest
 from features import engine
 from features.clips import index_files
 from features.encoders import EncoderError, make_encoder
+from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.torch_model import TorchFrameModel
 from features.extract import ExtractReport, embed_files, extract
 from features.identity import Sampling
 from features.store import read_store
+from features.workers import Workers
 
 SAMPLING = Sampling(frame_rate_hz=5, sample_rate_hz=16000)
 
@@ -187,6 +189,22 @@ def test_what_was_finished_before_an_interrupt_is_kept(run, corpus, monkeypatch)
             run(corpus)
     again = run(corpus)
     assert 0 < sum(computed(again)) < 12
+
+
+def test_networks_are_loaded_while_the_workers_start(run, corpus, monkeypatch):
+    calls = []
+
+    def watch(owner, name):
+        method = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *a, **k: calls.append(name) or method(*a, **k))
+
+    for owner, name in ((Workers, "start"), (TorchEncoder, "load_model"), (Workers, "run")):
+        watch(owner, name)
+    run(corpus)  # the index runs workers first
+    assert calls == ["run", "start", "load_model", "load_model", "run"]
+    calls.clear()
+    run(corpus)
+    assert calls == ["run"]
 
 
 def test_an_encoder_that_embeds_nothing_is_an_error(run, make_clip):

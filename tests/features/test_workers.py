@@ -145,6 +145,14 @@ def pids_of(workers, tasks=range(4)):
     return {event for _, event in run if isinstance(event, int)}
 
 
+def test_workers_that_were_started_ahead_do_the_work(workers):
+    workers.start(1)
+    workers.start(5)
+    started = {worker.process._process.pid for worker in workers._staff}
+    assert len(started) == 2
+    assert pids_of(workers, range(20)) <= started
+
+
 def test_workers_stay_for_the_next_run_whatever_it_does(workers):
     first = pids_of(workers, range(20))
     parts, _ = outcomes_of(workers, work.count_to, [3])
