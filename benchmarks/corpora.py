@@ -1,5 +1,6 @@
 """The clips that benchmarks run over: the shared real ones, where they are, and the demo corpus."""
 
+import struct
 from pathlib import Path
 
 from pipeline.demo.corpus import DemoSettings, write_corpus
@@ -14,3 +15,11 @@ def benchmark_clips(folder: Path, *, fast: bool) -> dict[str, Path]:
     settings = DemoSettings(n_people=16, clips_per_person=1) if fast else DemoSettings()
     write_corpus(folder / "demo", settings, TARGETS)
     return find_media([folder / "demo", *([SHARED] if SHARED.exists() else [])])
+
+
+def copy_clip(original: Path, copy: Path, number: int) -> Path:
+    """Copy an MP4 file with bytes of its own, or else the two would be one clip."""
+    copy.parent.mkdir(exist_ok=True)
+    # An empty box at the end, which every reader passes over.
+    copy.write_bytes(original.read_bytes() + struct.pack(">I4sQ", 16, b"free", number))
+    return copy

@@ -10,8 +10,6 @@ Run it before choosing ``precision`` in ``params.yaml``: bf16 is the faster one 
 processors with AVX-512 bf16 or AMX, and several times slower elsewhere.
 """
 
-import time
-from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -20,6 +18,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.machine import describe
+from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
 from features.encoders.torch_model import TorchFrameModel
 from features.encoding import Batcher
@@ -35,8 +34,8 @@ SPECS = {
         "weights": "random",
     },
 }
-PART = 32
-PART_S = 1.0
+PICTURES_PER_PART = 32
+MEASURED_S = 1.0
 N_ROUNDS = 5
 
 
@@ -80,12 +79,12 @@ def measure(encoder: FrameEncoder, *, fast: bool) -> tuple[float, float, NDArray
     pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     rows = model.submit(pictures)()
     run_resident(model, shape, 1)
-    batch_s = timed(lambda: run_resident(model, shape, 1))
-    n_batches = 2 if fast else max(2, round(PART_S / batch_s))
+    batch_s, _ = timed(lambda: run_resident(model, shape, 1))
+    n_batches = 2 if fast else max(2, round(MEASURED_S / batch_s))
     rates = []
     for _ in range(1 if fast else N_ROUNDS):
-        resident_s = timed(lambda: run_resident(model, shape, n_batches))
-        fed_s = timed(lambda: feed(model, pictures, n_batches))
+        resident_s, _ = timed(lambda: run_resident(model, shape, n_batches))
+        fed_s, _ = timed(lambda: feed(model, pictures, n_batches))
         rates.append((n_batches * len(pictures) / resident_s, n_batches * len(pictures) / fed_s))
     resident, fed = np.median(rates, axis=0)
     return resident, fed, rows
@@ -107,18 +106,11 @@ def feed(model: TorchFrameModel, pictures: NDArray[np.uint8], n_batches: int) ->
     """Embed pictures as a clip of `n_batches` batches."""
     batcher: Batcher[str] = Batcher(model, lambda *_: None)
     for _ in range(n_batches):
-        for start in range(0, len(pictures), PART):
-            part = pictures[start : start + PART]
+        for start in range(0, len(pictures), PICTURES_PER_PART):
+            part = pictures[start : start + PICTURES_PER_PART]
             batcher.add("clip", np.zeros(len(part)), part)
     batcher.end("clip")
     batcher.flush()
-
-
-def timed(function: Callable[[], None]) -> float:
-    """Return the seconds that a call took."""
-    began_s = time.perf_counter()
-    function()
-    return time.perf_counter() - began_s
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ their speed within a run by more than the parts differ. So encoding is timed bef
 end-to-end run of its round, and the mean of both taken.
 """
 
-import struct
 import tempfile
-import time
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,8 +25,9 @@ import pandas as pd
 import torch
 import typer
 
-from benchmarks.corpora import benchmark_clips
+from benchmarks.corpora import benchmark_clips, copy_clip
 from benchmarks.machine import describe
+from benchmarks.timing import timed
 from features.clips import index_files
 from features.encoders import FrameEncoder, make_encoder
 from features.encoding import Batcher
@@ -85,17 +85,16 @@ def measure(
     assert isinstance(encoder, FrameEncoder)
     warm_up(encoder)
     once = clips[: len(clips) // copies]
-    plain_s, plain_vectors = timed(plain_loop, encoder, once)
+    plain_s, plain_vectors = timed(lambda: plain_loop(encoder, once))
     parts = list(decode(name, encoder, once, folder))
     rounds = []
     for number in range(n_rounds):
-        decode_s, _ = timed(deque, decode(name, encoder, clips, folder), maxlen=0)
-        before_s, _ = timed(encode, encoder, parts, copies)
+        decode_s, _ = timed(lambda: deque(decode(name, encoder, clips, folder), maxlen=0))
+        before_s, _ = timed(lambda: encode(encoder, parts, copies))
         out, cache = folder / f"out-{number}", folder / f"cache-{number}"
-        end_to_end_s, _ = timed(
-            extract, clips, {name: encoder}, SAMPLING, out, cache_root=cache, progress=False
-        )
-        after_s, _ = timed(encode, encoder, parts, copies)
+        run = partial(extract, clips, {name: encoder}, SAMPLING, out, cache_root=cache)
+        end_to_end_s, _ = timed(partial(run, progress=False))
+        after_s, _ = timed(lambda: encode(encoder, parts, copies))
         rounds.append((decode_s, (before_s + after_s) / 2, end_to_end_s))
     decode_s, encode_s, end_to_end_s = np.median(rounds, axis=0)
     store = read_store(out / name)
@@ -115,20 +114,14 @@ def measure(
 
 
 def copies_of(files: dict[str, Path], n: int, folder: Path) -> dict[str, Path]:
-    """Write MP4 files `n` times, each with bytes of its own, or else they would be one clip.
-
-    The first copies of all come first.
-    """
+    """Copy MP4 files `n` times; the first copies of all come first."""
     if n == 1:
         return files
-    folder.mkdir()
-    copies = {}
-    for number in range(n):
-        for clip_id, file in files.items():
-            copy = copies[f"{clip_id}-{number}"] = folder / f"{clip_id}-{number}{file.suffix}"
-            # An empty box at the end, which every reader passes over.
-            copy.write_bytes(file.read_bytes() + struct.pack(">I4sQ", 16, b"free", number))
-    return copies
+    return {
+        f"{clip_id}-{k}": copy_clip(file, folder / f"{clip_id}-{k}{file.suffix}", k)
+        for k in range(n)
+        for clip_id, file in files.items()
+    }
 
 
 def decode(
@@ -186,13 +179,6 @@ def warm_up(encoder: FrameEncoder) -> None:
     """Import everything, and let the libraries choose their kernels."""
     size = encoder.preprocessing.geometry.size_px
     encoder.load_model(default_device()).submit(np.zeros((1, 3, *size), np.uint8))()
-
-
-def timed(function: Any, *args: Any, **kwargs: Any) -> tuple[float, Any]:
-    """Return the seconds that a call took, and its result."""
-    began_s = time.perf_counter()
-    result = function(*args, **kwargs)
-    return time.perf_counter() - began_s, result
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from benchmarks.machine import describe
+from benchmarks.timing import timed
 from benchmarks.views import View, make_view
 from models.bootstrap import bootstrap_scores
 from models.folds import assign_folds
@@ -23,8 +23,6 @@ from models.heads.ridge import ALPHAS
 from models.metrics import mean_pearson
 from models.stack import fit_stack, stack_oof
 from models.view import FoldedView
-
-T = TypeVar("T")
 
 SIZES = {
     # training rows, columns of each encoder
@@ -198,13 +196,6 @@ def folded_view(data: View, n_rows: int) -> FoldedView:
 def peak_bytes() -> int:
     """Return the largest memory that this process had so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def timed(work: Callable[[], T]) -> tuple[float, T]:
-    """Return seconds and result."""
-    begin = time.perf_counter()
-    result = work()
-    return time.perf_counter() - begin, result
 
 
 if __name__ == "__main__":

@@ -5,9 +5,8 @@ From the root of the repository: ``python -m benchmarks.mlp [--fast]``
 
 import copy
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.machine import describe
+from benchmarks.timing import timed
 from benchmarks.views import make_view
 from models.folds import assign_folds
 from models.heads.mlp import MLPHead
@@ -26,7 +26,6 @@ from models.heads.penalties import inner_folds
 from models.metrics import foldwise_pearson
 from models.view import FoldedView
 
-T = TypeVar("T")
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From inputs [n_rows, n_columns] to standardised predictions [n_rows, n_targets]."""
 
@@ -173,13 +172,6 @@ def train_plain(
         return predicted
 
     return predict
-
-
-def timed(work: Callable[[], T]) -> tuple[float, T]:
-    """Return seconds and result."""
-    begin = time.perf_counter()
-    result = work()
-    return time.perf_counter() - begin, result
 
 
 if __name__ == "__main__":

@@ -3,20 +3,18 @@
 From the root of the repository: ``python -m benchmarks.pooling [--fast]``
 """
 
-import time
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from benchmarks.machine import describe
+from benchmarks.timing import timed
 from features.pool import PARTS, STATISTICS, Pooling, pool_clips
 from features.store import FeatureStore
-
-T = TypeVar("T")
 
 # name: (clips, rows per clip, dimension, equally long clips, pooling)
 CASES = {
@@ -99,13 +97,6 @@ def pool_in_a_loop(store: FeatureStore, pooling: Pooling) -> NDArray[np.float32]
                 ]
         vectors.append(np.concatenate(vector))
     return np.stack(vectors).astype(np.float32)
-
-
-def timed(work: Callable[[], T]) -> tuple[float, T]:
-    """Return seconds and result."""
-    begin = time.perf_counter()
-    result = work()
-    return time.perf_counter() - begin, result
 
 
 if __name__ == "__main__":

@@ -9,17 +9,15 @@ another clip), are embedded with a small network once. Then:
 - one more: one clip is new; compared with embedding that clip alone plus the cached run
 """
 
-import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.corpora import TARGETS
+from benchmarks.corpora import TARGETS, copy_clip
 from benchmarks.machine import describe
+from benchmarks.timing import timed
 from features.clips import index_files
 from features.encoders import make_encoder
 from features.extract import extract
@@ -82,26 +80,14 @@ def main(
 
 
 def copies(folder: Path, n: int) -> list[Path]:
-    """Make n clips of different bytes: MP4 readers skip a box that they do not know."""
+    """Make n clips of different bytes."""
     settings = DemoSettings(n_people=16, clips_per_person=1)
     write_corpus(folder / "demo", settings, TARGETS)
     originals = sorted((folder / "demo").rglob("*.mp4"))
     made = []
-    (folder / "many").mkdir()
     for k in range(n):
-        path = folder / "many" / f"{k:05d}.mp4"
-        shutil.copy(originals[k % len(originals)], path)
-        with path.open("ab") as file:
-            file.write((16).to_bytes(4, "big") + b"free" + k.to_bytes(8, "big"))
-        made.append(path)
+        made.append(copy_clip(originals[k % len(originals)], folder / "many" / f"{k:05d}.mp4", k))
     return made
-
-
-def timed(action: Callable[[], int | None]) -> tuple[float, int | None]:
-    """Return the seconds that a call took, and its result."""
-    began_s = time.perf_counter()
-    result = action()
-    return time.perf_counter() - began_s, result
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from array_api_compat import array_namespace
+
 _START_S = 4.0
 """What importing torch and starting CUDA took on an H100."""
 _STEP_S = 2.4e-3
@@ -44,6 +47,13 @@ def put(array: Any, device: str | None) -> Any:
     import torch
 
     return torch.from_numpy(array).to(device)
+
+
+def like(values: Any, other: Any) -> Any:
+    """Return values as an array of the type and on the device of another."""
+    if isinstance(values, np.ndarray):
+        values = np.asarray(values, order="C")  # torch takes none that runs backwards
+    return array_namespace(other).asarray(values, dtype=other.dtype, device=other.device)
 
 
 def fetch(array: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from models.device import fetch
+from models.device import fetch, like
 
 Array = Any
 """A matrix of NumPy, or of torch on a GPU."""
@@ -102,8 +102,7 @@ class MixedForms(Forms):
         xp = array_namespace(blocks)
         total = xp.zeros_like(blocks)
         for part, weight in zip(self.parts, self.weights[numbers].T, strict=True):
-            weight = xp.asarray(weight, dtype=blocks.dtype, device=blocks.device)
-            total += weight[:, None, None] * _times_all(part, blocks)
+            total += like(weight, blocks)[:, None, None] * _times_all(part, blocks)
         return total
 
     def dense(self, number: int) -> Array:  # noqa: D102 (inherited)

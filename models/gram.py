@@ -11,7 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from models.arrays import Bools, Floats, Ints
-from models.device import gpu, put
+from models.device import gpu, like, put
 from models.forms import Array, Matrix
 from models.ridge_system import DualSystem, KernelSystem, PrimalSystem, System
 
@@ -36,10 +36,10 @@ class Mixtures:
     widths: tuple[int, ...]
     shares: Matrix
 
-    def scales(self, like: Array) -> Array:
-        """Return factors of the columns [n_mixtures, n_columns], as an array of the type `like`."""
+    def scales(self, other: Array) -> Array:
+        """Return factors of the columns [n_mixtures, n_columns], as an array like another."""
         scales = np.repeat(np.sqrt(self.shares), self.widths, axis=1)
-        return array_namespace(like).asarray(scales, dtype=like.dtype, device=like.device)
+        return like(scales, other)
 
 
 class FoldGram(ABC):

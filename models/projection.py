@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
 from models.arrays import Floats
-from models.device import fetch
+from models.device import fetch, like
 from models.ridge_system import DualSystem, System
 
 SMALL = 400
@@ -78,10 +77,6 @@ def principal_axes(system: System, n_components: int, seed: int) -> Projection:
     factors = np.divide(1, lengths, out=np.zeros_like(values), where=kept)
     mean_square = values.sum() / n_components / n_rows
     factors *= 1 / np.sqrt(mean_square) if mean_square > 0 else 0
-    of_rows = system.forms.like
-    vectors = np.ascontiguousarray(vectors)  # they may run backwards, which torch does not take
-    solutions = array_namespace(of_rows).asarray(
-        vectors[None, None], dtype=of_rows.dtype, device=of_rows.device
-    )
+    solutions = like(vectors[None, None], system.forms.like)
     axes = fetch(system.coefficients(solutions))[0, 0] * factors
     return Projection(axes.astype(np.float32), fetch(system.mean).astype(np.float32))

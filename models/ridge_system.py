@@ -8,7 +8,7 @@ from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from models.arrays import Bools
-from models.device import fetch
+from models.device import fetch, like
 from models.forms import Array, Forms, Matrix, MixedForms, ScaledForms
 from models.shifted import solve_shifted
 
@@ -126,8 +126,8 @@ class PrimalSystem(System):
     def solve(  # noqa: D102 (inherited)
         self, targets: Matrix, alphas: Matrix, tolerance: float
     ) -> Array:
-        right = self.inputs.T @ _like(self._centred(targets), self.inputs)
-        right = _like(right, self.matrix)[None]
+        right = self.inputs.T @ like(self._centred(targets), self.inputs)
+        right = like(right, self.matrix)[None]
         scales = None if self.scales is None else self.scales[:, :, None]
         scaled = right if scales is None else scales * right
         solutions = solve_shifted(self.forms, scaled, self.units[:, None] * alphas, tolerance)
@@ -138,8 +138,8 @@ class PrimalSystem(System):
 
     def _predicted(self, solutions: Array, rows: Bools) -> Array:
         together = _side_by_side(solutions)
-        part = _like(_taken(self.inputs, rows), together)
-        return part @ together - _like(self.mean, together) @ together
+        part = like(_taken(self.inputs, rows), together)
+        return part @ together - like(self.mean, together) @ together
 
 
 @dataclass(frozen=True)
@@ -167,13 +167,13 @@ class DualSystem(System):
     def solve(  # noqa: D102 (inherited)
         self, targets: Matrix, alphas: Matrix, tolerance: float
     ) -> Array:
-        right = _like(self._centred(targets)[self.rows], self.parts[0])
+        right = like(self._centred(targets)[self.rows], self.parts[0])
         right = array_namespace(right).stack([right] * len(self.weights))
         return solve_shifted(self.forms, right, self.units[:, None] * alphas, tolerance)
 
     def coefficients(self, solutions: Array) -> Array:  # noqa: D102 (inherited)
         xp = array_namespace(self.inputs)
-        combined = _taken(self.inputs, self.rows).T @ _like(_side_by_side(solutions), self.inputs)
+        combined = _taken(self.inputs, self.rows).T @ like(_side_by_side(solutions), self.inputs)
         n_forms, n_alphas, _, n_targets = solutions.shape
         coef = xp.reshape(combined, (-1, n_forms, n_alphas, n_targets))
         coef = xp.permute_dims(coef, (1, 2, 0, 3))
@@ -185,7 +185,7 @@ class DualSystem(System):
             # Solutions sum to 0, so centring leaves an offset alone.
             part = _taken(kernel, rows) - _taken(kernel, self.rows).mean(0)
             part = part[:, xp.asarray(np.flatnonzero(self.rows), device=part.device)]
-            weighted = _like(weight, solutions)[:, None, None, None] * solutions
+            weighted = like(weight, solutions)[:, None, None, None] * solutions
             total = total + part @ _side_by_side(weighted)
         return total
 
@@ -211,7 +211,3 @@ def _side_by_side(solutions: Array) -> Array:
 
 def _taken(array: Array, rows: Bools) -> Array:
     return array[array_namespace(array).asarray(rows, device=array.device)]
-
-
-def _like(values: Array, other: Array) -> Array:
-    return array_namespace(other).asarray(values, dtype=other.dtype, device=other.device)

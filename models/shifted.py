@@ -13,6 +13,7 @@ import scipy.linalg
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
+from models.device import like
 from models.forms import Array, Forms, Matrix
 
 SMALL = 400
@@ -155,12 +156,11 @@ class _Spaces:
         return bool((residuals <= self.tolerance * norms).all())
 
     def _empty(self, *shape: int) -> Array:
-        like = self.forms.like
-        return self.xp.empty(shape, dtype=like.dtype, device=like.device)
+        other = self.forms.like
+        return self.xp.empty(shape, dtype=other.dtype, device=other.device)
 
     def _like(self, values: Matrix) -> Array:
-        like = self.forms.like
-        return self.xp.asarray(values, dtype=like.dtype, device=like.device)
+        return like(values, self.forms.like)
 
 
 def _orthonormal(xp: Array, block: Array, basis: Array) -> tuple[Array, Array]:
@@ -183,7 +183,7 @@ def _orthonormal(xp: Array, block: Array, basis: Array) -> tuple[Array, Array]:
         if not lost.any():
             break
         random = np.random.default_rng(0).normal(size=tuple(q.shape))
-        q = xp.where(lost[:, None, :], xp.asarray(random, dtype=q.dtype, device=q.device), q)
+        q = xp.where(lost[:, None, :], like(random, q), q)
         r = xp.where(lost[:, :, None], 0.0, r)
     return q, r
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models import device
-from models.device import fetch, gpu, put
+from models.device import fetch, gpu, like, put
 
 
 @pytest.fixture
@@ -37,3 +37,15 @@ def test_arrays_go_to_torch_and_back():
     assert put(array, None) is array
     assert fetch(array) is array
     assert np.array_equal(fetch(put(array, "cpu")), array)
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_values_become_like_others_however_they_lie_in_memory(device):
+    other = put(np.zeros(1, np.float32), device)
+    values = np.arange(6.0).reshape(2, 3)
+    for each in (values, values[::-1, ::-1], values.T, np.array(2.0)):
+        made = like(each, other)
+        assert type(made) is type(other)
+        assert made.dtype == other.dtype
+        assert np.array_equal(fetch(made), each)
+    assert np.array_equal(fetch(like(like(values, other), other)), values)

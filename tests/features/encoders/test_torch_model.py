@@ -125,14 +125,36 @@ def test_fp32_keeps_all_its_digits_whatever_the_caller_allows(device):
     with torch.inference_mode():
         exact = network.double()(torch.from_numpy(pictures(4)).double() / 255).numpy()
     model = TorchFrameModel(network.float(), PLAIN, "fp32", device)
+    rows, _ = submitted_with_lower_precision_allowed(model)
+    assert np.abs(rows - exact).max() < 1e-5 * np.abs(exact).max()
+
+
+def test_what_the_caller_allows_holds_outside_of_a_pass_only():
+    seen = []
+
+    class Watching(torch.nn.Module):
+        def forward(self, batch):
+            seen.append(precisions())
+            return batch.mean(dim=(2, 3))
+
+    def precisions():
+        return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision
+
+    before = precisions()
+    model = TorchFrameModel(Watching(), PLAIN, "fp32", CPU)
+    _, after = submitted_with_lower_precision_allowed(model)
+    assert seen == [("ieee", "ieee")]
+    assert after == "medium"
+    assert precisions()[1] == before[1] != "ieee"
+
+
+def submitted_with_lower_precision_allowed(model):
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
-        rows = model.submit(pictures(4))()
-        assert torch.get_float32_matmul_precision() == "medium"
+        return model.submit(pictures(4))(), torch.get_float32_matmul_precision()
     finally:
         torch.set_float32_matmul_precision(before)
-    assert np.abs(rows - exact).max() < 1e-5 * np.abs(exact).max()
 
 
 @needs_gpu
