@@ -130,8 +130,10 @@ def decode(
     """Read all clips with all processors."""
     job = EncoderJob(name, encoder, SAMPLING, folder / "unused")
     tasks = plan(clips, {name: job}, SAMPLING)
-    with Workers() as workers:
-        events = workers.run(read_clip, tasks, step="decode", stall_limit_s=STALL_LIMIT_S)
+    with (
+        Workers() as workers,
+        workers.run(read_clip, tasks, step="decode", stall_limit_s=STALL_LIMIT_S) as events,
+    ):
         yield from (event for _, event in events if isinstance(event, Pictures))
 
 

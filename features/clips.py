@@ -1,7 +1,7 @@
 """The clip table: which media files there are, and what their headers say."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +84,8 @@ def index_files(
     files = [(clip_id, path) for clip_id, path in paths.items() if path is not None]
     bar = tqdm(desc="index", total=len(files), unit="clip", disable=not progress)
     with bar, nullcontext(workers) if workers else Workers() as examiners:
-        events = examiners.run(_examine, files, step="probe", stall_limit_s=_PROBE_LIMIT_S)
-        with closing(events):
+        examining = examiners.run(_examine, files, step="probe", stall_limit_s=_PROBE_LIMIT_S)
+        with examining as events:
             for (clip_id, path), event in events:
                 if isinstance(event, Finished):
                     bar.update()

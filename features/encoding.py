@@ -52,7 +52,7 @@ class Batcher(Generic[Key]):
         clip.n_missing += len(pictures)
         while len(pictures):
             if self._batch is None:
-                self._batch = np.empty((self._model.batch_size, *pictures.shape[1:]), np.uint8)
+                self._batch = self._model.new_batch(pictures.shape[1:])
             n = min(len(self._batch) - self._n_filled, len(pictures))
             self._batch[self._n_filled : self._n_filled + n] = pictures[:n]
             self._owners.append((clip, n))
@@ -78,13 +78,10 @@ class Batcher(Generic[Key]):
 
     def _submit(self) -> None:
         assert self._batch is not None  # something is in it
-        n_before = self._model.batch_size
         running = (self._model.submit(self._batch[: self._n_filled]), self._owners)
         self._collect()  # the batch before: while this one runs, if the model runs beside us
         self._running = running
-        self._owners, self._n_filled = [], 0
-        if self._model.batch_size != n_before:
-            self._batch = None  # its memory did not suffice
+        self._batch, self._owners, self._n_filled = None, [], 0
         if not self._model.runs_beside:
             self._collect()
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -99,9 +98,7 @@ class Engine:
         tasks = plan(clips, jobs, sampling, max_duration_s)
         if not tasks:
             return
-        self.workers.start(len(tasks))
-        run = _Run(jobs, tasks, self._model)  # loads networks while the workers start
-        events = self.workers.run(
+        reading = self.workers.run(
             read_clip,
             tasks,
             step="decode",
@@ -109,7 +106,8 @@ class Engine:
             task_limit_s=self._clip_limit_s,
         )
         bar = tqdm(desc="extract", total=len(tasks), unit="clip", disable=not progress)
-        with bar, closing(events):  # closed also when interrupted: no task outlives the run
+        with bar, reading as events:
+            run = _Run(jobs, tasks, self._model)  # loads networks while the workers read
             for task, event in events:
                 run.take(task, event)
                 bar.update(isinstance(event, Finished))

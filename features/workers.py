@@ -13,8 +13,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Generic, Self, TypeVar
@@ -69,11 +69,7 @@ class Workers:
         """End all workers; a later run starts new ones."""
         _dismiss_all(self._staff)
 
-    def start(self, n_tasks: int) -> None:
-        """Start the workers that so many tasks will need: they come up while the caller goes on."""
-        while len(self._staff) < min(self._n_workers, n_tasks):
-            self._staff.append(_Worker())
-
+    @contextmanager
     def run(
         self,
         work: Callable[[Task], Iterator[Part]],
@@ -82,13 +78,15 @@ class Workers:
         step: str,
         stall_limit_s: float,
         task_limit_s: float = math.inf,
-    ) -> Generator[tuple[Task, Part | Restarted | Finished], None, None]:
-        """Run `work` on every task, a few parts ahead of the reader; one run at a time.
+    ) -> Iterator[Iterator[tuple[Task, Part | Restarted | Finished]]]:
+        """Run `work` on every task within a context, a few parts ahead of the reader.
+
+        One run at a time. The workers begin at once, whatever the caller does before it reads.
 
         A worker that hands over nothing for `stall_limit_s`, or has not finished a task within
         `task_limit_s`, is killed, and its task has failed; time in which it waits for the reader
         does not count. One that dies is replaced, and its task is tried once more. What `work`
-        raises fails its own task, but for `EncoderError`, which ends the run. When the reader stops
+        raises fails its own task, but for `EncoderError`, which ends the run. When the context ends
         early, workers in the middle of a task are ended.
 
         Parameters
@@ -104,7 +102,7 @@ class Workers:
 
         Yields
         ------
-        (task, part)
+        iterator of (task, part)
             The parts of one task in order, those of different tasks between each other; `Finished`
             comes last.
         """
@@ -113,10 +111,7 @@ class Workers:
         thread = threading.Thread(target=run.listen, name="eri-workers", daemon=True)
         thread.start()
         try:
-            while (event := run.events.get()) is not None:
-                if isinstance(event, BaseException):
-                    raise event
-                yield event
+            yield run.read()
         finally:
             run.stop()
             thread.join()
@@ -166,7 +161,7 @@ class _Worker:
 
 
 class _Run(Generic[Task]):
-    """What the listening thread does; `events` ends with None, or with the error to raise."""
+    """What the listening thread does, and how its events are read."""
 
     def __init__(
         self,
@@ -177,7 +172,8 @@ class _Run(Generic[Task]):
         limits: _Limits,
         step: str,
     ) -> None:
-        self.events: queue.Queue[Any] = queue.Queue(maxsize=2 * n_workers + 2)
+        # Ends with None, or with the error to raise.
+        self._events: queue.Queue[Any] = queue.Queue(maxsize=2 * n_workers + 2)
         self._staff = staff
         self._n_workers = n_workers
         self._work = work
@@ -186,6 +182,12 @@ class _Run(Generic[Task]):
         self._limits = limits
         self._step = step
         self._stopped = threading.Event()
+
+    def read(self) -> Iterator[tuple[Task, Any]]:
+        while (event := self._events.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
 
     def stop(self) -> None:
         self._stopped.set()
@@ -293,7 +295,7 @@ class _Run(Generic[Task]):
         began_s = time.monotonic()
         while not self._stopped.is_set():
             with suppress(queue.Full):
-                self.events.put(event, timeout=_POLL_S)
+                self._events.put(event, timeout=_POLL_S)
                 break
         else:
             raise _StoppedError

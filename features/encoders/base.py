@@ -108,13 +108,16 @@ class FrameModel(Protocol):
     batch_size: int
     runs_beside: bool
 
+    def new_batch(self, picture_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return memory for `batch_size` pictures of a shape, which `submit` reads the fastest."""
+
     def submit(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         """Start to embed pictures (n, 3, height, width); call the result to wait for it.
 
         Parameters
         ----------
         pictures : ndarray of uint8, shape (n, 3, height, width)
-            With n at most `batch_size`; not kept, so the caller may overwrite it.
+            Read until the result was called: until then they must stay as they are.
 
         Returns
         -------

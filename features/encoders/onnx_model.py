@@ -73,6 +73,10 @@ class OnnxFrameModel:
         self._scale = (1 / (255 * std)).astype(np.float32)
         self._shift = (-mean / std).astype(np.float32)
 
+    def new_batch(self, picture_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return memory for a batch of pictures."""
+        return np.empty((self.batch_size, *picture_shape), np.uint8)
+
     def submit(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         """Embed pictures (n, 3, height, width); call the result to get the embeddings."""
         rows = np.concatenate(self._run(pictures), axis=1)

@@ -59,6 +59,14 @@ class TorchFrameModel:
         self._mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1)
 
+    def new_batch(self, picture_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return memory for a batch of pictures, for a GPU such that it copies by itself."""
+        shape = (self.batch_size, *picture_shape)
+        batch: NDArray[np.uint8] = torch.empty(
+            shape, dtype=torch.uint8, pin_memory=self.runs_beside
+        ).numpy()
+        return batch
+
     def submit(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         """Start to embed pictures (n, 3, height, width); call the result to wait for it.
 
@@ -95,9 +103,8 @@ class TorchFrameModel:
 
     @torch.inference_mode()
     def _start(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
-        values = self._on_device(pictures).float().div_(255).sub_(self._mean).div_(self._std)
-        values = values.to(self._dtype).contiguous(memory_format=torch.channels_last)
-        output = self.forward(values)
+        batch = self._padded(pictures)
+        output = self.forward(self._normalised(self._on_device(batch)))
         rows = output[: len(pictures)].flatten(1).float()
         if not self.runs_beside:
             result: NDArray[np.float32] = rows.numpy()
@@ -105,28 +112,38 @@ class TorchFrameModel:
         host = rows.to("cpu", non_blocking=True)  # into pinned memory
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         done.record()
+        held = [batch]  # whose copy to the device may still be under way
 
         def wait() -> NDArray[np.float32]:
             done.synchronize()
+            held.clear()
             embedding: NDArray[np.float32] = host.numpy()
             return embedding
 
         return wait
 
-    def _on_device(self, pictures: NDArray[np.uint8]) -> torch.Tensor:
-        """Pad a batch and bring it to the device, on a GPU beside the pass before."""
-        shape = (self.batch_size, *pictures.shape[1:])
-        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=self.runs_beside)
-        batch[: len(pictures)] = torch.from_numpy(pictures)
+    def _padded(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if len(pictures) == self.batch_size:
+            return pictures
+        batch = self.new_batch(pictures.shape[1:])
+        batch[: len(pictures)] = pictures
         batch[len(pictures) :] = 0
+        return batch
+
+    def _on_device(self, batch: NDArray[np.uint8]) -> torch.Tensor:
+        """Bring a batch to the device, on a GPU beside the pass before."""
         if self._copying is None:
-            return batch
+            return torch.from_numpy(batch)
         with torch.cuda.stream(self._copying):
-            values = batch.to(self._device, non_blocking=True)
+            values = torch.from_numpy(batch).to(self._device, non_blocking=True)
         computing = torch.cuda.current_stream(self._device)
         computing.wait_stream(self._copying)
         values.record_stream(computing)
         return values
+
+    def _normalised(self, pictures: torch.Tensor) -> torch.Tensor:
+        values = pictures.float().div_(255).sub_(self._mean).div_(self._std)
+        return values.to(self._dtype).contiguous(memory_format=torch.channels_last)
 
 
 def output_width(network: torch.nn.Module, size_px: tuple[int, int]) -> int:

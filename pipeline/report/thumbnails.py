@@ -33,8 +33,11 @@ def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
     """
     there = [_Task(name, path, s / 2) for name, (path, s) in files.items() if path.is_file()]
     found: dict[str, str] = {}
-    with Workers(1) as workers:
-        for task, part in workers.run(_picture, there, step="decode", stall_limit_s=_LIMIT_S):
+    with (
+        Workers(1) as workers,
+        workers.run(_picture, there, step="decode", stall_limit_s=_LIMIT_S) as events,
+    ):
+        for task, part in events:
             if not isinstance(part, Finished | Restarted):
                 found[task.clip_id] = f"data:image/jpeg;base64,{part}"
     return found

@@ -15,6 +15,9 @@ class _Counting:
         self.runs_beside = runs_beside
         self.sizes: list[int] = []
 
+    def new_batch(self, picture_shape: tuple[int, ...]) -> np.ndarray:
+        return np.empty((self.batch_size, *picture_shape), np.uint8)
+
     def submit(self, pictures: np.ndarray):
         self.sizes.append(len(pictures))
         rows = pictures.reshape(-1, 1).astype(np.float32)

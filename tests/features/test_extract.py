@@ -1,4 +1,5 @@
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from features.encoders.torch_model import TorchFrameModel
 from features.extract import ExtractReport, embed_files, extract
 from features.identity import Sampling
 from features.store import read_store
-from features.workers import Workers
 
 SAMPLING = Sampling(frame_rate_hz=5, sample_rate_hz=16000)
 
@@ -191,20 +191,19 @@ def test_what_was_finished_before_an_interrupt_is_kept(run, corpus, monkeypatch)
     assert 0 < sum(computed(again)) < 12
 
 
-def test_networks_are_loaded_while_the_workers_start(run, corpus, monkeypatch):
-    calls = []
+def test_networks_are_loaded_while_the_workers_read(run, corpus, monkeypatch):
+    load = TorchEncoder.load_model
+    reading = []
 
-    def watch(owner, name):
-        method = getattr(owner, name)
-        monkeypatch.setattr(owner, name, lambda *a, **k: calls.append(name) or method(*a, **k))
+    def watched(encoder, device):
+        reading.append(any(thread.name == "eri-workers" for thread in threading.enumerate()))
+        return load(encoder, device)
 
-    for owner, name in ((Workers, "start"), (TorchEncoder, "load_model"), (Workers, "run")):
-        watch(owner, name)
-    run(corpus)  # the index runs workers first
-    assert calls == ["run", "start", "load_model", "load_model", "run"]
-    calls.clear()
+    monkeypatch.setattr(TorchEncoder, "load_model", watched)
     run(corpus)
-    assert calls == ["run"]
+    assert reading == [True, True]
+    run(corpus)
+    assert reading == [True, True]  # everything is cached
 
 
 def test_an_encoder_that_embeds_nothing_is_an_error(run, make_clip):

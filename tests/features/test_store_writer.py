@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -41,6 +43,44 @@ def test_a_failed_write_leaves_the_old_store(tmp_path):
         write_store(tmp_path / "clip", failing(), {})
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
     assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
+
+
+def test_a_shard_that_cannot_be_written_leaves_the_old_store(tmp_path, monkeypatch):
+    write_store(tmp_path / "clip", clips(2), {})
+    write = store_writer._write_parquet
+
+    def full_disk(table, path, metadata):
+        if path.name == "part-00003.parquet":
+            raise OSError(28, "No space left on device")
+        write(table, path, metadata)
+
+    monkeypatch.setattr(store_writer, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(store_writer, "_write_parquet", full_disk)
+    with pytest.raises(OSError, match="clip cannot be written: No space left on device"):
+        write_store(tmp_path / "clip", clips(9), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
+    assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
+
+
+def test_clips_are_drawn_only_as_fast_as_shards_are_written(tmp_path, monkeypatch):
+    n_drawn, waiting = 0, []
+
+    def drawn():
+        nonlocal n_drawn
+        for clip in clips(20):
+            n_drawn += 1
+            yield clip
+
+    def slow(path, *_):
+        time.sleep(0.02)
+        waiting.append(n_drawn - len(waiting))
+
+    monkeypatch.setattr(store_writer, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(store_writer, "n_processors", lambda: 2)
+    monkeypatch.setattr(store_writer, "_write_shard", slow)
+    write_store(tmp_path / "clip", drawn(), {})
+    assert len(waiting) == 20
+    assert max(waiting) <= 4  # two being written, one beside them, and one about to be counted
 
 
 def test_what_is_no_store_is_never_overwritten(tmp_path):

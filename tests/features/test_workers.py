@@ -33,15 +33,16 @@ def outcomes(workers):
 def outcomes_of(workers, task_function, tasks, stall_limit_s=30.0, **limits):
     """Return by task the parts of its last attempt and the error, if any."""
     parts, errors = {}, {}
-    events = workers.run(task_function, tasks, step="decode", stall_limit_s=stall_limit_s, **limits)
-    for task, event in events:
-        if isinstance(event, Finished):
-            errors[task] = event.error
-            parts.setdefault(task, [])
-        elif isinstance(event, Restarted):
-            parts[task] = []
-        else:
-            parts.setdefault(task, []).append(event)
+    run = workers.run(task_function, tasks, step="decode", stall_limit_s=stall_limit_s, **limits)
+    with run as events:
+        for task, event in events:
+            if isinstance(event, Finished):
+                errors[task] = event.error
+                parts.setdefault(task, [])
+            elif isinstance(event, Restarted):
+                parts[task] = []
+            else:
+                parts.setdefault(task, []).append(event)
     return parts, errors
 
 
@@ -70,12 +71,13 @@ def test_a_task_may_take_longer_than_the_limit_while_it_hands_over_parts(outcome
 
 
 def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
-    events = one_worker.run(work.count_to, [60], step="decode", stall_limit_s=0.5, task_limit_s=1.5)
+    run = one_worker.run(work.count_to, [60], step="decode", stall_limit_s=0.5, task_limit_s=1.5)
     seen = []
-    for _, event in events:
-        if len(seen) == 1:
-            time.sleep(2)  # the queue is full by then
-        seen.append(event)
+    with run as events:
+        for _, event in events:
+            if len(seen) == 1:
+                time.sleep(2)  # the queue is full by then
+            seen.append(event)
     assert seen == [*range(60), Finished(None)]
 
 
@@ -87,15 +89,16 @@ def test_a_worker_that_dies_of_its_task_fails_that_task_only(outcomes):
 
 
 def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
-    events = one_worker.run(
+    run = one_worker.run(
         work.report_pid_then_wait, [tmp_path / "go"], step="decode", stall_limit_s=30
     )
     seen = []
-    for _, event in events:
-        seen.append(event)
-        if len(seen) == 1:
-            os.kill(event, signal.SIGKILL)
-            (tmp_path / "go").touch()
+    with run as events:
+        for _, event in events:
+            seen.append(event)
+            if len(seen) == 1:
+                os.kill(event, signal.SIGKILL)
+                (tmp_path / "go").touch()
     assert isinstance(seen[1], Restarted)
     assert seen[2] != seen[0]
     assert seen[3:] == ["done", Finished(None)]
@@ -134,23 +137,31 @@ def test_tasks_are_drawn_only_as_fast_as_results_are_taken(one_worker):
             drawn.append(k)
             yield 100
 
-    run = one_worker.run(work.count_to, tasks(), step="decode", stall_limit_s=20)
-    next(run)
-    run.close()
+    with one_worker.run(work.count_to, tasks(), step="decode", stall_limit_s=20) as events:
+        next(events)
     assert len(drawn) < 3
 
 
 def pids_of(workers, tasks=range(4)):
-    run = workers.run(work.report_pid, tasks, step="decode", stall_limit_s=20)
-    return {event for _, event in run if isinstance(event, int)}
+    with workers.run(work.report_pid, tasks, step="decode", stall_limit_s=20) as events:
+        return {event for _, event in events if isinstance(event, int)}
 
 
-def test_workers_that_were_started_ahead_do_the_work(workers):
-    workers.start(1)
-    workers.start(5)
-    started = {worker.process._process.pid for worker in workers._staff}
-    assert len(started) == 2
-    assert pids_of(workers, range(20)) <= started
+def test_workers_begin_before_the_reader_reads(workers, tmp_path):
+    mark = tmp_path / "begun"
+    with workers.run(work.touch, [mark], step="decode", stall_limit_s=20) as events:
+        for _ in range(200):
+            if mark.exists():
+                break
+            time.sleep(0.1)
+        assert mark.exists()
+        assert [event for _, event in events] == [Finished(None)]
+
+
+def test_a_run_that_is_not_read_ends_with_its_context(one_worker):
+    with one_worker.run(work.count_to, [1000], step="decode", stall_limit_s=20):
+        pass
+    assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
 
 
 def test_workers_stay_for_the_next_run_whatever_it_does(workers):
@@ -162,9 +173,8 @@ def test_workers_stay_for_the_next_run_whatever_it_does(workers):
 
 
 def test_a_reader_that_stops_early_costs_the_next_run_nothing(one_worker):
-    run = one_worker.run(work.count_to, [1000], step="decode", stall_limit_s=20)
-    assert next(run) == (1000, 0)
-    run.close()
+    with one_worker.run(work.count_to, [1000], step="decode", stall_limit_s=20) as events:
+        assert next(events) == (1000, 0)
     assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
 
 
