@@ -43,15 +43,16 @@ class Clip:
 
 def iterate_clips(table: pd.DataFrame) -> Iterator[Clip]:
     """Yield the rows of a clip table in their order."""
-    for row in table.to_dict("records"):
-        failed = pd.notna(row["error_step"])
+    names = ("clip_id", "path", "sha256", "has_video", "has_audio", "error_step", "error_reason")
+    columns = (table[name].astype(object).where(table[name].notna(), None) for name in names)
+    for clip_id, path, sha256, has_video, has_audio, step, reason in zip(*columns, strict=True):
         yield Clip(
-            clip_id=row["clip_id"],
-            path=Path(row["path"]) if pd.notna(row["path"]) else None,
-            sha256=row["sha256"] if pd.notna(row["sha256"]) else "",
-            has_video=bool(row["has_video"]),
-            has_audio=bool(row["has_audio"]),
-            error=MediaError(row["error_step"], row["error_reason"]) if failed else None,
+            clip_id,
+            path=Path(path) if path else None,
+            sha256=sha256 or "",
+            has_video=bool(has_video),
+            has_audio=bool(has_audio),
+            error=MediaError(step, reason) if step else None,
         )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.arrow import embedding_array, embedding_matrix
+from features.arrow import embedding_array
 
 SEGMENT_BYTES = 64 * 2**20
 """A segment that has grown to this size is not appended to."""
@@ -97,15 +97,18 @@ def read_record(place: Place, *, check: bool = True) -> Embedding | None:
         content = _mapped(place.path, place.end)
         schema = pa.ipc.read_schema(content)
         record = content.slice(place.start, place.end - place.start)
-        row = pa.ipc.read_record_batch(record, schema).slice(place.row, 1)
-        column = {name: row[name][0] for name in row.schema.names}
+        batch = pa.ipc.read_record_batch(record, schema)
+        column = {name: batch.column(name) for name in schema.names}
+        times, rows = column["time_s"], column["embedding"].values
+        start, end = times.offsets[place.row].as_py(), times.offsets[place.row + 1].as_py()
         embedding = Embedding(
-            column["time_s"].values.to_numpy(),
-            embedding_matrix(pa.chunked_array([column["embedding"].values])),
-            column["face_share"].as_py(),
+            times.values.to_numpy()[start:end],
+            rows.values.to_numpy().reshape(-1, rows.type.list_size)[start:end],
+            column["face_share"][place.row].as_py(),
         )
-        if check and _digest(column["clip_sha256"].as_py(), embedding) != column["digest"].as_py():
-            return None
+        if check:
+            clip, digest = (column[name][place.row].as_py() for name in ("clip_sha256", "digest"))
+            return embedding if _digest(clip, embedding) == digest else None
         return embedding
     except Exception:  # damaged bytes can fail in any way
         return None

@@ -19,7 +19,7 @@ from features.store import CLIPS_KEY, METADATA_KEY, StoredClip, StoreError, gath
 from features.workers import n_processors
 
 _SHARD_BYTES = 32 * 2**20
-_ROW_GROUP_BYTES = 16 * 2**20
+_ROW_GROUP_BYTES = 8 * 2**20
 _ROW_GROUP_ROWS = 16_384  # beyond 20,000 rows a page ends, and `plain_pages` wants a single one
 
 
