@@ -9,8 +9,8 @@
   over every clip once, however many copies the others read
 
 The first three are timed in turn, several rounds long, and their medians count: processors change
-their speed within a run by more than the parts differ. So encoding is timed before and after the
-end-to-end run of its round, and the mean of both taken.
+their speed within a run by more than the parts differ. So decoding and encoding are timed before
+and after the end-to-end run of their round, and the mean of both taken.
 """
 
 import tempfile
@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
+from numpy.typing import NDArray
 
 from benchmarks.corpora import benchmark_clips, copy_clip
 from benchmarks.machine import describe
@@ -47,7 +48,7 @@ SPECS: dict[str, dict[str, str]] = {
     "clip": {"kind": "open_clip", "model": "ViT-B-32", "weights": "random"},
 }
 HUME_CLIPS, HUME_CLIP_S = 25_067, 11
-N_ROUNDS = 5
+N_ROUNDS = 3
 
 
 def main(
@@ -87,15 +88,19 @@ def measure(
     once = clips[: len(clips) // copies]
     plain_s, plain_vectors = timed(lambda: plain_loop(encoder, once))
     parts = list(decode(name, encoder, once, folder))
+
+    def alone_s() -> NDArray[np.float64]:
+        decode_s, _ = timed(lambda: deque(decode(name, encoder, clips, folder), maxlen=0))
+        encode_s, _ = timed(lambda: encode(encoder, parts, copies))
+        return np.array([decode_s, encode_s])
+
     rounds = []
     for number in range(n_rounds):
-        decode_s, _ = timed(lambda: deque(decode(name, encoder, clips, folder), maxlen=0))
-        before_s, _ = timed(lambda: encode(encoder, parts, copies))
         out, cache = folder / f"out-{number}", folder / f"cache-{number}"
         run = partial(extract, clips, {name: encoder}, SAMPLING, out, cache_root=cache)
+        before_s = alone_s()
         end_to_end_s, _ = timed(partial(run, progress=False))
-        after_s, _ = timed(lambda: encode(encoder, parts, copies))
-        rounds.append((decode_s, (before_s + after_s) / 2, end_to_end_s))
+        rounds.append([*(before_s + alone_s()) / 2, end_to_end_s])
     decode_s, encode_s, end_to_end_s = np.median(rounds, axis=0)
     store = read_store(out / name)
     frames = pd.DataFrame(store.embedding.astype(np.float32)).groupby(store.clip_id, sort=False)

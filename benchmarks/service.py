@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx
+import joblib
 import psutil
 import typer
 import yaml
@@ -37,7 +38,6 @@ from benchmarks.machine import describe
 from features.clips import index_files
 from features.encoders import FrameEncoder
 from features.extract import extract
-from features.workers import n_processors
 from pipeline.demo.corpus import DemoSettings, write_corpus
 from pipeline.params import Params, load_params
 from pipeline.paths import BUNDLE
@@ -62,7 +62,7 @@ def main(
             seconds = [timed(upload, url, clip) for clip in clips]
             assert all(status == 200 for _, status in seconds)
             answer_s = statistics.median(each for each, _ in seconds)
-            print(f"\n{N_CLIPS} clips of {CLIP_S:g} s, {n_processors()} processors\n")
+            print(f"\n{N_CLIPS} clips of {CLIP_S:g} s, {joblib.cpu_count()} processors\n")
             print("| what | s per clip | ratio of rates to extraction |\n|---|---|---|")
             for what, each_s in (
                 ("extraction", extract_s / N_CLIPS),

@@ -155,6 +155,7 @@ def _read_shards(paths: list[Path]) -> FeatureStore:
         read_matrix_into(embedding[first:end], path, file, "embedding")
         first = end
     others = [name for name in schema.names if name in ("clip_id", "time_s", "face_share")]
+    # Threads would take more memory for these columns than the columns themselves.
     table = pa.concat_tables(file.read(others, use_threads=False) for file in files)
     columns = {name: table[name].to_numpy() for name in others}
     return FeatureStore(

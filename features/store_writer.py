@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 
 from features.arrow import embedding_array
 from features.store import CLIPS_KEY, METADATA_KEY, StoredClip, StoreError, gather
-from features.workers import n_processors
 
 _SHARD_BYTES = 32 * 2**20
 _ROW_GROUP_BYTES = 8 * 2**20
@@ -102,7 +102,7 @@ def _is_shard(path: Path) -> bool:
 
 def _write_shards(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> None:
     """Write shards side by side: Arrow takes one processor for each, and longer than the disk."""
-    n_threads = n_processors()
+    n_threads = joblib.cpu_count()
     with ThreadPoolExecutor(n_threads) as pool:
         writing: deque[Future[None]] = deque()
         for index, shard in enumerate(_by_bytes(clips)):

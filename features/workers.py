@@ -7,7 +7,6 @@ caller is slower.
 """
 
 import math
-import os
 import queue
 import threading
 import time
@@ -19,11 +18,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Generic, Self, TypeVar
 
+import joblib
+
 from features.encoders.base import EncoderError
 from features.media import MediaError
 from features.worker_process import Finished, Order, WorkerProcess
 
-__all__ = ["Finished", "Restarted", "Workers", "n_processors"]
+__all__ = ["Finished", "Restarted", "Workers"]
 
 Task = TypeVar("Task")
 Part = TypeVar("Part")
@@ -38,11 +39,6 @@ class Restarted:
     """The worker died: the task is tried once more, and the parts so far are void."""
 
 
-def n_processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Workers:
     """Worker processes, started as they are needed and kept from one run to the next.
 
@@ -51,11 +47,11 @@ class Workers:
     Parameters
     ----------
     n_workers : int, optional
-        The most there are; default one per processor.
+        The most there are; default one per processor that this process may use.
     """
 
     def __init__(self, n_workers: int | None = None) -> None:
-        self._n_workers = n_workers or n_processors()
+        self._n_workers = n_workers or joblib.cpu_count()
         self._staff: list[_Worker] = []
         weakref.finalize(self, _dismiss_all, self._staff)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import joblib
 import torch
 
 from features.cache import default_cache_root
@@ -16,7 +17,6 @@ from features.encoders import EncoderError
 from features.engine import default_device
 from features.identity import encoder_identity
 from features.job import library_versions
-from features.workers import n_processors
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import DEMO
@@ -52,7 +52,8 @@ def _machine() -> Iterator[Finding]:
     for library, found in (library_versions() | others).items():
         yield Finding(library, True, found)
     device = default_device()
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{n_processors()} processors"
+    on_gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name() if on_gpu else f"{joblib.cpu_count()} processors"
     yield Finding("device", True, f"{device.type} ({name})")
 
 

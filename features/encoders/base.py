@@ -117,7 +117,7 @@ class FrameModel(Protocol):
         Parameters
         ----------
         pictures : ndarray of uint8, shape (n, 3, height, width)
-            Read until the result was called: until then they must stay as they are.
+            They must stay as they are until the result has been called.
 
         Returns
         -------

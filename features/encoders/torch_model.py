@@ -60,7 +60,7 @@ class TorchFrameModel:
         self._std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1)
 
     def new_batch(self, picture_shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return memory for a batch of pictures, for a GPU such that it copies by itself."""
+        """Return memory for a batch of pictures, pinned where a GPU copies from it by itself."""
         shape = (self.batch_size, *picture_shape)
         batch: NDArray[np.uint8] = torch.empty(
             shape, dtype=torch.uint8, pin_memory=self.runs_beside

@@ -76,7 +76,7 @@ def test_clips_are_drawn_only_as_fast_as_shards_are_written(tmp_path, monkeypatc
         waiting.append(n_drawn - len(waiting))
 
     monkeypatch.setattr(store_writer, "_SHARD_BYTES", 1)
-    monkeypatch.setattr(store_writer, "n_processors", lambda: 2)
+    monkeypatch.setattr(store_writer.joblib, "cpu_count", lambda: 2)
     monkeypatch.setattr(store_writer, "_write_shard", slow)
     write_store(tmp_path / "clip", drawn(), {})
     assert len(waiting) == 20
