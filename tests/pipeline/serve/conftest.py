@@ -23,7 +23,8 @@ LIMITS = Limits(upload_bytes=3_000_000, duration_s=5, waiting=2, receive_s=20, a
 class Disk:
     """Files that a service in this process makes, changes or removes; a hook of Python's tells.
 
-    A service runs in threads of its own; what the tests do in theirs does not count.
+    A service runs in threads of its own; what the tests do in theirs does not count, nor what
+    threads of other tests did before.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,7 @@ def _watched(tmp_path_factory):
 @pytest.fixture
 def disk(_watched):
     """The watch; after every test no upload is there any more."""
+    _watched.outside.clear()
     yield _watched
     until(lambda: _watched.left() == [])
     assert _watched.outside == []
@@ -93,7 +95,9 @@ def clip(tmp_path_factory) -> bytes:
 
 @pytest.fixture(scope="session")
 def _client(predictor, _watched):
+    _watched.outside.clear()
     with TestClient(create_app(predictor, LIMITS), base_url="http://localhost") as client:
+        assert _watched.outside == []  # its first prediction, of nothing, included
         yield client
 
 
