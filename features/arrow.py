@@ -14,7 +14,13 @@ def embedding_array(matrix: NDArray[np.floating]) -> pa.FixedSizeListArray:
 
 def embedding_matrix(column: pa.ChunkedArray) -> NDArray[np.floating]:
     """Return a fixed-size-list column as a float matrix (n_rows, dimension)."""
-    dimension = column.type.list_size
-    chunks = [chunk.flatten().to_numpy(zero_copy_only=True) for chunk in column.chunks]
-    values = chunks[0] if len(chunks) == 1 else np.concatenate(chunks or [np.empty(0, np.float32)])
-    return values.reshape(-1, dimension)
+    if column.num_chunks == 1:
+        return embedding_rows(column.chunk(0))
+    empty = np.empty((0, column.type.list_size), np.float32)
+    return np.concatenate([embedding_rows(chunk) for chunk in column.chunks] or [empty])
+
+
+def embedding_rows(array: pa.FixedSizeListArray) -> NDArray[np.floating]:
+    """Return a fixed-size-list array as a float matrix (n_rows, dimension), without copying."""
+    values: NDArray[np.floating] = array.flatten().to_numpy(zero_copy_only=True)
+    return values.reshape(-1, array.type.list_size)

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.arrow import embedding_array
+from features.arrow import embedding_array, embedding_rows
 
 SEGMENT_BYTES = 64 * 2**20
 """A segment that has grown to this size is not appended to."""
@@ -99,11 +99,11 @@ def read_record(place: Place, *, check: bool = True) -> Embedding | None:
         record = content.slice(place.start, place.end - place.start)
         batch = pa.ipc.read_record_batch(record, schema)
         column = {name: batch.column(name) for name in schema.names}
-        times, rows = column["time_s"], column["embedding"].values
+        times = column["time_s"]
         start, end = times.offsets[place.row].as_py(), times.offsets[place.row + 1].as_py()
         embedding = Embedding(
             times.values.to_numpy()[start:end],
-            rows.values.to_numpy().reshape(-1, rows.type.list_size)[start:end],
+            embedding_rows(column["embedding"].values)[start:end],
             column["face_share"][place.row].as_py(),
         )
         if check:

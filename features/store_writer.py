@@ -19,6 +19,7 @@ from features.arrow import embedding_array
 from features.store import CLIPS_KEY, METADATA_KEY, StoredClip, StoreError, gather
 
 _SHARD_BYTES = 32 * 2**20
+_MOST_THREADS = 4  # each writes a shard, and takes some 150 MiB for it
 _ROW_GROUP_BYTES = 8 * 2**20
 _ROW_GROUP_ROWS = 16_384  # beyond 20,000 rows a page ends, and `plain_pages` wants a single one
 
@@ -101,8 +102,8 @@ def _is_shard(path: Path) -> bool:
 
 
 def _write_shards(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> None:
-    """Write shards side by side: Arrow takes one processor for each, and longer than the disk."""
-    n_threads = joblib.cpu_count()
+    """Write shards side by side: Arrow uses one processor for each."""
+    n_threads = min(joblib.cpu_count(), _MOST_THREADS)
     with ThreadPoolExecutor(n_threads) as pool:
         writing: deque[Future[None]] = deque()
         for index, shard in enumerate(_by_bytes(clips)):

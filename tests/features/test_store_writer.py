@@ -62,7 +62,10 @@ def test_a_shard_that_cannot_be_written_leaves_the_old_store(tmp_path, monkeypat
     assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
 
 
-def test_clips_are_drawn_only_as_fast_as_shards_are_written(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("n_processors", "most_waiting"), [(2, 4), (64, 6)])
+def test_clips_are_drawn_only_as_fast_as_shards_are_written(
+    n_processors, most_waiting, tmp_path, monkeypatch
+):
     n_drawn, waiting = 0, []
 
     def drawn():
@@ -76,11 +79,12 @@ def test_clips_are_drawn_only_as_fast_as_shards_are_written(tmp_path, monkeypatc
         waiting.append(n_drawn - len(waiting))
 
     monkeypatch.setattr(store_writer, "_SHARD_BYTES", 1)
-    monkeypatch.setattr(store_writer.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(store_writer.joblib, "cpu_count", lambda: n_processors)
     monkeypatch.setattr(store_writer, "_write_shard", slow)
     write_store(tmp_path / "clip", drawn(), {})
     assert len(waiting) == 20
-    assert max(waiting) <= 4  # two being written, one beside them, and one about to be counted
+    # Those being written (four at most), one beside them, and one about to be counted.
+    assert max(waiting) <= most_waiting
 
 
 def test_what_is_no_store_is_never_overwritten(tmp_path):
