@@ -34,9 +34,9 @@ from features.encoders import FrameEncoder, make_encoder
 from features.encoding import Batcher
 from features.engine import STALL_LIMIT_S, default_device, plan
 from features.extract import extract
+from features.frames import read_frames
 from features.identity import Sampling
 from features.job import EncoderJob
-from features.media import read_frames
 from features.reading import Pictures, read_clip
 from features.store import read_store
 from features.workers import Workers

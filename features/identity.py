@@ -10,7 +10,7 @@ from features.encoders import Encoder, FrameEncoder, SoundEncoder
 from features.encoders.weights import file_digest
 from features.recipes import detector_file
 
-EXTRACTOR_VERSION = 3
+EXTRACTOR_VERSION = 4
 """Raise this when the code of this package changes the numbers it produces."""
 
 

@@ -12,8 +12,9 @@ from PIL import Image
 
 from features.encoders import SoundEncoder
 from features.faces import Box, FaceDetection, FaceFinder, crop_face
+from features.frames import Frame, read_frames
 from features.identity import Sampling
-from features.media import Frame, MediaError, check_duration, read_frames
+from features.media import MediaError, check_duration
 from features.recipes import FaceCrop, Recipe
 from features.sound import read_sound
 

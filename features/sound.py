@@ -12,6 +12,7 @@ from features.media import (
     MIN_DECODED_SHARE,
     MediaError,
     check_codec,
+    check_end,
     decode_packets,
     open_media,
 )
@@ -78,6 +79,7 @@ class _AudioFrames:
         self._frames = frames
         self.total_s = 0.0
         self.longest_s = 0.0
+        self.end_s: float | None = None  # by the file's clock, where it has one
 
     def __iter__(self) -> Iterator[av.AudioFrame]:
         lowest, highest = SAMPLE_RATES_HZ
@@ -90,6 +92,8 @@ class _AudioFrames:
             length_s = frame.samples / frame.sample_rate
             self.total_s += length_s
             self.longest_s = max(self.longest_s, length_s)
+            if frame.time is not None:
+                self.end_s = frame.time + length_s
             yield frame
 
 
@@ -119,6 +123,8 @@ def _check_sound(frames: _AudioFrames, stream: Any) -> None:
     stamps, which are no damage, so the number of frames counts as well; the first ones may be an
     encoder's run-in, which is not played.
     """
+    if frames.end_s is not None:
+        check_end(stream, frames.end_s)
     if not (stream.frames and stream.duration and stream.time_base):
         return
     promised_s = min(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from features.media import read_frames
+from features.frames import read_frames
 from features.workers import Finished, Restarted, Workers
 
 _SIZE_PX = (192, 144)

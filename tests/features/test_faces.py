@@ -20,7 +20,8 @@ from features.faces import (
     choose,
     crop_face,
 )
-from features.media import MediaError, read_frames
+from features.frames import read_frames
+from features.media import MediaError
 
 MIN_SCORE = 0.6
 

@@ -23,6 +23,13 @@ def test_a_clip_without_sound_says_so(make_clip):
     assert caught.value.step == "stream"
 
 
+def test_sound_may_last_as_long_as_allowed(make_clip):
+    path = make_clip(n_frames=0, sound_s=2)
+    read_sound(path, 8000, max_duration_s=2.5)
+    with pytest.raises(MediaError, match=r"the sound lasts more than 1 s"):
+        read_sound(path, 8000, max_duration_s=1)
+
+
 def test_sound_that_changes_its_rate_midway_is_read_through(tmp_path):
     path = tmp_path / "two.aac"
     content = b""
@@ -83,3 +90,14 @@ def test_sound_at_an_absurd_rate_is_refused(tmp_path, rate_hz):
     path.write_bytes(wav(np.zeros(16000, np.int16), rate_hz))
     with pytest.raises(MediaError, match=f"a sample rate of {rate_hz:,} Hz, not 1,000 to"):
         read_sound(path, 16000)
+
+
+@pytest.mark.parametrize("name", ["voice.webm", "voice.mka"])
+def test_sound_that_ends_long_before_its_header_says_is_damaged(tmp_path, name):
+    path = write_film(tmp_path / name, Film(times_s=(), sound_s=30.0, sound_codec="libopus"))
+    content = path.read_bytes()
+    assert len(read_sound(path, 16000)) == pytest.approx(30 * 16000, rel=0.02)
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(MediaError, match=r"the audio ends after .* of 30\.\d+ s") as caught:
+        read_sound(path, 16000)
+    assert caught.value.step == "decode"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from features.encoders import EncoderError
-from features.media import MediaError, probe, read_frames
+from features.frames import read_frames
+from features.media import MediaError, probe
 from features.sound import read_sound
 from tests.features.odd_media import GRID_HZ
 
