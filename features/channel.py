@@ -43,6 +43,15 @@ class Channel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def limit_pauses(self, limit_s: float) -> None:
+        """Let `recv` raise OSError when the other end pauses so long, as one that is stopped does.
+
+        A socket's own limit in Python would read in small pieces.
+        """
+        seconds = int(limit_s)
+        limit = struct.pack("@ll", seconds, round((limit_s - seconds) * 1e6))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+
     def close(self) -> None:
         """Close this end; the other one then finds the channel at its end."""
         self._socket.close()
@@ -75,7 +84,7 @@ class Channel:
         EOFError
             When the other end was closed, be it in the middle of a message.
         OSError
-            When the other end went away with messages unread.
+            When the other end went away with messages unread, or paused too long.
         """
         (n_parts,) = _COUNT.unpack(self._read(_COUNT.size))
         sizes = struct.unpack(f"!{n_parts}Q", self._read(n_parts * _COUNT.size))

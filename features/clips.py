@@ -12,7 +12,7 @@ from features.media import MediaError, probe
 from features.reading import file_sha256
 from features.workers import Finished, Workers
 
-_PROBE_LIMIT_S = 60.0
+_PROBE_LIMIT_S = 300.0  # most of it for hashing: a slow disk reads 15 GB in it
 
 
 @dataclass(frozen=True)

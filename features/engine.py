@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     import torch
 
 STALL_LIMIT_S = 300.0
-"""A decode worker that hands over nothing for so long is stuck; 32 frames take it a second."""
+"""A decode worker that hands over nothing for so long is stuck; 32 frames take it a second.
+
+For sound it has the sound's length on top.
+"""
 
 
 class Engine:

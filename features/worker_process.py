@@ -5,9 +5,11 @@ costs seconds and breaks scripts without a main guard; these are plain subproces
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from features.channel import Channel
 from features.encoders.base import EncoderError
 from features.media import MediaError
 
+_PAUSE_LIMIT_S = 30.0  # in the middle of a message
 _NICENESS = 19  # an encoder on the same processors must never wait for one
 
 
@@ -37,23 +40,32 @@ class Finished:
     error: MediaError | None = None
 
 
+@dataclass(frozen=True)
+class Patience:
+    """A part that is not handed on: the next silence may be so much longer than the limit."""
+
+    extra_s: float
+
+
 class WorkerProcess:
     """A started process that takes one order after the other.
 
     Attributes
     ----------
     channel : Channel
-        What the worker says: a string when it is up, 1-tuples with parts of its task, `Finished`
-        or an `EncoderError` at its end.
+        What the worker says: a string when it is up, 1-tuples with parts of its task or `Patience`,
+        and `Finished` or an `EncoderError` at its end.
     """
 
     def __init__(self) -> None:
         self.channel, theirs = Channel.pair()
+        self.channel.limit_pauses(_PAUSE_LIMIT_S)
         code = f"from features.worker_process import serve; serve({theirs.fileno()})"
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code],
+                # -P: no file of the working folder stands in for a library, unless it does here too
+                [sys.executable, "-P", "-c", code],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # the parent's may carry JSON
@@ -80,6 +92,7 @@ def serve(descriptor: int) -> None:
     """Be a worker: take orders from the pipe and send what comes of them, until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     os.nice(_NICENESS)
+    threading.Thread(target=_end_with_parent, args=[descriptor], daemon=True).start()
     with suppress(EOFError, ConnectionError), Channel.of_descriptor(descriptor) as parent:
         parent.send("ready")
         while True:
@@ -87,11 +100,19 @@ def serve(descriptor: int) -> None:
                 parent.send(message)
 
 
+def _end_with_parent(descriptor: int) -> None:
+    """End, also in the middle of a decoder that never returns, when the pipe's other end closes."""
+    pipe = select.poll()
+    pipe.register(descriptor, 0)  # a closed end is always reported
+    pipe.poll()
+    os._exit(1)
+
+
 def _messages(order: Order) -> Iterator[Any]:
     """Parts as 1-tuples, so that they differ from the messages of the protocol."""
     try:
         for part in order.work(order.task):
-            yield (part,)
+            yield part if isinstance(part, Patience) else (part,)
     except EncoderError as error:
         yield error  # no fault of the clip: every other clip would fail as well
     except MediaError as error:

@@ -22,9 +22,9 @@ import joblib
 
 from features.encoders.base import EncoderError
 from features.media import MediaError
-from features.worker_process import Finished, Order, WorkerProcess
+from features.worker_process import Finished, Order, Patience, WorkerProcess
 
-__all__ = ["Finished", "Restarted", "Workers"]
+__all__ = ["Finished", "Patience", "Restarted", "Workers"]
 
 Task = TypeVar("Task")
 Part = TypeVar("Part")
@@ -81,9 +81,10 @@ class Workers:
 
         A worker that hands over nothing for `stall_limit_s`, or has not finished a task within
         `task_limit_s`, is killed, and its task has failed; time in which it waits for the reader
-        does not count. One that dies is replaced, and its task is tried once more. What `work`
-        raises fails its own task, but for `EncoderError`, which ends the run. When the context ends
-        early, workers in the middle of a task are ended.
+        does not count, and `work` may ask for `Patience` before something long. One that dies is
+        replaced, and its task is tried once more. What `work` raises fails its own task, but for
+        `EncoderError`, which ends the run. When the context ends early, workers in the middle of a
+        task are ended.
 
         Parameters
         ----------
@@ -140,11 +141,11 @@ class _Worker:
         self._grant(limits if self.started else _Limits(_START_LIMIT_S, math.inf))
         self.process.send(order)
 
-    def heard(self, limits: _Limits) -> None:
+    def heard(self, limits: _Limits, extra_s: float) -> None:
         if not self.started:
             self.started = True
             self._grant(limits)
-        self.silent_until_s = time.monotonic() + limits.stall_s
+        self.silent_until_s = time.monotonic() + limits.stall_s + extra_s
 
     def wait_for_reader(self, waited_s: float) -> None:
         self.silent_until_s += waited_s
@@ -251,7 +252,8 @@ class _Run(Generic[Task]):
         except (EOFError, OSError):
             self._bury(worker)
             return
-        worker.heard(self._limits)
+        extra_s = message.extra_s if isinstance(message, Patience) else 0.0
+        worker.heard(self._limits, extra_s)
         assert worker.assignment is not None  # only busy workers are listened to
         task = worker.assignment.task
         if isinstance(message, EncoderError):

@@ -53,7 +53,7 @@ def read(path: Path, recipes: dict, sound: dict | None = None):
     *parts, rest = read_clip(task)
     assert isinstance(rest, Rest)
     taken: dict[Recipe, list[Pictures]] = {}
-    for part in parts:
+    for part in (part for part in parts if isinstance(part, Pictures)):
         taken.setdefault(part.recipe, []).append(part)
     times = {r: np.concatenate([p.time_s for p in of]).tolist() for r, of in taken.items()}
     return times, taken, rest
@@ -66,6 +66,15 @@ def test_a_clip_comes_in_parts_of_bounded_size(make_clip):
     assert [len(part.pictures) for part in taken[WHOLE]] == [32, 32, 16]
     assert taken[WHOLE][0].pictures.shape[1:] == (3, 16, 16)
     assert rest.errors == {}
+
+
+def test_time_for_the_sound_is_asked_for_by_its_length(make_clip):
+    voice = make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"})
+    path = make_clip(n_frames=10, sound_s=20.0)
+    task = ReadTask((path,), file_sha256(path), SAMPLING, {"a": WHOLE}, {"v": voice, "w": voice})
+    pictures, *words, _ = read_clip(task)
+    assert isinstance(pictures, Pictures)
+    assert [word.extra_s for word in words] == pytest.approx([20, 20], rel=0.05)
 
 
 def test_encoders_with_equal_recipes_share_their_pictures(make_clip):

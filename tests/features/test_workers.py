@@ -2,6 +2,7 @@ import gc
 import os
 import signal
 import subprocess
+import sys
 import time
 from functools import partial
 
@@ -68,6 +69,26 @@ def test_a_task_may_take_longer_than_the_limit_while_it_hands_over_parts(outcome
     parts, errors = outcomes(work.sleep_often, [(6, 0.5)], stall_limit_s=2.0)
     assert parts == {(6, 0.5): list(range(6))}
     assert errors == {(6, 0.5): None}
+
+
+def test_a_task_may_ask_for_patience(outcomes):
+    patient, hasty = (60.0, 5.0), (0.0, 600.0)
+    parts, errors = outcomes(work.sleep_after_a_word, [patient, hasty], stall_limit_s=3.0)
+    assert parts == {patient: ["done"], hasty: []}
+    assert errors[patient] is None
+    assert "no result within 3 s" in errors[hasty].reason
+
+
+def test_a_worker_that_is_stopped_in_the_middle_of_a_message_is_replaced(outcomes, monkeypatch):
+    monkeypatch.setattr("features.worker_process._PAUSE_LIMIT_S", 0.5)
+    _, errors = outcomes(work.stop_in_a_message, [1])
+    assert "died 2 times (exit code -9)" in errors[1].reason
+
+
+def test_a_file_of_the_working_folder_stands_in_for_no_library(outcomes, tmp_path, monkeypatch):
+    (tmp_path / "av.py").write_text("raise RuntimeError")
+    monkeypatch.chdir(tmp_path)
+    assert outcomes(work.count_to, [1]) == ({1: [0]}, {1: None})
 
 
 def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
@@ -196,6 +217,23 @@ def test_no_worker_outlives_its_owner():
     del forgotten
     gc.collect()
     assert not any(_is_running(pid) for pid in pids)
+
+
+def test_no_worker_outlives_an_owner_that_is_killed():
+    code = (
+        "from tests.features import work; from features.workers import Workers\n"
+        "run = Workers(1).run(work.report_pid_then_sleep, [0], step='decode', stall_limit_s=99)\n"
+        "with run as events:\n"
+        "    for _, pid in events: print(pid, flush=True)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(owner.stdout.readline())
+    owner.kill()
+    owner.communicate()
+    end_s = time.monotonic() + 20
+    while _is_running(pid) and time.monotonic() < end_s:
+        time.sleep(0.05)
+    assert not _is_running(pid)
 
 
 def _is_running(pid: int) -> bool:

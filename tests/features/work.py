@@ -1,15 +1,18 @@
 """Work for worker processes, which import it by name."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from features.channel import Channel
 from features.encoders import EncoderError
 from features.frames import read_frames
 from features.media import MediaError, probe
 from features.sound import read_sound
+from features.workers import Patience
 from tests.features.odd_media import GRID_HZ
 
 
@@ -20,6 +23,22 @@ def count_to(n: int) -> Iterator[int]:
 def sleep(duration_s: float) -> Iterator[None]:
     time.sleep(duration_s)
     yield None
+
+
+def sleep_after_a_word(extra_and_s: tuple[float, float]) -> Iterator[Patience | str]:
+    yield Patience(extra_and_s[0])
+    time.sleep(extra_and_s[1])
+    yield "done"
+
+
+def stop_in_a_message(_task: int) -> Iterator[None]:
+    Channel.send = _send_a_length_and_stop
+    yield None
+
+
+def _send_a_length_and_stop(channel: Channel, _message: object) -> None:
+    os.write(channel.fileno(), bytes(4))
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def sleep_often(times_and_s: tuple[int, float]) -> Iterator[int]:
@@ -36,6 +55,11 @@ def exit_if_negative(code: int) -> Iterator[int]:
 
 def report_pid(_task: int) -> Iterator[int]:
     yield os.getpid()
+
+
+def report_pid_then_sleep(_task: int) -> Iterator[int]:
+    yield os.getpid()
+    time.sleep(600)
 
 
 def report_pid_then_wait(until: Path) -> Iterator[int | str]:
