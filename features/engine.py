@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -101,7 +102,7 @@ class Engine:
         tasks = plan(clips, jobs, sampling, max_duration_s)
         if not tasks:
             return
-        reading = self.workers.run(
+        reading: AbstractContextManager[Iterator[tuple[ReadTask, _Event]]] = self.workers.run(
             read_clip,
             tasks,
             step="decode",
@@ -150,6 +151,8 @@ def plan(
 _Key = tuple[str, tuple[str, ...]]
 """A clip's digest, and the encoders of one pass that lack the clip."""
 
+_Event = Pictures | Rest | Restarted | Finished
+
 
 class _Run:
     """Where the parts of clips go."""
@@ -169,7 +172,7 @@ class _Run:
             self._batchers[key] = Batcher(load(forward), partial(self._keep, forward))
         self._face_share: dict[tuple[str, str], float] = {}  # by encoder and clip digest
 
-    def take(self, task: ReadTask, event: Pictures | Rest | Restarted | Finished) -> None:
+    def take(self, task: ReadTask, event: _Event) -> None:
         if isinstance(event, Pictures):
             for forward, key in self._passes_of(task):
                 if task.recipes[key[1][0]] == event.recipe:

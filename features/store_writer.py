@@ -1,12 +1,15 @@
 """Writing what `features.store` reads: feature stores, tables of clip vectors, failure tables."""
 
+import fcntl
 import json
+import os
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import joblib
 import numpy as np
@@ -27,6 +30,8 @@ _ROW_GROUP_ROWS = 16_384  # beyond 20,000 rows a page ends, and `plain_pages` wa
 def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> None:
     """Write a store, replacing the one that is there when all of it is written.
 
+    Another process that writes the same store meanwhile waits, and then replaces it.
+
     Parameters
     ----------
     folder : Path
@@ -43,19 +48,22 @@ def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str
     OSError
         When it cannot be written; an old store is left as it was.
     """
-    check_replaceable(folder)
     beside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir(parents=True)
-        _write_shards(beside, clips, metadata)
-        _replace_folder(folder, beside)
+        with _sole_writer(folder):
+            _put_back(folder)  # in case a run was killed
+            check_replaceable(folder)
+            try:
+                shutil.rmtree(beside, ignore_errors=True)
+                beside.mkdir()
+                _write_shards(beside, clips, metadata)
+                _replace_folder(folder, beside)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
         raise OSError(
             error.errno, f"the feature store {folder} cannot be written: {error.strerror or error}"
         ) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def check_replaceable(folder: Path) -> None:
@@ -172,11 +180,46 @@ def _write_parquet(
     beside.replace(path)
 
 
+@contextmanager
+def _sole_writer(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes a store; leaves no file behind."""
+    lock = folder.with_name(f".{folder.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with lock.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_still(file, lock):  # the writer that was waited for removed it
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink()
+            return
+
+
+def _is_still(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _replace_folder(folder: Path, beside: Path) -> None:
-    """Put `beside` in the place of `folder`; a kill in between leaves one or the other."""
+    """Put `beside` in the place of `folder`, or leave `folder` as it was."""
     old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
         folder.replace(old)
-    beside.replace(folder)
+    try:
+        beside.replace(folder)
+    except OSError:
+        _put_back(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(folder: Path) -> None:
+    """Bring an old store back that was moved away, for a new one that did not come."""
+    old = folder.with_name(f".{folder.name}.old")
+    if old.exists() and not folder.exists():
+        old.replace(folder)

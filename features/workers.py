@@ -68,7 +68,7 @@ class Workers:
     @contextmanager
     def run(
         self,
-        work: Callable[[Task], Iterator[Part]],
+        work: Callable[[Task], Iterator[Part | Patience]],
         tasks: Iterable[Task],
         *,
         step: str,

@@ -1,4 +1,7 @@
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -35,12 +38,8 @@ def test_a_store_is_plain_parquet(tmp_path):
 def test_a_failed_write_leaves_the_old_store(tmp_path):
     write_store(tmp_path / "clip", clips(2), {})
 
-    def failing():
-        yield clips(1)[0]
-        raise OSError("disk full")
-
     with pytest.raises(OSError, match="clip cannot be written: disk full"):
-        write_store(tmp_path / "clip", failing(), {})
+        write_store(tmp_path / "clip", _failing(), {})
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
     assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
 
@@ -60,6 +59,54 @@ def test_a_shard_that_cannot_be_written_leaves_the_old_store(tmp_path, monkeypat
         write_store(tmp_path / "clip", clips(9), {})
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
     assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
+
+
+def test_a_store_that_cannot_be_put_in_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    write_store(tmp_path / "clip", clips(2), {})
+    replace = Path.replace
+
+    def fail(path, target):
+        if path.name == ".clip.part":
+            raise OSError(5, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="clip cannot be written: Input/output error"):
+        write_store(tmp_path / "clip", clips(9), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
+    assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
+
+
+def test_an_old_store_that_a_killed_run_moved_away_comes_back(tmp_path):
+    write_store(tmp_path / "clip", clips(2), {})
+    (tmp_path / "clip").rename(tmp_path / ".clip.old")
+    with pytest.raises(OSError, match="cannot be written"):
+        write_store(tmp_path / "clip", _failing(), {})
+    assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
+
+
+def test_two_who_write_one_store_wait_for_each_other(tmp_path):
+    events, begun, both = [], threading.Event(), threading.Event()
+
+    def drawn(name):
+        events.append(f"{name} draws")
+        begun.set()
+        assert both.wait(30)
+        yield from clips(3 if name == "a" else 5)
+        events.append(f"{name} drew")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(write_store, tmp_path / "clip", drawn("a"), {})
+        assert begun.wait(30)
+        second = pool.submit(write_store, tmp_path / "clip", drawn("b"), {})
+        time.sleep(0.2)  # until the second one waits, or is in the first one's way
+        both.set()
+        first.result()
+        second.result()
+    assert events == ["a draws", "a drew", "b draws", "b drew"]
+    assert len(set(read_store(tmp_path / "clip").clip_id)) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
 
 
 @pytest.mark.parametrize(("n_processors", "most_waiting"), [(2, 4), (64, 6)])
@@ -118,3 +165,8 @@ def test_a_failure_table_may_be_empty(tmp_path):
     columns = ["clip_id", "step", "reason"]
     write_failures(tmp_path / "none.parquet", pd.DataFrame(columns=columns))
     assert list(pd.read_parquet(tmp_path / "none.parquet").columns) == columns
+
+
+def _failing():
+    yield clips(1)[0]
+    raise OSError("disk full")
