@@ -1,5 +1,6 @@
 """The clip table: which media files there are, and what their headers say."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -77,12 +78,16 @@ def index_files(
         has_audio, error_step, error_reason``. A file that cannot be used stays in the table, with
         the last two filled and no streams.
     """
-    rows: dict[str, dict[str, object]] = {
-        clip_id: {"clip_id": clip_id, "has_video": False, "has_audio": False}
-        for clip_id, path in paths.items()
-        if path is None
-    }
-    files = [(clip_id, path) for clip_id, path in paths.items() if path is not None]
+    rows: dict[str, dict[str, object]] = {}
+    files = []
+    for clip_id, path in paths.items():
+        if path is None:
+            rows[clip_id] = {"clip_id": clip_id, "has_video": False, "has_audio": False}
+        elif (name := _as_text(path)) != path.as_posix():
+            error = MediaError("read", "the file's name is not UTF-8: rename it")
+            rows[clip_id] = {"clip_id": _as_text(clip_id), "path": name, **_failed(error)}
+        else:
+            files.append((clip_id, path))
     bar = tqdm(desc="index", total=len(files), unit="clip", disable=not progress)
     with bar, nullcontext(workers) if workers else Workers() as examiners:
         examining = examiners.run(_examine, files, step="probe", stall_limit_s=_PROBE_LIMIT_S)
@@ -110,6 +115,11 @@ _DTYPES = {
     "error_step": "string",
     "error_reason": "string",
 }
+
+
+def _as_text(name: str | Path) -> str:
+    """Write a name so that a table can hold it: file names on Linux are bytes, not always text."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _examine(item: tuple[str, Path]) -> Iterator[dict[str, object]]:

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 from features.clips import index_files, iterate_clips
 
 
@@ -25,3 +28,16 @@ def test_rows_are_typed(make_clip, tmp_path):
     assert bad.error is not None
     assert bad.error.step == "read"
     assert bad.sha256 == ""
+
+
+def test_a_name_that_is_no_text_costs_its_own_clip_only(make_clip, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    path.write_bytes(b"")
+    missing = Path(os.fsdecode(b"na\xefve.mp4"))
+    paths = {"good": make_clip(), path.stem: path, "gone": missing}
+    table = index_files(paths, progress=False)
+    assert table["clip_id"].tolist() == ["good", "caf\\xe9", "gone"]
+    assert table["path"][1].endswith("caf\\xe9.mp4")
+    assert table["error_step"].fillna("").tolist() == ["", "read", "read"]
+    assert "not UTF-8: rename it" in table["error_reason"][1]
+    table.to_parquet(tmp_path / "clips.parquet")
