@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from features.plain_pages import map_matrix
 from features.segments import Embedding
-from features.store import StoredClip, StoreError, shards_of, store_metadata
+from features.store import CLIPS_KEY, StoredClip, StoreError, first_rows, shards_of, store_metadata
 
 
 class ClipReader:
@@ -68,10 +68,10 @@ class _Shard:
         table = file.read(["clip_id", "time_s"])
         clip_id = table["clip_id"].to_numpy()
         self._time_s = table["time_s"].to_numpy()
-        starts = np.flatnonzero(np.r_[True, clip_id[1:] != clip_id[:-1]][: len(clip_id)])
+        starts = first_rows(clip_id)
         self.clip_ids = [str(each) for each in clip_id[starts]]
         self._borders = np.r_[starts, len(clip_id)]
-        content = (file.metadata.metadata or {}).get(b"eri.clips", b"").decode()
+        content = (file.metadata.metadata or {}).get(CLIPS_KEY, b"").decode()
         self._digests = content.split()
         if len(self._digests) != len(self.clip_ids):
             raise KeyError(f"{path.name} does not say which bytes its clips have")

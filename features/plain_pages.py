@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.arrow import embedding_matrix
+from features.arrow import embedding_matrix, matrix_type
 
 
 def read_matrix_into(
     out: NDArray[np.floating], path: Path, file: pq.ParquetFile, column: str
 ) -> None:
-    """Read a column of fixed-size lists without nulls into a matrix.
+    """Read a column of fixed-size lists of floats into a matrix; nulls are an ArrowInvalid.
 
     Parameters
     ----------
@@ -41,8 +41,9 @@ def read_matrix_into(
             metadata = file.metadata.row_group(group)
             rows = out[first : first + metadata.num_rows]
             first += metadata.num_rows
-            chunk = metadata.column(_leaf(metadata, column, index))
-            if _is_one_plain_page(raw, chunk, rows.size):
+            leaf = _leaf(metadata, column, index)
+            chunk = metadata.column(leaf)
+            if _has_no_nulls(file, leaf) and _is_one_plain_page(raw, chunk, rows.size):
                 raw.seek(chunk.data_page_offset + chunk.total_compressed_size - rows.nbytes)
                 _fill(raw, rows)
             else:  # written by another program, or with other settings
@@ -50,7 +51,7 @@ def read_matrix_into(
 
 
 def map_matrix(path: Path, file: pq.ParquetFile, column: str) -> list[NDArray[np.floating]]:
-    """Map a column of fixed-size lists without nulls, a matrix per row group.
+    """Map a column of fixed-size lists of floats, a matrix per row group.
 
     Rows are read from disk when they are used. Row groups that another program wrote, or with other
     settings, are read at once.
@@ -69,15 +70,15 @@ def map_matrix(path: Path, file: pq.ParquetFile, column: str) -> list[NDArray[np
     list of ndarray of float16 or float32, shape (n_rows of the group, list_size)
     """
     index = file.schema_arrow.names.index(column)
-    item = file.schema_arrow.field(column).type
-    dtype = np.dtype(item.value_type.to_pandas_dtype())
+    dtype, dimension = matrix_type(file.schema_arrow.field(column).type)
     groups: list[NDArray[np.floating]] = []
     with path.open("rb", buffering=0) as raw:
         for group in range(file.num_row_groups):
             metadata = file.metadata.row_group(group)
-            shape = (metadata.num_rows, item.list_size)
-            chunk = metadata.column(_leaf(metadata, column, index))
-            if _is_one_plain_page(raw, chunk, math.prod(shape)):
+            shape = (metadata.num_rows, dimension)
+            leaf = _leaf(metadata, column, index)
+            chunk = metadata.column(leaf)
+            if _has_no_nulls(file, leaf) and _is_one_plain_page(raw, chunk, math.prod(shape)):
                 end = chunk.data_page_offset + chunk.total_compressed_size
                 offset = end - math.prod(shape) * dtype.itemsize
                 groups.append(np.memmap(path, dtype, "r", offset, shape))
@@ -90,6 +91,12 @@ def _leaf(metadata: pq.RowGroupMetaData, column: str, index: int) -> int:
     """Index of the physical column; those of other columns are as many as their names."""
     paths = [metadata.column(k).path_in_schema for k in range(metadata.num_columns)]
     return next((k for k, path in enumerate(paths) if path.split(".")[0] == column), index)
+
+
+def _has_no_nulls(file: pq.ParquetFile, leaf: int) -> bool:
+    """Whether a column of lists can hold none, by its type: they take no place in a page."""
+    levels: int = file.schema.column(leaf).max_definition_level
+    return levels == 1  # one for being a list
 
 
 def _is_one_plain_page(raw: FileIO, chunk: pq.ColumnChunkMetaData, n_values: int) -> bool:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from features.arrow import matrix_type
 from features.plain_pages import read_matrix_into
 from features.segments import Embedding
 
@@ -57,8 +58,7 @@ class FeatureStore:
 
     def clip_starts(self) -> NDArray[np.intp]:
         """Return the first row of every clip; rows of one clip lie together."""
-        change = self.clip_id[1:] != self.clip_id[:-1]
-        return np.flatnonzero(np.r_[True, change][: len(self.clip_id)])
+        return first_rows(self.clip_id)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with one column per dimension, indexed by clip (and time)."""
@@ -94,9 +94,15 @@ def read_store(path: Path | str) -> FeatureStore:
     except (pa.ArrowException, KeyError, AttributeError, OSError) as error:
         raise StoreError(
             f"{path} is not a feature store, or it is damaged: expected Parquet with the columns "
-            f"clip_id and embedding (fixed-size list); {error}. Write it again with `dvc repro` or "
-            "`eri extract`"
+            f"clip_id and embedding (fixed-size list of floats); {error}. Write it again with "
+            "`dvc repro` or `eri extract`"
         ) from error
+
+
+def first_rows(clip_id: NDArray[np.object_]) -> NDArray[np.intp]:
+    """Return the first row of every clip in a column of ids; rows of one clip lie together."""
+    change = clip_id[1:] != clip_id[:-1]
+    return np.flatnonzero(np.r_[True, change][: len(clip_id)])
 
 
 def store_metadata(schema: pa.Schema) -> dict[str, Any]:
@@ -146,9 +152,9 @@ def shards_of(path: Path) -> list[Path]:
 def _read_shards(paths: list[Path]) -> FeatureStore:
     files = [pq.ParquetFile(path, read_dictionary=["clip_id"]) for path in paths]
     schema = files[0].schema_arrow
-    item = schema.field("embedding").type
+    dtype, dimension = matrix_type(schema.field("embedding").type)
     n_rows = sum(file.metadata.num_rows for file in files)
-    embedding = np.empty((n_rows, item.list_size), item.value_type.to_pandas_dtype())
+    embedding = np.empty((n_rows, dimension), dtype)
     first = 0
     for path, file in zip(paths, files, strict=True):
         end = first + file.metadata.num_rows

@@ -1,8 +1,11 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features import store_writer
+from features.clip_reader import ClipReader
 from features.store import (
     StoreError,
     gather,
@@ -81,3 +84,29 @@ def test_another_parquet_file_is_refused(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(StoreError, match="not a feature store"):
         read_store(tmp_path / "other.parquet")
+
+
+@pytest.mark.parametrize("settings", [{}, {"use_dictionary": False, "compression": "none"}])
+@pytest.mark.parametrize(
+    ("embedding", "reason"),
+    [
+        (pa.array([[1, 2, None, 4], [5, 6, 7, 8]], pa.list_(pa.float32(), 4)), "nulls"),
+        (pa.array([[1, 2, 3, 4], None], pa.list_(pa.float32(), 4)), "nulls"),
+        (pa.array([[1, 2, 3, 4], [5, 6, 7, 8]], pa.list_(pa.int8(), 4)), "int8"),
+        (pa.array([[1, 2, 3, 4], [5, 6]], pa.list_(pa.float32())), "list"),
+    ],
+)
+def test_what_is_no_matrix_of_floats_is_refused(tmp_path, embedding, reason, settings):
+    path = tmp_path / "part-00000.parquet"
+    table = pa.table({"clip_id": ["a", "b"], "time_s": [0.0, 0.0], "embedding": embedding})
+    pq.write_table(table.replace_schema_metadata({"eri.clips": "1 2"}), path, **settings)
+    for read in (read_store, ClipReader):
+        with pytest.raises(StoreError, match=reason):
+            read(tmp_path)
+
+
+def test_a_nullable_column_without_nulls_is_read(tmp_path):
+    embedding = pa.array([[1, 2], [3, 4]], pa.list_(pa.float64(), 2))
+    table = pa.table({"clip_id": ["a", "b"], "time_s": [0.0, 0.0], "embedding": embedding})
+    pq.write_table(table, tmp_path / "x.parquet", use_dictionary=False, compression="none")
+    assert read_store(tmp_path / "x.parquet").embedding.tolist() == [[1, 2], [3, 4]]
