@@ -68,6 +68,15 @@ def clips_in(folder: Path) -> dict[str, Place]:
     return places
 
 
+def read_description(folder: Path) -> dict[str, Any] | None:
+    """Return what an identity's folder says of it; None when that was cut short."""
+    try:
+        description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_bytes())
+    except ValueError:  # by a power failure: the embeddings are none the worse
+        return None
+    return description
+
+
 class EmbeddingCache:
     """The cached embeddings of one encoder identity.
 
@@ -79,6 +88,11 @@ class EmbeddingCache:
         As `features.identity.encoder_identity` gives it.
     description : mapping
         What the identity stands for, JSON-serialisable, for people and for ``eri store ls``.
+
+    Attributes
+    ----------
+    description : dict
+        The same, with what earlier runs added.
 
     Raises
     ------
@@ -93,7 +107,7 @@ class EmbeddingCache:
         self._pending: dict[str, Embedding] = {}
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            _describe(self._folder, description)
+            self.description = _describe(self._folder, description)
         except OSError as error:
             raise _unwritable(self._folder, error) from error
         self._writer = SegmentWriter(self._folder)
@@ -109,6 +123,20 @@ class EmbeddingCache:
 
     def __len__(self) -> int:
         return len(self._places.keys() | self._pending.keys())
+
+    def describe(self, more: Mapping[str, Any]) -> None:
+        """Add to the description, for later runs.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written.
+        """
+        try:
+            self.description = {**self.description, **more}
+            _write(self._folder / DESCRIPTION, self.description)
+        except OSError as error:
+            raise _unwritable(self._folder, error) from error
 
     def get(self, clip_sha256: str) -> Embedding:
         """Return one clip's embedding; raises KeyError when it is not cached."""
@@ -168,11 +196,16 @@ def _locked(root: Path, how: int) -> Iterator[None]:
         yield
 
 
-def _describe(folder: Path, description: Mapping[str, Any]) -> None:
+def _describe(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
     path = folder / DESCRIPTION
-    if path.exists():
+    if path.exists() and (known := read_description(folder)) is not None:
         path.touch()
-        return
+        return known
+    _write(path, description)
+    return dict(description)
+
+
+def _write(path: Path, description: Mapping[str, Any]) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     beside.write_text(json.dumps(description, indent=2, sort_keys=True))
     beside.replace(path)

@@ -234,7 +234,7 @@ class _Run:
 
 def default_device() -> "torch.device":
     """Return the GPU where there is one, else the CPU."""
-    # torch is imported only here: a run with everything cached never pays for it.
+    # It takes seconds to import, and sound does without.
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

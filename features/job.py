@@ -241,9 +241,21 @@ class EncoderJob(Job):
     def metadata(self) -> dict[str, Any]:
         """Return what made the numbers, for the store."""
         content = {**self._description, "versions": library_versions()}
-        if isinstance(self.encoder, FrameEncoder) and self.encoder.columns():
-            content["columns"] = self.encoder.columns()
+        if outputs := self._outputs():
+            content["outputs"] = outputs
         return content
+
+    def _outputs(self) -> list[list[str | int]]:
+        """Names and widths of what an embedding consists of; empty when it is one output.
+
+        The cache remembers them, for the encoder may have to open its network to know.
+        """
+        outputs: list[list[str | int]] = self._cache.description.get("outputs", [])
+        if not outputs and isinstance(self.encoder, FrameEncoder):
+            outputs = [[name, width] for name, width in self.encoder.columns().items()]
+            if outputs:
+                self._cache.describe({"outputs": outputs})
+        return outputs
 
     def _error(self, clip: Clip) -> MediaError | None:
         return unusable(self.encoder, clip) or self._errors.get(clip.sha256)

@@ -1,10 +1,11 @@
 """Upkeep of the embedding cache: list, verify, prune, and fill it from stores."""
 
-import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from features.cache import (
     cache_in_use,
     cache_to_itself,
     clips_in,
+    read_description,
     segments_in,
 )
-from features.segments import SEGMENT_BYTES, SegmentWriter, read_record, scan_segment
+from features.segments import SEGMENT_BYTES, Place, SegmentWriter, read_record, scan_segment
 from features.store import StoreError, stored_clips
 
 
@@ -83,7 +85,10 @@ class Pruned:
 
 def list_cache(root: Path) -> list[CacheEntry]:
     """List the identities in a cache, the last used first."""
-    entries = [_entry(folder) for folder in _folders(root)]
+    entries = []
+    for folder in _folders(root):
+        with suppress(FileNotFoundError):  # pruned meanwhile
+            entries.append(_entry(folder))
     return sorted(entries, key=lambda entry: entry.unused_days)
 
 
@@ -91,7 +96,8 @@ def verify_cache(root: Path) -> Iterator[tuple[Path, list[Damage]]]:
     """Read every record and check its digest; yields each segment with its damage."""
     for folder in _folders(root):
         for path in segments_in(folder):
-            yield path, _damage(path)
+            with suppress(FileNotFoundError):  # pruned meanwhile
+                yield path, _damage(path)
 
 
 def prune_cache(root: Path, unused_for_days: float) -> Pruned:
@@ -135,7 +141,7 @@ def seed_cache(store: Path, root: Path) -> int:
                 raise StoreError(f"{store} holds imported features, which need no cache")
             if not {"identity", "spec"} <= set(metadata):
                 raise StoreError(f"{store} does not say what made it: extract it anew")
-            description = {k: metadata[k] for k in metadata if k not in ("versions", "columns")}
+            description = {k: metadata[k] for k in metadata if k != "versions"}
             cache = EmbeddingCache(root, metadata["identity"], description)
             for clip in clips:
                 if clip.sha256 not in cache:
@@ -150,13 +156,12 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _entry(folder: Path) -> CacheEntry:
-    description = folder / DESCRIPTION
     return CacheEntry(
         identity=folder.name,
-        description=json.loads(description.read_text()),
+        description=read_description(folder) or {},
         n_clips=len(clips_in(folder)),
         n_bytes=_size(folder),
-        unused_days=(time.time() - description.stat().st_mtime) / 86400,
+        unused_days=(time.time() - (folder / DESCRIPTION).stat().st_mtime) / 86400,
     )
 
 
@@ -188,10 +193,17 @@ def _is_untidy(folder: Path) -> bool:
 def _rewrite(folder: Path) -> None:
     """Copy what is whole into new segments, then drop the old ones: a kill leaves both."""
     old = segments_in(folder)
+    copies: dict[str, list[Place]] = {}
+    for path in old:
+        for clip, place in scan_segment(path).places:
+            copies.setdefault(clip, []).append(place)
     writer = SegmentWriter(folder)
-    for clip, place in clips_in(folder).items():
-        embedding = read_record(place)
-        if embedding is not None:
+    for clip, places in copies.items():
+        whole = (found for place in reversed(places) if (found := read_record(place)) is not None)
+        if (embedding := next(whole, None)) is not None:
             writer.append({clip: embedding})
+    for path in set(segments_in(folder)).difference(old):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
     for path in old:
         path.unlink()

@@ -28,7 +28,7 @@ def ls_command(as_json: Json = False) -> None:
         return
     print(f"{'identity':32} {'clips':>8} {'MiB':>8} {'unused':>8}  encoder")
     for entry in entries:
-        spec = entry.description["spec"]
+        spec = entry.description.get("spec", {})
         encoder = " ".join(str(spec[key]) for key in ("kind", "model", "weights") if spec.get(key))
         print(
             f"{entry.identity:32} {entry.n_clips:8} {entry.n_bytes / 2**20:8.1f} "

@@ -10,6 +10,8 @@ from features.encoders import make_encoder
 from features.encoders.onnx_model import OnnxFrameModel
 from features.extract import extract
 from features.identity import Sampling
+from features.store import read_store
+from features.upkeep import seed_cache
 
 SAMPLING = Sampling(frame_rate_hz=5, sample_rate_hz=16000)
 WIDTHS = {"expression": 5, "va": 2}
@@ -89,3 +91,30 @@ def test_outputs_of_one_network_share_its_forward_pass(make_clip, tmp_path, monk
     assert report.n_computed["both"] == len(clips)
     for name in encoders:
         assert bytes_of(tmp_path / "out" / name) == alone[name]
+
+
+def test_a_cached_run_opens_no_network_and_its_store_says_what_is_where(
+    make_clip, tmp_path, monkeypatch
+):
+    write_network(tmp_path / "n.onnx")
+    clips = index_files({"c": make_clip()}, progress=False)
+    spec = {
+        "kind": "onnx",
+        "weights": str(tmp_path / "n.onnx"),
+        "preprocessing": {"size_px": [16, 16]},
+        "outputs": ["va", "expression"],
+    }
+    cache = tmp_path / "cache"
+
+    def run(out: str) -> dict[str, object]:
+        encoders = {"heads": make_encoder(spec)}
+        extract(clips, encoders, SAMPLING, tmp_path / out, cache_root=cache, progress=False)
+        return read_store(tmp_path / out / "heads").metadata
+
+    first = run("first")
+    assert first["outputs"] == [["va", 2], ["expression", 5]]
+    monkeypatch.setattr(OnnxFrameModel, "__init__", None)
+    assert run("again") == first
+    shutil.rmtree(cache)
+    seed_cache(tmp_path / "first" / "heads", cache)
+    assert run("seeded") == first

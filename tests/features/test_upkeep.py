@@ -82,6 +82,33 @@ def test_damage_and_copies_are_cleared_and_the_rest_is_kept(tmp_path):
     assert prune_cache(tmp_path, unused_for_days=30).rewritten == []
 
 
+def test_an_older_copy_that_is_whole_outlives_a_damaged_one(tmp_path):
+    fill(tmp_path, clips="a", n_segments=2)
+    last = segments_in(tmp_path / "one")[1]
+    content = bytearray(last.read_bytes())
+    content[content.index(embedding(seed=ord("a")).values.tobytes())] ^= 1
+    last.write_bytes(content)
+    assert prune_cache(tmp_path, 30).rewritten == ["one"]
+    assert cached(tmp_path) == {"a"}
+
+
+def test_a_description_cut_short_costs_nothing_else(tmp_path):
+    fill(tmp_path, clips="ab")
+    (tmp_path / "one" / "encoder.json").write_bytes(b"")
+    (entry,) = list_cache(tmp_path)
+    assert (entry.description, entry.n_clips) == ({}, 2)
+    assert prune_cache(tmp_path, 30).removed == []
+    assert cached(tmp_path) == {"a", "b"}
+
+
+def test_what_is_pruned_meanwhile_is_no_error(tmp_path):
+    fill(tmp_path, clips="ab", n_segments=2)
+    segments = verify_cache(tmp_path)
+    assert next(segments)[1] == []
+    prune_cache(tmp_path, 0)
+    assert list(segments) == []
+
+
 def test_nothing_is_pruned_under_a_run(tmp_path):
     fill(tmp_path)
     with cache_in_use(tmp_path), pytest.raises(OSError, match="a run uses"):
