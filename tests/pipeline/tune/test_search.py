@@ -33,6 +33,17 @@ def test_the_first_trial_is_what_was_there_and_the_best_is_better(kernel):
     assert 0.1 <= best.settings["width"] <= 10
 
 
+def test_a_setting_of_zero_is_tried_first_and_its_range_is_searched(project):
+    settings = {"epsilon": 0.0, "width": 0.001}
+    project.content["heads"]["vectors"] = {"kind": "svr", **settings}
+    project.write()
+    trials = tune(params(), "vectors", 4)
+    assert trials[0].settings == settings
+    assert all(trial.score is not None for trial in trials)
+    assert all(0.01 <= trial.settings["epsilon"] <= 1 for trial in trials[1:])
+    assert tune(params(), "vectors", 5)[:4] == trials
+
+
 def test_a_search_goes_on_where_it_stopped(kernel, monkeypatch):
     first = tune(params(), "kernel", 3)
     seen = []
