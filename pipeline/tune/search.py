@@ -14,6 +14,7 @@ from models.heads import search_space
 from models.heads.search import Choice, Range
 from models.metrics import foldwise_pearson
 from pipeline.clip_table import read_rows
+from pipeline.compare.plan import known_view
 from pipeline.fits.digests import digest_of
 from pipeline.fits.fit_cache import FitCache
 from pipeline.fits.fitting import Fitter, make_job_head
@@ -79,14 +80,15 @@ def tune(
     Raises
     ------
     ParamsError
-        When there is no such head, or nothing to search.
+        When there is no such head or encoder, or nothing to search.
     StoreError
         When the clip vectors of an encoder are missing.
     """
-    space = _space(params, head)
+    space, encoders = _space(params, head), list(params.encoders)
     rows = read_rows(params)
     folder = default_result_folder()
-    found = find_view(view or view_names(list(params.encoders))[-1], params, folder)
+    name = view_names(encoders)[-1] if view is None else known_view(view, encoders)
+    found = find_view(name, params, folder)
     fitter, cache = Fitter(rows), FitCache(rows, folder)
     present = head_job(head, params.heads[head], params.seed, found)
     study = _study(head, present, space, cache, params.seed)

@@ -66,6 +66,13 @@ def test_views_are_searched_apart(kernel):
     assert len(tune(params(), "kernel", 1, "voice")) == 1
 
 
+def test_a_view_is_the_same_in_any_order_and_its_encoders_are_known(kernel):
+    trials = tune(params(), "kernel", 2, "voice+face")
+    assert tune(params(), "kernel", 2, "face+voice") == tune(params(), "kernel", 2) == trials
+    with pytest.raises(ParamsError, match="unknown encoder 'fase'; did you mean 'face'"):
+        tune(params(), "kernel", 1, "fase+voice")
+
+
 def test_a_trial_that_cannot_be_fitted_is_not_the_end(kernel, monkeypatch):
     def fails(*_):
         raise ValueError("no")
