@@ -75,6 +75,12 @@ def take_rows(array: NDArray[T], rows: Bools) -> NDArray[T]:
     return array if rows.all() else array[rows]
 
 
+def mean_of_known(values: NDArray[np.float64]) -> float:
+    """Return the mean of the values that are not NaN; NaN where there are none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
 def check_same_rows(**arrays: NDArray[Any]) -> None:
     """Raise ValueError, naming each length, unless all arrays have equally many rows."""
     lengths = {name: len(array) for name, array in arrays.items()}

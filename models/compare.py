@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.arrays import Bools, Ints, as_targets
+from models.arrays import Bools, Ints, as_targets, mean_of_known
 from models.bootstrap import (
     Interval,
     bootstrap_scores,
@@ -42,12 +42,12 @@ class MemberScore:
     @property
     def mean_pearson(self) -> float:
         """Mean over the targets that have a correlation; NaN without any."""
-        return _mean(self.pearson)
+        return mean_of_known(self.pearson)
 
     @property
     def foldwise_mean_pearson(self) -> float | None:
         """Mean of `foldwise_pearson`; None where no folds were given."""
-        return None if self.foldwise_pearson is None else _mean(self.foldwise_pearson)
+        return None if self.foldwise_pearson is None else mean_of_known(self.foldwise_pearson)
 
     @property
     def interval(self) -> Interval:
@@ -124,8 +124,3 @@ def better_than_best(scores: Sequence[MemberScore]) -> list[float]:
         float("nan") if score is best else probability_better(score.resampled, best.resampled)
         for score in scores
     ]
-
-
-def _mean(values: Array) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")

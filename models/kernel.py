@@ -60,14 +60,15 @@ def fit_features(
     memory_limit_mib : int
         Largest kernel [n_rows, n_rows], in MiB.
     n_landmarks : int
-        How many rows are drawn, without replacement, beyond that limit.
+        How many rows are drawn, without replacement, beyond that limit; all, if there are fewer.
     seed : int
         Of the draw.
     """
     gamma = 1 / (2 * inputs.shape[1] * width)
     if 4 * len(inputs) ** 2 <= memory_limit_mib * 2**20:
         return KernelFeatures(inputs, gamma, None)
-    drawn = np.random.default_rng(seed).choice(len(inputs), n_landmarks, replace=False)
+    n_drawn = min(n_landmarks, len(inputs))
+    drawn = np.random.default_rng(seed).choice(len(inputs), n_drawn, replace=False)
     landmarks = inputs[np.sort(drawn)]
     kernel = rbf_kernel(landmarks, landmarks, gamma).astype(np.float64)
     values, vectors = np.linalg.eigh(kernel)

@@ -9,7 +9,7 @@ from a low score.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.arrays import Bools, Ints, as_targets, check_same_rows
+from models.arrays import Bools, Ints, as_targets, check_same_rows, mean_of_known
 
 CONSTANT_TOLERANCE = 1e-9
 """Values whose standard deviation is below this share of their largest size are constant."""
@@ -43,7 +43,7 @@ def mean_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
     NaN when no target has two labelled rows, as on a split without labels.
     """
-    return _mean_of_known(pearson(y_true, y_pred))
+    return mean_of_known(pearson(y_true, y_pred))
 
 
 def official_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
@@ -98,7 +98,7 @@ def foldwise_pearson(
     check_same_rows(y_true=true, fold_of_row=fold_of_row)
     folds = [fold_of_row == fold for fold in np.unique(fold_of_row)]
     scores = np.array([pearson(true[rows], pred[rows]) for rows in folds])
-    return np.array([_mean_of_known(column) for column in scores.reshape(-1, true.shape[1]).T])
+    return np.array([mean_of_known(column) for column in scores.reshape(-1, true.shape[1]).T])
 
 
 def constant_columns(
@@ -169,8 +169,3 @@ def _pearson_of(true: NDArray[np.float64], pred: NDArray[np.float64]) -> float:
 
 def _is_constant(values: NDArray[np.float64]) -> bool:
     return not len(values) or bool(values.std() <= CONSTANT_TOLERANCE * np.abs(values).max())
-
-
-def _mean_of_known(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")

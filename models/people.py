@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 
-from models.arrays import Bools, DataError, Floats, Groups, Ints, check_same_rows
+from models.arrays import Bools, DataError, Floats, Groups, Ints, check_same_rows, mean_of_known
 from models.linkage import Merges, average_linkage, row_blocks
 
 ALONE = -1
@@ -211,15 +211,10 @@ def _separation(units: Floats, label: Ints, seed: int) -> Separation:
     widths = np.divide(b - a, np.maximum(a, b), out=np.zeros(len(rows)), where=np.maximum(a, b) > 0)
     widths[own_size == 1] = 0
     return Separation(
-        within=_mean(similarity[0]),
-        nearest_other=_mean(similarity[1]),
+        within=mean_of_known(similarity[0]),
+        nearest_other=mean_of_known(similarity[1]),
         silhouette=float(widths.mean()) if len(size) > 1 else float("nan"),
     )
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 def _by_first_row(label: Ints) -> Ints:

@@ -26,7 +26,7 @@ from models.kernel import KernelFeatures
 from models.projection import Projection
 from models.scaling import InputScaler
 from models.stack import Stack
-from models.trees import is_tree, tree_from_parts, tree_parts
+from models.trees import check_columns, is_tree, tree_from_parts, tree_parts
 
 _PARTS = (Projection, KernelFeatures, InputScaler)
 _REGRESSORS = (
@@ -202,6 +202,7 @@ def _estimator(tree: dict[str, Any], given: Dumped, unused: set[str]) -> Any:
         raise PersistenceError(f"not what was written: no {known.__name__} has {sorted(learned)}")
     estimator = known(**settings)
     vars(estimator).update(learned)
+    check_columns(estimator)
     return estimator
 
 

@@ -72,8 +72,8 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
         raise ValueError(f"values has shape {column.shape}; expected [n_rows], one value per row.")
     if n_bands < 1:
         raise ValueError(f"n_bands is {n_bands}; expected at least 1.")
-    known = np.array([not _is_missing(value) for value in column], dtype=np.bool_)
-    numbers = _numbers(column, known)
+    known = _known(column)
+    numbers = column_numbers(column)
     if numbers is None:
         names, codes = np.unique(np.where(known, column, "").astype(str), return_inverse=True)
         slices = {str(name): known & (codes == code) for code, name in enumerate(names)}
@@ -86,6 +86,31 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
         # A category that is called like it keeps its rows.
         slices[MISSING] = slices.get(MISSING, False) | ~known
     return slices
+
+
+def column_numbers(values: ArrayLike) -> NDArray[np.float64] | None:
+    """Read a column as numbers, also where they are written as text.
+
+    Parameters
+    ----------
+    values : array [n_rows]
+        As in `slice_rows`.
+
+    Returns
+    -------
+    array of float64 [n_rows], or None
+        NaN where missing; None when a value is no finite number. Truth values are none.
+    """
+    column = np.asarray(values, dtype=object)
+    known = _known(column)
+    if any(isinstance(value, bool | np.bool_) for value in column[known]):
+        return None
+    numbers = np.full(len(column), np.nan)
+    try:
+        numbers[known] = column[known].astype(np.float64)
+    except (TypeError, ValueError):
+        return None
+    return numbers if np.isfinite(numbers[known]).all() else None
 
 
 def scored_slices(
@@ -176,20 +201,12 @@ def score_slices(
     ]
 
 
+def _known(column: NDArray[np.object_]) -> Bools:
+    return np.array([not _is_missing(value) for value in column], dtype=np.bool_)
+
+
 def _is_missing(value: object) -> bool:
     return value is None or value != value or (isinstance(value, str) and not value.strip())
-
-
-def _numbers(column: NDArray[np.object_], known: Bools) -> NDArray[np.float64] | None:
-    """Return the column as numbers, NaN where unknown; None when it holds anything else."""
-    if any(isinstance(value, bool | np.bool_) for value in column[known]):
-        return None
-    numbers = np.full(len(column), np.nan)
-    try:
-        numbers[known] = column[known].astype(np.float64)
-    except (TypeError, ValueError):
-        return None
-    return numbers if np.isfinite(numbers[known]).all() else None
 
 
 def _bands(numbers: NDArray[np.float64], known: Bools, n_bands: int) -> dict[str, Bools]:

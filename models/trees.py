@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.tree import ExtraTreeRegressor
 from sklearn.tree._tree import Tree
 
 LEAF = -1
@@ -74,3 +76,25 @@ def tree_from_parts(parts: Mapping[str, Any]) -> Any:
         }
     )
     return tree
+
+
+def check_columns(estimator: Any) -> None:
+    """Check that a tree, or all trees of a forest, ask for the columns that will be checked.
+
+    scikit-learn compares inputs with the outermost estimator's ``n_features_in_`` alone.
+
+    Raises
+    ------
+    ValueError
+        When one of them was fitted on another number of columns.
+    """
+    if isinstance(estimator, ExtraTreesRegressor):
+        widths = {tree.n_features_in_ for tree in estimator.estimators_}
+    elif isinstance(estimator, ExtraTreeRegressor) and hasattr(estimator, "tree_"):
+        widths = {estimator.tree_.n_features}
+    else:
+        return
+    if widths != {estimator.n_features_in_}:
+        raise ValueError(
+            f"trees of {sorted(widths)} columns in an estimator of {estimator.n_features_in_}"
+        )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.slices import column_numbers
 from pipeline.labels import person_of, read_labels
 from pipeline.params import Params, ParamsError
 from pipeline.paths import CLIPS, FOLDS, PEOPLE
@@ -205,18 +206,26 @@ def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Ro
     )
 
 
+def column_values(column: pd.Series) -> NDArray[np.object_]:
+    """Return a column of the clip table as `models.slices` reads it: None where missing."""
+    values = column.astype(object)
+    return values.where(values.notna(), None).to_numpy()
+
+
 def column_vectors(column: pd.Series) -> NDArray[np.float32]:
     """Return a column of the clip table as inputs (n_clips, n_columns).
 
-    Numbers are one column, NaN where missing. Anything else is a column of 0 and 1 per value, for
-    the 50 most frequent ones.
+    Numbers, also those that a CSV file has as text, are one column, NaN where missing. Anything
+    else is a column of 0 and 1 per value, for the 50 most frequent ones.
     """
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(np.float32, na_value=np.nan)[:, None]
+    numbers = column_numbers(column_values(column))
+    if numbers is not None:
+        return numbers.astype(np.float32)[:, None]
     text = column.astype("string")
     values = sorted(text.value_counts().index[:MOST_VALUES])
-    columns = [(text == value).fillna(False).to_numpy(np.float32) for value in values]
-    return np.stack(columns or [np.zeros(len(text), np.float32)], axis=1)
+    return np.stack(
+        [(text == value).fillna(False).to_numpy(np.float32) for value in values], axis=1
+    )
 
 
 def people_across_splits(clips: pd.DataFrame) -> Sequence[str]:

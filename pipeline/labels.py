@@ -87,8 +87,14 @@ def _read(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         # Text first: ids like 00017 keep their zeros.
         # Only nothing is nothing: NA may be a person or a country.
+        # Rows that end in a comma, unlike the header, have no column of row names before them.
         text = pd.read_csv(
-            path, dtype="string", encoding="utf-8-sig", keep_default_na=False, na_values=[""]
+            path,
+            dtype="string",
+            encoding="utf-8-sig",
+            keep_default_na=False,
+            na_values=[""],
+            index_col=False,
         )
     except (ValueError, OSError) as error:
         raise LabelError(

@@ -10,10 +10,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeInt,
     PositiveInt,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -22,6 +22,7 @@ from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo.settings import DemoSettings
 from pipeline.paths import PARAMS
+from pipeline.tables import TEXT_COLUMNS
 
 if TYPE_CHECKING:
     from models.heads import Head
@@ -31,10 +32,12 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 # Columns of our own tables, beside which target columns stand.
-RESERVED = frozenset(
-    {"clip_id", "path", "split", "group", "view", "fold", "File_ID", "file_id"}
-    | {"mean_pearson", "official_mean_pearson"}
-)
+RESERVED = TEXT_COLUMNS | {
+    *("path", "group", "view", "fold", "file_id", "row", "time_s"),
+    *("mean_pearson", "official_mean_pearson"),
+}
+
+_LARGEST_SEED = 2**31 - 1  # every library takes it
 
 
 class ParamsError(Exception):
@@ -133,7 +136,7 @@ class Final(_Section):
 class Params(_Section):
     """All of `params.yaml`. The README explains the keys by example."""
 
-    seed: NonNegativeInt
+    seed: int = Field(ge=0, le=_LARGEST_SEED)
     targets: tuple[str, ...] = Field(min_length=1)
     data: Data
     demo: DemoSettings = DemoSettings()
@@ -145,6 +148,13 @@ class Params(_Section):
     heads: dict[Name, dict[str, Any]] = Field(min_length=1)
     final: Final = Final()
     evaluation: Evaluation = Evaluation()
+
+    @field_validator("heads")
+    @classmethod
+    def _no_head_is_called_like_baselines(cls, heads: dict[str, Any]) -> dict[str, Any]:
+        if "baseline" in heads:
+            raise ValueError("`baseline/...` are other rows of the leaderboard: rename this head")
+        return heads
 
     @model_validator(mode="after")
     def _targets_are_names_of_their_own(self) -> "Params":
@@ -217,12 +227,14 @@ def read_keys(path: Path, model: type[BaseModel]) -> dict[str, Any]:
     Raises
     ------
     ParamsError
-        When the file is missing, is no YAML, holds no keys, or one of them twice.
+        When the file is missing, is no YAML in UTF-8, holds no keys, or one of them twice.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise ParamsError(f"there is no {path} here: run from the root of the repository") from None
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.compare import better_than_best, score_members
 from models.metrics import official_mean_pearson
 from models.slices import score_slices, slice_rows
-from pipeline.clip_table import HELD_SPLITS, Rows
+from pipeline.clip_table import HELD_SPLITS, Rows, column_values
 from pipeline.params import Params
 
 Score = dict[str, Any]
@@ -116,8 +116,7 @@ def slice_table(predictions: Mapping[str, Predictions], rows: Rows, params: Para
     """
     table = []
     for column in params.evaluation.slices:
-        values = rows.clips[column].astype(object)
-        slices = slice_rows(values.where(values.notna(), None).to_numpy())
+        slices = slice_rows(column_values(rows.clips[column]))
         for split, chosen in _splits(rows).items():
             part = {name: marked[chosen] for name, marked in slices.items()}
             for name, each in predictions.items():

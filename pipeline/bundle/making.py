@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -33,6 +32,7 @@ from pipeline.fits.result_cache import default_result_folder
 from pipeline.params import Params, ParamsError
 from pipeline.paths import OOF, POOLED, PREDICTIONS
 from pipeline.predictions import fold_view, read_members
+from pipeline.tables import read_run_table
 from pipeline.views import JOIN
 
 LARGEST_DIFFERENCE = 0.01
@@ -151,7 +151,7 @@ def _expected(params: Params, rows: Rows) -> tuple[NDArray[np.float64], Bools]:
     """Read what the run predicts by heads like these, and of which clips of Val and Test."""
     if not PREDICTIONS.is_file():
         raise ParamsError(f"there is no {PREDICTIONS}: run `dvc repro`")
-    table = pd.read_csv(PREDICTIONS, dtype={FILE_ID: str})
+    table = read_run_table(PREDICTIONS)
     if table[FILE_ID].tolist() != file_ids(rows.clips)[rows.n_train :].tolist():
         raise ParamsError(f"{PREDICTIONS} is of other clips than the clip table: run `dvc repro`")
     compared = np.ones(len(table), np.bool_)

@@ -60,7 +60,12 @@ def new_folder(folder: Path, header: Mapping[str, Any]) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
             folder.replace(old)
-        beside.replace(folder)
+        try:
+            beside.replace(folder)
+        except OSError:
+            if old.exists():
+                old.replace(folder)
+            raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -66,27 +66,33 @@ def verify_command(as_json: Json = False) -> None:
 @app.command("gc")
 def gc_command(
     unused_for_days: Annotated[
-        float, typer.Option(min=0, help="Remove encoders that no run used for so long.")
+        float, typer.Option(min=0, help="Remove what no run used for so long.")
     ] = 30.0,
     as_json: Json = False,
 ) -> None:
     """Remove what no run used lately, clear up damage and copies, and merge small files.
 
+    Embeddings go by encoder; fits and pooled clip vectors, which are kept beside them, one by one.
     Refused while a run uses the cache. What is removed can be computed again.
 
     Example: eri store gc --unused-for-days 90
     """
     from features.cache import default_cache_root
     from features.upkeep import prune_cache
+    from pipeline.fits.result_cache import ResultCache, default_result_folder
 
     pruned = prune_cache(default_cache_root(), unused_for_days)
+    n_results, n_bytes = ResultCache(default_result_folder()).remove_unused(unused_for_days)
+    n_bytes += pruned.n_bytes_freed
     if as_json:
-        print(json.dumps(vars(pruned), indent=2))
+        content = {**vars(pruned), "n_results_removed": n_results, "n_bytes_freed": n_bytes}
+        print(json.dumps(content, indent=2))
         return
     for what, identities in (("removed", pruned.removed), ("rewritten", pruned.rewritten)):
         for identity in identities:
             print(f"{what} {identity}")
-    print(f"{pruned.n_bytes_freed / 2**20:.1f} MiB freed")
+    print(f"removed {n_results} fits and tables of pooled clip vectors")
+    print(f"{n_bytes / 2**20:.1f} MiB freed")
 
 
 @app.command("seed")

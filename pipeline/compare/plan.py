@@ -179,6 +179,17 @@ def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[s
     return list(dict.fromkeys(asked))
 
 
+def known_view(asked: str, encoders: Sequence[str]) -> str:
+    """Name a view as `view_names` does, whatever the order in which its encoders were given.
+
+    Raises
+    ------
+    ParamsError
+        For an unknown encoder; as `known_names`.
+    """
+    return JOIN.join(sorted(known_names(asked.split(JOIN), encoders, "encoder")))
+
+
 def scored_rows(asked: Split | None, rows: Rows) -> tuple[Split, NDArray[np.bool_]]:
     """Return the split that is scored, by default Val where it is labelled, and its rows.
 
@@ -196,14 +207,9 @@ def scored_rows(asked: Split | None, rows: Rows) -> tuple[Split, NDArray[np.bool
 
 
 def _views(asked: Sequence[str] | None, encoders: Sequence[str]) -> list[str]:
-    """Name views as `view_names` does, whatever the order in which encoders were given."""
     if asked is None:
         return view_names(encoders)
-    views = []
-    for view in asked:
-        joined = known_names(view.split(JOIN), encoders, "encoder")
-        views.append(JOIN.join(sorted(joined)))
-    return list(dict.fromkeys(views))
+    return list(dict.fromkeys(known_view(view, encoders) for view in asked))
 
 
 def _targets(asked: Sequence[str] | None, targets: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from models.metrics import mean_pearson
 from models.slices import scored_slices, slice_rows
+from pipeline.clip_table import column_values
 from pipeline.compare.plan import Plan
 from pipeline.fits.jobs import Fit
 
@@ -30,8 +31,7 @@ def slice_table(fits: Mapping[str, Fit], plan: Plan, column: str) -> pd.DataFram
         `SLICE_COLUMNS`: one row per slice and fit. ``n_rows`` and ``n_people`` count the labelled
         clips of the slice and their people.
     """
-    values = plan.rows.clips[column].astype(object)
-    slices = slice_rows(values.where(values.notna(), None).to_numpy())
+    slices = slice_rows(column_values(plan.rows.clips[column]))
     part = {name: marked[plan.scored] for name, marked in slices.items()}
     y, people = plan.rows.y[plan.scored], plan.rows.people[plan.scored]
     found = []

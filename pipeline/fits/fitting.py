@@ -77,12 +77,11 @@ class Fitter:
         """
         rows = self._rows
         split = rows.clips["split"].to_numpy(object)
-        labelled = np.isfinite(rows.y).any(axis=1)
-        if not (labelled & (split == "Val")).any():
+        used, test = rows.fitted_on("train+val"), split == "Test"
+        if not used[split == "Val"].any():
             raise ParamsError(
                 "`final.refit_on` is train+val, but no clip of Val is labelled: set it to train"
             )
-        used, test = labelled & (split != "Test"), split == "Test"
         if not test.any():
             return fit
         self._loaded = None  # as in `load`

@@ -93,18 +93,42 @@ class ResultCache:
 
         What was used within the last hour stays: another process may be about to read it.
         """
-        files = []
-        for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            with suppress(OSError):  # another process removed it
-                stat = path.stat()
-                files.append((stat.st_mtime, stat.st_size, path))
+        files = self._files()
         n_bytes = sum(size for _, size, _ in files)
-        for used_s, size, path in sorted(files):
+        for used_s, size, path in files:
             if n_bytes <= max_bytes or time.time() - used_s < _IN_USE_S:
                 break
             with suppress(OSError):
                 path.unlink()
             n_bytes -= size
+
+    def remove_unused(self, for_days: float) -> tuple[int, int]:
+        """Remove all files that were not used for so long: predictions and vectors of clips.
+
+        Returns
+        -------
+        n_files, n_bytes : int
+            What was removed.
+
+        Raises
+        ------
+        OSError
+            When a file cannot be removed.
+        """
+        last_s = time.time() - 86400 * for_days
+        unused = [(size, path) for used_s, size, path in self._files() if used_s <= last_s]
+        for _, path in unused:
+            path.unlink(missing_ok=True)
+        return len(unused), sum(size for size, _ in unused)
+
+    def _files(self) -> list[tuple[float, int, Path]]:
+        """List when each file was last used, its size and its path; the least recent first."""
+        files = []
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            with suppress(OSError):  # another process removed it
+                stat = path.stat()
+                files.append((stat.st_mtime, stat.st_size, path))
+        return sorted(files)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"

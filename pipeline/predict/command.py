@@ -79,7 +79,8 @@ def _write_timeline(predictor: Predictor, embedded: Embedded, request: TimelineR
     for clip_id, part in windows.groupby("clip_id", sort=False):
         if part[list(predictor.description.targets)].notna().any(axis=None):
             picture = timeline_svg(str(clip_id), part.drop(columns="clip_id"))
-            (request.folder / f"{clip_id}.svg").write_text(picture, encoding="utf-8")
+            write = partial(Path.write_text, data=picture, encoding="utf-8")
+            replace_file(request.folder / f"{clip_id}.svg", write)
 
 
 def _predicted(table: pd.DataFrame, predictor: Predictor) -> "pd.Series[bool]":

@@ -24,6 +24,7 @@ from pipeline.report.leaderboard import (
 from pipeline.report.numbers import interval, signed
 from pipeline.report.pages import page_template
 from pipeline.report.pairing import Pairs, pair_runs
+from pipeline.tables import read_run_table
 
 MISSING = "not there"
 Changes = dict[str, tuple[str, str]]
@@ -81,7 +82,7 @@ def compare_runs(before: str, after: str, folders: tuple[Path, Path]) -> Compari
     ParamsError
         When no split is scored in both.
     """
-    tables = [pd.read_csv(folder / LEADERBOARD) for folder in folders]
+    tables = [read_run_table(folder / LEADERBOARD) for folder in folders]
     shared = [split for split in shown_splits(tables[0]) if split in shown_splits(tables[1])]
     if not shared:
         raise ParamsError(f"{before} and {after} have scores of different splits only")

@@ -33,6 +33,7 @@ from pipeline.replacing import replace_file
 from pipeline.report.html import Results, render_report
 from pipeline.report.model_card import render_model_card
 from pipeline.report.run import run_record
+from pipeline.tables import read_run_table
 
 _NEEDED = (
     *(CLIPS, FOLDS, FOLDS_REPORT, PEOPLE_REPORT, STACK, STACK_WEIGHTS),
@@ -55,14 +56,14 @@ def read_results(params: Params) -> Results:
     return Results(
         params=params,
         rows=rows,
-        table=pd.read_csv(LEADERBOARD),
+        table=read_run_table(LEADERBOARD),
         stack=read_prediction_table(STACK, rows, params.targets)["stack"],
         failures={n: pd.read_parquet(FEATURES / f"{n}.failures.parquet") for n in params.encoders},
-        imputed=pd.read_csv(IMPUTED),
-        slices=pd.read_csv(SLICES),
-        contributions=pd.read_csv(CONTRIBUTIONS),
-        weights=pd.read_csv(STACK_WEIGHTS),
-        curve=pd.read_csv(LEARNING_CURVE),
+        imputed=read_run_table(IMPUTED),
+        slices=read_run_table(SLICES),
+        contributions=read_run_table(CONTRIBUTIONS),
+        weights=read_run_table(STACK_WEIGHTS),
+        curve=read_run_table(LEARNING_CURVE),
         warnings=read_warnings(PEOPLE_REPORT, FOLDS_REPORT),
         people=json.loads(PEOPLE_REPORT.read_text(encoding="utf-8")),
         stores={

@@ -133,7 +133,11 @@ class Service:
 def _check_origin(request: Request) -> None:
     """Any page may send forms here from its reader's browser; only our own shall."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    try:
+        is_ours = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    except ValueError:  # no address at all
+        is_ours = False
+    if not is_ours:
         raise RefusedError(403, "uploads from other sites' pages are refused")
 
 

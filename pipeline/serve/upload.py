@@ -2,11 +2,12 @@
 
 import asyncio
 import errno
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
@@ -55,36 +56,34 @@ async def receive_upload(request: Request, folder: Path, limits: Limits) -> Uplo
         too long; 413 when it is too large; 415 when the request says to be no form; 507 when the
         disk is full.
     """
-    form = _Form(_boundary(request), folder)
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limits.upload_bytes:
-        raise _too_large(limits)
     n_bytes = 0
     try:
-        async with asyncio.timeout(limits.receive_s):
-            while not is_received(request):
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise RefusedError(400, "the connection ended before the upload did")
-                setattr(request.state, _RECEIVED, not message.get("more_body", False))
-                chunk = message.get("body", b"")
-                n_bytes += len(chunk)  # an announced length may be a lie, or missing
-                if n_bytes > limits.upload_bytes:
-                    raise _too_large(limits)
-                form.write(chunk)  # 64 KiB into the page cache: no work for a thread
-        return form.finish()
+        with closing(_Form(_boundary(request), folder)) as form:
+            if announced.isdecimal() and int(announced) > limits.upload_bytes:
+                raise _too_large(limits)
+            async with asyncio.timeout(limits.receive_s):
+                while not is_received(request):
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise RefusedError(400, "the connection ended before the upload did")
+                    setattr(request.state, _RECEIVED, not message.get("more_body", False))
+                    chunk = message.get("body", b"")
+                    n_bytes += len(chunk)  # an announced length may be a lie, or missing
+                    if n_bytes > limits.upload_bytes:
+                        raise _too_large(limits)
+                    form.write(chunk)  # 64 KiB into the page cache: no work for a thread
+            return form.finish()
     except TimeoutError:
         raise RefusedError(
             408, f"the upload took longer than {limits.receive_s:g} s: send a smaller clip"
         ) from None
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise RefusedError(400, f"the body is not a multipart form: {error}") from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise RefusedError(507, "there is no room for the upload: try again later") from None
-    finally:
-        form.close()
 
 
 def is_received(request: Request) -> bool:

@@ -2,8 +2,6 @@
 
 import json
 
-import pandas as pd
-
 from pipeline.clip_table import read_rows
 from pipeline.contributions import contribution_table
 from pipeline.errors import run_or_exit
@@ -29,6 +27,7 @@ from pipeline.plots import (
 )
 from pipeline.predictions import read_members, read_prediction_table
 from pipeline.scoring import leaderboard, score_splits, slice_table
+from pipeline.tables import read_run_table
 
 
 def main() -> None:
@@ -60,7 +59,7 @@ def main() -> None:
     split = "Val" if main_split == "val" else "Train"
     contributions = contribution_table(members, rows, params, main_split)
     contributions.to_csv(CONTRIBUTIONS, index=False)
-    weights = pd.read_csv(STACK_WEIGHTS)
+    weights = read_run_table(STACK_WEIGHTS)
     tables = {
         **score_tables(table, main_split, list(params.heads), list(params.encoders)),
         "contributions": contribution_plot(contributions),

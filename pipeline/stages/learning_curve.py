@@ -17,6 +17,7 @@ from pipeline.fits.result_cache import default_result_folder
 from pipeline.params import Params, load_params
 from pipeline.paths import LEADERBOARD, LEARNING_CURVE
 from pipeline.replacing import replace_file
+from pipeline.tables import read_run_table
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     params = load_params()
     rows = read_rows(params)
     table = pd.DataFrame(columns=CURVE_COLUMNS)
-    name = best_single(pd.read_csv(LEADERBOARD), params)
+    name = best_single(read_run_table(LEADERBOARD), params)
     if np.isfinite(rows.y[(rows.clips["split"] == "Val").to_numpy(bool)]).any():
         try:
             table = _curve(name, rows, params)

@@ -14,6 +14,7 @@ from models.heads import search_space
 from models.heads.search import Choice, Range
 from models.metrics import foldwise_pearson
 from pipeline.clip_table import read_rows
+from pipeline.compare.plan import known_view
 from pipeline.fits.digests import digest_of
 from pipeline.fits.fit_cache import FitCache
 from pipeline.fits.fitting import Fitter, make_job_head
@@ -79,14 +80,15 @@ def tune(
     Raises
     ------
     ParamsError
-        When there is no such head, or nothing to search.
+        When there is no such head or encoder, or nothing to search.
     StoreError
         When the clip vectors of an encoder are missing.
     """
-    space = _space(params, head)
+    space, encoders = _space(params, head), list(params.encoders)
     rows = read_rows(params)
     folder = default_result_folder()
-    found = find_view(view or view_names(list(params.encoders))[-1], params, folder)
+    name = view_names(encoders)[-1] if view is None else known_view(view, encoders)
+    found = find_view(name, params, folder)
     fitter, cache = Fitter(rows), FitCache(rows, folder)
     present = head_job(head, params.heads[head], params.seed, found)
     study = _study(head, present, space, cache, params.seed)
@@ -148,10 +150,15 @@ def _widened(
     """Stretch ranges to the present settings: the first trial is within them too."""
     return {
         name: replace(each, low=min(each.low, present[name]), high=max(each.high, present[name]))
-        if isinstance(each, Range) and present[name] is not None
+        if isinstance(each, Range) and _can_hold(each, present[name])
         else each
         for name, each in space.items()
     }
+
+
+def _can_hold(each: Range | Choice, value: Any) -> bool:
+    """Whether a range can be stretched to a value: no factor leads to zero."""
+    return value is not None and not (isinstance(each, Range) and each.log and value <= 0)
 
 
 def _study(
@@ -172,15 +179,20 @@ def _study(
     # Seeded anew for every start: with the same seed a search gone on with would repeat itself.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     if not study.trials:
-        defaults = make_job_head(job).get_params()
-        study.enqueue_trial({name: defaults[name] for name in space})
+        present = make_job_head(job).get_params()
+        held = {name: present[name] for name in space if _can_hold(space[name], present[name])}
+        # The others are settings of the first trial alone, which Optuna does not learn from.
+        others = {name: present[name] for name in space if name not in held}
+        study.enqueue_trial(held, user_attrs=others)
     return study
 
 
 def _suggest(trial: optuna.Trial, space: Mapping[str, Range | Choice]) -> Settings:
     settings: Settings = {}
     for name, each in space.items():
-        if isinstance(each, Choice):
+        if name in trial.user_attrs:
+            settings[name] = trial.user_attrs[name]
+        elif isinstance(each, Choice):
             settings[name] = trial.suggest_categorical(name, each.values)
         elif isinstance(each.low, int) and isinstance(each.high, int):
             settings[name] = trial.suggest_int(name, each.low, each.high, log=each.log)
@@ -199,4 +211,4 @@ def _rounded(settings: Mapping[str, Any]) -> Settings:
 
 def _trial(trial: optuna.trial.FrozenTrial) -> Trial:
     score = trial.values[0] if trial.values else None
-    return Trial(trial.number, _rounded(trial.params), score)
+    return Trial(trial.number, {**trial.user_attrs, **_rounded(trial.params)}, score)

@@ -35,6 +35,12 @@ def test_landmarks_stand_for_all_where_it_does_not_fit():
     assert ours < 2 * peer + 1e-6
 
 
+def test_more_landmarks_than_rows_are_all_rows():
+    x = inputs(600, 3)
+    features = fit_features(x, width=1.0, memory_limit_mib=1, n_landmarks=2000, seed=0)
+    assert np.array_equal(features.basis, x)
+
+
 def test_landmarks_repeat_with_the_seed():
     x = inputs(600)
     first, second, other = (fit_features(x, 1.0, 1, 20, seed).basis.tobytes() for seed in (3, 3, 4))

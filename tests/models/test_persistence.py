@@ -178,6 +178,17 @@ def test_a_tree_that_leads_nowhere_is_refused(field, value):
         load(dumped)
 
 
+@pytest.mark.parametrize("depth", [0, 1], ids=["forest", "tree"])
+def test_trees_of_other_columns_than_their_estimator_are_refused(depth):
+    dumped = dump(forest())
+    *_, regressor = dumped.tree["learned"]["regressors_"]["items"][0]["items"]
+    tree = regressor["learned"]["estimators_"]["items"][0]["learned"]
+    wrong = (regressor["learned"], tree)[depth]
+    wrong["n_features_in_"] -= 1
+    with pytest.raises(PersistenceError, match=r"trees of \[\d+(, \d+)?\] columns"):
+        load(dumped)
+
+
 def test_trees_have_all_that_scikit_learn_keeps():
     (_, _, regressor) = forest().regressors_[0]
     tree = regressor.estimators_[0].tree_

@@ -6,11 +6,13 @@ from models.arrays import DataError
 from pipeline.clip_table import (
     arrange_rows,
     build_clip_table,
+    column_vectors,
     make_folds,
     people_across_splits,
     read_clip_table,
     read_rows,
 )
+from pipeline.labels import read_labels
 from pipeline.params import ParamsError
 
 
@@ -139,3 +141,24 @@ def test_people_in_several_splits_are_found(clips):
 def test_a_missing_clip_table_says_what_to_do(tmp_path):
     with pytest.raises(ParamsError, match="dvc repro"):
         read_clip_table(tmp_path / "clips.parquet")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_column_has_the_same_vectors_whatever_the_labels_are_kept_in(tmp_path, suffix):
+    labels = pd.DataFrame(
+        {
+            "clip_id": list("abcd"),
+            "split": "Train",
+            "joy": 0.5,
+            "age": [18, None, 45, 31.5],
+            "adult": [True, False, True, True],
+            "country": ["US", "SA", None, "US"],
+        }
+    )
+    path = tmp_path / f"labels{suffix}"
+    labels.to_csv(path, index=False) if suffix == ".csv" else labels.to_parquet(path)
+    read = read_labels(path, ["joy"])
+    assert column_vectors(read["age"]).dtype == np.float32
+    np.testing.assert_array_equal(column_vectors(read["age"]), [[18], [np.nan], [45], [31.5]])
+    assert column_vectors(read["adult"]).tolist() == [[0, 1], [1, 0], [0, 1], [0, 1]]
+    assert column_vectors(read["country"]).tolist() == [[0, 1], [1, 0], [0, 0], [0, 1]]

@@ -50,6 +50,14 @@ def test_clips_may_have_no_media(read, path):
     assert read(given)["path"].isna().tolist() == [path is None, True, True]
 
 
+def test_rows_may_end_in_a_comma(tmp_path):
+    lines = ["clip_id,split,joy,fear", "00001,Train,1,0,", "00002,Val,0.25,1,"]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    labels = read_labels(tmp_path / "labels.csv", TARGETS)
+    assert labels["clip_id"].tolist() == ["00001", "00002"]
+    assert labels["fear"].tolist() == [0, 1]
+
+
 def test_further_columns_are_kept(read):
     labels = read(table(country=["X", "Y", "Z"]))
     assert labels["country"].tolist() == ["X", "Y", "Z"]

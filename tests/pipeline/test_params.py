@@ -74,9 +74,23 @@ def test_repeated_targets_are_refused(content, write):
         load_params(write(content))
 
 
-def test_targets_named_like_our_own_columns_are_refused(content, write):
-    content["targets"] = ["Fear", "fold"]
+@pytest.mark.parametrize("name", ["fold", "name", "part", "member", "row", "time_s", "missing"])
+def test_targets_named_like_our_own_columns_are_refused(content, write, name):
+    content["targets"] = ["Fear", name]
     with pytest.raises(ParamsError, match="names of other columns"):
+        load_params(write(content))
+
+
+def test_a_head_named_like_the_baselines_is_refused(content, write):
+    content["heads"]["baseline"] = {"kind": "ridge"}
+    with pytest.raises(ParamsError, match=r"heads: .*baseline/.*rename"):
+        load_params(write(content))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 2**64])
+def test_a_seed_that_a_library_would_not_take_is_refused(content, write, seed):
+    content["seed"] = seed
+    with pytest.raises(ParamsError, match=rf"seed: .*got {seed}"):
         load_params(write(content))
 
 
@@ -90,6 +104,9 @@ def test_a_missing_or_broken_file_is_said(tmp_path):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [")
     with pytest.raises(ParamsError, match="not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_bytes("seed: 0 # für alle".encode("latin-1"))
+    with pytest.raises(ParamsError, match=r"params\.yaml is not UTF-8 .*save it as UTF-8"):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("")
     with pytest.raises(ParamsError, match="holds no keys"):

@@ -1,12 +1,15 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models.arrays import DataError
 from pipeline.bundle.contents import read_bundle
+from pipeline.bundle.making import make_bundle
 from pipeline.bundle.manifest import BundleError
-from pipeline.params import ParamsError
+from pipeline.clip_table import read_rows
+from pipeline.params import ParamsError, load_params
 from pipeline.predict.predictor import load_bundle
 from pipeline.stages import bundle
 from tests.pipeline.finished_run import TARGETS, predictions
@@ -41,6 +44,17 @@ def test_predictions_of_another_run_are_refused(finished_run, sent):
     with pytest.raises(ParamsError, match="there is no"):
         finished_run.stage(bundle)
     read_bundle(finished_run.bundle)  # the one from before
+
+
+def test_a_clip_may_be_called_na(finished_run, sent):
+    table = predictions(finished_run).reset_index()
+    table.loc[0, "File_ID"] = "NA"
+    table.to_csv(sent, index=False)
+    rows = read_rows(load_params())
+    file_id = np.where(rows.clips["clip_id"] == rows.clip_ids[rows.n_train], "NA", "")
+    rows = replace(rows, clips=rows.clips.assign(file_id=file_id))
+    make_bundle(load_params(), rows, finished_run.bundle)
+    read_bundle(finished_run.bundle)
 
 
 def test_a_table_that_does_not_say_what_made_it_is_refused(finished_run, monkeypatch):

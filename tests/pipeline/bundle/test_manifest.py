@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -178,6 +179,22 @@ def test_only_a_bundle_is_overwritten(folder, tmp_path):
 def test_what_was_there_stays_when_writing_fails(folder):
     with pytest.raises(FileNotFoundError), new_folder(folder, {"protocol": 2}) as beside:
         (beside / "half.json").replace(beside / "other.json")
+    assert read_all(folder) == FILES
+    assert [path.name for path in folder.parent.iterdir()] == ["bundle"]
+
+
+def test_what_was_there_comes_back_when_its_place_cannot_be_taken(folder, monkeypatch):
+    replace = Path.replace
+
+    def refuse(path, target):
+        if path.name.endswith(".part"):
+            raise PermissionError("no")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    for place in (folder, folder.with_name("new")):
+        with pytest.raises(PermissionError):
+            write(place, {"new.json": b"1"})
     assert read_all(folder) == FILES
     assert [path.name for path in folder.parent.iterdir()] == ["bundle"]
 

@@ -1,6 +1,7 @@
 import json
 import os
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -8,6 +9,7 @@ from features.cache import EmbeddingCache, segments_in
 from features.store import StoredClip
 from features.store_writer import write_store
 from pipeline import cli
+from pipeline.fits.result_cache import ResultCache, default_result_folder
 from tests.features.test_segments import embedding
 
 DESCRIPTION = {"spec": {"kind": "k", "model": "m", "weights": "w"}, "identity": "one"}
@@ -50,6 +52,17 @@ def test_verify_fails_on_damage_and_gc_clears_it_up(root):
 def test_gc_removes_what_is_unused(root):
     assert json.loads(run("gc", "--unused-for-days", "0", "--json"))["removed"] == ["one"]
     assert run("ls").splitlines()[1:] == []
+
+
+def test_gc_leaves_nothing_of_a_person(root):
+    results = ResultCache(default_result_folder())
+    results.put("fit", {"predictions": np.ones((2, 3))})
+    (results.folder / "vectors.parquet").write_bytes(b"clips and their vectors")
+    assert "removed 0 fits" in run("gc")
+    said = json.loads(run("gc", "--unused-for-days", "0", "--json"))
+    assert said["n_results_removed"] == 2
+    assert said["n_bytes_freed"] > 0
+    assert [path.name for path in root.rglob("*") if path.is_file() and path.stat().st_size] == []
 
 
 def test_seed_takes_a_store(root, tmp_path):

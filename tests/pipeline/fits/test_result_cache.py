@@ -77,6 +77,17 @@ def test_what_was_used_within_the_hour_stays(cache):
     ResultCache(cache.folder / "nowhere").prune(max_bytes=0)
 
 
+def test_what_was_not_used_for_days_is_removed(cache):
+    for key, hours in (("a", 49), ("b", 47)):
+        cache.put(key, ARRAYS)
+        age(cache.folder / f"{key}.npz", hours)
+    size = (cache.folder / "a.npz").stat().st_size
+    assert cache.remove_unused(for_days=2) == (1, size)
+    assert [path.stem for path in cache.folder.iterdir()] == ["b"]
+    assert cache.remove_unused(for_days=0) == (1, size)
+    assert ResultCache(cache.folder / "nowhere").remove_unused(for_days=0) == (0, 0)
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=r"file/results cannot be written.*ERI_CACHE"):

@@ -56,7 +56,10 @@ def test_json_is_for_machines(finished_run, clips):
 
 
 def test_a_timeline_is_tables_and_pictures(finished_run, clips, tmp_path):
-    folder = tmp_path / "over time"
+    folder, earlier = tmp_path / "over time", tmp_path / "earlier.svg"
+    folder.mkdir()
+    earlier.write_text("still open in a viewer")
+    (folder / "whole.svg").hardlink_to(earlier)
     shown = predict(clips, "--timeline", folder, "--window-s", "0.4", "--hop-s", "0.2")
     assert shown.exit_code == 0, shown.output
     names = {"timeline.csv", "timeline.parquet", "whole.svg", "silent.svg"}
@@ -65,6 +68,7 @@ def test_a_timeline_is_tables_and_pictures(finished_run, clips, tmp_path):
     expected = load_bundle().timeline(clips, window_s=0.4, hop_s=0.2, progress=False)
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
     assert "joy" in (folder / "whole.svg").read_text()
+    assert earlier.read_text() == "still open in a viewer"  # replaced, not written into
 
 
 def test_status_one_when_no_clip_can_be_predicted(finished_run, clips):

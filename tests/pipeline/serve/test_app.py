@@ -121,6 +121,8 @@ def test_further_names_are_known_where_given(predictor, disk):
 
 def test_uploads_from_other_sites_pages_are_refused(client, clip):
     files = {"file": ("a.mp4", clip)}
-    for origin, status in (("https://evil.example", 403), ("null", 403), ("http://localhost", 200)):
+    for origin in ("https://evil.example", "null", "http://["):
         reply = client.post("/predict", files=files, headers={"Origin": origin})
-        assert reply.status_code == status
+        assert reply.status_code == 403
+    reply = client.post("/predict", files=files, headers={"Origin": "http://localhost"})
+    assert reply.status_code == 200

@@ -67,6 +67,13 @@ def test_a_form_that_is_wrong_is_refused(client, body, detail):
     assert detail in reply.json()["detail"]
 
 
+def test_a_boundary_that_is_too_long_is_refused(client):
+    headers = {"Content-Type": "multipart/form-data; boundary=" + "X" * 300}
+    reply = client.post("/predict", content=b"", headers=headers)
+    assert reply.status_code == 400
+    assert "not a multipart form" in reply.json()["detail"]
+
+
 def test_one_file_in_its_field_and_nothing_else(client, clip):
     one = form(b"a.mp4", clip)["content"].removesuffix(b"--XX--\r\n")
     twice = {**form(b"", b""), "content": one + one + b"--XX--\r\n"}

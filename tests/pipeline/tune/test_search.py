@@ -33,6 +33,17 @@ def test_the_first_trial_is_what_was_there_and_the_best_is_better(kernel):
     assert 0.1 <= best.settings["width"] <= 10
 
 
+def test_a_setting_of_zero_is_tried_first_and_its_range_is_searched(project):
+    settings = {"epsilon": 0.0, "width": 0.001}
+    project.content["heads"]["vectors"] = {"kind": "svr", **settings}
+    project.write()
+    trials = tune(params(), "vectors", 4)
+    assert trials[0].settings == settings
+    assert all(trial.score is not None for trial in trials)
+    assert all(0.01 <= trial.settings["epsilon"] <= 1 for trial in trials[1:])
+    assert tune(params(), "vectors", 5)[:4] == trials
+
+
 def test_a_search_goes_on_where_it_stopped(kernel, monkeypatch):
     first = tune(params(), "kernel", 3)
     seen = []
@@ -53,6 +64,13 @@ def test_other_data_are_another_search(kernel):
 def test_views_are_searched_apart(kernel):
     assert len(tune(params(), "kernel", 2, "face")) == 2
     assert len(tune(params(), "kernel", 1, "voice")) == 1
+
+
+def test_a_view_is_the_same_in_any_order_and_its_encoders_are_known(kernel):
+    trials = tune(params(), "kernel", 2, "voice+face")
+    assert tune(params(), "kernel", 2, "face+voice") == tune(params(), "kernel", 2) == trials
+    with pytest.raises(ParamsError, match="unknown encoder 'fase'; did you mean 'face'"):
+        tune(params(), "kernel", 1, "fase+voice")
 
 
 def test_a_trial_that_cannot_be_fitted_is_not_the_end(kernel, monkeypatch):
