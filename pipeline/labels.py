@@ -1,6 +1,7 @@
 """The label table: what a user brings. Read and checked before anything else happens."""
 
 import difflib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,14 +89,20 @@ def _read(path: Path) -> pd.DataFrame:
         # Text first: ids like 00017 keep their zeros.
         # Only nothing is nothing: NA may be a person or a country.
         # Rows that end in a comma, unlike the header, have no column of row names before them.
-        text = pd.read_csv(
-            path,
-            dtype="string",
-            encoding="utf-8-sig",
-            keep_default_na=False,
-            na_values=[""],
-            index_col=False,
-        )
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            text = pd.read_csv(
+                path,
+                dtype="string",
+                encoding="utf-8-sig",
+                keep_default_na=False,
+                na_values=[""],
+                index_col=False,
+            )
+    except pd.errors.ParserWarning:
+        raise LabelError(
+            f"{path} has rows with more cells than its header has columns: put text with commas "
+            "in quotation marks"
+        ) from None
     except (ValueError, OSError) as error:
         raise LabelError(
             f"{path} cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV'}: {error}"

@@ -58,6 +58,13 @@ def test_rows_may_end_in_a_comma(tmp_path):
     assert labels["fear"].tolist() == [0, 1]
 
 
+def test_rows_with_more_cells_than_columns_are_refused(tmp_path):
+    lines = ["clip_id,split,joy,fear", "00001,Train,1,0,Rome, Italy", "00002,Val,0.25,1,Paris"]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    with pytest.raises(LabelError, match="more cells than its header has columns"):
+        read_labels(tmp_path / "labels.csv", TARGETS)
+
+
 def test_further_columns_are_kept(read):
     labels = read(table(country=["X", "Y", "Z"]))
     assert labels["country"].tolist() == ["X", "Y", "Z"]
