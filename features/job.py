@@ -243,6 +243,8 @@ class EncoderJob(Job):
         content = {**self._description, "versions": library_versions()}
         if outputs := self._outputs():
             content["outputs"] = outputs
+        if isinstance(self.encoder, SoundEncoder) and self.encoder.is_clip_level():
+            content["level"] = "clip"  # see `features.pool`
         return content
 
     def _outputs(self) -> list[list[str | int]]:

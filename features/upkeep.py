@@ -141,7 +141,7 @@ def seed_cache(store: Path, root: Path) -> int:
                 raise StoreError(f"{store} holds imported features, which need no cache")
             if not {"identity", "spec"} <= set(metadata):
                 raise StoreError(f"{store} does not say what made it: extract it anew")
-            description = {k: metadata[k] for k in metadata if k != "versions"}
+            description = {k: metadata[k] for k in metadata if k not in ("versions", "level")}
             cache = EmbeddingCache(root, metadata["identity"], description)
             for clip in clips:
                 if clip.sha256 not in cache:

@@ -207,6 +207,10 @@ class SoundEncoder(ABC):
     def dimension(self) -> int:
         """Width of an embedding."""
 
+    def is_clip_level(self) -> bool:
+        """Whether a clip's embedding is one row, of all its sound: pooling would repeat it."""
+        return False
+
     @abstractmethod
     def embed(
         self, sound: NDArray[np.float32], sample_rate_hz: int

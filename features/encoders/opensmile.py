@@ -57,6 +57,10 @@ class OpenSmileEncoder(SoundEncoder):
         """Count the feature set's columns."""
         return len(_extractor(self.spec.model, self.spec.level).feature_names)
 
+    def is_clip_level(self) -> bool:
+        """Whether functionals are of the whole clip."""
+        return self.spec.level == "functionals" and self.spec.window_s is None
+
     def embed(
         self, sound: NDArray[np.float32], sample_rate_hz: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:

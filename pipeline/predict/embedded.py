@@ -69,7 +69,8 @@ class Embedded:
             for first in range(0, len(self.clips), _CLIPS_AT_ONCE):
                 last = first + _CLIPS_AT_ONCE
                 stored = self.jobs[encoder].stored_clips(self.clips[first:last])
-                self.pool_into(vectors[first:last], stored, self.clips["clip_id"][first:last])
+                ids = self.clips["clip_id"][first:last]
+                self._pool_into(vectors[first:last], encoder, stored, ids)
         return vectors
 
     def window_vectors(
@@ -108,7 +109,7 @@ class Embedded:
                 for each, rows in zip(ids, inside, strict=True)
                 if rows.any()
             ]
-            self.pool_into(vectors, parts, ids)
+            self._pool_into(vectors, encoder, parts, ids)
         return vectors
 
     def duration_s(self, number: int) -> float:
@@ -125,20 +126,19 @@ class Embedded:
         width = self.description.encoders[encoder].width
         return np.full((n_rows, width), np.nan, np.float32)
 
-    def pool_into(
-        self, vectors: NDArray[np.float32], stored: Iterable[StoredClip], clip_ids: Iterable[str]
+    def _pool_into(
+        self,
+        vectors: NDArray[np.float32],
+        encoder: str,
+        stored: Iterable[StoredClip],
+        clip_ids: Iterable[str],
     ) -> None:
-        """Pool embeddings as in training into the rows (n_rows, width) of their ids.
-
-        Raises
-        ------
-        BundleError
-            As `vectors`.
-        """
+        """Pool embeddings as in training into the rows (n_rows, width) of their ids."""
         taken = list(stored)
         if not taken:
             return
-        ids, pooled = pool_clips(gather(taken, {}), self.description.pooling)
+        metadata = self.jobs[encoder].metadata()
+        ids, pooled = pool_clips(gather(taken, metadata), self.description.pooling)
         if pooled.shape[1] != vectors.shape[1]:
             raise BundleError(
                 f"an encoder gives {pooled.shape[1]} columns here, but the heads were fitted on "

@@ -13,6 +13,7 @@ from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.torch_model import TorchFrameModel
 from features.extract import ExtractReport, embed_files, extract
 from features.identity import Sampling
+from features.pool import Pooling, pool_clips
 from features.store import read_store
 
 SAMPLING = Sampling(frame_rate_hz=5, sample_rate_hz=16000)
@@ -67,7 +68,10 @@ def test_every_clip_is_embedded_by_every_encoder(run, corpus, tmp_path):
     assert first == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
     assert store.embedding.dtype == np.float16
     assert store.metadata["spec"]["weights"] == "random"
-    assert read_store(tmp_path / "out" / "sound").embedding.shape == (4, 88)
+    sound = read_store(tmp_path / "out" / "sound")
+    assert sound.embedding.shape == (4, 88)
+    halves = Pooling(statistics=("mean", "std"), parts=("whole", "halves"))
+    assert np.array_equal(pool_clips(sound, halves)[1], sound.embedding)  # nothing to pool
 
 
 def test_a_second_run_decodes_nothing_and_writes_the_same_bytes(run, corpus, tmp_path, monkeypatch):

@@ -64,3 +64,11 @@ def test_an_unknown_feature_set_lists_the_known_ones():
 def test_windows_that_make_no_sense_are_refused(more):
     with pytest.raises(ValidationError):
         make_encoder(spec("eGeMAPSv02", **more))
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [({}, True), ({"window_s": 1, "hop_s": 0.5}, False), ({"level": "lld"}, False)],
+)
+def test_functionals_of_all_the_sound_are_of_the_clip(more, expected):
+    assert make_encoder(spec("eGeMAPSv02", **more)).is_clip_level() is expected
