@@ -3,6 +3,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
+
+from pipeline import cli
+from pipeline.params import ParamsError
 
 LACKS = "evaluation.{} that the table lacks"
 
@@ -32,3 +36,11 @@ def test_columns_that_the_index_would_miss_are_warned_of(labels, run, key):
     params.write_text(yaml.safe_dump(content))
     found = import_table(run, labels)[LACKS.format(key)]
     assert (found["severity"], found["examples"]) == ("warning", ["country"])
+
+
+@pytest.mark.parametrize("name", ["../../out", "a/b", "", ".hidden"])
+def test_a_name_that_leaves_its_folder_is_refused(labels, run, name):
+    done = CliRunner().invoke(cli.app, ["import", "table", str(labels), "--name", name])
+    assert isinstance(done.exception, ParamsError)
+    assert str(done.exception) == f"--name {name!r}: expected letters, digits, _ and -"
+    assert [path.name for path in Path().iterdir()] == ["params.yaml"]
