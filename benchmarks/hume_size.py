@@ -33,8 +33,9 @@ from features.store_writer import write_store
 from pipeline.paths import REPORT
 
 ROOT = Path(__file__).parents[1]
-PEOPLE = {"Train": 1_401, "Val": 413, "Test": 408}
 CLIPS = {"Train": 15_806, "Val": 4_657, "Test": 4_604}
+PEOPLE = {"Train": 1_401, "Val": 413, "Test": 408}
+"""Of that size: only how many there are in all, 2,222, is known of Hume-Reaction."""
 FRAMES_PER_S = 3
 BANDS = {"clip": 512, "resnet50": 2048, "egemaps": 88}
 FACE_WIDTH = 128
