@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmarks.hume_size import CLIPS, PEOPLE
 from benchmarks.machine import describe
 from models.bootstrap import bootstrap_scores, resample_counts
 from models.metrics import mean_pearson
@@ -18,8 +19,7 @@ N_RESAMPLES = 2000
 N_TARGETS = 7
 N_LOOPED = 20
 
-# clips and people of Train and Val of Hume-Reaction
-CASES = {"Train": (15_806, 1_423), "Val": (4_657, 412)}
+CASES = {split: (CLIPS[split], PEOPLE[split]) for split in ("Train", "Val")}
 
 
 def main(fast: Annotated[bool, typer.Option(help="Only the smaller table.")] = False) -> None:

@@ -1,6 +1,6 @@
 """How fast one process hands pictures to another: `features.channel` against a pipe.
 
-``python -m benchmarks.channel``
+``python -m benchmarks.channel [--fast]``
 
 One thread receives what all decode workers send, so its rate bounds that of extraction on machines
 with many processors and a GPU.
@@ -10,9 +10,10 @@ import os
 import time
 from collections.abc import Callable
 from multiprocessing import Pipe
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
 from benchmarks.machine import describe
 from features.channel import Channel
@@ -22,12 +23,12 @@ N_PARTS = 100
 N_ROUNDS = 5
 
 
-def main() -> None:
+def main(fast: Annotated[bool, typer.Option(help="Once over.")] = False) -> None:
     """Print one table row per way."""
     print(describe())
     ways = {"multiprocessing.Pipe": Pipe, "features.channel": Channel.pair}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(N_ROUNDS):  # in turn
+    for _ in range(1 if fast else N_ROUNDS):  # in turn
         for way, pair in ways.items():
             seconds[way].append(receive_s(pair))
     print("\n| way | pictures/s | MB/s | ratio |\n|---|---|---|---|")
@@ -58,4 +59,4 @@ def receive_s(pair: Callable[[], tuple[Any, Any]]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -18,6 +18,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.machine import describe
+from benchmarks.names import known_names
 from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
 from features.encoders.torch_model import TorchFrameModel
@@ -46,13 +47,14 @@ def main(
     ] = "resnet50,clip-b-32,dinov2-s-14",
 ) -> None:
     """Print one table row per encoder and precision."""
+    chosen = known_names(encoders, SPECS)
     print(describe())
     print(
         "\n| encoder | precision | resident pictures/s | fed pictures/s | fed / resident | "
         "ratio to fp32 | least correlation with fp32 |"
     )
     print("|---" * 7 + "|")
-    for name in encoders.split(","):
+    for name in chosen:
         fed, rows = {}, {}
         for precision in ("fp32", "bf16"):
             encoder = make_encoder(SPECS[name] | {"precision": precision})

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from benchmarks.corpora import benchmark_clips, copy_clip
 from benchmarks.machine import describe
+from benchmarks.names import known_names
 from benchmarks.timing import timed
 from features.clips import index_files
 from features.encoders import FrameEncoder, make_encoder
@@ -53,11 +54,14 @@ N_ROUNDS = 3
 
 def main(
     fast: Annotated[bool, typer.Option(help="Few clips, and once over: a minute.")] = False,
-    encoders: Annotated[str, typer.Option(help="Names, joined by commas.")] = "resnet50,clip",
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = PRECISION,
+    encoders: Annotated[
+        str, typer.Option(help=f"Names, joined by commas, of {', '.join(SPECS)}.")
+    ] = "resnet50,clip",
+    precision: Literal["fp32", "bf16"] = PRECISION,
     copies: Annotated[int, typer.Option(help="Of every clip, so that a GPU has work.")] = 1,
 ) -> None:
     """Print one table row per encoder."""
+    chosen = known_names(encoders, SPECS)
     print(describe())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -72,7 +76,7 @@ def main(
             "frames/s | plain frames/s | ratio | least clip correlation | Hume-Reaction h |"
         )
         print("|---" * 11 + "|")
-        for each in encoders.split(","):
+        for each in chosen:
             spec = SPECS[each] | {"precision": precision}
             row = measure(each, spec, clips, copies, folder, 1 if fast else N_ROUNDS)
             print("| " + " | ".join(row) + " |", flush=True)

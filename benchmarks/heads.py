@@ -1,6 +1,6 @@
 """Heads at the size of Hume-Reaction: against scikit-learn, all together, and as rows grow.
 
-From the root of the repository: ``python -m benchmarks.heads [--size small] [--only ridge,...]``
+From the root of the repository: ``python -m benchmarks.heads [--fast] [--only ridge,...]``
 """
 
 import json
@@ -14,6 +14,7 @@ import numpy as np
 import typer
 
 from benchmarks.machine import describe
+from benchmarks.names import known_names
 from benchmarks.timing import timed
 from benchmarks.views import View, make_view
 from models.bootstrap import bootstrap_scores
@@ -24,33 +25,32 @@ from models.metrics import mean_pearson
 from models.stack import fit_stack, stack_oof
 from models.view import FoldedView
 
-SIZES = {
-    # training rows, columns of each encoder
-    "hume": (15_806, (3072, 2048, 88)),
-    "small": (1_500, (384, 256, 88)),
-}
+N_ROWS, N_ROWS_FAST = 15_806, 1_500
+BANDS, BANDS_FAST = (3072, 2048, 88), (384, 256, 88)
 N_HELD = 1_000
 N_FOLDS = 5
 TOGETHER = ("ridge", "banded_ridge", "kernel_ridge", "lightgbm", "mlp")
-GROWTH = {"hume": (1_000, 3_000, 10_000, 30_000, 100_000), "small": (500, 2_000)}
+GROWTH, GROWTH_FAST = (1_000, 3_000, 10_000, 30_000, 100_000), (500, 2_000)
 SECTIONS = ("together", "ridge", "lightgbm", "mlp", "bootstrap", "growth")
 
 
 def main(
-    size: Annotated[str, typer.Option(help="hume or small.")] = "hume",
-    only: Annotated[str, typer.Option(help="Sections, joined by commas.")] = ",".join(SECTIONS),
+    fast: Annotated[bool, typer.Option(help="A tenth of the rows, fewer columns.")] = False,
+    only: Annotated[
+        str, typer.Option(help=f"Sections, joined by commas, of {', '.join(SECTIONS)}.")
+    ] = ",".join(SECTIONS),
     child: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
     """Print one line per measurement, with ratios."""
-    n_rows, bands = SIZES[size]
+    n_rows, bands = (N_ROWS_FAST, BANDS_FAST) if fast else (N_ROWS, BANDS)
     if child:
         print(json.dumps(run_all_heads(child, bands)))
         return
+    chosen = known_names(only, SECTIONS)
     typer.echo(describe())
     typer.echo(f"{n_rows} x {sum(bands)} x 7, {N_FOLDS} folds by person")
-    chosen = only.split(",")
     if "together" in chosen:
-        together(size)
+        together(n_rows, fast=fast)
     if {"ridge", "lightgbm", "mlp"} & set(chosen):
         view = make_view(n_rows + N_HELD, bands)
         if "ridge" in chosen:
@@ -62,8 +62,8 @@ def main(
     if "bootstrap" in chosen:
         bootstrap(n_rows)
     if "growth" in chosen:
-        for n in GROWTH[size]:
-            show_all_heads(in_a_process(n, size))
+        for n in GROWTH_FAST if fast else GROWTH:
+            show_all_heads(in_a_process(n, fast=fast))
 
 
 def ridge(data: View, n_rows: int) -> None:
@@ -124,9 +124,9 @@ def bootstrap(n_rows: int) -> None:
     typer.echo(f"bootstrap, 2,000 resamples of {people[-1] + 1} people, 30 rows: {seconds:.2f} s")
 
 
-def together(size: str) -> None:
+def together(n_rows: int, *, fast: bool) -> None:
     """All heads and the stack, against one `RidgeCV` fit on one fold; and the peak memory."""
-    show_all_heads(in_a_process(SIZES[size][0], size))
+    show_all_heads(in_a_process(n_rows, fast=fast))
 
 
 def run_all_heads(n_rows: int, bands: tuple[int, ...]) -> dict[str, Any]:
@@ -177,9 +177,10 @@ def show_all_heads(found: dict[str, Any]) -> None:
     )
 
 
-def in_a_process(n_rows: int, size: str) -> dict[str, Any]:
+def in_a_process(n_rows: int, *, fast: bool) -> dict[str, Any]:
     """Run `run_all_heads` in a fresh process, whose peak memory is its own."""
-    command = [sys.executable, "-m", "benchmarks.heads", "--size", size, "--child", str(n_rows)]
+    command = [sys.executable, "-m", "benchmarks.heads", "--child", str(n_rows)]
+    command += ["--fast"] if fast else []
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.slices import column_numbers
-from pipeline.labels import person_of, read_labels
+from pipeline.labels import MADE_BY_INDEX, person_of, read_labels
 from pipeline.params import Params, ParamsError
 from pipeline.paths import CLIPS, FOLDS, PEOPLE
 
@@ -45,7 +45,7 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     }
     files = index_files(paths).drop(columns="clip_id")
     table = pd.concat([labels.drop(columns="path").reset_index(drop=True), files], axis=1)
-    _check_columns(table, params)  # hours before they are used
+    check_columns(table, params)  # hours before they are used
     first = ["clip_id", "path", "split", "group", *files.columns[1:], *params.targets]
     return table[first + [column for column in table if column not in first]]
 
@@ -186,7 +186,7 @@ def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Ro
     ParamsError
         As `read_rows`.
     """
-    _check_columns(clips, params)
+    check_columns(clips, params)
     is_train = clips["split"] == "Train"
     ordered = pd.concat([clips[is_train], clips[~is_train]], ignore_index=True)
     n_train = int(is_train.sum())
@@ -234,12 +234,45 @@ def people_across_splits(clips: pd.DataFrame) -> Sequence[str]:
     return list(n_splits.index[n_splits > 1])
 
 
-def _check_columns(table: pd.DataFrame, params: Params) -> None:
+def lacking_columns(table: pd.DataFrame, params: Params) -> dict[str, list[str]]:
+    """Return what `evaluation` names that no clip table of such labels has.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The label table, or the clip table.
+    params : Params
+        Name them as slices and baselines.
+
+    Returns
+    -------
+    dict of str to list of str
+        By key of `evaluation`, ``slices`` and ``baselines``; empty where each column is there.
+    """
+    known = MADE_BY_INDEX.union(("path", "group"), map(str, table))
     asked = {"slices": params.evaluation.slices, "baselines": params.evaluation.baselines}
-    for key, names in asked.items():
-        unknown = [name for name in names if name not in table]
+    return {key: [name for name in names if name not in known] for key, names in asked.items()}
+
+
+def check_columns(table: pd.DataFrame, params: Params) -> None:
+    """Make sure that the clip table has, or will have, every column that `evaluation` names.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The label table, or the clip table.
+    params : Params
+        As for `lacking_columns`.
+
+    Raises
+    ------
+    ParamsError
+        When a column is not there, or a baseline is a target.
+    """
+    for key, unknown in lacking_columns(table, params).items():
         if unknown:
-            known = [str(name) for name in table if name not in params.targets]
+            columns = [*table, *sorted(MADE_BY_INDEX.difference(table))]
+            known = [str(name) for name in columns if name not in params.targets]
             raise ParamsError(
                 f"`evaluation.{key}` names {unknown}, which the label table does not have; "
                 f"expected some of {known}"

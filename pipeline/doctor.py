@@ -8,17 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import joblib
+import pandas as pd
 import torch
+import yaml
 
 from features.cache import default_cache_root
 from features.encoders import EncoderError
 from features.engine import default_device
 from features.identity import encoder_identity
 from features.job import library_versions
+from pipeline.clip_table import check_columns
 from pipeline.labels import LabelError, read_labels
-from pipeline.params import Params, ParamsError, load_params
+from pipeline.params import Params, ParamsError, load_params, read_keys
 from pipeline.paths import DEMO
 
 
@@ -76,6 +80,7 @@ def _params(path: Path) -> Iterator[Finding]:
         yield Finding(str(path), False, str(error))
         return
     yield Finding(str(path), True, f"{len(params.encoders)} encoders, {len(params.heads)} heads")
+    yield from _followed_keys(path)
     yield from _data(params)
     for name, encoder in params.make_encoders().items():
         try:
@@ -86,6 +91,40 @@ def _params(path: Path) -> Iterator[Finding]:
             weights = getattr(encoder.spec, "weights", encoder.weights_digest())
             detail = f"{encoder.spec.model}, {weights}, identity {identity}"
             yield Finding(f"encoders.{name}", True, detail)
+
+
+def _followed_keys(path: Path) -> Iterator[Finding]:
+    """Look for the keys that DVC follows: it stops without them, also where we have a default."""
+    dvc_file = path.with_name("dvc.yaml")
+    if not dvc_file.is_file():
+        return
+    stages = yaml.safe_load(dvc_file.read_text(encoding="utf-8"))["stages"].values()
+    followed = {key for stage in stages for key in stage.get("do", stage).get("params", ())}
+    content = read_keys(path, Params)
+    lacking = [key for key in sorted(followed) if "${" not in key and not _has(content, key)]
+    detail = (
+        f"it follows {', '.join(lacking)}, which {path} lacks: `dvc repro` would stop; "
+        "put them in, if only with their defaults"
+    )
+    yield Finding("dvc.yaml", not lacking, detail if lacking else f"{path} has what it follows")
+
+
+def _has(content: Any, key: str) -> bool:
+    for name in key.split("."):
+        if not isinstance(content, dict) or name not in content:
+            return False
+        content = content[name]
+    return True
+
+
+def _evaluation(labels: pd.DataFrame, params: Params) -> Finding:
+    try:
+        check_columns(labels, params)
+    except ParamsError as error:
+        return Finding("evaluation", False, str(error))
+    named = params.evaluation
+    columns = f"{len(named.slices)} slices, {len(named.baselines)} baselines"
+    return Finding("evaluation", True, f"{columns}; the label table or the index has each")
 
 
 def _data(params: Params) -> Iterator[Finding]:
@@ -101,6 +140,7 @@ def _data(params: Params) -> Iterator[Finding]:
         yield Finding("data.labels", False, str(error) if labels.exists() else missing)
     else:
         yield Finding("data.labels", True, f"{labels}, {len(table)} clips")
+        yield _evaluation(table, params)
     if media.is_dir():
         yield Finding("data.media", True, str(media))
     else:

@@ -134,7 +134,7 @@ class Final(_Section):
 
 
 class Params(_Section):
-    """All of `params.yaml`. The README explains the keys by example."""
+    """All of `params.yaml`; `docs/` explain the keys by example."""
 
     seed: int = Field(ge=0, le=_LARGEST_SEED)
     targets: tuple[str, ...] = Field(min_length=1)
@@ -258,7 +258,8 @@ def model_faults(model: type[BaseModel], values: Any, prefix: tuple[str, ...] = 
     try:
         model.model_validate(values)
     except ValidationError as error:
-        return [_fault(model, dict(each), prefix) for each in error.errors()]
+        faults = map(dict, error.errors())
+        return [_fault(model, each, prefix) for each in faults if not _follows_from_others(each)]
     return []
 
 
@@ -308,7 +309,18 @@ def _fault(model: type[BaseModel], error: Mapping[str, Any], prefix: tuple[str, 
         return f"  {place}: unknown key{_nearest(str(error['loc'][-1]), known)}"
     if error["type"] == "missing":
         return f"  {place}: missing; it is required"
-    return f"  {place}: {error['msg']}; got {error['input']!r}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("tuple_type", "too_short"):  # YAML has lists
+        message = message.replace("valid tuple", "valid list").replace("Tuple", "List")
+    if error["type"] != "value_error" or not isinstance(error["input"], Mapping):
+        message += f"; got {error['input']!r}"
+    # Without a place it is a fault between sections, which the message names.
+    return f"  {place}: {message}" if place else f"  {message}"
+
+
+def _follows_from_others(error: Mapping[str, Any]) -> bool:
+    """Whether a list counts as too short only because faults of its items are said already."""
+    return error["type"] == "too_short" and len(error["input"]) > int(error["ctx"]["actual_length"])
 
 
 def _known_keys(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:

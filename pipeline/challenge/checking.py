@@ -30,6 +30,7 @@ from pipeline.challenge.faults import (
 from pipeline.challenge.submission import FILE_ID, file_ids
 from pipeline.clip_table import HELD_SPLITS
 from pipeline.params import ParamsError
+from pipeline.paths import PREDICTIONS
 
 SplitChoice = Literal["Test", "Val", "all"]
 
@@ -87,10 +88,13 @@ def check_submission(
     Raises
     ------
     ParamsError
-        When the clip table has no clip of that split, or lacks a target.
+        When there is no such file, or the clip table has no clip of that split or lacks a target.
     OSError
         When the file cannot be read.
     """
+    if not path.is_file():
+        came = "is a folder" if path.is_dir() else "is not there"
+        raise ParamsError(f"{path} {came}: expected a prediction file, CSV, such as {PREDICTIONS}")
     splits = HELD_SPLITS if split == "all" else (split,)
     expected = _expected(clips, targets, splits)
     try:

@@ -135,9 +135,12 @@ def table_command(
     if split_column is not None and by_person is not None:
         raise typer.BadParameter("give --split or --split-by-person, not both")
     from pipeline.imports.command import finish_import
+    from pipeline.imports.features.importing import check_spelling
     from pipeline.imports.table import Columns, PersonSplit, read_any_table
     from pipeline.params import load_params
 
+    if name is not None:
+        check_spelling(name)
     scale = _scale(rescale)
     shares = None if by_person is None else _numbers(by_person, 3, "--split-by-person")
     params = load_params(params_file, check_heads=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import typer
 
+from pipeline.clip_table import lacking_columns
 from pipeline.imports.checks import Scale, check_labels
 from pipeline.imports.collection import Collection
 from pipeline.imports.features.command import as_json_content, headline
@@ -91,9 +92,9 @@ def _encoders(collection: Collection, name: str, params: Params) -> dict[str, Pa
 
 def _check_params(labels: pd.DataFrame, params: Params, findings: Findings) -> None:
     """Say what in the parameters would stop the run on these clips."""
-    slices = [each for each in params.evaluation.slices if each not in labels]
     done = "take them out of params.yaml: the index would stop"
-    findings.add("evaluation.slices that the table lacks", "warning", slices, done)
+    for key, names in lacking_columns(labels, params).items():
+        findings.add(f"evaluation.{key} that the table lacks", "warning", names, done)
     if labels["path"].isna().all():
         needing = [name for name, spec in params.encoders.items() if spec["kind"] != "imported"]
         done = "take them out of params.yaml: without media the stage `extract` stops"

@@ -1,7 +1,7 @@
 """The command `eri predict`: what it prints and writes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ def predict_and_print(
     bundle : Path
         The bundle's folder.
     csv, parquet : Path, optional
-        Files for the table of `Predictor.table`.
+        Files for the table of `Predictor.table`; their folders are made where there are none.
     timeline : TimelineRequest, optional
         Also predict windows of the clips; writes ``timeline.csv``, ``timeline.parquet`` and a
         picture for each clip.
@@ -58,22 +58,34 @@ def predict_and_print(
     BundleError, EncoderError, ParamsError, OSError
         As `load_bundle` and `Predictor.predict`.
     """
-    with load_bundle(bundle) as predictor, predictor.embedded(paths) as embedded:
-        table = predictor.table(embedded)
-        if csv is not None:
-            replace_file(csv, partial(table.to_csv, index=False))
-        if parquet is not None:
-            replace_file(parquet, partial(table.to_parquet, index=False))
-        if timeline is not None:
-            _write_timeline(predictor, embedded, timeline)
+    with load_bundle(bundle) as predictor:
+        _make_folders([path for path in (csv, parquet) if path is not None], timeline)
+        with predictor.embedded(paths) as embedded:
+            table = predictor.table(embedded)
+            if csv is not None:
+                replace_file(csv, partial(table.to_csv, index=False))
+            if parquet is not None:
+                replace_file(parquet, partial(table.to_parquet, index=False))
+            if timeline is not None:
+                _write_timeline(predictor, embedded, timeline)
     show = _as_json if as_json else _as_text
     print(show(table, predictor))
     return bool(_predicted(table, predictor).any())
 
 
+def _make_folders(files: Sequence[Path], timeline: TimelineRequest | None) -> None:
+    """Make the folders of what will be written: after hours of embedding would be too late."""
+    for path in files:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder: expected a file to write the table to")
+    for folder in [*(path.parent for path in files), *([timeline.folder] if timeline else [])]:
+        if folder.is_file():
+            raise NotADirectoryError(f"{folder} is a file: expected a folder to write to")
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def _write_timeline(predictor: Predictor, embedded: Embedded, request: TimelineRequest) -> None:
     windows = predictor.windows(embedded, window_s=request.window_s, hop_s=request.hop_s)
-    request.folder.mkdir(parents=True, exist_ok=True)
     replace_file(request.folder / "timeline.csv", partial(windows.to_csv, index=False))
     replace_file(request.folder / "timeline.parquet", partial(windows.to_parquet, index=False))
     for clip_id, part in windows.groupby("clip_id", sort=False):

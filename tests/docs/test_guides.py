@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from sybil import Document, Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser
@@ -77,3 +78,23 @@ def test_every_block_does_what_it_says(block, projects):
 def test_every_block_says_what_it_is(page):
     opened = re.findall(r"^```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[::2]
     assert set(opened) <= {*BLOCKS, "text", "{toctree}"}
+
+
+def test_the_report_page_lists_all_that_a_run_writes():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    stages = [stage.get("do", stage) for stage in stages]
+    written = [out for stage in stages for out in stage.get("outs", []) + stage.get("metrics", [])]
+    listed = re.sub(r"<\w+>", "${key}", (ROOT / "docs/report.md").read_text(encoding="utf-8"))
+    listed = re.sub(r"`(\S+)\.parquet`, `\.json`", r"`\1.parquet`, `\1.json`", listed)
+    missing = [out for out in written if not re.search(rf"`{re.escape(out)}[/`]", listed)]
+    assert not missing
+
+
+def test_the_report_page_names_its_sections_in_their_order():
+    folder = ROOT / "pipeline/report/templates"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    parts = [folder / name for name in re.findall(r'include "(\w+\.html)"', page)]
+    titles = [t for part in parts for t in re.findall(r"<h2[^>]*>([^<]+)", part.read_text())]
+    guide = (ROOT / "docs/report.md").read_text(encoding="utf-8")
+    table = guide.partition("| section |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| ([A-Z][^|]+) \|", table, re.MULTILINE) == titles

@@ -70,7 +70,7 @@ def test_a_slice_by_an_unknown_column_stops_the_first_stage(make_clip, tmp_path,
 
 def test_a_slice_by_an_unknown_column_is_also_found_later(clips, params):
     folds = make_folds(clips, params)
-    with pytest.raises(ParamsError, match=r"names \['age'\].*'duration_s'\]"):
+    with pytest.raises(ParamsError, match=r"names \['age'\].*'duration_s'"):
         arrange_rows(clips, folds, sliced_by(params, "age"))
 
 

@@ -61,6 +61,49 @@ def test_every_fault_is_listed_at_once(content, write):
     assert "targets: missing" in message
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value", "said"),
+    [
+        (
+            "people",
+            "encoder",
+            "clp",
+            "people.encoder: unknown encoder 'clp'; did you mean 'clip'? "
+            "Known: clip, egemaps, resnet50",
+        ),
+        (
+            "people",
+            "source",
+            "faces",
+            "people: source 'faces' needs the encoder whose faces are clustered",
+        ),
+        (None, "targets", ["joy", "joy"], "targets must differ from each other"),
+        (None, "targets", "joy", "targets: Input should be a valid list; got 'joy'"),
+        (
+            "pooling",
+            "statistics",
+            ["avg"],
+            "pooling.statistics.0: unknown statistic 'avg': expected one of mean, std, min, max, "
+            "q10, q25, median, q75, q90, slope; got 'avg'",
+        ),
+        (
+            "pooling",
+            "statistics",
+            [],
+            "pooling.statistics: List should have at least 1 item after validation, not 0; got []",
+        ),
+    ],
+)
+def test_a_fault_is_one_short_line_in_the_words_of_the_file(
+    content, write, section, key, value, said
+):
+    (content if section is None else content[section])[key] = value
+    path = write(content)
+    with pytest.raises(ParamsError) as caught:
+        load_params(path)
+    assert str(caught.value) == f"{path}: 1 fault(s)\n  {said}"
+
+
 @pytest.mark.parametrize("name", ["a+b", "a/b", "", "../x"])
 def test_names_that_cannot_be_files_or_views_are_refused(content, write, name):
     content["encoders"][name] = content["encoders"].pop("clip")

@@ -219,11 +219,22 @@ def check_name(name: str, params: Params) -> None:
     ParamsError
         When the name is no name, or an encoder of another kind has it.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise ParamsError(f"--name {name!r}: expected letters, digits, _ and -")
+    check_spelling(name)
     kind = params.encoders.get(name, {}).get("kind", "imported")
     if kind != "imported":
         raise ParamsError(f"params.yaml has an encoder {name!r} of kind {kind}: choose another")
+
+
+def check_spelling(name: str) -> None:
+    """Make sure that an import may be called that: names become those of folders.
+
+    Raises
+    ------
+    ParamsError
+        When the name is no name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise ParamsError(f"--name {name!r}: expected letters, digits, _ and -")
 
 
 def _new_report(files: Sequence[Path], name: str) -> FeatureImport:

@@ -250,3 +250,10 @@ def test_the_command(project, tmp_path):
     assert content["accepted"] is False
     assert content["faults"][0]["count"] == 1
     assert "Example: eri" in runner.invoke(cli.app, ["check-submission", "--help"]).stdout
+
+
+@pytest.mark.parametrize(("name", "came"), [("gone.csv", "is not there"), ("", "is a folder")])
+def test_what_is_no_file_is_said_with_what_was_expected(clips, tmp_path, name, came):
+    expected = f"{came}: expected a prediction file, CSV, such as results/predictions.csv"
+    with pytest.raises(ParamsError, match=expected):
+        check_submission(tmp_path / name, clips, TARGETS)

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline import cli
-from pipeline.predict.predictor import load_bundle
+from pipeline.predict.predictor import Predictor, load_bundle
 from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS
 
@@ -69,6 +69,31 @@ def test_a_timeline_is_tables_and_pictures(finished_run, clips, tmp_path):
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
     assert "joy" in (folder / "whole.svg").read_text()
     assert earlier.read_text() == "still open in a viewer"  # replaced, not written into
+
+
+def test_folders_of_what_is_written_are_made(finished_run, clips, tmp_path):
+    csv, parquet = tmp_path / "new/tables/p.csv", tmp_path / "other/p.parquet"
+    shown = predict(clips / "whole.mp4", "--csv", csv, "--parquet", parquet)
+    assert shown.exit_code == 0, shown.exception
+    assert len(pd.read_csv(csv)) == len(pd.read_parquet(parquet)) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "said"),
+    [
+        ("--csv", "", "is a folder: expected a file"),
+        ("--parquet", "file/p.parquet", "file is a file: expected a folder"),
+        ("--timeline", "file", "file is a file: expected a folder"),
+    ],
+)
+def test_what_cannot_be_written_is_found_before_anything_is_embedded(
+    finished_run, clips, tmp_path, monkeypatch, option, name, said
+):
+    monkeypatch.setattr(Predictor, "embedded", lambda *_: pytest.fail("clips were embedded"))
+    (tmp_path / "file").touch()
+    shown = predict(clips, option, tmp_path / name)
+    assert isinstance(shown.exception, OSError)
+    assert said in str(shown.exception)
 
 
 def test_status_one_when_no_clip_can_be_predicted(finished_run, clips):
