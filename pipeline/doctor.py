@@ -22,8 +22,9 @@ from features.identity import encoder_identity
 from features.job import library_versions
 from pipeline.clip_table import check_columns
 from pipeline.labels import LabelError, read_labels
-from pipeline.params import Params, ParamsError, load_params, read_keys
+from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import DEMO
+from pipeline.settings_files import read_keys
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.gains import Subset, subsets
 from pipeline.compare.board import STACK
 from pipeline.compare.plan import known_names
-from pipeline.params import (
-    Name,
-    Params,
-    ParamsError,
-    encoder_faults,
-    model_faults,
-    read_keys,
-    refuse,
-)
+from pipeline.params import Name, Params, ParamsError
 from pipeline.paths import SYSTEMS
+from pipeline.settings_files import encoder_faults, model_faults, read_keys, refuse
 from pipeline.systems.published import NOT_AVAILABLE, PUBLISHED
 from pipeline.views import JOIN
 

@@ -17,7 +17,8 @@ PACKAGES = ("models", "pipeline")
 # They change no table: what they read is a dependency by itself (params), or they say where files
 # are, how one is replaced, what is printed, and what is in a cache of embeddings.
 NEVER = {
-    f"pipeline.{name}" for name in ("errors", "failures", "params", "paths", "replacing", "seeding")
+    *("pipeline.errors", "pipeline.failures", "pipeline.params", "pipeline.paths"),
+    *("pipeline.replacing", "pipeline.seeding", "pipeline.settings_files"),
 }
 # It hands a table on as it is. A run of `extract` for each change of its module would be dear.
 AS_IT_IS = {("pipeline.clip_table", "read_clip_table")}
