@@ -70,5 +70,6 @@ _MEANING = {
     "probe": "no media file",
     "stream": "without such a stream",
     "decode": "not decodable",
+    "face": "without a face",
     "encode": "not encodable",
 }

@@ -122,6 +122,14 @@ class Evaluation(_Section):
     slices: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
 
+    @field_validator("baselines")
+    @classmethod
+    def _columns_are_not_called_like_our_baselines(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        taken = [name for name in names if name in ("mean", "duration")]
+        if taken:
+            raise ValueError(f"{taken} are there already, of another making: rename the column")
+        return names
+
 
 class Final(_Section):
     """Which models the predictions of Test come from.

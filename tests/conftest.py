@@ -9,7 +9,12 @@ import av
 import numpy as np
 import open_clip
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
+
+# Deadlines per example would fail on a machine that is busy for a moment.
+settings.register_profile("eri", deadline=None)
+settings.load_profile("eri")
 
 MakeClip = Callable[..., Path]
 
@@ -69,6 +74,13 @@ def make_clip(tmp_path: Path) -> MakeClip:
 def tone(duration_s: float, sample_rate_hz: int = 16000) -> NDArray[np.float32]:
     time_s = np.arange(round(duration_s * sample_rate_hz)) / sample_rate_hz
     return (0.3 * np.sin(2 * np.pi * 440 * time_s)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output is that of a pipe, whatever the caller's terminal, or CI, asks for."""
+    for name in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 import os
-import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,16 +110,16 @@ def test_a_cache_that_cannot_be_made_is_said(tmp_path):
 
 
 @pytest.fixture
-def read_only(tmp_path) -> Iterator[Path]:
+def read_only() -> Iterator[Path]:
     """A folder that this process may not write, even where the tests run as root."""
-    folder = tmp_path / "read_only"
-    folder.mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    folder = Path(tempfile.mkdtemp())  # not below tmp_path, which others may not enter
+    folder.chmod(0o555)
     user = os.geteuid()
     if user == 0:  # root may write everywhere: be nobody for a while
         os.seteuid(65534)
     yield folder
     os.seteuid(user)
-    folder.chmod(stat.S_IRWXU)
+    folder.rmdir()
 
 
 def test_an_unwritable_cache_is_said(read_only):

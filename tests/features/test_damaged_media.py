@@ -24,7 +24,7 @@ N_MUTATIONS = int(os.environ.get("ERI_TEST_MUTATIONS", "120"))
 IS_FULL = N_MUTATIONS >= 1000
 STEPS = {"read", "probe", "decode", "stream", "face", "encode"}
 MAX_MEMORY_BYTES = 1.5 * 2**30
-MAX_TIME_S = 20
+MAX_PROCESSOR_S = 20
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_equal_seeds_give_equal_files(tmp_path):
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two") != bytes_of(tmp_path / "three")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("box", sorted({patch.box for patch in PATCHES.values()}))
 def test_absurd_numbers_in_a_header_cost_neither_time_nor_memory(box, tmp_path):
     content = write_film(tmp_path / "clip.mp4", Film()).read_bytes()
@@ -120,7 +120,7 @@ def test_absurd_numbers_in_a_header_cost_neither_time_nor_memory(box, tmp_path):
     check_cost(tasks)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(900)
 def test_headers_that_lie_cost_neither_time_nor_memory(tmp_path):
     tasks = []
     for name, content in headers_that_lie().items():
@@ -132,8 +132,9 @@ def test_headers_that_lie_cost_neither_time_nor_memory(tmp_path):
 def check_cost(tasks: list[Path]) -> None:
     with (
         Workers(1) as workers,
-        workers.run(work.decode, tasks, step="decode", stall_limit_s=MAX_TIME_S) as events,
+        workers.run(work.decode, tasks, step="decode", stall_limit_s=300) as events,
     ):
         found = {task: event for task, event in events if isinstance(event, dict)}
     assert set(found) == set(tasks)  # else a worker died or hung
+    assert max(each["processor_s"] for each in found.values()) < MAX_PROCESSOR_S
     assert max(each["peak_bytes"] or 0 for each in found.values()) < MAX_MEMORY_BYTES

@@ -150,7 +150,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 def test_kills_at_random_moments_lose_at_most_the_batch_in_flight(runner, tmp_path):
     began_s = time.monotonic()
     assert runner.run(tmp_path / "undisturbed", tmp_path / "cache") == {"error": None}
-    duration_s = time.monotonic() - began_s
+    duration_s = min(time.monotonic() - began_s, 20)  # the first run may have been disturbed
     expected = bytes_of(tmp_path / "undisturbed")
     n_needed = runner.n_pictures()
 
@@ -188,17 +188,18 @@ def test_a_disk_that_fills_up_keeps_what_was_written(runner, tmp_path):
     assert not (tmp_path / "out").exists()
     assert [damage for _, damage in verify_cache(cache) if damage] == []
     n_before = runner.n_pictures()
+    kept = {path: path.read_bytes() for path in cache.rglob("*.arrows")}
+    assert any(kept.values())
     assert runner.run(tmp_path / "out", cache) == {"error": None}
+    assert all(path.read_bytes().startswith(content) for path, content in kept.items())
+    n_resumed = runner.n_pictures() - n_before
     assert runner.run(tmp_path / "other", tmp_path / "cache2") == {"error": None}
+    assert n_resumed < runner.n_pictures() - n_before - n_resumed
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "other")
-    n_needed = (runner.n_pictures() - n_before) // 2
-    assert n_before > 0
-    assert n_needed > 0
 
 
 def test_two_runs_at_once_share_one_cache(request, runner, tmp_path, media):
-    begun = [runner.start(tmp_path / "one", tmp_path / "cache")]
-    assert begun
+    runner.start(tmp_path / "one", tmp_path / "cache")
     config = tmp_path / "eri-tiny.json"
     open_clip.add_model_config(config)
     _extract_here(media, tmp_path / "two", tmp_path / "cache")

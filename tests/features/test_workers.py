@@ -17,12 +17,14 @@ from tests.features import work
 @pytest.fixture
 def workers():
     with Workers(2) as some:
+        pids_of(some)  # on a busy machine a new worker takes seconds to import its work
         yield some
 
 
 @pytest.fixture
 def one_worker():
     with Workers(1) as some:
+        pids_of(some)
         yield some
 
 
@@ -60,7 +62,7 @@ def test_no_tasks_is_no_work(outcomes):
 def test_a_task_that_hangs_is_stopped_and_the_others_go_on(outcomes):
     _, errors = outcomes(work.sleep, [0.0, 600.0, 0.01], stall_limit_s=3.0)
     error = errors.pop(600.0)
-    assert set(errors) == {0.0, 0.01}
+    assert errors == {0.0: None, 0.01: None}
     assert error.step == "decode"
     assert "no result within 3 s" in error.reason
 
@@ -164,7 +166,7 @@ def test_tasks_are_drawn_only_as_fast_as_results_are_taken(one_worker):
 
 
 def pids_of(workers, tasks=range(4)):
-    with workers.run(work.report_pid, tasks, step="decode", stall_limit_s=20) as events:
+    with workers.run(work.report_pid, tasks, step="decode", stall_limit_s=120) as events:
         return {event for _, event in events if isinstance(event, int)}
 
 

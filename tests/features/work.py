@@ -87,6 +87,7 @@ def raise_encoder_error(_task: int) -> Iterator[None]:
 def decode(path: Path) -> Iterator[dict[str, Any]]:
     """Read all of a file in a worker, and tell what came of it and what it took."""
     found: dict[str, Any] = {"errors": []}
+    began_s = time.process_time()
     for work in (
         lambda: probe(path),
         lambda: found.update(n_pictures=sum(1 for _ in read_frames(path, GRID_HZ))),
@@ -96,7 +97,8 @@ def decode(path: Path) -> Iterator[dict[str, Any]]:
             work()
         except MediaError as error:
             found["errors"].append((error.step, error.reason))
-    yield found | {"peak_bytes": peak_memory_bytes()}
+    duration_s = time.process_time() - began_s
+    yield found | {"peak_bytes": peak_memory_bytes(), "processor_s": duration_s}
 
 
 def peak_memory_bytes() -> int | None:

@@ -15,6 +15,11 @@ def test_the_summary_counts_by_step():
     assert summary("clip", 10, failures()) == "clip: 10 of 10 clips"
 
 
+@pytest.mark.parametrize("step", ["read", "probe", "stream", "decode", "face", "encode"])
+def test_every_step_has_a_meaning(step):
+    assert summary("clip", 2, failures(**{step: 1})).startswith("clip: 1 of 2 clips (1 ")
+
+
 def test_a_missing_stream_is_no_fault():
     check_share("sound", 10, failures(stream=10), 0.0)
 

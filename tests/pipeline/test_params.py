@@ -130,6 +130,15 @@ def test_a_head_named_like_the_baselines_is_refused(content, write):
         load_params(write(content))
 
 
+@pytest.mark.parametrize("name", ["mean", "duration"])
+def test_a_column_named_like_a_baseline_is_refused(content, write, name):
+    content["evaluation"]["baselines"] = ["age", name]
+    with pytest.raises(
+        ParamsError, match=rf"evaluation\.baselines: \['{name}'\] are there already"
+    ):
+        load_params(write(content))
+
+
 @pytest.mark.parametrize("seed", [-1, 2**31, 2**64])
 def test_a_seed_that_a_library_would_not_take_is_refused(content, write, seed):
     content["seed"] = seed

@@ -1,6 +1,8 @@
+import numpy as np
 import pandas as pd
 import pytest
 
+from models.arrays import DataError
 from models.heads import HEADS
 from pipeline.compare import compare
 from pipeline.compare.plan import Request
@@ -147,13 +149,37 @@ def test_a_single_head_on_a_single_view_has_no_stack(project, fitted):
     assert "stack" not in compare(encoders=["face"], heads=["ridge"])["name"].tolist()
 
 
-def test_labels_too_few_for_a_stack_are_a_row(project, fitted):
+def test_labels_too_few_for_a_head_are_a_row(project, fitted):
     train = project.clips["split"] == "Train"
     people = project.clips.loc[train, "group"]
     project.clips.loc[train & (project.clips["group"] != people.iloc[0]), "awe"] = float("nan")
     project.write()
     table = compare(encoders=["face"], heads=["mean", "average"]).set_index("name")
-    assert table["error"].notna().all()
+    assert (table["error"] != "").all()
+
+
+def test_labels_too_few_for_a_stack_are_a_row(project, fitted, monkeypatch):
+    def refuse(*_, **__):
+        raise DataError("too few people")
+
+    monkeypatch.setattr("models.stack.stack_oof", refuse)
+    errors = compare(encoders=["face"]).set_index("name")["error"]
+    assert errors["stack"] == "too few people"
+    assert (errors.drop("stack") == "").all()
+
+
+def test_columns_of_the_label_table_are_baselines(project, fitted):
+    rng = np.random.default_rng(0)
+    project.clips["luck"] = rng.normal(size=len(project.clips)).round(3).astype(str)
+    project.clips["secret"] = project.clips["awe"].map(str, na_action="ignore").astype("string")
+    project.clips["country"] = rng.choice(["NA", "IT", "NL"], len(project.clips))
+    project.content["evaluation"]["baselines"] = ["luck", "secret", "country"]
+    project.write()
+    table = compare(encoders=["face"], heads=["ridge"], targets=["awe"]).set_index("name")
+    assert (table["error"] == "").all()
+    scores = table["mean_pearson"]
+    assert scores["baseline/secret"] > 0.99  # a number, also where it is written as text
+    assert scores[["baseline/luck", "baseline/country"]].max() < 0.6
 
 
 def test_a_failing_head_is_a_row_at_the_end_and_tried_again(project, monkeypatch):

@@ -77,5 +77,6 @@ def test_a_prediction_that_runs_is_waited_for_at_the_end(held, disk, clip):
     limits = replace(LIMITS, answer_s=0.2)
     with TestClient(create_app(held, limits), base_url="http://localhost") as client:
         held.go.clear()
-        client.post("/predict", files={"file": ("a.mp4", clip)})
+        assert client.post("/predict", files={"file": ("a.mp4", clip)}).status_code == 504
         threading.Timer(0.3, held.go.set).start()
+    assert held.go.is_set()
