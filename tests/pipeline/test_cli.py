@@ -43,6 +43,25 @@ def test_extract_writes_one_store_per_encoder(make_clip, params_file, tmp_path):
     assert set(read_store(out / "tiny").clip_id) == {"a", "b"}
 
 
+def test_a_clip_without_a_face_is_a_failure_among_others(request, params_file, tmp_path):
+    shared = request.config.rootpath.parent / "shared"
+    if not shared.is_dir():
+        pytest.skip("../shared is not there")
+    content = yaml.safe_load(params_file.read_text())
+    weights = str(shared / "weights" / "yunet_n_dynamic.onnx")
+    content["encoders"]["tiny"] |= {"face": "yunet", "face_weights": weights}
+    content["data"]["max_failed_share"] = 0.5
+    params_file.write_text(yaml.safe_dump(content))
+    clips = [str(shared / "clips" / f"{clip}.mp4") for clip in ("no_face", "single_face")]
+    arguments = ["extract", *clips, "--out", str(tmp_path / "out"), "--encoders", "tiny"]
+    shown = runner.invoke(cli.app, [*arguments, "--params", str(params_file)])
+    assert shown.exit_code == 0, shown.output
+    assert "tiny: 1 of 2 clips (1 without a face)" in shown.stdout
+    store = read_store(tmp_path / "out" / "tiny")
+    assert set(store.clip_id) == {"single_face"}
+    assert store.face_share.min() > 0.5
+
+
 def test_extract_fails_when_too_many_clips_did_but_keeps_the_others(
     make_clip, params_file, tmp_path
 ):
