@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.imports.matching import match_files, match_paths
+from pipeline.imports.findings import Findings
+from pipeline.imports.matching import match_files, match_paths, report_matches
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,14 @@ def test_no_file_has_two_clips_and_exact_names_win(names, data):
     assert not matches.file_of.keys() & matches.ambiguous.keys()
     for name in names & stems:
         assert matches.file_of[name] == f"{name}.mp4"
+
+
+def test_what_cannot_be_told_apart_keeps_everything_from_being_written():
+    files = ["x/b.mp4", "y/b.mp4", "c.mp4"]
+    findings = Findings()
+    report_matches(match_files({"a": "a", "b": "b"}, files), ["a", "b"], files, findings)
+    assert {each.kind: (each.severity, each.examples) for each in findings.all} == {
+        "several files fit an id, or several ids a file": ("error", ("b: x/b.mp4 or y/b.mp4",)),
+        "labels without media": ("warning", ("a",)),
+        "media without labels": ("warning", ("c.mp4",)),
+    }

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.imports.checks import check_labels
+from pipeline.imports.collection import Collection
+from pipeline.imports.findings import Findings
+
+SPLITS = ["Train", "Train", "Val", "Val", "Test"]
+
+
+def found(joy: list[str | None]) -> dict[str, str]:
+    """Check five clips with these labels; return the severity of each finding about labels."""
+    table = pd.DataFrame(
+        {"clip_id": list("abcde"), "path": list("abcde"), "split": SPLITS, "joy": joy},
+        dtype="string",
+    )
+    table["group"] = table["clip_id"]
+    findings = Findings()
+    check_labels(Collection(table, ("joy",), Path()), findings)
+    return {each.kind: each.severity for each in findings.all if "label" in each.kind}
+
+
+@pytest.mark.parametrize(
+    ("joy", "expected"),
+    [
+        (["0", "1", "0.5", "1", "0"], {}),
+        (["0", "1", "0.5", "1", None], {"Test without labels": "note"}),
+        (["0", "1", None, None, "1"], {"Val without labels": "warning"}),
+        (
+            ["0", None, "0", None, "1"],
+            {"Train clips without labels": "warning", "Val clips without labels": "warning"},
+        ),
+        ([None, None, "0", "1", "1"], {"Train without labels": "error"}),
+    ],
+)
+def test_what_lacks_labels_is_found_by_split(joy, expected):
+    assert found(joy) == expected
