@@ -11,7 +11,7 @@ import typer
 
 from benchmarks.hume_size import CLIPS, PEOPLE
 from benchmarks.machine import describe
-from models.bootstrap import bootstrap_scores, resample_counts
+from models.evaluation.bootstrap import bootstrap_scores, resample_counts
 from models.metrics import mean_pearson
 
 N_MEMBERS = 30

@@ -22,8 +22,8 @@ from benchmarks.names import known_names
 from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
 from features.encoders.torch_model import TorchFrameModel
-from features.encoding import Batcher
-from features.engine import default_device
+from features.extraction.batches import Batcher
+from features.extraction.engine import default_device
 
 SPECS = {
     "resnet50": {"kind": "torchvision", "model": "resnet50", "weights": "random"},

@@ -4,7 +4,7 @@
 
 - decode: all clips read by the decode workers, nothing encoded
 - encode: their pictures, in memory, through the encoder; loading it included
-- end to end: `features.extract.extract` with an empty cache, from the clip table to the store
+- end to end: `features.extraction.extract.extract` with an empty cache, from the clip table to the store
 - plain loop: one clip at a time in one process, the libraries' own transforms and defaults, fp32;
   over every clip once, however many copies the others read
 
@@ -30,17 +30,17 @@ from benchmarks.corpora import benchmark_clips, copy_clip
 from benchmarks.machine import describe
 from benchmarks.names import known_names
 from benchmarks.timing import timed
-from features.clips import index_files
 from features.encoders import FrameEncoder, make_encoder
-from features.encoding import Batcher
-from features.engine import STALL_LIMIT_S, default_device, plan
-from features.extract import extract
-from features.frames import read_frames
+from features.extraction.batches import Batcher
+from features.extraction.engine import STALL_LIMIT_S, default_device, plan
+from features.extraction.extract import extract
+from features.extraction.index import index_files
+from features.extraction.job import EncoderJob
+from features.extraction.reading import Pictures, read_clip
+from features.extraction.workers import Workers
 from features.identity import Sampling
-from features.job import EncoderJob
-from features.reading import Pictures, read_clip
+from features.media.frames import read_frames
 from features.store import read_store
-from features.workers import Workers
 
 SAMPLING = Sampling(frame_rate_hz=3, sample_rate_hz=16000)
 PRECISION = "bf16" if torch.cuda.is_available() else "fp32"

@@ -17,7 +17,7 @@ from benchmarks.machine import describe
 from benchmarks.names import known_names
 from benchmarks.timing import timed
 from benchmarks.views import View, make_view
-from models.bootstrap import bootstrap_scores
+from models.evaluation.bootstrap import bootstrap_scores
 from models.folds import assign_folds
 from models.heads import make_head
 from models.heads.ridge import ALPHAS

@@ -22,8 +22,8 @@ from models.heads.mlp import MLPHead
 from models.heads.mlp_network import predict_members
 from models.heads.mlp_rows import TrainingSet
 from models.heads.mlp_training import AVERAGED_STEPS, FEWEST_STEPS, Training, train
-from models.heads.penalties import inner_folds
 from models.metrics import foldwise_pearson
+from models.ridge.penalties import inner_folds
 from models.view import FoldedView
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -18,9 +18,9 @@ import typer
 from benchmarks.corpora import TARGETS, copy_clip
 from benchmarks.machine import describe
 from benchmarks.timing import timed
-from features.clips import index_files
 from features.encoders import make_encoder
-from features.extract import extract
+from features.extraction.extract import extract
+from features.extraction.index import index_files
 from features.identity import Sampling
 from features.store import read_store, stored_clips
 from features.store_writer import write_store

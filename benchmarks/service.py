@@ -4,7 +4,7 @@
 
 A small run of the demo makes a bundle with the encoders of ``params.yaml``. Ten clips of 10 s give
 
-- the extraction rate: `features.extract.extract` with an empty cache, everything imported
+- the extraction rate: `features.extraction.extract.extract` with an empty cache, everything imported
 - `predict`: `load_bundle` and `Predictor.predict` in the same process, with an empty cache
 - the service: `eri serve` in a process of its own, one upload after the other
 
@@ -35,9 +35,9 @@ from benchmarks.corpora import TARGETS
 from benchmarks.extraction import timed, warm_up
 from benchmarks.hume_size import ROOT, run_stage
 from benchmarks.machine import describe
-from features.clips import index_files
 from features.encoders import FrameEncoder
-from features.extract import extract
+from features.extraction.extract import extract
+from features.extraction.index import index_files
 from pipeline.demo.corpus import DemoSettings, write_corpus
 from pipeline.params import Params, load_params
 from pipeline.paths import BUNDLE

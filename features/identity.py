@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from features.encoders import Encoder, FrameEncoder, SoundEncoder
 from features.encoders.weights import file_digest
-from features.recipes import detector_file
+from features.extraction.recipes import detector_file
 
 EXTRACTOR_VERSION = 4
 """Raise this when the code of this package changes the numbers it produces."""

@@ -8,7 +8,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from models.arrays import Floats
 from models.device import fetch, like
-from models.ridge_system import DualSystem, System
+from models.ridge.ridge_system import DualSystem, System
 
 SMALL = 400
 """Up to this size a full decomposition is quicker than a randomized one."""

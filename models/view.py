@@ -16,8 +16,8 @@ from models.arrays import (
     take_rows,
 )
 from models.folds import check_folds
-from models.gram import FoldGram, make_gram
 from models.projection import Projection, principal_axes
+from models.ridge.gram import FoldGram, make_gram
 from models.scaling import InputScaler
 
 WHOLE = -1

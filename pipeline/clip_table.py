@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.slices import column_numbers
+from models.evaluation.slices import column_numbers
 from pipeline.labels import MADE_BY_INDEX, person_of, read_labels
 from pipeline.params import Params, ParamsError
 from pipeline.paths import CLIPS, FOLDS, PEOPLE
@@ -35,7 +35,9 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     ParamsError
         When `evaluation` names a column that is not there.
     """
-    from features.clips import index_files  # as below: readers of the table need not wait for it
+    from features.extraction.index import (
+        index_files,  # as below: readers of the table need not wait for it
+    )
 
     labels = read_labels(params.data.labels, params.targets)
     media = params.data.media
@@ -207,7 +209,7 @@ def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Ro
 
 
 def column_values(column: pd.Series) -> NDArray[np.object_]:
-    """Return a column of the clip table as `models.slices` reads it: None where missing."""
+    """Return a column of the clip table as `models.evaluation.slices` reads it: None where missing."""
     values = column.astype(object)
     return values.where(values.notna(), None).to_numpy()
 

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.encoders import ENCODERS, FrameEncoder, SoundEncoder
-from models.compare import MemberScore, score_members
-from models.gains import Subset, gains
+from models.evaluation.compare import MemberScore, score_members
+from models.evaluation.gains import Subset, gains
 from models.stack import fit_stack, stack_oof
 from pipeline.clip_table import Rows
 from pipeline.params import Params

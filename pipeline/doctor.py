@@ -17,9 +17,9 @@ import yaml
 
 from features.cache import default_cache_root
 from features.encoders import EncoderError
-from features.engine import default_device
+from features.extraction.engine import default_device
+from features.extraction.job import library_versions
 from features.identity import encoder_identity
-from features.job import library_versions
 from pipeline.clip_table import check_columns
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 if TYPE_CHECKING:
-    from features.extract import ExtractReport
+    from features.extraction.extract import ExtractReport
 
 
 class FailedClipsError(Exception):

@@ -109,10 +109,10 @@ class Evaluation(_Section):
     Attributes
     ----------
     n_resamples : int
-        Person-wise bootstrap resamples that an interval rests on; see `models.bootstrap`.
+        Person-wise bootstrap resamples that an interval rests on; see `models.evaluation.bootstrap`.
     slices : tuple of str
         Columns of the label table, such as country or age, by whose values scores are also given;
-        see `models.slices`.
+        see `models.evaluation.slices`.
     baselines : tuple of str
         Columns of the label table, such as age, that get a row of their own on the leaderboard: how
         far each predicts by itself. Text counts by its values.

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.compare import better_than_best, score_members
+from models.evaluation.compare import better_than_best, score_members
+from models.evaluation.slices import score_slices, slice_rows
 from models.metrics import official_mean_pearson
-from models.slices import score_slices, slice_rows
 from pipeline.clip_table import HELD_SPLITS, Rows, column_values
 from pipeline.params import Params
 

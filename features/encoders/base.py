@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from features.preprocessing import Preprocessing
+from features.encoders.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import torch
@@ -233,6 +233,6 @@ class SoundEncoder(ABC):
 
         Raises
         ------
-        features.media.MediaError
+        features.media.files.MediaError
             Step ``encode`` when no window gives a finite vector.
         """

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from features.encoders.base import FaceSpec, FrameEncoder
+from features.encoders.preprocessing import Geometry, Preprocessing
 from features.encoders.weights import RANDOM, file_digest, weights_file
-from features.preprocessing import Geometry, Preprocessing
 
 if TYPE_CHECKING:
     import torch

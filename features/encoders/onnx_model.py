@@ -13,7 +13,7 @@ from features.encoders.base import EncoderError
 from features.encoders.weights import one_line
 
 if TYPE_CHECKING:
-    from features.preprocessing import Preprocessing
+    from features.encoders.preprocessing import Preprocessing
 
 _DTYPES: dict[str, type[np.generic]] = {
     "tensor(double)": np.float64,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.encoders.base import EncoderError
+from features.encoders.preprocessing import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder
-from features.preprocessing import Geometry, Preprocessing
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, model_validator
 
 from features.encoders.base import EncoderError, SoundEncoder, Spec
-from features.media import MediaError
+from features.media.files import MediaError
 
 
 class OpenSmileSpec(Spec):

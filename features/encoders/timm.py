@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from features.encoders.base import EncoderError
+from features.encoders.preprocessing import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.weights import torch_hub_file
-from features.preprocessing import Geometry, Preprocessing
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.encoders.base import EncoderError, FrameEncoder, FrameModel
+from features.encoders.preprocessing import Preprocessing
 from features.encoders.weights import RANDOM, file_digest, foreign_weights, seeded, weights_file
-from features.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from features.preprocessing import Preprocessing
+    from features.encoders.preprocessing import Preprocessing
 
 BATCH_SIZE = {"cpu": 8, "cuda": 256}
 """Pictures per forward pass. It changes the speed, never the embedding's identity."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.encoders.base import EncoderError
+from features.encoders.preprocessing import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.weights import read_state_dict, torch_hub_file
-from features.preprocessing import Geometry, Preprocessing
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.arrays import Groups
-from models.gram import Mixtures
 from models.heads.ridge import ALPHAS, RidgeHead
-from models.heads.ridge_solver import FoldedRidge
+from models.ridge.gram import Mixtures
+from models.ridge.ridge_solver import FoldedRidge
 
 MOST_MIXTURES = 10
 FINEST = 4

@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from models.arrays import Bools, DataError, Floats, Groups, as_groups, as_targets, check_same_rows
-from models.gram import make_gram
 from models.projection import Projection, principal_axes
+from models.ridge.gram import make_gram
 from models.scaling import InputScaler
 from models.view import WHOLE, CrossFit, FoldedView
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from models.arrays import Groups, Ints, take_rows
 from models.heads.base import Head, label_patterns
-from models.heads.penalties import (
+from models.kernel import KernelFeatures, fit_features
+from models.ridge.penalties import (
     Fitted,
     LinearCandidates,
     can_nest,
@@ -15,7 +16,6 @@ from models.heads.penalties import (
     choose_for_all_folds,
     inner_folds,
 )
-from models.kernel import KernelFeatures, fit_features
 from models.view import WHOLE, CrossFit, FoldedView
 
 Matrix = NDArray[np.float64]

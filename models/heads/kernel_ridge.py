@@ -8,13 +8,13 @@ from pydantic import Field
 
 from models.arrays import Ints
 from models.device import gpu
-from models.gram import FoldGram, KernelGram, make_gram
 from models.heads.kernel import KernelHead
-from models.heads.penalties import LinearCandidates
 from models.heads.ridge import ALPHAS, grid
-from models.heads.ridge_solver import FoldedRidge
 from models.heads.search import Range
 from models.kernel import KernelFeatures
+from models.ridge.gram import FoldGram, KernelGram, make_gram
+from models.ridge.penalties import LinearCandidates
+from models.ridge.ridge_solver import FoldedRidge
 
 Matrix = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from sklearn.base import clone
 
 from models.arrays import Groups, take_rows
 from models.heads.base import ProjectedHead
-from models.heads.penalties import inner_folds
 from models.heads.search import Range
+from models.ridge.penalties import inner_folds
 from models.view import WHOLE, CrossFit, FoldedView
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from models.arrays import Groups
 from models.heads.base import ProjectedHead
-from models.heads.penalties import inner_folds
 from models.heads.search import Choice, Range
+from models.ridge.penalties import inner_folds
 from models.view import WHOLE, CrossFit, FoldedView
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.arrays import Groups
-from models.gram import Mixtures, make_gram
 from models.heads.base import Head, label_patterns
-from models.heads.penalties import can_nest, choose, choose_for_all_folds, inner_folds
-from models.heads.ridge_solver import FoldedRidge
+from models.ridge.gram import Mixtures, make_gram
+from models.ridge.penalties import can_nest, choose, choose_for_all_folds, inner_folds
+from models.ridge.ridge_solver import FoldedRidge
 from models.view import WHOLE, CrossFit, FoldedView
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(6, -5, -1))

@@ -10,7 +10,7 @@ from sklearn.exceptions import DataConversionWarning
 
 from models.arrays import Groups
 from models.heads.base import ProjectedHead, label_patterns
-from models.heads.penalties import inner_folds
+from models.ridge.penalties import inner_folds
 
 Matrix = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from sklearn.svm import SVR, LinearSVR
 
 from models.arrays import Ints
 from models.heads.kernel import KernelHead
-from models.heads.penalties import Fitted, LinearCandidates
 from models.heads.search import Range
 from models.kernel import KernelFeatures
+from models.ridge.penalties import Fitted, LinearCandidates
 
 Matrix = NDArray[np.float64]
 

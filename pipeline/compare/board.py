@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from models.compare import MemberScore, best_first, better_than_best
+from models.evaluation.compare import MemberScore, best_first, better_than_best
 from pipeline.compare.plan import Plan
 from pipeline.compare.scores import Scored
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compare import MemberScore, score_members
+from models.evaluation.compare import MemberScore, score_members
 from pipeline.compare.plan import Plan
 from pipeline.fits.fit_cache import FitCache
 from pipeline.fits.jobs import Fit

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from models.evaluation.slices import scored_slices, slice_rows
 from models.metrics import mean_pearson
-from models.slices import scored_slices, slice_rows
 from pipeline.clip_table import column_values
 from pipeline.compare.plan import Plan
 from pipeline.fits.jobs import Fit
@@ -23,7 +23,7 @@ def slice_table(fits: Mapping[str, Fit], plan: Plan, column: str) -> pd.DataFram
     plan : Plan
         Which rows are scored.
     column : str
-        Of the clip table. Its bands of numbers are cut over all clips, as `models.slices` does.
+        Of the clip table. Its bands of numbers are cut over all clips, as `models.evaluation.slices` does.
 
     Returns
     -------

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from models.bootstrap import percentile_interval
+from models.evaluation.bootstrap import percentile_interval
 from pipeline.clip_table import Rows
 from pipeline.fits.result_cache import Arrays
 from pipeline.params import Params
 
 if TYPE_CHECKING:  # it imports scikit-learn, which what is kept needs not
-    from models.learning_curve import CurvePoint
+    from models.evaluation.learning_curve import CurvePoint
 
 CURVE_COLUMNS = [
     *("n_people", "n_rows", "n_fits", "mean_pearson", "ci95_low", "ci95_high"),

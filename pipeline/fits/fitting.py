@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from models.arrays import DataError
+from models.evaluation.learning_curve import CurvePoint, learning_curve
 from models.heads import Head, make_head
-from models.learning_curve import CurvePoint, learning_curve
 from models.view import FoldedView
 from pipeline.clip_table import Rows, column_vectors
 from pipeline.fits.jobs import Fit, Job, View
@@ -110,7 +110,7 @@ class Fitter:
         n_people : sequence of int
             Numbers of people, ascending; the last one, all of them, is fitted on only once.
         n_repeats, n_resamples, seed : int
-            As in `models.learning_curve`.
+            As in `models.evaluation.learning_curve`.
 
         Raises
         ------

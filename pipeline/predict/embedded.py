@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.clips import Clip, iterate_clips
 from features.encoders import Encoder, ImportedEncoder
-from features.job import EncoderJob, unusable
-from features.media import MediaError
+from features.extraction.index import Clip, iterate_clips
+from features.extraction.job import EncoderJob, unusable
+from features.media.files import MediaError
 from features.pool import pool_clips
 from features.segments import Embedding
 from features.store import StoredClip, gather
@@ -28,7 +28,7 @@ class Embedded:
     Attributes
     ----------
     clips : DataFrame
-        From `features.clips.index_files`.
+        From `features.extraction.index.index_files`.
     description : Description
         The bundle's.
     encoders : mapping of str to Encoder

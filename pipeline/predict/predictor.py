@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from features.cache import cache_in_use, default_cache_root
-from features.clips import index_files, iterate_clips
 from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encoder
-from features.engine import Engine
-from features.job import EncoderJob, unusable
+from features.extraction.engine import Engine
+from features.extraction.index import index_files, iterate_clips
+from features.extraction.job import EncoderJob, unusable
 from pipeline.bundle.contents import Description, Fitted, read_bundle
 from pipeline.bundle.manifest import BundleError
 from pipeline.files import find_media
@@ -38,7 +38,7 @@ def load_bundle(folder: Path | str = BUNDLE, *, clip_limit_s: float = math.inf) 
     folder : path
         The bundle's folder.
     clip_limit_s : float
-        Longest time that reading one clip may take, as for `features.engine.Engine`.
+        Longest time that reading one clip may take, as for `features.extraction.engine.Engine`.
 
     Raises
     ------

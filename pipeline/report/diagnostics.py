@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from models.arrays import group_codes
-from models.slices import slice_rows
+from models.evaluation.slices import slice_rows
 
 Floats = NDArray[np.float64]
 People = NDArray[np.object_]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.bootstrap import bootstrap_scores, percentile_interval, probability_better
+from models.evaluation.bootstrap import bootstrap_scores, percentile_interval, probability_better
 from models.metrics import mean_pearson
 from pipeline.clip_table import Rows, read_rows
 from pipeline.params import Params, ParamsError, load_params

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from features.frames import read_frames
-from features.workers import Finished, Restarted, Workers
+from features.extraction.workers import Finished, Restarted, Workers
+from features.media.frames import read_frames
 
 _SIZE_PX = (192, 144)
 _QUALITY = 70

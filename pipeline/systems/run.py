@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.gains import Gain, gains
+from models.evaluation.gains import Gain, gains
 from pipeline.clip_table import read_rows
 from pipeline.compare.board import Board
 from pipeline.compare.plan import Plan, Request, Split, scored_rows

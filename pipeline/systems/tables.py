@@ -72,7 +72,7 @@ def systems_table(board: Board, systems: Systems) -> pd.DataFrame:
 def gains_table(board: Board, systems: Systems) -> pd.DataFrame:
     """Return what each modality adds to each subset of the others, `GAIN_COLUMNS`.
 
-    The interval and ``p_better`` are of paired resamples of people; see `models.gains`.
+    The interval and ``p_better`` are of paired resamples of people; see `models.evaluation.gains`.
     """
     rows = [
         (

@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.clips import index_files
 from features.encoders import make_encoder
-from features.extract import extract
+from features.extraction.extract import extract
+from features.extraction.index import index_files
+from features.extraction.workers import Workers
 from features.identity import Sampling
 from features.store import read_store
-from features.workers import Workers
 from tests.features import work
 from tests.features.mp4_patches import PATCHES
 from tests.features.mutations import Mutation, Outcome, damaged, mutate

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from features.channel import Channel
 from features.encoders import EncoderError
-from features.frames import read_frames
-from features.media import MediaError, probe
-from features.sound import read_sound
-from features.workers import Patience
+from features.extraction.channel import Channel
+from features.extraction.workers import Patience
+from features.media.files import MediaError, probe
+from features.media.frames import read_frames
+from features.media.sound import read_sound
 from tests.features.odd_media import GRID_HZ
 
 

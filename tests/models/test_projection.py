@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from models.gram import DualGram, PrimalGram
 from models.projection import principal_axes
+from models.ridge.gram import DualGram, PrimalGram
 
 
 def table(n_rows, n_columns, seed=0):

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.bootstrap import bootstrap_interval
-from models.slices import FEW, MISSING
+from models.evaluation.bootstrap import bootstrap_interval
+from models.evaluation.slices import FEW, MISSING
 from pipeline.scoring import SLICE_COLUMNS, leaderboard, score_splits, slice_table
 
 

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from features.encoders import FrameEncoder
-from features.preprocessing import Preprocessing
+from features.encoders.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
 

@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.catalogue import list_encoders
-from features.clips import index_files
 from features.encoders import EncoderError, make_encoder
 from features.encoders.imported import store_digest
-from features.extract import embed_files, extract
+from features.extraction.catalogue import list_encoders
+from features.extraction.extract import embed_files, extract
+from features.extraction.index import index_files
 from features.identity import Sampling
 from features.pool import Pooling, pool_clips
 from features.segments import Embedding

@@ -225,7 +225,7 @@ def test_what_changes_the_numbers_changes_the_identity(two_heads, tmp_path):
 
 
 def test_the_face_of_equal_geometry_is_shared_with_other_kinds(two_heads):
-    from features.preprocessing import Geometry
+    from features.encoders.preprocessing import Geometry
 
     encoder = make_encoder(spec(two_heads, IMAGENET))
     geometry = Geometry(size_px=SIZE, mode="squash", interpolation="bilinear")

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from features.encoders import make_encoder
+from features.encoders.preprocessing import Geometry, Preprocessing
 from features.encoders.torch_model import TorchFrameModel
-from features.preprocessing import Geometry, Preprocessing
 
 CPU = torch.device("cpu")
 GPU = torch.device("cuda")

@@ -4,13 +4,13 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.svm import SVR
 
 from models.folds import assign_folds
-from models.gram import KernelGram
 from models.heads import make_head
 from models.heads.base import Head
-from models.heads.ridge_solver import FoldedRidge
 from models.heads.svr import FoldedSVR
 from models.kernel import rbf_kernel
 from models.metrics import mean_pearson
+from models.ridge.gram import KernelGram
+from models.ridge.ridge_solver import FoldedRidge
 from models.view import WHOLE, FoldedView
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.arrays import DataError
-from models.bootstrap import bootstrap_interval
+from models.evaluation.bootstrap import bootstrap_interval
 from models.folds import assign_folds
 from models.heads import make_head
 from models.metrics import mean_pearson

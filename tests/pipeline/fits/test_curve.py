@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from models.bootstrap import percentile_interval
-from models.learning_curve import CurvePoint
+from models.evaluation.bootstrap import percentile_interval
+from models.evaluation.learning_curve import CurvePoint
 from pipeline.fits.curve import CURVE_COLUMNS, curve_arrays, curve_settings, curve_table
 
 

@@ -5,8 +5,8 @@ from PIL import Image
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
-from features.engine import Engine
-from features.worker_process import WorkerProcess
+from features.extraction.engine import Engine
+from features.extraction.worker_process import WorkerProcess
 from pipeline.bundle.manifest import BundleError
 from pipeline.params import ParamsError
 from pipeline.predict.predictor import load_bundle

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from models.bootstrap import bootstrap_scores, percentile_interval
+from models.evaluation.bootstrap import bootstrap_scores, percentile_interval
 from pipeline.clip_table import read_rows
 from pipeline.params import ParamsError, load_params
 from pipeline.predictions import write_prediction_table

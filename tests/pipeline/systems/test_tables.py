@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.bootstrap import bootstrap_scores
+from models.evaluation.bootstrap import bootstrap_scores
 from models.metrics import mean_pearson
 from pipeline.fits.fit_cache import FitCache
 from pipeline.fits.result_cache import default_result_folder

@@ -1,0 +1,158 @@
+"""From clips to feature stores on disk, or to one store in memory."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.cache import cache_in_use, default_cache_root
+from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encoder
+from features.extraction.engine import Engine
+from features.extraction.index import index_files
+from features.extraction.job import EncoderJob, ImportedJob, Job, check_usable
+from features.identity import Sampling
+from features.store import FeatureStore, gather
+from features.store_writer import check_replaceable, write_failures, write_store
+
+
+@dataclass(frozen=True)
+class ExtractReport:
+    """What one run did, per encoder name.
+
+    Attributes
+    ----------
+    n_embedded : dict of str to int
+        Clips in the store.
+    n_computed : dict of str to int
+        Clips embedded by this run; the others came from the cache.
+    failures : dict of str to DataFrame
+        ``clip_id, step, reason``. Step ``stream`` means that the clip never had what the encoder
+        needs; every other step is a fault.
+    n_left_out : dict of str to int
+        Clips with imported features that are not in the clip table.
+    """
+
+    n_embedded: dict[str, int]
+    n_computed: dict[str, int]
+    failures: dict[str, pd.DataFrame]
+    n_left_out: dict[str, int]
+
+
+def extract(
+    clips: pd.DataFrame,
+    encoders: Mapping[str, Encoder],
+    sampling: Sampling,
+    destination: Path,
+    *,
+    cache_root: Path | None = None,
+    progress: bool = True,
+) -> ExtractReport:
+    """Embed every clip with every encoder, and write one store and failure table per encoder.
+
+    What the cache holds is not computed again; clips with equal bytes are embedded once.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        The clip table, as `features.extraction.index.index_files` makes it; further columns are ignored.
+    encoders : mapping of str to encoder
+        By name; the name becomes the store's.
+    sampling : Sampling
+        How frames and sound are sampled.
+    destination : Path
+        ``<destination>/<name>/`` and ``<destination>/<name>.failures.parquet`` are written.
+    cache_root : Path, optional
+        Default: `features.cache.default_cache_root`.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Raises
+    ------
+    EncoderError
+        When an encoder cannot be had, or could embed no clip at all.
+    OSError
+        When the cache or the destination cannot be written. What was finished by then is kept.
+    """
+    for name in encoders:  # before hours of work, not after
+        check_replaceable(destination / name)
+    root = cache_root or default_cache_root()
+    failures = {}
+    with cache_in_use(root):
+        imported: dict[str, ImportedJob] = {}
+        embedding: dict[str, EncoderJob] = {}
+        for name, each in encoders.items():
+            if isinstance(each, ImportedEncoder):
+                imported[name] = ImportedJob(name, each, sampling)
+            else:
+                check_usable(name, each, clips)
+                embedding[name] = EncoderJob(name, each, sampling, root)
+        with Engine() as engine:
+            engine.embed(clips, embedding, sampling, progress=progress)
+        jobs: dict[str, Job] = {name: (imported | embedding)[name] for name in encoders}
+        for name, job in jobs.items():
+            failures[name] = job.failures(clips)
+            write_store(destination / name, job.stored_clips(clips), job.metadata())
+            write_failures(destination / f"{name}.failures.parquet", failures[name])
+    return ExtractReport(
+        n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
+        n_computed={name: job.n_computed for name, job in jobs.items()},
+        failures=failures,
+        n_left_out={name: job.n_left_out(clips) for name, job in imported.items()},
+    )
+
+
+def embed_files(
+    paths: Iterable[Path | str],
+    encoder: Mapping[str, Any],
+    *,
+    frame_rate_hz: float = 3.0,
+    sample_rate_hz: int = 16000,
+    cache_root: Path | None = None,
+    progress: bool = True,
+) -> tuple[FeatureStore, pd.DataFrame]:
+    """Embed media files with one encoder, for a notebook; what the cache holds is reused.
+
+    Parameters
+    ----------
+    paths : iterable of Path or str
+        Videos, sounds or pictures. A clip's id is its path as given.
+    encoder : mapping
+        As an entry under ``encoders`` in ``params.yaml``, for example
+        ``{"kind": "torchvision", "model": "resnet50", "weights": "IMAGENET1K_V2"}``.
+    frame_rate_hz : float
+        Frames per second of clip time.
+    sample_rate_hz : int
+        Rate that sound is resampled to.
+    cache_root : Path, optional
+        Default: `features.cache.default_cache_root`.
+    progress : bool
+        Show progress bars on standard error.
+
+    Returns
+    -------
+    store : FeatureStore
+        Rows in the order of the paths, then of time.
+    failures : DataFrame
+        ``clip_id, step, reason`` of files that could not be embedded.
+
+    Raises
+    ------
+    EncoderError
+        When the encoder cannot be had, or could embed no file at all.
+    OSError
+        When the cache cannot be written.
+    """
+    root = cache_root or default_cache_root()
+    sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
+    made = make_encoder(encoder)
+    if isinstance(made, ImportedEncoder):
+        raise EncoderError("imported features embed no files: read them with `read_store`")
+    files = {str(path): Path(path) for path in paths}
+    with cache_in_use(root), Engine() as engine:
+        clips = index_files(files, workers=engine.workers, progress=progress)
+        job = EncoderJob("encoder", made, sampling, root)
+        engine.embed(clips, {job.name: job}, sampling, progress=progress)
+        failures = job.failures(clips)
+        return gather(job.stored_clips(clips), job.metadata()), failures

@@ -1,0 +1,143 @@
+"""The clip table: which media files there are, and what their headers say."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from features.extraction.reading import file_sha256
+from features.extraction.workers import Finished, Workers
+from features.media.files import MediaError, probe
+
+_PROBE_LIMIT_S = 300.0  # most of it for hashing: a slow disk reads 15 GB in it
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of the clip table, as far as extraction needs it.
+
+    Attributes
+    ----------
+    clip_id : str
+        Unique name.
+    path : Path or None
+        The media file; None where there is none, as beside imported features.
+    sha256 : str
+        Digest of its bytes; empty when they could not be read, or there are none.
+    has_video, has_audio : bool
+        Which streams there are.
+    error : MediaError or None
+        Why the file cannot be used at all.
+    """
+
+    clip_id: str
+    path: Path | None
+    sha256: str
+    has_video: bool
+    has_audio: bool
+    error: MediaError | None
+
+
+def iterate_clips(table: pd.DataFrame) -> Iterator[Clip]:
+    """Yield the rows of a clip table in their order."""
+    names = ("clip_id", "path", "sha256", "has_video", "has_audio", "error_step", "error_reason")
+    columns = (table[name].astype(object).where(table[name].notna(), None) for name in names)
+    for clip_id, path, sha256, has_video, has_audio, step, reason in zip(*columns, strict=True):
+        yield Clip(
+            clip_id,
+            path=Path(path) if path else None,
+            sha256=sha256 or "",
+            has_video=bool(has_video),
+            has_audio=bool(has_audio),
+            error=MediaError(step, reason) if step else None,
+        )
+
+
+def index_files(
+    paths: Mapping[str, Path | None], *, workers: Workers | None = None, progress: bool = True
+) -> pd.DataFrame:
+    """Hash and probe media files in worker processes.
+
+    Parameters
+    ----------
+    paths : mapping of str to Path or None
+        From clip id to file; None for a clip without media, which has no streams.
+    workers : Workers, optional
+        Those that do it; default: new ones, which end with it.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    DataFrame
+        In the order of `paths`: ``clip_id, path, sha256, duration_s, frame_rate_hz, has_video,
+        has_audio, error_step, error_reason``. A file that cannot be used stays in the table, with
+        the last two filled and no streams.
+    """
+    rows: dict[str, dict[str, object]] = {}
+    files = []
+    for clip_id, path in paths.items():
+        if path is None:
+            rows[clip_id] = {"clip_id": clip_id, "has_video": False, "has_audio": False}
+        elif (name := _as_text(path)) != path.as_posix():
+            error = MediaError("read", "the file's name is not UTF-8: rename it")
+            rows[clip_id] = {"clip_id": _as_text(clip_id), "path": name, **_failed(error)}
+        else:
+            files.append((clip_id, path))
+    bar = tqdm(desc="index", total=len(files), unit="clip", disable=not progress)
+    with bar, nullcontext(workers) if workers else Workers() as examiners:
+        examining = examiners.run(_examine, files, step="probe", stall_limit_s=_PROBE_LIMIT_S)
+        with examining as events:
+            for (clip_id, path), event in events:
+                if isinstance(event, Finished):
+                    bar.update()
+                    if event.error is not None:
+                        rows[clip_id] = _failed(event.error)
+                elif isinstance(event, dict):
+                    rows[clip_id] = event
+                rows.setdefault(clip_id, {}).update(clip_id=clip_id, path=path.as_posix())
+    table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
+    return table.astype(_DTYPES)
+
+
+_DTYPES = {
+    "clip_id": "string",
+    "path": "string",
+    "sha256": "string",
+    "duration_s": "float64",
+    "frame_rate_hz": "float64",
+    "has_video": "bool",
+    "has_audio": "bool",
+    "error_step": "string",
+    "error_reason": "string",
+}
+
+
+def _as_text(name: str | Path) -> str:
+    """Write a name so that a table can hold it: file names on Linux are bytes, not always text."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _examine(item: tuple[str, Path]) -> Iterator[dict[str, object]]:
+    _, path = item
+    info = probe(path)
+    yield {
+        "sha256": file_sha256(path),
+        "duration_s": info.duration_s,
+        "frame_rate_hz": info.frame_rate_hz,
+        "has_video": info.has_video,
+        "has_audio": info.has_audio,
+    }
+
+
+def _failed(error: MediaError) -> dict[str, object]:
+    return {
+        "has_video": False,
+        "has_audio": False,
+        "error_step": error.step,
+        "error_reason": error.reason,
+    }

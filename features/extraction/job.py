@@ -1,0 +1,298 @@
+"""One encoder's share of a run: what it lacks, what it got, what failed."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.cache import EmbeddingCache
+from features.encoders import (
+    EncoderError,
+    FrameEncoder,
+    ImportedEncoder,
+    MediaEncoder,
+    SoundEncoder,
+)
+from features.extraction.index import Clip, iterate_clips
+from features.extraction.recipes import Recipe, recipe_of
+from features.identity import Sampling, encoder_identity
+from features.media.files import MediaError
+from features.segments import Embedding
+from features.store import StoredClip
+
+_LIBRARIES = (
+    "av",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "open_clip_torch",
+    "opencv-python-headless",
+    "opensmile",
+    "pillow",
+    "timm",
+    "torch",
+    "torchvision",
+)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the installed libraries that have a part in embeddings."""
+    versions = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):  # some stand in for each other
+            versions[name] = version(name)
+    return versions
+
+
+class Job(ABC):
+    """What comes of an encoder for the clips of a table.
+
+    Attributes
+    ----------
+    name : str
+        The encoder's name in messages.
+    n_computed : int
+        Clips embedded by this run.
+    """
+
+    name: str
+    n_computed: int = 0
+
+    @abstractmethod
+    def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
+        """Yield the clips of the table that have an embedding, in its order."""
+
+    @abstractmethod
+    def metadata(self) -> dict[str, Any]:
+        """Return what made the numbers, for the store."""
+
+    @abstractmethod
+    def _error(self, clip: Clip) -> MediaError | None:
+        """Why a clip has no embedding."""
+
+    def failures(self, clips: pd.DataFrame) -> pd.DataFrame:
+        """Return the failure table, ``clip_id, step, reason``.
+
+        Raises
+        ------
+        EncoderError
+            When it holds all clips: no store would be left.
+        """
+        errors = self.errors(clips)
+        if len(errors) == len(clips):
+            raise _none_embedded(self.name, [f"{e.step}: {e.reason}" for e in errors.values()])
+        failed = [(clip_id, error.step, error.reason) for clip_id, error in errors.items()]
+        return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
+
+    def errors(self, clips: pd.DataFrame) -> dict[str, MediaError]:
+        """Return why clips have no embedding, by their ids; those that have one are left out."""
+        return {
+            clip.clip_id: error
+            for clip in iterate_clips(clips)
+            if (error := self._error(clip)) is not None
+        }
+
+
+class ImportedJob(Job):
+    """Features that others computed: read by clip id.
+
+    Parameters
+    ----------
+    name : str
+        The encoder's name in messages.
+    encoder : ImportedEncoder
+        Where they are.
+    sampling : Sampling
+        Changes nothing here.
+
+    Raises
+    ------
+    EncoderError
+        When the store is missing, or another one than the parameters say.
+    """
+
+    def __init__(self, name: str, encoder: ImportedEncoder, sampling: Sampling) -> None:
+        self.name = name
+        self._reader = encoder.reader
+        self._description = {
+            "spec": encoder.spec.model_dump(),
+            "weights_digest": encoder.weights_digest(),
+            "identity": encoder_identity(encoder, sampling),
+        }
+
+    def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
+        """Yield the clips of the table that have features, in its order."""
+        for clip_id in clips["clip_id"]:
+            if clip_id in self._reader:
+                yield self._reader.read(clip_id)
+
+    def n_left_out(self, clips: pd.DataFrame) -> int:
+        """Count the clips with features that are not in the table."""
+        return len(set(self._reader.clip_ids).difference(clips["clip_id"]))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the imported store says of itself, and which one it is."""
+        return {**self._reader.metadata, **self._description}
+
+    def _error(self, clip: Clip) -> MediaError | None:
+        if clip.clip_id in self._reader:
+            return None
+        return MediaError("stream", "no imported features")
+
+
+class EncoderJob(Job):
+    """An encoder, its cache, and the outcome for every clip.
+
+    Parameters
+    ----------
+    name : str
+        The encoder's name in messages.
+    encoder : MediaEncoder
+        What embeds.
+    sampling : Sampling
+        How frames and sound are sampled.
+    cache_root : Path
+        Where embeddings are kept.
+
+    Attributes
+    ----------
+    recipe : Recipe or None
+        The pictures that the encoder takes; None for sound.
+    n_computed : int
+        Clips embedded by this run; the others came from the cache.
+
+    Raises
+    ------
+    EncoderError
+        When the encoder's or its face detector's weights cannot be had.
+    OSError
+        When the cache cannot be written.
+    """
+
+    def __init__(
+        self, name: str, encoder: MediaEncoder, sampling: Sampling, cache_root: Path
+    ) -> None:
+        self.name = name
+        self.encoder = encoder
+        self.identity = encoder_identity(encoder, sampling)
+        self.recipe: Recipe | None = None
+        if isinstance(encoder, FrameEncoder):
+            self.recipe = recipe_of(encoder)
+        self.n_computed = 0
+        self._description = {
+            "spec": encoder.spec.model_dump(),
+            "weights_digest": encoder.weights_digest(),
+            "sampling": sampling.model_dump(),
+            "identity": self.identity,
+        }
+        self._cache = EmbeddingCache(cache_root, self.identity, self._description)
+        self._errors: dict[str, MediaError] = {}  # by the digest of the clip's bytes
+
+    def lacks(self, clip: Clip) -> bool:
+        """Whether the clip is for this encoder and not cached."""
+        return unusable(self.encoder, clip) is None and clip.sha256 not in self._cache
+
+    def keep(
+        self,
+        sha256: str,
+        time_s: NDArray[np.float64],
+        rows: NDArray[np.float32],
+        face_share: float | None = None,
+    ) -> None:
+        """Take a clip's embeddings (n, dimension) into the cache, and to disk.
+
+        Raises
+        ------
+        EncoderError
+            When the numbers do not fit the encoder's ``dtype``.
+        """
+        with np.errstate(over="ignore"):  # an overflow is dealt with below
+            values = rows.astype(self.encoder.spec.dtype)
+        if not np.isfinite(values).all():
+            if np.isfinite(rows).all():
+                raise EncoderError(
+                    f"the encoder {self.name!r} gave {np.abs(rows).max():.3g}, more than float16 "
+                    f"holds: set `dtype: float32` under encoders.{self.name}"
+                )
+            self.fail(sha256, MediaError("encode", "the embedding is not finite"))
+            return
+        self._cache.put(sha256, Embedding(time_s, values, face_share))
+        self.n_computed += 1
+
+    def fail(self, sha256: str, error: MediaError) -> None:
+        """Note that a clip cannot be embedded."""
+        self._errors[sha256] = error
+
+    def flush(self) -> None:
+        """Bring what was kept to disk."""
+        self._cache.flush()
+
+    def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
+        """Yield the embedded clips in the order of the clip table."""
+        for clip in iterate_clips(clips):
+            if self._error(clip) is None:
+                yield StoredClip(clip.clip_id, clip.sha256, self._cache.get(clip.sha256))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what made the numbers, for the store."""
+        content = {**self._description, "versions": library_versions()}
+        if outputs := self._outputs():
+            content["outputs"] = outputs
+        if isinstance(self.encoder, SoundEncoder) and self.encoder.is_clip_level():
+            content["level"] = "clip"  # see `features.pool`
+        return content
+
+    def _outputs(self) -> list[list[str | int]]:
+        """Names and widths of what an embedding consists of; empty when it is one output.
+
+        The cache remembers them, for the encoder may have to open its network to know.
+        """
+        outputs: list[list[str | int]] = self._cache.description.get("outputs", [])
+        if not outputs and isinstance(self.encoder, FrameEncoder):
+            outputs = [[name, width] for name, width in self.encoder.columns().items()]
+            if outputs:
+                self._cache.describe({"outputs": outputs})
+        return outputs
+
+    def _error(self, clip: Clip) -> MediaError | None:
+        return unusable(self.encoder, clip) or self._errors.get(clip.sha256)
+
+
+def check_usable(name: str, encoder: MediaEncoder, clips: pd.DataFrame) -> None:
+    """Make sure, before weights are fetched, that some clip has what an encoder needs.
+
+    Raises
+    ------
+    EncoderError
+        When none has.
+    """
+    reasons = [unusable(encoder, clip) for clip in iterate_clips(clips)]
+    known = [f"{error.step}: {error.reason}" for error in reasons if error is not None]
+    if len(known) == len(reasons):
+        raise _none_embedded(name, known)
+
+
+def unusable(encoder: MediaEncoder, clip: Clip) -> MediaError | None:
+    """Why the clip table already rules a clip out for an encoder; None when it does not."""
+    if clip.error is not None:
+        return clip.error
+    if clip.path is None:
+        return MediaError("stream", "the clip has no media file")
+    if isinstance(encoder, FrameEncoder) and not clip.has_video:
+        return MediaError("stream", "the clip has no video")
+    if isinstance(encoder, SoundEncoder) and not clip.has_audio:
+        return MediaError("stream", "the clip has no sound")
+    return None
+
+
+def _none_embedded(name: str, reasons: Sequence[str]) -> EncoderError:
+    first = f"; the first: {reasons[0]}" if reasons else ""
+    return EncoderError(
+        f"the encoder {name!r} embedded none of {len(reasons)} clips{first}. Mend the clips, or "
+        f"take {name!r} out of `encoders:`"
+    )

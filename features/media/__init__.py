@@ -1,0 +1,1 @@
+"""Media files: open, probe and hash them; frames, sound and faces by time."""

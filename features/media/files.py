@@ -1,0 +1,174 @@
+"""What a media file holds, with PyAV; `features.media.frames` and `features.media.sound` read what it shows.
+
+Nothing here is protected against a decoder that hangs or crashes: call it through
+`features.extraction.workers`, which can kill it.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+MIN_DECODED_SHARE = 0.9
+"""A clip of which less than this share of the promised frames or sound decodes is damaged."""
+
+_POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
+_FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
+"""Without those that name other files or addresses: a clip is its own bytes and nothing else."""
+
+_LENGTH = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+class MediaError(Exception):
+    """A clip that cannot be used, with the step that failed and the reason.
+
+    Parameters
+    ----------
+    step : str
+        What was being done: ``read``, ``probe``, ``decode``, ``face``, ``encode``, or ``stream``
+        when the clip is whole but has no stream of the wanted kind.
+    reason : str
+        What was wrong, for a person to read.
+    """
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(step, reason)  # both, so that the error survives pickling
+        self.step = step
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file's header says.
+
+    Attributes
+    ----------
+    duration_s : float or None
+        Length in seconds; None for a still image or when the header does not say.
+    frame_rate_hz : float or None
+        Average frame rate; None without video and for a still image.
+    has_video, has_audio : bool
+        Whether there is a stream of that kind. Cover art does not count as video.
+    """
+
+    duration_s: float | None
+    frame_rate_hz: float | None
+    has_video: bool
+    has_audio: bool
+
+
+def probe(path: Path) -> MediaInfo:
+    """Read the header of a media file.
+
+    Raises
+    ------
+    MediaError
+        Step ``probe`` when the file is no media file, or has neither video nor sound.
+    """
+    with open_media(path, step="probe") as container:
+        video = video_stream(container)
+        has_audio = bool(container.streams.audio)
+        if video is None and not has_audio:
+            raise MediaError("probe", "the file has neither a video nor an audio stream")
+        if _is_still_image(container):
+            return MediaInfo(None, None, has_video=True, has_audio=False)
+        duration_s = container.duration / av.time_base if container.duration else None
+        rate = video.average_rate if video is not None else None
+        return MediaInfo(duration_s, float(rate) if rate else None, video is not None, has_audio)
+
+
+def check_duration(path: Path, max_duration_s: float) -> None:
+    """Raise `MediaError`, step ``probe``, when the header says that a clip lasts longer."""
+    duration_s = None if math.isinf(max_duration_s) else probe(path).duration_s
+    if duration_s is not None and duration_s > max_duration_s:
+        reason = f"the clip lasts {duration_s:.1f} s, more than {max_duration_s:g} s"
+        raise MediaError("probe", reason)
+
+
+@contextmanager
+def open_media(path: Path, step: str) -> Iterator[InputContainer]:
+    """Open a media file; what FFmpeg raises within the context is a `MediaError`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    step : str
+        The step that has failed when the file cannot be opened.
+    """
+    try:
+        # Absolute, for the name 12:30.mp4 would be one of a protocol.
+        container = av.open(
+            path.absolute(), options={"format_whitelist": _FORMATS}, metadata_errors="replace"
+        )
+    except FileNotFoundError:
+        raise MediaError("read", f"there is no file {path}") from None
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(step, f"not a media file that FFmpeg can read: {_reason(error)}") from None
+    try:
+        with container:
+            yield container
+    except av.FFmpegError as error:
+        raise MediaError("decode", f"FFmpeg cannot go on: {_reason(error)}") from None
+
+
+def decode_packets(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """Decode packet by packet, so that one damaged packet costs its own frames only."""
+    for packet in container.demux(stream):
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            continue
+
+
+def check_codec(stream: Any) -> None:
+    """Raise `MediaError` for a stream that FFmpeg cannot decode."""
+    if stream.codec_context is None:
+        raise MediaError("decode", f"FFmpeg has no decoder for the {stream.type} stream")
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """Return the first video stream that is no cover art."""
+    cover = av.stream.Disposition.attached_pic
+    return next((s for s in container.streams.video if not s.disposition & cover), None)
+
+
+def check_end(stream: Any, end_s: float) -> None:
+    """Raise `MediaError` for a stream that ends long before its header says.
+
+    Parameters
+    ----------
+    stream : Stream
+        Only Matroska and WebM say it for each stream; they count no frames.
+    end_s : float
+        When what decoded last ends, by the file's own clock.
+    """
+    promised = _LENGTH.fullmatch(stream.metadata.get("DURATION", ""))
+    if promised is None:
+        return
+    hours, minutes, seconds = promised.groups()
+    promised_s = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    if end_s < MIN_DECODED_SHARE * promised_s:
+        raise MediaError(
+            "decode",
+            f"the {stream.type} ends after {end_s:.2f} of {promised_s:.2f} s: the file is damaged",
+        )
+
+
+def _is_still_image(container: InputContainer) -> bool:
+    name = container.format.name
+    return name == "image2" or name.endswith("_pipe")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,127 @@
+"""Learning curve: how the score on held-out rows grows with the number of people fitted on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+
+from models.arrays import DataError, Floats, Groups, as_targets, check_same_rows, group_codes
+from models.evaluation.bootstrap import bootstrap_scores
+from models.metrics import mean_pearson
+
+
+class Regressor(Protocol):
+    """What is fitted: a head, or anything with these two methods."""
+
+    def fit(self, X: Floats, y: NDArray[np.float64], *, groups: Groups) -> Any:
+        """Fit on rows [n_rows, n_columns], targets [n_rows, n_targets] and people [n_rows]."""
+
+    def predict(self, X: Floats) -> NDArray[np.float64]:
+        """Predict all targets of each row [n_rows, n_targets]."""
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One fit of a learning curve.
+
+    Attributes
+    ----------
+    n_people, n_rows : int
+        People fitted on, and their labelled rows.
+    repeat : int
+        Number of the repeat, from 0; each draws people in an order of its own.
+    mean_pearson : float
+        On the held-out rows.
+    resampled : array of float64 [n_resamples]
+        The same for each resample of the held-out people, in which all points are paired: the mean
+        over the repeats of a number of people has the interval of the mean of these.
+    """
+
+    n_people: int
+    n_rows: int
+    repeat: int
+    mean_pearson: float
+    resampled: NDArray[np.float64]
+
+
+def learning_curve(
+    head: Regressor,
+    x: Floats,
+    y: ArrayLike,
+    groups: ArrayLike,
+    x_held: Floats,
+    y_held: ArrayLike,
+    groups_held: ArrayLike,
+    n_people: Sequence[int],
+    n_repeats: int,
+    n_resamples: int,
+    seed: int,
+) -> list[CurvePoint]:
+    """Fit a head on more and more people and score it on the same held-out rows.
+
+    Within a repeat each larger set of people contains the smaller ones, so a curve rises by what
+    the added people bring, and not by which people were drawn.
+
+    Parameters
+    ----------
+    head : Regressor
+        Copied for every fit (`sklearn.base.clone`); the given one stays as it is.
+    x : array [n_rows, n_columns]
+        The view; passed on to the head as it is.
+    y : array [n_rows, n_targets]
+        Targets; NaN where unlabelled. Rows without any label are left out.
+    groups : array [n_rows]
+        The person of each row.
+    x_held, y_held : array [n_held, n_columns], [n_held, n_targets]
+        Rows of other people, as of Val.
+    groups_held : array [n_held]
+        The person of each held-out row.
+    n_people : sequence of int
+        Numbers of people to fit on.
+    n_repeats : int
+        How often people are drawn anew: the spread over repeats shows how much it matters who.
+    n_resamples : int
+        Of the bootstrap over held-out people.
+    seed : int
+        Seed of the draws and of the bootstrap. A repeat does not depend on the number of repeats.
+
+    Returns
+    -------
+    list of CurvePoint
+        One per repeat and number of people, in this order.
+
+    Raises
+    ------
+    ValueError
+        When lengths differ.
+    DataError
+        When a number of people is below 1 or above those labelled, or the head cannot be fitted
+        on so few.
+    """
+    targets, held = as_targets(y), as_targets(y_held, "y_held")
+    codes = group_codes(groups)
+    check_same_rows(x=x, y=targets, groups=codes)
+    check_same_rows(x_held=x_held, y_held=held)
+    labelled = np.flatnonzero(~np.isnan(targets).all(axis=1))
+    people = np.unique(codes[labelled])
+    wrong = [number for number in n_people if not 1 <= number <= len(people)]
+    if wrong:
+        raise DataError(
+            f"n_people holds {wrong}; expected numbers from 1 to {len(people)}, "
+            "as many people as are labelled."
+        )
+    points = []
+    for repeat in range(n_repeats):
+        order = np.random.default_rng([seed, repeat]).permutation(people)
+        for number in n_people:
+            rows = labelled[np.isin(codes[labelled], order[:number])]
+            fitted = clone(head, safe=False)
+            fitted.fit(x[rows], targets[rows], groups=codes[rows])
+            predicted = fitted.predict(x_held)
+            resampled = bootstrap_scores(held, predicted, groups_held, n_resamples, seed)
+            score = mean_pearson(held, predicted)
+            points.append(CurvePoint(number, len(rows), repeat, score, resampled))
+    return points

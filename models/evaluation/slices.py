@@ -1,0 +1,227 @@
+"""Scores by slice of the rows: by any column, categories as they are and numbers in bands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.arrays import Bools, as_groups, as_targets, check_same_rows
+from models.evaluation.bootstrap import Interval, bootstrap_interval
+from models.metrics import mean_pearson
+
+MISSING = "(missing)"
+"""The slice of the rows without a value."""
+
+FEW = "(fewer than 2 people each)"
+"""The slice of all rows whose own slice shows a single person."""
+
+
+@dataclass(frozen=True)
+class SliceScore:
+    """The score of one slice.
+
+    Attributes
+    ----------
+    name : str
+        The category or band, `MISSING` or `FEW`.
+    n_rows, n_people : int
+        Labelled rows, and the groups they belong to.
+    mean_pearson : float
+        NaN when no target has two labelled rows.
+    interval : Interval
+        By person-wise bootstrap inside the slice; NaN with fewer than two people.
+    """
+
+    name: str
+    n_rows: int
+    n_people: int
+    mean_pearson: float
+    interval: Interval
+
+
+def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
+    """Split rows by the values of one column.
+
+    Numbers, also numbers written as text, are cut into `n_bands` bands of nearly equally many
+    rows, named by their ends: ``[18, 31)``, the last one ``[45, 71]``. There are fewer bands where
+    many values tie; where one value is so common that a single band is left, the different values
+    are cut instead of the rows. Numbers of at most `n_bands` different values, and everything
+    else, are categories.
+
+    Parameters
+    ----------
+    values : array [n_rows]
+        Numbers, text or truth values; None, NaN and empty text are missing.
+    n_bands : int
+        Number of bands, at least 1.
+
+    Returns
+    -------
+    dict of str to array of bool [n_rows]
+        The rows of each slice, in ascending order, `MISSING` last and only where rows are missing.
+        Every row is in exactly one slice.
+
+    Raises
+    ------
+    ValueError
+        When `values` is not one-dimensional or `n_bands` is below 1.
+    """
+    column = np.asarray(values, dtype=object)
+    if column.ndim != 1:
+        raise ValueError(f"values has shape {column.shape}; expected [n_rows], one value per row.")
+    if n_bands < 1:
+        raise ValueError(f"n_bands is {n_bands}; expected at least 1.")
+    known = _known(column)
+    numbers = column_numbers(column)
+    if numbers is None:
+        names, codes = np.unique(np.where(known, column, "").astype(str), return_inverse=True)
+        slices = {str(name): known & (codes == code) for code, name in enumerate(names)}
+        slices = {name: rows for name, rows in slices.items() if rows.any()}
+    elif len(np.unique(numbers[known])) <= n_bands:
+        slices = {_short(value): numbers == value for value in np.unique(numbers[known])}
+    else:
+        slices = _bands(numbers, known, n_bands)
+    if not known.all():
+        # A category that is called like it keeps its rows.
+        slices[MISSING] = slices.get(MISSING, False) | ~known
+    return slices
+
+
+def column_numbers(values: ArrayLike) -> NDArray[np.float64] | None:
+    """Read a column as numbers, also where they are written as text.
+
+    Parameters
+    ----------
+    values : array [n_rows]
+        As in `slice_rows`.
+
+    Returns
+    -------
+    array of float64 [n_rows], or None
+        NaN where missing; None when a value is no finite number. Truth values are none.
+    """
+    column = np.asarray(values, dtype=object)
+    known = _known(column)
+    if any(isinstance(value, bool | np.bool_) for value in column[known]):
+        return None
+    numbers = np.full(len(column), np.nan)
+    try:
+        numbers[known] = column[known].astype(np.float64)
+    except (TypeError, ValueError):
+        return None
+    return numbers if np.isfinite(numbers[known]).all() else None
+
+
+def scored_slices(
+    y_true: ArrayLike, groups: ArrayLike, slices: Mapping[str, Bools]
+) -> dict[str, Bools]:
+    """Keep what can be scored of slices: their labelled rows.
+
+    Slices with a single person are put together as `FEW`, so none is left out: a correlation
+    within one person says nothing of how well people are told apart. `MISSING` stays by itself.
+
+    Parameters
+    ----------
+    y_true : array [n_rows, n_targets]
+        Labels; NaN where unlabelled.
+    groups : array [n_rows]
+        The person of each row.
+    slices : mapping of str to array of bool [n_rows]
+        From `slice_rows`, made of these rows or of a table that they are part of.
+
+    Returns
+    -------
+    dict of str to array of bool [n_rows]
+        In the order of `slices`, without those that have no labelled row; `FEW` last.
+
+    Raises
+    ------
+    ValueError
+        When lengths differ.
+    """
+    true, people = as_targets(y_true), as_groups(groups)
+    check_same_rows(y_true=true, groups=people, **slices)
+    labelled = ~np.isnan(true).all(axis=1)
+    kept: dict[str, Bools] = {}
+    few = np.zeros(len(true), dtype=np.bool_)
+    for name, rows in slices.items():
+        rows = rows & labelled
+        if name != MISSING and len(np.unique(people[rows])) < 2:
+            few |= rows
+        elif rows.any():
+            kept[name] = rows
+    if few.any():
+        kept[FEW] = few
+    return kept
+
+
+def score_slices(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    groups: ArrayLike,
+    slices: Mapping[str, Bools],
+    n_resamples: int,
+    seed: int,
+) -> list[SliceScore]:
+    """Score predictions inside each slice, as `scored_slices` puts them together.
+
+    Parameters
+    ----------
+    y_true, y_pred : array [n_rows, n_targets]
+        Labels (NaN = unlabelled, left out) and predictions.
+    groups : array [n_rows]
+        The person of each row.
+    slices : mapping of str to array of bool [n_rows]
+        From `slice_rows`, made of these rows or of a table that they are part of.
+    n_resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    list of SliceScore
+        In the order of `scored_slices`.
+
+    Raises
+    ------
+    ValueError
+        When lengths or shapes differ or a labelled row has a NaN prediction.
+    """
+    true, pred, people = as_targets(y_true), as_targets(y_pred), as_groups(groups)
+    check_same_rows(y_true=true, y_pred=pred, groups=people)
+    return [
+        SliceScore(
+            name=name,
+            n_rows=int(rows.sum()),
+            n_people=len(np.unique(people[rows])),
+            mean_pearson=mean_pearson(true[rows], pred[rows]),
+            interval=bootstrap_interval(true[rows], pred[rows], people[rows], n_resamples, seed),
+        )
+        for name, rows in scored_slices(true, people, slices).items()
+    ]
+
+
+def _known(column: NDArray[np.object_]) -> Bools:
+    return np.array([not _is_missing(value) for value in column], dtype=np.bool_)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
+def _bands(numbers: NDArray[np.float64], known: Bools, n_bands: int) -> dict[str, Bools]:
+    shares = np.linspace(0, 1, n_bands + 1)
+    # Ends that occur among the values are short to write.
+    ends = np.unique(np.quantile(numbers[known], shares, method="higher"))
+    if len(ends) == 2:
+        ends = np.quantile(np.unique(numbers[known]), shares, method="higher")
+    band_of_row = np.searchsorted(ends[1:-1], numbers, side="right")
+    closing = [")"] * (len(ends) - 2) + ["]"]
+    return {
+        f"[{_short(low)}, {_short(high)}{close}": known & (band_of_row == band)
+        for band, (low, high, close) in enumerate(zip(ends[:-1], ends[1:], closing, strict=True))
+    }
+
+
+def _short(number: float) -> str:
+    return repr(float(number)).removesuffix(".0")

@@ -1,0 +1,1 @@
+"""Ridge regressions with many penalties and targets on all training sets of folds at once."""

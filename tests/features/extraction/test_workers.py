@@ -1,0 +1,242 @@
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+
+from features.encoders import EncoderError
+from features.extraction.workers import Finished, Restarted, Workers
+from features.media.files import MediaError
+from tests.features import work
+
+
+@pytest.fixture
+def workers():
+    with Workers(2) as some:
+        pids_of(some)  # on a busy machine a new worker takes seconds to import its work
+        yield some
+
+
+@pytest.fixture
+def one_worker():
+    with Workers(1) as some:
+        pids_of(some)
+        yield some
+
+
+@pytest.fixture
+def outcomes(workers):
+    return partial(outcomes_of, workers)
+
+
+def outcomes_of(workers, task_function, tasks, stall_limit_s=30.0, **limits):
+    """Return by task the parts of its last attempt and the error, if any."""
+    parts, errors = {}, {}
+    run = workers.run(task_function, tasks, step="decode", stall_limit_s=stall_limit_s, **limits)
+    with run as events:
+        for task, event in events:
+            if isinstance(event, Finished):
+                errors[task] = event.error
+                parts.setdefault(task, [])
+            elif isinstance(event, Restarted):
+                parts[task] = []
+            else:
+                parts.setdefault(task, []).append(event)
+    return parts, errors
+
+
+def test_every_task_comes_back_once_with_its_parts_in_order(outcomes):
+    parts, errors = outcomes(work.count_to, range(12))
+    assert parts == {n: list(range(n)) for n in range(12)}
+    assert set(errors.values()) == {None}
+
+
+def test_no_tasks_is_no_work(outcomes):
+    assert outcomes(work.count_to, []) == ({}, {})
+
+
+def test_a_task_that_hangs_is_stopped_and_the_others_go_on(outcomes):
+    _, errors = outcomes(work.sleep, [0.0, 600.0, 0.01], stall_limit_s=3.0)
+    error = errors.pop(600.0)
+    assert errors == {0.0: None, 0.01: None}
+    assert error.step == "decode"
+    assert "no result within 3 s" in error.reason
+
+
+def test_a_task_may_take_longer_than_the_limit_while_it_hands_over_parts(outcomes):
+    parts, errors = outcomes(work.sleep_often, [(6, 0.5)], stall_limit_s=2.0)
+    assert parts == {(6, 0.5): list(range(6))}
+    assert errors == {(6, 0.5): None}
+
+
+def test_a_task_may_ask_for_patience(outcomes):
+    patient, hasty = (60.0, 5.0), (0.0, 600.0)
+    parts, errors = outcomes(work.sleep_after_a_word, [patient, hasty], stall_limit_s=3.0)
+    assert parts == {patient: ["done"], hasty: []}
+    assert errors[patient] is None
+    assert "no result within 3 s" in errors[hasty].reason
+
+
+def test_a_worker_that_is_stopped_in_the_middle_of_a_message_is_replaced(outcomes, monkeypatch):
+    monkeypatch.setattr("features.extraction.worker_process._PAUSE_LIMIT_S", 0.5)
+    _, errors = outcomes(work.stop_in_a_message, [1])
+    assert "died 2 times (exit code -9)" in errors[1].reason
+
+
+def test_a_file_of_the_working_folder_stands_in_for_no_library(outcomes, tmp_path, monkeypatch):
+    (tmp_path / "av.py").write_text("raise RuntimeError")
+    monkeypatch.chdir(tmp_path)
+    assert outcomes(work.count_to, [1]) == ({1: [0]}, {1: None})
+
+
+def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
+    run = one_worker.run(work.count_to, [60], step="decode", stall_limit_s=2, task_limit_s=4)
+    seen = []
+    with run as events:
+        for _, event in events:
+            if len(seen) == 1:
+                time.sleep(5)  # the queue is full by then
+            seen.append(event)
+    assert seen == [*range(60), Finished(None)]
+
+
+def test_a_worker_that_dies_of_its_task_fails_that_task_only(outcomes):
+    parts, errors = outcomes(work.exit_if_negative, [1, -7, 2])
+    assert "died 2 times (exit code 7)" in errors.pop(-7).reason
+    assert errors == {1: None, 2: None}
+    assert parts[1] == [1]
+
+
+def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
+    run = one_worker.run(
+        work.report_pid_then_wait, [tmp_path / "go"], step="decode", stall_limit_s=30
+    )
+    seen = []
+    with run as events:
+        for _, event in events:
+            seen.append(event)
+            if len(seen) == 1:
+                os.kill(event, signal.SIGKILL)
+                (tmp_path / "go").touch()
+    assert isinstance(seen[1], Restarted)
+    assert seen[2] != seen[0]
+    assert seen[3:] == ["done", Finished(None)]
+
+
+def test_an_unforeseen_error_fails_its_own_task_only(outcomes):
+    _, errors = outcomes(work.fail_if_text, ["text", 1])
+    assert errors["text"].step == "decode"
+    assert "TypeError: unsupported operand" in errors["text"].reason
+    assert errors[1] is None
+
+
+def test_an_error_of_the_clip_keeps_its_step(outcomes):
+    _, errors = outcomes(work.raise_media_error, ["probe"])
+    assert (errors["probe"].step, errors["probe"].reason) == ("probe", "no good")
+    assert isinstance(errors["probe"], MediaError)
+
+
+def test_an_error_that_is_no_fault_of_the_clip_ends_the_run(outcomes):
+    with pytest.raises(EncoderError, match="no such model"):
+        outcomes(work.raise_encoder_error, [1, 2, 3])
+
+
+def test_a_task_has_a_limit_however_often_it_hands_over_parts(outcomes):
+    parts, errors = outcomes(work.sleep_often, [(1000, 0.1), (1, 0.0)], task_limit_s=4.0)
+    assert "not done within 4 s: the worker was stopped" in errors[1000, 0.1].reason
+    assert 0 < len(parts[1000, 0.1]) < 300
+    assert errors[1, 0.0] is None
+
+
+def test_tasks_are_drawn_only_as_fast_as_results_are_taken(one_worker):
+    drawn = []
+
+    def tasks():
+        for k in range(1000):
+            drawn.append(k)
+            yield 100
+
+    with one_worker.run(work.count_to, tasks(), step="decode", stall_limit_s=20) as events:
+        next(events)
+    assert len(drawn) < 3
+
+
+def pids_of(workers, tasks=range(4)):
+    with workers.run(work.report_pid, tasks, step="decode", stall_limit_s=120) as events:
+        return {event for _, event in events if isinstance(event, int)}
+
+
+def test_workers_begin_before_the_reader_reads(workers, tmp_path):
+    mark = tmp_path / "begun"
+    with workers.run(work.touch, [mark], step="decode", stall_limit_s=20) as events:
+        for _ in range(200):
+            if mark.exists():
+                break
+            time.sleep(0.1)
+        assert mark.exists()
+        assert [event for _, event in events] == [Finished(None)]
+
+
+def test_a_run_that_is_not_read_ends_with_its_context(one_worker):
+    with one_worker.run(work.count_to, [1000], step="decode", stall_limit_s=20):
+        pass
+    assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
+
+
+def test_workers_stay_for_the_next_run_whatever_it_does(workers):
+    first = pids_of(workers, range(20))
+    parts, _ = outcomes_of(workers, work.count_to, [3])
+    assert parts == {3: [0, 1, 2]}
+    assert pids_of(workers, range(20)) <= first
+    assert all(_is_running(pid) for pid in first)
+
+
+def test_a_reader_that_stops_early_costs_the_next_run_nothing(one_worker):
+    with one_worker.run(work.count_to, [1000], step="decode", stall_limit_s=20) as events:
+        assert next(events) == (1000, 0)
+    assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
+
+
+def test_workers_that_die_between_runs_are_replaced(workers):
+    first = pids_of(workers, range(20))
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+    then = pids_of(workers, range(20))
+    assert then
+    assert not then & first
+
+
+def test_no_worker_outlives_its_owner():
+    with Workers(2) as closed:
+        pids = pids_of(closed)
+    forgotten = Workers(1)
+    pids |= pids_of(forgotten)
+    assert len(pids) > 1
+    del forgotten
+    gc.collect()
+    assert not any(_is_running(pid) for pid in pids)
+
+
+def test_no_worker_outlives_an_owner_that_is_killed():
+    code = (
+        "from tests.features import work; from features.extraction.workers import Workers\n"
+        "run = Workers(1).run(work.report_pid_then_sleep, [0], step='decode', stall_limit_s=99)\n"
+        "with run as events:\n"
+        "    for _, pid in events: print(pid, flush=True)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(owner.stdout.readline())
+    owner.kill()
+    owner.communicate()
+    end_s = time.monotonic() + 20
+    while _is_running(pid) and time.monotonic() < end_s:
+        time.sleep(0.05)
+    assert not _is_running(pid)
+
+
+def _is_running(pid: int) -> bool:
+    return subprocess.run(["kill", "-0", str(pid)], capture_output=True).returncode == 0

@@ -1,0 +1,342 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pydantic import ValidationError
+
+from features.encoders.base import EncoderError
+from features.media import faces
+from features.media.faces import (
+    DETECTION_SIDE_PX,
+    LARGER_FACE_RATIO,
+    SAME_FACE_IOU,
+    Box,
+    FaceDetection,
+    FaceFinder,
+    choose,
+    crop_face,
+)
+from features.media.files import MediaError
+from features.media.frames import read_frames
+
+MIN_SCORE = 0.6
+
+coordinates = st.floats(-50, 500)
+sides = st.floats(0.5, 300)
+boxes = st.builds(Box, coordinates, coordinates, sides, sides, st.floats(0, 1))
+
+
+@pytest.fixture
+def shared(request):
+    folder = request.config.rootpath.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("../shared is not there")
+    return folder
+
+
+@pytest.fixture
+def yunet(shared):
+    return FaceDetection(weights=shared / "weights" / "yunet_n_dynamic.onnx", min_score=MIN_SCORE)
+
+
+@pytest.fixture
+def follow(shared, yunet):
+    """Sample a shared clip and find the face in its frames."""
+
+    def follow(name, frame_rate_hz=5):
+        finder = FaceFinder(yunet)
+        frames = read_frames(shared / "clips" / name, frame_rate_hz)
+        return [(frame, finder.find(frame.image)) for frame in frames]
+
+    return follow
+
+
+class FakeDetector:
+    """Gives prepared detections, frame by frame, and notes what it was shown."""
+
+    def __init__(self, *frames):
+        self.frames = iter(frames)
+        self.min_scores = []
+        self.shown = []
+
+    def setScoreThreshold(self, min_score):  # noqa: N802  # OpenCV's name
+        self.min_scores.append(min_score)
+
+    def setInputSize(self, size):  # noqa: N802
+        self.size = size
+
+    def detect(self, picture):
+        assert picture.shape == (self.size[1], self.size[0], 3)
+        self.shown.append(picture)
+        found = next(self.frames)
+        if not found:
+            return 1, None
+        rows = np.zeros((len(found), 15), np.float32)
+        rows[:, :4] = [box[:4] for box in found]
+        rows[:, 14] = [box.score for box in found]
+        return 1, rows
+
+
+@pytest.fixture
+def finder_with(monkeypatch):
+    def build(*frames):
+        detector = FakeDetector(*frames)
+        monkeypatch.setattr(faces, "_load", lambda weights: detector)
+        return FaceFinder(FaceDetection(weights="yunet.onnx", min_score=0.7)), detector
+
+    return build
+
+
+def square(left, side, score=0.9):
+    return Box(left, 0, side, side, score)
+
+
+def test_overlap_of_boxes():
+    assert square(0, 10).iou(square(0, 10)) == 1
+    assert square(0, 10).iou(square(20, 10)) == 0
+    assert square(0, 10).iou(square(5, 10)) == pytest.approx(1 / 3)
+
+
+def test_without_candidates_there_is_no_face():
+    assert choose([], None) is None
+    assert choose([], square(0, 10)) is None
+
+
+def test_the_first_face_is_the_largest():
+    assert choose([square(0, 10), square(50, 12), square(90, 8)], None) == square(50, 12)
+
+
+def test_a_face_is_followed_although_another_is_somewhat_larger():
+    assert choose([square(50, 12), square(1, 10)], square(0, 10)) == square(1, 10)
+
+
+def test_a_face_of_more_than_twice_the_area_takes_over():
+    assert choose([square(1, 10), square(50, 14)], square(0, 10)) == square(1, 10)
+    assert choose([square(1, 10), square(50, 15)], square(0, 10)) == square(50, 15)
+
+
+def test_a_face_that_jumped_is_not_followed():
+    assert choose([square(8, 10), square(50, 12)], square(0, 10)) == square(50, 12)
+
+
+@given(st.lists(boxes, min_size=1), st.none() | boxes)
+def test_the_choice_is_a_candidate_and_never_small(candidates, last):
+    chosen = choose(candidates, last)
+    assert chosen in candidates
+    assert chosen.area * LARGER_FACE_RATIO >= max(box.area for box in candidates)
+
+
+@given(st.lists(boxes, min_size=1), st.none() | boxes, st.randoms())
+def test_the_choice_does_not_depend_on_the_order(candidates, last, random):
+    shuffled = random.sample(candidates, len(candidates))
+    assert choose(shuffled, last) == choose(candidates, last)
+
+
+@given(st.lists(boxes, min_size=1), boxes)
+def test_a_smaller_face_is_chosen_only_when_it_is_the_last_one(candidates, last):
+    chosen = choose(candidates, last)
+    if chosen.area < max(box.area for box in candidates):
+        assert chosen.iou(last) >= SAME_FACE_IOU
+
+
+def test_a_face_is_followed_over_frames_and_over_a_gap(finder_with):
+    small, large = square(10, 100), square(200, 120)
+    finder, _ = finder_with([small], [large, small], [], [large, small], [large])
+    image = Image.new("RGB", (DETECTION_SIDE_PX, DETECTION_SIDE_PX))
+    found = [finder.find(image) for _ in range(5)]
+    expected = [small, small, None, small, large]
+    assert [box and box[:4] for box in found] == [box and box[:4] for box in expected]
+
+
+@pytest.mark.parametrize(
+    ("size", "scaled", "box"),
+    [
+        ((1280, 720), (320, 180), (40, 80, 120, 160)),
+        ((160, 320), (160, 320), (10, 20, 30, 40)),
+        ((80, 40), (320, 160), (2.5, 5, 7.5, 10)),
+    ],
+)
+def test_pictures_are_scaled_and_boxes_scaled_back(finder_with, size, scaled, box):
+    finder, detector = finder_with([Box(10, 20, 30, 40, 0.8)])
+    found = finder.find(Image.new("RGB", size))
+    assert detector.size == scaled
+    assert found == pytest.approx((*box, 0.8))
+
+
+def test_opencv_gets_its_channel_order_and_the_threshold(finder_with):
+    finder, detector = finder_with([])
+    finder.find(Image.new("RGB", (320, 8), (1, 2, 3)))
+    assert detector.shown[0][0, 0].tolist() == [3, 2, 1]
+    assert detector.min_scores == [0.7]
+
+
+def test_a_failure_of_opencv_is_the_clips(finder_with):
+    import cv2
+
+    finder, detector = finder_with()
+
+    def fail(picture):
+        cv2.resize(picture, (-1, -1))
+
+    detector.detect = fail
+    with pytest.raises(MediaError, match="OpenCV failed on a frame") as caught:
+        finder.find(Image.new("RGB", (64, 48)))
+    assert caught.value.step == "face"
+
+
+@pytest.mark.parametrize(("margin", "side_px"), [(0, 20), (0.3, 32), (0.5, 40)])
+def test_a_crop_is_a_square_around_the_face(margin, side_px):
+    picture = np.zeros((200, 200, 3), np.uint8)
+    picture[60:80, 105:115] = 255  # as the box below
+    crop = crop_face(Image.fromarray(picture), Box(105, 60, 10, 20, 0.9), margin)
+    assert crop.size == (side_px, side_px)
+    rows, columns = np.nonzero(np.asarray(crop)[:, :, 0])
+    assert rows.mean() == columns.mean() == (side_px - 1) / 2
+
+
+def test_a_crop_is_black_beyond_the_picture():
+    crop = np.asarray(crop_face(Image.new("RGB", (20, 20), "white"), Box(-5, 15, 10, 10, 0.9), 0))
+    assert crop.shape == (10, 10, 3)
+    assert (crop[:5, 5:] == 255).all()
+    assert crop.sum() == 25 * 3 * 255
+
+
+@given(boxes, st.floats(0, 2))
+def test_crops_are_square_and_centred(box, margin):
+    crop = crop_face(_ramp(), box, margin)
+    side_px = max(box.width, box.height) * (1 + 2 * margin)
+    assert crop.width == crop.height == max(round(side_px), 1)
+    x, y = box.left + box.width / 2, box.top + box.height / 2
+    if 2 <= x < 198 and 2 <= y < 198:
+        middle = np.asarray(crop)[crop.height // 2, crop.width // 2]
+        assert abs(int(middle[0]) - x) <= 2
+        assert abs(int(middle[1]) - y) <= 2
+
+
+def _ramp():
+    """Red says how far right a pixel is, green how far down."""
+    down, across = np.mgrid[:200, :200].astype(np.uint8)
+    return Image.fromarray(np.dstack([across, down, np.zeros_like(down)]))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
+def test_crops_of_any_mode_are_colour_pictures_padded_with_black(mode):
+    image = Image.new("RGB", (20, 20), "white").convert(mode)
+    if mode == "P":
+        image = image.quantize(2)
+        image.putpalette([255, 255, 255, 255, 255, 255])  # PIL pads with entry 0: white
+    crop = crop_face(image, Box(-5, 0, 10, 10, 0.9), 0)
+    assert crop.mode == "RGB"
+    assert np.asarray(crop)[:, :5].max() == 0
+    assert np.asarray(crop)[:, 5:].min() == 255
+
+
+@pytest.mark.parametrize("min_score", [0, -0.1, 1.1, math.nan])
+def test_scores_are_in_their_range(min_score):
+    with pytest.raises(ValidationError):
+        FaceDetection(weights="yunet.onnx", min_score=min_score)
+
+
+def test_equal_settings_are_one_key():
+    one, other = (FaceDetection(weights="yunet.onnx", min_score=0.6) for _ in range(2))
+    assert {one: "same"}[other] == "same"
+
+
+def test_missing_weights_are_named(tmp_path):
+    path = tmp_path / "yunet.onnx"
+    with pytest.raises(EncoderError, match=r"yunet\.onnx cannot be read: No such file") as caught:
+        FaceFinder(FaceDetection(weights=path, min_score=MIN_SCORE))
+    assert "Expected an ONNX file of YuNet" in str(caught.value)
+    assert "face_weights:" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a network"])
+def test_what_is_no_onnx_file_is_named(tmp_path, content):
+    path = tmp_path / "yunet.onnx"
+    path.write_bytes(content)
+    with pytest.raises(EncoderError, match=r"yunet\.onnx are not those of YuNet: \S") as caught:
+        FaceFinder(FaceDetection(weights=path, min_score=MIN_SCORE))
+    assert "\n" not in str(caught.value)
+
+
+def test_another_network_is_refused(tmp_path):
+    path = tmp_path / "other.onnx"
+    path.write_bytes(_relu_network())
+    with pytest.raises(EncoderError, match=r"other\.onnx are not those of YuNet: \S"):
+        FaceFinder(FaceDetection(weights=path, min_score=MIN_SCORE))
+
+
+def _relu_network():
+    """Write, in ONNX's own bytes, a network of a single layer, from x to y."""
+
+    def field(number, content):
+        if isinstance(content, int):
+            return bytes([number << 3, content])
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    sides = b"".join(field(1, field(1, side)) for side in (1, 3, 8, 8))
+    tensor = field(1, field(1, 1) + field(2, sides))  # float32
+    ends = {name: field(1, name) + field(2, tensor) for name in (b"x", b"y")}
+    layer = field(1, b"x") + field(2, b"y") + field(4, b"Relu")
+    graph = field(1, layer) + field(2, b"g") + field(11, ends[b"x"]) + field(12, ends[b"y"])
+    return field(1, 8) + field(8, field(2, 13)) + field(7, graph)
+
+
+def test_the_detector_is_loaded_once(yunet):
+    first = FaceFinder(yunet)
+    stricter = FaceFinder(yunet.model_copy(update={"min_score": 0.9}))
+    assert first._detector is stricter._detector
+
+
+def test_loading_says_nothing(yunet, capfd):
+    faces._load.cache_clear()
+    FaceFinder(yunet)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 500), (500, 2), (31, 33), (3000, 1)])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])
+def test_pictures_of_any_size_and_mode_are_looked_at(yunet, size, mode):
+    assert FaceFinder(yunet).find(Image.new(mode, size)) is None
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA"])
+def test_a_face_is_found_in_any_mode(follow, yunet, mode):
+    frame, box = follow("single_face.mp4", frame_rate_hz=1)[0]
+    found = FaceFinder(yunet).find(frame.image.convert(mode))
+    assert found is not None
+    assert found.iou(box) > 0.9
+
+
+def test_a_face_is_found_where_there_is_one(follow):
+    found = [box is not None for _, box in follow("single_face.mp4")]
+    assert np.mean(found) > 0.95
+
+
+def test_no_face_is_found_where_there_is_none(follow):
+    assert {box for _, box in follow("no_face.mp4")} == {None}
+
+
+def test_a_face_that_leaves_the_picture_is_gone(follow):
+    found = [box is not None for _, box in follow("face_noface.mov")]
+    assert found == sorted(found, reverse=True)  # there, then gone for good
+    assert 0.2 < np.mean(found) < 0.6
+
+
+@pytest.mark.parametrize("number", [10, 11, 12, 14, 18, 19, 20])
+def test_a_speakers_face_is_followed(follow, number):
+    found = [box for _, box in follow(f"liveportrait_d{number}.mp4")]
+    assert None not in found
+    for box, after in itertools.pairwise(found):
+        across = after.left + after.width / 2 - box.left - box.width / 2
+        down = after.top + after.height / 2 - box.top - box.height / 2
+        assert math.hypot(across, down) < box.width
+
+
+def test_the_same_frames_give_the_same_boxes(follow):
+    runs = [[box for _, box in follow("liveportrait_d12.mp4")] for _ in range(2)]
+    assert runs[0] == runs[1]

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from features.media.files import MediaError, probe
+from features.media.frames import read_frames
+
+
+def test_probe_reads_the_header(make_clip):
+    info = probe(make_clip(n_frames=20, frame_rate_hz=10, sound_s=2.0))
+    assert info.has_video
+    assert info.has_audio
+    assert info.frame_rate_hz == pytest.approx(10)
+    assert info.duration_s == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_sound_file_is_a_clip_without_video(make_clip):
+    path = make_clip("voice.m4a", n_frames=0)
+    info = probe(path)
+    assert (info.has_video, info.has_audio) == (False, True)
+    with pytest.raises(MediaError, match="no video") as caught:
+        list(read_frames(path, 4))
+    assert caught.value.step == "stream"
+
+
+def test_a_name_with_a_colon_is_no_protocol(make_clip, monkeypatch):
+    path = make_clip("12:30.mp4")
+    monkeypatch.chdir(path.parent)
+    assert probe(Path("12:30.mp4")).has_video
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "ffconcat version 1.0\nfile other.mp4\n",
+        "ffconcat version 1.0\nfile list.mp4\n",  # itself, and so on without end
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8"])
+def test_what_points_at_other_files_is_no_clip(make_clip, tmp_path, name, content):
+    make_clip("other.mp4")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(MediaError, match="not a media file") as caught:
+        probe(tmp_path / name)
+    assert caught.value.step == "probe"
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(MediaError, match=r"no file .*gone\.mp4") as caught:
+        probe(tmp_path / "gone.mp4")
+    assert caught.value.step == "read"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a clip at all", b"\0" * 5000])
+def test_what_is_no_media_file_fails_in_probe(tmp_path, content):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(MediaError) as caught:
+        probe(path)
+    assert caught.value.step == "probe"

@@ -1,0 +1,205 @@
+import itertools
+import zlib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from features.media.files import MediaError, check_duration, probe
+from features.media.frames import read_frames
+from features.media.sound import read_sound
+from tests.features.mp4_patches import PATCHES
+from tests.features.odd_media import Film, png, write_film
+
+MS = Fraction(1, 1000)
+
+
+def write_stamped(
+    path: Path, pts: Sequence[int], time_base: Fraction, durations: Sequence[int] | None = None
+) -> Path:
+    """Write grey frames with these time stamps, be they in order or not."""
+    codec, pixels = ("mpeg4", "yuv420p") if path.suffix == ".ts" else ("mjpeg", "yuvj420p")
+    with av.open(path, "w") as container:
+        video = container.add_stream(codec, rate=30 if time_base == MS else 1 / time_base)
+        video.width, video.height, video.pix_fmt = 64, 48, pixels
+        video.time_base = time_base
+        packets = []
+        for k in range(len(pts)):
+            picture = np.full((48, 64, 3), 5 * k % 255, np.uint8)
+            packets += video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+        packets += video.encode(None)
+        for k, packet in enumerate(packets):
+            packet.stream, packet.time_base = video, time_base
+            packet.pts, packet.dts = pts[k], pts[0] + k
+            packet.duration = durations[k] if durations else 0
+            container.mux(packet)
+    return path
+
+
+def brightness(image: Image.Image) -> float:
+    return float(np.asarray(image).mean())
+
+
+def test_a_still_image_is_a_clip_of_one_frame(tmp_path):
+    path = tmp_path / "face.png"
+    Image.new("L", (48, 48), 77).save(path)
+    info = probe(path)
+    assert (info.has_video, info.has_audio, info.duration_s) == (True, False, None)
+    (frame,) = read_frames(path, 4)
+    assert frame.time_s == 0
+    assert frame.image.mode == "RGB"
+    assert brightness(frame.image) == pytest.approx(77, abs=1)
+
+
+@pytest.mark.parametrize("rate_hz", [1, 2, 3, 5, 10])
+def test_frames_are_those_on_screen_at_the_grid_points(make_clip, rate_hz):
+    frames = list(read_frames(make_clip(n_frames=30, frame_rate_hz=10, sound_s=0), rate_hz))
+    shown = [np.floor(k / rate_hz * 10 + 1e-9) / 10 for k in range(3 * rate_hz)]
+    assert [frame.time_s for frame in frames] == pytest.approx(shown)
+    grey = [brightness(frame.image) for frame in frames]
+    assert all(a < b for a, b in itertools.pairwise(grey))
+
+
+@pytest.mark.parametrize("rate_hz", [15, 24, 30, 60])
+@pytest.mark.parametrize("first", [1, 4, 5, 42])
+def test_where_the_time_stamps_begin_changes_no_frame(tmp_path, rate_hz, first):
+    pts = [first + k for k in range(2 * rate_hz)]
+    path = write_stamped(tmp_path / "clip.ts", pts, Fraction(1, rate_hz))
+    times_s = [frame.time_s for frame in read_frames(path, 3)]
+    assert times_s == pytest.approx([k / 3 for k in range(6)])
+
+
+def test_a_rate_in_decimals_is_taken_as_it_is_written(make_clip):
+    path = make_clip(n_frames=21, frame_rate_hz=1, sound_s=0)
+    assert [frame.time_s for frame in read_frames(path, 0.1)] == pytest.approx([0, 10, 20])
+
+
+def test_the_last_frame_is_on_screen_until_it_ends(tmp_path):
+    path = write_stamped(tmp_path / "held.mp4", [0, 200], MS, durations=[200, 9800])
+    assert [frame.time_s for frame in read_frames(path, 3)] == pytest.approx([0, 0.2])
+    brief = write_stamped(tmp_path / "brief.mp4", [0, 200], MS, durations=[200, 100])
+    assert [frame.time_s for frame in read_frames(brief, 3)] == [0]
+
+
+def test_a_frame_whose_time_stamp_goes_back_is_left_out(tmp_path):
+    pts = [100 * k for k in range(20)]
+    pts[10] = 120
+    times_s = [f.time_s for f in read_frames(write_stamped(tmp_path / "clip.mp4", pts, MS), 10)]
+    assert times_s == pytest.approx([k / 10 for k in range(20) if k != 10])
+
+
+def test_time_stamps_that_keep_going_back_are_damaged(tmp_path):
+    path = write_stamped(tmp_path / "clip.mp4", [0, 33, 350, 2000, 100, 4000], MS)
+    with pytest.raises(MediaError, match="only 5 of 6 frames are in the order of time") as caught:
+        list(read_frames(path, 3))
+    assert caught.value.step == "decode"
+
+
+@pytest.mark.parametrize(("name", "codec"), [("clip.mkv", "libx264"), ("clip.webm", "libvpx")])
+def test_a_clip_that_ends_long_before_its_header_says_is_damaged(tmp_path, name, codec):
+    film = Film(tuple(k / 10 for k in range(100)), codec=codec, sound_s=0)
+    path = write_film(tmp_path / name, film)
+    assert len(list(read_frames(path, 1))) == 10
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(MediaError, match=r"the video ends after .* of 10\.00 s") as caught:
+        list(read_frames(path, 1))
+    assert caught.value.step == "decode"
+
+
+def test_a_frame_shown_for_long_is_taken_once(make_clip):
+    frames = list(read_frames(make_clip(n_frames=3, frame_rate_hz=1, sound_s=0), 10))
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 1, 2])
+
+
+def test_rotation_flags_are_applied(tmp_path):
+    path = tmp_path / "turned.jpg"
+    image = Image.new("RGB", (40, 20), "white")
+    exif = image.getexif()
+    exif[0x0112] = 6  # shown turned by 90 degrees
+    image.save(path, exif=exif)
+    (frame,) = read_frames(path, 1)
+    assert frame.image.size == (20, 40)
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_a_turned_video_is_turned_back(tmp_path, rotation):
+    path = tmp_path / "turned.mp4"
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:, :16] = 255  # white on the left
+    with av.open(path, "w") as container:
+        video = container.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.set_display_rotation(rotation)  # counter-clockwise
+        container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(video.encode(None))
+    (frame,) = read_frames(path, 1)
+    expected = np.rot90(picture, rotation // 90)
+    assert np.asarray(frame.image) == pytest.approx(expected, abs=30)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1000), (2000, 2)])
+def test_a_picture_with_an_absurd_shape_is_refused(tmp_path, width, height):
+    path = tmp_path / "thin.png"
+    path.write_bytes(png(width, height, zlib.compress(bytes((width + 1) * height))))
+    with pytest.raises(MediaError, match=f"{width} x {height} pixels: longer than 500:1"):
+        list(read_frames(path, 1))
+
+
+@pytest.mark.parametrize(
+    ("patch", "reason"),
+    [
+        ("picture_codec_vide_2054847098", "no decoder for the video stream"),
+        ("time_delta_vide_0", "20 frames within 0 s: the time stamps are damaged"),
+    ],
+)
+def test_a_damaged_header_of_the_video_is_noticed_and_spares_the_sound(tmp_path, patch, reason):
+    path = write_film(tmp_path / "clip.mp4", Film())
+    path.write_bytes(PATCHES[patch].apply(path.read_bytes()))
+    with pytest.raises(MediaError, match=reason) as caught:
+        list(read_frames(path, 5))
+    assert caught.value.step == "decode"
+    assert len(read_sound(path, 16000)) == pytest.approx(2 * 16000, rel=0.1)
+
+
+def test_a_clip_may_last_as_long_as_allowed(make_clip):
+    path = make_clip(n_frames=30, frame_rate_hz=10, sound_s=0)
+    check_duration(path, 3.0)
+    assert len(list(read_frames(path, 1, max_duration_s=3))) == 3
+    with pytest.raises(MediaError, match=r"lasts 3\.0 s, more than 2\.5 s") as caught:
+        check_duration(path, 2.5)
+    assert caught.value.step == "probe"
+    with pytest.raises(MediaError, match=r"last more than 2\.5 s") as caught:
+        list(read_frames(path, 1, max_duration_s=2.5))
+    assert caught.value.step == "decode"
+
+
+def test_a_clip_that_lost_most_of_its_frames_is_damaged(make_clip):
+    path = make_clip(n_frames=60, frame_rate_hz=30, size=(320, 240), sound_s=0)
+    with av.open(path) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        start = packets[len(packets) // 4].pos
+    content = bytearray(path.read_bytes())
+    end = packets[-1].pos + packets[-1].size
+    content[start:end] = bytes(end - start)
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match="damaged|decodes") as caught:
+        list(read_frames(path, 4))
+    assert caught.value.step == "decode"
+
+
+def test_the_shared_clips_decode(request):
+    folder = Path(request.config.rootpath).parent / "shared" / "clips"
+    if not folder.is_dir():
+        pytest.skip("../shared is not there")
+    paths = sorted([*folder.glob("*.mp4"), *folder.glob("*.mov")])
+    assert len(paths) == 10
+    for path in paths:
+        duration_s = probe(path).duration_s
+        assert duration_s is not None
+        frames = list(read_frames(path, 1))
+        assert abs(len(frames) - duration_s) <= 1.5

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.evaluation.bootstrap import bootstrap_interval
+from models.evaluation.slices import FEW, MISSING, score_slices, slice_rows
+from models.metrics import mean_pearson
+
+columns = st.lists(
+    st.one_of(st.none(), st.text("ab ", max_size=3), st.floats(allow_nan=True), st.booleans()),
+    max_size=20,
+) | st.lists(st.one_of(st.none(), st.floats(-50, 50), st.integers(0, 9)), max_size=30)
+
+
+@given(values=columns, n_bands=st.integers(1, 5))
+def test_every_row_is_in_exactly_one_slice(values, n_bands):
+    slices = slice_rows(np.array(values, dtype=object), n_bands)
+    n_slices = np.sum(list(slices.values()), axis=0) if slices else np.array([])
+    assert (n_slices == 1).all()
+    assert np.size(n_slices) == len(values)
+    assert all(rows.any() for rows in slices.values())
+
+
+def rows_by_slice(values, **kwargs):
+    return {
+        name: np.flatnonzero(rows).tolist() for name, rows in slice_rows(values, **kwargs).items()
+    }
+
+
+def test_categories_stay_as_they_are():
+    found = rows_by_slice(["US", None, "SA", "US", " ", float("nan")])
+    assert found == {"SA": [2], "US": [0, 3], MISSING: [1, 4, 5]}
+    assert list(found) == ["SA", "US", MISSING]
+
+
+def test_numbers_fall_into_bands_that_occur_in_order():
+    assert rows_by_slice([9, 18, 45, 31, 71, 12.5]) == {
+        "[9, 18)": [0, 5],
+        "[18, 45)": [1, 3],
+        "[45, 71]": [2, 4],
+    }
+
+
+def test_numbers_written_as_text_are_numbers():
+    values = ["9", "18.0", "", "31", "71", "12.5", "100"]
+    assert list(rows_by_slice(values, n_bands=2)) == ["[9, 31)", "[31, 100]", MISSING]
+    assert list(rows_by_slice([*values, "old"])) == [
+        *sorted(filter(None, [*values, "old"])),
+        MISSING,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [([0, 1, 1, 0], ["0", "1"]), ([True, False], ["False", "True"]), ([3, None], ["3", MISSING])],
+)
+def test_few_different_values_are_categories(values, names):
+    assert list(slice_rows(np.array(values, dtype=object))) == names
+
+
+def test_ties_give_fewer_bands_but_not_a_single_one():
+    assert list(slice_rows([0] * 4 + [1, 2, 3])) == ["[0, 1)", "[1, 3]"]
+    assert list(slice_rows([0] * 9 + [1, 2, 3])) == ["[0, 1)", "[1, 2)", "[2, 3]"]
+
+
+@pytest.mark.parametrize(
+    ("values", "n_bands", "message"), [([[1]], 3, r"shape \(1, 1\)"), ([1], 0, "n_bands is 0")]
+)
+def test_wrong_arguments_are_named(values, n_bands, message):
+    with pytest.raises(ValueError, match=message):
+        slice_rows(values, n_bands)
+
+
+@pytest.fixture
+def scored():
+    rng = np.random.default_rng(0)
+    true = rng.uniform(size=(40, 2))
+    return true, true + rng.normal(size=(40, 2)), np.array([f"p{k % 10}" for k in range(40)])
+
+
+def test_a_slice_is_scored_on_its_own_rows(scored):
+    true, pred, people = scored
+    column = np.where(np.arange(40) % 10 < 5, "x", "y").astype(object)
+    column[[0, 10]] = None
+    true[5] = np.nan
+    x, y, missing = score_slices(true, pred, people, slice_rows(column), 100, 0)
+    rows = column == "x"
+    assert (x.name, x.n_rows, x.n_people) == ("x", 18, 5)
+    assert (y.name, y.n_rows, y.n_people) == ("y", 19, 5)
+    assert x.mean_pearson == mean_pearson(true[rows], pred[rows])
+    assert x.interval == bootstrap_interval(true[rows], pred[rows], people[rows], 100, 0)
+    assert x.interval.low < x.mean_pearson < x.interval.high
+    assert (missing.name, missing.n_rows, missing.n_people) == (MISSING, 2, 1)
+    assert np.isnan(missing.interval.low)
+
+
+def test_slices_of_one_person_are_scored_together(scored):
+    true, pred, people = scored
+    slices = slice_rows(np.where(people < "p3", people, "others"))
+    others, few = score_slices(true, pred, people, slices, 50, 0)
+    assert (others.name, others.n_people, few.name, few.n_people) == ("others", 7, FEW, 3)
+    assert others.n_rows + few.n_rows == 40
+
+
+def test_a_slice_without_labels_has_no_score(scored):
+    true, pred, people = scored
+    column = np.where(people == "p9", "z", "a")
+    true[people == "p9"] = np.nan
+    assert [s.name for s in score_slices(true, pred, people, slice_rows(column), 9, 0)] == ["a"]
+
+
+def test_slices_of_other_rows_are_refused(scored):
+    with pytest.raises(ValueError, match="a 3"):
+        score_slices(*scored, {"a": np.ones(3, bool)}, 9, 0)
