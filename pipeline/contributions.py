@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.encoders import ENCODERS, FrameEncoder, SoundEncoder
+from features.encoders import ENCODERS, FrameEncoder
 from models.evaluation.compare import MemberScore, score_members
 from models.evaluation.gains import Subset, gains
 from models.stack import fit_stack, stack_oof
@@ -28,18 +28,16 @@ Parts = dict[str, Subset]
 
 
 def modalities(encoders: Mapping[str, Mapping[str, Any]]) -> Parts:
-    """Sort encoders by what they look at: ``vision``, ``sound``, or ``imported`` features.
+    """Sort encoders by what they look at: ``vision`` or ``sound``.
 
     Parameters
     ----------
     encoders : mapping of str to mapping
-        The entries of ``params.yaml``; features that others computed do not say what of.
+        The entries of ``params.yaml``.
     """
     parts: dict[str, list[str]] = {}
     for name, spec in encoders.items():
-        kind = ENCODERS[spec["kind"]]
-        is_vision, is_sound = issubclass(kind, FrameEncoder), issubclass(kind, SoundEncoder)
-        modality = "vision" if is_vision else "sound" if is_sound else "imported"
+        modality = "vision" if issubclass(ENCODERS[spec["kind"]], FrameEncoder) else "sound"
         parts.setdefault(modality, []).append(name)
     return {name: tuple(members) for name, members in parts.items()}
 
@@ -71,9 +69,10 @@ def contribution_table(
         part is left out. ``gain`` is the mean Pearson with the part less that without it, with a
         95 % interval over paired resamples of people.
     """
+    imported: Parts = {"imported": tuple(params.stores)} if params.stores else {}
     kinds: dict[str, Parts] = {
-        "modality": modalities(params.encoders),
-        "encoder": {name: (name,) for name in params.encoders},
+        "modality": modalities(params.encoders) | imported,
+        "encoder": {name: (name,) for name in params.feature_names},
     }
     kinds = {kind: parts for kind, parts in kinds.items() if len(parts) > 1}
     wanted = dict.fromkeys(_encoders_of(parts, s) for parts in kinds.values() for s in _sets(parts))

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from features.encoders.base import EncoderError, FrameEncoder, SoundEncoder
-from features.encoders.imported import ImportedEncoder
 from features.encoders.onnx import OnnxEncoder
 from features.encoders.open_clip import OpenClipEncoder
 from features.encoders.opensmile import OpenSmileEncoder
@@ -17,10 +16,9 @@ from features.encoders.timm import TimmEncoder
 from features.encoders.torchvision import TorchvisionEncoder
 
 MediaEncoder = FrameEncoder | SoundEncoder
-Encoder = MediaEncoder | ImportedEncoder
+Encoder = MediaEncoder
 
-ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder] | type[ImportedEncoder]] = {
-    "imported": ImportedEncoder,
+ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder]] = {
     "onnx": OnnxEncoder,
     "open_clip": OpenClipEncoder,
     "opensmile": OpenSmileEncoder,
@@ -60,7 +58,6 @@ __all__ = [
     "Encoder",
     "EncoderError",
     "FrameEncoder",
-    "ImportedEncoder",
     "MediaEncoder",
     "SoundEncoder",
     "make_encoder",

@@ -1,6 +1,6 @@
 """The challenge's prediction file, and which of its clips were predicted without some features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.clip_table import Rows
 from pipeline.params import ParamsError
-from pipeline.paths import FEATURES, POOLED
+from pipeline.paths import POOLED
 from pipeline.views import JOIN
 
 FILE_ID = "File_ID"
@@ -79,21 +79,17 @@ def submission_table(
     return table
 
 
-def imputed_table(
-    rows: Rows, encoders: Sequence[str], pooled: Path = POOLED, features: Path = FEATURES
-) -> pd.DataFrame:
+def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLED) -> pd.DataFrame:
     """List the clips that lack the features of an encoder: they are predicted from the others.
 
     Parameters
     ----------
     rows : Rows
         All clips.
-    encoders : sequence of str
-        Their names.
+    failures : mapping of str to Path
+        By encoder or imported store, its failure table, which gives the reasons.
     pooled : Path
         The folder of the clip vectors that heads were fitted on.
-    features : Path
-        The folder of the failure tables, which give the reasons.
 
     Returns
     -------
@@ -103,9 +99,9 @@ def imputed_table(
         of a mean clip; ``reasons`` gives ``encoder: step: reason``, joined by semicolons.
     """
     reasons: dict[str, dict[str, str]] = {}
-    for encoder in sorted(encoders):  # as in views: nothing depends on the order of keys
+    for encoder in sorted(failures):  # as in views: nothing depends on the order of keys
         known = pq.read_table(pooled / f"{encoder}.parquet", columns=["clip_id"])
-        said = _reasons(features / f"{encoder}.failures.parquet")
+        said = _reasons(failures[encoder])
         present = set(known["clip_id"].to_pylist())
         for clip_id in rows.clip_ids:
             if clip_id not in present:
@@ -115,7 +111,7 @@ def imputed_table(
     found = [reasons[clip_id] for clip_id in table["clip_id"]]
     return table.assign(
         missing=[JOIN.join(each) for each in found],
-        all_missing=[len(each) == len(encoders) for each in found],
+        all_missing=[len(each) == len(failures) for each in found],
         reasons=["; ".join(f"{name}: {why}" for name, why in each.items()) for each in found],
     )[IMPUTED_COLUMNS]
 

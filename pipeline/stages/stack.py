@@ -20,7 +20,7 @@ def main() -> None:
     params = load_params()
     rows = read_rows(params)
     n = rows.n_train
-    by_name = dict(read_members(list(params.heads), list(params.encoders), rows, params.targets))
+    by_name = dict(read_members(list(params.heads), params.feature_names, rows, params.targets))
     members = np.stack(list(by_name.values()), axis=1)
     stack = fit_stack(members[:n], rows.y[:n], rows.fold_of_row)
     oof = stack_oof(members[:n], rows.y[:n], rows.fold_of_row)
@@ -33,7 +33,8 @@ def main() -> None:
     weights.swaplevel().to_csv(STACK_WEIGHTS)
     submission = submission_table(predictions, rows, params.targets)
     replace_file(PREDICTIONS, partial(submission.to_csv, index=False))
-    imputed = imputed_table(rows, list(params.encoders))
+    failures = {name: params.failures_file(name) for name in params.feature_names}
+    imputed = imputed_table(rows, failures)
     replace_file(IMPUTED, partial(imputed.to_csv, index=False))
     part = "" if stack.method == "average" else f" ({stack.share:.0%}, the rest plain average)"
     print(f"stack of {len(by_name)} members, combined by: {stack.method}{part}")

@@ -11,6 +11,10 @@ from pipeline.paths import IMPUTED, PREDICTIONS
 from pipeline.stages import fit, stack
 
 
+def failures_in(folder, encoders):
+    return {name: folder / f"{name}.failures.parquet" for name in encoders}
+
+
 def write_vectors(path, clip_ids):
     vectors = np.ones((len(clip_ids), 2), np.float32)
     path.parent.mkdir(exist_ok=True)
@@ -61,7 +65,7 @@ def test_exactly_the_clips_without_some_features_are_listed(rows, tmp_path, lost
     for encoder, without in zip(encoders, lost, strict=True):
         ids = [clip_id for k, clip_id in enumerate(rows.clip_ids) if k not in without]
         write_vectors(tmp_path / f"{encoder}.parquet", ids)
-    table = imputed_table(rows, encoders, tmp_path, tmp_path)
+    table = imputed_table(rows, failures_in(tmp_path, encoders), tmp_path)
     assert table.columns.tolist() == IMPUTED_COLUMNS
     assert table["clip_id"].tolist() == [rows.clip_ids[k] for k in sorted(set.union(*lost))]
     for row in table.itertuples():
@@ -80,7 +84,7 @@ def test_the_reasons_are_those_of_the_failure_table(rows, tmp_path):
     for encoder, reason in {"face": "no picture", "voice": "no sound"}.items():
         failed = pd.DataFrame({"clip_id": [first], "step": ["decode"], "reason": [reason]})
         write_failures(tmp_path / f"{encoder}.failures.parquet", failed)
-    table = imputed_table(rows, ["voice", "face"], tmp_path, tmp_path)
+    table = imputed_table(rows, failures_in(tmp_path, ["voice", "face"]), tmp_path)
     assert table["File_ID"].tolist() == ["[00000]", "[00001]"]
     assert table["reasons"].tolist() == [
         "face: decode: no picture; voice: decode: no sound",
