@@ -139,7 +139,7 @@ def _check_types(schema: Any, what: str) -> None:
 
 
 def _without_chance(archive: ZipFile) -> bytes:
-    """Number what skops names by chance (objects, files), and leave out the time."""
+    """Replace what differs from call to call (addresses, names of files, times) by numbers."""
     schema = json.loads(archive.read(_SCHEMA))
     numbers: dict[int, int] = {}
     files: dict[str, str] = {}

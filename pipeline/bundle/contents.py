@@ -1,8 +1,9 @@
 """The bundle: all that prediction on new clips needs, in a folder of open formats.
 
 ``bundle.json`` says what there is; each head and the stack is a ``.skops`` file
-(`models.persistence`); ``manifest.json`` holds the digests of all. Nothing in it is code or leads to
-code, and the training data are not needed. Kernels and neighbours keep the vectors of training clips as part of what they learned.
+(`models.persistence`); ``manifest.json`` holds the digests of all. Nothing in it is code or leads
+to code, and the training data are not needed. Kernels and neighbours keep the vectors of training
+clips as part of what they learned.
 """
 
 import json
