@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.folds import assign_folds
 from models.heads import HEADS, make_head
 from models.persistence import PersistenceError, dumps, loads
 from models.stack import fit_stack
+from models.view import FoldedView
 
 SMALL = {
     "lightgbm": {"n_rounds": 10, "n_components": 20},
@@ -27,15 +29,19 @@ VARIANTS = {
 }
 
 
-def fitted_head(variant="elastic_net", gaps=False):
+def data_of(gaps=False):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 40)).astype(np.float32)
     y = 0.5 + 0.2 * x[:, :3] + 0.2 * rng.normal(size=(60, 3))
     if gaps:
         x[::7, :20] = np.nan
         y[::5, 1], y[3:9] = np.nan, np.nan
+    return x, y, rng.integers(12, size=60)
+
+
+def fitted_head(variant="elastic_net", gaps=False):
     kind, settings_ = VARIANTS[variant]
-    return make_head(kind, settings_, 1, bands=(30, 10)).fit(x, y, rng.integers(12, size=60))
+    return make_head(kind, settings_, 1, bands=(30, 10)).fit(*data_of(gaps))
 
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])
@@ -60,6 +66,15 @@ def few_landmarks(inputs, width, memory_limit_mib, n_landmarks, seed):
     from models.kernel import fit_features
 
     return fit_features(inputs, width, 0, n_landmarks, seed)
+
+
+@pytest.mark.parametrize("kind", sorted(HEADS))
+def test_the_head_that_predicted_held_out_rows_is_the_one_that_is_kept(kind):
+    x, y, groups = data_of(gaps=True)
+    n = 50
+    view = FoldedView(x[:n], y[:n], groups[:n], assign_folds(groups[:n], 4, 0), x[n:])
+    fitted = make_head(kind, SMALL.get(kind, {}), 3).cross_fit(view)
+    assert loads(dumps(fitted.head)).predict(x[n:]).tobytes() == fitted.held.tobytes()
 
 
 def test_a_stack_too():
