@@ -1,3 +1,4 @@
+import importlib.metadata
 import shutil
 
 import pytest
@@ -27,6 +28,31 @@ def identity(spec: dict[str, object], sampling: Sampling = SAMPLING) -> str:
 )
 def test_what_changes_the_numbers_changes_the_identity(change):
     assert identity(CLIP | change) != identity(CLIP)
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "library"),
+    [
+        ("open_clip", "ViT-B-32", "open_clip_torch"),
+        ("timm", "resnet18", "timm"),
+        ("torchvision", "resnet18", "torchvision"),
+    ],
+)
+def test_random_weights_count_by_the_versions_that_draw_them(kind, model, library, monkeypatch):
+    """A seed with another version of torch or of the library is another network."""
+    spec = {"kind": kind, "model": model, "weights": "random"}
+    before = identity(spec)
+    installed = importlib.metadata.version
+    seen = {before}
+    for changed in ("torch", library):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "features.encoders.torch_encoder.version",
+                lambda name, changed=changed: "0.0.1" if name == changed else installed(name),
+            )
+            seen.add(identity(spec))
+    assert len(seen) == 3
+    assert identity(spec) == before
 
 
 @pytest.mark.parametrize(

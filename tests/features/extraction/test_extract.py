@@ -215,10 +215,30 @@ def test_an_encoder_that_embeds_nothing_is_an_error(run, make_clip):
         run({"silent": make_clip(sound_s=0)})
 
 
-def test_values_too_large_for_float16_are_an_error(run, corpus, monkeypatch):
-    def large(self, pictures):
-        return lambda: np.full((len(pictures), 2), 1e6, np.float32)
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (1e6, "1e+06, more than float16 can: set `dtype: float32` under encoders.one"),
+        (np.nan, "not finite"),
+    ],
+)
+def test_a_value_that_cannot_be_stored_costs_one_clip(
+    run, corpus, encoders, monkeypatch, value, reason
+):
+    submit = TorchFrameModel.submit
+    values = [value]
 
-    monkeypatch.setattr(TorchFrameModel, "submit", large)
-    with pytest.raises(EncoderError, match="float16 holds: set `dtype: float32` under encoders"):
-        run(corpus)
+    def odd_once(self, pictures):
+        rows = submit(self, pictures)().copy()
+        if values:
+            rows[0, 0] = values.pop()
+        return lambda: rows
+
+    monkeypatch.setattr(TorchFrameModel, "submit", odd_once)
+    encoders = {"one": encoders["one"]}
+    report = run(corpus, encoders)
+    ((_, step, said),) = report.failures["one"].itertuples(index=False)
+    assert step == "encode"
+    assert reason in said
+    assert report.n_embedded == {"one": len(corpus) - 1}
+    assert run(corpus, encoders).n_computed == {"one": 1}  # a failure is tried again
