@@ -19,7 +19,7 @@ class TorchEncoder(FrameEncoder):
     """A frame encoder whose network a torch library builds; a kind fills in what is its own."""
 
     distribution: ClassVar[str]
-    """Name of the library's package, such as ``timm``."""
+    """The installed package that builds the networks: another version draws others from a seed."""
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -40,15 +40,11 @@ class TorchEncoder(FrameEncoder):
         return tag
 
     def weights_digest(self) -> str:
-        """Digest of the checkpoint's bytes; of random weights the seed and who draws them.
-
-        Another version of torch or of the library may draw another network from the same seed.
-        """
+        """Digest of the checkpoint's bytes; of random weights, the seed and who draws from it."""
         if self._path is not None:
             return file_digest(self._path)
-        # Builds for processors and GPUs, such as 2.9.0+cpu, draw the same numbers.
-        libraries = [f"{n}-{version(n).split('+')[0]}" for n in ("torch", self.distribution)]
-        return ":".join(["random", str(self.spec.seed), *libraries])
+        versions = [f"{name}-{version(name)}" for name in ("torch", self.distribution)]
+        return "random:" + ":".join([str(self.spec.seed), *dict.fromkeys(versions)])
 
     def load_model(self, device: "torch.device") -> FrameModel:
         """Build the network, load the weights, and put the embedding part on the device."""

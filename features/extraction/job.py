@@ -206,7 +206,7 @@ class EncoderJob(Job):
     ) -> None:
         """Take a clip's embeddings (n, dimension) into the cache, and to disk.
 
-        A clip whose numbers are not finite, or do not fit the encoder's ``dtype``, has failed.
+        Numbers that are not finite, or do not fit the encoder's ``dtype``, fail the clip.
         """
         with np.errstate(over="ignore"):  # an overflow is dealt with below
             values = rows.astype(self.encoder.spec.dtype)
@@ -214,7 +214,7 @@ class EncoderJob(Job):
             reason = "the embedding is not finite"
             if np.isfinite(rows).all():
                 reason = (
-                    f"the embedding holds {np.abs(rows).max():.3g}, more than float16 can: set "
+                    f"the embedding holds {np.abs(rows).max():.3g}, more than float16 does: set "
                     f"`dtype: float32` under encoders.{self.name}"
                 )
             self.fail(sha256, MediaError("encode", reason))
