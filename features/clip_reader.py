@@ -65,12 +65,13 @@ class _Shard:
 
     def __init__(self, path: Path) -> None:
         file = pq.ParquetFile(path, read_dictionary=["clip_id"])
-        table = file.read(["clip_id", "time_s", "face_share"])  # the last one is not in all stores
+        names = [n for n in ("clip_id", "time_s", "face_share") if n in file.schema_arrow.names]
+        table = file.read(names)
         clip_id = table["clip_id"].to_numpy()
         self._time_s = table["time_s"].to_numpy()
-        has_shares = "face_share" in table.column_names
-        self._face_share = table["face_share"].to_numpy() if has_shares else None
         starts = first_rows(clip_id)
+        share = table["face_share"].to_numpy()[starts] if "face_share" in names else None
+        self._face_share = share
         self.clip_ids = [str(each) for each in clip_id[starts]]
         self._borders = np.r_[starts, len(clip_id)]
         content = (file.metadata.metadata or {}).get(CLIPS_KEY, b"").decode()
@@ -82,8 +83,9 @@ class _Shard:
 
     def read(self, number: int) -> StoredClip:
         first, end = self._borders[number : number + 2]
-        share = None if self._face_share is None else float(self._face_share[first])
-        embedding = Embedding(self._time_s[first:end], self._rows(int(first), int(end)), share)
+        share = None if self._face_share is None else float(self._face_share[number])
+        rows = self._rows(int(first), int(end))
+        embedding = Embedding(self._time_s[first:end], rows, share)
         return StoredClip(self.clip_ids[number], self._digests[number], embedding)
 
     def _rows(self, first: int, end: int) -> NDArray[np.floating]:
