@@ -31,7 +31,7 @@ class Spec(BaseModel):
         How embeddings are stored.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     model: str
@@ -57,7 +57,7 @@ class FaceSpec(Spec):
 
     face: Literal["none", "yunet"] = "none"
     face_weights: str = "hf://opencv/face_detection_yunet/face_detection_yunet_2023mar.onnx"
-    face_margin: float = Field(default=0.1, ge=0)
+    face_margin: float = Field(default=0.1, ge=0, le=10)
     face_min_score: float = Field(default=0.6, gt=0, le=1)
     face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
 

@@ -21,6 +21,8 @@ class OpenClipEncoder(TorchEncoder):
     ``open_clip.list_pretrained()``, for example ``ViT-B-32`` with ``laion2b_s34b_b79k``.
     """
 
+    distribution = "open_clip_torch"
+
     @cached_property
     def tags(self) -> Sequence[str]:
         """As ``open_clip.list_pretrained_tags_by_model`` gives them."""

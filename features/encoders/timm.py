@@ -32,6 +32,8 @@ class TimmEncoder(TorchEncoder):
     ``a1_in1k``.
     """
 
+    distribution = "timm"
+
     @cached_property
     def tags(self) -> Sequence[str]:
         """As ``timm.models.get_arch_pretrained_cfgs`` lists them, where they have weights."""

@@ -3,8 +3,9 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from features.encoders.base import EncoderError, FrameEncoder, FrameModel
 from features.encoders.preprocessing import Preprocessing
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 class TorchEncoder(FrameEncoder):
     """A frame encoder whose network a torch library builds; a kind fills in what is its own."""
+
+    distribution: ClassVar[str]
+    """The installed package that builds the networks: another version draws others from a seed."""
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -36,8 +40,11 @@ class TorchEncoder(FrameEncoder):
         return tag
 
     def weights_digest(self) -> str:
-        """Digest of the checkpoint's bytes, or the seed of random weights."""
-        return f"random:{self.spec.seed}" if self._path is None else file_digest(self._path)
+        """Digest of the checkpoint's bytes; of random weights, the seed and who draws from it."""
+        if self._path is not None:
+            return file_digest(self._path)
+        versions = [f"{name}-{version(name)}" for name in ("torch", self.distribution)]
+        return "random:" + ":".join([str(self.spec.seed), *dict.fromkeys(versions)])
 
     def load_model(self, device: "torch.device") -> FrameModel:
         """Build the network, load the weights, and put the embedding part on the device."""

@@ -21,6 +21,8 @@ class TorchvisionEncoder(TorchEncoder):
     ``torchvision.models.get_model_weights``, for example ``resnet50`` with ``IMAGENET1K_V2``.
     """
 
+    distribution = "torchvision"
+
     @property
     def tags(self) -> Sequence[str]:
         """As ``torchvision.models.get_model_weights`` lists them."""

@@ -108,6 +108,7 @@ def test_an_unknown_key_is_refused(kind, small_spec):
 
 def test_the_registry_imports_no_heavy_library():
     heavy = "{'torch', 'open_clip', 'torchvision', 'opensmile', 'timm', 'onnxruntime', 'onnx'}"
-    code = f"import sys, features.encoders, features.extraction.reading; print({heavy} & set(sys.modules))"
+    modules = "sys, features.encoders, features.extraction.reading"
+    code = f"import {modules}; print({heavy} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
