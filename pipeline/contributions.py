@@ -67,7 +67,10 @@ def contribution_table(
         part is left out. ``gain`` is the mean Pearson with the part less that without it, with a
         95 % interval over paired resamples of people.
     """
-    kinds = {"modality": modalities(params), "encoder": {name: (name,) for name in params.encoders}}
+    kinds: dict[str, dict[str, tuple[str, ...]]] = {
+        "modality": modalities(params),
+        "encoder": {name: (name,) for name in params.encoders},
+    }
 
     @cache
     def stacked(encoders: frozenset[str]) -> MemberScore:

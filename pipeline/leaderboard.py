@@ -90,6 +90,7 @@ def score(
         scores = [
             replace(each, pearson=each.foldwise_pearson, foldwise_pearson=each.pearson)
             for each in scores
+            if each.foldwise_pearson is not None
         ]
     return dict(zip(predictions, scores, strict=True))
 

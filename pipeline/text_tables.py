@@ -104,8 +104,9 @@ def markdown_page(tables: Iterable[tuple[str, pd.DataFrame]], remarks: Iterable[
 
 def markdown(table: pd.DataFrame) -> str:
     """Return a table of text as Markdown: its first column holds names, the others numbers."""
-    ruler = [":--", *["--:"] * (table.shape[1] - 1)]
-    lines = [list(table), ruler, *table.itertuples(index=False)]
+    header = [str(name) for name in table]
+    ruler = [":--", *["--:"] * (len(header) - 1)]
+    lines: list[list[object]] = [[*header], [*ruler], *table.to_numpy(object).tolist()]
     escaped = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
 
