@@ -8,8 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.encoders import ENCODERS, FrameEncoder, SoundEncoder
-from models.evaluation.compare import MemberScore, score_members
-from models.evaluation.gains import Subset, gains
+from models.evaluation.scores import Score, Subset, gains, score_predictions
 from models.stack import fit_stack, stack_oof
 from pipeline.clip_table import Rows
 from pipeline.params import Params
@@ -84,10 +83,10 @@ def contribution_table(
 
 
 def _rows(
-    kind: str, parts: Parts, scores: Mapping[frozenset[str], MemberScore]
+    kind: str, parts: Parts, scores: Mapping[frozenset[str], Score]
 ) -> Iterator[tuple[Any, ...]]:
     by_set = {each: scores[_encoders_of(parts, each)] for each in _sets(parts)}
-    added = {gain.part: gain for gain in gains(by_set) if len(gain.to) == len(parts) - 1}
+    added = {part: gain for (part, to), gain in gains(by_set).items() if len(to) == len(parts) - 1}
     for name, encoders in parts.items():
         alone, gain = by_set[(name,)], added[name]
         yield (
@@ -121,15 +120,14 @@ def _stacked(members: Sequence[Predictions], rows: Rows, split: str) -> Predicti
     return stack.predict(stacked[_scored(rows, split)])
 
 
-def _score(
-    stacks: Sequence[Predictions], rows: Rows, params: Params, split: str
-) -> list[MemberScore]:
+def _score(stacks: Sequence[Predictions], rows: Rows, params: Params, split: str) -> list[Score]:
     if not stacks:
         return []
     chosen = _scored(rows, split)
     n_resamples = params.evaluation.n_resamples
-    return score_members(
-        *(rows.y[chosen], np.stack(stacks), rows.people[chosen], n_resamples, params.seed)
+    return score_predictions(
+        *(rows.y[chosen], np.stack(stacks), rows.people[chosen], n_resamples, params.seed),
+        rows.fold_of_row if split == "oof" else None,
     )
 
 

@@ -109,7 +109,7 @@ class Evaluation(_Section):
     Attributes
     ----------
     n_resamples : int
-        Person-wise bootstrap resamples that an interval rests on; see `models.evaluation.bootstrap`.
+        Person-wise bootstrap resamples of an interval; see `models.evaluation.bootstrap`.
     slices : tuple of str
         Columns of the label table, such as country or age, by whose values scores are also given;
         see `models.evaluation.slices`.

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.evaluation.compare import better_than_best, score_members
+from models.evaluation.scores import better_than_best, score_predictions
 from models.evaluation.slices import score_slices, slice_rows
 from models.metrics import official_mean_pearson
 from pipeline.clip_table import HELD_SPLITS, Rows, column_values
@@ -45,8 +45,9 @@ def score_splits(
         ``better_than_best`` and ``pearson`` by target. ``better_than_best`` is the share of the
         resamples in which it is above the split's best row, None for that row itself. ``constant``
         lists the targets whose predictions are constant (out of fold: inside every fold), where
-        there are any. ``oof`` also has ``foldwise_mean_pearson``, the mean of the correlations
-        within folds: the pooled one is biased when fold means differ. An undefined score is None.
+        there are any. Out of fold, every correlation is the mean of those within folds, and
+        ``pooled_mean_pearson`` is the one over all rows at once, which is biased when the folds'
+        models differ in mean. An undefined score is None.
     """
     scores: dict[str, dict[str, Score]] = {name: {} for name in predictions}
     for split, chosen in _splits(rows).items():
@@ -73,7 +74,7 @@ def leaderboard(scores: Mapping[str, Mapping[str, Score]], targets: Sequence[str
     DataFrame
         ``name``, then per split ``<split>_mean_pearson``, ``<split>_ci95_low`` and ``_high``,
         ``<split>_better_than_best``, ``<split>_official_mean_pearson``
-        (``oof_foldwise_mean_pearson`` too), then ``constant`` (the
+        (``oof_pooled_mean_pearson`` too), then ``constant`` (the
         targets with constant predictions on any split, or ``all``), then ``<split>_<target>``.
     """
     rows = []
@@ -85,8 +86,8 @@ def leaderboard(scores: Mapping[str, Mapping[str, Score]], targets: Sequence[str
             row[f"{split}_ci95_low"], row[f"{split}_ci95_high"] = score["ci95"]
             row[f"{split}_better_than_best"] = score["better_than_best"]
             row[f"{split}_official_mean_pearson"] = score["official_mean_pearson"]
-            if "foldwise_mean_pearson" in score:
-                row[f"{split}_foldwise_mean_pearson"] = score["foldwise_mean_pearson"]
+            if "pooled_mean_pearson" in score:
+                row[f"{split}_pooled_mean_pearson"] = score["pooled_mean_pearson"]
         flagged = {target for score in by_split.values() for target in score.get("constant", [])}
         constant = [target for target in targets if target in flagged]
         row["constant"] = "all" if len(constant) == len(targets) else ", ".join(constant)
@@ -118,17 +119,18 @@ def slice_table(predictions: Mapping[str, Predictions], rows: Rows, params: Para
     for column in params.evaluation.slices:
         slices = slice_rows(column_values(rows.clips[column]))
         for split, chosen in _splits(rows).items():
+            fold = rows.fold_of_row if split == "oof" else None
             part = {name: marked[chosen] for name, marked in slices.items()}
-            for name, each in predictions.items():
+            for name, predicted in predictions.items():
                 scored = score_slices(
-                    *(rows.y[chosen], each[chosen], rows.people[chosen], part),
-                    *(params.evaluation.n_resamples, params.seed),
+                    *(rows.y[chosen], predicted[chosen], rows.people[chosen], part),
+                    *(params.evaluation.n_resamples, params.seed, fold),
                 )
-                for score in scored:
-                    ends = (score.interval.low, score.interval.high)
-                    numbers = map(_number, (score.mean_pearson, *ends))
+                for each in scored:
+                    score, ends = each.score, each.score.interval
+                    numbers = map(_number, (score.mean_pearson, ends.low, ends.high))
                     table.append(
-                        (column, score.name, split, name, score.n_rows, score.n_people, *numbers)
+                        (column, each.name, split, name, each.n_rows, each.n_people, *numbers)
                     )
     return pd.DataFrame(table, columns=SLICE_COLUMNS)
 
@@ -155,7 +157,9 @@ def _score(
     params: Params,
 ) -> list[Score]:
     n_resamples = params.evaluation.n_resamples
-    scored = score_members(y_true, np.stack(members), people, n_resamples, params.seed, fold_of_row)
+    scored = score_predictions(
+        y_true, np.stack(members), people, n_resamples, params.seed, fold_of_row
+    )
     scores = []
     for predicted, member, better in zip(members, scored, better_than_best(scored), strict=True):
         by_target = map(_number, member.pearson)
@@ -166,8 +170,8 @@ def _score(
             "better_than_best": _number(better),
             "pearson": dict(zip(params.targets, by_target, strict=True)),
         }
-        if member.foldwise_mean_pearson is not None:
-            score["foldwise_mean_pearson"] = _number(member.foldwise_mean_pearson)
+        if fold_of_row is not None:
+            score["pooled_mean_pearson"] = _number(member.pooled_mean_pearson)
         if member.constant.any():
             constant = np.flatnonzero(member.constant)
             score["constant"] = [params.targets[column] for column in constant]

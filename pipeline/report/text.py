@@ -33,7 +33,7 @@ def leaderboard_text(table: pd.DataFrame) -> str:
     official = official_where_other(table, main)
     if (official != "").any():
         shown["official"] = official
-    shown["oof by fold"] = table["oof_foldwise_mean_pearson"].map(_signed)
+    shown["oof pooled"] = table["oof_pooled_mean_pearson"].map(_signed)
     shown["P > best"] = table[f"{main}_better_than_best"].map(_share)
     constant = table["constant"].astype("string").fillna("")
     if (constant != "").any():
