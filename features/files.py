@@ -1,0 +1,163 @@
+"""Files and folders that are replaced whole, and digests of files.
+
+A reader, or a kill at any moment, never meets half of a file or folder: what is new is written
+beside its place and then renamed. Processes that replace the same file or folder take turns.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+_RECENT_NS = 2 * 10**9
+"""A second change within the clock's grain would leave a file's time of change as it is."""
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits.
+
+    A file that has neither changed since the last call nor within the last two seconds is not read
+    again.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "hello.txt")
+    ...     n = path.write_text("hello")
+    ...     file_sha256(path)[:16]
+    '2cf24dba5fb0a30e'
+    """
+    stat = path.stat()
+    if time.time_ns() - stat.st_mtime_ns < _RECENT_NS:
+        return _read_sha256(path)
+    return _remembered_sha256(path.resolve(), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Replace a file when the block has ended without an error.
+
+    Another process that replaces the same file waits, and then replaces it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made where it is missing.
+
+    Yields
+    ------
+    Path
+        Where to write the new file: beside the old one, with the same suffix.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; an old file stays as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing_file(Path(folder, "hello.txt")) as beside:
+    ...         n = beside.write_text("hello")
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['hello.txt']
+    """
+    beside = path.with_name(f".part.{path.name}")
+    with _sole_writer(path):
+        try:
+            yield beside
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Replace a folder, with all that is in it, when the block has ended without an error.
+
+    An old folder that a run had moved away when it was killed is put back first. Another process
+    that replaces the same folder waits, and then replaces it.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder above it is made where it is missing.
+
+    Yields
+    ------
+    Path
+        An empty folder to write to, beside the old one.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; an old folder stays as it was.
+    """
+    beside = folder.with_name(f".part.{folder.name}")
+    old = folder.with_name(f".old.{folder.name}")
+    with _sole_writer(folder):
+        _put_back(old, folder)
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            beside.mkdir()
+            yield beside
+            if folder.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                folder.replace(old)
+            beside.replace(folder)
+        finally:
+            _put_back(old, folder)
+            shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _put_back(old: Path, folder: Path) -> None:
+    if old.exists() and not folder.exists():
+        old.replace(folder)
+
+
+@contextmanager
+def _sole_writer(path: Path) -> Iterator[None]:
+    """Wait until no other process replaces `path`; leaves no lock file behind."""
+    lock = path.with_name(f".lock.{path.name}")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with lock.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_still(file, lock):  # whoever was waited for has removed it
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _is_still(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@lru_cache(maxsize=256)
+def _remembered_sha256(path: Path, _inode: int, _size: int, _changed_ns: int) -> str:
+    return _read_sha256(path)
+
+
+def _read_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
