@@ -47,13 +47,8 @@ def test_the_mouth_is_open_where_there_is_sound():
 
 @pytest.mark.parametrize("name", VOICE_CUES)
 def test_every_cue_is_heard(name):
-    spectra = [
-        np.log(
-            np.abs(np.fft.rfft(say(**cues)[0])).reshape(-1)[:48000].reshape(100, -1).mean(axis=1)
-        )
-        for cues in ({}, {name: 1.0})
-    ]
-    assert np.abs(spectra[1] - spectra[0]).mean() > 0.1
+    neutral = say()[0]
+    assert np.abs(say(**{name: 1.0})[0] - neutral).mean() > 0.1 * np.abs(neutral).mean()
 
 
 def test_cues_do_what_their_names_say():
