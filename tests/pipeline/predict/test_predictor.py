@@ -79,7 +79,7 @@ def test_encoders_and_workers_stay_loaded(predictor, tmp_path, monkeypatch):
     monkeypatch.setattr(
         TorchEncoder, "load_model", lambda *args: loaded.append(args) or load(*args)
     )
-    monkeypatch.setattr(WorkerProcess, "__init__", lambda self: started.append(1) or start(self))
+    monkeypatch.setattr(WorkerProcess, "__init__", lambda *args: started.append(1) or start(*args))
     for number in range(3):
         clip = write_clip(tmp_path / f"{number}.mp4", n_frames=4 + number)
         table = predictor.predict(clip, cache_root=tmp_path / "cache", progress=False)
