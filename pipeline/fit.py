@@ -7,7 +7,7 @@ of it. The stages, `eri compare`, `eri tune` and `eri systems` share the results
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -128,7 +128,7 @@ class Fitting:
     def __init__(self, rows: Rows) -> None:
         self.rows, self._rows_digest = rows, _rows_digest(rows)
         self._code = _code_in_use()
-        self._loaded: tuple[list[str], "FoldedView"] | None = None
+        self._loaded: tuple[list[str], FoldedView] | None = None
 
     def key(self, task: FitTask) -> str:
         """Return the key of a task's result; others build keys of what they make of it on it."""
@@ -178,7 +178,7 @@ class Fitting:
         return self._keep(key, Fit(predictions, took_s), done.head if with_head else None)
 
     def refit(self, task: FitTask, with_head: bool = False) -> Fit:
-        """As `fit`, but Test is predicted by the head fitted on the labelled clips of Train and Val.
+        """As `fit`, but Test is predicted by a head fitted on the labels of Train and Val.
 
         The ordinary fit is kept under its own key all the same, so toggling `final.refit_on` fits
         nothing twice.

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.evaluation.bootstrap import bootstrap_scores, percentile_interval
-from models.metrics import mean_pearson
-from pipeline.fit import Fitting, FitTask
+from models.evaluation.bootstrap import percentile_interval
+from models.evaluation.scores import score_predictions
+from pipeline.fit import FitTask, Fitting
 from pipeline.params import Params
 from pipeline.result_cache import digest_of, keep_result, load_result
 
@@ -87,12 +87,11 @@ def _fit_all(fitting: Fitting, task: FitTask, params: Params) -> dict[str, NDArr
         *([size for size in fewer if size < n_people], N_REPEATS, *resampling),
     )
     predicted = whole.predictions[val]
-    last = n_people, len(people), mean_pearson(rows.y[val], predicted)
-    drawn = bootstrap_scores(rows.y[val], predicted, rows.people[val], *resampling)
-    return {
-        "points": np.array([*((p.n_people, p.n_rows, p.mean_pearson) for p in points), last]),
-        "resampled": np.array([*(p.resampled for p in points), drawn]),
-    }
+    (last,) = score_predictions(rows.y[val], predicted[None], rows.people[val], *resampling)
+    sizes = [*((p.n_people, p.n_rows) for p in points), (n_people, len(people))]
+    scores = [*(p.score for p in points), last]
+    numbers = [(*size, each.mean_pearson) for size, each in zip(sizes, scores, strict=True)]
+    return {"points": np.array(numbers), "resampled": np.array([s.resampled for s in scores])}
 
 
 def _as_table(points: NDArray[np.float64], resampled: NDArray[np.float64]) -> pd.DataFrame:
