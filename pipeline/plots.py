@@ -1,159 +1,175 @@
-"""Tables behind `dvc plots`: the same figures as those of the report."""
+"""The tables behind the figures, which `dvc plots` and the report draw alike.
 
-from collections.abc import Iterable, Sequence
+The plots of `dvc.yaml` name these tables and the templates of ``.dvc/plots`` that draw them. Errors
+and scores are those of Val where it has labels, else out of fold on Train.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.clip_table import Rows
-from pipeline.report import data, diagnostics
-from pipeline.report.charts import Mark
-from pipeline.report.diagnostics import Estimate
-from pipeline.report.leaderboard import (
-    board_marks,
-    contribution_marks,
-    encoder_gains,
-    slice_marks,
-)
+from pipeline.leaderboard import BASELINE, SPLITS, STACK
+from pipeline.report import errors
+from pipeline.report.errors import Estimate
+from pipeline.text_tables import board_of_split, shown_splits
+from pipeline.views import JOIN
 
 INTERVAL_COLUMNS = ["row", "value", "ci95_low", "ci95_high"]
+CELL_COLUMNS = ["row", "target", "value"]
 CALIBRATION_COLUMNS = ["target", "prediction", "label", "ci95_low", "ci95_high", "n_clips"]
+SCATTER_COLUMNS = ["target", "prediction", "label", "n_clips"]
 
+MOST_POINTS = 1000
+"""From more clips than this the scatter counts clips in a grid of cells."""
+
+NOTHING = "nothing to show"
+"""The only row of an otherwise empty table, from which DVC could draw no plot at all."""
+
+_N_CELLS = 32
 _N_DIGITS = 6
-_N_PEOPLE = 12
-_NOTHING = ("nothing to show", np.nan, np.nan, np.nan)  # DVC makes of an empty table a broken plot
+_MOST_PEOPLE = 12
+
+Floats = NDArray[np.float64]
 
 
 def score_tables(
-    table: pd.DataFrame, split: str, heads: Sequence[str], encoders: Sequence[str]
+    board: pd.DataFrame, contributions: pd.DataFrame, slices: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """Return what is drawn of a leaderboard, by name of the plot.
+    """Return what is drawn of scores, by name of the plot.
 
     Parameters
     ----------
-    table : DataFrame
-        The leaderboard.
-    split : str
-        Of its columns: ``val``, ``test`` or ``oof``.
-    heads, encoders : sequence of str
-        Names in `params.yaml`.
+    board, contributions, slices : DataFrame
+        What ``leaderboard.csv``, ``contributions.csv`` and ``slices.csv`` hold.
 
     Returns
     -------
     dict of str to DataFrame
-        ``leaderboard`` and ``encoders`` (each head on each encoder and on all):
-        `INTERVAL_COLUMNS`.
+        ``leaderboard``; ``encoders`` (each head on each encoder, and on all joined);
+        ``contributions`` (what each modality and encoder adds); and ``slices`` of the stack:
+        `INTERVAL_COLUMNS`. ``by_target``: `CELL_COLUMNS`.
     """
-    gains = encoder_gains(table, split, heads, encoders)
-    return {
-        "leaderboard": _intervals((mark.label, mark) for mark in board_marks(table, split)),
-        "encoders": _intervals(
-            (f"{gain.head}: {mark.label}", mark) for gain in gains for mark in gain.marks
-        ),
+    split = shown_splits(board)[0]
+    part = board_of_split(board, split)
+    own = slices[(slices["split"] == split) & (slices["name"] == STACK)]
+    adds = contributions.rename(columns={"gain": "mean_pearson"})
+    prefix = "pearson_"
+    cells = {
+        str(name).removeprefix(prefix): part[name]
+        for name in part
+        if str(name).startswith(prefix)
     }
-
-
-def contribution_plot(contributions: pd.DataFrame) -> pd.DataFrame:
-    """Return what each modality and encoder adds to all others, `INTERVAL_COLUMNS`."""
-    return _intervals(
-        (f"{kind}: {mark.label}", mark)
-        for kind, marks in contribution_marks(contributions).items()
-        for mark in marks
-    )
-
-
-def by_target_table(table: pd.DataFrame, split: str, targets: Sequence[str]) -> pd.DataFrame:
-    """Return Pearson by row of the leaderboard and target: ``row, target, value``."""
-    renamed = table.rename(columns={f"{split}_{target}": target for target in targets})
-    return _long(renamed, "name", targets)
+    return {
+        "leaderboard": _scores(part, part["name"]),
+        "encoders": _encoders(part),
+        "contributions": _scores(adds, adds["kind"] + ": + " + adds["part"]),
+        "slices": _scores(
+            own, own["column"] + ": " + own["slice"] + " · " + own["n_rows"].astype(str) + " clips"
+        ),
+        "by_target": _cells(part["name"], cells),
+    }
 
 
 def weight_table(weights: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
-    """Return the stack's weights, of all that a member gives: ``row, target, value``."""
-    return _long(weights[weights["part"] == "all"], "member", targets)
-
-
-def slices_table(slices: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Return the stack's scores inside slices, `INTERVAL_COLUMNS`."""
-    return _intervals(
-        (f"{column}: {mark.label}", mark)
-        for column, marks in slice_marks(slices, split).items()
-        for mark in marks
-    )
-
-
-def scatter_table(
-    predictions: NDArray[np.float64], rows: Rows, targets: Sequence[str], split: str
-) -> pd.DataFrame:
-    """Return one row per clip and labelled target: ``clip_id, target, label, prediction``.
-
-    Parameters
-    ----------
-    predictions : ndarray of float64, shape (n_clips, n_targets)
-        In the order of `rows`.
-    rows : Rows
-        Gives ids and labels.
-    targets : sequence of str
-        In the order of the columns.
-    split : str
-        Which clips: ``Train``, ``Val`` or ``Test``.
-    """
-    tables = [
-        pd.DataFrame(
-            {
-                "clip_id": rows.clips["clip_id"],
-                "target": target,
-                "label": rows.y[:, column],
-                "prediction": predictions[:, column],
-            }
-        )[rows.clips["split"] == split]
-        for column, target in enumerate(targets)
-    ]
-    return pd.concat(tables, ignore_index=True).dropna(subset="label")
+    """Return the weights of the stack, as shares of all weight on a target: `CELL_COLUMNS`."""
+    own = weights[weights["part"] == "all"]
+    return _cells(own["member"], {target: own[target] for target in targets})
 
 
 def error_tables(
-    predictions: NDArray[np.float64], rows: Rows, targets: Sequence[str], split: str
+    stack: Floats, rows: Rows, targets: Sequence[str], split: str
 ) -> dict[str, pd.DataFrame]:
-    """Return how predictions are off, by name of the plot; parameters as in `scatter_table`.
+    """Return how the predictions of the stack are off, by name of the plot.
+
+    Parameters
+    ----------
+    stack : ndarray of float64, shape (n_clips, n_targets)
+        Predictions, in the order of `rows`.
+    rows : Rows
+        Labels, people and durations.
+    targets : sequence of str
+        In the order of the columns.
+    split : {"val", "test", "oof"}
+        The clips that are looked at.
 
     Returns
     -------
     dict of str to DataFrame
-        ``calibration``: `CALIBRATION_COLUMNS`, in bands of equally many clips by prediction.
-        ``residuals_by_person`` (those that lean the most) and ``residuals_by_duration``, label
-        minus prediction: `INTERVAL_COLUMNS`.
+        ``scatter``: `SCATTER_COLUMNS`. ``calibration``, in bands of equally many clips by
+        prediction: `CALIBRATION_COLUMNS`. ``residuals_by_person`` (those that lean the most),
+        ``residuals_by_duration`` and ``errors_by_duration``, the mean of label minus prediction
+        and of its size over a clip's targets: `INTERVAL_COLUMNS`.
     """
-    chosen = (rows.clips["split"] == split).to_numpy(bool)
-    y, predicted, people = rows.y[chosen], predictions[chosen], rows.people[chosen]
-    calibration = []
+    chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
+    y, predicted, people = rows.y[chosen], stack[chosen], rows.people[chosen]
+    duration_s = durations(rows.clips[chosen])
+    scatter, calibration = [], []
     for column, target in enumerate(targets):
         known = np.isfinite(y[:, column])
         label, prediction = y[known, column], predicted[known, column]
-        bands = diagnostics.calibration_bands(label, prediction, people[known])
-        calibration += [
-            (target, at, each.mean, each.low, each.high, each.n_clips) for at, each in bands
-        ]
-    error = diagnostics.mean_error(y, predicted)
-    _, furthest = diagnostics.people_furthest_off(error, people, _N_PEOPLE)
-    duration_s = data.durations(rows.clips[chosen])
+        scatter += [(target, *point) for point in _points(prediction, label)]
+        bands = errors.calibration_bands(label, prediction, people[known]) if len(label) else []
+        calibration += [(target, at, *estimate) for at, estimate in bands]
+    lean = errors.mean_over_targets(y - predicted)
+    size = errors.mean_over_targets(np.abs(y - predicted))
     return {
+        "scatter": pd.DataFrame(scatter, columns=SCATTER_COLUMNS).round(_N_DIGITS),
         "calibration": pd.DataFrame(calibration, columns=CALIBRATION_COLUMNS).round(_N_DIGITS),
-        "residuals_by_person": _estimates(furthest),
-        "residuals_by_duration": _estimates(diagnostics.by_duration(error, duration_s, people)),
+        "residuals_by_person": _estimates(errors.people_furthest_off(lean, people, _MOST_PEOPLE)),
+        "residuals_by_duration": _estimates(errors.by_duration(lean, duration_s, people)),
+        "errors_by_duration": _estimates(errors.by_duration(size, duration_s, people)),
     }
 
 
+def durations(clips: pd.DataFrame) -> Floats:
+    """Return the length of each clip in seconds [n_clips]; NaN where unknown."""
+    if "duration_s" not in clips:
+        return np.full(len(clips), np.nan)
+    return clips["duration_s"].to_numpy(np.float64, na_value=np.nan)
+
+
+def _encoders(part: pd.DataFrame) -> pd.DataFrame:
+    """Lay out each head on each encoder, best first, then on all joined; nothing with only one."""
+    own = part[(part["name"] != STACK) & ~part["name"].str.startswith(BASELINE)]
+    head, view = own["name"].str.partition("/")[[0, 2]].to_numpy(object).T
+    own = own.assign(head=head, joined=[JOIN in each for each in view])
+    own = own.assign(view=np.where(own["joined"], "all joined", view))
+    own = own.sort_values(["head", "joined"], kind="stable") if own["joined"].any() else own[:0]
+    return _scores(own, own["head"] + ": " + own["view"])
+
+
+def _points(prediction: Floats, label: Floats) -> Iterator[tuple[float, float, int]]:
+    """Yield clips as points, or of many clips the cells of a grid with how many lie in each."""
+    if len(label) <= MOST_POINTS:
+        yield from zip(prediction, label, np.ones(len(label), np.int64), strict=True)
+        return
+    counts, *edges = np.histogram2d(prediction, label, bins=_N_CELLS)
+    across, up = ((each[:-1] + each[1:]) / 2 for each in edges)
+    for column, row in np.argwhere(counts > 0):
+        yield across[column], up[row], int(counts[column, row])
+
+
+def _scores(table: pd.DataFrame, names: "pd.Series[str]") -> pd.DataFrame:
+    columns = table[["mean_pearson", "ci95_low", "ci95_high"]].astype(np.float64)
+    return _intervals(zip(names, *columns.to_numpy().T, strict=True))
+
+
 def _estimates(named: Iterable[tuple[str, Estimate]]) -> pd.DataFrame:
-    return _intervals((name, Mark(name, each.mean, each.low, each.high)) for name, each in named)
+    return _intervals((name, each.mean, each.low, each.high) for name, each in named)
 
 
-def _intervals(named: Iterable[tuple[str, Mark]]) -> pd.DataFrame:
-    rows = [(name, mark.value, mark.low, mark.high) for name, mark in named]
-    return pd.DataFrame(rows or [_NOTHING], columns=INTERVAL_COLUMNS).round(_N_DIGITS)
+def _intervals(rows: Iterable[tuple[str, float, float, float]]) -> pd.DataFrame:
+    content = list(rows) or [(NOTHING, np.nan, np.nan, np.nan)]
+    return pd.DataFrame(content, columns=INTERVAL_COLUMNS).round(_N_DIGITS)
 
 
-def _long(table: pd.DataFrame, name: str, targets: Sequence[str]) -> pd.DataFrame:
-    wide = table[[name, *targets]].rename(columns={name: "row"})
-    return wide.melt("row", var_name="target", value_name="value").round(_N_DIGITS)
+def _cells(names: "pd.Series[str]", columns: Mapping[str, "pd.Series[float]"]) -> pd.DataFrame:
+    rows = [
+        (name, target, value)
+        for target, values in columns.items()
+        for name, value in zip(names, values.astype(np.float64), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=CELL_COLUMNS).round(_N_DIGITS)
