@@ -4,7 +4,7 @@
 
 - decode: all clips read by the decode workers, nothing encoded
 - encode: their pictures, in memory, through the encoder; loading it included
-- end to end: `features.extraction.extract.extract` with an empty cache, from the clip table to the store
+- end to end: `features.extraction.extract` with an empty cache, from clip table to store
 - plain loop: one clip at a time in one process, the libraries' own transforms and defaults, fp32;
   over every clip once, however many copies the others read
 

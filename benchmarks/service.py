@@ -4,7 +4,7 @@
 
 A small run of the demo makes a bundle with the encoders of ``params.yaml``. Ten clips of 10 s give
 
-- the extraction rate: `features.extraction.extract.extract` with an empty cache, everything imported
+- the extraction rate: `features.extraction.extract` with an empty cache, everything imported
 - `predict`: `load_bundle` and `Predictor.predict` in the same process, with an empty cache
 - the service: `eri serve` in a process of its own, one upload after the other
 

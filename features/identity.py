@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from features.encoders import Encoder, FrameEncoder, SoundEncoder
 from features.encoders.weights import file_digest
@@ -20,15 +20,15 @@ class Sampling(BaseModel):
     Attributes
     ----------
     frame_rate_hz : float
-        Frames per second of clip time.
+        Frames per second of clip time: 0.001 to 1,000.
     sample_rate_hz : int
-        Rate that sound is resampled to.
+        Rate that sound is resampled to, from 1,000 to 192,000 Hz.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    frame_rate_hz: PositiveFloat
-    sample_rate_hz: PositiveInt
+    frame_rate_hz: float = Field(ge=0.001, le=1000)
+    sample_rate_hz: int = Field(ge=1000, le=192_000)
 
 
 def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:

@@ -15,7 +15,18 @@ T = TypeVar("T", bound=np.generic)
 
 
 class DataError(ValueError):
-    """The data at hand do not allow what was asked: too few people or labels."""
+    """The data at hand do not allow what was asked: too few people or labels.
+
+    Parameters
+    ----------
+    message : str
+    target : int, optional
+        The column of targets that is at fault, for callers who know its name.
+    """
+
+    def __init__(self, message: str, target: int | None = None) -> None:
+        super().__init__(message)
+        self.target = target
 
 
 def as_targets(values: ArrayLike, name: str = "y") -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """A view ready for fitting: scaled once, with its targets and folds, and what all heads share."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,24 +21,30 @@ from models.projection import Projection, principal_axes
 from models.ridge.gram import FoldGram, make_gram
 from models.scaling import InputScaler
 
+if TYPE_CHECKING:
+    from models.heads.base import Head
+
 WHOLE = -1
 """In place of a fold: the training set of all rows."""
 
 
 @dataclass(frozen=True)
 class CrossFit:
-    """Predictions of one head on one view.
+    """Predictions of one head on one view, and the head that is kept.
 
     Attributes
     ----------
     oof : array of float64 [n_rows, n_targets]
         Each row predicted by the head fitted on the other folds.
     held : array of float64 [n_held, n_targets]
-        Held-out rows predicted by the head fitted on all rows.
+        Held-out rows predicted by `head`.
+    head : Head
+        Fitted on all labelled rows. `head.predict` of the held-out rows, unscaled, is `held`.
     """
 
     oof: NDArray[np.float64]
     held: NDArray[np.float64]
+    head: "Head"
 
 
 class FoldedView:
@@ -140,9 +147,20 @@ class FoldedView:
         """Return an array [n_rows + n_held, n_targets] to be filled at `places`."""
         return np.full((len(self.inputs) + len(self.held_inputs), self.targets.shape[1]), np.nan)
 
-    def as_cross_fit(self, predictions: NDArray[np.float64]) -> CrossFit:
-        """Part predictions [n_rows + n_held, n_targets] into those of rows and of held-out rows."""
-        return CrossFit(predictions[: len(self.inputs)], predictions[len(self.inputs) :])
+    def as_cross_fit(self, predictions: NDArray[np.float64], whole: "Head") -> CrossFit:
+        """Part predictions into those of rows and of held-out rows, and make the head complete.
+
+        Parameters
+        ----------
+        predictions : array [n_rows + n_held, n_targets]
+        whole : Head
+            Fitted on all labelled rows, scaled. It is given the scaler, so that it predicts rows as
+            they come.
+        """
+        whole.input_scaler_, whole.n_features_in_ = self.scaler, self.inputs.shape[1]
+        whole.one_target_ = False
+        n_rows = len(self.inputs)
+        return CrossFit(predictions[:n_rows], predictions[n_rows:], whole)
 
     @property
     def gram(self) -> FoldGram:

@@ -1,6 +1,8 @@
 """Media files named on a command line."""
 
-from collections.abc import Iterable
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.params import ParamsError
@@ -14,31 +16,61 @@ MEDIA_SUFFIXES = frozenset(
 def find_media(paths: Iterable[Path]) -> dict[str, Path]:
     """Collect media files; a folder stands for all media files below it.
 
+    Where several files have one name, such as ``mp4/00017.mp4`` and ``wav/00017.wav``, their ids
+    are paths, and one line on standard error says so.
+
     Returns
     -------
     dict of str to Path
-        By clip id: the file's name without its ending.
+        By clip id: the file's name without its ending. Where names are not enough: the path below
+        the folder that was given, without its ending or with it; at last the path as given.
 
     Raises
     ------
     ParamsError
-        When a path is missing, nothing is found, or two files would have the same clip id.
+        When a path is missing, or nothing is found.
     """
-    found: dict[str, Path] = {}
+    spellings: dict[Path, Sequence[str]] = {}
     for path in paths:
         if not path.exists():
             raise ParamsError(f"there is no file or folder {path}")
-        below = sorted(p for p in path.rglob("*") if _is_media(p))
-        for file in below if path.is_dir() else [path]:
-            other = found.setdefault(file.stem, file)
-            if other != file:
-                raise ParamsError(
-                    f"{other} and {file} would both be the clip {file.stem!r}: rename one, or "
-                    "extract them into different folders"
-                )
-    if not found:
+        for file, below in _files_of(path):
+            spellings.setdefault(file, _spellings(file, below))
+    if not spellings:
         raise ParamsError(f"no media file there: expected one of {sorted(MEDIA_SUFFIXES)}")
-    return found
+    level = dict.fromkeys(spellings, 0)
+    while True:
+        ids = {file: spellings[file][level[file]] for file in spellings}
+        n_files = Counter(ids.values())
+        alike = [file for file in ids if n_files[ids[file]] > 1]
+        if not alike:
+            break
+        for file in alike:
+            level[file] = min(level[file] + 1, len(spellings[file]) - 1)
+    renamed = [ids[file] for file in ids if level[file]]
+    if renamed:
+        print(
+            f"{len(renamed)} files share their name with another: their clip ids are paths, such "
+            f"as {renamed[0]!r}",
+            file=sys.stderr,
+        )
+    return {clip_id: file for file, clip_id in ids.items()}
+
+
+def _files_of(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the media files of a path, and where they lie below it."""
+    if not path.is_dir():
+        yield path, Path(path.name)
+        return
+    for file in sorted(path.rglob("*")):
+        if _is_media(file):
+            yield file, file.relative_to(path)
+
+
+def _spellings(file: Path, below: Path) -> list[str]:
+    """Return what may name a file, the shortest first; the last one no other file has."""
+    paths = [below.with_suffix(""), below, file.with_suffix(""), file]
+    return [file.stem, *(path.as_posix() for path in paths)]
 
 
 def _is_media(path: Path) -> bool:

@@ -31,7 +31,7 @@ class Spec(BaseModel):
         How embeddings are stored.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     model: str
@@ -57,7 +57,7 @@ class FaceSpec(Spec):
 
     face: Literal["none", "yunet"] = "none"
     face_weights: str = "hf://opencv/face_detection_yunet/face_detection_yunet_2023mar.onnx"
-    face_margin: float = Field(default=0.1, ge=0)
+    face_margin: float = Field(default=0.1, ge=0, le=10)
     face_min_score: float = Field(default=0.6, gt=0, le=1)
     face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
 
@@ -67,31 +67,6 @@ class FaceSpec(Spec):
         if self.face == "none" and idle:
             raise ValueError(f"{', '.join(idle)} need `face: yunet`")
         return self
-
-
-class FrameSpec(FaceSpec):
-    """What all encoders of frames that run on torch share.
-
-    Attributes
-    ----------
-    weights : str
-        A pretrained tag of the library, a local file, or ``random`` (seeded; for offline demos).
-    seed : int
-        Of random weights; without meaning otherwise.
-    precision : {"fp32", "bf16"}
-        Arithmetic of the forward pass, on every device. bf16 is the faster one on GPUs and on
-        processors with AVX-512 bf16 or AMX, and several times slower on others: so it is set and
-        not guessed. ``benchmarks/encoders.py`` measures both.
-    preprocessing_of : str or None
-        The tag whose preprocessing a local file or random weights take; None: that of the
-        library's default for the model.
-    """
-
-    weights: str
-    seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    preprocessing_of: str | None = None
-    dtype: Literal["float16", "float32"] = "float16"
 
 
 class FrameModel(Protocol):
@@ -135,7 +110,7 @@ class FrameEncoder(ABC):
         The validated entry of ``params.yaml``.
     """
 
-    Spec: ClassVar[type[FaceSpec]] = FrameSpec
+    Spec: ClassVar[type[FaceSpec]]
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec
@@ -194,7 +169,7 @@ class SoundEncoder(ABC):
         The validated entry of ``params.yaml``.
     """
 
-    Spec: ClassVar[type[Spec]] = Spec
+    Spec: ClassVar[type[Spec]]
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec

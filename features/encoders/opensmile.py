@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
 from features.encoders.base import EncoderError, SoundEncoder, Spec
 from features.media.files import MediaError
@@ -26,9 +26,10 @@ class OpenSmileSpec(Spec):
         window. A clip shorter than a window is one window. Without meaning for ``lld``.
     """
 
+    kind: Literal["opensmile"]
     level: Literal["functionals", "lld"] = "functionals"
-    window_s: PositiveFloat | None = Field(default=None, ge=0.5)
-    hop_s: PositiveFloat | None = None
+    window_s: float | None = Field(default=None, ge=0.5, le=3600)
+    hop_s: float | None = Field(default=None, ge=0.01, le=3600)
 
     @model_validator(mode="after")
     def _windows_belong_together(self) -> "OpenSmileSpec":

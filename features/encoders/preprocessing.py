@@ -4,12 +4,15 @@ Geometry happens in the decode workers, on PIL images and without torch, so that
 and send small uint8 arrays. Scaling to float and normalising happen on the encoder's device.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
+
+SidePx = Annotated[int, Field(gt=0, le=8192)]
+ColourLevel = Annotated[int, Field(ge=0, le=255)]
 
 
 class Geometry(BaseModel):
@@ -31,13 +34,13 @@ class Geometry(BaseModel):
         Red, green and blue.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    size_px: tuple[PositiveInt, PositiveInt]
+    size_px: tuple[SidePx, SidePx]
     mode: Literal["shortest", "longest", "squash"] = "shortest"
-    resize_px: tuple[PositiveInt, PositiveInt] | None = None
+    resize_px: tuple[SidePx, SidePx] | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bicubic"
-    fill: tuple[int, int, int] = (0, 0, 0)
+    fill: tuple[ColourLevel, ColourLevel, ColourLevel] = (0, 0, 0)
 
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return the picture as a uint8 array of shape (3, height, width).
@@ -77,7 +80,7 @@ class Geometry(BaseModel):
 class Preprocessing(BaseModel):
     """Geometry, then ``(value / 255 - mean) / std`` per colour channel (red, green, blue)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     geometry: Geometry
     mean: tuple[float, float, float]

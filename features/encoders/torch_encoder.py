@@ -3,10 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from features.encoders.base import EncoderError, FrameEncoder, FrameModel
+from features.encoders.base import EncoderError, FaceSpec, FrameEncoder, FrameModel
 from features.encoders.preprocessing import Preprocessing
 from features.encoders.weights import RANDOM, file_digest, foreign_weights, seeded, weights_file
 
@@ -14,8 +15,36 @@ if TYPE_CHECKING:
     import torch
 
 
+class TorchSpec(FaceSpec):
+    """What all kinds that run on torch share.
+
+    Attributes
+    ----------
+    weights : str
+        A pretrained tag of the library, a local file, or ``random`` (seeded; for offline demos).
+    seed : int
+        Of random weights; without meaning otherwise.
+    precision : {"fp32", "bf16"}
+        Arithmetic of the forward pass, on every device. bf16 is the faster one on GPUs and on
+        processors with AVX-512 bf16 or AMX, and several times slower on others: so it is set and
+        not guessed. ``benchmarks/encoders.py`` measures both.
+    preprocessing_of : str or None
+        The tag whose preprocessing a local file or random weights take; None: that of the
+        library's default for the model.
+    """
+
+    weights: str
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    preprocessing_of: str | None = None
+    dtype: Literal["float16", "float32"] = "float16"
+
+
 class TorchEncoder(FrameEncoder):
     """A frame encoder whose network a torch library builds; a kind fills in what is its own."""
+
+    distribution: ClassVar[str]
+    """The installed package that builds the networks: another version draws others from a seed."""
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -36,8 +65,11 @@ class TorchEncoder(FrameEncoder):
         return tag
 
     def weights_digest(self) -> str:
-        """Digest of the checkpoint's bytes, or the seed of random weights."""
-        return f"random:{self.spec.seed}" if self._path is None else file_digest(self._path)
+        """Digest of the checkpoint's bytes; of random weights, the seed and who draws from it."""
+        if self._path is not None:
+            return file_digest(self._path)
+        versions = [f"{name}-{version(name)}" for name in ("torch", self.distribution)]
+        return "random:" + ":".join([str(self.spec.seed), *dict.fromkeys(versions)])
 
     def load_model(self, device: "torch.device") -> FrameModel:
         """Build the network, load the weights, and put the embedding part on the device."""

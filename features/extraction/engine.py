@@ -171,6 +171,7 @@ class _Run:
             forward = self._passes[name]
             self._batchers[key] = Batcher(load(forward), partial(self._keep, forward))
         self._face_share: dict[tuple[str, str], float] = {}  # by encoder and clip digest
+        self._rests: dict[str, Rest] = {}  # of clips whose worker has not said that it is through
 
     def take(self, task: ReadTask, event: _Event) -> None:
         if isinstance(event, Pictures):
@@ -178,11 +179,14 @@ class _Run:
                 if task.recipes[key[1][0]] == event.recipe:
                     self._batchers[forward.key].add(key, event.time_s, event.pictures)
         elif isinstance(event, Rest):
-            self._take_rest(task, event)
+            # Kept until the worker is through: it may die before, and the clip fail after all.
+            self._rests[task.sha256] = event
         elif isinstance(event, Restarted):
             self._void(task)
         elif event.error is not None:
             self._fail(task, event.error)
+        else:
+            self._take_rest(task, self._rests.pop(task.sha256))
         for job in self._jobs.values():
             job.flush()
 
@@ -207,6 +211,7 @@ class _Run:
                 self._batchers[forward.key].end(key)
 
     def _void(self, task: ReadTask) -> None:
+        self._rests.pop(task.sha256, None)
         for forward, key in self._passes_of(task):
             self._batchers[forward.key].discard(key)
 

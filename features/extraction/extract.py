@@ -56,7 +56,7 @@ def extract(
     Parameters
     ----------
     clips : DataFrame
-        The clip table, as `features.extraction.index.index_files` makes it; further columns are ignored.
+        The clip table of `features.extraction.index.index_files`; further columns are ignored.
     encoders : mapping of str to encoder
         By name; the name becomes the store's.
     sampling : Sampling

@@ -206,20 +206,18 @@ class EncoderJob(Job):
     ) -> None:
         """Take a clip's embeddings (n, dimension) into the cache, and to disk.
 
-        Raises
-        ------
-        EncoderError
-            When the numbers do not fit the encoder's ``dtype``.
+        Numbers that are not finite, or do not fit the encoder's ``dtype``, fail the clip.
         """
         with np.errstate(over="ignore"):  # an overflow is dealt with below
             values = rows.astype(self.encoder.spec.dtype)
         if not np.isfinite(values).all():
+            reason = "the embedding is not finite"
             if np.isfinite(rows).all():
-                raise EncoderError(
-                    f"the encoder {self.name!r} gave {np.abs(rows).max():.3g}, more than float16 "
-                    f"holds: set `dtype: float32` under encoders.{self.name}"
+                reason = (
+                    f"the embedding holds {np.abs(rows).max():.3g}, more than float16 does: set "
+                    f"`dtype: float32` under encoders.{self.name}"
                 )
-            self.fail(sha256, MediaError("encode", "the embedding is not finite"))
+            self.fail(sha256, MediaError("encode", reason))
             return
         self._cache.put(sha256, Embedding(time_s, values, face_share))
         self.n_computed += 1

@@ -1,4 +1,4 @@
-"""What a media file holds, with PyAV; `features.media.frames` and `features.media.sound` read what it shows.
+"""What a media file holds, with PyAV; `frames` and `sound` beside it read what it shows.
 
 Nothing here is protected against a decoder that hangs or crashes: call it through
 `features.extraction.workers`, which can kill it.

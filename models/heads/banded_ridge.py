@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.arrays import Groups
 from models.heads.ridge import ALPHAS, RidgeHead
 from models.ridge.gram import Mixtures
 from models.ridge.ridge_solver import FoldedRidge
@@ -44,12 +43,9 @@ class BandedRidgeHead(RidgeHead):
         super().__init__(alphas, seed)
         self.bands = bands
 
-    def _fit(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> None:
-        n_bands = len(self.bands or (inputs.shape[1],))
-        self.weights_ = np.empty((targets.shape[1], n_bands))
-        super()._fit(inputs, targets, groups)
+    def _begin(self, n_columns: int, n_targets: int) -> None:
+        self.weights_ = np.empty((n_targets, len(self.bands or (n_columns,))))
+        super()._begin(n_columns, n_targets)
 
     def _note_choice(
         self, columns: NDArray[np.intp], family: FoldedRidge, chosen: NDArray[np.intp]

@@ -76,6 +76,8 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def cross_fit(self, view: FoldedView) -> CrossFit:
         """Predict every row by a head that has not seen its fold, held-out rows by a refit.
 
+        The refit is kept in what is returned.
+
         Parameters
         ----------
         view : FoldedView
@@ -84,29 +86,10 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         predicted = view.empty_predictions()
         for fold in [*view.folds, WHOLE]:
             places, inputs = view.left_out(fold)
+            head = clone(self)._fit_without(view, fold)
             if len(places):
-                predicted[places] = clone(self)._fit_without(view, fold)._predict_scaled(inputs)
-        return view.as_cross_fit(predicted)
-
-    def fit_whole(self, view: FoldedView) -> NDArray[np.float64]:
-        """Fit on all labelled rows of a view, as `cross_fit` does for its held-out rows.
-
-        So that they get the same predictions, up to rounding: `fit` would take people, not folds,
-        for its inner folds.
-
-        Parameters
-        ----------
-        view : FoldedView
-            Stays as it is.
-
-        Returns
-        -------
-        array [n_held, n_targets]
-            Predictions of the held-out rows.
-        """
-        self.one_target_, self.n_features_in_ = False, view.inputs.shape[1]
-        self.input_scaler_ = view.scaler
-        return self._fit_without(view, WHOLE)._predict_scaled(view.held_inputs)
+                predicted[places] = head._predict_scaled(inputs)
+        return view.as_cross_fit(predicted, head)
 
     @abstractmethod
     def _fit(
@@ -225,5 +208,6 @@ def _check_labels(targets: NDArray[np.float64]) -> None:
         raise DataError(
             f"target column {scarce[0]} has {n_labelled[scarce[0]]} labelled rows among "
             f"{len(targets)}; a head needs at least 2 per target. Leave that target out, or use "
-            "fewer folds."
+            "fewer folds.",
+            target=int(scarce[0]),
         )

@@ -4,6 +4,7 @@ from abc import abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from models.arrays import Groups, Ints, take_rows
 from models.heads.base import Head, label_patterns
@@ -37,20 +38,26 @@ class KernelHead(Head):
         """Cross-fit from one kernel; equal to a fit per fold, but for rounding and landmarks."""
         if not can_nest(view):
             return super().cross_fit(view)
-        predicted = view.empty_predictions()
+        predicted, whole = view.empty_predictions(), clone(self)
+        whole.target_mean_, whole.target_scale_ = np.zeros((2, view.targets.shape[1]))
+        whole.target_scale_ += 1  # coefficients are for targets as they are
+        whole.fits_ = []
         for rows, columns in label_patterns(view.targets):
             basis = self._features(take_rows(view.inputs, rows))
             features = basis.transform(view.inputs)
-            held = basis.transform(view.held_inputs)
             labelled = take_rows(features, rows)
             targets = view.targets[np.ix_(rows, columns)]
             family = self._family(basis, labelled, view.fold_of_row[rows], targets)
             for fold, chosen in choose_for_all_folds(family):
                 coef, intercept = family.fit(fold, chosen)
-                places = view.places(fold)
-                left_out = held if fold == WHOLE else features[places]
-                predicted[np.ix_(places, columns)] = left_out @ coef + intercept
-        return view.as_cross_fit(predicted)
+                if fold == WHOLE:
+                    whole.fits_.append((basis, columns, (coef, intercept)))
+                else:
+                    places = view.places(fold)
+                    predicted[np.ix_(places, columns)] = features[places] @ coef + intercept
+        if len(view.held_inputs):
+            predicted[view.places(WHOLE)] = whole._predict_scaled(view.held_inputs)
+        return view.as_cross_fit(predicted, whole)
 
     def _fit(self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups) -> None:
         self.fits_: list[tuple[KernelFeatures, NDArray[np.intp], Fitted]] = []

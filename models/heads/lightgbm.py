@@ -92,15 +92,15 @@ class LightGBMHead(ProjectedHead):
         predicted = view.empty_predictions()
         for fold in [*view.folds, WHOLE]:
             places, inputs = view.left_out(fold)
+            head = clone(self)
+            head.projection_ = None
+            rows = view.training_rows(fold)
+            targets = np.full(view.targets.shape, np.nan)
+            targets[rows] = head._standardise(view.targets[rows])
+            head._grow(data, targets[used], view.inner_groups[used])
             if len(places):
-                head = clone(self)
-                head.projection_ = None
-                rows = view.training_rows(fold)
-                targets = np.full(view.targets.shape, np.nan)
-                targets[rows] = head._standardise(view.targets[rows])
-                head._grow(data, targets[used], view.inner_groups[used])
                 predicted[places] = head._predict_scaled(inputs)
-        return view.as_cross_fit(predicted)
+        return view.as_cross_fit(predicted, head)
 
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups

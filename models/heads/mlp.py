@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from sklearn.base import clone
 
 from models.arrays import Groups
 from models.heads.base import ProjectedHead
@@ -87,19 +88,20 @@ class MLPHead(ProjectedHead):
         """Cross-fit by one batched model of all training sets; equal to a fit per fold."""
         from models.heads import mlp_training
 
-        heads = {
-            fold: _UntrainedMLP(**self.get_params(deep=False))._fit_without(view, fold)
-            for fold in [*view.folds, WHOLE]
-            if len(view.places(fold))
-        }
-        sets = [head.training_set_ for head in heads.values()]
-        networks = mlp_training.train(sets, self.training())
+        folds = [*view.folds, WHOLE]
+        untrained = [
+            _UntrainedMLP(**self.get_params(deep=False))._fit_without(view, fold) for fold in folds
+        ]
+        networks = mlp_training.train([each.training_set_ for each in untrained], self.training())
         predicted = view.empty_predictions()
-        for (fold, head), network in zip(heads.items(), networks, strict=True):
+        for fold, prepared, network in zip(folds, untrained, networks, strict=True):
             places, inputs = view.left_out(fold)
-            head.network_ = network
-            predicted[places] = head._predict_scaled(inputs)
-        return view.as_cross_fit(predicted)
+            head = clone(self)
+            head.projection_, head.network_ = prepared.projection_, network
+            head.target_mean_, head.target_scale_ = prepared.target_mean_, prepared.target_scale_
+            if len(places):
+                predicted[places] = head._predict_scaled(inputs)
+        return view.as_cross_fit(predicted, head)
 
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups

@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from sklearn.base import clone
 
 from models.arrays import Groups
 from models.heads.base import Head, label_patterns
@@ -42,22 +43,29 @@ class RidgeHead(Head):
         if not can_nest(view):
             return super().cross_fit(view)
         predicted, mixtures = view.empty_predictions(), self._mixtures(view.inputs)
+        whole = clone(self)
+        # Coefficients are for targets as they are.
+        whole.target_mean_, whole.target_scale_ = np.zeros((2, view.targets.shape[1]))
+        whole.target_scale_ += 1
+        whole._begin(view.inputs.shape[1], view.targets.shape[1])
         for rows, columns in label_patterns(view.targets):
             gram = view.gram_of(rows)
             family = FoldedRidge(gram, view.targets[:, columns], grid(self.alphas), mixtures)
             for fold, chosen in choose_for_all_folds(family):
                 coef, intercept = family.fit(fold, chosen)
-                places, inputs = view.left_out(fold)
-                predicted[np.ix_(places, columns)] = inputs @ coef + intercept
-        return view.as_cross_fit(predicted)
+                if fold == WHOLE:
+                    whole._note_choice(columns, family, chosen)
+                    whole.coef_[:, columns], whole.intercept_[columns] = coef, intercept
+                else:
+                    places, inputs = view.left_out(fold)
+                    predicted[np.ix_(places, columns)] = inputs @ coef + intercept
+        predicted[view.places(WHOLE)] = whole._predict_scaled(view.held_inputs)
+        return view.as_cross_fit(predicted, whole)
 
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
     ) -> None:
-        n_columns, n_targets = inputs.shape[1], targets.shape[1]
-        self.alpha_ = np.empty(n_targets)
-        self.coef_ = np.empty((n_columns, n_targets))
-        self.intercept_ = np.empty(n_targets)
+        self._begin(inputs.shape[1], targets.shape[1])
         for rows, columns in label_patterns(targets):
             y = targets[np.ix_(rows, columns)]
             gram = make_gram(inputs[rows], inner_folds(groups[rows], self.seed))
@@ -65,6 +73,12 @@ class RidgeHead(Head):
             chosen = choose(family)
             self._note_choice(columns, family, chosen)
             self.coef_[:, columns], self.intercept_[columns] = family.fit(WHOLE, chosen)
+
+    def _begin(self, n_columns: int, n_targets: int) -> None:
+        """Make room for what is learned."""
+        self.alpha_ = np.empty(n_targets)
+        self.coef_ = np.empty((n_columns, n_targets))
+        self.intercept_ = np.empty(n_targets)
 
     def _mixtures(self, inputs: NDArray[np.float32]) -> Mixtures | None:  # noqa: ARG002
         """Mixtures of bands of the columns to choose from; here the columns are as they are."""

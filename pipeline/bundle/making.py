@@ -23,7 +23,6 @@ from pipeline.bundle.contents import (
     writing_bundle,
 )
 from pipeline.bundle.manifest import BundleError
-from pipeline.challenge.submission import FILE_ID, file_ids
 from pipeline.clip_table import Rows
 from pipeline.fits.fitting import make_job_head
 from pipeline.fits.jobs import Job, View, head_job
@@ -32,6 +31,7 @@ from pipeline.fits.result_cache import default_result_folder
 from pipeline.params import Params, ParamsError
 from pipeline.paths import OOF, POOLED, PREDICTIONS
 from pipeline.predictions import fold_view, read_members
+from pipeline.submission import FILE_ID, file_ids
 from pipeline.tables import read_run_table
 from pipeline.views import JOIN
 
@@ -128,23 +128,22 @@ def _fit_heads(
         vectors = load_vectors(jobs[numbers[0]].view, rows.clip_ids)
         folded = fold_view(vectors, rows) if refit_on == "train" else None
         for number in numbers:
-            head = make_job_head(jobs[number])
-            yield number, head, _fit(head, folded, vectors, rows)
+            yield number, *_fit(make_job_head(jobs[number]), folded, vectors, rows)
 
 
 def _fit(
     head: Head, folded: FoldedView | None, vectors: NDArray[np.float32], rows: Rows
-) -> NDArray[np.float64]:
+) -> tuple[Head, NDArray[np.float64]]:
     """Fit as `pipeline.fits.fitting` does for Val and Test, or for Test anew."""
     if folded is not None:
-        return head.fit_whole(folded)
+        fitted = head.cross_fit(folded)
+        return fitted.head, fitted.held
     used = rows.fitted_on("train+val")
     head.fit(vectors[used], rows.y[used], rows.people[used])
     test = (rows.clips["split"] == "Test").to_numpy(bool)
     if not test.any():
-        return np.empty((0, rows.y.shape[1]))
-    predicted: NDArray[np.float64] = head.predict(vectors[test])
-    return predicted
+        return head, np.empty((0, rows.y.shape[1]))
+    return head, head.predict(vectors[test])
 
 
 def _expected(params: Params, rows: Rows) -> tuple[NDArray[np.float64], Bools]:

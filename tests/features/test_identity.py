@@ -1,10 +1,14 @@
+import math
 import shutil
+from importlib.metadata import version
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from features.encoders import make_encoder
+from features.encoders import make_encoder, torch_encoder
 from features.identity import Sampling, encoder_identity
+from features.media.frames import read_frames
 
 SAMPLING = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
 CLIP = {"kind": "open_clip", "model": "ViT-B-32", "weights": "random"}
@@ -27,6 +31,19 @@ def identity(spec: dict[str, object], sampling: Sampling = SAMPLING) -> str:
 )
 def test_what_changes_the_numbers_changes_the_identity(change):
     assert identity(CLIP | change) != identity(CLIP)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"window_s": math.inf, "hop_s": 1.0},
+        {"window_s": 2.0, "hop_s": math.nan},
+        {"window_s": 2.0, "hop_s": 1e-6},
+    ],
+)
+def test_windows_of_sound_have_lengths_that_sound_can_have(change):
+    with pytest.raises(ValidationError, match="_s"):
+        make_encoder(SOUND | change)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +88,32 @@ def test_borrowed_preprocessing_counts_by_what_it_is():
     spec = {"kind": "torchvision", "model": "resnet50", "weights": "random"}
     borrowed = [identity({**spec, "preprocessing_of": f"IMAGENET1K_V{k}"}) for k in (1, 2)]
     assert borrowed[0] != borrowed[1] == identity(spec)
+
+
+@pytest.mark.parametrize("rate_hz", [0, 1e-7, 1001, math.inf, math.nan])
+def test_frame_rates_are_such_as_clips_can_be_sampled_with(rate_hz):
+    with pytest.raises(ValidationError, match="frame_rate_hz"):
+        Sampling(frame_rate_hz=rate_hz, sample_rate_hz=16000)
+
+
+@pytest.mark.parametrize("rate_hz", [0, 999, 192_001])
+def test_rates_of_sound_are_such_as_sound_has(rate_hz):
+    with pytest.raises(ValidationError, match="sample_rate_hz"):
+        Sampling(frame_rate_hz=3, sample_rate_hz=rate_hz)
+
+
+@pytest.mark.parametrize("rate_hz", [0.001, 1000])
+def test_the_slowest_and_the_fastest_sampling_work(make_clip, rate_hz):
+    Sampling(frame_rate_hz=rate_hz, sample_rate_hz=16000)
+    assert len(list(read_frames(make_clip(), rate_hz))) == (1 if rate_hz < 1 else 10)
+
+
+def test_random_weights_are_those_of_a_seed_and_of_the_libraries_that_draw_them(monkeypatch):
+    first = identity(CLIP)
+    for library in ("torch", "open_clip_torch"):
+        with monkeypatch.context() as patch:
+            other = {library: "0.0.1"}
+            patch.setattr(
+                torch_encoder, "version", lambda name, o=other: o.get(name, version(name))
+            )
+            assert identity(CLIP) != first

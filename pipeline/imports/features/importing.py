@@ -106,10 +106,10 @@ class ScannedFeatures:
 
     def _clips(self) -> Iterator[StoredClip]:
         theirs = sorted(self._names, key=lambda each: self._names[each])
-        for clip_id, time_s, values in self._scan.read(theirs):
+        for clip_id, time_s, values, face_share in self._scan.read(theirs):
             digest = hashlib.sha256(time_s.tobytes())
             digest.update(values.tobytes())
-            embedding = Embedding(time_s, values)
+            embedding = Embedding(time_s, values, face_share)
             yield StoredClip(self._names[clip_id], digest.hexdigest(), embedding)
 
 

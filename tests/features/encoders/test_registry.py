@@ -7,9 +7,16 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from features.encoders import ENCODERS, EncoderError, FrameEncoder, ImportedEncoder, make_encoder
+from features.encoders import (
+    ENCODERS,
+    EncoderError,
+    EncoderSpec,
+    FrameEncoder,
+    ImportedEncoder,
+    make_encoder,
+)
 from features.encoders.imported import store_digest
 from features.identity import Sampling, encoder_identity
 from features.segments import Embedding
@@ -100,6 +107,19 @@ def test_an_unknown_kind_names_the_nearest():
         make_encoder({"kind": []})
 
 
+def test_specs_are_a_union_by_kind():
+    class Params(BaseModel):
+        encoders: dict[str, EncoderSpec]
+
+    entry = {"kind": "timm", "model": "resnet50", "weights": "random"}
+    params = Params.model_validate({"encoders": {"x": entry}})
+    encoder = make_encoder(params.encoders["x"])
+    assert isinstance(encoder, ENCODERS["timm"])
+    assert encoder.spec == make_encoder(entry).spec
+    with pytest.raises(ValidationError, match=r"encoders\.x\.timm\.level\n  Extra inputs"):
+        Params.model_validate({"encoders": {"x": entry | {"level": "lld"}}})
+
+
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_an_unknown_key_is_refused(kind, small_spec):
     with pytest.raises(ValidationError, match="colour"):
@@ -108,6 +128,7 @@ def test_an_unknown_key_is_refused(kind, small_spec):
 
 def test_the_registry_imports_no_heavy_library():
     heavy = "{'torch', 'open_clip', 'torchvision', 'opensmile', 'timm', 'onnxruntime', 'onnx'}"
-    code = f"import sys, features.encoders, features.extraction.reading; print({heavy} & set(sys.modules))"
+    modules = "sys, features.encoders, features.extraction.reading"
+    code = f"import {modules}; print({heavy} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"

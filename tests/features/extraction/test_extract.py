@@ -15,6 +15,7 @@ from features.extraction.index import index_files
 from features.identity import Sampling
 from features.pool import Pooling, pool_clips
 from features.store import read_store
+from tests.features import work
 
 SAMPLING = Sampling(frame_rate_hz=5, sample_rate_hz=16000)
 
@@ -215,10 +216,34 @@ def test_an_encoder_that_embeds_nothing_is_an_error(run, make_clip):
         run({"silent": make_clip(sound_s=0)})
 
 
-def test_values_too_large_for_float16_are_an_error(run, corpus, monkeypatch):
+def test_a_worker_that_dies_before_its_last_word_leaves_no_clip_both_embedded_and_failed(
+    run, corpus, encoders, tmp_path, monkeypatch
+):
+    sound = {"sound": encoders["sound"]}
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "read_clip", work.read_and_die)
+        with pytest.raises(EncoderError, match="died 2 times"):
+            run({"c0": corpus["c0"]}, sound)
+    assert run(corpus, sound).n_computed["sound"] == 4  # nothing of it was kept
+
+
+def test_values_too_large_for_float16_fail_their_clip_alone(
+    run, corpus, encoders, monkeypatch, tmp_path
+):
+    submit = TorchFrameModel.submit
+
     def large(self, pictures):
-        return lambda: np.full((len(pictures), 2), 1e6, np.float32)
+        rows = submit(self, pictures)()
+        rows[pictures.mean((1, 2, 3)) > 200] = 1e6  # the longest clip's brightest frame
+        return lambda: rows
 
     monkeypatch.setattr(TorchFrameModel, "submit", large)
-    with pytest.raises(EncoderError, match="float16 holds: set `dtype: float32` under encoders"):
-        run(corpus)
+    report = run(corpus, {"one": encoders["one"]})
+    n_failed = len(report.failures["one"])
+    assert 0 < n_failed < len(corpus)
+    assert report.n_embedded["one"] == len(corpus) - n_failed
+    assert set(report.failures["one"]["step"]) == {"encode"}
+    assert (
+        "1e+06, more than float16 does: set `dtype: float32` under encoders.one"
+        in (report.failures["one"]["reason"][0])
+    )

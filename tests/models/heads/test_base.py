@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
+from models.arrays import DataError
 from models.heads import HEADS, make_head
 from models.heads.base import label_patterns
 from models.metrics import mean_pearson
@@ -116,8 +117,9 @@ def test_groups_are_optional(kind, clips):
 def test_a_target_with_a_single_label_is_refused(kind, clips):
     x, y, groups = clips
     y[1:, 2] = np.nan
-    with pytest.raises(ValueError, match="target column 2 has 1 labelled rows among 90"):
+    with pytest.raises(DataError, match="target column 2 has 1 labelled rows among 90") as error:
         make_head(kind, SMALL[kind], 0).fit(x, y, groups)
+    assert error.value.target == 2
 
 
 def test_other_lengths_are_refused(kind, clips):

@@ -34,6 +34,33 @@ def view_of(n_rows=120, n_columns=10, seed=0, gaps=False):
     return FoldedView(x[:n_rows], y[:n_rows], groups, folds, x[n_rows:])
 
 
+VARIANTS = {
+    **{kind: (kind, SMALL.get(kind, {})) for kind in HEADS},
+    "landmarks": ("kernel_ridge", {"memory_limit_mib": 1, "n_landmarks": 50}),
+    "columns": ("lightgbm", {"n_rounds": 5, "n_components": None}),
+}
+
+
+@pytest.mark.parametrize("n_held", [20, 0])
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_the_head_that_predicted_the_held_out_rows_is_kept(variant, n_held):
+    n_rows = 600 if variant == "landmarks" else 120
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n_rows + 20, 150)).astype(np.float32)
+    x[::7, :40] = np.nan
+    y = 0.5 + 0.2 * rng.normal(size=(n_rows, 3))
+    y[::5, 1], y[3:9] = np.nan, np.nan
+    groups = rng.integers(20, size=n_rows)
+    x_held = x[n_rows : n_rows + n_held]
+    view = FoldedView(x[:n_rows], y, groups, assign_folds(groups, 4, 0), x_held)
+    kind, settings = VARIANTS[variant]
+    fitted = make_head(kind, settings, 3).cross_fit(view)
+    predicted = fitted.head.predict(x[n_rows:])
+    assert predicted.shape == (20, 3)
+    assert np.isfinite(predicted).all()
+    np.testing.assert_array_equal(predicted[:n_held], fitted.held)
+
+
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])
 @pytest.mark.parametrize("n_columns", [10, 300], ids=["tall", "wide"])
 @pytest.mark.parametrize("kind", sorted(HEADS))
