@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from models.metrics import constant_columns
 from pipeline.clip_table import Rows, people_across_splits
 from pipeline.labels import SPLITS
-from pipeline.plots import durations
 from pipeline.report.errors import mean_by_people
+from pipeline.report.plots import durations
 from pipeline.text_tables import fixed_text
 
 MOST_ROWS = 50
@@ -142,7 +142,7 @@ def imputed_sentences(imputed: pd.DataFrame) -> list[str]:
 def clip_lists(
     clips: pd.DataFrame, imputed: pd.DataFrame, failures: Mapping[str, pd.DataFrame]
 ) -> list[ClipList]:
-    """List the clips that lack features, the files that cannot be used, and each encoder's failures.
+    """List clips that lack features, files that cannot be used, and failures of each encoder.
 
     Parameters
     ----------

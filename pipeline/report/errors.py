@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from models.evaluation.slices import slice_rows
 
@@ -71,7 +71,7 @@ def mean_by_people(values: Floats, people: People) -> Estimate:
     if n_people < 2:
         return Estimate(mean, np.nan, np.nan, n)
     error = np.sqrt((sums**2).sum() * n_people / (n_people - 1)) / n
-    half = float(student.ppf(0.975, n_people - 1) * error)
+    half = float(stdtrit(n_people - 1, 0.975) * error)
     return Estimate(mean, mean - half, mean + half, n)
 
 
@@ -170,9 +170,7 @@ def people_furthest_off(error: Floats, people: People, n_most: int) -> list[tupl
     return found
 
 
-def by_duration(
-    values: Floats, duration_s: Floats, people: People
-) -> list[tuple[str, Estimate]]:
+def by_duration(values: Floats, duration_s: Floats, people: People) -> list[tuple[str, Estimate]]:
     """Return the mean of values in bands of equally many clips by duration.
 
     Nothing where durations are unknown or all the same.

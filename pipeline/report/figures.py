@@ -90,7 +90,9 @@ def render_svg(template: str | Path, table: pd.DataFrame, **properties: str) -> 
     import vl_convert
     from dvc_render.vega import VegaRenderer
 
-    records: list[dict[str, Any]] = json.loads(table.assign(rev="workspace").to_json(orient="records"))
+    records: list[dict[str, Any]] = json.loads(
+        table.assign(rev="workspace").to_json(orient="records")
+    )
     filled = VegaRenderer(
         records, "plot", template=str(template), template_dir=str(TEMPLATES), **properties
     ).get_filled_template()

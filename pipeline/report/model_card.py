@@ -7,7 +7,6 @@ is that of the Hugging Face hub.
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from pipeline.report import data, tables

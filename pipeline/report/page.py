@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from pipeline.leaderboard import SPLITS, STACK
 from pipeline.params import Params
-from pipeline.plots import NOTHING, durations
 from pipeline.report import data, tables
 from pipeline.report.errors import error_table, worst_clips
 from pipeline.report.figures import draw
+from pipeline.report.plots import NOTHING, durations
 from pipeline.report.results import Results
 from pipeline.report.run import parameters_text, run_record
 from pipeline.report.thumbnails import thumbnails
@@ -82,9 +82,15 @@ def page_template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["markdown"] = markdown
+    environment.filters["markdown"] = _markdown
     environment.filters["signed"] = "{:+.3f}".format
     return environment.get_template(name)
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    """Keep texts in their cells, and from being read as HTML."""
+    flat = table.astype(str).map(lambda text: " ".join(text.split()).replace("<", "&lt;"))
+    return markdown(flat)
 
 
 def _figure(results: Results, name: str) -> Markup:

@@ -16,7 +16,7 @@ from pipeline.paths import (
     STACK,
     STACK_WEIGHTS,
 )
-from pipeline.plots import (
+from pipeline.report.plots import (
     by_target_table,
     contribution_plot,
     error_tables,

@@ -58,9 +58,7 @@ def score_tables(
     adds = contributions.rename(columns={"gain": "mean_pearson"})
     prefix = "pearson_"
     cells = {
-        str(name).removeprefix(prefix): part[name]
-        for name in part
-        if str(name).startswith(prefix)
+        str(name).removeprefix(prefix): part[name] for name in part if str(name).startswith(prefix)
     }
     return {
         "leaderboard": _scores(part, part["name"]),
