@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from models.metrics import constant_columns
 from pipeline.clip_table import Rows, people_across_splits
 from pipeline.labels import SPLITS
-from pipeline.report.errors import mean_by_people
 from pipeline.report.plots import durations
 from pipeline.text_tables import fixed_text
 
@@ -19,8 +18,6 @@ MOST_ROWS = 50
 """Longer tables of clips are cut, and say so."""
 
 _FEW_PEOPLE = 10
-_SHIFT_SDS = 0.25
-_SHIFT_ERRORS = 3.0
 
 
 @dataclass(frozen=True)
@@ -56,10 +53,9 @@ def split_table(rows: Rows, imputed: pd.DataFrame) -> pd.DataFrame:
         What ``imputed.csv`` holds.
     """
     labelled = np.isfinite(rows.y).any(axis=1)
-    duration_s = durations(rows.clips)
+    duration_s = pd.Series(durations(rows.clips))
     described = []
     for split, chosen in _splits(rows):
-        known_s = duration_s[chosen & np.isfinite(duration_s)]
         lacking = imputed[imputed["split"] == split]
         described.append(
             {
@@ -67,8 +63,8 @@ def split_table(rows: Rows, imputed: pd.DataFrame) -> pd.DataFrame:
                 "clips": int(chosen.sum()),
                 "labelled": int((chosen & labelled).sum()),
                 "people": _n_people(rows, chosen),
-                "hours": known_s.sum() / 3600 if len(known_s) else np.nan,
-                "median s": np.median(known_s) if len(known_s) else np.nan,
+                "hours": duration_s[chosen].sum(min_count=1) / 3600,
+                "median s": duration_s[chosen].median(),
                 "with video": _count(rows.clips, "has_video", chosen),
                 "with sound": _count(rows.clips, "has_audio", chosen),
                 "lacking some features": len(lacking),
@@ -85,10 +81,9 @@ def label_table(rows: Rows, targets: Sequence[str]) -> pd.DataFrame:
     described = []
     for column, target in enumerate(targets):
         for split, chosen in _splits(rows):
-            values = rows.y[chosen, column]
-            values = values[np.isfinite(values)]
+            values = pd.Series(rows.y[chosen, column]).dropna()
             if len(values):
-                numbers = (values.mean(), values.std(), values.min(), values.max())
+                numbers = (values.mean(), values.std(ddof=0), values.min(), values.max())
                 described.append((target, split, len(values), *(f"{each:.3f}" for each in numbers)))
     names = ["target", "split", "labelled", "mean", "SD", "least", "largest"]
     return pd.DataFrame(described, columns=names)
@@ -97,14 +92,12 @@ def label_table(rows: Rows, targets: Sequence[str]) -> pd.DataFrame:
 def data_warnings(rows: Rows, targets: Sequence[str]) -> list[str]:
     """Say what a reader has to know of the data before believing a score.
 
-    People or files in several splits, targets that do not vary, labels of Val and Test that are
-    not like those of Train, and splits of few people.
+    People or files in several splits, targets that do not vary, and splits of few people.
     """
     return [
         *_shared_people(rows.clips),
         *_shared_files(rows.clips),
         *_constant_targets(rows, targets),
-        *_shifted_targets(rows, targets),
         *_few_people(rows),
     ]
 
@@ -194,29 +187,6 @@ def _constant_targets(rows: Rows, targets: Sequence[str]) -> Iterator[str]:
         if len(constant):
             names = _some([targets[int(column)] for column in constant])
             yield f"{split}: labels that do not vary: {names}; they count as a correlation of zero"
-
-
-def _shifted_targets(rows: Rows, targets: Sequence[str]) -> Iterator[str]:
-    """Compare label means with Train's, by people: chance alone moves means of few people."""
-    parts = dict(_splits(rows))
-    train = parts.pop("Train")
-    for split, chosen in parts.items():
-        shifted = []
-        for column, target in enumerate(targets):
-            here, there = (
-                mean_by_people(rows.y[part, column], rows.people[part]) for part in (chosen, train)
-            )
-            labels = rows.y[train, column]
-            spread = np.std(labels[np.isfinite(labels)]) if there.n_clips else np.nan
-            error = np.hypot(here.high - here.low, there.high - there.low) / 4  # about one SE
-            shift = here.mean - there.mean
-            if abs(shift) > _SHIFT_SDS * spread and abs(shift) > _SHIFT_ERRORS * error:
-                shifted.append(f"{target} {shift / spread:+.2f}")
-        if shifted:
-            yield (
-                f"{split}: labels lie elsewhere than on Train, in standard deviations: "
-                f"{', '.join(shifted)}"
-            )
 
 
 def _few_people(rows: Rows) -> Iterator[str]:

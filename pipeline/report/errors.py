@@ -13,6 +13,11 @@ from models.evaluation.slices import slice_rows
 Floats = NDArray[np.float64]
 People = NDArray[np.object_]
 
+ERROR_COLUMNS = [
+    *("target", "n_clips", "bias", "ci95_low", "ci95_high"),
+    *("mean_absolute", "label_sd", "prediction_sd"),
+]
+
 _MOST_BANDS = 10
 _MIN_CLIPS_PER_BAND = 5
 _N_DURATION_BANDS = 6
@@ -66,7 +71,8 @@ def mean_by_people(values: Floats, people: People) -> Estimate:
     if not n:
         return Estimate(np.nan, np.nan, np.nan, 0)
     mean = float(values.mean())
-    sums = np.bincount(_codes(people[known]), values - mean)
+    codes = np.unique(people[known].astype(str), return_inverse=True)[1]
+    sums = np.bincount(codes, values - mean)
     n_people = len(sums)
     if n_people < 2:
         return Estimate(mean, np.nan, np.nan, n)
@@ -114,21 +120,18 @@ def error_table(
     -------
     DataFrame
         ``target``, ``n_clips``; ``bias``, the mean of label minus prediction, with ``ci95_low`` and
-        ``ci95_high``; ``mean_absolute``; ``label_sd``, ``prediction_sd``; and ``between_people``,
-        the share of the errors' variance that lies between people (the one-way intraclass
-        correlation, at least 0). What the clips do not allow to say is NaN.
+        ``ci95_high``; ``mean_absolute``, the mean size of the errors; ``label_sd`` and
+        ``prediction_sd``. What the clips do not allow to say is NaN.
     """
     rows = []
     for column, target in enumerate(targets):
         known = np.isfinite(y[:, column])
-        label, prediction, person = y[known, column], predictions[known, column], people[known]
-        bias = mean_by_people(label - prediction, person)
-        row = {"target": target, "n_clips": bias.n_clips}
-        row |= {"bias": bias.mean, "ci95_low": bias.low, "ci95_high": bias.high}
-        row |= {"mean_absolute": _mean(np.abs(label - prediction))}
-        row |= {"label_sd": _deviation(label), "prediction_sd": _deviation(prediction)}
-        rows.append(row | {"between_people": _between_people(label - prediction, person)})
-    return pd.DataFrame(rows)
+        label, prediction = pd.Series(y[known, column]), pd.Series(predictions[known, column])
+        error = label - prediction
+        bias = mean_by_people(error.to_numpy(), people[known])
+        spreads = (error.abs().mean(), label.std(ddof=0), prediction.std(ddof=0))
+        rows.append((target, bias.n_clips, bias.mean, bias.low, bias.high, *spreads))
+    return pd.DataFrame(rows, columns=ERROR_COLUMNS)
 
 
 def mean_over_targets(errors: Floats) -> Floats:
@@ -221,32 +224,3 @@ def worst_clips(y: Floats, predictions: Floats, n_most: int) -> list[ClipError]:
         )
         for row in rows
     ]
-
-
-def _codes(people: People) -> NDArray[np.intp]:
-    return np.unique(people.astype(str), return_inverse=True)[1]
-
-
-def _mean(values: Floats) -> float:
-    return float(values.mean()) if len(values) else float("nan")
-
-
-def _deviation(values: Floats) -> float:
-    return float(values.std()) if len(values) else float("nan")
-
-
-def _between_people(error: Floats, people: People) -> float:
-    """Return the intraclass correlation by the analysis of variance of unequal groups."""
-    if not len(error):
-        return float("nan")
-    code = _codes(people)
-    counts = np.bincount(code)
-    n, n_people = len(error), len(counts)
-    if n_people < 2 or n == n_people:
-        return float("nan")
-    means = np.bincount(code, error) / counts
-    between = (counts * (means - error.mean()) ** 2).sum() / (n_people - 1)
-    within = ((error - means[code]) ** 2).sum() / (n - n_people)
-    size = (n - (counts**2).sum() / n) / (n_people - 1)
-    total = between + (size - 1) * within
-    return float(max((between - within) / total, 0.0)) if total > 0 else float("nan")

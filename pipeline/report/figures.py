@@ -7,7 +7,6 @@ A plot is a template of Vega-Lite in ``.dvc/plots`` and a table that a stage wro
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -90,11 +89,9 @@ def render_svg(template: str | Path, table: pd.DataFrame, **properties: str) -> 
     import vl_convert
     from dvc_render.vega import VegaRenderer
 
-    records: list[dict[str, Any]] = json.loads(
-        table.assign(rev="workspace").to_json(orient="records")
-    )
+    rows = json.loads(table.assign(rev="workspace").to_json(orient="records"))
     filled = VegaRenderer(
-        records, "plot", template=str(template), template_dir=str(TEMPLATES), **properties
+        rows, "plot", template=str(template), template_dir=str(TEMPLATES), **properties
     ).get_filled_template()
     return vl_convert.vegalite_to_svg(
         filled, vl_version=_VEGA_LITE, config=_CONFIG, allowed_base_urls=[]
@@ -126,7 +123,7 @@ def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
 def _in_words(plot: Plot, table: pd.DataFrame) -> str:
     """Say what a figure shows: estimates one by one, and of other tables what they range over."""
     if "row" in table and "ci95_low" in table and len(table) <= _MOST_LISTED:
-        rows = zip(table["row"], *(table[name] for name in (plot.x, "ci95_low", "ci95_high")))
+        rows = table[["row", plot.x, "ci95_low", "ci95_high"]].itertuples(index=False, name=None)
         return "; ".join(f"{row}: {value} [{low}, {high}]" for row, value, low, high in rows)
     ranges = []
     for column, label in ((plot.x, plot.x_label), (plot.y, plot.y_label), ("value", "value")):

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from pipeline.report import data, tables
-from pipeline.report.page import SPLIT_NAMES, page_template, run_notes
+from pipeline.report.page import SPLIT_NAMES, page_template, run_notes, stack_errors
 from pipeline.report.results import Results
 from pipeline.report.run import run_record
 from pipeline.text_tables import board_of_split, leaderboard_text, shown_splits
@@ -49,7 +49,7 @@ def render_model_card(results: Results) -> str:
     settings = params.model_dump(mode="json")
     kinds = sorted({encoder["kind"] for encoder in record["encoders"].values()})
     worse = tables.worse_slices(results.slices, part, split).head(_MOST_SLICES)
-    worse_text = tables.slice_text(worse).drop(columns=["split", "head/view"])
+    worse_names = {key: tables.SLICES[key] for key in tables.SLICES if key not in ("split", "name")}
     return page_template("model_card.md").render(
         header=yaml.safe_dump(_HEADER, sort_keys=False),
         params=params,
@@ -61,13 +61,13 @@ def render_model_card(results: Results) -> str:
         heads={name: _described(spec) for name, spec in settings["heads"].items()},
         split=SPLIT_NAMES[split],
         scores=leaderboard_text(tables.main_rows(results.board)),
-        by_target=tables.best_by_target(part),
+        errors=stack_errors(results, split),
         curve=results.curve,
         splits=data.split_table(results.rows, results.imputed),
         labels=data.label_table(results.rows, params.targets),
         warnings=results.warnings,
         people=data.people_sentences(results.people),
-        slices=worse_text.assign(surely=worse["surely"]),
+        slices=tables.laid_out(worse, {**worse_names, "surely": ""}),
         has_slices=len(results.slices) > 0,
         has_groups=bool(tables.group_columns(results.slices)),
     )

@@ -29,6 +29,7 @@ REFIT_NOTE = (
 
 _BY_TARGET = {"scatter": "labels and predictions", "calibration": "calibration"}
 _MOST_CLIPS = 12
+_MOST_SLICES = 200
 
 
 def render_report(results: Results) -> str:
@@ -37,7 +38,6 @@ def render_report(results: Results) -> str:
     split = shown_splits(results.board)[0]
     part = board_of_split(results.board, split)
     chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
-    errors = error_table(rows.y[chosen], results.stack[chosen], rows.people[chosen], params.targets)
     record = run_record(params, results.stores, results.files)
     return page_template("report.html").render(
         results=results,
@@ -47,11 +47,11 @@ def render_report(results: Results) -> str:
         figures={name: _figure(results, name) for name in results.plots if name not in _BY_TARGET},
         panels=list(_panels(results)),
         board=leaderboard_text(results.board),
-        contributions=tables.contribution_text(results.contributions),
-        slices=tables.slice_text(results.slices),
+        contributions=tables.laid_out(results.contributions, tables.CONTRIBUTIONS),
+        slices=tables.laid_out(results.slices.head(_MOST_SLICES), tables.SLICES),
         has_groups=bool(tables.group_columns(results.slices)),
-        curve=tables.curve_text(results.curve),
-        errors=tables.error_text(errors, part),
+        curve=tables.laid_out(results.curve, tables.CURVE),
+        errors=stack_errors(results, split),
         worst=_worst(results, chosen),
         people=data.people_sentences(results.people),
         splits=data.split_table(rows, results.imputed),
@@ -62,6 +62,16 @@ def render_report(results: Results) -> str:
         files=pd.DataFrame(list(record["files"].items()), columns=["file", "SHA-256"]),
         parameters=parameters_text(params),
     )
+
+
+def stack_errors(results: Results, split: str) -> pd.DataFrame:
+    """Lay out how the stack's predictions of each target are off on a split."""
+    rows = results.rows
+    chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
+    y, stack, people = rows.y[chosen], results.stack[chosen], rows.people[chosen]
+    errors = error_table(y, stack, people, results.params.targets)
+    part = board_of_split(results.board, split)
+    return tables.laid_out(tables.with_pearson(errors, part), tables.ERRORS)
 
 
 def run_notes(params: Params) -> list[str]:

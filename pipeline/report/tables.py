@@ -1,4 +1,4 @@
-"""The tables of text that page and model card show; the leaderboard's is in `pipeline.text_tables`."""
+"""The tables of text that page and card show; the leaderboard's is in `pipeline.text_tables`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,43 +8,66 @@ import pandas as pd
 from pipeline.leaderboard import BASELINE, STACK
 from pipeline.text_tables import fixed_text, interval_text, signed_text
 
-MOST_SLICES = 200
-"""Scores by slice that a page lists."""
+# What readers call the columns of the tables of a run. The low end of an interval stands for both.
+CONTRIBUTIONS = {
+    **{"kind": "kind", "part": "part", "encoders": "encoders"},
+    **{"alone": "alone", "alone_ci95_low": "alone 95 % CI"},
+    **{"gain": "adds", "ci95_low": "adds 95 % CI", "p_better": "P > 0"},
+}
+SLICES = {
+    **{"column": "column", "slice": "slice", "split": "split", "name": "head/view"},
+    **{"n_rows": "clips", "n_people": "people"},
+    **{"mean_pearson": "mean Pearson", "ci95_low": "95 % CI"},
+}
+CURVE = {
+    **{"n_people": "people", "n_rows": "clips", "n_fits": "fits"},
+    **{"mean_pearson": "mean Pearson", "ci95_low": "95 % CI"},
+    **{"lowest": "lowest draw", "highest": "highest draw"},
+}
+ERRORS = {
+    **{"target": "target", "n_clips": "clips", "pearson": "Pearson"},
+    **{"bias": "label minus prediction", "ci95_low": "95 % CI", "mean_absolute": "mean size"},
+    **{"label_sd": "SD of labels", "prediction_sd": "SD of predictions"},
+}
 
-_INTERVAL = ["ci95_low", "ci95_high"]
+_UNSIGNED = {"p_better", "mean_absolute", "label_sd", "prediction_sd"}
 
 
-def contribution_text(contributions: pd.DataFrame) -> pd.DataFrame:
-    """Lay out what each modality and encoder reaches alone, and adds to the others."""
-    alone = contributions[["alone_ci95_low", "alone_ci95_high"]].set_axis(_INTERVAL, axis=1)
-    return pd.DataFrame(
-        {
-            "part": contributions["kind"] + " " + contributions["part"],
-            "encoders": contributions["encoders"],
-            "alone": signed_text(contributions["alone"]),
-            "alone 95 % CI": interval_text(alone),
-            "adds": signed_text(contributions["gain"]),
-            "adds 95 % CI": interval_text(contributions),
-            "P > 0": fixed_text(contributions["p_better"], 3),
-        }
-    )
+def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Turn a table of numbers into one of text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As a stage wrote it.
+    names : mapping of str to str
+        The columns wanted, and what readers call them.
+    """
+    shown = {}
+    for column, name in names.items():
+        if column.endswith("ci95_low"):
+            ends = table[[column, f"{column.removesuffix('low')}high"]]
+            shown[name] = interval_text(ends.set_axis(["ci95_low", "ci95_high"], axis=1))
+        elif pd.api.types.is_float_dtype(table[column]):
+            values = table[column]
+            shown[name] = fixed_text(values, 3) if column in _UNSIGNED else signed_text(values)
+        else:
+            shown[name] = table[column]
+    return pd.DataFrame(shown)
 
 
-def slice_text(slices: pd.DataFrame) -> pd.DataFrame:
-    """Lay out scores inside slices, the first `MOST_SLICES`."""
-    shown = slices.head(MOST_SLICES)
-    return pd.DataFrame(
-        {
-            "column": shown["column"],
-            "slice": shown["slice"],
-            "split": shown["split"],
-            "head/view": shown["name"],
-            "clips": shown["n_rows"],
-            "people": shown["n_people"],
-            "mean Pearson": signed_text(shown["mean_pearson"]),
-            "95 % CI": interval_text(shown),
-        }
-    )
+def with_pearson(errors: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
+    """Put the stack's correlations, as the leaderboard has them, beside its errors.
+
+    Parameters
+    ----------
+    errors : DataFrame
+        From `pipeline.report.errors.error_table`.
+    part : DataFrame
+        The leaderboard of the same split, from `pipeline.text_tables.board_of_split`.
+    """
+    stack = part[part["name"] == STACK].iloc[0]
+    return errors.assign(pearson=[float(stack[f"pearson_{name}"]) for name in errors["target"]])
 
 
 def worse_slices(slices: pd.DataFrame, part: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -64,76 +87,17 @@ def worse_slices(slices: pd.DataFrame, part: pd.DataFrame, split: str) -> pd.Dat
     DataFrame
         Rows of `slices`, and ``surely``: the word where the whole interval lies below, else empty.
     """
-    stack = part[part["name"] == STACK]
-    overall = float(stack["mean_pearson"].iloc[0]) if len(stack) else float("nan")
+    overall = float(part.loc[part["name"] == STACK, "mean_pearson"].iloc[0])
     own = slices[(slices["split"] == split) & (slices["name"] == STACK)]
     worse = own[own["mean_pearson"] < overall].sort_values("mean_pearson")
-    surely = pd.Series("", worse.index).mask(worse["ci95_high"] < overall, "surely")
-    return worse.assign(surely=surely)
+    return worse.assign(
+        surely=pd.Series("", worse.index).mask(worse["ci95_high"] < overall, "surely")
+    )
 
 
 def group_columns(slices: pd.DataFrame) -> list[str]:
     """Return the columns of slices that can say who people are: all but the duration."""
     return [name for name in slices["column"].unique() if name != "duration_s"]
-
-
-def curve_text(curve: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the learning curve."""
-    return pd.DataFrame(
-        {
-            "people": curve["n_people"],
-            "clips": curve["n_rows"],
-            "fits": curve["n_fits"],
-            "mean Pearson": signed_text(curve["mean_pearson"]),
-            "95 % CI": interval_text(curve),
-            "lowest draw": signed_text(curve["lowest"]),
-            "highest draw": signed_text(curve["highest"]),
-        }
-    )
-
-
-def error_text(errors: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
-    """Lay out how the stack's predictions of each target are off.
-
-    Parameters
-    ----------
-    errors : DataFrame
-        From `pipeline.report.errors.error_table`.
-    part : DataFrame
-        The leaderboard of the same split, which has the stack's correlations.
-    """
-    stack = part[part["name"] == STACK].iloc[0]
-    pearson = pd.Series([stack[f"pearson_{target}"] for target in errors["target"]], dtype=float)
-    return pd.DataFrame(
-        {
-            "target": errors["target"],
-            "clips": errors["n_clips"],
-            "Pearson": signed_text(pearson),
-            "label − prediction": signed_text(errors["bias"]),
-            "95 % CI": interval_text(errors),
-            "mean absolute": fixed_text(errors["mean_absolute"], 3),
-            "SD of labels": fixed_text(errors["label_sd"], 3),
-            "SD of predictions": fixed_text(errors["prediction_sd"], 3),
-            "between people": fixed_text(errors["between_people"], 2),
-        }
-    )
-
-
-def best_by_target(part: pd.DataFrame) -> pd.DataFrame:
-    """Lay out per target the stack's correlation, and the best row with its own."""
-    prefix = "pearson_"
-    scores = part.set_index("name").filter(regex=f"^{prefix}").astype(float)
-    own = scores.loc[STACK] if STACK in scores.index else pd.Series(float("nan"), scores.columns)
-    best = scores.max()
-    named = [scores[name].idxmax() if scores[name].notna().any() else "" for name in scores]
-    return pd.DataFrame(
-        {
-            "target": [str(name).removeprefix(prefix) for name in scores],
-            "stack": signed_text(own).to_numpy(),
-            "best row": named,
-            "its Pearson": signed_text(best).to_numpy(),
-        }
-    )
 
 
 def main_rows(board: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from pipeline.submission import IMPUTED_COLUMNS
 
 from pipeline.contributions import CONTRIBUTION_COLUMNS
 from pipeline.fits.curve import CURVE_COLUMNS
@@ -12,6 +11,7 @@ from pipeline.report.figures import read_plots
 from pipeline.report.page import render_report
 from pipeline.report.plots import error_tables, score_tables, weight_table
 from pipeline.report.results import Results
+from pipeline.submission import IMPUTED_COLUMNS
 from pipeline.text_tables import shown_splits
 
 

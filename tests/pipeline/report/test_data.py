@@ -34,10 +34,8 @@ def test_labels_are_described_where_there_are_some(rows, params):
 
 
 def test_a_sound_table_is_warned_of_its_few_people_only(rows, params):
-    assert data_warnings(rows, params.targets) == [
-        f"{split} has labels of 5 people only: its intervals say little"
-        for split in ("Train", "Val")
-    ]
+    said = "{} has labels of 5 people only: its intervals say little"
+    assert data_warnings(rows, params.targets) == [said.format("Train"), said.format("Val")]
 
 
 def test_what_makes_scores_worthless_is_said(rows, params):
@@ -45,11 +43,11 @@ def test_what_makes_scores_worthless_is_said(rows, params):
     y = rows.y.copy()
     val = (clips["split"] == "Val").to_numpy()
     y[val, 0] = 5.0  # does not vary
-    y[val, 1] += 10.0
     said = " / ".join(data_warnings(dataclasses.replace(rows, clips=clips, y=y), params.targets))
     for part in (
-        *("1 people have clips in several splits (p)", "the same files in several splits"),
-        *(f"labels that do not vary: {params.targets[0]}", f"{params.targets[1]} +"),
+        "1 people have clips in several splits (p)",
+        "the same files in several splits",
+        f"labels that do not vary: {params.targets[0]}",
     ):
         assert part in said
 

@@ -33,16 +33,6 @@ def test_a_calibrated_prediction_lies_on_the_diagonal():
         assert estimate.mean == pytest.approx(at)
 
 
-def test_errors_that_belong_to_people_are_told_from_noise():
-    people = np.repeat(np.arange(100).astype(str), 10).astype(object)
-    own, noise = np.repeat(RNG.normal(size=100), 10), RNG.normal(size=1000)
-    y = np.stack([own, noise, own + noise], axis=1)
-    table = error_table(y, np.zeros_like(y), people, ["own", "noise", "both"]).set_index("target")
-    assert table.loc["own", "between_people"] == pytest.approx(1)
-    assert table.loc["noise", "between_people"] < 0.1
-    assert table.loc["both", "between_people"] == pytest.approx(0.5, abs=0.15)
-
-
 def test_the_errors_of_a_target_are_in_units_of_its_labels():
     y = np.array([[1.0], [2.0], [np.nan], [3.0]])
     row = error_table(y, np.full((4, 1), 1.5), np.array(list("abcd"), object), ["joy"]).iloc[0]

@@ -1,3 +1,4 @@
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -5,6 +6,7 @@ import pytest
 
 from pipeline.report.figures import Plot, draw, read_plots, render_svg
 
+ROOT = Path(__file__).parents[3]
 LABELS = {"x": "value", "y": "row", "x_label": "Pearson", "y_label": "row", "title": "Scores"}
 SCORES = pd.DataFrame(
     [["stack", "0.5", "0.4", "0.6"], ["</svg><script>alert(1)</script>", "0.1", "", ""]],
@@ -42,7 +44,7 @@ def test_a_template_may_lie_anywhere(tmp_path):
     assert render_svg(own, SCORES).startswith("<svg")
 
 
-@pytest.mark.parametrize("name", sorted(read_plots()))
+@pytest.mark.parametrize("name", sorted(read_plots(ROOT / "dvc.yaml")))
 def test_every_plot_of_dvc_is_drawn_with_its_labels(results, name):
     plot, table = results().plots[name]
     assert {plot.x, plot.y} <= set(table)
