@@ -83,7 +83,8 @@ def run_notes(params: Params) -> list[str]:
 def page_template(name: str) -> Template:
     """Return a template of ``pipeline/report/templates``.
 
-    HTML escapes what is put into it. Markdown has the filter ``markdown`` for tables of text.
+    HTML escapes what is put into it. Markdown has the filters ``markdown`` for
+    tables of text, and ``line`` for names.
     """
     environment = Environment(
         loader=PackageLoader("pipeline.report"),
@@ -92,15 +93,18 @@ def page_template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["markdown"] = _markdown
+    environment.filters |= {"markdown": _markdown, "line": _on_one_line}
     environment.filters["signed"] = "{:+.3f}".format
     return environment.get_template(name)
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    """Keep texts in their cells, and from being read as HTML."""
-    flat = table.astype(str).map(lambda text: " ".join(text.split()).replace("<", "&lt;"))
-    return markdown(flat)
+    return markdown(table.astype(str).map(_on_one_line))
+
+
+def _on_one_line(text: str) -> str:
+    """Keep a text in its cell or line of Markdown, and from being read as HTML."""
+    return " ".join(text.split()).replace("<", "&lt;")
 
 
 def _figure(results: Results, name: str) -> Markup:

@@ -55,6 +55,7 @@ def score_tables(
     split = shown_splits(board)[0]
     part = board_of_split(board, split)
     own = slices[(slices["split"] == split) & (slices["name"] == STACK)]
+    slice_of = ("column", "slice", "n_rows")
     adds = contributions.rename(columns={"gain": "mean_pearson"})
     prefix = "pearson_"
     cells = {
@@ -63,10 +64,8 @@ def score_tables(
     return {
         "leaderboard": _scores(part, part["name"]),
         "encoders": _encoders(part),
-        "contributions": _scores(adds, adds["kind"] + ": + " + adds["part"]),
-        "slices": _scores(
-            own, own["column"] + ": " + own["slice"] + " · " + own["n_rows"].astype(str) + " clips"
-        ),
+        "contributions": _scores(adds, map("{}: + {}".format, adds["kind"], adds["part"])),
+        "slices": _scores(own, map("{}: {} · {} clips".format, *(own[name] for name in slice_of))),
         "by_target": _cells(part["name"], cells),
     }
 
@@ -132,11 +131,12 @@ def durations(clips: pd.DataFrame) -> Floats:
 def _encoders(part: pd.DataFrame) -> pd.DataFrame:
     """Lay out each head on each encoder, best first, then on all joined; nothing with only one."""
     own = part[(part["name"] != STACK) & ~part["name"].str.startswith(BASELINE)]
-    head, view = own["name"].str.partition("/")[[0, 2]].to_numpy(object).T
-    own = own.assign(head=head, joined=[JOIN in each for each in view])
-    own = own.assign(view=np.where(own["joined"], "all joined", view))
-    own = own.sort_values(["head", "joined"], kind="stable") if own["joined"].any() else own[:0]
-    return _scores(own, own["head"] + ": " + own["view"])
+    names = [str(name).partition("/") for name in own["name"]]
+    if not any(JOIN in view for _, _, view in names):
+        return _intervals([])
+    order = sorted(range(len(own)), key=lambda k: (names[k][0], JOIN in names[k][2]))
+    shown = [(head, "all joined" if JOIN in view else view) for head, _, view in names]
+    return _scores(own.iloc[order], [": ".join(shown[k]) for k in order])
 
 
 def _points(prediction: Floats, label: Floats) -> Iterator[tuple[float, float, int]]:
@@ -150,7 +150,7 @@ def _points(prediction: Floats, label: Floats) -> Iterator[tuple[float, float, i
         yield across[column], up[row], int(counts[column, row])
 
 
-def _scores(table: pd.DataFrame, names: "pd.Series[str]") -> pd.DataFrame:
+def _scores(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     columns = table[["mean_pearson", "ci95_low", "ci95_high"]].astype(np.float64)
     return _intervals(zip(names, *columns.to_numpy().T, strict=True))
 

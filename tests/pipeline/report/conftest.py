@@ -34,18 +34,19 @@ def predictions(rows, params):
 
 @pytest.fixture
 def results(rows, params, predictions):
-    """Make results; keywords replace parts of them, and `drop` leaves out rows of the board."""
+    """Make results; keywords replace parts of them."""
 
-    def make(params=params, rows=rows, drop="no row", **changes):
-        kept = {name: each for name, each in predictions.items() if drop not in name}
-        board = leaderboard(score_splits(kept, rows, params))
+    def make(params=params, rows=rows, **changes):
+        n = len(params.targets)
+        named = {name: each[:, :n] for name, each in predictions.items()}
+        board = leaderboard(score_splits(named, rows, params))
         parts = {
             "contributions": pd.DataFrame(columns=CONTRIBUTION_COLUMNS),
             "slices": pd.DataFrame(columns=SLICE_COLUMNS),
             "curve": pd.DataFrame(columns=["name", *CURVE_COLUMNS]),
             "imputed": pd.DataFrame(columns=IMPUTED_COLUMNS),
         } | {name: each for name, each in changes.items() if isinstance(each, pd.DataFrame)}
-        stack = predictions["stack"]
+        stack = named["stack"]
         tables = {
             **score_tables(board, parts["contributions"], parts["slices"]),
             "weights": weight_table(weights(params.targets), params.targets),
