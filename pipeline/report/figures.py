@@ -111,11 +111,8 @@ def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
         Written above; default the plot's own.
     """
     title = title or plot.title
-    svg = render_svg(
-        *(plot.template, table),
-        **{"x": plot.x, "y": plot.y, "title": title},
-        **{"x_label": plot.x_label, "y_label": plot.y_label},
-    )
+    labels = {name: getattr(plot, name) for name in ("x", "y", "x_label", "y_label")}
+    svg = render_svg(plot.template, table, title=title, **labels)
     start = Markup('<svg role="img" aria-label="{}" ').format(f"{title}. {_in_words(plot, table)}")
     return Markup(svg.replace("<svg ", start, 1))
 
