@@ -6,9 +6,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from features.encoders import ENCODERS, FrameEncoder, SoundEncoder
-from models.evaluation.bootstrap import percentile_interval, probability_better
-from models.evaluation.compare import MemberScore
+from features.encoders import ENCODERS, FrameEncoder
+from models.evaluation.scores import Score, difference
 from models.stack import fit_stack, stack_oof
 from pipeline.clip_table import Rows
 from pipeline.leaderboard import Predictions, score
@@ -24,7 +23,7 @@ _N_DIGITS = 6
 
 
 def modalities(params: Params) -> dict[str, tuple[str, ...]]:
-    """Sort encoders by what they look at: ``vision`` or ``sound``; ``imported`` do not say.
+    """Sort encoders by what they look at: ``vision`` or ``sound``; ``imported`` stores do not say.
 
     Returns
     -------
@@ -33,10 +32,10 @@ def modalities(params: Params) -> dict[str, tuple[str, ...]]:
     """
     parts: dict[str, list[str]] = {}
     for name, spec in params.encoders.items():
-        kind = ENCODERS[spec["kind"]]
-        is_vision, is_sound = issubclass(kind, FrameEncoder), issubclass(kind, SoundEncoder)
-        modality = "vision" if is_vision else "sound" if is_sound else "imported"
+        modality = "vision" if issubclass(ENCODERS[spec["kind"]], FrameEncoder) else "sound"
         parts.setdefault(modality, []).append(name)
+    if params.stores:
+        parts["imported"] = list(params.stores)
     return {name: tuple(members) for name, members in parts.items()}
 
 
@@ -69,11 +68,11 @@ def contribution_table(
     """
     kinds: dict[str, dict[str, tuple[str, ...]]] = {
         "modality": modalities(params),
-        "encoder": {name: (name,) for name in params.encoders},
+        "encoder": {name: (name,) for name in params.feature_names},
     }
 
     @cache
-    def stacked(encoders: frozenset[str]) -> MemberScore:
+    def stacked(encoders: frozenset[str]) -> Score:
         heads = [each for name, each in members.items() if name.partition("/")[2] in encoders]
         return score({"": _stack(np.stack(heads, axis=1), rows)}, rows, params, split)[""]
 
@@ -82,14 +81,12 @@ def contribution_table(
         everything = frozenset(name for part in parts.values() for name in part)
         for part, encoders in parts.items() if len(parts) > 1 else ():
             alone, whole = stacked(frozenset(encoders)), stacked(everything)
-            without = stacked(everything.difference(encoders))
-            gain = percentile_interval(whole.resampled - without.resampled)
+            gain = difference(whole, stacked(everything.difference(encoders)))
             table.append(
                 (
                     *(kind, part, " ".join(encoders)),
                     *(alone.mean_pearson, alone.interval.low, alone.interval.high),
-                    *(whole.mean_pearson - without.mean_pearson, gain.low, gain.high),
-                    probability_better(whole.resampled, without.resampled),
+                    *(gain.gain, gain.interval.low, gain.interval.high, gain.p_better),
                 )
             )
     return pd.DataFrame(table, columns=CONTRIBUTION_COLUMNS).round(_N_DIGITS)

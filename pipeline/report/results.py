@@ -17,7 +17,6 @@ from pipeline.params import Params, ParamsError
 from pipeline.paths import (
     CLIPS,
     CONTRIBUTIONS,
-    FEATURES,
     FOLDS,
     FOLDS_REPORT,
     IMPUTED,
@@ -108,15 +107,15 @@ def read_results(params: Params) -> Results:
         curve=read_run_table(LEARNING_CURVE),
         imputed=read_run_table(IMPUTED),
         plots={name: (plot, read_plot_table(plot.table)) for name, plot in plots.items()},
-        failures={n: pd.read_parquet(FEATURES / f"{n}.failures.parquet") for n in params.encoders},
+        failures={n: pd.read_parquet(params.failures_file(n)) for n in params.feature_names},
         warnings=[
             *read_warnings(PEOPLE_REPORT, FOLDS_REPORT),
             *data_warnings(rows, params.targets),
         ],
         people=json.loads(PEOPLE_REPORT.read_text(encoding="utf-8")),
         stores={
-            name: store_metadata(pq.read_schema(shards_of(FEATURES / name)[0]))
-            for name in params.encoders
+            name: store_metadata(pq.read_schema(shards_of(params.store_folder(name))[0]))
+            for name in params.feature_names
         },
         files={str(path): file_sha256(path) for path in (CLIPS, FOLDS, STACK, LEADERBOARD)},
     )

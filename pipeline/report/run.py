@@ -32,11 +32,21 @@ def run_record(
     Returns
     -------
     dict
-        ``encoders``: by name `ENCODER_KEYS`; ``versions``: of the libraries behind the embeddings,
-        as the stores say, and of those that fit heads, all where they differ; ``files``.
+        ``encoders``, imported stores among them: by name `ENCODER_KEYS`. ``versions``: of the
+        libraries behind the embeddings, as the stores say, and of those that fit heads; all of them
+        where they differ. ``files``.
     """
+    settings = params.model_dump(mode="json")
+    made = {name: {**stores.get(name, {}), **spec} for name, spec in settings["encoders"].items()}
+    imported = {
+        name: {"kind": "imported", "model": entry["store"], "weights_digest": entry["sha256"]}
+        for name, entry in settings["stores"].items()
+    }
     return {
-        "encoders": {name: _encoder(spec, stores.get(name, {})) for name, spec in _specs(params)},
+        "encoders": {
+            name: {key: str(each.get(key, _UNKNOWN)) for key in ENCODER_KEYS}
+            for name, each in (made | imported).items()
+        },
         "versions": _versions(stores),
         "files": dict(files),
     }
@@ -45,15 +55,6 @@ def run_record(
 def parameters_text(params: Params) -> str:
     """Return all parameters as YAML, defaults written out."""
     return yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def _specs(params: Params) -> list[tuple[str, dict[str, Any]]]:
-    return list(params.model_dump(mode="json")["encoders"].items())
-
-
-def _encoder(spec: Mapping[str, Any], store: Mapping[str, Any]) -> dict[str, str]:
-    known = {"model": spec.get("store", _UNKNOWN), **store, **spec}
-    return {key: str(known.get(key, _UNKNOWN)) for key in ENCODER_KEYS}
 
 
 def _versions(stores: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -28,7 +28,7 @@ def main() -> None:
     targets = params.targets
     rows = read_rows(params)
     stack = read_prediction_table(STACKED, rows, targets)[STACK]
-    members = dict(read_members(list(params.heads), list(params.encoders), rows, targets))
+    members = dict(read_members(list(params.heads), params.feature_names, rows, targets))
     baselines = read_prediction_table(BASELINES, rows, targets)
 
     named = {STACK: stack, **members}
