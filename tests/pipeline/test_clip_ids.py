@@ -40,7 +40,7 @@ def test_equal_ids_match_before_alike_ones():
 @pytest.mark.parametrize(("wanted", "have"), [(["1", "01"], ["001"]), (["1"], ["001", "01"])])
 def test_ids_that_cannot_be_told_apart_are_said(wanted, have):
     matches = match_ids(wanted, have)
-    assert matches.ambiguous == {each: have for each in wanted}
+    assert matches.ambiguous == dict.fromkeys(wanted, have)
     assert not matches.found
 
 

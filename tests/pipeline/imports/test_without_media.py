@@ -8,7 +8,6 @@ import yaml
 
 from features.store import read_store
 from pipeline.doctor import examine
-
 from pipeline.stages import (
     baseline,
     evaluate,
