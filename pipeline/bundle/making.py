@@ -23,7 +23,6 @@ from pipeline.bundle.contents import (
     writing_bundle,
 )
 from pipeline.bundle.manifest import BundleError
-from pipeline.challenge.submission import FILE_ID, file_ids
 from pipeline.clip_table import Rows
 from pipeline.fits.fitting import make_job_head
 from pipeline.fits.jobs import Job, View, head_job
@@ -32,6 +31,7 @@ from pipeline.fits.result_cache import default_result_folder
 from pipeline.params import Params, ParamsError
 from pipeline.paths import OOF, POOLED, PREDICTIONS
 from pipeline.predictions import fold_view, read_members
+from pipeline.submission import FILE_ID, file_ids
 from pipeline.tables import read_run_table
 from pipeline.views import JOIN
 

@@ -7,9 +7,16 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from features.encoders import ENCODERS, EncoderError, FrameEncoder, ImportedEncoder, make_encoder
+from features.encoders import (
+    ENCODERS,
+    EncoderError,
+    EncoderSpec,
+    FrameEncoder,
+    ImportedEncoder,
+    make_encoder,
+)
 from features.encoders.imported import store_digest
 from features.identity import Sampling, encoder_identity
 from features.segments import Embedding
@@ -98,6 +105,19 @@ def test_an_unknown_kind_names_the_nearest():
         make_encoder({"kind": "openclip", "model": "ViT-B-32"})
     with pytest.raises(EncoderError, match=r"unknown encoder kind \[\]"):
         make_encoder({"kind": []})
+
+
+def test_specs_are_a_union_by_kind():
+    class Params(BaseModel):
+        encoders: dict[str, EncoderSpec]
+
+    entry = {"kind": "timm", "model": "resnet50", "weights": "random"}
+    params = Params.model_validate({"encoders": {"x": entry}})
+    encoder = make_encoder(params.encoders["x"])
+    assert isinstance(encoder, ENCODERS["timm"])
+    assert encoder.spec == make_encoder(entry).spec
+    with pytest.raises(ValidationError, match=r"encoders\.x\.timm\.level\n  Extra inputs"):
+        Params.model_validate({"encoders": {"x": entry | {"level": "lld"}}})
 
 
 @pytest.mark.parametrize("kind", ENCODERS)

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.challenge.submission import IMPUTED_COLUMNS
 from pipeline.report.html import Results, render_report
 from pipeline.scoring import leaderboard, score_splits
+from pipeline.submission import IMPUTED_COLUMNS
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.store_writer import write_clip_vectors, write_failures
-from pipeline.challenge.submission import IMPUTED_COLUMNS, file_ids, imputed_table, submission_table
 from pipeline.params import ParamsError
 from pipeline.paths import IMPUTED, PREDICTIONS
 from pipeline.stages import fit, stack
+from pipeline.submission import IMPUTED_COLUMNS, file_ids, imputed_table, submission_table
 
 
 def write_vectors(path, clip_ids):
@@ -36,7 +36,7 @@ def test_the_challenge_s_ids_where_there_are_and_the_clip_s_elsewhere(rows):
 def test_every_clip_of_val_and_test_is_there_once(rows, params, has_file_ids):
     rows = with_file_ids(rows) if has_file_ids else rows
     predictions = np.random.default_rng(0).normal(size=rows.y.shape)
-    table = submission_table(predictions, rows, params.targets)
+    table = submission_table(predictions, rows.clips, params.targets)
     assert table.columns.tolist() == ["File_ID", *params.targets]
     held = rows.clips[rows.clips["split"] != "Train"]
     assert len(held) > 6
@@ -47,7 +47,7 @@ def test_every_clip_of_val_and_test_is_there_once(rows, params, has_file_ids):
 def test_an_id_for_two_clips_is_refused(rows, params):
     with_file_ids(rows).clips.loc[rows.clips.index[-2:], "file_id"] = "[7]"
     with pytest.raises(ParamsError, match=r"1 values of `file_id`.*\[7\]"):
-        submission_table(rows.y, rows, params.targets)
+        submission_table(rows.y, rows.clips, params.targets)
 
 
 @settings(
@@ -61,7 +61,8 @@ def test_exactly_the_clips_without_some_features_are_listed(rows, tmp_path, lost
     for encoder, without in zip(encoders, lost, strict=True):
         ids = [clip_id for k, clip_id in enumerate(rows.clip_ids) if k not in without]
         write_vectors(tmp_path / f"{encoder}.parquet", ids)
-    table = imputed_table(rows, encoders, tmp_path, tmp_path)
+    failures = {name: tmp_path / f"{name}.failures.parquet" for name in encoders}
+    table = imputed_table(rows, failures, tmp_path)
     assert table.columns.tolist() == IMPUTED_COLUMNS
     assert table["clip_id"].tolist() == [rows.clip_ids[k] for k in sorted(set.union(*lost))]
     for row in table.itertuples():
@@ -77,10 +78,11 @@ def test_the_reasons_are_those_of_the_failure_table(rows, tmp_path):
     first, second, *others = with_file_ids(rows).clip_ids
     write_vectors(tmp_path / "face.parquet", others)
     write_vectors(tmp_path / "voice.parquet", [second, *others])
+    failures = {name: tmp_path / f"{name}.failures.parquet" for name in ("voice", "face")}
     for encoder, reason in {"face": "no picture", "voice": "no sound"}.items():
         failed = pd.DataFrame({"clip_id": [first], "step": ["decode"], "reason": [reason]})
-        write_failures(tmp_path / f"{encoder}.failures.parquet", failed)
-    table = imputed_table(rows, ["voice", "face"], tmp_path, tmp_path)
+        write_failures(failures[encoder], failed)
+    table = imputed_table(rows, failures, tmp_path)
     assert table["File_ID"].tolist() == ["[00000]", "[00001]"]
     assert table["reasons"].tolist() == [
         "face: decode: no picture; voice: decode: no sound",
