@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from benchmarks.corpora import TARGETS
 from benchmarks.machine import describe
 from benchmarks.views import make_view
+from features.cache import Embedding
 from features.encoders.imported import store_digest
-from features.segments import Embedding
 from features.store import StoredClip
 from features.store_writer import write_store
 from pipeline.paths import REPORT

@@ -28,6 +28,7 @@ SUFFIX = ".safetensors"
 UNFINISHED = ".part"
 """Suffix of files that a run left behind if it was killed while it wrote."""
 
+_METADATA_KEY = "eri"
 _NO_DIGEST = b"-" * 64
 
 
@@ -198,18 +199,21 @@ def read_description(files: fsspec.AbstractFileSystem, folder: str) -> dict[str,
     """Return what an identity's folder says of itself; empty when it says nothing readable."""
     try:
         description: dict[str, Any] = json.loads(files.cat_file(f"{folder}/{DESCRIPTION}"))
-    except (FileNotFoundError, ValueError):  # cut short by a power failure: embeddings are checked
+    except (OSError, ValueError):  # none, or cut short by a power failure: embeddings are checked
         return {}
     return description
 
 
 def pack(clip_sha256: str, embedding: Embedding) -> bytes:
     """Return an embedding as the bytes of a safetensors file, with a digest of all of them."""
-    said = {"digest": _NO_DIGEST.decode(), "clip_sha256": clip_sha256}
-    if embedding.face_share is not None:
-        said["face_share"] = repr(float(embedding.face_share))
+    said = {
+        "digest": _NO_DIGEST.decode(),
+        "clip_sha256": clip_sha256,
+        "face_share": embedding.face_share,
+    }
     arrays = {"time_s": embedding.time_s, "values": embedding.values}
-    content = save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, said)
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    content = save(arrays, {_METADATA_KEY: json.dumps(said)})
     return content.replace(_NO_DIGEST, hashlib.sha256(content).hexdigest().encode(), 1)
 
 
@@ -232,7 +236,7 @@ def unpack(clip_sha256: str, content: bytes, *, check: bool = True) -> Embedding
     """
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        said = header["__metadata__"]
+        said = json.loads(header["__metadata__"][_METADATA_KEY])
         if said["clip_sha256"] != clip_sha256:
             raise DamagedError("it holds another clip")
         if check:
@@ -240,10 +244,7 @@ def unpack(clip_sha256: str, content: bytes, *, check: bool = True) -> Embedding
             if hashlib.sha256(packed).hexdigest() != said["digest"]:
                 raise DamagedError("its digest differs")
         arrays = load(content)
-        share = said.get("face_share")
-        return Embedding(
-            arrays["time_s"], arrays["values"], None if share is None else float(share)
-        )
+        return Embedding(arrays["time_s"], arrays["values"], said["face_share"])
     except DamagedError:
         raise
     except Exception as error:  # damaged bytes can fail in any way

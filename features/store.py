@@ -79,9 +79,7 @@ class FeatureStore:
     def __repr__(self) -> str:
         n_rows, dimension = self.embedding.shape
         columns = "".join(
-            f", {name}"
-            for name in ("time_s", "face_share")
-            if getattr(self, name) is not None
+            f", {name}" for name in ("time_s", "face_share") if getattr(self, name) is not None
         )
         return (
             f"FeatureStore({len(self.clip_starts())} clips, {n_rows} rows x {dimension} "

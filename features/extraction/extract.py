@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.cache import cache_in_use, default_cache_root
+from features.cache import default_cache_root
 from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encoder
 from features.extraction.engine import Engine
 from features.extraction.index import index_files
@@ -79,22 +79,21 @@ def extract(
         check_replaceable(destination / name)
     root = cache_root or default_cache_root()
     failures = {}
-    with cache_in_use(root):
-        imported: dict[str, ImportedJob] = {}
-        embedding: dict[str, EncoderJob] = {}
-        for name, each in encoders.items():
-            if isinstance(each, ImportedEncoder):
-                imported[name] = ImportedJob(name, each, sampling)
-            else:
-                check_usable(name, each, clips)
-                embedding[name] = EncoderJob(name, each, sampling, root)
-        with Engine() as engine:
-            engine.embed(clips, embedding, sampling, progress=progress)
-        jobs: dict[str, Job] = {name: (imported | embedding)[name] for name in encoders}
-        for name, job in jobs.items():
-            failures[name] = job.failures(clips)
-            write_store(destination / name, job.stored_clips(clips), job.metadata())
-            write_failures(destination / f"{name}.failures.parquet", failures[name])
+    imported: dict[str, ImportedJob] = {}
+    embedding: dict[str, EncoderJob] = {}
+    for name, each in encoders.items():
+        if isinstance(each, ImportedEncoder):
+            imported[name] = ImportedJob(name, each, sampling)
+        else:
+            check_usable(name, each, clips)
+            embedding[name] = EncoderJob(name, each, sampling, root)
+    with Engine() as engine:
+        engine.embed(clips, embedding, sampling, progress=progress)
+    jobs: dict[str, Job] = {name: (imported | embedding)[name] for name in encoders}
+    for name, job in jobs.items():
+        failures[name] = job.failures(clips)
+        write_store(destination / name, job.stored_clips(clips), job.metadata())
+        write_failures(destination / f"{name}.failures.parquet", failures[name])
     return ExtractReport(
         n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
         n_computed={name: job.n_computed for name, job in jobs.items()},
@@ -150,7 +149,7 @@ def embed_files(
     if isinstance(made, ImportedEncoder):
         raise EncoderError("imported features embed no files: read them with `read_store`")
     files = {str(path): Path(path) for path in paths}
-    with cache_in_use(root), Engine() as engine:
+    with Engine() as engine:
         clips = index_files(files, workers=engine.workers, progress=progress)
         job = EncoderJob("encoder", made, sampling, root)
         engine.embed(clips, {job.name: job}, sampling, progress=progress)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from features.cache import Embedding
 from features.encoders.imported import store_digest
-from features.segments import Embedding
 from features.store import StoredClip
 from features.store_writer import write_store
 from pipeline.imports.features.clips import compare_stores, name_clips

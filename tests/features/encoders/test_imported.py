@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.cache import Embedding
 from features.encoders import EncoderError, make_encoder
 from features.encoders.imported import store_digest
 from features.extraction.catalogue import list_encoders
@@ -9,10 +10,8 @@ from features.extraction.extract import embed_files, extract
 from features.extraction.index import index_files
 from features.identity import Sampling
 from features.pool import Pooling, pool_clips
-from features.segments import Embedding
-from features.store import StoredClip, StoreError, read_store
+from features.store import StoredClip, read_store
 from features.store_writer import write_store
-from features.upkeep import seed_cache
 
 SAMPLING = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
 
@@ -57,8 +56,6 @@ def test_the_store_holds_the_clips_of_the_table_in_its_order(tmp_path):
     ]
     assert (report.n_embedded, report.n_computed) == ({"fau": 2}, {"fau": 0})
     assert report.n_left_out == {"fau": 2}
-    with pytest.raises(StoreError, match="imported features, which need no cache"):
-        seed_cache(tmp_path / "out" / "fau", tmp_path / "cache")
 
 
 def test_another_store_than_the_parameters_say_is_refused(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 from pydantic import BaseModel, ValidationError
 
+from features.cache import Embedding
 from features.encoders import (
     ENCODERS,
     EncoderError,
@@ -19,7 +20,6 @@ from features.encoders import (
 )
 from features.encoders.imported import store_digest
 from features.identity import Sampling, encoder_identity
-from features.segments import Embedding
 from features.store import StoredClip
 from features.store_writer import write_store
 from tests.features.encoders.samples import CPU, pictures

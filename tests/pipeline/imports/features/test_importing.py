@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.cache import Embedding
 from features.clip_reader import ClipReader
-from features.segments import Embedding
 from features.store import StoredClip, read_store
 from features.store_writer import write_clip_vectors, write_store
 from pipeline.imports.features import blocks
