@@ -65,7 +65,7 @@ def contribution_plot(contributions: pd.DataFrame) -> pd.DataFrame:
 
 def by_target_table(table: pd.DataFrame, split: str, targets: Sequence[str]) -> pd.DataFrame:
     """Return Pearson by row of the leaderboard and target: ``row, target, value``."""
-    renamed = table.rename(columns={f"{split}_{target}": target for target in targets})
+    renamed = table.rename(columns={f"{split}_pearson_{target}": target for target in targets})
     return _long(renamed, "name", targets)
 
 

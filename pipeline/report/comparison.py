@@ -93,7 +93,7 @@ def compare_runs(before: str, after: str, folders: tuple[Path, Path]) -> Compari
     notes = [f"{name} has no {RUN}: what it is made of is not known." for name, r in names if not r]
     pairs = pair_runs(*folders, split)
     ours, theirs = (
-        [name.removeprefix(f"{split}_") for name in _target_columns(table, split)]
+        [name.removeprefix(f"{split}_pearson_") for name in _target_columns(table, split)]
         for table in tables
     )
     targets = [target for target in theirs if target in ours]
@@ -171,13 +171,13 @@ def _target_columns(table: pd.DataFrame, split: str) -> list[str]:
     """Return the columns of targets, which stand behind ``constant``."""
     names = [str(name) for name in table]
     behind = names[names.index("constant") + 1 :]
-    return [name for name in behind if name.startswith(f"{split}_")]
+    return [name for name in behind if name.startswith(f"{split}_pearson_")]
 
 
 def _by_target(
     tables: list[pd.DataFrame], split: str, targets: list[str]
 ) -> dict[str, list[float]]:
-    columns = [f"{split}_{target}" for target in targets]
+    columns = [f"{split}_pearson_{target}" for target in targets]
     one, two = (table.set_index("name")[columns].astype(float) for table in tables)
     both = [name for name in two.index if name in one.index]
     gains = two.loc[both] - one.loc[both]

@@ -13,7 +13,7 @@ from pipeline.views import view_names
 
 STACK = "stack"
 BASELINE = "baseline/"
-SPLITS = {"val": "Val", "test": "Test", "oof": "Train, out of fold"}
+SPLITS = {"val": "Val", "oof": "Train, out of fold", "test": "Test"}
 """How splits are called, in the order of the leaderboard."""
 
 
@@ -81,7 +81,7 @@ def board_marks(table: pd.DataFrame, split: str) -> list[Mark]:
 
 def by_target(table: pd.DataFrame, split: str, targets: Sequence[str]) -> HeatMap:
     """Return Pearson by target and row of the leaderboard."""
-    columns = [f"{split}_{target}" for target in targets]
+    columns = [f"{split}_pearson_{target}" for target in targets]
     return heat_map(table["name"], table[columns].to_numpy(float, na_value=float("nan")), targets)
 
 

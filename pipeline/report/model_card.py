@@ -110,8 +110,8 @@ def _by_target(
     stack = table[table["name"] == leaderboard.STACK].head(1)
     found = []
     for target in targets:
-        scores = table.set_index("name")[f"{split}_{target}"].astype(float)
-        own = float(stack[f"{split}_{target}"].iloc[0]) if len(stack) else np.nan
+        scores = table.set_index("name")[f"{split}_pearson_{target}"].astype(float)
+        own = float(stack[f"{split}_pearson_{target}"].iloc[0]) if len(stack) else np.nan
         best = str(scores.idxmax()) if scores.notna().any() else "none"
         found.append((target, own, best, float(scores.max())))
     return found

@@ -2,13 +2,12 @@
 
 import pandas as pd
 
+from pipeline import text_tables
 from pipeline.params import Params
-from pipeline.paths import DEMO_NETWORK
+from pipeline.text_tables import RANDOM_NOTE, notes
 
-RANDOM_NOTE = (
-    "Encoders with random weights: {}. These scores show that the pipeline works, not what "
-    "pretrained encoders reach."
-)
+__all__ = ["RANDOM_NOTE", "notes"]
+
 REFIT_NOTE = (
     "Predictions of Test come from heads refitted on Train and Val (final.refit_on); Val and "
     "out-of-fold scores from heads fitted on Train only."
@@ -16,36 +15,13 @@ REFIT_NOTE = (
 
 
 def leaderboard_text(table: pd.DataFrame) -> str:
-    """Set the leaderboard for a terminal: name, then mean Pearson with interval per split.
-
-    ``P > best`` is the share of the resamples of people, on the split that the table is sorted by,
-    in which a row is above the first one. ``constant`` names targets whose predictions do not
-    vary; it is there only where one does not. ``official`` is the challenge's own mean on that
-    split where it differs from ours; it is there only where one does.
-    """
-    splits = [s for s in ("val", "test", "oof") if f"{s}_mean_pearson" in table]
-    shown = pd.DataFrame({"head/view": table["name"]})
-    for split in splits:
-        shown[f"{split} r"] = table[f"{split}_mean_pearson"].map(_signed)
-        low, high = (table[f"{split}_ci95_{end}"].map(_signed) for end in ("low", "high"))
-        shown[f"{split} 95 % CI"] = "[" + low + ", " + high + "]"
-    main = "val" if "val" in splits else "oof"
-    official = official_where_other(table, main)
-    if (official != "").any():
-        shown["official"] = official
-    shown["oof by fold"] = table["oof_foldwise_mean_pearson"].map(_signed)
-    shown["P > best"] = table[f"{main}_better_than_best"].map(_share)
-    constant = table["constant"].astype("string").fillna("")
-    if (constant != "").any():
-        shown["constant"] = constant
-    return shown.to_string(index=False)
+    """Set the leaderboard for a terminal; see `pipeline.text_tables.leaderboard_text`."""
+    return text_tables.leaderboard_text(table).to_string(index=False)
 
 
 def official_where_other(table: pd.DataFrame, split: str) -> "pd.Series[str]":
     """Set the official mean Pearson of a split; empty where it is that of the leaderboard."""
-    ours, official = table[f"{split}_mean_pearson"], table[f"{split}_official_mean_pearson"]
-    text = official.map(lambda value: "NaN" if pd.isna(value) else _signed(value))
-    return text.where(ours.notna() & (ours != official), "")
+    return text_tables.official_where_other(text_tables.board_of_split(table, split))
 
 
 def refit_notes(params: Params) -> list[str]:
@@ -74,19 +50,3 @@ def imputed_counts(imputed: pd.DataFrame) -> dict[str, dict[str, int]]:
         str(split): {"clips": len(part), "all_missing": int(part["all_missing"].sum())}
         for split, part in imputed.groupby("split", sort=False)
     }
-
-
-def notes(params: Params) -> list[str]:
-    """Return what has to be said wherever results are shown."""
-    # The demo's ONNX network is a file, and random all the same.
-    no_knowledge = ("random", DEMO_NETWORK.as_posix())
-    random = [name for name, spec in params.encoders.items() if spec.get("weights") in no_knowledge]
-    return [RANDOM_NOTE.format(", ".join(random))] if random else []
-
-
-def _signed(value: float | None) -> str:
-    return "   n/a" if value is None or pd.isna(value) else f"{value:+.3f}"
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:.3f}"

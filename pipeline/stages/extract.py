@@ -13,6 +13,7 @@ def main() -> None:
     params = load_params()
     clips = read_clip_table()
     encoders = params.make_encoders()
+    FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
     report = extract(clips, encoders, params.sampling, FEATURES)
     report_extraction(report, len(clips), params.data.max_failed_share)
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits
 from pipeline.plots import (
     CALIBRATION_COLUMNS,
     INTERVAL_COLUMNS,
@@ -15,7 +16,6 @@ from pipeline.plots import (
     slices_table,
     weight_table,
 )
-from pipeline.scoring import SLICE_COLUMNS, leaderboard, score_splits
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def table(rows, params):
     views = ["clip", "resnet50", "egemaps", "clip+egemaps+resnet50"]
     names = ["stack", *(f"ridge/{view}" for view in views), "baseline/mean"]
     predictions = {name: truth + rng.normal(size=truth.shape) for name in names}
-    return leaderboard(score_splits(predictions, rows, params), params.targets)
+    return leaderboard(score_splits(predictions, rows, params))
 
 
 def test_scores_are_drawn_as_on_the_leaderboard(table, params):
@@ -42,7 +42,7 @@ def test_heat_maps_have_one_row_per_cell(table, params):
     cells = by_target_table(table, "val", params.targets)
     assert len(cells) == len(table) * len(params.targets)
     cell = cells[(cells["row"] == "stack") & (cells["target"] == "joy")]
-    assert cell["value"].item() == table.set_index("name").loc["stack", "val_joy"]
+    assert cell["value"].item() == table.set_index("name").loc["stack", "val_pearson_joy"]
     weights = pd.DataFrame({"member": ["a", "a"], "part": ["all", "own target"]})
     weights = weights.assign(**{target: [0.25, 0.75] for target in params.targets})
     assert weight_table(weights, params.targets)["value"].tolist() == [0.25] * 3

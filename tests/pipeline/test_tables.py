@@ -4,7 +4,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from pipeline.contributions import CONTRIBUTION_COLUMNS
-from pipeline.scoring import SLICE_COLUMNS
+from pipeline.leaderboard import SLICE_COLUMNS
 from pipeline.submission import IMPUTED_COLUMNS
 from pipeline.tables import read_run_table
 

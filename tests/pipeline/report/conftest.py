@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.leaderboard import leaderboard, score_splits
 from pipeline.report.html import Results, render_report
-from pipeline.scoring import leaderboard, score_splits
 from pipeline.submission import IMPUTED_COLUMNS
 
 
@@ -20,7 +20,7 @@ def results(rows, params):
             for view in dict.fromkeys(views):
                 predictions[f"{head}/{view}"] = truth + rng.normal(size=truth.shape)
         predictions["baseline/mean"] = np.full_like(truth, 0.3)
-        table = leaderboard(score_splits(predictions, rows, params), params.targets)
+        table = leaderboard(score_splits(predictions, rows, params))
         content = {
             "params": params,
             "rows": rows,

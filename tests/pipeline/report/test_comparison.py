@@ -7,12 +7,12 @@ import yaml
 
 from models.evaluation.bootstrap import bootstrap_scores, percentile_interval
 from pipeline.clip_table import read_rows
+from pipeline.leaderboard import leaderboard, score_splits
 from pipeline.params import ParamsError, load_params
 from pipeline.predictions import write_prediction_table
 from pipeline.report.comparison import changes, compare_runs, comparison_text, render_comparison
 from pipeline.report.pairing import pair_runs
 from pipeline.report.revisions import parse_revisions
-from pipeline.scoring import leaderboard, score_splits
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def run(project, tmp_path):
         baseline = {"mean": np.full_like(truth, 0.3)}
         write_prediction_table(results / "baselines.parquet", baseline, rows, params.targets)
         scored |= {"stack": stack, "baseline/mean": baseline["mean"]}
-        table = leaderboard(score_splits(scored, rows, params), params.targets)
+        table = leaderboard(score_splits(scored, rows, params))
         table.to_csv(results / "leaderboard.csv", index=False)
         return folder, rows, stack
 

@@ -11,9 +11,9 @@ import pytest
 from pipeline.clip_table import Rows
 from pipeline.fits.curve import CURVE_COLUMNS
 from pipeline.labels import SPLITS
+from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits
 from pipeline.report import html
 from pipeline.report.html import Results, render_report
-from pipeline.scoring import SLICE_COLUMNS, leaderboard, score_splits
 
 VOID = {"meta", "br", "img", "link", "input"}
 HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
@@ -205,7 +205,7 @@ def test_twenty_five_thousand_clips_stay_small_and_fast(params):
     few = params.model_copy(
         update={"evaluation": params.evaluation.model_copy(update={"n_resamples": 2})}
     )
-    table = leaderboard(score_splits({"stack": stack}, rows, few), few.targets)
+    table = leaderboard(score_splits({"stack": stack}, rows, few))
     lost = pd.DataFrame({"clip_id": clips["clip_id"], "step": "decode", "reason": "x" * 200})
     text = render_report(Results(few, rows, table, stack, failures={"clip": lost}))
     assert len(text) < 5_000_000

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from pipeline.leaderboard import SLICE_COLUMNS
 from pipeline.report.model_card import render_model_card
-from pipeline.scoring import SLICE_COLUMNS
 
 
 def header(card):

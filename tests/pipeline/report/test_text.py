@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.leaderboard import leaderboard, score_splits
 from pipeline.report.text import imputed_text, leaderboard_text, refit_notes
-from pipeline.scoring import leaderboard, score_splits
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def predictions(rows):
 
 
 def as_read(predictions, rows, params, folder):
-    table = leaderboard(score_splits(predictions, rows, params), params.targets)
+    table = leaderboard(score_splits(predictions, rows, params))
     table.to_csv(folder / "leaderboard.csv", index=False)
     return pd.read_csv(folder / "leaderboard.csv")
 
