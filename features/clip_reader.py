@@ -65,10 +65,13 @@ class _Shard:
 
     def __init__(self, path: Path) -> None:
         file = pq.ParquetFile(path, read_dictionary=["clip_id"])
-        table = file.read(["clip_id", "time_s"])
+        names = [n for n in ("clip_id", "time_s", "face_share") if n in file.schema_arrow.names]
+        table = file.read(names)
         clip_id = table["clip_id"].to_numpy()
         self._time_s = table["time_s"].to_numpy()
         starts = first_rows(clip_id)
+        share = table["face_share"].to_numpy()[starts] if "face_share" in names else None
+        self._face_share = share
         self.clip_ids = [str(each) for each in clip_id[starts]]
         self._borders = np.r_[starts, len(clip_id)]
         content = (file.metadata.metadata or {}).get(CLIPS_KEY, b"").decode()
@@ -80,7 +83,9 @@ class _Shard:
 
     def read(self, number: int) -> StoredClip:
         first, end = self._borders[number : number + 2]
-        embedding = Embedding(self._time_s[first:end], self._rows(int(first), int(end)))
+        share = None if self._face_share is None else float(self._face_share[number])
+        rows = self._rows(int(first), int(end))
+        embedding = Embedding(self._time_s[first:end], rows, share)
         return StoredClip(self.clip_ids[number], self._digests[number], embedding)
 
     def _rows(self, first: int, end: int) -> NDArray[np.floating]:

@@ -1,17 +1,16 @@
 """What each modality and each encoder adds: stacks with and without the heads on it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from features.encoders import ENCODERS, FrameEncoder, SoundEncoder
-from models.evaluation.compare import MemberScore, score_members
-from models.evaluation.gains import Subset, gains
+from features.encoders import ENCODERS, FrameEncoder
+from models.evaluation.scores import Score, difference
 from models.stack import fit_stack, stack_oof
 from pipeline.clip_table import Rows
+from pipeline.leaderboard import Predictions, score
 from pipeline.params import Params
 
 CONTRIBUTION_COLUMNS = [
@@ -22,25 +21,21 @@ CONTRIBUTION_COLUMNS = [
 
 _N_DIGITS = 6
 
-Predictions = NDArray[np.float64]
-Parts = dict[str, Subset]
-"""The encoders of each part, by its name."""
 
+def modalities(params: Params) -> dict[str, tuple[str, ...]]:
+    """Sort encoders by what they look at: ``vision`` or ``sound``; ``imported`` stores do not say.
 
-def modalities(encoders: Mapping[str, Mapping[str, Any]]) -> Parts:
-    """Sort encoders by what they look at: ``vision``, ``sound``, or ``imported`` features.
-
-    Parameters
-    ----------
-    encoders : mapping of str to mapping
-        The entries of ``params.yaml``; features that others computed do not say what of.
+    Returns
+    -------
+    dict of str to tuple of str
+        Names of encoders by modality.
     """
     parts: dict[str, list[str]] = {}
-    for name, spec in encoders.items():
-        kind = ENCODERS[spec["kind"]]
-        is_vision, is_sound = issubclass(kind, FrameEncoder), issubclass(kind, SoundEncoder)
-        modality = "vision" if is_vision else "sound" if is_sound else "imported"
+    for name, spec in params.encoders.items():
+        modality = "vision" if issubclass(ENCODERS[spec["kind"]], FrameEncoder) else "sound"
         parts.setdefault(modality, []).append(name)
+    if params.stores:
+        parts["imported"] = list(params.stores)
     return {name: tuple(members) for name, members in parts.items()}
 
 
@@ -60,7 +55,7 @@ def contribution_table(
     rows : Rows
         Labels, people and folds.
     params : Params
-        Names of the encoders and heads, number of resamples and seed.
+        Names of the encoders, number of resamples and seed.
     split : {"val", "oof"}
         The predictions that are scored.
 
@@ -71,67 +66,35 @@ def contribution_table(
         part is left out. ``gain`` is the mean Pearson with the part less that without it, with a
         95 % interval over paired resamples of people.
     """
-    kinds: dict[str, Parts] = {
-        "modality": modalities(params.encoders),
-        "encoder": {name: (name,) for name in params.encoders},
+    kinds: dict[str, dict[str, tuple[str, ...]]] = {
+        "modality": modalities(params),
+        "encoder": {name: (name,) for name in params.feature_names},
     }
-    kinds = {kind: parts for kind, parts in kinds.items() if len(parts) > 1}
-    wanted = dict.fromkeys(_encoders_of(parts, s) for parts in kinds.values() for s in _sets(parts))
-    stacks = [_stacked(_heads_on(encoders, members), rows, split) for encoders in wanted]
-    scores = dict(zip(wanted, _score(stacks, rows, params, split), strict=True))
-    table = [row for kind, parts in kinds.items() for row in _rows(kind, parts, scores)]
+
+    @cache
+    def stacked(encoders: frozenset[str]) -> Score:
+        heads = [each for name, each in members.items() if name.partition("/")[2] in encoders]
+        return score({"": _stack(np.stack(heads, axis=1), rows)}, rows, params, split)[""]
+
+    table = []
+    for kind, parts in kinds.items():
+        everything = frozenset(name for part in parts.values() for name in part)
+        for part, encoders in parts.items() if len(parts) > 1 else ():
+            alone, whole = stacked(frozenset(encoders)), stacked(everything)
+            gain = difference(whole, stacked(everything.difference(encoders)))
+            table.append(
+                (
+                    *(kind, part, " ".join(encoders)),
+                    *(alone.mean_pearson, alone.interval.low, alone.interval.high),
+                    *(gain.gain, gain.interval.low, gain.interval.high, gain.p_better),
+                )
+            )
     return pd.DataFrame(table, columns=CONTRIBUTION_COLUMNS).round(_N_DIGITS)
 
 
-def _rows(
-    kind: str, parts: Parts, scores: Mapping[frozenset[str], MemberScore]
-) -> Iterator[tuple[Any, ...]]:
-    by_set = {each: scores[_encoders_of(parts, each)] for each in _sets(parts)}
-    added = {gain.part: gain for gain in gains(by_set) if len(gain.to) == len(parts) - 1}
-    for name, encoders in parts.items():
-        alone, gain = by_set[(name,)], added[name]
-        yield (
-            *(kind, name, " ".join(encoders)),
-            *(alone.mean_pearson, alone.interval.low, alone.interval.high),
-            *(gain.gain, gain.interval.low, gain.interval.high, gain.p_better),
-        )
-
-
-def _sets(parts: Parts) -> Iterator[Subset]:
-    """Yield all parts, each part alone, and all but each."""
-    yield tuple(parts)
-    for name in parts:
-        yield (name,)
-        yield tuple(other for other in parts if other != name)
-
-
-def _encoders_of(parts: Parts, names: Subset) -> frozenset[str]:
-    return frozenset(encoder for name in names for encoder in parts[name])
-
-
-def _heads_on(encoders: frozenset[str], members: Mapping[str, Predictions]) -> list[Predictions]:
-    return [each for name, each in members.items() if name.partition("/")[2] in encoders]
-
-
-def _stacked(members: Sequence[Predictions], rows: Rows, split: str) -> Predictions:
-    stacked, n = np.stack(members, axis=1), rows.n_train
-    if split == "oof":
-        return stack_oof(stacked[:n], rows.y[:n], rows.fold_of_row)
-    stack = fit_stack(stacked[:n], rows.y[:n], rows.fold_of_row)
-    return stack.predict(stacked[_scored(rows, split)])
-
-
-def _score(
-    stacks: Sequence[Predictions], rows: Rows, params: Params, split: str
-) -> list[MemberScore]:
-    if not stacks:
-        return []
-    chosen = _scored(rows, split)
-    n_resamples = params.evaluation.n_resamples
-    return score_members(
-        *(rows.y[chosen], np.stack(stacks), rows.people[chosen], n_resamples, params.seed)
-    )
-
-
-def _scored(rows: Rows, split: str) -> NDArray[np.bool_]:
-    return np.asarray(rows.clips["split"] == ("Val" if split == "val" else "Train"))
+def _stack(members: Predictions, rows: Rows) -> Predictions:
+    """Stack predictions (n_clips, n_members, n_targets) of Train out of fold, and of the others."""
+    n, folds = rows.n_train, rows.fold_of_row
+    oof = stack_oof(members[:n], rows.y[:n], folds)
+    held = fit_stack(members[:n], rows.y[:n], folds).predict(members[n:])
+    return np.concatenate([oof, held])

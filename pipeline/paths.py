@@ -31,7 +31,6 @@ CONTRIBUTIONS = RESULTS / "contributions.csv"
 LEARNING_CURVE = RESULTS / "learning_curve.csv"
 PLOTS = RESULTS / "plots"
 REPORT = RESULTS / "report.html"
-COMPARE_REPORT = RESULTS / "compare_report.html"
 MODEL_CARD = RESULTS / "model_card.md"
 RUN = RESULTS / "run.json"
 COMPARISON = RESULTS / "compare"
@@ -39,6 +38,5 @@ TUNING = RESULTS / "tune"
 
 # The systems of systems.yaml: pipeline/dvc.yaml.
 SYSTEMS = Path("systems.yaml")
-DEMO_NETWORK = Path("data/networks/expression.onnx")
 SYSTEM_FEATURES = Path("data/systems")
 SYSTEM_RESULTS = RESULTS / "systems"

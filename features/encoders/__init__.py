@@ -6,21 +6,27 @@ imported themselves: decode workers use them too and must start fast.
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from features.encoders.base import EncoderError, FrameEncoder, SoundEncoder
-from features.encoders.imported import ImportedEncoder
-from features.encoders.onnx import OnnxEncoder
-from features.encoders.open_clip import OpenClipEncoder
-from features.encoders.opensmile import OpenSmileEncoder
-from features.encoders.timm import TimmEncoder
-from features.encoders.torchvision import TorchvisionEncoder
+from features.encoders.onnx import OnnxEncoder, OnnxSpec
+from features.encoders.open_clip import OpenClipEncoder, OpenClipSpec
+from features.encoders.opensmile import OpenSmileEncoder, OpenSmileSpec
+from features.encoders.timm import TimmEncoder, TimmSpec
+from features.encoders.torchvision import TorchvisionEncoder, TorchvisionSpec
 
 MediaEncoder = FrameEncoder | SoundEncoder
-Encoder = MediaEncoder | ImportedEncoder
+Encoder = MediaEncoder
 
-ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder] | type[ImportedEncoder]] = {
-    "imported": ImportedEncoder,
+EncoderSpec = Annotated[
+    OnnxSpec | OpenClipSpec | OpenSmileSpec | TimmSpec | TorchvisionSpec,
+    Field(discriminator="kind"),
+]
+"""An entry under ``encoders`` in ``params.yaml``: what is allowed there depends on its kind."""
+
+ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder]] = {
     "onnx": OnnxEncoder,
     "open_clip": OpenClipEncoder,
     "opensmile": OpenSmileEncoder,
@@ -29,13 +35,8 @@ ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder] | type[ImportedEncod
 }
 
 
-def make_encoder(spec: Mapping[str, Any]) -> Encoder:
-    """Build an encoder from its entry in ``params.yaml``; loads no weights.
-
-    Parameters
-    ----------
-    spec : mapping
-        ``kind`` (a key of `ENCODERS`) and what that kind's ``Spec`` asks for.
+def check_spec(entry: Mapping[str, Any]) -> EncoderSpec:
+    """Check an entry of ``encoders`` in ``params.yaml``.
 
     Raises
     ------
@@ -44,24 +45,39 @@ def make_encoder(spec: Mapping[str, Any]) -> Encoder:
     pydantic.ValidationError
         For an unknown key or a value out of range.
     """
-    kind = spec.get("kind")
+    kind = entry.get("kind")
     if not isinstance(kind, str) or kind not in ENCODERS:
         near = difflib.get_close_matches(str(kind), ENCODERS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise EncoderError(
             f"unknown encoder kind {kind!r}: expected one of {list(ENCODERS)}.{hint}"
         )
-    encoder_class = ENCODERS[kind]
-    return encoder_class(encoder_class.Spec.model_validate(dict(spec)))
+    spec: EncoderSpec = _SPECS.validate_python(dict(entry))
+    return spec
 
+
+def make_encoder(spec: EncoderSpec | Mapping[str, Any]) -> Encoder:
+    """Build an encoder from its entry in ``params.yaml``; loads no weights.
+
+    Parameters
+    ----------
+    spec : EncoderSpec or mapping
+        A mapping is checked first, by `check_spec`, with its errors.
+    """
+    checked = check_spec(spec) if isinstance(spec, Mapping) else spec
+    return ENCODERS[checked.kind](checked)
+
+
+_SPECS: TypeAdapter[EncoderSpec] = TypeAdapter(EncoderSpec)
 
 __all__ = [
     "ENCODERS",
     "Encoder",
     "EncoderError",
+    "EncoderSpec",
     "FrameEncoder",
-    "ImportedEncoder",
     "MediaEncoder",
     "SoundEncoder",
+    "check_spec",
     "make_encoder",
 ]

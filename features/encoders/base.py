@@ -69,31 +69,6 @@ class FaceSpec(Spec):
         return self
 
 
-class FrameSpec(FaceSpec):
-    """What all encoders of frames that run on torch share.
-
-    Attributes
-    ----------
-    weights : str
-        A pretrained tag of the library, a local file, or ``random`` (seeded; for offline demos).
-    seed : int
-        Of random weights; without meaning otherwise.
-    precision : {"fp32", "bf16"}
-        Arithmetic of the forward pass, on every device. bf16 is the faster one on GPUs and on
-        processors with AVX-512 bf16 or AMX, and several times slower on others: so it is set and
-        not guessed. ``benchmarks/encoders.py`` measures both.
-    preprocessing_of : str or None
-        The tag whose preprocessing a local file or random weights take; None: that of the
-        library's default for the model.
-    """
-
-    weights: str
-    seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    preprocessing_of: str | None = None
-    dtype: Literal["float16", "float32"] = "float16"
-
-
 class FrameModel(Protocol):
     """A loaded frame encoder on a device.
 
@@ -135,7 +110,7 @@ class FrameEncoder(ABC):
         The validated entry of ``params.yaml``.
     """
 
-    Spec: ClassVar[type[FaceSpec]] = FrameSpec
+    Spec: ClassVar[type[FaceSpec]]
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec
@@ -194,7 +169,7 @@ class SoundEncoder(ABC):
         The validated entry of ``params.yaml``.
     """
 
-    Spec: ClassVar[type[Spec]] = Spec
+    Spec: ClassVar[type[Spec]]
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec

@@ -52,6 +52,7 @@ class OnnxSpec(FaceSpec):
         Which of the network's outputs are embedded, one beside the other in this order. None: all.
     """
 
+    kind: Literal["onnx"]
     model: str = Field(default="", exclude=True)
     weights: str
     preprocessing: OnnxPreprocessing

@@ -4,14 +4,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from features.encoders.base import EncoderError
 from features.encoders.preprocessing import Geometry, Preprocessing
-from features.encoders.torch_encoder import TorchEncoder
+from features.encoders.torch_encoder import TorchEncoder, TorchSpec
 
 if TYPE_CHECKING:
     import torch
+
+
+class OpenClipSpec(TorchSpec):
+    """An entry of ``encoders`` of this kind."""
+
+    kind: Literal["open_clip"]
 
 
 class OpenClipEncoder(TorchEncoder):
@@ -21,6 +27,7 @@ class OpenClipEncoder(TorchEncoder):
     ``open_clip.list_pretrained()``, for example ``ViT-B-32`` with ``laion2b_s34b_b79k``.
     """
 
+    Spec = OpenClipSpec
     distribution = "open_clip_torch"
 
     @cached_property

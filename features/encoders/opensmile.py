@@ -26,6 +26,7 @@ class OpenSmileSpec(Spec):
         window. A clip shorter than a window is one window. Without meaning for ``lld``.
     """
 
+    kind: Literal["opensmile"]
     level: Literal["functionals", "lld"] = "functionals"
     window_s: float | None = Field(default=None, ge=0.5, le=3600)
     hop_s: float | None = Field(default=None, ge=0.01, le=3600)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from features.encoders.base import EncoderError
 from features.encoders.preprocessing import Geometry, Preprocessing
-from features.encoders.torch_encoder import TorchEncoder
+from features.encoders.torch_encoder import TorchEncoder, TorchSpec
 from features.encoders.weights import torch_hub_file
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ _MODES: dict[str, Literal["shortest", "longest", "squash"]] = {
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
+class TimmSpec(TorchSpec):
+    """An entry of ``encoders`` of this kind."""
+
+    kind: Literal["timm"]
+
+
 class TimmEncoder(TorchEncoder):
     """The input of the classifier; 2048 wide for ResNet50.
 
@@ -32,6 +38,7 @@ class TimmEncoder(TorchEncoder):
     ``a1_in1k``.
     """
 
+    Spec = TimmSpec
     distribution = "timm"
 
     @cached_property

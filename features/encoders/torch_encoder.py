@@ -5,14 +5,39 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from features.encoders.base import EncoderError, FrameEncoder, FrameModel
+from features.encoders.base import EncoderError, FaceSpec, FrameEncoder, FrameModel
 from features.encoders.preprocessing import Preprocessing
 from features.encoders.weights import RANDOM, file_digest, foreign_weights, seeded, weights_file
 
 if TYPE_CHECKING:
     import torch
+
+
+class TorchSpec(FaceSpec):
+    """What all kinds that run on torch share.
+
+    Attributes
+    ----------
+    weights : str
+        A pretrained tag of the library, a local file, or ``random`` (seeded; for offline demos).
+    seed : int
+        Of random weights; without meaning otherwise.
+    precision : {"fp32", "bf16"}
+        Arithmetic of the forward pass, on every device. bf16 is the faster one on GPUs and on
+        processors with AVX-512 bf16 or AMX, and several times slower on others: so it is set and
+        not guessed. ``benchmarks/encoders.py`` measures both.
+    preprocessing_of : str or None
+        The tag whose preprocessing a local file or random weights take; None: that of the
+        library's default for the model.
+    """
+
+    weights: str
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    preprocessing_of: str | None = None
+    dtype: Literal["float16", "float32"] = "float16"
 
 
 class TorchEncoder(FrameEncoder):

@@ -3,15 +3,21 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from features.encoders.base import EncoderError
 from features.encoders.preprocessing import Geometry, Preprocessing
-from features.encoders.torch_encoder import TorchEncoder
+from features.encoders.torch_encoder import TorchEncoder, TorchSpec
 from features.encoders.weights import read_state_dict, torch_hub_file
 
 if TYPE_CHECKING:
     import torch
+
+
+class TorchvisionSpec(TorchSpec):
+    """An entry of ``encoders`` of this kind."""
+
+    kind: Literal["torchvision"]
 
 
 class TorchvisionEncoder(TorchEncoder):
@@ -21,6 +27,7 @@ class TorchvisionEncoder(TorchEncoder):
     ``torchvision.models.get_model_weights``, for example ``resnet50`` with ``IMAGENET1K_V2``.
     """
 
+    Spec = TorchvisionSpec
     distribution = "torchvision"
 
     @property

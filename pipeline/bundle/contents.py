@@ -1,9 +1,9 @@
 """The bundle: all that prediction on new clips needs, in a folder of open formats.
 
-``bundle.json`` says what there is; each head and the stack is a ``.json`` with its structure, a
-``.safetensors`` with its arrays, and for LightGBM a ``.txt`` for each booster; ``manifest.json``
-holds the digests of all. Nothing in it is code or leads to code, and the training data are not
-needed. Kernels and neighbours keep the vectors of training clips as part of what they learned.
+``bundle.json`` says what there is; each head and the stack is a ``.skops`` file
+(`models.persistence`); ``manifest.json`` holds the digests of all. Nothing in it is code or leads
+to code, and the training data are not needed. Kernels and neighbours keep the vectors of training
+clips as part of what they learned.
 """
 
 import json
@@ -21,13 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from features.identity import Sampling
 from features.pool import Pooling
 from models.heads import Head
-from models.persistence import Dumped, PersistenceError, dump, load
+from models.persistence import PersistenceError, dumps, loads
 from models.stack import Stack
 from pipeline.bundle.manifest import BundleError, SealedFolder, new_folder
 from pipeline.params import Name
 
-PROTOCOL = 1
-READABLE = {1: "0.1.0"}
+PROTOCOL = 2
+READABLE = {2: "0.1.0"}
 """Protocols that `read_bundle` knows, and the first version of eri that writes each. Whoever
 changes what is in a bundle adds one, and keeps reading the older ones or takes them out here."""
 
@@ -47,8 +47,8 @@ class EncoderEntry(_Entry):
 
     Attributes
     ----------
-    spec : dict
-        Its entry in ``params.yaml``.
+    spec : dict or None
+        Its entry in ``params.yaml``; None for imported features, of which new clips have none.
     identity : str
         `features.identity.encoder_identity` of what made the training vectors.
     weights_digest : str
@@ -57,7 +57,7 @@ class EncoderEntry(_Entry):
         Number of columns of a pooled clip vector.
     """
 
-    spec: dict[str, Any]
+    spec: dict[str, Any] | None
     identity: str
     weights_digest: str
     width: int = Field(ge=1, le=MOST_COLUMNS)
@@ -177,20 +177,14 @@ class BundleWriter:
         self._json(_DESCRIPTION, content)
 
     def _write(self, stem: str, fitted: Head | Stack) -> None:
-        from safetensors.numpy import save_file
-
         try:
-            dumped = dump(fitted)
+            content = dumps(fitted)
         except PersistenceError as error:
             raise BundleError(
                 f"a fitted {type(fitted).__name__} cannot be put into a bundle: {error}. Take it "
                 "out of `heads:` in params.yaml"
             ) from error
-        self._json(f"{stem}.json", {"tree": dumped.tree, "texts": sorted(dumped.texts)})
-        save_file(dumped.arrays, self._folder / f"{stem}.safetensors")
-        for number, name in enumerate(sorted(dumped.texts)):
-            path = self._folder / f"{stem}.{number:03d}.txt"
-            path.write_bytes(dumped.texts[name].encode())
+        (self._folder / f"{stem}.skops").write_bytes(content)
 
     def _json(self, name: str, content: Any) -> None:
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
@@ -222,37 +216,18 @@ def read_bundle(folder: Path) -> Fitted:
     with _naming(folder / _DESCRIPTION):
         description = Description.model_validate_json(content_of(_DESCRIPTION))
     stems = [_stem(number) for number in range(len(description.members))]
-    loaded = []
+    loaded: list[Head | Stack] = []
     for stem in [*stems, _STACK]:
-        with _naming(folder / f"{stem}.json"):
-            structure = json.loads(content_of(f"{stem}.json"))
-            names = structure["texts"]
-            texts = [content_of(f"{stem}.{number:03d}.txt") for number in range(len(names))]
-        with _naming(folder / f"{stem}.safetensors"):
-            arrays = _arrays(content_of(f"{stem}.safetensors"))
-        with _naming(folder / f"{stem}.json"):
-            by_name = dict(zip(names, (text.decode() for text in texts), strict=True))
-            loaded.append(load(Dumped(structure["tree"], arrays, by_name)))
+        with _naming(folder / f"{stem}.skops"):
+            loaded.append(loads(content_of(f"{stem}.skops")))
     if unread:
         raise BundleError(f"{folder / min(unread)} does not belong to the bundle: copy it anew")
-    fitted = Fitted(description, loaded[:-1], loaded[-1])
     with _naming(folder / _DESCRIPTION):
-        _check(fitted)
-    return fitted
+        return _checked(description, loaded[:-1], loaded[-1])
 
 
 def _stem(number: int) -> str:
     return f"member-{number:03d}"
-
-
-def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as load_arrays
-
-    try:
-        return load_arrays(content)
-    except SafetensorError as error:
-        raise ValueError(f"no safetensors: {error}") from error
 
 
 @contextmanager
@@ -272,23 +247,29 @@ def _naming(path: Path) -> Iterator[None]:
         raise BundleError(f"{path} is not what eri writes: {told}. Write it anew") from error
 
 
-def _check(fitted: Fitted) -> None:
+def _checked(
+    description: Description, heads: Sequence[Head | Stack], stack: Head | Stack
+) -> Fitted:
     """Make sure that the parts fit together; raises ValueError."""
-    description, n_targets = fitted.description, len(fitted.description.targets)
-    if not isinstance(fitted.stack, Stack):
+    n_targets = len(description.targets)
+    if not isinstance(stack, Stack):
         raise ValueError("the stack is none")
-    if fitted.stack.center.shape != (len(fitted.heads), n_targets):
-        raise ValueError(f"the stack is of {fitted.stack.center.shape} members and targets")
-    for member, head in zip(description.members, fitted.heads, strict=True):
+    if stack.center.shape != (len(heads), n_targets):
+        raise ValueError(f"the stack is of {stack.center.shape} members and targets")
+    known = []
+    for member, head in zip(description.members, heads, strict=True):
         unknown = [name for name in member.encoders if name not in description.encoders]
         if unknown:
             raise ValueError(f"the view {member.view} has unknown encoders {unknown}")
         width = sum(description.encoders[name].width for name in member.encoders)
         if not isinstance(head, Head) or head.n_features_in_ != width:
             raise ValueError(f"{member.head}/{member.view} is no head on {width} columns")
+        known.append(head)
+    fitted = Fitted(description, known, stack)
     probe = {
         name: np.zeros((1, each.width), np.float32) for name, each in description.encoders.items()
     }
     predicted = fitted.predict(probe)
     if predicted.shape != (1, n_targets) or not np.isfinite(predicted).all():
         raise ValueError(f"it does not predict {n_targets} numbers")
+    return fitted

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from models.evaluation.compare import MemberScore, best_first, better_than_best
+from models.evaluation.scores import Score, best_first, better_than_best
 from pipeline.compare.plan import Plan
 from pipeline.compare.scores import Scored
 
@@ -108,9 +108,10 @@ class Board:
         Returns
         -------
         DataFrame
-            ``name``; ``mean_pearson``, ``ci95_low`` and ``ci95_high`` (bootstrap over people);
+            ``name``; ``mean_pearson`` (out of fold: the mean over the folds), ``ci95_low`` and
+            ``ci95_high`` (bootstrap over people);
             ``better_than_best`` (share of the resamples in which it is above the first row);
-            ``foldwise_mean_pearson`` (for the split ``oof``); ``fit_s``; ``pearson_<target>``;
+            ``pooled_mean_pearson`` (for the split ``oof``); ``fit_s``; ``pearson_<target>``;
             ``constant`` (targets whose predictions do not vary, or ``all``); ``error``.
         """
         done = self.named("done")
@@ -121,10 +122,10 @@ class Board:
 
     def columns(self) -> list[str]:
         """Return the names of the table's columns."""
-        foldwise = ["foldwise_mean_pearson"] if self.plan.split == "oof" else []
+        pooled = ["pooled_mean_pearson"] if self.plan.split == "oof" else []
         by_target = [f"pearson_{target}" for target in self.plan.params.targets]
         first = ["name", "mean_pearson", "ci95_low", "ci95_high", "better_than_best"]
-        return [*first, *foldwise, "fit_s", *by_target, "constant", "error"]
+        return [*first, *pooled, "fit_s", *by_target, "constant", "error"]
 
     def _row(self, entry: Entry, better: float) -> dict[str, Any]:
         row: dict[str, Any] = {"name": entry.name, "error": entry.error, "constant": ""}
@@ -138,7 +139,7 @@ class Board:
             "ci95_low": interval.low,
             "ci95_high": interval.high,
             "better_than_best": better,
-            "foldwise_mean_pearson": score.foldwise_mean_pearson,
+            "pooled_mean_pearson": score.pooled_mean_pearson,
             "fit_s": entry.scored.fit_s,
         }
         by_target = zip(targets, score.pearson, strict=True)
@@ -151,5 +152,5 @@ class Board:
         }
 
 
-def _scores_of(entries: Sequence[Entry]) -> list[MemberScore]:
+def _scores_of(entries: Sequence[Entry]) -> list[Score]:
     return [entry.scored.score for entry in entries if entry.scored is not None]

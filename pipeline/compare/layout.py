@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.compare.board import Board, Entry
-from pipeline.report.text import notes
+from pipeline.text_tables import notes
 
 FAILED = "failed"
 
@@ -45,7 +45,7 @@ def main_table(board: Board) -> TextTable:
         "P > best": fixed_text(table["better_than_best"], 3),
     }
     if plan.split == "oof":
-        columns["by fold"] = signed_text(table["foldwise_mean_pearson"])
+        columns["pooled"] = signed_text(table["pooled_mean_pearson"])
     columns["fit s"] = fixed_text(table["fit_s"], 1)
     if (table["constant"] != "").any():
         columns["constant"] = table["constant"]

@@ -102,12 +102,13 @@ def make_plan(request: Request, cache: Path) -> Plan:
     """
     # Heads that were fitted before need no check; `check_heads` follows before others are.
     params = load_params(request.params, check_heads=False)
-    views = _views(request.encoders, list(params.encoders))
+    views = _views(request.encoders, params.feature_names)
     used = {encoder for view in views for encoder in view.split(JOIN)}
     params = params.model_copy(
         update={
             "targets": _targets(request.targets, params.targets),
             "encoders": {name: spec for name, spec in params.encoders.items() if name in used},
+            "stores": {name: entry for name, entry in params.stores.items() if name in used},
         }
     )
     heads = dict.fromkeys(params.heads if request.heads is None else request.heads)

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.compare import MemberScore, score_members
+from models.evaluation.scores import Score, score_predictions
 from pipeline.compare.plan import Plan
 from pipeline.fits.fit_cache import FitCache
 from pipeline.fits.jobs import Fit
@@ -17,15 +17,15 @@ from pipeline.fits.jobs import Fit
 class Scored:
     """The score of a fit, and the seconds that the fit took."""
 
-    score: MemberScore
+    score: Score
     fit_s: float
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Return the score that these `arrays` are of."""
-        score = MemberScore(
+        score = Score(
             pearson=arrays["pearson"],
-            foldwise_pearson=arrays.get("foldwise_pearson"),
+            pooled_pearson=arrays["pooled_pearson"],
             constant=arrays["constant"],
             resampled=arrays["resampled"],
         )
@@ -34,8 +34,7 @@ class Scored:
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is kept of it on disk."""
-        parts = vars(self.score) | {"fit_s": np.array(self.fit_s)}
-        return {name: part for name, part in parts.items() if part is not None}
+        return vars(self.score) | {"fit_s": np.array(self.fit_s)}
 
 
 class Scorer:
@@ -70,7 +69,7 @@ class Scorer:
         if not fits:
             return {}
         plan, rows = self._plan, self._plan.rows
-        scores = score_members(
+        scores = score_predictions(
             rows.y[plan.scored],
             np.stack([fit.predictions[plan.scored] for fit in fits.values()]),
             rows.people[plan.scored],

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from models.evaluation.slices import scored_slices, slice_rows
@@ -23,7 +24,8 @@ def slice_table(fits: Mapping[str, Fit], plan: Plan, column: str) -> pd.DataFram
     plan : Plan
         Which rows are scored.
     column : str
-        Of the clip table. Its bands of numbers are cut over all clips, as `models.evaluation.slices` does.
+        Of the clip table. Its bands of numbers are cut over all clips, as in
+        `models.evaluation.slices`.
 
     Returns
     -------
@@ -34,10 +36,11 @@ def slice_table(fits: Mapping[str, Fit], plan: Plan, column: str) -> pd.DataFram
     slices = slice_rows(column_values(plan.rows.clips[column]))
     part = {name: marked[plan.scored] for name, marked in slices.items()}
     y, people = plan.rows.y[plan.scored], plan.rows.people[plan.scored]
+    fold = plan.rows.fold_of_row if plan.split == "oof" else np.zeros(len(y), np.int64)
     found = []
     for slice_name, rows in scored_slices(y, people, part).items():
         size = int(rows.sum()), len(set(people[rows]))
         for name, fit in fits.items():
-            score = mean_pearson(y[rows], fit.predictions[plan.scored][rows])
+            score = mean_pearson(y[rows], fit.predictions[plan.scored][rows], fold[rows])
             found.append((slice_name, *size, name, score))
     return pd.DataFrame(found, columns=SLICE_COLUMNS)

@@ -5,6 +5,7 @@ import json
 from pipeline.clip_table import read_rows
 from pipeline.contributions import contribution_table
 from pipeline.errors import run_or_exit
+from pipeline.leaderboard import BASELINE, STACK, leaderboard, metrics, score_splits, slice_table
 from pipeline.params import load_params
 from pipeline.paths import (
     BASELINES,
@@ -13,20 +14,11 @@ from pipeline.paths import (
     METRICS,
     PLOTS,
     SLICES,
-    STACK,
     STACK_WEIGHTS,
 )
-from pipeline.plots import (
-    by_target_table,
-    contribution_plot,
-    error_tables,
-    scatter_table,
-    score_tables,
-    slices_table,
-    weight_table,
-)
+from pipeline.paths import STACK as STACKED
 from pipeline.predictions import read_members, read_prediction_table
-from pipeline.scoring import leaderboard, score_splits, slice_table
+from pipeline.report.plots import error_tables, score_tables, weight_table
 from pipeline.tables import read_run_table
 
 
@@ -35,42 +27,33 @@ def main() -> None:
     params = load_params()
     targets = params.targets
     rows = read_rows(params)
-    stack = read_prediction_table(STACK, rows, targets)["stack"]
-    members = dict(read_members(list(params.heads), list(params.encoders), rows, targets))
+    stack = read_prediction_table(STACKED, rows, targets)[STACK]
+    members = dict(read_members(list(params.heads), params.feature_names, rows, targets))
     baselines = read_prediction_table(BASELINES, rows, targets)
 
-    named = {"stack": stack, **members}
-    named |= {f"baseline/{name}": each for name, each in baselines.items()}
-    scores = score_splits(named, rows, params)
-    metrics = {
-        "stack": scores["stack"],
-        "heads": {name: scores[name] for name in members},
-        "baselines": {name: scores[f"baseline/{name}"] for name in baselines},
-    }
-    METRICS.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    table = leaderboard(scores, targets)
+    named = {STACK: stack, **members}
+    named |= {f"{BASELINE}{name}": each for name, each in baselines.items()}
+    by_split = score_splits(named, rows, params)
+    content = metrics(by_split, targets)
+    METRICS.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    table = leaderboard(by_split)
     table.to_csv(LEADERBOARD, index=False)
 
     best = next(name for name in table["name"] if name in members)
-    sliced = slice_table({"stack": stack, best: members[best]}, rows, params)
+    shown = {STACK: stack, best: members[best]}
+    sliced = slice_table(shown, rows, params, params.evaluation.slices, list(by_split))
     sliced.to_csv(SLICES, index=False)
 
-    main_split = "val" if "val" in scores["stack"] else "oof"
-    split = "Val" if main_split == "val" else "Train"
+    main_split = next(iter(by_split))
     contributions = contribution_table(members, rows, params, main_split)
     contributions.to_csv(CONTRIBUTIONS, index=False)
-    weights = read_run_table(STACK_WEIGHTS)
-    tables = {
-        **score_tables(table, main_split, list(params.heads), list(params.encoders)),
-        "contributions": contribution_plot(contributions),
-        "by_target": by_target_table(table, main_split, targets),
-        "weights": weight_table(weights, targets),
-        "slices": slices_table(sliced, main_split),
-        "scatter": scatter_table(stack, rows, targets, split),
-        **error_tables(stack, rows, targets, split),
+    plots = {
+        **score_tables(table, contributions, sliced),
+        "weights": weight_table(read_run_table(STACK_WEIGHTS), targets),
+        **error_tables(stack, rows, targets, main_split),
     }
     PLOTS.mkdir(parents=True, exist_ok=True)
-    for name, each in tables.items():
+    for name, each in plots.items():
         each.to_csv(PLOTS / f"{name}.csv", index=False)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.evaluation.gains import Gain, gains
+from models.evaluation.scores import Difference, Subset, gains
 from pipeline.clip_table import read_rows
 from pipeline.compare.board import Board
 from pipeline.compare.plan import Plan, Request, Split, scored_rows
@@ -44,11 +44,12 @@ def run_systems(
     rows = read_rows(params)
     used = {encoder for system in systems.all.values() for encoder in system.encoders}
     shown = {name: spec for name, spec in params.encoders.items() if name in used}
+    stores = {name: entry for name, entry in params.stores.items() if name in used}
     cache = default_result_folder()
     jobs = {row_name(system): _job(system, params, cache) for system in systems.all.values()}
     heads = list(dict.fromkeys(system.head for system in systems.all.values()))
     plan = Plan(
-        params.model_copy(update={"encoders": shown}),
+        params.model_copy(update={"encoders": shown, "stores": stores}),
         rows,
         *scored_rows(split, rows),
         jobs=[*baseline_jobs(params.evaluation.baselines, params.seed), *jobs.values()],
@@ -62,7 +63,7 @@ def row_name(system: System) -> str:
     return f"{system.head}/{system.view}"
 
 
-def modality_gains(board: Board, systems: Systems) -> list[Gain]:
+def modality_gains(board: Board, systems: Systems) -> dict[tuple[str, Subset], Difference]:
     """Return what each modality adds to each subset of the others, on the rows of the board."""
     scores = {}
     for subset, system in systems.by_modality.items():

@@ -18,7 +18,7 @@ def test_clips_are_read_in_any_order(tmp_path, monkeypatch, shard_bytes, row_gro
         StoredClip(
             f"c{k}",
             f"digest{k}",
-            Embedding(np.arange(n) / 4, rng.normal(size=(n, 3)).astype(np.float32)),
+            Embedding(np.arange(n) / 4, rng.normal(size=(n, 3)).astype(np.float32), k / 12),
         )
         for k, n in enumerate(rng.integers(1, 9, 12))
     ]
@@ -33,6 +33,7 @@ def test_clips_are_read_in_any_order(tmp_path, monkeypatch, shard_bytes, row_gro
         assert read.sha256 == clip.sha256
         assert np.array_equal(read.embedding.time_s, clip.embedding.time_s)
         assert np.array_equal(read.embedding.values, clip.embedding.values)
+        assert read.embedding.face_share == clip.embedding.face_share
 
 
 def test_what_is_no_store_is_said(tmp_path):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.contributions import CONTRIBUTION_COLUMNS, contribution_table, modalities
-from pipeline.scoring import score_splits
+from pipeline.leaderboard import score
+from pipeline.params import ImportedStore
 
 ENCODERS = ("clip", "resnet50", "egemaps")
 JOINED = "clip+egemaps+resnet50"
@@ -19,8 +20,8 @@ def members(rows):
 
 
 def test_encoders_are_sorted_by_what_they_look_at(params):
-    encoders = params.encoders | {"fau": {"kind": "imported", "features": "fau"}}
-    assert modalities(encoders) == {
+    stores = {"fau": ImportedStore(store="fau", sha256="ab")}
+    assert modalities(params.model_copy(update={"stores": stores})) == {
         "vision": ("clip", "resnet50"),
         "sound": ("egemaps",),
         "imported": ("fau",),
@@ -44,9 +45,10 @@ def test_a_part_adds_what_no_other_knows(members, rows, params, split):
 
 def test_alone_is_the_score_of_its_heads(members, rows, params):
     table = contribution_table(members, rows, params, "val").set_index("part")
-    one = score_splits({"only": members["ridge/egemaps"]}, rows, params)["only"]["val"]
-    assert table.loc["egemaps", "alone"] == pytest.approx(one["mean_pearson"])
-    assert table.loc["egemaps", ["alone_ci95_low", "alone_ci95_high"]].tolist() == one["ci95"]
+    one = score({"only": members["ridge/egemaps"]}, rows, params, "val")["only"]
+    found = table.loc["egemaps", ["alone", "alone_ci95_low", "alone_ci95_high"]].tolist()
+    expected = [one.mean_pearson, one.interval.low, one.interval.high]
+    assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_single_encoder_adds_to_nothing(members, rows, params):

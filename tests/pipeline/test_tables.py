@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from pipeline.challenge.submission import IMPUTED_COLUMNS
 from pipeline.contributions import CONTRIBUTION_COLUMNS
-from pipeline.scoring import SLICE_COLUMNS
+from pipeline.leaderboard import SLICE_COLUMNS
+from pipeline.submission import IMPUTED_COLUMNS
 from pipeline.tables import read_run_table
 
 IMPUTED = ("00017", "NA", "Val", "null", True, "null: read: nan")

@@ -154,9 +154,16 @@ def _read_ids(path: Path) -> NDArray[np.object_]:
         raise RefusedError("no such file or folder", [path.name], f"there is no file of ids {path}")
     form = sniff(path)
     if path.suffix.lower() in (".csv", ".tsv"):
-        table = pd.read_csv(path, dtype=str, encoding=form.encoding, sep=form.separator)
+        table = pd.read_csv(
+            path,
+            dtype=str,
+            encoding=form.encoding,
+            sep=form.separator,
+            keep_default_na=False,
+            index_col=False,
+        )
         name = guess_columns([*map(str, table.columns), "x"], path.name).id
-        ids = table[name or table.columns[0]].dropna()
+        ids = table[name or table.columns[0]]
     else:
         ids = pd.Series(path.read_text(encoding=form.encoding).splitlines())
     ids = ids.str.strip()

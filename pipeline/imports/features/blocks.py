@@ -30,6 +30,10 @@ class Block(NamedTuple):
         What the columns of the file were taken for; of an array, without names.
     form : str
         How the file is written, where that is not UTF-8 with commas.
+    face_share : ndarray of float64, shape (n_rows,), or None
+        Of a store of ours whose encoder crops to faces: the share of the clip's frames with a face.
+    level : {"clip", "frame"} or None
+        Of a store of ours: whether its rows are of whole clips.
     """
 
     source: str
@@ -39,6 +43,8 @@ class Block(NamedTuple):
     values: NDArray[np.floating]
     columns: Columns
     form: str = ""
+    face_share: NDArray[np.float64] | None = None
+    level: str | None = None
 
 
 def rows_per_block(n_columns: int) -> int:

@@ -19,6 +19,11 @@ TIMES = frozenset(
     | {"start", "start_s", "start_ms", "start_time", "seconds", "milliseconds"}
 )
 OTHERS = frozenset({"", "end", "end_time", "face_id", "frame", "frame_id", "index", "split"})
+NO_NUMBER = [
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+]
+"""What stands in cells that lack a number."""
 _MAX_STEP_S = 5.0
 
 

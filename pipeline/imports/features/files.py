@@ -23,7 +23,8 @@ def read_blocks(path: Path, ids: Path | None, findings: Findings) -> Iterator[Bl
     Parameters
     ----------
     path : Path
-        A folder of one ``<id>.csv`` per clip; a CSV or Parquet table; an npy or npz file.
+        A folder of one ``<id>.csv`` per clip, or a feature store; a CSV or Parquet table; an npy
+        or npz file.
     ids : Path or None
         The ids of an array's rows.
     findings : Findings
@@ -69,7 +70,8 @@ def files_of(path: Path) -> list[Path]:
     """List the files that are read of a folder or a file."""
     if not path.is_dir():
         return [path]
-    return sorted(each for each in path.rglob("*.csv") if each.name[0] != ".")
+    shards = sorted(path.glob("part-*.parquet"))
+    return shards or sorted(each for each in path.rglob("*.csv") if each.name[0] != ".")
 
 
 def _folder_blocks(folder: Path, findings: Findings) -> Iterator[Block]:
@@ -80,6 +82,11 @@ def _folder_blocks(folder: Path, findings: Findings) -> Iterator[Block]:
             [folder.name],
             f"{folder} holds no CSV file: expected one <id>.csv per clip",
         )
+    if files[0].suffix == ".parquet":  # a store of ours
+        for file in files:
+            # The name of the folder, so that a clip may go on in the next shard.
+            yield from (block._replace(source=folder.name) for block in parquet_blocks(file))
+        return
     for file in tqdm(files, desc=folder.name, unit="file"):
         name = file.relative_to(folder).as_posix()
         try:

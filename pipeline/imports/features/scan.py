@@ -26,11 +26,14 @@ class ClipRows(NamedTuple):
         Numbers of rows where the files have no times.
     values : ndarray of float32, shape (n_rows, n_columns)
         NaN where missing.
+    face_share : float or None
+        Share of the clip's frames with a face; None where the files do not say.
     """
 
     clip_id: str
     time_s: NDArray[np.float64]
     values: NDArray[np.float32]
+    face_share: float | None
 
 
 class Scan:
@@ -70,6 +73,8 @@ class Scan:
         self._counts = np.zeros((0, 3), np.int64)
         self._low = self._high = np.empty(0, np.float32)
         self._forms: list[str] = []
+        self._face_share: dict[int, float] = {}  # by number of clip
+        self._levels: set[str] = set()
 
     def take(self, blocks: Iterable[Block]) -> None:
         """Take the rows of one file or folder; what cannot be used becomes a finding."""
@@ -128,7 +133,9 @@ class Scan:
 
     @property
     def level(self) -> str:
-        """``clip`` when every clip has one row, else ``frame``."""
+        """``clip`` when every clip has one row, else ``frame``; a store of ours says so itself."""
+        if self._levels == {"frame"}:
+            return "frame"
         return "clip" if all(len(rows) == 1 for rows in self._rows_of.values()) else "frame"
 
     @property
@@ -150,7 +157,8 @@ class Scan:
             time_s = self._time_s[rows]
             if np.isnan(time_s).any():
                 time_s = np.arange(len(rows), dtype=np.float64)
-            yield ClipRows(clip_id, time_s, self._read(rows))
+            share = self._face_share.get(self._ids[clip_id])
+            yield ClipRows(clip_id, time_s, self._read(rows), share)
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         assert self._spool is not None
@@ -179,6 +187,9 @@ class Scan:
             times = np.where(np.isfinite(times), times, np.inf)
         self._clips.append(clips)
         self._times.append(times)
+        self._levels |= {block.level} if block.level else set()
+        if block.face_share is not None:
+            self._face_share |= dict(zip(clips.tolist(), block.face_share.tolist(), strict=True))
         if self._spool is not None:
             self._spool.write(values.data)
 

@@ -12,14 +12,23 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from features.pool import is_clip_level
+from features.store import METADATA_KEY, store_metadata
 from pipeline.imports.features.blocks import Block, rows_per_block
-from pipeline.imports.features.columns import Columns, as_numbers, guess_columns, is_id
+from pipeline.imports.features.columns import (
+    NO_NUMBER,
+    Columns,
+    as_numbers,
+    guess_columns,
+    is_id,
+)
 from pipeline.imports.findings import RefusedError
 from pipeline.imports.reading import sniff
 
 # Parquet keeps each column of a row group apart; of each this much is read ahead.
 _READ_AHEAD_BYTES = 2**16
 _LIST_ROWS = 1024
+FACE_SHARE = "face_share"
 
 
 def csv_blocks(path: Path, name: str, has_ids: bool = True) -> Iterator[Block]:
@@ -51,6 +60,9 @@ def csv_blocks(path: Path, name: str, has_ids: bool = True) -> Iterator[Block]:
             names=form.header,
             index_col=False,
             dtype={each: "str" for each in form.header if is_id(each)},
+            # Only nothing is no id: `NA` and `null` may be clips. Numbers have more ways to lack.
+            keep_default_na=False,
+            na_values={each: [""] if is_id(each) else NO_NUMBER for each in form.header},
             skipinitialspace=True,
             low_memory=False,
             chunksize=rows_per_block(len(form.header)),
@@ -83,20 +95,34 @@ def parquet_blocks(path: Path) -> Iterator[Block]:
             first = [each for each in index if each in file.schema_arrow.names]
             names = [*first, *(each for each in file.schema_arrow.names if each not in first)]
             n_rows = rows_per_block(len(names))
+            own = METADATA_KEY in (file.schema_arrow.metadata or {})  # a store of ours
+            if own:
+                names = [each for each in names if each != FACE_SHARE]
             columns = guess_columns([index.get(each, each) for each in names], path.name)
+            level = _own_level(file.schema_arrow) if own else None
             *_, last = names
             lists = len(columns.features) == 1 and _is_list(file.schema_arrow.field(last).type)
             for batch in file.iter_batches(_LIST_ROWS if lists else n_rows):
                 table = pa.Table.from_batches([batch]).select(names[:-1] if lists else names)
                 frame = table.replace_schema_metadata(None).to_pandas().rename(columns=index)
                 values = _flat(batch.column(last), path.name) if lists else None
-                yield _block(frame, columns, path.name, values=values)
+                block = _block(frame, columns, path.name, values=values)
+                share = None
+                if own and FACE_SHARE in file.schema_arrow.names:
+                    share = batch.column(FACE_SHARE).to_numpy(zero_copy_only=False)
+                yield block._replace(face_share=share, level=level)
     except (pa.ArrowException, OSError) as error:
         raise RefusedError(
             "files that cannot be read",
             [path.name],
             f"{path} cannot be read as Parquet: {error}",
         ) from error
+
+
+def _own_level(schema: pa.Schema) -> str:
+    """Say whether a store of ours has rows of whole clips; a table without times has."""
+    whole = is_clip_level(store_metadata(schema)) or "time_s" not in schema.names
+    return "clip" if whole else "frame"
 
 
 def _index_columns(schema: pa.Schema) -> dict[str, str]:

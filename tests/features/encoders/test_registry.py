@@ -7,14 +7,16 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from features.encoders import ENCODERS, EncoderError, FrameEncoder, ImportedEncoder, make_encoder
-from features.encoders.imported import store_digest
+from features.encoders import (
+    ENCODERS,
+    EncoderError,
+    EncoderSpec,
+    FrameEncoder,
+    make_encoder,
+)
 from features.identity import Sampling, encoder_identity
-from features.segments import Embedding
-from features.store import StoredClip
-from features.store_writer import write_store
 from tests.features.encoders.samples import CPU, pictures
 
 
@@ -29,18 +31,10 @@ def onnx_spec(folder: Path) -> dict[str, object]:
     return {"weights": str(path), "preprocessing": {"size_px": [32, 32]}}
 
 
-def imported_spec(folder: Path) -> dict[str, object]:
-    rows = np.ones((2, 3), np.float32)
-    store = folder / "imported"
-    write_store(store, [StoredClip("a", "digest", Embedding(np.arange(2.0), rows))], {})
-    return {"store": str(store), "sha256": store_digest(store)}
-
-
 @pytest.fixture
 def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
     """A small encoder of each kind."""
     specs = {
-        "imported": imported_spec(tmp_path),
         "onnx": onnx_spec(tmp_path),
         "open_clip": {"model": tiny_clip, "weights": "random"},
         "opensmile": {"model": "eGeMAPSv02"},
@@ -54,8 +48,6 @@ def embed(encoder) -> np.ndarray:
     if isinstance(encoder, FrameEncoder):
         size_px = encoder.preprocessing.geometry.size_px
         return encoder.load_model(CPU).submit(pictures(3, size_px))()
-    if isinstance(encoder, ImportedEncoder):
-        return encoder.reader.read("a").embedding.values
     sound = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
     return encoder.embed(sound, 16000)[1]
 
@@ -98,6 +90,19 @@ def test_an_unknown_kind_names_the_nearest():
         make_encoder({"kind": "openclip", "model": "ViT-B-32"})
     with pytest.raises(EncoderError, match=r"unknown encoder kind \[\]"):
         make_encoder({"kind": []})
+
+
+def test_specs_are_a_union_by_kind():
+    class Params(BaseModel):
+        encoders: dict[str, EncoderSpec]
+
+    entry = {"kind": "timm", "model": "resnet50", "weights": "random"}
+    params = Params.model_validate({"encoders": {"x": entry}})
+    encoder = make_encoder(params.encoders["x"])
+    assert isinstance(encoder, ENCODERS["timm"])
+    assert encoder.spec == make_encoder(entry).spec
+    with pytest.raises(ValidationError, match=r"encoders\.x\.timm\.level\n  Extra inputs"):
+        Params.model_validate({"encoders": {"x": entry | {"level": "lld"}}})
 
 
 @pytest.mark.parametrize("kind", ENCODERS)

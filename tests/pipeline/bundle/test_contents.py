@@ -1,13 +1,9 @@
 import json
 import shutil
-import struct
-from contextlib import suppress
 
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from models.heads import make_head
 from pipeline.bundle.contents import BundleWriter, read_bundle
@@ -40,17 +36,6 @@ def changed(bundle, name, change):
     content = json.loads((bundle / name).read_text())
     change(content)
     put(bundle, name, json.dumps(content).encode())
-
-
-def test_it_is_made_of_open_formats_only(bundle):
-    suffixes = {path.suffix for path in bundle.iterdir()}
-    assert suffixes == {".json", ".safetensors", ".txt"}
-    for path in bundle.iterdir():
-        assert b"sklearn" not in path.read_bytes() or path.name == "bundle.json"
-        if path.suffix == ".json":
-            json.loads(path.read_text())
-        if path.suffix == ".txt":
-            assert path.read_text().startswith("tree\n")
 
 
 def test_it_says_what_it_is(bundle):
@@ -90,29 +75,6 @@ def test_a_flipped_byte_in_any_file_is_refused_by_name(bundle):
     read_bundle(bundle)
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        {"a": {"dtype": "F64", "shape": [2**62], "data_offsets": [0, 8]}},
-        {"a": {"dtype": "F64", "shape": [2**40, 2**40], "data_offsets": [0, 2**63]}},
-        {"a": {"dtype": "F64", "shape": [-1], "data_offsets": [0, 8]}},
-        {"a": {"dtype": "object", "shape": [1], "data_offsets": [0, 8]}},
-        {"a": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}},
-    ],
-)
-def test_declared_shapes_are_checked(bundle, header):
-    text = json.dumps(header).encode()
-    put(bundle, "stack.safetensors", struct.pack("<Q", len(text)) + text + bytes(8))
-    with pytest.raises(BundleError, match=r"stack\.(safetensors|json) is not what eri writes"):
-        read_bundle(bundle)
-
-
-def test_a_huge_header_is_refused(bundle):
-    put(bundle, "stack.safetensors", struct.pack("<Q", 2**60) + bytes(8))
-    with pytest.raises(BundleError, match=r"stack\.safetensors is not what eri writes"):
-        read_bundle(bundle)
-
-
 def test_a_vouched_for_stranger_is_named(bundle):
     put(bundle, "payload.pkl", b"cos\nsystem\n")
     with pytest.raises(BundleError, match=r"payload\.pkl does not belong"):
@@ -138,34 +100,12 @@ def test_an_encoder_of_another_version_is_named(bundle):
         load_bundle(bundle)
 
 
-def places(tree):
-    inside = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    for key, value in inside:
-        yield tree, key
-        if isinstance(value, dict | list):
-            yield from places(value)
-
-
-@given(data=st.data())
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-def test_a_damaged_structure_is_refused_or_harmless(bundle, data):
-    name = data.draw(st.sampled_from(["bundle.json", "stack.json", "member-000.json"]))
-    kept = (bundle / name).read_bytes()
-
-    def change(content):
-        container, key = data.draw(st.sampled_from(list(places(content))))
-        container[key] = data.draw(st.sampled_from([None, -1, "x", [], {}, {"type": "array"}]))
-
-    changed(bundle, name, change)
-    with suppress(BundleError):
-        load_bundle(bundle)
-    (bundle / name).write_bytes(kept)
-
-
 def test_a_head_that_cannot_be_written_says_so(tmp_path):
     head = make_head("mean", {}, 0).fit(np.zeros((4, 1)), np.arange(4.0))
     head.odd_ = open
-    with pytest.raises(BundleError, match=r"fitted MeanHead cannot be put into a bundle: .*odd_"):
+    with pytest.raises(
+        BundleError, match=r"fitted MeanHead cannot be put into a bundle: .*io\.open"
+    ):
         BundleWriter(tmp_path).head(0, head)
 
 

@@ -1,6 +1,7 @@
 import hashlib
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.store import read_store
+from features.clip_reader import ClipReader
+from features.segments import Embedding
+from features.store import StoredClip, read_store
+from features.store_writer import write_clip_vectors, write_store
 from pipeline.imports.features import blocks
 from pipeline.imports.features.columns import guess_columns, time_unit
 from pipeline.imports.features.importing import import_features
 from pipeline.params import ParamsError, load_params
+from pipeline.views import check_store
 
 RNG = np.random.default_rng(1)
 
@@ -75,8 +80,7 @@ def test_a_folder_of_clips_becomes_a_store_of_frames_and_an_encoder(folder):
     assert store.metadata["columns"] == ["AU01", "AU02", "AU04"]
     assert store.metadata["sources"] == ["fau"]
     assert str(folder) not in str(store.metadata)
-    encoder = load_params(check_heads=False).make_encoders()["fau"]
-    assert encoder.weights_digest() == found.sha256
+    assert check_store("fau", load_params(check_heads=False)) == found.store
 
 
 def test_importing_again_gives_the_same_bytes(folder):
@@ -269,11 +273,11 @@ def test_stores_of_different_clips_are_compared_before_they_are_joined(folder):
     assert kinds["clips that `a` lacks and these have"].examples == ("[00003]",)
     said = refused([folder / "c.csv"], "c")
     assert "no clip in common" in said
-    assert "`encoders` in params.yaml" in said
+    assert "`stores` in params.yaml" in said
 
 
 def test_names_are_checked_before_anything_is_read(folder):
-    with pytest.raises(ParamsError, match="'clip' of kind open_clip"):
+    with pytest.raises(ParamsError, match="an encoder 'clip'"):
         import_features([folder / "gone"], "clip")
     with pytest.raises(ParamsError, match="expected letters"):
         import_features([folder / "gone"], "a/b")
@@ -285,12 +289,8 @@ def test_the_encoder_s_entry_is_replaced(folder):
     for n in (1, 2):
         write_folder(folder / "fau", [f"0000{k}" for k in range(n)])
         found = import_features([folder / "fau"], "fau")
-        entry = yaml.safe_load((folder / "params.yaml").read_text())["encoders"]["fau"]
-        assert entry == {
-            "kind": "imported",
-            "store": "data/imports/features/fau",
-            "sha256": found.sha256,
-        }
+        entry = yaml.safe_load((folder / "params.yaml").read_text())["stores"]["fau"]
+        assert entry == {"store": "data/imports/features/fau", "sha256": found.sha256}
 
 
 def test_columns_are_told_apart_by_their_names():
@@ -307,3 +307,80 @@ def test_the_unit_of_times_is_told_by_their_steps(step_s, unit):
     assert time_unit("timestamp", steps) == unit
     assert time_unit("time_ms", steps) == "ms"
     assert time_unit("time_s", steps) == "s"
+
+
+NO_WORDS_FOR_MISSING = ["NA", "null", "None", "nan", "#NA"]
+
+
+@pytest.mark.parametrize("form", ["t.csv", "t.parquet", "t.npz", "t.npy", "folder"])
+def test_clips_called_like_missing_values_are_clips(folder, form):
+    labels = pd.read_csv(folder / "labels.csv")
+    labels.loc[:4, "clip_id"] = NO_WORDS_FOR_MISSING
+    labels.to_csv(folder / "labels.csv", index=False)
+    table = pd.DataFrame({"clip_id": NO_WORDS_FOR_MISSING, "a": np.arange(5.0)})
+    ids = None
+    if form == "t.csv":
+        table.to_csv(form, index=False)
+    elif form == "t.parquet":
+        table.to_parquet(form, index=False)
+    elif form == "t.npz":
+        np.savez(form, x=table[["a"]], ids=table["clip_id"].to_numpy(str))
+    elif form == "t.npy":
+        np.save(form, table[["a"]])
+        ids = folder / "ids.csv"
+        table[["clip_id"]].to_csv(ids, index=False)
+    else:
+        (folder / form).mkdir()
+        for clip_id, rows in table.groupby("clip_id"):
+            rows.to_csv(folder / form / f"{clip_id}.csv", index=False)
+    found = import_features([folder / form], "t", ids=ids)
+    assert not found.findings.have_errors, list(map(str, found.findings.all))
+    store = read_store(found.store)
+    values = dict(zip(store.clip_id, store.embedding[:, 0], strict=True))
+    assert values == dict(zip(NO_WORDS_FOR_MISSING, range(5), strict=True))
+
+
+def our_store(folder: Path, n_rows: int) -> Path:
+    """Write a store of face crops, as `eri extract` does."""
+    clips = [
+        StoredClip(
+            f"[{k:05d}]",
+            f"{k:064x}",
+            Embedding(np.arange(n_rows) / 4, RNG.normal(size=(n_rows, 3)).astype("f2"), k / 8),
+        )
+        for k in range(3)
+    ]
+    write_store(folder / "faces", clips, {"spec": {"kind": "timm"}})
+    return folder / "faces"
+
+
+@pytest.mark.parametrize("n_rows", [1, 3])
+@pytest.mark.parametrize("what", ["folder", "shard", "pooled"])
+def test_a_store_of_ours_is_imported_whole(folder, what, n_rows):
+    path = our_store(folder, n_rows)
+    before = read_store(path)
+    if what == "shard":
+        path = next(path.glob("*.parquet"))
+    elif what == "pooled":
+        starts = before.clip_starts()
+        before = replace(
+            before,
+            clip_id=before.clip_id[starts],
+            time_s=None,
+            embedding=before.embedding[starts],
+            face_share=before.face_share[starts],
+        )
+        path = folder / "pooled.parquet"
+        write_clip_vectors(path, before.clip_id, before.embedding, {}, before.face_share)
+    found = import_features([path], "faces")
+    assert not found.findings.have_errors, list(map(str, found.findings.all))
+    assert found.level == ("clip" if what == "pooled" else "frame")
+    store = read_store(found.store)
+    assert np.array_equal(store.clip_id, before.clip_id)
+    assert np.array_equal(store.embedding, before.embedding)
+    assert np.array_equal(store.face_share, before.face_share)
+    if before.time_s is not None:
+        assert np.array_equal(store.time_s, before.time_s)
+    # ... and what the stages read of it: nothing is lost on the way.
+    reader = ClipReader(found.store)
+    assert [reader.read(each).embedding.face_share for each in reader.clip_ids] == [0, 1 / 8, 2 / 8]

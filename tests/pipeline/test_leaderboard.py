@@ -1,0 +1,154 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.evaluation.slices import FEW, MISSING
+from models.metrics import mean_pearson, pearson
+from pipeline.leaderboard import (
+    SLICE_COLUMNS,
+    leaderboard,
+    metrics,
+    score,
+    score_splits,
+    score_table,
+    slice_table,
+)
+
+
+def noisy(rows, *sizes):
+    """Labels with noise of several sizes, by name."""
+    noise = np.random.default_rng(0).normal(size=rows.y.shape)
+    return {f"head{size}": np.nan_to_num(rows.y) + size * noise for size in sizes}
+
+
+def test_metrics_have_the_form_of_the_contract(rows, params):
+    exact = np.nan_to_num(rows.y)
+    named = {"stack": exact, "ridge/clip": exact, "baseline/mean": np.zeros_like(exact)}
+    found = metrics(score_splits(named, rows, params), params.targets)
+    assert list(found) == ["stack", "heads", "baselines"]
+    assert list(found["stack"]) == ["val", "oof"]  # Test has no labels
+    for split in found["stack"].values():
+        assert split["mean_pearson"] == pytest.approx(1)
+        assert split["ci95"] == pytest.approx([1, 1])
+        assert split["pearson"] == pytest.approx(dict.fromkeys(params.targets, 1))
+        assert "constant" not in split
+    assert found["stack"]["oof"]["pooled_mean_pearson"] == pytest.approx(1)
+    assert found["heads"]["ridge/clip"]["val"]["official_mean_pearson"] == pytest.approx(1)
+    mean = found["baselines"]["mean"]["val"]
+    assert (mean["mean_pearson"], mean["constant"]) == (0, "all")
+    assert mean["official_mean_pearson"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_score_out_of_fold_is_the_mean_of_the_folds_for_every_row(rows, params):
+    """Whatever a fold's model adds to all of its predictions changes nothing."""
+    head = noisy(rows, 1)["head1"]
+    moved = head.copy()
+    moved[: rows.n_train] += 5 * rows.fold_of_row[:, None]
+    table = score_table(score({"a": head, "b": moved}, rows, params, "oof"), params.targets, "oof")
+    first, second = table.set_index("name").loc[["a", "b"]].to_dict("records")
+    n = rows.n_train
+    by_fold = pearson(rows.y[:n], head[:n], rows.fold_of_row)
+    assert first["mean_pearson"] == pytest.approx(by_fold.mean(), abs=1e-6)
+    assert first["pearson_joy"] == pytest.approx(by_fold[0], abs=1e-6)
+    assert first["ci95_low"] < first["mean_pearson"] < first["ci95_high"]
+    for column in ("mean_pearson", "pearson_awe"):
+        assert second[column] == pytest.approx(first[column], abs=1e-6)
+    for each, predicted in ((first, head), (second, moved)):
+        pooled = mean_pearson(rows.y[:n], predicted[:n])
+        assert each["pooled_mean_pearson"] == pytest.approx(pooled, abs=1e-6)
+
+
+def test_rows_scored_one_by_one_are_as_if_scored_together(rows, params):
+    members = noisy(rows, 0, 1, 2)
+    together = score_table(score(members, rows, params, "oof"), params.targets, "oof")
+    one_by_one = {}
+    for name, each in members.items():
+        one_by_one |= score({name: each}, rows, params, "oof")
+    pd.testing.assert_frame_equal(score_table(one_by_one, params.targets, "oof"), together)
+
+
+def test_members_are_compared_with_the_best_on_the_same_resamples(rows, params):
+    for table in score_splits(noisy(rows, 2, 0, 0.1), rows, params).values():
+        assert table["name"].tolist() == ["head0", "head0.1", "head2"]
+        better = table["better_than_best"]
+        assert np.isnan(better[0])
+        assert 0 <= better[2] < 0.2
+    tied = score_splits({"a": rows.y, "b": 2 * rows.y}, rows, params)["val"]
+    assert tied["better_than_best"].tolist() == pytest.approx([np.nan, 0.5], nan_ok=True)
+
+
+def test_an_undefined_score_is_missing(rows, params):
+    rows.y[:] = np.where(np.arange(3) == 1, np.nan, rows.y)
+    tables = score_splits({"stack": np.nan_to_num(rows.y)}, rows, params)
+    found = metrics(tables, params.targets)["stack"]["val"]
+    assert found["pearson"]["fear"] is None
+    assert found["mean_pearson"] == pytest.approx(1)
+
+
+def test_constant_predictions_are_flagged_and_leave_the_official_score_undefined(rows, params):
+    members = noisy(rows, 0, 1)
+    some, every = members["head1"], np.zeros(rows.y.shape)
+    some[rows.n_train :, 1] = 0.3
+    every[: rows.n_train] = rows.fold_of_row[:, None]  # as the mean does, out of fold
+    tables = score_splits({**members, "every": every}, rows, params)
+    assert tables["oof"].set_index("name")["constant"]["every"] == "all"
+    val = tables["val"].set_index("name")
+    assert val["constant"].to_dict() == {"head0": "", "head1": "fear", "every": "all"}
+    assert val["pearson_fear"]["head1"] == 0
+    assert val["official_mean_pearson"].notna().to_dict() == {
+        "head0": True,
+        "head1": False,
+        "every": False,
+    }
+    board = leaderboard(tables).set_index("name")
+    assert board["constant"].to_dict() == val["constant"].to_dict()
+
+
+@pytest.mark.parametrize("target", ["ci95_low", "mean_pearson", "constant", "pearson_joy", "name"])
+def test_a_target_of_any_name_has_columns_of_its_own(rows, params, target):
+    params = params.model_copy(update={"targets": ("joy", target, "awe")})
+    board = leaderboard(score_splits(noisy(rows, 1, 2), rows, params))
+    assert board.columns.is_unique
+    assert (board["val_ci95_low"] < board["val_mean_pearson"]).all()
+    assert board[f"val_pearson_{target}"].between(-1, 1).all()
+    found = metrics(score_splits(noisy(rows, 1), rows, params), params.targets)
+    assert list(found["heads"]["head1"]["oof"]["pearson"]) == ["joy", target, "awe"]
+
+
+def test_the_leaderboard_is_sorted_by_val_else_out_of_fold(rows, params):
+    board = leaderboard(score_splits(noisy(rows, 2, 0, 1), rows, params))
+    assert board["name"].tolist() == ["head0", "head1", "head2"]
+    first = ["name", "val_mean_pearson", "val_ci95_low", "val_ci95_high", "val_better_than_best"]
+    assert board.columns[:5].tolist() == first
+    rows.y[rows.n_train :] = np.nan
+    board = leaderboard(score_splits(noisy(rows, 1, 0), rows, params))
+    assert board["name"].tolist() == ["head0", "head1"]
+    assert board.columns[1] == "oof_mean_pearson"
+
+
+def test_slices_of_categories_and_numbers_are_scored(rows, params):
+    k = np.arange(len(rows.clips))
+    country = pd.Series(np.where(k % 2, "X", "Y"), dtype="string")
+    rows.clips["country"] = country.mask(k % 9 == 0)
+    rows.clips["age"] = pd.Series(18 + k % 12, dtype="string")  # as a CSV file gives it
+    table = slice_table(noisy(rows, 0, 1), rows, params, ["country", "age"], ["oof", "val"])
+    assert table.columns.tolist() == SLICE_COLUMNS
+    out_of_fold = table.loc[(table["split"] == "oof") & (table["name"] == "head0"), "slice"]
+    assert out_of_fold.tolist() == ["X", "Y", MISSING, "[18, 21)", "[21, 25)", "[25, 29]"]
+    assert set(table["slice"]) - set(out_of_fold) <= {FEW}
+    assert set(table["split"]) == {"oof", "val"}
+    n_rows = table[table["name"] == "head1"].groupby(["column", "split"])["n_rows"].sum()
+    n_val = (rows.clips["split"] == "Val").sum()
+    assert n_rows.tolist() == [rows.n_train, n_val] * 2
+    exact = table.loc[table["name"] == "head0", "mean_pearson"]
+    assert (exact.dropna() > 0.999).all()
+    scored = table[table["n_people"] > 1].dropna()
+    assert (scored["ci95_low"] <= scored["ci95_high"]).all()
+
+
+def test_without_slices_there_is_a_header_only(rows, params, tmp_path):
+    slice_table(noisy(rows, 0), rows, params, [], ["val"]).to_csv(tmp_path / "s.csv", index=False)
+    assert (tmp_path / "s.csv").read_text().strip() == ",".join(SLICE_COLUMNS)
