@@ -6,6 +6,7 @@ a kernel is known, a weight for every training row. Both give the same predictio
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,17 +95,19 @@ class RidgeEquations(ABC):
         """
         residuals = self._predicted(solutions, mixture_of_column, rows)
         residuals += (targets[self.rows].mean(axis=0) - targets[rows])[:, None]
-        return np.einsum("rac,rac->ac", residuals, residuals, dtype=np.float64)
+        squares: Floats64 = np.einsum("rac,rac->ac", residuals, residuals, dtype=np.float64)
+        return squares
 
     def intercepts(self, coef: Floats64, targets: Floats64) -> Floats64:
         """Return intercepts [n_targets] for coefficients [n_columns, n_targets]."""
         intercepts: Floats64 = targets[self.rows].mean(axis=0) - self.mean @ coef
         return intercepts
 
-    @property
+    @cached_property
     def mean(self) -> Floats64:
         """Column means of the training set [n_columns]."""
-        return self.inputs[self.rows].mean(axis=0, dtype=np.float64)
+        counted = self.rows.astype(self.inputs.dtype) @ self.inputs  # copies no rows
+        return np.asarray(counted, dtype=np.float64) / int(self.rows.sum())
 
     @abstractmethod
     def coefficients(self, solutions: Matrix, mixture_of_column: Numbers) -> Matrix:

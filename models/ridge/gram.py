@@ -100,7 +100,7 @@ class FoldGram:
         scales = np.repeat(np.sqrt(mixtures.shares), mixtures.widths, axis=1)
         if self._blocks is not None:
             kept = [block for fold, block in self._blocks.items() if fold not in excluded]
-            mean = sum(total for _, total in kept) / int(rows.sum())
+            mean = np.sum([total for _, total in kept], axis=0) / int(rows.sum())
             gram = self._sum([lower for lower, _ in kept], mean, int(rows.sum()))
             return ColumnEquations(rows, self.inputs, scales, gram)
         if mixtures.widths not in self._kernels:

@@ -60,11 +60,11 @@ class MixedMatrix:
 
     def traces(self) -> Floats64:
         """Return the sum of the diagonal of each mixture [n_mixtures]."""
-        traces = [
+        traces: list[Floats64] = [
             (np.square(factor, dtype=np.float64) * np.diagonal(matrix)).sum(axis=1)
             for matrix, factor in zip(self.matrices, self.factors, strict=True)
         ]
-        return np.sum(traces, axis=0)
+        return np.asarray(np.sum(traces, axis=0))
 
 
 def solve_penalised(
@@ -202,7 +202,8 @@ def _decompose_and_solve(matrix: Floats64, penalty: float, right: Matrix) -> Flo
 
 def _dots(first: Matrix, second: Matrix) -> Floats64:
     """Scalar products of columns [n_columns]."""
-    return np.einsum("ij,ij->j", first, second, dtype=np.float64)
+    products: Floats64 = np.einsum("ij,ij->j", first, second, dtype=np.float64)
+    return products
 
 
 def _ratio(above: Floats64, below: Floats64) -> Floats64:
