@@ -8,7 +8,6 @@ import yaml
 
 from features.store import read_store
 from pipeline.doctor import examine
-from pipeline.imports.features.importing import import_features
 from pipeline.stages import (
     baseline,
     evaluate,
@@ -22,7 +21,7 @@ from pipeline.stages import (
     report,
     stack,
 )
-from tests.pipeline.imports.conftest import TARGETS
+from tests.pipeline.imports.conftest import TARGETS, import_json
 
 ROOT = Path(__file__).parents[3]
 
@@ -45,8 +44,8 @@ def write_features(labels: pd.DataFrame, folder) -> None:
 def test_labels_and_features_are_enough_for_predictions(folder, monkeypatch):
     labels = pd.read_csv(folder / "labels.csv")
     write_features(labels, folder)
-    import_features([folder / "fau"], "fau")
-    import_features([folder / "clap.npz"], "clap")
+    import_json("features", folder / "fau", "--name", "fau")
+    import_json("features", folder / "clap.npz", "--name", "clap")
     content = yaml.safe_load((folder / "params.yaml").read_text())
     content["encoders"] = {}
     content["evaluation"]["slices"] = ["duration_s", "group"]
