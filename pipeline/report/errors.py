@@ -147,6 +147,6 @@ def sizes_of_errors(y: Floats, predictions: Floats) -> Floats:
 
     What is hard to predict anyway counts no more than the rest. NaN where there is no label.
     """
-    size = pd.DataFrame(np.abs(y - predictions))
-    spread = np.sqrt((size**2).mean())
-    return (size / spread.where(spread > 0, 1.0)).to_numpy(np.float64)
+    size = np.abs(y - predictions)
+    spread = np.sqrt(pd.DataFrame(size**2).mean().to_numpy(np.float64))
+    return np.asarray(size / np.where(spread > 0, spread, 1.0))

@@ -70,7 +70,7 @@ def stack_errors(results: Results, split: str) -> pd.DataFrame:
     chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
     y, predicted, people = rows.y[chosen], results.stack[chosen], rows.people[chosen]
     errors = error_table(y, predicted, people, results.params.targets)
-    stack = results.board.set_index("name").loc[STACK]
+    stack = results.board[results.board["name"] == STACK].iloc[0]
     pearson = [float(stack[f"{split}_pearson_{target}"]) for target in errors["target"]]
     return tables.laid_out(errors.assign(pearson=pearson), tables.ERRORS)
 
@@ -140,15 +140,16 @@ def _worst(results: Results, chosen: NDArray[np.bool_]) -> list[dict[str, Any]]:
     clips = rows.clips[chosen].reset_index(drop=True)
     y, predicted, people = rows.y[chosen], results.stack[chosen], rows.people[chosen]
     sizes = sizes_of_errors(y, predicted)
-    off = pd.Series(np.sqrt(mean_over_targets(sizes**2))).dropna()
-    worst = off.sort_values(ascending=False, kind="stable").head(_MOST_CLIPS)
+    off = np.sqrt(mean_over_targets(sizes**2))
+    n_known = int(np.isfinite(off).sum())
+    worst = np.argsort(-off, kind="stable")[: min(n_known, _MOST_CLIPS)].tolist()  # NaN come last
     duration_s = np.nan_to_num(durations(clips))
     ids = clips["clip_id"].astype(str)
     paths = clips.get("path", pd.Series(index=clips.index, dtype=object))
     pictures = thumbnails(
         {
             ids[row]: (Path(paths[row]), duration_s[row])
-            for row in worst.index
+            for row in worst
             if isinstance(paths[row], str)
         }
     )
@@ -157,7 +158,7 @@ def _worst(results: Results, chosen: NDArray[np.bool_]) -> list[dict[str, Any]]:
             "clip_id": ids[row],
             "person": people[row],
             "duration_s": duration_s[row],
-            "size": size,
+            "size": off[row],
             "picture": pictures.get(ids[row]),
             "targets": "; ".join(
                 f"{targets[k]} {y[row, k]:.2f}, predicted {predicted[row, k]:.2f}"
@@ -165,5 +166,5 @@ def _worst(results: Results, chosen: NDArray[np.bool_]) -> list[dict[str, Any]]:
                 if np.isfinite(y[row, k])
             ),
         }
-        for row, size in worst.items()
+        for row in worst
     ]
