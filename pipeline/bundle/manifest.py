@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from features.encoders.weights import file_digest
+from features.files import file_sha256
 
 MANIFEST = "manifest.json"
 
@@ -53,7 +53,7 @@ def new_folder(folder: Path, header: Mapping[str, Any]) -> Iterator[Path]:
     try:
         yield beside
         files = {
-            path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+            path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
             for path in sorted(beside.iterdir())
         }
         (beside / MANIFEST).write_bytes(_manifest_bytes({**header, "files": files}))

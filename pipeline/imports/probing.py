@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.extraction.index import index_files
+from features.extraction import index_files
 from pipeline.imports.findings import Findings
 
 _MAX_LENGTH_RATIO = 4.0
