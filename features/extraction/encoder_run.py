@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.cache import EmbeddingCache
+from features.cache import Embedding, EmbeddingCache
 from features.encoders.base import Encoder
 from features.errors import EncoderError, MediaError
 from features.extraction.index import Clip, iterate_clips
 from features.identity import Sampling, encoder_identity
-from features.segments import Embedding
 from features.store import StoredClip
 
 _LIBRARIES = (
@@ -116,7 +115,6 @@ class EncoderRun:
             self.fail(sha256, MediaError("encode", reason))
             return
         self._cache.put(sha256, Embedding(time_s, values, face_share))
-        self._cache.flush()
         self.n_computed += 1
 
     def fail(self, sha256: str, error: MediaError) -> None:

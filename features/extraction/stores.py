@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.cache import cache_in_use, default_cache_root
+from features.cache import default_cache_root
 from features.encoders import Encoder, EncoderSpec, make_encoder
 from features.extraction.embedder import Embedder
 from features.extraction.encoder_run import EncoderRun, check_usable
@@ -77,15 +77,14 @@ def extract(
     root = cache_root or default_cache_root()
     for name, each in encoders.items():
         check_usable(name, each, clips)
-    with cache_in_use(root):
-        runs = [EncoderRun(name, each, sampling, root) for name, each in encoders.items()]
-        with Embedder() as embedder:
-            embedder.embed(clips, runs, progress=progress)
-        failures = {}
-        for run in runs:
-            failures[run.name] = run.failures(clips)
-            write_store(destination / run.name, run.stored_clips(clips), run.metadata())
-            write_failures(destination / f"{run.name}.failures.parquet", failures[run.name])
+    runs = [EncoderRun(name, each, sampling, root) for name, each in encoders.items()]
+    with Embedder() as embedder:
+        embedder.embed(clips, runs, progress=progress)
+    failures = {}
+    for run in runs:
+        failures[run.name] = run.failures(clips)
+        write_store(destination / run.name, run.stored_clips(clips), run.metadata())
+        write_failures(destination / f"{run.name}.failures.parquet", failures[run.name])
     return ExtractReport(
         n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
         n_computed={run.name: run.n_computed for run in runs},
@@ -157,7 +156,7 @@ def embed_files(
     sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
     made = make_encoder(encoder)
     files = {str(path): Path(path) for path in paths}
-    with cache_in_use(root), Embedder() as embedder:
+    with Embedder() as embedder:
         clips = index_files(files, workers=embedder.workers, progress=progress)
         run = EncoderRun("encoder", made, sampling, root)
         embedder.embed(clips, [run], progress=progress)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from features.cache import cache_in_use, default_cache_root
+from features.cache import default_cache_root
 from features.encoders import Encoder, EncoderError, make_encoder
 from features.extraction.embedder import Embedder
 from features.extraction.encoder_run import EncoderRun, unusable
@@ -179,16 +179,14 @@ class Predictor:
         files = find_media(Path(path) for path in given)
         clips = index_files(files, workers=self._embedder.workers, progress=progress)
         root, sampling = cache_root or default_cache_root(), self.description.sampling
-        with cache_in_use(root):
-            jobs = {}
-            for name, encoder in self.encoders.items():
-                if any(unusable(encoder, clip) is None for clip in iterate_clips(clips)):
-                    jobs[name] = EncoderRun(name, encoder, sampling, root)
-                    self._check_identity(jobs[name])
-            self._embedder.embed(
-                clips, list(jobs.values()), max_duration_s=max_duration_s, progress=progress
-            )
-            yield Embedded(clips, self.description, self.encoders, jobs)
+        jobs = {}
+        for name, encoder in self.encoders.items():
+            if any(unusable(encoder, clip) is None for clip in iterate_clips(clips)):
+                jobs[name] = EncoderRun(name, encoder, sampling, root)
+                self._check_identity(jobs[name])
+        runs = list(jobs.values())
+        self._embedder.embed(clips, runs, max_duration_s=max_duration_s, progress=progress)
+        yield Embedded(clips, self.description, self.encoders, jobs)
 
     def table(self, embedded: Embedded) -> pd.DataFrame:
         """Predict clips as a whole.

@@ -66,7 +66,11 @@ def test_a_gap_is_what_training_made_of_it(finished_run, predictor):
 
 
 def test_the_cache_is_used(finished_run, predictor, monkeypatch):
-    monkeypatch.setattr(Embedder, "embed", lambda self, clips, jobs, *_, **__: seen.append([run.name for run in jobs]))
+    monkeypatch.setattr(
+        Embedder,
+        "embed",
+        lambda self, clips, jobs, *_, **__: seen.append([run.name for run in jobs]),
+    )
     seen = []
     table = predictor.predict(finished_run.folder / "media" / "c24.mp4", progress=False)
     assert seen[0] == ["sound", "tiny"]
