@@ -32,7 +32,7 @@ def modalities(params: Params) -> dict[str, tuple[str, ...]]:
     """
     parts: dict[str, list[str]] = {}
     for name, spec in params.encoders.items():
-        modality = "vision" if issubclass(ENCODERS[spec["kind"]], FrameEncoder) else "sound"
+        modality = "vision" if issubclass(ENCODERS[spec.kind], FrameEncoder) else "sound"
         parts.setdefault(modality, []).append(name)
     if params.stores:
         parts["imported"] = list(params.stores)

@@ -13,7 +13,6 @@ from typing import Any
 import joblib
 import pandas as pd
 import torch
-import yaml
 
 from features.cache import default_cache_root
 from features.encoders import EncoderError
@@ -25,7 +24,7 @@ from pipeline.clip_table import check_columns
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import DEMO
-from pipeline.settings_files import read_keys
+from pipeline.settings_files import read_keys, read_yaml
 from pipeline.views import check_store
 
 
@@ -107,7 +106,7 @@ def _followed_keys(path: Path) -> Iterator[Finding]:
     dvc_file = path.with_name("dvc.yaml")
     if not dvc_file.is_file():
         return
-    stages = yaml.safe_load(dvc_file.read_text(encoding="utf-8"))["stages"].values()
+    stages = read_yaml(dvc_file)["stages"].values()
     followed = {key for stage in stages for key in stage.get("do", stage).get("params", ())}
     content = read_keys(path, Params)
     lacking = [key for key in sorted(followed) if "${" not in key and not _has(content, key)]

@@ -9,27 +9,20 @@ from pydantic import (
     Field,
     PositiveInt,
     StringConstraints,
+    create_model,
     field_validator,
     model_validator,
 )
 
-from features.encoders import Encoder, make_encoder
+from features.encoders import Encoder, EncoderSpec, make_encoder
 from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo.settings import DemoSettings
 from pipeline.paths import FEATURES, PARAMS, POOLED
-from pipeline.settings_files import (
-    ParamsError,
-    encoder_faults,
-    entry_faults,
-    model_faults,
-    nearest,
-    read_keys,
-    refuse,
-)
+from pipeline.settings_files import ParamsError, model_faults, nearest, read_keys, refuse
 from pipeline.tables import TEXT_COLUMNS
 
-__all__ = ["RESERVED", "Name", "Params", "ParamsError", "load_params"]
+__all__ = ["RESERVED", "HeadEntry", "ImportedStore", "Name", "Params", "ParamsError", "load_params"]
 
 if TYPE_CHECKING:
     from models.heads import Head
@@ -88,6 +81,28 @@ class ImportedStore(_Section):
 
     store: Path
     sha256: str
+
+
+class HeadEntry(BaseModel):
+    """An entry under `heads`: a kind, and those of its settings that are not the default.
+
+    What settings there are is known only once scikit-learn is loaded, which takes a second that
+    many commands do without: `load_params` checks them as `models.heads.HeadSpec`.
+
+    Attributes
+    ----------
+    kind : str
+        A key of `models.heads.HEADS`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as they stand in the file, by name."""
+        return dict(self.model_extra or {})
 
 
 class People(_Section):
@@ -174,18 +189,18 @@ class Params(_Section):
     data: Data
     demo: DemoSettings = DemoSettings()
     sampling: Sampling
-    encoders: dict[Name, dict[str, Any]] = {}
+    encoders: dict[Name, EncoderSpec] = {}
     stores: dict[Name, ImportedStore] = {}
     pooling: Pooling
     people: People = People()
     folds: Folds = Folds()
-    heads: dict[Name, dict[str, Any]] = Field(min_length=1)
+    heads: dict[Name, HeadEntry] = Field(min_length=1)
     final: Final = Final()
     evaluation: Evaluation = Evaluation()
 
     @field_validator("heads")
     @classmethod
-    def _no_head_is_called_like_baselines(cls, heads: dict[str, Any]) -> dict[str, Any]:
+    def _no_head_is_called_like_baselines(cls, heads: dict[str, HeadEntry]) -> dict[str, HeadEntry]:
         if "baseline" in heads:
             raise ValueError("`baseline/...` are other rows of the leaderboard: rename this head")
         return heads
@@ -244,7 +259,7 @@ class Params(_Section):
             raise ParamsError(f"unknown head {name!r}: expected one of {list(self.heads)}")
         from models.heads import make_head
 
-        return make_head(self.heads[name], self.seed)
+        return make_head(self.heads[name].model_dump(), self.seed)
 
 
 def load_params(
@@ -269,12 +284,12 @@ def load_params(
         nearest known one.
     """
     content = read_keys(path, Params)
-    faults = model_faults(Params, content) + encoder_faults(content)
+    faults = model_faults(Params, content)
     if check_heads:
-        from models.heads import HEADS, check_spec
+        from models.heads import HeadSpec
 
-        specs = {kind: type(check_spec({"kind": kind})) for kind in HEADS}
-        faults += entry_faults(content, "heads", specs)
+        heads = create_model("Heads", heads=(dict[str, HeadSpec], {}))
+        faults += [each for each in model_faults(heads, content) if each not in faults]
     if need_features and not (content.get("encoders") or content.get("stores") or faults):
         faults.append("  no features: expected an entry under `encoders` or `stores`")
     refuse(path, faults)

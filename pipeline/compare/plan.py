@@ -13,7 +13,7 @@ from features.pool import PARTS, STATISTICS, Pooling
 from pipeline.clip_table import Rows, read_rows
 from pipeline.fits.jobs import Job, baseline_jobs, head_job
 from pipeline.fits.pooled import find_view
-from pipeline.params import Params, ParamsError, load_params
+from pipeline.params import HeadEntry, Params, ParamsError, load_params
 from pipeline.paths import PARAMS
 from pipeline.views import JOIN, view_names
 
@@ -123,7 +123,7 @@ def make_plan(request: Request, cache: Path) -> Plan:
     for name in views:
         view = find_view(name, params, cache, pooling)
         for head in heads:
-            settings = params.heads.get(head, {"kind": head})
+            settings = params.heads.get(head, HeadEntry(kind=head)).model_dump()
             jobs.append(head_job(head, settings, params.seed, view))
     return Plan(params, rows, split, scored, jobs, request.by)
 

@@ -5,6 +5,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from features.store_writer import write_store
 from pipeline.clip_ids import match_ids
 from pipeline.imports.collection import Collection
 from pipeline.imports.features import Features
-from pipeline.params import Params, ParamsError
-from pipeline.params_file import update_params
+from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import IMPORTED_FEATURES
+from pipeline.settings_files import update_settings
 from pipeline.views import store_sha256
 
 
@@ -110,7 +111,7 @@ def write_import(
             changed.append(path)
         changes["data"] = {"labels": path.as_posix(), "media": collection.media.as_posix()}
         changes["targets"] = list(collection.targets)
-    if update_params(params_file, changes):
+    if update_settings(params_file, changes, partial(load_params, need_features=False)):
         changed.append(params_file)
     return changed
 

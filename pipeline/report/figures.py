@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from markupsafe import Markup
+
+from pipeline.settings_files import read_yaml
 
 PIPELINE = Path("dvc.yaml")
 TEMPLATES = Path(".dvc/plots")
@@ -52,7 +53,7 @@ class Plot:
 
 def read_plots(path: Path = PIPELINE) -> dict[str, Plot]:
     """Read the plots that `dvc.yaml` defines, by name."""
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))["plots"]
+    entries = read_yaml(path)["plots"]
     plots = {}
     for entry in entries:
         for name, settings in entry.items():

@@ -11,7 +11,7 @@ from pipeline.compare.run import run_plan
 from pipeline.fits.jobs import Job, baseline_jobs, head_job
 from pipeline.fits.pooled import find_view
 from pipeline.fits.result_cache import default_result_folder
-from pipeline.params import Params
+from pipeline.params import HeadEntry, Params
 from pipeline.paths import FEATURES, PARAMS, SYSTEM_FEATURES
 from pipeline.systems.settings import System, Systems
 
@@ -75,5 +75,5 @@ def modality_gains(board: Board, systems: Systems) -> dict[tuple[str, Subset], D
 
 def _job(system: System, params: Params, cache: Path) -> Job:
     view = find_view(system.view, params, cache, stores=(FEATURES, SYSTEM_FEATURES))
-    settings = params.heads.get(system.head, {"kind": system.head})
+    settings = params.heads.get(system.head, HeadEntry(kind=system.head)).model_dump()
     return head_job(system.head, settings, params.seed, view)

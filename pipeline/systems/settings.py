@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.encoders import EncoderSpec
 from models.evaluation.scores import Subset, subsets
 from pipeline.compare.board import STACK
 from pipeline.compare.plan import known_names
 from pipeline.params import Name, Params, ParamsError
 from pipeline.paths import SYSTEMS
-from pipeline.settings_files import encoder_faults, model_faults, read_keys, refuse
+from pipeline.settings_files import model_faults, read_keys, refuse
 from pipeline.systems.published import NOT_AVAILABLE, PUBLISHED
 from pipeline.views import JOIN
 
@@ -63,7 +63,7 @@ class SystemsFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encoders: dict[Name, dict[str, Any]] = {}
+    encoders: dict[Name, EncoderSpec] = {}
     systems: dict[Name, System] = Field(min_length=1)
     modalities: dict[Name, tuple[str, ...]] = {}
     modality_head: str = "ridge"
@@ -113,7 +113,7 @@ def load_systems(params: Params, path: Path = SYSTEMS) -> Systems:
         stands twice, two systems that are one.
     """
     content = read_keys(path, SystemsFile)
-    refuse(path, model_faults(SystemsFile, content) + encoder_faults(content))
+    refuse(path, model_faults(SystemsFile, content))
     file = SystemsFile.model_validate(content)
     encoders = params.encoders | file.encoders
     known = [*encoders, *params.stores]

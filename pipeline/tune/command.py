@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from pipeline.params import load_params
-from pipeline.params_file import update_params
+from pipeline.settings_files import update_settings
 from pipeline.tune.search import Trial, best_trial, tune
 
 
@@ -19,7 +19,7 @@ def tune_and_write(
     present = params.make_head(head).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}
     if changed:
-        update_params(params_file, {"heads": {head: changed}})
+        update_settings(params_file, {"heads": {head: changed}}, load_params)
     if as_json:
         content = {
             "trials": [vars(trial) for trial in trials],

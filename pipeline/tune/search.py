@@ -89,7 +89,7 @@ def tune(
     name = view_names(encoders)[-1] if view is None else known_view(view, encoders)
     found = find_view(name, params, folder)
     fitter, cache = Fitter(rows), FitCache(rows, folder)
-    present = head_job(head, params.heads[head], params.seed, found)
+    present = head_job(head, params.heads[head].model_dump(), params.seed, found)
     study = _study(head, present, space, cache, params.seed)
     space = _widened(space, make_job_head(present).get_params())
 
@@ -134,7 +134,7 @@ def best_trial(trials: list[Trial]) -> Trial:
 def _space(params: Params, head: str) -> dict[str, Range | Choice]:
     if head not in params.heads:
         raise ParamsError(f"unknown head {head!r}: expected one of {list(params.heads)}")
-    kind = params.heads[head]["kind"]
+    kind = params.heads[head].kind
     space = search_space(kind)
     if not space:
         raise ParamsError(
