@@ -6,16 +6,17 @@ needs when it runs: no other one, and no help, waits for it.
 
 import typer
 
+from pipeline import store
 from pipeline.challenge import check_submission_command
-from pipeline.commands import imports, store
 from pipeline.commands.compare import compare_command
 from pipeline.commands.doctor import doctor_command
 from pipeline.commands.extract import extract_command
 from pipeline.commands.predict import predict_command
-from pipeline.commands.report import report_command
 from pipeline.commands.serve import serve_command
 from pipeline.commands.tune import tune_command
 from pipeline.errors import run_or_exit
+from pipeline.imports.command import app as import_app
+from pipeline.report.command import report_command
 
 app = typer.Typer(
     name="eri",
@@ -33,7 +34,7 @@ app.command("report")(report_command)
 app.command("serve")(serve_command)
 app.command("check-submission")(check_submission_command)
 app.command("doctor")(doctor_command)
-app.add_typer(imports.app, name="import")
+app.add_typer(import_app, name="import")
 app.add_typer(store.app, name="store")
 
 

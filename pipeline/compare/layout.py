@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.compare.board import Board, Entry
-from pipeline.report.text import notes
+from pipeline.text_tables import notes
 
 FAILED = "failed"
 
