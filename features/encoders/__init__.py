@@ -10,15 +10,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from features.encoders.base import EncoderError, FrameEncoder, SoundEncoder
+from features.encoders.base import Encoder, FrameEncoder, SoundTransform
 from features.encoders.onnx import OnnxEncoder, OnnxSpec
 from features.encoders.open_clip import OpenClipEncoder, OpenClipSpec
 from features.encoders.opensmile import OpenSmileEncoder, OpenSmileSpec
 from features.encoders.timm import TimmEncoder, TimmSpec
 from features.encoders.torchvision import TorchvisionEncoder, TorchvisionSpec
-
-MediaEncoder = FrameEncoder | SoundEncoder
-Encoder = MediaEncoder
+from features.errors import EncoderError as EncoderError
 
 EncoderSpec = Annotated[
     OnnxSpec | OpenClipSpec | OpenSmileSpec | TimmSpec | TorchvisionSpec,
@@ -26,7 +24,7 @@ EncoderSpec = Annotated[
 ]
 """An entry under ``encoders`` in ``params.yaml``: what is allowed there depends on its kind."""
 
-ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder]] = {
+ENCODERS: dict[str, type[Encoder]] = {
     "onnx": OnnxEncoder,
     "open_clip": OpenClipEncoder,
     "opensmile": OpenSmileEncoder,
@@ -76,8 +74,7 @@ __all__ = [
     "EncoderError",
     "EncoderSpec",
     "FrameEncoder",
-    "MediaEncoder",
-    "SoundEncoder",
+    "SoundTransform",
     "check_spec",
     "make_encoder",
 ]

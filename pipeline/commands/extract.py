@@ -40,8 +40,7 @@ def extract_command(
 
     Example: eri extract --list
     """
-    from features.extraction.extract import extract
-    from features.extraction.index import index_files
+    from features.extraction import extract, index_files
     from pipeline.failures import check_share, summary
     from pipeline.files import find_media
     from pipeline.params import ParamsError, load_params
@@ -87,8 +86,8 @@ def _list_encoders(
 ) -> None:
     """Count in the media that were named, else in the pipeline's clip table, else in the cache."""
     from features.cache import default_cache_root
+    from features.extraction import index_files
     from features.extraction.catalogue import list_encoders
-    from features.extraction.index import index_files
     from pipeline.clip_table import read_clip_table
 
     clips = read_clip_table() if media is None and CLIPS.exists() else None
