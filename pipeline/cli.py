@@ -8,13 +8,13 @@ import typer
 
 from pipeline.challenge import check_submission_command
 from pipeline.commands import imports, store
-from pipeline.commands.compare import compare_command
 from pipeline.commands.doctor import doctor_command
 from pipeline.commands.extract import extract_command
 from pipeline.commands.predict import predict_command
 from pipeline.commands.report import report_command
 from pipeline.commands.serve import serve_command
 from pipeline.commands.tune import tune_command
+from pipeline.compare import compare_command
 from pipeline.errors import run_or_exit
 
 app = typer.Typer(

@@ -120,7 +120,7 @@ class _Running:
         self.has_rows = False
         self._connection, theirs = Pipe()
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 (closed by kill)
-        code = f"from pipeline.compare.process import serve; serve({theirs.fileno()})"
+        code = f"from pipeline.fit_process import serve; serve({theirs.fileno()})"
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         with theirs:
             self._process = subprocess.Popen(
