@@ -1,4 +1,4 @@
-"""How fast one process hands pictures to another: `features.extraction.channel` against a pipe.
+"""How fast one process hands pictures to another: our channel against multiprocessing's pipe.
 
 ``python -m benchmarks.channel [--fast]``
 
@@ -16,7 +16,7 @@ import numpy as np
 import typer
 
 from benchmarks.machine import describe
-from features.extraction.channel import Channel
+from features.extraction.worker_process import Channel
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (32, 3, 224, 224), dtype=np.uint8)
 N_PARTS = 100
@@ -26,7 +26,7 @@ N_ROUNDS = 5
 def main(fast: Annotated[bool, typer.Option(help="Once over.")] = False) -> None:
     """Print one table row per way."""
     print(describe())
-    ways = {"multiprocessing.Pipe": Pipe, "features.extraction.channel": Channel.pair}
+    ways = {"multiprocessing.Pipe": Pipe, "ours": Channel.pair}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(1 if fast else N_ROUNDS):  # in turn
         for way, pair in ways.items():

@@ -141,7 +141,7 @@ def decode(
     tasks = plan(clips, {name: job}, SAMPLING)
     with (
         Workers() as workers,
-        workers.run(read_clip, tasks, step="decode", stall_limit_s=STALL_LIMIT_S) as events,
+        workers.run(read_clip, tasks, stall_limit_s=STALL_LIMIT_S) as events,
     ):
         yield from (event for _, event in events if isinstance(event, Pictures))
 

@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from benchmarks.corpora import TARGETS
 from benchmarks.machine import describe
 from benchmarks.views import make_view
-from features.encoders.imported import store_digest
 from features.segments import Embedding
 from features.store import StoredClip
 from features.store_writer import write_store
 from pipeline.paths import REPORT
+from pipeline.views import store_sha256
 
 ROOT = Path(__file__).parents[1]
 CLIPS = {"Train": 15_806, "Val": 4_657, "Test": 4_604}
@@ -99,15 +99,14 @@ def make_corpus(folder: Path, share: float) -> None:
         "egemaps": (vectors(ids, parts[2], has_sound), "clip"),
         "face": (vectors(ids, face, has_face), "clip"),
     }
-    encoders = {}
+    entries = {}
     for name, (content, level) in stores.items():
         store = Path("data/imports/features") / name
         write_store(folder / store, content, {"level": level})
-        digest = store_digest(folder / store)
-        encoders[name] = {"kind": "imported", "store": store.as_posix(), "sha256": digest}
+        entries[name] = {"store": store.as_posix(), "sha256": store_sha256(folder / store)}
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"labels": "labels.csv", "media": "."}
-    params["encoders"] = encoders
+    params |= {"encoders": {}, "stores": entries}
     params["people"] = {"source": "faces", "encoder": "face"}
     params["evaluation"] |= {"slices": ["age", "country"], "baselines": ["age", "country"]}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")

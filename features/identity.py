@@ -68,4 +68,4 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-_NAMED_BY_THEIR_BYTES = {"weights", "seed", "face_weights", "preprocessing_of", "store", "sha256"}
+_NAMED_BY_THEIR_BYTES = {"weights", "seed", "face_weights", "preprocessing_of"}

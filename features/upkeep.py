@@ -137,8 +137,6 @@ def seed_cache(store: Path, root: Path) -> int:
     n_new = 0
     with cache_in_use(root):
         for metadata, clips in stored_clips(store):
-            if metadata.get("spec", {}).get("kind") == "imported":
-                raise StoreError(f"{store} holds imported features, which need no cache")
             if not {"identity", "spec"} <= set(metadata):
                 raise StoreError(f"{store} does not say what made it: extract it anew")
             description = {k: metadata[k] for k in metadata if k not in ("versions", "level")}

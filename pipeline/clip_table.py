@@ -209,7 +209,7 @@ def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Ro
 
 
 def column_values(column: pd.Series) -> NDArray[np.object_]:
-    """Return a column of the clip table as `models.evaluation.slices` reads it: None where missing."""
+    """Return a column as `models.evaluation.slices` reads it: None where missing."""
     values = column.astype(object)
     return values.where(values.notna(), None).to_numpy()
 

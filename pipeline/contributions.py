@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from features.encoders import ENCODERS, FrameEncoder, SoundEncoder
+from features.encoders import ENCODERS, FrameEncoder
 from models.evaluation.bootstrap import percentile_interval, probability_better
 from models.evaluation.compare import MemberScore
 from models.stack import fit_stack, stack_oof
@@ -24,7 +24,7 @@ _N_DIGITS = 6
 
 
 def modalities(params: Params) -> dict[str, tuple[str, ...]]:
-    """Sort encoders by what they look at: ``vision`` or ``sound``; ``imported`` do not say.
+    """Sort encoders by what they look at: ``vision`` or ``sound``; ``imported`` stores do not say.
 
     Returns
     -------
@@ -33,10 +33,10 @@ def modalities(params: Params) -> dict[str, tuple[str, ...]]:
     """
     parts: dict[str, list[str]] = {}
     for name, spec in params.encoders.items():
-        kind = ENCODERS[spec["kind"]]
-        is_vision, is_sound = issubclass(kind, FrameEncoder), issubclass(kind, SoundEncoder)
-        modality = "vision" if is_vision else "sound" if is_sound else "imported"
+        modality = "vision" if issubclass(ENCODERS[spec["kind"]], FrameEncoder) else "sound"
         parts.setdefault(modality, []).append(name)
+    if params.stores:
+        parts["imported"] = list(params.stores)
     return {name: tuple(members) for name, members in parts.items()}
 
 
@@ -69,7 +69,7 @@ def contribution_table(
     """
     kinds: dict[str, dict[str, tuple[str, ...]]] = {
         "modality": modalities(params),
-        "encoder": {name: (name,) for name in params.encoders},
+        "encoder": {name: (name,) for name in params.feature_names},
     }
 
     @cache

@@ -20,11 +20,13 @@ from features.encoders import EncoderError
 from features.extraction.engine import default_device
 from features.extraction.job import library_versions
 from features.identity import encoder_identity
+from features.store import StoreError
 from pipeline.clip_table import check_columns
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import DEMO
 from pipeline.settings_files import read_keys
+from pipeline.views import check_store
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def _params(path: Path) -> Iterator[Finding]:
     except ParamsError as error:
         yield Finding(str(path), False, str(error))
         return
-    yield Finding(str(path), True, f"{len(params.encoders)} encoders, {len(params.heads)} heads")
+    n_features, n_heads = len(params.feature_names), len(params.heads)
+    yield Finding(str(path), True, f"{n_features} encoders and stores, {n_heads} heads")
     yield from _followed_keys(path)
     yield from _data(params)
     for name, encoder in params.make_encoders().items():
@@ -92,6 +95,11 @@ def _params(path: Path) -> Iterator[Finding]:
             weights = getattr(encoder.spec, "weights", encoder.weights_digest())
             detail = f"{encoder.spec.model}, {weights}, identity {identity}"
             yield Finding(f"encoders.{name}", True, detail)
+    for name in params.stores:
+        try:
+            yield Finding(f"stores.{name}", True, str(check_store(name, params)))
+        except StoreError as error:
+            yield Finding(f"stores.{name}", False, str(error))
 
 
 def _followed_keys(path: Path) -> Iterator[Finding]:

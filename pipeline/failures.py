@@ -58,9 +58,6 @@ def report_extraction(report: "ExtractReport", n_clips: int, max_failed_share: f
     """
     for name, failures in report.failures.items():
         print(f"{summary(name, n_clips, failures)}; {report.n_computed[name]} computed now")
-    for name, n in report.n_left_out.items():
-        if n:
-            print(f"{name}: {n} clips with imported features are not in the clip table: left out")
     for name, failures in report.failures.items():
         check_share(name, n_clips, failures, max_failed_share)
 

@@ -17,7 +17,7 @@ from features.encoders import Encoder, make_encoder
 from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo.settings import DemoSettings
-from pipeline.paths import PARAMS
+from pipeline.paths import FEATURES, PARAMS, POOLED
 from pipeline.settings_files import (
     ParamsError,
     encoder_faults,
@@ -38,10 +38,16 @@ if TYPE_CHECKING:
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
-# Columns of our own tables, beside which target columns stand.
+# Columns of our own tables, with and without the split before them: beside them, or in their
+# place, stand target columns. tests/pipeline/test_stages.py holds the list against a run's tables.
 RESERVED = TEXT_COLUMNS | {
-    *("path", "group", "view", "fold", "file_id", "row", "time_s"),
-    *("mean_pearson", "official_mean_pearson"),
+    *("path", "group", "person", "view", "fold", "file_id", "row", "time_s", "target", "value"),
+    *("sha256", "duration_s", "frame_rate_hz", "has_video", "has_audio", "embedding"),
+    *("error_step", "error_reason", "step", "reason", "all_missing", "face_share"),
+    *("mean_pearson", "official_mean_pearson", "foldwise_mean_pearson", "pooled_mean_pearson"),
+    *("ci95_low", "ci95_high", "better_than_best", "p_better", "lowest", "highest"),
+    *("alone", "alone_ci95_low", "alone_ci95_high", "gain", "label", "prediction"),
+    *("n_rows", "n_people", "n_fits", "n_clips", "state", "error", "fit_s"),
 }
 
 _LARGEST_SEED = 2**31 - 1  # every library takes it
@@ -69,6 +75,21 @@ class Data(_Section):
     max_failed_share: float = Field(default=0.05, ge=0, le=1)
 
 
+class ImportedStore(_Section):
+    """Features that others computed, as `eri import features` enters them.
+
+    Attributes
+    ----------
+    store : Path
+        The folder of a feature store; its clips are those of the label table, by id.
+    sha256 : str
+        Its `pipeline.views.store_sha256`, so that DVC sees when the store changes.
+    """
+
+    store: Path
+    sha256: str
+
+
 class People(_Section):
     """Who a clip shows; see `pipeline.people`.
 
@@ -77,8 +98,8 @@ class People(_Section):
     source : {"group", "faces"}
         The label table's ``group``, or pseudo-subjects by clustering an encoder's faces.
     encoder : str, optional
-        A name under `encoders`, best one that tells faces apart. Needed for faces; with it, clips
-        on different sides of a split or fold are also searched for near-identical faces.
+        A name under `encoders` or `stores`, best one that tells faces apart. Needed for faces; with
+        it, clips on different sides of a split or fold are also searched for near-identical faces.
     threshold : float or "auto"
         Mean cosine distance from which clusters stay apart; `models.people` chooses by default.
     near_identical : float
@@ -109,7 +130,8 @@ class Evaluation(_Section):
     Attributes
     ----------
     n_resamples : int
-        Person-wise bootstrap resamples that an interval rests on; see `models.evaluation.bootstrap`.
+        Person-wise bootstrap resamples that an interval rests on; see
+        `models.evaluation.bootstrap`.
     slices : tuple of str
         Columns of the label table, such as country or age, by whose values scores are also given;
         see `models.evaluation.slices`.
@@ -152,7 +174,8 @@ class Params(_Section):
     data: Data
     demo: DemoSettings = DemoSettings()
     sampling: Sampling
-    encoders: dict[Name, dict[str, Any]] = Field(min_length=1)
+    encoders: dict[Name, dict[str, Any]] = {}
+    stores: dict[Name, ImportedStore] = {}
     pooling: Pooling
     people: People = People()
     folds: Folds = Folds()
@@ -177,12 +200,35 @@ class Params(_Section):
         return self
 
     @model_validator(mode="after")
+    def _features_have_names_of_their_own(self) -> "Params":
+        if not self.encoders and not self.stores:
+            raise ValueError("no features: expected an entry under `encoders` or `stores`")
+        twice = sorted(self.encoders.keys() & self.stores.keys())
+        if twice:
+            raise ValueError(f"{twice} stand under `encoders` and under `stores`: rename one")
+        return self
+
+    @model_validator(mode="after")
     def _people_are_told_apart_by_a_known_encoder(self) -> "Params":
         name = self.people.encoder
-        if name is not None and name not in self.encoders:
-            hint = nearest(name, list(self.encoders))
+        if name is not None and name not in self.feature_names:
+            hint = nearest(name, self.feature_names)
             raise ValueError(f"people.encoder: unknown encoder {name!r}{hint}")
         return self
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of all features: encoders, then imported stores."""
+        return [*self.encoders, *self.stores]
+
+    def store_folder(self, name: str) -> Path:
+        """Where the feature store of an encoder, or an imported one, lies."""
+        return self.stores[name].store if name in self.stores else FEATURES / name
+
+    def failures_file(self, name: str) -> Path:
+        """Where the table of clips lies that an encoder or an imported store has nothing of."""
+        folder = POOLED if name in self.stores else FEATURES
+        return folder / f"{name}.failures.parquet"
 
     def make_encoders(self) -> dict[str, Encoder]:
         """Build every encoder by name; no weights are loaded."""

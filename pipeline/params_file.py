@@ -57,7 +57,9 @@ def _merge(section: CommentedMap, changes: Mapping[str, Any]) -> bool:
     changed = False
     for key, value in changes.items():
         if isinstance(value, Mapping) and isinstance(section.get(key), Mapping):
+            after = "" if section[key] or not value else _open(section, key)
             changed |= _merge(section[key], value)
+            _put_lines_after(section[key], after)
         elif key not in section or section[key] != value:
             _set(section, key, value)
             changed = True
@@ -72,13 +74,30 @@ def _set(section: CommentedMap, key: str, value: Any) -> None:
         value = CommentedSeq(value)
         value.fa.set_flow_style()  # in one line
     section[key] = value
-    if after:
+    _put_lines_after(section, after)
+
+
+def _open(parent: CommentedMap, key: str) -> str:
+    """Make ``{}`` a section that takes entries below it; return the lines that follow it."""
+    tokens = parent.ca.items.get(key)
+    own, _, after = tokens[2].value.partition("\n") if tokens and tokens[2] else ("", "", "")
+    parent[key] = section = CommentedMap()
+    token = CommentToken(own + "\n", CommentMark(0)) if own else None
+    parent.ca.items[key] = [None, None, token, None]
+    section.ca.comment = [token, None]
+    return str(after)
+
+
+def _put_lines_after(section: CommentedMap, lines: str) -> None:
+    if lines:
         last, name = _last_entry(section)
-        last.ca.items[name] = [None, None, CommentToken("\n" + after, CommentMark(0)), None]
+        last.ca.items[name] = [None, None, CommentToken("\n" + lines, CommentMark(0)), None]
 
 
 def _cut_lines_after(section: CommentedMap) -> str:
     """Take the blank and comment lines after the last entry: a new one comes before them."""
+    if not section:
+        return ""
     last, name = _last_entry(section)
     tokens = last.ca.items.get(name)
     if not tokens or tokens[2] is None:

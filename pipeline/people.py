@@ -23,7 +23,7 @@ from models.people import (
 )
 from pipeline.labels import person_of
 from pipeline.params import Params
-from pipeline.paths import FEATURES
+from pipeline.views import check_store
 
 Record = dict[str, Any]
 
@@ -45,7 +45,7 @@ def face_vectors(clips: pd.DataFrame, params: Params) -> NDArray[np.float32]:
     """
     if params.people.encoder is None:
         return np.full((len(clips), 1), np.nan, np.float32)
-    store = read_store(FEATURES / params.people.encoder)
+    store = read_store(check_store(params.people.encoder, params))
     clip_id, vectors = pool_clips(store, _MEAN)
     units, known = unit_rows(vectors)
     if store.face_share is not None:  # without a face, whole frames stand in

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from features.cache import default_cache_root
-from features.encoders import Encoder, ImportedEncoder
+from features.encoders import Encoder
 from features.identity import Sampling, encoder_identity
 from features.store import store_metadata
 from features.upkeep import seed_cache
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 def seed_from_last_run(encoders: Mapping[str, Encoder], sampling: Sampling) -> dict[str, int]:
     """Seed encoders of which the cache knows nothing; return the number of clips by name."""
     root = default_cache_root()
-    media = {n: e for n, e in encoders.items() if not isinstance(e, ImportedEncoder)}
-    identities = {name: encoder_identity(each, sampling) for name, each in media.items()}
+    identities = {name: encoder_identity(each, sampling) for name, each in encoders.items()}
     unknown = {n: identity for n, identity in identities.items() if not (root / identity).exists()}
     if not unknown:
         return {}

@@ -1,5 +1,6 @@
 """Views: the clip vectors of one encoder, or of several joined into one matrix."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.store import read_store
+from features.files import file_sha256
+from features.store import StoreError, read_store, shards_of
+from pipeline.params import Params
 
 JOIN = "+"
 
@@ -47,3 +50,40 @@ def join_tables(tables: Sequence[Path], clip_ids: Sequence[str]) -> NDArray[np.f
         block[rows < 0] = np.nan
         blocks.append(block)
     return np.concatenate(blocks, axis=1)
+
+
+def store_sha256(folder: Path) -> str:
+    """Return a SHA-256, in hex, of the shards of a feature store, in their order.
+
+    Raises
+    ------
+    StoreError
+        When there is no store.
+    """
+    digest = hashlib.sha256()
+    for shard in shards_of(folder):
+        digest.update(bytes.fromhex(file_sha256(shard)))
+    return digest.hexdigest()
+
+
+def check_store(name: str, params: Params) -> Path:
+    """Return the folder of an encoder's or an imported feature store, the latter checked.
+
+    Raises
+    ------
+    StoreError
+        When an imported store is missing, or another one than `params.yaml` says.
+    """
+    folder = params.store_folder(name)
+    if name not in params.stores:
+        return folder
+    if not folder.is_dir():
+        raise StoreError(f"there is no imported feature store {folder}: import it again")
+    expected, found = params.stores[name].sha256, store_sha256(folder)
+    if found != expected:
+        raise StoreError(
+            f"the feature store {folder} is another one than params.yaml says (sha256 "
+            f"{found[:12]}… instead of {expected[:12]}…): run `eri import features` again, which "
+            "writes both"
+        )
+    return folder

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from features.encoders.base import EncoderError, FrameEncoder, SoundEncoder
-from features.encoders.imported import ImportedEncoder, ImportedSpec
 from features.encoders.onnx import OnnxEncoder, OnnxSpec
 from features.encoders.open_clip import OpenClipEncoder, OpenClipSpec
 from features.encoders.opensmile import OpenSmileEncoder, OpenSmileSpec
@@ -19,16 +18,15 @@ from features.encoders.timm import TimmEncoder, TimmSpec
 from features.encoders.torchvision import TorchvisionEncoder, TorchvisionSpec
 
 MediaEncoder = FrameEncoder | SoundEncoder
-Encoder = MediaEncoder | ImportedEncoder
+Encoder = MediaEncoder
 
 EncoderSpec = Annotated[
-    ImportedSpec | OnnxSpec | OpenClipSpec | OpenSmileSpec | TimmSpec | TorchvisionSpec,
+    OnnxSpec | OpenClipSpec | OpenSmileSpec | TimmSpec | TorchvisionSpec,
     Field(discriminator="kind"),
 ]
 """An entry under ``encoders`` in ``params.yaml``: what is allowed there depends on its kind."""
 
-ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder] | type[ImportedEncoder]] = {
-    "imported": ImportedEncoder,
+ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder]] = {
     "onnx": OnnxEncoder,
     "open_clip": OpenClipEncoder,
     "opensmile": OpenSmileEncoder,
@@ -78,7 +76,6 @@ __all__ = [
     "EncoderError",
     "EncoderSpec",
     "FrameEncoder",
-    "ImportedEncoder",
     "MediaEncoder",
     "SoundEncoder",
     "check_spec",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from features.cache import clips_in
-from features.encoders import Encoder, EncoderError, ImportedEncoder
+from features.encoders import Encoder, EncoderError
 from features.encoders.weights import without_download
 from features.extraction.index import Clip, iterate_clips
 from features.extraction.job import unusable
@@ -27,8 +27,7 @@ class CatalogueEntry:
     identity : str or None
         None when the weights are not on this machine, or cannot be had.
     n_cached : int
-        Cached clips, or those with imported features; of the clip table where one was given, of
-        any otherwise.
+        Cached clips; of the clip table where one was given, of any otherwise.
     n_clips : int or None
         Clips of the clip table that are for this encoder; None without a clip table.
     problem : str
@@ -83,16 +82,9 @@ def _entry(
     except EncoderError as error:
         problem = str(error)
     cached: set[str] = set()
-    if isinstance(encoder, ImportedEncoder):  # nothing of it is cached: what there is, is there
-        wanted = None if clips is None else {clip.clip_id for clip in clips}
-        if identity is not None:
-            cached = set(encoder.reader.clip_ids)
-    else:
-        wanted = (
-            None if clips is None else {c.sha256 for c in clips if unusable(encoder, c) is None}
-        )
-        if identity is not None:
-            cached = set(clips_in(root / identity))
+    wanted = None if clips is None else {c.sha256 for c in clips if unusable(encoder, c) is None}
+    if identity is not None:
+        cached = set(clips_in(root / identity))
     spec = encoder.spec
     return CatalogueEntry(
         name=name,

@@ -17,7 +17,7 @@ from features.extraction.batches import Batcher
 from features.extraction.index import iterate_clips
 from features.extraction.job import EncoderJob
 from features.extraction.passes import Pass, passes_of
-from features.extraction.reading import Pictures, ReadTask, Rest, read_clip
+from features.extraction.reading import Pictures, ReadTask, Rest, clip_error, read_clip
 from features.extraction.workers import Finished, Restarted, Workers
 from features.identity import Sampling
 from features.media.files import MediaError
@@ -25,6 +25,7 @@ from features.media.files import MediaError
 if TYPE_CHECKING:
     import torch
 
+_NICENESS = 19  # an encoder on the same processors must never wait for a decoder
 STALL_LIMIT_S = 300.0
 """A decode worker that hands over nothing for so long is stuck; 32 frames take it a second.
 
@@ -50,7 +51,7 @@ class Engine:
     """
 
     def __init__(self, *, clip_limit_s: float = math.inf) -> None:
-        self.workers = Workers()
+        self.workers = Workers(niceness=_NICENESS)
         self._clip_limit_s = clip_limit_s
         self._models: dict[str, FrameModel] = {}  # by forward pass
 
@@ -105,7 +106,6 @@ class Engine:
         reading: AbstractContextManager[Iterator[tuple[ReadTask, _Event]]] = self.workers.run(
             read_clip,
             tasks,
-            step="decode",
             stall_limit_s=STALL_LIMIT_S,
             task_limit_s=self._clip_limit_s,
         )
@@ -183,8 +183,8 @@ class _Run:
             self._rests[task.sha256] = event
         elif isinstance(event, Restarted):
             self._void(task)
-        elif event.error is not None:
-            self._fail(task, event.error)
+        elif event.failure is not None:
+            self._fail(task, clip_error(event.failure, "decode"))
         else:
             self._take_rest(task, self._rests.pop(task.sha256))
         for job in self._jobs.values():

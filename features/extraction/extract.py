@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from features.cache import cache_in_use, default_cache_root
-from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encoder
+from features.encoders import Encoder, make_encoder
 from features.extraction.engine import Engine
 from features.extraction.index import index_files
-from features.extraction.job import EncoderJob, ImportedJob, Job, check_usable
+from features.extraction.job import EncoderJob, check_usable
 from features.identity import Sampling
 from features.store import FeatureStore, gather
 from features.store_writer import check_replaceable, write_failures, write_store
@@ -30,14 +30,11 @@ class ExtractReport:
     failures : dict of str to DataFrame
         ``clip_id, step, reason``. Step ``stream`` means that the clip never had what the encoder
         needs; every other step is a fault.
-    n_left_out : dict of str to int
-        Clips with imported features that are not in the clip table.
     """
 
     n_embedded: dict[str, int]
     n_computed: dict[str, int]
     failures: dict[str, pd.DataFrame]
-    n_left_out: dict[str, int]
 
 
 def extract(
@@ -80,17 +77,12 @@ def extract(
     root = cache_root or default_cache_root()
     failures = {}
     with cache_in_use(root):
-        imported: dict[str, ImportedJob] = {}
-        embedding: dict[str, EncoderJob] = {}
+        jobs: dict[str, EncoderJob] = {}
         for name, each in encoders.items():
-            if isinstance(each, ImportedEncoder):
-                imported[name] = ImportedJob(name, each, sampling)
-            else:
-                check_usable(name, each, clips)
-                embedding[name] = EncoderJob(name, each, sampling, root)
+            check_usable(name, each, clips)
+            jobs[name] = EncoderJob(name, each, sampling, root)
         with Engine() as engine:
-            engine.embed(clips, embedding, sampling, progress=progress)
-        jobs: dict[str, Job] = {name: (imported | embedding)[name] for name in encoders}
+            engine.embed(clips, jobs, sampling, progress=progress)
         for name, job in jobs.items():
             failures[name] = job.failures(clips)
             write_store(destination / name, job.stored_clips(clips), job.metadata())
@@ -99,7 +91,6 @@ def extract(
         n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
         n_computed={name: job.n_computed for name, job in jobs.items()},
         failures=failures,
-        n_left_out={name: job.n_left_out(clips) for name, job in imported.items()},
     )
 
 
@@ -147,8 +138,6 @@ def embed_files(
     root = cache_root or default_cache_root()
     sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
     made = make_encoder(encoder)
-    if isinstance(made, ImportedEncoder):
-        raise EncoderError("imported features embed no files: read them with `read_store`")
     files = {str(path): Path(path) for path in paths}
     with cache_in_use(root), Engine() as engine:
         clips = index_files(files, workers=engine.workers, progress=progress)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from features.extraction.reading import file_sha256
+from features.extraction.reading import clip_error, file_sha256
 from features.extraction.workers import Finished, Workers
 from features.media.files import MediaError, probe
 
@@ -90,15 +90,15 @@ def index_files(
             files.append((clip_id, path))
     bar = tqdm(desc="index", total=len(files), unit="clip", disable=not progress)
     with bar, nullcontext(workers) if workers else Workers() as examiners:
-        examining = examiners.run(_examine, files, step="probe", stall_limit_s=_PROBE_LIMIT_S)
+        examining = examiners.run(_examine, files, stall_limit_s=_PROBE_LIMIT_S)
         with examining as events:
             for (clip_id, path), event in events:
                 if isinstance(event, Finished):
                     bar.update()
-                    if event.error is not None:
-                        rows[clip_id] = _failed(event.error)
-                elif isinstance(event, dict):
-                    rows[clip_id] = event
+                    if event.failure is not None:
+                        rows[clip_id] = _failed(clip_error(event.failure, "probe"))
+                    else:
+                        rows[clip_id] = event.result
                 rows.setdefault(clip_id, {}).update(clip_id=clip_id, path=path.as_posix())
     table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
     return table.astype(_DTYPES)
@@ -122,10 +122,10 @@ def _as_text(name: str | Path) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _examine(item: tuple[str, Path]) -> Iterator[dict[str, object]]:
+def _examine(item: tuple[str, Path]) -> dict[str, object]:
     _, path = item
     info = probe(path)
-    yield {
+    return {
         "sha256": file_sha256(path),
         "duration_s": info.duration_s,
         "frame_rate_hz": info.frame_rate_hz,

@@ -12,13 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.cache import EmbeddingCache
-from features.encoders import (
-    EncoderError,
-    FrameEncoder,
-    ImportedEncoder,
-    MediaEncoder,
-    SoundEncoder,
-)
+from features.encoders import EncoderError, FrameEncoder, MediaEncoder, SoundEncoder
 from features.extraction.index import Clip, iterate_clips
 from features.extraction.recipes import Recipe, recipe_of
 from features.identity import Sampling, encoder_identity
@@ -96,53 +90,6 @@ class Job(ABC):
             for clip in iterate_clips(clips)
             if (error := self._error(clip)) is not None
         }
-
-
-class ImportedJob(Job):
-    """Features that others computed: read by clip id.
-
-    Parameters
-    ----------
-    name : str
-        The encoder's name in messages.
-    encoder : ImportedEncoder
-        Where they are.
-    sampling : Sampling
-        Changes nothing here.
-
-    Raises
-    ------
-    EncoderError
-        When the store is missing, or another one than the parameters say.
-    """
-
-    def __init__(self, name: str, encoder: ImportedEncoder, sampling: Sampling) -> None:
-        self.name = name
-        self._reader = encoder.reader
-        self._description = {
-            "spec": encoder.spec.model_dump(),
-            "weights_digest": encoder.weights_digest(),
-            "identity": encoder_identity(encoder, sampling),
-        }
-
-    def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
-        """Yield the clips of the table that have features, in its order."""
-        for clip_id in clips["clip_id"]:
-            if clip_id in self._reader:
-                yield self._reader.read(clip_id)
-
-    def n_left_out(self, clips: pd.DataFrame) -> int:
-        """Count the clips with features that are not in the table."""
-        return len(set(self._reader.clip_ids).difference(clips["clip_id"]))
-
-    def metadata(self) -> dict[str, Any]:
-        """Return what the imported store says of itself, and which one it is."""
-        return {**self._reader.metadata, **self._description}
-
-    def _error(self, clip: Clip) -> MediaError | None:
-        if clip.clip_id in self._reader:
-            return None
-        return MediaError("stream", "no imported features")
 
 
 class EncoderJob(Job):

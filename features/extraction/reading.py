@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from features.encoders import SoundEncoder
+from features.encoders import EncoderError, SoundEncoder
 from features.extraction.recipes import FaceCrop, Recipe
-from features.extraction.worker_process import Patience
+from features.extraction.worker_process import Failure, Patience
 from features.identity import Sampling
 from features.media.faces import Box, FaceDetection, FaceFinder, crop_face
 from features.media.files import MediaError, check_duration
@@ -146,6 +146,28 @@ def file_sha256(path: Path) -> str:
         raise MediaError("read", f"there is no file {path}") from None
     except OSError as error:
         raise MediaError("read", f"{path} cannot be read: {error.strerror}") from None
+
+
+def clip_error(failure: Failure, step: str) -> MediaError:
+    """Say what failed a clip that was worked on.
+
+    Parameters
+    ----------
+    failure : Failure
+        What came of the work.
+    step : str
+        What was being done, where the failure does not say it.
+
+    Raises
+    ------
+    EncoderError
+        When it is no fault of the clip: every other clip would fail as well.
+    """
+    if isinstance(failure.error, EncoderError):
+        raise failure.error
+    if isinstance(failure.error, MediaError):
+        return failure.error
+    return MediaError(step, failure.reason)
 
 
 class _Camera:

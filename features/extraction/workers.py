@@ -1,9 +1,8 @@
-"""Work on clips in processes that can be killed: one clip must never stop a run.
+"""Work in processes that can be killed: what hangs or crashes costs its own task and no other.
 
-A worker streams what it makes of its task to the parent in parts, so that neither side ever holds a
-whole clip. One thread of the parent listens to all workers, hands out tasks, and replaces workers
-that are stuck or dead; a bounded queue between it and the caller holds the workers back when the
-caller is slower.
+A worker streams what it makes of its task to the caller in parts, so that neither side ever holds
+the whole. One thread of the caller's process stands behind each worker; a bounded queue between
+them and the caller holds the workers back when the caller is slower.
 """
 
 import math
@@ -11,32 +10,43 @@ import queue
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from multiprocessing.connection import wait
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Self, TypeVar
 
 import joblib
 
-from features.encoders.base import EncoderError
-from features.extraction.worker_process import Finished, Order, Patience, WorkerProcess
-from features.media.files import MediaError
+from features.extraction.worker_process import Failure, Finished, Patience, WorkerProcess
 
-__all__ = ["Finished", "Patience", "Restarted", "Workers"]
+__all__ = ["Failure", "Finished", "Patience", "Restarted", "WorkerError", "Workers"]
 
 Task = TypeVar("Task")
-Part = TypeVar("Part")
 
 _START_LIMIT_S = 120.0
-_MAX_ATTEMPTS = 2
 _POLL_S = 0.2
 
 
 @dataclass(frozen=True)
 class Restarted:
     """The worker died: the task is tried once more, and the parts so far are void."""
+
+
+class WorkerError(Exception):
+    """A task of `Workers.call` came to nothing.
+
+    Attributes
+    ----------
+    failure : Failure
+        Why, with the traceback, or the last words of a process that died.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+    def __str__(self) -> str:
+        return self.failure.reason
 
 
 class Workers:
@@ -48,12 +58,43 @@ class Workers:
     ----------
     n_workers : int, optional
         The most there are; default one per processor that this process may use.
+    niceness : int
+        19 for work that must never make the caller, or anything else, wait for a processor.
+
+    Examples
+    --------
+    Work is a function of one task, which workers import by its module's name; it returns its
+    result, or is a generator that yields parts and may return a result at its end.
+
+    >>> import math, time
+    >>> with Workers(1) as workers:
+    ...     print(workers.call(math.factorial, 5, limit_s=60))
+    ...     try:
+    ...         workers.call(time.sleep, 600, limit_s=0.1)
+    ...     except WorkerError as error:
+    ...         print(error)
+    120
+    no result within 0.1 s: the worker was stopped
+
+    What a worker has loaded stays there for its next task, if a cached function loads it. A
+    generator asks for `Patience` where loading may take longer than the limit; the limit counts
+    from its next part::
+
+        @lru_cache(maxsize=1)
+        def _view(name): ...
+
+        def fit(task):
+            yield Patience(600)
+            view = _view(task.view)
+            yield "loaded"
+            return make_head(task.head).cross_fit(view)
     """
 
-    def __init__(self, n_workers: int | None = None) -> None:
+    def __init__(self, n_workers: int | None = None, *, niceness: int = 0) -> None:
         self._n_workers = n_workers or joblib.cpu_count()
-        self._staff: list[_Worker] = []
-        weakref.finalize(self, _dismiss_all, self._staff)
+        self._niceness = niceness
+        self._idle: list[WorkerProcess] = []
+        weakref.finalize(self, _end_all, self._idle)
 
     def __enter__(self) -> Self:
         return self
@@ -63,249 +104,235 @@ class Workers:
 
     def close(self) -> None:
         """End all workers; a later run starts new ones."""
-        _dismiss_all(self._staff)
+        _end_all(self._idle)
 
-    @contextmanager
-    def run(
-        self,
-        work: Callable[[Task], Iterator[Part | Patience]],
-        tasks: Iterable[Task],
-        *,
-        step: str,
-        stall_limit_s: float,
-        task_limit_s: float = math.inf,
-    ) -> Iterator[Iterator[tuple[Task, Part | Restarted | Finished]]]:
-        """Run `work` on every task within a context, a few parts ahead of the reader.
-
-        One run at a time. The workers begin at once, whatever the caller does before it reads.
-
-        A worker that hands over nothing for `stall_limit_s`, or has not finished a task within
-        `task_limit_s`, is killed, and its task has failed; time in which it waits for the reader
-        does not count, and `work` may ask for `Patience` before something long. One that dies is
-        replaced, and its task is tried once more. What `work` raises fails its own task, but for
-        `EncoderError`, which ends the run. When the context ends early, workers in the middle of a
-        task are ended.
+    def call(
+        self, work: Callable[[Task], Any], task: Task, *, limit_s: float, n_attempts: int = 1
+    ) -> Any:
+        """Do one task in a worker, and return its result.
 
         Parameters
         ----------
         work : callable
-            A module-level generator function from a task to its parts; all must pickle.
+            As for `run`; parts only show that it goes on.
+        task : object
+            Anything that pickles.
+        limit_s : float
+            Longest silence, as for `run`.
+        n_attempts : int
+            As for `run`.
+
+        Raises
+        ------
+        WorkerError
+            When the work raised an error or took too long, or its process died.
+        """
+        with self.run(work, [task], stall_limit_s=limit_s, n_attempts=n_attempts) as events:
+            finished = next(event for _, event in events if isinstance(event, Finished))
+        if finished.failure is not None:
+            raise WorkerError(finished.failure)
+        return finished.result
+
+    @contextmanager
+    def run(
+        self,
+        work: Callable[[Task], Any],
+        tasks: Iterable[Task],
+        *,
+        stall_limit_s: float,
+        task_limit_s: float = math.inf,
+        n_attempts: int = 2,
+    ) -> Iterator[Iterator[tuple[Task, Any]]]:
+        """Do tasks within a context, a few parts ahead of the reader.
+
+        One run at a time. The workers begin at once, whatever the caller does before it reads.
+        When the context ends early, workers in the middle of a task are ended.
+
+        Parameters
+        ----------
+        work : callable
+            A module-level function from a task to its result, or a generator function that yields
+            parts; all must pickle. What it raises fails its own task.
         tasks : iterable
             Drawn only as fast as workers become free.
-        step : str
-            The step named in the error of a task that took too long, or crashed its worker.
         stall_limit_s, task_limit_s : float
-            Longest silence within a task, and longest time for all of it, in seconds.
+            A worker that hands over nothing for so long, or has not finished a task within so
+            long, is killed, and its task has failed. Time in which it waits for the reader does
+            not count, and `work` may ask for `Patience` before something long.
+        n_attempts : int
+            How often a task is tried of which a worker dies.
 
         Yields
         ------
-        iterator of (task, part)
-            The parts of one task in order, those of different tasks between each other; `Finished`
-            comes last.
+        iterator of (task, event)
+            Parts of one task in order, those of different tasks between each other; `Restarted`
+            when the parts so far are void; `Finished` at last.
         """
-        limits = _Limits(stall_limit_s, task_limit_s)
-        run = _Run(self._staff, self._n_workers, work, tasks, limits, step)
-        thread = threading.Thread(target=run.listen, name="eri-workers", daemon=True)
-        thread.start()
+        attempts = _Attempts(work, stall_limit_s, task_limit_s, n_attempts)
+        run = _Run(attempts, tasks, self._n_workers, self._idle, self._niceness)
+        run.start()
         try:
             yield run.read()
         finally:
             run.stop()
-            thread.join()
 
 
 @dataclass(frozen=True)
-class _Limits:
-    stall_s: float
-    task_s: float
+class _Attempts:
+    """What is tried with a task, how long, and how often."""
 
-
-@dataclass
-class _Assignment(Generic[Task]):
-    task: Task
-    n_attempts: int = 0
-
-
-class _Worker:
-    """One process, what it is busy with, and until when it may be."""
-
-    def __init__(self) -> None:
-        self.process = WorkerProcess()
-        self.assignment: _Assignment[Any] | None = None
-        self.started = False
-        self.silent_until_s = self.busy_until_s = math.inf
-
-    def assign(self, assignment: _Assignment[Any], order: Order, limits: _Limits) -> None:
-        self.assignment = assignment
-        assignment.n_attempts += 1
-        self._grant(limits if self.started else _Limits(_START_LIMIT_S, math.inf))
-        self.process.send(order)
-
-    def heard(self, limits: _Limits, extra_s: float) -> None:
-        if not self.started:
-            self.started = True
-            self._grant(limits)
-        self.silent_until_s = time.monotonic() + limits.stall_s + extra_s
-
-    def wait_for_reader(self, waited_s: float) -> None:
-        self.silent_until_s += waited_s
-        self.busy_until_s += waited_s
-
-    def _grant(self, limits: _Limits) -> None:
-        now_s = time.monotonic()
-        self.silent_until_s = now_s + limits.stall_s
-        self.busy_until_s = now_s + limits.task_s
+    work: Callable[[Any], Any]
+    stall_limit_s: float
+    task_limit_s: float
+    n_attempts: int
 
 
 class _Run(Generic[Task]):
-    """What the listening thread does, and how its events are read."""
+    """The threads behind the workers, and the queue of what they hear."""
 
     def __init__(
         self,
-        staff: list[_Worker],
-        n_workers: int,
-        work: Callable[[Task], Iterator[Any]],
+        attempts: _Attempts,
         tasks: Iterable[Task],
-        limits: _Limits,
-        step: str,
+        n_workers: int,
+        idle: list[WorkerProcess],
+        niceness: int,
     ) -> None:
-        # Ends with None, or with the error to raise.
+        self._attempts = attempts
+        self._tasks = iter(tasks)
+        self._drawing = threading.Lock()
+        self._idle = idle
+        self._niceness = niceness
         self._events: queue.Queue[Any] = queue.Queue(maxsize=2 * n_workers + 2)
-        self._staff = staff
-        self._n_workers = n_workers
-        self._work = work
-        self._remaining = iter(tasks)
-        self._again: deque[_Assignment[Task]] = deque()
-        self._limits = limits
-        self._step = step
         self._stopped = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._stand_behind_a_worker, name="eri-workers", daemon=True)
+            for _ in range(n_workers)
+        ]
 
-    def read(self) -> Iterator[tuple[Task, Any]]:
-        while (event := self._events.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
+        for thread in self._threads:
+            thread.join()
 
-    def listen(self) -> None:
-        try:
-            while self._assign():
-                self._hear_all()
-            self._put(None)
-        except _StoppedError:
-            pass
-        except BaseException as error:
-            with suppress(_StoppedError):
+    def read(self) -> Iterator[tuple[Task, Any]]:
+        n_left = len(self._threads)
+        while n_left:
+            event = self._events.get()
+            if isinstance(event, BaseException):
+                raise event
+            if event is None:  # a thread has ended
+                n_left -= 1
+            else:
+                yield event
+
+    def _stand_behind_a_worker(self) -> None:
+        with suppress(_StoppedError):
+            try:
+                while (drawn := self._draw()) is not None:
+                    self._put((drawn[0], self._do(drawn[0])))
+            except _StoppedError:
+                raise
+            except BaseException as error:  # of drawing a task, or one that does not pickle
                 self._put(error)
-        finally:
-            for worker in self._busy():
-                self._part_with(worker)
+            self._put(None)
 
-    def _busy(self) -> list[_Worker]:
-        return [worker for worker in self._staff if worker.assignment is not None]
+    def _draw(self) -> tuple[Task] | None:
+        with self._drawing:
+            for task in self._tasks:
+                return (task,)
+        return None
 
-    def _assign(self) -> bool:
-        """Give every free worker a task; return whether any is busy."""
-        while (assignment := self._next()) is not None:
-            order = Order(self._work, self._step, assignment.task)
-            self._free_worker().assign(assignment, order, self._limits)
-        return bool(self._busy())
+    def _do(self, task: Task) -> Finished:
+        """Have a task done, by another worker if one dies of it; return how it ended."""
+        death = Failure("")
+        for attempt in range(self._attempts.n_attempts):
+            if attempt:
+                self._put((task, Restarted()))
+            process = self._free_process()
+            try:
+                if not process.has_started:
+                    until_s = time.monotonic() + _START_LIMIT_S
+                    self._hear(process, until_s, f"no start within {_START_LIMIT_S:g} s")
+                    process.has_started = True
+                finished = self._attempt(process, task)
+            except (EOFError, OSError):
+                death = process.end()
+            except _LateError as late:
+                process.end()  # the task would take the next worker as long
+                return Finished(failure=Failure(f"{late}: the worker was stopped"))
+            except BaseException:
+                process.end()
+                raise
+            else:
+                self._idle.append(process)
+                return finished
+        n = self._attempts.n_attempts
+        reason = death.reason if n == 1 else death.reason.replace("died", f"died {n} times")
+        return Finished(failure=replace(death, reason=reason))
 
-    def _free_worker(self) -> _Worker:
-        for worker in [each for each in self._staff if each.assignment is None]:
-            if worker.process.is_alive():
-                return worker
-            self._staff.remove(worker)  # died while it had nothing to do
-            worker.process.kill()
-        self._staff.append(_Worker())
-        return self._staff[-1]
+    def _attempt(self, process: WorkerProcess, task: Task) -> Finished:
+        """Pass on the parts of a task; return how it ended."""
+        limits = self._attempts
+        process.channel.send((limits.work, task))
+        now_s = time.monotonic()
+        silent_until_s, busy_until_s = now_s + limits.stall_limit_s, now_s + limits.task_limit_s
+        while True:
+            message = self._hear(
+                process, silent_until_s, f"no result within {limits.stall_limit_s:g} s"
+            )
+            if isinstance(message, Finished):
+                return message
+            heard_s = time.monotonic()
+            if heard_s > busy_until_s:
+                raise _LateError(f"not done within {limits.task_limit_s:g} s")
+            extra_s = 0.0
+            if isinstance(message, Patience):
+                extra_s = message.extra_s
+            else:
+                self._put((task, *message))
+            now_s = time.monotonic()
+            silent_until_s = now_s + limits.stall_limit_s + extra_s
+            busy_until_s += now_s - heard_s  # the reader's time
 
-    def _next(self) -> _Assignment[Task] | None:
-        """Draw a task, if there is room for it and any is left."""
-        if len(self._busy()) >= self._n_workers:
-            return None
-        if self._again:
-            return self._again.popleft()
-        task = next(self._remaining, None)
-        return None if task is None else _Assignment(task)
+    def _free_process(self) -> WorkerProcess:
+        with suppress(IndexError):
+            while True:
+                process = self._idle.pop()
+                if process.is_alive():
+                    return process
+                process.end()  # died while it had nothing to do
+        return WorkerProcess(self._niceness)
 
-    def _hear_all(self) -> None:
-        """Hear every worker that has something to say, and part with those that take too long."""
-        busy = self._busy()
-        ready = wait([worker.process.channel.fileno() for worker in busy], timeout=_POLL_S)
-        for worker in busy:
-            if worker.process.channel.fileno() in ready:
-                self._hear(worker)
-            elif time.monotonic() > worker.silent_until_s:
-                limit_s = self._limits.stall_s if worker.started else _START_LIMIT_S
-                self._dismiss(worker, f"no result within {limit_s:g} s")
-            if worker.assignment is not None and time.monotonic() > worker.busy_until_s:
-                self._dismiss(worker, f"not done within {self._limits.task_s:g} s")
-        if self._stopped.is_set():
-            raise _StoppedError
-
-    def _hear(self, worker: _Worker) -> None:
-        try:
-            message = worker.process.channel.recv()
-        except (EOFError, OSError):
-            self._bury(worker)
-            return
-        extra_s = message.extra_s if isinstance(message, Patience) else 0.0
-        worker.heard(self._limits, extra_s)
-        assert worker.assignment is not None  # only busy workers are listened to
-        task = worker.assignment.task
-        if isinstance(message, EncoderError):
-            raise message
-        if isinstance(message, Finished):
-            worker.assignment = None
-            self._put((task, message))
-        elif isinstance(message, tuple):
-            self._put((task, *message))
-
-    def _dismiss(self, worker: _Worker, reason: str) -> None:
-        """Kill a worker that takes too long; its task would take the next one as long."""
-        assignment, _ = self._part_with(worker)
-        error = MediaError(self._step, f"{reason}: the worker was stopped")
-        self._put((assignment.task, Finished(error)))
-
-    def _bury(self, worker: _Worker) -> None:
-        """Replace a worker that died, of its task or of something else."""
-        assignment, code = self._part_with(worker)
-        if assignment.n_attempts < _MAX_ATTEMPTS:
-            self._again.append(assignment)
-            self._put((assignment.task, Restarted()))
-            return
-        reason = f"the worker process died {assignment.n_attempts} times (exit code {code})"
-        self._put((assignment.task, Finished(MediaError(self._step, reason))))
-
-    def _part_with(self, worker: _Worker) -> tuple[_Assignment[Any], int]:
-        """End a busy worker; return what it was busy with, and its exit code."""
-        assignment = worker.assignment
-        assert assignment is not None
-        worker.assignment = None
-        self._staff.remove(worker)
-        return assignment, worker.process.kill()
+    def _hear(self, process: WorkerProcess, until_s: float, late: str) -> Any:
+        """Wait for what a worker says next."""
+        while not process.channel.wait(_POLL_S):
+            if self._stopped.is_set():
+                raise _StoppedError
+            if time.monotonic() > until_s:
+                raise _LateError(late)
+        return process.channel.recv()
 
     def _put(self, event: Any) -> None:
-        """Queue an event; while the queue is full, no worker's time counts."""
-        began_s = time.monotonic()
         while not self._stopped.is_set():
             with suppress(queue.Full):
                 self._events.put(event, timeout=_POLL_S)
-                break
-        else:
-            raise _StoppedError
-        waited_s = time.monotonic() - began_s
-        for worker in self._staff:
-            worker.wait_for_reader(waited_s)
+                return
+        raise _StoppedError
 
 
-def _dismiss_all(staff: list[_Worker]) -> None:
-    while staff:
-        staff.pop().process.kill()
+def _end_all(processes: list[WorkerProcess]) -> None:
+    while processes:
+        processes.pop().end()
 
 
 class _StoppedError(Exception):
     """The caller wants no more events."""
+
+
+class _LateError(Exception):
+    """A worker took too long."""

@@ -47,8 +47,8 @@ class EncoderEntry(_Entry):
 
     Attributes
     ----------
-    spec : dict
-        Its entry in ``params.yaml``.
+    spec : dict or None
+        Its entry in ``params.yaml``; None for imported features, of which new clips have none.
     identity : str
         `features.identity.encoder_identity` of what made the training vectors.
     weights_digest : str
@@ -57,7 +57,7 @@ class EncoderEntry(_Entry):
         Number of columns of a pooled clip vector.
     """
 
-    spec: dict[str, Any]
+    spec: dict[str, Any] | None
     identity: str
     weights_digest: str
     width: int = Field(ge=1, le=MOST_COLUMNS)

@@ -101,7 +101,7 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
 
 def _fit_stack(params: Params, rows: Rows) -> tuple[list[str], Stack]:
     """Fit the stack as the stage `stack` does; with the names ``head/view`` of its members."""
-    members = dict(read_members(list(params.heads), list(params.encoders), rows, params.targets))
+    members = dict(read_members(list(params.heads), params.feature_names, rows, params.targets))
     n = rows.n_train
     values = np.stack([each[:n] for each in members.values()], axis=1)
     return list(members), fit_stack(values, rows.y[:n], rows.fold_of_row)
@@ -186,6 +186,8 @@ def _encoders(views: Sequence[View], params: Params) -> dict[str, EncoderEntry]:
 
 def _encoder(name: str, width: int, metadata: dict[str, Any], params: Params) -> EncoderEntry:
     path = POOLED / f"{name}.parquet"
+    if name in params.stores:
+        return EncoderEntry(spec=None, identity="", weights_digest=metadata["sha256"], width=width)
     if not {"identity", "weights_digest"} <= set(metadata):
         raise BundleError(
             f"{path} does not say which encoder made it, so that new clips could be embedded by "

@@ -40,7 +40,6 @@ def extract_command(
 
     Example: eri extract --list
     """
-    from features.encoders import ImportedEncoder
     from features.extraction.extract import extract
     from features.extraction.index import index_files
     from pipeline.failures import check_share, summary
@@ -49,11 +48,7 @@ def extract_command(
 
     params = load_params(params_file)
     available = params.make_encoders()
-    names = names_of(encoders) or [  # imported features are of other clips than the files named
-        name
-        for name, each in available.items()
-        if list_only or not isinstance(each, ImportedEncoder)
-    ]
+    names = names_of(encoders) or list(available)
     unknown = [name for name in names if name not in available]
     if unknown:
         raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(available)}")

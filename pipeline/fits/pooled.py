@@ -20,7 +20,7 @@ from pipeline.fits.digests import FileDigests, digest_of, pooling_code_digest, s
 from pipeline.fits.jobs import Table, View
 from pipeline.params import Params, ParamsError
 from pipeline.paths import FEATURES, POOLED
-from pipeline.views import JOIN, join_tables
+from pipeline.views import JOIN, check_store, join_tables
 
 
 def find_view(
@@ -96,8 +96,9 @@ def _find_table(
             width = schema.field("embedding").type.list_size
             return Table(path, width, digest, ((path, stamp),))
     wanted = pooling or params.pooling
-    found_in = [folder for folder in folders if (folder / encoder).is_dir()]
-    store = (found_in or folders)[0] / encoder
+    found_in = [folder / encoder for folder in folders if (folder / encoder).is_dir()]
+    imported = encoder in params.stores or not found_in
+    store = check_store(encoder, params) if imported else found_in[0]
     shards = sorted(store.glob("part-*.parquet"))
     if not shards:
         raise StoreError(f"there is neither {path} nor a feature store {store}: run `dvc repro`")
@@ -152,13 +153,14 @@ def _is_pooled_so(metadata: Mapping[str, Any], asked: Pooling | None, default: P
 
 def _check_made_by(metadata: Mapping[str, Any], path: Path, encoder: str, params: Params) -> None:
     """Numbers of other weights or frames than `params.yaml` says would be shown under its name."""
-    expected = {
-        "spec": make_encoder(params.encoders[encoder]).spec.model_dump(),
-        "sampling": params.sampling.model_dump(),
-    }
+    if encoder in params.stores:
+        expected: dict[str, Any] = {"sha256": params.stores[encoder].sha256}
+    else:
+        spec = make_encoder(params.encoders[encoder]).spec.model_dump()
+        expected = {"spec": spec, "sampling": params.sampling.model_dump()}
     for key, value in json.loads(json.dumps(expected)).items():
         if key in metadata and metadata[key] != value:
             raise ParamsError(
-                f"{path} was made with another {key} of the encoder {encoder!r} than params.yaml "
+                f"{path} was made with another {key} of {encoder!r} than params.yaml "
                 f"has: {metadata[key]} instead of {value}. Run `dvc repro`"
             )

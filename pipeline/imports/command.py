@@ -96,7 +96,7 @@ def _check_params(labels: pd.DataFrame, params: Params, findings: Findings) -> N
     for key, names in lacking_columns(labels, params).items():
         findings.add(f"evaluation.{key} that the table lacks", "warning", names, done)
     if labels["path"].isna().all():
-        needing = [name for name, spec in params.encoders.items() if spec["kind"] != "imported"]
+        needing = list(params.encoders)
         done = "take them out of params.yaml: without media the stage `extract` stops"
         findings.add("encoders that need media", "warning", needing, done)
 

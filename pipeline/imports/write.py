@@ -13,11 +13,11 @@ from pipeline.replacing import replace_file
 def write_import(
     labels: pd.DataFrame,
     collection: Collection,
-    encoders: Mapping[str, object],
+    stores: Mapping[str, object],
     path: Path,
     params_file: Path,
 ) -> list[Path]:
-    """Write the label table, then point the parameters at it, with encoders of imported features.
+    """Write the label table, then point the parameters at it, with the stores of imported features.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def write_import(
         replace_file(path, lambda beside: beside.write_bytes(content))
         changed.append(path)
     data = {"labels": path.as_posix(), "media": collection.media.as_posix()}
-    changes = {"data": data, "targets": list(collection.targets), "encoders": encoders}
+    changes = {"data": data, "targets": list(collection.targets), "stores": stores}
     if update_params(params_file, changes):
         changed.append(params_file)
     return changed

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.encoders import Encoder, ImportedEncoder
+from features.encoders import Encoder
 from features.extraction.index import Clip, iterate_clips
 from features.extraction.job import EncoderJob, unusable
 from features.media.files import MediaError
@@ -46,11 +46,11 @@ class Embedded:
     def missing(self) -> dict[str, dict[str, MediaError]]:
         """By clip id: why encoders have nothing of it, by encoder."""
         missing: dict[str, dict[str, MediaError]] = {each: {} for each in self.clips["clip_id"]}
-        for name, encoder in self.encoders.items():
+        for name in self.description.encoders:
             if name in self.jobs:
                 errors = self.jobs[name].errors(self.clips)
             else:
-                clips = iterate_clips(self.clips)
+                encoder, clips = self.encoders.get(name), iterate_clips(self.clips)
                 errors = {clip.clip_id: _unusable(encoder, clip) for clip in clips}
             for clip_id, error in errors.items():
                 missing[clip_id][name] = error
@@ -147,8 +147,8 @@ class Embedded:
         vectors[pd.Index(clip_ids).get_indexer(pd.Index(ids))] = pooled
 
 
-def _unusable(encoder: Encoder, clip: Clip) -> MediaError:
-    if isinstance(encoder, ImportedEncoder):
+def _unusable(encoder: Encoder | None, clip: Clip) -> MediaError:
+    if encoder is None:
         return MediaError("stream", "imported features: it embeds no new clips")
     error = unusable(encoder, clip)
     assert error is not None  # else there would be a job

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from features.cache import cache_in_use, default_cache_root
-from features.encoders import Encoder, EncoderError, ImportedEncoder, make_encoder
+from features.encoders import Encoder, EncoderError, make_encoder
 from features.extraction.engine import Engine
 from features.extraction.index import index_files, iterate_clips
 from features.extraction.job import EncoderJob, unusable
@@ -77,6 +77,8 @@ class Predictor:
         self._engine = Engine(clip_limit_s=clip_limit_s)
         self.encoders: dict[str, Encoder] = {}
         for name, entry in fitted.description.encoders.items():
+            if entry.spec is None:
+                continue
             try:
                 self.encoders[name] = make_encoder(entry.spec)
             except (EncoderError, ValidationError) as error:
@@ -104,7 +106,7 @@ class Predictor:
     def random_encoders(self) -> list[str]:
         """Encoders whose weights are random: their predictions mean nothing."""
         entries = self.description.encoders.items()
-        return [name for name, entry in entries if entry.spec.get("weights") == "random"]
+        return [name for name, each in entries if (each.spec or {}).get("weights") == "random"]
 
     def predict(
         self, paths: Paths, *, cache_root: Path | None = None, progress: bool = True
@@ -180,10 +182,7 @@ class Predictor:
         with cache_in_use(root):
             jobs = {}
             for name, encoder in self.encoders.items():
-                usable = not isinstance(encoder, ImportedEncoder) and any(
-                    unusable(encoder, clip) is None for clip in iterate_clips(clips)
-                )
-                if usable and not isinstance(encoder, ImportedEncoder):
+                if any(unusable(encoder, clip) is None for clip in iterate_clips(clips)):
                     jobs[name] = EncoderJob(name, encoder, sampling, root)
                     self._check_identity(jobs[name])
             self._engine.embed(
@@ -202,13 +201,13 @@ class Predictor:
             joined by ``+``), ``missing`` (the others) and ``reasons`` (``encoder: step: reason``,
             joined by semicolons). The targets are NaN where nothing was usable.
         """
-        columns = ["clip_id", "path", "has_video", "has_audio"]
+        columns, names = ["clip_id", "path", "has_video", "has_audio"], self.description.encoders
         clips = embedded.clips[columns].reset_index(drop=True)
-        predicted = self.predict_vectors({name: embedded.vectors(name) for name in self.encoders})
+        predicted = self.predict_vectors({name: embedded.vectors(name) for name in names})
         targets = pd.DataFrame(predicted, columns=list(self.description.targets))
         missing = [embedded.missing[clip_id] for clip_id in clips["clip_id"]]
         notes = {
-            "encoders": [JOIN.join(e for e in self.encoders if e not in each) for each in missing],
+            "encoders": [JOIN.join(e for e in names if e not in each) for each in missing],
             "missing": [JOIN.join(each) for each in missing],
             "reasons": [
                 "; ".join(f"{name}: {error.step}: {error.reason}" for name, error in each.items())
@@ -255,7 +254,7 @@ class Predictor:
             starts_s = np.asarray(np.arange(n_windows) * hop_s, np.float64)
             vectors = {
                 name: embedded.window_vectors(name, number, starts_s, window_s)
-                for name in self.encoders
+                for name in self.description.encoders
             }
             predicted = self.predict_vectors(vectors)
             table = pd.DataFrame(predicted, columns=list(self.description.targets))

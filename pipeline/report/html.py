@@ -96,7 +96,7 @@ def _scores(results: Results, splits: list[str], split: str) -> dict[str, Any]:
     official = official_where_other(table, split)
     marks = leaderboard.board_marks(table, split)
     axis = f"mean Pearson, {leaderboard.SPLITS[split]}"
-    gains = leaderboard.encoder_gains(table, split, list(params.heads), list(params.encoders))
+    gains = leaderboard.encoder_gains(table, split, list(params.heads), params.feature_names)
     span = charts.span_of([mark for gain in gains for mark in gain.marks])
     slices = leaderboard.slice_marks(results.slices, split)
     stack = table[table["name"] == leaderboard.STACK]

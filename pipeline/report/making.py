@@ -13,7 +13,6 @@ from pipeline.params import Params, ParamsError
 from pipeline.paths import (
     CLIPS,
     CONTRIBUTIONS,
-    FEATURES,
     FOLDS,
     FOLDS_REPORT,
     IMPUTED,
@@ -58,7 +57,7 @@ def read_results(params: Params) -> Results:
         rows=rows,
         table=read_run_table(LEADERBOARD),
         stack=read_prediction_table(STACK, rows, params.targets)["stack"],
-        failures={n: pd.read_parquet(FEATURES / f"{n}.failures.parquet") for n in params.encoders},
+        failures={n: pd.read_parquet(params.failures_file(n)) for n in params.feature_names},
         imputed=read_run_table(IMPUTED),
         slices=read_run_table(SLICES),
         contributions=read_run_table(CONTRIBUTIONS),
@@ -67,8 +66,8 @@ def read_results(params: Params) -> Results:
         warnings=read_warnings(PEOPLE_REPORT, FOLDS_REPORT),
         people=json.loads(PEOPLE_REPORT.read_text(encoding="utf-8")),
         stores={
-            name: store_metadata(pq.read_schema(shards_of(FEATURES / name)[0]))
-            for name in params.encoders
+            name: store_metadata(pq.read_schema(shards_of(params.store_folder(name))[0]))
+            for name in params.feature_names
         },
         files={
             str(path): hashlib.sha256(path.read_bytes()).hexdigest()

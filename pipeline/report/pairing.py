@@ -105,7 +105,7 @@ def pair_runs(before: Path, after: Path, split: str) -> Pairs:
 def _read(folder: Path) -> _Run:
     params = load_params(folder / PARAMS, check_heads=False)
     rows = read_rows(params, folder / CLIPS, folder / FOLDS, folder / PEOPLE)
-    heads, encoders, targets = list(params.heads), list(params.encoders), params.targets
+    heads, encoders, targets = list(params.heads), params.feature_names, params.targets
     predictions = {
         **read_prediction_table(folder / STACK, rows, targets),
         **dict(read_members(heads, encoders, rows, targets, folder / OOF)),

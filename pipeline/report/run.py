@@ -43,12 +43,15 @@ def encoder_infos(params: Params, stores: Mapping[str, Mapping[str, Any]]) -> li
             EncoderInfo(
                 name=name,
                 kind=str(spec.get("kind", _UNKNOWN)),
-                model=str(spec.get("model", spec.get("store", _UNKNOWN))),
+                model=str(spec.get("model", _UNKNOWN)),
                 weights=str(spec.get("weights", _UNKNOWN)),
                 weights_digest=str(store.get("weights_digest", _UNKNOWN)),
                 identity=str(store.get("identity", _UNKNOWN)),
             )
         )
+    for name, entry in params.stores.items():
+        what = ("imported", str(entry.store), _UNKNOWN, entry.sha256, _UNKNOWN)
+        infos.append(EncoderInfo(name, *what))
     return infos
 
 

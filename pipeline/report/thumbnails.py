@@ -35,7 +35,7 @@ def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
     found: dict[str, str] = {}
     with (
         Workers(1) as workers,
-        workers.run(_picture, there, step="decode", stall_limit_s=_LIMIT_S) as events,
+        workers.run(_picture, there, stall_limit_s=_LIMIT_S) as events,
     ):
         for task, part in events:
             if not isinstance(part, Finished | Restarted):

@@ -85,7 +85,7 @@ def answer_clip(
     ) as embedded:
         clip = embedded.clips.iloc[0]
         errors = embedded.missing[clip["clip_id"]]
-        if len(errors) == len(predictor.encoders):
+        if len(errors) == len(predictor.description.encoders):
             reasons = {encoder: str(error) for encoder, error in errors.items()}
             raise RefusedError(422, "nothing in this file can be used", reasons)
         table = predictor.table(embedded)
@@ -98,7 +98,7 @@ def answer_clip(
         has_video=bool(clip["has_video"]),
         has_audio=bool(clip["has_audio"]),
         intensities={target: float(table[target].iloc[0]) for target in targets},
-        encoders=[each for each in predictor.encoders if each not in errors],
+        encoders=[each for each in predictor.description.encoders if each not in errors],
         missing=[
             Missing(encoder=encoder, step=error.step, reason=error.reason)
             for encoder, error in errors.items()

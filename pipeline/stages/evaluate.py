@@ -36,7 +36,7 @@ def main() -> None:
     targets = params.targets
     rows = read_rows(params)
     stack = read_prediction_table(STACKED, rows, targets)[STACK]
-    members = dict(read_members(list(params.heads), list(params.encoders), rows, targets))
+    members = dict(read_members(list(params.heads), params.feature_names, rows, targets))
     baselines = read_prediction_table(BASELINES, rows, targets)
 
     named = {STACK: stack, **members}
@@ -58,7 +58,7 @@ def main() -> None:
     contributions.to_csv(CONTRIBUTIONS, index=False)
     weights = read_run_table(STACK_WEIGHTS)
     tables = {
-        **score_tables(table, main_split, list(params.heads), list(params.encoders)),
+        **score_tables(table, main_split, list(params.heads), params.feature_names),
         "contributions": contribution_plot(contributions),
         "by_target": by_target_table(table, main_split, targets),
         "weights": weight_table(weights, targets),

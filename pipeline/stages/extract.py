@@ -17,6 +17,7 @@ def main() -> None:
     for name, n in seed_from_last_run(encoders, params.sampling).items():
         if n:
             print(f"{name}: {n} clips taken from the last run's output")
+    FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
     report = extract(clips, encoders, params.sampling, FEATURES)
     report_extraction(report, len(clips), params.data.max_failed_share)
 

@@ -24,7 +24,7 @@ def main() -> None:
     folder = default_result_folder()
     fitter, cache = Fitter(rows), FitCache(rows, folder)
     predictions = {}
-    for view_name in view_names(list(params.encoders)):
+    for view_name in view_names(params.feature_names):
         view = find_view(view_name, params, folder)
         job = head_job(name, params.heads[name], params.seed, view)
         fit, reused = final_fit(job, fitter, cache, params.final.refit_on)

@@ -1,27 +1,56 @@
-"""Stage `pool`: from one encoder's feature store to one vector per clip."""
+"""Stages `pool` and `pool_store`: from a feature store to one vector per clip, shard by shard."""
 
 import sys
 
+import numpy as np
+import pandas as pd
+
 from features.pool import pool_clips
-from features.store import read_store
-from features.store_writer import write_clip_vectors
+from features.store import StoreError, read_store, shards_of
+from features.store_writer import write_clip_vectors, write_failures
+from pipeline.clip_table import read_clip_table
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
-from pipeline.paths import FEATURES, POOLED
+from pipeline.paths import POOLED
+from pipeline.views import check_store
 
 
 def main() -> None:
-    """Write ``data/pooled/<encoder>.parquet`` for the encoder named on the command line."""
-    params = load_params()
-    (encoder,) = sys.argv[1:]
-    store = read_store(FEATURES / encoder)
-    clip_id, vectors = pool_clips(store, params.pooling)
-    metadata = {**store.metadata, "pooling": params.pooling.model_dump()}
-    shares = store.face_share
-    if shares is not None:  # the same in every row of a clip
-        shares = shares[store.clip_starts()]
-    write_clip_vectors(POOLED / f"{encoder}.parquet", clip_id, vectors, metadata, shares)
-    print(f"{encoder}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
+    """Write ``data/pooled/<name>.parquet`` for the encoder or store named on the command line.
+
+    An imported store may be of other clips: those of the clip table are kept, and those that it
+    lacks are listed beside them, as `extract` does for encoders.
+    """
+    params = load_params(check_heads=False)
+    (name,) = sys.argv[1:]
+    folder = check_store(name, params)
+    ids, vectors, shares = [], [], []
+    for shard in shards_of(folder):
+        store = read_store(shard)
+        metadata = store.metadata
+        clip_id, pooled = pool_clips(store, params.pooling)
+        ids.append(clip_id)
+        vectors.append(pooled)
+        if store.face_share is not None:  # the same in every row of a clip
+            shares.append(store.face_share[store.clip_starts()])
+    clip_id, pooled = np.concatenate(ids), np.concatenate(vectors)
+    share = np.concatenate(shares) if shares else None
+    metadata |= {"pooling": params.pooling.model_dump()}
+    if name in params.stores:
+        metadata |= {"store": str(folder), "sha256": params.stores[name].sha256}
+        clips = read_clip_table()["clip_id"]
+        kept = np.isin(clip_id.astype(str), clips.astype(str))
+        if not kept.any():
+            raise StoreError(f"{folder} has features of no clip of the clip table: import others")
+        if not kept.all():
+            print(f"{name}: {(~kept).sum()} clips with features are not in the clip table")
+        clip_id, pooled = clip_id[kept], pooled[kept]
+        share = None if share is None else share[kept]
+        missing = clips[~clips.isin(clip_id)]
+        failures = pd.DataFrame({"clip_id": missing, "step": "stream", "reason": "no features"})
+        write_failures(params.failures_file(name), failures)
+    write_clip_vectors(POOLED / f"{name}.parquet", clip_id, pooled, metadata, share)
+    print(f"{name}: {pooled.shape[0]} clips x {pooled.shape[1]} columns")
 
 
 if __name__ == "__main__":

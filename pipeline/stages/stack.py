@@ -9,7 +9,7 @@ from models.stack import fit_stack, stack_oof
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
-from pipeline.paths import FEATURES, IMPUTED, PREDICTIONS, STACK, STACK_WEIGHTS
+from pipeline.paths import IMPUTED, PREDICTIONS, STACK, STACK_WEIGHTS
 from pipeline.predictions import read_members, write_prediction_table
 from pipeline.replacing import replace_file
 from pipeline.submission import imputed_table, submission_table
@@ -20,7 +20,7 @@ def main() -> None:
     params = load_params()
     rows = read_rows(params)
     n = rows.n_train
-    by_name = dict(read_members(list(params.heads), list(params.encoders), rows, params.targets))
+    by_name = dict(read_members(list(params.heads), params.feature_names, rows, params.targets))
     members = np.stack(list(by_name.values()), axis=1)
     stack = fit_stack(members[:n], rows.y[:n], rows.fold_of_row)
     oof = stack_oof(members[:n], rows.y[:n], rows.fold_of_row)
@@ -33,7 +33,7 @@ def main() -> None:
     weights.swaplevel().to_csv(STACK_WEIGHTS)
     submission = submission_table(predictions, rows.clips, params.targets)
     replace_file(PREDICTIONS, partial(submission.to_csv, index=False))
-    failures = {name: FEATURES / f"{name}.failures.parquet" for name in params.encoders}
+    failures = {name: params.failures_file(name) for name in params.feature_names}
     imputed = imputed_table(rows, failures)
     replace_file(IMPUTED, partial(imputed.to_csv, index=False))
     part = "" if stack.method == "average" else f" ({stack.share:.0%}, the rest plain average)"

@@ -44,11 +44,12 @@ def run_systems(
     rows = read_rows(params)
     used = {encoder for system in systems.all.values() for encoder in system.encoders}
     shown = {name: spec for name, spec in params.encoders.items() if name in used}
+    stores = {name: entry for name, entry in params.stores.items() if name in used}
     cache = default_result_folder()
     jobs = {row_name(system): _job(system, params, cache) for system in systems.all.values()}
     heads = list(dict.fromkeys(system.head for system in systems.all.values()))
     plan = Plan(
-        params.model_copy(update={"encoders": shown}),
+        params.model_copy(update={"encoders": shown, "stores": stores}),
         rows,
         *scored_rows(split, rows),
         jobs=[*baseline_jobs(params.evaluation.baselines, params.seed), *jobs.values()],

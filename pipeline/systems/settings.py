@@ -116,7 +116,8 @@ def load_systems(params: Params, path: Path = SYSTEMS) -> Systems:
     refuse(path, model_faults(SystemsFile, content) + encoder_faults(content))
     file = SystemsFile.model_validate(content)
     encoders = params.encoders | file.encoders
-    refuse(path, [f"  {fault}" for fault in _faults(file, params, list(encoders))])
+    known = [*encoders, *params.stores]
+    refuse(path, [f"  {fault}" for fault in _faults(file, params, known)])
     joined = {
         subset: System(
             encoders=tuple(each for modality in subset for each in file.modalities[modality]),
@@ -134,7 +135,7 @@ def load_systems(params: Params, path: Path = SYSTEMS) -> Systems:
 
 def _faults(file: SystemsFile, params: Params, encoders: list[str]) -> Iterator[str]:
     for name in file.encoders:
-        if name in params.encoders:
+        if name in params.feature_names:
             yield f"encoders.{name}: params.yaml has an encoder of that name: choose another"
     for name, system in file.systems.items():
         place = f"systems.{name}"

@@ -84,7 +84,7 @@ def tune(
     StoreError
         When the clip vectors of an encoder are missing.
     """
-    space, encoders = _space(params, head), list(params.encoders)
+    space, encoders = _space(params, head), params.feature_names
     rows = read_rows(params)
     folder = default_result_folder()
     name = view_names(encoders)[-1] if view is None else known_view(view, encoders)

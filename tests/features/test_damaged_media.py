@@ -132,7 +132,7 @@ def test_headers_that_lie_cost_neither_time_nor_memory(tmp_path):
 def check_cost(tasks: list[Path]) -> None:
     with (
         Workers(1) as workers,
-        workers.run(work.decode, tasks, step="decode", stall_limit_s=300) as events,
+        workers.run(work.decode, tasks, stall_limit_s=300) as events,
     ):
         found = {task: event for task, event in events if isinstance(event, dict)}
     assert set(found) == set(tasks)  # else a worker died or hung

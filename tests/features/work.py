@@ -2,15 +2,15 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from features.encoders import EncoderError
-from features.extraction.channel import Channel
 from features.extraction.reading import ReadTask, Rest, read_clip
-from features.extraction.workers import Patience
+from features.extraction.worker_process import Channel, Patience
 from features.media.files import MediaError, probe
 from features.media.frames import read_frames
 from features.media.sound import read_sound
@@ -75,14 +75,39 @@ def fail_if_text(task: object) -> Iterator[object]:
     yield 1 + task
 
 
-def raise_media_error(step: str) -> Iterator[None]:
-    raise MediaError(step, "no good")
-    yield
+def raise_odd_error(_task: int) -> None:
+    class OddError(Exception):
+        def __init__(self, one: int, two: int) -> None:
+            super().__init__(f"{one} and {two}")
+
+    raise OddError(1, 2)
 
 
-def raise_encoder_error(_task: int) -> Iterator[None]:
-    raise EncoderError("no such model")
-    yield
+def return_a_lock(_task: int) -> object:
+    return threading.Lock()
+
+
+def add_one(task: int) -> int:
+    return task + 1
+
+
+@lru_cache
+def _loaded() -> list[int]:
+    time.sleep(3)  # longer than the limit of those who call
+    return []
+
+
+def load_and_add(task: int) -> Iterator[Any]:
+    yield Patience(60)
+    calls = _loaded()
+    yield "loaded"
+    calls.append(task)
+    return calls
+
+
+def crash(_task: int) -> None:
+    print("the last words", flush=True)
+    os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def decode(path: Path) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@ import pytest
 
 from pipeline.contributions import CONTRIBUTION_COLUMNS, contribution_table, modalities
 from pipeline.leaderboard import score
+from pipeline.params import ImportedStore
 
 ENCODERS = ("clip", "resnet50", "egemaps")
 JOINED = "clip+egemaps+resnet50"
@@ -19,8 +20,8 @@ def members(rows):
 
 
 def test_encoders_are_sorted_by_what_they_look_at(params):
-    encoders = params.encoders | {"fau": {"kind": "imported", "features": "fau"}}
-    assert modalities(params.model_copy(update={"encoders": encoders})) == {
+    stores = {"fau": ImportedStore(store="fau", sha256="ab")}
+    assert modalities(params.model_copy(update={"stores": stores})) == {
         "vision": ("clip", "resnet50"),
         "sound": ("egemaps",),
         "imported": ("fau",),

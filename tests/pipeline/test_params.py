@@ -117,7 +117,7 @@ def test_repeated_targets_are_refused(content, write):
         load_params(write(content))
 
 
-@pytest.mark.parametrize("name", ["fold", "name", "part", "member", "row", "time_s", "missing"])
+@pytest.mark.parametrize("name", ["fold", "name", "part", "row", "time_s", "ci95_low"])
 def test_targets_named_like_our_own_columns_are_refused(content, write, name):
     content["targets"] = ["Fear", name]
     with pytest.raises(ParamsError, match="names of other columns"):

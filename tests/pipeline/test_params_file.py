@@ -58,11 +58,20 @@ def test_what_is_there_already_is_not_written(path):
     assert path.read_bytes() == before
 
 
+def test_an_empty_section_takes_an_entry_and_keeps_its_comment(path):
+    before = path.read_text(encoding="utf-8")
+    empty = next(line for line in before.splitlines() if line.startswith("stores: {}"))
+    update_params(path, {"stores": {"fau": {"store": "data/fau", "sha256": "ab"}}})
+    entry = "\n  fau:\n    store: data/fau\n    sha256: ab"
+    opened = empty.replace("stores: {}", "stores:") + entry
+    assert path.read_text(encoding="utf-8") == before.replace(empty, opened)
+
+
 @pytest.mark.parametrize("section", ["encoders", "heads"])
 def test_a_new_entry_comes_last_in_its_section_and_moves_nothing(path, section):
     before = path.read_text(encoding="utf-8").splitlines()
     entry = {
-        "encoders": {"kind": "imported", "store": "data/imports/features/fau", "sha256": "ab"},
+        "encoders": {"kind": "timm", "model": "test_resnet", "weights": "random"},
         "heads": {"kind": "mean"},
     }[section]
     update_params(path, {section: {"fau": entry}})

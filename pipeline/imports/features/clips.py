@@ -1,7 +1,6 @@
 """Which clips features are of: by the label table, and beside other imported stores."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow.parquet as pq
 
@@ -49,7 +48,7 @@ def name_clips(
     add("ids spelt otherwise than in the label table", "note", spelt, "taken as the same clip")
     done = "kept: other encoders predict them, or the training mean does"
     add("clips of the label table without features", "warning", matches.missing, done)
-    done = "kept in the store under their own names; the stage `extract` leaves them out"
+    done = "kept in the store under their own names; the stage `pool_store` leaves them out"
     add("features of no clip in the label table", "warning", matches.unknown, done)
     return {each: matches.found.get(each, each) for each in have}
 
@@ -64,22 +63,20 @@ def compare_stores(clips: set[str], name: str, params: Params, findings: Finding
     name : str
         It is not compared with itself.
     params : Params
-        Names the other imported encoders.
+        Names the other imported stores.
     findings : Findings
         What is noticed is added; no clip in common is an error.
     """
-    for other, spec in params.encoders.items():
-        if spec.get("kind") != "imported" or other == name or not clips:
-            continue
-        folder = Path(str(spec.get("store")))
-        if not folder.is_dir():
+    for other, entry in params.stores.items():
+        folder = entry.store
+        if other == name or not clips or not folder.is_dir():
             continue
         tables = (pq.read_table(shard, columns=["clip_id"]) for shard in shards_of(folder))
         others = {each for table in tables for each in table["clip_id"].unique().to_pylist()}
         if others and not others & clips:
             done = (
                 f"the two have no clip in common: where `{other}` is of other clips, take it out "
-                "of `encoders` in params.yaml"
+                "of `stores` in params.yaml"
             )
             findings.add(f"clips that `{other}` has and these lack", "error", sorted(others), done)
             continue

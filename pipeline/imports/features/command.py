@@ -51,7 +51,7 @@ def features_command(
         elif dry_run:
             print("nothing is written: a dry run")
         else:
-            print(f"written: {found.store}; encoders.{name} in {params_file}\nnow run `dvc repro`")
+            print(f"written: {found.store}; stores.{name} in {params_file}\nnow run `dvc repro`")
     if found.findings.have_errors:
         raise typer.Exit(1)
 

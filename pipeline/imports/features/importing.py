@@ -1,4 +1,4 @@
-"""From files of features to a feature store and an entry under `encoders:`."""
+"""From files of features to a feature store and an entry under `stores:`."""
 
 import hashlib
 import re
@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from features.encoders.imported import store_digest
 from features.segments import Embedding
 from features.store import StoredClip
 from features.store_writer import write_store
@@ -21,6 +20,7 @@ from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.params_file import update_params
 from pipeline.paths import IMPORTED_FEATURES, PARAMS
+from pipeline.views import store_sha256
 
 
 @dataclass
@@ -71,8 +71,8 @@ class FeatureImport:
 
     @property
     def entry(self) -> dict[str, str | None]:
-        """What stands under `encoders` in `params.yaml`."""
-        return {"kind": "imported", "store": self.store.as_posix(), "sha256": self.sha256}
+        """What stands under `stores` in `params.yaml`."""
+        return {"store": self.store.as_posix(), "sha256": self.sha256}
 
 
 class ScannedFeatures:
@@ -102,7 +102,7 @@ class ScannedFeatures:
         """
         metadata = _metadata(self.report, self._files)
         write_store(self.report.store, self._clips(), metadata)
-        self.report.sha256 = store_digest(self.report.store)
+        self.report.sha256 = store_sha256(self.report.store)
 
     def _clips(self) -> Iterator[StoredClip]:
         theirs = sorted(self._names, key=lambda each: self._names[each])
@@ -163,7 +163,7 @@ def import_features(
         report = scanned.report
         if not dry_run and not report.findings.have_errors:
             scanned.write()
-            update_params(params_file, {"encoders": {name: report.entry}})
+            update_params(params_file, {"stores": {name: report.entry}})
     return report
 
 
@@ -217,12 +217,11 @@ def check_name(name: str, params: Params) -> None:
     Raises
     ------
     ParamsError
-        When the name is no name, or an encoder of another kind has it.
+        When the name is no name, or an encoder has it.
     """
     check_spelling(name)
-    kind = params.encoders.get(name, {}).get("kind", "imported")
-    if kind != "imported":
-        raise ParamsError(f"params.yaml has an encoder {name!r} of kind {kind}: choose another")
+    if name in params.encoders:
+        raise ParamsError(f"params.yaml has an encoder {name!r}: choose another name")
 
 
 def check_spelling(name: str) -> None:

@@ -14,14 +14,9 @@ from features.encoders import (
     EncoderError,
     EncoderSpec,
     FrameEncoder,
-    ImportedEncoder,
     make_encoder,
 )
-from features.encoders.imported import store_digest
 from features.identity import Sampling, encoder_identity
-from features.segments import Embedding
-from features.store import StoredClip
-from features.store_writer import write_store
 from tests.features.encoders.samples import CPU, pictures
 
 
@@ -36,18 +31,10 @@ def onnx_spec(folder: Path) -> dict[str, object]:
     return {"weights": str(path), "preprocessing": {"size_px": [32, 32]}}
 
 
-def imported_spec(folder: Path) -> dict[str, object]:
-    rows = np.ones((2, 3), np.float32)
-    store = folder / "imported"
-    write_store(store, [StoredClip("a", "digest", Embedding(np.arange(2.0), rows))], {})
-    return {"store": str(store), "sha256": store_digest(store)}
-
-
 @pytest.fixture
 def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
     """A small encoder of each kind."""
     specs = {
-        "imported": imported_spec(tmp_path),
         "onnx": onnx_spec(tmp_path),
         "open_clip": {"model": tiny_clip, "weights": "random"},
         "opensmile": {"model": "eGeMAPSv02"},
@@ -61,8 +48,6 @@ def embed(encoder) -> np.ndarray:
     if isinstance(encoder, FrameEncoder):
         size_px = encoder.preprocessing.geometry.size_px
         return encoder.load_model(CPU).submit(pictures(3, size_px))()
-    if isinstance(encoder, ImportedEncoder):
-        return encoder.reader.read("a").embedding.values
     sound = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
     return encoder.embed(sound, 16000)[1]
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from features.extraction.channel import Channel
+from features.extraction.worker_process import Channel
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,7 @@ from functools import partial
 
 import pytest
 
-from features.encoders import EncoderError
-from features.extraction.workers import Finished, Restarted, Workers
-from features.media.files import MediaError
+from features.extraction.workers import Finished, Restarted, WorkerError, Workers
 from tests.features import work
 
 
@@ -36,11 +34,11 @@ def outcomes(workers):
 def outcomes_of(workers, task_function, tasks, stall_limit_s=30.0, **limits):
     """Return by task the parts of its last attempt and the error, if any."""
     parts, errors = {}, {}
-    run = workers.run(task_function, tasks, step="decode", stall_limit_s=stall_limit_s, **limits)
+    run = workers.run(task_function, tasks, stall_limit_s=stall_limit_s, **limits)
     with run as events:
         for task, event in events:
             if isinstance(event, Finished):
-                errors[task] = event.error
+                errors[task] = event.failure
                 parts.setdefault(task, [])
             elif isinstance(event, Restarted):
                 parts[task] = []
@@ -61,10 +59,9 @@ def test_no_tasks_is_no_work(outcomes):
 
 def test_a_task_that_hangs_is_stopped_and_the_others_go_on(outcomes):
     _, errors = outcomes(work.sleep, [0.0, 600.0, 0.01], stall_limit_s=3.0)
-    error = errors.pop(600.0)
+    failure = errors.pop(600.0)
     assert errors == {0.0: None, 0.01: None}
-    assert error.step == "decode"
-    assert "no result within 3 s" in error.reason
+    assert failure.reason == "no result within 3 s: the worker was stopped"
 
 
 def test_a_task_may_take_longer_than_the_limit_while_it_hands_over_parts(outcomes):
@@ -84,7 +81,7 @@ def test_a_task_may_ask_for_patience(outcomes):
 def test_a_worker_that_is_stopped_in_the_middle_of_a_message_is_replaced(outcomes, monkeypatch):
     monkeypatch.setattr("features.extraction.worker_process._PAUSE_LIMIT_S", 0.5)
     _, errors = outcomes(work.stop_in_a_message, [1])
-    assert "died 2 times (exit code -9)" in errors[1].reason
+    assert "died 2 times (signal 9, Killed" in errors[1].reason
 
 
 def test_a_file_of_the_working_folder_stands_in_for_no_library(outcomes, tmp_path, monkeypatch):
@@ -94,14 +91,14 @@ def test_a_file_of_the_working_folder_stands_in_for_no_library(outcomes, tmp_pat
 
 
 def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
-    run = one_worker.run(work.count_to, [60], step="decode", stall_limit_s=2, task_limit_s=4)
+    run = one_worker.run(work.count_to, [60], stall_limit_s=2, task_limit_s=4)
     seen = []
     with run as events:
         for _, event in events:
             if len(seen) == 1:
                 time.sleep(5)  # the queue is full by then
             seen.append(event)
-    assert seen == [*range(60), Finished(None)]
+    assert seen == [*range(60), Finished()]
 
 
 def test_a_worker_that_dies_of_its_task_fails_that_task_only(outcomes):
@@ -112,9 +109,7 @@ def test_a_worker_that_dies_of_its_task_fails_that_task_only(outcomes):
 
 
 def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
-    run = one_worker.run(
-        work.report_pid_then_wait, [tmp_path / "go"], step="decode", stall_limit_s=30
-    )
+    run = one_worker.run(work.report_pid_then_wait, [tmp_path / "go"], stall_limit_s=30)
     seen = []
     with run as events:
         for _, event in events:
@@ -124,25 +119,42 @@ def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
                 (tmp_path / "go").touch()
     assert isinstance(seen[1], Restarted)
     assert seen[2] != seen[0]
-    assert seen[3:] == ["done", Finished(None)]
+    assert seen[3:] == ["done", Finished()]
 
 
-def test_an_unforeseen_error_fails_its_own_task_only(outcomes):
-    _, errors = outcomes(work.fail_if_text, ["text", 1])
-    assert errors["text"].step == "decode"
-    assert "TypeError: unsupported operand" in errors["text"].reason
-    assert errors[1] is None
+def test_what_work_raises_fails_its_own_task_and_comes_back(outcomes):
+    _, failures = outcomes(work.fail_if_text, ["text", 1])
+    assert failures[1] is None
+    failure = failures["text"]
+    assert failure.reason.startswith("TypeError: unsupported operand")
+    assert "fail_if_text" in failure.details  # the traceback
+    assert isinstance(failure.error, TypeError)
 
 
-def test_an_error_of_the_clip_keeps_its_step(outcomes):
-    _, errors = outcomes(work.raise_media_error, ["probe"])
-    assert (errors["probe"].step, errors["probe"].reason) == ("probe", "no good")
-    assert isinstance(errors["probe"], MediaError)
+def test_an_error_that_does_not_pickle_comes_back_as_text(outcomes):
+    _, failures = outcomes(work.raise_odd_error, [1])
+    assert failures[1].reason == "OddError: 1 and 2"
+    assert failures[1].error is None
 
 
-def test_an_error_that_is_no_fault_of_the_clip_ends_the_run(outcomes):
-    with pytest.raises(EncoderError, match="no such model"):
-        outcomes(work.raise_encoder_error, [1, 2, 3])
+def test_a_result_or_a_task_that_does_not_pickle_is_an_error(workers):
+    with pytest.raises(WorkerError, match="pickle"):
+        workers.call(work.return_a_lock, 1, limit_s=60)
+    with pytest.raises((TypeError, AttributeError), match="pickle"):
+        workers.call(work.add_one, lambda: 1, limit_s=60)
+    assert workers.call(work.add_one, 1, limit_s=60) == 2
+
+
+def test_a_call_returns_its_result_and_keeps_what_was_loaded(one_worker):
+    assert [one_worker.call(work.load_and_add, k, limit_s=2) for k in (1, 2)] == [[1], [1, 2]]
+    with pytest.raises(WorkerError, match="no result within 1 s"):
+        one_worker.call(work.sleep, 600, limit_s=1)
+    with pytest.raises(WorkerError, match=r"the worker process died \(exit code 7\)"):
+        one_worker.call(work.exit_if_negative, -7, limit_s=60)
+    with pytest.raises(WorkerError, match=r"died \(signal 11, Segmentation fault") as caught:
+        one_worker.call(work.crash, 0, limit_s=60)
+    assert "the last words" in caught.value.failure.details
+    assert "Segmentation fault" in caught.value.failure.details  # and where it happened
 
 
 def test_a_task_has_a_limit_however_often_it_hands_over_parts(outcomes):
@@ -160,29 +172,29 @@ def test_tasks_are_drawn_only_as_fast_as_results_are_taken(one_worker):
             drawn.append(k)
             yield 100
 
-    with one_worker.run(work.count_to, tasks(), step="decode", stall_limit_s=20) as events:
+    with one_worker.run(work.count_to, tasks(), stall_limit_s=20) as events:
         next(events)
     assert len(drawn) < 3
 
 
 def pids_of(workers, tasks=range(4)):
-    with workers.run(work.report_pid, tasks, step="decode", stall_limit_s=120) as events:
+    with workers.run(work.report_pid, tasks, stall_limit_s=120) as events:
         return {event for _, event in events if isinstance(event, int)}
 
 
 def test_workers_begin_before_the_reader_reads(workers, tmp_path):
     mark = tmp_path / "begun"
-    with workers.run(work.touch, [mark], step="decode", stall_limit_s=20) as events:
+    with workers.run(work.touch, [mark], stall_limit_s=20) as events:
         for _ in range(200):
             if mark.exists():
                 break
             time.sleep(0.1)
         assert mark.exists()
-        assert [event for _, event in events] == [Finished(None)]
+        assert [event for _, event in events] == [Finished()]
 
 
 def test_a_run_that_is_not_read_ends_with_its_context(one_worker):
-    with one_worker.run(work.count_to, [1000], step="decode", stall_limit_s=20):
+    with one_worker.run(work.count_to, [1000], stall_limit_s=20):
         pass
     assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
 
@@ -196,7 +208,7 @@ def test_workers_stay_for_the_next_run_whatever_it_does(workers):
 
 
 def test_a_reader_that_stops_early_costs_the_next_run_nothing(one_worker):
-    with one_worker.run(work.count_to, [1000], step="decode", stall_limit_s=20) as events:
+    with one_worker.run(work.count_to, [1000], stall_limit_s=20) as events:
         assert next(events) == (1000, 0)
     assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
 
@@ -224,7 +236,7 @@ def test_no_worker_outlives_its_owner():
 def test_no_worker_outlives_an_owner_that_is_killed():
     code = (
         "from tests.features import work; from features.extraction.workers import Workers\n"
-        "run = Workers(1).run(work.report_pid_then_sleep, [0], step='decode', stall_limit_s=99)\n"
+        "run = Workers(1).run(work.report_pid_then_sleep, [0], stall_limit_s=99)\n"
         "with run as events:\n"
         "    for _, pid in events: print(pid, flush=True)"
     )

@@ -40,8 +40,8 @@ def test_labels_partition_and_feature_sets_in_one_command(root, run):
     lines = Path("data/imports/muse/labels.csv").read_text().splitlines()
     assert lines[0].startswith("clip_id,path,split,Adoration")
     assert lines[1].startswith("00000,,Train,1.0,")
-    encoder = load_params(Path("params.yaml"), check_heads=False).make_encoders()["muse_faus"]
-    store = read_store(encoder.spec.store)
+    entry = load_params(Path("params.yaml"), check_heads=False).stores["muse_faus"]
+    store = read_store(entry.store)
     assert store.embedding[:2].tolist() == [[0, 1], [0.5, 0]]
     assert store.time_s[:2].tolist() == [0, 0.25]
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}

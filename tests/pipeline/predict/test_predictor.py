@@ -79,7 +79,7 @@ def test_encoders_and_workers_stay_loaded(predictor, tmp_path, monkeypatch):
     monkeypatch.setattr(
         TorchEncoder, "load_model", lambda *args: loaded.append(args) or load(*args)
     )
-    monkeypatch.setattr(WorkerProcess, "__init__", lambda self: started.append(1) or start(self))
+    monkeypatch.setattr(WorkerProcess, "__init__", lambda *args: started.append(1) or start(*args))
     for number in range(3):
         clip = write_clip(tmp_path / f"{number}.mp4", n_frames=4 + number)
         table = predictor.predict(clip, cache_root=tmp_path / "cache", progress=False)
@@ -100,8 +100,7 @@ def test_a_clip_that_takes_too_long_is_a_row(finished_run, tmp_path):
 
 
 def test_imported_features_are_of_no_new_clip(finished_run, predictor, monkeypatch):
-    given = make_encoder({"kind": "imported", "store": "nowhere", "sha256": "0"})
-    monkeypatch.setitem(predictor.encoders, "sound", given)
+    monkeypatch.delitem(predictor.encoders, "sound")
     table = predictor.predict(finished_run.folder / "media" / "c24.mp4", progress=False)
     assert table["reasons"].tolist() == ["sound: stream: imported features: it embeds no new clips"]
     assert table[TARGETS].notna().all(axis=None)

@@ -19,6 +19,7 @@ from pipeline.imports.features import blocks
 from pipeline.imports.features.columns import guess_columns, time_unit
 from pipeline.imports.features.importing import import_features
 from pipeline.params import ParamsError, load_params
+from pipeline.views import check_store
 
 RNG = np.random.default_rng(1)
 
@@ -79,8 +80,7 @@ def test_a_folder_of_clips_becomes_a_store_of_frames_and_an_encoder(folder):
     assert store.metadata["columns"] == ["AU01", "AU02", "AU04"]
     assert store.metadata["sources"] == ["fau"]
     assert str(folder) not in str(store.metadata)
-    encoder = load_params(check_heads=False).make_encoders()["fau"]
-    assert encoder.weights_digest() == found.sha256
+    assert check_store("fau", load_params(check_heads=False)) == found.store
 
 
 def test_importing_again_gives_the_same_bytes(folder):
@@ -273,11 +273,11 @@ def test_stores_of_different_clips_are_compared_before_they_are_joined(folder):
     assert kinds["clips that `a` lacks and these have"].examples == ("[00003]",)
     said = refused([folder / "c.csv"], "c")
     assert "no clip in common" in said
-    assert "`encoders` in params.yaml" in said
+    assert "`stores` in params.yaml" in said
 
 
 def test_names_are_checked_before_anything_is_read(folder):
-    with pytest.raises(ParamsError, match="'clip' of kind open_clip"):
+    with pytest.raises(ParamsError, match="an encoder 'clip'"):
         import_features([folder / "gone"], "clip")
     with pytest.raises(ParamsError, match="expected letters"):
         import_features([folder / "gone"], "a/b")
@@ -289,12 +289,8 @@ def test_the_encoder_s_entry_is_replaced(folder):
     for n in (1, 2):
         write_folder(folder / "fau", [f"0000{k}" for k in range(n)])
         found = import_features([folder / "fau"], "fau")
-        entry = yaml.safe_load((folder / "params.yaml").read_text())["encoders"]["fau"]
-        assert entry == {
-            "kind": "imported",
-            "store": "data/imports/features/fau",
-            "sha256": found.sha256,
-        }
+        entry = yaml.safe_load((folder / "params.yaml").read_text())["stores"]["fau"]
+        assert entry == {"store": "data/imports/features/fau", "sha256": found.sha256}
 
 
 def test_columns_are_told_apart_by_their_names():
