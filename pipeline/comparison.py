@@ -1,30 +1,35 @@
-"""Heads on views, fitted and scored one by one: what is compared, and how far it is."""
+"""Heads on views, fitted one by one and scored: what is compared, and how far it is."""
 
+import pickle
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from features.extraction.workers import Failure, Patience, WorkerError, Workers
 from features.pool import PARTS, STATISTICS, Pooling
-from models.evaluation.compare import MemberScore
+from models.evaluation.scores import Score
 from pipeline.clip_table import Rows, read_rows
-from pipeline.fit_process import FailedFitError, FitProcess
-from pipeline.fits.curve import curve_arrays, curve_settings, curve_table
-from pipeline.fits.fit_cache import FitCache
-from pipeline.fits.jobs import Fit, Job, baseline_jobs, head_job
-from pipeline.fits.pooled import find_view
-from pipeline.fits.result_cache import default_result_folder
+from pipeline.fit import Fit, Fitting, FitTask, baseline_tasks, head_task
 from pipeline.leaderboard import STACK, rows_of_splits, score, score_table, slice_table
+from pipeline.learning_curve import known_learning_curve, learning_curve_table
 from pipeline.params import Params, ParamsError, load_params
-from pipeline.settings_files import nearest
+from pipeline.result_cache import digest_of, keep_result, load_result
+from pipeline.paths import PARAMS
+from pipeline.settings_files import entry_faults, nearest, refuse
 from pipeline.views import JOIN, view_names
 
 TIME_LIMIT_S = 600.0
 """Longest time for one head on one view, without loading the view."""
+
+_LOAD_LIMIT_S = 600.0
+
+Split = Literal["oof", "val"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Plan:
         With these targets.
     split : {"val", "oof"}
         The predictions that are scored.
-    tasks : list of Job
+    tasks : list of FitTask
         Baselines first, then view by view.
     by : str, optional
         A column of the clip table by whose values scores are given as well.
@@ -49,8 +54,8 @@ class Plan:
 
     params: Params
     rows: Rows
-    split: str
-    tasks: list[Job]
+    split: Split
+    tasks: list[FitTask]
     by: str | None = None
     learning_curve: bool = False
 
@@ -64,22 +69,18 @@ class Entry:
     name : str
         ``<head>/<view>``, ``baseline/<name>`` or ``stack``.
     began_s : float, optional
-        When its fit began, by `time.monotonic`.
-    fit, score : Fit and MemberScore, optional
+        While it is fitted, when that began, by `time.monotonic`.
+    fit, score : Fit and Score, optional
         What came of it.
-    reused : bool
-        Whether its fit was there already.
-    error, details : str
-        Why it failed, and the traceback.
+    failure : Failure, optional
+        Why nothing came of it.
     """
 
     name: str
     began_s: float | None = None
     fit: Fit | None = None
-    score: MemberScore | None = None
-    reused: bool = False
-    error: str = ""
-    details: str = ""
+    score: Score | None = None
+    failure: Failure | None = None
 
 
 @dataclass
@@ -94,8 +95,10 @@ class Comparison:
         By name, in the order of the plan; the stack last.
     slices, curve : DataFrame, optional
         Scores by slice, and the learning curve of the best head, where asked for.
-    curve_of, curve_error : str
-        The head and view of the learning curve, and why there is none.
+    curve_of : str
+        The head and view of the learning curve.
+    curve_failure : Failure, optional
+        Why there is none.
     """
 
     plan: Plan
@@ -103,28 +106,30 @@ class Comparison:
     slices: pd.DataFrame | None = None
     curve: pd.DataFrame | None = None
     curve_of: str = ""
-    curve_error: str = ""
+    curve_failure: Failure | None = None
 
     @property
-    def done(self) -> dict[str, Entry]:
-        """The rows that have a score."""
-        return {name: each for name, each in self.entries.items() if each.score is not None}
+    def scores(self) -> dict[str, Score]:
+        """The scores of the rows that are done, by name."""
+        return {name: each.score for name, each in self.entries.items() if each.score is not None}
 
     @property
-    def failed(self) -> dict[str, Entry]:
-        """The rows that have none, and never will."""
-        return {name: each for name, each in self.entries.items() if each.error}
+    def failures(self) -> dict[str, Failure]:
+        """Why other rows never will be, by name."""
+        entries = self.entries.items()
+        return {name: each.failure for name, each in entries if each.failure is not None}
 
     @property
-    def members(self) -> list[str]:
-        """Heads on views that are done: neither baselines nor the stack."""
+    def members(self) -> dict[str, Fit]:
+        """The fits that are stacked: all heads on views that are done."""
         names = [task.name for task in self.plan.tasks if not task.is_baseline]
-        return [name for name in names if name in self.done]
+        fits = {name: self.entries[name].fit for name in names}
+        return {name: fit for name, fit in fits.items() if fit is not None}
 
     @property
     def n_reused(self) -> int:
-        """Number of rows whose fit was there already."""
-        return sum(entry.reused for entry in self.entries.values())
+        """Number of rows that were fitted before."""
+        return sum(each.fit is not None and each.fit.reused for each in self.entries.values())
 
     def table(self) -> pd.DataFrame:
         """Return the leaderboard so far, best first, then what failed.
@@ -135,16 +140,14 @@ class Comparison:
             As `pipeline.leaderboard.score_table`, and ``fit_s``, the seconds that a fit took, and
             ``error``, empty where there is none.
         """
-        scores = {name: each.score for name, each in self.done.items() if each.score is not None}
-        table = score_table(scores, self.plan.params.targets, self.plan.split)
-        failed = pd.DataFrame({"name": list(self.failed), "constant": ""}, columns=list(table))
+        table = score_table(self.scores, self.plan.params.targets, self.plan.split)
+        failed = pd.DataFrame({"name": list(self.failures), "constant": ""}, columns=list(table))
         table = pd.concat([table, failed], ignore_index=True) if len(failed) else table
-        entries = [self.entries[name] for name in table["name"]]
-        took_s = [None if each.fit is None else round(each.fit.fit_s, 6) for each in entries]
-        place = list(table).index("constant")
-        table.insert(place, "fit_s", pd.Series(took_s, dtype=float))
-        table["error"] = [each.error for each in entries]
-        return table
+        fits = [self.entries[name].fit for name in table["name"]]
+        took_s = [float("nan") if fit is None else round(fit.fit_s, 6) for fit in fits]
+        table.insert(list(table).index("constant"), "fit_s", took_s)
+        failures = [self.entries[name].failure for name in table["name"]]
+        return table.assign(error=["" if each is None else each.reason for each in failures])
 
 
 def plan_comparison(
@@ -153,7 +156,7 @@ def plan_comparison(
     heads: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     pooling: str | None = None,
-    split: Literal["oof", "val"] | None = None,
+    split: Split | None = None,
     by: str | None = None,
     learning_curve: bool = False,
 ) -> Plan:
@@ -163,8 +166,10 @@ def plan_comparison(
     ----------
     params_file : Path
         The parameters.
-    encoders, heads, targets, pooling, split, by, learning_curve
+    encoders, heads, targets, pooling, split
         As in `pipeline.compare.compare`.
+    by, learning_curve
+        As in `Plan`.
 
     Raises
     ------
@@ -192,20 +197,18 @@ def plan_comparison(
         known_names([by], list(map(str, rows.clips.columns)), "column")
     if learning_curve:
         scored_split("val", rows)  # it is scored there
-    tasks = baseline_jobs(params.evaluation.baselines, params.seed)
-    for name in views:
-        view = find_view(name, params, default_result_folder(), pooled)
-        for head in dict.fromkeys(params.heads if heads is None else heads):
-            settings = params.heads.get(head, {"kind": head})
-            tasks.append(head_job(head, settings, params.seed, view))
+    asked = list(dict.fromkeys(params.heads if heads is None else heads))
+    tasks = baseline_tasks(params)
+    tasks += [head_task(head, view, params, pooled) for view in views for head in asked]
     return Plan(params, rows, scored_split(split, rows), tasks, by, learning_curve)
 
 
 def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[Comparison]:
     """Take what was fitted before, fit the rest, and stack it all.
 
-    Heads run one after the other in a process of their own. One that fails or takes longer than
-    `time_limit_s` (without loading the view) is a row with an error, and is tried again next time.
+    Heads run one after the other in a process of their own, which has all processors to itself. One
+    that fails or takes longer than `time_limit_s` is a row with an error, and is tried again next
+    time.
 
     Yields
     ------
@@ -217,39 +220,49 @@ def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[C
     ParamsError
         For an unknown kind of head, or wrong settings.
     """
-    found, cache = Comparison(plan), FitCache(plan.rows, default_result_folder())
-    keys = {task.name: cache.key(task) for task in plan.tasks}
-    found.entries = {name: Entry(name, fit=cache.get_fit(key)) for name, key in keys.items()}
-    reused = {name: entry.fit for name, entry in found.entries.items() if entry.fit is not None}
-    _add(found, reused, reused=True)
-    with FitProcess(plan.rows, time_limit_s) as process:
-        if len(reused) < len(plan.tasks):
-            process.start()  # Python starts there while heads are checked here
-            _check_heads(plan)
-        yield found
+    fitting = Fitting(plan.rows)
+    known = {task.name: fitting.known(task) for task in plan.tasks}
+    found = Comparison(plan, {name: Entry(name, fit=fit) for name, fit in known.items()})
+    _score(found, [name for name, fit in known.items() if fit is not None])
+    if len(found.scores) < len(plan.tasks):
+        _check_heads(plan)
+    yield found
+    pickled = pickle.dumps(plan.rows)
+    with Workers(1) as workers:
         for task in plan.tasks:
-            if task.name in reused:
+            entry = found.entries[task.name]
+            if entry.fit is not None:
                 continue
-            found.entries[task.name].began_s = time.monotonic()
+            entry.began_s = time.monotonic()
             yield found
-            _fit(found, task, process, cache)
+            try:
+                entry.fit = workers.call(_fit, (pickled, task), limit_s=time_limit_s)
+                _score(found, [task.name])
+            except WorkerError as error:
+                entry.failure = error.failure
+            entry.began_s = None
             yield found
         if len(found.members) > 1:
             found.entries[STACK] = Entry(STACK, began_s=time.monotonic())
             yield found
-            _stack(found, cache, cache.stack_key([keys[name] for name in found.members]))
+            found.entries[STACK] = _stack(found, fitting)
+            _score(found, [STACK])
+        order = [name for name in found.table()["name"] if name in found.scores]
         if plan.by is not None:
-            named = {
-                n: found.entries[n].fit.predictions
-                for n in found.table()["name"]
-                if n in found.done
-            }
+            named = {name: found.entries[name].fit.predictions for name in order}
             found.slices = slice_table(named, plan.rows, plan.params, [plan.by], [plan.split])
-        if plan.learning_curve and found.members:
-            found.curve_of = next(n for n in found.table()["name"] if n in found.members)
+        best = next((name for name in order if name in found.members), None)
+        if plan.learning_curve and best is not None:
+            found.curve_of = best
             yield found
-            _draw_curve(found, process, cache, keys[found.curve_of])
-    cache.prune()
+            (task,) = (each for each in plan.tasks if each.name == best)
+            found.curve = known_learning_curve(fitting, task, plan.params)
+            try:
+                if found.curve is None:
+                    work = pickled, task, plan.params
+                    found.curve = workers.call(_fit_on_fewer, work, limit_s=time_limit_s)
+            except WorkerError as error:
+                found.curve_failure = error.failure
     yield found
 
 
@@ -292,15 +305,12 @@ def parse_pooling(text: str) -> Pooling:
             f"the pooling {text!r} is not of the form statistics/parts: expected, for example, "
             "'mean,std/whole,halves'"
         )
-    statistics, parts = lists
-    content = {
-        "statistics": known_names(statistics, list(STATISTICS), "statistic"),
-        "parts": known_names(parts, list(PARTS), "part"),
-    }
-    return Pooling.model_validate(content)
+    statistics = known_names(lists[0], list(STATISTICS), "statistic")
+    parts = known_names(lists[1], list(PARTS), "part")
+    return Pooling.model_validate({"statistics": statistics, "parts": parts})
 
 
-def scored_split(asked: Literal["oof", "val"] | None, rows: Rows) -> Literal["oof", "val"]:
+def scored_split(asked: Split | None, rows: Rows) -> Split:
     """Return the split that is scored: by default Val, or out of fold where it has no labels.
 
     Raises
@@ -314,64 +324,68 @@ def scored_split(asked: Literal["oof", "val"] | None, rows: Rows) -> Literal["oo
     return asked or ("val" if has_labels else "oof")
 
 
-def _add(found: Comparison, fits: dict[str, Fit], reused: bool = False) -> None:
-    """Score fits, all at once, and enter them."""
-    plan = found.plan
-    predictions = {name: fit.predictions for name, fit in fits.items()}
+def _check_heads(plan: Plan) -> None:
+    from models.heads import HEADS, head_settings
+
+    settings = {kind: head_settings(kind) for kind in HEADS}
+    heads = {task.name.partition("/")[0]: dict(task.settings) for task in plan.tasks}
+    for name, entry in heads.items():
+        if entry["kind"] not in HEADS:
+            known = list(dict.fromkeys([*plan.params.heads, *HEADS]))
+            raise ParamsError(f"unknown head {name!r}{nearest(name, known)}")
+    refuse(PARAMS, entry_faults({"heads": heads}, "heads", settings, kind_is_setting=False))
+
+
+def _score(found: Comparison, names: Sequence[str]) -> None:
+    """Score rows that were fitted, all at once."""
+    plan, fits = found.plan, {name: found.entries[name].fit for name in names}
+    predictions = {name: fit.predictions for name, fit in fits.items() if fit is not None}
     for name, each in score(predictions, plan.rows, plan.params, plan.split).items():
-        found.entries[name] = Entry(name, fit=fits[name], score=each, reused=reused)
+        found.entries[name].score = each
 
 
-def _fit(found: Comparison, task: Job, process: FitProcess, cache: FitCache) -> None:
-    from pipeline.fits.fitting import make_job_head  # loads the libraries of all heads
-
-    key = cache.key(task)
-    fit = cache.get_fit(key)  # another run at the same time may have been first
-    is_there = fit is not None
-    try:
-        if fit is None:
-            fit = process.call("fit", task.view, make_job_head(task))
-            cache.put(key, fit.arrays)
-        _add(found, {task.name: fit}, is_there)
-    except (FailedFitError, ValueError) as error:
-        details = getattr(error, "details", "")
-        found.entries[task.name] = Entry(task.name, error=str(error), details=details)
-
-
-def _stack(found: Comparison, cache: FitCache, key: str) -> None:
-    fit = cache.get_fit(key)
-    is_there = fit is not None
-    try:
-        if fit is None:
-            from models.stack import fit_stack, stack_oof
-
-            began_s, rows, n = time.perf_counter(), found.plan.rows, found.plan.rows.n_train
-            predictions = [found.entries[name].fit.predictions for name in found.members]
-            members = np.stack(predictions, axis=1)
-            oof = stack_oof(members[:n], rows.y[:n], rows.fold_of_row)
-            held = fit_stack(members[:n], rows.y[:n], rows.fold_of_row).predict(members[n:])
-            fit = Fit(np.concatenate([oof, held]), time.perf_counter() - began_s)
-            cache.put(key, fit.arrays)
-        _add(found, {STACK: fit}, is_there)
-    except ValueError as error:  # labels in too few folds
-        found.entries[STACK] = Entry(STACK, error=str(error))
-
-
-def _draw_curve(found: Comparison, process: FitProcess, cache: FitCache, fit_key: str) -> None:
-    """Fit the best head on fewer people, or take it from the cache."""
-    from pipeline.fits.fitting import make_job_head
-
-    (task,) = (each for each in found.plan.tasks if each.name == found.curve_of)
-    settings = curve_settings(found.plan.rows, found.plan.params)
-    key = cache.curve_key(fit_key, **settings)
-    arrays = cache.get(key)
+def _stack(found: Comparison, fitting: Fitting) -> Entry:
+    """Stack the members, or take from the cache what they were stacked to before."""
+    tasks = {task.name: task for task in found.plan.tasks}
+    key = digest_of(stack_of=[fitting.key(tasks[name]) for name in found.members])
+    arrays = load_result(key)
+    reused = arrays is not None
     if arrays is None:
-        head = make_job_head(task)
+        from models.stack import fit_stack, stack_oof
+
+        began_s, rows, n = time.perf_counter(), found.plan.rows, found.plan.rows.n_train
+        members = np.stack([fit.predictions for fit in found.members.values()], axis=1)
         try:
-            points = process.call("learning_curve", task.view, head, *settings.values())
-        except FailedFitError as error:
-            found.curve_error = str(error)
-            return
-        arrays = curve_arrays(points)
-        cache.put(key, arrays)
-    found.curve = curve_table(arrays)
+            oof = stack_oof(members[:n], rows.y[:n], rows.fold_of_row)
+            stack = fit_stack(members[:n], rows.y[:n], rows.fold_of_row)
+        except ValueError as error:  # labels in too few folds
+            return Entry(STACK, failure=Failure(str(error)))
+        predictions = np.concatenate([oof, stack.predict(members[n:])])
+        arrays = {
+            "predictions": predictions,
+            "fit_s": np.array(time.perf_counter() - began_s),
+        }
+        keep_result(key, arrays)
+    return Entry(STACK, fit=Fit(arrays["predictions"], float(arrays["fit_s"]), reused=reused))
+
+
+@lru_cache(maxsize=1)
+def _fitting(rows: bytes) -> Fitting:
+    """In the worker: the view that was used last stays loaded from one task to the next."""
+    return Fitting(pickle.loads(rows))
+
+
+def _fit(work: tuple[bytes, FitTask]) -> Iterator[Any]:
+    yield Patience(_LOAD_LIMIT_S)
+    fitting = _fitting(work[0])
+    fitting.view(work[1])
+    yield "loaded"
+    return fitting.fit(work[1])
+
+
+def _fit_on_fewer(work: tuple[bytes, FitTask, Params]) -> Iterator[Any]:
+    yield Patience(_LOAD_LIMIT_S)
+    fitting = _fitting(work[0])
+    fitting.view(work[1])
+    yield "loaded"
+    return learning_curve_table(fitting, *work[1:])
