@@ -3,7 +3,8 @@
 import struct
 from pathlib import Path
 
-from pipeline.demo.corpus import DemoSettings, write_corpus
+from pipeline.demo.corpus import write_corpus
+from pipeline.demo.settings import DemoSettings
 from pipeline.files import find_media
 
 SHARED = Path(__file__).parents[2] / "shared" / "clips"

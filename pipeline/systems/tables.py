@@ -72,14 +72,14 @@ def systems_table(board: Board, systems: Systems) -> pd.DataFrame:
 def gains_table(board: Board, systems: Systems) -> pd.DataFrame:
     """Return what each modality adds to each subset of the others, `GAIN_COLUMNS`.
 
-    The interval and ``p_better`` are of paired resamples of people; see `models.evaluation.gains`.
+    The interval and ``p_better`` are of paired resamples of people; see `models.evaluation.scores`.
     """
     rows = [
         (
-            *(gain.part, JOIN.join(gain.to)),
+            *(part, JOIN.join(to)),
             *_rounded(gain.gain, gain.interval.low, gain.interval.high, gain.p_better),
         )
-        for gain in modality_gains(board, systems)
+        for (part, to), gain in modality_gains(board, systems).items()
     ]
     return pd.DataFrame(rows, columns=GAIN_COLUMNS)
 

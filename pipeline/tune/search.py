@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -12,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from models.arrays import DataError
 from models.heads import search_space
 from models.heads.search import Choice, Range
-from models.metrics import foldwise_pearson
+from models.metrics import mean_pearson
 from pipeline.clip_table import read_rows
 from pipeline.compare.plan import known_view
 from pipeline.fits.digests import digest_of
@@ -102,7 +101,7 @@ def tune(
             fit = fitter.fit(found, make_job_head(job))
             cache.put(cache.key(job), fit.arrays)
         oof = fit.predictions[: rows.n_train]
-        return float(np.nanmean(foldwise_pearson(rows.y[: rows.n_train], oof, rows.fold_of_row)))
+        return mean_pearson(rows.y[: rows.n_train], oof, rows.fold_of_row)
 
     def tell(_: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         if on_trial is not None:

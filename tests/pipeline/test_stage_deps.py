@@ -27,7 +27,7 @@ STARTED = {("pipeline.compare.process", "_Running"): ("pipeline.compare.process"
 # Only encoders are taken from systems.yaml there; the rest of it is checked, no more.
 CHECKS = {
     "systems_extract": {
-        *("models/evaluation/gains.py", "pipeline/compare/board.py", "pipeline/compare/plan.py"),
+        *("models/evaluation/scores.py", "pipeline/compare/board.py", "pipeline/compare/plan.py"),
         *("pipeline/systems/published.py", "pipeline/views.py"),
     }
 }

@@ -127,9 +127,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     content = small_params()
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     (folder / "systems.yaml").write_text(yaml.safe_dump(small_systems(), sort_keys=False))
-    settings = DemoSettings(
-        n_people=16, clips_per_person=1, min_duration_s=1, max_duration_s=1.5, image_size_px=64
-    )
+    settings = DemoSettings(n_people=16, clips_per_person=1)
     write_corpus(folder / "corpus", settings, content["targets"])
     project = Project(folder)
     labels = project.labels()

@@ -42,7 +42,7 @@ def test_json_is_all_there_is_on_stdout(project, fitted):
     assert best["ci95"][0] < best["mean_pearson"] < best["ci95"][1]
     assert best["better_than_best"] is None
     assert 0 <= content["rows"][1]["better_than_best"] <= 1
-    assert isinstance(best["foldwise_mean_pearson"], float)
+    assert isinstance(best["pooled_mean_pearson"], float)
     assert (best["error"], content["n_reused"], len(content["rows"])) == ("", 0, 9)
 
 

@@ -41,7 +41,7 @@ def test_nothing_is_fitted_twice(project, fitted):
     n = len(fitted)
     pd.testing.assert_frame_equal(compare(), first)
     oof = compare(split="oof")
-    assert "foldwise_mean_pearson" in oof
+    assert "pooled_mean_pearson" in oof
     assert oof["mean_pearson"].tolist() != first["mean_pearson"].tolist()
     assert len(fitted) == n
     assert last().n_reused == 9  # the stack as well

@@ -3,6 +3,7 @@ import pytest
 
 from models.evaluation.bootstrap import percentile_interval
 from models.evaluation.learning_curve import CurvePoint
+from models.evaluation.scores import Score
 from pipeline.fits.curve import CURVE_COLUMNS, curve_arrays, curve_settings, curve_table
 
 
@@ -18,10 +19,12 @@ def test_sizes_go_up_to_all_labelled_people_of_train(rows, params):
 def test_the_interval_is_of_the_mean_over_the_draws():
     rng = np.random.default_rng(0)
     resampled = rng.normal(0.3, 0.1, (3, 500))
+    flat = np.zeros(1, bool)
     points = [
-        CurvePoint(4, 10, 0, 0.1, resampled[0]),
-        CurvePoint(4, 13, 1, 0.4, resampled[1]),
-        CurvePoint(8, 25, 0, 0.5, resampled[2]),
+        CurvePoint(n_people, n_rows, repeat, Score(np.array([r]), np.array([r]), flat, each))
+        for (n_people, n_rows, repeat, r), each in zip(
+            [(4, 10, 0, 0.1), (4, 13, 1, 0.4), (8, 25, 0, 0.5)], resampled, strict=True
+        )
     ]
     table = curve_table(curve_arrays(points))
     assert table.columns.tolist() == CURVE_COLUMNS
