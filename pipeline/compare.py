@@ -16,7 +16,14 @@ from pipeline.comparison import TIME_LIMIT_S, Comparison, Entry, plan_comparison
 from pipeline.leaderboard import SPLITS, records
 from pipeline.options import Json, ParamsFile, names_of
 from pipeline.paths import COMPARISON, PARAMS
-from pipeline.text_tables import fixed_text, interval_text, markdown_page, notes, signed_text
+from pipeline.text_tables import (
+    curve_text,
+    fixed_text,
+    interval_text,
+    markdown_page,
+    notes,
+    signed_text,
+)
 
 INTERRUPTED = 130
 
@@ -131,7 +138,7 @@ def compare_command(
         raise typer.BadParameter("expected statistics/parts, such as mean,std/whole,halves")
     names = [names_of(each) for each in (encoders, heads, targets)]
     plan = plan_comparison(params_file, *names, pooling, split, by, learning_curve)
-    found = follow(run_comparison(plan, time_limit_s), quiet=as_json)
+    found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
     files = write_files(found, out)
     if as_json:
         print(json.dumps(as_content(found, files), indent=2))
@@ -143,7 +150,7 @@ def compare_command(
         raise typer.Exit(1)
 
 
-def follow(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
+def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
     """Run a comparison to its end, and show how it fills up.
 
     In a terminal the leaderboard is drawn anew whenever something changes, and disappears in the
@@ -170,11 +177,12 @@ def follow(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
         told: set[str] = set()
         with Screen() as screen:
             for found in steps:
-                for name, each in {**found.done, **found.failed}.items():
-                    if name not in told and not each.reused:
+                for name, each in found.entries.items():
+                    is_new = name not in told and not (each.fit is not None and each.fit.reused)
+                    if is_new and (each.score is not None or each.failure is not None):
                         screen.tell(_outcome(each))
-                    told.add(name)
-                screen.draw(lambda found=found: (_progress(found), main_table(found)[1]))
+                        told.add(name)
+                screen.draw(lambda found=found: (_progress(found), main_table(found)))
             screen.print(lines=[_progress(found)])
         return found
     except KeyboardInterrupt:
@@ -182,17 +190,22 @@ def follow(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def main_table(found: Comparison) -> tuple[str, pd.DataFrame]:
-    """Lay out the leaderboard: per row its score, how sure it is, time, and score by target."""
-    table, plan = found.table(), found.plan
-    is_scored = plan.rows.clips["split"] == SPLITS[plan.split]
-    labelled = is_scored.to_numpy(bool) & np.isfinite(plan.rows.y).any(axis=1)
+def heading(found: Comparison) -> str:
+    """Say what is scored, on how many clips and people, and how intervals are made."""
+    plan, rows = found.plan, found.plan.rows
+    in_split = (rows.clips["split"] == SPLITS[plan.split]).to_numpy(bool)
+    labelled = in_split & np.isfinite(rows.y).any(axis=1)
     where = "on Val" if plan.split == "val" else "out of fold on Train"
-    title = (
+    return (
         f"Mean Pearson over {len(plan.params.targets)} targets {where}: {labelled.sum():,} clips "
-        f"of {len(set(plan.rows.people[labelled])):,} people; intervals and P from "
+        f"of {len(set(rows.people[labelled])):,} people; intervals and P from "
         f"{plan.params.evaluation.n_resamples:,} resamples of people"
     )
+
+
+def main_table(found: Comparison) -> pd.DataFrame:
+    """Lay out the leaderboard: per row its score, how sure it is, time, and score by target."""
+    table, plan = found.table(), found.plan
     columns = {
         "head/view": table["name"],
         "mean r": signed_text(table["mean_pearson"]).where(table["error"] == "", "failed"),
@@ -204,42 +217,27 @@ def main_table(found: Comparison) -> tuple[str, pd.DataFrame]:
     columns["fit s"] = fixed_text(table["fit_s"], 1)
     if table["constant"].any():
         columns["constant"] = table["constant"]
-    columns |= {target: signed_text(table[f"pearson_{target}"]) for target in plan.params.targets}
-    return title, pd.DataFrame(columns)
+    by_target = {target: signed_text(table[f"pearson_{target}"]) for target in plan.params.targets}
+    # Side by side, not by name: a target may be called like one of ours.
+    return pd.concat([*columns.values(), *by_target.values()], axis=1, keys=[*columns, *by_target])
 
 
 def all_tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
     """Lay out the leaderboard, scores by slice, and the learning curve, with their titles."""
-    yield main_table(found)
+    yield heading(found), main_table(found)
     if found.slices is not None:
-        slices = found.slices.assign(text=signed_text(found.slices["mean_pearson"]))
-        sizes = slices["slice"] + ": " + slices["n_rows"].map("{:,}".format) + " clips, "
-        slices["heading"] = sizes + slices["n_people"].map("{:,}".format) + " people"
-        wide = slices.pivot(index="name", columns="heading", values="text")
-        wide = wide.loc[slices["name"].unique(), slices["heading"].unique()]
-        yield f"Mean Pearson by {found.plan.by}", wide.rename_axis("head/view").reset_index()
+        columns = {"head/view": found.slices["name"].drop_duplicates().reset_index(drop=True)}
+        for name, part in found.slices.groupby("slice", sort=False):
+            size = f"{part['n_rows'].iloc[0]:,} clips, {part['n_people'].iloc[0]:,} people"
+            columns[f"{name}: {size}"] = signed_text(part["mean_pearson"]).reset_index(drop=True)
+        yield f"Mean Pearson by {found.plan.by}", pd.DataFrame(columns)
     if found.curve is not None:
-        curve = found.curve
-        yield (
-            f"Learning curve of {found.curve_of} on Val",
-            pd.DataFrame(
-                {
-                    "people": curve["n_people"].map("{:,}".format),
-                    "clips": curve["n_rows"].map("{:,}".format),
-                    "mean r": signed_text(curve["mean_pearson"]),
-                    "95 % CI": interval_text(curve),
-                    "lowest": signed_text(curve["lowest"]),
-                    "highest": signed_text(curve["highest"]),
-                }
-            ),
-        )
+        yield f"Learning curve of {found.curve_of} on Val", curve_text(found.curve)
 
 
 def remarks(found: Comparison) -> list[str]:
     """Say what failed and why, and what must be said beside every result."""
-    failed = [_outcome(entry) for entry in found.failed.values()]
-    if found.curve_error:
-        failed.append(f"learning curve of {found.curve_of} failed: {found.curve_error}")
+    failed = [f"{name} failed: {failure.reason}" for name, failure in found.failures.items()]
     return failed + notes(found.plan.params)
 
 
@@ -268,7 +266,7 @@ def write_files(found: Comparison, folder: Path) -> list[Path]:
     table = found.table()
     table.insert(1, "split", found.plan.split)
     errors = "\n\n".join(
-        f"{name}: {each.error}\n{each.details}" for name, each in found.failed.items()
+        f"{name}: {failure.reason}\n{failure.details}" for name, failure in found.failures.items()
     )
     texts = {
         "leaderboard.csv": table.to_csv(index=False),
@@ -311,18 +309,17 @@ def as_content(found: Comparison, files: Sequence[Path]) -> dict[str, Any]:
 
 def _progress(found: Comparison) -> str:
     """Say how far a comparison is, and what runs now and since when."""
-    text = f"{len(found.done)} of {len(found.entries)} rows are done, "
+    text = f"{len(found.scores)} of {len(found.entries)} rows are done, "
     text += f"{found.n_reused} of them from before"
-    text += f"; {len(found.failed)} failed" if found.failed else ""
-    for each in found.entries.values():
+    text += f"; {len(found.failures)} failed" if found.failures else ""
+    for name, each in found.entries.items():
         if each.began_s is not None:
-            text += f"; {each.name} has taken {time.monotonic() - each.began_s:.0f} s"
-    is_drawing = found.curve_of and found.curve is None and not found.curve_error
-    return text + (f"; the learning curve of {found.curve_of} is next" if is_drawing else "")
+            text += f"; {name} has taken {time.monotonic() - each.began_s:.0f} s"
+    return text
 
 
 def _outcome(entry: Entry) -> str:
     """Say in one line what came of a row."""
     if entry.score is None or entry.fit is None:
-        return f"{entry.name} failed: {entry.error}"
+        return f"{entry.name} failed: {'' if entry.failure is None else entry.failure.reason}"
     return f"{entry.name}: mean Pearson {entry.score.mean_pearson:+.3f}, {entry.fit.fit_s:.1f} s"

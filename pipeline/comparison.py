@@ -15,12 +15,12 @@ from features.extraction.workers import Failure, Patience, WorkerError, Workers
 from features.pool import PARTS, STATISTICS, Pooling
 from models.evaluation.scores import Score
 from pipeline.clip_table import Rows, read_rows
-from pipeline.fit import Fit, Fitting, FitTask, baseline_tasks, head_task
+from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
 from pipeline.leaderboard import STACK, rows_of_splits, score, score_table, slice_table
 from pipeline.learning_curve import known_learning_curve, learning_curve_table
 from pipeline.params import Params, ParamsError, load_params
-from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.paths import PARAMS
+from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.settings_files import entry_faults, nearest, refuse
 from pipeline.views import JOIN, view_names
 
@@ -97,8 +97,6 @@ class Comparison:
         Scores by slice, and the learning curve of the best head, where asked for.
     curve_of : str
         The head and view of the learning curve.
-    curve_failure : Failure, optional
-        Why there is none.
     """
 
     plan: Plan
@@ -106,7 +104,6 @@ class Comparison:
     slices: pd.DataFrame | None = None
     curve: pd.DataFrame | None = None
     curve_of: str = ""
-    curve_failure: Failure | None = None
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -253,16 +250,19 @@ def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[C
             found.slices = slice_table(named, plan.rows, plan.params, [plan.by], [plan.split])
         best = next((name for name in order if name in found.members), None)
         if plan.learning_curve and best is not None:
-            found.curve_of = best
-            yield found
             (task,) = (each for each in plan.tasks if each.name == best)
+            found.curve_of = best
             found.curve = known_learning_curve(fitting, task, plan.params)
-            try:
-                if found.curve is None:
+            if found.curve is None:
+                name = f"learning curve of {best}"
+                entry = found.entries[name] = Entry(name, began_s=time.monotonic())
+                yield found
+                try:
                     work = pickled, task, plan.params
                     found.curve = workers.call(_fit_on_fewer, work, limit_s=time_limit_s)
-            except WorkerError as error:
-                found.curve_failure = error.failure
+                    del found.entries[name]
+                except WorkerError as error:
+                    entry.failure, entry.began_s = error.failure, None
     yield found
 
 
@@ -379,6 +379,7 @@ def _fit(work: tuple[bytes, FitTask]) -> Iterator[Any]:
     yield Patience(_LOAD_LIMIT_S)
     fitting = _fitting(work[0])
     fitting.view(work[1])
+    work[1].make_head()  # loads its library
     yield "loaded"
     return fitting.fit(work[1])
 
@@ -387,5 +388,6 @@ def _fit_on_fewer(work: tuple[bytes, FitTask, Params]) -> Iterator[Any]:
     yield Patience(_LOAD_LIMIT_S)
     fitting = _fitting(work[0])
     fitting.view(work[1])
+    work[1].make_head()  # loads its library
     yield "loaded"
     return learning_curve_table(fitting, *work[1:])

@@ -17,12 +17,12 @@ from unittest import mock
 import pandas as pd
 import pytest
 import yaml
+from pipeline.systems.published import PUBLISHED
 from typer.testing import CliRunner
 
 from pipeline import cli
 from pipeline.demo.corpus import DemoSettings, write_corpus
 from pipeline.errors import user_errors
-from pipeline.systems.published import PUBLISHED
 from tests.pipeline.stages_in_process import run_stages
 
 ROOT = Path(__file__).parents[2]
