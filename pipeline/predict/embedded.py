@@ -15,8 +15,8 @@ from features.media.files import MediaError
 from features.pool import pool_clips
 from features.segments import Embedding
 from features.store import StoredClip, gather
-from pipeline.bundle.contents import Description
-from pipeline.bundle.manifest import BundleError
+from pipeline.bundle import Description
+from pipeline.sealed_folder import BundleError
 
 _CLIPS_AT_ONCE = 1000  # so many clips' frames are in memory
 

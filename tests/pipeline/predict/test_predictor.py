@@ -7,9 +7,9 @@ from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
 from features.extraction.engine import Engine
 from features.extraction.worker_process import WorkerProcess
-from pipeline.bundle.manifest import BundleError
 from pipeline.params import ParamsError
 from pipeline.predict.predictor import load_bundle
+from pipeline.sealed_folder import BundleError
 from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS, predictions
 
