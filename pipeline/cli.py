@@ -7,14 +7,15 @@ heavy libraries in their functions, so no help and no other command waits for th
 import typer
 
 from pipeline.challenge import check_submission_command
-from pipeline.commands import imports, store
+from pipeline.commands import store
 from pipeline.commands.doctor import doctor_command
 from pipeline.commands.extract import extract_command
 from pipeline.commands.predict import predict_command
-from pipeline.commands.report import report_command
 from pipeline.commands.serve import serve_command
 from pipeline.compare import compare_command
 from pipeline.errors import run_or_exit
+from pipeline.imports.command import app as import_app
+from pipeline.report.command import report_command
 from pipeline.systems import systems_command
 from pipeline.tune import tune_command
 
@@ -29,7 +30,7 @@ COMMANDS = {
     "check-submission": check_submission_command,
     "doctor": doctor_command,
 }
-GROUPS = {"import": imports.app, "store": store.app}
+GROUPS = {"import": import_app, "store": store.app}
 
 app = typer.Typer(
     name="eri",

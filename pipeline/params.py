@@ -201,8 +201,6 @@ class Params(_Section):
 
     @model_validator(mode="after")
     def _features_have_names_of_their_own(self) -> "Params":
-        if not self.encoders and not self.stores:
-            raise ValueError("no features: expected an entry under `encoders` or `stores`")
         twice = sorted(self.encoders.keys() & self.stores.keys())
         if twice:
             raise ValueError(f"{twice} stand under `encoders` and under `stores`: rename one")
@@ -250,7 +248,9 @@ class Params(_Section):
         return make_head(settings.pop("kind"), settings, self.seed)
 
 
-def load_params(path: Path = PARAMS, check_heads: bool = True) -> Params:
+def load_params(
+    path: Path = PARAMS, check_heads: bool = True, need_features: bool = True
+) -> Params:
     """Read and check `params.yaml`.
 
     Parameters
@@ -260,6 +260,8 @@ def load_params(path: Path = PARAMS, check_heads: bool = True) -> Params:
     check_heads : bool
         False leaves the settings of heads unchecked: what is allowed there is known only once the
         libraries are loaded that heads are made of, and that takes seconds.
+    need_features : bool
+        False allows that there is neither an encoder nor a store: both may be yet to come.
 
     Raises
     ------
@@ -274,5 +276,7 @@ def load_params(path: Path = PARAMS, check_heads: bool = True) -> Params:
 
         settings = {kind: head_settings(kind) for kind in HEADS}
         faults += entry_faults(content, "heads", settings, kind_is_setting=False)
+    if need_features and not (content.get("encoders") or content.get("stores") or faults):
+        faults.append("  no features: expected an entry under `encoders` or `stores`")
     refuse(path, faults)
     return Params.model_validate(content)

@@ -33,13 +33,12 @@ CONTRIBUTIONS = RESULTS / "contributions.csv"
 LEARNING_CURVE = RESULTS / "learning_curve.csv"
 PLOTS = RESULTS / "plots"
 REPORT = RESULTS / "report.html"
-COMPARE_REPORT = RESULTS / "compare_report.html"
 MODEL_CARD = RESULTS / "model_card.md"
 RUN = RESULTS / "run.json"
 COMPARISON = RESULTS / "compare"
 TUNING = RESULTS / "tune"
 
-# The systems of systems.yaml: pipeline/dvc.yaml.
+# The systems of systems.yaml.
 SYSTEMS = Path("systems.yaml")
 SYSTEM_FEATURES = Path("data/systems")
 SYSTEM_RESULTS = RESULTS / "systems"

@@ -1,17 +1,18 @@
 """`eri systems`: the systems of `systems.yaml`, in one table beside published figures."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.extraction.workers import Failure
 from models.evaluation.scores import subsets
 from pipeline.clip_table import read_clip_table, read_rows
 from pipeline.compare import show_progress
-from pipeline.comparison import Plan, run_comparison, scored_split
+from pipeline.comparison import Entry, Plan, Split, run_comparison, scored_split
 from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK
 from pipeline.options import Json, ParamsFile
@@ -127,7 +128,7 @@ def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]
 
 def systems_command(
     split: Annotated[
-        Literal["oof", "val"] | None,
+        Split | None,
         typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
     ] = None,
     time_limit_s: Annotated[
@@ -149,9 +150,12 @@ def systems_command(
     from pipeline.systems_table import system_remarks, text_tables, write_systems
 
     systems, params = load_systems(load_params(params_file, check_heads=False))
-    extract_features(systems, params)
-    plan = plan_systems(systems, params, split)
+    lacking = extract_features(systems, params)
+    plan = plan_systems(systems, params, split, lacking)
     found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
+    for system in systems.all.values():
+        for name in set(system.encoders).intersection(lacking):
+            found.entries[system.row] = Entry(system.row, failure=Failure(lacking[name]))
     files = write_systems(found, systems, out)
     if as_json:
         print((out / "systems.json").read_text(encoding="utf-8"), end="")
@@ -164,43 +168,70 @@ def systems_command(
         raise typer.Exit(1)
 
 
-def extract_features(systems: Systems, params: Params) -> None:
+def extract_features(systems: Systems, params: Params) -> dict[str, str]:
     """Write ``data/systems``: feature stores of the encoders that only `systems.yaml` has.
+
+    Returns
+    -------
+    dict of str to str
+        The encoders whose weights cannot be had, and why: a system without its network is said so
+        in the table, and the others go on.
 
     Raises
     ------
     FailedClipsError
         When an encoder failed on too many clips.
     """
+    from features.encoders import EncoderError
     from features.extraction.extract import extract
+    from features.identity import encoder_identity
     from pipeline.failures import report_extraction
 
     made, clips = params.make_encoders(), read_clip_table()
+    encoders, lacking = {name: made[name] for name in systems.encoders}, {}
+    for name in systems.encoders:
+        try:
+            encoder_identity(encoders[name], params.sampling)
+        except EncoderError as error:
+            lacking[name] = str(error)
+            del encoders[name]
     SYSTEM_FEATURES.mkdir(parents=True, exist_ok=True)
-    encoders = {name: made[name] for name in systems.encoders}
     report = extract(clips, encoders, params.sampling, SYSTEM_FEATURES)
     report_extraction(report, len(clips), params.data.max_failed_share)
+    return lacking
 
 
 def plan_systems(
-    systems: Systems, params: Params, split: Literal["oof", "val"] | None = None
+    systems: Systems,
+    params: Params,
+    split: Split | None = None,
+    lacking: Collection[str] = (),
 ) -> Plan:
     """List what has to be fitted; systems of the same head and view are one row.
+
+    Parameters
+    ----------
+    systems, params
+        From `load_systems`.
+    split : {"oof", "val"}, optional
+        The predictions that are scored; by default Val, or out of fold where Val has no labels.
+    lacking : collection of str
+        Encoders without features; systems with one of them are left out.
 
     Raises
     ------
     StoreError
-        When an encoder's features are missing.
+        When another encoder's features are missing.
     """
+    can_be = [each for each in systems.all.values() if not set(each.encoders) & set(lacking)]
     tasks = baseline_tasks(params)
     tasks += [
         head_task(system.head, system.view, params, folder=SYSTEM_FEATURES)
-        for system in {system.row: system for system in systems.all.values()}.values()
+        for system in {system.row: system for system in can_be}.values()
     ]
-    used = {name for system in systems.all.values() for name in system.encoders}
+    used = {name for system in can_be for name in system.encoders}
     shown = {name: spec for name, spec in params.encoders.items() if name in used}
-    rows = read_rows(params)
-    shown_params = params.model_copy(update={"encoders": shown})
+    rows, shown_params = read_rows(params), params.model_copy(update={"encoders": shown})
     return Plan(shown_params, rows, scored_split(split, rows), tasks)
 
 

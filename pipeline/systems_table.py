@@ -46,8 +46,10 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
     """
     ours = pd.DataFrame(
         [
-            (name, "system" if name in systems.systems else "modalities", each.row)
-            + (each.head, each.view, each.note, each.published)
+            (
+                *(name, "system" if name in systems.systems else "modalities", each.row),
+                *(each.head, each.view, each.note, each.published),
+            )
             for name, each in systems.all.items()
         ],
         columns=["system", "kind", "row", "head", "encoders", "note", "published"],

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from pipeline.report.diagnostics import (
+from pipeline.report.errors import (
     by_duration,
     calibration_bands,
+    error_table,
     mean_by_people,
-    mean_error,
+    mean_over_targets,
     people_furthest_off,
-    target_errors,
     worst_clips,
 )
 
@@ -33,13 +33,17 @@ def test_a_calibrated_prediction_lies_on_the_diagonal():
         assert estimate.mean == pytest.approx(at)
 
 
-def test_errors_that_belong_to_people_are_told_from_noise():
-    people = np.repeat(np.arange(100).astype(str), 10).astype(object)
-    own, noise = np.repeat(RNG.normal(size=100), 10), RNG.normal(size=1000)
-    zero = np.zeros(1000)
-    assert target_errors(own, zero, people).between_people == pytest.approx(1)
-    assert target_errors(noise, zero, people).between_people < 0.1
-    assert target_errors(own + noise, zero, people).between_people == pytest.approx(0.5, abs=0.15)
+def test_the_errors_of_a_target_are_in_units_of_its_labels():
+    y = np.array([[1.0], [2.0], [np.nan], [3.0]])
+    row = error_table(y, np.full((4, 1), 1.5), np.array(list("abcd"), object), ["joy"]).iloc[0]
+    assert row["n_clips"] == 3
+    assert row["bias"] == 0.5
+    assert row["mean_absolute"] == pytest.approx(2.5 / 3)
+    assert row["label_sd"] == pytest.approx(np.std([1, 2, 3]))
+    assert row["prediction_sd"] == 0
+    empty = error_table(y[:0], y[:0], np.array([], object), ["joy"]).iloc[0]
+    assert empty["n_clips"] == 0
+    assert np.isnan(empty["bias"])
 
 
 def test_people_and_clips_furthest_off_are_found():
@@ -47,11 +51,10 @@ def test_people_and_clips_furthest_off_are_found():
     y[7] = [5, 0.1]
     y[9] = np.nan
     people = np.repeat(np.arange(10).astype(str), 4).astype(object)
-    error = mean_error(y, np.zeros_like(y))
+    error = mean_over_targets(y)
     assert np.isnan(error[9])
-    means, named = people_furthest_off(error, people, 3)
-    assert len(means) == 10
-    assert named[0][0] == "1"
+    named = people_furthest_off(error, people, 3)
+    assert [len(named), named[0][0], named[0][1].n_clips] == [3, "1", 4]
     worst = worst_clips(y, np.zeros_like(y), 50)
     assert len(worst) == 39
     assert worst[0].row == 7
