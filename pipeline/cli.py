@@ -4,6 +4,8 @@ Every command shows an example in its help; `--json` is for machines. Modules of
 heavy libraries in their functions, so no help and no other command waits for them.
 """
 
+from collections.abc import Callable
+
 import typer
 
 from pipeline.challenge import check_submission_command
@@ -19,7 +21,7 @@ from pipeline.report.command import report_command
 from pipeline.systems import systems_command
 from pipeline.tune import tune_command
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "extract": extract_command,
     "compare": compare_command,
     "tune": tune_command,

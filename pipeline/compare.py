@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ import pandas as pd
 import typer
 
 from features.files import replacing_file
-from pipeline.comparison import TIME_LIMIT_S, Comparison, Entry, plan_comparison, run_comparison
+from pipeline.comparison import TIME_LIMIT_S, Comparison, plan_comparison, run_comparison
 from pipeline.leaderboard import SPLITS, records
 from pipeline.options import Json, ParamsFile, names_of
 from pipeline.paths import COMPARISON, PARAMS
@@ -136,8 +137,8 @@ def compare_command(
     """
     if pooling is not None and pooling.count("/") != 1:
         raise typer.BadParameter("expected statistics/parts, such as mean,std/whole,halves")
-    names = [names_of(each) for each in (encoders, heads, targets)]
-    plan = plan_comparison(params_file, *names, pooling, split, by, learning_curve)
+    asked = names_of(encoders), names_of(heads), names_of(targets)
+    plan = plan_comparison(params_file, *asked, pooling, split, by, learning_curve)
     found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
     files = write_files(found, out)
     if as_json:
@@ -177,12 +178,11 @@ def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Compariso
         told: set[str] = set()
         with Screen() as screen:
             for found in steps:
-                for name, each in found.entries.items():
-                    is_new = name not in told and not (each.fit is not None and each.fit.reused)
-                    if is_new and (each.score is not None or each.failure is not None):
-                        screen.tell(_outcome(each))
+                for name in {**found.scores, **found.failures}:
+                    if name not in told and not (name in found.fits and found.fits[name].reused):
+                        screen.tell(_outcome(found, name))
                         told.add(name)
-                screen.draw(lambda found=found: (_progress(found), main_table(found)))
+                screen.draw(partial(_drawing, found))
             screen.print(lines=[_progress(found)])
         return found
     except KeyboardInterrupt:
@@ -237,8 +237,7 @@ def all_tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def remarks(found: Comparison) -> list[str]:
     """Say what failed and why, and what must be said beside every result."""
-    failed = [f"{name} failed: {failure.reason}" for name, failure in found.failures.items()]
-    return failed + notes(found.plan.params)
+    return [_outcome(found, name) for name in found.failures] + notes(found.plan.params)
 
 
 def write_files(found: Comparison, folder: Path) -> list[Path]:
@@ -307,19 +306,24 @@ def as_content(found: Comparison, files: Sequence[Path]) -> dict[str, Any]:
     }
 
 
+def _drawing(found: Comparison) -> tuple[str, pd.DataFrame]:
+    return _progress(found), main_table(found)
+
+
 def _progress(found: Comparison) -> str:
     """Say how far a comparison is, and what runs now and since when."""
-    text = f"{len(found.scores)} of {len(found.entries)} rows are done, "
-    text += f"{found.n_reused} of them from before"
+    n_rows = len({task.name for task in found.plan.tasks}.union(found.scores, found.failures))
+    text = f"{len(found.scores)} of {n_rows} rows are done, {found.n_reused} of them from before"
     text += f"; {len(found.failures)} failed" if found.failures else ""
-    for name, each in found.entries.items():
-        if each.began_s is not None:
-            text += f"; {name} has taken {time.monotonic() - each.began_s:.0f} s"
+    if found.running is not None:
+        name, since_s = found.running
+        text += f"; {name} has taken {time.monotonic() - since_s:.0f} s"
     return text
 
 
-def _outcome(entry: Entry) -> str:
+def _outcome(found: Comparison, name: str) -> str:
     """Say in one line what came of a row."""
-    if entry.score is None or entry.fit is None:
-        return f"{entry.name} failed: {'' if entry.failure is None else entry.failure.reason}"
-    return f"{entry.name}: mean Pearson {entry.score.mean_pearson:+.3f}, {entry.fit.fit_s:.1f} s"
+    if name in found.failures:
+        return f"{name} failed: {found.failures[name].reason}"
+    score, took_s = found.scores[name].mean_pearson, found.fits[name].fit_s
+    return f"{name}: mean Pearson {score:+.3f}, {took_s:.1f} s"

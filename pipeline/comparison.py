@@ -2,7 +2,8 @@
 
 import pickle
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -61,38 +62,17 @@ class Plan:
 
 
 @dataclass
-class Entry:
-    """One row of a comparison.
-
-    Attributes
-    ----------
-    name : str
-        ``<head>/<view>``, ``baseline/<name>`` or ``stack``.
-    began_s : float, optional
-        While it is fitted, when that began, by `time.monotonic`.
-    fit, score : Fit and Score, optional
-        What came of it.
-    failure : Failure, optional
-        Why nothing came of it.
-    """
-
-    name: str
-    began_s: float | None = None
-    fit: Fit | None = None
-    score: Score | None = None
-    failure: Failure | None = None
-
-
-@dataclass
 class Comparison:
-    """A comparison, which fills up while it runs.
+    """A comparison, which fills up while it runs; all by name of the row.
 
     Attributes
     ----------
     plan : Plan
         What is compared.
-    entries : dict of str to Entry
-        By name, in the order of the plan; the stack last.
+    fits, scores, failures : dict of str to Fit, Score and Failure
+        What came of each row: its fit with its score, or why there is none.
+    running : (str, float), optional
+        What is fitted now, and since when, by `time.monotonic`.
     slices, curve : DataFrame, optional
         Scores by slice, and the learning curve of the best head, where asked for.
     curve_of : str
@@ -100,33 +80,24 @@ class Comparison:
     """
 
     plan: Plan
-    entries: dict[str, Entry] = field(default_factory=dict)
+    fits: dict[str, Fit] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    running: tuple[str, float] | None = None
     slices: pd.DataFrame | None = None
     curve: pd.DataFrame | None = None
     curve_of: str = ""
 
     @property
-    def scores(self) -> dict[str, Score]:
-        """The scores of the rows that are done, by name."""
-        return {name: each.score for name, each in self.entries.items() if each.score is not None}
-
-    @property
-    def failures(self) -> dict[str, Failure]:
-        """Why other rows never will be, by name."""
-        entries = self.entries.items()
-        return {name: each.failure for name, each in entries if each.failure is not None}
-
-    @property
-    def members(self) -> dict[str, Fit]:
-        """The fits that are stacked: all heads on views that are done."""
+    def members(self) -> list[str]:
+        """The heads on views that are done, which are stacked."""
         names = [task.name for task in self.plan.tasks if not task.is_baseline]
-        fits = {name: self.entries[name].fit for name in names}
-        return {name: fit for name, fit in fits.items() if fit is not None}
+        return [name for name in names if name in self.fits]
 
     @property
     def n_reused(self) -> int:
         """Number of rows that were fitted before."""
-        return sum(each.fit is not None and each.fit.reused for each in self.entries.values())
+        return sum(fit.reused for fit in self.fits.values())
 
     def table(self) -> pd.DataFrame:
         """Return the leaderboard so far, best first, then what failed.
@@ -138,13 +109,14 @@ class Comparison:
             ``error``, empty where there is none.
         """
         table = score_table(self.scores, self.plan.params.targets, self.plan.split)
+        place = list(table).index("constant")
+        table.insert(place, "fit_s", [round(self.fits[name].fit_s, 6) for name in table["name"]])
+        table["error"] = ""
+        if not self.failures:
+            return table
         failed = pd.DataFrame({"name": list(self.failures), "constant": ""}, columns=list(table))
-        table = pd.concat([table, failed], ignore_index=True) if len(failed) else table
-        fits = [self.entries[name].fit for name in table["name"]]
-        took_s = [float("nan") if fit is None else round(fit.fit_s, 6) for fit in fits]
-        table.insert(list(table).index("constant"), "fit_s", took_s)
-        failures = [self.entries[name].failure for name in table["name"]]
-        return table.assign(error=["" if each is None else each.reason for each in failures])
+        failed["error"] = [failure.reason for failure in self.failures.values()]
+        return pd.concat([table, failed.astype(table.dtypes)], ignore_index=True)
 
 
 def plan_comparison(
@@ -217,52 +189,39 @@ def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[C
     ParamsError
         For an unknown kind of head, or wrong settings.
     """
-    fitting = Fitting(plan.rows)
+    fitting, found = Fitting(plan.rows), Comparison(plan)
     known = {task.name: fitting.known(task) for task in plan.tasks}
-    found = Comparison(plan, {name: Entry(name, fit=fit) for name, fit in known.items()})
-    _score(found, [name for name, fit in known.items() if fit is not None])
-    if len(found.scores) < len(plan.tasks):
+    _add(found, {name: fit for name, fit in known.items() if fit is not None})
+    if len(found.fits) < len(plan.tasks):
         _check_heads(plan)
     yield found
     pickled = pickle.dumps(plan.rows)
     with Workers(1) as workers:
         for task in plan.tasks:
-            entry = found.entries[task.name]
-            if entry.fit is not None:
-                continue
-            entry.began_s = time.monotonic()
-            yield found
-            try:
-                entry.fit = workers.call(_fit, (pickled, task), limit_s=time_limit_s)
-                _score(found, [task.name])
-            except WorkerError as error:
-                entry.failure = error.failure
-            entry.began_s = None
-            yield found
-        if len(found.members) > 1:
-            found.entries[STACK] = Entry(STACK, began_s=time.monotonic())
-            yield found
-            found.entries[STACK] = _stack(found, fitting)
-            _score(found, [STACK])
-        order = [name for name in found.table()["name"] if name in found.scores]
-        if plan.by is not None:
-            named = {name: found.entries[name].fit.predictions for name in order}
-            found.slices = slice_table(named, plan.rows, plan.params, [plan.by], [plan.split])
-        best = next((name for name in order if name in found.members), None)
-        if plan.learning_curve and best is not None:
-            (task,) = (each for each in plan.tasks if each.name == best)
-            found.curve_of = best
-            found.curve = known_learning_curve(fitting, task, plan.params)
-            if found.curve is None:
-                name = f"learning curve of {best}"
-                entry = found.entries[name] = Entry(name, began_s=time.monotonic())
+            if task.name not in found.fits:
+                yield _begin(found, task.name)
+                with _failing(found, task.name):
+                    fit = workers.call(_fit, (pickled, task), limit_s=time_limit_s)
+                    _add(found, {task.name: fit})
                 yield found
-                try:
-                    work = pickled, task, plan.params
+        if len(found.members) > 1:
+            yield _begin(found, STACK)
+            with _failing(found, STACK):
+                _add(found, {STACK: _stack(found, fitting)})
+        order = [name for name in found.table()["name"] if name in found.fits]
+        if plan.by is not None:
+            named = {name: found.fits[name].predictions for name in order}
+            found.slices = slice_table(named, plan.rows, plan.params, [plan.by], [plan.split])
+        best = [task for name in order for task in plan.tasks if task.name == name in found.members]
+        if plan.learning_curve and best:
+            found.curve_of = best[0].name
+            found.curve = known_learning_curve(fitting, best[0], plan.params)
+            if found.curve is None:
+                name = f"learning curve of {found.curve_of}"
+                yield _begin(found, name)
+                with _failing(found, name):
+                    work = pickled, best[0], plan.params
                     found.curve = workers.call(_fit_on_fewer, work, limit_s=time_limit_s)
-                    del found.entries[name]
-                except WorkerError as error:
-                    entry.failure, entry.began_s = error.failure, None
     yield found
 
 
@@ -336,37 +295,46 @@ def _check_heads(plan: Plan) -> None:
     refuse(PARAMS, entry_faults({"heads": heads}, "heads", settings, kind_is_setting=False))
 
 
-def _score(found: Comparison, names: Sequence[str]) -> None:
-    """Score rows that were fitted, all at once."""
-    plan, fits = found.plan, {name: found.entries[name].fit for name in names}
-    predictions = {name: fit.predictions for name, fit in fits.items() if fit is not None}
-    for name, each in score(predictions, plan.rows, plan.params, plan.split).items():
-        found.entries[name].score = each
+def _begin(found: Comparison, name: str) -> Comparison:
+    found.running = name, time.monotonic()
+    return found
 
 
-def _stack(found: Comparison, fitting: Fitting) -> Entry:
+@contextmanager
+def _failing(found: Comparison, name: str) -> Iterator[None]:
+    """End what is running; note why, if it has failed."""
+    try:
+        yield
+    except WorkerError as error:
+        found.failures[name] = error.failure
+    except ValueError as error:  # the stack wants labels in two folds
+        found.failures[name] = Failure(str(error))
+    found.running = None
+
+
+def _add(found: Comparison, fits: dict[str, Fit]) -> None:
+    """Score fits, all at once, and enter them."""
+    plan, predictions = found.plan, {name: fit.predictions for name, fit in fits.items()}
+    found.scores |= score(predictions, plan.rows, plan.params, plan.split)
+    found.fits |= fits
+
+
+def _stack(found: Comparison, fitting: Fitting) -> Fit:
     """Stack the members, or take from the cache what they were stacked to before."""
-    tasks = {task.name: task for task in found.plan.tasks}
-    key = digest_of(stack_of=[fitting.key(tasks[name]) for name in found.members])
-    arrays = load_result(key)
-    reused = arrays is not None
-    if arrays is None:
-        from models.stack import fit_stack, stack_oof
+    members = [task for task in found.plan.tasks if task.name in found.members]
+    key = digest_of(stack_of=[fitting.key(task) for task in members])
+    known = load_result(key)
+    if known is not None:
+        return Fit(known["predictions"], float(known["fit_s"]), reused=True)
+    from models.stack import fit_stack, stack_oof
 
-        began_s, rows, n = time.perf_counter(), found.plan.rows, found.plan.rows.n_train
-        members = np.stack([fit.predictions for fit in found.members.values()], axis=1)
-        try:
-            oof = stack_oof(members[:n], rows.y[:n], rows.fold_of_row)
-            stack = fit_stack(members[:n], rows.y[:n], rows.fold_of_row)
-        except ValueError as error:  # labels in too few folds
-            return Entry(STACK, failure=Failure(str(error)))
-        predictions = np.concatenate([oof, stack.predict(members[n:])])
-        arrays = {
-            "predictions": predictions,
-            "fit_s": np.array(time.perf_counter() - began_s),
-        }
-        keep_result(key, arrays)
-    return Entry(STACK, fit=Fit(arrays["predictions"], float(arrays["fit_s"]), reused=reused))
+    began_s, rows, n = time.perf_counter(), found.plan.rows, found.plan.rows.n_train
+    values = np.stack([found.fits[task.name].predictions for task in members], axis=1)
+    oof = stack_oof(values[:n], rows.y[:n], rows.fold_of_row)
+    held = fit_stack(values[:n], rows.y[:n], rows.fold_of_row).predict(values[n:])
+    fit = Fit(np.concatenate([oof, held]), time.perf_counter() - began_s)
+    keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+    return fit
 
 
 @lru_cache(maxsize=1)
@@ -375,7 +343,7 @@ def _fitting(rows: bytes) -> Fitting:
     return Fitting(pickle.loads(rows))
 
 
-def _fit(work: tuple[bytes, FitTask]) -> Iterator[Any]:
+def _fit(work: tuple[bytes, FitTask]) -> Generator[Any, None, Fit]:
     yield Patience(_LOAD_LIMIT_S)
     fitting = _fitting(work[0])
     fitting.view(work[1])
@@ -384,7 +352,7 @@ def _fit(work: tuple[bytes, FitTask]) -> Iterator[Any]:
     return fitting.fit(work[1])
 
 
-def _fit_on_fewer(work: tuple[bytes, FitTask, Params]) -> Iterator[Any]:
+def _fit_on_fewer(work: tuple[bytes, FitTask, Params]) -> Generator[Any, None, pd.DataFrame]:
     yield Patience(_LOAD_LIMIT_S)
     fitting = _fitting(work[0])
     fitting.view(work[1])

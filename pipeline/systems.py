@@ -12,7 +12,7 @@ from features.extraction.workers import Failure
 from models.evaluation.scores import subsets
 from pipeline.clip_table import read_clip_table, read_rows
 from pipeline.compare import show_progress
-from pipeline.comparison import Entry, Plan, Split, run_comparison, scored_split
+from pipeline.comparison import Plan, Split, run_comparison, scored_split
 from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK
 from pipeline.options import Json, ParamsFile
@@ -155,7 +155,7 @@ def systems_command(
     found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
     for system in systems.all.values():
         for name in set(system.encoders).intersection(lacking):
-            found.entries[system.row] = Entry(system.row, failure=Failure(lacking[name]))
+            found.failures[system.row] = Failure(lacking[name])
     files = write_systems(found, systems, out)
     if as_json:
         print((out / "systems.json").read_text(encoding="utf-8"), end="")

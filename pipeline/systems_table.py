@@ -54,7 +54,7 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
         ],
         columns=["system", "kind", "row", "head", "encoders", "note", "published"],
     )
-    others = [(STACK, "stack", STACK)] if STACK in found.entries else []
+    others = [(STACK, "stack", STACK)] if STACK in found.scores else []
     others += [(t.name, "baseline", t.name) for t in found.plan.tasks if t.is_baseline]
     beside = set(ours["published"])
     foreign = [(name, "published", name) for name in PUBLISHED if name not in beside]
@@ -88,9 +88,9 @@ def gains_table(found: Comparison, systems: Systems) -> pd.DataFrame:
     row.
     """
     scores = {
-        subset: entry.score
+        subset: found.scores[system.row]
         for subset, system in systems.by_modality.items()
-        if (entry := found.entries[system.row]).score is not None
+        if system.row in found.scores
     }
     rows = [
         (part, JOIN.join(to), each.gain, each.interval.low, each.interval.high, each.p_better)

@@ -87,7 +87,7 @@ def tune(
 
     known_names([head], list(params.heads), "head")
     kind = params.heads[head]["kind"]
-    space = search_space(kind)
+    space: Space = search_space(kind)
     if not space:
         raise ParamsError(
             f"the head {head!r} ({kind}) has nothing to search: it chooses its settings by itself"
@@ -207,9 +207,11 @@ def _study(task: FitTask, space: Space, fitting: Fitting) -> "optuna.Study":
 
 def _widened(space: Space, present: Mapping[str, Any]) -> Space:
     """Stretch ranges to the present settings: the first trial is within them too."""
+    from models.heads.search import Range
+
     return {
         name: replace(each, low=min(each.low, present[name]), high=max(each.high, present[name]))
-        if hasattr(each, "low") and _can_hold(each, present[name])
+        if isinstance(each, Range) and _can_hold(each, present[name])
         else each
         for name, each in space.items()
     }

@@ -22,7 +22,8 @@ def main() -> None:
     name = best_single(read_run_table(LEADERBOARD), params)
     if np.isfinite(rows.y[(rows.clips["split"] == "Val").to_numpy(bool)]).any():
         try:
-            task = head_task(*name.split("/"), params)
+            head, _, view = name.partition("/")
+            task = head_task(head, view, params)
             table = learning_curve_table(Fitting(rows), task, params)
             print(table.to_string(index=False))
         except DataError as error:  # a curve is no reason to stop a run whose scores are there

@@ -158,7 +158,7 @@ def test_what_sound_adds_is_what_a_direct_computation_gives(systems_project, fit
     is_val = (found.plan.rows.clips["split"] == "Val").to_numpy()
     y, people = found.plan.rows.y[is_val], found.plan.rows.people[is_val]
     rows = ["ridge/face+posture+voice", "ridge/face+posture"]
-    both, vision = (found.entries[row].fit.predictions[is_val] for row in rows)
+    both, vision = (found.fits[row].predictions[is_val] for row in rows)
     resampled = bootstrap_scores(y, np.stack([both, vision]), people, 100, params.seed)
     low, high = np.quantile(resampled[0] - resampled[1], [0.025, 0.975])
     row = gained.loc[("sound", "vision")]
