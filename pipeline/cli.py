@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import typer
 
+from pipeline import store
 from pipeline.challenge import check_submission_command
-from pipeline.commands import store
 from pipeline.commands.doctor import doctor_command
 from pipeline.commands.extract import extract_command
 from pipeline.commands.predict import predict_command

@@ -22,7 +22,7 @@ def main() -> None:
     name = best_single(read_run_table(LEADERBOARD), params)
     if np.isfinite(rows.y[(rows.clips["split"] == "Val").to_numpy(bool)]).any():
         try:
-            head, _, view = name.partition("/")
+            head, view = name.split("/")
             task = head_task(head, view, params)
             table = learning_curve_table(Fitting(rows), task, params)
             print(table.to_string(index=False))
