@@ -284,15 +284,15 @@ def scored_split(asked: Split | None, rows: Rows) -> Split:
 
 
 def _check_heads(plan: Plan) -> None:
-    from models.heads import HEADS, head_settings
+    from models.heads import HEADS, check_spec
 
-    settings = {kind: head_settings(kind) for kind in HEADS}
+    specs = {kind: type(check_spec({"kind": kind})) for kind in HEADS}
     heads = {task.name.partition("/")[0]: dict(task.settings) for task in plan.tasks}
     for name, entry in heads.items():
         if entry["kind"] not in HEADS:
             known = list(dict.fromkeys([*plan.params.heads, *HEADS]))
             raise ParamsError(f"unknown head {name!r}{nearest(name, known)}")
-    refuse(PARAMS, entry_faults({"heads": heads}, "heads", settings, kind_is_setting=False))
+    refuse(PARAMS, entry_faults({"heads": heads}, "heads", specs))
 
 
 def _begin(found: Comparison, name: str) -> Comparison:

@@ -75,8 +75,7 @@ class FitTask:
         from models.heads import make_head
 
         widths = [pq.read_schema(path).field("embedding").type.list_size for path in self.files]
-        settings = dict(self.settings)
-        return make_head(str(settings.pop("kind", None)), settings, self.seed, tuple(widths))
+        return make_head(self.settings, self.seed, tuple(widths))
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def make_job_head(job: Job) -> Head:
     ValueError
         When its kind or one of its settings is unknown or out of bounds.
     """
-    return make_head(job.kind, job.settings, job.seed, job.view.bands)
+    return make_head({"kind": job.kind, **job.settings}, job.seed, job.view.bands)
 
 
 def fold_view(x: NDArray[np.float32], rows: Rows) -> FoldedView:
