@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from features.extraction.index import index_files
+from features.extraction import index_files
 from pipeline.clip_table import make_folds
 from pipeline.params import load_params
 from pipeline.paths import BUNDLE, CLIPS, FOLDS
