@@ -183,7 +183,7 @@ def extract_features(systems: Systems, params: Params) -> dict[str, str]:
         When an encoder failed on too many clips.
     """
     from features.encoders import EncoderError
-    from features.extraction.extract import extract
+    from features.extraction import extract
     from features.identity import encoder_identity
     from pipeline.failures import report_extraction
 
