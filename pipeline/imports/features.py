@@ -35,13 +35,13 @@ class Features:
     ----------
     name : str
         What they are to be called.
+    findings : Findings
+        What is noticed is added.
     spool : file, optional
         Takes the numbers as they are read; without it they are only checked.
 
     Attributes
     ----------
-    findings : Findings
-        What was noticed. An error keeps everything from being written.
     files : list of Path
         The files that were read.
     columns : tuple of str
@@ -58,9 +58,9 @@ class Features:
         By clip that has a value, as the files name it: its id in the label table, or the same.
     """
 
-    def __init__(self, name: str, spool: IO[bytes] | None = None) -> None:
+    def __init__(self, name: str, findings: Findings, spool: IO[bytes] | None = None) -> None:
         self.name = name
-        self.findings = Findings()
+        self.findings = findings
         self.files: list[Path] = []
         self.columns: tuple[str, ...] = ()
         self.dimension = self.n_rows = 0
@@ -151,6 +151,27 @@ class Features:
             flat = [name for name, k in zip(names, self._high <= self._low, strict=True) if k]
             add("columns that never vary", "warning", flat, "kept; they tell heads nothing")
 
+    def summary(self) -> dict[str, Any]:
+        """Return what was found, for `json.dumps`."""
+        return {
+            "n_files": len(self.files),
+            "n_clips": len(self.id_of),
+            "n_rows": self.n_rows,
+            "dimension": self.dimension,
+            "columns": list(self.columns),
+            "level": self.level,
+            "taken_as": self.taken_as,
+        }
+
+    def headline(self) -> str:
+        """Say in two lines what was found."""
+        names = ", ".join(self.columns[:5]) + ", …" * (len(self.columns) > 5)
+        rows = "one row per clip" if self.level == "clip" else f"{self.n_rows} rows over time"
+        return (
+            f"{self.name}: {len(self.id_of)} clips in {len(self.files)} files, {rows}, "
+            f"{self.dimension} features{f' ({names})' if names else ''}\n  {self.taken_as}"
+        )
+
     def embedding(self, clip: str) -> Embedding:
         """Return the rows of a clip in the order of time, from the spool."""
         assert self._spool is not None
@@ -165,7 +186,7 @@ class Features:
 
     def _take_table(self, table: Table, source: str, clip: str | None) -> FeatureColumns:
         """Take the rows of a table, which are all of `clip` where that is given."""
-        names = list(table.columns)
+        names = [*table.columns]
         has_share = table.metadata is not None and "face_share" in names
         if has_share:
             names.remove("face_share")

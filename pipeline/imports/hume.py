@@ -15,6 +15,7 @@ from pipeline.imports.reading import read_text_table
 HUME_TARGETS = (
     *("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"),
 )
+_COUNTRIES = ("United States", "South Africa")
 _RELEASED = {"Train": 15_806, "Val": 4_657, "Test": 4_604}
 _MUSE_FOLDER = "c2_muse_reaction"
 _ABAW_LAYOUT = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
@@ -161,7 +162,18 @@ def _check_release(labels: pd.DataFrame, splits: "pd.Series[str]", findings: Fin
     odd = (values.max(axis=1) - 1).abs() > 1e-6  # False where a clip has no label
     what = "labelled clips whose largest label is not 1"
     done = "kept; in the release every clip is divided by its largest label"
-    findings.add(what, "warning", labels.loc[odd, "clip_id"], done)
+    ids = labels["clip_id"]
+    findings.add(what, "warning", ids[odd], done)
+    if "age" in labels:
+        age, shown = to_numbers(labels["age"]), ids + ": " + labels["age"]
+        strange = age.wrong | (age.values < 0) | (age.values > 120)
+        findings.add("odd ages", "warning", shown[strange], "kept as they are")
+        findings.add("ages with fractions", "note", shown[~strange & (age.values % 1 > 0)], "kept")
+    if "country" in labels:
+        other = labels["country"].notna() & ~labels["country"].isin(_COUNTRIES)
+        shown = ids + ": " + labels["country"]
+        done = f"kept; the release has {' and '.join(_COUNTRIES)}"
+        findings.add("other countries than were released", "note", shown[other], done)
 
 
 def _wrong_folder(root: Path, expected: str, hints: Mapping[str, str]) -> RefusedError:
