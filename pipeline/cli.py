@@ -6,8 +6,8 @@ needs when it runs: no other one, and no help, waits for it.
 
 import typer
 
+from pipeline import store
 from pipeline.challenge import check_submission_command
-from pipeline.commands import store
 from pipeline.commands.compare import compare_command
 from pipeline.commands.doctor import doctor_command
 from pipeline.commands.extract import extract_command

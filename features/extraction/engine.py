@@ -187,14 +187,10 @@ class _Run:
             self._fail(task, clip_error(event.failure, "decode"))
         else:
             self._take_rest(task, self._rests.pop(task.sha256))
-        for job in self._jobs.values():
-            job.flush()
 
     def finish(self) -> None:
         for batcher in self._batchers.values():
             batcher.flush()
-        for job in self._jobs.values():
-            job.flush()
 
     def _take_rest(self, task: ReadTask, rest: Rest) -> None:
         for name, (time_s, rows) in rest.sound.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.cache import cache_in_use, default_cache_root
+from features.cache import default_cache_root
 from features.encoders import Encoder, make_encoder
 from features.extraction.engine import Engine
 from features.extraction.index import index_files
@@ -76,17 +76,16 @@ def extract(
         check_replaceable(destination / name)
     root = cache_root or default_cache_root()
     failures = {}
-    with cache_in_use(root):
-        jobs: dict[str, EncoderJob] = {}
-        for name, each in encoders.items():
-            check_usable(name, each, clips)
-            jobs[name] = EncoderJob(name, each, sampling, root)
-        with Engine() as engine:
-            engine.embed(clips, jobs, sampling, progress=progress)
-        for name, job in jobs.items():
-            failures[name] = job.failures(clips)
-            write_store(destination / name, job.stored_clips(clips), job.metadata())
-            write_failures(destination / f"{name}.failures.parquet", failures[name])
+    jobs: dict[str, EncoderJob] = {}
+    for name, each in encoders.items():
+        check_usable(name, each, clips)
+        jobs[name] = EncoderJob(name, each, sampling, root)
+    with Engine() as engine:
+        engine.embed(clips, jobs, sampling, progress=progress)
+    for name, job in jobs.items():
+        failures[name] = job.failures(clips)
+        write_store(destination / name, job.stored_clips(clips), job.metadata())
+        write_failures(destination / f"{name}.failures.parquet", failures[name])
     return ExtractReport(
         n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
         n_computed={name: job.n_computed for name, job in jobs.items()},
@@ -139,7 +138,7 @@ def embed_files(
     sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
     made = make_encoder(encoder)
     files = {str(path): Path(path) for path in paths}
-    with cache_in_use(root), Engine() as engine:
+    with Engine() as engine:
         clips = index_files(files, workers=engine.workers, progress=progress)
         job = EncoderJob("encoder", made, sampling, root)
         engine.embed(clips, {job.name: job}, sampling, progress=progress)

@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.cache import EmbeddingCache
+from features.cache import Embedding, EmbeddingCache
 from features.encoders import EncoderError, FrameEncoder, MediaEncoder, SoundEncoder
 from features.extraction.index import Clip, iterate_clips
 from features.extraction.recipes import Recipe, recipe_of
 from features.identity import Sampling, encoder_identity
 from features.media.files import MediaError
-from features.segments import Embedding
 from features.store import StoredClip
 
 _LIBRARIES = (
@@ -172,10 +171,6 @@ class EncoderJob(Job):
     def fail(self, sha256: str, error: MediaError) -> None:
         """Note that a clip cannot be embedded."""
         self._errors[sha256] = error
-
-    def flush(self) -> None:
-        """Bring what was kept to disk."""
-        self._cache.flush()
 
     def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
         """Yield the embedded clips in the order of the clip table."""

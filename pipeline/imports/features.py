@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from features.cache import Embedding
 from features.pool import is_clip_level
-from features.segments import Embedding
 from pipeline.clip_ids import canonical_id
 from pipeline.imports.columns import (
     FeatureColumns,

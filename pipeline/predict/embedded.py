@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.cache import Embedding
 from features.encoders import Encoder
 from features.extraction.index import Clip, iterate_clips
 from features.extraction.job import EncoderJob, unusable
 from features.media.files import MediaError
 from features.pool import pool_clips
-from features.segments import Embedding
 from features.store import StoredClip, gather
 from pipeline.bundle.contents import Description
 from pipeline.bundle.manifest import BundleError

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from features.cache import cache_in_use, default_cache_root
+from features.cache import default_cache_root
 from features.encoders import Encoder, EncoderError, make_encoder
 from features.extraction.engine import Engine
 from features.extraction.index import index_files, iterate_clips
@@ -179,16 +179,13 @@ class Predictor:
         files = find_media(Path(path) for path in given)
         clips = index_files(files, workers=self._engine.workers, progress=progress)
         root, sampling = cache_root or default_cache_root(), self.description.sampling
-        with cache_in_use(root):
-            jobs = {}
-            for name, encoder in self.encoders.items():
-                if any(unusable(encoder, clip) is None for clip in iterate_clips(clips)):
-                    jobs[name] = EncoderJob(name, encoder, sampling, root)
-                    self._check_identity(jobs[name])
-            self._engine.embed(
-                clips, jobs, sampling, max_duration_s=max_duration_s, progress=progress
-            )
-            yield Embedded(clips, self.description, self.encoders, jobs)
+        jobs = {}
+        for name, encoder in self.encoders.items():
+            if any(unusable(encoder, clip) is None for clip in iterate_clips(clips)):
+                jobs[name] = EncoderJob(name, encoder, sampling, root)
+                self._check_identity(jobs[name])
+        self._engine.embed(clips, jobs, sampling, max_duration_s=max_duration_s, progress=progress)
+        yield Embedded(clips, self.description, self.encoders, jobs)
 
     def table(self, embedded: Embedded) -> pd.DataFrame:
         """Predict clips as a whole.

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from features.segments import Embedding
+from features.cache import Embedding
 from features.store import StoredClip
 from features.store_writer import write_clip_vectors, write_store
 from pipeline.clip_table import Rows, arrange_rows, make_folds

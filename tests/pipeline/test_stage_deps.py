@@ -18,7 +18,7 @@ PACKAGES = ("models", "pipeline")
 # are, how one is replaced, what is printed, and what is in a cache of embeddings.
 NEVER = {
     *("pipeline.errors", "pipeline.failures", "pipeline.params", "pipeline.paths"),
-    *("pipeline.replacing", "pipeline.seeding", "pipeline.settings_files"),
+    *("pipeline.replacing", "pipeline.settings_files"),
 }
 # It hands a table on as it is. A run of `extract` for each change of its module would be dear.
 AS_IT_IS = {("pipeline.clip_table", "read_clip_table")}

@@ -9,8 +9,8 @@ from models.heads.base import Head
 from models.heads.svr import FoldedSVR
 from models.kernel import rbf_kernel
 from models.metrics import mean_pearson
-from models.ridge.gram import KernelGram
-from models.ridge.ridge_solver import FoldedRidge
+from models.ridge.candidates import RidgeCandidates
+from models.ridge.gram import FoldGram
 from models.view import WHOLE, FoldedView
 
 
@@ -44,7 +44,7 @@ def test_kernel_ridge_equals_scikit_learn_on_the_centred_kernel():
     x, y, _ = curved(60)
     kernel = rbf_kernel(x, x, 0.2)
     folds = np.arange(60) % 3
-    family = FoldedRidge(KernelGram(kernel, folds), y, np.array([1.0, 0.1]))
+    family = RidgeCandidates(FoldGram(kernel, folds, is_kernel=True), y, (1.0, 0.1))
     for fold in (1, WHOLE):
         train = folds != fold
         n = train.sum()

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from features.segments import Embedding
+from features.cache import Embedding
 from features.store import FeatureStore, StoredClip, read_store
 from features.store_writer import write_clip_vectors, write_store
 from pipeline import cli

@@ -1,12 +1,13 @@
 """The commands `eri store …`: upkeep of the embedding cache."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import Json
+from pipeline.options import Json
 
 app = typer.Typer(
     help="Look after the embedding cache ($ERI_CACHE, or .eri-cache here).", no_args_is_help=True
@@ -24,7 +25,7 @@ def ls_command(as_json: Json = False) -> None:
 
     entries = list_cache(default_cache_root())
     if as_json:
-        print(json.dumps([vars(entry) for entry in entries], indent=2))
+        print(json.dumps([asdict(entry) for entry in entries], indent=2))
         return
     print(f"{'identity':32} {'clips':>8} {'MiB':>8} {'unused':>8}  encoder")
     for entry in entries:
@@ -45,21 +46,17 @@ def verify_command(as_json: Json = False) -> None:
     from features.cache import default_cache_root
     from features.upkeep import verify_cache
 
-    n_segments = 0
-    found = []
-    for _, damage in verify_cache(default_cache_root()):
-        n_segments += 1
-        found += damage
+    found = dict(verify_cache(default_cache_root()))
+    damaged = [{"path": path, "what": what} for path, what in found.items() if what is not None]
     if as_json:
-        damaged = [{"path": str(each.path), "what": each.what} for each in found]
-        print(json.dumps({"n_segments": n_segments, "damaged": damaged}, indent=2))
+        print(json.dumps({"n_embeddings": len(found), "damaged": damaged}, indent=2))
     else:
-        for each in found:
-            print(f"{each.path}: damaged: {each.what}")
-        print(f"{n_segments} segments, {len(found)} damaged places")
-        if found:
-            print("`eri store gc` clears them up; what they held is computed again when needed")
-    if found:
+        for each in damaged:
+            print(f"{each['path']}: damaged: {each['what']}")
+        print(f"{len(found)} embeddings, {len(damaged)} damaged")
+        if damaged:
+            print("they are computed again when needed; `eri store gc` removes them")
+    if damaged:
         raise typer.Exit(1)
 
 
@@ -70,10 +67,10 @@ def gc_command(
     ] = 30.0,
     as_json: Json = False,
 ) -> None:
-    """Remove what no run used lately, clear up damage and copies, and merge small files.
+    """Remove what no run used lately, and what is damaged.
 
     Embeddings go by encoder; fits and pooled clip vectors, which are kept beside them, one by one.
-    Refused while a run uses the cache. What is removed can be computed again.
+    What is removed can be computed again; a run that uses it just then has to be started again.
 
     Example: eri store gc --unused-for-days 90
     """
@@ -81,16 +78,19 @@ def gc_command(
     from features.upkeep import prune_cache
     from pipeline.fits.result_cache import ResultCache, default_result_folder
 
-    pruned = prune_cache(default_cache_root(), unused_for_days)
-    n_results, n_bytes = ResultCache(default_result_folder()).remove_unused(unused_for_days)
-    n_bytes += pruned.n_bytes_freed
+    removed, n_bytes = prune_cache(default_cache_root(), unused_for_days)
+    n_results, n_result_bytes = ResultCache(default_result_folder()).remove_unused(unused_for_days)
+    n_bytes += n_result_bytes
     if as_json:
-        content = {**vars(pruned), "n_results_removed": n_results, "n_bytes_freed": n_bytes}
+        content = {
+            "removed": removed,
+            "n_results_removed": n_results,
+            "n_bytes_freed": n_bytes,
+        }
         print(json.dumps(content, indent=2))
         return
-    for what, identities in (("removed", pruned.removed), ("rewritten", pruned.rewritten)):
-        for identity in identities:
-            print(f"{what} {identity}")
+    for each in removed:
+        print(f"removed {each}")
     print(f"removed {n_results} fits and tables of pooled clip vectors")
     print(f"{n_bytes / 2**20:.1f} MiB freed")
 
@@ -101,8 +101,6 @@ def seed_command(
     as_json: Json = False,
 ) -> None:
     """Fill the cache from feature stores, such as a colleague's or those of `dvc pull`.
-
-    The `extract` stage does so by itself for the stores that DVC keeps of the last run.
 
     Example: eri store seed data/features/clip data/features/resnet50
     """
