@@ -139,7 +139,7 @@ def make_job_head(job: Job) -> Head:
     ValueError
         When its kind or one of its settings is unknown or out of bounds.
     """
-    return make_head(job.kind, job.settings, job.seed, job.view.bands)
+    return make_head({"kind": job.kind, **job.settings}, job.seed, job.view.bands)
 
 
 def _finite(predictions: NDArray[np.float64]) -> NDArray[np.float64]:

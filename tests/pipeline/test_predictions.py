@@ -50,7 +50,7 @@ def test_members_come_in_the_order_of_the_parameters(rows, params, tmp_path):
 
 def test_train_is_predicted_out_of_fold_and_the_rest_by_a_refit(rows, params):
     predicted = predict_rows(
-        make_head("mean", {}, 0), fold_view(np.zeros((len(rows.y), 1), np.float32), rows)
+        make_head({"kind": "mean"}, 0), fold_view(np.zeros((len(rows.y), 1), np.float32), rows)
     )
     n = rows.n_train
     for fold in range(3):

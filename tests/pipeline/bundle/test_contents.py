@@ -101,7 +101,7 @@ def test_an_encoder_of_another_version_is_named(bundle):
 
 
 def test_a_head_that_cannot_be_written_says_so(tmp_path):
-    head = make_head("mean", {}, 0).fit(np.zeros((4, 1)), np.arange(4.0))
+    head = make_head({"kind": "mean"}, 0).fit(np.zeros((4, 1)), np.arange(4.0))
     head.odd_ = open
     with pytest.raises(
         BundleError, match=r"fitted MeanHead cannot be put into a bundle: .*io\.open"

@@ -61,7 +61,7 @@ def test_only_test_is_predicted_by_a_plain_refit(read, kind):
     assert of(rows, "Val").any()
     assert refit.predictions[~test].tobytes() == default.predictions[~test].tobytes()
     x = load_vectors(job.view, rows.clip_ids)
-    head = make_head(job.kind, job.settings, job.seed, job.view.bands)
+    head = make_head({"kind": job.kind, **job.settings}, job.seed, job.view.bands)
     plain = head.fit(x[~test], rows.y[~test], rows.people[~test]).predict(x[test])
     np.testing.assert_array_equal(refit.predictions[test], plain)
     assert not np.array_equal(plain, default.predictions[test])

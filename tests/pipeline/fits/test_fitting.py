@@ -43,7 +43,7 @@ def test_a_fit_is_that_of_the_head_on_the_folded_view(project, rows):
     job = head_job("ridge", params.heads["ridge"], params.seed, view)
     fit = Fitter(rows).fit(view, make_job_head(job))
     x = pd.read_parquet(view.tables[0].path).set_index("clip_id").loc[rows.clip_ids, "embedding"]
-    expected = predict_rows(make_head("ridge", {}, 0), fold_view(np.stack(x), rows))
+    expected = predict_rows(make_head({"kind": "ridge"}, 0), fold_view(np.stack(x), rows))
     np.testing.assert_array_equal(fit.predictions, expected)
     assert fit.fit_s > 0
 

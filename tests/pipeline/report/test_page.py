@@ -112,7 +112,6 @@ def test_every_figure_and_part_is_there(render, params):
         failures={"clip": failures(60)},
         people={"n_people": 9, "source": "group"} | PER_PERSON,
         warnings=["odd labels"],
-        files={"results/stack.parquet": "ab12"},
     )
     page = check(text)
     drawn = " ".join(each["aria-label"] for each in page.all("svg"))

@@ -1,6 +1,9 @@
 import json
 
-from pipeline.report.run import parameters_text, run_record
+import pytest
+
+from pipeline.params import ParamsError
+from pipeline.report.results import read_results, run_record
 
 
 def test_what_a_run_is_made_of_fits_into_json(params):
@@ -22,6 +25,7 @@ def test_what_a_run_is_made_of_fits_into_json(params):
     assert record["files"] == {"data/clips.parquet": "gh"}
 
 
-def test_parameters_have_their_defaults_written_out(params):
-    assert "n_resamples: 200" in parameters_text(params)
-    assert "refit_on: train" in parameters_text(params)
+def test_without_a_finished_run_it_says_what_is_missing(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParamsError, match=r"leaderboard\.csv.* Run `dvc repro`"):
+        read_results(params)
