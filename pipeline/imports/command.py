@@ -18,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+Text = str | None
 Root = Annotated[Path, typer.Argument(help="The folder of the data set.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what is found; write nothing.")]
 Probe = Annotated[
@@ -73,36 +74,26 @@ def table_command(
     media: Annotated[
         Path | None, typer.Option(help="The folder of the media; default that of the table.")
     ] = None,
-    id_column: Annotated[str | None, typer.Option("--id", help="The column with ids.")] = None,
-    path_column: Annotated[
-        str | None, typer.Option("--path", help="The column with paths, relative to --media.")
-    ] = None,
-    split_column: Annotated[
-        str | None, typer.Option("--split", help="The column with train, val or test.")
-    ] = None,
-    person_column: Annotated[
-        str | None, typer.Option("--person", help="The column with the person.")
-    ] = None,
-    targets: Annotated[
-        str | None, typer.Option(help="The columns with targets, joined by commas.")
-    ] = None,
+    id_column: Annotated[Text, typer.Option("--id", help="The column with ids.")] = None,
+    path_column: Annotated[Text, typer.Option("--path", help="With paths, below --media.")] = None,
+    split_column: Annotated[Text, typer.Option("--split", help="With train, val or test.")] = None,
+    person_column: Annotated[Text, typer.Option("--person", help="With the person.")] = None,
+    targets: Annotated[Text, typer.Option(help="Those with targets, joined by commas.")] = None,
     rescale: Annotated[
-        str | None,
+        Text,
         typer.Option(
             help="Rescale targets to [0, 1] from the ends of their scale, such as 1,100; or from "
             "the range of each one's own labels: seen."
         ),
     ] = None,
     by_person: Annotated[
-        str | None,
+        Text,
         typer.Option(
             "--split-by-person",
             help="Draw splits by person, with the seed of params.yaml: shares of Train,Val,Test.",
         ),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Of the import; default the table's file name.")
-    ] = None,
+    name: Annotated[Text, typer.Option(help="Default: the table's file name.")] = None,
     dry_run: DryRun = False,
     probe: Probe = True,
     params_file: ParamsFile = PARAMS,

@@ -90,7 +90,7 @@ class Import(ExitStack):
         labels = check_labels(collection, self.findings, scale)
         check_params(labels, self.params, self.findings)
         if probe:
-            probe_files(labels, collection.media, collection.beside, self.findings)
+            probe_files(labels, collection, self.findings)
         self._labels = (path, labels, collection)
         splits = {str(split): int(n) for split, n in labels["split"].value_counts().items()}
         self.summary |= {
@@ -247,10 +247,4 @@ def _clips(features: Features) -> Iterator[StoredClip]:
 def _metadata(features: Features) -> dict[str, Any]:
     """Say what the store is made of; names without folders, so that machines do not differ."""
     digests = "".join(f"{file.name} {file_sha256(file)}\n" for file in features.files)
-    return {
-        "level": features.level,
-        "taken_as": features.taken_as,
-        "sources_sha256": hashlib.sha256(digests.encode()).hexdigest(),
-        "columns": list(features.columns),
-        "origin": features.origin,
-    }
+    return features.metadata | {"sources_sha256": hashlib.sha256(digests.encode()).hexdigest()}

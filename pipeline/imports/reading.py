@@ -319,12 +319,11 @@ def _map_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_ids(path: Path) -> list[str]:
-    """Read ids: lines of text, or the column of ids of a table, else its first."""
+    """Read the column of ids of a table; or the lines of a text, where the first one is an id."""
     table = open_table(path, path.name)
     name = next(filter(is_id_name, table.columns), table.columns[0])
-    lines = [name] if path.suffix.lower() == ".txt" else []
-    ids = [*lines, *(str(cell) for block in table.blocks for cell in block[name])]
-    return [each.strip() for each in ids if each.strip()]
+    first = [] if is_id_name(name) else [name]
+    return [*first, *(str(cell).strip() for block in table.blocks for cell in block[name])]
 
 
 _OPENERS: dict[str, Callable[[Path, str, Path | None], Table]] = {

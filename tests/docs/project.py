@@ -36,7 +36,7 @@ FILES = (
     *("Makefile", "pyproject.toml", "requirements.lock", ".dvcignore", ".gitignore"),
     "dvc.yaml",
 )
-ONE_TEST = "tests/models/test_gains.py"  # what `make test` finds in the small project
+ONE_TEST = "tests/models/test_scaling.py"  # what `make test` finds in the small project
 TINY = {"kind": "torchvision", "model": "shufflenet_v2_x0_5", "weights": "random"}
 REPRO = (["dvc", "repro"], ["make", "repro"], ["make", "systems"])
 PIPELINES = ("dvc.yaml", "pipeline/dvc.yaml")

@@ -100,9 +100,13 @@ def test_labels_that_are_none_are_refused(root, run, wrong):
 @pytest.mark.parametrize(
     ("place", "kind", "said"),
     [
-        ("..", "folders of another layout", r"data_info.csv beside .* found .*hume/.*Use .*hume"),
+        (
+            "..",
+            "folders of another layout",
+            r"data_info.csv beside .* found .*hume/.*eri import hume .*hume",
+        ),
         ("nowhere", "no such folder", "no folder"),
-        ("train", "folders of another layout", "folder above"),
+        ("train", "folders of another layout", "eri import hume"),
     ],
 )
 def test_a_wrong_folder_says_what_was_expected_and_found(root, run, place, kind, said):
