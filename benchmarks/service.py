@@ -36,8 +36,7 @@ from benchmarks.extraction import timed, warm_up
 from benchmarks.hume_size import ROOT, run_stage
 from benchmarks.machine import describe
 from features.encoders import FrameEncoder
-from features.extraction.extract import extract
-from features.extraction.index import index_files
+from features.extraction import extract, index_files
 from pipeline.demo.corpus import write_corpus
 from pipeline.demo.settings import DemoSettings
 from pipeline.params import Params, load_params

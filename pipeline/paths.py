@@ -18,8 +18,10 @@ POOLED = Path("data/pooled")
 
 RESULTS = Path("results")
 OOF = RESULTS / "oof"
+HEADS = RESULTS / "heads"
 BASELINES = RESULTS / "baselines.parquet"
 STACK = RESULTS / "stack.parquet"
+STACK_FITTED = RESULTS / "stack.skops"
 STACK_WEIGHTS = RESULTS / "stack_weights.csv"
 PREDICTIONS = RESULTS / "predictions.csv"
 BUNDLE = RESULTS / "bundle"
@@ -40,3 +42,8 @@ TUNING = RESULTS / "tune"
 SYSTEMS = Path("systems.yaml")
 SYSTEM_FEATURES = Path("data/systems")
 SYSTEM_RESULTS = RESULTS / "systems"
+
+
+def fitted_head(head: str, view: str) -> Path:
+    """Where the stage `fit` keeps a fitted head."""
+    return HEADS / head / f"{view}.skops"

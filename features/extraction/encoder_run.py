@@ -1,6 +1,5 @@
 """One encoder's share of a run: what it lacks, what it got, what failed."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -12,11 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.cache import Embedding, EmbeddingCache
-from features.encoders import EncoderError, FrameEncoder, MediaEncoder, SoundEncoder
+from features.encoders.base import Encoder
+from features.errors import EncoderError, MediaError
 from features.extraction.index import Clip, iterate_clips
-from features.extraction.recipes import Recipe, recipe_of
 from features.identity import Sampling, encoder_identity
-from features.media.files import MediaError
 from features.store import StoredClip
 
 _LIBRARIES = (
@@ -42,63 +40,14 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-class Job(ABC):
-    """What comes of an encoder for the clips of a table.
-
-    Attributes
-    ----------
-    name : str
-        The encoder's name in messages.
-    n_computed : int
-        Clips embedded by this run.
-    """
-
-    name: str
-    n_computed: int = 0
-
-    @abstractmethod
-    def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
-        """Yield the clips of the table that have an embedding, in its order."""
-
-    @abstractmethod
-    def metadata(self) -> dict[str, Any]:
-        """Return what made the numbers, for the store."""
-
-    @abstractmethod
-    def _error(self, clip: Clip) -> MediaError | None:
-        """Why a clip has no embedding."""
-
-    def failures(self, clips: pd.DataFrame) -> pd.DataFrame:
-        """Return the failure table, ``clip_id, step, reason``.
-
-        Raises
-        ------
-        EncoderError
-            When it holds all clips: no store would be left.
-        """
-        errors = self.errors(clips)
-        if len(errors) == len(clips):
-            raise _none_embedded(self.name, [f"{e.step}: {e.reason}" for e in errors.values()])
-        failed = [(clip_id, error.step, error.reason) for clip_id, error in errors.items()]
-        return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
-
-    def errors(self, clips: pd.DataFrame) -> dict[str, MediaError]:
-        """Return why clips have no embedding, by their ids; those that have one are left out."""
-        return {
-            clip.clip_id: error
-            for clip in iterate_clips(clips)
-            if (error := self._error(clip)) is not None
-        }
-
-
-class EncoderJob(Job):
-    """An encoder, its cache, and the outcome for every clip.
+class EncoderRun:
+    """An encoder, its cache, and what comes of the clips of a run.
 
     Parameters
     ----------
     name : str
         The encoder's name in messages.
-    encoder : MediaEncoder
+    encoder : Encoder
         What embeds.
     sampling : Sampling
         How frames and sound are sampled.
@@ -107,8 +56,12 @@ class EncoderJob(Job):
 
     Attributes
     ----------
-    recipe : Recipe or None
-        The pictures that the encoder takes; None for sound.
+    name, encoder
+        As given.
+    identity : str
+        Of its embeddings; see `features.identity.encoder_identity`.
+    pieces : PieceKind
+        What it takes of a clip.
     n_computed : int
         Clips embedded by this run; the others came from the cache.
 
@@ -120,15 +73,11 @@ class EncoderJob(Job):
         When the cache cannot be written.
     """
 
-    def __init__(
-        self, name: str, encoder: MediaEncoder, sampling: Sampling, cache_root: Path
-    ) -> None:
+    def __init__(self, name: str, encoder: Encoder, sampling: Sampling, cache_root: Path) -> None:
         self.name = name
         self.encoder = encoder
         self.identity = encoder_identity(encoder, sampling)
-        self.recipe: Recipe | None = None
-        if isinstance(encoder, FrameEncoder):
-            self.recipe = recipe_of(encoder)
+        self.pieces = encoder.pieces(sampling)
         self.n_computed = 0
         self._description = {
             "spec": encoder.spec.model_dump(),
@@ -178,32 +127,42 @@ class EncoderJob(Job):
             if self._error(clip) is None:
                 yield StoredClip(clip.clip_id, clip.sha256, self._cache.get(clip.sha256))
 
+    def errors(self, clips: pd.DataFrame) -> dict[str, MediaError]:
+        """Return why clips have no embedding, by their ids; those that have one are left out."""
+        return {
+            clip.clip_id: error
+            for clip in iterate_clips(clips)
+            if (error := self._error(clip)) is not None
+        }
+
+    def failures(self, clips: pd.DataFrame) -> pd.DataFrame:
+        """Return the failure table, ``clip_id, step, reason``.
+
+        Raises
+        ------
+        EncoderError
+            When it holds all clips: no store would be left.
+        """
+        errors = self.errors(clips)
+        if len(errors) == len(clips):
+            raise _none_embedded(self.name, list(errors.values()))
+        failed = [(clip_id, error.step, error.reason) for clip_id, error in errors.items()]
+        return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
+
     def metadata(self) -> dict[str, Any]:
         """Return what made the numbers, for the store."""
         content = {**self._description, "versions": library_versions()}
-        if outputs := self._outputs():
-            content["outputs"] = outputs
-        if isinstance(self.encoder, SoundEncoder) and self.encoder.is_clip_level():
+        if columns := self.encoder.columns():
+            content["outputs"] = [[name, width] for name, width in columns.items()]
+        if self.encoder.is_clip_level():
             content["level"] = "clip"  # see `features.pool`
         return content
-
-    def _outputs(self) -> list[list[str | int]]:
-        """Names and widths of what an embedding consists of; empty when it is one output.
-
-        The cache remembers them, for the encoder may have to open its network to know.
-        """
-        outputs: list[list[str | int]] = self._cache.description.get("outputs", [])
-        if not outputs and isinstance(self.encoder, FrameEncoder):
-            outputs = [[name, width] for name, width in self.encoder.columns().items()]
-            if outputs:
-                self._cache.describe({"outputs": outputs})
-        return outputs
 
     def _error(self, clip: Clip) -> MediaError | None:
         return unusable(self.encoder, clip) or self._errors.get(clip.sha256)
 
 
-def check_usable(name: str, encoder: MediaEncoder, clips: pd.DataFrame) -> None:
+def check_usable(name: str, encoder: Encoder, clips: pd.DataFrame) -> None:
     """Make sure, before weights are fetched, that some clip has what an encoder needs.
 
     Raises
@@ -211,28 +170,27 @@ def check_usable(name: str, encoder: MediaEncoder, clips: pd.DataFrame) -> None:
     EncoderError
         When none has.
     """
-    reasons = [unusable(encoder, clip) for clip in iterate_clips(clips)]
-    known = [f"{error.step}: {error.reason}" for error in reasons if error is not None]
-    if len(known) == len(reasons):
-        raise _none_embedded(name, known)
+    errors = [unusable(encoder, clip) for clip in iterate_clips(clips)]
+    if None not in errors:
+        raise _none_embedded(name, [error for error in errors if error is not None])
 
 
-def unusable(encoder: MediaEncoder, clip: Clip) -> MediaError | None:
+def unusable(encoder: Encoder, clip: Clip) -> MediaError | None:
     """Why the clip table already rules a clip out for an encoder; None when it does not."""
     if clip.error is not None:
         return clip.error
     if clip.path is None:
         return MediaError("stream", "the clip has no media file")
-    if isinstance(encoder, FrameEncoder) and not clip.has_video:
+    if encoder.modality == "vision" and not clip.has_video:
         return MediaError("stream", "the clip has no video")
-    if isinstance(encoder, SoundEncoder) and not clip.has_audio:
+    if encoder.modality == "sound" and not clip.has_audio:
         return MediaError("stream", "the clip has no sound")
     return None
 
 
-def _none_embedded(name: str, reasons: Sequence[str]) -> EncoderError:
-    first = f"; the first: {reasons[0]}" if reasons else ""
+def _none_embedded(name: str, errors: Sequence[MediaError]) -> EncoderError:
+    first = f"; the first: {errors[0]}" if errors else ""
     return EncoderError(
-        f"the encoder {name!r} embedded none of {len(reasons)} clips{first}. Mend the clips, or "
+        f"the encoder {name!r} embedded none of {len(errors)} clips{first}. Mend the clips, or "
         f"take {name!r} out of `encoders:`"
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.bundle.manifest import MANIFEST, BundleError, SealedFolder, new_folder
+from pipeline.sealed_folder import MANIFEST, BundleError, SealedFolder, new_sealed_folder
 
 PROTOCOLS = {1: "0.1.0", 2: "0.2.0"}
 FILES = {"a.json": b"{}", "b.safetensors": bytes(range(256))}
@@ -20,8 +20,8 @@ def folder(tmp_path):
     return folder
 
 
-def write(folder, files=FILES, **header):
-    with new_folder(folder, {"protocol": 2, "eri": "9.9.9", **header}) as beside:
+def write(folder, files=FILES):
+    with new_sealed_folder(folder, 2, "9.9.9", {"numpy": "1.0"}) as beside:
         for name, content in files.items():
             (beside / name).write_bytes(content)
 
@@ -112,7 +112,7 @@ def test_without_a_manifest_there_is_no_bundle(tmp_path):
 def test_names_that_lead_elsewhere_are_refused(folder, name):
     (folder.parent / "secret.json").write_bytes(b"secret")
     seal(folder, files={name: entry(b"secret")})
-    with pytest.raises(BundleError, match="no name of a file"):
+    with pytest.raises(BundleError, match=r"manifest\.json is not what eri writes: .*files"):
         read_all(folder)
 
 
@@ -177,7 +177,7 @@ def test_only_a_bundle_is_overwritten(folder, tmp_path):
 
 
 def test_what_was_there_stays_when_writing_fails(folder):
-    with pytest.raises(FileNotFoundError), new_folder(folder, {"protocol": 2}) as beside:
+    with pytest.raises(FileNotFoundError), new_sealed_folder(folder, 2, "9", {}) as beside:
         (beside / "half.json").replace(beside / "other.json")
     assert read_all(folder) == FILES
     assert [path.name for path in folder.parent.iterdir()] == ["bundle"]
@@ -187,7 +187,7 @@ def test_what_was_there_comes_back_when_its_place_cannot_be_taken(folder, monkey
     replace = Path.replace
 
     def refuse(path, target):
-        if path.name.endswith(".part"):
+        if path.name.startswith(".part"):
             raise PermissionError("no")
         return replace(path, target)
 

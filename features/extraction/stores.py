@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from features.cache import default_cache_root
-from features.encoders import Encoder, make_encoder
-from features.extraction.engine import Engine
+from features.encoders import Encoder, EncoderSpec, make_encoder
+from features.extraction.embedder import Embedder
+from features.extraction.encoder_run import EncoderRun, check_usable
 from features.extraction.index import index_files
-from features.extraction.job import EncoderJob, check_usable
 from features.identity import Sampling
 from features.store import FeatureStore, gather
 from features.store_writer import check_replaceable, write_failures, write_store
@@ -53,7 +53,7 @@ def extract(
     Parameters
     ----------
     clips : DataFrame
-        The clip table of `features.extraction.index.index_files`; further columns are ignored.
+        The clip table of `features.extraction.index_files`; further columns are ignored.
     encoders : mapping of str to encoder
         By name; the name becomes the store's.
     sampling : Sampling
@@ -75,31 +75,30 @@ def extract(
     for name in encoders:  # before hours of work, not after
         check_replaceable(destination / name)
     root = cache_root or default_cache_root()
-    failures = {}
-    jobs: dict[str, EncoderJob] = {}
     for name, each in encoders.items():
         check_usable(name, each, clips)
-        jobs[name] = EncoderJob(name, each, sampling, root)
-    with Engine() as engine:
-        engine.embed(clips, jobs, sampling, progress=progress)
-    for name, job in jobs.items():
-        failures[name] = job.failures(clips)
-        write_store(destination / name, job.stored_clips(clips), job.metadata())
-        write_failures(destination / f"{name}.failures.parquet", failures[name])
+    runs = [EncoderRun(name, each, sampling, root) for name, each in encoders.items()]
+    with Embedder() as embedder:
+        embedder.embed(clips, runs, progress=progress)
+    failures = {}
+    for run in runs:
+        failures[run.name] = run.failures(clips)
+        write_store(destination / run.name, run.stored_clips(clips), run.metadata())
+        write_failures(destination / f"{run.name}.failures.parquet", failures[run.name])
     return ExtractReport(
         n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
-        n_computed={name: job.n_computed for name, job in jobs.items()},
+        n_computed={run.name: run.n_computed for run in runs},
         failures=failures,
     )
 
 
 def embed_files(
     paths: Iterable[Path | str],
-    encoder: Mapping[str, Any],
+    encoder: EncoderSpec | Mapping[str, Any],
     *,
     frame_rate_hz: float = 3.0,
     sample_rate_hz: int = 16000,
-    cache_root: Path | None = None,
+    cache_root: Path | str | None = None,
     progress: bool = True,
 ) -> tuple[FeatureStore, pd.DataFrame]:
     """Embed media files with one encoder, for a notebook; what the cache holds is reused.
@@ -108,7 +107,7 @@ def embed_files(
     ----------
     paths : iterable of Path or str
         Videos, sounds or pictures. A clip's id is its path as given.
-    encoder : mapping
+    encoder : mapping or EncoderSpec
         As an entry under ``encoders`` in ``params.yaml``, for example
         ``{"kind": "torchvision", "model": "resnet50", "weights": "IMAGENET1K_V2"}``.
     frame_rate_hz : float
@@ -133,14 +132,33 @@ def embed_files(
         When the encoder cannot be had, or could embed no file at all.
     OSError
         When the cache cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, wave
+    >>> import numpy as np
+    >>> sound = 8000 * np.sin(np.arange(16000) / 20)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/tone.wav"
+    ...     with wave.open(path, "wb") as file:
+    ...         file.setparams((1, 2, 16000, 0, "NONE", ""))
+    ...         file.writeframes(sound.astype("<i2").tobytes())
+    ...     spec = {"kind": "opensmile", "model": "eGeMAPSv02"}
+    ...     store, failures = embed_files(
+    ...         [path, "gone.wav"], spec, cache_root=f"{folder}/cache", progress=False
+    ...     )
+    >>> store.embedding.shape
+    (1, 88)
+    >>> failures[["clip_id", "step", "reason"]].values.tolist()
+    [['gone.wav', 'read', 'there is no file gone.wav']]
     """
-    root = cache_root or default_cache_root()
+    root = Path(cache_root or default_cache_root())
     sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
     made = make_encoder(encoder)
     files = {str(path): Path(path) for path in paths}
-    with Engine() as engine:
-        clips = index_files(files, workers=engine.workers, progress=progress)
-        job = EncoderJob("encoder", made, sampling, root)
-        engine.embed(clips, {job.name: job}, sampling, progress=progress)
-        failures = job.failures(clips)
-        return gather(job.stored_clips(clips), job.metadata()), failures
+    with Embedder() as embedder:
+        clips = index_files(files, workers=embedder.workers, progress=progress)
+        run = EncoderRun("encoder", made, sampling, root)
+        embedder.embed(clips, [run], progress=progress)
+        failures = run.failures(clips)
+        return gather(run.stored_clips(clips), run.metadata()), failures
