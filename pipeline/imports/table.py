@@ -116,9 +116,9 @@ def _choose(
         and "train, val or test: name it with --split, or draw splits with --split-by-person",
         "targets": not chosen.targets and "a target: name them with --targets a,b,c",
     }
-    for what, why in lacking.items():
-        if why:
-            why = f"no column of {path} looks like {why}; it has {columns}"
+    for what, wanted in lacking.items():
+        if wanted:
+            why = f"no column of {path} looks like {wanted}; it has {columns}"
             raise RefusedError("missing columns", [what], why)
     done = "name them by --id, --path, --split, --person or --targets where that is wrong"
     for role in ("path", "id", "split", "person"):
