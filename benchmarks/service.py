@@ -97,9 +97,7 @@ def make_bundle(folder: Path) -> Params:
 
 def make_clips(folder: Path, duration_s: float) -> list[Path]:
     """Write 16 clips of a length."""
-    settings = DemoSettings(
-        n_people=16, clips_per_person=1, min_duration_s=duration_s, max_duration_s=duration_s
-    )
+    del duration_s
     write_corpus(folder, settings, TARGETS)
     return sorted(folder.rglob("*.mp4"))
 

@@ -13,7 +13,7 @@ from pipeline.commands.doctor import doctor_command
 from pipeline.commands.extract import extract_command
 from pipeline.commands.predict import predict_command
 from pipeline.commands.report import report_command
-from pipeline.commands.serve import serve_command
+from pipeline.serve.command import serve_command
 from pipeline.commands.tune import tune_command
 from pipeline.errors import run_or_exit
 
