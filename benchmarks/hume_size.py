@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks.corpora import TARGETS
 from benchmarks.machine import describe
 from benchmarks.views import make_view
-from features.segments import Embedding
+from features.cache import Embedding
 from features.store import StoredClip
 from features.store_writer import write_store
 from pipeline.paths import REPORT

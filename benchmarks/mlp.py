@@ -22,7 +22,7 @@ from models.heads.mlp import MLPHead
 from models.heads.mlp_network import predict_members
 from models.heads.mlp_rows import TrainingSet
 from models.heads.mlp_training import AVERAGED_STEPS, FEWEST_STEPS, Training, train
-from models.metrics import foldwise_pearson
+from models.metrics import mean_pearson
 from models.ridge.penalties import inner_folds
 from models.view import FoldedView
 
@@ -73,7 +73,7 @@ def compare_on(view: FoldedView) -> None:
         for fold, axes, predictors in zip(view.folds, projections, members, strict=True):
             inputs = axes.apply(view.inputs[view.fold_of_row == fold])
             oof[view.fold_of_row == fold] = np.mean([each(inputs) for each in predictors], axis=0)
-        score = foldwise_pearson(view.targets, oof, view.fold_of_row).mean()
+        score = mean_pearson(view.targets, oof, view.fold_of_row)
         typer.echo(
             f"{name}: {seconds:.1f} s; ratio {seconds / batched_s:.1f}; mean Pearson {score:.4f}"
         )

@@ -16,7 +16,7 @@ import numpy as np
 import typer
 
 from benchmarks.machine import describe
-from features.segments import Embedding
+from features.cache import Embedding
 from features.store import StoredClip
 from features.store_writer import write_store
 

@@ -1,24 +1,35 @@
-"""Embeddings on disk, found again by what they are: shared between runs and checkouts.
+"""Embeddings on disk, found again by what they are: shared between runs, checkouts and people.
 
-One folder per encoder identity, in it segments that runs append to, each run to its own: two runs
-can write side by side without a lock. A lock file keeps `features.upkeep` from pruning under a run.
+Each embedding is an object of its own, ``<root>/<identity>/ab/abcd….safetensors``, named by the
+digest of the clip's bytes and never changed: any number of runs may read and write at once, without
+a lock. ``<root>/<identity>/encoder.json`` says what made them; its time of change is that of last
+use. The root is a folder, or any place that fsspec opens by a URL.
 """
 
-import fcntl
+import hashlib
 import json
 import os
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from features.segments import Embedding, Place, SegmentWriter, read_record, scan_segment
+import fsspec
+import numpy as np
+from fsspec.implementations.local import LocalFileSystem
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
 
 DESCRIPTION = "encoder.json"
-"""In each identity's folder: what made its embeddings. Its time of change is that of last use."""
+SUFFIX = ".safetensors"
+UNFINISHED = ".part"
+"""Suffix of files that a run left behind if it was killed while it wrote."""
 
-_LOCK = "lock"
+_METADATA_KEY = "eri"
+_NO_DIGEST = b"-" * 64
 
 
 def default_cache_root() -> Path:
@@ -26,68 +37,54 @@ def default_cache_root() -> Path:
     return Path(os.environ.get("ERI_CACHE") or ".eri-cache")
 
 
-@contextmanager
-def cache_in_use(root: Path) -> Iterator[None]:
-    """Hold the cache while a run uses it; any number of runs may.
+@dataclass(frozen=True, repr=False, eq=False)
+class Embedding:
+    """One clip under one encoder.
 
-    Raises
-    ------
-    OSError
-        When the folder cannot be made or written; the message names it and ``ERI_CACHE``.
+    Attributes
+    ----------
+    time_s : ndarray of float64, shape (n_rows,)
+        Of each frame, or the middle of each window.
+    values : ndarray of float16 or float32, shape (n_rows, dimension)
+        One row per frame or window.
+    face_share : float or None
+        Share of the clip's frames with a face; None for encoders that do not crop to faces.
     """
-    with _locked(root, fcntl.LOCK_SH):
-        yield
+
+    time_s: NDArray[np.float64]
+    values: NDArray[np.floating]
+    face_share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.time_s.shape != self.values.shape[:1]:
+            raise ValueError(
+                f"time_s of shape {self.time_s.shape} and values of shape {self.values.shape}: "
+                "expected (n_rows,) and (n_rows, dimension)"
+            )
+
+    def __repr__(self) -> str:
+        n_rows, dimension = self.values.shape
+        return f"Embedding({n_rows} rows x {dimension} {self.values.dtype})"
 
 
-@contextmanager
-def cache_to_itself(root: Path) -> Iterator[None]:
-    """Hold the cache while it is pruned.
-
-    Raises
-    ------
-    OSError
-        When a run uses it.
-    """
-    try:
-        with _locked(root, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            yield
-    except BlockingIOError:
-        raise OSError(f"a run uses the embedding cache {root}: prune it when none does") from None
-
-
-def segments_in(folder: Path) -> list[Path]:
-    """List the segments of an identity, the oldest first."""
-    return sorted(folder.glob("*.arrows"))
-
-
-def clips_in(folder: Path) -> dict[str, Place]:
-    """Find the clips of an identity by digest."""
-    places: dict[str, Place] = {}
-    for path in segments_in(folder):
-        places.update(scan_segment(path).places)
-    return places
-
-
-def read_description(folder: Path) -> dict[str, Any] | None:
-    """Return what an identity's folder says of it; None when that was cut short."""
-    try:
-        description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_bytes())
-    except ValueError:  # by a power failure: the embeddings are none the worse
-        return None
-    return description
+class DamagedError(Exception):
+    """A cached object that is not what was written."""
 
 
 class EmbeddingCache:
-    """The cached embeddings of one encoder identity.
+    """The cached embeddings of one encoder identity, by the SHA-256 of the clips' bytes.
+
+    What other runs put there after this object was made is not seen.
 
     Parameters
     ----------
-    root : Path
-        The cache's folder, for all encoders.
+    root : Path or str
+        The cache of all encoders: a folder, or a URL such as ``s3://bucket/cache``.
     identity : str
         As `features.identity.encoder_identity` gives it.
-    description : mapping
-        What the identity stands for, JSON-serialisable, for people and for ``eri store ls``.
+    description : mapping, optional
+        What the identity stands for, JSON-serialisable. It is written at once, which counts as use.
+        Without it nothing is written until `put`.
 
     Attributes
     ----------
@@ -97,130 +94,170 @@ class EmbeddingCache:
     Raises
     ------
     OSError
-        When the folder cannot be made or written; the message names it and ``ERI_CACHE``.
+        When the cache cannot be written; the message names it and ``ERI_CACHE``.
     """
 
-    def __init__(self, root: Path, identity: str, description: Mapping[str, Any]) -> None:
-        self._folder = root / identity
-        self._places: dict[str, Place] = {}
+    def __init__(
+        self, root: Path | str, identity: str, description: Mapping[str, Any] | None = None
+    ) -> None:
+        self._files, path = fsspec.core.url_to_fs(str(root))
+        self._folder = f"{path}/{identity}"
+        self._files.invalidate_cache()
+        names = (Path(each).name for each in self._files.find(self._folder))
+        self._known = {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
         self._checked: set[str] = set()
-        self._pending: dict[str, Embedding] = {}
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self.description = _describe(self._folder, description)
-        except OSError as error:
-            raise _unwritable(self._folder, error) from error
-        self._writer = SegmentWriter(self._folder)
-        for path in segments_in(self._folder):
-            scan = scan_segment(path)
-            self._places.update(scan.places)
-            if scan.n_lost_bytes:
-                _warn(f"the last {scan.n_lost_bytes} bytes of {path} are no whole record")
+        self._damaged: set[str] = set()
+        self.description = read_description(self._files, self._folder)
+        if description is not None:
+            self.describe(description)
 
     def __contains__(self, clip_sha256: str) -> bool:
-        """Whether the clip is cached, and its record undamaged."""
-        return clip_sha256 in self._pending or self._is_whole(clip_sha256)
+        """Whether the clip's embedding is cached and undamaged; warns of one that is damaged."""
+        if clip_sha256 in self._checked:
+            return True
+        try:
+            self.get(clip_sha256)
+        except KeyError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the digests of the cached clips, be they damaged."""
+        return iter(self._known)
 
     def __len__(self) -> int:
-        return len(self._places.keys() | self._pending.keys())
+        return len(self._known)
+
+    def get(self, clip_sha256: str) -> Embedding:
+        """Return one clip's embedding; raises KeyError when it is not cached, or damaged."""
+        if clip_sha256 not in self._known:
+            raise KeyError(f"clip {clip_sha256} is not in the embedding cache {self._folder}")
+        path = self._path(clip_sha256)
+        try:
+            content = self._files.cat_file(path)
+            embedding = unpack(clip_sha256, content, check=clip_sha256 not in self._checked)
+        except FileNotFoundError:  # removed meanwhile
+            self._known.discard(clip_sha256)
+            raise KeyError(f"{path} was removed from the embedding cache: start again") from None
+        except DamagedError as error:
+            warnings.warn(
+                f"embedding cache: {path} is damaged ({error}). It is computed again",
+                stacklevel=2,
+            )
+            self._known.discard(clip_sha256)
+            self._damaged.add(clip_sha256)
+            raise KeyError(f"{path} is damaged") from error
+        self._checked.add(clip_sha256)
+        return embedding
+
+    def put(self, clip_sha256: str, embedding: Embedding) -> None:
+        """Write one clip's embedding, unless there is one already: the first one stays.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written; nothing is left of it.
+        """
+        path = self._path(clip_sha256)
+        if clip_sha256 in self._damaged or not self._files.exists(path):
+            self._write(path, pack(clip_sha256, embedding))
+            self._checked.add(clip_sha256)
+        self._damaged.discard(clip_sha256)
+        self._known.add(clip_sha256)
 
     def describe(self, more: Mapping[str, Any]) -> None:
-        """Add to the description, for later runs.
+        """Add to the description, for later runs; counts as use.
 
         Raises
         ------
         OSError
             When it cannot be written.
         """
-        try:
-            self.description = {**self.description, **more}
-            _write(self._folder / DESCRIPTION, self.description)
-        except OSError as error:
-            raise _unwritable(self._folder, error) from error
+        self.description = {**self.description, **more}
+        content = json.dumps(self.description, indent=2, sort_keys=True).encode()
+        self._write(f"{self._folder}/{DESCRIPTION}", content)
 
-    def get(self, clip_sha256: str) -> Embedding:
-        """Return one clip's embedding; raises KeyError when it is not cached."""
-        if clip_sha256 in self._pending:
-            return self._pending[clip_sha256]
-        checked = clip_sha256 in self._checked
-        embedding = read_record(self._places[clip_sha256], check=not checked)
-        if embedding is None:
-            raise KeyError(clip_sha256)
-        return embedding
+    def _path(self, clip_sha256: str) -> str:
+        return f"{self._folder}/{clip_sha256[:2]}/{clip_sha256}{SUFFIX}"
 
-    def put(self, clip_sha256: str, embedding: Embedding) -> None:
-        """Keep one clip's embedding; `flush` brings it to disk."""
-        self._pending[clip_sha256] = embedding
+    def _write(self, path: str, content: bytes) -> None:
+        """Write a file whole or not at all."""
+        with _said_if_unwritable(self._folder):
+            if not isinstance(self._files, LocalFileSystem):  # object stores do so by themselves
+                self._files.pipe_file(path, content)
+                return
+            beside = Path(f"{path}.{uuid.uuid4().hex}{UNFINISHED}")
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                beside.write_bytes(content)
+                beside.replace(path)
+            finally:
+                beside.unlink(missing_ok=True)
 
-    def flush(self) -> None:
-        """Write what is pending as one record batch.
 
-        Raises
-        ------
-        OSError
-            When it cannot be written; what was pending stays pending.
-        """
-        if not self._pending:
-            return
-        try:
-            places = self._writer.append(self._pending)
-        except OSError as error:
-            raise _unwritable(self._folder, error) from error
-        self._places.update(places)
-        self._checked.update(self._pending)
-        self._pending = {}
+def read_description(files: fsspec.AbstractFileSystem, folder: str) -> dict[str, Any]:
+    """Return what an identity's folder says of itself; empty when it says nothing readable."""
+    try:
+        description: dict[str, Any] = json.loads(files.cat_file(f"{folder}/{DESCRIPTION}"))
+    except (OSError, ValueError):  # none, or cut short by a power failure: embeddings are checked
+        return {}
+    return description
 
-    def _is_whole(self, clip: str) -> bool:
-        if clip in self._checked:
-            return True
-        place = self._places.get(clip)
-        if place is None:
-            return False
-        if read_record(place) is None:
-            _warn(f"the record of clip {clip[:12]}… in {place.path} is damaged")
-            del self._places[clip]
-            return False
-        self._checked.add(clip)
-        return True
+
+def pack(clip_sha256: str, embedding: Embedding) -> bytes:
+    """Return an embedding as the bytes of a safetensors file, with a digest of all of them."""
+    said = {
+        "digest": _NO_DIGEST.decode(),
+        "clip_sha256": clip_sha256,
+        "face_share": embedding.face_share,
+    }
+    arrays = {"time_s": embedding.time_s, "values": embedding.values}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    content = save(arrays, {_METADATA_KEY: json.dumps(said)})
+    return content.replace(_NO_DIGEST, hashlib.sha256(content).hexdigest().encode(), 1)
+
+
+def unpack(clip_sha256: str, content: bytes, *, check: bool = True) -> Embedding:
+    """Return the embedding that was packed.
+
+    Parameters
+    ----------
+    clip_sha256 : str
+        Whose embedding it should be.
+    content : bytes
+        As `pack` made it.
+    check : bool
+        Compare the digest; what was compared once needs no second look.
+
+    Raises
+    ------
+    DamagedError
+        When a single bit is another than `pack` wrote, or it is another clip's.
+    """
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        said = json.loads(header["__metadata__"][_METADATA_KEY])
+        if said["clip_sha256"] != clip_sha256:
+            raise DamagedError("it holds another clip")
+        if check:
+            packed = content.replace(said["digest"].encode(), _NO_DIGEST, 1)
+            if hashlib.sha256(packed).hexdigest() != said["digest"]:
+                raise DamagedError("its digest differs")
+        arrays = load(content)
+        return Embedding(arrays["time_s"], arrays["values"], said["face_share"])
+    except DamagedError:
+        raise
+    except Exception as error:  # damaged bytes can fail in any way
+        raise DamagedError(f"it is no embedding: {error}") from error
 
 
 @contextmanager
-def _locked(root: Path, how: int) -> Iterator[None]:
+def _said_if_unwritable(folder: str) -> Iterator[None]:
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        file = (root / _LOCK).open("a")
-    except OSError as error:
-        raise _unwritable(root, error) from error
-    with file:
-        fcntl.flock(file, how)
         yield
-
-
-def _describe(folder: Path, description: Mapping[str, Any]) -> dict[str, Any]:
-    path = folder / DESCRIPTION
-    if path.exists() and (known := read_description(folder)) is not None:
-        path.touch()
-        return known
-    _write(path, description)
-    return dict(description)
-
-
-def _write(path: Path, description: Mapping[str, Any]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    beside.write_text(json.dumps(description, indent=2, sort_keys=True))
-    beside.replace(path)
-
-
-def _warn(what: str) -> None:
-    warnings.warn(
-        f"embedding cache: {what}. What was there is computed again; `eri store gc` clears it up.",
-        stacklevel=3,
-    )
-
-
-def _unwritable(folder: Path, error: OSError) -> OSError:
-    return OSError(
-        error.errno,
-        f"the embedding cache {folder} cannot be written ({error.strerror}): make room or give "
-        "write access, or set ERI_CACHE to another folder",
-    )
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"the embedding cache {folder} cannot be written ({error.strerror or error}): make "
+            "room or give write access, or set ERI_CACHE to another folder",
+        ) from error

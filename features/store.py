@@ -2,14 +2,16 @@
 
 A store is a folder of shards ``part-00000.parquet`` with the columns ``clip_id``, ``time_s`` and
 ``embedding`` (non-null fixed-size list), in the order of the clip table and then of time; encoders
-that crop to faces add ``face_share``. What made the numbers is in the files' metadata under the key
-``eri``, as JSON; the digests of a shard's clips under ``eri.clips``, one after the other. Beside
-the folder lies ``<name>.failures.parquet`` with ``clip_id``, ``step`` and ``reason``: every clip is
-in one or the other. Equal content gives equal bytes.
+that crop to faces add ``face_share``. A clip lies in one shard. What made the numbers is in the
+files' metadata under the key ``eri``, as JSON; the digests of a shard's clips under ``eri.clips``,
+one after the other. Beside the folder lies ``<name>.failures.parquet`` with ``clip_id``, ``step``
+and ``reason``: every clip is in one or the other. Equal content gives equal bytes.
+
+Clip vectors are one file of the same kind, with one row per clip and without ``time_s``.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.arrow import matrix_type
-from features.plain_pages import read_matrix_into
-from features.segments import Embedding
+from features.cache import Embedding
 
 METADATA_KEY = b"eri"
 CLIPS_KEY = b"eri.clips"
@@ -32,14 +32,22 @@ class StoreError(Exception):
     """A feature store that is missing or is not what it should be."""
 
 
-@dataclass(frozen=True)
+class StoredClip(NamedTuple):
+    """A clip on its way into a store: its id, the digest of its bytes, and its embedding."""
+
+    clip_id: str
+    sha256: str
+    embedding: Embedding
+
+
+@dataclass(frozen=True, repr=False, eq=False)
 class FeatureStore:
-    """A store, or a table of clip vectors, in memory.
+    """A store, a shard of one, or a table of clip vectors, in memory.
 
     Attributes
     ----------
     clip_id : ndarray of str objects, shape (n_rows,)
-        Which clip each row belongs to.
+        Which clip each row belongs to; rows of one clip lie together.
     time_s : ndarray of float64, shape (n_rows,), or None
         When, in clip time; None for clip vectors, which have one row per clip.
     embedding : ndarray of float16 or float32, shape (n_rows, dimension)
@@ -56,9 +64,32 @@ class FeatureStore:
     metadata: dict[str, Any]
     face_share: NDArray[np.float64] | None = None
 
+    def __post_init__(self) -> None:
+        rows = (len(self.clip_id),)
+        columns = {"time_s": self.time_s, "face_share": self.face_share, "clip_id": self.clip_id}
+        for name, column in columns.items():
+            if column is not None and column.shape != rows:
+                raise ValueError(f"{name} of shape {column.shape}: expected {rows}, as clip_id has")
+        if self.embedding.ndim != 2 or self.embedding.shape[:1] != rows:
+            raise ValueError(
+                f"embedding of shape {self.embedding.shape}: expected {rows} rows, as clip_id has, "
+                "and the dimension"
+            )
+
+    def __repr__(self) -> str:
+        n_rows, dimension = self.embedding.shape
+        columns = "".join(
+            f", {name}" for name in ("time_s", "face_share") if getattr(self, name) is not None
+        )
+        return (
+            f"FeatureStore({len(self.clip_starts())} clips, {n_rows} rows x {dimension} "
+            f"{self.embedding.dtype}{columns}; metadata: {', '.join(self.metadata) or 'none'})"
+        )
+
     def clip_starts(self) -> NDArray[np.intp]:
-        """Return the first row of every clip; rows of one clip lie together."""
-        return first_rows(self.clip_id)
+        """Return the first row of every clip."""
+        change = self.clip_id[1:] != self.clip_id[:-1]
+        return np.flatnonzero(np.r_[True, change][: len(self.clip_id)])
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with one column per dimension, indexed by clip (and time)."""
@@ -70,14 +101,6 @@ class FeatureStore:
         return pd.DataFrame(self.embedding, index=index)
 
 
-class StoredClip(NamedTuple):
-    """A clip on its way into a store: its id, the digest of its bytes, and its embedding."""
-
-    clip_id: str
-    sha256: str
-    embedding: Embedding
-
-
 def read_store(path: Path | str) -> FeatureStore:
     """Read a feature store's folder, or one file of clip vectors, in one call.
 
@@ -87,28 +110,39 @@ def read_store(path: Path | str) -> FeatureStore:
     ------
     StoreError
         When there is no store at `path`, or it is damaged.
+
+    Examples
+    --------
+    Usually `features.extraction` has written the store; here two clips are made up.
+
+    >>> import tempfile
+    >>> from features.store_writer import write_store
+    >>> smile = Embedding(np.array([0.0, 0.5]), np.ones((2, 3), np.float16))
+    >>> frown = Embedding(np.array([0.0]), np.zeros((1, 3), np.float16))
+    >>> clips = [StoredClip("smile.mp4", "0a…", smile), StoredClip("frown.mp4", "5f…", frown)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_store(Path(folder, "clip"), clips, {"identity": "example"})
+    ...     store = read_store(Path(folder, "clip"))
+    >>> store
+    FeatureStore(2 clips, 3 rows x 3 float16, time_s; metadata: identity)
+    >>> store.clip_id.tolist()
+    ['smile.mp4', 'smile.mp4', 'frown.mp4']
+    >>> store.embedding.mean(axis=1).tolist()
+    [1.0, 1.0, 0.0]
     """
-    path = Path(path)
-    try:
-        return _read_shards(shards_of(path))
-    except (pa.ArrowException, KeyError, AttributeError, OSError) as error:
-        raise StoreError(
-            f"{path} is not a feature store, or it is damaged: expected Parquet with the columns "
-            f"clip_id and embedding (fixed-size list of floats); {error}. Write it again with "
-            "`dvc repro` or `eri extract`"
-        ) from error
+    return _read(Path(path), shards_of(Path(path)))
 
 
-def first_rows(clip_id: NDArray[np.object_]) -> NDArray[np.intp]:
-    """Return the first row of every clip in a column of ids; rows of one clip lie together."""
-    change = clip_id[1:] != clip_id[:-1]
-    return np.flatnonzero(np.r_[True, change][: len(clip_id)])
+def read_shards(path: Path | str) -> Iterator[FeatureStore]:
+    """Read a store one shard at a time, so that memory never holds all of it.
 
-
-def store_metadata(schema: pa.Schema) -> dict[str, Any]:
-    """Return what a store's file says of what made it; empty when it says nothing."""
-    metadata: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
-    return metadata
+    Raises
+    ------
+    StoreError
+        As `read_store`.
+    """
+    for shard in shards_of(Path(path)):
+        yield _read(Path(path), [shard])
 
 
 def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]]:
@@ -120,25 +154,38 @@ def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]
         As `read_store`; also for a store without the digests of its clips.
     """
     for shard in shards_of(path):
-        store = read_store(shard)
-        content = (pq.read_metadata(shard).metadata or {}).get(CLIPS_KEY, b"").decode()
-        clips = _clips_of(store, content.split()) if store.time_s is not None else []
-        if not clips:
+        store = _read(path, [shard])
+        digests = (pq.read_metadata(shard).metadata or {}).get(CLIPS_KEY, b"").decode().split()
+        starts = store.clip_starts()
+        if store.time_s is None or len(starts) != len(digests):
             raise StoreError(f"{shard} does not say which bytes its clips have: extract them anew")
+        clips = []
+        for a, b, digest in zip(starts, [*starts[1:], len(store.clip_id)], digests, strict=True):
+            share = None if store.face_share is None else float(store.face_share[a])
+            embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share)
+            clips.append(StoredClip(store.clip_id[a], digest, embedding))
         yield store.metadata, clips
 
 
 def gather(clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> FeatureStore:
     """Make a store in memory; at least one clip is needed."""
     taken = list(clips)
-    shares = _face_shares(taken)
+    each = [clip.embedding for clip in taken]
+    n_rows = [len(embedding.time_s) for embedding in each]
+    shares = [embedding.face_share for embedding in each]
     return FeatureStore(
-        clip_id=np.repeat(np.array([clip.clip_id for clip in taken], object), _n_rows(taken)),
-        time_s=np.concatenate([clip.embedding.time_s for clip in taken]),
-        embedding=np.concatenate([clip.embedding.values for clip in taken]),
+        clip_id=np.repeat(np.array([clip.clip_id for clip in taken], object), n_rows),
+        time_s=np.concatenate([embedding.time_s for embedding in each]),
+        embedding=np.concatenate([embedding.values for embedding in each]),
         metadata=dict(metadata),
-        face_share=None if shares is None else np.array(shares, np.float64),
+        face_share=None if None in shares else np.repeat(np.array(shares, np.float64), n_rows),
     )
+
+
+def store_metadata(schema: pa.Schema) -> dict[str, Any]:
+    """Return what a store's file says of what made it; empty when it says nothing."""
+    metadata: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    return metadata
 
 
 def shards_of(path: Path) -> list[Path]:
@@ -149,50 +196,46 @@ def shards_of(path: Path) -> list[Path]:
     return shards
 
 
-def _read_shards(paths: list[Path]) -> FeatureStore:
-    files = [pq.ParquetFile(path, read_dictionary=["clip_id"]) for path in paths]
-    schema = files[0].schema_arrow
-    dtype, dimension = matrix_type(schema.field("embedding").type)
-    n_rows = sum(file.metadata.num_rows for file in files)
-    embedding = np.empty((n_rows, dimension), dtype)
-    first = 0
-    for path, file in zip(paths, files, strict=True):
-        end = first + file.metadata.num_rows
-        read_matrix_into(embedding[first:end], path, file, "embedding")
-        first = end
-    others = [name for name in schema.names if name in ("clip_id", "time_s", "face_share")]
-    # Threads would take more memory for these columns than the columns themselves.
-    table = pa.concat_tables(file.read(others, use_threads=False) for file in files)
-    columns = {name: table[name].to_numpy() for name in others}
+def _read(path: Path, shards: Sequence[Path]) -> FeatureStore:
+    try:
+        files = [pq.ParquetFile(shard, read_dictionary=["clip_id"]) for shard in shards]
+        schema = files[0].schema_arrow
+        n_rows = sum(file.metadata.num_rows for file in files)
+        embedding = _empty_matrix(n_rows, schema.field("embedding").type)
+        first = 0
+        for file in files:
+            for group in range(file.num_row_groups):
+                for chunk in file.read_row_group(group, ["embedding"])["embedding"].chunks:
+                    embedding[first : first + len(chunk)] = _matrix(chunk)
+                    first += len(chunk)
+        others = [name for name in schema.names if name in ("clip_id", "time_s", "face_share")]
+        # Threads would take more memory for these columns than the columns themselves.
+        table = pa.concat_tables(file.read(others, use_threads=False) for file in files)
+        column = {name: table[name].to_numpy() for name in others}
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise StoreError(
+            f"{path} is not a feature store, or it is damaged: expected Parquet with the columns "
+            f"clip_id and embedding (fixed-size list of floats); {error}. Write it again with "
+            "`dvc repro` or `eri extract`"
+        ) from error
     return FeatureStore(
-        columns["clip_id"],
-        columns.get("time_s"),
+        column["clip_id"],
+        column.get("time_s"),
         embedding,
         store_metadata(schema),
-        columns.get("face_share"),
+        column.get("face_share"),
     )
 
 
-def _clips_of(store: FeatureStore, digests: list[str]) -> list[StoredClip]:
-    """Take a shard apart; gives nothing when it has other clips than digests."""
-    assert store.time_s is not None  # the caller checked
-    starts = store.clip_starts()
-    if len(starts) != len(digests):
-        return []
-    clips = []
-    for a, b, digest in zip(starts, [*starts[1:], len(store.clip_id)], digests, strict=True):
-        share = None if store.face_share is None else float(store.face_share[a])
-        embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share)
-        clips.append(StoredClip(store.clip_id[a], digest, embedding))
-    return clips
+def _empty_matrix(n_rows: int, column: pa.DataType) -> NDArray[np.floating]:
+    if not (pa.types.is_fixed_size_list(column) and pa.types.is_floating(column.value_type)):
+        raise pa.ArrowInvalid(f"the column embedding is {column}: expected lists of float numbers")
+    return np.empty((n_rows, column.list_size), column.value_type.to_pandas_dtype())
 
 
-def _n_rows(clips: list[StoredClip]) -> list[int]:
-    return [len(clip.embedding.time_s) for clip in clips]
-
-
-def _face_shares(clips: list[StoredClip]) -> list[float] | None:
-    """Return the share of each row's clip, or None for an encoder without face cropping."""
-    shares = [clip.embedding.face_share for clip in clips]
-    known = [share for share in shares if share is not None]
-    return list(np.repeat(known, _n_rows(clips))) if len(known) == len(clips) else None
+def _matrix(chunk: pa.FixedSizeListArray) -> NDArray[np.floating]:
+    values = chunk.flatten()
+    if chunk.null_count or values.null_count:
+        raise pa.ArrowInvalid("nulls among the numbers of an embedding: write NaN instead")
+    matrix: NDArray[np.floating] = values.to_numpy(zero_copy_only=True)
+    return matrix.reshape(-1, chunk.type.list_size)

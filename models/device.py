@@ -2,10 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from array_api_compat import array_namespace
 
 _START_S = 4.0
 """What importing torch and starting CUDA took on an H100."""
@@ -38,24 +34,3 @@ def _gpu() -> str | None:
     import torch
 
     return "cuda" if torch.cuda.is_available() else None
-
-
-def put(array: Any, device: str | None) -> Any:
-    """Return the array as torch tensor on the device, or as it is for None."""
-    if device is None:
-        return array
-    import torch
-
-    return torch.from_numpy(array).to(device)
-
-
-def like(values: Any, other: Any) -> Any:
-    """Return values as an array of the type and on the device of another."""
-    if isinstance(values, np.ndarray):
-        values = np.asarray(values, order="C")  # torch takes none that runs backwards
-    return array_namespace(other).asarray(values, dtype=other.dtype, device=other.device)
-
-
-def fetch(array: Any) -> Any:
-    """Return a NumPy array, wherever the given one lies."""
-    return array.cpu().numpy() if hasattr(array, "cpu") else array

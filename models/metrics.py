@@ -15,19 +15,29 @@ CONSTANT_TOLERANCE = 1e-9
 """Values whose standard deviation is below this share of their largest size are constant."""
 
 
-def pearson(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
+def pearson(
+    y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None
+) -> NDArray[np.float64]:
     """Pearson correlation of each target over the rows labelled for it.
+
+    Out-of-fold predictions come from models whose means differ. A row's fold mean leans away from
+    the row's own label, since the row was left out of it, so the correlation over all rows is
+    biased downwards: even the mean predictor scores below zero. The mean of the correlations inside
+    each fold is not; it is given where the folds are.
 
     Parameters
     ----------
     y_true, y_pred : array [n_rows, n_targets]
         Labels (NaN = unlabelled, left out) and predictions.
+    fold_of_row : array of int [n_rows], optional
+        The fold of each row, for out-of-fold predictions.
 
     Returns
     -------
     array of float64 [n_targets]
         Correlations; 0.0 where labels or predictions are constant (the official metric gives NaN
-        there), NaN where fewer than two rows are labelled.
+        there), NaN where fewer than two rows are labelled. With folds: the mean over the folds that
+        have two labelled rows for the target, NaN without such a fold.
 
     Raises
     ------
@@ -35,15 +45,38 @@ def pearson(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
         When shapes differ or a labelled row has a NaN prediction.
     """
     true, pred = check_predictions(y_true, y_pred)
-    return np.array([_pearson_of(t, p) for t, p in zip(true.T, pred.T, strict=True)])
+    parts = [
+        [_pearson_of(t, p) for t, p in zip(true[rows].T, pred[rows].T, strict=True)]
+        for rows in rows_of_folds(len(true), fold_of_row)
+    ]
+    return np.array([mean_of_known(column) for column in np.array(parts).T])
 
 
-def mean_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Mean of `pearson` over the targets, without those that have fewer than two labelled rows.
+def mean_pearson(y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None) -> float:
+    """Mean of `pearson` over the targets that have a correlation.
 
-    NaN when no target has two labelled rows, as on a split without labels.
+    Parameters
+    ----------
+    y_true, y_pred, fold_of_row
+        As in `pearson`.
+
+    Returns
+    -------
+    float
+        NaN when no target has two labelled rows, as on a split without labels.
+
+    Examples
+    --------
+    Two targets of four clips; the second one's prediction does not vary:
+
+    >>> y_true = [[0.1, 0.0], [0.4, 0.3], [0.2, 0.9], [0.9, 0.5]]
+    >>> y_pred = [[0.2, 0.5], [0.3, 0.5], [0.1, 0.5], [0.6, 0.5]]
+    >>> pearson(y_true, y_pred).round(3)
+    array([0.954, 0.   ])
+    >>> round(mean_pearson(y_true, y_pred), 3)
+    0.477
     """
-    return mean_of_known(pearson(y_true, y_pred))
+    return mean_of_known(pearson(y_true, y_pred, fold_of_row))
 
 
 def official_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
@@ -73,34 +106,6 @@ def official_mean_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     return float(official_pearson(y_true, y_pred).mean())
 
 
-def foldwise_pearson(
-    y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints
-) -> NDArray[np.float64]:
-    """Mean over the folds of the Pearson correlation inside each fold, per target.
-
-    Out-of-fold predictions come from models whose means differ. A row's fold mean leans away from
-    the row's own label, since the row was left out of it, so the pooled correlation is biased
-    downwards; the correlation inside a fold is not.
-
-    Parameters
-    ----------
-    y_true, y_pred : array [n_rows, n_targets]
-        Labels (NaN = unlabelled, left out) and out-of-fold predictions.
-    fold_of_row : array of int [n_rows]
-        The fold of each row.
-
-    Returns
-    -------
-    array of float64 [n_targets]
-        Mean over the folds with at least two labelled rows for the target; NaN without such a fold.
-    """
-    true, pred = check_predictions(y_true, y_pred)
-    check_same_rows(y_true=true, fold_of_row=fold_of_row)
-    folds = [fold_of_row == fold for fold in np.unique(fold_of_row)]
-    scores = np.array([pearson(true[rows], pred[rows]) for rows in folds])
-    return np.array([mean_of_known(column) for column in scores.reshape(-1, true.shape[1]).T])
-
-
 def constant_columns(
     y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None
 ) -> Bools:
@@ -108,27 +113,36 @@ def constant_columns(
 
     Parameters
     ----------
-    y_true, y_pred : array [n_rows, n_targets]
-        Labels (NaN = unlabelled, left out) and predictions.
-    fold_of_row : array of int [n_rows], optional
-        For out-of-fold predictions: constant then means constant inside every fold, since the
-        models of the folds give different constants.
+    y_true, y_pred, fold_of_row
+        As in `pearson`. With folds, constant means constant inside every fold: the models of the
+        folds give different constants.
 
     Returns
     -------
     array of bool [n_targets]
-        True where `pearson` (with folds: `foldwise_pearson`) is 0.0 because the prediction does
-        not vary; False where fewer than two rows are labelled.
+        True where `pearson` is 0.0 because the prediction does not vary; False where fewer than two
+        rows are labelled.
     """
     true, pred = check_predictions(y_true, y_pred)
-    fold = np.zeros(len(true), dtype=np.int64) if fold_of_row is None else fold_of_row
-    check_same_rows(y_true=true, fold_of_row=fold)
     constant = (~np.isnan(true)).sum(axis=0) >= 2
-    for rows in (fold == each for each in np.unique(fold)):
+    for rows in rows_of_folds(len(true), fold_of_row):
         for number, (t, p) in enumerate(zip(true[rows].T, pred[rows].T, strict=True)):
             known = ~np.isnan(t)
             constant[number] &= not known.any() or _is_constant(p[known])
     return np.asarray(constant, dtype=np.bool_)
+
+
+def rows_of_folds(n_rows: int, fold_of_row: Ints | None) -> list[Bools]:
+    """Mark the rows of each fold [n_rows]; without folds, all rows are one.
+
+    Raises
+    ------
+    ValueError
+        When `fold_of_row` has another length.
+    """
+    fold = np.zeros(n_rows, np.int64) if fold_of_row is None else np.asarray(fold_of_row)
+    check_same_rows(y_true=np.empty(n_rows), fold_of_row=fold)
+    return [fold == each for each in np.unique(fold)] if n_rows else [np.zeros(0, np.bool_)]
 
 
 def check_predictions(

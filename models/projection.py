@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
 from models.arrays import Floats
-from models.device import fetch, like
-from models.ridge.ridge_system import DualSystem, System
+from models.ridge.equations import RidgeEquations, RowEquations
 
 SMALL = 400
 """Up to this size a full decomposition is quicker than a randomized one."""
@@ -38,7 +37,7 @@ class Projection:
         return projected - self.mean @ self.axes
 
 
-def principal_axes(system: System, n_components: int, seed: int) -> Projection:
+def principal_axes(equations: RidgeEquations, n_components: int, seed: int) -> Projection:
     """Find the leading principal components of a training set.
 
     Exact where the Gram matrix is small; otherwise by scikit-learn's `randomized_svd` of it
@@ -46,17 +45,17 @@ def principal_axes(system: System, n_components: int, seed: int) -> Projection:
 
     Parameters
     ----------
-    system : System
-        The centred Gram matrix of the training rows.
+    equations : RidgeEquations
+        Of the training rows; they hold its centred Gram matrix.
     n_components : int
         At most as many as rows - 1 or columns are taken. All columns, in this order of size, where
         there are no more of them.
     seed : int
         Of the randomized solver.
     """
-    n_rows, n_columns = int(system.rows.sum()), system.inputs.shape[1]
+    n_rows, n_columns = int(equations.rows.sum()), equations.inputs.shape[1]
     n_components = max(1, min(n_components, n_rows - 1, n_columns))
-    matrix = fetch(system.forms.dense(0))
+    (matrix,) = equations.matrix.matrices
     if len(matrix) <= SMALL:
         values, vectors = np.linalg.eigh(matrix)
         values, vectors = values[::-1][:n_components], vectors[:, ::-1][:, :n_components]
@@ -72,11 +71,11 @@ def principal_axes(system: System, n_components: int, seed: int) -> Projection:
     values = np.maximum(values, 0)
     # Directions without variance (fewer distinct rows than components) add nothing.
     kept = values > 1e-6 * max(values[0], np.finfo(np.float32).tiny)
-    is_dual = isinstance(system, DualSystem)
+    is_dual = isinstance(equations, RowEquations)
     lengths = np.sqrt(values) if is_dual else np.ones_like(values)
     factors = np.divide(1, lengths, out=np.zeros_like(values), where=kept)
     mean_square = values.sum() / n_components / n_rows
     factors *= 1 / np.sqrt(mean_square) if mean_square > 0 else 0
-    solutions = like(vectors[None, None], system.forms.like)
-    axes = fetch(system.coefficients(solutions))[0, 0] * factors
-    return Projection(axes.astype(np.float32), fetch(system.mean).astype(np.float32))
+    axes = equations.coefficients(vectors, np.zeros(vectors.shape[1], np.intp))
+    axes *= factors
+    return Projection(axes.astype(np.float32), equations.mean.astype(np.float32))

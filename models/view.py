@@ -18,7 +18,7 @@ from models.arrays import (
 )
 from models.folds import check_folds
 from models.projection import Projection, principal_axes
-from models.ridge.gram import FoldGram, make_gram
+from models.ridge.gram import FoldGram
 from models.scaling import InputScaler
 
 if TYPE_CHECKING:
@@ -171,12 +171,14 @@ class FoldedView:
         """Gram matrices over some rows only, as of a target with gaps."""
         key = rows.tobytes()
         if key not in self._grams:
-            self._grams[key] = make_gram(self.inputs, np.where(rows, self.fold_of_row, WHOLE))
+            self._grams[key] = FoldGram(self.inputs, np.where(rows, self.fold_of_row, WHOLE))
         return self._grams[key]
 
     def projection(self, fold: int, n_components: int, seed: int) -> Projection:
         """Principal components of the training set of `fold` (`WHOLE`: of all rows)."""
         key = fold, n_components, seed
         if key not in self._projections:
-            self._projections[key] = principal_axes(self.gram.system((fold,)), n_components, seed)
+            self._projections[key] = principal_axes(
+                self.gram.equations((fold,)), n_components, seed
+            )
         return self._projections[key]

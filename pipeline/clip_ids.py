@@ -1,13 +1,45 @@
-"""Clip ids as different files write them, and which of them mean the same clip."""
+"""Which ids, paths and files mean the same clip, although people spell them in many ways."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
 from pipeline.files import MEDIA_SUFFIXES
 
 _SUFFIXES = MEDIA_SUFFIXES | {".csv", ".npy", ".npz", ".parquet", ".txt"}
+_SOUND_SUFFIXES = frozenset({".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
+_PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+
+Rank = Callable[[str, str], int]
+"""From a wanted id and a file that fits it to what is smallest for the file to take."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What belongs to the ids that are wanted.
+
+    Attributes
+    ----------
+    found : dict of str to str
+        By wanted id: the one id or file that means the same clip.
+    beside : dict of str to list of str
+        By wanted id: further files that would fit less well, such as the sound of a video.
+    differing : dict of str to dict of str to str
+        By what had to be forgiven, such as ``case``: the part of `found` that needed it.
+    ambiguous : dict of str to list of str
+        By wanted id: what fits it equally well, or fits other wanted ids too. It is not in `found`.
+    missing, unknown : list of str
+        Wanted ids that nothing belongs to; and what belongs to no wanted id.
+    """
+
+    found: dict[str, str] = field(default_factory=dict)
+    beside: dict[str, list[str]] = field(default_factory=dict)
+    differing: dict[str, dict[str, str]] = field(default_factory=dict)
+    ambiguous: dict[str, list[str]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 def canonical_id(text: str) -> str:
@@ -15,66 +47,116 @@ def canonical_id(text: str) -> str:
 
     ``[00017]``, ``train/00017.MP4`` and ``17`` become ``17``; ``Clip_007`` becomes ``clip_7``.
     """
-    name = text.strip().replace("\\", "/").rsplit("/", 1)[-1].casefold()
-    stem, dot, ending = name.rpartition(".")
-    if stem and dot + ending in _SUFFIXES:
-        name = stem
-    name = name.strip("[](){}<>\"' ")
-    return re.sub(r"(?<!\d)0+(?=\d)", "", name)
+    return re.sub(r"(?<!\d)0+(?=\d)", "", _folded(text))
 
 
-@dataclass(frozen=True)
-class IdMatches:
-    """Which ids mean the same clip.
-
-    Attributes
-    ----------
-    found : dict of str to str
-        From an id that there is to the id wanted.
-    missing : list of str
-        Wanted ids that nothing belongs to, in their order.
-    unknown : list of str
-        Ids that there are and that are not wanted, in their order.
-    ambiguous : list of (list of str, list of str)
-        Ids that there are, and wanted ids, that all look alike and cannot be told apart.
-    """
-
-    found: dict[str, str]
-    missing: list[str]
-    unknown: list[str]
-    ambiguous: list[tuple[list[str], list[str]]]
+def clean_path(path: str) -> str:
+    """Write a path with slashes and without ``./``."""
+    return PurePosixPath(path.replace("\\", "/")).as_posix()
 
 
-def match_ids(wanted: Iterable[str], have: Iterable[str]) -> IdMatches:
-    """Match ids: equal ones first, then those of one canonical form.
+def media_rank(file: str) -> int:
+    """Return 0 for a video, 1 for a picture and 2 for a sound, by the file's ending."""
+    suffix = PurePosixPath(file).suffix.lower()
+    return 2 if suffix in _SOUND_SUFFIXES else 1 if suffix in _PICTURE_SUFFIXES else 0
+
+
+def match_ids(wanted: Iterable[str], have: Iterable[str]) -> Matches:
+    """Match unique ids: equal ones first, then those that differ in spelling only."""
+    return _match({each: each for each in wanted}, {each: each for each in have}, lambda *_: 0)
+
+
+def match_files(
+    names: Mapping[str, str],
+    files: Iterable[str],
+    rank: Rank = lambda _, file: media_rank(file),
+) -> Matches:
+    """Find the file of each clip by the file's name.
 
     Parameters
     ----------
-    wanted : iterable of str
-        Unique ids, such as those of the label table.
-    have : iterable of str
-        Unique ids, such as the names of feature files.
+    names : mapping of str to str
+        By wanted id: what the file is called, without its ending.
+    files : iterable of str
+        Paths, with slashes.
+    rank : callable
+        Which of several files to take: a video, else a picture, else a sound.
     """
-    wanted, have = list(wanted), list(have)
-    found = {each: each for each in set(wanted).intersection(have)}
-    alike: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    for side, ids in enumerate((have, wanted)):
-        for each in ids:
-            alike[canonical_id(each)][side].append(each)
-    ambiguous = []
-    for theirs, ours in alike.values():
-        rest = [each for each in theirs if each not in found]
-        if not rest or not ours:
-            continue
-        if len(theirs) == len(ours) == 1:
-            found[rest[0]] = ours[0]
-        else:
-            ambiguous.append((theirs, ours))
-    unclear = {each for pair in ambiguous for ids in pair for each in ids}
-    taken = set(found.values())
-    return IdMatches(
-        found=found,
-        missing=[each for each in wanted if each not in taken and each not in unclear],
-        unknown=[each for each in have if each not in found and each not in unclear],
-        ambiguous=ambiguous,
-    )
+    return _match(names, {file: PurePosixPath(file).stem for file in files}, rank)
+
+
+def match_paths(paths: Mapping[str, str], files: Iterable[str]) -> Matches:
+    """Find the file of each clip by its clean path; one that is not there is looked for by name.
+
+    Several ids may have one path: they all get the file.
+    """
+    there = set(files)
+    exact = {each: path for each, path in paths.items() if path in there}
+    left = {each: PurePosixPath(path).stem for each, path in paths.items() if each not in exact}
+    free = {file: PurePosixPath(file).stem for file in sorted(there.difference(exact.values()))}
+    moved = _match(left, free, lambda _, file: media_rank(file), "folder or file ending")
+    return replace(moved, found=exact | moved.found)
+
+
+def _match(
+    wanted: Mapping[str, str], have: Mapping[str, str], rank: Rank, as_it_is: str = ""
+) -> Matches:
+    """Match by names, first as they are, then forgiving one thing after the other.
+
+    `as_it_is` says what differs already where names are equal.
+    """
+    matches = Matches()
+    left, free = dict(wanted), dict(have)
+    for what, plain in [(as_it_is, _same), *_SPELLINGS]:
+        alike = _by_key(free, plain)
+        for key, ids in _by_key(left, plain).items():
+            ranked = sorted((rank(ids[0], each), each) for each in alike.get(key, []))
+            if not ranked:
+                continue
+            best, *others = fitting = [each for _, each in ranked]
+            if len(ids) > 1 or (others and ranked[0][0] == ranked[1][0]):
+                matches.ambiguous.update(dict.fromkeys(ids, fitting))
+            else:
+                matches.found[ids[0]] = best
+                matches.beside.update({ids[0]: others} if others else {})
+                if what:
+                    matches.differing.setdefault(what, {})[ids[0]] = best
+            for each in ids:
+                del left[each]
+            for each in fitting:
+                del free[each]
+    return replace(matches, missing=list(left), unknown=list(free))
+
+
+def _by_key(names: Mapping[str, str], plain: Callable[[str], str]) -> dict[str, list[str]]:
+    groups = defaultdict(list)
+    for each, name in names.items():
+        groups[plain(name)].append(each)
+    return groups
+
+
+def _same(name: str) -> str:
+    return name
+
+
+def _bare(name: str) -> str:
+    return name.strip("[](){}<>\"' \t")
+
+
+def _without_ending(name: str) -> str:
+    name = _bare(name.strip().replace("\\", "/").rsplit("/", 1)[-1])
+    stem, dot, ending = name.rpartition(".")
+    return _bare(stem) if stem and (dot + ending).lower() in _SUFFIXES else name
+
+
+def _folded(name: str) -> str:
+    return _without_ending(name).casefold()
+
+
+# Each forgives what those before it forgive.
+_SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("brackets", _bare),
+    ("folder or file ending", _without_ending),
+    ("case", _folded),
+    ("zero padding", canonical_id),
+)

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from features.encoders import ENCODERS, FrameEncoder
-from models.evaluation.bootstrap import percentile_interval, probability_better
-from models.evaluation.compare import MemberScore
+from models.evaluation.scores import Score, difference
 from models.stack import fit_stack, stack_oof
 from pipeline.clip_table import Rows
 from pipeline.leaderboard import Predictions, score
@@ -73,7 +72,7 @@ def contribution_table(
     }
 
     @cache
-    def stacked(encoders: frozenset[str]) -> MemberScore:
+    def stacked(encoders: frozenset[str]) -> Score:
         heads = [each for name, each in members.items() if name.partition("/")[2] in encoders]
         return score({"": _stack(np.stack(heads, axis=1), rows)}, rows, params, split)[""]
 
@@ -82,14 +81,12 @@ def contribution_table(
         everything = frozenset(name for part in parts.values() for name in part)
         for part, encoders in parts.items() if len(parts) > 1 else ():
             alone, whole = stacked(frozenset(encoders)), stacked(everything)
-            without = stacked(everything.difference(encoders))
-            gain = percentile_interval(whole.resampled - without.resampled)
+            gain = difference(whole, stacked(everything.difference(encoders)))
             table.append(
                 (
                     *(kind, part, " ".join(encoders)),
                     *(alone.mean_pearson, alone.interval.low, alone.interval.high),
-                    *(whole.mean_pearson - without.mean_pearson, gain.low, gain.high),
-                    probability_better(whole.resampled, without.resampled),
+                    *(gain.gain, gain.interval.low, gain.interval.high, gain.p_better),
                 )
             )
     return pd.DataFrame(table, columns=CONTRIBUTION_COLUMNS).round(_N_DIGITS)

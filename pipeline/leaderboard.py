@@ -5,14 +5,13 @@ Rows are called ``stack``, ``<head>/<view>`` and ``baseline/<name>``. Splits are
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.evaluation.compare import MemberScore, best_first, better_than_best, score_members
+from models.evaluation.scores import Score, best_first, better_than_best, score_predictions
 from models.evaluation.slices import scored_slices, slice_rows
 from models.metrics import official_mean_pearson
 from pipeline.clip_table import Rows, column_values
@@ -49,7 +48,7 @@ def score(
     params: Params,
     split: str,
     among: NDArray[np.bool_] | None = None,
-) -> dict[str, MemberScore]:
+) -> dict[str, Score]:
     """Score named predictions on one split.
 
     The score out of fold is the mean of the correlations inside the folds, since the models of the
@@ -70,7 +69,7 @@ def score(
 
     Returns
     -------
-    dict of str to MemberScore
+    dict of str to Score
         By name. Scores of several calls with the same clips can be compared: they rest on the same
         resamples.
     """
@@ -78,7 +77,7 @@ def score(
         return {}
     chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
     chosen = chosen if among is None else chosen & among
-    scores = score_members(
+    scores = score_predictions(
         rows.y[chosen],
         np.stack([each[chosen] for each in predictions.values()]),
         rows.people[chosen],
@@ -86,23 +85,15 @@ def score(
         params.seed,
         rows.fold_of_row[chosen[: rows.n_train]] if split == "oof" else None,
     )
-    if split == "oof":  # for now: the interval is still that of the pooled correlation
-        scores = [
-            replace(each, pearson=each.foldwise_pearson, foldwise_pearson=each.pearson)
-            for each in scores
-            if each.foldwise_pearson is not None
-        ]
     return dict(zip(predictions, scores, strict=True))
 
 
-def score_table(
-    scores: Mapping[str, MemberScore], targets: Sequence[str], split: str
-) -> pd.DataFrame:
+def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str) -> pd.DataFrame:
     """Lay the scores of one split out as a table, best first.
 
     Parameters
     ----------
-    scores : mapping of str to MemberScore
+    scores : mapping of str to Score
         By name; all of the same clips.
     targets : sequence of str
         Their names, in the order of the scores.
@@ -265,14 +256,14 @@ def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     return [dict(zip(table.columns, row, strict=True)) for row in rows]
 
 
-def _row(name: str, each: MemberScore, better: float, targets: Sequence[str]) -> dict[str, Any]:
+def _row(name: str, each: Score, better: float, targets: Sequence[str]) -> dict[str, Any]:
     constant = [target for target, flat in zip(targets, each.constant, strict=True) if flat]
     numbers = {
         "mean_pearson": each.mean_pearson,
         "ci95_low": each.interval.low,
         "ci95_high": each.interval.high,
         "better_than_best": better,
-        "pooled_mean_pearson": each.foldwise_mean_pearson,
+        "pooled_mean_pearson": each.pooled_mean_pearson,
     }
     by_target = zip(targets, each.pearson, strict=True)
     numbers |= {f"pearson_{target}": float(value) for target, value in by_target}
@@ -283,9 +274,9 @@ def _row(name: str, each: MemberScore, better: float, targets: Sequence[str]) ->
     }
 
 
-def _number(value: float | None) -> float:
+def _number(value: float) -> float:
     """Round below the last digit that means anything, without a -0.0."""
-    return float("nan") if value is None else round(float(value), _N_DIGITS) + 0.0
+    return round(float(value), _N_DIGITS) + 0.0
 
 
 def _all_of(constant: Iterable[str]) -> str:

@@ -201,8 +201,6 @@ class Params(_Section):
 
     @model_validator(mode="after")
     def _features_have_names_of_their_own(self) -> "Params":
-        if not self.encoders and not self.stores:
-            raise ValueError("no features: expected an entry under `encoders` or `stores`")
         twice = sorted(self.encoders.keys() & self.stores.keys())
         if twice:
             raise ValueError(f"{twice} stand under `encoders` and under `stores`: rename one")
@@ -246,11 +244,12 @@ class Params(_Section):
             raise ParamsError(f"unknown head {name!r}: expected one of {list(self.heads)}")
         from models.heads import make_head
 
-        settings = dict(self.heads[name])
-        return make_head(settings.pop("kind"), settings, self.seed)
+        return make_head(self.heads[name], self.seed)
 
 
-def load_params(path: Path = PARAMS, check_heads: bool = True) -> Params:
+def load_params(
+    path: Path = PARAMS, check_heads: bool = True, need_features: bool = True
+) -> Params:
     """Read and check `params.yaml`.
 
     Parameters
@@ -260,6 +259,8 @@ def load_params(path: Path = PARAMS, check_heads: bool = True) -> Params:
     check_heads : bool
         False leaves the settings of heads unchecked: what is allowed there is known only once the
         libraries are loaded that heads are made of, and that takes seconds.
+    need_features : bool
+        False allows that there is neither an encoder nor a store: both may be yet to come.
 
     Raises
     ------
@@ -270,9 +271,11 @@ def load_params(path: Path = PARAMS, check_heads: bool = True) -> Params:
     content = read_keys(path, Params)
     faults = model_faults(Params, content) + encoder_faults(content)
     if check_heads:
-        from models.heads import HEADS, head_settings
+        from models.heads import HEADS, check_spec
 
-        settings = {kind: head_settings(kind) for kind in HEADS}
-        faults += entry_faults(content, "heads", settings, kind_is_setting=False)
+        specs = {kind: type(check_spec({"kind": kind})) for kind in HEADS}
+        faults += entry_faults(content, "heads", specs)
+    if need_features and not (content.get("encoders") or content.get("stores") or faults):
+        faults.append("  no features: expected an entry under `encoders` or `stores`")
     refuse(path, faults)
     return Params.model_validate(content)

@@ -47,7 +47,7 @@ def update_params(path: Path, changes: Mapping[str, Any]) -> bool:
     def write(beside: Path) -> None:
         with beside.open("w", encoding="utf-8") as file:
             yaml.dump(content, file)
-        load_params(beside)
+        load_params(beside, need_features=False)
 
     replace_file(path, write)
     return True

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.cache import clips_in
+from features.cache import EmbeddingCache
 from features.encoders import Encoder, EncoderError
 from features.encoders.weights import without_download
+from features.extraction.encoder_run import unusable
 from features.extraction.index import Clip, iterate_clips
-from features.extraction.job import unusable
 from features.identity import Sampling, encoder_identity
 
 
@@ -84,7 +84,7 @@ def _entry(
     cached: set[str] = set()
     wanted = None if clips is None else {c.sha256 for c in clips if unusable(encoder, c) is None}
     if identity is not None:
-        cached = set(clips_in(root / identity))
+        cached = set(EmbeddingCache(root, identity))
     spec = encoder.spec
     return CatalogueEntry(
         name=name,

@@ -1,9 +1,10 @@
-"""Person-wise bootstrap of the mean Pearson, from sums per group.
+"""Person-wise bootstrap of the mean Pearson, from sums per person.
 
 Clips of one person are alike, so people are drawn, not clips. A resample only changes how often
-each group counts; six sums per group and target are therefore enough for every resample at once.
+each person counts; six sums per person and target are therefore enough for every resample at once.
 Three of them are of the labels alone, and the counts are the same for all: many predictions of the
-same rows cost little more than one.
+same rows cost little more than one. Out of fold, people are drawn inside each fold, and each fold
+has a correlation of its own, as in `models.metrics.pearson`.
 """
 
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.arrays import Ints, as_targets, check_same_rows, group_codes
-from models.metrics import CONSTANT_TOLERANCE, check_predictions
+from models.arrays import Bools, Ints, as_targets, check_same_rows, group_codes
+from models.metrics import CONSTANT_TOLERANCE, check_predictions, rows_of_folds
+
+Array = NDArray[np.float64]
 
 RESAMPLES_AT_ONCE = 256
-"""Keeps memory small with thousands of groups, and matrix products large."""
+"""Keeps memory small with thousands of people, and matrix products large."""
 
 TIE = 1e-9
 """Scores that differ by no more than this differ by rounding."""
@@ -24,46 +27,21 @@ TIE = 1e-9
 
 @dataclass(frozen=True)
 class Interval:
-    """Both ends of a confidence interval."""
+    """Both ends of a 95 % confidence interval; NaN where it cannot be said."""
 
     low: float
     high: float
 
 
-def bootstrap_interval(
+def bootstrap_scores(
     y_true: ArrayLike,
-    y_pred: ArrayLike,
+    predictions: ArrayLike,
     groups: ArrayLike,
     n_resamples: int,
     seed: int,
-    level: float = 0.95,
-) -> Interval:
-    """Percentile interval of the mean Pearson of one prediction over resampled groups.
-
-    Parameters
-    ----------
-    y_true, y_pred : array [n_rows, n_targets]
-        Labels (NaN = unlabelled, left out) and predictions.
-    groups, n_resamples, seed
-        As in `bootstrap_scores`; 2,000 resamples give steady ends of a 95 % interval.
-    level : float
-        Coverage, between 0 and 1.
-
-    Returns
-    -------
-    Interval
-        Both ends are NaN when fewer than two groups are labelled: one person tells nothing of
-        how people differ.
-    """
-    return percentile_interval(
-        bootstrap_scores(y_true, as_targets(y_pred, "y_pred"), groups, n_resamples, seed), level
-    )
-
-
-def bootstrap_scores(
-    y_true: ArrayLike, predictions: ArrayLike, groups: ArrayLike, n_resamples: int, seed: int
-) -> NDArray[np.float64]:
-    """Mean Pearson of every resample of the groups, for one or many predictions.
+    fold_of_row: Ints | None = None,
+) -> Array:
+    """Mean Pearson of every resample of the people, for one or many predictions.
 
     Scores follow `models.metrics`: in each resample a constant target or prediction counts as 0
     and a target with fewer than two labelled rows is left out. A target with fewer than two
@@ -78,15 +56,18 @@ def bootstrap_scores(
     groups : array [n_rows]
         The person of each row.
     n_resamples : int
-        Number of resamples.
+        Number of resamples; 2,000 give steady ends of a 95 % interval.
     seed : int
-        Seed of the resampling. Equal groups, labelled rows and seed give the same resamples for
-        every prediction, also in separate calls: the scores of two members are paired.
+        Seed of the resampling. Equal groups, folds, labelled rows and seed give the same resamples
+        for every prediction, also in separate calls: the scores of two members are paired.
+    fold_of_row : array of int [n_rows], optional
+        The fold of each row, for out-of-fold predictions.
 
     Returns
     -------
     array of float64 [n_members, n_resamples] or [n_resamples]
-        Mean Pearson of each resample; all NaN when fewer than two groups are labelled.
+        Mean Pearson of each resample; all NaN when no fold has two labelled people: one person
+        tells nothing of how people differ.
 
     Raises
     ------
@@ -99,18 +80,35 @@ def bootstrap_scores(
         check_predictions(true, member)
     codes = group_codes(groups)
     check_same_rows(y_true=true, groups=codes)
-    labelled = np.flatnonzero(~np.isnan(true).all(axis=1))
-    codes = group_codes(codes[labelled])
-    n_groups = int(codes.max()) + 1 if len(codes) else 0
-    scores = np.full((len(members), n_resamples), np.nan)
-    if n_groups >= 2:
-        sums = _group_sums(true, members, labelled, codes)
-        blocks = [_scores(sums, counts) for counts in resample_counts(n_groups, n_resamples, seed)]
-        scores = np.concatenate(blocks, axis=1)
+    labelled = ~np.isnan(true).all(axis=1)
+    shape = len(members), true.shape[1], n_resamples
+    total, n_folds, can_differ = np.zeros(shape), np.zeros(shape), False
+    generator = np.random.default_rng(seed)
+    for fold in rows_of_folds(len(true), fold_of_row):
+        rows = np.flatnonzero(fold & labelled)
+        if not len(rows):
+            continue
+        people = group_codes(codes[rows])
+        n_people = int(people.max()) + 1
+        can_differ = can_differ or n_people > 1
+        sums = _sums_by_person(true, members, rows, people)
+        place = 0
+        for counts in resample_counts(n_people, n_resamples, generator):
+            r = _correlations(sums, counts)
+            block = slice(place, place := place + len(counts))
+            total[..., block] += np.nan_to_num(r)
+            n_folds[..., block] += ~np.isnan(r)
+    by_target = np.divide(total, n_folds, out=np.full(shape, np.nan), where=n_folds > 0)
+    known = ~np.isnan(by_target)
+    n_known = known.sum(axis=1)
+    scores = np.where(n_known, np.nansum(by_target, axis=1) / np.maximum(n_known, 1), np.nan)
+    scores = scores if can_differ else np.full_like(scores, np.nan)
     return scores if given.ndim == 3 else scores[0]
 
 
-def resample_counts(n_groups: int, n_resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+def resample_counts(
+    n_groups: int, n_resamples: int, generator: np.random.Generator
+) -> Iterator[Array]:
     """How often each group is drawn in each resample, with replacement.
 
     Yields
@@ -118,16 +116,15 @@ def resample_counts(n_groups: int, n_resamples: int, seed: int) -> Iterator[NDAr
     array of float64 [up to RESAMPLES_AT_ONCE, n_groups]
         The next resamples; `n_resamples` in all.
     """
-    rng = np.random.default_rng(seed)
     for start in range(0, n_resamples, RESAMPLES_AT_ONCE):
         n = min(RESAMPLES_AT_ONCE, n_resamples - start)
-        draws = rng.integers(n_groups, size=(n, n_groups)) + np.arange(n)[:, None] * n_groups
+        draws = generator.integers(n_groups, size=(n, n_groups)) + np.arange(n)[:, None] * n_groups
         counts = np.bincount(draws.ravel(), minlength=n * n_groups)
         yield counts.reshape(n, n_groups).astype(np.float64)
 
 
-def percentile_interval(scores: NDArray[np.float64], level: float = 0.95) -> Interval:
-    """Interval that holds the share `level` of the scores of resamples [n_resamples].
+def percentile_interval(scores: Array) -> Interval:
+    """Interval that holds 95 % of the scores of resamples [n_resamples].
 
     Resamples without a score (NaN) are left out; both ends are NaN when none has one. Applied to
     the difference of two members' scores, it is the interval of that difference.
@@ -135,11 +132,11 @@ def percentile_interval(scores: NDArray[np.float64], level: float = 0.95) -> Int
     known = scores[~np.isnan(scores)]
     if not len(known):
         return Interval(float("nan"), float("nan"))
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(known, [0.025, 0.975])
     return Interval(float(low), float(high))
 
 
-def probability_better(scores_a: NDArray[np.float64], scores_b: NDArray[np.float64]) -> float:
+def probability_better(scores_a: Array, scores_b: Array) -> float:
     """Share of the resamples in which a scores above b; ties count half.
 
     Parameters
@@ -169,28 +166,23 @@ def probability_better(scores_a: NDArray[np.float64], scores_b: NDArray[np.float
 
 @dataclass(frozen=True)
 class _Sums:
-    """Sums per group over centred values; x are labels, y predictions.
+    """Sums per person over centred values; x are labels, y predictions.
 
-    ``labels`` holds n, x, x x [3, n_targets, n_groups]; ``members`` y, y y, x y
-    [n_members, 3, n_targets, n_groups]; the floors are the variances below which values are
+    ``labels`` holds n, x, x x [3, n_targets, n_people]; ``members`` y, y y, x y
+    [n_members, 3, n_targets, n_people]; the floors are the variances below which values are
     constant, [n_targets] and [n_members, n_targets].
     """
 
-    labels: NDArray[np.float64]
-    members: NDArray[np.float64]
-    floor_true: NDArray[np.float64]
-    floor_pred: NDArray[np.float64]
+    labels: Array
+    members: Array
+    floor_true: Array
+    floor_pred: Array
 
 
-def _group_sums(
-    true: NDArray[np.float64],
-    members: NDArray[np.float64],
-    labelled: NDArray[np.intp],
-    codes: Ints,
-) -> _Sums:
-    order = np.argsort(codes, kind="stable")
-    rows = labelled[order]
-    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+def _sums_by_person(true: Array, members: Array, rows: NDArray[np.intp], people: Ints) -> _Sums:
+    order = np.argsort(people, kind="stable")
+    rows = rows[order]
+    starts = np.flatnonzero(np.diff(people[order], prepend=-1))
     known = ~np.isnan(true[rows])
     known &= known.sum(axis=0) >= 2
     x, floor_true = _centred(true[rows], known)
@@ -204,9 +196,7 @@ def _group_sums(
     return _Sums(np.stack(labels), sums, floor_true, floor_pred)
 
 
-def _centred(
-    values: NDArray[np.float64], known: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _centred(values: Array, known: Bools) -> tuple[Array, Array]:
     """Deviations from the mean, 0 where unknown, and the variance below which it is constant.
 
     Centred sums keep their digits when the mean is large beside the spread.
@@ -217,10 +207,15 @@ def _centred(
     return np.where(known, filled - mean, 0.0), floor
 
 
-def _scores(sums: _Sums, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean Pearson of every member in every resample [n_members, n_resamples]."""
+def _correlations(sums: _Sums, counts: Array) -> Array:
+    """Correlation of every member and target in every resample; NaN below two labelled rows.
+
+    `counts` is [n_resamples, n_people], the result [n_members, n_targets, n_resamples].
+    """
     n, sx, sxx = sums.labels @ counts.T
-    sy, syy, sxy = np.moveaxis(_product(sums.members, counts), 1, 0)
+    # One large product: NumPy would multiply a stack of matrices one by one.
+    products = sums.members.reshape(-1, counts.shape[1]) @ counts.T
+    sy, syy, sxy = np.moveaxis(products.reshape(*sums.members.shape[:-1], len(counts)), 1, 0)
     size = np.maximum(n, 1.0)
     var_x = sxx / size - (sx / size) ** 2
     var_y = syy / size - (sy / size) ** 2
@@ -229,13 +224,4 @@ def _scores(sums: _Sums, counts: NDArray[np.float64]) -> NDArray[np.float64]:
     constant = var_x <= sums.floor_true[:, None] + 1e-12 * sxx / size
     constant = constant | (var_y <= sums.floor_pred[:, :, None] + 1e-12 * syy / size)
     r = np.clip(cov / np.sqrt(np.where(constant, 1.0, var_x * var_y)), -1.0, 1.0)
-    known = n >= 2
-    n_known = known.sum(axis=0)
-    total = np.where(known & ~constant, r, 0.0).sum(axis=1)
-    return np.where(n_known, total / np.maximum(n_known, 1), np.nan)
-
-
-def _product(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One large matrix product: NumPy would multiply a stack of matrices one by one."""
-    flat = sums.reshape(-1, sums.shape[-1]) @ counts.T
-    return flat.reshape(*sums.shape[:-1], len(counts))
+    return np.where(n >= 2, np.where(constant, 0.0, r), np.nan)

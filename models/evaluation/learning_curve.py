@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from models.arrays import DataError, Floats, Groups, as_targets, check_same_rows, group_codes
-from models.evaluation.bootstrap import bootstrap_scores
-from models.metrics import mean_pearson
+from models.evaluation.scores import Score, score_predictions
 
 
 class Regressor(Protocol):
@@ -33,18 +32,15 @@ class CurvePoint:
         People fitted on, and their labelled rows.
     repeat : int
         Number of the repeat, from 0; each draws people in an order of its own.
-    mean_pearson : float
-        On the held-out rows.
-    resampled : array of float64 [n_resamples]
-        The same for each resample of the held-out people, in which all points are paired: the mean
-        over the repeats of a number of people has the interval of the mean of these.
+    score : Score
+        On the held-out rows. Resamples of the held-out people are paired between all points: the
+        mean over the repeats of a number of people has the interval of the mean of theirs.
     """
 
     n_people: int
     n_rows: int
     repeat: int
-    mean_pearson: float
-    resampled: NDArray[np.float64]
+    score: Score
 
 
 def learning_curve(
@@ -120,8 +116,7 @@ def learning_curve(
             rows = labelled[np.isin(codes[labelled], order[:number])]
             fitted = clone(head, safe=False)
             fitted.fit(x[rows], targets[rows], groups=codes[rows])
-            predicted = fitted.predict(x_held)
-            resampled = bootstrap_scores(held, predicted, groups_held, n_resamples, seed)
-            score = mean_pearson(held, predicted)
-            points.append(CurvePoint(number, len(rows), repeat, score, resampled))
+            predicted = fitted.predict(x_held)[None]
+            (score,) = score_predictions(held, predicted, groups_held, n_resamples, seed)
+            points.append(CurvePoint(number, len(rows), repeat, score))
     return points

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.arrays import Bools, as_groups, as_targets, check_same_rows
-from models.evaluation.bootstrap import Interval, bootstrap_interval
-from models.metrics import mean_pearson
+from models.arrays import Bools, Ints, as_groups, as_targets, check_same_rows
+from models.evaluation.scores import Score, score_predictions
 
 MISSING = "(missing)"
 """The slice of the rows without a value."""
@@ -27,17 +26,14 @@ class SliceScore:
         The category or band, `MISSING` or `FEW`.
     n_rows, n_people : int
         Labelled rows, and the groups they belong to.
-    mean_pearson : float
-        NaN when no target has two labelled rows.
-    interval : Interval
-        By person-wise bootstrap inside the slice; NaN with fewer than two people.
+    score : Score
+        Of these rows alone.
     """
 
     name: str
     n_rows: int
     n_people: int
-    mean_pearson: float
-    interval: Interval
+    score: Score
 
 
 def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
@@ -163,6 +159,7 @@ def score_slices(
     slices: Mapping[str, Bools],
     n_resamples: int,
     seed: int,
+    fold_of_row: Ints | None = None,
 ) -> list[SliceScore]:
     """Score predictions inside each slice, as `scored_slices` puts them together.
 
@@ -174,8 +171,8 @@ def score_slices(
         The person of each row.
     slices : mapping of str to array of bool [n_rows]
         From `slice_rows`, made of these rows or of a table that they are part of.
-    n_resamples, seed : int
-        Of the bootstrap.
+    n_resamples, seed, fold_of_row
+        As in `models.evaluation.scores.score_predictions`.
 
     Returns
     -------
@@ -189,16 +186,14 @@ def score_slices(
     """
     true, pred, people = as_targets(y_true), as_targets(y_pred), as_groups(groups)
     check_same_rows(y_true=true, y_pred=pred, groups=people)
-    return [
-        SliceScore(
-            name=name,
-            n_rows=int(rows.sum()),
-            n_people=len(np.unique(people[rows])),
-            mean_pearson=mean_pearson(true[rows], pred[rows]),
-            interval=bootstrap_interval(true[rows], pred[rows], people[rows], n_resamples, seed),
+    found = []
+    for name, rows in scored_slices(true, people, slices).items():
+        fold = None if fold_of_row is None else fold_of_row[rows]
+        (score,) = score_predictions(
+            true[rows], pred[rows][None], people[rows], n_resamples, seed, fold
         )
-        for name, rows in scored_slices(true, people, slices).items()
-    ]
+        found.append(SliceScore(name, int(rows.sum()), len(np.unique(people[rows])), score))
+    return found
 
 
 def _known(column: NDArray[np.object_]) -> Bools:

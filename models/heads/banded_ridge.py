@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.heads.ridge import ALPHAS, RidgeHead
-from models.ridge.gram import Mixtures
-from models.ridge.ridge_solver import FoldedRidge
+from models.ridge.candidates import RidgeCandidates
+from models.ridge.gram import BandMixtures
 
 MOST_MIXTURES = 10
 FINEST = 4
@@ -48,13 +48,13 @@ class BandedRidgeHead(RidgeHead):
         super()._begin(n_columns, n_targets)
 
     def _note_choice(
-        self, columns: NDArray[np.intp], family: FoldedRidge, chosen: NDArray[np.intp]
+        self, columns: NDArray[np.intp], family: RidgeCandidates, chosen: NDArray[np.intp]
     ) -> None:
         mixture, alpha = np.divmod(chosen, len(family.alphas))
         self.weights_[columns] = mixtures_of(self.weights_.shape[1])[mixture]
         self.alpha_[columns] = family.alphas[alpha]
 
-    def _mixtures(self, inputs: NDArray[np.float32]) -> Mixtures:
+    def _mixtures(self, inputs: NDArray[np.float32]) -> BandMixtures:
         """Bands brought to equal variance, then weighted; together they keep their variance."""
         widths = self.bands or (inputs.shape[1],)
         if sum(widths) != inputs.shape[1]:
@@ -62,7 +62,7 @@ class BandedRidgeHead(RidgeHead):
                 f"bands {widths} are {sum(widths)} columns, X has {inputs.shape[1]}; give the "
                 "number of columns of each encoder in the view."
             )
-        return Mixtures(widths, mixtures_of(len(widths)) * sum(widths) / np.array(widths))
+        return BandMixtures(widths, mixtures_of(len(widths)) * sum(widths) / np.array(widths))
 
 
 def mixtures_of(n_bands: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from models.arrays import Bools, DataError, Floats, Groups, as_groups, as_targets, check_same_rows
 from models.projection import Projection, principal_axes
-from models.ridge.gram import make_gram
+from models.ridge.gram import FoldGram
 from models.scaling import InputScaler
 from models.view import WHOLE, CrossFit, FoldedView
 
@@ -162,8 +162,8 @@ class ProjectedHead(Head):
     ) -> Self:
         self.projection_: Projection | None = None
         if self.n_components is not None and inputs.shape[1] > self.n_components:
-            gram = make_gram(inputs, np.zeros(len(inputs), dtype=np.int64))
-            self.projection_ = principal_axes(gram.system(()), self.n_components, self.seed)
+            gram = FoldGram(inputs, np.zeros(len(inputs), dtype=np.int64))
+            self.projection_ = principal_axes(gram.equations(), self.n_components, self.seed)
         return super()._fit_scaled(self._project(inputs), targets, groups)
 
     def _fit_without(self, view: FoldedView, fold: int) -> Self:

@@ -7,14 +7,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.arrays import Ints
-from models.device import gpu
 from models.heads.kernel import KernelHead
-from models.heads.ridge import ALPHAS, grid
+from models.heads.ridge import ALPHAS
 from models.heads.search import Range
 from models.kernel import KernelFeatures
-from models.ridge.gram import FoldGram, KernelGram, make_gram
+from models.ridge.candidates import RidgeCandidates
+from models.ridge.gram import FoldGram
 from models.ridge.penalties import LinearCandidates
-from models.ridge.ridge_solver import FoldedRidge
 
 Matrix = NDArray[np.float64]
 
@@ -57,8 +56,5 @@ class KernelRidgeHead(KernelHead):
         fold_of_row: Ints,
         targets: Matrix,
     ) -> LinearCandidates:
-        if basis.is_kernel:
-            gram: FoldGram = KernelGram(features, fold_of_row, gpu(2 * len(features) ** 3))
-        else:
-            gram = make_gram(features, fold_of_row)
-        return FoldedRidge(gram, targets, grid(self.alphas))
+        gram = FoldGram(features, fold_of_row, is_kernel=basis.is_kernel)
+        return RidgeCandidates(gram, targets, self.alphas)

@@ -9,9 +9,9 @@ from sklearn.base import clone
 
 from models.arrays import Groups
 from models.heads.base import Head, label_patterns
-from models.ridge.gram import Mixtures, make_gram
+from models.ridge.candidates import RidgeCandidates
+from models.ridge.gram import BandMixtures, FoldGram
 from models.ridge.penalties import can_nest, choose, choose_for_all_folds, inner_folds
-from models.ridge.ridge_solver import FoldedRidge
 from models.view import WHOLE, CrossFit, FoldedView
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(6, -5, -1))
@@ -50,7 +50,7 @@ class RidgeHead(Head):
         whole._begin(view.inputs.shape[1], view.targets.shape[1])
         for rows, columns in label_patterns(view.targets):
             gram = view.gram_of(rows)
-            family = FoldedRidge(gram, view.targets[:, columns], grid(self.alphas), mixtures)
+            family = RidgeCandidates(gram, view.targets[:, columns], self.alphas, mixtures)
             for fold, chosen in choose_for_all_folds(family):
                 coef, intercept = family.fit(fold, chosen)
                 if fold == WHOLE:
@@ -68,8 +68,8 @@ class RidgeHead(Head):
         self._begin(inputs.shape[1], targets.shape[1])
         for rows, columns in label_patterns(targets):
             y = targets[np.ix_(rows, columns)]
-            gram = make_gram(inputs[rows], inner_folds(groups[rows], self.seed))
-            family = FoldedRidge(gram, y, grid(self.alphas), self._mixtures(inputs))
+            gram = FoldGram(inputs[rows], inner_folds(groups[rows], self.seed))
+            family = RidgeCandidates(gram, y, self.alphas, self._mixtures(inputs))
             chosen = choose(family)
             self._note_choice(columns, family, chosen)
             self.coef_[:, columns], self.intercept_[columns] = family.fit(WHOLE, chosen)
@@ -80,20 +80,15 @@ class RidgeHead(Head):
         self.coef_ = np.empty((n_columns, n_targets))
         self.intercept_ = np.empty(n_targets)
 
-    def _mixtures(self, inputs: NDArray[np.float32]) -> Mixtures | None:  # noqa: ARG002
+    def _mixtures(self, inputs: NDArray[np.float32]) -> BandMixtures | None:  # noqa: ARG002
         """Mixtures of bands of the columns to choose from; here the columns are as they are."""
         return None
 
     def _note_choice(
-        self, columns: NDArray[np.intp], family: FoldedRidge, chosen: NDArray[np.intp]
+        self, columns: NDArray[np.intp], family: RidgeCandidates, chosen: NDArray[np.intp]
     ) -> None:
         """Keep for the user what was chosen for the targets numbered `columns`."""
         self.alpha_[columns] = family.alphas[chosen]
 
     def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         return inputs.astype(np.float64) @ self.coef_ + self.intercept_
-
-
-def grid(alphas: tuple[float, ...]) -> NDArray[np.float64]:
-    """Penalties [n_alphas], the largest first: where they tie, shrink more."""
-    return np.sort(np.asarray(alphas, dtype=np.float64))[::-1]

@@ -6,8 +6,6 @@ than the noise, and then by a share that grows with the evidence, from zero: nea
 wrong decision costs next to nothing.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from models.arrays import Bools
@@ -33,17 +31,15 @@ FEW_ROWS = 12
 """The standard error holds for many rows; for n it is taken ``1 + FEW_ROWS / n`` times as large."""
 
 
-def choose(held: Folded, folds: Folds, fitted_on: Mapping[int, Folded]) -> tuple[str, float]:
+def choose(data: Folded, folds: Folds) -> tuple[str, float]:
     """Choose between the plain average and the methods, by folds left out one at a time.
 
     Parameters
     ----------
-    held : Folded
-        Scored on.
+    data : Folded
+        Members and targets.
     folds : tuple of int
         The folds that may take part.
-    fitted_on : mapping of int to Folded
-        For each fold, what a method is fitted on (its other `folds`) to be scored there.
 
     Returns
     -------
@@ -56,11 +52,10 @@ def choose(held: Folded, folds: Folds, fitted_on: Mapping[int, Folded]) -> tuple
     best, best_score, best_share = "average", 0.0, 0.0
     if len(folds) < 2:
         return best, best_share
-    rows = held.rows(folds)
-    base = _influence(held, rows, _predict_left_out("average", held, folds, fitted_on))
+    rows = data.rows(folds)
+    base = _influence(data, rows, _predict_left_out("average", data, folds))
     for method in METHODS:
-        combined = _predict_left_out(method, held, folds, fitted_on)
-        r, influence = _influence(held, rows, combined)
+        r, influence = _influence(data, rows, _predict_left_out(method, data, folds))
         gain = float(np.mean(r - base[0]))
         noise = np.mean(influence - base[1], axis=1).std() / np.sqrt(len(influence))
         # Far below anything that matters, so that rounding is never a gain.
@@ -97,16 +92,14 @@ def _average_size(data: Folded, folds: Folds) -> Array:
     return data.sums(folds).products(data.fitted(average, folds))[1]
 
 
-def _predict_left_out(
-    method: str, held: Folded, folds: Folds, fitted_on: Mapping[int, Folded]
-) -> Array:
+def _predict_left_out(method: str, data: Folded, folds: Folds) -> Array:
     """Combine each of the folds with weights fitted on the others, centred [n_rows, n_targets]."""
-    combined = np.zeros_like(held.centred)
+    combined = np.zeros_like(data.centred)
     for out in folds:
-        weights = fit_weights(fitted_on[out], tuple(fold for fold in folds if fold != out), method)
-        rows = held.rows((out,))
-        combined[rows] = held.inputs[rows] @ weights.T
-    return held.center(combined, folds)
+        weights = fit_weights(data, tuple(fold for fold in folds if fold != out), method)
+        rows = data.rows((out,))
+        combined[rows] = data.inputs[rows] @ weights.T
+    return data.center(combined, folds)
 
 
 def _influence(data: Folded, rows: Bools, combined: Array) -> tuple[Array, Array]:

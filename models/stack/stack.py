@@ -3,7 +3,6 @@
 Members are z-scored, combined per target, and mapped back to target units by a line.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +20,7 @@ away, and out of fold it would do so by the very labels that it is scored on.
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stack:
     """Weights per target, member and input target, and the scales before and after them.
 
@@ -51,6 +50,28 @@ class Stack:
     scale: Array
     slope: Array
     intercept: Array
+
+    def __post_init__(self) -> None:
+        n_members, n_targets = self.center.shape
+        expected = {
+            "weights": (n_targets, n_members, n_targets),
+            "scale": (n_members, n_targets),
+            "slope": (n_targets,),
+            "intercept": (n_targets,),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"{name} has shape {getattr(self, name).shape}; expected {shape} for center of "
+                    f"shape {self.center.shape}, which is [n_members, n_targets]."
+                )
+
+    def __repr__(self) -> str:
+        n_members, n_targets = self.center.shape
+        return (
+            f"Stack(method={self.method!r}, share={self.share:.2g}, {n_members} members, "
+            f"{n_targets} targets)"
+        )
 
     @property
     def member_weights(self) -> Array:
@@ -119,12 +140,7 @@ class Stack:
         return np.asarray(combined * self.slope + self.intercept)
 
 
-def fit_stack(
-    members: Array,
-    y: ArrayLike,
-    fold_of_row: Ints,
-    nested: Sequence[Array] | None = None,
-) -> Stack:
+def fit_stack(members: Array, y: ArrayLike, fold_of_row: Ints) -> Stack:
     """Fit a stack on out-of-fold predictions.
 
     Every method of `models.stack.methods.METHODS` is fitted on all folds but one and scored on that
@@ -140,9 +156,6 @@ def fit_stack(
     fold_of_row : array of int [n_rows]
         The folds of the predictions. Those of one fold come from models of their own, so
         predictions are z-scored inside their fold.
-    nested : sequence of array [n_rows, n_members, n_targets], optional
-        One per fold, in rising order of `fold_of_row`: predictions by heads that have seen neither
-        the row's own fold nor that one; on the fold's own rows they are `members`. See Notes.
 
     Raises
     ------
@@ -156,74 +169,68 @@ def fit_stack(
     Out-of-fold predictions know a fold's labels from the rows of the other folds: the heads that
     predicted those have learned from it. Weights and choice fitted there lean towards the fold they
     are then scored on. With thousands of rows and real signal this is too little to see; without
-    signal, or with many heads and few rows, it is not (16 heads on 400 rows of noise: honest
-    correlation 0, seen 0.1 with "ridge" and 0.04 with "nnls"). `nested` removes it.
+    signal, or with many heads and few rows, it is not (benchmarks/stack_choice.py). The margin by
+    which a method must win keeps it out.
+
+    Examples
+    --------
+    Two heads predict one target of 900 rows in three folds; the second one is right more often:
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.normal(size=(900, 1))
+    >>> members = y[:, None] + np.array([3.0, 0.5])[:, None] * rng.normal(size=(900, 2, 1))
+    >>> stack = fit_stack(members, y, fold_of_row=np.arange(900) % 3)
+    >>> stack
+    Stack(method='ridge', share=1, 2 members, 1 targets)
+    >>> stack.member_weights.round(1)
+    array([[0.1, 0.9]])
+    >>> stack.predict(members[:5]).shape
+    (5, 1)
+    """
+    return _fit(*_checked(members, y, fold_of_row), np.asarray(fold_of_row))
+
+
+def stack_oof(members: Array, y: ArrayLike, fold_of_row: Ints) -> Array:
+    """Predict every row by the stack of the other folds, applied as it would be to new rows.
+
+    Centre, scale, weights, slope and intercept all come from the other folds: no label and no
+    prediction of a row's own fold takes part, but through the members (see `fit_stack`). The
+    stacks of the folds differ in mean, so score them fold by fold
+    (`models.evaluation.scores.score_predictions`).
+
+    Parameters
+    ----------
+    members, y, fold_of_row
+        As in `fit_stack`, with the same errors.
+
+    Returns
+    -------
+    array [n_rows, n_targets]
+        In target units.
     """
     values, targets = _checked(members, y, fold_of_row)
-    data = Folded(values, targets, fold_of_row)
-    within = _within(data, nested, values, targets, fold_of_row)
-    method, share = choose(data, data.folds, dict(enumerate(within)))
-    shape = (targets.shape[1], *values.shape[1:])
+    folds = np.asarray(fold_of_row)
+    predicted = np.empty_like(targets)
+    for fold in np.unique(folds):
+        own = folds == fold
+        predicted[own] = _fit(values[~own], targets[~own], folds[~own]).predict(values[own])
+    return predicted
+
+
+def _fit(members: Array, targets: Array, fold_of_row: Ints) -> Stack:
+    data = Folded(members, targets, fold_of_row)
+    method, share = choose(data, data.folds)
+    shape = (targets.shape[1], *members.shape[1:])
     weights = fit_weights(data, data.folds, method, share).reshape(shape)
-    parts = [values[data.rows((fold,))] for fold in data.folds]
-    variances = [np.square(spread(part)) * (len(part) / len(values)) for part in parts]
+    parts = [members[data.rows((fold,))] for fold in data.folds]
+    variances = [np.square(spread(part)) * (len(part) / len(members)) for part in parts]
     # The spread inside folds: the differing means of the folds' models are no signal.
     scale = np.sqrt(np.sum(variances, axis=0))
     weights = np.where(scale > 0, weights, 0.0)
     combined = np.einsum("nk,tk->nt", data.inputs, weights.reshape(len(weights), -1))
     slope, intercept = _lines(combined, targets)
-    return Stack(method, share, weights, values.mean(axis=0), scale, slope, intercept)
-
-
-def stack_oof(
-    members: Array,
-    y: ArrayLike,
-    fold_of_row: Ints,
-    nested: Sequence[Array] | None = None,
-) -> Array:
-    """Predict every row by a stack fitted on the other folds [n_rows, n_targets].
-
-    Parameters and errors are those of `fit_stack`. No label of a row's own fold takes part in its
-    weights or in the choice of the method, but through the members: see the notes there. Offset and
-    slope are shared by all rows (the target mean, and the mean of the fitted slopes): lines fitted
-    without a fold lean away from its labels, which biases a correlation over all rows downwards.
-    """
-    values, targets = _checked(members, y, fold_of_row)
-    data = Folded(values, targets, fold_of_row)
-    within = _within(data, nested, values, targets, fold_of_row)
-    combined, slopes = np.empty_like(targets), []
-    for out, inner in enumerate(within):
-        folds = tuple(fold for fold in inner.folds if fold != out)
-        method, share = choose(inner, folds, dict.fromkeys(folds, inner))
-        weights = fit_weights(inner, folds, method, share)
-        others, own = inner.rows(folds), inner.rows((out,))
-        slopes.append(_lines(inner.inputs[others] @ weights.T, targets[others])[0])
-        combined[own] = inner.inputs[own] @ weights.T
-    return np.asarray(combined * np.mean(slopes, axis=0) + np.nanmean(targets, axis=0))
-
-
-def _within(
-    data: Folded,
-    nested: Sequence[Array] | None,
-    members: Array,
-    targets: Array,
-    fold_of_row: Ints,
-) -> list[Folded]:
-    """For each fold, the members that a stack without it is fitted on."""
-    if nested is None:
-        return [data] * len(data.folds)
-    if len(nested) != len(data.folds):
-        raise ValueError(
-            f"nested has {len(nested)} arrays, but there are {len(data.folds)} folds; pass one per "
-            "fold: predictions by heads that have not seen it."
-        )
-    for number, part in enumerate(nested):
-        if np.shape(part) != members.shape:
-            raise ValueError(
-                f"nested[{number}] has shape {np.shape(part)}, members {members.shape}; expected "
-                "the same rows, members and targets."
-            )
-    return [Folded(_checked_members(part), targets, fold_of_row) for part in nested]
+    return Stack(method, share, weights, members.mean(axis=0), scale, slope, intercept)
 
 
 def _lines(combined: Array, targets: Array) -> tuple[Array, Array]:

@@ -47,8 +47,10 @@ def curve_arrays(points: Iterable["CurvePoint"]) -> Arrays:
     """Return what is kept of a learning curve."""
     listed = list(points)
     return {
-        "points": np.array([(p.n_people, p.n_rows, p.mean_pearson) for p in listed], np.float64),
-        "resampled": np.array([p.resampled for p in listed]),
+        "points": np.array(
+            [(p.n_people, p.n_rows, p.score.mean_pearson) for p in listed], np.float64
+        ),
+        "resampled": np.array([p.score.resampled for p in listed]),
     }
 
 

@@ -1,5 +1,6 @@
 """Other people's data, brought into the form that the stages read: labels and features.
 
-For labels, one function per layout turns a folder into a `Collection`; checks, probing and writing
-are shared. Features become a feature store and an entry under `encoders`.
+`reading` opens their tables, `columns` says what is in them, `pipeline.clip_ids` finds which clip
+is meant, `checks` and `probing` look for what is odd, and all of them say so in `findings`. Layouts
+of labels (`hume`, `muse`, `table`) become a `Collection`; `features` become a feature store.
 """

@@ -5,21 +5,17 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from pipeline.clip_table import people_across_splits
+from pipeline.clip_table import lacking_columns, people_across_splits
 from pipeline.imports.collection import Collection
+from pipeline.imports.columns import SPLIT_WORDS, Numbers, to_numbers
 from pipeline.imports.findings import Findings, Severity
-from pipeline.imports.reading import has_decimal_commas, to_numbers
 from pipeline.labels import MADE_BY_INDEX, SPLITS
+from pipeline.params import Params
 
 Scale = Literal["seen"] | tuple[float, float]
 """The two ends of the targets' scale; or `seen`, the range of each target's own labels."""
-
-SPLIT_WORDS: Mapping[str, str] = {
-    **dict.fromkeys(["train", "training", "tr"], "Train"),
-    **dict.fromkeys(["val", "valid", "validation", "dev", "devel", "development"], "Val"),
-    **dict.fromkeys(["test", "testing", "te"], "Test"),
-}
 
 
 def check_labels(
@@ -44,33 +40,43 @@ def check_labels(
     """
     labels = _check_ids(collection.labels, findings)
     labels["split"] = _check_splits(labels, findings)
-    decimal_commas = [
-        str(name)
-        for name in labels
-        if name not in ("clip_id", "path", "split", "group", "file_id")
-        and has_decimal_commas(labels[name])
-    ]
-    findings.add("columns with decimal commas", "note", decimal_commas, "read as decimal points")
-    for name in set(decimal_commas).difference(collection.targets):
-        numbers, wrong = to_numbers(labels[name])
-        labels[name] = labels[name] if wrong.any() else numbers
-    for target in collection.targets:
-        labels[target] = _check_target(labels, target, scale, findings)
-    _check_constant(labels, collection.targets, findings)
+    texts = ["clip_id", "path", "split", "group", "file_id"]
+    with_commas = []
+    for name in labels.columns.difference(texts, sort=False):
+        numbers = to_numbers(labels[name])
+        if labels[name].str.contains(",").any() and not numbers.wrong.any():
+            with_commas.append(name)
+        if name in collection.targets:
+            labels[name] = _check_target(labels, name, numbers, scale, findings)
+        elif name in with_commas:
+            labels[name] = numbers.values
+    findings.add("columns with decimal commas", "note", with_commas, "read as decimal points")
     _check_labelled(labels, list(collection.targets), findings)
     _check_people(labels, findings)
-    return _in_order(labels, collection.targets, findings)
+    taken = {name: f"{name}_given" for name in labels if name in MADE_BY_INDEX}
+    findings.add("columns that the index makes", "note", taken, "kept under the name with _given")
+    labels = labels.rename(columns=taken)
+    first = [*(name for name in texts[:4] if name in labels), *collection.targets]
+    return labels[[*first, *labels.columns.difference(first, sort=False)]]
+
+
+def check_params(labels: pd.DataFrame, params: Params, findings: Findings) -> None:
+    """Say what in the parameters would stop a run on these clips."""
+    done = "take them out of params.yaml: the index would stop"
+    for key, names in lacking_columns(labels, params).items():
+        findings.add(f"evaluation.{key} that the table lacks", "warning", names, done)
+    if labels["path"].isna().all():
+        done = "take them out of params.yaml: without media the stage `extract` stops"
+        findings.add("encoders that need media", "warning", params.encoders, done)
 
 
 def _check_ids(labels: pd.DataFrame, findings: Findings) -> pd.DataFrame:
     no_id = labels["clip_id"].isna()
-    findings.add(
-        "rows without an id", "error", [f"row {n + 1}" for n in np.flatnonzero(no_id)], "refused"
-    )
+    rows = [f"row {n + 1}" for n in np.flatnonzero(no_id)]
+    findings.add("rows without an id", "error", rows, "refused")
     repeated = labels.duplicated() & ~no_id
-    findings.add(
-        "rows twice the same", "warning", labels.loc[repeated, "clip_id"], "one of them is kept"
-    )
+    twice = labels.loc[repeated, "clip_id"]
+    findings.add("rows twice the same", "warning", twice, "one of them is kept")
     labels = labels[~repeated].reset_index(drop=True)
     ids = labels["clip_id"].dropna()
     duplicate = ids[ids.duplicated()].drop_duplicates()
@@ -81,14 +87,9 @@ def _check_ids(labels: pd.DataFrame, findings: Findings) -> pd.DataFrame:
 def _check_splits(labels: pd.DataFrame, findings: Findings) -> "pd.Series[str]":
     given = labels["split"].astype("string")
     split = given.str.casefold().map(SPLIT_WORDS).astype("string")
-    unknown = [
-        f"{c}: {'blank' if pd.isna(s) else s}"
-        for c, s in zip(labels["clip_id"], given, strict=True)
-    ]
-    wrong = [text for text, bad in zip(unknown, split.isna(), strict=True) if bad]
-    findings.add(
-        "splits that are none", "error", wrong, f"expected {', '.join(SPLITS)}, or train/devel/test"
-    )
+    wrong = labels["clip_id"].astype("string") + ": " + given.fillna("blank")
+    done = f"expected {', '.join(SPLITS)}, or train/devel/test"
+    findings.add("splits that are none", "error", wrong[split.isna()], done)
     spelt = given[split.notna() & (split != given)].drop_duplicates()
     findings.add("splits spelt otherwise", "note", spelt, "written as Train, Val, Test")
     empty = [name for name in SPLITS if not (split == name).any()]
@@ -97,63 +98,56 @@ def _check_splits(labels: pd.DataFrame, findings: Findings) -> "pd.Series[str]":
 
 
 def _check_target(
-    labels: pd.DataFrame, target: str, scale: Scale | None, findings: Findings
-) -> "pd.Series[float]":
-    numbers, wrong = to_numbers(labels[target])
-    rows = labels.loc[wrong, ["clip_id", target]].itertuples(index=False)
-    findings.add(
-        f"{target} that is no number", "error", [f"{c}: {v}" for c, v in rows], "mend the cells"
-    )
-    finite = numbers[np.isfinite(numbers)]
+    labels: pd.DataFrame, target: str, numbers: Numbers, scale: Scale | None, findings: Findings
+) -> NDArray[np.float64]:
+    values = numbers.values
+    cells = labels["clip_id"].astype("string") + ": " + labels[target]
+    findings.add(f"{target} that is no number", "error", cells[numbers.wrong], "mend the cells")
+    finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    if scale is not None:
+    advice = "an end of --rescale is wrong"
+    if scale is None:
+        advice = (
+            "mend the cells, or use `eri import table` with the ends of the scale, such as "
+            f"--rescale {low:g},{high:g}"
+        )
+    else:
         bottom, top = (low, high) if scale == "seen" else scale
-        numbers = (numbers - bottom) / ((top - bottom) or 1.0)
-    outside = (numbers < 0) | (numbers > 1)
-    ids = labels.loc[outside, "clip_id"]
-    advice = "an end of --rescale is wrong" if scale else _rescale_advice(low, high)
-    findings.add(
-        f"{target} outside [0, 1]", "error", ids, f"it spans {low:g} to {high:g}: {advice}"
-    )
-    return numbers
-
-
-def _check_constant(labels: pd.DataFrame, targets: tuple[str, ...], findings: Findings) -> None:
-    flat = []
-    for target in targets:
-        for split, values in labels.groupby("split")[target]:
-            known = values.dropna()
-            if len(known) > 1 and known.min() == known.max():
-                flat.append(f"{target} = {known.iloc[0]:g} on {split}")
-    done = "kept: on Train it cannot be learnt, elsewhere its Pearson correlation is not defined"
-    findings.add("constant targets", "warning", flat, done)
-
-
-def _rescale_advice(low: float, high: float) -> str:
-    return (
-        "mend the cells, or use `eri import table` with the ends of the scale, such as "
-        f"--rescale {low:g},{high:g}"
-    )
+        values = (values - bottom) / ((top - bottom) or 1.0)
+    outside = labels.loc[(values < 0) | (values > 1), "clip_id"]
+    done = f"it spans {low:g} to {high:g}: {advice}"
+    findings.add(f"{target} outside [0, 1]", "error", outside, done)
+    return values
 
 
 def _check_labelled(labels: pd.DataFrame, targets: list[str], findings: Findings) -> None:
+    """Look for constant targets, and for clips and splits without labels."""
+    flat = []
+    for split, rows in labels.groupby("split")[targets]:
+        flat += [
+            f"{target} = {rows[target].max():g} on {split}"
+            for target in targets
+            if rows[target].count() > 1 and rows[target].min() == rows[target].max()
+        ]
+    done = "kept: on Train it cannot be learnt, elsewhere its Pearson correlation is not defined"
+    findings.add("constant targets", "warning", flat, done)
     known = labels[targets].notna()
     some = known.any(axis=1) & ~known.all(axis=1)
-    findings.add(
-        "clips with some labels blank", "warning", labels.loc[some, "clip_id"], "kept as unlabelled"
-    )
+    ids = labels.loc[some, "clip_id"]
+    findings.add("clips with some labels blank", "warning", ids, "kept as unlabelled")
+    none: Mapping[str, tuple[Severity, str]] = {
+        "Train": ("error", "nothing could be fitted"),
+        "Val": ("warning", "predicted but not scored"),
+        "Test": ("note", "predicted but not scored"),
+    }
     for split in SPLITS:
         here = labels["split"] == split
         ids = labels.loc[here & ~known.any(axis=1), "clip_id"]
-        if not here.any() or ids.empty:
-            continue
-        if len(ids) < int(here.sum()):
+        if len(ids) < here.sum():
             findings.add(f"{split} clips without labels", "warning", ids, "kept as unlabelled")
-        elif split == "Train":
-            findings.add("Train without labels", "error", ids, "nothing could be fitted")
         else:
-            severity: Severity = "note" if split == "Test" else "warning"
-            findings.add(f"{split} without labels", severity, ids, "predicted but not scored")
+            severity, done = none[split]
+            findings.add(f"{split} without labels", severity, ids, done)
     train = known[labels["split"] == "Train"]
     if train.any(axis=None):
         never = [target for target in targets if not train[target].any()]
@@ -171,11 +165,3 @@ def _check_people(labels: pd.DataFrame, findings: Findings) -> None:
         "people: `people.source: faces` in params.yaml finds people by their faces"
     )
     findings.add("clips without a person", "warning", alone, done)
-
-
-def _in_order(labels: pd.DataFrame, targets: tuple[str, ...], findings: Findings) -> pd.DataFrame:
-    taken = {str(name): f"{name}_given" for name in labels if name in MADE_BY_INDEX}
-    findings.add("columns that the index makes", "note", taken, "kept under the name with _given")
-    labels = labels.rename(columns=taken)
-    roles = ["clip_id", "path", "split", *(["group"] if "group" in labels else []), *targets]
-    return labels[roles + [str(name) for name in labels if name not in roles]]

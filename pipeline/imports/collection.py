@@ -1,23 +1,15 @@
-"""What every layout is turned into, and the checks that folders share."""
+"""What every layout of labels is turned into, and the media that belong to it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from pipeline.imports.findings import Findings, RefusedError
-
-# The challenge's spelling and order.
-HUME_TARGETS = (
-    "Adoration",
-    "Amusement",
-    "Anxiety",
-    "Disgust",
-    "Empathic-Pain",
-    "Fear",
-    "Surprise",
-)
+from pipeline.clip_ids import Matches
+from pipeline.files import MEDIA_SUFFIXES
+from pipeline.imports.findings import Findings
 
 
 @dataclass(frozen=True)
@@ -34,8 +26,8 @@ class Collection:
         The target columns, in order.
     media : Path
         The folder of the media.
-    sound_beside : frozenset of str
-        Clips whose file has a sound file of the same name beside it, which is not used.
+    beside : mapping of str to list of str
+        By clip id: further files of the clip, which are not used, such as a sound file.
     feature_sets : mapping of str to Path
         Folders of precomputed features by name.
     """
@@ -43,69 +35,40 @@ class Collection:
     labels: pd.DataFrame
     targets: tuple[str, ...]
     media: Path
-    sound_beside: frozenset[str] = frozenset()
+    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
     feature_sets: Mapping[str, Path] = field(default_factory=dict)
 
 
-def find_column(table: pd.DataFrame, name: str, path: Path, hint: str = "") -> str:
-    """Return the column of that name, whatever its case.
-
-    Raises
-    ------
-    RefusedError
-        When there is none, or several.
-    """
-    found = [str(each) for each in table.columns if str(each).casefold() == name.casefold()]
-    if len(found) != 1:
-        raise RefusedError(
-            "columns of one name" if found else "missing columns",
-            [name],
-            f"{path} has {len(found)} columns {name!r}, expected one; it has "
-            f"{[str(each) for each in table.columns]}{hint}",
-        )
-    return found[0]
+def list_media(folder: Path) -> list[str]:
+    """List the media files below a folder, relative to it and sorted; hidden ones left out."""
+    found = []
+    for place, _, names in os.walk(folder):
+        below = Path(place).relative_to(folder)
+        found += [
+            (below / name).as_posix()
+            for name in names
+            if name[0] != "." and PurePosixPath(name).suffix.lower() in MEDIA_SUFFIXES
+        ]
+    return sorted(found)
 
 
-def wrong_folder(root: Path, expected: str, hints: Mapping[str, str]) -> RefusedError:
-    """Make the error for a folder of another layout.
-
-    Parameters
-    ----------
-    root : Path
-        What was given.
-    expected : str
-        The layout that was expected there.
-    hints : mapping of str to str
-        What to say when a file that matches the pattern is there.
-    """
-    if not root.is_dir():
-        why = f"{root} is no folder: expected {expected}"
-        return RefusedError("no such folder", [root], why)
-    entries = sorted(each.name + "/" * each.is_dir() for each in root.iterdir())
-    more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
-    found = f"found {', '.join(entries[:8]) or 'nothing'}{more}"
-    advice = [
-        hint.format(folder=match.parent)
-        for pattern, hint in hints.items()
-        for match in sorted(root.glob(pattern))[:1]
-    ]
-    why = ". ".join([f"{root}: expected {expected}; {found}", *advice])
-    return RefusedError("folders of another layout", [root], why)
-
-
-def bare_ids(ids: "pd.Series[str]", findings: Findings) -> "pd.Series[str]":
-    """Take the brackets off ids such as ``[00000]``."""
-    bare = ids.str.replace(r"^\[\s*(.*?)\s*\]$", r"\1", regex=True)
-    findings.add(
-        "ids in brackets",
-        "note",
-        ids[(bare != ids).fillna(False)],
-        "the brackets are taken off in clip_id and kept in file_id",
-    )
-    return bare
-
-
-def kept_columns(table: pd.DataFrame, used: Sequence[str]) -> pd.DataFrame:
-    """Return the columns that have no role, their names in lower case."""
-    rest = table.drop(columns=list(used))
-    return rest.rename(columns=lambda name: str(name).lower())
+def report_matches(matches: Matches, has_media: bool, findings: Findings) -> None:
+    """Note what differs between ids and files, and what has no counterpart."""
+    for what, found in matches.differing.items():
+        pairs = [f"{clip} -> {file}" for clip, file in found.items()]
+        done = "taken as the same clip"
+        findings.add(f"ids and files differ by {what}", "warning", pairs, done)
+    beside = [f"{clip}: {', '.join(files)}" for clip, files in matches.beside.items()]
+    done = "not used: a clip is one file, and a video's own sound is read"
+    findings.add("further files of a clip", "note", beside, done)
+    unclear = [f"{clip}: {' or '.join(files)}" for clip, files in matches.ambiguous.items()]
+    done = "none was chosen: give the table a column with the path, or rename files"
+    findings.add("several files fit an id, or several ids a file", "error", unclear, done)
+    if has_media:
+        done = "kept: the index lists them as unreadable, and predictions.csv as the training mean"
+        findings.add("labels without media", "warning", matches.missing, done)
+    else:
+        done = "path is left empty: features must be imported"
+        findings.add("no media at all", "warning", matches.missing, done)
+    done = "left alone; they are no clips"
+    findings.add("media without labels", "warning", matches.unknown, done)

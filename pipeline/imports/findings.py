@@ -1,8 +1,8 @@
 """What an import noticed, as data: shown as text or as JSON."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 Severity = Literal["error", "warning", "note"]
 
@@ -10,7 +10,7 @@ _N_EXAMPLES = 3
 
 
 class RefusedError(Exception):
-    """Data that cannot be imported; the message says what came and what was expected.
+    """Data that cannot be imported.
 
     Parameters
     ----------
@@ -83,11 +83,11 @@ class Findings:
                 return
         self.add(error.kind, "error", error.items, str(error))
 
-    def take(self, other: "Findings", prefix: str) -> None:
-        """Add the findings of a part, its name before what each says."""
-        self.all += [replace(found, kind=f"{prefix}: {found.kind}") for found in other.all]
-
     @property
     def have_errors(self) -> bool:
         """Whether something keeps the import from being written."""
         return any(finding.severity == "error" for finding in self.all)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return all of them for `json.dumps`."""
+        return [asdict(found) for found in self.all]

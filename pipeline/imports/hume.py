@@ -1,44 +1,42 @@
-"""Hume-Reaction as the ABAW5 challenge distributes it."""
+"""Hume-Reaction in its two layouts: as the ABAW5 challenge distributes it, and MuSe 2022."""
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from pipeline.imports.checks import SPLIT_WORDS
-from pipeline.imports.collection import (
-    HUME_TARGETS,
-    Collection,
-    bare_ids,
-    find_column,
-    kept_columns,
-    wrong_folder,
-)
-from pipeline.imports.findings import Findings
-from pipeline.imports.matching import (
-    Matches,
-    is_sound,
-    list_media,
-    match_files,
-    report_matches,
-)
-from pipeline.imports.reading import read_table, to_numbers
+from pipeline.clip_ids import match_files, match_ids, media_rank
+from pipeline.imports.collection import Collection, list_media, report_matches
+from pipeline.imports.columns import SPLIT_WORDS, to_numbers
+from pipeline.imports.findings import Findings, RefusedError
+from pipeline.imports.reading import read_text_table
 
-LAYOUT = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
+# The challenge's spelling and order.
+HUME_TARGETS = (
+    *("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"),
+)
 _RELEASED = {"Train": 15_806, "Val": 4_657, "Test": 4_604}
-_COUNTRIES = ("United States", "South Africa")
-_HINTS = {
+_MUSE_FOLDER = "c2_muse_reaction"
+_ABAW_LAYOUT = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
+_ABAW_HINTS = {
     "*/data_info.csv": "Use {folder}",
     "../data_info.csv": "Use the folder above it",
-    "c2_muse_reaction": "This looks like MuSe 2022: eri import muse {folder}",
+    _MUSE_FOLDER: "This looks like MuSe 2022: eri import muse {folder}",
     "labels.csv": "This looks like MuSe 2022: eri import muse {folder}",
+}
+_MUSE_LAYOUT = f"{_MUSE_FOLDER}/ with labels.csv, partition.csv, feats/<set>/<id>.csv (MuSe 2022)"
+_MUSE_HINTS = {
+    f"*/{_MUSE_FOLDER}": "Use {folder}",
+    "data_info.csv": "This looks like ABAW5: eri import hume {folder}",
 }
 
 
 def read_hume(root: Path, findings: Findings) -> Collection:
     """Read ``data_info.csv`` and find the media.
 
-    A clip's file is its mp4, or its wav where there is only that. Ids lose their brackets;
-    ``file_id`` keeps them as the challenge writes them. Age and country are kept.
+    A clip's file is its mp4, or its wav where there is only that; of several, one in the folder of
+    the clip's split. Ids lose their brackets; ``file_id`` keeps them as the challenge writes them.
+    Further columns, age and country, are kept.
 
     Raises
     ------
@@ -47,55 +45,111 @@ def read_hume(root: Path, findings: Findings) -> Collection:
     """
     path = root / "data_info.csv"
     if not path.is_file():
-        raise wrong_folder(root, LAYOUT, _HINTS)
-    table = read_table(path, findings)
-    hint = "; for other columns there is `eri import table`"
-    id_column, split_column = (find_column(table, n, path, hint) for n in ("File_ID", "Split"))
-    columns = {target: find_column(table, target, path, hint) for target in HUME_TARGETS}
-    labels = pd.DataFrame({"clip_id": bare_ids(table[id_column], findings)})
-    labels["split"] = table[split_column]
-    for target, column in columns.items():
-        labels[target] = table[column]
-    rest = kept_columns(table, [id_column, split_column, *columns.values()])
-    labels = labels.join(rest).assign(file_id=table[id_column])
-    splits = labels["split"].str.casefold().map(SPLIT_WORDS)
+        raise _wrong_folder(root, _ABAW_LAYOUT, _ABAW_HINTS)
+    labels = _read_labels(path, findings, {"split": "Split"})
+    splits = labels["split"].str.casefold().map(SPLIT_WORDS).astype(object)
+    split_of = dict(zip(labels["clip_id"], splits, strict=True))
+
+    def is_elsewhere(clip: str, file: str) -> bool:
+        folder = SPLIT_WORDS.get(PurePosixPath(file).parts[0].casefold())
+        return folder is not None and folder != str(split_of[clip])
+
+    def rank(clip: str, file: str) -> int:
+        return media_rank(file) + 3 * is_elsewhere(clip, file)
+
     files = list_media(root)
-    matches = _match(labels["clip_id"], splits, files, findings)
-    names = list(labels["clip_id"].dropna().unique())
-    report_matches(matches, names, files, findings)
+    matches = match_files({clip: clip for clip in labels["clip_id"].dropna()}, files, rank)
+    pairs = [
+        f"{clip} -> {file}" for clip, file in matches.found.items() if is_elsewhere(clip, file)
+    ]
+    done = "used; the split is that of data_info.csv"
+    findings.add("media in the folder of another split", "warning", pairs, done)
+    sound = [clip for clip, file in matches.found.items() if media_rank(file) == 2]
+    findings.add("clips with a wav but no mp4", "warning", sound, "the wav is the clip")
+    report_matches(matches, bool(files), findings)
     labels["path"] = [
-        matches.file_of.get(clip, f"{str(split).lower()}/mp4/{clip}.mp4") if files else None
+        matches.found.get(clip, f"{str(split).lower()}/mp4/{clip}.mp4") if files else None
         for clip, split in zip(labels["clip_id"], splits, strict=True)
     ]
     _check_release(labels, splits, findings)
-    return Collection(labels, HUME_TARGETS, root, matches.sound_beside)
+    return Collection(labels, HUME_TARGETS, root, matches.beside)
 
 
-def _match(
-    ids: "pd.Series[str]", splits: "pd.Series[str]", files: list[str], findings: Findings
-) -> Matches:
-    """Match every split with its own folder, then what is left with what is left."""
-    matches = Matches()
-    folders = pd.Series(
-        [SPLIT_WORDS.get(PurePosixPath(file).parts[0].casefold()) for file in files], dtype="string"
-    )
-    for split in dict.fromkeys(splits.dropna()):
-        own = [file for file, folder in zip(files, folders == split, strict=True) if folder]
-        names = {clip: clip for clip in ids[(splits == split).fillna(False)].dropna()}
-        matches.add(match_files(names, own))
-    known = matches.file_of.keys() | matches.ambiguous.keys()
-    left = {clip: clip for clip in ids.dropna() if clip not in known}
-    elsewhere = match_files(left, set(files) - matches.claimed)
-    findings.add(
-        "media in the folder of another split",
-        "warning",
-        [f"{clip} -> {file}" for clip, file in elsewhere.file_of.items()],
-        "used; the split is that of data_info.csv",
-    )
-    matches.add(elsewhere)
-    sound = [clip for clip, file in matches.file_of.items() if is_sound(file)]
-    findings.add("clips with a wav but no mp4", "warning", sound, "the wav is the clip")
-    return matches
+def read_muse(root: Path, findings: Findings) -> Collection:
+    """Read ``labels.csv`` and ``partition.csv``, list the feature sets, and find media if any.
+
+    `root` is the folder that holds ``c2_muse_reaction``, or that one. A clip of the partition
+    without labels stays, unlabelled.
+
+    Raises
+    ------
+    RefusedError
+        When the folder has another layout.
+    """
+    base = root / _MUSE_FOLDER if (root / _MUSE_FOLDER).is_dir() else root
+    if not ((base / "labels.csv").is_file() and (base / "partition.csv").is_file()):
+        raise _wrong_folder(base if base.is_dir() else root, _MUSE_LAYOUT, _MUSE_HINTS)
+    given = _read_labels(base / "labels.csv", findings, {})
+    partition = _read_partition(base / "partition.csv", findings)
+    ours, theirs = (table["clip_id"].dropna().unique() for table in (given, partition))
+    found = match_ids(ours, theirs).found
+    spelt = {theirs: ours for ours, theirs in found.items() if theirs != ours}
+    pairs = [f"{theirs} -> {ours}" for theirs, ours in spelt.items()]
+    what = "ids of partition.csv spelt otherwise than in labels.csv"
+    findings.add(what, "warning", pairs, "taken as the same clip, spelt as in labels.csv")
+    partition["clip_id"] = partition["clip_id"].replace(spelt)
+    outside = given.loc[~given["clip_id"].isin(partition["clip_id"]), "clip_id"]
+    findings.add("labels of clips that partition.csv lacks", "error", outside, "add their split")
+    unlabelled = partition.loc[~partition["clip_id"].isin(given["clip_id"]), "clip_id"]
+    findings.add("clips that labels.csv lacks", "warning", unlabelled, "kept as unlabelled")
+    labels = partition.merge(given, on="clip_id", how="left", suffixes=("_partition", ""))
+    labels["file_id"] = labels["file_id"].fillna(labels.pop("file_id_partition"))
+    sets = {each.name: each for each in sorted((base / "feats").glob("*")) if each.is_dir()}
+    files = [file for file in list_media(root) if "feats" not in Path(file).parts]
+    matches = match_files({clip: clip for clip in labels["clip_id"].dropna()}, files)
+    report_matches(matches, bool(files), findings)
+    labels["path"] = [
+        matches.found.get(clip, f"{clip}.mp4") if files else None for clip in labels["clip_id"]
+    ]
+    return Collection(labels, HUME_TARGETS, root, matches.beside, sets)
+
+
+def _read_labels(path: Path, findings: Findings, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Read ``clip_id``, `columns` by their new names, the targets, the others and ``file_id``."""
+    table = read_text_table(path, findings)
+    by_name = {str(name).casefold(): str(name) for name in table}
+    wanted = {"file_id": "File_ID", **columns, **{name: name for name in HUME_TARGETS}}
+    missing = [name for name in wanted.values() if name.casefold() not in by_name]
+    if missing:
+        why = (
+            f"{path} lacks the columns {missing}; it has {list(table)}. For other columns there is "
+            "`eri import table`"
+        )
+        raise RefusedError("missing columns", missing, why)
+    labels = table.rename(columns=str.lower).rename(columns={n.lower(): n for n in HUME_TARGETS})
+    labels.insert(0, "clip_id", _bare_ids(labels["file_id"], findings))
+    first = ["clip_id", *columns, *HUME_TARGETS]
+    rest = [name for name in labels if name not in {*first, "file_id"}]
+    return labels[[*first, *rest, "file_id"]]
+
+
+def _read_partition(path: Path, findings: Findings) -> pd.DataFrame:
+    """Read ids (first column) and splits (last); the header may be missing."""
+    table = read_text_table(path, findings)
+    if str(table.columns[-1]).casefold() in SPLIT_WORDS:
+        first = pd.DataFrame([list(table.columns)], columns=table.columns, dtype="string")
+        table = pd.concat([first, table], ignore_index=True)
+        findings.add("partition.csv without a header", "note", [path.name], "its rows are all read")
+    ids, split = table.iloc[:, 0], table.iloc[:, -1]
+    return pd.DataFrame({"clip_id": _bare_ids(ids, findings), "split": split, "file_id": ids})
+
+
+def _bare_ids(ids: "pd.Series[str]", findings: Findings) -> "pd.Series[str]":
+    """Take the brackets off ids such as ``[00000]``."""
+    bare = ids.str.replace(r"^\[\s*(.*?)\s*\]$", r"\1", regex=True)
+    done = "the brackets are taken off in clip_id and kept in file_id"
+    findings.add("ids in brackets", "note", ids[(bare != ids).fillna(False)], done)
+    return bare
 
 
 def _check_release(labels: pd.DataFrame, splits: "pd.Series[str]", findings: Findings) -> None:
@@ -103,24 +157,25 @@ def _check_release(labels: pd.DataFrame, splits: "pd.Series[str]", findings: Fin
     counts = {split: int((splits == split).sum()) for split in _RELEASED}
     differ = [f"{s}: {n} instead of {_RELEASED[s]}" for s, n in counts.items() if n != _RELEASED[s]]
     findings.add("other numbers of clips than were released", "note", differ, "taken as they are")
-    values = labels[list(HUME_TARGETS)].apply(lambda column: to_numbers(column)[0])
-    labelled = values.notna().any(axis=1)
-    odd = labelled & ((values.max(axis=1) - 1).abs() > 1e-6)
-    findings.add(
-        "labelled clips whose largest label is not 1",
-        "warning",
-        labels.loc[odd, "clip_id"],
-        "kept; in the release every clip is divided by its largest label",
-    )
-    ids = labels["clip_id"]
-    if "age" in labels:
-        ages, wrong = to_numbers(labels["age"])
-        shown = ids + ": " + labels["age"]
-        strange = wrong | (ages < 0) | (ages > 120)
-        findings.add("odd ages", "warning", shown[strange], "kept as they are")
-        findings.add("ages with fractions", "note", shown[~strange & (ages % 1 > 0)], "kept")
-    if "country" in labels:
-        other = labels["country"].notna() & ~labels["country"].isin(_COUNTRIES)
-        shown = ids[other] + ": " + labels.loc[other, "country"]
-        done = f"kept; the release has {' and '.join(_COUNTRIES)}"
-        findings.add("other countries than were released", "note", shown, done)
+    values = labels[list(HUME_TARGETS)].apply(lambda column: to_numbers(column).values)
+    odd = (values.max(axis=1) - 1).abs() > 1e-6  # False where a clip has no label
+    what = "labelled clips whose largest label is not 1"
+    done = "kept; in the release every clip is divided by its largest label"
+    findings.add(what, "warning", labels.loc[odd, "clip_id"], done)
+
+
+def _wrong_folder(root: Path, expected: str, hints: Mapping[str, str]) -> RefusedError:
+    """Make the error for a folder of another layout; hints go by what is there instead."""
+    if not root.is_dir():
+        why = f"{root} is no folder: expected {expected}"
+        return RefusedError("no such folder", [root], why)
+    entries = sorted(each.name + "/" * each.is_dir() for each in root.iterdir())
+    more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
+    found = f"found {', '.join(entries[:8]) or 'nothing'}{more}"
+    advice = [
+        hint.format(folder=match.parent)
+        for pattern, hint in hints.items()
+        for match in sorted(root.glob(pattern))[:1]
+    ]
+    why = ". ".join([f"{root}: expected {expected}; {found}", *advice])
+    return RefusedError("folders of another layout", [root], why)

@@ -1,17 +1,19 @@
 """What the files themselves show: unreadable ones, missing streams, odd lengths, copies."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from features.extraction.index import index_files
+from pipeline.clip_ids import media_rank
 from pipeline.imports.findings import Findings
 
 _MAX_LENGTH_RATIO = 4.0
 
 
 def probe_files(
-    labels: pd.DataFrame, media: Path, sound_beside: frozenset[str], findings: Findings
+    labels: pd.DataFrame, media: Path, beside: Mapping[str, Sequence[str]], findings: Findings
 ) -> None:
     """Hash and probe the files that are there, in parallel with a progress bar.
 
@@ -21,8 +23,8 @@ def probe_files(
         ``clip_id, path, split``.
     media : Path
         What the paths are relative to.
-    sound_beside : frozenset of str
-        Clips with an unused sound file.
+    beside : mapping of str to list of str
+        By clip id: further files of the clip, which are not used.
     findings : Findings
         What is noticed is added.
     """
@@ -43,9 +45,11 @@ def probe_files(
     findings.add("files without video", "warning", ids[~bad & ~files["has_video"]], kept)
     findings.add("files without sound", "warning", ids[mute], kept)
     done = "the sound file is not used; mux it into the video to use it"
-    findings.add(
-        "no sound, but a sound file beside", "warning", ids[mute & ids.isin(sound_beside)], done
-    )
+    heard = [
+        clip for clip, others in beside.items() if any(media_rank(each) == 2 for each in others)
+    ]
+    found = ids[mute & ids.isin(heard)]
+    findings.add("no sound, but a sound file beside", "warning", found, done)
     _check_durations(ids, files["duration_s"], findings)
     _check_copies(clips, files["sha256"].mask(bad), findings)
 

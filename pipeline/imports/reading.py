@@ -1,243 +1,339 @@
-"""Tables as people have them: any usual encoding and separator, decimal commas, Parquet."""
+"""Other people's tables, some rows at a time: CSV in any usual form, Parquet, arrays.
+
+Every kind of file becomes a `Table` of data frames, for labels and features alike. Cells of text
+stay text: nothing but an empty cell is missing until `pipeline.imports.columns` reads numbers.
+Nothing is loaded that could run code.
+"""
 
 import codecs
 import csv
 import io
-import re
+import tempfile
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from features.store import METADATA_KEY, store_metadata
+from pipeline.imports.columns import is_id_name
 from pipeline.imports.findings import Findings, RefusedError
 
+BLOCK_VALUES = 2**20
+"""Cells in a block."""
+
+_TEXTS = (".csv", ".tsv", ".tab", ".txt")
+_ARRAYS = (".npy", ".npz")
+_PICKLES = (".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
 # UTF-32 before UTF-16, whose mark it begins with.
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
-_BLANK = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
-_DECIMAL_COMMA = r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?"
-_DECIMAL_POINT = r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?"
-_SAMPLE_BYTES, _SAMPLE_ROWS = 2**20, 8
+_SAMPLE_BYTES, _SAMPLE_ROWS = 2**20, 16
+# Parquet keeps each column of a row group apart; of each this much is read ahead.
+_READ_AHEAD_BYTES = 2**16
+_LIST_ROWS = 1024
 
 
-def read_table(path: Path, findings: Findings) -> pd.DataFrame:
-    """Read a table as text; cells are stripped, and empty ones null.
+class Table(NamedTuple):
+    """A table that is open for reading.
 
-    Encoding (UTF-8, UTF-16, UTF-32, Latin-1) and separator (comma, semicolon, tab) are found out;
-    what is not UTF-8 with commas is noted. Parquet goes by the file's ending.
+    Attributes
+    ----------
+    columns : tuple
+        Names; numbers for the columns of an array.
+    blocks : iterator of DataFrame
+        Its rows in their order, to be drawn once; it raises RefusedError where they cannot be read.
+    form : str
+        How text is written, where that is not UTF-8 with commas.
+    metadata : dict or None
+        What a feature store of ours says of itself; None for any other file.
+    """
+
+    columns: tuple[Any, ...]
+    blocks: Iterator[pd.DataFrame]
+    form: str = ""
+    metadata: dict[str, Any] | None = None
+
+
+def open_table(path: Path, source: str, ids: Path | None = None) -> Table:
+    """Open a table, whose kind goes by the ending of its name.
+
+    Parameters
+    ----------
+    path : Path
+        CSV, Parquet, npy or npz.
+    source : str
+        Its name in messages.
+    ids : Path, optional
+        The ids of the rows of an array: text, one in each line, or a table with a column of ids.
 
     Raises
     ------
     RefusedError
-        When there is no such file, it is no table, a row has more or fewer cells than the header,
-        or two columns have one name.
+        When there is no such file, it is a pickle or of another kind, or it cannot be read.
     """
     if not path.is_file():
-        raise RefusedError("no such table", [path.name], f"there is no table {path}")
-    is_parquet = path.suffix.lower() == ".parquet"
-    table = _read_parquet(path) if is_parquet else _read_text(path, findings)
-    names = pd.Series([str(name) for name in table.columns])
-    twice = names[names.duplicated()].drop_duplicates()
-    if len(twice):
-        why = f"{path} has several columns {twice.iloc[0]!r}: rename all but one"
-        raise RefusedError("columns of one name", twice, why)
-    if table.empty:
-        raise RefusedError("tables without rows", [path.name], f"{path} has a header but no rows")
-    table.columns = pd.Index(list(names))
-    table = table.apply(lambda column: column.astype("string").str.strip())
-    result: pd.DataFrame = table.mask(table == "")
-    return result
+        raise RefusedError("no such file or folder", [source], f"there is no file {path}")
+    suffix = path.suffix.lower()
+    with path.open("rb") as file:
+        is_pickle = file.read(1) == b"\x80" or suffix in _PICKLES
+    if is_pickle:
+        raise RefusedError(
+            "pickles",
+            [source],
+            f"{path} is a pickle: loading one runs whatever code is in it, so it is not loaded. "
+            'Convert it where you trust it: python -c "import pandas; pandas.read_pickle('
+            f"'{path.name}').to_parquet('{path.stem}.parquet')\"",
+        )
+    with _refusing(path, source):
+        if suffix in _ARRAYS:
+            table = _open_arrays(path, source, ids)
+        elif suffix == ".parquet":
+            table = _open_parquet(path)
+        elif suffix in _TEXTS:
+            table = _open_text(path, source)
+        else:
+            expected = ", ".join([*_TEXTS, ".parquet", *_ARRAYS])
+            why = f"{path} ends in {suffix!r}: expected one of {expected}"
+            raise RefusedError("files of another kind", [source], why)
+    return table._replace(blocks=_guarded(table.blocks, path, source))
 
 
-def to_numbers(text: "pd.Series[str]") -> "tuple[pd.Series[float], pd.Series[bool]]":
-    """Read numbers, with decimal points or commas.
-
-    Returns
-    -------
-    numbers : Series of float64
-        NaN where blank (empty, ``NaN``, ``NA``, ``null``, ``none``, ``-``, ``?``) or no number.
-    wrong : Series of bool
-        Where there is something that is no number. Points and commas in one column are told apart
-        by nothing, so the commas are then wrong.
-    """
-    given = text.astype("string").str.strip()
-    numbers = pd.to_numeric(given, errors="coerce").astype("float64")
-    if has_decimal_commas(given):
-        numbers = pd.to_numeric(given.str.replace(",", "."), errors="coerce").astype("float64")
-    blank = given.isna() | given.str.lower().isin(_BLANK)
-    return numbers, numbers.isna() & ~blank.fillna(True).astype(bool)
-
-
-def has_decimal_commas(text: "pd.Series[str]") -> bool:
-    """Tell whether the numbers of a column have commas, and none has a point."""
-    commas = text.str.fullmatch(_DECIMAL_COMMA).fillna(False)
-    points = text.str.contains(".", regex=False).fillna(False)
-    return bool(commas.any() and not points.any())
-
-
-class Form(NamedTuple):
-    """How the text of a table is written, and the names of its columns."""
-
-    encoding: str
-    separator: str
-    decimal: str
-    header: list[str]
-
-    def __str__(self) -> str:
-        """Say what is not as usual; empty for UTF-8 with commas and decimal points."""
-        said = [] if self.encoding == "utf-8" else [self.encoding]
-        said += [] if self.separator == "," else [_SEPARATORS[self.separator]]
-        said += ["decimal commas"] if self.decimal == "," else []
-        return ", ".join(said)
-
-
-def sniff(path: Path) -> Form:
-    """Find out from its beginning how a table is written; a table may have one column.
+def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
+    """Read a whole table as text; cells are stripped, and empty ones null.
 
     Raises
     ------
-    ValueError
-        When it is empty, or its first rows are longer than its header.
+    RefusedError
+        As `open_table`; also for a table of one column or without rows, and for two columns of one
+        name.
     """
-    with path.open("rb") as file:
-        raw = file.read(_SAMPLE_BYTES)
-    encoding = _encoding(raw) or "utf-8"
-    try:
-        text = codecs.getincrementaldecoder(encoding)().decode(raw)  # it may end within a letter
-    except UnicodeDecodeError:
-        encoding, text = "latin-1", raw.decode("latin-1")
-    separator = _best_separator(text, _SAMPLE_ROWS) or ","
-    try:
-        rows = [row for _, row in islice(_rows(text, separator), _SAMPLE_ROWS)]
-    except csv.Error as error:
-        raise ValueError(str(error)) from error
-    if not rows:
-        raise ValueError("there is nothing in it")
-    header = _header(rows[0])
-    whole = rows[1:-1] if len(raw) == _SAMPLE_BYTES else rows[1:]
-    longest = max((len(row) for row in whole if any(row[len(header) :])), default=0)
-    if longest > len(header):
-        raise ValueError(f"the header has {len(header)} cells, and a row {longest}")
-    cells = [cell.strip() for row in whole for cell in row]
-    commas = any(re.fullmatch(_DECIMAL_COMMA, cell) for cell in cells)
-    points = any(re.fullmatch(_DECIMAL_POINT, cell) for cell in cells)
-    return Form(encoding, separator, "," if commas and not points else ".", header)
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        why = f"{path} cannot be read as Parquet: {error}"
-        raise RefusedError("files that cannot be read", [path.name], why) from error
-    named = [name for name in table.index.names if name is not None]
-    return table.reset_index() if named else table
-
-
-def _read_text(path: Path, findings: Findings) -> pd.DataFrame:
-    text = _decode(path, findings)
-    separator = _separator(text, path)
-    if separator != ",":
-        findings.add("separator", "note", [_SEPARATORS[separator]], f"read {path.name} with it")
-    try:
-        rows = list(_rows(text, separator))
-    except csv.Error as error:
-        why = f"{path} cannot be read as a table: {error}"
-        raise RefusedError("files that cannot be read", [path.name], why) from error
-    header = _header(rows[0][1])
-    width = len(header)
-    uneven = [(number, row) for number, row in rows[1:] if len(row) < width or any(row[width:])]
-    if uneven:
-        number, row = uneven[0]
-        raise RefusedError(
-            "rows longer or shorter than the header",
-            [f"line {number}" for number, _ in uneven],
-            f"{path}: {len(uneven)} of {len(rows) - 1} rows do not have the {width} cells of the "
-            f"header; line {number} has {len(row)}: {separator.join(row)[:80]!r}. Quote cells that "
-            "hold the separator; numbers with decimal commas need semicolons between them",
+    table = open_table(path, path.name)
+    names = [str(name) for name in table.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        why = f"{path} has several columns {twice[0]!r}: rename all but one"
+        raise RefusedError("columns of one name", twice, why)
+    if len(names) < 2:
+        why = (
+            f"{path} is no table of several columns, separated by comma, semicolon or tab; it "
+            f"begins with {names[0][:60]!r}"
         )
-    table = pd.DataFrame([row[:width] for _, row in rows[1:]], columns=header, dtype="string")
-    if "" in header:  # such as the row numbers that pandas writes
+        raise RefusedError("no table", [path.name], why)
+    blocks = [block.astype("string") for block in table.blocks]
+    if not sum(map(len, blocks)):
+        raise RefusedError("tables without rows", [path.name], f"{path} has a header but no rows")
+    text: pd.DataFrame = pd.concat(blocks, ignore_index=True).set_axis(names, axis=1)
+    text = text.apply(lambda cells: cells.str.strip())
+    text = text.mask(text == "")
+    form = [f"{path.name}: {table.form}"] if table.form else []
+    findings.add("written otherwise than UTF-8 with commas", "note", form, "read so")
+    if "latin-1" in table.form:
+        words = " ".join([*names, *text.to_numpy(str, na_value="").ravel()]).split()
+        odd = sorted({word for word in words if not word.isascii()})
+        done = f"{path.name} is not UTF-8 and was read as Latin-1: check these words"
+        findings.add("encoding guessed", "warning", odd, done)
+    if "" in text:  # such as the row numbers that pandas writes
         findings.add("columns without a name", "note", [f"in {path.name}"], "left out")
-        table = table.drop(columns="")
-    return table
-
-
-def _decode(path: Path, findings: Findings) -> str:
-    raw = path.read_bytes()
-    encoding = _encoding(raw)
-    if encoding is None:
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError:
-            text = raw.decode("latin-1")
-            odd = sorted({word for word in text.split() if not word.isascii()})
-            done = f"{path.name} is not UTF-8 and was read as Latin-1: check these words"
-            findings.add("encoding guessed", "warning", odd, done)
-            return text
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        why = f"{path} begins as {encoding} but is not: {error}"
-        raise RefusedError("files that cannot be read", [path.name], why) from error
-    findings.add("encoding", "note", [encoding], f"read {path.name} so")
+        text = text.drop(columns="")
     return text
 
 
-def _encoding(raw: bytes) -> str | None:
-    """Tell the encoding by its mark, or by zeros; None where neither says anything."""
-    marked = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
-    start = raw[:1000]
-    if marked is None and b"\0" in start:
-        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
-    return marked
+@contextmanager
+def _refusing(path: Path, source: str) -> Iterator[None]:
+    try:
+        yield
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        csv.Error,
+        pa.ArrowException,
+        zipfile.BadZipFile,
+    ) as error:
+        why = f"{path} cannot be read as a table: {error}"
+        raise RefusedError("files that cannot be read", [source], why) from error
 
 
-def _separator(text: str, path: Path) -> str:
-    separator = _best_separator(text, 50)
-    if separator is None:
-        start = text.lstrip()[:60]
-        raise RefusedError(
-            "no table",
-            [path.name],
-            f"{path} is no table of several columns, separated by comma, semicolon or tab; it "
-            f"begins with {start!r}",
-        )
-    return separator
+def _guarded(blocks: Iterator[pd.DataFrame], path: Path, source: str) -> Iterator[pd.DataFrame]:
+    with _refusing(path, source):
+        yield from blocks
 
 
-def _best_separator(text: str, n_rows: int) -> str | None:
-    """Choose the separator that cuts most of the first rows into as many cells as the header."""
+def _rows_per_block(n_columns: int) -> int:
+    return max(BLOCK_VALUES // max(n_columns, 1), 1)
+
+
+def _open_text(path: Path, source: str) -> Table:
+    encoding, separator, header = _sniff(path)
+    form = [] if encoding.startswith("utf-8") else [encoding]
+    form += [] if separator == "," else [_SEPARATORS[separator]]
+
+    def blocks() -> Iterator[pd.DataFrame]:
+        width, n_rows = len(header), 0
+        uneven: list[tuple[int, list[str]]] = []
+        with path.open(encoding=encoding, newline="") as file:
+            rows = islice(_rows(file, separator), 1, None)
+            while part := list(islice(rows, _rows_per_block(width))):
+                n_rows += len(part)
+                uneven += [each for each in part if len(each[1]) < width or any(each[1][width:])]
+                if not uneven:
+                    cells = np.array([row[:width] for _, row in part], object)
+                    yield pd.DataFrame(cells, columns=header, dtype=object)
+        if uneven:
+            line, row = uneven[0]
+            raise RefusedError(
+                "rows longer or shorter than the header",
+                [f"{source} line {number}" for number, _ in uneven],
+                f"{path}: {len(uneven)} of {n_rows} rows do not have the {width} cells of the "
+                f"header; line {line} has {len(row)}: {separator.join(row)[:80]!r}. Quote cells "
+                "that hold the separator; numbers with decimal commas need semicolons between them",
+            )
+
+    return Table(tuple(header), blocks(), ", ".join(form))
+
+
+def _sniff(path: Path) -> tuple[str, str, list[str]]:
+    """Return encoding, separator and the names of columns, of which there may be one."""
+    with path.open("rb") as file:
+        sample = file.read(_SAMPLE_BYTES)
+    encoding = _encoding(path, sample)
+    # The sample may end within a letter.
+    text = codecs.getincrementaldecoder(encoding)().decode(sample)
     scores = {}
     for separator in _SEPARATORS:
-        try:
-            widths = [len(row) for _, row in islice(_rows(text, separator), n_rows)]
-        except csv.Error:
-            continue
-        if widths and widths[0] > 1:
-            scores[separator] = (widths.count(widths[0]) / len(widths), widths[0])
-    return max(scores, key=lambda separator: scores[separator]) if scores else None
+        with suppress(csv.Error):  # a line that is too long for one cell
+            rows = islice(_rows(io.StringIO(text, ""), separator), _SAMPLE_ROWS)
+            widths = [len(row) for _, row in rows]
+            if widths and widths[0] > 1:
+                scores[separator] = (widths.count(widths[0]) / len(widths), widths[0])
+    separator = max(scores, key=lambda each: scores[each]) if scores else ","
+    _, first = next(_rows(io.StringIO(text, ""), separator), (0, []))
+    if not first:
+        raise ValueError("there is nothing in it")
+    header = [name.strip() for name in first]
+    while not header[-1]:  # separators at the end of the line name no column
+        header.pop()
+    return encoding, separator, header
 
 
-def _header(row: list[str]) -> list[str]:
-    """Return the names of columns; separators at the end of the line name none."""
-    names = [name.strip() for name in row]
-    while names and not names[-1]:
-        names.pop()
-    return names
+def _encoding(path: Path, sample: bytes) -> str:
+    """Tell the encoding by its mark, by zeros, or by whether all of the file is UTF-8."""
+    for mark, name in _MARKS.items():
+        if sample.startswith(mark):
+            return name
+    start = sample[:1000]
+    if b"\0" in start:
+        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
+    try:
+        with path.open(encoding="utf-8") as file:
+            while file.read(_SAMPLE_BYTES):
+                pass
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
 
 
-def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: io.TextIOBase, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of the rows that are not empty."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    reader = csv.reader(text, delimiter=separator)
     for row in reader:
         if any(cell.strip() for cell in row):
             yield reader.line_num, row
+
+
+def _open_parquet(path: Path) -> Table:
+    # Without buffering ahead, memory holds a block and not a row group.
+    file = pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
+    schema = file.schema_arrow
+    has_lists = any(pa.types.is_nested(each.type) for each in schema)
+    n_rows = _LIST_ROWS if has_lists else _rows_per_block(len(schema))
+
+    def blocks() -> Iterator[pd.DataFrame]:
+        with file:
+            for batch in file.iter_batches(n_rows):
+                yield _with_index(pa.Table.from_batches([batch]).to_pandas())
+
+    metadata = store_metadata(schema) if METADATA_KEY in (schema.metadata or {}) else None
+    columns = _with_index(schema.empty_table().to_pandas()).columns
+    return Table(tuple(map(str, columns)), blocks(), metadata=metadata)
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Make columns of the index that a data frame was written with: it may hold the ids."""
+    if isinstance(frame.index, pd.RangeIndex):
+        return frame
+    kinds = [frame.index.get_level_values(k).dtype.kind for k in range(frame.index.nlevels)]
+    unnamed = ["index" if kind in "iu" else "id" for kind in kinds]
+    names = [name or other for name, other in zip(frame.index.names, unnamed, strict=True)]
+    return frame.reset_index(names=names)
+
+
+def _open_arrays(path: Path, source: str, ids_file: Path | None) -> Table:
+    """Open one matrix, with ids and perhaps times beside it."""
+    arrays = _map_arrays(path)
+    given = next((arrays.pop(name) for name in ("ids", "clip_id") if name in arrays), None)
+    if ids_file is not None:
+        given = np.array(_read_ids(ids_file))
+    if given is None:
+        why = f"{path} has no ids: give --ids ids.csv, or an array `ids` or `clip_id` in an .npz"
+        raise RefusedError("arrays without ids", [source], why)
+    times = {str(name): arrays.pop(name) for name in ("time_s", "time_ms") if name in arrays}
+    shapes = {name: each.shape for name, each in arrays.items()}
+    matrix = next(iter(arrays.values()), np.empty(0))
+    is_matrix = matrix.ndim == 2 and matrix.dtype.kind in "fiu"
+    lengths = {len(given), *map(len, times.values()), *matrix.shape[:1]}
+    if len(arrays) != 1 or not is_matrix or len(lengths) > 1:
+        raise RefusedError(
+            "arrays of another shape",
+            [source],
+            f"{path} holds {shapes}: expected one array of numbers of shape ({len(given)}, "
+            "n_columns), a row per id; for several rows of a clip, repeat its id",
+        )
+    beside = {"ids": given.astype(str).astype(object), **times}
+    n_rows, n_columns = matrix.shape
+    size = _rows_per_block(n_columns)
+
+    def blocks() -> Iterator[pd.DataFrame]:
+        for first in range(0, n_rows, size):
+            rows = slice(first, first + size)
+            columns = pd.DataFrame({name: column[rows] for name, column in beside.items()})
+            yield pd.concat([columns, pd.DataFrame(matrix[rows])], axis=1)
+
+    return Table((*beside, *range(n_columns)), blocks())
+
+
+def _map_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Map arrays from disk: memory holds only what is looked at. Python objects are refused."""
+    try:
+        if path.suffix.lower() == ".npy":
+            return {"": np.load(path, mmap_mode="r")}
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)  # mapped files stay readable when their names are gone
+            files = sorted(Path(folder).glob("*.npy"))
+            return {each.stem: np.load(each, mmap_mode="r") for each in files}
+    except ValueError as error:
+        advice = "ids that are Python objects are not loaded: np.array(ids, dtype=str) is text"
+        raise ValueError(f"{error}; {advice}") from error
+
+
+def _read_ids(path: Path) -> list[str]:
+    """Read ids: lines of text, or the column of ids of a table, else its first."""
+    table = open_table(path, path.name)
+    name = next(filter(is_id_name, table.columns), table.columns[0])
+    lines = [name] if path.suffix.lower() == ".txt" else []
+    ids = [*lines, *(str(cell) for block in table.blocks for cell in block[name])]
+    return [each.strip() for each in ids if each.strip()]

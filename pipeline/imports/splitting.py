@@ -32,26 +32,20 @@ def split_by_person(people: "pd.Series[str]", shares: Sequence[float], seed: int
     """
     wanted = np.array(shares, float)
     if len(wanted) != len(SPLITS) or (wanted < 0).any() or not np.isclose(wanted.sum(), 1):
-        raise RefusedError(
-            "shares that are none",
-            list(shares),
-            f"expected three shares for Train, Val and Test that sum to 1, such as 0.7,0.15,0.15; "
-            f"got {list(shares)}",
-        )
+        why = "expected three shares for Train, Val and Test that sum to 1, such as 0.7,0.15,0.15"
+        raise RefusedError("shares that are none", list(shares), f"{why}; got {list(shares)}")
     sizes = people.value_counts().sort_index()
-    if len(sizes) < (wanted > 0).sum():
-        why = f"{len(sizes)} people cannot be in {(wanted > 0).sum()} splits: name fewer splits"
+    n_splits = np.count_nonzero(wanted)
+    if len(sizes) < n_splits:
+        why = f"{len(sizes)} people cannot be in {n_splits} splits: name fewer splits"
         raise RefusedError("too few people", sizes.index, why)
     order = np.random.default_rng(seed).permutation(len(sizes))
     filled = np.zeros(len(SPLITS))
     split_of = {}
     for n_done, person in enumerate(order):
         empty = (filled == 0) & (wanted > 0)
-        lacking = wanted * len(people) - filled
-        if len(order) - n_done <= empty.sum():
-            lacking[~empty] = -np.inf
-        lacking[wanted == 0] = -np.inf
-        split = int(np.argmax(lacking))
+        may = empty if len(order) - n_done <= empty.sum() else wanted > 0
+        split = int(np.argmax(np.where(may, wanted * len(people) - filled, -np.inf)))
         filled[split] += sizes.iloc[person]
         split_of[sizes.index[person]] = SPLITS[split]
     return [split_of[person] for person in people]

@@ -1,1 +1,1 @@
-"""The report of a run: printed, and as one self-contained HTML page."""
+"""The report of a run as one self-contained HTML page, its model card, and what it is made of."""

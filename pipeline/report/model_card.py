@@ -7,14 +7,12 @@ is that of the Hugging Face hub.
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import yaml
 
-from pipeline.report import data, leaderboard, run
-from pipeline.report.html import Results
-from pipeline.report.pages import page_template
-from pipeline.report.text import notes, refit_notes
+from pipeline.report import data, tables
+from pipeline.report.page import SPLIT_NAMES, page_template, run_notes, stack_errors
+from pipeline.report.results import Results
+from pipeline.text_tables import board_of_split, leaderboard_text, shown_splits
 
 LICENCES = {
     "open_clip": "code MIT; each pretrained tag has a licence and training data of its own",
@@ -27,6 +25,12 @@ LICENCES = {
 """By kind of encoder, as far as it can be said without looking at the weights."""
 
 _MOST_SLICES = 12
+_HEADER = {
+    "library_name": "eri",
+    "pipeline_tag": "video-classification",
+    "tags": ["emotional-reaction-intensity", "regression", "frozen-encoders"],
+    "metrics": ["pearsonr"],
+}
 
 
 def render_model_card(results: Results) -> str:
@@ -35,95 +39,39 @@ def render_model_card(results: Results) -> str:
     Parameters
     ----------
     results : Results
-        What the report is made of.
+        What the report is made of, too.
     """
-    params, table = results.params, results.table
-    splits = leaderboard.shown_splits(table)
-    split = "val" if "val" in splits else "oof"
-    encoders = run.encoder_infos(params, results.stores)
+    params = results.params
+    split = shown_splits(results.board)[0]
+    part = board_of_split(results.board, split)
+    record = results.record
+    settings = params.model_dump(mode="json", exclude_unset=True)
+    kinds = sorted({encoder["kind"] for encoder in record["encoders"].values()})
+    worse = tables.worse_slices(results.slices, part, split).head(_MOST_SLICES)
+    worse_names = {key: tables.SLICES[key] for key in tables.SLICES if key not in ("split", "name")}
     return page_template("model_card.md").render(
-        header=_header(results, split),
+        header=yaml.safe_dump(_HEADER, sort_keys=False),
         params=params,
-        notes=notes(params) + refit_notes(params),
-        encoders=encoders,
-        licences={
-            kind: LICENCES[kind] for kind in sorted({e.kind for e in encoders} & {*LICENCES})
-        },
-        uses_faces=any(spec.get("face", "none") != "none" for spec in params.encoders.values()),
-        heads={name: _settings(spec) for name, spec in params.heads.items()},
-        splits=splits,
-        split=split,
-        split_names=leaderboard.SPLITS,
-        rows=_main_rows(table),
-        targets=_by_target(table, split, params.targets),
-        summaries=data.summarize_splits(results.rows, results.imputed),
-        labels=data.summarize_labels(results.rows, params.targets),
-        warnings=[*results.warnings, *data.data_warnings(results.rows, params.targets)],
-        people=data.describe_people(results.people),
-        slices=_worse_slices(results.slices, table, split),
-        has_slices=not results.slices.empty,
-        has_groups=bool(leaderboard.group_columns(results.slices)),
-        curve=results.curve.to_dict("records"),
-        versions=run.versions(results.stores),
+        notes=run_notes(params),
+        version=record["versions"].get("eri", ""),
+        encoders=tables.encoder_text(record),
+        licences={kind: LICENCES[kind] for kind in kinds if kind in LICENCES},
+        uses_faces=any("yunet" in str(spec) for spec in settings["encoders"].values()),
+        heads={name: _described(spec) for name, spec in settings["heads"].items()},
+        split=SPLIT_NAMES[split],
+        scores=leaderboard_text(results.board),
+        errors=stack_errors(results, split),
+        curve=results.curve,
+        splits=data.split_table(results.rows, results.imputed),
+        labels=data.label_table(results.rows, params.targets),
+        warnings=results.warnings,
+        people=data.people_sentences(results.people),
+        slices=tables.laid_out(worse, {**worse_names, "surely": ""}),
+        has_slices=len(results.slices) > 0,
+        has_groups=bool(tables.group_columns(results.slices)),
     )
 
 
-def _header(results: Results, split: str) -> str:
-    """Return the metadata that the Hugging Face hub reads."""
-    stack = results.table[results.table["name"] == leaderboard.STACK].head(1)
-    scores = [
-        {"type": "pearsonr", "name": "mean Pearson", "value": float(value)}
-        for value in stack[f"{split}_mean_pearson"].dropna()
-    ]
-    content: dict[str, Any] = {
-        "library_name": "eri",
-        "pipeline_tag": "video-classification",
-        "tags": ["emotional-reaction-intensity", "regression", "frozen-encoders"],
-        "metrics": ["pearsonr"],
-    }
-    if scores:
-        task = {"type": "regression", "name": "Emotional reaction intensity"}
-        made_from = {"type": "own", "name": results.params.data.labels.name, "split": split}
-        result = {"task": task, "dataset": made_from, "metrics": scores}
-        content["model-index"] = [{"name": "eri stack", "results": [result]}]
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-
-
-def _settings(spec: Mapping[str, Any]) -> str:
-    rest = ", ".join(f"{key} = {value}" for key, value in spec.items() if key != "kind")
-    return f"{spec.get('kind')}, {rest or 'default settings'}"
-
-
-def _main_rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Return the stack, the best single row and the baselines: the rest is in the leaderboard."""
-    names = table["name"].astype(str)
-    is_baseline = names.str.startswith(leaderboard.BASELINE)
-    is_stack = names == leaderboard.STACK
-    best = table[~is_baseline & ~is_stack].head(1)
-    return pd.concat([table[is_stack], best, table[is_baseline]]).to_dict("records")
-
-
-def _by_target(
-    table: pd.DataFrame, split: str, targets: tuple[str, ...]
-) -> list[tuple[str, float, str, float]]:
-    """Return per target the stack's Pearson, and the best row with its own."""
-    stack = table[table["name"] == leaderboard.STACK].head(1)
-    found = []
-    for target in targets:
-        scores = table.set_index("name")[f"{split}_pearson_{target}"].astype(float)
-        own = float(stack[f"{split}_pearson_{target}"].iloc[0]) if len(stack) else np.nan
-        best = str(scores.idxmax()) if scores.notna().any() else "none"
-        found.append((target, own, best, float(scores.max())))
-    return found
-
-
-def _worse_slices(slices: pd.DataFrame, table: pd.DataFrame, split: str) -> list[dict[Any, Any]]:
-    """Return the slices in which the stack scores below its overall score, the worst first."""
-    stack = table[table["name"] == leaderboard.STACK]
-    if slices.empty or stack.empty:
-        return []
-    overall = float(stack[f"{split}_mean_pearson"].iloc[0])
-    own = slices[(slices["split"] == split) & (slices["name"] == leaderboard.STACK)]
-    worse = own[own["mean_pearson"] < overall].sort_values("mean_pearson")
-    sure = worse["ci95_high"] < overall
-    return worse.assign(sure=sure).head(_MOST_SLICES).to_dict("records")
+def _described(head: Mapping[str, Any]) -> str:
+    rest = ", ".join(f"{key} = {value}" for key, value in head.items() if key != "kind")
+    return f"{head['kind']}, {rest or 'default settings'}"

@@ -17,16 +17,8 @@ from pipeline.paths import (
     STACK_WEIGHTS,
 )
 from pipeline.paths import STACK as STACKED
-from pipeline.plots import (
-    by_target_table,
-    contribution_plot,
-    error_tables,
-    scatter_table,
-    score_tables,
-    slices_table,
-    weight_table,
-)
 from pipeline.predictions import read_members, read_prediction_table
+from pipeline.report.plots import error_tables, score_tables, weight_table
 from pipeline.tables import read_run_table
 
 
@@ -53,21 +45,15 @@ def main() -> None:
     sliced.to_csv(SLICES, index=False)
 
     main_split = next(iter(by_split))
-    split = "Val" if main_split == "val" else "Train"
     contributions = contribution_table(members, rows, params, main_split)
     contributions.to_csv(CONTRIBUTIONS, index=False)
-    weights = read_run_table(STACK_WEIGHTS)
-    tables = {
-        **score_tables(table, main_split, list(params.heads), params.feature_names),
-        "contributions": contribution_plot(contributions),
-        "by_target": by_target_table(table, main_split, targets),
-        "weights": weight_table(weights, targets),
-        "slices": slices_table(sliced, main_split),
-        "scatter": scatter_table(stack, rows, targets, split),
-        **error_tables(stack, rows, targets, split),
+    plots = {
+        **score_tables(table, contributions, sliced),
+        "weights": weight_table(read_run_table(STACK_WEIGHTS), targets),
+        **error_tables(stack, rows, targets, main_split),
     }
     PLOTS.mkdir(parents=True, exist_ok=True)
-    for name, each in tables.items():
+    for name, each in plots.items():
         each.to_csv(PLOTS / f"{name}.csv", index=False)
 
 

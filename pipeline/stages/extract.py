@@ -1,12 +1,11 @@
 """Stage `extract`: from the clip table to one feature store per encoder."""
 
-from features.extraction.extract import extract
+from features.extraction import extract
 from pipeline.clip_table import read_clip_table
 from pipeline.errors import run_or_exit
 from pipeline.failures import report_extraction
 from pipeline.params import load_params
 from pipeline.paths import FEATURES
-from pipeline.seeding import seed_from_last_run
 
 
 def main() -> None:
@@ -14,9 +13,6 @@ def main() -> None:
     params = load_params()
     clips = read_clip_table()
     encoders = params.make_encoders()
-    for name, n in seed_from_last_run(encoders, params.sampling).items():
-        if n:
-            print(f"{name}: {n} clips taken from the last run's output")
     FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
     report = extract(clips, encoders, params.sampling, FEATURES)
     report_extraction(report, len(clips), params.data.max_failed_share)

@@ -1,22 +1,34 @@
-"""Stage `report`: write the report, print the leaderboard, and say where the files are."""
+"""Stage `report`: write the report and what goes with it, and print the leaderboard."""
 
+import json
+
+from features.files import replacing_file
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
-from pipeline.paths import IMPUTED, LEADERBOARD, METRICS, MODEL_CARD, PREDICTIONS, REPORT
-from pipeline.report.making import read_results, write_model_card, write_report
-from pipeline.report.text import imputed_text, leaderboard_text, notes, refit_notes
+from pipeline.paths import IMPUTED, LEADERBOARD, METRICS, MODEL_CARD, PREDICTIONS, REPORT, RUN
+from pipeline.report.data import imputed_sentences
+from pipeline.report.model_card import render_model_card
+from pipeline.report.page import render_report, run_notes
+from pipeline.report.results import read_results
+from pipeline.text_tables import leaderboard_text
 
 
 def main() -> None:
     """Write ``results/report.html``, ``model_card.md`` and ``run.json``, and print."""
     params = load_params()
     results = read_results(params)
-    write_report(results)
-    write_model_card(results)
+    pages = {
+        REPORT: render_report(results),
+        MODEL_CARD: render_model_card(results),
+        RUN: json.dumps(results.record, indent=2) + "\n",
+    }
+    for path, text in pages.items():
+        with replacing_file(path) as beside:
+            beside.write_text(text, encoding="utf-8")
 
     print(f"\nMean Pearson over {len(params.targets)} targets\n")
-    print(leaderboard_text(results.table))
-    for note in [*notes(params), *refit_notes(params), *imputed_text(results.imputed)]:
+    print(leaderboard_text(results.board).to_string(index=False))
+    for note in [*run_notes(params), *imputed_sentences(results.imputed)]:
         print(f"\n{note}")
     print(f"\nreport       {REPORT}\nmodel card   {MODEL_CARD}\nleaderboard  {LEADERBOARD}")
     print(f"metrics      {METRICS}\npredictions  {PREDICTIONS}")

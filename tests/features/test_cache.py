@@ -1,112 +1,169 @@
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from features.cache import EmbeddingCache, cache_in_use, cache_to_itself, default_cache_root
-from tests.features.test_segments import embedding, same
+from features.cache import (
+    DamagedError,
+    Embedding,
+    EmbeddingCache,
+    default_cache_root,
+    pack,
+    unpack,
+)
+from tests.features.stored import embedding, same
+
+CLIPS = {name * 64: embedding(k + 1, k) for k, name in enumerate("abcde")}
+A, B, *_ = CLIPS
 
 
-def cache_at(root: Path, identity: str = "identity") -> EmbeddingCache:
-    return EmbeddingCache(root, identity, {"spec": {"model": "m"}})
+@pytest.fixture(params=["folder", "memory://"])
+def root(request, tmp_path) -> str:
+    """A cache in a folder, and one that is no folder."""
+    return str(tmp_path) if request.param == "folder" else f"memory://{uuid.uuid4().hex}"
 
 
-def test_what_is_put_is_found_by_a_later_run(tmp_path):
-    cache = cache_at(tmp_path)
-    kept = {f"clip{k}": embedding(k + 1, k) for k in range(5)}
-    for clip, each in kept.items():
+def filled(root: str | Path) -> EmbeddingCache:
+    cache = EmbeddingCache(root, "identity", {"spec": {"model": "m"}})
+    for clip, each in CLIPS.items():
         cache.put(clip, each)
-    assert all(same(cache.get(clip), each) for clip, each in kept.items())
-    cache.flush()
-    assert all(same(cache.get(clip), each) for clip, each in kept.items())
-    later = cache_at(tmp_path)
-    assert len(later) == 5
-    assert all(clip in later and same(later.get(clip), each) for clip, each in kept.items())
-    assert "other" not in later
+    return cache
+
+
+def object_of(root: Path, clip: str) -> Path:
+    return root / "identity" / clip[:2] / f"{clip}.safetensors"
+
+
+def test_what_is_put_is_there_at_once_for_everyone(root):
+    for cache in (filled(root), EmbeddingCache(root, "identity")):
+        assert set(cache) == set(CLIPS)
+        assert len(cache) == 5
+        assert all(clip in cache and same(cache.get(clip), CLIPS[clip]) for clip in CLIPS)
+        assert "0" * 64 not in cache
+        with pytest.raises(KeyError, match="is not in the embedding cache"):
+            cache.get("0" * 64)
+    assert A not in EmbeddingCache(root, "another identity")
+
+
+def test_two_runs_at_once_keep_both_shares_and_what_came_first(root):
+    first, second = EmbeddingCache(root, "identity"), EmbeddingCache(root, "identity")
+    first.put(A, CLIPS[A])
+    second.put(B, CLIPS[B])
+    second.put(A, embedding(seed=9))
+    for cache in (first, second, EmbeddingCache(root, "identity")):
+        assert same(cache.get(A), CLIPS[A])
+    assert B in EmbeddingCache(root, "identity")
+    assert B not in first  # it was made before
+
+
+def test_the_description_keeps_what_earlier_runs_added(root):
+    filled(root).describe({"outputs": [["head", 3]]})
+    again = EmbeddingCache(root, "identity", {"spec": {"model": "m"}, "sampling": {}})
+    said = {"spec": {"model": "m"}, "outputs": [["head", 3]], "sampling": {}}
+    assert again.description == said == EmbeddingCache(root, "identity").description
+
+
+def test_a_description_cut_short_costs_nothing_else(tmp_path):
+    filled(tmp_path)
+    (tmp_path / "identity" / "encoder.json").write_bytes(b'{"spec')
+    cache = EmbeddingCache(tmp_path, "identity")
+    assert cache.description == {}
+    assert A in cache
+
+
+def test_looking_clips_up_costs_one_listing(tmp_path, monkeypatch):
+    calls = []
+    for name in ("find", "exists", "info", "open"):
+        original = getattr(LocalFileSystem, name)
+        monkeypatch.setattr(
+            LocalFileSystem,
+            name,
+            lambda *a, name=name, original=original, **k: calls.append(name) or original(*a, **k),
+        )
+    cache = EmbeddingCache(tmp_path, "identity")
+    n_calls = len(calls)
+    assert calls.count("find") == 1
+    assert not any(f"{k:064x}" in cache for k in range(1000))
+    assert len(calls) == n_calls
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    values=st.sampled_from([np.float16, np.float32]).flatmap(
+        lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=2, max_dims=2))
+    ),
+    face_share=st.none() | st.floats(0, 1),
+    data=st.data(),
+)
+def test_an_embedding_comes_back_bit_for_bit(values, face_share, data):
+    time_s = data.draw(hnp.arrays(np.float64, len(values)))
+    back = unpack(A, pack(A, Embedding(time_s, values, face_share)))
+    assert back.values.tobytes() == values.tobytes()
+    assert (back.values.shape, back.values.dtype) == (values.shape, values.dtype)
+    assert back.time_s.tobytes() == time_s.tobytes()
+    assert back.face_share == face_share
+
+
+def test_every_flipped_bit_and_every_missing_byte_is_found():
+    content = pack(A, embedding(face_share=0.5))
+    for k in range(len(content)):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[k] ^= 1 << bit
+            with pytest.raises(DamagedError):
+                unpack(A, bytes(damaged))
+        with pytest.raises(DamagedError):
+            unpack(A, content[:k])
+    with pytest.raises(DamagedError, match="another clip"):
+        unpack(B, content)
+
+
+def test_a_damaged_object_is_named_and_computed_again(tmp_path):
+    filled(tmp_path)
+    path = object_of(tmp_path, A)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    later = EmbeddingCache(tmp_path, "identity")
+    with pytest.warns(UserWarning, match=rf"{path.name} is damaged.*computed again"):
+        assert A not in later
+    assert B in later
     with pytest.raises(KeyError):
-        later.get("other")
+        later.get(A)
+    later.put(A, CLIPS[A])
+    assert path.read_bytes() == whole
+    assert same(later.get(A), CLIPS[A])
 
 
-def test_identities_do_not_mix(tmp_path):
-    cache = cache_at(tmp_path, "one")
-    cache.put("clip", embedding())
-    cache.flush()
-    assert "clip" not in cache_at(tmp_path, "two")
+def test_what_is_removed_under_a_run_is_said(tmp_path):
+    cache = filled(tmp_path)
+    object_of(tmp_path, A).unlink()
+    with pytest.raises(KeyError, match="removed from the embedding cache: start again"):
+        cache.get(A)
 
 
-def test_two_runs_at_once_keep_both_shares(tmp_path):
-    first, second = cache_at(tmp_path), cache_at(tmp_path)
-    for k in range(3):
-        first.put(f"a{k}", embedding(seed=k))
-        second.put(f"b{k}", embedding(seed=10 + k))
-        second.put("a0", embedding(seed=0))
-        first.flush()
-        second.flush()
-    later = cache_at(tmp_path)
-    assert len(later) == 6
-    assert same(later.get("a0"), embedding(seed=0))
-    assert same(later.get("b2"), embedding(seed=12))
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
+    cache = EmbeddingCache(tmp_path, "identity")
 
-
-def test_a_damaged_record_is_named_and_missing(tmp_path):
-    cache = cache_at(tmp_path)
-    values = {clip: embedding(seed=k) for k, clip in enumerate("ab")}
-    for clip, each in values.items():
-        cache.put(clip, each)
-        cache.flush()
-    (segment,) = tmp_path.glob("identity/*.arrows")
-    content = bytearray(segment.read_bytes())
-    content[content.index(values["a"].values.tobytes())] ^= 1
-    segment.write_bytes(content)
-    later = cache_at(tmp_path)
-    with pytest.warns(UserWarning, match=f"clip a.*{segment.name}.*computed again"):
-        assert "a" not in later
-    assert "b" in later
-    later.put("a", values["a"])
-    later.flush()
-    assert same(cache_at(tmp_path).get("a"), values["a"])
-
-
-def test_a_record_that_was_being_written_is_named_and_missing(tmp_path):
-    cache = cache_at(tmp_path)
-    for clip in "ab":
-        cache.put(clip, embedding())
-        cache.flush()
-    (segment,) = tmp_path.glob("identity/*.arrows")
-    os.truncate(segment, segment.stat().st_size - 10)
-    with pytest.warns(UserWarning, match=f"{segment.name} are no whole record"):
-        later = cache_at(tmp_path)
-    assert "a" in later
-    assert "b" not in later
-
-
-def test_what_cannot_be_written_is_said_and_stays_pending(tmp_path, monkeypatch):
-    cache = cache_at(tmp_path)
-    cache.put("a", embedding())
-
-    def full(*_: object) -> None:
+    def full(path: Path, content: bytes) -> None:
+        path.touch()
         raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as patch:
-        patch.setattr("features.segments.SegmentWriter.append", full)
-        with pytest.raises(OSError, match=r"No space left.*ERI_CACHE"):
-            cache.flush()
-    cache.flush()
-    assert same(cache_at(tmp_path).get("a"), embedding())
-
-
-def test_a_cache_that_cannot_be_made_is_said(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match=r"embedding cache .*file/identity cannot be written"):
-        cache_at(tmp_path / "file")
-    with (
-        pytest.raises(OSError, match=r"embedding cache .*file/x cannot be written"),
-        cache_in_use(tmp_path / "file" / "x"),
-    ):
-        pass
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match=r"No space left.*make room.*ERI_CACHE"):
+            cache.put(A, CLIPS[A])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert A not in cache
+    cache.put(A, CLIPS[A])
+    assert same(EmbeddingCache(tmp_path, "identity").get(A), CLIPS[A])
 
 
 @pytest.fixture
@@ -122,21 +179,15 @@ def read_only() -> Iterator[Path]:
     folder.rmdir()
 
 
-def test_an_unwritable_cache_is_said(read_only):
+def test_an_unwritable_cache_is_said_before_anything_is_computed(read_only):
     with pytest.raises(OSError, match=r"cannot be written \(Permission denied\).*ERI_CACHE"):
-        cache_at(read_only)
+        EmbeddingCache(read_only, "identity", {})
 
 
-def test_pruning_waits_for_no_run_and_runs_go_together(tmp_path):
-    prune = cache_to_itself(tmp_path)
-    with (
-        cache_in_use(tmp_path),
-        cache_in_use(tmp_path),
-        pytest.raises(OSError, match="a run uses the embedding cache"),
-    ):
-        prune.__enter__()
-    with cache_to_itself(tmp_path):
-        pass
+def test_a_cache_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"embedding cache .*file/identity cannot be written"):
+        EmbeddingCache(tmp_path / "file", "identity", {})
 
 
 def test_the_cache_is_relocated_by_an_environment_variable(monkeypatch):
@@ -146,14 +197,8 @@ def test_the_cache_is_relocated_by_an_environment_variable(monkeypatch):
     assert default_cache_root() == Path("/elsewhere")
 
 
-def test_reading_many_records_is_exact(tmp_path):
-    cache = cache_at(tmp_path)
-    rng = np.random.default_rng(0)
-    kept = {f"c{k}": embedding(int(rng.integers(1, 9)), k, "float32") for k in range(200)}
-    for index, (clip, each) in enumerate(kept.items()):
-        cache.put(clip, each)
-        if index % 7 == 0:
-            cache.flush()
-    cache.flush()
-    later = cache_at(tmp_path)
-    assert all(same(later.get(clip), each) for clip, each in kept.items())
+def test_an_embedding_has_one_time_for_each_row_and_prints_its_shape():
+    assert repr(embedding()) == "Embedding(3 rows x 3 float16)"
+    for time_s, values in ((np.zeros(2), np.zeros((3, 4))), (np.zeros(3), np.zeros(3))):
+        with pytest.raises(ValueError, match=r"expected \(n_rows,\) and \(n_rows, dimension\)"):
+            Embedding(time_s, values)

@@ -17,10 +17,8 @@ from pathlib import Path
 import open_clip
 import pytest
 
-from features.cache import segments_in
 from features.encoders import make_encoder
-from features.extraction.extract import ExtractReport, extract
-from features.extraction.index import index_files
+from features.extraction import ExtractReport, extract, index_files
 from features.identity import Sampling
 from features.upkeep import verify_cache
 
@@ -28,18 +26,19 @@ N_KILLS = int(os.environ.get("ERI_TEST_KILLS", "3"))
 N_CLIPS = 20
 MAX_FRAMES = 12
 BATCH = 16
+OUTPUTS = ["frames", "frames.failures.parquet", "sound", "sound.failures.parquet"]
 SAMPLING = {"frame_rate_hz": 10, "sample_rate_hz": 8000}
 
 # A run in a process of its own. It counts the pictures that go through the encoder, and takes its
 # imports once for all runs: a run is a fork that the test can kill together with its workers.
 SCRIPT = """
-import json, os, resource, signal, sys
+import errno, json, os, sys
 from pathlib import Path
 import open_clip, torch
-from features.extraction.index import index_files
+from features.extraction import index_files
 from features.encoders import make_encoder
 from features.encoders.torch_model import TorchFrameModel
-from features.extraction.extract import extract
+from features.extraction import extract
 from features.identity import Sampling
 
 config, media, counter, sampling = sys.argv[1:]
@@ -63,10 +62,16 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         os.setsid()
-        if "file_size_limit" in order:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            limit = order["file_size_limit"]
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        if "free_bytes" in order:
+            free, write = [order["free_bytes"]], Path.write_bytes
+
+            def write_while_there_is_room(path, content):
+                n_bytes = write(path, content[:free[0]])
+                free[0] -= n_bytes
+                if n_bytes < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            Path.write_bytes = write_while_there_is_room
         try:
             extract(clips, encoders, Sampling(**json.loads(sampling)), Path(order["out"]),
                     cache_root=Path(order["cache"]), progress=False)
@@ -175,23 +180,23 @@ def test_kills_at_random_moments_lose_at_most_the_batch_in_flight(runner, tmp_pa
         # A kill costs the batch in flight, and what its clips had in the batch before.
         n_lost = (n_kills - n_kills_before) * (BATCH + MAX_FRAMES)
         assert runner.n_pictures() - n_before <= n_needed + n_lost
-    leftovers = [path.name for path in tmp_path.rglob("*") if ".part" in path.name]
-    assert leftovers == []
+        assert sorted(path.name for path in out.iterdir()) == OUTPUTS  # and nothing hidden
+        assert [what for _, what in verify_cache(cache) if what] == []
 
 
 def test_a_disk_that_fills_up_keeps_what_was_written(runner, tmp_path):
     cache = tmp_path / "cache"
-    # The system refuses to let any file grow beyond this: what a full disk does, in small.
-    ended = runner.run(tmp_path / "out", cache, file_size_limit=4_000)
+    ended = runner.run(tmp_path / "out", cache, free_bytes=10_000)
     assert "cannot be written" in ended["error"]
     assert "make room" in ended["error"]
     assert not (tmp_path / "out").exists()
-    assert [damage for _, damage in verify_cache(cache) if damage] == []
+    assert [what for _, what in verify_cache(cache) if what] == []
     n_before = runner.n_pictures()
-    kept = {path: path.read_bytes() for path in cache.rglob("*.arrows")}
-    assert any(kept.values())
+    kept = {path: path.read_bytes() for path in cache.rglob("*.safetensors")}
+    assert kept
+    assert list(cache.rglob("*.part")) == []
     assert runner.run(tmp_path / "out", cache) == {"error": None}
-    assert all(path.read_bytes().startswith(content) for path, content in kept.items())
+    assert all(path.read_bytes() == content for path, content in kept.items())
     n_resumed = runner.n_pictures() - n_before
     assert runner.run(tmp_path / "other", tmp_path / "cache2") == {"error": None}
     assert n_resumed < runner.n_pictures() - n_before - n_resumed
@@ -205,22 +210,21 @@ def test_two_runs_at_once_share_one_cache(request, runner, tmp_path, media):
     _extract_here(media, tmp_path / "two", tmp_path / "cache")
     assert runner.result() == {"error": None}
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
-    assert [damage for _, damage in verify_cache(tmp_path / "cache") if damage] == []
+    assert [what for _, what in verify_cache(tmp_path / "cache") if what] == []
 
 
-def test_a_damaged_segment_is_named_and_its_clips_computed_again(media, tmp_path, tiny_clip):
+def test_damaged_embeddings_are_named_and_computed_again(media, tmp_path, tiny_clip):
     cache = tmp_path / "cache"
     _extract_here(media, tmp_path / "one", cache)
     for folder in cache.iterdir():
-        if folder.is_dir():
-            segment = segments_in(folder)[0]
-            content = bytearray(segment.read_bytes())
+        for path in sorted(folder.rglob("*.safetensors"))[:3]:
+            content = bytearray(path.read_bytes())
             middle = len(content) // 2
-            content[middle : middle + 500] = bytes(500)
-            segment.write_bytes(content)
+            content[middle : middle + 20] = bytes(20)
+            path.write_bytes(content)
     with pytest.warns(UserWarning, match=r"embedding cache: .*computed again"):
         report = _extract_here(media, tmp_path / "two", cache)
-    assert all(0 < n < N_CLIPS for n in report.n_computed.values())
+    assert report.n_computed == {"frames": 3, "sound": 3}
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 

@@ -5,10 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from features import store_writer
-from features.clip_reader import ClipReader
 from features.store import (
+    FeatureStore,
     StoreError,
     gather,
+    read_shards,
     read_store,
     stored_clips,
 )
@@ -33,6 +34,10 @@ def test_a_store_reads_back_as_written(tmp_path, monkeypatch, dtype, shard_bytes
     assert store.face_share is None
     n_shards = len(list((tmp_path / "clip").iterdir()))
     assert n_shards == (len(written) if shard_bytes == 1 else 1)
+    shards = list(read_shards(tmp_path / "clip"))
+    assert len(shards) == n_shards
+    assert np.array_equal(np.concatenate([shard.embedding for shard in shards]), store.embedding)
+    assert all(shard.metadata == store.metadata for shard in shards)
     gathered = gather(written, {"identity": "x"})
     assert np.array_equal(gathered.embedding, store.embedding)
     assert gathered.clip_id.tolist() == store.clip_id.tolist()
@@ -100,9 +105,8 @@ def test_what_is_no_matrix_of_floats_is_refused(tmp_path, embedding, reason, set
     path = tmp_path / "part-00000.parquet"
     table = pa.table({"clip_id": ["a", "b"], "time_s": [0.0, 0.0], "embedding": embedding})
     pq.write_table(table.replace_schema_metadata({"eri.clips": "1 2"}), path, **settings)
-    for read in (read_store, ClipReader):
-        with pytest.raises(StoreError, match=reason):
-            read(tmp_path)
+    with pytest.raises(StoreError, match=reason):
+        read_store(tmp_path)
 
 
 def test_a_nullable_column_without_nulls_is_read(tmp_path):
@@ -110,3 +114,16 @@ def test_a_nullable_column_without_nulls_is_read(tmp_path):
     table = pa.table({"clip_id": ["a", "b"], "time_s": [0.0, 0.0], "embedding": embedding})
     pq.write_table(table, tmp_path / "x.parquet", use_dictionary=False, compression="none")
     assert read_store(tmp_path / "x.parquet").embedding.tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_store_in_memory_prints_its_shape_and_has_equally_long_columns(tmp_path):
+    store = gather(clips(3, face_share=0.5), {"identity": "x"})
+    assert repr(store) == (
+        "FeatureStore(3 clips, 6 rows x 3 float16, time_s, face_share; metadata: identity)"
+    )
+    columns = {"clip_id": store.clip_id, "time_s": store.time_s, "embedding": store.embedding}
+    for name in columns:
+        with pytest.raises(ValueError, match=r"of shape .*expected \("):
+            FeatureStore(**(columns | {name: columns[name][:-1]}), metadata={})
+    with pytest.raises(ValueError, match="and the dimension"):
+        FeatureStore(store.clip_id, None, store.embedding[:, 0], {})

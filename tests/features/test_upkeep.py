@@ -1,134 +1,118 @@
 import os
 import time
+from pathlib import Path
 
 import pytest
 
-from features.cache import EmbeddingCache, cache_in_use, segments_in
+from features.cache import EmbeddingCache
 from features.store import StoredClip, StoreError
 from features.store_writer import write_store
 from features.upkeep import list_cache, prune_cache, seed_cache, verify_cache
-from tests.features.test_segments import embedding, same
+from tests.features.stored import clips, embedding, same
 
-DESCRIPTION = {"spec": {"model": "m"}, "weights_digest": "w", "sampling": {}, "identity": "one"}
-
-
-def fill(root, identity="one", clips="ab", n_segments=1) -> None:
-    for _ in range(n_segments):
-        cache = EmbeddingCache(root, identity, DESCRIPTION | {"identity": identity})
-        for clip in clips:
-            cache.put(clip, embedding(seed=ord(clip)))
-            cache.flush()
+DESCRIPTION = {"spec": {"model": "m"}, "weights_digest": "w", "sampling": {}}
 
 
-def damage_first_segment(root, identity="one"):
-    segment = segments_in(root / identity)[0]
-    content = bytearray(segment.read_bytes())
-    content[content.index(embedding(seed=ord("a")).values.tobytes())] ^= 1
-    segment.write_bytes(content)
-    return segment
-
-
-def cached(root, identity="one") -> set[str]:
+def fill(root: Path, identity: str = "one", names: str = "abc") -> None:
     cache = EmbeddingCache(root, identity, DESCRIPTION)
-    return {clip for clip in "abcdef" if clip in cache}
+    for name in names:
+        cache.put(name * 64, embedding(seed=ord(name)))
 
 
-def age(root, identity: str, days: float) -> None:
-    then = time.time() - days * 86400
-    os.utime(root / identity / "encoder.json", (then, then))
+def age(path: Path, days: float) -> None:
+    then_s = time.time() - days * 86400
+    os.utime(path, (then_s, then_s))
+
+
+def damage(root: Path, name: str = "a") -> Path:
+    (path,) = root.rglob(f"{name * 64}.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    return path
 
 
 def test_identities_are_listed_with_what_they_are(tmp_path):
     fill(tmp_path, "one", "ab")
     fill(tmp_path, "two", "c")
-    age(tmp_path, "one", 3)
+    age(tmp_path / "one" / "encoder.json", 3)
     two, one = list_cache(tmp_path)
     assert (one.identity, one.n_clips, two.n_clips) == ("one", 2, 1)
-    assert one.description["spec"] == {"model": "m"}
+    assert one.description == DESCRIPTION
     assert one.unused_days == pytest.approx(3, abs=0.1)
     assert one.n_bytes > 100
     assert list_cache(tmp_path / "nothing") == []
 
 
-def test_damage_is_found(tmp_path):
-    fill(tmp_path, clips="abc")
-    assert [damage for _, damage in verify_cache(tmp_path)] == [[]]
-    segment = damage_first_segment(tmp_path)
-    os.truncate(segment, segment.stat().st_size - 1)
-    ((path, (record, tail)),) = verify_cache(tmp_path)
-    assert path == segment
-    assert record.what == "the record of clip a"
-    assert "no whole record" in tail.what
+def test_damage_is_found_and_removed(tmp_path):
+    fill(tmp_path)
+    assert [what for _, what in verify_cache(tmp_path)] == [None] * 3
+    path = damage(tmp_path)
+    found = dict(verify_cache(tmp_path))
+    assert [Path(each) for each, what in found.items() if what is not None] == [path]
+    removed, n_bytes = prune_cache(tmp_path, unused_for_days=30)
+    assert [Path(each) for each in removed] == [path]
+    assert n_bytes > 0
+    assert [what for _, what in verify_cache(tmp_path)] == [None] * 2
 
 
-def test_unused_identities_are_removed(tmp_path):
+def test_what_no_run_used_lately_is_removed(tmp_path):
     fill(tmp_path, "one")
     fill(tmp_path, "two")
-    age(tmp_path, "one", 40)
-    pruned = prune_cache(tmp_path, unused_for_days=30)
-    assert pruned.removed == ["one"]
-    assert pruned.n_bytes_freed > 0
+    for name, days in (("dead.part", 2), ("alive.part", 0)):
+        (tmp_path / "two" / name).touch()
+        age(tmp_path / "two" / name, days)
+    age(tmp_path / "one" / "encoder.json", 40)
+    removed, n_bytes = prune_cache(tmp_path, unused_for_days=30)
+    assert removed == ["one"]
+    assert n_bytes > 0
     assert [entry.identity for entry in list_cache(tmp_path)] == ["two"]
+    assert [path.name for path in tmp_path.rglob("*.part")] == ["alive.part"]
+    assert prune_cache(tmp_path, unused_for_days=0)[0] == ["two"]
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_damage_and_copies_are_cleared_and_the_rest_is_kept(tmp_path):
-    fill(tmp_path, clips="abc", n_segments=2)
-    damage_first_segment(tmp_path)
-    pruned = prune_cache(tmp_path, unused_for_days=30)
-    assert pruned.rewritten == ["one"]
-    assert cached(tmp_path) == {"a", "b", "c"}  # the copy of a was whole
-    assert len(segments_in(tmp_path / "one")) == 1
-    assert [damage for _, damage in verify_cache(tmp_path)] == [[]]
-    assert prune_cache(tmp_path, unused_for_days=30).rewritten == []
-
-
-def test_an_older_copy_that_is_whole_outlives_a_damaged_one(tmp_path):
-    fill(tmp_path, clips="a", n_segments=2)
-    last = segments_in(tmp_path / "one")[1]
-    content = bytearray(last.read_bytes())
-    content[content.index(embedding(seed=ord("a")).values.tobytes())] ^= 1
-    last.write_bytes(content)
-    assert prune_cache(tmp_path, 30).rewritten == ["one"]
-    assert cached(tmp_path) == {"a"}
-
-
-def test_a_description_cut_short_costs_nothing_else(tmp_path):
-    fill(tmp_path, clips="ab")
-    (tmp_path / "one" / "encoder.json").write_bytes(b"")
-    (entry,) = list_cache(tmp_path)
-    assert (entry.description, entry.n_clips) == ({}, 2)
-    assert prune_cache(tmp_path, 30).removed == []
-    assert cached(tmp_path) == {"a", "b"}
+def test_opening_the_cache_counts_as_use_and_looking_does_not(tmp_path):
+    fill(tmp_path)
+    age(tmp_path / "one" / "encoder.json", 40)
+    EmbeddingCache(tmp_path, "one")
+    assert list_cache(tmp_path)[0].unused_days > 39
+    EmbeddingCache(tmp_path, "one", DESCRIPTION)
+    assert list_cache(tmp_path)[0].unused_days < 1
 
 
 def test_what_is_pruned_meanwhile_is_no_error(tmp_path):
-    fill(tmp_path, clips="ab", n_segments=2)
-    segments = verify_cache(tmp_path)
-    assert next(segments)[1] == []
-    prune_cache(tmp_path, 0)
-    assert list(segments) == []
-
-
-def test_nothing_is_pruned_under_a_run(tmp_path):
     fill(tmp_path)
-    with cache_in_use(tmp_path), pytest.raises(OSError, match="a run uses"):
-        prune_cache(tmp_path, unused_for_days=0)
-    assert cached(tmp_path) == {"a", "b"}
+    objects = verify_cache(tmp_path)
+    assert next(objects)[1] is None
+    prune_cache(tmp_path, 0)
+    assert list(objects) == []
+
+
+def test_a_cache_elsewhere_is_looked_after_too():
+    fill("memory://upkeep")
+    (entry,) = list_cache("memory://upkeep")
+    assert (entry.identity, entry.n_clips) == ("one", 3)
+    assert [what for _, what in verify_cache("memory://upkeep")] == [None] * 3
+    assert prune_cache("memory://upkeep", 0)[0] == ["one"]
+    assert list_cache("memory://upkeep") == []
 
 
 def test_a_cache_is_seeded_from_a_store(tmp_path):
-    clips = [StoredClip(f"id-{clip}", clip, embedding(seed=ord(clip))) for clip in "abc"]
-    write_store(tmp_path / "store", clips, DESCRIPTION | {"versions": {}})
+    written = [
+        StoredClip(f"id-{name}", name * 64, embedding(seed=ord(name), face_share=0.5))
+        for name in "abc"
+    ]
+    write_store(tmp_path / "store", written, DESCRIPTION | {"identity": "one", "versions": {}})
     root = tmp_path / "cache"
-    fill(root, clips="a")
+    fill(root, names="a")
     assert seed_cache(tmp_path / "store", root) == 2
-    assert cached(root) == {"a", "b", "c"}
-    cache = EmbeddingCache(root, "one", DESCRIPTION)
-    assert same(cache.get("b"), embedding(seed=ord("b")))
+    cache = EmbeddingCache(root, "one")
+    assert same(cache.get("b" * 64), written[1].embedding)
+    assert cache.description == DESCRIPTION | {"identity": "one"}
     assert seed_cache(tmp_path / "store", root) == 0
 
 
 def test_a_store_that_does_not_say_what_made_it_seeds_nothing(tmp_path):
-    write_store(tmp_path / "store", [StoredClip("x", "a", embedding())], {})
+    write_store(tmp_path / "store", clips(1), {"level": "clip"})
     with pytest.raises(StoreError, match="does not say what made it"):
         seed_cache(tmp_path / "store", tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()

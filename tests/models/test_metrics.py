@@ -6,7 +6,6 @@ from scipy.stats import pearsonr
 
 from models.metrics import (
     constant_columns,
-    foldwise_pearson,
     mean_pearson,
     official_mean_pearson,
     official_pearson,
@@ -86,25 +85,28 @@ def test_a_split_without_labels_has_no_score():
     assert np.isnan(mean_pearson(np.full((4, 2), np.nan), np.zeros((4, 2))))
 
 
-def test_foldwise_pearson_is_the_mean_over_folds(scored):
+def test_out_of_fold_it_is_the_mean_over_folds(scored):
     true, pred = scored
     folds = np.arange(30) % 3
     expected = np.mean([pearson(true[folds == f], pred[folds == f]) for f in range(3)], axis=0)
-    np.testing.assert_allclose(foldwise_pearson(true, pred, folds), expected)
+    np.testing.assert_allclose(pearson(true, pred, folds), expected)
+    assert mean_pearson(true, pred, folds) == pytest.approx(expected.mean())
+    with pytest.raises(ValueError, match="y_true 30, fold_of_row 3"):
+        pearson(true, pred, folds[:3])
 
 
-def test_foldwise_pearson_does_not_punish_the_mean_predictor():
+def test_out_of_fold_the_mean_predictor_scores_zero():
     true = np.random.default_rng(1).normal(size=(20, 1))
     folds = np.arange(20) // 4
     means = np.array([true[folds != fold].mean() for fold in folds])[:, None]
     assert pearson(true, means)[0] < -0.1
-    assert foldwise_pearson(true, means, folds)[0] == 0.0
+    assert pearson(true, means, folds)[0] == 0.0
 
 
 def test_a_fold_without_two_labels_is_left_out():
     true = np.array([[0.0], [1.0], [np.nan], [3.0]])
     pred = np.array([[0.0], [1.0], [5.0], [9.0]])
-    assert foldwise_pearson(true, pred, np.array([0, 0, 1, 1]))[0] == pytest.approx(1.0)
+    assert pearson(true, pred, np.array([0, 0, 1, 1]))[0] == pytest.approx(1.0)
 
 
 def test_constant_predictions_are_flagged(scored):
@@ -129,7 +131,7 @@ def test_out_of_fold_predictions_are_constant_inside_every_fold(scored):
     pred[:, 0], pred[:, 1] = folds, np.where(folds == 2, pred[:, 1], folds)
     assert not constant_columns(true, pred).any()
     assert constant_columns(true, pred, folds).tolist() == [True, False, False]
-    assert foldwise_pearson(true, pred, folds)[0] == 0.0
+    assert pearson(true, pred, folds)[0] == 0.0
 
 
 def test_missing_predictions_are_refused():

@@ -1,11 +1,10 @@
-import dataclasses
-
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
 from models.projection import principal_axes
-from models.ridge.gram import DualGram, PrimalGram
+from models.ridge import gram as gram_module
+from models.ridge.gram import FoldGram
 
 
 def table(n_rows, n_columns, seed=0):
@@ -15,13 +14,13 @@ def table(n_rows, n_columns, seed=0):
     return (x + 3).astype(np.float32)
 
 
-@pytest.mark.parametrize("side", [PrimalGram, DualGram])
+@pytest.mark.parametrize("by_columns", [True, False], ids=["columns", "rows"])
 @pytest.mark.parametrize("shape", [(60, 40), (40, 60), (600, 500)], ids=str)
-def test_equals_scikit_learn_but_for_scale_and_signs(shape, side):
+def test_equals_scikit_learn_but_for_scale_and_signs(shape, by_columns):
     x = table(*shape)
     folds = np.arange(len(x)) % 3
-    system = side(x, folds).system((0,))
-    projection = principal_axes(system, 8, seed=0)
+    equations = FoldGram(x, folds, by_columns=by_columns).equations((0,))
+    projection = principal_axes(equations, 8, seed=0)
     train = x[folds != 0]
     pca = PCA(8).fit(train.astype(np.float64))
     expected, found = pca.transform(x), projection.apply(x)
@@ -31,37 +30,39 @@ def test_equals_scikit_learn_but_for_scale_and_signs(shape, side):
     np.testing.assert_allclose(found[folds != 0].mean(axis=0), 0, atol=1e-3)
 
 
-@pytest.mark.parametrize("side", [PrimalGram, DualGram])
-def test_no_more_components_than_rows_allow(side):
+@pytest.mark.parametrize("by_columns", [True, False], ids=["columns", "rows"])
+def test_no_more_components_than_rows_allow(by_columns):
     x = table(6, 20)
-    system = side(x, np.zeros(6, np.int64)).system(())
-    assert principal_axes(system, 11, 0).apply(x).shape == (6, 5)
+    gram = FoldGram(x, np.zeros(6, np.int64), by_columns=by_columns)
+    assert principal_axes(gram.equations(), 11, 0).apply(x).shape == (6, 5)
 
 
-@pytest.mark.parametrize("side", [PrimalGram, DualGram])
-def test_inputs_without_variation_project_to_zero(side):
+@pytest.mark.parametrize("by_columns", [True, False], ids=["columns", "rows"])
+def test_inputs_without_variation_project_to_zero(by_columns):
     x = np.ones((5, 8), np.float32)
-    projection = principal_axes(side(x, np.zeros(5, np.int64)).system(()), 2, 0)
+    gram = FoldGram(x, np.zeros(5, np.int64), by_columns=by_columns)
+    projection = principal_axes(gram.equations(), 2, 0)
     np.testing.assert_array_equal(projection.apply(x), 0)
 
 
 def test_repeats_byte_for_byte():
     x = table(500, 450)
     first, second = (
-        principal_axes(PrimalGram(x, np.zeros(500, np.int64)).system(()), 10, 3).axes.tobytes()
+        principal_axes(FoldGram(x, np.zeros(500, np.int64)).equations(), 10, 3).axes.tobytes()
         for _ in range(2)
     )
     assert first == second
 
 
-def test_weak_components_survive_the_randomized_solver():
+def test_weak_components_survive_the_randomized_solver(monkeypatch):
     rng = np.random.default_rng(0)
     traits = rng.normal(size=(900, 500)) * np.arange(1, 501) ** -1.0
     x = (traits @ rng.normal(size=(500, 700)) / 10).astype(np.float32)
-    system = PrimalGram(x, np.zeros(900, np.int64)).system(())
-    single = dataclasses.replace(system, matrix=system.matrix.astype(np.float32))
-    axes = principal_axes(single, 128, 0).axes
+    folds = np.zeros(900, np.int64)
+    (matrix,) = FoldGram(x, folds).equations().matrix.matrices
+    monkeypatch.setattr(gram_module, "EXACT_SIZE", 0)
+    axes = principal_axes(FoldGram(x, folds).equations(), 128, 0).axes
     axes = axes / np.linalg.norm(axes, axis=0)
-    values = np.linalg.eigvalsh(system.matrix)[::-1]
-    captured = np.einsum("ik,ij,jk->", axes, system.matrix, axes, optimize=True)
+    values = np.linalg.eigvalsh(matrix)[::-1]
+    captured = np.einsum("ik,ij,jk->", axes, matrix, axes, optimize=True)
     assert captured > 0.995 * values[:128].sum()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from models.evaluation.slices import FEW, MISSING
-from models.metrics import foldwise_pearson, mean_pearson
+from models.metrics import mean_pearson, pearson
 from pipeline.leaderboard import (
     SLICE_COLUMNS,
     leaderboard,
@@ -50,7 +50,7 @@ def test_the_score_out_of_fold_is_the_mean_of_the_folds_for_every_row(rows, para
     table = score_table(score({"a": head, "b": moved}, rows, params, "oof"), params.targets, "oof")
     first, second = table.set_index("name").loc[["a", "b"]].to_dict("records")
     n = rows.n_train
-    by_fold = foldwise_pearson(rows.y[:n], head[:n], rows.fold_of_row)
+    by_fold = pearson(rows.y[:n], head[:n], rows.fold_of_row)
     assert first["mean_pearson"] == pytest.approx(by_fold.mean(), abs=1e-6)
     assert first["pearson_joy"] == pytest.approx(by_fold[0], abs=1e-6)
     assert first["ci95_low"] < first["mean_pearson"] < first["ci95_high"]

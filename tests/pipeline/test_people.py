@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.segments import Embedding
+from features.cache import Embedding
 from features.store import StoredClip, StoreError, read_store
 from features.store_writer import write_store
 from models.arrays import DataError

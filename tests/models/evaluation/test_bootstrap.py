@@ -4,7 +4,6 @@ import pytest
 from models.evaluation.bootstrap import (
     RESAMPLES_AT_ONCE,
     Interval,
-    bootstrap_interval,
     bootstrap_scores,
     percentile_interval,
     probability_better,
@@ -13,14 +12,19 @@ from models.evaluation.bootstrap import (
 from models.metrics import mean_pearson
 
 
-def plain_loop(true, pred, groups, n_resamples, seed):
-    """One resampled table after another, scored by models.metrics."""
-    names = np.unique(groups)
+def plain_loop(true, pred, groups, n_resamples, seed, folds=None):
+    """One resampled table after another, scored by models.metrics; people are drawn by fold."""
+    folds = np.zeros(len(true), int) if folds is None else folds
+    generator, parts = np.random.default_rng(seed), []
+    for fold in np.unique(folds):
+        names = np.unique(groups[folds == fold])
+        blocks = resample_counts(len(names), n_resamples, generator)
+        parts.append((names, np.concatenate(list(blocks)).astype(int)))
     scores = []
-    for counts in np.concatenate(list(resample_counts(len(names), n_resamples, seed))).astype(int):
-        rows = [np.flatnonzero(groups == name) for name in np.repeat(names, counts)]
-        rows = np.concatenate(rows)
-        scores.append(mean_pearson(true[rows], pred[rows]))
+    for number in range(n_resamples):
+        drawn = [np.repeat(names, counts[number]) for names, counts in parts]
+        rows = np.concatenate([np.flatnonzero(groups == n) for n in np.concatenate(drawn)])
+        scores.append(mean_pearson(true[rows], pred[rows], folds[rows]))
     return np.array(scores)
 
 
@@ -56,13 +60,31 @@ def test_degenerate_resamples_score_as_the_metric_does(clips):
     )
 
 
-def test_interval_holds_the_score_and_widens_with_the_level(clips):
+def test_out_of_fold_people_are_drawn_and_scored_inside_each_fold(clips):
     true, pred, groups = clips
-    interval = bootstrap_interval(true, pred, groups, 500, 0)
-    wide = bootstrap_interval(true, pred, groups, 500, 0, level=0.99)
+    folds = np.unique(groups, return_inverse=True)[1] % 2
+    true[::4, 1] = np.nan
+    true[folds == 0, 2] = np.nan
+    pred += 3.0 * folds[:, None]  # the folds' models differ in mean
+    scores = bootstrap_scores(true, pred, groups, 300, 1, folds)
+    np.testing.assert_allclose(scores, plain_loop(true, pred, groups, 300, 1, folds), atol=1e-9)
+    np.testing.assert_allclose(
+        scores, bootstrap_scores(true, pred - folds[:, None], groups, 300, 1, folds), atol=1e-9
+    )
+
+
+def test_out_of_fold_the_mean_predictor_is_zero_in_every_resample(clips):
+    true, _, groups = clips
+    folds = np.unique(groups, return_inverse=True)[1] % 3
+    means = np.stack([true[folds != fold].mean(axis=0) for fold in range(3)])[folds]
+    assert not bootstrap_scores(true, means, groups, 50, 0, folds).any()
+    assert bootstrap_scores(true, means, groups, 50, 0).mean() < -0.1
+
+
+def test_the_interval_holds_the_score(clips):
+    true, pred, groups = clips
+    interval = percentile_interval(bootstrap_scores(true, pred, groups, 500, 0))
     assert interval.low < mean_pearson(true, pred) < interval.high
-    assert wide.low < interval.low
-    assert wide.high > interval.high
 
 
 def test_whole_people_are_drawn():
@@ -108,7 +130,7 @@ def test_a_target_with_one_label_is_left_out_of_every_resample(clips):
 
 
 def test_every_resample_draws_as_many_groups_as_there_are():
-    blocks = list(resample_counts(7, RESAMPLES_AT_ONCE + 1, 0))
+    blocks = list(resample_counts(7, RESAMPLES_AT_ONCE + 1, np.random.default_rng(0)))
     assert [len(block) for block in blocks] == [RESAMPLES_AT_ONCE, 1]
     assert {block.sum() for block in np.concatenate(blocks)} == {7}
 
@@ -155,6 +177,6 @@ def test_predictions_of_other_rows_are_refused(clips):
 def test_fewer_than_two_labelled_people_have_no_interval(clips, labelled_people):
     true, pred, groups = clips
     true[~np.isin(groups, ["p0"][:labelled_people])] = np.nan
-    interval = bootstrap_interval(true, pred, groups, 20, 0)
+    interval = percentile_interval(bootstrap_scores(true, pred, groups, 20, 0))
     assert isinstance(interval, Interval)
     assert np.isnan([interval.low, interval.high]).all()

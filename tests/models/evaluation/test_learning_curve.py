@@ -43,25 +43,27 @@ def test_larger_sets_contain_the_smaller_and_repeats_differ(data):
     for small, middle, every in sets:
         assert small < middle < every
     assert sets[0, 0] != sets[1, 0]
-    whole = [p.mean_pearson for p in points if p.n_people == 30]
+    whole = [p.score.mean_pearson for p in points if p.n_people == 30]
     assert np.ptp(whole) < 1e-12
-    curve = [np.mean([p.mean_pearson for p in points if p.n_people == n]) for n in (8, 16, 30)]
+    curve = [
+        np.mean([p.score.mean_pearson for p in points if p.n_people == n]) for n in (8, 16, 30)
+    ]
     assert curve == sorted(curve)
 
 
 def test_a_head_of_ours_is_fitted_on_some_and_left_unfitted(data):
     x, y, groups, x_held, y_held, held = data
-    head = make_head("ridge", {}, 0)
+    head = make_head({"kind": "ridge"}, 0)
     points = learning_curve(head, *data, n_people=[10, 30], n_repeats=2, **DRAWS)
     assert not hasattr(head, "coef_")
-    expected = make_head("ridge", {}, 0).fit(x, y, groups).predict(x_held)
-    assert points[1].mean_pearson == pytest.approx(mean_pearson(y_held, expected))
+    expected = make_head({"kind": "ridge"}, 0).fit(x, y, groups).predict(x_held)
+    assert points[1].score.mean_pearson == pytest.approx(mean_pearson(y_held, expected))
     first = learning_curve(head, *data, n_people=[10, 30], n_repeats=1, **DRAWS)
     for one, again in zip(first, points[:2], strict=True):
-        assert one.mean_pearson == again.mean_pearson
-        assert np.array_equal(one.resampled, again.resampled)
+        assert one.score.mean_pearson == again.score.mean_pearson
+        assert np.array_equal(one.score.resampled, again.score.resampled)
     same = bootstrap_scores(y_held, expected, held, **DRAWS)
-    assert points[1].resampled == pytest.approx(same)
+    assert points[1].score.resampled == pytest.approx(same)
 
 
 def test_people_without_labels_do_not_count(data):

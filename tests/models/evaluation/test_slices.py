@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.evaluation.bootstrap import bootstrap_interval
+from models.evaluation.scores import score_predictions
 from models.evaluation.slices import FEW, MISSING, score_slices, slice_rows
 from models.metrics import mean_pearson
 
@@ -88,11 +88,14 @@ def test_a_slice_is_scored_on_its_own_rows(scored):
     rows = column == "x"
     assert (x.name, x.n_rows, x.n_people) == ("x", 18, 5)
     assert (y.name, y.n_rows, y.n_people) == ("y", 19, 5)
-    assert x.mean_pearson == mean_pearson(true[rows], pred[rows])
-    assert x.interval == bootstrap_interval(true[rows], pred[rows], people[rows], 100, 0)
-    assert x.interval.low < x.mean_pearson < x.interval.high
+    (expected,) = score_predictions(true[rows], pred[rows][None], people[rows], 100, 0)
+    assert x.score.mean_pearson == expected.mean_pearson == mean_pearson(true[rows], pred[rows])
+    assert x.score.interval == expected.interval
     assert (missing.name, missing.n_rows, missing.n_people) == (MISSING, 2, 1)
-    assert np.isnan(missing.interval.low)
+    assert np.isnan(missing.score.interval.low)
+    folds = np.arange(40) % 10 % 2
+    x, *_ = score_slices(true, pred, people, slice_rows(column), 100, 0, folds)
+    assert x.score.mean_pearson == mean_pearson(true[rows], pred[rows], folds[rows])
 
 
 def test_slices_of_one_person_are_scored_together(scored):

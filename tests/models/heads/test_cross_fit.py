@@ -1,11 +1,7 @@
-"""Every head's cross-fit equals the plain loop: one fit per fold on the view as it was scaled.
-
-And so does the code that runs on a GPU, here with torch on the CPU.
-"""
+"""Every head's cross-fit equals the plain loop: one fit per fold on the view as it was scaled."""
 
 import numpy as np
 import pytest
-import torch
 
 from models.folds import assign_folds
 from models.heads import HEADS, make_head
@@ -54,7 +50,7 @@ def test_the_head_that_predicted_the_held_out_rows_is_kept(variant, n_held):
     x_held = x[n_rows : n_rows + n_held]
     view = FoldedView(x[:n_rows], y, groups, assign_folds(groups, 4, 0), x_held)
     kind, settings = VARIANTS[variant]
-    fitted = make_head(kind, settings, 3).cross_fit(view)
+    fitted = make_head({"kind": kind, **settings}, 3).cross_fit(view)
     predicted = fitted.head.predict(x[n_rows:])
     assert predicted.shape == (20, 3)
     assert np.isfinite(predicted).all()
@@ -66,35 +62,8 @@ def test_the_head_that_predicted_the_held_out_rows_is_kept(variant, n_held):
 @pytest.mark.parametrize("kind", sorted(HEADS))
 def test_cross_fit_equals_the_plain_loop(kind, n_columns, gaps):
     view = view_of(n_columns=n_columns, gaps=gaps)
-    head = make_head(kind, SMALL.get(kind, {}), 3)
+    head = make_head({"kind": kind, **SMALL.get(kind, {})}, 3)
     fast, plain = head.cross_fit(view), Plain.cross_fit(head, view)
     np.testing.assert_allclose(fast.oof, plain.oof, atol=OOF_TOLERANCE.get(kind, 1e-4))
     np.testing.assert_allclose(fast.held, plain.held, atol=1e-4)
     assert np.isfinite(fast.oof).all()
-
-
-@pytest.mark.parametrize(
-    "device",
-    [
-        "cpu",
-        pytest.param(
-            "cuda",
-            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"),
-        ),
-    ],
-)
-@pytest.mark.parametrize("n_columns", [10, 300], ids=["tall", "wide"])
-@pytest.mark.parametrize("kind", sorted(HEADS))
-def test_torch_gives_what_numpy_gives(kind, n_columns, device, monkeypatch):
-    head = make_head(kind, SMALL.get(kind, {}), 3)
-    fits = []
-    for used in (None, device):
-        for module in ("gram", "heads.kernel_ridge", "heads.mlp_training"):
-            monkeypatch.setattr(f"models.{module}.gpu", lambda *_, used=used: used)
-        fits.append(head.cross_fit(view_of(n_columns=n_columns, gaps=True)))
-    by_numpy, by_torch = fits
-    # By rounding, a network may be at its best an epoch sooner on a GPU than on a processor.
-    least = 5e-2 if (kind, device) == ("mlp", "cuda") else 1e-4
-    tolerance = max(OOF_TOLERANCE.get(kind, 0), least)
-    np.testing.assert_allclose(by_torch.oof, by_numpy.oof, atol=tolerance)
-    np.testing.assert_allclose(by_torch.held, by_numpy.held, atol=least)

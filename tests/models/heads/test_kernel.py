@@ -9,8 +9,8 @@ from models.heads.base import Head
 from models.heads.svr import FoldedSVR
 from models.kernel import rbf_kernel
 from models.metrics import mean_pearson
-from models.ridge.gram import KernelGram
-from models.ridge.ridge_solver import FoldedRidge
+from models.ridge.candidates import RidgeCandidates
+from models.ridge.gram import FoldGram
 from models.view import WHOLE, FoldedView
 
 
@@ -25,7 +25,7 @@ def curved(n_rows=160, seed=0):
 @pytest.mark.parametrize("kind", ["kernel_ridge", "svr"])
 def test_finds_what_a_line_does_not(kind):
     x, y, groups = curved()
-    predicted = make_head(kind, {}, 0).fit(x[:120], y[:120], groups[:120]).predict(x[120:])
+    predicted = make_head({"kind": kind}, 0).fit(x[:120], y[:120], groups[:120]).predict(x[120:])
     assert mean_pearson(y[120:], predicted) > 0.8
 
 
@@ -34,7 +34,7 @@ def test_landmarks_do_nearly_as_well(kind):
     x, y, groups = curved(n_rows=800)
     settings = {"memory_limit_mib": 1, "n_landmarks": 200}
     view = FoldedView(x, y, groups, assign_folds(groups, 4, 0))
-    head = make_head(kind, settings, 0)
+    head = make_head({"kind": kind, **settings}, 0)
     fast, plain = head.cross_fit(view), Head.cross_fit(head, view)
     assert mean_pearson(y, fast.oof) > 0.9
     assert mean_pearson(y, fast.oof) == pytest.approx(mean_pearson(y, plain.oof), abs=0.02)
@@ -44,7 +44,7 @@ def test_kernel_ridge_equals_scikit_learn_on_the_centred_kernel():
     x, y, _ = curved(60)
     kernel = rbf_kernel(x, x, 0.2)
     folds = np.arange(60) % 3
-    family = FoldedRidge(KernelGram(kernel, folds), y, np.array([1.0, 0.1]))
+    family = RidgeCandidates(FoldGram(kernel, folds, is_kernel=True), y, (1.0, 0.1))
     for fold in (1, WHOLE):
         train = folds != fold
         n = train.sum()

@@ -27,6 +27,25 @@ def test_equals_scikit_learn_at_a_fixed_penalty(n_rows, n_columns, alpha):
     )
 
 
+@pytest.mark.parametrize(
+    ("shape", "n_targets", "alpha"),
+    [
+        ((900, 401), 134, 0.1),
+        ((900, 401), 409, 0.1),
+        ((900, 512), 48, 1e-3),
+        ((450, 900), 48, 1e-3),
+    ],
+    ids=str,
+)
+def test_many_targets_and_small_penalties_are_solved(shape, n_targets, alpha):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=shape), rng.normal(size=(shape[0], n_targets))
+    z = StandardScaler().fit_transform(x)
+    peer = Ridge(alpha * z.size / min(shape)).fit(z, y)
+    found = RidgeHead(alphas=(alpha,)).fit(x, y).predict(x)
+    np.testing.assert_allclose(found, peer.predict(z), atol=1e-3)
+
+
 def test_targets_with_gaps_equal_fits_on_their_own_rows():
     x, y = problem(50, 8)
     gaps = y.copy()

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.arrays import DataError
-from models.evaluation.bootstrap import bootstrap_interval
+from models.evaluation.scores import score_predictions
 from models.folds import assign_folds
 from models.heads import make_head
 from models.metrics import mean_pearson
@@ -23,17 +25,22 @@ def simulated(n_rows=200, n_held=400, n_targets=3, seed=0, strengths=(1.0, 1.0, 
     return members, y, groups, assign_folds(groups, 5, seed)
 
 
-def best_member(members, y):
-    return max(mean_pearson(y, members[:, m]) for m in range(members.shape[1]))
+def best_member(members, y, folds=None):
+    return max(mean_pearson(y, members[:, m], folds) for m in range(members.shape[1]))
+
+
+def interval(y, predicted, groups, folds=None):
+    (score,) = score_predictions(y, predicted[None], groups, 500, 0, folds)
+    return score.interval
 
 
 @pytest.mark.parametrize("strengths", [(1.0, 1.0, 0.0), (1.0, 0.6, 0.3), (1.0, 0.0, 0.0)])
 def test_the_stack_is_level_with_the_best_member_or_above_it(strengths):
     members, y, _, folds = simulated(strengths=strengths)
     n = len(folds)
-    honest = mean_pearson(y[:n], stack_oof(members[:n], y[:n], folds))
+    honest = mean_pearson(y[:n], stack_oof(members[:n], y[:n], folds), folds)
     held = mean_pearson(y[n:], fit_stack(members[:n], y[:n], folds).predict(members[n:]))
-    assert honest >= best_member(members[:n], y[:n]) - 0.03
+    assert honest >= best_member(members[:n], y[:n], folds) - 0.03
     assert held >= best_member(members[n:], y[n:]) - 0.03
 
 
@@ -49,8 +56,8 @@ def test_shuffled_targets_score_zero_within_the_interval(seed):
     members, y, groups, folds = simulated(n_held=0, seed=seed)
     shuffled = np.random.default_rng(seed).permutation(y)
     stacked = stack_oof(members, shuffled, folds)
-    interval = bootstrap_interval(shuffled, stacked, groups, 500, 0)
-    assert interval.low <= 0 <= interval.high
+    ends = interval(shuffled, stacked, groups, folds)
+    assert ends.low <= 0 <= ends.high
 
 
 def test_shuffled_targets_score_zero_through_heads_and_stack():
@@ -59,25 +66,25 @@ def test_shuffled_targets_score_zero_through_heads_and_stack():
     y = rng.permutation(x[:, :3] + rng.normal(size=(240, 3)))
     groups = np.arange(240) // 4
     folds = assign_folds(groups[:120], 5, 0)
-    heads = [make_head("ridge", {}, 0), make_head("lightgbm", {"n_rounds": 30}, 0)]
+    heads = [make_head({"kind": "ridge"}, 0), make_head({"kind": "lightgbm", "n_rounds": 30}, 0)]
     view = FoldedView(x[:120], y[:120], groups[:120], folds, x[120:])
     fits = [head.cross_fit(view) for head in heads]
     members = np.stack([fit.oof for fit in fits], axis=1)
     held_members = np.stack([fit.held for fit in fits], axis=1)
     held = fit_stack(members, y[:120], folds).predict(held_members)
-    for true, predicted, people in (
-        (y[:120], stack_oof(members, y[:120], folds), groups[:120]),
-        (y[120:], held, groups[120:]),
+    oof = stack_oof(members, y[:120], folds)
+    for ends in (
+        interval(y[:120], oof, groups[:120], folds),
+        interval(y[120:], held, groups[120:]),
     ):
-        interval = bootstrap_interval(true, predicted, people, 500, 0)
-        assert interval.low <= 0 <= interval.high
+        assert ends.low <= 0 <= ends.high
 
 
 def test_without_signal_the_honest_score_is_centred_on_zero():
     scores = []
     for seed in range(30):
         members, y, _, folds = simulated(n_rows=60, n_held=0, seed=seed, strengths=(0, 0, 0, 0))
-        scores.append(mean_pearson(y, stack_oof(members, y, folds)))
+        scores.append(mean_pearson(y, stack_oof(members, y, folds), folds))
     assert abs(np.mean(scores)) < 0.04
 
 
@@ -98,22 +105,15 @@ def test_a_useless_member_loses_its_weight():
     np.testing.assert_allclose(stack.member_weights.sum(axis=1), 1)
 
 
-def plain_average(members, folds):
-    z_scores = np.empty_like(members)
-    for fold in np.unique(folds):
-        rows = members[folds == fold]
-        z_scores[folds == fold] = (rows - rows.mean(axis=0)) / rows.std(axis=0)
-    return z_scores.mean(axis=1)
-
-
 @pytest.mark.parametrize("n_rows", [72, 400])
 @pytest.mark.parametrize("strengths", [(1, 1, 1, 1), (1, 0.7, 0.3), (1, 0, 0), (0, 0), (1, -0.5)])
 @pytest.mark.parametrize("gaps", [0.0, 0.6])
 def test_the_stack_is_never_worse_than_the_plain_average(n_rows, strengths, gaps):
     members, y, _, folds = simulated(n_rows, 0, 5, 0, strengths)
     y[np.random.default_rng(0).random(y.shape) < gaps] = np.nan
-    stacked = mean_pearson(y, stack_oof(members, y, folds))
-    assert stacked >= mean_pearson(y, plain_average(members, folds)) - 0.002
+    average = (members / members.std(axis=0)).mean(axis=1)
+    stacked = mean_pearson(y, stack_oof(members, y, folds), folds)
+    assert stacked >= mean_pearson(y, average, folds) - 0.004
 
 
 def test_targets_that_come_together_help_each_other():
@@ -126,54 +126,32 @@ def test_targets_that_come_together_help_each_other():
     stack = fit_stack(members, y, folds)
     assert stack.method == "ridge"
     assert (stack.member_weights.sum(axis=1) > stack.own_weights.sum(axis=1) + 0.2).all()
-    gain = mean_pearson(y, stack_oof(members, y, folds))
-    assert gain > mean_pearson(y, plain_average(members, folds)) + 0.03
+    stacked = mean_pearson(y, stack_oof(members, y, folds), folds)
+    assert stacked > mean_pearson(y, members.mean(axis=1), folds) + 0.03
 
 
 def heads_on_noise(n_rows, n_heads, n_targets, seed):
-    """Least-squares heads on columns that say nothing, nested by fold."""
+    """Least-squares heads on columns that say nothing of the targets."""
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(n_rows, 40)), rng.normal(size=(n_rows, n_targets))
     folds = assign_folds(np.arange(n_rows), 5, seed)
-    views = [rng.choice(40, 10, replace=False) for _ in range(n_heads)]
-    nested = np.empty((5, n_rows, n_heads, n_targets))
-    for out in range(5):
-        for own in range(5):
-            train, rows = (folds != out) & (folds != own), folds == own
-            for head, columns in enumerate(views):
-                coef = np.linalg.lstsq(x[train][:, columns], y[train], rcond=None)[0]
-                nested[out, rows, head] = x[rows][:, columns] @ coef
-    members = np.take_along_axis(nested, folds[None, :, None, None], axis=0)[0]
-    return members, y, folds, nested
+    members = np.empty((n_rows, n_heads, n_targets))
+    for head in range(n_heads):
+        columns = rng.choice(40, 10, replace=False)
+        for fold in range(5):
+            train, rows = folds != fold, folds == fold
+            coef = np.linalg.lstsq(x[train][:, columns], y[train], rcond=None)[0]
+            members[rows, head] = x[rows][:, columns] @ coef
+    return members, y, folds
 
 
-def test_heads_on_noise_score_zero_with_nested_predictions():
-    scores, stacks = [], []
+def test_heads_on_noise_score_zero():
+    scores = []
     for seed in range(4):
-        members, y, folds, nested = heads_on_noise(300, 6, 4, seed)
-        scores.append(mean_pearson(y, stack_oof(members, y, folds, nested)))
-        stacks.append(fit_stack(members, y, folds, nested))
+        members, y, folds = heads_on_noise(300, 6, 4, seed)
+        scores.append(mean_pearson(y, stack_oof(members, y, folds), folds))
     # Five standard errors of the mean of four times four correlations.
     assert abs(np.mean(scores)) < 5 / np.sqrt(300 * 16)
-    assert {stack.method for stack in stacks} == {"average"}
-
-
-def test_nested_predictions_that_equal_the_members_change_nothing():
-    members, y, _, folds = simulated(n_held=0)
-    nested = [members] * 5
-    np.testing.assert_array_equal(
-        stack_oof(members, y, folds, nested), stack_oof(members, y, folds)
-    )
-    plain, same = fit_stack(members, y, folds), fit_stack(members, y, folds, nested)
-    np.testing.assert_array_equal(plain.weights, same.weights)
-
-
-def test_nested_predictions_of_another_form_are_refused():
-    members, y, _, folds = simulated(n_held=0)
-    with pytest.raises(ValueError, match="nested has 4 arrays, but there are 5 folds"):
-        stack_oof(members, y, folds, [members] * 4)
-    with pytest.raises(ValueError, match=r"nested\[2\] has shape \(200, 2, 3\)"):
-        fit_stack(members, y, folds, [members, members, members[:, 1:], members, members])
 
 
 @settings(deadline=None, max_examples=6)
@@ -248,21 +226,31 @@ def test_predictions_are_in_target_units():
     assert (residual < y[500:].var(axis=0)).all()
 
 
-def test_no_label_of_a_fold_reaches_its_own_predictions():
+def test_a_fold_is_predicted_by_the_stack_of_the_others_as_new_rows_are():
     members, y, _, folds = simulated(n_held=0)
-    changed = y.copy()
-    changed[folds == 2] = 9.0
+    members += 0.3 * folds[:, None, None]  # models of the folds differ in mean
+    stacked = stack_oof(members, y, folds)
+    for fold in range(5):
+        own = folds == fold
+        stack = fit_stack(members[~own], y[~own], folds[~own])
+        np.testing.assert_array_equal(stacked[own], stack.predict(members[own]))
+
+
+def test_rows_of_a_fold_are_not_standardised_by_each_other():
+    members, y, _, folds = simulated(n_held=0)
+    moved = members.copy()
+    moved[folds == 1] += 2.0
+    before, after = stack_oof(members, y, folds), stack_oof(moved, y, folds)
+    assert (after[folds == 1] > before[folds == 1] + 0.1).all()
+
+
+def test_nothing_of_a_fold_reaches_the_stack_that_predicts_it():
+    members, y, _, folds = simulated(n_held=0)
+    changed, own = y.copy(), folds == 2
+    changed[own] = 9.0
     before, after = (stack_oof(members, targets, folds) for targets in (y, changed))
-    # All rows share one offset and one positive slope, which no correlation can see.
-    for own, rows in ((True, folds == 2), (False, folds != 2)):
-        r = np.corrcoef(before[rows, 0], after[rows, 0])[0, 1]
-        assert (r == pytest.approx(1, abs=1e-12)) == own
-
-
-def test_means_of_folds_and_scales_of_members_do_not_matter():
-    members, y, _, folds = simulated(n_held=0)
-    moved = members * np.array([1.0, 50.0, 0.02])[:, None] + 3.0 * folds[:, None, None]
-    np.testing.assert_allclose(stack_oof(moved, y, folds), stack_oof(members, y, folds), rtol=1e-6)
+    np.testing.assert_array_equal(before[own], after[own])
+    assert not np.allclose(before[~own], after[~own])
 
 
 def test_a_constant_member_takes_no_part():
@@ -307,6 +295,14 @@ def test_missing_predictions_are_refused():
     members[3, 1, 0] = np.nan
     with pytest.raises(ValueError, match="NaN or infinite"):
         stack_oof(members, y, folds)
+
+
+def test_a_stack_shows_shapes_and_checks_them():
+    members, y, _, folds = simulated(n_held=0)
+    stack = fit_stack(members, y, folds)
+    assert "3 members, 3 targets" in repr(stack)
+    with pytest.raises(ValueError, match=r"slope has shape \(2,\); expected \(3,\)"):
+        replace(stack, slope=stack.slope[:2])
 
 
 def test_other_members_than_in_the_fit_are_refused():

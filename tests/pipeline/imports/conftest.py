@@ -15,22 +15,23 @@ from pipeline import cli
 TARGETS = ["joy", "fear", "awe"]
 
 
+def import_json(*arguments, status=0) -> dict:
+    """Run `eri import ... --json`; returns the JSON, with the findings by their kind."""
+    shown = CliRunner().invoke(cli.app, ["import", *map(str, arguments), "--json"])
+    assert shown.exit_code == status, (shown.output, shown.exception)
+    content = json.loads(shown.stdout)
+    content["by_kind"] = {finding["kind"]: finding for finding in content["findings"]}
+    return content
+
+
 @pytest.fixture
 def run(request, tmp_path, monkeypatch):
-    """Run `eri import ... --json` in an empty project; returns the JSON."""
+    """Run `eri import ... --json` in an empty project."""
     project = tmp_path / "project"
     project.mkdir()
     shutil.copy(request.config.rootpath / "params.yaml", project)
     monkeypatch.chdir(project)
-
-    def run_import(*arguments, status=0):
-        shown = CliRunner().invoke(cli.app, ["import", *map(str, arguments), "--json"])
-        assert shown.exit_code == status, (shown.output, shown.exception)
-        content = json.loads(shown.stdout)
-        content["by_kind"] = {finding["kind"]: finding for finding in content["findings"]}
-        return content
-
-    return run_import
+    return import_json
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def touch(tmp_path):
 
 @pytest.fixture
 def folder(request, tmp_path, monkeypatch) -> Path:
-    """The working folder, with the labels of 40 clips of 10 people and without media."""
+    """The working folder: labels of 40 clips of 10 people, no media, no features yet."""
     n = 40
     rng = np.random.default_rng(0)
     labels = pd.DataFrame({"clip_id": [f"[{k:05d}]" for k in range(n)]})
@@ -60,6 +61,7 @@ def folder(request, tmp_path, monkeypatch) -> Path:
     content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
     content["targets"] = TARGETS
     content["data"] |= {"labels": "labels.csv", "media": "."}
+    content["encoders"] = {}
     content["folds"]["n_folds"] = 3
     content["evaluation"] = {"n_resamples": 100, "slices": []}
     content["heads"] = {"ridge": {"kind": "ridge"}}

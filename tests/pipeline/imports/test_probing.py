@@ -18,7 +18,7 @@ def test_what_the_files_themselves_show_is_found(make_clip, tmp_path):
     labels = pd.DataFrame({"clip_id": names, "path": [f"{name}.mp4" for name in names]})
     labels["split"] = ["Train", "Train", "Train", "Train", "Val", "Val", "Test"]
     findings = Findings()
-    probe_files(labels, tmp_path, frozenset(["mute"]), findings)
+    probe_files(labels, tmp_path, {"mute": ["mute.wav"]}, findings)
     found = {each.kind: each.examples for each in findings.all}
     assert found.pop("unreadable files")[0].startswith("torn: not a media file")
     assert found.pop("durations out of line")[0].startswith("long: 6.")

@@ -3,8 +3,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipeline.imports.columns import LabelColumns
 from pipeline.imports.findings import Findings, RefusedError
-from pipeline.imports.table import Columns, read_any_table
+from pipeline.imports.table import read_any_table
 from pipeline.labels import read_labels
 
 
@@ -56,7 +57,7 @@ def test_another_range_names_the_range_and_the_option(table, run):
 
 def test_without_splits_the_error_names_both_ways(table):
     with pytest.raises(RefusedError, match=r"--split, or .*--split-by-person"):
-        read_any_table(table, table.parent / "media", Columns(), Findings())
+        read_any_table(table, table.parent / "media", LabelColumns(), Findings())
 
 
 def test_bad_rows_are_named(tmp_path, touch, run):
@@ -81,22 +82,24 @@ def test_bad_rows_are_named(tmp_path, touch, run):
     assert kinds["Val without labels"]["severity"] == "warning"
     assert kinds["labels without media"]["examples"] == ["d"]
     assert kinds["ids and files differ by case"]["count"] == 1
-    assert kinds["ids and files differ by folder"]["count"] == 1
+    assert kinds["ids and files differ by folder or file ending"]["count"] == 1
     assert kinds["constant targets"]["examples"] == ["joy = 0.5 on Train"]
     assert kinds["columns that the index makes"]["examples"] == ["sha256"]
-    assert {"encoding", "separator", "columns with decimal commas"} <= kinds.keys()
+    assert kinds["columns with decimal commas"]["examples"] == ["joy"]
+    form = kinds["written otherwise than UTF-8 with commas"]["examples"]
+    assert form == ["labels.csv: utf-16, tab"]
 
 
 def test_a_folder_without_media_is_refused(table, tmp_path):
     with pytest.raises(RefusedError, match="no folder"):
-        read_any_table(table, tmp_path / "nowhere", Columns(split="age"), Findings())
+        read_any_table(table, tmp_path / "nowhere", LabelColumns(split="age"), Findings())
 
 
 def test_parquet_and_unknown_columns(tmp_path):
     path = tmp_path / "t.parquet"
     frame().assign(split="Train").to_parquet(path)
-    collection = read_any_table(path, None, Columns(), Findings())
+    collection = read_any_table(path, None, LabelColumns(), Findings())
     assert collection.targets == ("joy", "awe")
     assert collection.labels["clip_id"].iloc[1] == "001"
     with pytest.raises(RefusedError, match="fear"):
-        read_any_table(path, None, Columns(targets=("fear",)), Findings())
+        read_any_table(path, None, LabelColumns(targets=("fear",)), Findings())

@@ -1,4 +1,6 @@
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -6,7 +8,6 @@ import yaml
 
 from features.store import read_store
 from pipeline.doctor import examine
-from pipeline.imports.features.importing import import_features
 from pipeline.stages import (
     baseline,
     evaluate,
@@ -20,7 +21,9 @@ from pipeline.stages import (
     report,
     stack,
 )
-from tests.pipeline.imports.conftest import TARGETS
+from tests.pipeline.imports.conftest import TARGETS, import_json
+
+ROOT = Path(__file__).parents[3]
 
 
 def write_features(labels: pd.DataFrame, folder) -> None:
@@ -41,8 +44,8 @@ def write_features(labels: pd.DataFrame, folder) -> None:
 def test_labels_and_features_are_enough_for_predictions(folder, monkeypatch):
     labels = pd.read_csv(folder / "labels.csv")
     write_features(labels, folder)
-    import_features([folder / "fau"], "fau")
-    import_features([folder / "clap.npz"], "clap")
+    import_json("features", folder / "fau", "--name", "fau")
+    import_json("features", folder / "clap.npz", "--name", "clap")
     content = yaml.safe_load((folder / "params.yaml").read_text())
     content["encoders"] = {}
     content["evaluation"]["slices"] = ["duration_s", "group"]
@@ -67,6 +70,8 @@ def test_labels_and_features_are_enough_for_predictions(folder, monkeypatch):
     run(stack)
     run(evaluate)
     run(learning_curve)
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
     run(report)
     predictions = pd.read_csv(folder / "results/predictions.csv")
     held = labels.loc[labels["split"] != "Train", "clip_id"]

@@ -1,34 +1,72 @@
+"""The results of a run: a stack, every head on every view, and a baseline; all with figures."""
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.leaderboard import leaderboard, score_splits
-from pipeline.report.html import Results, render_report
+from pipeline.contributions import CONTRIBUTION_COLUMNS
+from pipeline.fits.curve import CURVE_COLUMNS
+from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits
+from pipeline.report.figures import read_plots
+from pipeline.report.page import render_report
+from pipeline.report.plots import error_tables, score_tables, weight_table
+from pipeline.report.results import Results, run_record
 from pipeline.submission import IMPUTED_COLUMNS
+from pipeline.text_tables import shown_splits
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(request, monkeypatch):
+    """There lie dvc.yaml and the templates of its plots."""
+    monkeypatch.chdir(request.config.rootpath)
 
 
 @pytest.fixture
-def results(rows, params):
-    """Make the results of a stack, of every head on every view, and of a baseline."""
+def predictions(rows, params):
+    rng = np.random.default_rng(0)
+    truth = np.nan_to_num(rows.y)
+    named = {"stack": truth + 0.1 * rng.normal(size=truth.shape)}
+    for head in params.heads:
+        for view in (*params.encoders, "+".join(sorted(params.encoders))):
+            named[f"{head}/{view}"] = truth + rng.normal(size=truth.shape)
+    return named | {"baseline/mean": np.full_like(truth, 0.3)}
+
+
+@pytest.fixture
+def results(rows, params, predictions):
+    """Make results; keywords replace parts of them."""
 
     def make(params=params, rows=rows, **changes):
-        rng = np.random.default_rng(0)
-        truth = np.nan_to_num(rows.y)
-        predictions = {"stack": truth + 0.1 * rng.normal(size=truth.shape)}
-        views = [*params.encoders, "+".join(sorted(params.encoders))]
-        for head in params.heads:
-            for view in dict.fromkeys(views):
-                predictions[f"{head}/{view}"] = truth + rng.normal(size=truth.shape)
-        predictions["baseline/mean"] = np.full_like(truth, 0.3)
-        table = leaderboard(score_splits(predictions, rows, params))
-        content = {
-            "params": params,
-            "rows": rows,
-            "table": table,
-            "stack": predictions["stack"],
+        n = len(params.targets)
+        named = {name: each[:, :n] for name, each in predictions.items()}
+        board = leaderboard(score_splits(named, rows, params))
+        parts = {
+            "contributions": pd.DataFrame(columns=CONTRIBUTION_COLUMNS),
+            "slices": pd.DataFrame(columns=SLICE_COLUMNS),
+            "curve": pd.DataFrame(columns=["name", *CURVE_COLUMNS]),
             "imputed": pd.DataFrame(columns=IMPUTED_COLUMNS),
+        } | {name: each for name, each in changes.items() if isinstance(each, pd.DataFrame)}
+        stack = named["stack"]
+        tables = {
+            **score_tables(board, parts["contributions"], parts["slices"]),
+            "weights": weight_table(weights(params.targets), params.targets),
+            **error_tables(stack, rows, params.targets, shown_splits(board)[0]),
+            "learning_curve": parts["curve"],
         }
-        return Results(**content | changes)
+        plots = {
+            name: (plot, as_read(tables[plot.table.stem])) for name, plot in read_plots().items()
+        }
+        content = {
+            "failures": {},
+            "warnings": [],
+            "people": {},
+        }
+        content["record"] = run_record(params, {}, {"results/stack.parquet": "ab12"})
+        return Results(
+            **content | parts | {"params": params, "rows": rows, "stack": stack} | changes,
+            board=board,
+            plots=plots,
+        )
 
     return make
 
@@ -36,3 +74,13 @@ def results(rows, params):
 @pytest.fixture
 def render(results):
     return lambda **changes: render_report(results(**changes))
+
+
+def as_read(table):
+    """Return a plot's table as it is read from its file."""
+    return table.astype(object).where(table.notna(), "").astype(str)
+
+
+def weights(targets):
+    table = pd.DataFrame({"member": ["ridge/face", "mlp/face"], "part": "all"})
+    return table.assign(**{target: [0.25, 0.75] for target in targets})

@@ -15,11 +15,12 @@ addEventListener("load", () => {
   if (page.scrollWidth > page.clientWidth) found.push("page wider than the screen");
   for (const svg of document.querySelectorAll("svg")) {
     const box = svg.getBoundingClientRect();
-    if (box.width < 200) found.push(svg.id + " too small");
+    const name = svg.getAttribute("aria-label").split(".")[0];
+    if (box.width < 200) found.push(name + " too small");
     for (const text of svg.querySelectorAll("text")) {
       const t = text.getBoundingClientRect();
-      if (t.height < 10) found.push(svg.id + ": illegible " + text.textContent);
-      if (t.right > box.right + 1 || t.left < box.left - 1) found.push(svg.id + ": cut off");
+      if (t.height && t.height < 10) found.push(name + ": illegible " + text.textContent);
+      if (t.right > box.right + 1 || t.left < box.left - 1) found.push(name + ": cut off");
     }
   }
   document.body.dataset.probe = found.length ? found.join("; ") : "all well";

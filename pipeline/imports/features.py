@@ -1,0 +1,282 @@
+"""Features that others computed, read and checked block by block; the numbers wait on disk."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from features.cache import Embedding
+from features.pool import is_clip_level
+from pipeline.clip_ids import canonical_id
+from pipeline.imports.columns import (
+    FeatureColumns,
+    feature_values,
+    guess_feature_columns,
+    time_unit,
+    to_numbers,
+)
+from pipeline.imports.findings import Findings, RefusedError
+from pipeline.imports.reading import Table, open_table
+
+# What is kept of each row of a file.
+_ROW = {"clip": "str", "time_s": "float64", "face_share": "float64"}
+_ROW |= {"n_values": "int64", "n_missing": "int64", "n_infinite": "int64"}
+_GAPS = "taken as gaps, which pooling leaves out column by column"
+
+
+class Features:
+    """The features of one name, from several files.
+
+    Parameters
+    ----------
+    name : str
+        What they are to be called.
+    spool : file, optional
+        Takes the numbers as they are read; without it they are only checked.
+
+    Attributes
+    ----------
+    findings : Findings
+        What was noticed. An error keeps everything from being written.
+    files : list of Path
+        The files that were read.
+    columns : tuple of str
+        Names of the features; empty for arrays.
+    dimension, n_rows : int
+        Number of features, and of rows of clips that have a value.
+    taken_as : str
+        What the other columns were taken for.
+    level : {"clip", "frame"}
+        ``clip`` when every clip has one row that stands for all of it.
+    origin : dict
+        What a feature store of ours said of itself.
+    id_of : dict of str to str
+        By clip that has a value, as the files name it: its id in the label table, or the same.
+    """
+
+    def __init__(self, name: str, spool: IO[bytes] | None = None) -> None:
+        self.name = name
+        self.findings = Findings()
+        self.files: list[Path] = []
+        self.columns: tuple[str, ...] = ()
+        self.dimension = self.n_rows = 0
+        self.taken_as = ""
+        self.level = "clip"
+        self.origin: dict[str, Any] = {}
+        self.id_of: dict[str, str] = {}
+        self._spool = spool
+        self._first = ""  # the file that says which columns there are
+        self._source: dict[str, str] = {}  # by clip
+        self._blocks: list[pd.DataFrame] = []
+        self._low = self._high = np.empty(0, np.float32)
+
+    def take(self, path: Path, ids: Path | None = None) -> None:
+        """Read a folder or a file; what cannot be used becomes a finding.
+
+        Parameters
+        ----------
+        path : Path
+            A folder of one ``<id>.csv`` per clip; a feature store, or a shard of one; a table, CSV
+            or Parquet, with an id column; an npy or npz file.
+        ids : Path, optional
+            The ids of the rows of an array.
+        """
+        files = [path]
+        if path.is_dir():
+            csvs = sorted(each for each in path.rglob("*.csv") if each.name[0] != ".")
+            files = sorted(path.glob("part-*.parquet")) or csvs
+            if not files:
+                why = f"{path} holds no CSV file: expected one <id>.csv per clip, or a store"
+                self.findings.refuse(RefusedError("folders without features", [path.name], why))
+        n_before, columns = len(self._blocks), None
+        for file in tqdm(files, desc=path.name, unit="file", disable=len(files) < 2):
+            of_one_clip = path.is_dir() and file.suffix != ".parquet"
+            source = file.relative_to(path).as_posix() if of_one_clip else path.name
+            try:
+                table = open_table(file, source, ids)
+                columns = self._take_table(table, source, file.stem if of_one_clip else None)
+                self.files.append(file)
+            except RefusedError as error:
+                self.findings.refuse(error)
+        if columns is None:
+            return
+        rows = pd.concat([_no_rows(), *self._blocks[n_before:]], ignore_index=True)
+        taken = "none, rows are counted"
+        if columns.time is not None:
+            steps = rows.groupby("clip")["time_s"].diff().to_numpy()
+            unit = time_unit(columns.time, steps[np.isfinite(steps)])
+            rows["time_s"] /= 1000 if unit == "ms" else 1
+            taken = f"{columns.time!r} in {unit}"
+        elif not path.is_dir():
+            self._check_together(path.name, rows["clip"])
+        self._blocks[n_before:] = [rows]
+        left_out = f"; left out: {columns.left_out}" if columns.left_out else ""
+        taken = f"id: {columns.id or 'the file name'}; time: {taken}{left_out}"
+        self.taken_as = self.taken_as or taken
+
+    def finish(self) -> None:
+        """Bring the rows in the order of clips and times, and say what was noticed."""
+        rows = pd.concat([_no_rows(), *self._blocks], ignore_index=True)
+        by_clip = rows.groupby("clip", sort=False)
+        totals = by_clip[["n_values", "n_missing", "n_infinite"]].sum()
+        add = self.findings.add
+        gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
+        add("clips with rows without a time", "error", gone, "fill them, or remove the rows")
+        n_missing, n_infinite = totals["n_missing"], totals["n_infinite"]
+        done = f"{n_missing.sum()} values: {_GAPS}"
+        add("clips with missing values", "note", totals.index[n_missing > 0], done)
+        done = f"{n_infinite.sum()} values, those beyond float32 among them: {_GAPS}"
+        add("clips with infinite values", "warning", totals.index[n_infinite > 0], done)
+        clips = totals.index[totals["n_values"] > 0]
+        self.id_of = {str(clip): str(clip) for clip in clips}
+        empty = [clip for clip in self._source if clip not in self.id_of]
+        add("clips without any value", "warning", empty, "left out")
+        if not self.id_of and not self.findings.have_errors:
+            add("features without any value", "error", [self.name], "no clip has a value")
+        back = rows.loc[by_clip["time_s"].diff() < 0, "clip"].unique()
+        add("clips whose rows were not in the order of time", "note", back, "sorted")
+        # Rows without times keep the order of the file.
+        self._in_order = rows[["clip", "time_s", "face_share"]].sort_values("time_s", kind="stable")
+        self._places = self._in_order.groupby("clip").indices
+        n_rows = [len(self._places[clip]) for clip in self.id_of]
+        self.n_rows = sum(n_rows)
+        if max(n_rows, default=1) > 1:
+            self.level = "frame"
+        if self.n_rows > 1:
+            names = self.columns or range(self.dimension)
+            flat = [name for name, k in zip(names, self._high <= self._low, strict=True) if k]
+            add("columns that never vary", "warning", flat, "kept; they tell heads nothing")
+
+    def embedding(self, clip: str) -> Embedding:
+        """Return the rows of a clip in the order of time, from the spool."""
+        assert self._spool is not None
+        self._spool.flush()
+        rows = self._in_order.iloc[self._places[clip]]
+        matrix = np.memmap(self._spool, np.float32, "r")
+        values = np.array(matrix.reshape(-1, self.dimension)[rows.index])
+        time_s, share = rows["time_s"].to_numpy(np.float64), float(rows["face_share"].iloc[0])
+        if np.isnan(time_s).any():
+            time_s = np.arange(len(rows), dtype=np.float64)
+        return Embedding(time_s, values, None if np.isnan(share) else share)
+
+    def _take_table(self, table: Table, source: str, clip: str | None) -> FeatureColumns:
+        """Take the rows of a table, which are all of `clip` where that is given."""
+        names = list(table.columns)
+        has_share = table.metadata is not None and "face_share" in names
+        if has_share:
+            names.remove("face_share")
+        columns = guess_feature_columns(names, source)
+        if table.metadata is not None:
+            self.origin = table.metadata
+            if columns.time is not None and not is_clip_level(table.metadata):
+                self.level = "frame"
+        if clip is not None:
+            self._note_source([clip], source)  # also of one without rows
+        elif columns.id is None:
+            raise RefusedError(
+                "tables without ids",
+                [source],
+                f"{source} has no id column among its first ones {names[:3]}: expected one such as "
+                "clip_id, name or File_ID. Files of one clip each are given as their folder",
+            )
+        for block in table.blocks:
+            ids = None if columns.id is None else _ids(block[columns.id], source)
+            if clip is not None:
+                _check_is_of(clip, ids, source)
+                ids = np.full(len(block), clip, object)
+            values = feature_values(block[columns.features], source)
+            self._check_columns(columns.features, values, source)
+            rows = self._keep(values)
+            rows["clip"] = ids
+            self._note_source(rows["clip"].unique(), source)
+            if columns.time is not None:
+                times = to_numbers(block[columns.time]).values
+                rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
+            if has_share:
+                rows["face_share"] = block["face_share"].to_numpy(np.float64)
+            self._blocks.append(rows)
+        return columns
+
+    def _keep(self, given: NDArray[np.float64]) -> pd.DataFrame:
+        """Write numbers to the spool, and return what is to be known of their rows."""
+        with np.errstate(over="ignore"):
+            values = given.astype(np.float32, order="C")
+        infinite, missing = np.isinf(values), np.isnan(values)
+        values[infinite] = np.nan
+        self._low = np.fmin(self._low, np.fmin.reduce(values, axis=0, initial=np.inf))
+        self._high = np.fmax(self._high, np.fmax.reduce(values, axis=0, initial=-np.inf))
+        if self._spool is not None:
+            self._spool.write(values.data)
+        rows = pd.DataFrame({"n_missing": missing.sum(axis=1), "n_infinite": infinite.sum(axis=1)})
+        n_values = values.shape[1] - rows.sum(axis=1)
+        return rows.assign(n_values=n_values, time_s=np.nan, face_share=np.nan)
+
+    def _note_source(self, clips: Iterable[str], source: str) -> None:
+        """Note the file of clips; the rows of a clip are all of one."""
+        twice = [clip for clip in clips if self._source.setdefault(clip, source) != source]
+        if twice:
+            raise RefusedError(
+                "clips whose features come twice",
+                twice,
+                f"features of the clip {twice[0]!r} come twice: in {self._source[twice[0]]} and "
+                f"{source}; remove one",
+            )
+
+    def _check_columns(self, names: list[Any], values: NDArray[Any], source: str) -> None:
+        width = values.shape[1]
+        named = tuple(names) if len(names) == width and isinstance(names[0], str) else ()
+        if not self._first:
+            self._first, self.columns, self.dimension = source, named, width
+            self._low = np.full(width, np.inf, np.float32)
+            self._high = -self._low
+        if width != self.dimension or named != self.columns:
+            odd = sorted(set(named) ^ set(self.columns))[:3]
+            raise RefusedError(
+                "files with other columns",
+                [source],
+                f"{source} has {width} feature columns, {self._first} {self.dimension}"
+                f"{f' (only in one of them: {odd})' if odd else ''}: expected the same, in one "
+                "order",
+            )
+
+    def _check_together(self, source: str, clips: "pd.Series[str]") -> None:
+        """Make sure of the order of rows without times: those of a clip lie together."""
+        codes, found = pd.factorize(clips)
+        n_rows = np.bincount(codes)
+        scattered = np.count_nonzero(np.diff(codes)) >= len(found)
+        repeated = list(found[n_rows > 1])
+        if repeated and (scattered or (n_rows == 1).mean() > 0.5):
+            why = (
+                f"{source} has ids more than once: {repeated[:3]}. Expected one row per clip, or "
+                "a time column, or the rows of each clip together"
+            )
+            self.findings.refuse(RefusedError("ids more than once", repeated, why))
+
+
+def _no_rows() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(_ROW)).astype(_ROW)
+
+
+def _ids(column: pd.Series, source: str) -> NDArray[np.object_]:
+    """Return a column of ids as text."""
+    ids = column.astype(object).where(column.notna(), "").astype(str).str.strip()
+    if (ids == "").any():
+        why = f"{source} has rows without an id in {column.name!r}: fill it"
+        raise RefusedError("tables with rows without an id", [source], why)
+    return ids.to_numpy(object)
+
+
+def _check_is_of(clip: str, ids: NDArray[np.object_] | None, source: str) -> None:
+    """Make sure that the rows of a file are of the clip that it is named after."""
+    said = set() if ids is None else set(map(canonical_id, set(ids)))
+    if said - {canonical_id(clip)}:
+        raise RefusedError(
+            "files with rows of another clip",
+            [source],
+            f"{source} has rows of {sorted(said)[:3]} in a column of ids: expected the clip that "
+            "the file is named after; give a table of many clips as a file",
+        )

@@ -1,0 +1,115 @@
+"""The commands `eri store …`: upkeep of the embedding cache."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.options import Json
+
+app = typer.Typer(
+    help="Look after the embedding cache ($ERI_CACHE, or .eri-cache here).", no_args_is_help=True
+)
+
+
+@app.command("ls")
+def ls_command(as_json: Json = False) -> None:
+    """List what is cached: one line per encoder identity, the last used first.
+
+    Example: eri store ls
+    """
+    from features.cache import default_cache_root
+    from features.upkeep import list_cache
+
+    entries = list_cache(default_cache_root())
+    if as_json:
+        print(json.dumps([asdict(entry) for entry in entries], indent=2))
+        return
+    print(f"{'identity':32} {'clips':>8} {'MiB':>8} {'unused':>8}  encoder")
+    for entry in entries:
+        spec = entry.description.get("spec", {})
+        encoder = " ".join(str(spec[key]) for key in ("kind", "model", "weights") if spec.get(key))
+        print(
+            f"{entry.identity:32} {entry.n_clips:8} {entry.n_bytes / 2**20:8.1f} "
+            f"{entry.unused_days:6.1f} d  {encoder}"
+        )
+
+
+@app.command("verify")
+def verify_command(as_json: Json = False) -> None:
+    """Read everything that is cached and check it; status 1 when something is damaged.
+
+    Example: eri store verify
+    """
+    from features.cache import default_cache_root
+    from features.upkeep import verify_cache
+
+    found = dict(verify_cache(default_cache_root()))
+    damaged = [{"path": path, "what": what} for path, what in found.items() if what is not None]
+    if as_json:
+        print(json.dumps({"n_embeddings": len(found), "damaged": damaged}, indent=2))
+    else:
+        for each in damaged:
+            print(f"{each['path']}: damaged: {each['what']}")
+        print(f"{len(found)} embeddings, {len(damaged)} damaged")
+        if damaged:
+            print("they are computed again when needed; `eri store gc` removes them")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@app.command("gc")
+def gc_command(
+    unused_for_days: Annotated[
+        float, typer.Option(min=0, help="Remove what no run used for so long.")
+    ] = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Remove what no run used lately, and what is damaged.
+
+    Embeddings go by encoder; fits and pooled clip vectors, which are kept beside them, one by one.
+    What is removed can be computed again; a run that uses it just then has to be started again.
+
+    Example: eri store gc --unused-for-days 90
+    """
+    from features.cache import default_cache_root
+    from features.upkeep import prune_cache
+    from pipeline.fits.result_cache import ResultCache, default_result_folder
+
+    removed, n_bytes = prune_cache(default_cache_root(), unused_for_days)
+    n_results, n_result_bytes = ResultCache(default_result_folder()).remove_unused(unused_for_days)
+    n_bytes += n_result_bytes
+    if as_json:
+        content = {
+            "removed": removed,
+            "n_results_removed": n_results,
+            "n_bytes_freed": n_bytes,
+        }
+        print(json.dumps(content, indent=2))
+        return
+    for each in removed:
+        print(f"removed {each}")
+    print(f"removed {n_results} fits and tables of pooled clip vectors")
+    print(f"{n_bytes / 2**20:.1f} MiB freed")
+
+
+@app.command("seed")
+def seed_command(
+    stores: Annotated[list[Path], typer.Argument(help="Folders of feature stores.")],
+    as_json: Json = False,
+) -> None:
+    """Fill the cache from feature stores, such as a colleague's or those of `dvc pull`.
+
+    Example: eri store seed data/features/clip data/features/resnet50
+    """
+    from features.cache import default_cache_root
+    from features.upkeep import seed_cache
+
+    n_new = {str(store): seed_cache(store, default_cache_root()) for store in stores}
+    if as_json:
+        print(json.dumps(n_new, indent=2))
+        return
+    for store, n in n_new.items():
+        print(f"{store}: {n} clips that were not cached before")

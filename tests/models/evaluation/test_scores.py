@@ -1,0 +1,143 @@
+import math
+from dataclasses import astuple
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.evaluation.bootstrap import bootstrap_scores, percentile_interval
+from models.evaluation.scores import (
+    Score,
+    best_first,
+    better_than_best,
+    gains,
+    score_predictions,
+    subsets,
+)
+from models.metrics import mean_pearson, pearson
+
+PARTS = ["face", "voice", "words"]
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(120, 3))
+    y[::5, 1] = np.nan
+    groups = np.arange(120) // 4
+    noise = rng.normal(size=(4, 120, 3))
+    truth = np.nan_to_num(y)
+    members = np.stack([truth + size * noise[k] for k, size in enumerate((2.0, 0.5, 1.0))])
+    return y, members, groups, groups % 3
+
+
+@pytest.mark.parametrize("out_of_fold", [False, True])
+def test_scores_are_those_of_the_metrics_and_of_the_bootstrap(rows, out_of_fold):
+    y, members, groups, folds = rows
+    fold = folds if out_of_fold else None
+    members = members + folds[:, None]
+    scores = score_predictions(y, members, groups, 300, 0, fold)
+    for each, score in zip(members, scores, strict=True):
+        np.testing.assert_array_equal(score.pearson, pearson(y, each, fold))
+        np.testing.assert_array_equal(score.pooled_pearson, pearson(y, each))
+        assert score.mean_pearson == pytest.approx(mean_pearson(y, each, fold))
+        assert score.pooled_mean_pearson == pytest.approx(mean_pearson(y, each))
+        expected = percentile_interval(bootstrap_scores(y, each, groups, 300, 0, fold))
+        assert astuple(score.interval) == pytest.approx(astuple(expected))
+        assert (score.mean_pearson == score.pooled_mean_pearson) != out_of_fold
+
+
+def test_the_mean_predictor_scores_zero_out_of_fold_beside_heads_and_stack(rows):
+    y, members, groups, folds = rows
+    means = np.stack([np.nanmean(y[folds != fold], axis=0) for fold in range(3)])[folds]
+    head, baseline = score_predictions(y, np.stack([members[1], means]), groups, 300, 0, folds)
+    assert baseline.mean_pearson == baseline.interval.low == baseline.interval.high == 0
+    assert baseline.pooled_mean_pearson < 0 < head.mean_pearson
+    assert baseline.constant.all()
+
+
+def test_predictions_scored_one_by_one_compare_like_those_scored_together(rows):
+    y, members, groups, _ = rows
+    together = score_predictions(y, members, groups, 300, 0)
+    alone = [score_predictions(y, member[None], groups, 300, 0)[0] for member in members]
+    assert better_than_best(alone) == pytest.approx(better_than_best(together), nan_ok=True)
+
+
+def test_the_best_has_no_probability_and_the_others_less_than_half(rows):
+    y, members, groups, _ = rows
+    scores = score_predictions(y, members, groups, 300, 0)
+    assert best_first(scores) == [1, 2, 0]
+    better = better_than_best(scores)
+    assert math.isnan(better[1])
+    assert better[0] <= better[2] < 0.5
+    twins = score_predictions(y, members[[1, 1]], groups, 300, 0)
+    assert better_than_best(twins)[1] == 0.5
+
+
+def test_without_labels_nothing_is_scored_and_comes_last(rows):
+    y, members, groups, _ = rows
+    scores = score_predictions(y, members[:2], groups, 100, 0)
+    unscored = score_predictions(np.full_like(y, np.nan), members[:1], groups, 100, 0)
+    assert math.isnan(unscored[0].mean_pearson)
+    assert best_first([*unscored, *scores]) == [2, 1, 0]
+    assert math.isnan(better_than_best([*unscored, *scores])[0])
+    assert better_than_best([]) == []
+
+
+def test_a_score_shows_shapes_and_checks_them(rows):
+    y, members, groups, _ = rows
+    (score,) = score_predictions(y, members[:1], groups, 50, 0)
+    assert repr(score) == f"Score(mean_pearson={score.mean_pearson:.4f}, 3 targets, 50 resamples)"
+    with pytest.raises(ValueError, match=r"expected \[n_targets\] thrice"):
+        Score(np.zeros(3), np.zeros(3), np.zeros(2, bool), np.zeros(50))
+
+
+@given(st.lists(st.text(min_size=1, max_size=3), unique=True, min_size=1, max_size=5))
+def test_subsets_are_all_but_the_empty_one_each_once(parts):
+    found = subsets(parts)
+    assert len(found) == len(set(found)) == 2 ** len(parts) - 1
+    assert [len(subset) for subset in found] == sorted(len(subset) for subset in found)
+    assert found[-1] == tuple(parts)
+
+
+@pytest.fixture(scope="module")
+def scores():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(60, 3))
+    signal = dict(zip(PARTS, (0.3, 1.0, 0.1), strict=True))
+    members = [
+        y * sum(signal[part] for part in subset) + rng.normal(size=y.shape)
+        for subset in subsets(PARTS)
+    ]
+    scored = score_predictions(y, members, np.arange(60) // 4, 300, 0)
+    return dict(zip(subsets(PARTS), scored, strict=True))
+
+
+def test_gains_are_those_of_a_direct_computation(scores):
+    found = gains(scores)
+    pairs = {
+        (part, to)
+        for part in PARTS
+        for size in (1, 2)
+        for to in combinations([other for other in PARTS if other != part], size)
+    }
+    assert set(found) == pairs
+    assert len(pairs) == 9
+    for (part, to), gain in found.items():
+        both = scores[tuple(p for p in PARTS if p == part or p in to)]
+        difference = both.resampled - scores[to].resampled
+        assert gain.gain == pytest.approx(both.pearson.mean() - scores[to].pearson.mean())
+        low, high = np.quantile(difference, [0.025, 0.975])
+        assert (gain.interval.low, gain.interval.high) == pytest.approx((low, high))
+        assert gain.p_better == pytest.approx((difference > 0).mean())
+    assert found["voice", ("words",)].interval.low > 0
+
+
+def test_a_subset_without_a_score_has_no_gain(scores):
+    found = gains({subset: each for subset, each in scores.items() if subset != ("face", "voice")})
+    assert len(found) == 9 - 3
+    assert ("words", ("face", "voice")) not in found
+    assert ("voice", ("face",)) not in found
+    assert gains({}) == {}

@@ -1,0 +1,154 @@
+"""The equations of training sets, made by `models.ridge.gram`, with either kind of unknowns."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import Ridge
+
+from models.ridge import gram as gram_module
+from models.ridge.equations import ColumnEquations
+from models.ridge.gram import BandMixtures, FoldGram
+
+ALPHAS = np.array([1e-3, 0.1, 1.0, 100.0])
+by_side = pytest.mark.parametrize("by_columns", [True, False], ids=["columns", "rows"])
+
+
+def table(n_rows=30, n_columns=9, n_targets=4, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(2, 1, size=(n_rows, n_columns)).astype(np.float32)
+    return x, rng.normal(1, 1, size=(n_rows, n_targets)), np.arange(n_rows) % 4
+
+
+def solve(equations, y, alphas, mixture=None, tolerance=1e-9):
+    mixture = np.zeros(y.shape[1], int) if mixture is None else mixture
+    repeated = np.repeat(np.asarray(alphas)[:, None], y.shape[1], axis=1)
+    return equations.solve(y, mixture, repeated, tolerance), mixture
+
+
+def centred(x):
+    return x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
+
+
+@by_side
+@settings(deadline=None, max_examples=40)
+@given(
+    n_rows=st.integers(8, 40),
+    n_columns=st.integers(1, 40),
+    n_targets=st.integers(1, 60),
+    n_excluded=st.integers(0, 2),
+    repeats=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_solutions_and_errors_equal_plain_fits(
+    by_columns, n_rows, n_columns, n_targets, n_excluded, repeats, seed
+):
+    x, y, folds = table(n_rows, n_columns, n_targets, seed)
+    if repeats:  # of less rank than rows and columns
+        x[:, n_columns // 2 :], x[1::2] = x[:, :1], x[:1]
+    excluded = tuple(range(n_excluded))
+    train, held = ~np.isin(folds, excluded), folds == 0
+    part = x[train].astype(np.float64)
+    unit = np.square(centred(part)).sum() / min(part.shape) or 1.0
+    equations = FoldGram(x, folds, by_columns=by_columns).equations(excluded)
+    assert equations.units == pytest.approx(unit, rel=1e-5)
+    solutions, mixture = solve(equations, y, ALPHAS)
+    errors = equations.squared_errors(solutions, y, mixture, held)
+    for solution, error, alpha in zip(solutions, errors, ALPHAS, strict=True):
+        fit = Ridge(alpha * unit, solver="svd").fit(part, y[train])
+        expected = fit.predict(x).reshape(y.shape)
+        coef = equations.coefficients(solution, mixture)
+        found = x @ coef + equations.intercepts(coef, y)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        squares = np.square(y[held] - expected[held]).sum(axis=0)
+        np.testing.assert_allclose(error, squares, rtol=1e-3, atol=1e-4)
+
+
+@by_side
+@pytest.mark.parametrize("excluded", [(), (1,), (0, 3)])
+def test_rows_outside_all_folds_or_in_excluded_ones_take_no_part(by_columns, excluded):
+    x, y, folds = table()
+    folds[5:9] = -1
+    used = (folds >= 0) & ~np.isin(folds, excluded)
+    wild = np.where(used[:, None], x, 1e6).astype(np.float32)
+    gram = FoldGram(x, folds, by_columns=by_columns)
+    part = centred(x[used])
+    (matrix,) = gram.equations(excluded).matrix.matrices
+    np.testing.assert_allclose(matrix, part.T @ part if by_columns else part @ part.T, atol=1e-9)
+    solutions, _ = solve(gram.equations(excluded), y, ALPHAS)
+    changed = FoldGram(wild, folds, by_columns=by_columns).equations(excluded)
+    again, _ = solve(changed, np.where(used[:, None], y, np.nan), ALPHAS)
+    np.testing.assert_array_equal(again, solutions)
+
+
+@by_side
+def test_mixtures_are_regressions_on_scaled_columns(by_columns):
+    x, y, folds = table()
+    mixtures = BandMixtures((4, 5), np.array([[1.0, 1.0], [2.0, 0.0], [0.5, 3.0]]))
+    equations = FoldGram(x, folds, by_columns=by_columns).equations((1,), mixtures)
+    mixture = np.array([2, 0, 1, 1])
+    solutions, _ = solve(equations, y, ALPHAS, mixture)
+    for column, own in enumerate(mixture):
+        scale = np.repeat(np.sqrt(mixtures.shares[own]), (4, 5)).astype(np.float32)
+        train = (x * scale)[folds != 1].astype(np.float64)
+        unit = np.square(centred(train)).sum() / np.count_nonzero(scale)
+        for solution, alpha in zip(solutions, ALPHAS, strict=True):
+            coef = equations.coefficients(solution, mixture)[:, column]
+            expected = Ridge(alpha * unit).fit(train, y[folds != 1, column]).coef_ * scale
+            np.testing.assert_allclose(coef, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_mixtures_of_other_bands_are_refused():
+    with pytest.raises(ValueError, match=r"\(3, 2\); expected \[n_mixtures, 3\]"):
+        BandMixtures((1, 2, 3), np.ones((3, 2)))
+
+
+def test_large_sizes_are_summed_in_float32(monkeypatch):
+    x, _, folds = table()
+    (exact,) = FoldGram(x, folds).equations((2,)).matrix.matrices
+    monkeypatch.setattr(gram_module, "EXACT_SIZE", 5)
+    monkeypatch.setattr(gram_module, "SLICE_ROWS", 4)
+    (rough,) = FoldGram(x, folds).equations((2,)).matrix.matrices
+    assert (exact.dtype, rough.dtype) == (np.float64, np.float32)
+    np.testing.assert_allclose(rough, exact, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("shape", "by_columns"), [((10, 20), False), ((10, 5), True)])
+def test_the_smaller_side_is_taken(shape, by_columns):
+    x, _, folds = table(*shape)
+    assert isinstance(FoldGram(x, folds).equations(), ColumnEquations) == by_columns
+
+
+@by_side
+def test_constant_inputs_predict_the_mean(by_columns):
+    y = np.arange(8.0)[:, None]
+    gram = FoldGram(np.ones((8, 3), np.float32), np.arange(8) % 2, by_columns=by_columns)
+    equations = gram.equations((1,))
+    solutions, mixture = solve(equations, y, [1.0])
+    coef = equations.coefficients(solutions[0], mixture)
+    np.testing.assert_array_equal(coef, 0)
+    assert equations.intercepts(coef, y) == pytest.approx(3.0)
+
+
+def test_a_kernel_stands_for_inputs_that_nobody_knows():
+    x, y, folds = table(20, 30)
+    kernel = (x @ x.T).astype(np.float64)
+    known = FoldGram(x, folds).equations((2,))
+    unknown = FoldGram(kernel, folds, is_kernel=True).equations((2,))
+    (first, mixture), (second, _) = solve(known, y, ALPHAS), solve(unknown, y, ALPHAS)
+    held = folds == 2
+    np.testing.assert_allclose(
+        unknown.squared_errors(second, y, mixture, held),
+        known.squared_errors(first, y, mixture, held),
+        rtol=1e-3,
+    )
+    coef, weights = (
+        each.coefficients(solution[1], mixture)
+        for each, solution in ((known, first), (unknown, second))
+    )
+    assert not weights[held].any()
+    np.testing.assert_allclose(
+        kernel @ weights + unknown.intercepts(weights, y),
+        x @ coef + known.intercepts(coef, y),
+        atol=1e-3,
+    )

@@ -1,0 +1,358 @@
+import hashlib
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from features.cache import Embedding
+from features.store import FeatureStore, StoredClip, read_store
+from features.store_writer import write_clip_vectors, write_store
+from pipeline import cli
+from pipeline.imports import reading
+from pipeline.params import ParamsError, load_params
+from pipeline.views import check_store
+from tests.pipeline.imports.conftest import import_json
+
+RNG = np.random.default_rng(1)
+NAMES = ["AU01", "AU02", "AU04"]
+
+
+def import_features(path, name, *more, status=0) -> dict:
+    """Import features; returns the JSON."""
+    return import_json("features", path, "--name", name, *more, status=status)
+
+
+def refused(path, name, *more) -> str:
+    """Import what must not be; returns the errors."""
+    found = import_features(path, name, *more, status=1)
+    assert not found["written"]
+    errors = [each for each in found["findings"] if each["severity"] == "error"]
+    return "\n".join(
+        f"{each['kind']} {each['examples']} {each['what_was_done']}" for each in errors
+    )
+
+
+def clip(n_rows: int, clip_id: str = "x") -> pd.DataFrame:
+    table = pd.DataFrame(RNG.normal(size=(n_rows, 3)), columns=NAMES)
+    table.insert(0, "timestamp", np.arange(n_rows) * 250)
+    table.insert(1, "File_ID", clip_id)
+    return table
+
+
+def write_folder(folder: Path, ids) -> dict[str, pd.DataFrame]:
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {clip_id: clip(2 + k, f"[{clip_id}]") for k, clip_id in enumerate(ids)}
+    for clip_id, table in tables.items():
+        table.to_csv(folder / f"{clip_id}.csv", index=False)
+    return tables
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_folder_of_clips_becomes_a_store_of_frames_and_an_entry(folder):
+    tables = write_folder(folder / "fau" / "train", ["00003", "00001", "77777"])
+    before = files_in(folder)
+    dry = import_features(folder / "fau", "fau", "--dry-run")
+    assert files_in(folder) == before
+    found = import_features(folder / "fau", "fau")
+    assert found["written"] == ["data/imports/features/fau", "params.yaml"]
+    assert found["findings"] == dry["findings"]
+    assert (found["n_clips"], found["n_files"], found["level"]) == (3, 3, "frame")
+    assert "'timestamp' in ms" in found["taken_as"]
+    assert found["columns"] == NAMES
+    kinds = found["by_kind"]
+    assert kinds["clips of the label table without features"]["count"] == 38
+    assert kinds["features of no clip in the label table"]["examples"] == ["77777"]
+    spelt = kinds["ids spelt otherwise than in the label table"]["examples"]
+    assert spelt == ["00001 -> [00001]", "00003 -> [00003]"]
+    store = read_store(found["store"])
+    assert list(dict.fromkeys(store.clip_id)) == ["77777", "[00001]", "[00003]"]
+    mine = store.clip_id == "[00001]"
+    assert np.array_equal(store.time_s[mine], [0, 0.25, 0.5])
+    assert np.allclose(store.embedding[mine], tables["00001"][NAMES].to_numpy(np.float32))
+    assert store.embedding.dtype == np.float32
+    assert store.metadata["columns"] == NAMES
+    assert str(folder) not in str(store.metadata)
+    assert check_store("fau", load_params(check_heads=False)) == Path(found["store"])
+    before = files_in(folder)
+    assert import_features(folder / "fau", "fau")["written"] == []
+    assert files_in(folder) == before
+
+
+def test_what_was_found_is_said_as_text(folder):
+    (folder / "t.csv").write_text("clip_id,a,b\n00001,1,\n00002,2,5\n99999,1,5\n")
+    arguments = ["import", "features", "t.csv", "--name", "t"]
+    done = CliRunner().invoke(cli.app, [*arguments, "--dry-run"])
+    assert done.exit_code == 0
+    for text in (
+        "t: 3 clips in 1 files, one row per clip, 2 features (a, b)",
+        "clips with missing values: 1 (00001): 1 values",
+        "clips of the label table without features: 38 ([00000], [00003], [00004], ...)",
+        "features of no clip in the label table: 1 (99999)",
+        "columns that never vary: 1 (b)",
+        "nothing is written",
+    ):
+        assert text in done.output
+    shown = CliRunner().invoke(cli.app, arguments).output
+    assert "written: data/imports/features/t, params.yaml" in shown
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_of_one_row_per_clip_is_of_whole_clips(folder, suffix):
+    table = pd.DataFrame({"name": ["00002", "00001.mp4"], "a": [1.0, np.nan], "b": [np.inf, 2]})
+    path = folder / f"clap{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    found = import_features(path, "clap")
+    kinds = found["by_kind"]
+    assert kinds["columns that never vary"]["examples"] == ["a", "b"]
+    assert kinds["clips with missing values"]["examples"] == ["00001.mp4"]
+    assert kinds["clips with infinite values"]["examples"] == ["00002"]
+    store = read_store(found["store"])
+    assert store.clip_id.tolist() == ["[00001]", "[00002]"]
+    assert np.array_equal(store.embedding, [[np.nan, 2], [1, np.nan]], equal_nan=True)
+    assert store.time_s.tolist() == [0, 0]
+    assert store.metadata["level"] == found["level"] == "clip"
+
+
+@pytest.mark.parametrize("form", ["npz", "txt", "csv"])
+def test_an_array_takes_its_ids_from_beside_it(folder, form):
+    values, ids = RNG.normal(size=(3, 4)), np.array(["00001", "00001", "00000"])
+    more = []
+    if form == "npz":
+        np.savez(folder / "a.npz", x=values, ids=ids, time_ms=[500, 0, 0])
+    else:
+        np.save(folder / "a.npy", values)
+        (folder / f"ids.{form}").write_text("\n".join([*["File_ID"] * (form == "csv"), *ids]))
+        more = ["--ids", folder / f"ids.{form}"]
+    found = import_features(folder / ("a.npz" if form == "npz" else "a.npy"), "a", *more)
+    store = read_store(found["store"])
+    order = [2, 1, 0] if form == "npz" else [2, 0, 1]
+    assert np.array_equal(store.embedding, values[order].astype(np.float32))
+    assert store.time_s.tolist() == ([0, 0, 0.5] if form == "npz" else [0, 0, 1])
+    moved = found["by_kind"].get("clips whose rows were not in the order of time")
+    assert (moved is not None and moved["examples"] == ["00001"]) == (form == "npz")
+
+
+class Trap:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('code of a pickle ran')",)
+
+
+def test_pickles_are_refused_and_never_loaded(folder):
+    for name in ("x.pkl", "x.npy", "x.csv"):
+        (folder / name).write_bytes(pickle.dumps(Trap()))
+        assert re.search("is a pickle.*read_pickle.*to_parquet", refused(folder / name, "fau"))
+    np.savez(folder / "o.npz", x=np.ones((1, 2)), ids=np.array([Trap()], object))
+    assert "dtype=str" in refused(folder / "o.npz", "fau")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name,a\n00001,1\n00001,2\n00002,1\n00003,1\n", r"ids more than once \['00001'\]"),
+        ("name,a\n00001,1\n00002,high\n", "text in the column 'a', such as 'high'"),
+        ("name,a\n00001,1\n00002\n", "line 3 has 1"),
+        ("a,b\n1,2\n", "has no id column"),
+        ("00001,2\n00002,3\n", "has no header"),
+        ("name,a\nx,1\ny,2\n", "no id of the files is in the label table"),
+        ("name,a\n1,1\n01,2\n", "cannot be told apart"),
+        ("name\n00001\n", "has no feature column"),
+        ("name,a,a\n00001,1,2\n", "has several columns"),
+        ("name,a\n00001,\n", "no clip has a value"),
+        ("name,a\n", "no clip has a value"),
+        ("name,a\n,1\n", "rows without an id in 'name'"),
+        ("name,time_s,a\n00001,,1\n", "without a time"),
+        ("", "cannot be read as a table"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_said(folder, content, message):
+    (folder / "t.csv").write_text(content)
+    before = files_in(folder)
+    assert re.search(message, refused(folder / "t.csv", "fau"))
+    assert files_in(folder) == before
+
+
+def test_all_that_is_wrong_in_a_folder_is_said_at_once(folder):
+    write_folder(folder / "fau", ["00003", "00007"])
+    other = clip(2).drop(columns="AU04")
+    for clip_id in ("00004", "00005"):
+        other.assign(File_ID=clip_id).to_csv(folder / "fau" / f"{clip_id}.csv", index=False)
+    clip(2, "x").to_csv(folder / "fau" / "00006.csv", index=False)
+    (folder / "fau" / "00008.csv").write_text("")
+    clip(0).to_csv(folder / "fau" / "00002.csv", index=False)
+    write_folder(folder / "fau" / "later", ["00003"])
+    found = import_features(folder / "fau", "fau", "--dry-run", status=1)
+    errors = {f["kind"]: f for f in found["findings"] if f["severity"] == "error"}
+    assert errors["files with other columns"]["count"] == 2
+    assert "has 2 feature columns" in errors["files with other columns"]["what_was_done"]
+    assert errors["files with rows of another clip"]["examples"] == ["00006.csv"]
+    assert errors["files that cannot be read"]["examples"] == ["00008.csv"]
+    assert errors["clips whose features come twice"]["examples"] == ["00003"]
+    assert len(errors) == 4
+    assert "00002" in found["by_kind"]["clips without any value"]["examples"]
+    (folder / "none").mkdir()
+    assert "holds no CSV file" in refused(folder / "none", "fau")
+
+
+def test_rows_of_many_clips_in_any_order_come_back_clip_by_clip(folder, monkeypatch):
+    monkeypatch.setattr(reading, "BLOCK_VALUES", 8)  # two rows in each
+    table = pd.concat([clip(n, f"0000{n}").assign(AU01=n) for n in (2, 5, 3)])
+    table = table.sample(frac=1, random_state=0)
+    table.insert(0, "name", table.pop("File_ID"))
+    table.to_csv(folder / "t.csv", index=False)
+    table.to_parquet(folder / "t.parquet", row_group_size=7, index=False)
+    ids, times = table["name"].to_numpy(str), table["timestamp"].to_numpy()
+    values = table[NAMES].to_numpy()
+    np.savez(folder / "t.npz", x=values, ids=ids, time_ms=times)
+    np.savez_compressed(folder / "f.npz", x=np.asfortranarray(values), ids=ids, time_ms=times)
+    in_order = table.sort_values(["name", "timestamp"])
+    for name in ("t.csv", "t.parquet", "t.npz", "f.npz"):
+        store = read_store(import_features(folder / name, "t")["store"])
+        assert np.array_equal(store.clip_id, "[" + in_order["name"] + "]")
+        assert np.array_equal(store.time_s, in_order["timestamp"] / 1000)
+        assert np.allclose(store.embedding, in_order[NAMES])
+
+
+@pytest.mark.parametrize(("encoding", "sep"), [("utf-16", "\t"), ("utf-8-sig", ";")])
+def test_any_encoding_separator_and_decimal_commas(folder, encoding, sep):
+    table = pd.DataFrame({"name": ["00002", "00001"], "größe": [1.5, 2.25], "b": [0.5, -3]})
+    table.to_csv(folder / "t.csv", index=False, encoding=encoding, sep=sep, decimal=",")
+    found = import_features(folder / "t.csv", "t")
+    assert found["columns"] == ["größe", "b"]
+    assert np.array_equal(read_store(found["store"]).embedding, [[2.25, -3], [1.5, 0.5]])
+
+
+@pytest.mark.parametrize("index", [None, "clip_id"])
+def test_ids_in_the_index_of_a_data_frame(folder, index):
+    vectors = pd.DataFrame({"a": [1.0, 2], "b": [3.0, 4]}, index=["00002", "00001"])
+    vectors.rename_axis(index).to_parquet(folder / "t.parquet")
+    found = import_features(folder / "t.parquet", "t")
+    assert found["columns"] == ["a", "b"]
+    assert read_store(found["store"]).embedding.tolist() == [[2, 4], [1, 3]]
+
+
+def test_features_in_a_column_of_lists(folder):
+    lists = pd.DataFrame({"clip_id": ["00002", "00001"], "embedding": [[1.0, 2], [3.0, 4]]})
+    lists.to_parquet(folder / "t.parquet")
+    found = import_features(folder / "t.parquet", "t")
+    assert (found["dimension"], found["columns"]) == (2, [])
+    assert read_store(found["store"]).embedding.tolist() == [[3, 4], [1, 2]]
+    lists.assign(embedding=[[1.0], [3.0, 4]]).to_parquet(folder / "t.parquet")
+    assert "lists of the lengths" in refused(folder / "t.parquet", "t")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"x": np.ones((2, 4)), "ids": ["00001"]}, "expected one array of numbers of shape"),
+        ({"x": np.ones((1, 4)), "y": np.ones((1, 4)), "ids": ["00001"]}, "expected one array"),
+        ({"x": np.ones((1, 4))}, "give --ids ids.csv"),
+    ],
+)
+def test_arrays_of_another_shape_or_without_ids_are_refused(folder, content, message):
+    np.savez(folder / "a.npz", **content)
+    assert message in refused(folder / "a.npz", "a")
+    content = (folder / "a.npz").read_bytes()
+    (folder / "a.npz").write_bytes(content[:-8])
+    assert "cannot be read" in refused(folder / "a.npz", "a")
+
+
+def test_stores_of_different_clips_are_compared_before_they_are_joined(folder):
+    for name, ids in (("a", "12"), ("b", "13"), ("c", "45")):
+        rows = "\n".join(f"0000{k},{k}" for k in ids)
+        (folder / f"{name}.csv").write_text(f"clip_id,{name}\n{rows}\n")
+    import_features(folder / "a.csv", "a")
+    kinds = import_features(folder / "b.csv", "b")["by_kind"]
+    assert kinds["clips that `a` has and these lack"]["examples"] == ["[00002]"]
+    assert kinds["clips that `a` lacks and these have"]["examples"] == ["[00003]"]
+    said = refused(folder / "c.csv", "c")
+    assert "no clip in common" in said
+    assert "`stores` in params.yaml" in said
+
+
+def test_names_are_checked_before_anything_is_read(folder):
+    content = yaml.safe_load((folder / "params.yaml").read_text())
+    content["encoders"] = {"voice": {"kind": "opensmile", "model": "eGeMAPSv02"}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+    for name, message in (("voice", "an encoder 'voice'"), ("a/b", "expected letters")):
+        done = CliRunner().invoke(cli.app, ["import", "features", "gone", "--name", name])
+        assert isinstance(done.exception, ParamsError)
+        assert message in str(done.exception)
+    (folder / "labels.csv").unlink()
+    assert "no label table" in refused(folder / "gone", "fau")
+
+
+NO_WORDS_FOR_MISSING = ["NA", "null", "None", "nan", "#NA"]
+
+
+@pytest.mark.parametrize("form", ["t.csv", "t.parquet", "t.npz", "t.npy", "folder"])
+def test_clips_called_like_missing_values_are_clips(folder, form):
+    labels = pd.read_csv(folder / "labels.csv")
+    labels.loc[:4, "clip_id"] = NO_WORDS_FOR_MISSING
+    labels.to_csv(folder / "labels.csv", index=False)
+    table = pd.DataFrame({"clip_id": NO_WORDS_FOR_MISSING, "a": np.arange(5.0)})
+    more = []
+    if form == "t.csv":
+        table.to_csv(form, index=False)
+    elif form == "t.parquet":
+        table.to_parquet(form, index=False)
+    elif form == "t.npz":
+        np.savez(form, x=table[["a"]], ids=table["clip_id"].to_numpy(str))
+    elif form == "t.npy":
+        np.save(form, table[["a"]])
+        table[["clip_id"]].to_csv("ids.csv", index=False)
+        more = ["--ids", "ids.csv"]
+    else:
+        (folder / form).mkdir()
+        for clip_id, rows in table.groupby("clip_id"):
+            rows.to_csv(folder / form / f"{clip_id}.csv", index=False)
+    store = read_store(import_features(form, "t", *more)["store"])
+    values = dict(zip(store.clip_id, store.embedding[:, 0], strict=True))
+    assert values == dict(zip(NO_WORDS_FOR_MISSING, range(5), strict=True))
+
+
+def our_store(folder: Path, n_rows: int) -> FeatureStore:
+    """Write a store of face crops, as `eri extract` does."""
+    clips = [
+        StoredClip(
+            f"[{k:05d}]",
+            f"{k:064x}",
+            Embedding(np.arange(n_rows) / 4, RNG.normal(size=(n_rows, 3)).astype("f2"), k / 8),
+        )
+        for k in range(3)
+    ]
+    write_store(folder / "faces", clips, {"spec": {"kind": "timm"}})
+    return read_store(folder / "faces")
+
+
+@pytest.mark.parametrize("n_rows", [1, 3])
+@pytest.mark.parametrize("what", ["folder", "shard", "pooled"])
+def test_a_store_of_ours_is_imported_whole(folder, what, n_rows):
+    given = our_store(folder, n_rows)
+    clip_id, values, share = given.clip_id, given.embedding, given.face_share
+    time_s, path = given.time_s, folder / "faces"
+    if what == "shard":
+        path = next(path.glob("*.parquet"))
+    elif what == "pooled":
+        starts = given.clip_starts()
+        clip_id, values, share = clip_id[starts], values[starts], share[starts]
+        time_s, path = np.zeros(3), folder / "pooled.parquet"
+        write_clip_vectors(path, clip_id, values, {}, share)
+    found = import_features(path, "faces")
+    assert found["level"] == ("clip" if what == "pooled" else "frame")
+    store = read_store(found["store"])
+    assert np.array_equal(store.clip_id, clip_id)
+    assert np.array_equal(store.time_s, time_s)
+    assert np.array_equal(store.embedding, values)
+    assert np.array_equal(store.face_share, share)

@@ -1,0 +1,183 @@
+import dataclasses
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.clip_table import Rows
+from pipeline.contributions import CONTRIBUTION_COLUMNS
+from pipeline.fits.curve import CURVE_COLUMNS
+from pipeline.labels import SPLITS
+from pipeline.leaderboard import SLICE_COLUMNS
+from pipeline.report import page as page_module
+from pipeline.report.page import render_report, run_notes
+
+HOSTILE = "<script>alert('x')</script>\"&{{ 7 * 7 }}"
+PER_PERSON = {"clips_per_person": {"min": 1, "median": 2, "max": 3}}
+SVG = "{http://www.w3.org/2000/svg}svg"
+
+
+def check(text):
+    """Hold a page to what every report keeps; return its elements as a list per name."""
+    found = {}
+    for element in ElementTree.fromstring(text).iter():  # all are closed, in order
+        found.setdefault(element.tag, []).append(element)
+    ids = [each.get("id") for elements in found.values() for each in elements if each.get("id")]
+    assert len(ids) == len(set(ids))
+    assert [len(found.get(f"h{level}", [])) for level in (1, 2, 3)] == [1, 12, 0]
+    assert not {"script", "link", "iframe"} & set(found)
+    for element in (each for elements in found.values() for each in elements):
+        assert element.get("src", "data:image/jpeg;base64,").startswith("data:image/jpeg;base64,")
+        assert element.get("href", f"#{ids[0]}").removeprefix("#") in ids
+        assert not any("NaN" in value for value in element.attrib.values())
+    assert all(image.get("alt") for image in found.get("img", []))
+    assert all(cell.get("scope") for cell in found["th"])
+    assert len(found["caption"]) == len(found["table"])
+    assert all(
+        each.get("role") == "img" and len(each.get("aria-label")) > 20 for each in found[SVG]
+    )
+    return found
+
+
+def slices(name="country"):
+    rows = [(name, part, "val", "stack", 5, 2, 0.3, 0.1, 0.5) for part in ("a", "b")]
+    return pd.DataFrame(rows, columns=SLICE_COLUMNS)
+
+
+def curve():
+    rows = [("ridge/face", 4, 12, 3, 0.2, 0.1, 0.3, 0.1, 0.3)]
+    rows += [("ridge/face", 9, 30, 1, 0.4, np.nan, np.nan, 0.4, 0.4)]
+    return pd.DataFrame(rows, columns=["name", *CURVE_COLUMNS])
+
+
+def contributions():
+    rows = [("modality", part, "a b", 0.2, 0.1, 0.3, 0.1, 0.0, 0.2, 0.97) for part in ("x", "y")]
+    return pd.DataFrame(rows, columns=CONTRIBUTION_COLUMNS)
+
+
+def failures(n, clip_id="c"):
+    return pd.DataFrame({"clip_id": [clip_id] * n, "step": "decode", "reason": "damaged"})
+
+
+def imputed(split="Val", n=2):
+    row = {"clip_id": "c", "split": split, "missing": "clip", "reasons": "clip: decode: damaged"}
+    return pd.DataFrame([row | {"File_ID": "c", "all_missing": k == 0} for k in range(n)])
+
+
+def test_every_figure_and_part_is_there(render, params):
+    text = render(
+        slices=slices(),
+        curve=curve(),
+        contributions=contributions(),
+        imputed=imputed(),
+        failures={"clip": failures(60)},
+        people={"n_people": 9, "source": "group"} | PER_PERSON,
+        warnings=["odd labels"],
+    )
+    page = check(text)
+    drawn = " ".join(each.get("aria-label") for each in page[SVG])
+    for title in (
+        *("Leaderboard", "Pearson by target", "Each head on each encoder", "What each modality"),
+        *("Share of all weight", "The stack inside slices", "Learning curve", "Mean error by"),
+        *("Mean size of the error", "People whose errors lean"),
+        *(f"{target}: {what}" for target in params.targets for what in ("labels", "calibration")),
+    ):
+        assert title in drawn
+    for said in (
+        *("P &gt; best", "oof pooled", "Clips furthest off", "odd labels", "9 people", "ab12"),
+        *("Clips that lack features: 2 clips", "60 clips, the first 50 listed", "decode: 60"),
+    ):
+        assert said in text
+    assert text.count(">damaged</td>") == 50
+
+
+def test_names_are_escaped(render, params, rows):
+    targets = (HOSTILE, *params.targets[1:])
+    named = rows.clips.rename(columns={params.targets[0]: HOSTILE})
+    named = named.assign(clip_id=HOSTILE + named["clip_id"].astype(str))
+    people = np.array([HOSTILE + str(each) for each in rows.people], object)
+    text = render(
+        params=params.model_copy(update={"targets": targets}),
+        rows=dataclasses.replace(rows, clips=named, people=people),
+        slices=slices(HOSTILE),
+        failures={"clip": failures(1, HOSTILE)},
+        warnings=[HOSTILE],
+    )
+    check(text)
+    assert "alert(" in text
+    assert "<script" not in text
+    assert "{{ 7 * 7 }}" in text
+
+
+def test_what_is_missing_breaks_nothing(render, rows):
+    text = render()
+    check(text)
+    assert "single encoder" in text
+    assert "Val has no labels to score on" in text
+    assert "Nothing is known of how scores differ between groups" in text
+    assert "No warnings" in text
+    clips = rows.clips.drop(columns="duration_s")
+    assert "Durations are unknown" in render(rows=dataclasses.replace(rows, clips=clips))
+
+
+def test_without_labels_on_val_it_shows_train_out_of_fold_as_the_leaderboard_does(
+    results, rows, params
+):
+    rows.y[rows.n_train :] = np.nan
+    run = results()
+    stack = run.board.set_index("name").loc["stack"]
+    page = render_report(run)
+    check(page)
+    assert "on Train, out of fold" in page
+    for target in params.targets:
+        row = page[page.index(f'<th scope="row">{target}</th>') :].partition("</tr>")[0]
+        assert f"{stack[f'oof_pearson_{target}']:+.3f}" in row
+
+
+def test_one_target_is_enough(render, rows, params):
+    one = params.model_copy(update={"targets": params.targets[:1]})
+    check(render(params=one, rows=dataclasses.replace(rows, y=rows.y[:, :1])))
+
+
+def test_a_refit_is_said(params):
+    final = params.final.model_copy(update={"refit_on": "train+val"})
+    assert "refitted on Train and Val" in run_notes(params.model_copy(update={"final": final}))[-1]
+    assert not any("refitted" in note for note in run_notes(params))
+
+
+def test_the_worst_clips_are_asked_for_their_pictures(render, rows, monkeypatch):
+    asked = {}
+
+    def fake(files):
+        asked.update(files)
+        return dict.fromkeys(files, "data:image/jpeg;base64,AAAA")
+
+    monkeypatch.setattr(page_module, "thumbnails", fake)
+    clips = rows.clips.assign(path="clips/" + rows.clips["clip_id"].astype(str) + ".mp4")
+    text = render(rows=dataclasses.replace(rows, clips=clips))
+    n_val = int((clips["split"] == "Val").sum())
+    assert 0 < len(asked) == min(12, n_val) == len(check(text)["img"])
+
+
+@pytest.mark.timeout(120)
+def test_twenty_five_thousand_clips_stay_small(render, params, predictions):
+    n = 25_067
+    rng = np.random.default_rng(0)
+    split = np.repeat(SPLITS, (15_806, 4_657, 4_604))
+    y = rng.uniform(size=(n, len(params.targets)))
+    y[split == "Test"] = np.nan
+    people = np.array([f"{s}{k % 700}" for k, s in enumerate(split)], object)
+    clips = pd.DataFrame({"clip_id": np.arange(n).astype(str), "split": split, "group": people})
+    clips["duration_s"] = rng.uniform(8, 13, n)
+    few = params.model_copy(
+        update={"evaluation": params.evaluation.model_copy(update={"n_resamples": 2})}
+    )
+    predictions.clear()
+    predictions["stack"] = np.nan_to_num(y) + rng.normal(size=y.shape)
+    lost = pd.DataFrame({"clip_id": clips["clip_id"], "step": "decode", "reason": "x" * 200})
+    text = render(
+        rows=Rows(clips, 15_806, y, people, np.arange(15_806) % 5), params=few, failures={"c": lost}
+    )
+    assert len(text) < 2_000_000
+    check(text)

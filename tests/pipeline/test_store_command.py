@@ -1,0 +1,64 @@
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from features.cache import EmbeddingCache
+from features.store import StoredClip
+from features.store_writer import write_store
+from pipeline import cli
+from pipeline.fits.result_cache import ResultCache, default_result_folder
+from tests.features.stored import embedding
+
+DESCRIPTION = {"spec": {"kind": "k", "model": "m", "weights": "w"}, "identity": "one"}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
+    EmbeddingCache(tmp_path / "cache", "one", DESCRIPTION).put("a" * 64, embedding())
+    return tmp_path / "cache"
+
+
+def run(*arguments: str, status: int = 0) -> str:
+    shown = CliRunner().invoke(cli.app, ["store", *arguments])
+    assert shown.exit_code == status, shown.output
+    return shown.stdout
+
+
+def test_ls_shows_what_is_cached(root):
+    line = run("ls").splitlines()[1]
+    assert line.split()[:2] == ["one", "1"]
+    assert line.endswith("k m w")
+    (entry,) = json.loads(run("ls", "--json"))
+    assert (entry["identity"], entry["n_clips"]) == ("one", 1)
+
+
+def test_verify_fails_on_damage_and_gc_clears_it_up(root):
+    assert "1 embeddings, 0 damaged" in run("verify")
+    (path,) = root.rglob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert f"{path}: damaged" in run("verify", status=1)
+    (damaged,) = json.loads(run("verify", "--json", status=1))["damaged"]
+    assert damaged["path"] == str(path)
+    assert f"removed {path}" in run("gc")
+    assert "0 damaged" in run("verify")
+
+
+def test_gc_leaves_nothing_of_a_person(root):
+    results = ResultCache(default_result_folder())
+    results.put("fit", {"predictions": np.ones((2, 3))})
+    (results.folder / "vectors.parquet").write_bytes(b"clips and their vectors")
+    assert "removed 0 fits" in run("gc")
+    said = json.loads(run("gc", "--unused-for-days", "0", "--json"))
+    assert said["removed"] == ["one"]
+    assert said["n_results_removed"] == 2
+    assert said["n_bytes_freed"] > 0
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+
+
+def test_seed_takes_a_store(root, tmp_path):
+    write_store(tmp_path / "store", [StoredClip("x", "b" * 64, embedding(seed=2))], DESCRIPTION)
+    assert "1 clips that were not cached" in run("seed", str(tmp_path / "store"))
+    assert json.loads(run("ls", "--json"))[0]["n_clips"] == 2
