@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.service [--fast]``
 
-A small run of the demo makes a bundle with the encoders of ``params.yaml``. Ten clips of 2 to 4 s give
+A small run of the demo makes a bundle. Ten of its clips, of 2 to 4 s, give
 
 - the extraction rate: `features.extraction.extract` with an empty cache, everything imported
 - `predict`: `load_bundle` and `Predictor.predict` in the same process, with an empty cache
@@ -62,7 +62,7 @@ def main(
             seconds = [timed(upload, url, clip) for clip in clips]
             assert all(status == 200 for _, status in seconds)
             answer_s = statistics.median(each for each, _ in seconds)
-            print(f"\n{N_CLIPS} clips of {CLIP_S:g} s, {joblib.cpu_count()} processors\n")
+            print(f"\n{N_CLIPS} clips, {joblib.cpu_count()} processors\n")
             print("| what | s per clip | ratio of rates to extraction |\n|---|---|---|")
             for what, each_s in (
                 ("extraction", extract_s / N_CLIPS),
@@ -74,7 +74,7 @@ def main(
             print(f"\nthe service takes {answer_s / extract_s * N_CLIPS:.2f} times as long\n")
             show_memory(process, url, clips, 100 if fast else 500)
             outcomes, all_s = at_once(url, clips[0], 50)
-            print(f"\n50 uploads of {CLIP_S:g} s at once, {all_s:.1f} s: {dict(outcomes)}")
+            print(f"\n50 uploads at once, {all_s:.1f} s: {dict(outcomes)}")
             assert upload(url, clips[0]) == 200
 
 
