@@ -22,7 +22,16 @@ from pipeline.paths import FEATURES, PARAMS, POOLED
 from pipeline.settings_files import ParamsError, model_faults, nearest, read_keys, refuse
 from pipeline.tables import TEXT_COLUMNS
 
-__all__ = ["RESERVED", "HeadEntry", "ImportedStore", "Name", "Params", "ParamsError", "load_params"]
+__all__ = [
+    "RESERVED",
+    "HeadEntry",
+    "ImportedStore",
+    "Name",
+    "Params",
+    "ParamsError",
+    "head_faults",
+    "load_params",
+]
 
 if TYPE_CHECKING:
     from models.heads import Head
@@ -286,11 +295,16 @@ def load_params(
     content = read_keys(path, Params)
     faults = model_faults(Params, content)
     if check_heads:
-        from models.heads import HeadSpec
-
-        heads = create_model("Heads", heads=(dict[str, HeadSpec], {}))
-        faults += [each for each in model_faults(heads, content) if each not in faults]
+        faults += [each for each in head_faults(content.get("heads")) if each not in faults]
     if need_features and not (content.get("encoders") or content.get("stores") or faults):
         faults.append("  no features: expected an entry under `encoders` or `stores`")
     refuse(path, faults)
     return Params.model_validate(content)
+
+
+def head_faults(entries: object) -> list[str]:
+    """Say in one line each what is wrong with the settings of heads, by name."""
+    from models.heads import HeadSpec
+
+    heads = create_model("Heads", heads=(dict[str, HeadSpec], {}))
+    return model_faults(heads, {"heads": entries})

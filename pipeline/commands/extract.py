@@ -32,7 +32,8 @@ def extract_command(
     """Embed media files with the encoders of params.yaml; no labels and no DVC needed.
 
     One feature store per encoder is written, as plain Parquet, and a table of failures beside it.
-    What the cache holds is not computed again. A clip's id is its file name without the ending.
+    What the cache holds is not computed again. A clip's id is its file name without the ending,
+    or its path where several files have one name.
     Status 1 when more clips failed than `data.max_failed_share` allows; a missing stream is no
     failure, and the stores are written all the same.
 

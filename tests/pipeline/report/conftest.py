@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.fits.curve import CURVE_COLUMNS
 
 from pipeline.contributions import CONTRIBUTION_COLUMNS
-from pipeline.fits.curve import CURVE_COLUMNS
 from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits
 from pipeline.report.figures import read_plots
 from pipeline.report.page import render_report
@@ -77,10 +77,10 @@ def render(results):
 
 
 def as_read(table):
-    """Return a plot's table as `read_plot_table` does."""
+    """Return a plot's table as it is read from its file."""
     return table.astype(object).where(table.notna(), "").astype(str)
 
 
 def weights(targets):
-    table = pd.DataFrame({"member": ["ridge/face", "mlp/face"], "part": "all"})
+    table = pd.DataFrame({"member": ["ridge/face", "mlp/face"]})
     return table.assign(**{target: [0.25, 0.75] for target in targets})

@@ -1,0 +1,108 @@
+"""Heads made of scikit-learn's regressors."""
+
+import numpy as np
+import pytest
+from sklearn.cross_decomposition import PLSRegression
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import ElasticNet
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.svm import LinearSVR
+
+from models.heads import make_head
+from models.heads.sklearn_heads import ElasticNetHead, NeighboursHead, PLSHead, RandomTreesHead
+
+PEERS = {
+    "elastic_net": ({"alphas": (0.05,)}, ElasticNet(alpha=0.05, tol=1e-6)),
+    "linear_svr": (
+        {"costs": (0.01,)},
+        LinearSVR(C=0.01, epsilon=0.1, loss="squared_epsilon_insensitive", dual=False, tol=1e-4),
+    ),
+    "neighbours": ({"n_neighbours": (7,)}, KNeighborsRegressor(7)),
+    "pls": ({"n_factors": (3,)}, PLSRegression(3, scale=False)),
+    "random_trees": (
+        {"n_trees": 20},
+        ExtraTreesRegressor(20, min_samples_leaf=10, max_features=0.3),
+    ),
+}
+"""One setting of each kind, and what it is in scikit-learn."""
+
+
+@pytest.fixture
+def clips():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 6)).astype(np.float32)
+    y = 0.5 + 0.2 * x[:, :3] + 0.1 * rng.normal(size=(80, 3))
+    return x, y, np.arange(80) // 4
+
+
+@pytest.mark.parametrize("kind", PEERS)
+def test_equals_scikit_learn_on_scaled_data(kind, clips):
+    x, y, groups = clips
+    settings, peer = PEERS[kind]
+    head = make_head({"kind": kind, **settings}, 0).fit(x, y, groups)
+    z, targets = head.input_scaler_.transform(x), (y - y.mean(axis=0)) / y.std(axis=0)
+    if "random_state" in peer.get_params():
+        peer.set_params(random_state=0)
+    if kind == "linear_svr":  # takes one target
+        expected = np.stack([peer.fit(z, target).predict(z) for target in targets.T], axis=1)
+    else:
+        expected = peer.fit(z, targets).predict(z)
+    found = (head.predict(x) - y.mean(axis=0)) / y.std(axis=0)
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PEERS if kind not in ("pls", "random_trees")])
+def test_targets_with_gaps_equal_fits_on_their_own_rows(kind, clips):
+    x, y, groups = clips
+    y[:20, 1] = np.nan
+    head = make_head({"kind": kind}, 0).fit(x, y, groups)
+    z = head.input_scaler_.transform(x)
+    alone = make_head({"kind": kind}, 0)
+    alone._fit_scaled(z[20:], y[20:, 1:2], groups[20:])
+    np.testing.assert_allclose(head.predict(x)[:, 1:2], alone._predict_scaled(z), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", PEERS)
+def test_wide_views_are_projected_unless_told_otherwise(kind):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 60))
+    for n_components, width in ((5, 5), (None, 60)):
+        head = make_head({"kind": kind, "n_components": n_components}, 0).fit(x, x[:, :1])
+        assert head.regressors_[0][2].n_features_in_ == width
+
+
+def test_the_penalty_is_chosen_per_target():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(120, 30))
+    y = np.stack([x[:, 0] + 0.1 * rng.normal(size=120), rng.normal(size=120)], axis=1)
+    head = ElasticNetHead().fit(x, y)
+    alphas = {int(column): net.alpha for columns, _, net in head.regressors_ for column in columns}
+    assert alphas[0] <= 0.03
+    assert alphas[1] >= 0.1
+
+
+def test_people_stay_together_when_the_number_of_neighbours_is_chosen():
+    # Clips of one person are near each other and alike; other people's say nothing.
+    rng = np.random.default_rng(2)
+    person = np.repeat(np.arange(20), 6)
+    x = rng.normal(size=(20, 8))[person] + 0.1 * rng.normal(size=(120, 8))
+    y = rng.normal(size=(20, 1))[person] + 0.1 * rng.normal(size=(120, 1))
+    by_person, by_clip = (
+        NeighboursHead(n_neighbours=(30, 3)).fit(x, y, groups).regressors_[0][2].n_neighbors
+        for groups in (person, np.arange(120))
+    )
+    assert (by_person, by_clip) == (30, 3)
+
+
+def test_few_rows_take_the_most_cautious_candidate(clips):
+    x, y, groups = clips
+    head = PLSHead(n_factors=(4, 1)).fit(x[:9], y[:9], groups[:9])
+    assert [regressor.n_components for _, _, regressor in head.regressors_] == [1]
+
+
+def test_threads_do_not_change_random_trees(clips, monkeypatch):
+    x, y, groups = clips
+    alone = RandomTreesHead(n_trees=20).fit(x, y, groups).predict(x)
+    monkeypatch.setattr("models.heads.sklearn_heads.VALUES_FOR_THREADS", 1)
+    threaded = RandomTreesHead(n_trees=20).fit(x, y, groups).predict(x)
+    assert threaded.tobytes() == alone.tobytes()
