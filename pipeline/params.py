@@ -1,7 +1,7 @@
 """`params.yaml`, typed and checked when it is read."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
     BaseModel,
@@ -304,7 +304,11 @@ def load_params(
 
 def head_faults(entries: object) -> list[str]:
     """Say in one line each what is wrong with the settings of heads, by name."""
-    from models.heads import HeadSpec
+    from models.heads import HEADS, check_spec
 
-    heads = create_model("Heads", heads=(dict[str, HeadSpec], {}))
+    specs = tuple(type(check_spec({"kind": kind})) for kind in HEADS)  # a notebook may add some
+    entry: Any = Union[specs]  # noqa: UP007 (a list of them)
+    heads = create_model(
+        "Heads", heads=(dict[str, Annotated[entry, Field(discriminator="kind")]], {})
+    )
     return model_faults(heads, {"heads": entries})
