@@ -38,7 +38,7 @@ RUN = RESULTS / "run.json"
 COMPARISON = RESULTS / "compare"
 TUNING = RESULTS / "tune"
 
-# The systems of systems.yaml: pipeline/dvc.yaml.
+# The systems of systems.yaml.
 SYSTEMS = Path("systems.yaml")
 SYSTEM_FEATURES = Path("data/systems")
 SYSTEM_RESULTS = RESULTS / "systems"

@@ -107,13 +107,7 @@ def data_warnings(rows: Rows, targets: Sequence[str]) -> list[str]:
 
 
 def people_sentences(record: Mapping[str, Any]) -> list[str]:
-    """Say who the clips show, and how that is known.
-
-    Parameters
-    ----------
-    record : mapping
-        What ``people.json`` holds; may be empty.
-    """
+    """Say who the clips show, and how that is known, by what ``people.json`` holds."""
     if "n_people" not in record:
         return []
     by = f"faces ({record['encoder']})" if record["source"] == "faces" else "the label table"

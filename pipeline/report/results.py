@@ -31,7 +31,7 @@ from pipeline.paths import (
 from pipeline.people import read_warnings
 from pipeline.predictions import read_prediction_table
 from pipeline.report.data import data_warnings
-from pipeline.report.figures import PIPELINE, Plot, read_plot_table, read_plots
+from pipeline.report.figures import PIPELINE, Plot, read_plots
 from pipeline.tables import read_run_table
 
 _NEEDED = (
@@ -110,7 +110,10 @@ def read_results(params: Params) -> Results:
         slices=read_run_table(SLICES),
         curve=read_run_table(LEARNING_CURVE),
         imputed=read_run_table(IMPUTED),
-        plots={name: (plot, read_plot_table(plot.table)) for name, plot in plots.items()},
+        plots={
+            name: (plot, pd.read_csv(plot.table, dtype=str, keep_default_na=False))
+            for name, plot in plots.items()
+        },
         failures={n: pd.read_parquet(params.failures_file(n)) for n in params.feature_names},
         warnings=[
             *read_warnings(PEOPLE_REPORT, FOLDS_REPORT),

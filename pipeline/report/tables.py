@@ -59,6 +59,8 @@ def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
 def worse_slices(slices: pd.DataFrame, part: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return the slices in which the stack scores below its overall score, the worst first.
 
+    The column ``surely`` has that word where the whole interval lies below, and is empty elsewhere.
+
     Parameters
     ----------
     slices : DataFrame
@@ -67,11 +69,6 @@ def worse_slices(slices: pd.DataFrame, part: pd.DataFrame, split: str) -> pd.Dat
         The leaderboard of the split, from `pipeline.text_tables.board_of_split`.
     split : {"val", "test", "oof"}
         The split.
-
-    Returns
-    -------
-    DataFrame
-        Rows of `slices`, and ``surely``: the word where the whole interval lies below, else empty.
     """
     overall = float(part.loc[part["name"] == STACK, "mean_pearson"].iloc[0])
     own = slices[(slices["split"] == split) & (slices["name"] == STACK)]

@@ -77,7 +77,7 @@ def render(results):
 
 
 def as_read(table):
-    """Return a plot's table as `read_plot_table` does."""
+    """Return a plot's table as it is read from its file."""
     return table.astype(object).where(table.notna(), "").astype(str)
 
 

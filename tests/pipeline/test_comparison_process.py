@@ -8,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from models.heads import HEADS
+from pipeline import cli
 from pipeline.compare import compare
-from tests.pipeline.compare.odd_heads import ODD_HEADS
+from tests.pipeline import odd_heads
 
 IMPORTS = """
 import json, sys
+from pipeline import cli
 from pipeline.compare import compare
 compare()
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
@@ -22,22 +25,32 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 
 HANGING = """
 from models.heads import HEADS
-from tests.pipeline.compare.odd_heads import HangingHead
+from pipeline import comparison
 from pipeline.cli import main
-HEADS["hanging"] = HangingHead
+from tests.pipeline import odd_heads
+HEADS.update(odd_heads.ODD_HEADS)
+comparison._fit = odd_heads.fit
 main()
 """
 
 
 @pytest.fixture
-def odd_heads(monkeypatch):
-    for kind, head in ODD_HEADS.items():
+def knowing_odd_heads(monkeypatch):
+    for kind, head in odd_heads.ODD_HEADS.items():
         monkeypatch.setitem(HEADS, kind, head)
+    monkeypatch.setattr("pipeline.comparison._fit", odd_heads.fit)
 
 
 @pytest.fixture
 def environment(request, project):
     return os.environ | {"PYTHONPATH": str(request.config.rootpath), "OMP_NUM_THREADS": "1"}
+
+
+def run(heads, status=0):
+    arguments = ["compare", "--encoders", "face", "--heads", heads]
+    shown = CliRunner().invoke(cli.app, arguments)
+    assert shown.exit_code == status, shown.output
+    return shown
 
 
 def python(code, environment, *arguments):
@@ -55,17 +68,41 @@ def wait_for(condition, limit_s=60.0):
         time.sleep(0.05)
 
 
-def test_whatever_a_head_does_is_a_row_and_no_other_s_fault(project, odd_heads):
+def test_whatever_a_head_does_is_a_row_and_no_other_s_fault(project, knowing_odd_heads):
     kinds = ["raising", "hanging", "exiting", "ridge", "killed", "undefined", "mean"]
-    table = compare(encoders=["face"], heads=kinds, time_limit_s=3).set_index("name")
+    table = compare(encoders=["face"], heads=kinds, time_limit_s=20).set_index("name")
     errors = table["error"]
     assert errors["raising/face"] == "RuntimeError: no good"
-    assert errors["hanging/face"] == "stopped: no result within 3 s"
-    assert errors["exiting/face"] == "its process ended with exit code 7"
-    assert "signal 9 (Killed), often for lack of memory" in errors["killed/face"]
+    assert errors["hanging/face"] == "no result within 20 s: the worker was stopped"
+    assert errors["exiting/face"] == "the worker process died (exit code 7)"
+    assert "signal 9, Killed, often for lack of memory" in errors["killed/face"]
     assert "not finite" in errors["undefined/face"]
     assert errors[["ridge/face", "mean/face", "stack", "baseline/duration"]].tolist() == [""] * 4
     assert not is_running((project.folder / "hanging.pid").read_text())
+
+
+def test_a_failure_is_a_row_a_line_and_a_traceback_and_is_tried_again(project, knowing_odd_heads):
+    for _ in range(2):
+        shown = run("raising,ridge").stdout
+        assert "raising/face failed: RuntimeError: no good" in shown
+        folder = project.folder / "results" / "compare"
+        assert "in go_wrong" in (folder / "errors.txt").read_text()
+        assert "| raising/face | failed |" in (folder / "leaderboard.md").read_text()
+    run("ridge")
+    assert not (folder / "errors.txt").exists()
+    run("raising", status=1)
+
+
+def test_vectors_that_change_meanwhile_are_not_used(project):
+    changes = iter([True])
+
+    def change(_):
+        if next(changes, False):
+            project.write_vectors("face", seed=9)
+
+    table = compare(encoders=["face"], heads=["ridge"], on_change=change)
+    table = table.set_index("name")
+    assert table["error"]["ridge/face"] == ""
 
 
 def test_fits_are_those_of_a_head_fitted_here(project, request):

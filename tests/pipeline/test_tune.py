@@ -7,7 +7,7 @@ from models.heads import HEADS, make_head, search_space
 from models.heads.search import Choice, Range
 from pipeline.cli import app
 from pipeline.params import ParamsError, load_params
-from pipeline.tune.search import best_trial, tune
+from pipeline.tune import best_trial, tune
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_trial_that_cannot_be_fitted_is_not_the_end(kernel, monkeypatch):
     def fails(*_):
         raise ValueError("no")
 
-    monkeypatch.setattr("pipeline.fits.fitting.Fitter.fit", fails)
+    monkeypatch.setattr("pipeline.fit.Fitting.fit", fails)
     trials = tune(params(), "kernel", 3)
     assert [trial.score for trial in trials] == [None, None, None]
     with pytest.raises(ParamsError, match="none of 3 trials"):
