@@ -12,7 +12,7 @@ import os
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,6 @@ class EmbeddingCache:
         names = (Path(each).name for each in self._files.find(self._folder))
         self._known = {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
         self._checked: set[str] = set()
-        self._damaged: set[str] = set()
         self.description = read_description(self._files, self._folder)
         if description is not None:
             self.describe(description)
@@ -145,8 +144,9 @@ class EmbeddingCache:
                 stacklevel=2,
             )
             self._known.discard(clip_sha256)
-            self._damaged.add(clip_sha256)
-            raise KeyError(f"{path} is damaged") from error
+            with suppress(FileNotFoundError):  # another run was quicker
+                self._files.rm(path)
+            raise KeyError(f"{path} was damaged") from error
         self._checked.add(clip_sha256)
         return embedding
 
@@ -159,10 +159,8 @@ class EmbeddingCache:
             When it cannot be written; nothing is left of it.
         """
         path = self._path(clip_sha256)
-        if clip_sha256 in self._damaged or not self._files.exists(path):
+        if not self._files.exists(path):
             self._write(path, pack(clip_sha256, embedding))
-            self._checked.add(clip_sha256)
-        self._damaged.discard(clip_sha256)
         self._known.add(clip_sha256)
 
     def describe(self, more: Mapping[str, Any]) -> None:

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pandas as pd
 
-from features.pool import pool_clips
-from features.store import StoreError, read_store, shards_of
+from features.pool import pool_store
+from features.store import StoreError
 from features.store_writer import write_clip_vectors, write_failures
 from pipeline.clip_table import read_clip_table
 from pipeline.errors import run_or_exit
@@ -24,18 +24,9 @@ def main() -> None:
     params = load_params(check_heads=False)
     (name,) = sys.argv[1:]
     folder = check_store(name, params)
-    ids, vectors, shares = [], [], []
-    for shard in shards_of(folder):
-        store = read_store(shard)
-        metadata = store.metadata
-        clip_id, pooled = pool_clips(store, params.pooling)
-        ids.append(clip_id)
-        vectors.append(pooled)
-        if store.face_share is not None:  # the same in every row of a clip
-            shares.append(store.face_share[store.clip_starts()])
-    clip_id, pooled = np.concatenate(ids), np.concatenate(vectors)
-    share = np.concatenate(shares) if shares else None
-    metadata |= {"pooling": params.pooling.model_dump()}
+    pooled = pool_store(folder, params.pooling)
+    clip_id, vectors, share = pooled.clip_id, pooled.embedding, pooled.face_share
+    metadata = {**pooled.metadata, "pooling": params.pooling.model_dump()}
     if name in params.stores:
         metadata |= {"store": str(folder), "sha256": params.stores[name].sha256}
         clips = read_clip_table()["clip_id"]
@@ -44,13 +35,13 @@ def main() -> None:
             raise StoreError(f"{folder} has features of no clip of the clip table: import others")
         if not kept.all():
             print(f"{name}: {(~kept).sum()} clips with features are not in the clip table")
-        clip_id, pooled = clip_id[kept], pooled[kept]
+        clip_id, vectors = clip_id[kept], vectors[kept]
         share = None if share is None else share[kept]
         missing = clips[~clips.isin(clip_id)]
         failures = pd.DataFrame({"clip_id": missing, "step": "stream", "reason": "no features"})
         write_failures(params.failures_file(name), failures)
-    write_clip_vectors(POOLED / f"{name}.parquet", clip_id, pooled, metadata, share)
-    print(f"{name}: {pooled.shape[0]} clips x {pooled.shape[1]} columns")
+    write_clip_vectors(POOLED / f"{name}.parquet", clip_id, vectors, metadata, share)
+    print(f"{name}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
 
 
 if __name__ == "__main__":
