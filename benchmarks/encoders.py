@@ -21,9 +21,9 @@ from benchmarks.machine import describe
 from benchmarks.names import known_names
 from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
+from features.encoders.base import default_device
 from features.encoders.torch_model import TorchFrameModel
 from features.extraction.batches import Batcher
-from features.extraction.engine import default_device
 
 SPECS = {
     "resnet50": {"kind": "torchvision", "model": "resnet50", "weights": "random"},
@@ -106,7 +106,7 @@ def run_resident(model: TorchFrameModel, shape: tuple[int, ...], n_batches: int)
 
 def feed(model: TorchFrameModel, pictures: NDArray[np.uint8], n_batches: int) -> None:
     """Embed pictures as a clip of `n_batches` batches."""
-    batcher: Batcher[str] = Batcher(model, lambda *_: None)
+    batcher = Batcher(model, lambda *_: None)
     for _ in range(n_batches):
         for start in range(0, len(pictures), PICTURES_PER_PART):
             part = pictures[start : start + PICTURES_PER_PART]

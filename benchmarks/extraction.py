@@ -31,12 +31,12 @@ from benchmarks.machine import describe
 from benchmarks.names import known_names
 from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
+from features.encoders.base import default_device
+from features.extraction import extract, index_files
 from features.extraction.batches import Batcher
-from features.extraction.engine import STALL_LIMIT_S, default_device, plan
-from features.extraction.extract import extract
-from features.extraction.index import index_files
-from features.extraction.job import EncoderJob
-from features.extraction.reading import Pictures, read_clip
+from features.extraction.embedder import STALL_LIMIT_S, plan
+from features.extraction.encoder_run import EncoderRun
+from features.extraction.reading import Pieces, read_clip
 from features.extraction.workers import Workers
 from features.identity import Sampling
 from features.media.frames import read_frames
@@ -133,26 +133,24 @@ def copies_of(files: dict[str, Path], n: int, folder: Path) -> dict[str, Path]:
     }
 
 
-def decode(
-    name: str, encoder: FrameEncoder, clips: pd.DataFrame, folder: Path
-) -> Iterator[Pictures]:
+def decode(name: str, encoder: FrameEncoder, clips: pd.DataFrame, folder: Path) -> Iterator[Pieces]:
     """Read all clips with all processors."""
-    job = EncoderJob(name, encoder, SAMPLING, folder / "unused")
-    tasks = plan(clips, {name: job}, SAMPLING)
+    run = EncoderRun(name, encoder, SAMPLING, folder / "unused")
+    tasks = [each.clip for each in plan(clips, [run]).values()]
     with (
-        Workers() as workers,
+        Workers(niceness=19) as workers,
         workers.run(read_clip, tasks, stall_limit_s=STALL_LIMIT_S) as events,
     ):
-        yield from (event for _, event in events if isinstance(event, Pictures))
+        yield from (event for _, event in events if isinstance(event, Pieces))
 
 
-def encode(encoder: FrameEncoder, parts: list[Pictures], copies: int) -> None:
+def encode(encoder: FrameEncoder, parts: list[Pieces], copies: int) -> None:
     """Embed pictures that are in memory, over and over."""
     model = encoder.load_model(default_device())
-    batcher: Batcher[int] = Batcher(model, lambda *_: None)
-    for key, part in enumerate(parts * copies):
-        batcher.add(key, part.time_s, part.pictures)
-        batcher.end(key)
+    batcher = Batcher(model, lambda *_: None)
+    for number, part in enumerate(parts * copies):
+        batcher.add(str(number), part.time_s, part.values)
+        batcher.end(str(number))
     batcher.flush()
 
 

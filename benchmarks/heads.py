@@ -71,7 +71,7 @@ def ridge(data: View, n_rows: int) -> None:
     from sklearn.linear_model import RidgeCV
 
     folded = folded_view(data, n_rows)
-    seconds, fit = timed(lambda: make_head("ridge", {}, 0).cross_fit(folded))
+    seconds, fit = timed(lambda: make_head({"kind": "ridge"}, 0).cross_fit(folded))
     train, out = folded.fold_of_row != 0, folded.fold_of_row == 0
     unit = float(folded.gram.equations((0,)).units[0])
     peer = RidgeCV(np.array(ALPHAS) * unit, alpha_per_target=True)
@@ -90,7 +90,7 @@ def lightgbm(data: View, n_rows: int) -> None:
     from lightgbm import LGBMRegressor
 
     folded = folded_view(data, n_rows)
-    head = make_head("lightgbm", {"patience": None}, 0)
+    head = make_head({"kind": "lightgbm", "patience": None}, 0)
     seconds, fit = timed(lambda: head.cross_fit(folded))
     train, out = folded.fold_of_row != 0, folded.fold_of_row == 0
     x, y = folded.inputs, folded.targets
@@ -144,7 +144,7 @@ def run_all_heads(n_rows: int, bands: tuple[int, ...]) -> dict[str, Any]:
     seconds["scaling"], view = timed(lambda: FoldedView(*arrays, copy=False))
     scores, members, held = {}, [], []
     for kind in TOGETHER:
-        head = make_head(kind, {}, 0, bands)
+        head = make_head({"kind": kind}, 0, bands)
         seconds[kind], fit = timed(lambda head=head: head.cross_fit(view))
         scores[kind] = mean_pearson(view.targets, fit.oof)
         members.append(fit.oof)

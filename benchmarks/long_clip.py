@@ -25,7 +25,7 @@ from benchmarks.machine import describe
 CODE = """
 import sys
 from pathlib import Path
-from features.extraction.extract import embed_files
+from features.extraction import embed_files
 clip, cache = sys.argv[1:]
 network = {"kind": "torchvision", "model": "shufflenet_v2_x0_5", "weights": "random"}
 voice = {"kind": "opensmile", "model": "eGeMAPSv02", "window_s": 2, "hop_s": 1}

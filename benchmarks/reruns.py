@@ -19,8 +19,7 @@ from benchmarks.corpora import TARGETS, copy_clip
 from benchmarks.machine import describe
 from benchmarks.timing import timed
 from features.encoders import make_encoder
-from features.extraction.extract import extract
-from features.extraction.index import index_files
+from features.extraction import extract, index_files
 from features.identity import Sampling
 from features.store import read_store, stored_clips
 from features.store_writer import write_store

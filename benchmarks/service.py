@@ -2,13 +2,13 @@
 
 ``python -m benchmarks.service [--fast]``
 
-A small run of the demo makes a bundle with the encoders of ``params.yaml``. Ten clips of 10 s give
+A small run of the demo makes a bundle. Ten of its clips, of 2 to 4 s, give
 
 - the extraction rate: `features.extraction.extract` with an empty cache, everything imported
 - `predict`: `load_bundle` and `Predictor.predict` in the same process, with an empty cache
 - the service: `eri serve` in a process of its own, one upload after the other
 
-Then come 500 uploads of clips of 1 s (`--fast`: 100), with the memory of the service's processes,
+Then come 500 uploads of them (`--fast`: 100), with the memory of the service's processes,
 and 50 uploads at once.
 """
 
@@ -36,15 +36,14 @@ from benchmarks.extraction import timed, warm_up
 from benchmarks.hume_size import ROOT, run_stage
 from benchmarks.machine import describe
 from features.encoders import FrameEncoder
-from features.extraction.extract import extract
-from features.extraction.index import index_files
+from features.extraction import extract, index_files
 from pipeline.demo.corpus import write_corpus
 from pipeline.demo.settings import DemoSettings
 from pipeline.params import Params, load_params
 from pipeline.paths import BUNDLE
 from pipeline.predict import load_bundle
 
-CLIP_S, N_CLIPS = 10.0, 10
+N_CLIPS = 10
 
 
 def main(
@@ -56,14 +55,14 @@ def main(
         folder = Path(name)
         params = make_bundle(folder)
         bundle = folder / BUNDLE
-        clips = make_clips(folder / "long", CLIP_S)[:N_CLIPS]
+        clips = make_clips(folder / "clips")[:N_CLIPS]
         extract_s = extraction_seconds(params, clips, folder)
         predict_s, _ = timed(predict, bundle, clips, folder / "cache-predict")
         with serving(bundle, folder) as (process, url):
             seconds = [timed(upload, url, clip) for clip in clips]
             assert all(status == 200 for _, status in seconds)
             answer_s = statistics.median(each for each, _ in seconds)
-            print(f"\n{N_CLIPS} clips of {CLIP_S:g} s, {joblib.cpu_count()} processors\n")
+            print(f"\n{N_CLIPS} clips, {joblib.cpu_count()} processors\n")
             print("| what | s per clip | ratio of rates to extraction |\n|---|---|---|")
             for what, each_s in (
                 ("extraction", extract_s / N_CLIPS),
@@ -73,9 +72,9 @@ def main(
                 ratio = extract_s / N_CLIPS / each_s
                 print(f"| {what} | {each_s:.2f} | {ratio:.2f} |", flush=True)
             print(f"\nthe service takes {answer_s / extract_s * N_CLIPS:.2f} times as long\n")
-            show_memory(process, url, make_clips(folder / "short", 1.0), 100 if fast else 500)
+            show_memory(process, url, clips, 100 if fast else 500)
             outcomes, all_s = at_once(url, clips[0], 50)
-            print(f"\n50 uploads of {CLIP_S:g} s at once, {all_s:.1f} s: {dict(outcomes)}")
+            print(f"\n50 uploads at once, {all_s:.1f} s: {dict(outcomes)}")
             assert upload(url, clips[0]) == 200
 
 
@@ -95,12 +94,9 @@ def make_bundle(folder: Path) -> Params:
     return load_params(folder / "params.yaml")
 
 
-def make_clips(folder: Path, duration_s: float) -> list[Path]:
-    """Write 16 clips of a length."""
-    settings = DemoSettings(
-        n_people=16, clips_per_person=1, min_duration_s=duration_s, max_duration_s=duration_s
-    )
-    write_corpus(folder, settings, TARGETS)
+def make_clips(folder: Path) -> list[Path]:
+    """Write 16 clips of 2 to 4 s."""
+    write_corpus(folder, DemoSettings(n_people=16, clips_per_person=1), TARGETS)
     return sorted(folder.rglob("*.mp4"))
 
 

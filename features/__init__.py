@@ -14,5 +14,5 @@ Knows nothing of targets, folds or heads. The usual road through the package::
                  `- identity.py, cache.py, segments.py   nothing is computed twice
     catalogue.py, upkeep.py   what is configured and cached; list, verify, prune, seed
 
-From a notebook: `features.extraction.extract.embed_files` and `features.store.read_store`.
+From a notebook: `features.extraction.embed_files` and `features.store.read_store`.
 """

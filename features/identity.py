@@ -6,9 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.encoders import Encoder, FrameEncoder, SoundEncoder
-from features.encoders.weights import file_digest
-from features.extraction.recipes import detector_file
+from features.encoders.base import Encoder, FrameEncoder
+from features.files import file_sha256
 
 EXTRACTOR_VERSION = 4
 """Raise this when the code of this package changes the numbers it produces."""
@@ -56,12 +55,12 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
     if isinstance(encoder, FrameEncoder):
         parts["preprocessing"] = encoder.preprocessing.model_dump()
         parts["frame_rate_hz"] = sampling.frame_rate_hz
-        detector = detector_file(encoder)
+        detector = encoder.detector_file()
         if detector is None:
             spec = {key: value for key, value in spec.items() if not key.startswith("face")}
         else:
-            parts["face_weights"] = file_digest(detector)
-    elif isinstance(encoder, SoundEncoder):
+            parts["face_weights"] = file_sha256(detector)
+    else:
         parts["sample_rate_hz"] = sampling.sample_rate_hz
     parts["spec"] = spec
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))

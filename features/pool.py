@@ -193,7 +193,8 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
     Returns
     -------
     FeatureStore
-        One row per clip as `pool_clips` gives it, with the store's metadata and face shares.
+        One row per clip as `pool_clips` gives it, with the clips' face shares; the metadata are
+        those of the store, and ``pooling``.
 
     Raises
     ------
@@ -213,7 +214,7 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
         clip_id=np.concatenate(ids),
         time_s=None,
         embedding=np.concatenate(vectors),
-        metadata=shard.metadata,
+        metadata={**shard.metadata, "pooling": pooling.model_dump(mode="json")},
         face_share=np.concatenate(shares) if shares else None,
     )
 

@@ -1,22 +1,38 @@
-"""The command `eri`; each of its commands is a module of `pipeline.commands`.
+"""The command `eri`: a map from names to functions, each in the module of its command.
 
-Every command shows an example in its help; `--json` is for machines. A command imports what it
-needs when it runs: no other one, and no help, waits for it.
+Every command shows an example in its help; `--json` is for machines. Modules of commands import
+heavy libraries in their functions, so no help and no other command waits for them.
 """
+
+from collections.abc import Callable
 
 import typer
 
 from pipeline import store
 from pipeline.challenge import check_submission_command
-from pipeline.commands.compare import compare_command
 from pipeline.commands.doctor import doctor_command
 from pipeline.commands.extract import extract_command
 from pipeline.commands.predict import predict_command
-from pipeline.commands.serve import serve_command
-from pipeline.commands.tune import tune_command
+from pipeline.compare import compare_command
 from pipeline.errors import run_or_exit
 from pipeline.imports.command import app as import_app
 from pipeline.report.command import report_command
+from pipeline.serve.command import serve_command
+from pipeline.systems import systems_command
+from pipeline.tune import tune_command
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "extract": extract_command,
+    "compare": compare_command,
+    "tune": tune_command,
+    "systems": systems_command,
+    "predict": predict_command,
+    "serve": serve_command,
+    "report": report_command,
+    "check-submission": check_submission_command,
+    "doctor": doctor_command,
+}
+GROUPS = {"import": import_app, "store": store.app}
 
 app = typer.Typer(
     name="eri",
@@ -26,16 +42,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("extract")(extract_command)
-app.command("compare")(compare_command)
-app.command("tune")(tune_command)
-app.command("predict")(predict_command)
-app.command("report")(report_command)
-app.command("serve")(serve_command)
-app.command("check-submission")(check_submission_command)
-app.command("doctor")(doctor_command)
-app.add_typer(import_app, name="import")
-app.add_typer(store.app, name="store")
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name)
 
 
 def main() -> None:

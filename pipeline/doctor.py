@@ -17,8 +17,8 @@ import yaml
 
 from features.cache import default_cache_root
 from features.encoders import EncoderError
-from features.extraction.engine import default_device
-from features.extraction.job import library_versions
+from features.encoders.base import default_device
+from features.extraction.encoder_run import library_versions
 from features.identity import encoder_identity
 from features.store import StoreError
 from pipeline.clip_table import check_columns

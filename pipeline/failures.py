@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 if TYPE_CHECKING:
-    from features.extraction.extract import ExtractReport
+    from features.extraction import ExtractReport
 
 
 class FailedClipsError(Exception):

@@ -244,8 +244,7 @@ class Params(_Section):
             raise ParamsError(f"unknown head {name!r}: expected one of {list(self.heads)}")
         from models.heads import make_head
 
-        settings = dict(self.heads[name])
-        return make_head(settings.pop("kind"), settings, self.seed)
+        return make_head(self.heads[name], self.seed)
 
 
 def load_params(
@@ -272,10 +271,10 @@ def load_params(
     content = read_keys(path, Params)
     faults = model_faults(Params, content) + encoder_faults(content)
     if check_heads:
-        from models.heads import HEADS, head_settings
+        from models.heads import HEADS, check_spec
 
-        settings = {kind: head_settings(kind) for kind in HEADS}
-        faults += entry_faults(content, "heads", settings, kind_is_setting=False)
+        specs = {kind: type(check_spec({"kind": kind})) for kind in HEADS}
+        faults += entry_faults(content, "heads", specs)
     if need_features and not (content.get("encoders") or content.get("stores") or faults):
         faults.append("  no features: expected an entry under `encoders` or `stores`")
     refuse(path, faults)

@@ -18,8 +18,10 @@ POOLED = Path("data/pooled")
 
 RESULTS = Path("results")
 OOF = RESULTS / "oof"
+HEADS = RESULTS / "heads"
 BASELINES = RESULTS / "baselines.parquet"
 STACK = RESULTS / "stack.parquet"
+STACK_FITTED = RESULTS / "stack.skops"
 STACK_WEIGHTS = RESULTS / "stack_weights.csv"
 PREDICTIONS = RESULTS / "predictions.csv"
 BUNDLE = RESULTS / "bundle"
@@ -36,7 +38,12 @@ RUN = RESULTS / "run.json"
 COMPARISON = RESULTS / "compare"
 TUNING = RESULTS / "tune"
 
-# The systems of systems.yaml: pipeline/dvc.yaml.
+# The systems of systems.yaml.
 SYSTEMS = Path("systems.yaml")
 SYSTEM_FEATURES = Path("data/systems")
 SYSTEM_RESULTS = RESULTS / "systems"
+
+
+def fitted_head(head: str, view: str) -> Path:
+    """Where the stage `fit` keeps a fitted head."""
+    return HEADS / head / f"{view}.skops"

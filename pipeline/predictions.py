@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.heads import Head
-from models.view import FoldedView
 from pipeline.clip_table import Rows
 from pipeline.params import ParamsError
 from pipeline.paths import OOF
@@ -16,38 +14,6 @@ from pipeline.views import view_names
 
 HELD = -1
 """The fold of rows predicted by the model refitted on all of Train (Test: on Val too, if asked)."""
-
-
-def fold_view(x: NDArray[np.float32], rows: Rows) -> FoldedView:
-    """Part a view into Train rows in their folds and held-out rows, and scale it in place.
-
-    Parameters
-    ----------
-    x : ndarray of float32, shape (n_clips, n_columns)
-        In the order of `rows`; overwritten.
-    rows : Rows
-        Targets, people and folds.
-    """
-    n = rows.n_train
-    return FoldedView(x[:n], rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:], copy=False)
-
-
-def predict_rows(head: Head, view: FoldedView) -> NDArray[np.float64]:
-    """Predict every row: Train out of fold, Val and Test by a refit on all of Train.
-
-    Parameters
-    ----------
-    head : Head
-        Unfitted; stays so.
-    view : FoldedView
-        From `fold_view`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_clips, n_targets)
-    """
-    fitted = head.cross_fit(view)
-    return np.concatenate([fitted.oof, fitted.held])
 
 
 def write_prediction_table(
@@ -100,6 +66,11 @@ def read_prediction_table(
             raise ParamsError(f"{path} is of other clips than the clip table: run `dvc repro`")
         predictions[str(view)] = indexed.loc[rows.clip_ids, list(targets)].to_numpy(np.float64)
     return predictions
+
+
+def member_names(heads: Sequence[str], encoders: Sequence[str]) -> list[str]:
+    """Return ``head/view`` of all members of the stack, in its order."""
+    return [f"{head}/{view}" for head in heads for view in view_names(encoders)]
 
 
 def read_members(

@@ -95,6 +95,20 @@ def fixed_text(values: "pd.Series[float]", n_digits: int) -> "pd.Series[str]":
     )
 
 
+def curve_text(curve: pd.DataFrame) -> pd.DataFrame:
+    """Lay out a learning curve, from `pipeline.learning_curve`."""
+    return pd.DataFrame(
+        {
+            "people": curve["n_people"].map("{:,}".format),
+            "clips": curve["n_rows"].map("{:,}".format),
+            "mean r": signed_text(curve["mean_pearson"]),
+            "95 % CI": interval_text(curve),
+            "lowest": signed_text(curve["lowest"]),
+            "highest": signed_text(curve["highest"]),
+        }
+    )
+
+
 def markdown_page(tables: Iterable[tuple[str, pd.DataFrame]], remarks: Iterable[str]) -> str:
     """Return tables of text with their titles, then remarks, as Markdown."""
     blocks = [block for title, table in tables for block in (f"**{title}**", markdown(table))]

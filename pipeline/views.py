@@ -1,16 +1,25 @@
 """Views: the clip vectors of one encoder, or of several joined into one matrix."""
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.files import file_sha256
-from features.store import StoreError, read_store, shards_of
-from pipeline.params import Params
+import features.pool
+from features.encoders import make_encoder
+from features.files import file_sha256, replacing_file
+from features.pool import Pooling, is_clip_level, pool_store
+from features.store import StoreError, read_store, shards_of, store_metadata
+from features.store_writer import write_clip_vectors
+from pipeline.params import Params, ParamsError
+from pipeline.paths import POOLED
+from pipeline.result_cache import digest_of, result_file
 
 JOIN = "+"
 
@@ -52,6 +61,49 @@ def join_tables(tables: Sequence[Path], clip_ids: Sequence[str]) -> NDArray[np.f
     return np.concatenate(blocks, axis=1)
 
 
+def vectors_file(
+    name: str, params: Params, pooling: Pooling | None = None, folder: Path | None = None
+) -> Path:
+    """Find the table of clip vectors of an encoder or imported store, pooled as wanted.
+
+    That is the table that the stage `pool` wrote, where it is pooled so; otherwise the feature
+    store is pooled now, into the cache of results.
+
+    Parameters
+    ----------
+    name : str
+        A name under `encoders` or `stores`.
+    params : Params
+        What encoders, stores and pooling have to be.
+    pooling : Pooling, optional
+        Another pooling than that of `params`.
+    folder : Path, optional
+        Where feature stores lie that are not in their usual place.
+
+    Raises
+    ------
+    StoreError
+        When neither a table nor a store is there.
+    ParamsError
+        When they were made by other settings than `params` has.
+    """
+    path, wanted = POOLED / f"{name}.parquet", pooling or params.pooling
+    if path.is_file():
+        metadata = store_metadata(pq.read_schema(path))
+        said = metadata.get("pooling")
+        unsaid = said is None and pooling is None  # vectors that came from elsewhere
+        if is_clip_level(metadata) or unsaid or said == wanted.model_dump(mode="json"):
+            _check_made_by(metadata, path, name, params)
+            return path
+    store = check_store(name, params)
+    if folder is not None and not store.is_dir():
+        store = folder / name
+    if not store.is_dir():
+        raise StoreError(f"there is neither {path} nor a feature store {store}: run `dvc repro`")
+    _check_made_by(store_metadata(pq.read_schema(shards_of(store)[0])), store, name, params)
+    return _pooled(store, wanted)
+
+
 def store_sha256(folder: Path) -> str:
     """Return a SHA-256, in hex, of the shards of a feature store, in their order.
 
@@ -87,3 +139,31 @@ def check_store(name: str, params: Params) -> Path:
             "writes both"
         )
     return folder
+
+
+def _pooled(store: Path, pooling: Pooling) -> Path:
+    """Pool a store into the cache of results, unless that was done before."""
+    made_by = {"pooling": pooling.model_dump(), "code": file_sha256(Path(features.pool.__file__))}
+    path = result_file(digest_of(store=store_sha256(store), **made_by), ".parquet")
+    if not path.is_file():
+        pooled = pool_store(store, pooling)
+        with replacing_file(path) as beside:
+            write_clip_vectors(
+                beside, pooled.clip_id, pooled.embedding, pooled.metadata, pooled.face_share
+            )
+    return path
+
+
+def _check_made_by(metadata: Mapping[str, Any], path: Path, name: str, params: Params) -> None:
+    """Numbers of other weights or frames than `params.yaml` says would be shown under its name."""
+    if name in params.stores:
+        expected: dict[str, Any] = {"sha256": params.stores[name].sha256}
+    else:
+        spec = make_encoder(params.encoders[name]).spec.model_dump()
+        expected = {"spec": spec, "sampling": params.sampling.model_dump()}
+    for key, value in json.loads(json.dumps(expected)).items():
+        if key in metadata and metadata[key] != value:
+            raise ParamsError(
+                f"{path} was made with another {key} of {name!r} than params.yaml has: "
+                f"{metadata[key]} instead of {value}. Run `dvc repro`"
+            )

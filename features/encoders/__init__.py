@@ -6,33 +6,33 @@ imported themselves: decode workers use them too and must start fast.
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field, TypeAdapter
 
-from features.encoders.base import EncoderError, FrameEncoder, SoundEncoder
-from features.encoders.onnx import OnnxEncoder, OnnxSpec
-from features.encoders.open_clip import OpenClipEncoder, OpenClipSpec
-from features.encoders.opensmile import OpenSmileEncoder, OpenSmileSpec
-from features.encoders.timm import TimmEncoder, TimmSpec
-from features.encoders.torchvision import TorchvisionEncoder, TorchvisionSpec
+from features.encoders.base import Encoder, FrameEncoder, SoundTransform, Spec
+from features.encoders.onnx import OnnxEncoder
+from features.encoders.open_clip import OpenClipEncoder
+from features.encoders.opensmile import OpenSmileEncoder
+from features.encoders.timm import TimmEncoder
+from features.encoders.torchvision import TorchvisionEncoder
+from features.errors import EncoderError as EncoderError
 
-MediaEncoder = FrameEncoder | SoundEncoder
-Encoder = MediaEncoder
-
-EncoderSpec = Annotated[
-    OnnxSpec | OpenClipSpec | OpenSmileSpec | TimmSpec | TorchvisionSpec,
-    Field(discriminator="kind"),
-]
-"""An entry under ``encoders`` in ``params.yaml``: what is allowed there depends on its kind."""
-
-ENCODERS: dict[str, type[FrameEncoder] | type[SoundEncoder]] = {
+ENCODERS: dict[str, type[Encoder]] = {
     "onnx": OnnxEncoder,
     "open_clip": OpenClipEncoder,
     "opensmile": OpenSmileEncoder,
     "timm": TimmEncoder,
     "torchvision": TorchvisionEncoder,
 }
+
+
+if TYPE_CHECKING:
+    EncoderSpec = Spec
+else:  # made of the registry, so that a kind is entered there and nowhere else
+    _Specs = Union[tuple(each.Spec for each in ENCODERS.values())]  # noqa: UP007
+    EncoderSpec = Annotated[_Specs, Field(discriminator="kind")]
+"""An entry under ``encoders`` in ``params.yaml``: a union, what is allowed depends on ``kind``."""
 
 
 def check_spec(entry: Mapping[str, Any]) -> EncoderSpec:
@@ -76,8 +76,7 @@ __all__ = [
     "EncoderError",
     "EncoderSpec",
     "FrameEncoder",
-    "MediaEncoder",
-    "SoundEncoder",
+    "SoundTransform",
     "check_spec",
     "make_encoder",
 ]

@@ -1,21 +1,23 @@
-"""What every encoder offers: a spec, a digest of its weights, and the way to embeddings."""
+"""What every encoder offers: a spec, the pieces of clips it takes, and the way to embeddings."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from features.encoders.pieces import FaceCrop, Pictures, PieceKind, SoundPieces
 from features.encoders.preprocessing import Preprocessing
+from features.encoders.weights import weights_file
+from features.media.faces import FaceDetection
 
 if TYPE_CHECKING:
     import torch
 
-
-class EncoderError(Exception):
-    """An encoder that cannot be had as described: its model, its tag or its weights."""
+    from features.identity import Sampling
 
 
 class Spec(BaseModel):
@@ -39,7 +41,7 @@ class Spec(BaseModel):
 
 
 class FaceSpec(Spec):
-    """Cropping to the face before a frame encoder.
+    """Cropping to the face before an encoder of frames.
 
     Attributes
     ----------
@@ -69,13 +71,13 @@ class FaceSpec(Spec):
         return self
 
 
-class FrameModel(Protocol):
-    """A loaded frame encoder on a device.
+class Model(Protocol):
+    """A loaded network on a device.
 
     Attributes
     ----------
     batch_size : int
-        Pictures per forward pass. It may shrink when the device runs out of memory.
+        Pieces per forward pass. It may shrink when the device runs out of memory.
     runs_beside : bool
         Whether `submit` returns before the work is done, as on a GPU.
     """
@@ -83,15 +85,15 @@ class FrameModel(Protocol):
     batch_size: int
     runs_beside: bool
 
-    def new_batch(self, picture_shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return memory for `batch_size` pictures of a shape, which `submit` reads the fastest."""
+    def new_batch(self, piece_shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return memory for `batch_size` pieces of a shape, which `submit` reads the fastest."""
 
-    def submit(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
-        """Start to embed pictures (n, 3, height, width); call the result to wait for it.
+    def submit(self, pieces: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
+        """Start to embed a batch; call the result to wait for it.
 
         Parameters
         ----------
-        pictures : ndarray of uint8, shape (n, 3, height, width)
+        pieces : ndarray, shape (n, *piece_shape)
             They must stay as they are until the result has been called.
 
         Returns
@@ -101,67 +103,16 @@ class FrameModel(Protocol):
         """
 
 
-class FrameEncoder(ABC):
-    """A frozen network from a picture to a vector.
+def default_device() -> "torch.device":
+    """Return the GPU where there is one, else the CPU."""
+    # It takes seconds to import, and sound does without.
+    import torch
 
-    Parameters
-    ----------
-    spec : FaceSpec
-        The validated entry of ``params.yaml``.
-    """
-
-    Spec: ClassVar[type[FaceSpec]]
-
-    def __init__(self, spec: Any) -> None:
-        self.spec = spec
-
-    @property
-    @abstractmethod
-    def preprocessing(self) -> Preprocessing:
-        """The preprocessing that belongs to these weights."""
-
-    @abstractmethod
-    def weights_digest(self) -> str:
-        """Digest of the weights' bytes (fetching them if need be), or the seed of random ones.
-
-        Raises
-        ------
-        EncoderError
-            When the weights cannot be had.
-        """
-
-    @abstractmethod
-    def load_model(self, device: "torch.device") -> FrameModel:
-        """Load the network onto a device.
-
-        Raises
-        ------
-        EncoderError
-            When the weights cannot be had or belong to another architecture.
-        """
-
-    @abstractmethod
-    def dimension(self) -> int:
-        """Width of an embedding, found without the weights."""
-
-    def columns(self) -> dict[str, int]:
-        """Names and widths of the outputs that make up an embedding; empty for a single one."""
-        return {}
-
-    def network_key(self) -> str | None:
-        """Name what encoders have in common that are outputs of one network on equal pictures.
-
-        None: the network has a single output.
-        """
-        return None
-
-    def with_outputs_of(self, others: Sequence["FrameEncoder"]) -> "FrameEncoder":  # noqa: ARG002
-        """Return an encoder that has the outputs of all of these, which share a network."""
-        return self
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-class SoundEncoder(ABC):
-    """A fixed transform from sound to one vector per window; runs inside a decode worker.
+class Encoder(ABC):
+    """Frozen: it turns pieces of a clip into one vector each, and is never trained here.
 
     Parameters
     ----------
@@ -170,21 +121,101 @@ class SoundEncoder(ABC):
     """
 
     Spec: ClassVar[type[Spec]]
+    modality: ClassVar[Literal["vision", "sound"]]
+    """Which of a clip's streams it needs."""
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec
 
     @abstractmethod
+    def pieces(self, sampling: "Sampling") -> PieceKind:
+        """Say which pieces of clips it takes.
+
+        Raises
+        ------
+        EncoderError
+            When they depend on weights that cannot be had, such as a face detector's.
+        """
+
+    @abstractmethod
+    def load_model(self, device: "torch.device | None" = None) -> Model | None:
+        """Load what embeds pieces onto a device; None when the pieces are embeddings already.
+
+        Parameters
+        ----------
+        device : torch.device, optional
+            Default: that of `default_device`.
+
+        Raises
+        ------
+        EncoderError
+            When the weights cannot be had or belong to another architecture.
+        """
+
+    @abstractmethod
     def weights_digest(self) -> str:
-        """Name what stands for weights in a transform without any: library and version."""
+        """Digest of the weights' bytes, fetching them if need be, or what stands for them.
+
+        Raises
+        ------
+        EncoderError
+            When the weights cannot be had.
+        """
 
     @abstractmethod
     def dimension(self) -> int:
-        """Width of an embedding."""
+        """Width of an embedding, found without the weights where that is possible."""
+
+    def columns(self) -> dict[str, int]:
+        """Names and widths of the outputs that make up an embedding; empty for a single one."""
+        return {}
 
     def is_clip_level(self) -> bool:
-        """Whether a clip's embedding is one row, of all its sound: pooling would repeat it."""
+        """Whether a clip's embedding is one row, of all of it: pooling would repeat it."""
         return False
+
+
+class FrameEncoder(Encoder):
+    """An encoder of frames, or of the faces in them."""
+
+    Spec: ClassVar[type[FaceSpec]]
+    modality = "vision"
+
+    @property
+    @abstractmethod
+    def preprocessing(self) -> Preprocessing:
+        """The preprocessing that belongs to these weights."""
+
+    def detector_file(self) -> Path | None:
+        """Return the face detector's weights file, fetched; None for whole frames."""
+        return None if self.spec.face == "none" else weights_file(self.spec.face_weights)
+
+    def pieces(self, sampling: "Sampling") -> Pictures:
+        """Take frames, cropped to the face if the spec says so."""
+        face, detector = None, self.detector_file()
+        if detector is not None:
+            detection = FaceDetection(weights=detector, min_score=self.spec.face_min_score)
+            margin, missing = self.spec.face_margin, self.spec.face_missing
+            face = FaceCrop(detection=detection, margin=margin, missing=missing)
+        return Pictures(
+            frame_rate_hz=sampling.frame_rate_hz, geometry=self.preprocessing.geometry, face=face
+        )
+
+
+class SoundTransform(Encoder):
+    """A transform of sound of any length, cheap enough for the decode workers to do it.
+
+    Its pieces are its embeddings: there is no network to load, and no batch to wait for.
+    """
+
+    modality = "sound"
+
+    def pieces(self, sampling: "Sampling") -> SoundPieces:
+        """Take what `embed` makes of all of a clip's sound."""
+        return SoundPieces(sampling.sample_rate_hz, self.embed)
+
+    def load_model(self, device: "torch.device | None" = None) -> None:
+        """Nothing is left to load."""
 
     @abstractmethod
     def embed(
@@ -208,6 +239,6 @@ class SoundEncoder(ABC):
 
         Raises
         ------
-        features.media.files.MediaError
+        features.errors.MediaError
             Step ``encode`` when no window gives a finite vector.
         """

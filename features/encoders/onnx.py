@@ -1,15 +1,16 @@
 """Any network of pictures in an ONNX file: expression recognisers, face recognisers, exports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
-from features.encoders.base import FaceSpec, FrameEncoder
+from features.encoders.base import FaceSpec, FrameEncoder, default_device
 from features.encoders.preprocessing import Geometry, Preprocessing
-from features.encoders.weights import RANDOM, file_digest, weights_file
+from features.encoders.weights import RANDOM, weights_file
+from features.files import file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -98,13 +99,14 @@ class OnnxEncoder(FrameEncoder):
 
     def weights_digest(self) -> str:
         """Digest of the file's bytes."""
-        return file_digest(self._path)
+        return file_sha256(self._path)
 
-    def load_model(self, device: "torch.device") -> "OnnxFrameModel":
+    def load_model(self, device: "torch.device | None" = None) -> "OnnxFrameModel":
         """Open the file on the CPU, or on a GPU where ONNX Runtime was built for it."""
         from features.encoders.torch_model import BATCH_SIZE
 
-        return self._open(device.type, BATCH_SIZE[device.type])
+        device_type = (device or default_device()).type
+        return self._open(device_type, BATCH_SIZE[device_type])
 
     def dimension(self) -> int:
         """Width of an embedding; this needs the file."""
@@ -117,17 +119,6 @@ class OnnxEncoder(FrameEncoder):
     @cached_property
     def _columns(self) -> dict[str, int]:
         return self._open("cpu", 1).columns()
-
-    def network_key(self) -> str:
-        """Name the file by its digest, and all of the spec but which outputs are taken, and how."""
-        spec = self.spec.model_dump_json(exclude={"outputs", "dtype", "weights"})
-        return f"{self.weights_digest()} {spec}"
-
-    def with_outputs_of(self, others: Sequence[FrameEncoder]) -> "OnnxEncoder":
-        """Return an encoder with the outputs of all, each once."""
-        names = [each.spec.outputs for each in (self, *others)]
-        every = None if None in names else tuple(dict.fromkeys(name for n in names for name in n))
-        return OnnxEncoder(self.spec.model_copy(update={"outputs": every}))
 
     def _open(self, device_type: str, batch_size: int) -> "OnnxFrameModel":
         from features.encoders.onnx_model import OnnxFrameModel

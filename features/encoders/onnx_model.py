@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from features.encoders.base import EncoderError
 from features.encoders.weights import one_line
+from features.errors import EncoderError
 
 if TYPE_CHECKING:
     from features.encoders.preprocessing import Preprocessing
@@ -25,7 +25,7 @@ _ERRORS_ONLY = 3
 
 
 class OnnxFrameModel:
-    """An ONNX network on a device; see `encoders.base.FrameModel`.
+    """An ONNX network on a device; see `features.encoders.base.Model`.
 
     Every forward pass has the same shape, the last one padded: kernels choose their order of
     summation by shape, so only then does a frame's embedding not depend on its neighbours.
@@ -73,13 +73,13 @@ class OnnxFrameModel:
         self._scale = (1 / (255 * std)).astype(np.float32)
         self._shift = (-mean / std).astype(np.float32)
 
-    def new_batch(self, picture_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    def new_batch(self, piece_shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Return memory for a batch of pictures."""
-        return np.empty((self.batch_size, *picture_shape), np.uint8)
+        return np.empty((self.batch_size, *piece_shape), np.uint8)
 
-    def submit(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+    def submit(self, pieces: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         """Embed pictures (n, 3, height, width); call the result to get the embeddings."""
-        rows = np.concatenate(self._run(pictures), axis=1)
+        rows = np.concatenate(self._run(pieces), axis=1)
         return lambda: rows
 
     def columns(self) -> dict[str, int]:

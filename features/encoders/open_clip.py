@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from features.encoders.base import EncoderError
 from features.encoders.preprocessing import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder, TorchSpec
+from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch

@@ -3,15 +3,17 @@
 import warnings
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from features.encoders.base import EncoderError, SoundEncoder, Spec
-from features.media.files import MediaError
+from features.encoders.base import SoundTransform, Spec
+from features.errors import EncoderError, MediaError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class OpenSmileSpec(Spec):
@@ -40,7 +42,7 @@ class OpenSmileSpec(Spec):
         return self
 
 
-class OpenSmileEncoder(SoundEncoder):
+class OpenSmileEncoder(SoundTransform):
     """Functionals of windows, or low-level descriptors over time.
 
     Source: openSMILE (Eyben et al., 2010) through audEERING's ``opensmile``; `model` is a name in
@@ -95,8 +97,10 @@ class OpenSmileEncoder(SoundEncoder):
         return [(start / sample_rate_hz, sound[start : start + length]) for start in starts]
 
 
-def _middles_s(index: pd.MultiIndex) -> NDArray[np.float64]:
+def _middles_s(index: "pd.MultiIndex") -> NDArray[np.float64]:
     """Middle of each row, from the first ones: openSMILE bends the last to the end of the sound."""
+    import pandas as pd  # openSMILE brings it along; other workers start faster without
+
     start_s, end_s = (
         pd.TimedeltaIndex(index.get_level_values(name)).total_seconds().to_numpy(np.float64)
         for name in ("start", "end")

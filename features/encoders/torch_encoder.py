@@ -7,9 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from features.encoders.base import EncoderError, FaceSpec, FrameEncoder, FrameModel
+from features.encoders.base import FaceSpec, FrameEncoder, Model, default_device
 from features.encoders.preprocessing import Preprocessing
-from features.encoders.weights import RANDOM, file_digest, foreign_weights, seeded, weights_file
+from features.encoders.weights import RANDOM, foreign_weights, seeded, weights_file
+from features.errors import EncoderError
+from features.files import file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -67,11 +69,11 @@ class TorchEncoder(FrameEncoder):
     def weights_digest(self) -> str:
         """Digest of the checkpoint's bytes; of random weights, the seed and who draws from it."""
         if self._path is not None:
-            return file_digest(self._path)
+            return file_sha256(self._path)
         versions = [f"{name}-{version(name)}" for name in ("torch", self.distribution)]
         return "random:" + ":".join([str(self.spec.seed), *dict.fromkeys(versions)])
 
-    def load_model(self, device: "torch.device") -> FrameModel:
+    def load_model(self, device: "torch.device | None" = None) -> Model:
         """Build the network, load the weights, and put the embedding part on the device."""
         from features.encoders.torch_model import TorchFrameModel
 
@@ -85,7 +87,9 @@ class TorchEncoder(FrameEncoder):
                 raise
             except Exception as error:  # pickle, safetensors and torch each raise their own
                 raise foreign_weights(path, self.spec.model, error) from error
-        return TorchFrameModel(network, self.preprocessing, self.spec.precision, device)
+        return TorchFrameModel(
+            network, self.preprocessing, self.spec.precision, device or default_device()
+        )
 
     def dimension(self) -> int:
         """Width of an embedding, found without the weights."""

@@ -17,7 +17,7 @@ BATCH_SIZE = {"cpu": 8, "cuda": 256}
 
 
 class TorchFrameModel:
-    """A network on a device, from uint8 pictures to embeddings; see `encoders.base.FrameModel`.
+    """A network on a device, from uint8 pictures to embeddings; see `features.encoders.base.Model`.
 
     Every forward pass has the same shape, the last one padded: kernels choose their order of
     summation by shape, so only then does a frame's embedding not depend on its neighbours.
@@ -59,24 +59,24 @@ class TorchFrameModel:
         self._mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1)
 
-    def new_batch(self, picture_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    def new_batch(self, piece_shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Return memory for a batch of pictures, pinned where a GPU copies from it by itself."""
-        shape = (self.batch_size, *picture_shape)
+        shape = (self.batch_size, *piece_shape)
         batch: NDArray[np.uint8] = torch.empty(
             shape, dtype=torch.uint8, pin_memory=self.runs_beside
         ).numpy()
         return batch
 
-    def submit(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+    def submit(self, pieces: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         """Start to embed pictures (n, 3, height, width); call the result to wait for it.
 
-        On a GPU the pictures are copied and the pass is queued, so that the caller can fill the
+        On a GPU they are copied and the pass is queued, so that the caller can fill the
         next batch meanwhile. When its memory is exhausted, batches are halved from then on.
         """
         waits: list[Callable[[], NDArray[np.float32]]] = []
         n_started = 0
-        while n_started < len(pictures):
-            part = pictures[n_started : n_started + self.batch_size]
+        while n_started < len(pieces):
+            part = pieces[n_started : n_started + self.batch_size]
             try:
                 waits.append(self._start(part))
             except torch.OutOfMemoryError:

@@ -5,10 +5,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from features.encoders.base import EncoderError
 from features.encoders.preprocessing import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder, TorchSpec
 from features.encoders.weights import read_state_dict, torch_hub_file
+from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch

@@ -1,14 +1,12 @@
 """Where weights come from: a tag of a library, a local file, a hub, or a seed."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from features.encoders.base import EncoderError
+from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
@@ -86,12 +84,6 @@ def without_download() -> Iterator[None]:
         _may_download.reset(token)
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    stat = path.stat()
-    return _digest_of_version(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
 def seeded(build: Callable[[], Model], seed: int) -> Model:
     """Build a network with random weights that depend on `seed` alone."""
     import torch
@@ -146,9 +138,3 @@ def _hub_file(weights: str) -> Path:
     if len(parts) < 3:
         raise ValueError(f"expected {HUB}owner/repo/file")
     return Path(hf_hub_download("/".join(parts[:2]), parts[2]))
-
-
-@lru_cache(maxsize=64)
-def _digest_of_version(path: Path, _size: int, _mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,8 +9,8 @@ import pandas as pd
 from features.cache import EmbeddingCache
 from features.encoders import Encoder, EncoderError
 from features.encoders.weights import without_download
+from features.extraction.encoder_run import unusable
 from features.extraction.index import Clip, iterate_clips
-from features.extraction.job import unusable
 from features.identity import Sampling, encoder_identity
 
 

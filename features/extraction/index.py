@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
-from features.extraction.reading import clip_error, file_sha256
+from features.errors import MediaError
+from features.extraction.progress import clip_progress
+from features.extraction.reading import clip_error
 from features.extraction.workers import Finished, Workers
-from features.media.files import MediaError, probe
+from features.media.files import clip_sha256, probe
 
 _PROBE_LIMIT_S = 300.0  # most of it for hashing: a slow disk reads 15 GB in it
 
@@ -88,18 +89,17 @@ def index_files(
             rows[clip_id] = {"clip_id": _as_text(clip_id), "path": name, **_failed(error)}
         else:
             files.append((clip_id, path))
-    bar = tqdm(desc="index", total=len(files), unit="clip", disable=not progress)
-    with bar, nullcontext(workers) if workers else Workers() as examiners:
-        examining = examiners.run(_examine, files, stall_limit_s=_PROBE_LIMIT_S)
-        with examining as events:
-            for (clip_id, path), event in events:
-                if isinstance(event, Finished):
-                    bar.update()
-                    if event.failure is not None:
-                        rows[clip_id] = _failed(clip_error(event.failure, "probe"))
-                    else:
-                        rows[clip_id] = event.result
-                rows.setdefault(clip_id, {}).update(clip_id=clip_id, path=path.as_posix())
+    with (
+        nullcontext(workers) if workers else Workers() as examiners,
+        examiners.run(_examine, files, stall_limit_s=_PROBE_LIMIT_S) as events,
+        clip_progress("index", len(files), shown=progress) as advance,
+    ):
+        for (clip_id, path), event in events:
+            if isinstance(event, Finished):
+                advance()
+                failed = event.failure and _failed(clip_error(event.failure, "probe"))
+                found = failed or event.result
+                rows[clip_id] = {"clip_id": clip_id, "path": path.as_posix(), **found}
     table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
     return table.astype(_DTYPES)
 
@@ -126,7 +126,7 @@ def _examine(item: tuple[str, Path]) -> dict[str, object]:
     _, path = item
     info = probe(path)
     return {
-        "sha256": file_sha256(path),
+        "sha256": clip_sha256(path),
         "duration_s": info.duration_s,
         "frame_rate_hz": info.frame_rate_hz,
         "has_video": info.has_video,

@@ -14,8 +14,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.encoders.base import EncoderError
-from features.media.files import MediaError
+from features.errors import EncoderError, MediaError
 
 if TYPE_CHECKING:
     import cv2

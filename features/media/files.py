@@ -16,6 +16,9 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from features.errors import MediaError as MediaError  # also for those who read clips
+from features.files import file_sha256
+
 MIN_DECODED_SHARE = 0.9
 """A clip of which less than this share of the promised frames or sound decodes is damaged."""
 
@@ -24,27 +27,6 @@ _FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
 """Without those that name other files or addresses: a clip is its own bytes and nothing else."""
 
 _LENGTH = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
-
-
-class MediaError(Exception):
-    """A clip that cannot be used, with the step that failed and the reason.
-
-    Parameters
-    ----------
-    step : str
-        What was being done: ``read``, ``probe``, ``decode``, ``face``, ``encode``, or ``stream``
-        when the clip is whole but has no stream of the wanted kind.
-    reason : str
-        What was wrong, for a person to read.
-    """
-
-    def __init__(self, step: str, reason: str) -> None:
-        super().__init__(step, reason)  # both, so that the error survives pickling
-        self.step = step
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.step}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +67,16 @@ def probe(path: Path) -> MediaInfo:
         duration_s = container.duration / av.time_base if container.duration else None
         rate = video.average_rate if video is not None else None
         return MediaInfo(duration_s, float(rate) if rate else None, video is not None, has_audio)
+
+
+def clip_sha256(path: Path) -> str:
+    """SHA-256 of a clip's bytes, in hex; raises `MediaError`, step ``read``, if unreadable."""
+    try:
+        return file_sha256(path)
+    except FileNotFoundError:
+        raise MediaError("read", f"there is no file {path}") from None
+    except OSError as error:
+        raise MediaError("read", f"{path} cannot be read: {error.strerror}") from None
 
 
 def check_duration(path: Path, max_duration_s: float) -> None:

@@ -15,9 +15,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from PIL import Image
 
+from features.errors import MediaError
 from features.media.files import (
     MIN_DECODED_SHARE,
-    MediaError,
     check_codec,
     check_end,
     decode_packets,

@@ -8,9 +8,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import MediaError
 from features.media.files import (
     MIN_DECODED_SHARE,
-    MediaError,
     check_codec,
     check_end,
     decode_packets,

@@ -1,4 +1,4 @@
-"""The registry of heads: from a kind and its settings to a regressor.
+"""The registry of heads: from an entry under ``heads`` in ``params.yaml`` to a regressor.
 
 Adding a head is one module with a `Head` and one entry in `HEADS`; its settings are read from the
 signature of its constructor.
@@ -8,9 +8,9 @@ import difflib
 import inspect
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from models.heads.banded_ridge import BandedRidgeHead
 from models.heads.base import Head
@@ -27,7 +27,7 @@ from models.heads.ridge import RidgeHead
 from models.heads.search import Choice, Range
 from models.heads.svr import SVRHead
 
-__all__ = ["HEADS", "Head", "head_settings", "make_head", "search_space"]
+__all__ = ["HEADS", "Head", "HeadSpec", "check_spec", "make_head", "search_space"]
 
 HEADS: dict[str, type[Head]] = {
     "banded_ridge": BandedRidgeHead,
@@ -49,24 +49,57 @@ GIVEN = frozenset({"bands", "seed"})
 """Constructor parameters that are no settings: the run gives them, the view and its seed."""
 
 
-@cache
-def head_settings(kind: str) -> type[BaseModel]:
-    """Return the settings of a head as a model: its constructor's parameters but those of `GIVEN`.
+class BaseHeadSpec(BaseModel):
+    """What the entries of all kinds have in common; unknown keys are refused.
 
-    Types, bounds and defaults are those of the signature; unknown keys are refused.
+    Attributes
+    ----------
+    kind : str
+        A key of `HEADS`. The other fields are the settings of that head.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings by name, defaults included."""
+        return {name: value for name, value in self if name != "kind"}
+
+
+def check_spec(entry: Mapping[str, Any]) -> BaseHeadSpec:
+    """Check an entry of ``heads`` in ``params.yaml``; ``{"kind": ...}`` is enough.
 
     Raises
     ------
     ValueError
-        When the kind is unknown; names the nearest known one.
+        For an unknown kind, naming the nearest known one; for an unknown key or a value out of
+        bounds (pydantic's ValidationError is a ValueError).
     """
-    head_class = _head_class(kind)
-    parameters = inspect.signature(head_class).parameters
-    fields: dict[str, Any] = {
-        name: (hint, parameters[name].default) for name, hint in _hints(head_class).items()
-    }
-    config = ConfigDict(extra="forbid", frozen=True)
-    return create_model(f"{head_class.__name__}Settings", __config__=config, **fields)
+    return _spec_class(_head_class(str(entry.get("kind")))).model_validate(dict(entry))
+
+
+def make_head(
+    spec: BaseHeadSpec | Mapping[str, Any], seed: int, bands: tuple[int, ...] = ()
+) -> Head:
+    """Build an unfitted head.
+
+    Parameters
+    ----------
+    spec : HeadSpec or mapping
+        A mapping is checked first, by `check_spec`, with its errors.
+    seed : int
+        Given to heads that draw random numbers.
+    bands : tuple of int
+        Number of columns of each encoder in the view; given to heads that know encoders apart.
+    """
+    checked = check_spec(spec) if isinstance(spec, Mapping) else spec
+    head_class = _head_class(checked.kind)
+    names = inspect.signature(head_class).parameters
+    given = {"seed": seed, "bands": bands}
+    return head_class(
+        **checked.settings, **{name: value for name, value in given.items() if name in names}
+    )
 
 
 def search_space(kind: str) -> dict[str, Range | Choice]:
@@ -79,47 +112,9 @@ def search_space(kind: str) -> dict[str, Range | Choice]:
     """
     return {
         name: each
-        for name, hint in _hints(_head_class(kind)).items()
+        for name, (hint, _) in _settings(_head_class(kind)).items()
         for each in get_args(hint)[1:]
         if isinstance(each, Range | Choice)
-    }
-
-
-def make_head(
-    kind: str, settings: Mapping[str, Any], seed: int, bands: tuple[int, ...] = ()
-) -> Head:
-    """Build an unfitted head.
-
-    Parameters
-    ----------
-    kind : str
-        A key of `HEADS`.
-    settings : mapping
-        Values for `head_settings(kind)`; defaults fill the rest.
-    seed : int
-        Given to heads that draw random numbers.
-    bands : tuple of int
-        Number of columns of each encoder in the view; given to heads that know encoders apart.
-
-    Raises
-    ------
-    ValueError
-        When the kind is unknown, or a setting is unknown or out of bounds (pydantic's
-        ValidationError is a ValueError).
-    """
-    head_class = _head_class(kind)
-    parameters = dict(head_settings(kind).model_validate(dict(settings)))
-    given = {"seed": seed, "bands": bands}
-    names = inspect.signature(head_class).parameters
-    parameters |= {name: value for name, value in given.items() if name in names}
-    return head_class(**parameters)
-
-
-def _hints(head_class: type[Head]) -> dict[str, Any]:
-    """Annotated types of the settings of a head."""
-    hints = get_type_hints(head_class.__init__, include_extras=True)
-    return {
-        name: hints[name] for name in inspect.signature(head_class).parameters if name not in GIVEN
     }
 
 
@@ -129,3 +124,33 @@ def _head_class(kind: str) -> type[Head]:
     nearest = difflib.get_close_matches(kind, HEADS, n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     raise ValueError(f"unknown head kind {kind!r}.{hint} Known kinds: {', '.join(sorted(HEADS))}.")
+
+
+@cache
+def _spec_class(head_class: type[Head]) -> type[BaseHeadSpec]:
+    """Make the type of entries of a head, from the signature of its constructor."""
+    kind = next(kind for kind, each in HEADS.items() if each is head_class)
+    name = f"{head_class.__name__.removesuffix('Head')}Spec"
+    fields: dict[str, Any] = {"kind": (Literal[kind], kind), **_settings(head_class)}
+    return create_model(name, __base__=BaseHeadSpec, **fields)
+
+
+def _settings(head_class: type[Head]) -> dict[str, Any]:
+    """Types, with their bounds, and defaults of the settings of a head."""
+    hints = get_type_hints(head_class.__init__, include_extras=True)
+    parameters = inspect.signature(head_class).parameters
+    return {
+        name: (hints[name], parameter.default)
+        for name, parameter in parameters.items()
+        if name not in GIVEN
+    }
+
+
+if TYPE_CHECKING:
+    HeadSpec = BaseHeadSpec
+else:
+    HeadSpec = Annotated[
+        Union[tuple(_spec_class(each) for each in HEADS.values())],  # noqa: UP007 (a list of them)
+        Field(discriminator="kind"),
+    ]
+    """An entry under ``heads`` in ``params.yaml``: what is allowed there depends on its kind."""

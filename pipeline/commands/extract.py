@@ -32,7 +32,8 @@ def extract_command(
     """Embed media files with the encoders of params.yaml; no labels and no DVC needed.
 
     One feature store per encoder is written, as plain Parquet, and a table of failures beside it.
-    What the cache holds is not computed again. A clip's id is its file name without the ending.
+    What the cache holds is not computed again. A clip's id is its file name without the ending,
+    or its path where several files have one name.
     Status 1 when more clips failed than `data.max_failed_share` allows; a missing stream is no
     failure, and the stores are written all the same.
 
@@ -40,8 +41,7 @@ def extract_command(
 
     Example: eri extract --list
     """
-    from features.extraction.extract import extract
-    from features.extraction.index import index_files
+    from features.extraction import extract, index_files
     from pipeline.failures import check_share, summary
     from pipeline.files import find_media
     from pipeline.params import ParamsError, load_params
@@ -87,8 +87,8 @@ def _list_encoders(
 ) -> None:
     """Count in the media that were named, else in the pipeline's clip table, else in the cache."""
     from features.cache import default_cache_root
+    from features.extraction import index_files
     from features.extraction.catalogue import list_encoders
-    from features.extraction.index import index_files
     from pipeline.clip_table import read_clip_table
 
     clips = read_clip_table() if media is None and CLIPS.exists() else None

@@ -15,7 +15,6 @@ from pipeline.clip_table import Rows, column_vectors
 from pipeline.fits.jobs import Fit, Job, View
 from pipeline.fits.pooled import load_vectors
 from pipeline.params import ParamsError
-from pipeline.predictions import fold_view, predict_rows
 
 
 class Fitter:
@@ -139,7 +138,19 @@ def make_job_head(job: Job) -> Head:
     ValueError
         When its kind or one of its settings is unknown or out of bounds.
     """
-    return make_head(job.kind, job.settings, job.seed, job.view.bands)
+    return make_head({"kind": job.kind, **job.settings}, job.seed, job.view.bands)
+
+
+def fold_view(x: NDArray[np.float32], rows: Rows) -> FoldedView:
+    """Part a view into Train rows in their folds and held-out rows, and scale it in place."""
+    n = rows.n_train
+    return FoldedView(x[:n], rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:], copy=False)
+
+
+def predict_rows(head: Head, view: FoldedView) -> NDArray[np.float64]:
+    """Predict every row: Train out of fold, Val and Test by a refit on all of Train."""
+    fitted = head.cross_fit(view)
+    return np.concatenate([fitted.oof, fitted.held])
 
 
 def _finite(predictions: NDArray[np.float64]) -> NDArray[np.float64]:

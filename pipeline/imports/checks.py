@@ -75,8 +75,8 @@ def _check_ids(labels: pd.DataFrame, findings: Findings) -> pd.DataFrame:
     rows = [f"row {n + 1}" for n in np.flatnonzero(no_id)]
     findings.add("rows without an id", "error", rows, "refused")
     repeated = labels.duplicated() & ~no_id
-    twice = labels.loc[repeated, "clip_id"]
-    findings.add("rows twice the same", "warning", twice, "one of them is kept")
+    ids = labels.loc[repeated, "clip_id"]
+    findings.add("rows twice the same", "warning", ids, "one of them is kept")
     labels = labels[~repeated].reset_index(drop=True)
     ids = labels["clip_id"].dropna()
     duplicate = ids[ids.duplicated()].drop_duplicates()

@@ -1,6 +1,6 @@
 """Features that others computed, read and checked block by block; the numbers wait on disk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,47 +29,38 @@ _GAPS = "taken as gaps, which pooling leaves out column by column"
 
 
 class Features:
-    """The features of one name, from several files.
+    """The features of one name, from several files: `take` each, then `finish`.
 
     Parameters
     ----------
     name : str
         What they are to be called.
+    findings : Findings
+        What is noticed is added.
     spool : file, optional
         Takes the numbers as they are read; without it they are only checked.
 
     Attributes
     ----------
-    findings : Findings
-        What was noticed. An error keeps everything from being written.
     files : list of Path
         The files that were read.
-    columns : tuple of str
-        Names of the features; empty for arrays.
-    dimension, n_rows : int
-        Number of features, and of rows of clips that have a value.
-    taken_as : str
-        What the other columns were taken for.
-    level : {"clip", "frame"}
-        ``clip`` when every clip has one row that stands for all of it.
-    origin : dict
-        What a feature store of ours said of itself.
     id_of : dict of str to str
-        By clip that has a value, as the files name it: its id in the label table, or the same.
+        By clip that has a value, as the files name it: its id in the store, at first the same.
+    metadata : dict
+        For the store: ``columns`` (their names; none of arrays), ``level`` (``clip`` when every
+        clip has one row that stands for all of it, else ``frame``), ``taken_as`` (what the other
+        columns were taken for) and ``origin`` (what a feature store of ours said of itself).
     """
 
-    def __init__(self, name: str, spool: IO[bytes] | None = None) -> None:
+    def __init__(self, name: str, findings: Findings, spool: IO[bytes] | None = None) -> None:
         self.name = name
-        self.findings = Findings()
         self.files: list[Path] = []
-        self.columns: tuple[str, ...] = ()
-        self.dimension = self.n_rows = 0
-        self.taken_as = ""
-        self.level = "clip"
-        self.origin: dict[str, Any] = {}
         self.id_of: dict[str, str] = {}
+        self.metadata: dict[str, Any] = {"columns": [], "level": "clip"}
+        self._findings = findings
         self._spool = spool
         self._first = ""  # the file that says which columns there are
+        self._dimension = self._n_rows = 0
         self._source: dict[str, str] = {}  # by clip
         self._blocks: list[pd.DataFrame] = []
         self._low = self._high = np.empty(0, np.float32)
@@ -91,7 +82,7 @@ class Features:
             files = sorted(path.glob("part-*.parquet")) or csvs
             if not files:
                 why = f"{path} holds no CSV file: expected one <id>.csv per clip, or a store"
-                self.findings.refuse(RefusedError("folders without features", [path.name], why))
+                self._findings.refuse(RefusedError("folders without features", [path.name], why))
         n_before, columns = len(self._blocks), None
         for file in tqdm(files, desc=path.name, unit="file", disable=len(files) < 2):
             of_one_clip = path.is_dir() and file.suffix != ".parquet"
@@ -101,29 +92,29 @@ class Features:
                 columns = self._take_table(table, source, file.stem if of_one_clip else None)
                 self.files.append(file)
             except RefusedError as error:
-                self.findings.refuse(error)
+                self._findings.refuse(error)
         if columns is None:
             return
         rows = pd.concat([_no_rows(), *self._blocks[n_before:]], ignore_index=True)
-        taken = "none, rows are counted"
+        time = "none, rows are counted"
         if columns.time is not None:
             steps = rows.groupby("clip")["time_s"].diff().to_numpy()
             unit = time_unit(columns.time, steps[np.isfinite(steps)])
             rows["time_s"] /= 1000 if unit == "ms" else 1
-            taken = f"{columns.time!r} in {unit}"
+            time = f"{columns.time!r} in {unit}"
         elif not path.is_dir():
             self._check_together(path.name, rows["clip"])
         self._blocks[n_before:] = [rows]
         left_out = f"; left out: {columns.left_out}" if columns.left_out else ""
-        taken = f"id: {columns.id or 'the file name'}; time: {taken}{left_out}"
-        self.taken_as = self.taken_as or taken
+        taken_as = f"id: {columns.id or 'the file name'}; time: {time}{left_out}"
+        self.metadata.setdefault("taken_as", taken_as)
 
     def finish(self) -> None:
         """Bring the rows in the order of clips and times, and say what was noticed."""
         rows = pd.concat([_no_rows(), *self._blocks], ignore_index=True)
         by_clip = rows.groupby("clip", sort=False)
         totals = by_clip[["n_values", "n_missing", "n_infinite"]].sum()
-        add = self.findings.add
+        add = self._findings.add
         gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
         add("clips with rows without a time", "error", gone, "fill them, or remove the rows")
         n_missing, n_infinite = totals["n_missing"], totals["n_infinite"]
@@ -131,11 +122,10 @@ class Features:
         add("clips with missing values", "note", totals.index[n_missing > 0], done)
         done = f"{n_infinite.sum()} values, those beyond float32 among them: {_GAPS}"
         add("clips with infinite values", "warning", totals.index[n_infinite > 0], done)
-        clips = totals.index[totals["n_values"] > 0]
-        self.id_of = {str(clip): str(clip) for clip in clips}
+        self.id_of = {str(clip): str(clip) for clip in totals.index[totals["n_values"] > 0]}
         empty = [clip for clip in self._source if clip not in self.id_of]
         add("clips without any value", "warning", empty, "left out")
-        if not self.id_of and not self.findings.have_errors:
+        if not self.id_of and not self._findings.have_errors:
             add("features without any value", "error", [self.name], "no clip has a value")
         back = rows.loc[by_clip["time_s"].diff() < 0, "clip"].unique()
         add("clips whose rows were not in the order of time", "note", back, "sorted")
@@ -143,53 +133,67 @@ class Features:
         self._in_order = rows[["clip", "time_s", "face_share"]].sort_values("time_s", kind="stable")
         self._places = self._in_order.groupby("clip").indices
         n_rows = [len(self._places[clip]) for clip in self.id_of]
-        self.n_rows = sum(n_rows)
+        self._n_rows = sum(n_rows)
         if max(n_rows, default=1) > 1:
-            self.level = "frame"
-        if self.n_rows > 1:
-            names = self.columns or range(self.dimension)
+            self.metadata["level"] = "frame"
+        if self._n_rows > 1:
+            names = self.metadata["columns"] or range(self._dimension)
             flat = [name for name, k in zip(names, self._high <= self._low, strict=True) if k]
             add("columns that never vary", "warning", flat, "kept; they tell heads nothing")
+
+    def summary(self) -> dict[str, Any]:
+        """Return what was found, for `json.dumps`."""
+        numbers = {"n_files": len(self.files), "n_clips": len(self.id_of), "n_rows": self._n_rows}
+        return {**numbers, "dimension": self._dimension, **self.metadata}
+
+    def headline(self) -> str:
+        """Say in two lines what was found."""
+        columns = self.metadata["columns"]
+        names = ", ".join(columns[:5]) + ", …" * (len(columns) > 5)
+        is_whole = self.metadata["level"] == "clip"
+        rows = "one row per clip" if is_whole else f"{self._n_rows} rows over time"
+        return (
+            f"{self.name}: {len(self.id_of)} clips in {len(self.files)} files, {rows}, "
+            f"{self._dimension} features{f' ({names})' if names else ''}\n"
+            f"  {self.metadata.get('taken_as', '')}"
+        )
 
     def embedding(self, clip: str) -> Embedding:
         """Return the rows of a clip in the order of time, from the spool."""
         assert self._spool is not None
         self._spool.flush()
         rows = self._in_order.iloc[self._places[clip]]
-        matrix = np.memmap(self._spool, np.float32, "r")
-        values = np.array(matrix.reshape(-1, self.dimension)[rows.index])
+        matrix = np.memmap(self._spool, np.float32, "r").reshape(-1, self._dimension)
         time_s, share = rows["time_s"].to_numpy(np.float64), float(rows["face_share"].iloc[0])
         if np.isnan(time_s).any():
             time_s = np.arange(len(rows), dtype=np.float64)
-        return Embedding(time_s, values, None if np.isnan(share) else share)
+        return Embedding(time_s, np.array(matrix[rows.index]), None if np.isnan(share) else share)
 
     def _take_table(self, table: Table, source: str, clip: str | None) -> FeatureColumns:
         """Take the rows of a table, which are all of `clip` where that is given."""
-        names = list(table.columns)
-        has_share = table.metadata is not None and "face_share" in names
-        if has_share:
-            names.remove("face_share")
+        own = table.metadata  # of a feature store of ours
+        has_share = own is not None and "face_share" in table.columns
+        names = [name for name in table.columns if not (has_share and name == "face_share")]
         columns = guess_feature_columns(names, source)
-        if table.metadata is not None:
-            self.origin = table.metadata
-            if columns.time is not None and not is_clip_level(table.metadata):
-                self.level = "frame"
+        if own is not None:
+            self.metadata["origin"] = own
+            if columns.time is not None and not is_clip_level(own):
+                self.metadata["level"] = "frame"
         if clip is not None:
             self._note_source([clip], source)  # also of one without rows
         elif columns.id is None:
-            raise RefusedError(
-                "tables without ids",
-                [source],
+            why = (
                 f"{source} has no id column among its first ones {names[:3]}: expected one such as "
-                "clip_id, name or File_ID. Files of one clip each are given as their folder",
+                "clip_id, name or File_ID. Files of one clip each are given as their folder"
             )
+            raise RefusedError("tables without ids", [source], why)
         for block in table.blocks:
             ids = None if columns.id is None else _ids(block[columns.id], source)
             if clip is not None:
                 _check_is_of(clip, ids, source)
                 ids = np.full(len(block), clip, object)
             values = feature_values(block[columns.features], source)
-            self._check_columns(columns.features, values, source)
+            self._check_columns((own or {}).get("columns") or columns.features, values, source)
             rows = self._keep(values)
             rows["clip"] = ids
             self._note_source(rows["clip"].unique(), source)
@@ -219,29 +223,28 @@ class Features:
         """Note the file of clips; the rows of a clip are all of one."""
         twice = [clip for clip in clips if self._source.setdefault(clip, source) != source]
         if twice:
-            raise RefusedError(
-                "clips whose features come twice",
-                twice,
+            why = (
                 f"features of the clip {twice[0]!r} come twice: in {self._source[twice[0]]} and "
-                f"{source}; remove one",
+                f"{source}; remove one"
             )
+            raise RefusedError("clips whose features come twice", twice, why)
 
-    def _check_columns(self, names: list[Any], values: NDArray[Any], source: str) -> None:
+    def _check_columns(self, names: Sequence[Any], values: NDArray[Any], source: str) -> None:
         width = values.shape[1]
-        named = tuple(names) if len(names) == width and isinstance(names[0], str) else ()
+        named = list(names) if len(names) == width and isinstance(names[0], str) else []
         if not self._first:
-            self._first, self.columns, self.dimension = source, named, width
+            self._first, self._dimension, self.metadata["columns"] = source, width, named
             self._low = np.full(width, np.inf, np.float32)
             self._high = -self._low
-        if width != self.dimension or named != self.columns:
-            odd = sorted(set(named) ^ set(self.columns))[:3]
-            raise RefusedError(
-                "files with other columns",
-                [source],
-                f"{source} has {width} feature columns, {self._first} {self.dimension}"
-                f"{f' (only in one of them: {odd})' if odd else ''}: expected the same, in one "
-                "order",
+        columns = self.metadata["columns"]
+        if width != self._dimension or named != columns:
+            odd = sorted(set(named) ^ set(columns))[:3]
+            only = f" (only in one of them: {odd})" if odd else ""
+            why = (
+                f"{source} has {width} feature columns, {self._first} {self._dimension}{only}: "
+                "expected the same, in one order"
             )
+            raise RefusedError("files with other columns", [source], why)
 
     def _check_together(self, source: str, clips: "pd.Series[str]") -> None:
         """Make sure of the order of rows without times: those of a clip lie together."""
@@ -254,7 +257,7 @@ class Features:
                 f"{source} has ids more than once: {repeated[:3]}. Expected one row per clip, or "
                 "a time column, or the rows of each clip together"
             )
-            self.findings.refuse(RefusedError("ids more than once", repeated, why))
+            self._findings.refuse(RefusedError("ids more than once", repeated, why))
 
 
 def _no_rows() -> pd.DataFrame:
@@ -274,9 +277,8 @@ def _check_is_of(clip: str, ids: NDArray[np.object_] | None, source: str) -> Non
     """Make sure that the rows of a file are of the clip that it is named after."""
     said = set() if ids is None else set(map(canonical_id, set(ids)))
     if said - {canonical_id(clip)}:
-        raise RefusedError(
-            "files with rows of another clip",
-            [source],
+        why = (
             f"{source} has rows of {sorted(said)[:3]} in a column of ids: expected the clip that "
-            "the file is named after; give a table of many clips as a file",
+            "the file is named after; give a table of many clips as a file"
         )
+        raise RefusedError("files with rows of another clip", [source], why)

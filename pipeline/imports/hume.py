@@ -15,19 +15,19 @@ from pipeline.imports.reading import read_text_table
 HUME_TARGETS = (
     *("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"),
 )
+_COUNTRIES = ("United States", "South Africa")
 _RELEASED = {"Train": 15_806, "Val": 4_657, "Test": 4_604}
 _MUSE_FOLDER = "c2_muse_reaction"
 _ABAW_LAYOUT = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
-_ABAW_HINTS = {
-    "*/data_info.csv": "Use {folder}",
-    "../data_info.csv": "Use the folder above it",
-    _MUSE_FOLDER: "This looks like MuSe 2022: eri import muse {folder}",
-    "labels.csv": "This looks like MuSe 2022: eri import muse {folder}",
-}
 _MUSE_LAYOUT = f"{_MUSE_FOLDER}/ with labels.csv, partition.csv, feats/<set>/<id>.csv (MuSe 2022)"
-_MUSE_HINTS = {
-    f"*/{_MUSE_FOLDER}": "Use {folder}",
-    "data_info.csv": "This looks like ABAW5: eri import hume {folder}",
+# What may lie there or near instead, and the command for the folder that it is in.
+_OTHERS = {
+    "data_info.csv": "hume",
+    "*/data_info.csv": "hume",
+    "../data_info.csv": "hume",
+    _MUSE_FOLDER: "muse",
+    f"*/{_MUSE_FOLDER}": "muse",
+    "partition.csv": "muse",
 }
 
 
@@ -45,7 +45,7 @@ def read_hume(root: Path, findings: Findings) -> Collection:
     """
     path = root / "data_info.csv"
     if not path.is_file():
-        raise _wrong_folder(root, _ABAW_LAYOUT, _ABAW_HINTS)
+        raise _wrong_folder(root, _ABAW_LAYOUT)
     labels = _read_labels(path, findings, {"split": "Split"})
     splits = labels["split"].str.casefold().map(SPLIT_WORDS).astype(object)
     split_of = dict(zip(labels["clip_id"], splits, strict=True))
@@ -88,7 +88,7 @@ def read_muse(root: Path, findings: Findings) -> Collection:
     """
     base = root / _MUSE_FOLDER if (root / _MUSE_FOLDER).is_dir() else root
     if not ((base / "labels.csv").is_file() and (base / "partition.csv").is_file()):
-        raise _wrong_folder(base if base.is_dir() else root, _MUSE_LAYOUT, _MUSE_HINTS)
+        raise _wrong_folder(base, _MUSE_LAYOUT)
     given = _read_labels(base / "labels.csv", findings, {})
     partition = _read_partition(base / "partition.csv", findings)
     ours, theirs = (table["clip_id"].dropna().unique() for table in (given, partition))
@@ -161,21 +161,29 @@ def _check_release(labels: pd.DataFrame, splits: "pd.Series[str]", findings: Fin
     odd = (values.max(axis=1) - 1).abs() > 1e-6  # False where a clip has no label
     what = "labelled clips whose largest label is not 1"
     done = "kept; in the release every clip is divided by its largest label"
-    findings.add(what, "warning", labels.loc[odd, "clip_id"], done)
+    ids = labels["clip_id"]
+    findings.add(what, "warning", ids[odd], done)
+    if "age" in labels:
+        age, shown = to_numbers(labels["age"]), ids + ": " + labels["age"]
+        strange = age.wrong | (age.values < 0) | (age.values > 120)
+        findings.add("odd ages", "warning", shown[strange], "kept as they are")
+        findings.add("ages with fractions", "note", shown[~strange & (age.values % 1 > 0)], "kept")
+    if "country" in labels:
+        other = labels["country"].notna() & ~labels["country"].isin(_COUNTRIES)
+        shown = ids + ": " + labels["country"]
+        done = f"kept; the release has {' and '.join(_COUNTRIES)}"
+        findings.add("other countries than were released", "note", shown[other], done)
 
 
-def _wrong_folder(root: Path, expected: str, hints: Mapping[str, str]) -> RefusedError:
-    """Make the error for a folder of another layout; hints go by what is there instead."""
+def _wrong_folder(root: Path, expected: str) -> RefusedError:
+    """Make the error for a folder of another layout."""
     if not root.is_dir():
         why = f"{root} is no folder: expected {expected}"
         return RefusedError("no such folder", [root], why)
     entries = sorted(each.name + "/" * each.is_dir() for each in root.iterdir())
     more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
-    found = f"found {', '.join(entries[:8]) or 'nothing'}{more}"
-    advice = [
-        hint.format(folder=match.parent)
-        for pattern, hint in hints.items()
-        for match in sorted(root.glob(pattern))[:1]
-    ]
-    why = ". ".join([f"{root}: expected {expected}; {found}", *advice])
+    why = f"{root}: expected {expected}; found {', '.join(entries[:8]) or 'nothing'}{more}"
+    for pattern, layout in _OTHERS.items():
+        for found in sorted(root.glob(pattern))[:1]:
+            why += f". There is {found}: eri import {layout} {found.parent}"
     return RefusedError("folders of another layout", [root], why)

@@ -10,7 +10,7 @@ import csv
 import io
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -29,14 +29,9 @@ from pipeline.imports.findings import Findings, RefusedError
 BLOCK_VALUES = 2**20
 """Cells in a block."""
 
-_TEXTS = (".csv", ".tsv", ".tab", ".txt")
-_ARRAYS = (".npy", ".npz")
 _PICKLES = (".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
-# UTF-32 before UTF-16, whose mark it begins with.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
@@ -52,7 +47,7 @@ class Table(NamedTuple):
 
     Attributes
     ----------
-    columns : tuple
+    columns : list
         Names; numbers for the columns of an array.
     blocks : iterator of DataFrame
         Its rows in their order, to be drawn once; it raises RefusedError where they cannot be read.
@@ -62,7 +57,7 @@ class Table(NamedTuple):
         What a feature store of ours says of itself; None for any other file.
     """
 
-    columns: tuple[Any, ...]
+    columns: list[Any]
     blocks: Iterator[pd.DataFrame]
     form: str = ""
     metadata: dict[str, Any] | None = None
@@ -91,24 +86,17 @@ def open_table(path: Path, source: str, ids: Path | None = None) -> Table:
     with path.open("rb") as file:
         is_pickle = file.read(1) == b"\x80" or suffix in _PICKLES
     if is_pickle:
-        raise RefusedError(
-            "pickles",
-            [source],
+        why = (
             f"{path} is a pickle: loading one runs whatever code is in it, so it is not loaded. "
             'Convert it where you trust it: python -c "import pandas; pandas.read_pickle('
-            f"'{path.name}').to_parquet('{path.stem}.parquet')\"",
+            f"'{path.name}').to_parquet('{path.stem}.parquet')\""
         )
+        raise RefusedError("pickles", [source], why)
+    if suffix not in _OPENERS:
+        why = f"{path} ends in {suffix!r}: expected one of {', '.join(_OPENERS)}"
+        raise RefusedError("files of another kind", [source], why)
     with _refusing(path, source):
-        if suffix in _ARRAYS:
-            table = _open_arrays(path, source, ids)
-        elif suffix == ".parquet":
-            table = _open_parquet(path)
-        elif suffix in _TEXTS:
-            table = _open_text(path, source)
-        else:
-            expected = ", ".join([*_TEXTS, ".parquet", *_ARRAYS])
-            why = f"{path} ends in {suffix!r}: expected one of {expected}"
-            raise RefusedError("files of another kind", [source], why)
+        table = _OPENERS[suffix](path, source, ids)
     return table._replace(blocks=_guarded(table.blocks, path, source))
 
 
@@ -177,7 +165,7 @@ def _rows_per_block(n_columns: int) -> int:
     return max(BLOCK_VALUES // max(n_columns, 1), 1)
 
 
-def _open_text(path: Path, source: str) -> Table:
+def _open_text(path: Path, source: str, _: Path | None) -> Table:
     encoding, separator, header = _sniff(path)
     form = [] if encoding.startswith("utf-8") else [encoding]
     form += [] if separator == "," else [_SEPARATORS[separator]]
@@ -203,7 +191,7 @@ def _open_text(path: Path, source: str) -> Table:
                 "that hold the separator; numbers with decimal commas need semicolons between them",
             )
 
-    return Table(tuple(header), blocks(), ", ".join(form))
+    return Table(header, blocks(), ", ".join(form))
 
 
 def _sniff(path: Path) -> tuple[str, str, list[str]]:
@@ -255,7 +243,7 @@ def _rows(text: io.TextIOBase, separator: str) -> Iterator[tuple[int, list[str]]
             yield reader.line_num, row
 
 
-def _open_parquet(path: Path) -> Table:
+def _open_parquet(path: Path, _: str, __: Path | None) -> Table:
     # Without buffering ahead, memory holds a block and not a row group.
     file = pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
     schema = file.schema_arrow
@@ -269,7 +257,7 @@ def _open_parquet(path: Path) -> Table:
 
     metadata = store_metadata(schema) if METADATA_KEY in (schema.metadata or {}) else None
     columns = _with_index(schema.empty_table().to_pandas()).columns
-    return Table(tuple(map(str, columns)), blocks(), metadata=metadata)
+    return Table(list(map(str, columns)), blocks(), metadata=metadata)
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
@@ -313,7 +301,7 @@ def _open_arrays(path: Path, source: str, ids_file: Path | None) -> Table:
             columns = pd.DataFrame({name: column[rows] for name, column in beside.items()})
             yield pd.concat([columns, pd.DataFrame(matrix[rows])], axis=1)
 
-    return Table((*beside, *range(n_columns)), blocks())
+    return Table([*beside, *range(n_columns)], blocks())
 
 
 def _map_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -331,9 +319,15 @@ def _map_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_ids(path: Path) -> list[str]:
-    """Read ids: lines of text, or the column of ids of a table, else its first."""
+    """Read the column of ids of a table; or the lines of a text, where the first one is an id."""
     table = open_table(path, path.name)
     name = next(filter(is_id_name, table.columns), table.columns[0])
-    lines = [name] if path.suffix.lower() == ".txt" else []
-    ids = [*lines, *(str(cell) for block in table.blocks for cell in block[name])]
-    return [each.strip() for each in ids if each.strip()]
+    first = [] if is_id_name(name) else [name]
+    return [*first, *(str(cell).strip() for block in table.blocks for cell in block[name])]
+
+
+_OPENERS: dict[str, Callable[[Path, str, Path | None], Table]] = {
+    **dict.fromkeys([".csv", ".tsv", ".tab", ".txt"], _open_text),
+    ".parquet": _open_parquet,
+    **dict.fromkeys([".npy", ".npz"], _open_arrays),
+}

@@ -54,13 +54,13 @@ def read_any_table(
         what = "has no media files" if media.is_dir() else "is no folder"
         why = f"{media} {what}: expected some of {sorted(MEDIA_SUFFIXES)} in it"
         raise RefusedError("folders without media", [media], why)
-    labels = pd.DataFrame(index=table.index)
+    paths = None if chosen.path is None else table[chosen.path].map(clean_path, "ignore")
     if chosen.id is not None:
-        labels["clip_id"] = table[chosen.id]
+        ids = table[chosen.id]
     else:
-        stems = table[chosen.path].map(lambda p: PurePosixPath(clean_path(p)).stem, "ignore")
-        labels["clip_id"] = stems
-    labels["path"] = _find_paths(labels["clip_id"], table, chosen.path, files, findings)
+        ids = table[chosen.path].map(lambda path: PurePosixPath(clean_path(path)).stem, "ignore")
+    found = _find_paths(ids, paths, files, findings)
+    labels = pd.DataFrame({"clip_id": ids, "path": found}, index=table.index)
     if chosen.person is not None:
         labels["group"] = table[chosen.person]
     if shares is None:
@@ -79,18 +79,16 @@ def read_any_table(
 
 def _find_paths(
     ids: "pd.Series[str]",
-    table: pd.DataFrame,
-    column: str | None,
+    paths: "pd.Series[str] | None",
     files: list[str],
     findings: Findings,
 ) -> list[str | None]:
-    expected = {str(clip): str(clip) for clip in ids.dropna()}
-    if column is None:
+    """Return the file of each clip; of one that is not there, the path that it should have."""
+    pairs = zip(ids, ids if paths is None else paths.fillna(ids), strict=True)
+    expected = {str(clip): str(path) for clip, path in pairs if pd.notna(clip)}
+    if paths is None:
         matches = match_files(expected, files)
     else:
-        given = table[column].map(clean_path, "ignore").fillna(ids)
-        pairs = zip(ids, given, strict=True)
-        expected = {str(clip): str(path) for clip, path in pairs if pd.notna(clip)}
         matches = match_paths(expected, files)
         several = pd.Series(matches.found)
         done = "kept: they are the same clip under several ids"
@@ -112,19 +110,16 @@ def _choose(
     if not need_split:
         chosen = replace(chosen, split=None)
     lacking = {
-        "id": "no column looks like an id or a path: name one with --id or --path",
-        "split": "no column looks like a split (train, val, test): name it with --split, or have "
-        "one drawn with --split-by-person 0.7,0.15,0.15",
-        "targets": "no column looks like a target: name them with --targets a,b,c",
+        "id": not (chosen.id or chosen.path) and "an id or a path: name one with --id or --path",
+        "split": need_split
+        and not chosen.split
+        and "train, val or test: name it with --split, or draw splits with --split-by-person",
+        "targets": not chosen.targets and "a target: name them with --targets a,b,c",
     }
-    if chosen.id or chosen.path:
-        del lacking["id"]
-    if chosen.split or not need_split:
-        del lacking["split"]
-    if chosen.targets:
-        del lacking["targets"]
-    for what, why in lacking.items():
-        raise RefusedError("missing columns", [what], f"{path}: {why}; it has {columns}")
+    for what, wanted in lacking.items():
+        if wanted:
+            why = f"no column of {path} looks like {wanted}; it has {columns}"
+            raise RefusedError("missing columns", [what], why)
     done = "name them by --id, --path, --split, --person or --targets where that is wrong"
     for role in ("path", "id", "split", "person"):
         name = getattr(chosen, role)

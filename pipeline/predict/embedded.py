@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from features.cache import Embedding
 from features.encoders import Encoder
+from features.extraction.encoder_run import EncoderRun, unusable
 from features.extraction.index import Clip, iterate_clips
-from features.extraction.job import EncoderJob, unusable
 from features.media.files import MediaError
 from features.pool import pool_clips
 from features.store import StoredClip, gather
-from pipeline.bundle.contents import Description
-from pipeline.bundle.manifest import BundleError
+from pipeline.bundle import Description
+from pipeline.sealed_folder import BundleError
 
 _CLIPS_AT_ONCE = 1000  # so many clips' frames are in memory
 
@@ -28,19 +28,19 @@ class Embedded:
     Attributes
     ----------
     clips : DataFrame
-        From `features.extraction.index.index_files`.
+        From `features.extraction.index_files`.
     description : Description
         The bundle's.
     encoders : mapping of str to Encoder
         All of its encoders.
-    jobs : mapping of str to EncoderJob
+    jobs : mapping of str to EncoderRun
         Of those for which some clip had something.
     """
 
     clips: pd.DataFrame
     description: Description
     encoders: Mapping[str, Encoder]
-    jobs: Mapping[str, EncoderJob]
+    jobs: Mapping[str, EncoderRun]
 
     @cached_property
     def missing(self) -> dict[str, dict[str, MediaError]]:

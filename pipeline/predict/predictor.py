@@ -13,15 +13,15 @@ from pydantic import ValidationError
 
 from features.cache import default_cache_root
 from features.encoders import Encoder, EncoderError, make_encoder
-from features.extraction.engine import Engine
+from features.extraction.embedder import Embedder
+from features.extraction.encoder_run import EncoderRun, unusable
 from features.extraction.index import index_files, iterate_clips
-from features.extraction.job import EncoderJob, unusable
-from pipeline.bundle.contents import Description, Fitted, read_bundle
-from pipeline.bundle.manifest import BundleError
+from pipeline.bundle import Description, Fitted, read_bundle
 from pipeline.files import find_media
 from pipeline.params import ParamsError
 from pipeline.paths import BUNDLE
 from pipeline.predict.embedded import Embedded
+from pipeline.sealed_folder import BundleError
 from pipeline.views import JOIN
 
 MOST_WINDOWS = 100_000
@@ -38,14 +38,14 @@ def load_bundle(folder: Path | str = BUNDLE, *, clip_limit_s: float = math.inf) 
     folder : path
         The bundle's folder.
     clip_limit_s : float
-        Longest time that reading one clip may take, as for `features.extraction.engine.Engine`.
+        Longest time that reading one clip may take, as for `features.extraction.embedder.Embedder`.
 
     Raises
     ------
     BundleError
-        As `pipeline.bundle.contents.read_bundle`.
+        As `pipeline.bundle.read_bundle`.
     """
-    return Predictor(read_bundle(Path(folder)), clip_limit_s=clip_limit_s)
+    return Predictor(*read_bundle(Path(folder)), clip_limit_s=clip_limit_s)
 
 
 class Predictor:
@@ -56,13 +56,15 @@ class Predictor:
 
     Parameters
     ----------
-    fitted : Fitted
+    description, fitted : Description and Fitted
         The bundle.
     clip_limit_s : float
         Longest time that reading one clip may take.
 
     Attributes
     ----------
+    description : Description
+        What the bundle says of itself.
     encoders : dict of str to Encoder
         Those that the heads were fitted on, by name.
 
@@ -72,11 +74,13 @@ class Predictor:
         When a spec is of an encoder that this version does not know.
     """
 
-    def __init__(self, fitted: Fitted, *, clip_limit_s: float = math.inf) -> None:
-        self.fitted = fitted
-        self._engine = Engine(clip_limit_s=clip_limit_s)
+    def __init__(
+        self, description: Description, fitted: Fitted, *, clip_limit_s: float = math.inf
+    ) -> None:
+        self.description, self._fitted = description, fitted
+        self._embedder = Embedder(clip_limit_s=clip_limit_s)
         self.encoders: dict[str, Encoder] = {}
-        for name, entry in fitted.description.encoders.items():
+        for name, entry in description.encoders.items():
             if entry.spec is None:
                 continue
             try:
@@ -95,12 +99,7 @@ class Predictor:
 
     def close(self) -> None:
         """End the decode workers and let go of the encoders."""
-        self._engine.close()
-
-    @property
-    def description(self) -> Description:
-        """What the bundle says of itself."""
-        return self.fitted.description
+        self._embedder.close()
 
     @property
     def random_encoders(self) -> list[str]:
@@ -177,14 +176,15 @@ class Predictor:
         """
         given = [paths] if isinstance(paths, str | Path) else paths
         files = find_media(Path(path) for path in given)
-        clips = index_files(files, workers=self._engine.workers, progress=progress)
+        clips = index_files(files, workers=self._embedder.workers, progress=progress)
         root, sampling = cache_root or default_cache_root(), self.description.sampling
         jobs = {}
         for name, encoder in self.encoders.items():
             if any(unusable(encoder, clip) is None for clip in iterate_clips(clips)):
-                jobs[name] = EncoderJob(name, encoder, sampling, root)
+                jobs[name] = EncoderRun(name, encoder, sampling, root)
                 self._check_identity(jobs[name])
-        self._engine.embed(clips, jobs, sampling, max_duration_s=max_duration_s, progress=progress)
+        runs = list(jobs.values())
+        self._embedder.embed(clips, runs, max_duration_s=max_duration_s, progress=progress)
         yield Embedded(clips, self.description, self.encoders, jobs)
 
     def table(self, embedded: Embedded) -> pd.DataFrame:
@@ -266,10 +266,10 @@ class Predictor:
         predicted = np.full((len(present), len(self.description.targets)), np.nan)
         if present.any():
             some = {name: each[present] for name, each in vectors.items()}
-            predicted[present] = self.fitted.predict(some)
+            predicted[present] = self._fitted.predict(some)
         return predicted
 
-    def _check_identity(self, job: EncoderJob) -> None:
+    def _check_identity(self, job: EncoderRun) -> None:
         entry = self.description.encoders[job.name]
         if job.identity == entry.identity:
             return

@@ -1,8 +1,7 @@
 """What the report says of the data: sizes, labels, warnings, and clips that lack something."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,21 +19,8 @@ MOST_ROWS = 50
 _FEW_PEOPLE = 10
 
 
-@dataclass(frozen=True)
-class ClipList:
-    """Clips that something went wrong with, counted in full and listed in part.
-
-    Attributes
-    ----------
-    caption : str
-        What went wrong.
-    n : int
-        How many clips there are.
-    counts : str
-        How many by kind, the commonest first, in words.
-    table : DataFrame of str
-        The first `MOST_ROWS`.
-    """
+class ClipList(NamedTuple):
+    """Clips that something went wrong with: how many, in words how many by kind, and the first."""
 
     caption: str
     n: int
@@ -94,22 +80,34 @@ def data_warnings(rows: Rows, targets: Sequence[str]) -> list[str]:
 
     People or files in several splits, targets that do not vary, and splits of few people.
     """
-    return [
-        *_shared_people(rows.clips),
-        *_shared_files(rows.clips),
-        *_constant_targets(rows, targets),
-        *_few_people(rows),
-    ]
+    clips, said = rows.clips, []
+    if people := people_across_splits(clips):
+        said.append(
+            f"{len(people)} people have clips in several splits ({_some(people)}): scores may "
+            "reward knowing the person"
+        )
+    files = clips.reindex(columns=["clip_id", "split", "sha256"]).replace("", None)
+    n_splits = files.groupby("sha256")["split"].transform("nunique")
+    if len(shared := files[n_splits > 1]):
+        said.append(
+            f"{len(shared)} clips are the same files in several splits "
+            f"({_some(shared['clip_id'])}): their scores mean nothing"
+        )
+    labelled = np.isfinite(rows.y).any(axis=1)
+    for split, chosen in _splits(rows):
+        constant = np.flatnonzero(constant_columns(rows.y[chosen], rows.y[chosen]))
+        if len(constant):
+            names = _some([targets[int(column)] for column in constant])
+            said.append(
+                f"{split}: labels that do not vary: {names}; they count as a correlation of zero"
+            )
+        if 0 < (n := _n_people(rows, chosen & labelled)) < _FEW_PEOPLE:
+            said.append(f"{split} has labels of {n} people only: its intervals say little")
+    return said
 
 
 def people_sentences(record: Mapping[str, Any]) -> list[str]:
-    """Say who the clips show, and how that is known.
-
-    Parameters
-    ----------
-    record : mapping
-        What ``people.json`` holds; may be empty.
-    """
+    """Say who the clips show, and how that is known, by what ``people.json`` holds."""
     if "n_people" not in record:
         return []
     by = f"faces ({record['encoder']})" if record["source"] == "faces" else "the label table"
@@ -157,43 +155,6 @@ def clip_lists(
             for name, table in failures.items()
         ),
     ]
-
-
-def _shared_people(clips: pd.DataFrame) -> Iterator[str]:
-    shared = people_across_splits(clips)
-    if shared:
-        yield (
-            f"{len(shared)} people have clips in several splits ({_some(shared)}): scores may "
-            "reward knowing the person"
-        )
-
-
-def _shared_files(clips: pd.DataFrame) -> Iterator[str]:
-    if "sha256" not in clips:
-        return
-    files = clips[clips["sha256"].notna() & (clips["sha256"] != "")]
-    n_splits = files.groupby("sha256")["split"].nunique()
-    shared = files[files["sha256"].isin(n_splits.index[n_splits > 1])]
-    if len(shared):
-        yield (
-            f"{len(shared)} clips are the same files in several splits "
-            f"({_some(shared['clip_id'])}): their scores mean nothing"
-        )
-
-
-def _constant_targets(rows: Rows, targets: Sequence[str]) -> Iterator[str]:
-    for split, chosen in _splits(rows):
-        constant = np.flatnonzero(constant_columns(rows.y[chosen], rows.y[chosen]))
-        if len(constant):
-            names = _some([targets[int(column)] for column in constant])
-            yield f"{split}: labels that do not vary: {names}; they count as a correlation of zero"
-
-
-def _few_people(rows: Rows) -> Iterator[str]:
-    labelled = np.isfinite(rows.y).any(axis=1)
-    for split, chosen in _splits(rows):
-        if 0 < (n := _n_people(rows, chosen & labelled)) < _FEW_PEOPLE:
-            yield f"{split} has labels of {n} people only: its intervals say little"
 
 
 def _splits(rows: Rows) -> list[tuple[str, NDArray[np.bool_]]]:

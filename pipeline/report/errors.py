@@ -1,4 +1,8 @@
-"""Where predictions are off: by size, person, duration and clip. Arrays in, small tables out."""
+"""Where predictions are off: by target, person, duration and clip. Arrays in, small tables out.
+
+In all functions, ``y`` and ``predictions`` are float64 [n_clips, n_targets], with NaN for a label
+that is not there, and ``people`` says whom each clip shows [n_clips].
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -32,34 +36,10 @@ class Estimate(NamedTuple):
     n_clips: int
 
 
-class ClipError(NamedTuple):
-    """A clip and how far off its predictions are.
-
-    Attributes
-    ----------
-    row : int
-        Among the rows given.
-    size : float
-        Root mean square over its labelled targets of the errors, in standard deviations of each
-        target's errors: what is hard to predict anyway counts no more than the rest.
-    targets : list of int
-        Its labelled targets, the furthest off first.
-    """
-
-    row: int
-    size: float
-    targets: list[int]
-
-
 def mean_by_people(values: Floats, people: People) -> Estimate:
-    """Return a mean, with an interval that takes all clips of a person as one draw.
+    """Return the mean of values [n_clips] with an interval over people; NaN are left out.
 
-    Parameters
-    ----------
-    values : array of float64 [n_clips]
-        NaN are left out.
-    people : array of str [n_clips]
-        Who each clip shows.
+    The clips of a person count as one draw.
 
     Notes
     -----
@@ -81,40 +61,10 @@ def mean_by_people(values: Floats, people: People) -> Estimate:
     return Estimate(mean, mean - half, mean + half, n)
 
 
-def calibration_bands(
-    label: Floats, prediction: Floats, people: People
-) -> list[tuple[float, Estimate]]:
-    """Return mean prediction and mean label in bands of equally many clips by prediction.
-
-    Parameters
-    ----------
-    label, prediction : array of float64 [n_clips]
-        Finite.
-    people : array of str [n_clips]
-        Who each clip shows.
-    """
-    n_bands = min(_MOST_BANDS, max(1, len(label) // _MIN_CLIPS_PER_BAND))
-    bands = slice_rows(prediction, n_bands).values()
-    return [
-        (float(prediction[rows].mean()), mean_by_people(label[rows], people[rows]))
-        for rows in bands
-        if rows.any()
-    ]
-
-
 def error_table(
     y: Floats, predictions: Floats, people: People, targets: Sequence[str]
 ) -> pd.DataFrame:
-    """Describe how predictions of each target are off, in units of the labels.
-
-    Parameters
-    ----------
-    y, predictions : array of float64 [n_clips, n_targets]
-        Labels (NaN = unlabelled) and predictions.
-    people : array of str [n_clips]
-        Who each clip shows.
-    targets : sequence of str
-        Names of the columns.
+    """Describe how the predictions of each target are off, in units of the labels.
 
     Returns
     -------
@@ -134,33 +84,35 @@ def error_table(
     return pd.DataFrame(rows, columns=ERROR_COLUMNS)
 
 
+def calibration_bands(
+    label: Floats, prediction: Floats, people: People
+) -> list[tuple[float, Estimate]]:
+    """Return mean prediction and mean label in bands of equally many clips by prediction.
+
+    Labels and predictions [n_clips] are those of one target, all finite.
+    """
+    n_bands = min(_MOST_BANDS, max(1, len(label) // _MIN_CLIPS_PER_BAND))
+    bands = slice_rows(prediction, n_bands).values()
+    return [
+        (float(prediction[rows].mean()), mean_by_people(label[rows], people[rows]))
+        for rows in bands
+        if rows.any()
+    ]
+
+
 def mean_over_targets(errors: Floats) -> Floats:
     """Return each clip's mean over its labelled targets [n_clips]; NaN without any.
 
-    Parameters
-    ----------
-    errors : array of float64 [n_clips, n_targets]
-        NaN where there is no label.
+    Errors [n_clips, n_targets] are NaN where there is no label.
     """
-    known = np.isfinite(errors)
-    n, total = known.sum(axis=1), np.where(known, errors, 0.0).sum(axis=1)
-    return np.asarray(np.divide(total, n, out=np.full(len(errors), np.nan), where=n > 0))
+    return pd.DataFrame(errors).mean(axis=1).to_numpy(np.float64)
 
 
 def people_furthest_off(error: Floats, people: People, n_most: int) -> list[tuple[str, Estimate]]:
     """Return the people whose mean error is furthest from zero, the most underestimated first.
 
-    People of one clip are there only where nobody has more. The interval takes the person's clips
-    as draws.
-
-    Parameters
-    ----------
-    error : array of float64 [n_clips]
-        NaN are left out.
-    people : array of str [n_clips]
-        Who each clip shows.
-    n_most : int
-        At most so many people.
+    Errors [n_clips] that are NaN are left out. People of one clip are there only where nobody has
+    more. The interval takes the person's clips as draws.
     """
     table = pd.DataFrame({"error": error, "person": people.astype(str)}).dropna(subset="error")
     by_person = table.groupby("person")["error"].agg(["mean", "size"])
@@ -174,16 +126,9 @@ def people_furthest_off(error: Floats, people: People, n_most: int) -> list[tupl
 
 
 def by_duration(values: Floats, duration_s: Floats, people: People) -> list[tuple[str, Estimate]]:
-    """Return the mean of values in bands of equally many clips by duration.
+    """Return the mean of values [n_clips] in bands of equally many clips by duration.
 
-    Nothing where durations are unknown or all the same.
-
-    Parameters
-    ----------
-    values, duration_s : array of float64 [n_clips]
-        NaN are left out.
-    people : array of str [n_clips]
-        Who each clip shows.
+    NaN are left out. Nothing where durations are unknown or all the same.
     """
     known = np.isfinite(values) & np.isfinite(duration_s)
     values, people, rounded_s = values[known], people[known], np.round(duration_s[known], 1)
@@ -197,30 +142,11 @@ def by_duration(values: Floats, duration_s: Floats, people: People) -> list[tupl
     ]
 
 
-def worst_clips(y: Floats, predictions: Floats, n_most: int) -> list[ClipError]:
-    """Return the clips whose predictions are furthest off, the worst first.
+def sizes_of_errors(y: Floats, predictions: Floats) -> Floats:
+    """Return the size of each error [n_clips, n_targets], in standard deviations of its target's.
 
-    Parameters
-    ----------
-    y, predictions : array of float64 [n_clips, n_targets]
-        Labels (NaN = unlabelled) and predictions.
-    n_most : int
-        At most so many clips; clips without labels are never among them.
+    What is hard to predict anyway counts no more than the rest. NaN where there is no label.
     """
-    error = y - predictions
-    known = np.isfinite(error)
-    n_of_target, n_of_clip = known.sum(axis=0), known.sum(axis=1)
-    squares = np.where(known, error, 0.0) ** 2
-    spread = np.sqrt(squares.sum(axis=0) / np.maximum(n_of_target, 1))
-    scaled = np.sqrt(squares) / np.where(spread > 0, spread, 1.0)
-    size = np.sqrt((scaled**2).sum(axis=1) / np.maximum(n_of_clip, 1))
-    rows = np.flatnonzero(n_of_clip > 0)
-    rows = rows[np.argsort(-size[rows], kind="stable")[:n_most]]
-    return [
-        ClipError(
-            int(row),
-            float(size[row]),
-            [int(k) for k in np.argsort(-scaled[row], kind="stable") if known[row, k]],
-        )
-        for row in rows
-    ]
+    size = np.abs(y - predictions)
+    spread = np.sqrt(pd.DataFrame(size**2).mean().to_numpy(np.float64))
+    return np.asarray(size / np.where(spread > 0, spread, 1.0))

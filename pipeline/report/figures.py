@@ -61,11 +61,6 @@ def read_plots(path: Path = PIPELINE) -> dict[str, Plot]:
     return plots
 
 
-def read_plot_table(path: Path) -> pd.DataFrame:
-    """Read the table of a plot as DVC does: all cells are text, and an empty one is missing."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-
 def render_svg(template: str | Path, table: pd.DataFrame, **properties: str) -> str:
     """Fill a Vega-Lite template as DVC does, and draw it.
 
@@ -106,7 +101,7 @@ def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
     plot : Plot
         Which template, and how it is labelled.
     table : DataFrame
-        From `read_plot_table`: the whole table of the plot, or a part of it.
+        The table of the plot or a part of it, read as text: an empty cell is missing.
     title : str
         Written above; default the plot's own.
     """

@@ -12,7 +12,6 @@ import yaml
 from pipeline.report import data, tables
 from pipeline.report.page import SPLIT_NAMES, page_template, run_notes, stack_errors
 from pipeline.report.results import Results
-from pipeline.report.run import run_record
 from pipeline.text_tables import board_of_split, leaderboard_text, shown_splits
 
 LICENCES = {
@@ -45,8 +44,8 @@ def render_model_card(results: Results) -> str:
     params = results.params
     split = shown_splits(results.board)[0]
     part = board_of_split(results.board, split)
-    record = run_record(params, results.stores, results.files)
-    settings = params.model_dump(mode="json")
+    record = results.record
+    settings = params.model_dump(mode="json", exclude_unset=True)
     kinds = sorted({encoder["kind"] for encoder in record["encoders"].values()})
     worse = tables.worse_slices(results.slices, part, split).head(_MOST_SLICES)
     worse_names = {key: tables.SLICES[key] for key in tables.SLICES if key not in ("split", "name")}
@@ -57,10 +56,10 @@ def render_model_card(results: Results) -> str:
         version=record["versions"].get("eri", ""),
         encoders=tables.encoder_text(record),
         licences={kind: LICENCES[kind] for kind in kinds if kind in LICENCES},
-        uses_faces=any(spec.get("face", "none") != "none" for spec in _specs(settings)),
+        uses_faces=any("yunet" in str(spec) for spec in settings["encoders"].values()),
         heads={name: _described(spec) for name, spec in settings["heads"].items()},
         split=SPLIT_NAMES[split],
-        scores=leaderboard_text(tables.main_rows(results.board)),
+        scores=leaderboard_text(results.board),
         errors=stack_errors(results, split),
         curve=results.curve,
         splits=data.split_table(results.rows, results.imputed),
@@ -71,10 +70,6 @@ def render_model_card(results: Results) -> str:
         has_slices=len(results.slices) > 0,
         has_groups=bool(tables.group_columns(results.slices)),
     )
-
-
-def _specs(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return list(settings["encoders"].values())
 
 
 def _described(head: Mapping[str, Any]) -> str:

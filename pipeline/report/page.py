@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -13,11 +14,10 @@ from numpy.typing import NDArray
 from pipeline.leaderboard import SPLITS, STACK
 from pipeline.params import Params
 from pipeline.report import data, tables
-from pipeline.report.errors import error_table, worst_clips
+from pipeline.report.errors import error_table, mean_over_targets, sizes_of_errors
 from pipeline.report.figures import draw
 from pipeline.report.plots import NOTHING, durations
 from pipeline.report.results import Results
-from pipeline.report.run import parameters_text, run_record
 from pipeline.report.thumbnails import thumbnails
 from pipeline.text_tables import board_of_split, leaderboard_text, markdown, notes, shown_splits
 
@@ -30,6 +30,7 @@ REFIT_NOTE = (
 _BY_TARGET = {"scatter": "labels and predictions", "calibration": "calibration"}
 _MOST_CLIPS = 12
 _MOST_SLICES = 200
+_MOST_TARGETS = 3
 
 
 def render_report(results: Results) -> str:
@@ -38,7 +39,6 @@ def render_report(results: Results) -> str:
     split = shown_splits(results.board)[0]
     part = board_of_split(results.board, split)
     chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
-    record = run_record(params, results.stores, results.files)
     return page_template("report.html").render(
         results=results,
         lead=part[part["name"] == STACK].iloc[0],
@@ -57,10 +57,10 @@ def render_report(results: Results) -> str:
         splits=data.split_table(rows, results.imputed),
         labels=data.label_table(rows, params.targets),
         clip_lists=data.clip_lists(rows.clips, results.imputed, results.failures),
-        encoders=tables.encoder_text(record),
-        versions=pd.DataFrame(list(record["versions"].items()), columns=["library", "version"]),
-        files=pd.DataFrame(list(record["files"].items()), columns=["file", "SHA-256"]),
-        parameters=parameters_text(params),
+        encoders=tables.encoder_text(results.record),
+        versions=pd.DataFrame(results.record["versions"].items(), columns=["library", "version"]),
+        files=pd.DataFrame(results.record["files"].items(), columns=["file", "SHA-256"]),
+        parameters=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False),
     )
 
 
@@ -68,10 +68,11 @@ def stack_errors(results: Results, split: str) -> pd.DataFrame:
     """Lay out how the stack's predictions of each target are off on a split."""
     rows = results.rows
     chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
-    y, stack, people = rows.y[chosen], results.stack[chosen], rows.people[chosen]
-    errors = error_table(y, stack, people, results.params.targets)
-    part = board_of_split(results.board, split)
-    return tables.laid_out(tables.with_pearson(errors, part), tables.ERRORS)
+    y, predicted, people = rows.y[chosen], results.stack[chosen], rows.people[chosen]
+    errors = error_table(y, predicted, people, results.params.targets)
+    stack = results.board[results.board["name"] == STACK].iloc[0]
+    pearson = [float(stack[f"{split}_pearson_{target}"]) for target in errors["target"]]
+    return tables.laid_out(errors.assign(pearson=pearson), tables.ERRORS)
 
 
 def run_notes(params: Params) -> list[str]:
@@ -134,32 +135,36 @@ def _panels(results: Results) -> Iterator[tuple[str, list[Markup]]]:
 
 
 def _worst(results: Results, chosen: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """Describe the clips that the stack is furthest off on, with their pictures."""
+    """Describe the clips that the stack is furthest off on, the worst first, with pictures."""
     targets, rows = results.params.targets, results.rows
     clips = rows.clips[chosen].reset_index(drop=True)
     y, predicted, people = rows.y[chosen], results.stack[chosen], rows.people[chosen]
-    worst = worst_clips(y, predicted, _MOST_CLIPS)
+    sizes = sizes_of_errors(y, predicted)
+    off = np.sqrt(mean_over_targets(sizes**2))
+    n_known = int(np.isfinite(off).sum())
+    worst = np.argsort(-off, kind="stable")[: min(n_known, _MOST_CLIPS)].tolist()  # NaN come last
     duration_s = np.nan_to_num(durations(clips))
     ids = clips["clip_id"].astype(str)
     paths = clips.get("path", pd.Series(index=clips.index, dtype=object))
     pictures = thumbnails(
         {
-            ids[each.row]: (Path(paths[each.row]), duration_s[each.row])
-            for each in worst
-            if isinstance(paths[each.row], str)
+            ids[row]: (Path(paths[row]), duration_s[row])
+            for row in worst
+            if isinstance(paths[row], str)
         }
     )
     return [
         {
-            "clip_id": ids[each.row],
-            "person": people[each.row],
-            "duration_s": duration_s[each.row],
-            "size": each.size,
-            "picture": pictures.get(ids[each.row]),
+            "clip_id": ids[row],
+            "person": people[row],
+            "duration_s": duration_s[row],
+            "size": off[row],
+            "picture": pictures.get(ids[row]),
             "targets": "; ".join(
-                f"{targets[k]} {y[each.row, k]:.2f}, predicted {predicted[each.row, k]:.2f}"
-                for k in each.targets[:3]
+                f"{targets[k]} {y[row, k]:.2f}, predicted {predicted[row, k]:.2f}"
+                for k in np.argsort(-np.nan_to_num(sizes[row]), kind="stable")[:_MOST_TARGETS]
+                if np.isfinite(y[row, k])
             ),
         }
-        for each in worst
+        for row in worst
     ]

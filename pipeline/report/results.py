@@ -1,8 +1,10 @@
-"""What a run has written, read for its report and its model card."""
+"""What a run has written and what it is made of, for its report and its model card."""
 
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -29,13 +31,18 @@ from pipeline.paths import (
 from pipeline.people import read_warnings
 from pipeline.predictions import read_prediction_table
 from pipeline.report.data import data_warnings
-from pipeline.report.figures import PIPELINE, Plot, read_plot_table, read_plots
+from pipeline.report.figures import PIPELINE, Plot, read_plots
 from pipeline.tables import read_run_table
 
 _NEEDED = (
     *(PIPELINE, CLIPS, FOLDS, FOLDS_REPORT, PEOPLE_REPORT, STACK),
     *(LEADERBOARD, SLICES, CONTRIBUTIONS, IMPUTED, LEARNING_CURVE),
 )
+
+ENCODER_KEYS = ("kind", "model", "weights", "weights_digest", "identity")
+
+_LIBRARIES = ("eri", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "torch")
+_UNKNOWN = "n/a"
 
 
 @dataclass(frozen=True)
@@ -61,10 +68,8 @@ class Results:
         What a reader has to know of the data.
     people : mapping
         What ``people.json`` holds.
-    stores : mapping of str to mapping
-        What the feature stores say of themselves.
-    files : mapping of str to str
-        Digests of the files that the run can be known by.
+    record : mapping
+        What the run is made of, from `run_record`.
     """
 
     params: Params
@@ -79,8 +84,7 @@ class Results:
     failures: Mapping[str, pd.DataFrame]
     warnings: Sequence[str]
     people: Mapping[str, Any]
-    stores: Mapping[str, Mapping[str, Any]]
-    files: Mapping[str, str]
+    record: Mapping[str, Any]
 
 
 def read_results(params: Params) -> Results:
@@ -106,16 +110,72 @@ def read_results(params: Params) -> Results:
         slices=read_run_table(SLICES),
         curve=read_run_table(LEARNING_CURVE),
         imputed=read_run_table(IMPUTED),
-        plots={name: (plot, read_plot_table(plot.table)) for name, plot in plots.items()},
+        plots={
+            name: (plot, pd.read_csv(plot.table, dtype=str, keep_default_na=False))
+            for name, plot in plots.items()
+        },
         failures={n: pd.read_parquet(params.failures_file(n)) for n in params.feature_names},
         warnings=[
             *read_warnings(PEOPLE_REPORT, FOLDS_REPORT),
             *data_warnings(rows, params.targets),
         ],
         people=json.loads(PEOPLE_REPORT.read_text(encoding="utf-8")),
-        stores={
-            name: store_metadata(pq.read_schema(shards_of(params.store_folder(name))[0]))
-            for name in params.feature_names
-        },
-        files={str(path): file_sha256(path) for path in (CLIPS, FOLDS, STACK, LEADERBOARD)},
+        record=run_record(
+            params,
+            {
+                name: store_metadata(pq.read_schema(shards_of(params.store_folder(name))[0]))
+                for name in params.feature_names
+            },
+            {str(path): file_sha256(path) for path in (CLIPS, FOLDS, STACK, LEADERBOARD)},
+        ),
     )
+
+
+def run_record(
+    params: Params, stores: Mapping[str, Mapping[str, Any]], files: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what a run is made of for `json.dumps`, so that two runs can be held side by side.
+
+    Parameters
+    ----------
+    params : Params
+        Of the run.
+    stores : mapping of str to mapping
+        What the feature stores say of themselves; may lack some.
+    files : mapping of str to str
+        Digests of the files that the run can be known by.
+
+    Returns
+    -------
+    dict
+        ``encoders``, imported stores among them: by name `ENCODER_KEYS`. ``versions``: of the
+        libraries behind the embeddings, as the stores say, and of those that fit heads; all of them
+        where they differ. ``files``.
+    """
+    settings = params.model_dump(mode="json")
+    made = {name: {**stores.get(name, {}), **spec} for name, spec in settings["encoders"].items()}
+    imported = {
+        name: {"kind": "imported", "model": entry["store"], "weights_digest": entry["sha256"]}
+        for name, entry in settings["stores"].items()
+    }
+    return {
+        "encoders": {
+            name: {key: str(each.get(key, _UNKNOWN)) for key in ENCODER_KEYS}
+            for name, each in (made | imported).items()
+        },
+        "versions": _versions(stores),
+        "files": dict(files),
+    }
+
+
+def _versions(stores: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    found = {"python": {platform.python_version()}}
+    for store in stores.values():
+        for name, number in store.get("versions", {}).items():
+            found.setdefault(str(name), set()).add(str(number))
+    for name in _LIBRARIES:
+        try:
+            found.setdefault(name, set()).add(version(name))
+        except PackageNotFoundError:  # run from a checkout
+            continue
+    return {name: ", ".join(sorted(numbers)) for name, numbers in sorted(found.items())}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.leaderboard import BASELINE, STACK
+from pipeline.leaderboard import STACK
 from pipeline.text_tables import fixed_text, interval_text, signed_text
 
 # What readers call the columns of the tables of a run. The low end of an interval stands for both.
@@ -56,22 +56,10 @@ def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-def with_pearson(errors: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
-    """Put the stack's correlations, as the leaderboard has them, beside its errors.
-
-    Parameters
-    ----------
-    errors : DataFrame
-        From `pipeline.report.errors.error_table`.
-    part : DataFrame
-        The leaderboard of the same split, from `pipeline.text_tables.board_of_split`.
-    """
-    stack = part[part["name"] == STACK].iloc[0]
-    return errors.assign(pearson=[float(stack[f"pearson_{name}"]) for name in errors["target"]])
-
-
 def worse_slices(slices: pd.DataFrame, part: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return the slices in which the stack scores below its overall score, the worst first.
+
+    The column ``surely`` has that word where the whole interval lies below, and is empty elsewhere.
 
     Parameters
     ----------
@@ -81,11 +69,6 @@ def worse_slices(slices: pd.DataFrame, part: pd.DataFrame, split: str) -> pd.Dat
         The leaderboard of the split, from `pipeline.text_tables.board_of_split`.
     split : {"val", "test", "oof"}
         The split.
-
-    Returns
-    -------
-    DataFrame
-        Rows of `slices`, and ``surely``: the word where the whole interval lies below, else empty.
     """
     overall = float(part.loc[part["name"] == STACK, "mean_pearson"].iloc[0])
     own = slices[(slices["split"] == split) & (slices["name"] == STACK)]
@@ -100,15 +83,8 @@ def group_columns(slices: pd.DataFrame) -> list[str]:
     return [name for name in slices["column"].unique() if name != "duration_s"]
 
 
-def main_rows(board: pd.DataFrame) -> pd.DataFrame:
-    """Return the stack, the best single row and the baselines of a leaderboard."""
-    is_stack, is_baseline = board["name"] == STACK, board["name"].str.startswith(BASELINE)
-    best = board[~is_baseline & ~is_stack].head(1)
-    return pd.concat([board[is_stack], best, board[is_baseline]])
-
-
 def encoder_text(record: Mapping[str, Any]) -> pd.DataFrame:
-    """Lay out the encoders of a run, from `pipeline.report.run.run_record`."""
+    """Lay out the encoders of a run, from `pipeline.report.results.run_record`."""
     table = pd.DataFrame.from_dict(record["encoders"], orient="index").rename_axis("encoder")
     table["weights_digest"] = table["weights_digest"].str[:16]
     names = {"weights_digest": "digest of the weights", "identity": "identity of its embeddings"}

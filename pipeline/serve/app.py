@@ -1,85 +1,59 @@
 """The service as an ASGI application: its addresses, and what each of them answers."""
 
-from base64 import b64encode
+import asyncio
+import shutil
+import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from hashlib import sha256
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.metadata import version
 from importlib.resources import files
-from re import DOTALL, findall
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel
+from PIL import Image
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.files import MEDIA_SUFFIXES
 from pipeline.predict import Predictor
-from pipeline.serve.answer import Answer, ErrorAnswer
-from pipeline.serve.limits import Limits, RefusedError, refusal
-from pipeline.serve.service import Service, running_service
-from pipeline.serve.upload import FIELD, is_received
+from pipeline.serve.answer import Answer, answer_clip
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 """Names that requests to this machine use."""
 
-_DESCRIPTION = """Upload a clip of a person, get intensities of reactions: as a whole and over time.
-
-Clips and what is computed from them are removed before the answer is sent. There is no
-authentication."""
-
-_REFUSALS = {
-    400: "The body is not a form with one file",
-    403: "Sent by another site's page",
-    408: "The upload took too long",
-    413: "The upload is too large",
-    415: "The body is not multipart/form-data",
-    422: "The clip is too long, or nothing in it can be used",
-    503: "Busy; try again after the seconds of the header Retry-After",
-    504: "The prediction took too long",
-    507: "The disk is full",
-}
-
-_BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": [FIELD],
-                "properties": {
-                    FIELD: {
-                        "type": "string",
-                        "format": "binary",
-                        "description": "A video, a sound or a picture.",
-                    }
-                },
-                "additionalProperties": False,
-            }
-        }
-    },
-}
+_POLICY = (
+    "default-src 'self' 'unsafe-inline' blob: data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_REFUSALS = (400, 403, 408, 413, 422, 503, 504)
 
 
-class LimitsAnswer(BaseModel):
-    """What an upload may cost; see `pipeline.serve.limits.Limits`."""
+@dataclass(frozen=True)
+class Limits:
+    """What an upload may cost.
 
-    upload_bytes: int
-    duration_s: float
-    waiting: int
-    receive_s: float
-    answer_s: float
+    Attributes
+    ----------
+    upload_bytes, duration_s
+        Largest body of a request, and longest clip in seconds.
+    waiting
+        Uploads that may come in or wait while one is predicted; further ones are refused.
+    receive_s, answer_s
+        Longest time, in seconds, that an upload may take to come in, and then its answer.
+    """
 
-
-class Health(BaseModel):
-    """The service runs, and its models are loaded."""
-
-    status: str
-    version: str
-    targets: list[str]
-    encoders: list[str]
-    random_weights: list[str]
-    limits: LimitsAnswer
+    upload_bytes: int = 200_000_000
+    duration_s: float = 60.0
+    waiting: int = 8
+    receive_s: float = 60.0
+    answer_s: float = 120.0
 
 
 def create_app(
@@ -90,108 +64,157 @@ def create_app(
     Parameters
     ----------
     predictor : Predictor
-        From `pipeline.predict.load_bundle`. The application has it to itself while it runs; who
-        made it closes it.
+        From `pipeline.predict.load_bundle`; the application has it to itself while it runs.
     limits : Limits, optional
         What an upload may cost.
     hosts : sequence of str
-        Names that requests may use in their header ``Host``. Any other is refused: a page of
-        another site could else make its own name point here, and read the answers.
+        Names that requests may use in their header ``Host``: a page of another site could else
+        make its own name point here, and read the answers.
     """
     limits = limits or Limits()
+    registry = CollectorRegistry()
+    predicting_s = Histogram("eri_predicting_seconds", "Time a prediction ran.", registry=registry)
+    page = files("pipeline.serve").joinpath("page.html").read_text(encoding="utf-8")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with running_service(predictor, limits) as service:
-            app.state.service = service
+        with TemporaryDirectory(prefix="eri-serve-") as root, ThreadPoolExecutor(1) as thread:
+            app.state.root, app.state.thread = Path(root), thread
+            await asyncio.wrap_future(thread.submit(_warm_up, predictor, Path(root)))
             yield
 
     app = FastAPI(
         title="eri",
-        summary="Emotional reaction intensity from video.",
-        description=_DESCRIPTION,
+        summary="Emotional reaction intensity from video. There is no authentication.",
         version=version("eri"),
         lifespan=lifespan,
         docs_url=None,  # both load scripts from elsewhere; /openapi.json is there
         redoc_url=None,
     )
+    app.add_middleware(_Gate, limits=limits, registry=registry)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    app.add_exception_handler(RefusedError, _refuse)
-    page = files("pipeline.serve").joinpath("page.html").read_text(encoding="utf-8")
-    page_headers = _page_headers(page)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def show_page() -> HTMLResponse:
-        return HTMLResponse(page, headers=page_headers)
+        return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        """Say that the service runs, for which targets, and within which limits."""
+        return {
+            "status": "ok",
+            "version": app.version,
+            "targets": list(predictor.description.targets),
+            "random_weights": predictor.random_encoders,
+            "limits": vars(limits),
+        }
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> str:
+        """Give counts and times, in Prometheus' text format."""
+        return generate_latest(registry).decode()
 
     @app.post(
         "/predict",
-        response_model=Answer,
-        responses={
-            status: {"model": ErrorAnswer, "description": text}
-            for status, text in _REFUSALS.items()
-        },
-        openapi_extra={"requestBody": _BODY},
+        max_body_size=limits.upload_bytes,
+        form_limits={"max_files": 1, "max_fields": 0},
+        responses={status: {"description": HTTPStatus(status).phrase} for status in _REFUSALS},
     )
-    async def predict(request: Request) -> Answer:
-        """Predict one clip; the form's field `file` holds it."""
-        return await _service(request).answer(request)
+    async def predict(request: Request, file: UploadFile) -> Answer:
+        """Predict one clip: a video, a sound or a picture. Nothing of it is kept."""
+        place = request.state.place.pop_all()  # held by the prediction from here on
+        running = request.app.state.thread.submit(run_prediction, request.app.state.root, file)
+        running.add_done_callback(lambda _: place.close())
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(running), limits.answer_s)
+        except TimeoutError:
+            late = f"no answer within {limits.answer_s:g} s"
+            raise HTTPException(504, f"{late}: send a shorter clip, or try again") from None
 
-    @app.get("/health")
-    async def health() -> Health:
-        """Say that the service runs, for which targets, and within which limits."""
-        return Health(
-            status="ok",
-            version=app.version,
-            targets=list(predictor.description.targets),
-            encoders=list(predictor.encoders),
-            random_weights=predictor.random_encoders,
-            limits=LimitsAnswer(**vars(limits)),
-        )
-
-    @app.get("/metrics", response_class=PlainTextResponse)
-    async def metrics(request: Request) -> PlainTextResponse:
-        """Give counts and times, in Prometheus' text format."""
-        text = _service(request).metrics.text()
-        return PlainTextResponse(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    def run_prediction(root: Path, file: UploadFile) -> Answer:
+        name = _shown(file.filename or "clip")
+        ending = PurePosixPath(name).suffix.lower()
+        with TemporaryDirectory(dir=root) as folder, predicting_s.time():
+            path = Path(folder) / f"clip{ending if ending in MEDIA_SUFFIXES else ''}"
+            with path.open("wb") as copy:
+                shutil.copyfileobj(file.file, copy)
+            return answer_clip(predictor, path, name, Path(folder) / "cache", limits.duration_s)
 
     return app
 
 
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+class _Gate:
+    """ASGI middleware: so many uploads at once, in time, from our own page or from no page.
+
+    A place is held from the first byte of an upload until the end of its prediction, also where
+    nobody waits for that any more: none can be stopped midway.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits, registry: CollectorRegistry) -> None:
+        self._app, self._limits = app, limits
+        self._free = threading.BoundedSemaphore(limits.waiting + 1)
+        self._taken = Gauge("eri_places_taken", "Uploads in the service.", registry=registry)
+        counted = "Answers to uploads by HTTP status."
+        self._answers = Counter("eri_answers", counted, ["status"], registry=registry)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._answers.labels(message["status"]).inc()
+                if message["status"] in (408, 413):  # what may still come is not waited for
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        with ExitStack() as place:
+            app = self._refusal(Request(scope)) or self._app
+            if app is self._app:
+                self._taken.inc()
+                place.callback(self._free.release)
+                place.callback(self._taken.dec)
+                scope["state"]["place"] = place
+            await app(scope, self._in_time(receive), counted)
+
+    def _refusal(self, request: Request) -> ASGIApp | None:
+        """Refuse an upload before it comes in, or take a place for it."""
+        origin = request.headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+            return JSONResponse({"detail": "uploads from other sites' pages are refused"}, 403)
+        if not self._free.acquire(blocking=False):
+            busy = {"detail": "busy with other uploads: try again in a moment"}
+            return JSONResponse(busy, 503, {"Retry-After": "5"})
+        return None
+
+    def _in_time(self, receive: Receive) -> Receive:
+        """Give up on a body that takes too long to come in."""
+        end_s: float | None = asyncio.get_running_loop().time() + self._limits.receive_s
+
+        async def receive_in_time() -> Message:
+            nonlocal end_s
+            try:
+                async with asyncio.timeout_at(end_s):
+                    message = await receive()
+            except TimeoutError:
+                took = f"the upload took longer than {self._limits.receive_s:g} s"
+                raise HTTPException(408, f"{took}: send a smaller clip") from None
+            if not message.get("more_body", False):
+                end_s = None
+            return message
+
+        return receive_in_time
 
 
-async def _refuse(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RefusedError)  # registered for nothing else
-    return refusal(error, still_sending=not is_received(request))
+def _shown(filename: str) -> str:
+    """Return a file name without folders and without what does not print."""
+    last = filename.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(each for each in last if each.isprintable())[:200] or "clip"
 
 
-def _page_headers(page: str) -> dict[str, str]:
-    """Allow the page its own style and script, clips that it makes itself, and this service."""
-
-    def hashes(tag: str) -> str:
-        digests = [
-            b64encode(sha256(text.encode()).digest()).decode()
-            for text in findall(f"<{tag}>(.*?)</{tag}>", page, DOTALL)
-        ]
-        return " ".join(f"'sha256-{digest}'" for digest in digests)
-
-    policy = {
-        "default-src": "'none'",
-        "script-src": hashes("script"),
-        "style-src": hashes("style"),
-        "img-src": "blob: data:",
-        "media-src": "blob:",
-        "connect-src": "'self'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    return {
-        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-cache",
-    }
+def _warm_up(predictor: Predictor, root: Path) -> None:
+    """Predict a made picture: workers start, and models load."""
+    with TemporaryDirectory(dir=root) as folder:
+        Image.linear_gradient("L").convert("RGB").save(Path(folder) / "picture.png")
+        predictor.predict(folder, cache_root=Path(folder) / "cache", progress=False)

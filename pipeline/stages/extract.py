@@ -1,6 +1,6 @@
 """Stage `extract`: from the clip table to one feature store per encoder."""
 
-from features.extraction.extract import extract
+from features.extraction import extract
 from pipeline.clip_table import read_clip_table
 from pipeline.errors import run_or_exit
 from pipeline.failures import report_extraction

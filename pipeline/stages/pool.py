@@ -1,4 +1,4 @@
-"""Stages `pool` and `pool_store`: from a feature store to one vector per clip, shard by shard."""
+"""Stages `pool` and `pool_store`: from a feature store to one vector per clip."""
 
 import sys
 
@@ -26,11 +26,11 @@ def main() -> None:
     folder = check_store(name, params)
     pooled = pool_store(folder, params.pooling)
     clip_id, vectors, share = pooled.clip_id, pooled.embedding, pooled.face_share
-    metadata = {**pooled.metadata, "pooling": params.pooling.model_dump()}
+    metadata = pooled.metadata
     if name in params.stores:
         metadata |= {"store": str(folder), "sha256": params.stores[name].sha256}
         clips = read_clip_table()["clip_id"]
-        kept = np.isin(clip_id.astype(str), clips.astype(str))
+        kept = np.isin(clip_id.astype(str), clips.to_numpy(str))
         if not kept.any():
             raise StoreError(f"{folder} has features of no clip of the clip table: import others")
         if not kept.all():

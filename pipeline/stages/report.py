@@ -10,7 +10,6 @@ from pipeline.report.data import imputed_sentences
 from pipeline.report.model_card import render_model_card
 from pipeline.report.page import render_report, run_notes
 from pipeline.report.results import read_results
-from pipeline.report.run import run_record
 from pipeline.text_tables import leaderboard_text
 
 
@@ -18,11 +17,10 @@ def main() -> None:
     """Write ``results/report.html``, ``model_card.md`` and ``run.json``, and print."""
     params = load_params()
     results = read_results(params)
-    record = run_record(params, results.stores, results.files)
     pages = {
         REPORT: render_report(results),
         MODEL_CARD: render_model_card(results),
-        RUN: json.dumps(record, indent=2) + "\n",
+        RUN: json.dumps(results.record, indent=2) + "\n",
     }
     for path, text in pages.items():
         with replacing_file(path) as beside:

@@ -1,22 +1,21 @@
 """Stage `stack`: combine all heads and views, and write the challenge's prediction file."""
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 
+from features.files import replacing_file
+from models.persistence import dumps
 from models.stack import fit_stack, stack_oof
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
-from pipeline.paths import IMPUTED, PREDICTIONS, STACK, STACK_WEIGHTS
+from pipeline.paths import IMPUTED, PREDICTIONS, STACK, STACK_FITTED, STACK_WEIGHTS
 from pipeline.predictions import read_members, write_prediction_table
-from pipeline.replacing import replace_file
 from pipeline.submission import imputed_table, submission_table
 
 
 def main() -> None:
-    """Write ``stack.parquet``, ``stack_weights.csv``, ``predictions.csv`` and ``imputed.csv``."""
+    """Write the stack, its predictions and weights, ``predictions.csv`` and ``imputed.csv``."""
     params = load_params()
     rows = read_rows(params)
     n = rows.n_train
@@ -32,10 +31,14 @@ def main() -> None:
     weights = pd.concat(tables, keys=parts, names=["part", "member"])
     weights.swaplevel().to_csv(STACK_WEIGHTS)
     submission = submission_table(predictions, rows.clips, params.targets)
-    replace_file(PREDICTIONS, partial(submission.to_csv, index=False))
+    with replacing_file(PREDICTIONS) as beside:
+        submission.to_csv(beside, index=False)
     failures = {name: params.failures_file(name) for name in params.feature_names}
     imputed = imputed_table(rows, failures)
-    replace_file(IMPUTED, partial(imputed.to_csv, index=False))
+    with replacing_file(IMPUTED) as beside:
+        imputed.to_csv(beside, index=False)
+    with replacing_file(STACK_FITTED) as beside:
+        beside.write_bytes(dumps(stack))
     part = "" if stack.method == "average" else f" ({stack.share:.0%}, the rest plain average)"
     print(f"stack of {len(by_name)} members, combined by: {stack.method}{part}")
 

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from features.encoders import make_encoder
-from features.extraction.extract import extract
-from features.extraction.index import index_files
+from features.extraction import extract, index_files
 from features.extraction.workers import Workers
 from features.identity import Sampling
 from features.store import read_store

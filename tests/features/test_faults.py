@@ -18,8 +18,7 @@ import open_clip
 import pytest
 
 from features.encoders import make_encoder
-from features.extraction.extract import ExtractReport, extract
-from features.extraction.index import index_files
+from features.extraction import ExtractReport, extract, index_files
 from features.identity import Sampling
 from features.upkeep import verify_cache
 
@@ -36,10 +35,10 @@ SCRIPT = """
 import errno, json, os, sys
 from pathlib import Path
 import open_clip, torch
-from features.extraction.index import index_files
+from features.extraction import index_files
 from features.encoders import make_encoder
 from features.encoders.torch_model import TorchFrameModel
-from features.extraction.extract import extract
+from features.extraction import extract
 from features.identity import Sampling
 
 config, media, counter, sampling = sys.argv[1:]

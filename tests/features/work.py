@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from features.extraction.reading import ReadTask, Rest, read_clip
+from features.extraction.reading import ClipToRead, read_clip
 from features.extraction.worker_process import Channel, Patience
 from features.media.files import MediaError, probe
 from features.media.frames import read_frames
@@ -144,9 +144,7 @@ def touch(mark: Path) -> Iterator[None]:
     yield from ()
 
 
-def read_and_die(task: ReadTask) -> Iterator[Any]:
+def read_and_die(clip: ClipToRead) -> Iterator[Any]:
     """Hand over all of a clip, and die before saying that it is all."""
-    for part in read_clip(task):
-        yield part
-        if isinstance(part, Rest):
-            os._exit(1)
+    yield from read_clip(clip)
+    os._exit(1)

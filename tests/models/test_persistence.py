@@ -41,7 +41,7 @@ def data_of(gaps=False):
 
 def fitted_head(variant="elastic_net", gaps=False):
     kind, settings_ = VARIANTS[variant]
-    return make_head(kind, settings_, 1, bands=(30, 10)).fit(*data_of(gaps))
+    return make_head({"kind": kind, **settings_}, 1, bands=(30, 10)).fit(*data_of(gaps))
 
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])
@@ -73,7 +73,7 @@ def test_the_head_that_predicted_held_out_rows_is_the_one_that_is_kept(kind):
     x, y, groups = data_of(gaps=True)
     n = 50
     view = FoldedView(x[:n], y[:n], groups[:n], assign_folds(groups[:n], 4, 0), x[n:])
-    fitted = make_head(kind, SMALL.get(kind, {}), 3).cross_fit(view)
+    fitted = make_head({"kind": kind, **SMALL.get(kind, {})}, 3).cross_fit(view)
     assert loads(dumps(fitted.head)).predict(x[n:]).tobytes() == fitted.held.tobytes()
 
 

@@ -43,10 +43,10 @@ def test_no_row_is_predicted_by_a_head_that_saw_it(clips):
 def test_rows_without_labels_are_predicted_but_not_used(clips):
     x, y, groups, folds = clips
     y[4:9] = np.nan
-    known = cross_fit(make_head("ridge", {}, 0), x, y, groups, folds, x[:2])
+    known = cross_fit(make_head({"kind": "ridge"}, 0), x, y, groups, folds, x[:2])
     changed = x.copy()
     changed[4:9] += 100
-    moved = cross_fit(make_head("ridge", {}, 0), changed, y, groups, folds, x[:2])
+    moved = cross_fit(make_head({"kind": "ridge"}, 0), changed, y, groups, folds, x[:2])
     assert np.isfinite(known.oof).all()
     labelled = ~np.isnan(y).all(axis=1)
     np.testing.assert_array_equal(known.oof[labelled], moved.oof[labelled])
@@ -55,16 +55,19 @@ def test_rows_without_labels_are_predicted_but_not_used(clips):
 
 def test_no_held_out_rows_give_an_empty_table(clips):
     x, y, groups, folds = clips
-    assert cross_fit(make_head("mean", {}, 0), x, y, groups, folds, x[:0]).held.shape == (0, 2)
+    assert cross_fit(make_head({"kind": "mean"}, 0), x, y, groups, folds, x[:0]).held.shape == (
+        0,
+        2,
+    )
 
 
 def test_folds_that_share_a_person_are_refused(clips):
     x, y, groups, _ = clips
     with pytest.raises(ValueError, match="more than one fold"):
-        cross_fit(make_head("mean", {}, 0), x, y, groups, np.arange(30) % 3, x[:1])
+        cross_fit(make_head({"kind": "mean"}, 0), x, y, groups, np.arange(30) % 3, x[:1])
 
 
 def test_lengths_must_agree(clips):
     x, y, groups, folds = clips
     with pytest.raises(ValueError, match="x 29, y 30, groups 30, fold_of_row 30"):
-        cross_fit(make_head("mean", {}, 0), x[1:], y, groups, folds, x[:1])
+        cross_fit(make_head({"kind": "mean"}, 0), x[1:], y, groups, folds, x[:1])

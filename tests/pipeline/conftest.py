@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from features.cache import Embedding
+from features.extraction.workers import Failure, WorkerError
 from features.store import StoredClip
 from features.store_writer import write_clip_vectors, write_store
 from pipeline.clip_table import Rows, arrange_rows, make_folds
@@ -56,6 +57,10 @@ class Project:
         self.folder = folder
         self.clips = clips
         self.content = content
+
+    @property
+    def heads(self) -> list[str]:
+        return list(self.content["heads"])
 
     def write(self) -> None:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(self.content, sort_keys=False))
@@ -119,3 +124,40 @@ def finished_run(shared_run, monkeypatch) -> FinishedRun:
     monkeypatch.chdir(shared_run.folder)
     monkeypatch.setenv("ERI_CACHE", str(shared_run.folder / "cache"))
     return shared_run
+
+
+class WorkersHere:
+    """In place of worker processes: works in this process, and lists what is fitted."""
+
+    fitted: list[str]
+
+    def __init__(self, n_workers=1) -> None:
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def call(self, work, task, *, limit_s):
+        made = work(task)
+        self.fitted.append(task[1].name)
+        while True:
+            try:
+                next(made)
+            except StopIteration as end:
+                return end.value
+            except ValueError as error:
+                raise WorkerError(Failure(str(error))) from error
+
+
+@pytest.fixture
+def fitted(monkeypatch) -> list[str]:
+    """Compare without a process of its own; lists what is fitted, in order."""
+    WorkersHere.fitted = []
+    monkeypatch.setattr("pipeline.comparison.Workers", WorkersHere)
+    # Nobody who edits `models` while tests run spoils them.
+    for name in ("_code_digest", "_code_in_use"):
+        monkeypatch.setattr(f"pipeline.fit.{name}", lambda: "code")
+    return WorkersHere.fitted

@@ -8,12 +8,10 @@ import yaml
 
 
 def run_stages(pipeline: str = "dvc.yaml") -> None:
-    """Run all stages but the demo's in the order of the file, in the working folder."""
+    """Run all stages in the order of the file, in the working folder."""
     params = yaml.safe_load(Path("params.yaml").read_text())
-    for name, stage in yaml.safe_load(Path(pipeline).read_text())["stages"].items():
-        if name == "demo":
-            continue
+    for stage in yaml.safe_load(Path(pipeline).read_text())["stages"].values():
         module = import_module(stage.get("do", stage)["cmd"].split()[2])
-        for key in params[stage["foreach"][2:-1]] if "foreach" in stage else [None]:
+        for key in params.get(stage["foreach"][2:-1], {}) if "foreach" in stage else [None]:
             with mock.patch("sys.argv", ["stage", *([] if key is None else [key])]):
                 module.main()

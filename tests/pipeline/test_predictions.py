@@ -2,11 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.heads import make_head
 from pipeline.params import ParamsError
 from pipeline.predictions import (
-    fold_view,
-    predict_rows,
     read_members,
     read_prediction_table,
     write_prediction_table,
@@ -46,18 +43,3 @@ def test_members_come_in_the_order_of_the_parameters(rows, params, tmp_path):
     members = read_members(["ridge", "mlp"], encoders, rows, params.targets, tmp_path)
     expected = ["ridge/b", "ridge/a", "ridge/a+b", "mlp/b", "mlp/a", "mlp/a+b"]
     assert [name for name, _ in members] == expected
-
-
-def test_train_is_predicted_out_of_fold_and_the_rest_by_a_refit(rows, params):
-    predicted = predict_rows(
-        make_head("mean", {}, 0), fold_view(np.zeros((len(rows.y), 1), np.float32), rows)
-    )
-    n = rows.n_train
-    for fold in range(3):
-        out = rows.fold_of_row == fold
-        assert predicted[:n][out] == pytest.approx(
-            np.broadcast_to(rows.y[:n][~out].mean(axis=0), (out.sum(), 3))
-        )
-    assert predicted[n:] == pytest.approx(
-        np.broadcast_to(rows.y[:n].mean(axis=0), (len(rows.y) - n, 3))
-    )

@@ -1,27 +1,119 @@
 import numpy as np
 import pytest
 
-from features.store import StoreError
+from features.encoders import make_encoder
+from features.pool import Pooling, pool_clips
+from features.store import StoreError, read_store
 from features.store_writer import write_clip_vectors
-from pipeline.views import join_tables, view_names
+from pipeline.params import ParamsError, load_params
+from pipeline.views import join_tables, store_sha256, vectors_file, view_names
+
+OTHER = Pooling(statistics=("min",), parts=("whole", "halves"))
 
 
-def test_views_are_each_encoder_and_all_joined():
-    assert view_names(["a", "b", "c"]) == ["a", "b", "c", "a+b+c"]
+@pytest.fixture
+def find(project):
+    def find(name, pooling=None, folder=None):
+        project.write()
+        return vectors_file(name, load_params(check_heads=False), pooling, folder)
+
+    return find
+
+
+def said_of(project, **said):
+    """Let the table of the face encoder say what made it."""
+    path = project.folder / "data" / "pooled" / "face.parquet"
+    table = read_store(path)
+    write_clip_vectors(path, table.clip_id, table.embedding, said)
+
+
+def test_each_encoder_alone_then_all_joined_in_one_order():
+    assert view_names(["b", "a"]) == ["b", "a", "a+b"]
     assert view_names(["a"]) == ["a"]
 
 
-def test_a_view_joins_columns_and_marks_what_is_missing(tmp_path):
-    for name, ids, value in (("a", ["x", "y"], 1), ("b", ["z", "x"], 2)):
-        vectors = np.full((2, value), value, np.float32) + np.arange(2, dtype=np.float32)[:, None]
+def test_tables_are_joined_by_clip_and_gaps_are_missing(tmp_path):
+    for name, ids, value in (("a", ["x", "y"], 1), ("b", ["y", "z"], 2)):
+        vectors = np.full((2, 2), value, np.float32)
         write_clip_vectors(tmp_path / f"{name}.parquet", np.array(ids, object), vectors, {})
-    tables = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
-    view = join_tables(tables, ["x", "y", "z"])
-    expected = [[1, 3, 3], [2, np.nan, np.nan], [np.nan, 2, 2]]
-    assert np.array_equal(view, np.array(expected, np.float32), equal_nan=True)
-    assert np.array_equal(join_tables(tables[1:], ["z"]), [[2, 2]])
+    joined = join_tables([tmp_path / "a.parquet", tmp_path / "b.parquet"], ["z", "y"])
+    np.testing.assert_array_equal(joined, [[np.nan, np.nan, 2, 2], [1, 1, 2, 2]])
 
 
-def test_a_missing_encoder_is_an_error(tmp_path):
-    with pytest.raises(StoreError, match=r"nothing\.parquet"):
-        join_tables([tmp_path / "nothing.parquet"], ["x"])
+def test_another_pooling_is_made_once_from_the_store(project, find):
+    project.write_store("face")
+    path = find("face", OTHER)
+    ids, expected = pool_clips(read_store(project.folder / "data/features/face"), OTHER)
+    np.testing.assert_array_equal(join_tables([path], list(ids)), expected)
+    made = path.stat().st_mtime_ns, path.read_bytes()
+    assert find("face", OTHER) == path
+    assert path.read_bytes() == made[1]
+    project.write_store("face", n_rows=5)
+    assert find("face", OTHER) != path
+    assert not [each for each in path.parent.iterdir() if each.name[0] == "."]
+
+
+@pytest.mark.parametrize(
+    ("pooled_so", "wanted", "taken"),
+    [
+        ("default", None, True),
+        (OTHER.model_dump(), None, False),
+        (OTHER.model_dump(), OTHER, True),
+        ("default", OTHER, False),
+        ({"statistics": ["of old"], "parts": ["whole"]}, None, False),
+        (None, None, True),
+        (None, OTHER, False),
+    ],
+)
+def test_a_table_of_the_wanted_pooling_is_used(project, find, pooled_so, wanted, taken):
+    project.write_store("face")
+    said_of(project, pooling=project.content["pooling"] if pooled_so == "default" else pooled_so)
+    assert (find("face", wanted).parent.name == "pooled") == taken
+
+
+def test_vectors_of_whole_clips_are_the_same_under_every_pooling(project, find):
+    said_of(project, level="clip", pooling=project.content["pooling"])
+    assert find("face", OTHER).parent.name == "pooled"
+    (project.folder / "data/pooled/face.parquet").unlink()
+    project.write_store("face", {"level": "clip"}, n_rows=1)
+    store = read_store(project.folder / "data/features/face")
+    joined = join_tables([find("face", OTHER)], list(project.clips["clip_id"]))
+    np.testing.assert_array_equal(joined, store.embedding)
+
+
+def test_numbers_of_another_encoder_are_refused(project, find):
+    spec = make_encoder(project.content["encoders"]["face"]).spec.model_dump()
+    said_of(project, spec=spec, sampling=project.content["sampling"])
+    find("face")
+    said_of(project, spec=spec | {"model": "emobase"})
+    with pytest.raises(ParamsError, match=r"another spec of 'face'.*dvc repro"):
+        find("face")
+    said_of(project, sampling={"frame_rate_hz": 9.0, "sample_rate_hz": 16000})
+    with pytest.raises(ParamsError, match="another sampling"):
+        find("face")
+    project.write_store("voice", {"spec": spec | {"model": "emobase"}})
+    with pytest.raises(ParamsError, match="another spec of 'voice'"):
+        find("voice", OTHER)
+
+
+def test_stores_may_lie_elsewhere_and_must_lie_somewhere(project, find):
+    (project.folder / "data/pooled/face.parquet").unlink()
+    with pytest.raises(StoreError, match=r"neither .*face\.parquet nor .*: run `dvc repro`"):
+        find("face")
+    project.write_store("face")
+    (project.folder / "data/features").rename(project.folder / "elsewhere")
+    assert find("face", folder=project.folder / "elsewhere").is_file()
+
+
+def test_an_imported_store_has_to_be_the_one_of_the_parameters(project, find):
+    project.write_store("face")
+    folder = project.folder / "data/features/face"
+    entry = {"store": str(folder), "sha256": store_sha256(folder)}
+    project.content["stores"] = {"fau": entry}
+    assert find("fau").is_file()
+    project.write_store("face", n_rows=5)
+    with pytest.raises(StoreError, match="another one than params.yaml says"):
+        find("fau")
+    project.content["stores"]["fau"]["store"] = "nowhere"
+    with pytest.raises(StoreError, match="no imported feature store nowhere"):
+        find("fau")

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_model import BATCH_SIZE
+from features.extraction import extract, index_files
 from features.identity import Sampling, encoder_identity
+from features.store import read_store
 from tests.features.encoders.samples import CPU, embed, normalised, pictures
 
 HEIGHT, WIDTH = SIZE = (4, 6)
@@ -160,6 +162,17 @@ def test_outputs_stand_beside_each_other_in_the_given_order(two_heads, outputs):
     assert encoder.columns() == {n: MATRICES[n].shape[1] for n in outputs or MATRICES}
     assert list(encoder.columns()) == list(outputs or MATRICES)
     assert encoder.dimension() == ours.shape[1]
+
+
+def test_outputs_are_named_columns_of_one_store(two_heads, make_clip, tmp_path):
+    clips = index_files({"c": make_clip()}, progress=False)
+    encoder = make_encoder(spec(two_heads, outputs=["valence_arousal", "expression"]))
+    sampling = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
+    extract(clips, {"heads": encoder}, sampling, tmp_path, cache_root=tmp_path, progress=False)
+    assert read_store(tmp_path / "heads").metadata["outputs"] == [
+        ["valence_arousal", 2],
+        ["expression", 5],
+    ]
 
 
 def test_widths_that_the_file_leaves_open_are_found_by_running_it(tmp_path):

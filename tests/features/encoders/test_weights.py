@@ -6,9 +6,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from features.encoders.base import EncoderError
 from features.encoders.weights import (
-    file_digest,
     one_line,
     read_state_dict,
     seeded,
@@ -16,6 +14,7 @@ from features.encoders.weights import (
     weights_file,
     without_download,
 )
+from features.errors import EncoderError
 
 
 def no_fetch(tag: str) -> Path:
@@ -89,18 +88,6 @@ def test_nothing_is_downloaded_within_the_context(tmp_path, monkeypatch):
     assert not downloaded
     torch_hub_file(url)
     assert downloaded == [(url, "resnet18-f37072fd.pth", "f37072fd")]
-
-
-def test_a_file_that_changes_has_another_digest(tmp_path):
-    path = tmp_path / "a.pt"
-    path.write_bytes(b"one")
-    first = file_digest(path)
-    path.write_bytes(b"two")
-    os.utime(path, ns=(1, 1))
-    second = file_digest(path)
-    path.write_bytes(b"one")
-    os.utime(path, ns=(2, 2))
-    assert file_digest(path) == first != second
 
 
 def test_a_checkpoint_runs_no_code(tmp_path):

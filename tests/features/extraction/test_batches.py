@@ -15,8 +15,8 @@ class _Counting:
         self.runs_beside = runs_beside
         self.sizes: list[int] = []
 
-    def new_batch(self, picture_shape: tuple[int, ...]) -> np.ndarray:
-        return np.empty((self.batch_size, *picture_shape), np.uint8)
+    def new_batch(self, piece_shape: tuple[int, ...]) -> np.ndarray:
+        return np.empty((self.batch_size, *piece_shape), np.uint8)
 
     def submit(self, pictures: np.ndarray):
         self.sizes.append(len(pictures))
@@ -31,7 +31,9 @@ def numbered(first: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def kept(model) -> tuple[dict, Batcher]:
     done: dict = {}
-    return done, Batcher(model, lambda key, time_s, rows: done.update({key: (time_s, rows)}))
+    return done, Batcher(
+        model, lambda key, time_s, rows, share: done.update({key: (time_s, rows, share)})
+    )
 
 
 @settings(max_examples=50, deadline=None)
@@ -52,10 +54,10 @@ def test_every_clip_gets_its_own_rows_whatever_the_batches(sizes, runs_beside):
         batcher.end(key)
     batcher.flush()
     assert list(done) == [key for key, clip in enumerate(sizes) if clip]
-    rows = [rows for _, rows in done.values()]
+    rows = [rows for _, rows, _ in done.values()]
     expected = np.arange(ends[-1])
     assert np.concatenate([[], *(r.ravel() for r in rows)]).tolist() == (expected % 256).tolist()
-    times = np.concatenate([[], *(time_s for time_s, _ in done.values())])
+    times = np.concatenate([[], *(time_s for time_s, _, _ in done.values())])
     assert times.tolist() == (expected / 8).tolist()
     assert all(size == model.batch_size for size in model.sizes[:-1])
 
@@ -119,3 +121,13 @@ def test_a_batch_size_that_shrinks_is_followed():
     batcher.flush()
     assert model.sizes == [16, 4, 4, 4, 4, 4, 4]
     assert done["a"][1].ravel().tolist() == list(range(40))
+
+
+def test_pieces_that_are_embeddings_already_wait_for_no_batch():
+    done, batcher = kept(None)
+    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
+    for part in (rows[:1], rows[1:]):
+        batcher.add("a", np.arange(len(part), dtype=float), part)
+    batcher.end("a", face_share=0.5)
+    assert np.array_equal(done["a"][1], rows)
+    assert done["a"][2] == 0.5

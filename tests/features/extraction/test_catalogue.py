@@ -1,9 +1,8 @@
 import pytest
 
 from features.encoders import make_encoder
+from features.extraction import extract, index_files
 from features.extraction.catalogue import list_encoders
-from features.extraction.extract import extract
-from features.extraction.index import index_files
 from features.identity import Sampling, encoder_identity
 
 SAMPLING = Sampling(frame_rate_hz=5, sample_rate_hz=16000)

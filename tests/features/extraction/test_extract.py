@@ -9,9 +9,7 @@ import pytest
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.torch_model import TorchFrameModel
-from features.extraction import engine
-from features.extraction.extract import ExtractReport, embed_files, extract
-from features.extraction.index import index_files
+from features.extraction import ExtractReport, embed_files, embedder, extract, index_files
 from features.identity import Sampling
 from features.pool import Pooling, pool_clips
 from features.store import read_store
@@ -78,11 +76,11 @@ def test_every_clip_is_embedded_by_every_encoder(run, corpus, tmp_path):
 def test_a_second_run_decodes_nothing_and_writes_the_same_bytes(run, corpus, tmp_path, monkeypatch):
     run(corpus)
 
-    class NoWorkers(engine.Workers):
+    class NoWorkers(embedder.Workers):
         def run(self, *_, **__):
             raise AssertionError("a cached run must not decode")
 
-    monkeypatch.setattr(engine, "Workers", NoWorkers)
+    monkeypatch.setattr(embedder, "Workers", NoWorkers)
     assert computed(run(corpus, out="again")) == [0, 0, 0]
     assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "out")
 
@@ -200,7 +198,7 @@ def test_networks_are_loaded_while_the_workers_read(run, corpus, monkeypatch):
     load = TorchEncoder.load_model
     reading = []
 
-    def watched(encoder, device):
+    def watched(encoder, device=None):
         reading.append(any(thread.name == "eri-workers" for thread in threading.enumerate()))
         return load(encoder, device)
 
@@ -221,7 +219,7 @@ def test_a_worker_that_dies_before_its_last_word_leaves_no_clip_both_embedded_an
 ):
     sound = {"sound": encoders["sound"]}
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "read_clip", work.read_and_die)
+        patch.setattr(embedder, "read_clip", work.read_and_die)
         with pytest.raises(EncoderError, match="died 2 times"):
             run({"c0": corpus["c0"]}, sound)
     assert run(corpus, sound).n_computed["sound"] == 4  # nothing of it was kept

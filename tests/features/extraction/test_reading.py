@@ -4,24 +4,26 @@ import numpy as np
 import pytest
 
 from features.encoders import make_encoder
+from features.encoders.pieces import FaceCrop, Pictures, SoundPieces
 from features.encoders.preprocessing import Geometry
+from features.errors import MediaError
 from features.extraction import reading
-from features.extraction.reading import Pictures, ReadTask, Rest, file_sha256, read_clip
-from features.extraction.recipes import FaceCrop, Recipe, recipe_of
+from features.extraction.reading import ClipEnd, ClipToRead, Pieces, read_clip
+from features.extraction.worker_process import Patience
 from features.identity import Sampling
 from features.media.faces import Box, FaceDetection
-from features.media.files import MediaError
+from features.media.files import clip_sha256
 
 SAMPLING = Sampling(frame_rate_hz=10, sample_rate_hz=16000)
 SMALL = Geometry(size_px=(16, 16))
-WHOLE = Recipe(geometry=SMALL)
+WHOLE = Pictures(frame_rate_hz=10, geometry=SMALL)
+VOICE = make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"}).pieces(SAMPLING)
 
 
-def cropped(missing: str = "whole_frame", margin: float = 0.0, min_score: float = 0.5) -> Recipe:
+def cropped(missing: str = "whole_frame", margin: float = 0.0, min_score: float = 0.5) -> Pictures:
     detection = FaceDetection(weights=Path("yunet.onnx"), min_score=min_score)
-    return Recipe(
-        geometry=SMALL, face=FaceCrop(detection=detection, margin=margin, missing=missing)
-    )
+    face = FaceCrop(detection=detection, margin=margin, missing=missing)
+    return Pictures(frame_rate_hz=10, geometry=SMALL, face=face)
 
 
 class _Finder:
@@ -48,91 +50,107 @@ def finder(monkeypatch):
     return Finder
 
 
-def read(path: Path, recipes: dict, sound: dict | None = None):
-    task = ReadTask((path,), file_sha256(path), SAMPLING, recipes, sound or {})
-    *parts, rest = read_clip(task)
-    assert isinstance(rest, Rest)
-    taken: dict[Recipe, list[Pictures]] = {}
-    for part in (part for part in parts if isinstance(part, Pictures)):
-        taken.setdefault(part.recipe, []).append(part)
-    times = {r: np.concatenate([p.time_s for p in of]).tolist() for r, of in taken.items()}
-    return times, taken, rest
+def parts_of(clip: ClipToRead) -> tuple[list, ClipEnd]:
+    """What a worker hands over, and what it says at the end."""
+    parts, reading_it = [], read_clip(clip)
+    while True:
+        try:
+            parts.append(next(reading_it))
+        except StopIteration as end:
+            return parts, end.value
+
+
+def read(path: Path, *kinds) -> tuple[dict[int, list[Pieces]], ClipEnd]:
+    parts, end = parts_of(ClipToRead((path,), clip_sha256(path), kinds))
+    taken: dict[int, list[Pieces]] = {}
+    for part in parts:
+        if isinstance(part, Pieces):
+            taken.setdefault(part.number, []).append(part)
+    return taken, end
+
+
+def times(parts: list[Pieces]) -> list[float]:
+    return np.concatenate([part.time_s for part in parts]).tolist()
 
 
 def test_a_clip_comes_in_parts_of_bounded_size(make_clip):
-    path = make_clip(n_frames=80)
-    times, taken, rest = read(path, {"a": WHOLE})
-    assert times[WHOLE] == pytest.approx(np.arange(80) / 10)
-    assert [len(part.pictures) for part in taken[WHOLE]] == [32, 32, 16]
-    assert taken[WHOLE][0].pictures.shape[1:] == (3, 16, 16)
-    assert rest.errors == {}
+    taken, end = read(make_clip(n_frames=80), WHOLE)
+    assert times(taken[0]) == pytest.approx(np.arange(80) / 10)
+    assert [len(part.values) for part in taken[0]] == [32, 32, 16]
+    assert taken[0][0].values.shape[1:] == (3, 16, 16)
+    assert end == ClipEnd()
+
+
+def test_kinds_of_other_rates_are_read_each_at_its_own(make_clip):
+    slow, low = WHOLE.model_copy(update={"frame_rate_hz": 2}), SoundPieces(8000, VOICE.cut)
+    taken, end = read(make_clip(), WHOLE, slow, VOICE, low)
+    assert [len(times(taken[number])) for number in range(4)] == [10, 2, 1, 1]
+    assert not np.array_equal(taken[2][0].values, taken[3][0].values)
+    assert not end.errors
 
 
 def test_time_for_the_sound_is_asked_for_by_its_length(make_clip):
-    voice = make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"})
     path = make_clip(n_frames=10, sound_s=20.0)
-    task = ReadTask((path,), file_sha256(path), SAMPLING, {"a": WHOLE}, {"v": voice, "w": voice})
-    pictures, *words, _ = read_clip(task)
-    assert isinstance(pictures, Pictures)
-    assert [word.extra_s for word in words] == pytest.approx([20, 20], rel=0.05)
+    other = make_encoder({"kind": "opensmile", "model": "GeMAPSv01b"}).pieces(SAMPLING)
+    parts, _ = parts_of(ClipToRead((path,), clip_sha256(path), (WHOLE, VOICE, other)))
+    words = [part.extra_s for part in parts if isinstance(part, Patience)]
+    assert words == pytest.approx([20, 20], rel=0.05)
 
 
-def test_encoders_with_equal_recipes_share_their_pictures(make_clip):
-    _, taken, _ = read(make_clip(), {"a": WHOLE, "b": Recipe(geometry=SMALL)})
-    assert len(taken) == 1
+def test_pieces_have_as_many_times_as_values():
+    with pytest.raises(ValueError, match=r"time_s \(2,\), values \(3, 1\) float32.*as many times"):
+        Pieces(0, np.zeros(2), np.zeros((3, 1), np.float32))
 
 
 def test_frames_without_a_face_are_left_out_or_kept_whole(make_clip, finder):
-    whole_frame, leave_out = cropped(), cropped("leave_out")
-    times, taken, rest = read(make_clip(), {"a": whole_frame, "b": leave_out, "c": WHOLE})
-    assert times[whole_frame] == pytest.approx(np.arange(10) / 10)
-    assert times[leave_out] == pytest.approx(np.arange(0, 10, 2) / 10)
-    assert rest.face_share == {whole_frame: 0.5, leave_out: 0.5}
-    both = [np.concatenate([p.pictures for p in taken[r]]) for r in (whole_frame, WHOLE)]
+    taken, end = read(make_clip(), cropped(), cropped("leave_out"), WHOLE)
+    assert times(taken[0]) == pytest.approx(np.arange(10) / 10)
+    assert times(taken[1]) == pytest.approx(np.arange(0, 10, 2) / 10)
+    assert end.face_share == {0: 0.5, 1: 0.5}
+    both = [np.concatenate([part.values for part in taken[n]]) for n in (0, 2)]
     assert np.array_equal(both[0][1::2], both[1][1::2])
-    assert finder.n_calls == 10  # one detection served both recipes
+    assert finder.n_calls == 10  # one detection served both crops
 
 
 def test_each_detection_is_done_on_its_own(make_clip, finder):
-    read(make_clip(), {"a": cropped(min_score=0.5), "b": cropped(min_score=0.9)})
+    read(make_clip(), cropped(min_score=0.5), cropped(min_score=0.9))
     assert finder.n_calls == 20
 
 
 def test_a_clip_without_any_face_fails_for_encoders_that_crop(make_clip, finder):
     finder.every = 0
-    _, _, rest = read(make_clip(), {"a": cropped(), "b": cropped("leave_out"), "c": WHOLE})
-    assert {name: error.step for name, error in rest.errors.items()} == {"a": "face", "b": "face"}
-    assert "no frame shows a face with a score of 0.5" in rest.errors["a"].reason
+    _, end = read(make_clip(), cropped(), cropped("leave_out"), WHOLE)
+    assert {number: error.step for number, error in end.errors.items()} == {0: "face", 1: "face"}
+    assert "no frame shows a face with a score of 0.5" in end.errors[0].reason
 
 
 def test_sound_and_pictures_fail_each_on_their_own(make_clip):
-    voice = make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"})
-    _, _, rest = read(make_clip(sound_s=0), {"a": WHOLE}, {"v": voice})
-    assert list(rest.errors) == ["v"]
-    times, _, rest = read(make_clip("x.m4a", n_frames=0), {"a": WHOLE}, {"v": voice})
-    assert times == {}
-    assert list(rest.errors) == ["a"]
-    assert rest.sound["v"][1].shape == (1, 88)
+    _, end = read(make_clip(sound_s=0), WHOLE, VOICE)
+    assert list(end.errors) == [1]
+    taken, end = read(make_clip("x.m4a", n_frames=0), WHOLE, VOICE)
+    assert list(end.errors) == [0]
+    assert list(taken) == [1]
+    assert taken[1][0].values.shape == (1, 88)
 
 
 def test_the_first_file_that_still_holds_the_bytes_is_read(make_clip, tmp_path):
     path = make_clip()
-    digest = file_sha256(path)
+    digest = clip_sha256(path)
     changed = make_clip("changed.mp4", n_frames=4)
     paths = (tmp_path / "gone.mp4", changed)
     with pytest.raises(MediaError, match=r"changed\.mp4 has changed since it was indexed"):
-        next(read_clip(ReadTask(paths, digest, SAMPLING, {"a": WHOLE}, {})))
-    first = next(read_clip(ReadTask((*paths, path), digest, SAMPLING, {"a": WHOLE}, {})))
-    assert len(first.pictures) == 10
+        next(read_clip(ClipToRead(paths, digest, (WHOLE,))))
+    first = next(read_clip(ClipToRead((*paths, path), digest, (WHOLE,))))
+    assert len(first.values) == 10
 
 
-def test_an_encoder_s_recipe_follows_its_spec(tmp_path):
+def test_an_encoder_s_pieces_follow_its_spec(tmp_path):
     weights = tmp_path / "yunet.onnx"
     weights.write_bytes(b"x")
     spec = {"kind": "torchvision", "model": "resnet18", "weights": "random"}
-    assert recipe_of(make_encoder(spec)).face is None
+    assert make_encoder(spec).pieces(SAMPLING).face is None
     spec |= {"face": "yunet", "face_weights": str(weights), "face_margin": 0.4}
-    face = recipe_of(make_encoder(spec)).face
+    face = make_encoder(spec).pieces(SAMPLING).face
     assert face == FaceCrop(
         detection=FaceDetection(weights=weights, min_score=0.6), margin=0.4, missing="whole_frame"
     )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from features.encoders.base import EncoderError
+from features.errors import EncoderError
 from features.media import faces
 from features.media.faces import (
     DETECTION_SIDE_PX,

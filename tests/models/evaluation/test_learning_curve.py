@@ -53,10 +53,10 @@ def test_larger_sets_contain_the_smaller_and_repeats_differ(data):
 
 def test_a_head_of_ours_is_fitted_on_some_and_left_unfitted(data):
     x, y, groups, x_held, y_held, held = data
-    head = make_head("ridge", {}, 0)
+    head = make_head({"kind": "ridge"}, 0)
     points = learning_curve(head, *data, n_people=[10, 30], n_repeats=2, **DRAWS)
     assert not hasattr(head, "coef_")
-    expected = make_head("ridge", {}, 0).fit(x, y, groups).predict(x_held)
+    expected = make_head({"kind": "ridge"}, 0).fit(x, y, groups).predict(x_held)
     assert points[1].score.mean_pearson == pytest.approx(mean_pearson(y_held, expected))
     first = learning_curve(head, *data, n_people=[10, 30], n_repeats=1, **DRAWS)
     for one, again in zip(first, points[:2], strict=True):

@@ -50,7 +50,7 @@ def test_the_head_that_predicted_the_held_out_rows_is_kept(variant, n_held):
     x_held = x[n_rows : n_rows + n_held]
     view = FoldedView(x[:n_rows], y, groups, assign_folds(groups, 4, 0), x_held)
     kind, settings = VARIANTS[variant]
-    fitted = make_head(kind, settings, 3).cross_fit(view)
+    fitted = make_head({"kind": kind, **settings}, 3).cross_fit(view)
     predicted = fitted.head.predict(x[n_rows:])
     assert predicted.shape == (20, 3)
     assert np.isfinite(predicted).all()
@@ -62,7 +62,7 @@ def test_the_head_that_predicted_the_held_out_rows_is_kept(variant, n_held):
 @pytest.mark.parametrize("kind", sorted(HEADS))
 def test_cross_fit_equals_the_plain_loop(kind, n_columns, gaps):
     view = view_of(n_columns=n_columns, gaps=gaps)
-    head = make_head(kind, SMALL.get(kind, {}), 3)
+    head = make_head({"kind": kind, **SMALL.get(kind, {})}, 3)
     fast, plain = head.cross_fit(view), Plain.cross_fit(head, view)
     np.testing.assert_allclose(fast.oof, plain.oof, atol=OOF_TOLERANCE.get(kind, 1e-4))
     np.testing.assert_allclose(fast.held, plain.held, atol=1e-4)

@@ -25,7 +25,7 @@ def expected_failures(head):
 
 
 @parametrize_with_checks(
-    [make_head(kind, SMALL.get(kind, {}), 0) for kind in sorted(HEADS)],
+    [make_head({"kind": kind, **SMALL.get(kind, {})}, 0) for kind in sorted(HEADS)],
     expected_failed_checks=expected_failures,
     xfail_strict=False,  # rounding differs between machines
 )

@@ -25,7 +25,7 @@ def curved(n_rows=160, seed=0):
 @pytest.mark.parametrize("kind", ["kernel_ridge", "svr"])
 def test_finds_what_a_line_does_not(kind):
     x, y, groups = curved()
-    predicted = make_head(kind, {}, 0).fit(x[:120], y[:120], groups[:120]).predict(x[120:])
+    predicted = make_head({"kind": kind}, 0).fit(x[:120], y[:120], groups[:120]).predict(x[120:])
     assert mean_pearson(y[120:], predicted) > 0.8
 
 
@@ -34,7 +34,7 @@ def test_landmarks_do_nearly_as_well(kind):
     x, y, groups = curved(n_rows=800)
     settings = {"memory_limit_mib": 1, "n_landmarks": 200}
     view = FoldedView(x, y, groups, assign_folds(groups, 4, 0))
-    head = make_head(kind, settings, 0)
+    head = make_head({"kind": kind, **settings}, 0)
     fast, plain = head.cross_fit(view), Head.cross_fit(head, view)
     assert mean_pearson(y, fast.oof) > 0.9
     assert mean_pearson(y, fast.oof) == pytest.approx(mean_pearson(y, plain.oof), abs=0.02)

@@ -1,44 +1,57 @@
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from models.heads import GIVEN, HEADS, head_settings, make_head
+from models.heads import GIVEN, HEADS, BaseHeadSpec, HeadSpec, check_spec, make_head
+
+ENTRY = TypeAdapter(dict[str, HeadSpec])
 
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_settings_are_the_constructor_parameters_with_its_defaults(kind):
-    head = HEADS[kind]()
-    expected = {name: value for name, value in head.get_params().items() if name not in GIVEN}
-    assert dict(head_settings(kind)()) == expected
+    expected = {
+        name: each for name, each in HEADS[kind]().get_params().items() if name not in GIVEN
+    }
+    spec = check_spec({"kind": kind})
+    assert isinstance(spec, BaseHeadSpec)
+    assert spec.settings == expected
+    assert ENTRY.validate_python({"a": {"kind": kind}}) == {"a": spec}
+    assert check_spec(spec.model_dump(mode="json")) == spec
 
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_unknown_settings_are_refused(kind):
     with pytest.raises(ValidationError, match="learnin_rate"):
-        make_head(kind, {"learnin_rate": 0.1}, 0)
+        make_head({"kind": kind, "learnin_rate": 0.1}, 0)
 
 
 def test_values_out_of_bounds_are_refused():
     with pytest.raises(ValidationError, match=r"alphas\.0"):
-        make_head("ridge", {"alphas": [-1.0]}, 0)
-    with pytest.raises(ValidationError, match="dropout"):
-        make_head("mlp", {"dropout": 1.0}, 0)
+        make_head({"kind": "ridge", "alphas": [-1.0]}, 0)
+    with pytest.raises(ValidationError, match=r"net\.mlp\.dropout"):
+        ENTRY.validate_python({"net": {"kind": "mlp", "dropout": 1.0}})
 
 
-def test_settings_and_seed_reach_the_head():
-    head = make_head("lightgbm", {"n_rounds": 3}, seed=7)
-    assert head.get_params()["n_rounds"] == 3
-    assert head.get_params()["seed"] == 7
+def test_settings_seed_and_bands_reach_the_head():
+    head = make_head(check_spec({"kind": "lightgbm", "n_rounds": 3}), seed=7, bands=(4,))
+    assert (head.get_params()["n_rounds"], head.get_params()["seed"]) == (3, 7)
+    assert make_head({"kind": "banded_ridge"}, 0, (4, 5)).get_params()["bands"] == (4, 5)
 
 
 def test_lists_as_yaml_gives_them_are_accepted():
-    assert make_head("mlp", {"hidden": [32, 16]}, 0).get_params()["hidden"] == (32, 16)
+    assert make_head({"kind": "mlp", "hidden": [32, 16]}, 0).get_params()["hidden"] == (32, 16)
 
 
-def test_an_unknown_kind_names_the_nearest_and_all():
-    with pytest.raises(ValueError, match=r"'lightgmb'.*Did you mean 'lightgbm'.*mean, mlp, nei"):
-        make_head("lightgmb", {}, 0)
+@pytest.mark.parametrize("entry", [{"kind": "lightgmb"}, {}])
+def test_an_unknown_kind_names_all(entry):
+    with pytest.raises(ValueError, match=r"unknown head kind.*mean, mlp, nei"):
+        make_head(entry, 0)
 
 
-def test_settings_are_frozen():
+def test_an_unknown_kind_names_the_nearest():
+    with pytest.raises(ValueError, match=r"'lightgmb'.*Did you mean 'lightgbm'"):
+        make_head({"kind": "lightgmb"}, 0)
+
+
+def test_a_spec_is_frozen():
     with pytest.raises(ValidationError, match="frozen"):
-        head_settings("ridge")().n_folds = 3
+        check_spec({"kind": "ridge"}).alphas = (1.0,)

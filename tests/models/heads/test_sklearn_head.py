@@ -42,7 +42,7 @@ def clips():
 def test_equals_scikit_learn_on_scaled_data(kind, clips):
     x, y, groups = clips
     settings, peer = PEERS[kind]
-    head = make_head(kind, settings, 0).fit(x, y, groups)
+    head = make_head({"kind": kind, **settings}, 0).fit(x, y, groups)
     z, targets = head.input_scaler_.transform(x), (y - y.mean(axis=0)) / y.std(axis=0)
     if "random_state" in peer.get_params():
         peer.set_params(random_state=0)
@@ -58,9 +58,9 @@ def test_equals_scikit_learn_on_scaled_data(kind, clips):
 def test_targets_with_gaps_equal_fits_on_their_own_rows(kind, clips):
     x, y, groups = clips
     y[:20, 1] = np.nan
-    head = make_head(kind, {}, 0).fit(x, y, groups)
+    head = make_head({"kind": kind}, 0).fit(x, y, groups)
     z = head.input_scaler_.transform(x)
-    alone = make_head(kind, {}, 0)
+    alone = make_head({"kind": kind}, 0)
     alone._fit_scaled(z[20:], y[20:, 1:2], groups[20:])
     np.testing.assert_allclose(head.predict(x)[:, 1:2], alone._predict_scaled(z), atol=1e-6)
 
@@ -70,7 +70,7 @@ def test_wide_views_are_projected_unless_told_otherwise(kind):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(40, 60))
     for n_components, width in ((5, 5), (None, 60)):
-        head = make_head(kind, {"n_components": n_components}, 0).fit(x, x[:, :1])
+        head = make_head({"kind": kind, "n_components": n_components}, 0).fit(x, x[:, :1])
         assert head.regressors_[0][2].n_features_in_ == width
 
 

@@ -66,7 +66,7 @@ def test_shuffled_targets_score_zero_through_heads_and_stack():
     y = rng.permutation(x[:, :3] + rng.normal(size=(240, 3)))
     groups = np.arange(240) // 4
     folds = assign_folds(groups[:120], 5, 0)
-    heads = [make_head("ridge", {}, 0), make_head("lightgbm", {"n_rounds": 30}, 0)]
+    heads = [make_head({"kind": "ridge"}, 0), make_head({"kind": "lightgbm", "n_rounds": 30}, 0)]
     view = FoldedView(x[:120], y[:120], groups[:120], folds, x[120:])
     fits = [head.cross_fit(view) for head in heads]
     members = np.stack([fit.oof for fit in fits], axis=1)

@@ -24,7 +24,8 @@ NAMES = ["AU01", "AU02", "AU04"]
 
 def import_features(path, name, *more, status=0) -> dict:
     """Import features; returns the JSON."""
-    return import_json("features", path, "--name", name, *more, status=status)
+    content = import_json("features", path, "--name", name, *more, status=status)
+    return content | content["features"].get(name, {}) | {"store": f"data/imports/features/{name}"}
 
 
 def refused(path, name, *more) -> str:

@@ -51,6 +51,7 @@ def test_every_quirk_is_found_and_the_table_is_what_the_pipeline_reads(root, run
     assert kinds["no sound, but a sound file beside"]["examples"] == ["00001"]
     assert kinds["identical files in several splits"]["examples"] == ["00000 = 00004"]
     assert kinds["further files of a clip"]["count"] == 2
+    assert kinds["ages with fractions"]["examples"] == ["00000: 31.5", "00005: 27.25"]
     assert kinds["clips without a person"]["count"] == 6
     assert kinds["Test without labels"]["severity"] == "note"
     assert not [f for f in shown["findings"] if f["severity"] == "error"]
@@ -99,9 +100,13 @@ def test_labels_that_are_none_are_refused(root, run, wrong):
 @pytest.mark.parametrize(
     ("place", "kind", "said"),
     [
-        ("..", "folders of another layout", r"data_info.csv beside .* found .*hume/.*Use .*hume"),
+        (
+            "..",
+            "folders of another layout",
+            r"data_info.csv beside .* found .*hume/.*eri import hume .*hume",
+        ),
         ("nowhere", "no such folder", "no folder"),
-        ("train", "folders of another layout", "folder above"),
+        ("train", "folders of another layout", "eri import hume"),
     ],
 )
 def test_a_wrong_folder_says_what_was_expected_and_found(root, run, place, kind, said):

@@ -2,6 +2,7 @@ import shutil
 
 import pandas as pd
 
+from pipeline.imports.collection import Collection
 from pipeline.imports.findings import Findings
 from pipeline.imports.probing import probe_files
 
@@ -18,7 +19,8 @@ def test_what_the_files_themselves_show_is_found(make_clip, tmp_path):
     labels = pd.DataFrame({"clip_id": names, "path": [f"{name}.mp4" for name in names]})
     labels["split"] = ["Train", "Train", "Train", "Train", "Val", "Val", "Test"]
     findings = Findings()
-    probe_files(labels, tmp_path, {"mute": ["mute.wav"]}, findings)
+    collection = Collection(labels, (), tmp_path, {"mute": ["mute.wav"]})
+    probe_files(labels, collection, findings)
     found = {each.kind: each.examples for each in findings.all}
     assert found.pop("unreadable files")[0].startswith("torn: not a media file")
     assert found.pop("durations out of line")[0].startswith("long: 6.")

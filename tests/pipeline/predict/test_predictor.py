@@ -5,11 +5,11 @@ from PIL import Image
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
-from features.extraction.engine import Engine
+from features.extraction.embedder import Embedder
 from features.extraction.worker_process import WorkerProcess
-from pipeline.bundle.manifest import BundleError
 from pipeline.params import ParamsError
 from pipeline.predict.predictor import load_bundle
+from pipeline.sealed_folder import BundleError
 from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS, predictions
 
@@ -66,10 +66,14 @@ def test_a_gap_is_what_training_made_of_it(finished_run, predictor):
 
 
 def test_the_cache_is_used(finished_run, predictor, monkeypatch):
-    monkeypatch.setattr(Engine, "embed", lambda self, clips, jobs, *_, **__: seen.append(jobs))
+    monkeypatch.setattr(
+        Embedder,
+        "embed",
+        lambda self, clips, jobs, *_, **__: seen.append([run.name for run in jobs]),
+    )
     seen = []
     table = predictor.predict(finished_run.folder / "media" / "c24.mp4", progress=False)
-    assert list(seen[0]) == ["sound", "tiny"]
+    assert seen[0] == ["sound", "tiny"]
     assert table[TARGETS].notna().all(axis=None)
 
 

@@ -10,7 +10,7 @@ from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits
 from pipeline.report.figures import read_plots
 from pipeline.report.page import render_report
 from pipeline.report.plots import error_tables, score_tables, weight_table
-from pipeline.report.results import Results
+from pipeline.report.results import Results, run_record
 from pipeline.submission import IMPUTED_COLUMNS
 from pipeline.text_tables import shown_splits
 
@@ -56,7 +56,12 @@ def results(rows, params, predictions):
         plots = {
             name: (plot, as_read(tables[plot.table.stem])) for name, plot in read_plots().items()
         }
-        content = {"failures": {}, "warnings": [], "people": {}, "stores": {}, "files": {}}
+        content = {
+            "failures": {},
+            "warnings": [],
+            "people": {},
+        }
+        content["record"] = run_record(params, {}, {"results/stack.parquet": "ab12"})
         return Results(
             **content | parts | {"params": params, "rows": rows, "stack": stack} | changes,
             board=board,
@@ -72,7 +77,7 @@ def render(results):
 
 
 def as_read(table):
-    """Return a plot's table as `read_plot_table` does."""
+    """Return a plot's table as it is read from its file."""
     return table.astype(object).where(table.notna(), "").astype(str)
 
 

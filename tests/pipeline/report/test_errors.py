@@ -8,7 +8,7 @@ from pipeline.report.errors import (
     mean_by_people,
     mean_over_targets,
     people_furthest_off,
-    worst_clips,
+    sizes_of_errors,
 )
 
 RNG = np.random.default_rng(0)
@@ -46,7 +46,7 @@ def test_the_errors_of_a_target_are_in_units_of_its_labels():
     assert np.isnan(empty["bias"])
 
 
-def test_people_and_clips_furthest_off_are_found():
+def test_people_furthest_off_are_found():
     y = np.zeros((40, 2))
     y[7] = [5, 0.1]
     y[9] = np.nan
@@ -55,10 +55,13 @@ def test_people_and_clips_furthest_off_are_found():
     assert np.isnan(error[9])
     named = people_furthest_off(error, people, 3)
     assert [len(named), named[0][0], named[0][1].n_clips] == [3, "1", 4]
-    worst = worst_clips(y, np.zeros_like(y), 50)
-    assert len(worst) == 39
-    assert worst[0].row == 7
-    assert worst_clips(np.full((3, 1), np.nan), np.zeros((3, 1)), 5) == []
+
+
+def test_errors_are_sized_by_what_is_usual_for_their_target():
+    y = np.array([[1.0, 10.0], [-1.0, np.nan], [np.nan, -10.0]])
+    sizes = sizes_of_errors(y, np.zeros_like(y))
+    assert np.allclose(sizes, np.abs(np.sign(y)), equal_nan=True)
+    assert np.all(sizes_of_errors(np.ones((2, 1)), np.ones((2, 1))) == 0)
 
 
 def test_durations_make_bands_unless_they_are_all_the_same():

@@ -13,8 +13,7 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from pipeline.predict import load_bundle
-from pipeline.serve.app import create_app
-from pipeline.serve.limits import Limits
+from pipeline.serve.app import Limits, create_app
 from tests.conftest import write_clip
 
 LIMITS = Limits(upload_bytes=3_000_000, duration_s=5, waiting=2, receive_s=20, answer_s=30)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import struct
 import tarfile
 import zipfile
@@ -19,7 +20,7 @@ from tests.features.odd_media import png
 def refused(client, name, content):
     reply = client.post("/predict", files={"file": (name, content)})
     assert reply.status_code == 422, reply.text
-    return reply.json()
+    return reply.json()["detail"]
 
 
 def zipped(content: bytes) -> bytes:
@@ -57,10 +58,9 @@ NOT_MEDIA = {
 
 @pytest.mark.parametrize("name", NOT_MEDIA)
 def test_what_is_not_media_is_refused(client, name):
-    answer = refused(client, name, NOT_MEDIA[name])
-    assert answer["detail"] == "nothing in this file can be used"
-    assert set(answer["reasons"]) == {"sound", "tiny"}
-    assert answer["reasons"]["tiny"].startswith(("probe: ", "decode: "))
+    why = refused(client, name, NOT_MEDIA[name])
+    assert why.startswith("nothing in this file can be used: ")
+    assert re.search(r"sound: .*tiny: (probe|decode): |tiny: (probe|decode): .*sound: ", why)
 
 
 def test_pictures_that_would_fill_the_memory_are_refused(client):
@@ -75,12 +75,12 @@ def test_pictures_that_would_fill_the_memory_are_refused(client):
 
     head = struct.pack(">IIBBBBB", 12_000, 12_000, 1, 0, 0, 0, 0)
     real = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    assert "12000 x 12000 pixels" in refused(client, "real.png", real)["reasons"]["tiny"]
+    assert "12000 x 12000 pixels" in refused(client, "real.png", real)
 
 
 def test_a_clip_that_is_too_long_is_refused(client, tmp_path):
     long = write_clip(tmp_path / "l.mp4", n_frames=6, frame_rate_hz=1, sound_s=0)
-    assert "5 s" in str(refused(client, "long.mp4", long.read_bytes())["reasons"])
+    assert "5 s" in refused(client, "long.mp4", long.read_bytes())
 
 
 def hours_of_silence(path, rate_hz=8000, minutes=60):
@@ -99,7 +99,7 @@ def hours_of_silence(path, rate_hz=8000, minutes=60):
 def test_silence_that_unpacks_to_hours_is_refused(client, tmp_path):
     bomb = hours_of_silence(tmp_path / "b.flac")
     assert len(bomb) < 1_000_000
-    assert "5 s" in str(refused(client, "b.flac", bomb)["reasons"])
+    assert "5 s" in refused(client, "b.flac", bomb)
 
 
 def test_a_header_that_lies_about_the_length_does_not_help(client, tmp_path):
@@ -109,8 +109,7 @@ def test_a_header_that_lies_about_the_length_does_not_help(client, tmp_path):
     lie = content[:place] + struct.pack(">d", 1000.0) + content[place + 8 :]
     with av.open(io.BytesIO(lie)) as container:
         assert container.duration == 1_000_000
-    answer = refused(client, "lie.mkv", lie)
-    assert "5 s" in answer["reasons"]["tiny"]
+    assert "5 s" in refused(client, "lie.mkv", lie)
 
 
 def test_a_clip_without_a_length_in_its_header_is_predicted(client, tmp_path):
@@ -128,7 +127,7 @@ def test_a_clip_without_a_length_in_its_header_is_predicted(client, tmp_path):
     reply = client.post("/predict", files={"file": ("live.webm", path.read_bytes())})
     assert reply.status_code == 200, reply.text
     assert reply.json()["duration_s"] is None
-    assert reply.json()["timeline"]["time_s"] == [1.0, 1.5]
+    assert reply.json()["time_s"] == [1.0, 1.5]
 
 
 def test_damaged_clips_are_predicted_or_refused(client, clip):
@@ -147,4 +146,4 @@ def test_many_frames_in_one_picture_file(client):
     file = io.BytesIO()
     pages = [Image.new("P", (8, 8), k % 256) for k in range(1000)]
     pages[0].save(file, "GIF", save_all=True, append_images=pages[1:], duration=20)
-    assert "5 s" in str(refused(client, "many.gif", file.getvalue())["reasons"])
+    assert "5 s" in refused(client, "many.gif", file.getvalue())

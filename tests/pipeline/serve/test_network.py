@@ -96,8 +96,9 @@ def test_a_slow_upload_is_cut_off(address):
 def test_an_upload_whose_connection_ends_leaves_nothing(address, disk):
     with socket.create_connection(address) as connection:
         connection.sendall(HEAD.encode() + b"Content-Length: 100000\r\n\r\n" + PART + b"x" * 5000)
-        until(lambda: any(path.name == "clip.mp4" for path in disk.left()))
-    until(lambda: disk.left() == [])
+        until(lambda: "eri_places_taken 1.0" in httpx.get(url(address, "/metrics")).text)
+    until(lambda: "eri_places_taken 0.0" in httpx.get(url(address, "/metrics")).text)
+    assert disk.left() == []
 
 
 def test_a_client_that_asks_first_is_told_before_it_sends(address):

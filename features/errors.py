@@ -1,0 +1,26 @@
+"""What can go wrong with clips and encoders: the one costs a clip, the other ends a run."""
+
+
+class MediaError(Exception):
+    """A clip that cannot be used, with the step that failed and the reason.
+
+    Parameters
+    ----------
+    step : str
+        What was being done: ``read``, ``probe``, ``decode``, ``face``, ``encode``, or ``stream``
+        when the clip is whole but has no stream of the wanted kind.
+    reason : str
+        What was wrong, for a person to read.
+    """
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(step, reason)  # both, so that the error survives pickling
+        self.step = step
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.reason}"
+
+
+class EncoderError(Exception):
+    """An encoder that cannot be had as described: its model, its tag or its weights."""

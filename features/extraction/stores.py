@@ -1,0 +1,164 @@
+"""From clips to feature stores on disk, or to one store in memory."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.cache import default_cache_root
+from features.encoders import Encoder, EncoderSpec, make_encoder
+from features.extraction.embedder import Embedder
+from features.extraction.encoder_run import EncoderRun, check_usable
+from features.extraction.index import index_files
+from features.identity import Sampling
+from features.store import FeatureStore, gather
+from features.store_writer import check_replaceable, write_failures, write_store
+
+
+@dataclass(frozen=True)
+class ExtractReport:
+    """What one run did, per encoder name.
+
+    Attributes
+    ----------
+    n_embedded : dict of str to int
+        Clips in the store.
+    n_computed : dict of str to int
+        Clips embedded by this run; the others came from the cache.
+    failures : dict of str to DataFrame
+        ``clip_id, step, reason``. Step ``stream`` means that the clip never had what the encoder
+        needs; every other step is a fault.
+    """
+
+    n_embedded: dict[str, int]
+    n_computed: dict[str, int]
+    failures: dict[str, pd.DataFrame]
+
+
+def extract(
+    clips: pd.DataFrame,
+    encoders: Mapping[str, Encoder],
+    sampling: Sampling,
+    destination: Path,
+    *,
+    cache_root: Path | None = None,
+    progress: bool = True,
+) -> ExtractReport:
+    """Embed every clip with every encoder, and write one store and failure table per encoder.
+
+    What the cache holds is not computed again; clips with equal bytes are embedded once.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        The clip table of `features.extraction.index_files`; further columns are ignored.
+    encoders : mapping of str to encoder
+        By name; the name becomes the store's.
+    sampling : Sampling
+        How frames and sound are sampled.
+    destination : Path
+        ``<destination>/<name>/`` and ``<destination>/<name>.failures.parquet`` are written.
+    cache_root : Path, optional
+        Default: `features.cache.default_cache_root`.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Raises
+    ------
+    EncoderError
+        When an encoder cannot be had, or could embed no clip at all.
+    OSError
+        When the cache or the destination cannot be written. What was finished by then is kept.
+    """
+    for name in encoders:  # before hours of work, not after
+        check_replaceable(destination / name)
+    root = cache_root or default_cache_root()
+    for name, each in encoders.items():
+        check_usable(name, each, clips)
+    runs = [EncoderRun(name, each, sampling, root) for name, each in encoders.items()]
+    with Embedder() as embedder:
+        embedder.embed(clips, runs, progress=progress)
+    failures = {}
+    for run in runs:
+        failures[run.name] = run.failures(clips)
+        write_store(destination / run.name, run.stored_clips(clips), run.metadata())
+        write_failures(destination / f"{run.name}.failures.parquet", failures[run.name])
+    return ExtractReport(
+        n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
+        n_computed={run.name: run.n_computed for run in runs},
+        failures=failures,
+    )
+
+
+def embed_files(
+    paths: Iterable[Path | str],
+    encoder: EncoderSpec | Mapping[str, Any],
+    *,
+    frame_rate_hz: float = 3.0,
+    sample_rate_hz: int = 16000,
+    cache_root: Path | str | None = None,
+    progress: bool = True,
+) -> tuple[FeatureStore, pd.DataFrame]:
+    """Embed media files with one encoder, for a notebook; what the cache holds is reused.
+
+    Parameters
+    ----------
+    paths : iterable of Path or str
+        Videos, sounds or pictures. A clip's id is its path as given.
+    encoder : mapping or EncoderSpec
+        As an entry under ``encoders`` in ``params.yaml``, for example
+        ``{"kind": "torchvision", "model": "resnet50", "weights": "IMAGENET1K_V2"}``.
+    frame_rate_hz : float
+        Frames per second of clip time.
+    sample_rate_hz : int
+        Rate that sound is resampled to.
+    cache_root : Path, optional
+        Default: `features.cache.default_cache_root`.
+    progress : bool
+        Show progress bars on standard error.
+
+    Returns
+    -------
+    store : FeatureStore
+        Rows in the order of the paths, then of time.
+    failures : DataFrame
+        ``clip_id, step, reason`` of files that could not be embedded.
+
+    Raises
+    ------
+    EncoderError
+        When the encoder cannot be had, or could embed no file at all.
+    OSError
+        When the cache cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, wave
+    >>> import numpy as np
+    >>> sound = 8000 * np.sin(np.arange(16000) / 20)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/tone.wav"
+    ...     with wave.open(path, "wb") as file:
+    ...         file.setparams((1, 2, 16000, 0, "NONE", ""))
+    ...         file.writeframes(sound.astype("<i2").tobytes())
+    ...     spec = {"kind": "opensmile", "model": "eGeMAPSv02"}
+    ...     store, failures = embed_files(
+    ...         [path, "gone.wav"], spec, cache_root=f"{folder}/cache", progress=False
+    ...     )
+    >>> store.embedding.shape
+    (1, 88)
+    >>> failures[["clip_id", "step", "reason"]].values.tolist()
+    [['gone.wav', 'read', 'there is no file gone.wav']]
+    """
+    root = Path(cache_root or default_cache_root())
+    sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
+    made = make_encoder(encoder)
+    files = {str(path): Path(path) for path in paths}
+    with Embedder() as embedder:
+        clips = index_files(files, workers=embedder.workers, progress=progress)
+        run = EncoderRun("encoder", made, sampling, root)
+        embedder.embed(clips, [run], progress=progress)
+        failures = run.failures(clips)
+        return gather(run.stored_clips(clips), run.metadata()), failures

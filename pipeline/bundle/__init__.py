@@ -1,1 +1,0 @@
-"""The bundle: all that prediction on new clips needs, in open formats, sealed by digests."""

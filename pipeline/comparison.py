@@ -1,0 +1,361 @@
+"""Heads on views, fitted one by one and scored: what is compared, and how far it is."""
+
+import pickle
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from features.extraction.workers import Failure, Patience, WorkerError, Workers
+from features.pool import PARTS, STATISTICS, Pooling
+from models.evaluation.scores import Score
+from pipeline.clip_table import Rows, read_rows
+from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
+from pipeline.leaderboard import STACK, rows_of_splits, score, score_table, slice_table
+from pipeline.learning_curve import known_learning_curve, learning_curve_table
+from pipeline.params import Params, ParamsError, load_params
+from pipeline.paths import PARAMS
+from pipeline.result_cache import digest_of, keep_result, load_result
+from pipeline.settings_files import entry_faults, nearest, refuse
+from pipeline.views import JOIN, view_names
+
+TIME_LIMIT_S = 600.0
+"""Longest time for one head on one view, without loading the view."""
+
+_LOAD_LIMIT_S = 600.0
+
+Split = Literal["oof", "val"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared.
+
+    Attributes
+    ----------
+    params : Params
+        With the targets and encoders that take part.
+    rows : Rows
+        With these targets.
+    split : {"val", "oof"}
+        The predictions that are scored.
+    tasks : list of FitTask
+        Baselines first, then view by view.
+    by : str, optional
+        A column of the clip table by whose values scores are given as well.
+    learning_curve : bool
+        Whether the best head is also fitted on fewer people.
+    """
+
+    params: Params
+    rows: Rows
+    split: Split
+    tasks: list[FitTask]
+    by: str | None = None
+    learning_curve: bool = False
+
+
+@dataclass
+class Comparison:
+    """A comparison, which fills up while it runs; all by name of the row.
+
+    Attributes
+    ----------
+    plan : Plan
+        What is compared.
+    fits, scores, failures : dict of str to Fit, Score and Failure
+        What came of each row: its fit with its score, or why there is none.
+    running : (str, float), optional
+        What is fitted now, and since when, by `time.monotonic`.
+    slices, curve : DataFrame, optional
+        Scores by slice, and the learning curve of the best head, where asked for.
+    curve_of : str
+        The head and view of the learning curve.
+    """
+
+    plan: Plan
+    fits: dict[str, Fit] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    running: tuple[str, float] | None = None
+    slices: pd.DataFrame | None = None
+    curve: pd.DataFrame | None = None
+    curve_of: str = ""
+
+    @property
+    def members(self) -> list[str]:
+        """The heads on views that are done, which are stacked."""
+        names = [task.name for task in self.plan.tasks if not task.is_baseline]
+        return [name for name in names if name in self.fits]
+
+    @property
+    def n_reused(self) -> int:
+        """Number of rows that were fitted before."""
+        return sum(fit.reused for fit in self.fits.values())
+
+    def table(self) -> pd.DataFrame:
+        """Return the leaderboard so far, best first, then what failed.
+
+        Returns
+        -------
+        DataFrame
+            As `pipeline.leaderboard.score_table`, and ``fit_s``, the seconds that a fit took, and
+            ``error``, empty where there is none.
+        """
+        table = score_table(self.scores, self.plan.params.targets, self.plan.split)
+        place = list(table).index("constant")
+        table.insert(place, "fit_s", [round(self.fits[name].fit_s, 6) for name in table["name"]])
+        table["error"] = ""
+        if not self.failures:
+            return table
+        failed = pd.DataFrame({"name": list(self.failures), "constant": ""}, columns=list(table))
+        failed["error"] = [failure.reason for failure in self.failures.values()]
+        return pd.concat([table, failed.astype(table.dtypes)], ignore_index=True)
+
+
+def plan_comparison(
+    params_file: Path,
+    encoders: Sequence[str] | None = None,
+    heads: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    pooling: str | None = None,
+    split: Split | None = None,
+    by: str | None = None,
+    learning_curve: bool = False,
+) -> Plan:
+    """Check every name that was asked for, and list what has to be fitted.
+
+    Parameters
+    ----------
+    params_file : Path
+        The parameters.
+    encoders, heads, targets, pooling, split
+        As in `pipeline.compare.compare`.
+    by, learning_curve
+        As in `Plan`.
+
+    Raises
+    ------
+    ParamsError
+        For a name that is not known; names the nearest and all known ones.
+    StoreError
+        When the clip vectors of an encoder are missing.
+    """
+    params = load_params(params_file, check_heads=False)
+    views = view_names(params.feature_names)
+    if encoders is not None:
+        views = list(dict.fromkeys(known_view(view, params) for view in encoders))
+    used = {name for view in views for name in view.split(JOIN)}
+    chosen = known_names(targets or params.targets, params.targets, "target")
+    params = params.model_copy(
+        update={
+            "targets": tuple(target for target in params.targets if target in chosen),
+            "encoders": {name: spec for name, spec in params.encoders.items() if name in used},
+            "stores": {name: store for name, store in params.stores.items() if name in used},
+        }
+    )
+    pooled = None if pooling is None else parse_pooling(pooling)
+    rows = read_rows(params)
+    if by is not None:
+        known_names([by], list(map(str, rows.clips.columns)), "column")
+    if learning_curve:
+        scored_split("val", rows)  # it is scored there
+    asked = list(dict.fromkeys(params.heads if heads is None else heads))
+    tasks = baseline_tasks(params)
+    tasks += [head_task(head, view, params, pooled) for view in views for head in asked]
+    return Plan(params, rows, scored_split(split, rows), tasks, by, learning_curve)
+
+
+def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[Comparison]:
+    """Take what was fitted before, fit the rest, and stack it all.
+
+    Heads run one after the other in a process of their own, which has all processors to itself. One
+    that fails or takes longer than `time_limit_s` is a row with an error, and is tried again next
+    time.
+
+    Yields
+    ------
+    Comparison
+        Always the same one, whenever something is new in it; last, when all is done.
+
+    Raises
+    ------
+    ParamsError
+        For an unknown kind of head, or wrong settings.
+    """
+    fitting, found = Fitting(plan.rows), Comparison(plan)
+    known = {task.name: fitting.known(task) for task in plan.tasks}
+    _add(found, {name: fit for name, fit in known.items() if fit is not None})
+    if len(found.fits) < len(plan.tasks):
+        _check_heads(plan)
+    yield found
+    pickled = pickle.dumps(plan.rows)
+    with Workers(1) as workers:
+        for task in plan.tasks:
+            if task.name not in found.fits:
+                yield _begin(found, task.name)
+                with _failing(found, task.name):
+                    fit = workers.call(_fit, (pickled, task), limit_s=time_limit_s)
+                    _add(found, {task.name: fit})
+                yield found
+        if len(found.members) > 1:
+            yield _begin(found, STACK)
+            with _failing(found, STACK):
+                _add(found, {STACK: _stack(found, fitting)})
+        order = [name for name in found.table()["name"] if name in found.fits]
+        if plan.by is not None:
+            named = {name: found.fits[name].predictions for name in order}
+            found.slices = slice_table(named, plan.rows, plan.params, [plan.by], [plan.split])
+        best = [task for name in order for task in plan.tasks if task.name == name in found.members]
+        if plan.learning_curve and best:
+            found.curve_of = best[0].name
+            found.curve = known_learning_curve(fitting, best[0], plan.params)
+            if found.curve is None:
+                name = f"learning curve of {found.curve_of}"
+                yield _begin(found, name)
+                with _failing(found, name):
+                    work = pickled, best[0], plan.params
+                    found.curve = workers.call(_fit_on_fewer, work, limit_s=time_limit_s)
+    yield found
+
+
+def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+    """Return the names asked for, each once.
+
+    Raises
+    ------
+    ParamsError
+        For an unknown one; names the nearest and all known ones.
+    """
+    for name in asked:
+        if name not in known:
+            raise ParamsError(f"unknown {what} {name!r}{nearest(name, known)}")
+    return list(dict.fromkeys(asked))
+
+
+def known_view(asked: str, params: Params) -> str:
+    """Name a view as `view_names` does, whatever the order in which its encoders were given.
+
+    Raises
+    ------
+    ParamsError
+        For an unknown encoder; as `known_names`.
+    """
+    return JOIN.join(sorted(known_names(asked.split(JOIN), params.feature_names, "encoder")))
+
+
+def parse_pooling(text: str) -> Pooling:
+    """Read ``statistics/parts``, names joined by commas.
+
+    Raises
+    ------
+    ParamsError
+        When a name is unknown or there is not one slash.
+    """
+    lists = [part.split(",") for part in text.split("/")]
+    if len(lists) != 2:
+        raise ParamsError(
+            f"the pooling {text!r} is not of the form statistics/parts: expected, for example, "
+            "'mean,std/whole,halves'"
+        )
+    statistics = known_names(lists[0], list(STATISTICS), "statistic")
+    parts = known_names(lists[1], list(PARTS), "part")
+    return Pooling.model_validate({"statistics": statistics, "parts": parts})
+
+
+def scored_split(asked: Split | None, rows: Rows) -> Split:
+    """Return the split that is scored: by default Val, or out of fold where it has no labels.
+
+    Raises
+    ------
+    ParamsError
+        When Val is asked for and has no labels.
+    """
+    has_labels = "val" in rows_of_splits(rows)
+    if asked == "val" and not has_labels:
+        raise ParamsError("no clip of Val is labelled: only the split oof can be scored")
+    return asked or ("val" if has_labels else "oof")
+
+
+def _check_heads(plan: Plan) -> None:
+    from models.heads import HEADS, check_spec
+
+    specs = {kind: type(check_spec({"kind": kind})) for kind in HEADS}
+    heads = {task.name.partition("/")[0]: dict(task.settings) for task in plan.tasks}
+    for name, entry in heads.items():
+        if entry["kind"] not in HEADS:
+            known = list(dict.fromkeys([*plan.params.heads, *HEADS]))
+            raise ParamsError(f"unknown head {name!r}{nearest(name, known)}")
+    refuse(PARAMS, entry_faults({"heads": heads}, "heads", specs))
+
+
+def _begin(found: Comparison, name: str) -> Comparison:
+    found.running = name, time.monotonic()
+    return found
+
+
+@contextmanager
+def _failing(found: Comparison, name: str) -> Iterator[None]:
+    """End what is running; note why, if it has failed."""
+    try:
+        yield
+    except WorkerError as error:
+        found.failures[name] = error.failure
+    except ValueError as error:  # the stack wants labels in two folds
+        found.failures[name] = Failure(str(error))
+    found.running = None
+
+
+def _add(found: Comparison, fits: dict[str, Fit]) -> None:
+    """Score fits, all at once, and enter them."""
+    plan, predictions = found.plan, {name: fit.predictions for name, fit in fits.items()}
+    found.scores |= score(predictions, plan.rows, plan.params, plan.split)
+    found.fits |= fits
+
+
+def _stack(found: Comparison, fitting: Fitting) -> Fit:
+    """Stack the members, or take from the cache what they were stacked to before."""
+    members = [task for task in found.plan.tasks if task.name in found.members]
+    key = digest_of(stack_of=[fitting.key(task) for task in members])
+    known = load_result(key)
+    if known is not None:
+        return Fit(known["predictions"], float(known["fit_s"]), reused=True)
+    from models.stack import fit_stack, stack_oof
+
+    began_s, rows, n = time.perf_counter(), found.plan.rows, found.plan.rows.n_train
+    values = np.stack([found.fits[task.name].predictions for task in members], axis=1)
+    oof = stack_oof(values[:n], rows.y[:n], rows.fold_of_row)
+    held = fit_stack(values[:n], rows.y[:n], rows.fold_of_row).predict(values[n:])
+    fit = Fit(np.concatenate([oof, held]), time.perf_counter() - began_s)
+    keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+    return fit
+
+
+@lru_cache(maxsize=1)
+def _fitting(rows: bytes) -> Fitting:
+    """In the worker: the view that was used last stays loaded from one task to the next."""
+    return Fitting(pickle.loads(rows))
+
+
+def _fit(work: tuple[bytes, FitTask]) -> Generator[Any, None, Fit]:
+    yield Patience(_LOAD_LIMIT_S)
+    fitting = _fitting(work[0])
+    fitting.view(work[1])
+    work[1].make_head()  # loads its library
+    yield "loaded"
+    return fitting.fit(work[1])
+
+
+def _fit_on_fewer(work: tuple[bytes, FitTask, Params]) -> Generator[Any, None, pd.DataFrame]:
+    yield Patience(_LOAD_LIMIT_S)
+    fitting = _fitting(work[0])
+    fitting.view(work[1])
+    work[1].make_head()  # loads its library
+    yield "loaded"
+    return learning_curve_table(fitting, *work[1:])

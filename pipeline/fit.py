@@ -1,0 +1,362 @@
+"""The one way to fit a head on a view, and its results on disk: nothing is fitted twice.
+
+A `FitTask` says what is fitted, `Fitting` fits it on the clips of a run, and a `Fit` is what comes
+of it. The stages, `eri compare`, `eri tune` and `eri systems` share the results.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from features.files import file_sha256
+from features.pool import Pooling
+from models.arrays import DataError
+from pipeline.clip_table import Rows, column_vectors
+from pipeline.params import Params, ParamsError
+from pipeline.result_cache import digest_of, keep_result, load_result
+from pipeline.views import JOIN, join_tables, vectors_file
+
+if TYPE_CHECKING:  # they import scikit-learn, which results from the cache need not
+    from models.heads import Head
+    from models.view import FoldedView
+
+_ROOT = Path(__file__).parents[1]
+_CODE = ("models", "pipeline/fit.py", "pipeline/views.py")
+_LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "scipy", "torch")
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """A head to be fitted on a view.
+
+    Attributes
+    ----------
+    name : str
+        As on the leaderboard: ``<head>/<view>``, or ``baseline/<name>``.
+    settings : mapping
+        The head's entry in `params.yaml`: its kind, and settings that are not the default.
+    seed : int
+        For heads that draw random numbers.
+    files : tuple of Path
+        The clip vectors of the view's encoders, in the order of its columns.
+    column : str, optional
+        In place of files: a column of the clip table, for a baseline that sees nothing of a clip.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    seed: int
+    files: tuple[Path, ...] = ()
+    column: str | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it sees nothing of what the clip shows."""
+        return self.column is not None
+
+    def make_head(self) -> "Head":
+        """Build the head, unfitted.
+
+        Raises
+        ------
+        ValueError
+            When its kind or one of its settings is unknown or out of bounds.
+        """
+        from models.heads import make_head
+
+        widths = [pq.read_schema(path).field("embedding").type.list_size for path in self.files]
+        return make_head(self.settings, self.seed, tuple(widths))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What came of a task.
+
+    Attributes
+    ----------
+    predictions : ndarray of float64, shape (n_clips, n_targets)
+        Train out of fold; Val and Test by the head fitted on all of Train, or Test by one fitted
+        on Train and Val.
+    fit_s : float
+        Seconds that all of these fits took together, without loading the view. What the heads of a
+        view share, and a head's library, count for the first that needs them.
+    head : bytes, optional
+        The fitted head that predicts Test, as `models.persistence.dumps` writes it; where it was
+        asked for.
+    reused : bool
+        Whether it was fitted before.
+    """
+
+    predictions: NDArray[np.float64]
+    fit_s: float
+    head: bytes | None = None
+    reused: bool = False
+
+    def __post_init__(self) -> None:
+        if self.predictions.ndim != 2:
+            raise ValueError(f"predictions: shape {self.predictions.shape}, expected two axes")
+
+    def __repr__(self) -> str:
+        return f"Fit(predictions={self.predictions.shape}, fit_s={self.fit_s:.2f})"
+
+
+class Fitting:
+    """Fits heads on views of the same clips, or takes from the cache what was fitted before.
+
+    A result is kept under a digest of the clip vectors, clips, targets, people and folds, of the
+    head's kind, settings and seed, of the code of `models` and of the libraries' versions. The view
+    last used stays loaded: heads of one view share what they compute of it, so they should come one
+    after the other.
+
+    Parameters
+    ----------
+    rows : Rows
+        Clips, targets, people and folds.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows, self._rows_digest = rows, _rows_digest(rows)
+        self._code = _code_in_use()
+        self._loaded: tuple[list[str], FoldedView] | None = None
+
+    def key(self, task: FitTask) -> str:
+        """Return the key of a task's result; others build keys of what they make of it on it."""
+        return digest_of(
+            code=self._code,
+            rows=self._rows_digest,
+            settings=dict(task.settings),
+            seed=task.seed,
+            inputs=self._inputs_digests(task),
+        )
+
+    def known(self, task: FitTask) -> Fit | None:
+        """Return the result of `fit`, without the head, if it is in the cache."""
+        return _load(self.key(task), with_head=False)
+
+    def fit(self, task: FitTask, with_head: bool = False) -> Fit:
+        """Predict every clip: Train out of fold, the others by a head fitted on all of Train.
+
+        Parameters
+        ----------
+        task : FitTask
+            What is fitted.
+        with_head : bool
+            Whether the fitted head is wanted, and kept.
+
+        Raises
+        ------
+        DataError
+            When a prediction is not finite, the data do not allow the fit, or a file was changed
+            meanwhile.
+        StoreError
+            When clip vectors are missing or damaged.
+        ParamsError
+            When the code was changed meanwhile: which version fitted cannot be told.
+        OSError
+            When the cache cannot be written.
+        """
+        key = self.key(task)
+        known = _load(key, with_head)
+        if known is not None:
+            return known
+        view = self.view(task)
+        began_s = time.perf_counter()
+        done = task.make_head().cross_fit(view)
+        took_s = time.perf_counter() - began_s
+        predictions = _finite(np.concatenate([done.oof, done.held]))
+        return self._keep(key, Fit(predictions, took_s), done.head if with_head else None)
+
+    def refit(self, task: FitTask, with_head: bool = False) -> Fit:
+        """As `fit`, but Test is predicted by a head fitted on the labels of Train and Val.
+
+        The ordinary fit is kept under its own key all the same, so toggling `final.refit_on` fits
+        nothing twice.
+
+        Raises
+        ------
+        ParamsError
+            When no clip of Val is labelled; also as `fit`.
+        """
+        first, rows = self.fit(task), self.rows
+        split = rows.clips["split"].to_numpy(object)
+        used, test = rows.fitted_on("train+val"), split == "Test"
+        if not used[split == "Val"].any():
+            raise ParamsError(
+                "`final.refit_on` is train+val, but no clip of Val is labelled: set it to train"
+            )
+        key = digest_of(refit_of=self.key(task))
+        known = _load(key, with_head)
+        if known is not None:
+            return replace(known, reused=first.reused)
+        self._loaded = None  # two views would be in memory
+        x = self._vectors(task)
+        began_s = time.perf_counter()
+        head = task.make_head().fit(x[used], rows.y[used], rows.people[used])
+        predictions = first.predictions.copy()
+        if test.any():
+            predictions[test] = head.predict(x[test])
+        took_s = first.fit_s + time.perf_counter() - began_s
+        return self._keep(key, Fit(_finite(predictions), took_s), head if with_head else None)
+
+    def final_fit(self, task: FitTask, refit_on: str, with_head: bool = False) -> Fit:
+        """Return what a run predicts from: `fit` or `refit`, as `final.refit_on` says."""
+        refit = refit_on == "train+val"
+        return self.refit(task, with_head) if refit else self.fit(task, with_head)
+
+    def view(self, task: FitTask) -> "FoldedView":
+        """Load the view of a task and scale it, unless it is the one that is loaded.
+
+        Raises
+        ------
+        DataError, StoreError
+            As `fit`.
+        """
+        from models.view import FoldedView
+
+        digests = self._inputs_digests(task)
+        if self._loaded is None or self._loaded[0] != digests:
+            self._loaded = None  # so that two views are never in memory
+            x, rows, n = self._vectors(task), self.rows, self.rows.n_train
+            rest = (rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:])
+            self._loaded = digests, FoldedView(x[:n], *rest, copy=False)
+        return self._loaded[1]
+
+    def _vectors(self, task: FitTask) -> NDArray[np.float32]:
+        if task.column is not None:
+            return column_vectors(self.rows.clips[task.column])
+        before = self._inputs_digests(task)
+        x = join_tables(task.files, self.rows.clip_ids)
+        if self._inputs_digests(task) != before:
+            raise DataError(f"the files of {task.name} were changed while in use: start again")
+        return x
+
+    def _inputs_digests(self, task: FitTask) -> list[str]:
+        if task.column is None:
+            return [file_sha256(path) for path in task.files]
+        column = column_vectors(self.rows.clips[task.column])
+        return [hashlib.sha256(column.tobytes()).hexdigest()]
+
+    def _keep(self, key: str, fit: Fit, head: "Head | None") -> Fit:
+        if _code_digest() != self._code:
+            raise ParamsError("the code of models/ was changed since it was loaded: start again")
+        keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+        if head is None:
+            return fit
+        from models.persistence import dumps
+
+        fit = replace(fit, head=dumps(head))
+        keep_result(digest_of(head_of=key), {"head": np.frombuffer(fit.head or b"", np.uint8)})
+        return fit
+
+
+def head_task(
+    head: str,
+    view: str,
+    params: Params,
+    pooling: Pooling | None = None,
+    folder: Path | None = None,
+) -> FitTask:
+    """Return the task of a head on a view.
+
+    Parameters
+    ----------
+    head : str
+        A name under `heads`, or a kind of head, which then has its default settings.
+    view : str
+        Names of encoders and stores, joined by ``+``.
+    params : Params
+        Settings and seed.
+    pooling, folder
+        As in `pipeline.views.vectors_file`.
+
+    Raises
+    ------
+    StoreError, ParamsError
+        As `pipeline.views.vectors_file`.
+    """
+    files = [vectors_file(name, params, pooling, folder) for name in view.split(JOIN)]
+    settings = params.heads.get(head, {"kind": head})
+    return FitTask(f"{head}/{view}", settings, params.seed, tuple(files))
+
+
+def baseline_tasks(params: Params) -> list[FitTask]:
+    """Return what is no emotion: the training mean, and ridges on columns of the clip table.
+
+    They are the clip's duration, and the columns that `evaluation.baselines` names.
+    """
+    columns = {"duration": "duration_s"} | {name: name for name in params.evaluation.baselines}
+    mean = FitTask("baseline/mean", {"kind": "mean"}, params.seed, column="duration_s")
+    ridges = [
+        FitTask(f"baseline/{name}", {"kind": "ridge"}, params.seed, column=column)
+        for name, column in columns.items()
+    ]
+    return [mean, *ridges]
+
+
+def _load(key: str, with_head: bool) -> Fit | None:
+    arrays = load_result(key)
+    kept = load_result(digest_of(head_of=key)) if with_head and arrays is not None else None
+    if arrays is None or (with_head and kept is None):
+        return None
+    head = None if kept is None else kept["head"].tobytes()
+    return Fit(arrays["predictions"], float(arrays["fit_s"]), head, reused=True)
+
+
+def _finite(predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    wrong = ~np.isfinite(predictions)
+    if wrong.any():
+        raise DataError(
+            f"{int(wrong.any(axis=1).sum())} of {len(predictions)} clips have a prediction "
+            "that is not finite; a head predicts a number for every clip"
+        )
+    return predictions
+
+
+def _rows_digest(rows: Rows) -> str:
+    """Return a digest of clips in their order, splits, targets, people and folds."""
+    return digest_of(
+        clips=rows.clip_ids,
+        splits=list(rows.clips["split"]),
+        people=[str(person) for person in rows.people],
+        arrays=[hashlib.sha256(each.tobytes()).hexdigest() for each in (rows.y, rows.fold_of_row)],
+    )
+
+
+@cache
+def _code_in_use() -> str:
+    """Return the digest of the code as it was first asked for in this process."""
+    return _code_digest()
+
+
+def _code_digest() -> str:
+    """Return a digest of the code that fits heads, and of what else their numbers hang on."""
+    places = [_ROOT / name for name in _CODE]
+    files = [each for p in places for each in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
+    return digest_of(
+        code={file.relative_to(_ROOT).as_posix(): file_sha256(file) for file in files},
+        versions={name: _version(name) for name in _LIBRARIES},
+        gpu=_gpus(),
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _gpus() -> str | None:
+    """Tell which GPUs heads may compute on: a GPU rounds otherwise than a processor does."""
+    driver = Path("/proc/driver/nvidia").exists()
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "all") if driver else None

@@ -1,0 +1,251 @@
+"""`eri tune`: a search over a head's settings, on cached features and fixed folds."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.clip_table import read_rows
+from pipeline.comparison import known_names, known_view
+from pipeline.fit import FitTask, Fitting, head_task
+from pipeline.options import Json, ParamsFile
+from pipeline.params import Params, ParamsError, load_params
+from pipeline.paths import PARAMS, TUNING
+from pipeline.result_cache import digest_of
+from pipeline.views import view_names
+
+if TYPE_CHECKING:
+    import optuna
+
+    from models.heads.search import Choice, Range
+
+Settings = dict[str, Any]
+Space = Mapping[str, "Range | Choice"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the search.
+
+    Attributes
+    ----------
+    number : int
+        From 0; the settings of `params.yaml` come first.
+    settings : dict
+        What was searched over.
+    score : float, optional
+        Mean Pearson out of fold; None where the fit failed.
+    """
+
+    number: int
+    settings: Settings
+    score: float | None
+
+
+def tune(
+    params: Params,
+    head: str,
+    n_trials: int,
+    view: str | None = None,
+    on_trial: Callable[[Trial], None] | None = None,
+) -> list[Trial]:
+    """Search the settings of a head by their score out of fold (Optuna's TPE sampler).
+
+    Trials are kept under ``results/tune``: a search that was stopped goes on, unless the data, the
+    code or the head's other settings have changed. Trials never look at Val or Test.
+
+    Parameters
+    ----------
+    params : Params
+        Names the head, and gives the settings that are not searched over.
+    head : str
+        A name under ``heads:``.
+    n_trials : int
+        How many trials there shall be in all, earlier ones of the same search included.
+    view : str, optional
+        Encoder names joined by ``+``; by default all encoders.
+    on_trial : callable, optional
+        Called after every trial.
+
+    Returns
+    -------
+    list of Trial
+        All that there are, in order.
+
+    Raises
+    ------
+    ParamsError
+        When there is no such head or encoder, or nothing to search.
+    StoreError
+        When the clip vectors of an encoder are missing.
+    """
+    from models.arrays import DataError
+    from models.heads import search_space
+    from models.metrics import mean_pearson
+
+    known_names([head], list(params.heads), "head")
+    kind = params.heads[head]["kind"]
+    space: Space = search_space(kind)
+    if not space:
+        raise ParamsError(
+            f"the head {head!r} ({kind}) has nothing to search: it chooses its settings by itself"
+        )
+    names = view_names(params.feature_names)
+    name = names[-1] if view is None else known_view(view, params)
+    rows, task = read_rows(params), head_task(head, name, params)
+    fitting, n = Fitting(rows), rows.n_train
+    study = _study(task, space, fitting)
+    space = _widened(space, task.make_head().get_params())
+
+    def score(trial: "optuna.Trial") -> float:
+        settings = {**task.settings, **_suggest(trial, space)}
+        oof = fitting.fit(replace(task, settings=settings)).predictions[:n]
+        return mean_pearson(rows.y[:n], oof, rows.fold_of_row)
+
+    def tell(_: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+        if on_trial is not None:
+            on_trial(_trial(trial))
+
+    n_left = n_trials - sum(trial.state.is_finished() for trial in study.trials)
+    if n_left > 0:
+        # Settings that cannot be fitted are a failed trial, not the end.
+        study.optimize(score, n_left, callbacks=[tell], catch=(DataError, ValueError))
+    return [_trial(trial) for trial in study.trials if trial.state.is_finished()]
+
+
+def best_trial(trials: list[Trial]) -> Trial:
+    """Return the trial of the highest score, the first among equals.
+
+    Raises
+    ------
+    ParamsError
+        When no trial could be fitted.
+    """
+    scored = {trial.number: trial.score for trial in trials if trial.score is not None}
+    if not scored:
+        raise ParamsError(
+            f"none of {len(trials)} trials could be fitted: try the head with `eri compare`, which "
+            "says why"
+        )
+    return trials[max(scored, key=lambda number: (scored[number], -number))]
+
+
+def tune_command(
+    head: Annotated[str, typer.Argument(help="A name under heads: in params.yaml.")],
+    trials: Annotated[
+        int, typer.Option(min=1, help="How many there shall be, earlier ones included.")
+    ] = 50,
+    view: Annotated[
+        str | None, typer.Option(help="Encoders joined by +; default all of them.")
+    ] = None,
+    params_file: ParamsFile = PARAMS,
+    as_json: Json = False,
+) -> None:
+    """Search a head's settings by their score out of fold, and write the best into params.yaml.
+
+    A search that was stopped goes on where it was. Val and Test are never looked at.
+
+    Example: eri tune lightgbm --trials 40
+
+    Example: eri tune mlp --view clip+egemaps
+    """
+    params = load_params(params_file)
+    made = tune(params, head, trials, view, None if as_json else _show)
+    best, present = best_trial(made), params.make_head(head).get_params()
+    changed = {name: value for name, value in best.settings.items() if present[name] != value}
+    if changed:
+        from pipeline.params_file import update_params
+
+        update_params(params_file, {"heads": {head: changed}})
+    if as_json:
+        content = {"trials": [vars(each) for each in made], "best": best.number, "written": changed}
+        print(json.dumps(content, indent=2))
+        return
+    first = made[0].score
+    was = "could not be fitted" if first is None else f"{first:+.4f}"
+    print(f"best of {len(made)} trials: {best.score:+.4f} out of fold (the first one: {was})")
+    values = ", ".join(f"{name}: {value}" for name, value in changed.items())
+    written = f"written into {params_file}, heads.{head}: {values}\nnow run `dvc repro`"
+    print(written if changed else f"{params_file} stays as it is")
+
+
+def _show(trial: Trial) -> None:
+    score = " failed " if trial.score is None else f"{trial.score:+.4f}"
+    settings = ", ".join(f"{name}={value}" for name, value in trial.settings.items())
+    print(f"{trial.number:4} {score}  {settings}", flush=True)
+
+
+def _study(task: FitTask, space: Space, fitting: Fitting) -> "optuna.Study":
+    """Open the journal of the search, or begin one whose first trial is what is set now."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    fixed = {name: value for name, value in task.settings.items() if name not in space}
+    ranges = {name: str(each) for name, each in space.items()}
+    TUNING.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal = TUNING / f"{task.name.partition('/')[0]}.journal"
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(journal))),
+        study_name=digest_of(search_of=fitting.key(replace(task, settings=fixed)), space=ranges),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    # Seeded anew for every start: with the same seed a search gone on with would repeat itself.
+    study.sampler = optuna.samplers.TPESampler(seed=task.seed + len(study.trials))
+    if not study.trials:
+        present = task.make_head().get_params()
+        held = {name: present[name] for name in space if _can_hold(space[name], present[name])}
+        # The others are settings of the first trial alone, which Optuna does not learn from.
+        others = {name: present[name] for name in space if name not in held}
+        study.enqueue_trial(held, user_attrs=others)
+    return study
+
+
+def _widened(space: Space, present: Mapping[str, Any]) -> Space:
+    """Stretch ranges to the present settings: the first trial is within them too."""
+    from models.heads.search import Range
+
+    return {
+        name: replace(each, low=min(each.low, present[name]), high=max(each.high, present[name]))
+        if isinstance(each, Range) and _can_hold(each, present[name])
+        else each
+        for name, each in space.items()
+    }
+
+
+def _can_hold(each: "Range | Choice", value: Any) -> bool:
+    """Whether a range can be stretched to a value: no factor leads to zero."""
+    return value is not None and not (getattr(each, "log", False) and value <= 0)
+
+
+def _suggest(trial: "optuna.Trial", space: Space) -> Settings:
+    from models.heads.search import Choice
+
+    settings: Settings = {}
+    for name, each in space.items():
+        if name in trial.user_attrs:
+            settings[name] = trial.user_attrs[name]
+        elif isinstance(each, Choice):
+            settings[name] = trial.suggest_categorical(name, each.values)
+        elif isinstance(each.low, int) and isinstance(each.high, int):
+            settings[name] = trial.suggest_int(name, each.low, each.high, log=each.log)
+        else:
+            settings[name] = trial.suggest_float(name, each.low, each.high, log=each.log)
+    return _rounded(settings)
+
+
+def _rounded(settings: Mapping[str, Any]) -> Settings:
+    """Round to four digits: what is fitted is what can be read in `params.yaml`."""
+    return {
+        name: float(f"{value:.4g}") if isinstance(value, float) else value
+        for name, value in settings.items()
+    }
+
+
+def _trial(trial: "optuna.trial.FrozenTrial") -> Trial:
+    score = trial.values[0] if trial.values else None
+    return Trial(trial.number, {**trial.user_attrs, **_rounded(trial.params)}, score)

@@ -1,1 +1,0 @@
-"""`eri tune`: a search over the settings of a head."""

@@ -1,0 +1,31 @@
+import json
+
+import pytest
+
+from pipeline.params import ParamsError
+from pipeline.report.results import read_results, run_record
+
+
+def test_what_a_run_is_made_of_fits_into_json(params):
+    stores = {
+        "clip": {"identity": "ab", "weights_digest": "cd", "versions": {"torch": "1", "av": "2"}},
+        "egemaps": {"identity": "ef", "versions": {"torch": "3"}},
+    }
+    record = json.loads(json.dumps(run_record(params, stores, {"data/clips.parquet": "gh"})))
+    assert record["encoders"]["clip"] == {
+        "kind": "open_clip",
+        "model": params.model_dump()["encoders"]["clip"]["model"],
+        "weights": "random",
+        "weights_digest": "cd",
+        "identity": "ab",
+    }
+    assert record["encoders"]["egemaps"]["weights_digest"] == "n/a"
+    assert record["versions"]["av"] == "2"
+    assert {"1", "3"} <= set(record["versions"]["torch"].split(", "))  # both, and that of here
+    assert record["files"] == {"data/clips.parquet": "gh"}
+
+
+def test_without_a_finished_run_it_says_what_is_missing(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParamsError, match=r"leaderboard\.csv.* Run `dvc repro`"):
+        read_results(params)

@@ -1,0 +1,320 @@
+import io
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from features.store import StoreError
+from models.arrays import DataError
+from pipeline import cli, terminal
+from pipeline.compare import compare
+from pipeline.comparison import plan_comparison, run_comparison
+from pipeline.errors import user_errors
+from pipeline.params import ParamsError
+from pipeline.paths import PARAMS
+
+VIEWS = ("face", "voice", "face+voice")
+BASELINES = ["baseline/mean", "baseline/duration"]
+
+
+def last(**asked):
+    *_, found = run_comparison(plan_comparison(PARAMS, **asked))
+    return found
+
+
+def run(*arguments: str, status: int = 0):
+    shown = CliRunner().invoke(cli.app, ["compare", *arguments])
+    assert shown.exit_code == status, shown.output
+    return shown
+
+
+def test_all_heads_baselines_and_the_stack_are_ranked(project, fitted):
+    table = compare()
+    assert fitted == BASELINES + [f"{head}/{view}" for view in VIEWS for head in project.heads]
+    assert len(table) == 2 + 6 + 1
+    assert table["mean_pearson"].is_monotonic_decreasing
+    assert table["ci95_low"].le(table["mean_pearson"]).all()
+    assert table["better_than_best"].isna().tolist() == [True] + [False] * 8
+    rows = table.set_index("name")
+    constant = rows.loc[["average/face", "ridge/face", "baseline/mean"], "constant"]
+    assert constant.tolist() == ["all", "", "all"]
+    scores = rows["mean_pearson"]
+    assert scores["ridge/face+voice"] > 0.5 > 0.2 > scores["baseline/duration"]
+    assert (table["error"] == "").all()
+
+
+def test_nothing_is_fitted_twice(project, fitted):
+    first = compare()
+    n = len(fitted)
+    pd.testing.assert_frame_equal(compare(), first)
+    oof = compare(split="oof")
+    assert oof["mean_pearson"].tolist() != first["mean_pearson"].tolist()
+    assert len(fitted) == n
+    assert last().n_reused == 9  # the stack as well
+    compare(encoders=["face"], heads=["ridge", "pls"])
+    assert fitted[n:] == ["pls/face"]
+
+
+def _relabel(project):
+    project.clips.loc[0, "awe"] += 0.5
+
+
+def _fold_otherwise(project):
+    project.content["folds"]["n_folds"] = 2
+
+
+def _lengthen(project):
+    project.clips["duration_s"] += 1
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        (lambda p: p.content["heads"].update(ridge={"kind": "ridge", "alphas": [1.0]}), ["ridge"]),
+        (lambda p: p.write_vectors("face", seed=9), ["ridge", "average"]),
+        (lambda p: p.content.update(seed=1), ["ridge", "average"]),
+        (_relabel, ["ridge", "average"]),
+        (_fold_otherwise, ["ridge", "average"]),
+        (_lengthen, []),
+    ],
+    ids=["setting", "vectors", "seed", "labels", "folds", "durations"],
+)
+def test_what_changed_is_fitted_again_and_no_more(project, fitted, change, again):
+    compare(encoders=["face"])
+    fitted.clear()
+    change(project)
+    project.write()
+    compare(encoders=["face"])
+    assert [name for name in fitted if "face" in name] == [f"{head}/face" for head in again]
+
+
+def test_a_head_of_another_name_is_the_same_fit(project, fitted):
+    project.content["heads"]["again"] = {"kind": "ridge"}
+    project.write()
+    table = compare(encoders=["face"]).set_index("name").drop(columns="better_than_best")
+    assert table.loc["again/face"].tolist() == table.loc["ridge/face"].tolist()
+
+
+def test_a_damaged_result_is_fitted_again(project, fitted):
+    compare(encoders=["face"], heads=["ridge"])
+    for path in (project.folder / "cache" / "results").glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:-5])
+    fitted.clear()
+    compare(encoders=["face"], heads=["ridge"])
+    assert fitted == [*BASELINES, "ridge/face"]
+
+
+def test_code_that_changes_meanwhile_keeps_nothing(project, fitted, monkeypatch):
+    monkeypatch.setattr("pipeline.fit._code_digest", lambda: "code of a minute later")
+    with pytest.raises(user_errors(), match="code of models/ was changed"):
+        compare()
+    assert not list((project.folder / "cache").rglob("*.npz"))
+
+
+def test_views_heads_and_targets_are_chosen_by_name(project):
+    project.content["heads"]["other"] = {"kind": "ridge", "alphas": [1.0]}
+    project.write()
+    plan = plan_comparison(
+        PARAMS, ["voice+face", "voice", "face+voice"], ["other", "svr"], ["awe", "joy"]
+    )
+    names = ["other/face+voice", "svr/face+voice", "other/voice", "svr/voice"]
+    assert [task.name for task in plan.tasks] == BASELINES + names
+    assert plan.tasks[2].settings == {"kind": "ridge", "alphas": [1.0]}
+    assert plan.params.targets == ("joy", "awe")  # in the order of the parameters
+    np.testing.assert_array_equal(plan.rows.y, plan_comparison(PARAMS).rows.y[:, [0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"encoders": ["fac"]}, "unknown encoder 'fac'; did you mean 'face'? Known: face, voice"),
+        ({"encoders": ["face+vice"]}, "unknown encoder 'vice'; did you mean 'voice'"),
+        ({"encoders": [""]}, "unknown encoder ''. Known: face, voice"),
+        ({"heads": ["averag"]}, "unknown head 'averag'; did you mean 'average'"),
+        ({"heads": ["ridge", "svrr"]}, "unknown head 'svrr'; did you mean 'svr'"),
+        ({"targets": ["joyy"]}, "unknown target 'joyy'; did you mean 'joy'? Known: joy, fear, awe"),
+        ({"by": "contry"}, "unknown column 'contry'"),
+        ({"pooling": "mean/hole"}, "unknown part 'hole'; did you mean 'whole'"),
+        ({"pooling": "mean"}, "statistics/parts"),
+        ({"pooling": "mean/whole/halves"}, "statistics/parts"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest_and_all_known(project, asked, message):
+    with pytest.raises(ParamsError, match=re.escape(message)):
+        last(**asked)
+
+
+def test_wrong_settings_are_refused_before_anything_is_fitted(project, fitted):
+    project.content["heads"]["ridge"]["alpha"] = 3
+    project.write()
+    with pytest.raises(ParamsError, match=r"heads\.ridge\.alpha: unknown key"):
+        compare()
+    assert fitted == []
+
+
+def test_val_is_scored_where_it_is_labelled_else_train_out_of_fold(project):
+    assert plan_comparison(PARAMS).split == "val"
+    project.clips.loc[project.clips["split"] == "Val", project.content["targets"]] = np.nan
+    project.write()
+    assert plan_comparison(PARAMS).split == "oof"
+    for asked in ({"split": "val"}, {"learning_curve": True}):
+        with pytest.raises(ParamsError, match="no clip of Val is labelled"):
+            plan_comparison(PARAMS, **asked)
+
+
+def test_missing_clip_vectors_are_said_before_anything_runs(project):
+    (project.folder / "data/pooled/voice.parquet").unlink()
+    with pytest.raises(StoreError, match=r"neither data/pooled/voice.parquet nor.*dvc repro"):
+        plan_comparison(PARAMS)
+    plan_comparison(PARAMS, ["face"])
+
+
+def test_another_pooling_is_made_from_the_stores_once(project, fitted):
+    for encoder in ("face", "voice"):
+        project.write_store(encoder)
+    compare(heads=["ridge"], pooling="mean,max/whole,halves")
+    n = len(fitted)
+    compare(heads=["ridge"], pooling="mean,max/whole,halves")
+    compare(heads=["ridge"], encoders=["face"], pooling="mean/whole")
+    assert fitted[n:] == ["ridge/face"]
+    assert len(list((project.folder / "cache" / "results").glob("*.parquet"))) == 3
+
+
+def test_labels_too_few_for_a_stack_are_a_row(project, fitted, monkeypatch):
+    def refuse(*_, **__):
+        raise DataError("too few people")
+
+    monkeypatch.setattr("models.stack.stack_oof", refuse)
+    errors = compare(encoders=["face"]).set_index("name")["error"]
+    assert errors["stack"] == "too few people"
+    assert (errors.drop("stack") == "").all()
+
+
+def test_labels_too_few_for_a_head_are_rows(project, fitted):
+    train = project.clips["split"] == "Train"
+    first = project.clips.loc[train, "group"].iloc[0]
+    project.clips.loc[train & (project.clips["group"] != first), "awe"] = np.nan
+    project.write()
+    assert (compare(encoders=["face"], heads=["average"])["error"] != "").all()
+
+
+def test_columns_of_the_label_table_are_baselines(project, fitted):
+    rng = np.random.default_rng(0)
+    project.clips["luck"] = rng.normal(size=len(project.clips)).round(3).astype(str)
+    project.clips["secret"] = project.clips["awe"].map(str, na_action="ignore").astype("string")
+    project.clips["country"] = rng.choice(["NA", "IT", "NL"], len(project.clips))
+    project.content["evaluation"]["baselines"] = ["luck", "secret", "country"]
+    project.write()
+    table = compare(encoders=["face"], heads=["ridge"], targets=["awe"]).set_index("name")
+    scores = table["mean_pearson"]
+    assert scores["baseline/secret"] > 0.99  # a number, also where it is written as text
+    assert scores[["baseline/luck", "baseline/country"]].max() < 0.6
+
+
+def test_slices_have_every_row_and_every_clip(project, fitted):
+    project.clips["country"] = [*"AAAABBBB"] * 5
+    project.write()
+    found = last(encoders=["face"], by="country")
+    rows = found.slices.groupby("slice", sort=False)["name"].apply(list).tolist()
+    assert rows == [found.table()["name"].tolist()] * found.slices["slice"].nunique()
+    n_val = int((project.clips["split"] == "Val").sum())
+    assert found.slices.drop_duplicates("slice")["n_rows"].sum() == n_val
+
+
+def test_the_learning_curve_is_of_the_best_head_and_kept(project, fitted):
+    found = last(encoders=["face"], learning_curve=True)
+    assert found.curve_of == "ridge/face"
+    n_people = project.clips.query("split == 'Train'")["group"].nunique()
+    assert found.curve["n_people"].max() == n_people
+    assert (found.curve["ci95_low"] < found.curve["ci95_high"]).all()
+    fitted.clear()
+    again = last(encoders=["face"], learning_curve=True)
+    pd.testing.assert_frame_equal(again.curve, found.curve)
+    assert fitted == []
+
+
+def test_rows_come_as_lines_then_the_tables(project, fitted):
+    project.clips["country"] = [*"AAAABBBB"] * 5
+    project.write()
+    lines = run("--encoders", "face", "--by", "country", "--learning-curve").stdout.splitlines()
+    assert lines[0].startswith("baseline/mean: mean Pearson +0.000, ")
+    assert lines[4].startswith("stack: mean Pearson +0.")
+    title = next(line for line in lines if line.startswith("Mean Pearson over 3 targets"))
+    assert "on Val: 8 clips of 5 people; intervals and P from 100 resamples of people" in title
+    text = "\n".join(lines)
+    for column in ("head/view", "95 % CI", "P > best", "fit s", "joy", "constant", "A: "):
+        assert column in text
+    assert "Mean Pearson by country" in text
+    assert "Learning curve of ridge/face on Val" in text
+    again = run("--encoders", "face").stdout.splitlines()
+    assert again[0] == "5 of 5 rows are done, 5 of them from before"
+
+
+def test_json_is_all_there_is_on_stdout(project, fitted):
+    content = json.loads(run("--json", "--split", "oof").stdout)
+    assert content["split"] == "oof"
+    best = content["rows"][0]
+    assert set(best["pearson"]) == {"joy", "fear", "awe"}
+    assert best["ci95"][0] < best["mean_pearson"] < best["ci95"][1]
+    assert best["better_than_best"] is None
+    assert isinstance(best["pooled_mean_pearson"], float)
+    assert 0 <= content["rows"][1]["better_than_best"] <= 1
+    assert (best["error"], content["n_reused"], len(content["rows"])) == ("", 0, 9)
+
+
+def test_files_are_written_and_the_same_again(project, fitted):
+    run("--out", "there")
+    folder = project.folder / "there"
+    names = {"leaderboard.parquet", "leaderboard.csv", "leaderboard.md"}
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert set(before) == names
+    run("--out", "there")
+    assert {name: (folder / name).read_bytes() for name in names} == before
+    table = pd.read_parquet(folder / "leaderboard.parquet")
+    assert table["split"].unique().tolist() == ["val"]
+    csv = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False, na_values=[""])
+    assert csv["mean_pearson"].tolist() == table["mean_pearson"].tolist()
+    text = (folder / "leaderboard.md").read_text()
+    assert "| head/view | mean r | 95 % CI |" in text
+    assert text.count("\n| ") == len(table) + 2
+
+
+def test_random_encoders_are_named(project, fitted):
+    project.content["encoders"]["face"] = {
+        "kind": "torchvision",
+        "model": "resnet18",
+        "weights": "random",
+    }
+    project.write()
+    assert "Encoders with random weights: face." in run().stdout
+    assert json.loads(run("--json", "--encoders", "voice").stdout)["remarks"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--split", "test"], ["--time-limit-s", "0"], ["--pooling", "mean"], ["--head", "ridge"]],
+)
+def test_wrong_usage_is_status_two(project, wrong):
+    run(*wrong, status=2)
+
+
+@pytest.mark.parametrize(("width", "has_targets"), [(150, True), (75, False)])
+def test_a_terminal_fills_up_and_leaves_out_what_has_no_room(
+    project, fitted, monkeypatch, width, has_targets
+):
+    drawn = io.StringIO()
+    size = {"width": width, "height": 50, "color_system": None, "force_terminal": True}
+    monkeypatch.setattr(terminal, "Console", lambda **kw: Console(file=drawn, **size, **kw))
+    run()
+    text = drawn.getvalue()
+    assert "0 of 8 rows are done, 0 of them from before; baseline/mean has taken 0 s" in text
+    ended = text[text.rindex("9 of 9 rows are done") :]
+    assert ("awe" in ended) == has_targets
+    for each in ("head/view", "P > best", "average/face+voice", "stack"):
+        assert each in ended
+    table = ended[: ended.index("results")].splitlines()
+    assert max(len(line.rstrip()) for line in table if "…" not in line) <= width

@@ -1,0 +1,163 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from models.heads import HEADS
+from pipeline import cli
+from pipeline.compare import compare
+from tests.pipeline import odd_heads
+
+IMPORTS = """
+import json, sys
+from pipeline import cli
+from pipeline.compare import compare
+compare()
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+
+HANGING = """
+from models.heads import HEADS
+from pipeline import comparison
+from pipeline.cli import main
+from tests.pipeline import odd_heads
+HEADS.update(odd_heads.ODD_HEADS)
+comparison._fit = odd_heads.fit
+main()
+"""
+
+
+@pytest.fixture
+def knowing_odd_heads(monkeypatch):
+    for kind, head in odd_heads.ODD_HEADS.items():
+        monkeypatch.setitem(HEADS, kind, head)
+    monkeypatch.setattr("pipeline.comparison._fit", odd_heads.fit)
+
+
+@pytest.fixture
+def environment(request, project):
+    return os.environ | {"PYTHONPATH": str(request.config.rootpath), "OMP_NUM_THREADS": "1"}
+
+
+def run(heads, status=0):
+    arguments = ["compare", "--encoders", "face", "--heads", heads]
+    shown = CliRunner().invoke(cli.app, arguments)
+    assert shown.exit_code == status, shown.output
+    return shown
+
+
+def python(code, environment, *arguments):
+    return [sys.executable, "-c", code, *arguments]
+
+
+def is_running(pid):
+    return subprocess.run(["kill", "-0", str(pid)], capture_output=True).returncode == 0
+
+
+def wait_for(condition, limit_s=60.0):
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+
+
+def test_whatever_a_head_does_is_a_row_and_no_other_s_fault(project, knowing_odd_heads):
+    kinds = ["raising", "hanging", "exiting", "ridge", "killed", "undefined", "mean"]
+    table = compare(encoders=["face"], heads=kinds, time_limit_s=20).set_index("name")
+    errors = table["error"]
+    assert errors["raising/face"] == "RuntimeError: no good"
+    assert errors["hanging/face"] == "no result within 20 s: the worker was stopped"
+    assert errors["exiting/face"] == "the worker process died (exit code 7)"
+    assert "signal 9, Killed, often for lack of memory" in errors["killed/face"]
+    assert "not finite" in errors["undefined/face"]
+    assert errors[["ridge/face", "mean/face", "stack", "baseline/duration"]].tolist() == [""] * 4
+    assert not is_running((project.folder / "hanging.pid").read_text())
+
+
+def test_a_failure_is_a_row_a_line_and_a_traceback_and_is_tried_again(project, knowing_odd_heads):
+    for _ in range(2):
+        shown = run("raising,ridge").stdout
+        assert "raising/face failed: RuntimeError: no good" in shown
+        folder = project.folder / "results" / "compare"
+        assert "in go_wrong" in (folder / "errors.txt").read_text()
+        assert "| raising/face | failed |" in (folder / "leaderboard.md").read_text()
+    run("ridge")
+    assert not (folder / "errors.txt").exists()
+    run("raising", status=1)
+
+
+def test_vectors_that_change_meanwhile_are_not_used(project):
+    changes = iter([True])
+
+    def change(_):
+        if next(changes, False):
+            project.write_vectors("face", seed=9)
+
+    table = compare(encoders=["face"], heads=["ridge"], on_change=change)
+    table = table.set_index("name")
+    assert table["error"]["ridge/face"] == ""
+
+
+def test_fits_are_those_of_a_head_fitted_here(project, request):
+    there = compare().drop(columns="fit_s")
+    (project.folder / "cache").rename(project.folder / "old")
+    fitted = request.getfixturevalue("fitted")
+    here = compare().drop(columns="fit_s")
+    assert len(fitted) == 8
+    pd.testing.assert_frame_equal(here, there)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_the_command(project, environment, stop):
+    arguments = ("compare", "--heads", "ridge,hanging", "--encoders", "face")
+    command = python(HANGING, environment, *arguments)
+    running = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What runs in the background of a shell ignores Ctrl-C, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    pid_file = project.folder / "hanging.pid"
+    wait_for(pid_file.exists)
+    running.send_signal(stop)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == (130 if stop == signal.SIGINT else -stop)
+    if stop == signal.SIGINT:
+        assert said == "interrupted; what is fitted stays so: the same command goes on\n"
+    pid = pid_file.read_text()
+    wait_for(lambda: not is_running(pid), limit_s=10)
+
+
+def test_a_second_run_loads_no_library_that_fits(project, environment):
+    for _ in range(2):
+        done = subprocess.run(
+            python(IMPORTS, environment), env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout))
+    assert {"numpy", "pandas"} <= loaded
+    assert not {"sklearn", "scipy", "torch", "lightgbm", "dvc", "rich"} & loaded
+
+
+def test_two_comparisons_at_once_do_not_disturb_each_other(project, environment):
+    def run(_):
+        command = [sys.executable, "-m", "pipeline.cli", "compare", "--json"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(run, range(2))
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    rows = [json.loads(each.stdout)["rows"] for each in (first, second)]
+    for row in [*rows[0], *rows[1]]:
+        row.pop("fit_s")
+    assert rows[0] == rows[1]

@@ -1,0 +1,262 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+import pipeline.fit as fit_module
+from models.arrays import DataError
+from models.heads import HEADS
+from models.persistence import loads
+from pipeline.clip_table import read_rows
+from pipeline.fit import Fitting, baseline_tasks, head_task
+from pipeline.params import ParamsError, load_params
+from pipeline.paths import BASELINES, OOF, PREDICTIONS, fitted_head
+from pipeline.predictions import read_prediction_table
+from pipeline.stages import baseline, stack
+from pipeline.stages import fit as stage
+from pipeline.views import join_tables
+
+QUICK = {"lightgbm": {"n_rounds": 5}, "mlp": {"max_epochs": 3, "n_seeds": 1}}
+QUICK |= {"random_trees": {"n_trees": 5}}
+CODE_DIGEST = fit_module._code_digest
+LABELS = ["joy", "fear", "awe"]
+
+
+@pytest.fixture(autouse=True)
+def the_same_code(monkeypatch):
+    """Others may edit the code while tests run."""
+    for name in ("_code_digest", "_code_in_use"):
+        monkeypatch.setattr(fit_module, name, lambda: "code")
+
+
+@pytest.fixture
+def read(project):
+    """Read the project's parameters, rows and the task of a head on both encoders."""
+
+    def read(kind="ridge", view="face+voice"):
+        project.content["heads"]["head"] = {"kind": kind, **QUICK.get(kind, {})}
+        project.write()
+        params = load_params()
+        return params, read_rows(params), head_task("head", view, params)
+
+    return read
+
+
+@pytest.fixture
+def run_stage(monkeypatch, capsys):
+    """Run the stage `fit` for a head; return what it printed."""
+
+    def run(head):
+        monkeypatch.setattr("sys.argv", ["fit", head])
+        stage.main()
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def of(rows, split):
+    return (rows.clips["split"] == split).to_numpy(bool)
+
+
+@pytest.mark.parametrize("kind", sorted(HEADS))
+def test_every_clip_is_predicted_by_the_head_that_is_kept_or_out_of_fold(read, kind):
+    _, rows, task = read(kind)
+    fit = Fitting(rows).fit(task, with_head=True)
+    x, n = join_tables(task.files, rows.clip_ids), rows.n_train
+    np.testing.assert_allclose(loads(fit.head).predict(x[n:]), fit.predictions[n:], rtol=1e-5)
+    changed = rows.y.copy()
+    fold = rows.fold_of_row == 0
+    changed[:n][fold] = 1 - changed[:n][fold]
+    other = Fitting(replace(rows, y=changed)).fit(task)
+    np.testing.assert_allclose(other.predictions[:n][fold], fit.predictions[:n][fold], rtol=1e-5)
+    assert not fit.reused
+    assert not other.reused
+
+
+@pytest.mark.parametrize("kind", sorted(HEADS))
+def test_a_refit_on_val_is_a_plain_fit_and_predicts_test_only(read, kind):
+    _, rows, task = read(kind)
+    fitting = Fitting(rows)
+    default, refit = fitting.fit(task), fitting.refit(task, with_head=True)
+    test = of(rows, "Test")
+    assert refit.predictions[~test].tobytes() == default.predictions[~test].tobytes()
+    x = join_tables(task.files, rows.clip_ids)
+    plain = task.make_head().fit(x[~test], rows.y[~test], rows.people[~test]).predict(x[test])
+    np.testing.assert_array_equal(refit.predictions[test], plain)
+    np.testing.assert_array_equal(loads(refit.head).predict(x[test]), plain)
+    assert not np.array_equal(plain, default.predictions[test])
+
+
+def test_no_label_of_val_reaches_a_prediction_of_val(project, read):
+    _, rows, task = read()
+    before = Fitting(rows).refit(task)
+    val = project.clips["split"] == "Val"
+    project.clips.loc[val, "joy"] = 1 - project.clips.loc[val, "joy"]
+    _, rows, task = read()
+    after, test = Fitting(rows).refit(task), of(rows, "Test")
+    assert not after.reused
+    assert after.predictions[~test].tobytes() == before.predictions[~test].tobytes()
+    changed = after.predictions[test] != before.predictions[test]
+    assert changed.any(axis=0).tolist() == [True, False, False]  # joy comes first
+
+
+def test_val_and_test_in_any_order(project, read):
+    found = []
+    for _ in range(2):
+        _, rows, task = read()
+        found.append(pd.DataFrame(Fitting(rows).refit(task).predictions, rows.clip_ids))
+        project.clips = project.clips.sort_values("split", kind="stable", ignore_index=True)
+    np.testing.assert_allclose(found[0], found[1].loc[found[0].index], rtol=1e-4)
+
+
+def test_unlabelled_clips_of_val_are_left_out(project, read):
+    val = project.clips.index[project.clips["split"] == "Val"]
+    project.clips.loc[val[1:], LABELS] = np.nan
+    _, rows, task = read()
+    used, test = np.isfinite(rows.y).all(axis=1), of(rows, "Test")
+    assert used.sum() == rows.n_train + 1
+    x = join_tables(task.files, rows.clip_ids)
+    head = task.make_head().fit(x[used], rows.y[used], rows.people[used])
+    refit = Fitting(rows).refit(task)
+    np.testing.assert_array_equal(refit.predictions[test], head.predict(x[test]))
+
+
+def test_without_labels_on_val_a_refit_is_refused(project, read):
+    project.clips.loc[project.clips["split"] == "Val", LABELS] = np.nan
+    _, rows, task = read()
+    with pytest.raises(ParamsError, match="train.val, but no clip of Val is labelled.*to train"):
+        Fitting(rows).refit(task)
+
+
+def test_without_clips_of_test_only_the_kept_head_is_another(project, read):
+    project.clips = project.clips[project.clips["split"] != "Test"]
+    _, rows, task = read()
+    default, refit = (Fitting(rows).final_fit(task, on, True) for on in ("train", "train+val"))
+    assert refit.predictions.tobytes() == default.predictions.tobytes()
+    assert refit.head != default.head
+
+
+def test_what_was_fitted_is_not_fitted_again(read, monkeypatch):
+    _, rows, task = read()
+    first = [Fitting(rows).fit(task, True), Fitting(rows).refit(task, True)]
+    monkeypatch.setattr(HEADS["ridge"], "cross_fit", lambda *_: pytest.fail("fitted again"))
+    monkeypatch.setattr(HEADS["ridge"], "fit", lambda *_: pytest.fail("fitted again"))
+    again = [Fitting(rows).fit(task, True), Fitting(rows).refit(task, True)]
+    for one, other in zip(first, again, strict=True):
+        assert other.reused
+        assert one.predictions.tobytes() == other.predictions.tobytes()
+        assert one.head == other.head
+    assert Fitting(rows).known(task).reused
+
+
+def test_all_that_changes_predictions_changes_the_key(project, read):
+    params, rows, task = read()
+    key = Fitting(rows).key(task)
+    n = rows.n_train
+    people = rows.people.copy()
+    people[0] = "another"
+    others = [
+        replace(rows, y=rows.y + 0.01),
+        replace(rows, people=people),
+        replace(rows, fold_of_row=(rows.fold_of_row + 1) % 3),
+        replace(rows, clips=rows.clips.assign(clip_id=[*rows.clip_ids[1:], "new"])),
+        replace(rows, clips=rows.clips.assign(split=["Train"] * n + ["Test"] * (len(people) - n))),
+    ]
+    keys = {key, *(Fitting(each).key(task) for each in others)}
+    tasks = [replace(task, seed=1), head_task("head", "face", params)]
+    tasks += [replace(task, settings={"kind": "ridge", "alphas": [1]}), *baseline_tasks(params)]
+    keys |= {Fitting(rows).key(each) for each in tasks}
+    project.write_vectors("voice", seed=1)
+    keys.add(Fitting(rows).key(task))
+    assert len(keys) == 1 + len(others) + len(tasks) + 1
+    project.write_vectors("voice")
+    assert Fitting(read_rows(params)).key(head_task("head", "face+voice", params)) == key
+
+
+def test_code_that_changes_meanwhile_is_an_error(read, monkeypatch):
+    _, rows, task = read()
+    fitting = Fitting(rows)
+    monkeypatch.setattr(fit_module, "_code_digest", lambda: "other code")
+    with pytest.raises(ParamsError, match=r"the code of models/ was changed.*start again"):
+        fitting.fit(task)
+    assert fitting.known(task) is None
+
+
+def test_every_file_of_the_code_counts(monkeypatch, tmp_path):
+    monkeypatch.setattr(fit_module, "_ROOT", tmp_path)
+    names = ("models/head.py", "models/heads/other.py", "pipeline/fit.py", "pipeline/views.py")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1")
+    seen = {CODE_DIGEST()}
+    for name in names:
+        (tmp_path / name).write_text("x = 2")
+        seen.add(CODE_DIGEST())
+    assert len(seen) == 1 + len(names)
+
+
+def test_files_that_change_while_they_are_read_are_not_used(project, read, monkeypatch):
+    _, rows, task = read()
+
+    def join(files, clip_ids):
+        project.write_vectors("face", seed=1)
+        return join_tables(files, clip_ids)
+
+    monkeypatch.setattr(fit_module, "join_tables", join)
+    with pytest.raises(DataError, match="changed while in use: start again"):
+        Fitting(rows).fit(task)
+
+
+def test_heads_of_one_view_share_it(read):
+    params, rows, task = read()
+    fitting = Fitting(rows)
+    assert fitting.view(task) is fitting.view(replace(task, name="other", settings={"kind": "svr"}))
+    assert fitting.view(head_task("head", "face", params)).inputs.shape == (rows.n_train, 6)
+    assert fitting.view(baseline_tasks(params)[0]).inputs.shape == (rows.n_train, 1)
+
+
+def test_the_stages_keep_their_heads_and_hand_the_refit_on(project, read, run_stage):
+    tables, heads = {}, {}
+    for refit_on in ("train", "train+val"):
+        project.content["final"] = {"refit_on": refit_on}
+        params, rows, _ = read()
+        for head in project.content["heads"]:
+            shown = run_stage(head)[-3:]
+            new = [line for line in shown if "as fitted before" not in line]
+            assert len(new) == (0 if head == "head" else 3)  # that one is a ridge, too
+            assert all("as fitted before" in line for line in run_stage(head)[-3:])
+        baseline.main()
+        stack.main()
+        ridge = read_prediction_table(OOF / "ridge.parquet", rows, params.targets)["face"]
+        means = read_prediction_table(BASELINES, rows, params.targets)["mean"]
+        sent = pd.read_csv(PREDICTIONS, dtype={"File_ID": str}).set_index("File_ID")
+        tables[refit_on] = ridge, means, sent.loc[rows.clip_ids[rows.n_train :]].to_numpy()
+        heads[refit_on] = loads(fitted_head("ridge", "face").read_bytes())
+    test, x = (
+        of(rows, "Test"),
+        join_tables([project.folder / "data/pooled/face.parquet"], rows.clip_ids),
+    )
+    used = np.isfinite(rows.y).all(axis=1)
+    for number, rest in enumerate([~test, ~test, ~test[rows.n_train :]]):
+        one, other = tables["train"][number], tables["train+val"][number]
+        assert one[rest].tobytes() == other[rest].tobytes()
+        assert (one[~rest] != other[~rest]).all()
+    for refit_on, head in heads.items():
+        np.testing.assert_allclose(head.predict(x[test]), tables[refit_on][0][test], rtol=1e-5)
+    mean = tables["train+val"][1][test]
+    np.testing.assert_allclose(mean, np.broadcast_to(rows.y[used].mean(axis=0), mean.shape))
+
+
+def test_dvc_runs_again_what_the_choice_changes(request):
+    content = yaml.safe_load((request.config.rootpath / "dvc.yaml").read_text())["stages"]
+    stages = {name: each.get("do", each) for name, each in content.items()}
+    named = {name for name, each in stages.items() if "final" in each["params"]}
+    assert named == {"baseline", "bundle", "fit", "report"}
+
+
+def test_only_the_two_are_known(project):
+    project.content["final"] = {"refit_on": "val"}
+    with pytest.raises(ParamsError, match="final.refit_on.*'train' or 'train\\+val'"):
+        project.write()

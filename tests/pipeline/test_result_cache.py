@@ -1,0 +1,104 @@
+import os
+import time
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.result_cache import (
+    digest_of,
+    keep_result,
+    load_result,
+    prune_results,
+    remove_unused_results,
+)
+
+ARRAYS = {"predictions": np.arange(6.0).reshape(3, 2), "fit_s": np.array(1.5)}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ERI_CACHE", str(tmp_path))
+    return tmp_path / "results"
+
+
+def age(path, hours):
+    then_s = time.time() - 3600 * hours
+    os.utime(path, (then_s, then_s))
+
+
+def same(found):
+    return all(np.array_equal(found[name], ARRAYS[name]) for name in ARRAYS)
+
+
+def test_what_is_kept_is_found_and_nothing_half_written_is_left(folder):
+    assert load_result("a") is None
+    keep_result("a", ARRAYS)
+    assert same(load_result("a"))
+    assert [path.name for path in folder.iterdir()] == ["a.npz"]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_or_cut_file_is_never_taken_for_another_result(folder, data):
+    keep_result("a", ARRAYS)
+    content = bytearray((folder / "a.npz").read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        del content[place:]
+    else:
+        content[place] ^= data.draw(st.integers(1, 255))
+    (folder / "a.npz").write_bytes(content)
+    found = load_result("a")
+    assert found is None or same(found)  # a time in the archive counts for nothing
+
+
+def test_the_least_recently_used_go_first(folder):
+    for hours, key in enumerate("abcd", start=2):
+        keep_result(key, ARRAYS)
+        age(folder / f"{key}.npz", hours)
+    size = (folder / "a.npz").stat().st_size
+    load_result("d")
+    prune_results(max_bytes=2 * size)
+    assert sorted(path.stem for path in folder.iterdir()) == ["a", "d"]
+
+
+def test_keeping_a_result_keeps_the_cache_within_its_bounds(folder, monkeypatch):
+    keep_result("old", ARRAYS)
+    age(folder / "old.npz", 2)
+    monkeypatch.setattr("pipeline.result_cache.prune_results.__defaults__", (1,))
+    keep_result("new", ARRAYS)
+    assert [path.stem for path in folder.iterdir()] == ["new"]  # in use within the hour
+
+
+def test_a_cache_of_others_can_be_read(folder, monkeypatch):
+    keep_result("a", ARRAYS)
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert same(load_result("a"))
+
+
+def test_what_was_not_used_for_days_is_removed(folder):
+    assert remove_unused_results(for_days=0) == (0, 0)
+    for key, hours in (("a", 49), ("b", 47)):
+        keep_result(key, ARRAYS)
+        age(folder / f"{key}.npz", hours)
+    size = (folder / "a.npz").stat().st_size
+    assert remove_unused_results(for_days=2) == (1, size)
+    assert [path.stem for path in folder.iterdir()] == ["b"]
+    assert remove_unused_results(for_days=0) == (1, size)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OSError, match=r"file/results cannot be written.*ERI_CACHE"):
+        keep_result("a", ARRAYS)
+
+
+def test_digests_do_not_depend_on_the_order_of_parts():
+    assert digest_of(a=1, b=[2]) == digest_of(b=[2], a=1) != digest_of(a=1)

@@ -1,0 +1,208 @@
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from models.evaluation.bootstrap import bootstrap_scores
+from models.metrics import mean_pearson
+from pipeline.comparison import run_comparison
+from pipeline.params import ParamsError, load_params
+from pipeline.published import PUBLISHED
+from pipeline.systems import load_systems, plan_systems
+from pipeline.systems_table import gains_table, systems_table, write_systems
+from tests.pipeline import odd_heads
+
+
+class SystemsProject:
+    """A project of two encoders, with systems that need a third one."""
+
+    def __init__(self, project) -> None:
+        self.project = project
+        self.content = {
+            "encoders": {"posture": {"kind": "opensmile", "model": "eGeMAPSv02"}},
+            "systems": {
+                "eyes": {"encoders": ["face"], "head": "ridge", "published": "paper, ResNet50"},
+                "body": {"encoders": ["posture"], "head": "ridge", "published": "not available"},
+                "both": {"encoders": ["voice", "face"], "head": "average", "note": "as is"},
+            },
+            "modalities": {"vision": ["face", "posture"], "sound": ["voice"]},
+            "modality_head": "ridge",
+        }
+
+    def load(self):
+        text = yaml.safe_dump(self.content, sort_keys=False)
+        (self.project.folder / "systems.yaml").write_text(text)
+        return load_systems(load_params(check_heads=False))
+
+
+@pytest.fixture
+def systems_project(project, monkeypatch) -> SystemsProject:
+    monkeypatch.setitem(project.write_store.__globals__["WIDTHS"], "posture", 5)
+    project.write_store("posture")
+    (project.folder / "data/features").rename(project.folder / "data/systems")
+    return SystemsProject(project)
+
+
+def test_every_subset_of_the_modalities_is_a_system(systems_project):
+    systems, params = systems_project.load()
+    assert list(systems.all) == ["eyes", "body", "both", "vision", "sound", "vision+sound"]
+    assert systems.by_modality["vision", "sound"].view == "face+posture+voice"
+    assert {system.head for system in systems.by_modality.values()} == {"ridge"}
+    assert list(params.encoders) == ["face", "voice", "posture"]
+
+
+def test_modalities_may_be_left_out(systems_project):
+    del systems_project.content["modalities"]
+    assert systems_project.load()[0].by_modality == {}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("systems.eyes.encoders", ["fase"], "unknown encoder 'fase'; did you mean 'face'"),
+        ("systems.eyes.encoders", ["face", "face"], "the encoder 'face' stands there twice"),
+        ("systems.eyes.encoders", [], "systems.eyes.encoders"),
+        ("systems.eyes.had", "ridge", "systems.eyes.had: unknown key"),
+        ("systems.eyes.published", "paper, ResNet", "did you mean 'paper, ResNet50'"),
+        (
+            "systems.twin",
+            {"encoders": ["face", "voice"], "head": "average"},
+            "systems.twin: the same as both, average on face+voice: leave one out",
+        ),
+        (
+            "systems.sound",
+            {"encoders": ["voice"], "head": "ridge"},
+            "systems.sound: another row of the table has that name",
+        ),
+        ("modalities.touch", [], "modalities.touch: no encoder"),
+        ("modalities.touch", ["voice"], "the encoder 'voice' is of sound already"),
+        ("modalities.touch", ["skin"], "modalities.touch: unknown encoder 'skin'"),
+        (
+            "encoders.face",
+            {"kind": "opensmile", "model": "x"},
+            "params.yaml has an encoder of that",
+        ),
+        ("encoders.posture.kind", "opensmil", "unknown kind 'opensmil'; did you mean 'opensmile'"),
+        ("systems", {}, "systems:"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(systems_project, place, value, message):
+    *folders, last = place.split(".")
+    section = systems_project.content
+    for folder in folders:
+        section = section[folder]
+    section[last] = value
+    with pytest.raises(ParamsError, match=re.escape(message)) as caught:
+        systems_project.load()
+    assert str(caught.value).startswith("systems.yaml: ")
+
+
+def test_a_name_that_stands_twice_is_refused(systems_project, tmp_path):
+    system = "{encoders: [face], head: ridge}"
+    path = tmp_path / "twice.yaml"
+    path.write_text(f"systems:\n  a: {system}\n  b: {system}\n  a: {system}\n")
+    with pytest.raises(ParamsError, match=r"the key 'a' stands there twice"):
+        load_systems(load_params(check_heads=False), path)
+
+
+def test_the_project_s_own_file_has_the_paper_s_five_systems(request, monkeypatch):
+    monkeypatch.chdir(request.config.rootpath)
+    systems, params = load_systems(load_params(check_heads=False))
+    paper = {name: s for name, s in systems.systems.items() if s.published is not None}
+    assert len(paper) == 5
+    assert paper["resnet50"].published == "paper, ResNet50"
+    others = {s.published for name, s in paper.items() if name != "resnet50"}
+    assert others == {"not available"}
+    assert len(systems.by_modality) == 7
+    params.make_encoders()
+
+
+def last(systems, params, split=None, **settings):
+    *_, found = run_comparison(plan_systems(systems, params, split, **settings))
+    return found
+
+
+def test_ours_stand_beside_the_published_ones(systems_project, fitted):
+    systems, params = systems_project.load()
+    table = systems_table(last(systems, params), systems).set_index("system")
+    others = [name for name in PUBLISHED if name != "paper, ResNet50"]
+    assert list(table.index) == [
+        *("eyes", "body", "both", "vision", "sound", "vision+sound"),
+        *("stack", "baseline/mean", "baseline/duration", *others),
+    ]
+    ours = table[table["kind"] != "published"]
+    assert ours["mean_pearson"].notna().all()
+    assert (ours["ci95_low"] <= ours["ci95_high"]).all()
+    assert table["published_test"]["eyes"] == "0.4080"
+    assert table["source"]["eyes"] == "the paper, pre-trained ResNet50"
+    assert table["published_test"]["body"] == "not available"
+    assert table["note"]["both"] == "as is"
+    published = table.loc[others]
+    assert published["mean_pearson"].isna().all()
+    assert (published["source"] != "").all()
+    assert ((published["published_val"] + published["published_test"]) != "").all()
+    assert len(fitted) == 2 + 3 + 3  # baselines, systems, subsets
+    fitted.clear()
+    last(systems, params)
+    assert fitted == []
+
+
+def test_what_sound_adds_is_what_a_direct_computation_gives(systems_project, fitted):
+    systems, params = systems_project.load()
+    found = last(systems, params)
+    gained = gains_table(found, systems).set_index(["modality", "added_to"])
+    assert list(gained.index) == [("vision", "sound"), ("sound", "vision")]
+    is_val = (found.plan.rows.clips["split"] == "Val").to_numpy()
+    y, people = found.plan.rows.y[is_val], found.plan.rows.people[is_val]
+    rows = ["ridge/face+posture+voice", "ridge/face+posture"]
+    both, vision = (found.fits[row].predictions[is_val] for row in rows)
+    resampled = bootstrap_scores(y, np.stack([both, vision]), people, 100, params.seed)
+    low, high = np.quantile(resampled[0] - resampled[1], [0.025, 0.975])
+    row = gained.loc[("sound", "vision")]
+    gain = mean_pearson(y, both) - mean_pearson(y, vision)
+    assert row["gain"] == pytest.approx(gain, abs=1e-6)
+    assert (row["ci95_low"], row["ci95_high"]) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_files_hold_the_same_and_say_whose_data(systems_project, fitted, tmp_path):
+    systems, params = systems_project.load()
+    folder = tmp_path / "out"
+    files = write_systems(last(systems, params, "oof"), systems, folder)
+    assert sorted(folder.iterdir()) == sorted(files)
+    table = pd.read_csv(folder / "systems.csv", dtype={"published_test": str})
+    content = json.loads((folder / "systems.json").read_text())
+    assert [row["system"] for row in content["systems"]] == table["system"].tolist()
+    assert table.set_index("system")["published_test"]["eyes"] == "0.4080"
+    assert content["split"] == "oof"
+    page = (folder / "systems.md").read_text()
+    assert "Published figures are of Hume-Reaction" in page
+    assert "data/demo/labels.csv" in page
+    assert page.count("| (") == len(PUBLISHED) - 1
+    assert "What a modality adds (ridge; paired" in page
+
+
+def test_an_unknown_head_is_refused(systems_project, fitted):
+    systems_project.content["systems"]["eyes"]["head"] = "ridges"
+    with pytest.raises(ParamsError, match="unknown head 'ridges'; did you mean 'ridge'"):
+        last(*systems_project.load())
+
+
+def test_a_failed_system_is_a_row_that_says_why(systems_project, monkeypatch):
+    monkeypatch.setitem(odd_heads.HEADS, "raising", odd_heads.RaisingHead)
+    monkeypatch.setattr("pipeline.comparison._fit", odd_heads.fit)
+    systems_project.content["modality_head"] = "raising"
+    systems, params = systems_project.load()
+    found = last(systems, params)
+    table = systems_table(found, systems).set_index("system")
+    assert table["note"]["vision"] == "failed: RuntimeError: no good"
+    assert np.isnan(table["mean_pearson"]["vision"])
+    assert gains_table(found, systems).empty
+
+
+def test_systems_without_features_are_left_out(systems_project, fitted):
+    systems, params = systems_project.load()
+    found = last(systems, params, lacking=["posture"])
+    assert set(found.members) == {"ridge/face", "average/face+voice", "ridge/voice"}
