@@ -12,7 +12,8 @@ from features.extraction.workers import Failure
 from models.evaluation.scores import subsets
 from pipeline.clip_table import read_clip_table, read_rows
 from pipeline.compare import show_progress
-from pipeline.comparison import Plan, Split, run_comparison, scored_split
+from pipeline.comparison import run_comparison
+from pipeline.comparison_plan import Plan, Split, scored_split
 from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK
 from pipeline.options import Json, ParamsFile

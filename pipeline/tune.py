@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.clip_table import read_rows
-from pipeline.comparison import known_names, known_view
+from pipeline.comparison_plan import known_names, known_view
 from pipeline.fit import FitTask, Fitting, head_task
 from pipeline.options import Json, ParamsFile
 from pipeline.params import Params, ParamsError, load_params

@@ -1,7 +1,7 @@
 """The registry of heads: from an entry under ``heads`` in ``params.yaml`` to a regressor.
 
-Adding a head is one module with a `Head` and one entry in `HEADS`; its settings are read from the
-signature of its constructor.
+Adding a head is one module with a `Head` and one entry in `HEADS`; its settings are the parameters
+of its constructor.
 """
 
 import difflib
@@ -14,17 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from models.heads.banded_ridge import BandedRidgeHead
 from models.heads.base import Head
-from models.heads.elastic_net import ElasticNetHead
-from models.heads.kernel_ridge import KernelRidgeHead
+from models.heads.kernel import KernelRidgeHead
 from models.heads.lightgbm import LightGBMHead
-from models.heads.linear_svr import LinearSVRHead
 from models.heads.mean import MeanHead
 from models.heads.mlp import MLPHead
-from models.heads.neighbours import NeighboursHead
-from models.heads.pls import PLSHead
-from models.heads.random_trees import RandomTreesHead
 from models.heads.ridge import RidgeHead
 from models.heads.search import Choice, Range
+from models.heads.sklearn_heads import (
+    ElasticNetHead,
+    LinearSVRHead,
+    NeighboursHead,
+    PLSHead,
+    RandomTreesHead,
+)
 from models.heads.svr import SVRHead
 
 __all__ = ["HEADS", "Head", "HeadSpec", "check_spec", "make_head", "search_space"]

@@ -1,21 +1,20 @@
 """Ridge regression with a penalty of its own for every encoder."""
 
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from math import comb
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from models.heads.ridge import ALPHAS, RidgeHead
-from models.ridge.candidates import RidgeCandidates
+from models.heads.ridge import RidgeHead
 from models.ridge.gram import BandMixtures
 
 MOST_MIXTURES = 10
 FINEST = 4
 
 
+@dataclass(eq=False, repr=False)
 class BandedRidgeHead(RidgeHead):
     """Ridge regression in which every band of columns (encoder) has a weight of its own.
 
@@ -26,43 +25,32 @@ class BandedRidgeHead(RidgeHead):
 
     Parameters
     ----------
-    alphas : tuple of float
-        Candidate penalties, as in `models.heads.ridge.RidgeHead`.
+    alphas, seed
+        As in `models.heads.ridge.RidgeHead`.
     bands : tuple of int
         Number of columns of each band, in order; () is a single band.
-    seed : int
-        Seed of the inner folds.
+
+    Attributes
+    ----------
+    weights_ : array [n_targets, n_bands]
+        The mixture of each target.
     """
 
-    def __init__(
-        self,
-        alphas: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = ALPHAS,
-        bands: tuple[int, ...] = (),
-        seed: int = 0,
-    ) -> None:
-        super().__init__(alphas, seed)
-        self.bands = bands
+    bands: tuple[int, ...] = ()
 
-    def _begin(self, n_columns: int, n_targets: int) -> None:
-        self.weights_ = np.empty((n_targets, len(self.bands or (n_columns,))))
-        super()._begin(n_columns, n_targets)
+    @property
+    def weights_(self) -> NDArray[np.float64]:  # noqa: D102 (see the class)
+        return mixtures_of(max(1, len(self.bands)))[self.chosen_ // len(self.alphas)]
 
-    def _note_choice(
-        self, columns: NDArray[np.intp], family: RidgeCandidates, chosen: NDArray[np.intp]
-    ) -> None:
-        mixture, alpha = np.divmod(chosen, len(family.alphas))
-        self.weights_[columns] = mixtures_of(self.weights_.shape[1])[mixture]
-        self.alpha_[columns] = family.alphas[alpha]
-
-    def _mixtures(self, inputs: NDArray[np.float32]) -> BandMixtures:
+    def _mixtures(self, n_columns: int) -> BandMixtures:
         """Bands brought to equal variance, then weighted; together they keep their variance."""
-        widths = self.bands or (inputs.shape[1],)
-        if sum(widths) != inputs.shape[1]:
+        widths = self.bands or (n_columns,)
+        if sum(widths) != n_columns:
             raise ValueError(
-                f"bands {widths} are {sum(widths)} columns, X has {inputs.shape[1]}; give the "
-                "number of columns of each encoder in the view."
+                f"bands {widths} are {sum(widths)} columns, X has {n_columns}; give the number of "
+                "columns of each encoder in the view."
             )
-        return BandMixtures(widths, mixtures_of(len(widths)) * sum(widths) / np.array(widths))
+        return BandMixtures(widths, mixtures_of(len(widths)) * n_columns / np.array(widths))
 
 
 def mixtures_of(n_bands: int) -> NDArray[np.float64]:

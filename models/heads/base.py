@@ -1,10 +1,12 @@
 """The interface of all heads: from a view to all targets at once."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -14,14 +16,18 @@ from models.ridge.gram import FoldGram
 from models.scaling import InputScaler
 from models.view import WHOLE, CrossFit, FoldedView
 
+PositiveFloats = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+PositiveInts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+"""Candidates for a setting."""
+
 
 class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """A scikit-learn regressor for several targets, some of them unlabelled in some rows.
 
     This class checks and scales: rows without any label are left out of the fit, inputs are
     imputed and standardised (`InputScaler`), each target is standardised over its labelled rows.
-    A new head implements `_fit` and `_predict` on such arrays. Parameters are stored in the
-    constructor as given, so that `sklearn.base.clone` works; a head that draws random numbers has a
+    A new head implements `_fit` and `_predict` on such arrays. It is a dataclass whose fields are
+    its parameters, so that `sklearn.base.clone` works; a head that draws random numbers has a
     parameter `seed`, one that knows encoders apart a parameter `bands`.
 
     A head that can do better than one fit per fold also overrides `cross_fit`; its predictions
@@ -76,17 +82,20 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def cross_fit(self, view: FoldedView) -> CrossFit:
         """Predict every row by a head that has not seen its fold, held-out rows by a refit.
 
-        The refit is kept in what is returned.
-
         Parameters
         ----------
         view : FoldedView
             Stays as it is, as does this head.
+
+        Returns
+        -------
+        CrossFit
+            The predictions, and the refit that made those of the held-out rows.
         """
         predicted = view.empty_predictions()
         for fold in [*view.folds, WHOLE]:
-            places, inputs = view.left_out(fold)
             head = clone(self)._fit_without(view, fold)
+            places, inputs = view.left_out(fold)
             if len(places):
                 predicted[places] = head._predict_scaled(inputs)
         return view.as_cross_fit(predicted, head)
@@ -145,17 +154,24 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return tags
 
 
+@dataclass(eq=False, repr=False)
 class ProjectedHead(Head):
     """A head on principal components of the view (`models.projection`), fitted inside the fold.
 
-    For methods to which thousands of correlated embedding columns are a burden. A view with no
-    more columns than components is used as it is, every view where `n_components` is None.
-    Subclasses have the parameters `n_components` and `seed`, and implement `_fit` and `_predict` on
-    the components.
+    For methods to which thousands of correlated embedding columns are a burden. Subclasses
+    implement `_fit` and `_predict` on the components.
+
+    Parameters
+    ----------
+    n_components : int, optional
+        Principal components kept; a view with no more columns is used as it is. None: the columns,
+        which takes long where there are thousands.
+    seed : int
+        Seed of the projection.
     """
 
-    n_components: int | None
-    seed: int
+    n_components: Annotated[int, Field(ge=1)] | None = 128
+    seed: int = 0
 
     def _fit_scaled(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups

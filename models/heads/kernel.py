@@ -1,89 +1,93 @@
 """Heads on an RBF kernel: one kernel matrix for every target, fold and penalty."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from pydantic import Field
 
-from models.arrays import Groups, Ints, take_rows
-from models.heads.base import Head, label_patterns
+from models.arrays import Ints, take_rows
+from models.heads.base import PositiveFloats
+from models.heads.linear import LinearHead
+from models.heads.ridge import ALPHAS
+from models.heads.search import Range
 from models.kernel import KernelFeatures, fit_features
-from models.ridge.penalties import (
-    Fitted,
-    LinearCandidates,
-    can_nest,
-    choose,
-    choose_for_all_folds,
-    inner_folds,
-)
-from models.view import WHOLE, CrossFit, FoldedView
+from models.ridge.candidates import RidgeCandidates
+from models.ridge.gram import FoldGram
+from models.ridge.penalties import LinearCandidates
+from models.view import FoldedView
 
 Matrix = NDArray[np.float64]
 
 
-class KernelHead(Head):
-    """A regression that is linear in kernel features; its penalty is chosen on grouped folds.
+@dataclass(eq=False, repr=False)
+class KernelHead(LinearHead):
+    """A regression that is linear in features of a kernel; subclasses say which.
 
-    Subclasses say which regression. In a cross-fit, one kernel over all labelled rows serves all
-    folds; landmarks, where the kernel is too large, are drawn from all of them: no label is used.
+    In a cross-fit, one kernel over all labelled rows serves all folds; landmarks, where the kernel
+    is too large, are drawn from all of them: no label is used.
+
+    Parameters
+    ----------
+    width : float
+        Squared width of the kernel, in units of the mean squared distance of two rows.
+    memory_limit_mib : int
+        Largest kernel in MiB (512: 11,585 rows). More rows are approximated by landmarks.
+    n_landmarks : int
+        Number of rows that stand for all, then.
+    seed : int
+        Seed of the landmarks and of the inner folds.
     """
 
-    width: float
-    memory_limit_mib: int
-    n_landmarks: int
-    seed: int
-
-    def cross_fit(self, view: FoldedView) -> CrossFit:
-        """Cross-fit from one kernel; equal to a fit per fold, but for rounding and landmarks."""
-        if not can_nest(view):
-            return super().cross_fit(view)
-        predicted, whole = view.empty_predictions(), clone(self)
-        whole.target_mean_, whole.target_scale_ = np.zeros((2, view.targets.shape[1]))
-        whole.target_scale_ += 1  # coefficients are for targets as they are
-        whole.fits_ = []
-        for rows, columns in label_patterns(view.targets):
-            basis = self._features(take_rows(view.inputs, rows))
-            features = basis.transform(view.inputs)
-            labelled = take_rows(features, rows)
-            targets = view.targets[np.ix_(rows, columns)]
-            family = self._family(basis, labelled, view.fold_of_row[rows], targets)
-            for fold, chosen in choose_for_all_folds(family):
-                coef, intercept = family.fit(fold, chosen)
-                if fold == WHOLE:
-                    whole.fits_.append((basis, columns, (coef, intercept)))
-                else:
-                    places = view.places(fold)
-                    predicted[np.ix_(places, columns)] = features[places] @ coef + intercept
-        if len(view.held_inputs):
-            predicted[view.places(WHOLE)] = whole._predict_scaled(view.held_inputs)
-        return view.as_cross_fit(predicted, whole)
-
-    def _fit(self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups) -> None:
-        self.fits_: list[tuple[KernelFeatures, NDArray[np.intp], Fitted]] = []
-        for rows, columns in label_patterns(targets):
-            labelled = take_rows(inputs, rows)
-            basis = self._features(labelled)
-            features = basis.transform(labelled)
-            folds = inner_folds(groups[rows], self.seed)
-            family = self._family(basis, features, folds, targets[np.ix_(rows, columns)])
-            self.fits_.append((basis, columns, family.fit(WHOLE, choose(family))))
-
-    def _predict(self, inputs: NDArray[np.float32]) -> Matrix:
-        predicted = np.empty((len(inputs), sum(len(columns) for _, columns, _ in self.fits_)))
-        for basis, columns, (coef, intercept) in self.fits_:
-            predicted[:, columns] = basis.transform(inputs) @ coef + intercept
-        return predicted
-
-    def _features(self, inputs: NDArray[np.float32]) -> KernelFeatures:
-        return fit_features(inputs, self.width, self.memory_limit_mib, self.n_landmarks, self.seed)
+    width: Annotated[float, Field(gt=0), Range(0.1, 10.0, log=True)] = 1.0
+    memory_limit_mib: Annotated[int, Field(ge=1)] = 512
+    n_landmarks: Annotated[int, Field(ge=2)] = 2048
+    seed: int = 0
 
     @abstractmethod
     def _family(
+        self, features: NDArray[np.float32], is_kernel: bool, fold_of_row: Ints, targets: Matrix
+    ) -> LinearCandidates:
+        """Regressions to choose from, on the kernel [n_rows, n_rows] or features that stand for it.
+
+        `fold_of_row` and `targets` have no gaps.
+        """
+
+    def _candidates(
         self,
-        basis: KernelFeatures,
-        features: NDArray[np.float32],
+        inputs: NDArray[np.float32],
         fold_of_row: Ints,
         targets: Matrix,
-    ) -> LinearCandidates:
-        """Regressions on features [n_rows, n_features] that are to be chosen from."""
+        view: FoldedView | None = None,  # noqa: ARG002
+    ) -> tuple[KernelFeatures, NDArray[np.float32], LinearCandidates]:
+        rows = np.asarray(fold_of_row >= 0)
+        basis = fit_features(
+            take_rows(inputs, rows), self.width, self.memory_limit_mib, self.n_landmarks, self.seed
+        )
+        features = basis.transform(inputs)
+        family = self._family(
+            take_rows(features, rows), basis.is_kernel, fold_of_row[rows], targets[rows]
+        )
+        return basis, features, family
+
+
+@dataclass(eq=False, repr=False)
+class KernelRidgeHead(KernelHead):
+    """Kernel ridge regression with one penalty per target, chosen on grouped folds.
+
+    Parameters
+    ----------
+    width, memory_limit_mib, n_landmarks, seed
+        As in `KernelHead`.
+    alphas : tuple of float
+        Candidate penalties, as multiples of the mean eigenvalue of the centred kernel.
+    """
+
+    alphas: PositiveFloats = ALPHAS
+
+    def _family(
+        self, features: NDArray[np.float32], is_kernel: bool, fold_of_row: Ints, targets: Matrix
+    ) -> RidgeCandidates:
+        return RidgeCandidates(FoldGram(features, fold_of_row, is_kernel), targets, self.alphas)

@@ -1,80 +1,60 @@
 """Support vector regression on an RBF kernel."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.svm import SVR, LinearSVR
 
 from models.arrays import Ints
+from models.heads.base import PositiveFloats
 from models.heads.kernel import KernelHead
 from models.heads.search import Range
-from models.kernel import KernelFeatures
-from models.ridge.penalties import Fitted, LinearCandidates
+from models.ridge.penalties import Fitted
 
 Matrix = NDArray[np.float64]
 
 
+@dataclass(eq=False, repr=False)
 class SVRHead(KernelHead):
     """scikit-learn's `SVR` per target on one shared kernel; the penalty chosen on grouped folds.
 
+    The time of a fit grows faster than the square of the rows. Beyond the memory limit (64 MiB are
+    4,096 rows), a linear SVR on the features of landmarks takes its place.
+
     Parameters
     ----------
+    width, memory_limit_mib, n_landmarks, seed
+        As in `KernelHead`.
     costs : tuple of float
         Candidate weights of errors (C), for targets of standard deviation 1.
     epsilon : float
         Errors up to this size, in standard deviations of the target, cost nothing.
-    width : float
-        Squared width of the kernel, in units of the mean squared distance of two rows.
-    memory_limit_mib : int
-        Largest kernel in MiB (64: 4,096 rows; the time of a fit grows faster than its square).
-        Beyond, a linear SVR on landmarks' features takes its place.
-    n_landmarks : int
-        Number of rows that stand for all, then.
-    seed : int
-        Seed of the landmarks and of the inner folds.
     """
 
-    def __init__(
-        self,
-        costs: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
-            0.1,
-            1.0,
-            10.0,
-        ),
-        epsilon: Annotated[float, Field(ge=0), Range(0.01, 1.0, log=True)] = 0.1,
-        width: Annotated[float, Field(gt=0), Range(0.1, 10.0, log=True)] = 1.0,
-        memory_limit_mib: Annotated[int, Field(ge=1)] = 64,
-        n_landmarks: Annotated[int, Field(ge=2)] = 1024,
-        seed: int = 0,
-    ) -> None:
-        self.costs = costs
-        self.epsilon = epsilon
-        self.width = width
-        self.memory_limit_mib = memory_limit_mib
-        self.n_landmarks = n_landmarks
-        self.seed = seed
+    memory_limit_mib: Annotated[int, Field(ge=1)] = 64
+    n_landmarks: Annotated[int, Field(ge=2)] = 1024
+    costs: PositiveFloats = (0.1, 1.0, 10.0)
+    epsilon: Annotated[float, Field(ge=0), Range(0.01, 1.0, log=True)] = 0.1
 
     def _family(
-        self,
-        basis: KernelFeatures,
-        features: NDArray[np.float32],
-        fold_of_row: Ints,
-        targets: Matrix,
-    ) -> LinearCandidates:
-        costs = np.sort(np.asarray(self.costs))
-        return FoldedSVR(features, basis.is_kernel, fold_of_row, targets, costs, self.epsilon)
+        self, features: NDArray[np.float32], is_kernel: bool, fold_of_row: Ints, targets: Matrix
+    ) -> "SVRCandidates":
+        costs = np.sort(self.costs)
+        return SVRCandidates(features, is_kernel, fold_of_row, targets, costs, self.epsilon)
 
 
-class FoldedSVR:
+@dataclass(frozen=True)
+class SVRCandidates:
     """Support vector regressions of the same targets on all training sets of folds.
 
-    Parameters
+    Attributes
     ----------
     features : array of float32 [n_rows, n_features]
         A kernel [n_rows, n_rows], or features for a linear regression.
     is_kernel : bool
+        Which of the two.
     fold_of_row : array of int [n_rows]
     targets : array [n_rows, n_targets]
         Without NaN.
@@ -82,22 +62,17 @@ class FoldedSVR:
     epsilon : float
     """
 
-    def __init__(
-        self,
-        features: NDArray[np.float32],
-        is_kernel: bool,
-        fold_of_row: Ints,
-        targets: Matrix,
-        costs: Matrix,
-        epsilon: float,
-    ) -> None:
-        self.features = features
-        self.is_kernel = is_kernel
-        self.fold_of_row = fold_of_row
-        self.folds = [int(fold) for fold in np.unique(fold_of_row)]
-        self.targets = targets
-        self.costs = costs
-        self.epsilon = epsilon
+    features: NDArray[np.float32]
+    is_kernel: bool
+    fold_of_row: Ints
+    targets: Matrix
+    costs: Matrix
+    epsilon: float
+
+    @property
+    def folds(self) -> list[int]:
+        """Numbers of the folds."""
+        return [int(fold) for fold in np.unique(self.fold_of_row)]
 
     def errors(self, excluded: tuple[int, ...]) -> dict[int, Matrix]:
         """Squared errors on each excluded fold at every cost [n_costs, n_targets]."""
@@ -136,6 +111,8 @@ class FoldedSVR:
         return coef, intercept
 
     def _estimator(self, cost: float) -> Any:
+        from sklearn.svm import SVR, LinearSVR
+
         if self.is_kernel:
             return SVR(kernel="precomputed", C=cost, epsilon=self.epsilon, cache_size=200)
         # The squared loss has a quick solver for many rows.

@@ -6,7 +6,7 @@ from sklearn.svm import SVR
 from models.folds import assign_folds
 from models.heads import make_head
 from models.heads.base import Head
-from models.heads.svr import FoldedSVR
+from models.heads.svr import SVRCandidates
 from models.kernel import rbf_kernel
 from models.metrics import mean_pearson
 from models.ridge.candidates import RidgeCandidates
@@ -65,7 +65,7 @@ def test_svr_equals_scikit_learn_per_target():
     x, y, _ = curved(60)
     kernel = rbf_kernel(x, x, 0.2)
     folds = np.arange(60) % 3
-    coef, intercept = FoldedSVR(kernel, True, folds, y, np.array([0.5, 2.0]), 0.1).fit(
+    coef, intercept = SVRCandidates(kernel, True, folds, y, np.array([0.5, 2.0]), 0.1).fit(
         1, np.array([1, 0])
     )
     train = folds != 1

@@ -36,7 +36,7 @@ def interval(y, predicted, groups, folds=None):
 
 @pytest.mark.parametrize("strengths", [(1.0, 1.0, 0.0), (1.0, 0.6, 0.3), (1.0, 0.0, 0.0)])
 def test_the_stack_is_level_with_the_best_member_or_above_it(strengths):
-    members, y, _, folds = simulated(strengths=strengths)
+    members, y, _, folds = simulated(n_rows=400, strengths=strengths)
     n = len(folds)
     honest = mean_pearson(y[:n], stack_oof(members[:n], y[:n], folds), folds)
     held = mean_pearson(y[n:], fit_stack(members[:n], y[:n], folds).predict(members[n:]))
@@ -116,20 +116,6 @@ def test_the_stack_is_never_worse_than_the_plain_average(n_rows, strengths, gaps
     assert stacked >= mean_pearson(y, average, folds) - 0.004
 
 
-def test_targets_that_come_together_help_each_other():
-    rng = np.random.default_rng(0)
-    causes = rng.normal(size=(3_000, 2))
-    signal = causes @ rng.normal(size=(2, 6))
-    members = signal[:, None] + 3 * rng.normal(size=(3_000, 4, 6))
-    y = signal + 2 * rng.normal(size=signal.shape)
-    folds = np.arange(3_000) % 5
-    stack = fit_stack(members, y, folds)
-    assert stack.method == "ridge"
-    assert (stack.member_weights.sum(axis=1) > stack.own_weights.sum(axis=1) + 0.2).all()
-    stacked = mean_pearson(y, stack_oof(members, y, folds), folds)
-    assert stacked > mean_pearson(y, members.mean(axis=1), folds) + 0.03
-
-
 def heads_on_noise(n_rows, n_heads, n_targets, seed):
     """Least-squares heads on columns that say nothing of the targets."""
     rng = np.random.default_rng(seed)
@@ -145,13 +131,15 @@ def heads_on_noise(n_rows, n_heads, n_targets, seed):
     return members, y, folds
 
 
-def test_heads_on_noise_score_zero():
-    scores = []
+def test_heads_on_noise_score_zero_and_keep_the_average():
+    scores, methods = [], set()
     for seed in range(4):
         members, y, folds = heads_on_noise(300, 6, 4, seed)
         scores.append(mean_pearson(y, stack_oof(members, y, folds), folds))
+        methods.add(fit_stack(members, y, folds).method)
     # Five standard errors of the mean of four times four correlations.
     assert abs(np.mean(scores)) < 5 / np.sqrt(300 * 16)
+    assert methods == {"average"}
 
 
 @settings(deadline=None, max_examples=6)
@@ -208,7 +196,6 @@ def test_any_members_give_finite_predictions_and_shares(
     assert np.isfinite(stack.predict(members)).all()
     shares = stack.member_weights
     assert (shares >= 0).all()
-    assert (np.abs(stack.own_weights) <= shares + 1e-12).all()
     assert np.isin(np.round(shares.sum(axis=1), 9), [0, 1]).all()
 
 
@@ -275,7 +262,7 @@ def test_each_target_uses_its_own_labelled_rows():
     gaps[::3, 1] = np.nan
     rows = ~np.isnan(gaps[:, 1])
     stack = fit_stack(members, gaps, folds)
-    combined = np.einsum("nms,tms->nt", (members - stack.center) / stack.scale, stack.weights)
+    combined = np.einsum("nmt,tm->nt", (members - stack.center) / stack.scale, stack.weights)
     assert np.isfinite(stack_oof(members, gaps, folds)).all()
     # Centres differ a little between folds, so the line through the labelled rows is near the fit.
     slope = np.polyfit(combined[rows, 1], y[rows, 1], 1)[0]

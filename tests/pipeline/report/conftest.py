@@ -82,5 +82,5 @@ def as_read(table):
 
 
 def weights(targets):
-    table = pd.DataFrame({"member": ["ridge/face", "mlp/face"], "part": "all"})
+    table = pd.DataFrame({"member": ["ridge/face", "mlp/face"]})
     return table.assign(**{target: [0.25, 0.75] for target in targets})

@@ -9,10 +9,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.svm import LinearSVR
 
 from models.heads import make_head
-from models.heads.elastic_net import ElasticNetHead
-from models.heads.neighbours import NeighboursHead
-from models.heads.pls import PLSHead
-from models.heads.random_trees import RandomTreesHead
+from models.heads.sklearn_heads import ElasticNetHead, NeighboursHead, PLSHead, RandomTreesHead
 
 PEERS = {
     "elastic_net": ({"alphas": (0.05,)}, ElasticNet(alpha=0.05, tol=1e-6)),
@@ -106,6 +103,6 @@ def test_few_rows_take_the_most_cautious_candidate(clips):
 def test_threads_do_not_change_random_trees(clips, monkeypatch):
     x, y, groups = clips
     alone = RandomTreesHead(n_trees=20).fit(x, y, groups).predict(x)
-    monkeypatch.setattr("models.heads.sklearn_head.VALUES_FOR_THREADS", 1)
+    monkeypatch.setattr("models.heads.sklearn_heads.VALUES_FOR_THREADS", 1)
     threaded = RandomTreesHead(n_trees=20).fit(x, y, groups).predict(x)
     assert threaded.tobytes() == alone.tobytes()

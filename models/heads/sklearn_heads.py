@@ -1,0 +1,227 @@
+"""Heads made of scikit-learn's regressors, on principal components of the view.
+
+They are here for comparison. What each adds is a list of regressors that differ in one setting;
+gaps in targets and the choice among the regressors are the same for all.
+"""
+
+import warnings
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from models.arrays import Groups
+from models.heads.base import PositiveFloats, PositiveInts, ProjectedHead, label_patterns
+from models.heads.search import Range
+from models.ridge.penalties import inner_folds
+
+Matrix = NDArray[np.float64]
+
+LEAST_ROWS = 10
+"""With fewer rows in an inner training set, a comparison of candidates would be a guess."""
+VALUES_FOR_THREADS = 2**18
+"""Below this many input values, starting threads costs more than they save."""
+
+
+@dataclass(eq=False, repr=False)
+class SklearnHead(ProjectedHead):
+    """The best of several regressors, chosen for each target on grouped folds.
+
+    Targets labelled in the same rows are fitted together. The choice takes the least squared error
+    inside the training set. Subclasses implement `_candidates`.
+    """
+
+    @abstractmethod
+    def _candidates(self, n_rows: int, n_columns: int) -> list[Any]:
+        """Return unfitted regressors for several targets, the most cautious first.
+
+        That one is taken where there are too few rows to compare them. None may need more than
+        `n_rows` rows.
+        """
+
+    def _fit(self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups) -> None:
+        self.n_targets_ = targets.shape[1]
+        self.regressors_: list[tuple[NDArray[np.intp], NDArray[np.intp], Any]] = []
+        # Not so for predicting: threads would add up trees in the order they come in.
+        n_jobs = -1 if inputs.size >= VALUES_FOR_THREADS else 1
+        with joblib.parallel_config("threading", n_jobs=n_jobs), warnings.catch_warnings():
+            # A candidate that does not converge, or has more factors than there is to explain, is
+            # told by its error; a single target stays a column, which some take under protest.
+            warnings.simplefilter("ignore")
+            for rows, columns in label_patterns(targets):
+                x, y = inputs[rows], targets[np.ix_(rows, columns)]
+                chosen = self._choose(x, y, groups[rows])
+                for number in np.unique(chosen):
+                    regressor = self._candidates(*x.shape)[number].fit(x, y)
+                    places = np.flatnonzero(chosen == number)
+                    self.regressors_.append((columns[places], places, regressor))
+
+    def _predict(self, inputs: NDArray[np.float32]) -> Matrix:
+        predicted = np.empty((len(inputs), self.n_targets_))
+        for columns, places, regressor in self.regressors_:
+            predicted[:, columns] = _predictions(regressor, inputs)[:, places]
+        return predicted
+
+    def _choose(
+        self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups
+    ) -> NDArray[np.intp]:
+        """Return the number of the candidate of each target [n_targets]."""
+        errors = np.zeros((len(self._candidates(*inputs.shape)), targets.shape[1]))
+        fold_of_row = inner_folds(groups, self.seed)
+        if len(errors) == 1 or len(inputs) - np.bincount(fold_of_row).max() < LEAST_ROWS:
+            return np.zeros(targets.shape[1], dtype=np.intp)
+        for fold in np.unique(fold_of_row):
+            held = fold_of_row == fold
+            x, y = inputs[~held], targets[~held]
+            for number, regressor in enumerate(self._candidates(*x.shape)):
+                predicted = _predictions(regressor.fit(x, y), inputs[held])
+                errors[number] += np.square(predicted - targets[held]).sum(axis=0)
+        best: NDArray[np.intp] = np.argmin(errors, axis=0)
+        return best
+
+
+@dataclass(eq=False, repr=False)
+class ElasticNetHead(SklearnHead):
+    """`ElasticNet` per target: linear regression that leaves columns out.
+
+    Parameters
+    ----------
+    n_components, seed
+        As in `ProjectedHead`; the seed is that of the inner folds too.
+    alphas : tuple of float
+        Candidate penalties, for targets of standard deviation 1.
+    l1_ratio : float
+        Share of the penalty that is on absolute, not squared, coefficients.
+    """
+
+    alphas: PositiveFloats = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+    l1_ratio: Annotated[float, Field(gt=0, le=1), Range(0.05, 1.0)] = 0.5
+
+    def _candidates(self, n_rows: int, n_columns: int) -> list[Any]:
+        from sklearn.linear_model import ElasticNet
+
+        # Inner products once for all targets, where that is the smaller matrix.
+        precompute = n_rows > n_columns
+        return [
+            ElasticNet(alpha=alpha, l1_ratio=self.l1_ratio, precompute=precompute, tol=1e-3)
+            for alpha in sorted(self.alphas, reverse=True)
+        ]
+
+
+@dataclass(eq=False, repr=False)
+class LinearSVRHead(SklearnHead):
+    """`LinearSVR` per target; errors count squared, which its solver is quick with.
+
+    Parameters
+    ----------
+    n_components, seed
+        As in `ProjectedHead`; the seed is that of the inner folds too.
+    costs : tuple of float
+        Candidate weights of errors (C), for targets of standard deviation 1.
+    epsilon : float
+        Errors up to this size, in standard deviations of the target, cost nothing.
+    """
+
+    costs: PositiveFloats = (1e-4, 1e-3, 1e-2)
+    epsilon: Annotated[float, Field(ge=0), Range(0.01, 1.0, log=True)] = 0.1
+
+    def _candidates(self, n_rows: int, n_columns: int) -> list[Any]:  # noqa: ARG002
+        from sklearn.multioutput import MultiOutputRegressor
+        from sklearn.svm import LinearSVR
+
+        loss = "squared_epsilon_insensitive"
+        return [
+            # Without its dual there are no random numbers.
+            MultiOutputRegressor(
+                LinearSVR(epsilon=self.epsilon, loss=loss, C=cost, dual=False, tol=1e-2)
+            )
+            for cost in sorted(self.costs)
+        ]
+
+
+@dataclass(eq=False, repr=False)
+class NeighboursHead(SklearnHead):
+    """`KNeighborsRegressor`: the mean of the nearest rows.
+
+    Parameters
+    ----------
+    n_components, seed
+        As in `ProjectedHead`; the seed is that of the inner folds too.
+    n_neighbours : tuple of int
+        Candidates; none takes more than a third of the rows.
+    """
+
+    n_neighbours: PositiveInts = (300, 100, 30, 10)
+
+    def _candidates(self, n_rows: int, n_columns: int) -> list[Any]:  # noqa: ARG002
+        from sklearn.neighbors import KNeighborsRegressor
+
+        most = max(1, n_rows // 3)
+        return [
+            # Search trees are no help in as many dimensions.
+            KNeighborsRegressor(min(number, most), algorithm="brute")
+            for number in sorted(self.n_neighbours, reverse=True)
+        ]
+
+
+@dataclass(eq=False, repr=False)
+class PLSHead(SklearnHead):
+    """`PLSRegression`: a few directions that matter to all targets.
+
+    Parameters
+    ----------
+    n_components, seed
+        As in `ProjectedHead`; the seed is that of the inner folds too.
+    n_factors : tuple of int
+        Candidates; as many as rows or columns allow where these are fewer.
+    """
+
+    n_factors: PositiveInts = (1, 2, 4, 8, 16, 32)
+
+    def _candidates(self, n_rows: int, n_columns: int) -> list[Any]:
+        from sklearn.cross_decomposition import PLSRegression
+
+        most = max(1, min(n_rows - 1, n_columns))
+        return [PLSRegression(min(number, most), scale=False) for number in sorted(self.n_factors)]
+
+
+@dataclass(eq=False, repr=False)
+class RandomTreesHead(SklearnHead):
+    """`ExtraTreesRegressor`: the mean of many random trees, each for all targets.
+
+    Parameters
+    ----------
+    n_components, seed
+        As in `ProjectedHead`; the seed is that of the trees too.
+    n_trees : int
+        Number of trees.
+    min_samples_leaf : int
+        Least rows in a leaf: the fewer, the closer a tree follows its rows.
+    max_features : float
+        Share of columns tried at each split.
+    """
+
+    n_trees: Annotated[int, Field(ge=1)] = 100
+    min_samples_leaf: Annotated[int, Field(ge=1), Range(2, 50, log=True)] = 10
+    max_features: Annotated[float, Field(gt=0, le=1), Range(0.05, 1.0, log=True)] = 0.3
+
+    def _candidates(self, n_rows: int, n_columns: int) -> list[Any]:  # noqa: ARG002
+        from sklearn.ensemble import ExtraTreesRegressor
+
+        return [
+            ExtraTreesRegressor(
+                self.n_trees,
+                min_samples_leaf=self.min_samples_leaf,
+                max_features=self.max_features,
+                random_state=self.seed,
+            )
+        ]
+
+
+def _predictions(regressor: Any, inputs: NDArray[np.float32]) -> Matrix:
+    """Predictions [n_rows, n_targets], also of regressors that drop the axis of a single target."""
+    return np.asarray(regressor.predict(inputs), dtype=np.float64).reshape(len(inputs), -1)
