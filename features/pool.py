@@ -10,13 +10,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from features.store import FeatureStore
+from features.store import FeatureStore, read_shards
 
 Vectors = NDArray[np.float32]
 Name = TypeVar("Name", bound=str)
@@ -146,6 +147,18 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     ------
     ValueError
         For a table of clip vectors, and for rows in another order.
+
+    Examples
+    --------
+    Two clips of one number per frame, with one and two frames per second:
+
+    >>> clip_id = np.array(["calm", "calm", "rising", "rising", "rising"], object)
+    >>> time_s = np.array([0.0, 1.0, 0.0, 0.5, 1.0])
+    >>> embedding = np.array([[2], [2], [1], [2], [3]], np.float16)
+    >>> store = FeatureStore(clip_id, time_s, embedding, metadata={})
+    >>> ids, vectors = pool_clips(store, Pooling(statistics=("mean", "slope"), parts=("whole",)))
+    >>> dict(zip(ids.tolist(), vectors.tolist()))
+    {'calm': [2.0, 0.0], 'rising': [2.0, 2.0]}
     """
     if store.time_s is None:
         raise ValueError("these are clip vectors already: expected a store with the column time_s")
@@ -172,6 +185,38 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
                 vectors[clips[each]] = _pool_gappy(rows[each], time_s[each], pooling)
     vectors += 0.0  # the sign of a zero hangs on the order of comparisons: make it positive
     return store.clip_id[start], vectors.reshape(len(start), math.prod(vectors.shape[1:]))
+
+
+def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
+    """Pool the clips of a store on disk; memory holds one shard of it at a time.
+
+    Returns
+    -------
+    FeatureStore
+        One row per clip as `pool_clips` gives it, with the clips' face shares; the metadata are
+        those of the store, and ``pooling``.
+
+    Raises
+    ------
+    features.store.StoreError
+        When there is no store at `path`, or it is damaged.
+    ValueError
+        As `pool_clips`.
+    """
+    ids, vectors, shares = [], [], []
+    for shard in read_shards(path):
+        clip_id, pooled = pool_clips(shard, pooling)
+        ids.append(clip_id)
+        vectors.append(pooled)
+        if shard.face_share is not None:  # the same in every row of a clip
+            shares.append(shard.face_share[shard.clip_starts()])
+    return FeatureStore(
+        clip_id=np.concatenate(ids),
+        time_s=None,
+        embedding=np.concatenate(vectors),
+        metadata={**shard.metadata, "pooling": pooling.model_dump(mode="json")},
+        face_share=np.concatenate(shares) if shares else None,
+    )
 
 
 def _quantile(part: Part, share: float) -> Vectors:

@@ -9,8 +9,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import CommentMark
 from ruamel.yaml.tokens import CommentToken
 
+from features.files import replacing_file
 from pipeline.params import load_params
-from pipeline.replacing import replace_file
 
 
 def update_params(path: Path, changes: Mapping[str, Any]) -> bool:
@@ -44,12 +44,10 @@ def update_params(path: Path, changes: Mapping[str, Any]) -> bool:
     if not _merge(content, changes):
         return False
 
-    def write(beside: Path) -> None:
+    with replacing_file(path) as beside:
         with beside.open("w", encoding="utf-8") as file:
             yaml.dump(content, file)
         load_params(beside, need_features=False)
-
-    replace_file(path, write)
     return True
 
 

@@ -10,8 +10,10 @@ from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 
 import features.pool
-from features.pool import PARTS, STATISTICS, Pooling, pool_clips
-from features.store import FeatureStore
+from features.cache import Embedding
+from features.pool import PARTS, STATISTICS, Pooling, pool_clips, pool_store
+from features.store import FeatureStore, StoredClip, read_store
+from features.store_writer import write_store
 
 EVERYTHING = Pooling(statistics=tuple(STATISTICS), parts=tuple(PARTS))
 NAN = float("nan")
@@ -205,3 +207,22 @@ def test_clip_vectors_cannot_be_pooled_again():
     vectors = FeatureStore(np.array(["a"], object), None, np.ones((1, 2)), {})
     with pytest.raises(ValueError, match="clip vectors already"):
         pool_clips(vectors, Pooling(statistics=("mean",), parts=("whole",)))
+
+
+def test_a_store_on_disk_is_pooled_shard_by_shard_to_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr("features.store_writer._SHARD_BYTES", 1)
+    rng = np.random.default_rng(0)
+    written = [
+        StoredClip(str(k), str(k), Embedding(np.arange(n) / 3.0, rng.normal(size=(n, 4)), k / 9))
+        for k, n in enumerate([1, 5, 5, 9])
+    ]
+    write_store(tmp_path / "s", written, {"identity": "x"})
+    assert len(list((tmp_path / "s").iterdir())) == 4
+    pooled = pool_store(tmp_path / "s", EVERYTHING)
+    ids, vectors = pool_clips(read_store(tmp_path / "s"), EVERYTHING)
+    assert pooled.clip_id.tolist() == ids.tolist()
+    assert pooled.embedding.tobytes() == vectors.tobytes()
+    assert pooled.face_share.tolist() == [k / 9 for k in range(4)]
+    assert pooled.time_s is None
+    assert pooled.metadata["identity"] == "x"
+    assert Pooling.model_validate(pooled.metadata["pooling"]) == EVERYTHING
