@@ -14,8 +14,8 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-PIPELINE = Path("dvc.yaml")
-TEMPLATES = Path(".dvc/plots")
+CHECKOUT = Path(__file__).parents[2]
+TEMPLATES = CHECKOUT / ".dvc/plots"
 
 _VEGA_LITE = "5.8"
 _CONFIG = {  # one run is shown: nothing has to say which one, and the text stands beside it
@@ -52,9 +52,9 @@ class Plot:
     title: str
 
 
-def read_plots(path: Path = PIPELINE) -> dict[str, Plot]:
-    """Read the plots that `dvc.yaml` defines, by name."""
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))["plots"]
+def read_plots() -> dict[str, Plot]:
+    """Read the plots that the `dvc.yaml` of this code defines, by name."""
+    entries = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
     plots = {}
     for entry in entries:
         for name, settings in entry.items():
