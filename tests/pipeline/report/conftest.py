@@ -15,12 +15,6 @@ from pipeline.submission import IMPUTED_COLUMNS
 from pipeline.text_tables import shown_splits
 
 
-@pytest.fixture(autouse=True)
-def _at_the_root(request, monkeypatch):
-    """There lie dvc.yaml and the templates of its plots."""
-    monkeypatch.chdir(request.config.rootpath)
-
-
 @pytest.fixture
 def predictions(rows, params):
     rng = np.random.default_rng(0)
