@@ -121,6 +121,10 @@ def test_what_is_missing_breaks_nothing(render, rows):
     assert "Durations are unknown" in render(rows=dataclasses.replace(rows, clips=clips))
 
 
+def test_a_plot_that_dvc_yaml_has_no_more_is_left_out(results):
+    assert "<svg" not in render_report(dataclasses.replace(results(), plots={}))
+
+
 def test_without_labels_on_val_it_shows_train_out_of_fold_as_the_leaderboard_does(
     results, rows, params
 ):
