@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from markupsafe import Markup
+
+from pipeline.settings_files import read_yaml
 
 CHECKOUT = Path(__file__).parents[2]
 TEMPLATES = CHECKOUT / ".dvc/plots"
@@ -54,7 +55,7 @@ class Plot:
 
 def read_plots() -> dict[str, Plot]:
     """Read the plots that the `dvc.yaml` of this code defines, by name."""
-    entries = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    entries = read_yaml(CHECKOUT / "dvc.yaml")["plots"]
     plots = {}
     for entry in entries:
         for name, settings in entry.items():

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.fits.curve import CURVE_COLUMNS
 
 from pipeline.contributions import CONTRIBUTION_COLUMNS
-from pipeline.fits.curve import CURVE_COLUMNS
 from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits
 from pipeline.report.figures import read_plots
 from pipeline.report.page import render_report
