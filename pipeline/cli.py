@@ -10,9 +10,9 @@ import typer
 
 from pipeline import store
 from pipeline.challenge import check_submission_command
-from pipeline.commands.doctor import doctor_command
 from pipeline.commands.predict import predict_command
 from pipeline.compare import compare_command
+from pipeline.doctor import doctor_command
 from pipeline.errors import run_or_exit
 from pipeline.extract import extract_command
 from pipeline.imports.command import app as import_app

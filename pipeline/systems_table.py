@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.files import replacing_file
 from models.evaluation.scores import gains
-from pipeline.compare import heading, remarks
 from pipeline.comparison import Comparison
+from pipeline.comparison_text import heading, remarks
 from pipeline.leaderboard import STACK, records
 from pipeline.published import NOT_AVAILABLE, PUBLISHED
 from pipeline.systems import Systems
-from pipeline.text_tables import fixed_text, interval_text, markdown_page, signed_text
+from pipeline.text_tables import (
+    fixed_text,
+    interval_text,
+    markdown_page,
+    signed_text,
+    write_texts,
+)
 from pipeline.views import JOIN
 
 COLUMNS = [
@@ -158,10 +163,7 @@ def write_systems(found: Comparison, systems: Systems, folder: Path) -> list[Pat
         "systems.json": json.dumps(content, indent=2) + "\n",
         "systems.md": markdown_page(text_tables(found, systems), system_remarks(found)),
     }
-    for name, text in texts.items():
-        with replacing_file(folder / name) as beside:
-            beside.write_text(text, encoding="utf-8")
-    return [folder / name for name in texts]
+    return write_texts(folder, texts)
 
 
 def system_remarks(found: Comparison) -> list[str]:

@@ -1,9 +1,11 @@
 """Tables of text, for terminals and Markdown alike, and what must be said beside any result."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import pandas as pd
 
+from features.files import replacing_file
 from pipeline.leaderboard import SPLITS
 from pipeline.params import Params
 
@@ -109,6 +111,28 @@ def curve_text(curve: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def write_texts(folder: Path, texts: Mapping[str, str | None]) -> list[Path]:
+    """Write files of text by name; one without text is removed, so that nothing old stays.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be written.
+    """
+    for name, text in texts.items():
+        if text is None:
+            (folder / name).unlink(missing_ok=True)
+            continue
+        with replacing_file(folder / name) as beside:
+            beside.write_text(text, encoding="utf-8")
+    return [folder / name for name, text in texts.items() if text is not None]
+
+
 def markdown_page(tables: Iterable[tuple[str, pd.DataFrame]], remarks: Iterable[str]) -> str:
     """Return tables of text with their titles, then remarks, as Markdown."""
     blocks = [block for title, table in tables for block in (f"**{title}**", markdown(table))]
@@ -126,5 +150,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 def notes(params: Params) -> list[str]:
     """Return what has to be said wherever results are shown."""
-    random = [name for name, spec in params.encoders.items() if spec.get("weights") == "random"]
+    random = [
+        name for name, spec in params.encoders.items() if getattr(spec, "weights", None) == "random"
+    ]
     return [RANDOM_NOTE.format(", ".join(random))] if random else []

@@ -7,7 +7,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
+from rich.progress import track
 
 from features.cache import Embedding
 from features.pool import is_clip_level
@@ -84,7 +84,7 @@ class Features:
                 why = f"{path} holds no CSV file: expected one <id>.csv per clip, or a store"
                 self._findings.refuse(RefusedError("folders without features", [path.name], why))
         n_before, columns = len(self._blocks), None
-        for file in tqdm(files, desc=path.name, unit="file", disable=len(files) < 2):
+        for file in track(files, path.name, disable=len(files) < 2):
             of_one_clip = path.is_dir() and file.suffix != ".parquet"
             source = file.relative_to(path).as_posix() if of_one_clip else path.name
             try:

@@ -3,16 +3,15 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from features.files import replacing_file
 from pipeline.predict.embedded import Embedded
 from pipeline.predict.predictor import Predictor, load_bundle
 from pipeline.predict.timeline_picture import timeline_svg
-from pipeline.replacing import replace_file
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,11 @@ def predict_and_print(
         with predictor.embedded(paths) as embedded:
             table = predictor.table(embedded)
             if csv is not None:
-                replace_file(csv, partial(table.to_csv, index=False))
+                with replacing_file(csv) as beside:
+                    table.to_csv(beside, index=False)
             if parquet is not None:
-                replace_file(parquet, partial(table.to_parquet, index=False))
+                with replacing_file(parquet) as beside:
+                    table.to_parquet(beside, index=False)
             if timeline is not None:
                 _write_timeline(predictor, embedded, timeline)
     show = _as_json if as_json else _as_text
@@ -86,13 +87,15 @@ def _make_folders(files: Sequence[Path], timeline: TimelineRequest | None) -> No
 
 def _write_timeline(predictor: Predictor, embedded: Embedded, request: TimelineRequest) -> None:
     windows = predictor.windows(embedded, window_s=request.window_s, hop_s=request.hop_s)
-    replace_file(request.folder / "timeline.csv", partial(windows.to_csv, index=False))
-    replace_file(request.folder / "timeline.parquet", partial(windows.to_parquet, index=False))
+    with replacing_file(request.folder / "timeline.csv") as beside:
+        windows.to_csv(beside, index=False)
+    with replacing_file(request.folder / "timeline.parquet") as beside:
+        windows.to_parquet(beside, index=False)
     for clip_id, part in windows.groupby("clip_id", sort=False):
         if part[list(predictor.description.targets)].notna().any(axis=None):
             picture = timeline_svg(str(clip_id), part.drop(columns="clip_id"))
-            write = partial(Path.write_text, data=picture, encoding="utf-8")
-            replace_file(request.folder / f"{clip_id}.svg", write)
+            with replacing_file(request.folder / f"{clip_id}.svg") as beside:
+                beside.write_text(picture, encoding="utf-8")
 
 
 def _predicted(table: pd.DataFrame, predictor: Predictor) -> "pd.Series[bool]":

@@ -56,26 +56,15 @@ def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-def worse_slices(slices: pd.DataFrame, part: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Return the slices in which the stack scores below its overall score, the worst first.
+def worse_slices(slices: pd.DataFrame, overall: float, split: str) -> pd.DataFrame:
+    """Return the slices of a split in which the stack scores below `overall`, the worst first.
 
     The column ``surely`` has that word where the whole interval lies below, and is empty elsewhere.
-
-    Parameters
-    ----------
-    slices : DataFrame
-        What ``slices.csv`` holds.
-    part : DataFrame
-        The leaderboard of the split, from `pipeline.text_tables.board_of_split`.
-    split : {"val", "test", "oof"}
-        The split.
     """
-    overall = float(part.loc[part["name"] == STACK, "mean_pearson"].iloc[0])
     own = slices[(slices["split"] == split) & (slices["name"] == STACK)]
     worse = own[own["mean_pearson"] < overall].sort_values("mean_pearson")
-    return worse.assign(
-        surely=pd.Series("", worse.index).mask(worse["ci95_high"] < overall, "surely")
-    )
+    surely = pd.Series("", worse.index).mask(worse["ci95_high"] < overall, "surely")
+    return worse.assign(surely=surely)
 
 
 def group_columns(slices: pd.DataFrame) -> list[str]:
