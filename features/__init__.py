@@ -9,8 +9,8 @@ Knows nothing of targets, folds or heads. The usual road through the package::
        `- identity.py, cache.py   nothing is computed twice
     store.py -> pool.py           what is read back, and one vector per clip
 
-From a notebook: `features.extraction.embed_files` and `features.store.read_store`. Read from top to
-bottom: ``errors.py``, ``media/``, ``encoders/`` (``pieces.py``, ``base.py`` first), ``identity.py``,
-``cache.py``, ``extraction/`` (``reading.py``, ``batches.py``, ``embedder.py``, ``stores.py``),
-``store.py``, ``pool.py``.
+From a notebook: `features.extraction.embed_files` and `features.store.read_store`. To read it from
+top to bottom: ``errors.py``, ``media/``, ``encoders/`` (``pieces.py`` and ``base.py`` first),
+``identity.py``, ``cache.py``, ``extraction/`` (``reading.py``, ``batches.py``, ``embedder.py``,
+``stores.py``), ``store.py``, ``pool.py``.
 """
