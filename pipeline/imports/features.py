@@ -146,18 +146,6 @@ class Features:
         numbers = {"n_files": len(self.files), "n_clips": len(self.id_of), "n_rows": self._n_rows}
         return {**numbers, "dimension": self._dimension, **self.metadata}
 
-    def headline(self) -> str:
-        """Say in two lines what was found."""
-        columns = self.metadata["columns"]
-        names = ", ".join(columns[:5]) + ", …" * (len(columns) > 5)
-        is_whole = self.metadata["level"] == "clip"
-        rows = "one row per clip" if is_whole else f"{self._n_rows} rows over time"
-        return (
-            f"{self.name}: {len(self.id_of)} clips in {len(self.files)} files, {rows}, "
-            f"{self._dimension} features{f' ({names})' if names else ''}\n"
-            f"  {self.metadata.get('taken_as', '')}"
-        )
-
     def embedding(self, clip: str) -> Embedding:
         """Return the rows of a clip in the order of time, from the spool."""
         assert self._spool is not None
