@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.encoders import make_encoder
 from features.identity import Sampling
 from features.pool import Pooling
 from features.store import store_metadata
@@ -295,7 +294,7 @@ def _encoder(name: str, params: Params) -> EncoderEntry:
             "be embedded by another one: run `dvc repro`"
         )
     return EncoderEntry(
-        spec=make_encoder(params.encoders[name]).spec.model_dump(mode="json", exclude_unset=True),
+        spec=params.encoders[name].model_dump(mode="json", exclude_unset=True),
         identity=metadata["identity"],
         weights_digest=metadata["weights_digest"],
         width=width,

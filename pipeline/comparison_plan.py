@@ -9,9 +9,9 @@ from features.pool import PARTS, STATISTICS, Pooling
 from pipeline.clip_table import Rows, read_rows
 from pipeline.fit import FitTask, baseline_tasks, head_task
 from pipeline.leaderboard import rows_of_splits
-from pipeline.params import Params, ParamsError, load_params
+from pipeline.params import Params, ParamsError, head_faults, load_params
 from pipeline.paths import PARAMS
-from pipeline.settings_files import entry_faults, nearest, refuse
+from pipeline.settings_files import nearest, refuse
 from pipeline.views import JOIN, view_names
 
 Split = Literal["oof", "val"]
@@ -106,15 +106,14 @@ def check_heads(plan: Plan) -> None:
     ParamsError
         For an unknown head or setting; names the nearest known one.
     """
-    from models.heads import HEADS, check_spec
+    from models.heads import HEADS
 
-    specs = {kind: type(check_spec({"kind": kind})) for kind in HEADS}
-    heads = {task.name.partition("/")[0]: dict(task.settings) for task in plan.tasks}
+    heads = {task.name.partition("/")[0]: task.head for task in plan.tasks}
     for name, entry in heads.items():
-        if entry["kind"] not in HEADS:
+        if entry.kind not in HEADS:
             known = list(dict.fromkeys([*plan.params.heads, *HEADS]))
             raise ParamsError(f"unknown head {name!r}{nearest(name, known)}")
-    refuse(PARAMS, entry_faults({"heads": heads}, "heads", specs))
+    refuse(PARAMS, head_faults({name: entry.model_dump() for name, entry in heads.items()}))
 
 
 def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[str]:

@@ -32,7 +32,7 @@ def modalities(params: Params) -> dict[str, tuple[str, ...]]:
     """
     parts: dict[str, list[str]] = {}
     for name, spec in params.encoders.items():
-        parts.setdefault(ENCODERS[spec["kind"]].modality, []).append(name)
+        parts.setdefault(ENCODERS[spec.kind].modality, []).append(name)
     if params.stores:
         parts["imported"] = list(params.stores)
     return {name: tuple(members) for name, members in parts.items()}

@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 import typer
-import yaml
 
 from features.cache import default_cache_root
 from features.store import StoreError
@@ -21,7 +20,7 @@ from pipeline.labels import LabelError, read_labels
 from pipeline.options import Json, ParamsFile
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import DEMO, PARAMS
-from pipeline.settings_files import read_keys
+from pipeline.settings_files import read_keys, read_yaml
 from pipeline.views import check_store
 
 
@@ -131,7 +130,7 @@ def _followed_keys(path: Path) -> Iterator[Finding]:
     dvc_file = path.with_name("dvc.yaml")
     if not dvc_file.is_file():
         return
-    stages = yaml.safe_load(dvc_file.read_text(encoding="utf-8"))["stages"].values()
+    stages = read_yaml(dvc_file)["stages"].values()
     followed = {key for stage in stages for key in stage.get("do", stage).get("params", ())}
     content = read_keys(path, Params)
     lacking = [key for key in sorted(followed) if "${" not in key and not _has(content, key)]

@@ -7,12 +7,11 @@ of it. The stages, `eri compare`, `eri tune` and `eri systems` share the results
 import hashlib
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,7 +21,7 @@ from features.files import file_sha256
 from features.pool import Pooling
 from models.arrays import DataError
 from pipeline.clip_table import Rows, column_vectors
-from pipeline.params import Params, ParamsError
+from pipeline.params import HeadEntry, Params, ParamsError
 from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.views import JOIN, join_tables, vectors_file
 
@@ -43,8 +42,8 @@ class FitTask:
     ----------
     name : str
         As on the leaderboard: ``<head>/<view>``, or ``baseline/<name>``.
-    settings : mapping
-        The head's entry in `params.yaml`: its kind, and settings that are not the default.
+    head : HeadEntry
+        Its entry in `params.yaml`.
     seed : int
         For heads that draw random numbers.
     files : tuple of Path
@@ -54,7 +53,7 @@ class FitTask:
     """
 
     name: str
-    settings: Mapping[str, Any]
+    head: HeadEntry
     seed: int
     files: tuple[Path, ...] = ()
     column: str | None = None
@@ -75,7 +74,7 @@ class FitTask:
         from models.heads import make_head
 
         widths = [pq.read_schema(path).field("embedding").type.list_size for path in self.files]
-        return make_head(self.settings, self.seed, tuple(widths))
+        return make_head(self.head.model_dump(), self.seed, tuple(widths))
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ class Fitting:
         return digest_of(
             code=self._code,
             rows=self._rows_digest,
-            settings=dict(task.settings),
+            head=task.head.model_dump(),
             seed=task.seed,
             inputs=self._inputs_digests(task),
         )
@@ -285,8 +284,8 @@ def head_task(
         As `pipeline.views.vectors_file`.
     """
     files = [vectors_file(name, params, pooling, folder) for name in view.split(JOIN)]
-    settings = params.heads.get(head, {"kind": head})
-    return FitTask(f"{head}/{view}", settings, params.seed, tuple(files))
+    entry = params.heads.get(head, HeadEntry(kind=head))
+    return FitTask(f"{head}/{view}", entry, params.seed, tuple(files))
 
 
 def baseline_tasks(params: Params) -> list[FitTask]:
@@ -295,9 +294,9 @@ def baseline_tasks(params: Params) -> list[FitTask]:
     They are the clip's duration, and the columns that `evaluation.baselines` names.
     """
     columns = {"duration": "duration_s"} | {name: name for name in params.evaluation.baselines}
-    mean = FitTask("baseline/mean", {"kind": "mean"}, params.seed, column="duration_s")
+    mean = FitTask("baseline/mean", HeadEntry(kind="mean"), params.seed, column="duration_s")
     ridges = [
-        FitTask(f"baseline/{name}", {"kind": "ridge"}, params.seed, column=column)
+        FitTask(f"baseline/{name}", HeadEntry(kind="ridge"), params.seed, column=column)
         for name, column in columns.items()
     ]
     return [mean, *ridges]

@@ -75,10 +75,10 @@ def gc_command(
     """
     from features.cache import default_cache_root
     from features.upkeep import prune_cache
-    from pipeline.fits.result_cache import ResultCache, default_result_folder
+    from pipeline.result_cache import remove_unused_results
 
     removed, n_bytes = prune_cache(default_cache_root(), unused_for_days)
-    n_results, n_result_bytes = ResultCache(default_result_folder()).remove_unused(unused_for_days)
+    n_results, n_result_bytes = remove_unused_results(unused_for_days)
     n_bytes += n_result_bytes
     if as_json:
         said = {"removed": removed, "n_results_removed": n_results, "n_bytes_freed": n_bytes}

@@ -150,5 +150,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 def notes(params: Params) -> list[str]:
     """Return what has to be said wherever results are shown."""
-    random = [name for name, spec in params.encoders.items() if spec.get("weights") == "random"]
+    random = [
+        name for name, spec in params.encoders.items() if getattr(spec, "weights", None) == "random"
+    ]
     return [RANDOM_NOTE.format(", ".join(random))] if random else []

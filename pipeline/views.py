@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import features.pool
-from features.encoders import make_encoder
 from features.files import file_sha256, replacing_file
 from features.pool import Pooling, is_clip_level, pool_store
 from features.store import StoreError, read_store, shards_of, store_metadata
@@ -159,7 +158,7 @@ def _check_made_by(metadata: Mapping[str, Any], path: Path, name: str, params: P
     if name in params.stores:
         expected: dict[str, Any] = {"sha256": params.stores[name].sha256}
     else:
-        spec = make_encoder(params.encoders[name]).spec.model_dump()
+        spec = params.encoders[name].model_dump()
         expected = {"spec": spec, "sampling": params.sampling.model_dump()}
     for key, value in json.loads(json.dumps(expected)).items():
         if key in metadata and metadata[key] != value:

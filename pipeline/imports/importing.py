@@ -5,6 +5,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from pipeline.imports.findings import Findings, RefusedError, Severity
 from pipeline.imports.probing import probe_files
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import ParamsError, load_params
-from pipeline.params_file import update_params
 from pipeline.paths import IMPORTED_FEATURES, IMPORTS
+from pipeline.settings_files import update_settings
 from pipeline.views import store_sha256
 
 
@@ -183,7 +184,8 @@ class Import(ExitStack):
                 changed.append(path)
             changes["data"] = {"labels": path.as_posix(), "media": collection.media.as_posix()}
             changes["targets"] = list(collection.targets)
-        return changed + [self._params_file] * update_params(self._params_file, changes)
+        check = partial(load_params, need_features=False)
+        return changed + [self._params_file] * update_settings(self._params_file, changes, check)
 
     def _match_clips(self, features: Features, wanted: Sequence[str]) -> None:
         """Find which clips of the label table the features are of."""

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from markupsafe import Markup
 
-PIPELINE = Path("dvc.yaml")
-TEMPLATES = Path(".dvc/plots")
+from pipeline.settings_files import read_yaml
+
+CHECKOUT = Path(__file__).parents[2]
+TEMPLATES = CHECKOUT / ".dvc/plots"
 
 _VEGA_LITE = "5.8"
 _CONFIG = {  # one run is shown: nothing has to say which one, and the text stands beside it
@@ -52,9 +53,9 @@ class Plot:
     title: str
 
 
-def read_plots(path: Path = PIPELINE) -> dict[str, Plot]:
-    """Read the plots that `dvc.yaml` defines, by name."""
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))["plots"]
+def read_plots() -> dict[str, Plot]:
+    """Read the plots that the `dvc.yaml` of this code defines, by name."""
+    entries = read_yaml(CHECKOUT / "dvc.yaml")["plots"]
     plots = {}
     for entry in entries:
         for name, settings in entry.items():

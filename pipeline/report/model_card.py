@@ -7,12 +7,11 @@ is that of the Hugging Face hub.
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from pipeline.leaderboard import STACK
 from pipeline.report import data, tables
 from pipeline.report.page import SPLIT_NAMES, page_template, run_notes, stack_errors
 from pipeline.report.results import Results
+from pipeline.settings_files import yaml_text
 from pipeline.text_tables import leaderboard_text
 
 LICENCES = {
@@ -50,7 +49,7 @@ def render_model_card(results: Results) -> str:
     worse = tables.worse_slices(results.slices, overall, results.split).head(_MOST_SLICES)
     worse_names = {key: tables.SLICES[key] for key in tables.SLICES if key not in ("split", "name")}
     return page_template("model_card.md").render(
-        header=yaml.safe_dump(_HEADER, sort_keys=False),
+        header=yaml_text(_HEADER),
         params=params,
         notes=run_notes(params),
         version=record["versions"].get("eri", ""),

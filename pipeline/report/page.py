@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup
 
@@ -19,6 +18,7 @@ from pipeline.report.figures import draw
 from pipeline.report.plots import NOTHING, durations
 from pipeline.report.results import Results
 from pipeline.report.thumbnails import thumbnails
+from pipeline.settings_files import yaml_text
 from pipeline.text_tables import leaderboard_text, markdown, notes
 
 SPLIT_NAMES = {**SPLITS, "oof": "Train, out of fold"}
@@ -58,7 +58,7 @@ def render_report(results: Results) -> str:
         encoders=tables.encoder_text(results.record),
         versions=pd.DataFrame(results.record["versions"].items(), columns=["library", "version"]),
         files=pd.DataFrame(results.record["files"].items(), columns=["file", "SHA-256"]),
-        parameters=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False),
+        parameters=yaml_text(params.model_dump(mode="json")),
     )
 
 

@@ -32,12 +32,12 @@ from pipeline.paths import (
 from pipeline.people import read_warnings
 from pipeline.predictions import read_prediction_table
 from pipeline.report.data import data_warnings
-from pipeline.report.figures import PIPELINE, Plot, read_plots
+from pipeline.report.figures import Plot, read_plots
 from pipeline.tables import read_run_table
 from pipeline.text_tables import board_of_split, shown_splits
 
 _NEEDED = (
-    *(PIPELINE, CLIPS, FOLDS, FOLDS_REPORT, PEOPLE_REPORT, STACK),
+    *(CLIPS, FOLDS, FOLDS_REPORT, PEOPLE_REPORT, STACK),
     *(LEADERBOARD, SLICES, CONTRIBUTIONS, IMPUTED, LEARNING_CURVE),
 )
 
@@ -112,7 +112,7 @@ def read_results(params: Params) -> Results:
     ParamsError
         When files of the run are missing, or of other clips.
     """
-    plots = read_plots() if PIPELINE.is_file() else {}
+    plots = read_plots()
     needed = (*_NEEDED, *(plot.table for plot in plots.values()))
     missing = [str(path) for path in needed if not path.is_file()]
     if missing:

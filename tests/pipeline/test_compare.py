@@ -126,7 +126,7 @@ def test_views_heads_and_targets_are_chosen_by_name(project):
     )
     names = ["other/face+voice", "svr/face+voice", "other/voice", "svr/voice"]
     assert [task.name for task in plan.tasks] == BASELINES + names
-    assert plan.tasks[2].settings == {"kind": "ridge", "alphas": [1.0]}
+    assert plan.tasks[2].head.model_dump() == {"kind": "ridge", "alphas": [1.0]}
     assert plan.params.targets == ("joy", "awe")  # in the order of the parameters
     np.testing.assert_array_equal(plan.rows.y, plan_comparison(PARAMS).rows.y[:, [0, 2]])
 

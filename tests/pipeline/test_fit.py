@@ -11,7 +11,7 @@ from models.heads import HEADS
 from models.persistence import loads
 from pipeline.clip_table import read_rows
 from pipeline.fit import Fitting, baseline_tasks, head_task
-from pipeline.params import ParamsError, load_params
+from pipeline.params import HeadEntry, ParamsError, load_params
 from pipeline.paths import BASELINES, OOF, PREDICTIONS, fitted_head
 from pipeline.predictions import read_prediction_table
 from pipeline.stages import baseline, stack
@@ -166,7 +166,7 @@ def test_all_that_changes_predictions_changes_the_key(project, read):
     ]
     keys = {key, *(Fitting(each).key(task) for each in others)}
     tasks = [replace(task, seed=1), head_task("head", "face", params)]
-    tasks += [replace(task, settings={"kind": "ridge", "alphas": [1]}), *baseline_tasks(params)]
+    tasks += [replace(task, head=HeadEntry(kind="ridge", alphas=[1])), *baseline_tasks(params)]
     keys |= {Fitting(rows).key(each) for each in tasks}
     project.write_vectors("voice", seed=1)
     keys.add(Fitting(rows).key(task))
@@ -212,7 +212,9 @@ def test_files_that_change_while_they_are_read_are_not_used(project, read, monke
 def test_heads_of_one_view_share_it(read):
     params, rows, task = read()
     fitting = Fitting(rows)
-    assert fitting.view(task) is fitting.view(replace(task, name="other", settings={"kind": "svr"}))
+    assert fitting.view(task) is fitting.view(
+        replace(task, name="other", head=HeadEntry(kind="svr"))
+    )
     assert fitting.view(head_task("head", "face", params)).inputs.shape == (rows.n_train, 6)
     assert fitting.view(baseline_tasks(params)[0]).inputs.shape == (rows.n_train, 1)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.fits.curve import CURVE_COLUMNS
 
 from pipeline.contributions import CONTRIBUTION_COLUMNS
-from pipeline.fits.curve import CURVE_COLUMNS
 from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits
 from pipeline.report.figures import read_plots
 from pipeline.report.page import render_report
@@ -13,12 +13,6 @@ from pipeline.report.plots import error_tables, score_tables, weight_table
 from pipeline.report.results import Results, run_record
 from pipeline.submission import IMPUTED_COLUMNS
 from pipeline.text_tables import shown_splits
-
-
-@pytest.fixture(autouse=True)
-def _at_the_root(request, monkeypatch):
-    """There lie dvc.yaml and the templates of its plots."""
-    monkeypatch.chdir(request.config.rootpath)
 
 
 @pytest.fixture
