@@ -10,15 +10,7 @@ import pandas as pd
 from features.files import replacing_file
 from pipeline.comparison import Comparison
 from pipeline.leaderboard import SPLITS, records, score_records
-from pipeline.text_tables import (
-    curve_text,
-    fixed_text,
-    interval_text,
-    markdown_page,
-    notes,
-    signed_text,
-    write_texts,
-)
+from pipeline.text_tables import laid_out, markdown_page, notes, signed_text, write_texts
 
 
 def heading(found: Comparison) -> str:
@@ -36,21 +28,18 @@ def heading(found: Comparison) -> str:
 
 def main_table(found: Comparison) -> pd.DataFrame:
     """Lay out the leaderboard: per row its score, how sure it is, time, and score by target."""
-    table, plan = found.table(), found.plan
-    columns = {
-        "head/view": table["name"],
-        "mean r": signed_text(table["mean_pearson"]).where(table["error"] == "", "failed"),
-        "95 % CI": interval_text(table),
-        "P > best": fixed_text(table["better_than_best"], 3),
+    table, targets = found.table(), found.plan.params.targets
+    names = {
+        **{"name": "head/view", "mean_pearson": "mean r", "ci95_low": "95 % CI"},
+        **{"better_than_best": "P > best", "pooled_mean_pearson": "pooled"},
+        **{"fit_s": "fit s", "constant": "constant"},
+        **{f"pearson_{target}": target for target in targets},
     }
-    if plan.split == "oof":
-        columns["pooled"] = signed_text(table["pooled_mean_pearson"])
-    columns["fit s"] = fixed_text(table["fit_s"], 1)
-    if table["constant"].any():
-        columns["constant"] = table["constant"]
-    by_target = {target: signed_text(table[f"pearson_{target}"]) for target in plan.params.targets}
-    # Side by side, not by name: a target may be called like one of ours.
-    return pd.concat([*columns.values(), *by_target.values()], axis=1, keys=[*columns, *by_target])
+    empty = set() if table["constant"].any() else {"constant"}
+    shown = {column: name for column, name in names.items() if column in set(table) - empty}
+    text = laid_out(table, shown)
+    text.iloc[:, 1] = text.iloc[:, 1].where(table["error"] == "", "failed")
+    return text
 
 
 def all_tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -63,7 +52,9 @@ def all_tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
             columns[f"{name}: {size}"] = signed_text(part["mean_pearson"]).reset_index(drop=True)
         yield f"Mean Pearson by {found.plan.by}", pd.DataFrame(columns)
     if found.curve is not None:
-        yield f"Learning curve of {found.curve_of} on Val", curve_text(found.curve)
+        names = {"n_people": "people", "n_rows": "clips", "mean_pearson": "mean r"}
+        names |= {"ci95_low": "95 % CI", "lowest": "lowest", "highest": "highest"}
+        yield f"Learning curve of {found.curve_of} on Val", laid_out(found.curve, names)
 
 
 def remarks(found: Comparison) -> list[str]:

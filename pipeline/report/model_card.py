@@ -12,7 +12,7 @@ from pipeline.report import data, tables
 from pipeline.report.page import SPLIT_NAMES, page_template, run_notes, stack_errors
 from pipeline.report.results import Results
 from pipeline.settings_files import yaml_text
-from pipeline.text_tables import leaderboard_text
+from pipeline.text_tables import laid_out, leaderboard_text
 
 LICENCES = {
     "open_clip": "code MIT; each pretrained tag has a licence and training data of its own",
@@ -65,7 +65,7 @@ def render_model_card(results: Results) -> str:
         labels=data.label_table(results.rows, params.targets),
         warnings=results.warnings,
         people=data.people_sentences(results.people),
-        slices=tables.laid_out(worse, {**worse_names, "surely": ""}),
+        slices=laid_out(worse, {**worse_names, "surely": ""}),
         has_slices=len(results.slices) > 0,
         has_groups=bool(tables.group_columns(results.slices)),
     )

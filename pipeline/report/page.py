@@ -19,7 +19,7 @@ from pipeline.report.plots import NOTHING, durations
 from pipeline.report.results import Results
 from pipeline.report.thumbnails import thumbnails
 from pipeline.settings_files import yaml_text
-from pipeline.text_tables import leaderboard_text, markdown, notes
+from pipeline.text_tables import laid_out, leaderboard_text, markdown, notes
 
 SPLIT_NAMES = {**SPLITS, "oof": "Train, out of fold"}
 REFIT_NOTE = (
@@ -45,10 +45,10 @@ def render_report(results: Results) -> str:
         figures=defaultdict(str, drawn),  # without those that dvc.yaml has no more
         panels=list(_panels(results)),
         board=leaderboard_text(results.board),
-        contributions=tables.laid_out(results.contributions, tables.CONTRIBUTIONS),
-        slices=tables.laid_out(results.slices.head(_MOST_SLICES), tables.SLICES),
+        contributions=laid_out(results.contributions, tables.CONTRIBUTIONS),
+        slices=laid_out(results.slices.head(_MOST_SLICES), tables.SLICES),
         has_groups=bool(tables.group_columns(results.slices)),
-        curve=tables.laid_out(results.curve, tables.CURVE),
+        curve=laid_out(results.curve, tables.CURVE),
         errors=stack_errors(results),
         worst=_worst(results),
         people=data.people_sentences(results.people),
@@ -68,7 +68,7 @@ def stack_errors(results: Results) -> pd.DataFrame:
     y, predicted, people = rows.y[scored], results.stack[scored], rows.people[scored]
     errors = error_table(y, predicted, people, results.params.targets)
     pearson = [results.scores[f"pearson_{target}"][STACK] for target in errors["target"]]
-    return tables.laid_out(errors.assign(pearson=pearson), tables.ERRORS)
+    return laid_out(errors.assign(pearson=pearson), tables.ERRORS)
 
 
 def run_notes(params: Params) -> list[str]:

@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from pipeline.leaderboard import STACK
-from pipeline.text_tables import fixed_text, interval_text, signed_text
 
 # What readers call the columns of the tables of a run. The low end of an interval stands for both.
 CONTRIBUTIONS = {
@@ -29,31 +28,6 @@ ERRORS = {
     **{"bias": "label minus prediction", "ci95_low": "95 % CI", "mean_absolute": "mean size"},
     **{"label_sd": "SD of labels", "prediction_sd": "SD of predictions"},
 }
-
-_UNSIGNED = {"p_better", "mean_absolute", "label_sd", "prediction_sd"}
-
-
-def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """Turn a table of numbers into one of text.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As a stage wrote it.
-    names : mapping of str to str
-        The columns wanted, and what readers call them.
-    """
-    shown = {}
-    for column, name in names.items():
-        if column.endswith("ci95_low"):
-            ends = table[[column, f"{column.removesuffix('low')}high"]]
-            shown[name] = interval_text(ends.set_axis(["ci95_low", "ci95_high"], axis=1))
-        elif pd.api.types.is_float_dtype(table[column]):
-            values = table[column]
-            shown[name] = fixed_text(values, 3) if column in _UNSIGNED else signed_text(values)
-        else:
-            shown[name] = table[column]
-    return pd.DataFrame(shown)
 
 
 def worse_slices(slices: pd.DataFrame, overall: float, split: str) -> pd.DataFrame:

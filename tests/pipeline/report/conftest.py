@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from pipeline.fits.curve import CURVE_COLUMNS
 
 from pipeline.contributions import CONTRIBUTION_COLUMNS
 from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits
+from pipeline.learning_curve import CURVE_COLUMNS
 from pipeline.report.figures import read_plots
 from pipeline.report.page import render_report
 from pipeline.report.plots import error_tables, score_tables, weight_table

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.predict.timeline_picture import timeline_svg
+from pipeline.predict_command import timeline_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
