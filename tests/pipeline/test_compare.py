@@ -112,7 +112,7 @@ def test_a_damaged_result_is_fitted_again(project, fitted):
 
 
 def test_code_that_changes_meanwhile_keeps_nothing(project, fitted, monkeypatch):
-    monkeypatch.setattr("pipeline.fit._code_digest", lambda: "code of a minute later")
+    monkeypatch.setattr("pipeline.fit.code_digest", lambda: "code of a minute later")
     with pytest.raises(user_errors(), match="code of models/ was changed"):
         compare()
     assert not list((project.folder / "cache").rglob("*.npz"))

@@ -9,6 +9,7 @@ import pipeline.fit as fit_module
 from models.arrays import DataError
 from models.heads import HEADS
 from models.persistence import loads
+from pipeline import code_digest as digest_module
 from pipeline.clip_table import read_rows
 from pipeline.fit import Fitting, baseline_tasks, head_task
 from pipeline.params import HeadEntry, ParamsError, load_params
@@ -20,14 +21,13 @@ from pipeline.views import join_tables
 
 QUICK = {"lightgbm": {"n_rounds": 5}, "mlp": {"max_epochs": 3, "n_seeds": 1}}
 QUICK |= {"random_trees": {"n_trees": 5}}
-CODE_DIGEST = fit_module._code_digest
 LABELS = ["joy", "fear", "awe"]
 
 
 @pytest.fixture(autouse=True)
 def the_same_code(monkeypatch):
     """Others may edit the code while tests run."""
-    for name in ("_code_digest", "_code_in_use"):
+    for name in ("code_digest", "code_in_use"):
         monkeypatch.setattr(fit_module, name, lambda: "code")
 
 
@@ -178,22 +178,22 @@ def test_all_that_changes_predictions_changes_the_key(project, read):
 def test_code_that_changes_meanwhile_is_an_error(read, monkeypatch):
     _, rows, task = read()
     fitting = Fitting(rows)
-    monkeypatch.setattr(fit_module, "_code_digest", lambda: "other code")
+    monkeypatch.setattr(fit_module, "code_digest", lambda: "other code")
     with pytest.raises(ParamsError, match=r"the code of models/ was changed.*start again"):
         fitting.fit(task)
     assert fitting.known(task) is None
 
 
 def test_every_file_of_the_code_counts(monkeypatch, tmp_path):
-    monkeypatch.setattr(fit_module, "_ROOT", tmp_path)
+    monkeypatch.setattr(digest_module, "_ROOT", tmp_path)
     names = ("models/head.py", "models/heads/other.py", "pipeline/fit.py", "pipeline/views.py")
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x = 1")
-    seen = {CODE_DIGEST()}
+    seen = {digest_module.code_digest()}
     for name in names:
         (tmp_path / name).write_text("x = 2")
-        seen.add(CODE_DIGEST())
+        seen.add(digest_module.code_digest())
     assert len(seen) == 1 + len(names)
 
 
