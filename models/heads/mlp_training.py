@@ -146,7 +146,7 @@ def loss_of(kind: Loss, predicted: Tensor, labels: Tensor, known: Tensor) -> Ten
     else:
         size = variance + label_variance + (mean - label_mean).square()
         agreement = 2 * covariance / size.clamp(min=CONSTANT_VARIANCE)
-    used = usable(kind, labels, known)
+    used = label_variance > CONSTANT_VARIANCE
     return ((1 - agreement) * used).sum(dim=-1) / used.sum(dim=-1).clamp(min=1)
 
 
@@ -192,13 +192,13 @@ class _Member:
         outputs = (n_targets, n_in), (n_targets, 1), (n_targets, n_columns)
         return [*parameters, *(torch.zeros(shape) for shape in outputs)]
 
-    def next_rows(self, size: int) -> NDArray[np.int64]:
-        """Return the next batch of shuffled passes over the rows, filled up to a size by -1."""
+    def next_rows(self) -> NDArray[np.int64]:
+        """Return the next batch: shuffled passes over the rows, one after the other."""
         while len(self._coming) < self.batch_size:
             shuffled = self.rows[self._order.permutation(len(self.rows))]
             self._coming = np.concatenate([self._coming, shuffled])
-        batch, self._coming = np.split(self._coming, [self.batch_size])
-        return np.pad(batch, (0, size - len(batch)), constant_values=-1)
+        batch, self._coming = self._coming[: self.batch_size], self._coming[self.batch_size :]
+        return batch
 
     def end_epoch(self, parameters: Parameters, table: Table, head: "MLPHead") -> None:
         """Keep the parameters if they are the best so far on held rows, or if nothing can tell."""
@@ -226,7 +226,10 @@ def _train(members: list[_Member], table: Table, head: "MLPHead") -> None:
     dropout = np.random.default_rng((head.seed, 2))
     for step in count(1):
         size = max(member.batch_size for member in members)
-        x, labels, known = _take(table, np.stack([member.next_rows(size) for member in members]))
+        rows = np.full((len(members), size), -1)
+        for place, member in enumerate(members):
+            rows[place, : member.batch_size] = member.next_rows()
+        x, labels, known = _take(table, rows)
         leaves = [parameter.detach().requires_grad_() for parameter in parameters]
         outputs = _forward(leaves, x, _dropout_masks(head, dropout, size))
         loss = loss_of(head.loss, outputs, labels, known).sum()
