@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from pipeline import cli
 from pipeline.demo.corpus import DemoSettings, write_corpus
 from pipeline.errors import user_errors
+from pipeline.params import RESERVED
 from pipeline.published import PUBLISHED
 from tests.pipeline.stages_in_process import run_stages
 
@@ -178,6 +179,20 @@ def test_every_held_out_clip_is_predicted_in_the_challenge_s_format(project):
     file = str(project.result("predictions.csv"))
     checked = project.eri("check-submission", file)
     assert "as the challenge wants it" in checked
+
+
+def test_every_column_beside_targets_is_a_name_that_no_target_may_have(project):
+    targets, of_labels = set(small_params()["targets"]), set(project.labels().columns)
+    n_tables = 0
+    for folder in ("data", "results"):
+        for path in (project.folder / folder).rglob("*"):
+            if path.suffix in (".csv", ".parquet"):
+                read = pd.read_csv if path.suffix == ".csv" else pd.read_parquet
+                columns = set(read(path).columns)
+                if targets <= columns:
+                    n_tables += 1
+                    assert columns - targets - of_labels <= RESERVED, path
+    assert n_tables >= 5
 
 
 def test_every_clip_is_embedded_or_listed(project):
