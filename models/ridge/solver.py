@@ -1,10 +1,10 @@
 """Penalised systems of equations: solved for many penalties and right sides at once.
 
 A ridge regression solves ``(A + penalty I) x = b``, where A is a Gram matrix. The systems of all
-penalties differ by a multiple of the identity only, so the method of conjugate gradients finds all
-of them with the products that the smallest penalty takes (Jegerlehner, hep-lat/9612014). Every
-solution is then checked in its own equation; what misses the tolerance, and every small system, is
-solved by a Cholesky decomposition instead.
+penalties differ by a multiple of the identity only, so one small space of directions, grown from
+the right sides by products with A (a block Krylov space), holds good solutions of all of them
+(Golub and Van Loan, Matrix Computations, 10.3; O'Leary, 1980). Every solution is checked in its own
+equation; what misses the tolerance, and every small system, is solved by a Cholesky decomposition.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ Matrix = NDArray[np.floating[Any]]
 Floats64 = NDArray[np.float64]
 
 SMALL = 400
-"""Up to this size one decomposition per penalty is quicker than conjugate gradients."""
-MOST_STEPS = 300
-"""Of conjugate gradients; beyond, a decomposition costs less."""
+"""Up to this size one decomposition per penalty is quicker than a space of directions."""
+LARGEST_SHARE = 0.3
+"""Directions, as a share of the size, beyond which a decomposition costs less."""
 
 
 class MixedMatrix:
@@ -44,16 +44,16 @@ class MixedMatrix:
         self.factors = tuple(factor.astype(ones.dtype) for factor in factors or [ones])
         self.size, self.dtype = len(matrices[0]), matrices[0].dtype
 
-    def times(self, columns: Matrix, mixture_of_column: NDArray[np.intp]) -> Matrix:
-        """Multiply columns [size, n_columns], each by its mixture [n_columns]."""
+    def times(self, columns: Matrix, mixture: int) -> Matrix:
+        """Multiply columns [size, n_columns] by one of the mixtures."""
         total = np.zeros_like(columns)
         for matrix, factors in zip(self.matrices, self.factors, strict=True):
-            factor = factors[mixture_of_column].T
+            factor = factors[mixture][:, None]
             total += factor * (matrix @ (factor * columns))
         return total
 
     def dense(self, mixture: int) -> Floats64:
-        """Return one of the matrices in float64 [size, size]."""
+        """Return one of the mixtures in float64 [size, size]."""
         pairs = [(m, f[mixture]) for m, f in zip(self.matrices, self.factors, strict=True)]
         terms = [factor[:, None].astype(np.float64) * matrix * factor for matrix, factor in pairs]
         return np.asarray(sum(terms[1:], terms[0]))
@@ -85,10 +85,10 @@ def solve_penalised(
     right : array [size, n_columns]
         The columns b.
     penalties : array [n_penalties, n_columns]
-        Positive; ascending in every column.
+        Positive.
     tolerance : float
-        Largest norm of ``b - (A + penalty I) x`` of a solution by conjugate gradients, relative to
-        that of b. A solution by decomposition is right to rounding.
+        Largest norm of ``b - (A + penalty I) x``, relative to that of b. A solution by
+        decomposition is right to rounding.
 
     Returns
     -------
@@ -101,96 +101,91 @@ def solve_penalised(
         When a penalty is lost in the rounding of a matrix that has no inverse without it.
     """
     right = right.astype(matrix.dtype, copy=False)
-    if matrix.size <= SMALL:
-        solutions = np.empty((len(penalties), *right.shape), matrix.dtype)
-        missed = np.ones(penalties.shape, np.bool_)
-    else:
-        solutions = _conjugate_gradients(
-            matrix, mixture_of_column, right, penalties, tolerance / 2, MOST_STEPS
-        )
-        missed = ~(_residuals(matrix, mixture_of_column, right, penalties, solutions) <= tolerance)
-    for mixture in np.unique(mixture_of_column[missed.any(axis=0)]):
-        own = missed & (mixture_of_column == mixture)
-        dense = matrix.dense(int(mixture))
-        for penalty in np.unique(penalties[own]):
-            numbers, columns = np.nonzero(own & (penalties == penalty))
-            used, place = np.unique(columns, return_inverse=True)
-            solved = _decompose_and_solve(dense, float(penalty), right[:, used])
-            solutions[numbers, :, columns] = solved[:, place].T
+    solutions = np.empty((len(penalties), *right.shape), matrix.dtype)
+    for mixture in np.unique(mixture_of_column):
+        own = np.flatnonzero(mixture_of_column == mixture)
+        missed = np.ones((len(penalties), len(own)), np.bool_)
+        if matrix.size > SMALL:
+            solutions[:, :, own], residuals = _solve_in_small_space(
+                matrix, int(mixture), right[:, own], penalties[:, own], tolerance
+            )
+            missed = ~(residuals <= tolerance)
+        if missed.any():
+            dense = matrix.dense(int(mixture))
+        for penalty in np.unique(penalties[:, own][missed]):
+            numbers, places = np.nonzero(missed & (penalties[:, own] == penalty))
+            used, where = np.unique(places, return_inverse=True)
+            solved = _decompose_and_solve(dense, float(penalty), right[:, own[used]])
+            solutions[numbers, :, own[places]] = solved[:, where].T
     return solutions
 
 
-def _conjugate_gradients(
-    matrix: MixedMatrix,
-    mixture_of_column: NDArray[np.intp],
-    right: Matrix,
-    penalties: Floats64,
-    tolerance: float,
-    most_steps: int,
-) -> Matrix:
-    """Solve as `solve_penalised`, without a check; stops when all seem solved.
+def _solve_in_small_space(
+    matrix: MixedMatrix, mixture: int, right: Matrix, penalties: Floats64, tolerance: float
+) -> tuple[Matrix, Floats64]:
+    """Solve for right sides [size, n] of one mixture as well as a small space allows.
 
-    The gradients of a larger penalty are those of the smallest one, times a number (`scale`) that
-    follows by recursion and gets ever smaller.
+    Returns
+    -------
+    solutions : array [n_penalties, size, n]
+    residuals : array [n_penalties, n]
+        How far each is from solving its equation, relative to its right side.
     """
-    smallest, beyond = penalties[0], penalties - penalties[0]
-    residual = right.copy()
-    norms = _dots(residual, residual)
-    goal = tolerance**2 * norms
-    solutions = np.zeros((len(penalties), *right.shape), right.dtype)
-    directions = np.repeat(right[None], len(penalties), axis=0)
-    scale, scale_before = np.ones_like(penalties), np.ones_like(penalties)
-    step_before, turn = np.ones_like(norms), np.zeros_like(norms)
-    n = len(penalties)
-    """Penalties that are not solved yet; the largest are solved first."""
-    for _ in range(most_steps):
-        image = matrix.times(directions[0], mixture_of_column)
-        image += smallest.astype(image.dtype) * directions[0]
-        runs = norms > goal
-        step = np.where(runs, _ratio(norms, _dots(directions[0], image)), 0)
-        below = step * turn * (scale_before - scale) + scale_before * step_before * (
-            1 + beyond[:n] * step
-        )
-        scale_next = np.where(runs, _ratio(scale * scale_before * step_before, below), scale)
-        steps = step * _ratio(scale_next, scale)
-        solutions[:n] += steps[:, None].astype(right.dtype) * directions[:n]
-        residual -= step.astype(right.dtype) * image
-        norms_next = _dots(residual, residual)
-        turn = np.where(runs, _ratio(norms_next, norms), 0)
-        turns = turn * _ratio(scale_next * steps, scale * step)
-        directions[:n] *= turns[:, None].astype(right.dtype)
-        directions[:n] += scale_next[:, None].astype(right.dtype) * residual
-        norms, step_before = norms_next, step
-        while n and (np.square(scale_next[n - 1]) * norms <= goal).all():
-            n -= 1
-        scale_before, scale = scale[:n], scale_next[:n]
-        if n == 0:
+    basis = images = right[:, :0]
+    block, step, next_check = _new_directions(right, basis), 0, 2
+    while True:
+        is_full = basis.shape[1] + block.shape[1] > LARGEST_SHARE * matrix.size
+        if block.shape[1] == 0 or is_full or step >= next_check:
+            solutions, residuals = _best_in_space(basis, images, right, penalties)
+            if block.shape[1] == 0 or is_full or (residuals <= tolerance).all():
+                return solutions, residuals
+            next_check = max(step + 2, int(1.25 * step))
+        image = matrix.times(block, mixture)
+        basis, images = np.hstack([basis, block]), np.hstack([images, image])
+        block, step = _new_directions(image, basis), step + 1
+
+
+def _new_directions(columns: Matrix, basis: Matrix) -> Matrix:
+    """Orthonormal directions [size, n] of columns that a basis [size, n_basis] does not hold yet.
+
+    Fewer than columns, where these depend on each other or on the basis.
+    """
+    least = np.finfo(columns.dtype).eps * 10 * np.linalg.norm(columns)
+    for _ in range(2):  # the first pass may leave rounding of what it takes away; it loses itself
+        rest = columns - basis @ (basis.T @ columns)
+        columns, sizes, _ = scipy.linalg.qr(rest, mode="economic", pivoting=True)
+        columns, least = columns[:, np.abs(np.diagonal(sizes)) > least], 0.5
+        if columns.shape[1] == 0:
             break
-    return solutions
+    return columns
 
 
-def _residuals(
-    matrix: MixedMatrix,
-    mixture_of_column: NDArray[np.intp],
-    right: Matrix,
-    penalties: Floats64,
-    solutions: Matrix,
-) -> Floats64:
-    """Norms of what is left of the equations [n_penalties, n_columns], relative to right sides."""
-    found = np.empty(penalties.shape)
-    norms = np.sqrt(_dots(right, right))
-    for number, (solution, penalty) in enumerate(zip(solutions, penalties, strict=True)):
-        left = right - matrix.times(solution, mixture_of_column)
-        left -= penalty.astype(left.dtype) * solution
-        found[number] = _ratio(np.sqrt(_dots(left, left)), norms)
-    return found
+def _best_in_space(
+    basis: Matrix, images: Matrix, right: Matrix, penalties: Floats64
+) -> tuple[Matrix, Floats64]:
+    """Solve within a space given by an orthonormal basis and its images under the matrix [size, n].
+
+    Returns what `_solve_in_small_space` does.
+    """
+    projected = (basis.T @ images).astype(np.float64)
+    values, vectors = np.linalg.eigh((projected + projected.T) / 2)
+    values = np.maximum(values, 0)  # rounding makes small ones negative
+    rotated = vectors.T @ (basis.T @ right)
+    weights = vectors @ (rotated / (values[:, None] + penalties[:, None, :]))
+    weights = weights.astype(basis.dtype)
+    solutions = np.matmul(basis, weights)
+    left = right - np.matmul(images, weights)
+    left -= penalties[:, None, :].astype(basis.dtype) * solutions
+    norms = np.linalg.norm(right, axis=0).astype(np.float64)
+    residuals = np.linalg.norm(left, axis=1).astype(np.float64)
+    return solutions, np.divide(residuals, norms, out=np.zeros_like(residuals), where=norms > 0)
 
 
 def _decompose_and_solve(matrix: Floats64, penalty: float, right: Matrix) -> Floats64:
-    shifted = matrix.copy()
-    shifted[np.diag_indices(len(matrix))] += penalty
+    penalised = matrix.copy()
+    penalised[np.diag_indices(len(matrix))] += penalty
     try:
-        factor = scipy.linalg.cho_factor(shifted, overwrite_a=True, check_finite=False)
+        factor = scipy.linalg.cho_factor(penalised, overwrite_a=True, check_finite=False)
     except scipy.linalg.LinAlgError as error:
         raise DataError(
             f"a ridge penalty of {penalty:.3g} is lost in the rounding of a matrix with the trace "
@@ -198,15 +193,3 @@ def _decompose_and_solve(matrix: Floats64, penalty: float, right: Matrix) -> Flo
         ) from error
     solved: Floats64 = scipy.linalg.cho_solve(factor, right, check_finite=False)
     return solved
-
-
-def _dots(first: Matrix, second: Matrix) -> Floats64:
-    """Scalar products of columns [n_columns]."""
-    products: Floats64 = np.einsum("ij,ij->j", first, second, dtype=np.float64)
-    return products
-
-
-def _ratio(above: Floats64, below: Floats64) -> Floats64:
-    """Divide; 0 where the divisor is 0."""
-    above, below = np.broadcast_arrays(above, below)
-    return np.divide(above, below, out=np.zeros_like(above), where=below != 0)
