@@ -8,6 +8,7 @@ equation; what misses the tolerance, and every small system, is solved by a Chol
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ SMALL = 400
 """Up to this size one decomposition per penalty is quicker than a space of directions."""
 LARGEST_SHARE = 0.3
 """Directions, as a share of the size, beyond which a decomposition costs less."""
+FIRST_CHECK = 8
+"""Steps before solutions are looked at for the first time."""
 
 
 class MixedMatrix:
@@ -44,11 +47,11 @@ class MixedMatrix:
         self.factors = tuple(factor.astype(ones.dtype) for factor in factors or [ones])
         self.size, self.dtype = len(matrices[0]), matrices[0].dtype
 
-    def times(self, columns: Matrix, mixture: int) -> Matrix:
-        """Multiply columns [size, n_columns] by one of the mixtures."""
+    def times(self, columns: Matrix, mixture_of_column: NDArray[np.intp]) -> Matrix:
+        """Multiply columns [size, n_columns], each by its mixture [n_columns]."""
         total = np.zeros_like(columns)
         for matrix, factors in zip(self.matrices, self.factors, strict=True):
-            factor = factors[mixture][:, None]
+            factor = factors[mixture_of_column].T
             total += factor * (matrix @ (factor * columns))
         return total
 
@@ -102,47 +105,101 @@ def solve_penalised(
     """
     right = right.astype(matrix.dtype, copy=False)
     solutions = np.empty((len(penalties), *right.shape), matrix.dtype)
-    for mixture in np.unique(mixture_of_column):
-        own = np.flatnonzero(mixture_of_column == mixture)
-        missed = np.ones((len(penalties), len(own)), np.bool_)
-        if matrix.size > SMALL:
-            solutions[:, :, own], residuals = _solve_in_small_space(
-                matrix, int(mixture), right[:, own], penalties[:, own], tolerance
-            )
-            missed = ~(residuals <= tolerance)
-        if missed.any():
-            dense = matrix.dense(int(mixture))
-        for penalty in np.unique(penalties[:, own][missed]):
-            numbers, places = np.nonzero(missed & (penalties[:, own] == penalty))
-            used, where = np.unique(places, return_inverse=True)
-            solved = _decompose_and_solve(dense, float(penalty), right[:, own[used]])
-            solutions[numbers, :, own[places]] = solved[:, where].T
+    missed = np.ones(penalties.shape, np.bool_)
+    if matrix.size > SMALL:
+        solutions, residuals = _solve_in_small_spaces(
+            matrix, mixture_of_column, right, penalties, tolerance
+        )
+        missed = ~(residuals <= tolerance)
+    for mixture in np.unique(mixture_of_column[missed.any(axis=0)]):
+        own = missed & (mixture_of_column == mixture)
+        dense = matrix.dense(int(mixture))
+        for penalty in np.unique(penalties[own]):
+            numbers, columns = np.nonzero(own & (penalties == penalty))
+            used, place = np.unique(columns, return_inverse=True)
+            solved = _decompose_and_solve(dense, float(penalty), right[:, used])
+            solutions[numbers, :, columns] = solved[:, place].T
     return solutions
 
 
-def _solve_in_small_space(
-    matrix: MixedMatrix, mixture: int, right: Matrix, penalties: Floats64, tolerance: float
+@dataclass
+class _Space:
+    """Directions in which the columns of one mixture are solved.
+
+    Attributes
+    ----------
+    mixture : int
+    columns : array of int [n]
+        Numbers of the columns.
+    basis, images : array [size, n_basis]
+        Orthonormal directions, and the products of the matrix with them.
+    block : array [size, n_next]
+        The directions that come next; none where the space cannot grow.
+    """
+
+    mixture: int
+    columns: NDArray[np.intp]
+    basis: Matrix
+    images: Matrix
+    block: Matrix
+
+    def is_full(self) -> bool:
+        """Whether there is nothing to add, or a decomposition would cost less."""
+        n_directions = self.basis.shape[1] + self.block.shape[1]
+        return self.block.shape[1] == 0 or n_directions > LARGEST_SHARE * len(self.basis)
+
+    def grow(self, image: Matrix) -> None:
+        """Take the block in, given the product of the matrix with it, and find the next one."""
+        self.basis = np.hstack([self.basis, self.block])
+        self.images = np.hstack([self.images, image])
+        self.block = _new_directions(image, self.basis)
+
+
+def _solve_in_small_spaces(
+    matrix: MixedMatrix,
+    mixture_of_column: NDArray[np.intp],
+    right: Matrix,
+    penalties: Floats64,
+    tolerance: float,
 ) -> tuple[Matrix, Floats64]:
-    """Solve for right sides [size, n] of one mixture as well as a small space allows.
+    """Solve as well as small spaces allow, one for each mixture, grown side by side.
 
     Returns
     -------
-    solutions : array [n_penalties, size, n]
-    residuals : array [n_penalties, n]
+    solutions : array [n_penalties, size, n_columns]
+    residuals : array [n_penalties, n_columns]
         How far each is from solving its equation, relative to its right side.
     """
-    basis = images = right[:, :0]
-    block, step, next_check = _new_directions(right, basis), 0, 2
-    while True:
-        is_full = basis.shape[1] + block.shape[1] > LARGEST_SHARE * matrix.size
-        if block.shape[1] == 0 or is_full or step >= next_check:
-            solutions, residuals = _best_in_space(basis, images, right, penalties)
-            if block.shape[1] == 0 or is_full or (residuals <= tolerance).all():
-                return solutions, residuals
-            next_check = max(step + 2, int(1.25 * step))
-        image = matrix.times(block, mixture)
-        basis, images = np.hstack([basis, block]), np.hstack([images, image])
-        block, step = _new_directions(image, basis), step + 1
+    solutions = np.zeros((len(penalties), *right.shape), right.dtype)
+    residuals = np.full(penalties.shape, np.inf)
+    nothing, spaces = right[:, :0], []
+    for mixture in np.unique(mixture_of_column):
+        own = np.flatnonzero(mixture_of_column == mixture)
+        block = _new_directions(right[:, own], nothing)
+        spaces.append(_Space(int(mixture), own, nothing, nothing, block))
+    step, next_check = 0, FIRST_CHECK
+    while spaces:
+        is_due, running = step >= next_check, []
+        for space in spaces:
+            own, is_done = space.columns, space.is_full()
+            if is_done or is_due:
+                solutions[:, :, own], residuals[:, own] = _best_in_space(
+                    space.basis, space.images, right[:, own], penalties[:, own]
+                )
+            if not (is_done or (residuals[:, own] <= tolerance).all()):
+                running.append(space)
+        spaces = running
+        if is_due:
+            next_check = max(step + 3, int(1.25 * step))
+        if spaces:
+            widths = [space.block.shape[1] for space in spaces]
+            mixture = np.repeat([space.mixture for space in spaces], widths)
+            images = matrix.times(np.hstack([space.block for space in spaces]), mixture)
+            parts = np.split(images, np.cumsum(widths)[:-1], axis=1)
+            for space, image in zip(spaces, parts, strict=True):
+                space.grow(image)
+        step += 1
+    return solutions, residuals
 
 
 def _new_directions(columns: Matrix, basis: Matrix) -> Matrix:
@@ -165,7 +222,7 @@ def _best_in_space(
 ) -> tuple[Matrix, Floats64]:
     """Solve within a space given by an orthonormal basis and its images under the matrix [size, n].
 
-    Returns what `_solve_in_small_space` does.
+    Returns what `_solve_in_small_spaces` does, for these columns.
     """
     projected = (basis.T @ images).astype(np.float64)
     values, vectors = np.linalg.eigh((projected + projected.T) / 2)
