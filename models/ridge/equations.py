@@ -19,7 +19,7 @@ Floats64 = NDArray[np.float64]
 Numbers = NDArray[np.intp]
 
 CHUNK_ROWS = 2048
-"""Rows that are copied at a time."""
+"""Rows that are brought to float64 at a time, where that is the type of Gram matrices."""
 
 
 class RidgeEquations(ABC):
@@ -146,10 +146,11 @@ class ColumnEquations(RidgeEquations):
 
     def _right(self, targets: Floats64, mixture_of_column: Numbers) -> Matrix:
         right = np.zeros((self.matrix.size, targets.shape[1]), self.matrix.dtype)
-        for start in range(0, len(targets), CHUNK_ROWS):
+        padded = np.zeros((len(self.rows), targets.shape[1]), self.matrix.dtype)
+        padded[self.rows] = targets
+        for start in range(0, len(padded), CHUNK_ROWS):
             chunk = slice(start, start + CHUNK_ROWS)
-            part = self.inputs[np.flatnonzero(self.rows)[chunk]]
-            right += part.T.astype(right.dtype, copy=False) @ targets[chunk].astype(right.dtype)
+            right += self.inputs[chunk].T.astype(right.dtype, copy=False) @ padded[chunk]
         return self.scales[mixture_of_column].T * right
 
     def _predicted(self, solutions: Matrix, mixture_of_column: Numbers, rows: Bools) -> Matrix:

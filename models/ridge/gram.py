@@ -106,7 +106,8 @@ class FoldGram:
         kept = [fold for fold in self.folds if fold not in excluded]
         mean = np.sum([self._sums[fold] for fold in kept], axis=0) / int(rows.sum())
         if self._blocks:
-            gram = np.outer(-int(rows.sum()) * mean, mean).astype(self._type)
+            scaled = (-int(rows.sum()) * mean).astype(self._type)
+            gram: Matrix = np.outer(scaled, mean.astype(self._type))
             for fold in kept:
                 gram += self._blocks[fold]
             return ColumnEquations(rows, self.inputs, mean, scales, gram)

@@ -145,8 +145,8 @@ class _Space:
 
     def is_full(self) -> bool:
         """Whether there is nothing to add, or a decomposition would cost less."""
-        n_directions = self.basis.shape[1] + self.block.shape[1]
-        return self.block.shape[1] == 0 or n_directions > LARGEST_SHARE * len(self.basis)
+        n_next = self.block.shape[1]
+        return n_next == 0 or bool(self.basis.shape[1] + n_next > LARGEST_SHARE * len(self.basis))
 
     def grow(self, image: Matrix) -> None:
         """Take the block in, given the product of the matrix with it, and find the next one."""
@@ -207,7 +207,7 @@ def _new_directions(columns: Matrix, basis: Matrix) -> Matrix:
 
     Fewer than columns, where these depend on each other or on the basis.
     """
-    least = np.finfo(columns.dtype).eps * 10 * np.linalg.norm(columns)
+    least = float(np.finfo(columns.dtype).eps * 10 * np.linalg.norm(columns))
     for _ in range(2):  # the first pass may leave rounding of what it takes away; it loses itself
         rest = columns - basis @ (basis.T @ columns)
         columns, sizes, _ = scipy.linalg.qr(rest, mode="economic", pivoting=True)
