@@ -26,7 +26,7 @@ N_ROUNDS = 5
 def main(fast: Annotated[bool, typer.Option(help="Once over.")] = False) -> None:
     """Print one table row per way."""
     print(describe())
-    ways = {"multiprocessing.Pipe": Pipe, "ours": Channel.pair}
+    ways = {"multiprocessing.Pipe": Pipe, "our channel": Channel.pair}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(1 if fast else N_ROUNDS):  # in turn
         for way, pair in ways.items():

@@ -19,9 +19,13 @@ from benchmarks.timing import timed
 from benchmarks.views import make_view
 from models.folds import assign_folds
 from models.heads.mlp import MLPHead
-from models.heads.mlp_network import predict_members
-from models.heads.mlp_rows import TrainingSet
-from models.heads.mlp_training import AVERAGED_STEPS, FEWEST_STEPS, Training, train
+from models.heads.mlp_training import (
+    AVERAGED_STEPS,
+    FEWEST_STEPS,
+    TrainingSet,
+    predict_members,
+    train,
+)
 from models.metrics import mean_pearson
 from models.ridge.penalties import inner_folds
 from models.view import FoldedView
@@ -48,7 +52,6 @@ def compare_on(view: FoldedView) -> None:
     Projections come first and are not counted: all three ways share them.
     """
     head = MLPHead(n_seeds=N_SEEDS)
-    training = head.training()
     projections = [view.projection(fold, head.n_components, head.seed) for fold in view.folds]
     sets = [
         training_set(view, fold, axes.apply(view.inputs), head.seed)
@@ -57,8 +60,8 @@ def compare_on(view: FoldedView) -> None:
     n_rows, n_columns = sets[0].inputs.shape
     typer.echo(
         f"{len(sets)} folds x {N_SEEDS} seeds, {n_rows} x {n_columns} -> "
-        f"{sets[0].targets.shape[1]} targets, {training.hidden} hidden, "
-        f"batches of {training.batch_size}"
+        f"{sets[0].targets.shape[1]} targets, {head.hidden} hidden, "
+        f"batches of {head.batch_size}"
     )
     batched_s = None
     for name, way in (
@@ -66,8 +69,8 @@ def compare_on(view: FoldedView) -> None:
         ("one member after the other, the same code", one_by_one),
         ("one after the other, plain PyTorch", plain),
     ):
-        way(sets[:1], dataclasses.replace(training, max_epochs=1))  # loads what torch loads late
-        seconds, members = timed(lambda way=way: way(sets, training))
+        way(sets[:1], MLPHead(n_seeds=N_SEEDS, max_epochs=1))  # loads what torch loads late
+        seconds, members = timed(lambda way=way: way(sets, head))
         batched_s = batched_s or seconds
         oof = np.full(view.targets.shape, np.nan)
         for fold, axes, predictors in zip(view.folds, projections, members, strict=True):
@@ -91,24 +94,24 @@ def training_set(
     return TrainingSet(inputs[rows], standardised.astype(np.float32), held)
 
 
-def batched(sets: Sequence[TrainingSet], training: Training) -> list[list[Predict]]:
+def batched(sets: Sequence[TrainingSet], head: MLPHead) -> list[list[Predict]]:
     """Train all members of all sets together."""
-    return [[lambda x, n=n: predict_members(n, x).mean(axis=0)] for n in train(sets, training)]
+    return [[lambda x, n=n: predict_members(n, x).mean(axis=0)] for n in train(sets, head)]
 
 
-def one_by_one(sets: Sequence[TrainingSet], training: Training) -> list[list[Predict]]:
+def one_by_one(sets: Sequence[TrainingSet], head: MLPHead) -> list[list[Predict]]:
     """Call the same code for one member at a time."""
     members = []
     for part in sets:
         alone = [dataclasses.replace(part, held=held[None]) for held in part.held]
-        members.append([each for one in alone for (each,) in batched([one], training)])
+        members.append([each for one in alone for (each,) in batched([one], head)])
     return members
 
 
-def plain(sets: Sequence[TrainingSet], training: Training) -> list[list[Predict]]:
+def plain(sets: Sequence[TrainingSet], head: MLPHead) -> list[list[Predict]]:
     """Train one `nn.Module` per member, as one would write it by hand."""
     return [
-        [train_plain(part, held, training, number) for number, held in enumerate(part.held)]
+        [train_plain(part, held, head, number) for number, held in enumerate(part.held)]
         for part in sets
     ]
 
@@ -116,12 +119,12 @@ def plain(sets: Sequence[TrainingSet], training: Training) -> list[list[Predict]
 class PlainNetwork(nn.Module):
     """The network of a member: hidden layers and a linear path beside them."""
 
-    def __init__(self, n_columns: int, n_targets: int, training: Training) -> None:
+    def __init__(self, n_columns: int, n_targets: int, head: MLPHead) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         n_in = n_columns
-        for width in training.hidden:
-            layers += [nn.Linear(n_in, width), nn.ReLU(), nn.Dropout(training.dropout)]
+        for width in head.hidden:
+            layers += [nn.Linear(n_in, width), nn.ReLU(), nn.Dropout(head.dropout)]
             n_in = width
         self.deep = nn.Sequential(*layers, nn.Linear(n_in, n_targets))
         self.linear = nn.Linear(n_columns, n_targets, bias=False)
@@ -134,23 +137,21 @@ class PlainNetwork(nn.Module):
         return out
 
 
-def train_plain(
-    part: TrainingSet, held: NDArray[np.bool_], training: Training, number: int
-) -> Predict:
+def train_plain(part: TrainingSet, held: NDArray[np.bool_], head: MLPHead, number: int) -> Predict:
     """Train one network with AdamW and early stopping on its averaged parameters."""
     torch.manual_seed(number)
     x, y = torch.from_numpy(part.inputs[~held]), torch.from_numpy(part.targets[~held])
     x_held, y_held = torch.from_numpy(part.inputs[held]), torch.from_numpy(part.targets[held])
-    network = PlainNetwork(x.shape[1], y.shape[1], training)
+    network = PlainNetwork(x.shape[1], y.shape[1], head)
     average = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+        network.parameters(), lr=head.learning_rate, weight_decay=head.weight_decay
     )
     lowest, waited, step, best = np.inf, 0, 0, copy.deepcopy(network)
-    for _ in range(training.max_epochs):
+    for _ in range(head.max_epochs):
         first = step
-        while step - first < max(FEWEST_STEPS, -(-len(x) // training.batch_size)):
-            for rows in torch.randperm(len(x)).split(training.batch_size):
+        while step - first < max(FEWEST_STEPS, -(-len(x) // head.batch_size)):
+            for rows in torch.randperm(len(x)).split(head.batch_size):
                 optimizer.zero_grad()
                 nn.functional.mse_loss(network(x[rows]), y[rows]).backward()
                 optimizer.step()
@@ -163,7 +164,7 @@ def train_plain(
         waited += 1
         if loss < lowest:
             lowest, waited, best = loss, 0, copy.deepcopy(average)
-        if waited >= training.patience:
+        if waited >= head.patience:
             break
 
     @torch.no_grad()

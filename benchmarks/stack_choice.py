@@ -1,16 +1,18 @@
 """The stack against the plain average: what it gains, and whether it is ever worse.
 
-From the root of the repository: ``python -m benchmarks.stack_choice [--fast]``
+From the root of the repository: ``python -m benchmarks.stack_choice [--fast] [--members FOLDER]``
 
-Simulated members with out-of-fold predictions of known make. Clips of one person are alike, and
-folds go by person. The second table has real (ridge) heads on noise, where every score above zero
-is a leak.
+Simulated members with out-of-fold predictions of known make, scored on new people and out of fold.
+Clips of one person are alike, and folds go by person. A second table has real (ridge) heads on
+noise, where every score above zero is a leak. `--members` scores real tables too: files ``.npz`` of
+``members`` [n_rows, n_members, n_targets], ``y``, ``folds``, ``new_members`` and ``new_y`` of other
+people.
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -21,9 +23,8 @@ from benchmarks.machine import describe
 from models.folds import assign_folds
 from models.metrics import mean_pearson
 from models.stack import fit_stack, stack_oof
-from models.stack.choice import fit_weights
-from models.stack.folded import Folded
-from models.stack.methods import METHODS
+from models.stack import weights as stack_weights
+from models.stack.folded import FoldedMembers, spread, standardize
 
 Array = NDArray[np.float64]
 
@@ -58,61 +59,96 @@ class Parts:
     shared: Array
 
 
-def main(fast: Annotated[bool, typer.Option(help="One shape, fewer rows.")] = False) -> None:
-    """Compare the stack, and each method alone, with the plain average."""
+def main(
+    fast: Annotated[bool, typer.Option(help="One shape, fewer rows.")] = False,
+    members: Annotated[Path | None, typer.Option(help="Real tables, .npz files.")] = None,
+) -> None:
+    """Compare the stack with the plain average and with weights that are always fitted."""
     typer.echo(describe())
-    compare(fast)
+    for n_rows, repeats in REPEATS.items():
+        if not fast or n_rows <= 400:
+            compare(
+                f"{n_rows} simulated rows",
+                {
+                    kind: [
+                        simulate(kind, n_rows, *shape, seed)
+                        for shape in (FAST_SHAPES if fast else SHAPES)
+                        for seed in range(repeats)
+                    ]
+                    for kind in KINDS
+                },
+            )
+    if members is not None:
+        tables = {path.stem: [real(path)] for path in sorted(members.glob("*.npz"))}
+        compare(f"tables of {members.name}", tables)
     leak(fast)
     time_full_size()
 
 
-def compare(fast: bool) -> None:
-    """Print gains over the plain average's mean Pearson, by rows and kind."""
-    columns = [*list(METHODS)[1:], "stack", "new rows"]
-    title = f"{'kind':16}{'average':>9}" + "".join(f"{column:>10}" for column in columns)
-    for n_rows, repeats in REPEATS.items():
-        if fast and n_rows > 400:
-            break
-        gains = []
-        typer.echo(f"\n{n_rows} rows; gain over the plain average\n{title}{'worst':>10}")
-        for kind in KINDS:
-            scores = [
-                score(simulate(kind, n_rows, n_members, n_targets, seed))
-                for n_members, n_targets in (FAST_SHAPES if fast else SHAPES)
-                for seed in range(repeats)
-            ]
-            table = np.array(scores)
-            gains += list(table[:, -2])
-            means = "".join(f"{value:+10.4f}" for value in table[:, 1:].mean(axis=0))
-            average = table[:, 0].mean()
-            typer.echo(f"{kind:16}{average:9.3f}{means}{table[:, -2].min():+10.4f}")
-        worse = sum(gain < -WORSE for gain in gains)
-        typer.echo(
-            f"{len(gains)} data sets: stack {np.mean(gains):+.4f} on average, {min(gains):+.4f} at "
-            f"worst, {worse} worse by more than {WORSE}"
-        )
+def compare(title: str, tables: dict[str, list[Simulation]]) -> None:
+    """Print gains over the plain average's mean Pearson, by kind of table."""
+    typer.echo(
+        f"\n{title}; gain over the plain average\n{'':16}{'average':>9}{'oof':>10}"
+        f"{'fitted':>10}{'stack':>10}{'worst':>10}"
+    )
+    gains = []
+    for kind, several in tables.items():
+        scores = np.array([score(each) for each in several])
+        gains += list(scores[:, -1])
+        means = "".join(f"{value:+10.4f}" for value in scores[:, 1:].mean(axis=0))
+        typer.echo(f"{kind:16}{scores[:, 0].mean():9.3f}{means}{scores[:, -1].min():+10.4f}")
+    worse = sum(gain < -WORSE for gain in gains)
+    typer.echo(
+        f"{len(gains)} tables: stack {np.mean(gains):+.4f} on average, {min(gains):+.4f} at worst, "
+        f"{worse} worse by more than {WORSE}"
+    )
 
 
 def score(data: Simulation) -> list[float]:
-    """Mean Pearson of the average; gains of the methods, of the stack, and of it on new rows."""
-    folded = Folded(data.members, data.y, data.folds)
-    r = [mean_pearson(data.y, predict_by(method, folded)) for method in METHODS]
-    r.append(mean_pearson(data.y, stack_oof(data.members, data.y, data.folds)))
-    center, scale = data.members.mean(axis=0), data.members.std(axis=0)
-    average = ((data.new_members - center) / scale).mean(axis=1)
-    stack = fit_stack(data.members, data.y, data.folds)
-    new = mean_pearson(data.new_y, stack.predict(data.new_members))
-    return [r[0], *(other - r[0] for other in r[1:]), new - mean_pearson(data.new_y, average)]
+    """Mean Pearson of the average on new rows; gains of the stack out of fold, then on new rows.
+
+    On new rows also of weights that are always fitted.
+    """
+    folded = FoldedMembers(data.members, data.y, data.folds)
+    variances = [np.square(spread(data.members[rows])) * rows.mean() for rows in folded.folds]
+    scale = np.sqrt(np.sum(variances, axis=0))
+    z_scores = standardize(data.new_members, data.members.mean(axis=0), scale)
+    new = [
+        np.einsum("nmt,tm->nt", z_scores, stack_weights.fit_weights(folded.sums(), share))
+        for share in (0.0, 1.0)
+    ]
+    new.append(fit_stack(data.members, data.y, data.folds).predict(data.new_members))
+    average, fitted, stack = (mean_pearson(data.new_y, each) for each in new)
+    oof = [
+        mean_pearson(data.y, each, data.folds)
+        for each in (stack_oof(data.members, data.y, data.folds), average_oof(data))
+    ]
+    return [average, oof[0] - oof[1], fitted - average, stack - average]
 
 
-def predict_by(method: str, folded: Folded) -> Array:
-    """Predict every row by one method fitted on the other folds, up to offset and scale."""
-    combined = np.empty_like(folded.centred)
-    for out in folded.folds:
-        others = tuple(fold for fold in folded.folds if fold != out)
-        rows = folded.rows((out,))
-        combined[rows] = folded.inputs[rows] @ fit_weights(folded, others, method).T
+def average_oof(data: Simulation) -> Array:
+    """Average z-scored members of each fold, by centres and scales of the other folds."""
+    combined = np.empty_like(data.y)
+    for fold in np.unique(data.folds):
+        own = data.folds == fold
+        others = data.members[~own]
+        z_scores = standardize(data.members[own], others.mean(axis=0), spread(others))
+        combined[own] = z_scores.mean(axis=1)
     return combined
+
+
+def real(path: Path) -> Simulation:
+    """Read a table of real predictions; targets with events in fewer than three folds are left."""
+    parts = np.load(path)
+    y, folds = parts["y"], parts["folds"]
+    kept = [len(np.unique(folds[column > column.min()])) > 2 for column in y.T]
+    return Simulation(
+        members=parts["members"][:, :, kept],
+        y=y[:, kept],
+        folds=folds,
+        new_members=parts["new_members"][:, :, kept],
+        new_y=parts["new_y"][:, kept],
+    )
 
 
 def simulate(kind: str, n_rows: int, n_members: int, n_targets: int, seed: int) -> Simulation:
@@ -220,51 +256,37 @@ KINDS: dict[str, Kind] = {
 
 
 def leak(fast: bool) -> None:
-    """Print what ridge heads on noise score, with and without nested predictions."""
+    """Print what ridge heads on noise score out of fold: the average, fitted weights, the stack."""
     typer.echo(
-        f"\n16 heads, 7 targets, no signal: mean Pearson\n{'rows':10}{'average':>10}", nl=False
+        f"\n16 heads, 7 targets, no signal: mean Pearson\n{'rows':10}{'stack out of fold':>20}"
     )
-    typer.echo("".join(f"{name:>16}" for name in ("stack_oof", "with nested")))
     for n_rows, repeats in ((72, 20), (400, 10), (2_400, 4)):
         if fast and n_rows > 400:
             break
-        scores = defaultdict(list)
+        scores = []
         for seed in range(repeats):
-            nested, y, folds = heads_on_noise(n_rows, 16, 7, seed)
-            members = sum(part * (folds == k)[:, None, None] for k, part in enumerate(nested))
-            scores["average"].append(
-                mean_pearson(y, predict_by("average", Folded(members, y, folds)))
-            )
-            scores["plain"].append(mean_pearson(y, stack_oof(members, y, folds)))
-            scores["nested"].append(mean_pearson(y, stack_oof(members, y, folds, nested)))
-        means = [np.mean(values) for values in scores.values()]
-        typer.echo(f"{n_rows:<10}{means[0]:+10.3f}{means[1]:+16.3f}{means[2]:+16.3f}")
+            members, y, folds = heads_on_noise(n_rows, 16, 7, seed)
+            scores.append(mean_pearson(y, stack_oof(members, y, folds), folds))
+        typer.echo(f"{n_rows:<10}{np.mean(scores):+20.3f}")
 
 
 def heads_on_noise(
     n_rows: int, n_heads: int, n_targets: int, seed: int
-) -> tuple[list[Array], Array, NDArray[np.int64]]:
-    """Fit ridge heads on parts of 60 columns that say nothing of the targets, nested by fold."""
+) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Fit ridge heads out of fold on parts of 60 columns that say nothing of the targets."""
     rng = np.random.default_rng(seed)
     x, y = rng.standard_normal((n_rows, 60)), rng.standard_normal((n_rows, n_targets))
     folds = assign_folds(np.arange(n_rows), 5, seed)
-    heads = [
-        (rng.choice(60, rng.integers(5, 30), replace=False), rng.uniform(10, 300))
-        for _ in range(n_heads)
-    ]
-
-    def predictions(train: NDArray[np.bool_], rows: NDArray[np.bool_]) -> Iterator[Array]:
-        for columns, penalty in heads:
+    members = np.empty((n_rows, n_heads, n_targets))
+    for head in range(n_heads):
+        columns = rng.choice(60, rng.integers(5, 30), replace=False)
+        penalty = rng.uniform(10, 300) * np.eye(len(columns))
+        for fold in range(5):
+            train, own = folds != fold, folds == fold
             inputs = x[train][:, columns]
-            gram = inputs.T @ inputs + penalty * np.eye(len(columns))
-            yield x[rows][:, columns] @ np.linalg.solve(gram, inputs.T @ y[train])
-
-    nested = [np.empty((n_rows, n_heads, n_targets)) for _ in range(5)]
-    for out in range(5):
-        for own in range(5):
-            train = (folds != out) & (folds != own)
-            nested[out][folds == own] = np.stack(list(predictions(train, folds == own)), axis=1)
-    return nested, y, folds
+            weights = np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ y[train])
+            members[own, head] = x[own][:, columns] @ weights
+    return members, y, folds
 
 
 def time_full_size() -> None:

@@ -2,17 +2,15 @@
 
 Knows nothing of targets, folds or heads. The usual road through the package::
 
-    clips.py -> extract.py -> store.py -> pool.py
-                 |- job.py         one encoder's share: what it lacks, what it got, what failed
-                 |- engine.py      the loop over clips
-                 |   |- workers.py   processes that can be killed (worker_process.py), and stream
-                 |   |               what they make
-                 |   |- reading.py   what they do: media.py, sound.py, faces.py, recipes.py,
-                 |   |                 preprocessing.py
-                 |   |- passes.py    encoders that are outputs of one network share its run
-                 |   `- encoding.py  batches across clips, through encoders/
-                 `- identity.py, cache.py, segments.py   nothing is computed twice
-    catalogue.py, upkeep.py   what is configured and cached; list, verify, prune, seed
+    extraction/   index.py: which files there are; stores.py: from them to stores; see there for
+       |          the modules between
+       |- media/      frames by time, sound, faces; in decode workers
+       |- encoders/   one module per kind: which pieces of clips it takes, and what it makes of them
+       `- identity.py, cache.py   nothing is computed twice
+    store.py -> pool.py           what is read back, and one vector per clip
 
-From a notebook: `features.extraction.embed_files` and `features.store.read_store`.
+From a notebook: `features.extraction.embed_files` and `features.store.read_store`. To read it from
+top to bottom: ``errors.py``, ``media/``, ``encoders/`` (``pieces.py`` and ``base.py`` first),
+``identity.py``, ``cache.py``, ``extraction/`` (``reading.py``, ``batches.py``, ``embedder.py``,
+``stores.py``), ``store.py``, ``pool.py``.
 """

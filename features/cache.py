@@ -12,7 +12,7 @@ import os
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,6 @@ class EmbeddingCache:
         names = (Path(each).name for each in self._files.find(self._folder))
         self._known = {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
         self._checked: set[str] = set()
-        self._damaged: set[str] = set()
         self.description = read_description(self._files, self._folder)
         if description is not None:
             self.describe(description)
@@ -125,9 +124,6 @@ class EmbeddingCache:
         """Iterate over the digests of the cached clips, be they damaged."""
         return iter(self._known)
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def get(self, clip_sha256: str) -> Embedding:
         """Return one clip's embedding; raises KeyError when it is not cached, or damaged."""
         if clip_sha256 not in self._known:
@@ -145,8 +141,9 @@ class EmbeddingCache:
                 stacklevel=2,
             )
             self._known.discard(clip_sha256)
-            self._damaged.add(clip_sha256)
-            raise KeyError(f"{path} is damaged") from error
+            with suppress(FileNotFoundError):  # another run was quicker
+                self._files.rm(path)
+            raise KeyError(f"{path} was damaged") from error
         self._checked.add(clip_sha256)
         return embedding
 
@@ -159,10 +156,8 @@ class EmbeddingCache:
             When it cannot be written; nothing is left of it.
         """
         path = self._path(clip_sha256)
-        if clip_sha256 in self._damaged or not self._files.exists(path):
+        if not self._files.exists(path):
             self._write(path, pack(clip_sha256, embedding))
-            self._checked.add(clip_sha256)
-        self._damaged.discard(clip_sha256)
         self._known.add(clip_sha256)
 
     def describe(self, more: Mapping[str, Any]) -> None:
@@ -182,17 +177,24 @@ class EmbeddingCache:
 
     def _write(self, path: str, content: bytes) -> None:
         """Write a file whole or not at all."""
-        with _said_if_unwritable(self._folder):
-            if not isinstance(self._files, LocalFileSystem):  # object stores do so by themselves
+        try:
+            if isinstance(self._files, LocalFileSystem):
+                beside = Path(f"{path}.{uuid.uuid4().hex}{UNFINISHED}")
+                beside.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    beside.write_bytes(content)
+                    beside.replace(path)
+                finally:
+                    beside.unlink(missing_ok=True)
+            else:  # object stores show an object when it is whole
                 self._files.pipe_file(path, content)
-                return
-            beside = Path(f"{path}.{uuid.uuid4().hex}{UNFINISHED}")
-            beside.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                beside.write_bytes(content)
-                beside.replace(path)
-            finally:
-                beside.unlink(missing_ok=True)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"the embedding cache {self._folder} cannot be written "
+                f"({error.strerror or error}): make room or give write access, or set ERI_CACHE to "
+                "another folder",
+            ) from error
 
 
 def read_description(files: fsspec.AbstractFileSystem, folder: str) -> dict[str, Any]:
@@ -249,15 +251,3 @@ def unpack(clip_sha256: str, content: bytes, *, check: bool = True) -> Embedding
         raise
     except Exception as error:  # damaged bytes can fail in any way
         raise DamagedError(f"it is no embedding: {error}") from error
-
-
-@contextmanager
-def _said_if_unwritable(folder: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"the embedding cache {folder} cannot be written ({error.strerror or error}): make "
-            "room or give write access, or set ERI_CACHE to another folder",
-        ) from error

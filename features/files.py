@@ -29,15 +29,6 @@ def file_sha256(path: Path) -> str:
     ------
     OSError
         When it cannot be read.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "hello.txt")
-    ...     n = path.write_text("hello")
-    ...     file_sha256(path)[:16]
-    '2cf24dba5fb0a30e'
     """
     stat = path.stat()
     if time.time_ns() - stat.st_mtime_ns < _RECENT_NS:
@@ -65,15 +56,6 @@ def replacing_file(path: Path) -> Iterator[Path]:
     ------
     OSError
         When it cannot be written; an old file stays as it was.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with replacing_file(Path(folder, "hello.txt")) as beside:
-    ...         n = beside.write_text("hello")
-    ...     [path.name for path in Path(folder).iterdir()]
-    ['hello.txt']
     """
     beside = path.with_name(f".part.{path.name}")
     with _sole_writer(path):

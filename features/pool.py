@@ -10,13 +10,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from features.store import FeatureStore
+from features.store import FeatureStore, read_shards
 
 Vectors = NDArray[np.float32]
 Name = TypeVar("Name", bound=str)
@@ -24,19 +26,16 @@ Name = TypeVar("Name", bound=str)
 PARTS: dict[str, int] = {"whole": 1, "halves": 2, "quarters": 4, "eighths": 8}
 """Levels of the temporal pyramid, and into how many parts each cuts a clip."""
 
-# Stacks of this size stay in the processor's cache, which is faster than larger ones.
-_STACK_BYTES = 4 * 2**20
-
 
 @dataclass(frozen=True)
 class Part:
-    """The same part of several clips with equally many rows; what statistics share is kept.
+    """A part of a clip; what statistics share is kept.
 
     Attributes
     ----------
-    rows : ndarray of float32, shape (n_clips, n_rows, dimension)
+    rows : ndarray of float32, shape (n_rows, dimension)
         At least one row, no NaN.
-    time_s : ndarray of float64, shape (n_clips, n_rows)
+    time_s : ndarray of float64, shape (n_rows,)
         When, in clip time, ascending.
     """
 
@@ -45,25 +44,25 @@ class Part:
 
     @cached_property
     def mean(self) -> Vectors:
-        """Mean over the rows, shape (n_clips, dimension)."""
-        return np.asarray(self.rows.mean(axis=1))
+        """Mean over the rows, shape (dimension,)."""
+        return np.asarray(self.rows.mean(axis=0))
 
     @cached_property
     def centred(self) -> NDArray[np.float32]:
-        """Rows less their mean, shape (n_clips, n_rows, dimension)."""
-        return self.rows - self.mean[:, None]
+        """Rows less their mean, shape (n_rows, dimension)."""
+        return self.rows - self.mean
 
     @cached_property
     def ordered(self) -> NDArray[np.float32]:
-        """Every column in ascending order of its values, shape (n_clips, n_rows, dimension)."""
-        return np.sort(self.rows, axis=1)
+        """Every column in ascending order of its values, shape (n_rows, dimension)."""
+        return np.sort(self.rows, axis=0)
 
 
 STATISTICS: dict[str, Callable[[Part], Vectors]] = {
     "mean": lambda part: part.mean,
-    "std": lambda part: np.sqrt(np.square(part.centred).mean(axis=1)),
-    "min": lambda part: part.rows.min(axis=1),
-    "max": lambda part: part.rows.max(axis=1),
+    "std": lambda part: np.sqrt(np.square(part.centred).mean(axis=0)),
+    "min": lambda part: part.rows.min(axis=0),
+    "max": lambda part: part.rows.max(axis=0),
     "q10": lambda part: _quantile(part, 0.10),
     "q25": lambda part: _quantile(part, 0.25),
     "median": lambda part: _quantile(part, 0.50),
@@ -71,7 +70,7 @@ STATISTICS: dict[str, Callable[[Part], Vectors]] = {
     "q90": lambda part: _quantile(part, 0.90),
     "slope": lambda part: _slope(part),
 }
-"""From a part of several clips to one vector for each, shape (n_clips, dimension).
+"""From a part of a clip to one number per column, shape (dimension,).
 
 A further statistic is one function and one entry here; it never meets NaN.
 """
@@ -146,6 +145,18 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     ------
     ValueError
         For a table of clip vectors, and for rows in another order.
+
+    Examples
+    --------
+    Two clips of one number per frame, with one and two frames per second:
+
+    >>> clip_id = np.array(["calm", "calm", "rising", "rising", "rising"], object)
+    >>> time_s = np.array([0.0, 1.0, 0.0, 0.5, 1.0])
+    >>> embedding = np.array([[2], [2], [1], [2], [3]], np.float16)
+    >>> store = FeatureStore(clip_id, time_s, embedding, metadata={})
+    >>> ids, vectors = pool_clips(store, Pooling(statistics=("mean", "slope"), parts=("whole",)))
+    >>> dict(zip(ids.tolist(), vectors.tolist()))
+    {'calm': [2.0, 0.0], 'rising': [2.0, 2.0]}
     """
     if store.time_s is None:
         raise ValueError("these are clip vectors already: expected a store with the column time_s")
@@ -158,38 +169,62 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
             raise ValueError("a store of the level clip has clips with several rows")
         return store.clip_id, store.embedding.astype(np.float32, copy=False)
     vectors = np.empty((len(start), *_shape(pooling), dimension), np.float32)
-    for clips in _stacks(n_rows, dimension):
-        index = start[clips, None] + np.arange(n_rows[clips[0]])
-        rows = store.embedding[index].astype(np.float32, copy=False)
-        time_s = store.time_s[index]
-        gappy = np.isnan(rows).any(axis=(1, 2))
-        with np.errstate(invalid="ignore", over="ignore"):  # infinities pass through
-            if not gappy.any():
-                vectors[clips] = _pool(rows, time_s, pooling)
-                continue
-            vectors[clips[~gappy]] = _pool(rows[~gappy], time_s[~gappy], pooling)
-            for each in np.flatnonzero(gappy):
-                vectors[clips[each]] = _pool_gappy(rows[each], time_s[each], pooling)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities pass through
+        for vector, a, n in zip(vectors, start, n_rows, strict=True):
+            rows = store.embedding[a : a + n].astype(np.float32, copy=False)
+            vector[:] = _pool_clip(rows, store.time_s[a : a + n], pooling)
     vectors += 0.0  # the sign of a zero hangs on the order of comparisons: make it positive
     return store.clip_id[start], vectors.reshape(len(start), math.prod(vectors.shape[1:]))
 
 
+def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
+    """Pool the clips of a store on disk; memory holds one shard of it at a time.
+
+    Returns
+    -------
+    FeatureStore
+        One row per clip as `pool_clips` gives it, with the clips' face shares; the metadata are
+        those of the store, and ``pooling``.
+
+    Raises
+    ------
+    features.store.StoreError
+        When there is no store at `path`, or it is damaged.
+    ValueError
+        As `pool_clips`.
+    """
+    ids, vectors, shares = [], [], []
+    for shard in read_shards(path):
+        clip_id, pooled = pool_clips(shard, pooling)
+        ids.append(clip_id)
+        vectors.append(pooled)
+        if shard.face_share is not None:  # the same in every row of a clip
+            shares.append(shard.face_share[shard.clip_starts()])
+    return FeatureStore(
+        clip_id=np.concatenate(ids),
+        time_s=None,
+        embedding=np.concatenate(vectors),
+        metadata={**shard.metadata, "pooling": pooling.model_dump(mode="json")},
+        face_share=np.concatenate(shares) if shares else None,
+    )
+
+
 def _quantile(part: Part, share: float) -> Vectors:
     """Quantile between 0 and 1, linear between the two nearest rows."""
-    last = part.rows.shape[1] - 1
+    last = len(part.rows) - 1
     below = int(share * last)
-    low, high = part.ordered[:, below], part.ordered[:, min(below + 1, last)]
-    return low + np.float32(share * last - below) * (high - low)
+    low, high = part.ordered[below], part.ordered[min(below + 1, last)]
+    return np.asarray(low + np.float32(share * last - below) * (high - low))
 
 
 def _slope(part: Part) -> Vectors:
     """Least-squares slope in units per second; 0 where all rows are of one time."""
     # Counted from the first row: equal times then differ by exactly nothing from their mean.
-    since_s = part.time_s - part.time_s[:, :1]
-    since_s -= since_s.mean(axis=1, keepdims=True)
-    spread = np.square(since_s).sum(axis=1, keepdims=True)
-    weights = np.divide(since_s, spread, out=np.zeros_like(since_s), where=spread > 0)
-    return np.asarray((weights.astype(np.float32)[..., None] * part.centred).sum(axis=1))
+    since_s = part.time_s - part.time_s[0]
+    since_s -= since_s.mean()
+    spread = np.square(since_s).sum()
+    weights = since_s / spread if spread > 0 else np.zeros_like(since_s)
+    return np.asarray((weights.astype(np.float32)[:, None] * part.centred).sum(axis=0))
 
 
 def _check_order(
@@ -210,72 +245,48 @@ def _shape(pooling: Pooling) -> tuple[int, int]:
     return sum(PARTS[level] for level in pooling.parts), len(pooling.statistics)
 
 
-def _stacks(n_rows: NDArray[np.intp], dimension: int) -> Iterator[NDArray[np.intp]]:
-    """Clips with equally many rows, as many at a time as fit."""
-    for n in np.unique(n_rows):
-        clips = np.flatnonzero(n_rows == n)
-        size = max(1, _STACK_BYTES // max(4 * n * dimension, 1))
-        yield from (clips[a : a + size] for a in range(0, len(clips), size))
-
-
-def _borders(
-    time_s: NDArray[np.float64], pooling: Pooling
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Part by part: its first row and the one after its last, for every clip (n_clips,)."""
-    n_rows = time_s.shape[1]
-    since_s = time_s - time_s[:, :1]
+def _borders(time_s: NDArray[np.float64], pooling: Pooling) -> Iterator[tuple[int, int]]:
+    """Part by part: its first row and the one after its last."""
+    n_rows = len(time_s)
+    since_s = time_s - time_s[0]
     # Rows stand for the stretch of time up to the next one, so the last one has a length as well.
-    length_s = since_s[:, -1:] * n_rows / max(n_rows - 1, 1)
-    position = since_s / np.where(length_s > 0, length_s, 1)
+    length_s = since_s[-1] * n_rows / max(n_rows - 1, 1)
+    position = since_s / (length_s if length_s > 0 else 1)
     for level in pooling.parts:
         n_parts = PARTS[level]
         # A row on a border opens the next part, even where rounding left it just before.
         part_of_row = np.minimum((position * n_parts + 1e-6).astype(int), n_parts - 1)
-        for part in range(n_parts):
-            first, end = (part_of_row < part).sum(axis=1), (part_of_row <= part).sum(axis=1)
-            empty = first == end
-            yield np.where(empty, 0, first), np.where(empty, n_rows, end)
+        borders = np.searchsorted(part_of_row, np.arange(n_parts + 1)).tolist()
+        yield from pairwise(borders)
 
 
-def _pool(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling) -> Vectors:
-    """Pool a stack (n_clips, n_rows, dimension) to (n_clips, n_parts, n_statistics, dimension)."""
-    n_clips, n_rows, dimension = rows.shape
-    pooled = np.empty((n_clips, *_shape(pooling), dimension), np.float32)
-    for k, (first, end) in enumerate(_borders(time_s, pooling)):
-        borders = first * (n_rows + 1) + end
-        for each in np.unique(borders):
-            same = borders == each
-            chosen = slice(None) if same.all() else same  # a slice copies nothing
-            a, b = divmod(each, n_rows + 1)
-            part = Part(rows[chosen, a:b], time_s[chosen, a:b])
-            for s, name in enumerate(pooling.statistics):
-                pooled[chosen, k, s] = STATISTICS[name](part)
-    return pooled
-
-
-def _pool_gappy(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling) -> Vectors:
-    """Pool one clip (n_rows, dimension) with NaN to (n_parts, n_statistics, dimension)."""
-    present = ~np.isnan(rows)
-    whole = _summarise_gappy(rows, present, time_s, pooling)
-    parts = []
-    for (a,), (b,) in _borders(time_s[None], pooling):
-        part = _summarise_gappy(rows[a:b], present[a:b], time_s[a:b], pooling)
-        parts.append(np.where(present[a:b].any(axis=0), part, whole))
+def _pool_clip(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling) -> Vectors:
+    """Pool one clip (n_rows, dimension) to (n_parts, n_statistics, dimension)."""
+    whole = _summarise(rows, time_s, pooling, np.float32(np.nan))
+    parts = [
+        whole if b - a in (0, len(rows)) else _summarise(rows[a:b], time_s[a:b], pooling, whole)
+        for a, b in _borders(time_s, pooling)
+    ]
     return np.stack(parts)
 
 
-def _summarise_gappy(
-    rows: Vectors, present: NDArray[np.bool_], time_s: NDArray[np.float64], pooling: Pooling
+def _summarise(
+    rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling, otherwise: Vectors | np.float32
 ) -> Vectors:
-    """Statistics (n_statistics, dimension) of one part; NaN for columns without a value."""
-    summary = np.full((len(pooling.statistics), rows.shape[1]), np.nan, np.float32)
-    # Columns with the same rows present make one part without gaps.
+    """Statistics (n_statistics, dimension) of one part; `otherwise` for columns without a value."""
+    missing = np.isnan(rows)
+    if not missing.any():
+        part = Part(rows, time_s)
+        return np.stack([STATISTICS[name](part) for name in pooling.statistics])
+    summary = np.empty((len(pooling.statistics), rows.shape[1]), np.float32)
+    summary[:] = otherwise
+    # Columns with the same rows missing make one part without gaps.
     alike: dict[bytes, list[int]] = {}
-    for column, pattern in enumerate(present.T):
+    for column, pattern in enumerate(missing.T):
         alike.setdefault(pattern.tobytes(), []).append(column)
     for columns in alike.values():
-        kept = np.flatnonzero(present[:, columns[0]])
+        kept = np.flatnonzero(~missing[:, columns[0]])
         if len(kept):
-            part = Part(rows[kept[:, None], columns][None], time_s[None, kept])
-            summary[:, columns] = [STATISTICS[name](part)[0] for name in pooling.statistics]
+            part = Part(rows[kept[:, None], columns], time_s[kept])
+            summary[:, columns] = [STATISTICS[name](part) for name in pooling.statistics]
     return summary

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,48 +22,31 @@ from features.store import StoreError, stored_clips
 _DAY_S = 86400
 
 
-@dataclass(frozen=True)
-class CacheEntry:
-    """The cached embeddings of one encoder identity.
+def list_cache(root: Path | str) -> list[dict[str, Any]]:
+    """List the identities in a cache, the last used first.
 
-    Attributes
-    ----------
-    identity : str
-        Name of the folder.
-    description : dict
-        Spec, weights digest and sampling; empty when the folder does not say.
-    n_clips : int
-        Clips that are cached.
-    n_bytes : int
-        Size on disk.
-    unused_days : float
-        Days since a run opened it.
+    Returns
+    -------
+    list of dict
+        ``identity`` (the folder's name), ``description`` (spec, weights digest and sampling; empty
+        when the folder does not say), ``n_clips``, ``n_bytes``, and ``unused_days`` since a run
+        opened it.
     """
-
-    identity: str
-    description: dict[str, Any]
-    n_clips: int
-    n_bytes: int
-    unused_days: float
-
-
-def list_cache(root: Path | str) -> list[CacheEntry]:
-    """List the identities in a cache, the last used first."""
     files, path = fsspec.core.url_to_fs(str(root))
-    entries = []
+    entries: list[dict[str, Any]] = []
     for described in files.glob(f"{path}/*/{DESCRIPTION}"):
         folder = described.removesuffix(f"/{DESCRIPTION}")
         with suppress(FileNotFoundError):  # pruned meanwhile
             sizes = files.find(folder, detail=True)
-            entry = CacheEntry(
-                identity=Path(folder).name,
-                description=read_description(files, folder),
-                n_clips=sum(name.endswith(SUFFIX) for name in sizes),
-                n_bytes=sum(each["size"] for each in sizes.values()),
-                unused_days=(time.time() - files.modified(described).timestamp()) / _DAY_S,
-            )
+            entry = {
+                "identity": Path(folder).name,
+                "description": read_description(files, folder),
+                "n_clips": sum(name.endswith(SUFFIX) for name in sizes),
+                "n_bytes": sum(each["size"] for each in sizes.values()),
+                "unused_days": (time.time() - files.modified(described).timestamp()) / _DAY_S,
+            }
             entries.append(entry)
-    return sorted(entries, key=lambda entry: entry.unused_days)
+    return sorted(entries, key=lambda entry: entry["unused_days"])
 
 
 def verify_cache(root: Path | str) -> Iterator[tuple[str, str | None]]:
@@ -101,10 +83,10 @@ def prune_cache(root: Path | str, unused_for_days: float) -> tuple[list[str], in
     files, path = fsspec.core.url_to_fs(str(root))
     removed, n_bytes = [], 0
     for entry in list_cache(root):
-        if entry.unused_days >= unused_for_days:
-            files.rm(f"{path}/{entry.identity}", recursive=True)
-            removed.append(entry.identity)
-            n_bytes += entry.n_bytes
+        if entry["unused_days"] >= unused_for_days:
+            files.rm(f"{path}/{entry['identity']}", recursive=True)
+            removed.append(entry["identity"])
+            n_bytes += entry["n_bytes"]
     for each, damage in verify_cache(root):
         if damage is not None:
             removed.append(each)

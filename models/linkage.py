@@ -7,13 +7,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from models.arrays import Floats, Ints
+from models.arrays import Bools, Floats, Ints
 
 _BLOCK_BYTES = 64 * 2**20
-_NO_MERGE = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Merges:
     """Which clusters were joined, and how far apart they were: a dendrogram to be cut anywhere.
 
@@ -21,22 +20,23 @@ class Merges:
     ----------
     n_rows : int
         Number of vectors.
-    first, second : ndarray of int64, shape (n_merges,)
+    ends : array of int64 [n_merges, 2]
         A row of each of the two clusters.
-    distance : ndarray of float64, shape (n_merges,)
+    distance : array of float64 [n_merges]
         Mean cosine distance between the rows of the one and of the other, 0 to 2.
     """
 
     n_rows: int
-    first: Ints
-    second: Ints
+    ends: Ints
     distance: NDArray[np.float64]
 
+    def __repr__(self) -> str:
+        return f"Merges({len(self.distance)} of {self.n_rows} rows)"
+
     def cut(self, distance: float) -> Ints:
-        """Return cluster numbers from 0, shape (n_rows,): joined are those below `distance`."""
-        kept = self.distance < distance
-        ends = self.first[kept], self.second[kept]
-        graph = coo_array((np.ones(kept.sum(), bool), ends), shape=(self.n_rows, self.n_rows))
+        """Return cluster numbers from 0 [n_rows]: joined are those below `distance`."""
+        ends = self.ends[self.distance < distance]
+        graph = coo_array((np.ones(len(ends), bool), ends.T), shape=(self.n_rows, self.n_rows))
         return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
@@ -45,7 +45,7 @@ def average_linkage(vectors: Floats, max_distance: float) -> Merges:
 
     Parameters
     ----------
-    vectors : ndarray, shape (n_rows, dimension)
+    vectors : array [n_rows, dimension]
         Of length 1, without NaN.
     max_distance : float
         Clusters this far apart, or farther, stay apart.
@@ -58,7 +58,7 @@ def average_linkage(vectors: Floats, max_distance: float) -> Merges:
     Notes
     -----
     The mean product of all pairs between two clusters is the product of their mean vectors, so the
-    clusters' sums are all that is kept. Average linkage is reducible (Murtagh 1983): clusters that
+    clusters' means are all that is kept. Average linkage is reducible (Murtagh 1983): clusters that
     are each other's nearest are joined all at once, with the result of the usual one-by-one order;
     and clusters with no near neighbour left are done. The result is that of SciPy's
     ``linkage(vectors, "average", "cosine")``, whose matrix of pairs is 2.5 GB for 25,000 rows.
@@ -69,14 +69,15 @@ def average_linkage(vectors: Floats, max_distance: float) -> Merges:
     nearest = np.zeros(len(means), np.int64)
     similarity = np.full(len(means), -np.inf)
     stale = np.ones(len(means), bool)
-    found: list[tuple[Ints, Ints, NDArray[np.float64]]] = []
+    ends, distance = [np.empty((0, 2), np.int64)], [np.empty(0)]
     while True:
         nearest[stale], similarity[stale] = _nearest(means, np.flatnonzero(stale))
         going_on = similarity > 1 - max_distance
         if not going_on.any():
-            break
+            return Merges(len(vectors), np.concatenate(ends), np.concatenate(distance))
         a, b = _mutual(nearest, similarity, going_on)
-        found.append((row[a], row[b], 1 - similarity[a]))
+        ends.append(np.stack([row[a], row[b]], axis=1))
+        distance.append(1 - similarity[a])
         share = (size[b] / (size[a] + size[b])).astype(np.float32)[:, None]
         means[a] += share * (means[b] - means[a])
         size[a] += size[b]
@@ -89,13 +90,10 @@ def average_linkage(vectors: Floats, max_distance: float) -> Merges:
         place = np.cumsum(left) - 1
         means, size, row, stale = means[left], size[left], row[left], stale[left]
         nearest, similarity = place[nearest[left]], similarity[left]
-    first, second, distance = zip(_NO_MERGE, *found, strict=True)
-    ends = np.concatenate(first), np.concatenate(second)
-    return Merges(len(vectors), *ends, np.concatenate(distance))
 
 
 def row_blocks(n_rows: int, n_columns: int) -> list[slice]:
-    """Cut rows so that a block of a float32 matrix (n_rows, n_columns) stays small."""
+    """Cut rows so that a block of a float32 matrix [n_rows, n_columns] stays small."""
     step = max(1, _BLOCK_BYTES // max(4 * n_columns, 1))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
@@ -104,19 +102,16 @@ def _nearest(means: Floats, rows: Ints) -> tuple[Ints, NDArray[np.float64]]:
     """Return the nearest other cluster of `rows` and the mean product with it."""
     nearest = np.zeros(len(rows), np.int64)
     similarity = np.full(len(rows), -np.inf)
-    if len(means) > 1:
-        for block in row_blocks(len(rows), len(means)):
-            products = means[rows[block]] @ means.T
-            each = np.arange(len(products))
-            products[each, rows[block]] = -np.inf
-            nearest[block] = products.argmax(axis=1)
-            similarity[block] = products[each, nearest[block]]
+    for block in row_blocks(len(rows), len(means)) if len(means) > 1 else ():
+        products = means[rows[block]] @ means.T
+        each = np.arange(len(products))
+        products[each, rows[block]] = -np.inf
+        nearest[block] = products.argmax(axis=1)
+        similarity[block] = products[each, nearest[block]]
     return nearest, similarity
 
 
-def _mutual(
-    nearest: Ints, similarity: NDArray[np.float64], going_on: NDArray[np.bool_]
-) -> tuple[Ints, Ints]:
+def _mutual(nearest: Ints, similarity: NDArray[np.float64], going_on: Bools) -> tuple[Ints, Ints]:
     """Return pairs of clusters that are each other's nearest; at least one pair."""
     index = np.arange(len(nearest))
     a = np.flatnonzero(going_on & (nearest[nearest] == index) & (index < nearest))

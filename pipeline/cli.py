@@ -10,12 +10,12 @@ import typer
 
 from pipeline import store
 from pipeline.challenge import check_submission_command
-from pipeline.commands.doctor import doctor_command
-from pipeline.commands.extract import extract_command
-from pipeline.commands.predict import predict_command
 from pipeline.compare import compare_command
+from pipeline.doctor import doctor_command
 from pipeline.errors import run_or_exit
+from pipeline.extract import extract_command
 from pipeline.imports.command import app as import_app
+from pipeline.predict_command import predict_command
 from pipeline.report.command import report_command
 from pipeline.serve.command import serve_command
 from pipeline.systems import systems_command

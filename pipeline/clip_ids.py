@@ -12,9 +12,6 @@ _SUFFIXES = MEDIA_SUFFIXES | {".csv", ".npy", ".npz", ".parquet", ".txt"}
 _SOUND_SUFFIXES = frozenset({".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
 _PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
-Rank = Callable[[str, str], int]
-"""From a wanted id and a file that fits it to what is smallest for the file to take."""
-
 
 @dataclass(frozen=True)
 class Matches:
@@ -63,15 +60,11 @@ def media_rank(file: str) -> int:
 
 def match_ids(wanted: Iterable[str], have: Iterable[str]) -> Matches:
     """Match unique ids: equal ones first, then those that differ in spelling only."""
-    return _match({each: each for each in wanted}, {each: each for each in have}, lambda *_: 0)
+    return _match({each: each for each in wanted}, {each: each for each in have}, lambda _: 0)
 
 
-def match_files(
-    names: Mapping[str, str],
-    files: Iterable[str],
-    rank: Rank = lambda _, file: media_rank(file),
-) -> Matches:
-    """Find the file of each clip by the file's name.
+def match_files(names: Mapping[str, str], files: Iterable[str]) -> Matches:
+    """Find the file of each clip by the file's name: a video, else a picture, else a sound.
 
     Parameters
     ----------
@@ -79,10 +72,8 @@ def match_files(
         By wanted id: what the file is called, without its ending.
     files : iterable of str
         Paths, with slashes.
-    rank : callable
-        Which of several files to take: a video, else a picture, else a sound.
     """
-    return _match(names, {file: PurePosixPath(file).stem for file in files}, rank)
+    return _match(names, {file: _stem(file) for file in files}, media_rank)
 
 
 def match_paths(paths: Mapping[str, str], files: Iterable[str]) -> Matches:
@@ -90,27 +81,45 @@ def match_paths(paths: Mapping[str, str], files: Iterable[str]) -> Matches:
 
     Several ids may have one path: they all get the file.
     """
-    there = set(files)
+    there = dict.fromkeys(files)
     exact = {each: path for each, path in paths.items() if path in there}
-    left = {each: PurePosixPath(path).stem for each, path in paths.items() if each not in exact}
-    free = {file: PurePosixPath(file).stem for file in sorted(there.difference(exact.values()))}
-    moved = _match(left, free, lambda _, file: media_rank(file), "folder or file ending")
-    return replace(moved, found=exact | moved.found)
+    taken = set(exact.values())
+    free = {file: _stem(file) for file in there if file not in taken}
+    left = {each: _stem(path) for each, path in paths.items() if each not in exact}
+    by_name = _match(left, free, media_rank, "folder or file ending")
+    # What is left over may have the name of a clip that was found by its path.
+    named = _by_key({each: _stem(path) for each, path in exact.items()}, _same)
+    beside, unknown = dict(by_name.beside), []
+    for file in by_name.unknown:
+        clips = named.get(_stem(file), [])
+        if len(clips) == 1:
+            beside.setdefault(clips[0], []).append(file)
+        else:
+            unknown.append(file)
+    return replace(by_name, found=exact | by_name.found, beside=beside, unknown=unknown)
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(path).stem
 
 
 def _match(
-    wanted: Mapping[str, str], have: Mapping[str, str], rank: Rank, as_it_is: str = ""
+    wanted: Mapping[str, str],
+    have: Mapping[str, str],
+    rank: Callable[[str], int],
+    as_it_is: str = "",
 ) -> Matches:
     """Match by names, first as they are, then forgiving one thing after the other.
 
-    `as_it_is` says what differs already where names are equal.
+    Of several that fit, the one of the smallest rank is taken. `as_it_is` says what differs
+    already where names are equal.
     """
     matches = Matches()
     left, free = dict(wanted), dict(have)
     for what, plain in [(as_it_is, _same), *_SPELLINGS]:
         alike = _by_key(free, plain)
         for key, ids in _by_key(left, plain).items():
-            ranked = sorted((rank(ids[0], each), each) for each in alike.get(key, []))
+            ranked = sorted((rank(each), each) for each in alike.get(key, []))
             if not ranked:
                 continue
             best, *others = fitting = [each for _, each in ranked]

@@ -6,30 +6,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-import numpy as np
 import pandas as pd
 import typer
 
-from features.files import replacing_file
-from pipeline.comparison import TIME_LIMIT_S, Comparison, plan_comparison, run_comparison
-from pipeline.leaderboard import SPLITS, records
+from pipeline.comparison import TIME_LIMIT_S, Comparison, run_comparison
+from pipeline.comparison_plan import Split, plan_comparison
+from pipeline.comparison_text import (
+    all_tables,
+    as_content,
+    main_table,
+    outcome,
+    remarks,
+    write_files,
+)
 from pipeline.options import Json, ParamsFile, names_of
 from pipeline.paths import COMPARISON, PARAMS
-from pipeline.text_tables import (
-    curve_text,
-    fixed_text,
-    interval_text,
-    markdown_page,
-    notes,
-    signed_text,
-)
 
 INTERRUPTED = 130
-
-Tables = list[tuple[str, pd.DataFrame]]
-"""Tables of text with their titles."""
 
 
 def compare(
@@ -37,7 +32,7 @@ def compare(
     heads: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     pooling: str | None = None,
-    split: Literal["oof", "val"] | None = None,
+    split: Split | None = None,
     params: Path = PARAMS,
     time_limit_s: float = TIME_LIMIT_S,
     on_change: Callable[[Comparison], None] | None = None,
@@ -83,8 +78,38 @@ def compare(
 
     Examples
     --------
-    >>> from pipeline.compare import compare
-    >>> compare(encoders=["egemaps"], heads=["ridge"])  # doctest: +SKIP
+    What `dvc repro` leaves in the folder of a project, made by hand:
+
+    >>> import contextlib, pathlib, tempfile
+    >>> import numpy as np
+    >>> from features.store_writer import write_clip_vectors
+    >>> from pipeline.clip_table import make_folds
+    >>> from pipeline.params import load_params
+    >>> settings = '''
+    ... seed: 0
+    ... targets: [joy]
+    ... data: {labels: labels.csv, media: .}
+    ... sampling: {frame_rate_hz: 1, sample_rate_hz: 16000}
+    ... encoders: {voice: {kind: opensmile, model: eGeMAPSv02}}
+    ... pooling: {statistics: [mean], parts: [whole]}
+    ... heads: {ridge: {kind: ridge}, pls: {kind: pls}}
+    ... '''
+    >>> joy = np.random.default_rng(0).uniform(size=40)
+    >>> clips = pd.DataFrame({"clip_id": [f"c{k}" for k in range(40)], "joy": joy})
+    >>> clips = clips.assign(split=["Train"] * 30 + ["Val"] * 10, duration_s=1.0)
+    >>> clips["group"] = [f"person {k // 2}" for k in range(40)]
+    >>> vectors = np.stack([joy, joy**2, 1 - joy], axis=1).astype(np.float32)
+    >>> with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    ...     _ = pathlib.Path("params.yaml").write_text(settings)
+    ...     path = pathlib.Path("data/pooled/voice.parquet")
+    ...     write_clip_vectors(path, clips["clip_id"].to_numpy(object), vectors, {})
+    ...     clips.to_parquet("data/clips.parquet")
+    ...     make_folds(clips, load_params()).to_parquet("data/folds.parquet")
+    ...     table = compare(split="oof")
+    >>> sorted(table["name"])
+    ['baseline/duration', 'baseline/mean', 'pls/voice', 'ridge/voice', 'stack']
+    >>> bool(table.set_index("name")["mean_pearson"]["ridge/voice"] > 0.9)
+    True
     """
     plan = plan_comparison(params, encoders, heads, targets, pooling, split)
     for found in run_comparison(plan, time_limit_s):
@@ -108,7 +133,7 @@ def compare_command(
         str | None, typer.Option(help="Statistics/parts, such as mean,std/whole,halves.")
     ] = None,
     split: Annotated[
-        Literal["oof", "val"] | None,
+        Split | None,
         typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
     ] = None,
     by: Annotated[
@@ -180,7 +205,7 @@ def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Compariso
             for found in steps:
                 for name in {**found.scores, **found.failures}:
                     if name not in told and not (name in found.fits and found.fits[name].reused):
-                        screen.tell(_outcome(found, name))
+                        screen.tell(outcome(found, name))
                         told.add(name)
                 screen.draw(partial(_drawing, found))
             screen.print(lines=[_progress(found)])
@@ -188,122 +213,6 @@ def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Compariso
     except KeyboardInterrupt:
         print("interrupted; what is fitted stays so: the same command goes on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-
-
-def heading(found: Comparison) -> str:
-    """Say what is scored, on how many clips and people, and how intervals are made."""
-    plan, rows = found.plan, found.plan.rows
-    in_split = (rows.clips["split"] == SPLITS[plan.split]).to_numpy(bool)
-    labelled = in_split & np.isfinite(rows.y).any(axis=1)
-    where = "on Val" if plan.split == "val" else "out of fold on Train"
-    return (
-        f"Mean Pearson over {len(plan.params.targets)} targets {where}: {labelled.sum():,} clips "
-        f"of {len(set(rows.people[labelled])):,} people; intervals and P from "
-        f"{plan.params.evaluation.n_resamples:,} resamples of people"
-    )
-
-
-def main_table(found: Comparison) -> pd.DataFrame:
-    """Lay out the leaderboard: per row its score, how sure it is, time, and score by target."""
-    table, plan = found.table(), found.plan
-    columns = {
-        "head/view": table["name"],
-        "mean r": signed_text(table["mean_pearson"]).where(table["error"] == "", "failed"),
-        "95 % CI": interval_text(table),
-        "P > best": fixed_text(table["better_than_best"], 3),
-    }
-    if plan.split == "oof":
-        columns["pooled"] = signed_text(table["pooled_mean_pearson"])
-    columns["fit s"] = fixed_text(table["fit_s"], 1)
-    if table["constant"].any():
-        columns["constant"] = table["constant"]
-    by_target = {target: signed_text(table[f"pearson_{target}"]) for target in plan.params.targets}
-    # Side by side, not by name: a target may be called like one of ours.
-    return pd.concat([*columns.values(), *by_target.values()], axis=1, keys=[*columns, *by_target])
-
-
-def all_tables(found: Comparison) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Lay out the leaderboard, scores by slice, and the learning curve, with their titles."""
-    yield heading(found), main_table(found)
-    if found.slices is not None:
-        columns = {"head/view": found.slices["name"].drop_duplicates().reset_index(drop=True)}
-        for name, part in found.slices.groupby("slice", sort=False):
-            size = f"{part['n_rows'].iloc[0]:,} clips, {part['n_people'].iloc[0]:,} people"
-            columns[f"{name}: {size}"] = signed_text(part["mean_pearson"]).reset_index(drop=True)
-        yield f"Mean Pearson by {found.plan.by}", pd.DataFrame(columns)
-    if found.curve is not None:
-        yield f"Learning curve of {found.curve_of} on Val", curve_text(found.curve)
-
-
-def remarks(found: Comparison) -> list[str]:
-    """Say what failed and why, and what must be said beside every result."""
-    return [_outcome(found, name) for name in found.failures] + notes(found.plan.params)
-
-
-def write_files(found: Comparison, folder: Path) -> list[Path]:
-    """Write the leaderboard, second tables, and the tracebacks of what failed.
-
-    Parameters
-    ----------
-    found : Comparison
-        When all is done.
-    folder : Path
-        Gets ``leaderboard.parquet``, ``.csv`` and ``.md``; ``slices.csv`` and
-        ``learning_curve.csv`` where asked for; ``errors.txt`` where something failed. What is not
-        written is removed, so that nothing stays of an earlier comparison.
-
-    Returns
-    -------
-    list of Path
-        What was written.
-
-    Raises
-    ------
-    OSError
-        When the folder cannot be written.
-    """
-    table = found.table()
-    table.insert(1, "split", found.plan.split)
-    errors = "\n\n".join(
-        f"{name}: {failure.reason}\n{failure.details}" for name, failure in found.failures.items()
-    )
-    texts = {
-        "leaderboard.csv": table.to_csv(index=False),
-        "leaderboard.md": markdown_page(all_tables(found), remarks(found)),
-        "slices.csv": None if found.slices is None else found.slices.to_csv(index=False),
-        "learning_curve.csv": None if found.curve is None else found.curve.to_csv(index=False),
-        "errors.txt": errors or None,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing_file(folder / "leaderboard.parquet") as beside:
-        table.to_parquet(beside, index=False)
-    for name, text in texts.items():
-        if text is None:
-            (folder / name).unlink(missing_ok=True)
-        else:
-            with replacing_file(folder / name) as beside:
-                beside.write_text(text, encoding="utf-8")
-    written = [name for name, text in texts.items() if text is not None]
-    return [folder / name for name in ("leaderboard.parquet", *written)]
-
-
-def as_content(found: Comparison, files: Sequence[Path]) -> dict[str, Any]:
-    """Return all that is known of a comparison, for `json.dumps`; what is undefined is None."""
-    targets = found.plan.params.targets
-    rows = records(found.table())
-    for row in rows:
-        row["ci95"] = [row.pop("ci95_low"), row.pop("ci95_high")]
-        row["pearson"] = {target: row.pop(f"pearson_{target}") for target in targets}
-    return {
-        "split": found.plan.split,
-        "targets": list(targets),
-        "n_reused": found.n_reused,
-        "rows": rows,
-        "slices": records(found.slices),
-        "learning_curve": records(found.curve),
-        "remarks": remarks(found),
-        "files": [str(path) for path in files],
-    }
 
 
 def _drawing(found: Comparison) -> tuple[str, pd.DataFrame]:
@@ -319,11 +228,3 @@ def _progress(found: Comparison) -> str:
         name, since_s = found.running
         text += f"; {name} has taken {time.monotonic() - since_s:.0f} s"
     return text
-
-
-def _outcome(found: Comparison, name: str) -> str:
-    """Say in one line what came of a row."""
-    if name in found.failures:
-        return f"{name} failed: {found.failures[name].reason}"
-    score, took_s = found.scores[name].mean_pearson, found.fits[name].fit_s
-    return f"{name}: mean Pearson {score:+.3f}, {took_s:.1f} s"

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from features.encoders import ENCODERS, FrameEncoder
+from features.encoders import ENCODERS
 from models.evaluation.scores import Score, difference
 from models.stack import fit_stack, stack_oof
 from pipeline.clip_table import Rows
@@ -32,8 +32,7 @@ def modalities(params: Params) -> dict[str, tuple[str, ...]]:
     """
     parts: dict[str, list[str]] = {}
     for name, spec in params.encoders.items():
-        modality = "vision" if issubclass(ENCODERS[spec["kind"]], FrameEncoder) else "sound"
-        parts.setdefault(modality, []).append(name)
+        parts.setdefault(ENCODERS[spec.kind].modality, []).append(name)
     if params.stores:
         parts["imported"] = list(params.stores)
     return {name: tuple(members) for name, members in parts.items()}

@@ -5,14 +5,10 @@ of it. The stages, `eri compare`, `eri tune` and `eri systems` share the results
 """
 
 import hashlib
-import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,17 +18,14 @@ from features.files import file_sha256
 from features.pool import Pooling
 from models.arrays import DataError
 from pipeline.clip_table import Rows, column_vectors
-from pipeline.params import Params, ParamsError
+from pipeline.code_digest import code_digest, code_in_use
+from pipeline.params import HeadEntry, Params, ParamsError
 from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.views import JOIN, join_tables, vectors_file
 
 if TYPE_CHECKING:  # they import scikit-learn, which results from the cache need not
     from models.heads import Head
     from models.view import FoldedView
-
-_ROOT = Path(__file__).parents[1]
-_CODE = ("models", "pipeline/fit.py", "pipeline/views.py")
-_LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "scipy", "torch")
 
 
 @dataclass(frozen=True)
@@ -43,8 +36,8 @@ class FitTask:
     ----------
     name : str
         As on the leaderboard: ``<head>/<view>``, or ``baseline/<name>``.
-    settings : mapping
-        The head's entry in `params.yaml`: its kind, and settings that are not the default.
+    head : HeadEntry
+        Its entry in `params.yaml`.
     seed : int
         For heads that draw random numbers.
     files : tuple of Path
@@ -54,7 +47,7 @@ class FitTask:
     """
 
     name: str
-    settings: Mapping[str, Any]
+    head: HeadEntry
     seed: int
     files: tuple[Path, ...] = ()
     column: str | None = None
@@ -75,7 +68,7 @@ class FitTask:
         from models.heads import make_head
 
         widths = [pq.read_schema(path).field("embedding").type.list_size for path in self.files]
-        return make_head(self.settings, self.seed, tuple(widths))
+        return make_head(self.head.model_dump(), self.seed, tuple(widths))
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,7 @@ class Fitting:
 
     def __init__(self, rows: Rows) -> None:
         self.rows, self._rows_digest = rows, _rows_digest(rows)
-        self._code = _code_in_use()
+        self._code = code_in_use()
         self._loaded: tuple[list[str], FoldedView] | None = None
 
     def key(self, task: FitTask) -> str:
@@ -134,7 +127,7 @@ class Fitting:
         return digest_of(
             code=self._code,
             rows=self._rows_digest,
-            settings=dict(task.settings),
+            head=task.head.model_dump(),
             seed=task.seed,
             inputs=self._inputs_digests(task),
         )
@@ -247,7 +240,7 @@ class Fitting:
         return [hashlib.sha256(column.tobytes()).hexdigest()]
 
     def _keep(self, key: str, fit: Fit, head: "Head | None") -> Fit:
-        if _code_digest() != self._code:
+        if code_digest() != self._code:
             raise ParamsError("the code of models/ was changed since it was loaded: start again")
         keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
         if head is None:
@@ -285,8 +278,8 @@ def head_task(
         As `pipeline.views.vectors_file`.
     """
     files = [vectors_file(name, params, pooling, folder) for name in view.split(JOIN)]
-    settings = params.heads.get(head, {"kind": head})
-    return FitTask(f"{head}/{view}", settings, params.seed, tuple(files))
+    entry = params.heads.get(head, HeadEntry(kind=head))
+    return FitTask(f"{head}/{view}", entry, params.seed, tuple(files))
 
 
 def baseline_tasks(params: Params) -> list[FitTask]:
@@ -295,9 +288,9 @@ def baseline_tasks(params: Params) -> list[FitTask]:
     They are the clip's duration, and the columns that `evaluation.baselines` names.
     """
     columns = {"duration": "duration_s"} | {name: name for name in params.evaluation.baselines}
-    mean = FitTask("baseline/mean", {"kind": "mean"}, params.seed, column="duration_s")
+    mean = FitTask("baseline/mean", HeadEntry(kind="mean"), params.seed, column="duration_s")
     ridges = [
-        FitTask(f"baseline/{name}", {"kind": "ridge"}, params.seed, column=column)
+        FitTask(f"baseline/{name}", HeadEntry(kind="ridge"), params.seed, column=column)
         for name, column in columns.items()
     ]
     return [mean, *ridges]
@@ -330,33 +323,3 @@ def _rows_digest(rows: Rows) -> str:
         people=[str(person) for person in rows.people],
         arrays=[hashlib.sha256(each.tobytes()).hexdigest() for each in (rows.y, rows.fold_of_row)],
     )
-
-
-@cache
-def _code_in_use() -> str:
-    """Return the digest of the code as it was first asked for in this process."""
-    return _code_digest()
-
-
-def _code_digest() -> str:
-    """Return a digest of the code that fits heads, and of what else their numbers hang on."""
-    places = [_ROOT / name for name in _CODE]
-    files = [each for p in places for each in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
-    return digest_of(
-        code={file.relative_to(_ROOT).as_posix(): file_sha256(file) for file in files},
-        versions={name: _version(name) for name in _LIBRARIES},
-        gpu=_gpus(),
-    )
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _gpus() -> str | None:
-    """Tell which GPUs heads may compute on: a GPU rounds otherwise than a processor does."""
-    driver = Path("/proc/driver/nvidia").exists()
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "all") if driver else None

@@ -193,10 +193,8 @@ def metrics(tables: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> dict[
     """
     found: dict[str, Any] = {STACK: {}, "heads": {}, "baselines": {}}
     for split, table in tables.items():
-        for record in records(table):
+        for record in score_records(table, targets):
             name = record.pop("name")
-            record["ci95"] = [record.pop("ci95_low"), record.pop("ci95_high")]
-            record["pearson"] = {target: record.pop(f"pearson_{target}") for target in targets}
             if not record["constant"]:
                 del record["constant"]
             if name == STACK:
@@ -245,6 +243,15 @@ def slice_table(
                     numbers = (each.mean_pearson, each.interval.low, each.interval.high)
                     table.append((column, value, split, name, *size, *map(_number, numbers)))
     return pd.DataFrame(table, columns=SLICE_COLUMNS)
+
+
+def score_records(table: pd.DataFrame, targets: Sequence[str]) -> list[dict[str, Any]]:
+    """Return `records` of a table of scores, with ``ci95`` as a pair and ``pearson`` by target."""
+    found = records(table)
+    for record in found:
+        record["ci95"] = [record.pop("ci95_low"), record.pop("ci95_high")]
+        record["pearson"] = {target: record.pop(f"pearson_{target}") for target in targets}
+    return found
 
 
 def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:

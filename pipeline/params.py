@@ -1,7 +1,7 @@
 """`params.yaml`, typed and checked when it is read."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
     BaseModel,
@@ -9,27 +9,29 @@ from pydantic import (
     Field,
     PositiveInt,
     StringConstraints,
+    create_model,
     field_validator,
     model_validator,
 )
 
-from features.encoders import Encoder, make_encoder
+from features.encoders import Encoder, EncoderSpec, make_encoder
 from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo.settings import DemoSettings
 from pipeline.paths import FEATURES, PARAMS, POOLED
-from pipeline.settings_files import (
-    ParamsError,
-    encoder_faults,
-    entry_faults,
-    model_faults,
-    nearest,
-    read_keys,
-    refuse,
-)
+from pipeline.settings_files import ParamsError, model_faults, nearest, read_keys, refuse
 from pipeline.tables import TEXT_COLUMNS
 
-__all__ = ["RESERVED", "Name", "Params", "ParamsError", "load_params"]
+__all__ = [
+    "RESERVED",
+    "HeadEntry",
+    "ImportedStore",
+    "Name",
+    "Params",
+    "ParamsError",
+    "head_faults",
+    "load_params",
+]
 
 if TYPE_CHECKING:
     from models.heads import Head
@@ -88,6 +90,28 @@ class ImportedStore(_Section):
 
     store: Path
     sha256: str
+
+
+class HeadEntry(BaseModel):
+    """An entry under `heads`: a kind, and those of its settings that are not the default.
+
+    What settings there are is known only once scikit-learn is loaded, which takes a second that
+    many commands do without: `load_params` checks them as `models.heads.HeadSpec`.
+
+    Attributes
+    ----------
+    kind : str
+        A key of `models.heads.HEADS`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as they stand in the file, by name."""
+        return dict(self.model_extra or {})
 
 
 class People(_Section):
@@ -174,18 +198,18 @@ class Params(_Section):
     data: Data
     demo: DemoSettings = DemoSettings()
     sampling: Sampling
-    encoders: dict[Name, dict[str, Any]] = {}
+    encoders: dict[Name, EncoderSpec] = {}
     stores: dict[Name, ImportedStore] = {}
     pooling: Pooling
     people: People = People()
     folds: Folds = Folds()
-    heads: dict[Name, dict[str, Any]] = Field(min_length=1)
+    heads: dict[Name, HeadEntry] = Field(min_length=1)
     final: Final = Final()
     evaluation: Evaluation = Evaluation()
 
     @field_validator("heads")
     @classmethod
-    def _no_head_is_called_like_baselines(cls, heads: dict[str, Any]) -> dict[str, Any]:
+    def _no_head_is_called_like_baselines(cls, heads: dict[str, HeadEntry]) -> dict[str, HeadEntry]:
         if "baseline" in heads:
             raise ValueError("`baseline/...` are other rows of the leaderboard: rename this head")
         return heads
@@ -244,7 +268,7 @@ class Params(_Section):
             raise ParamsError(f"unknown head {name!r}: expected one of {list(self.heads)}")
         from models.heads import make_head
 
-        return make_head(self.heads[name], self.seed)
+        return make_head(self.heads[name].model_dump(), self.seed)
 
 
 def load_params(
@@ -269,13 +293,22 @@ def load_params(
         nearest known one.
     """
     content = read_keys(path, Params)
-    faults = model_faults(Params, content) + encoder_faults(content)
+    faults = model_faults(Params, content)
     if check_heads:
-        from models.heads import HEADS, check_spec
-
-        specs = {kind: type(check_spec({"kind": kind})) for kind in HEADS}
-        faults += entry_faults(content, "heads", specs)
+        faults += [each for each in head_faults(content.get("heads")) if each not in faults]
     if need_features and not (content.get("encoders") or content.get("stores") or faults):
         faults.append("  no features: expected an entry under `encoders` or `stores`")
     refuse(path, faults)
     return Params.model_validate(content)
+
+
+def head_faults(entries: object) -> list[str]:
+    """Say in one line each what is wrong with the settings of heads, by name."""
+    from models.heads import HEADS, check_spec
+
+    specs = tuple(type(check_spec({"kind": kind})) for kind in HEADS)  # a notebook may add some
+    kinds: Any = Union.__getitem__(specs)
+    by_kind = Field(discriminator="kind")
+    entry = Annotated[kinds, by_kind]
+    heads = create_model("Heads", heads=(dict[str, entry], {}))
+    return model_faults(heads, {"heads": entries})

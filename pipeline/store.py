@@ -1,7 +1,6 @@
 """The commands `eri store …`: upkeep of the embedding cache."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -25,15 +24,15 @@ def ls_command(as_json: Json = False) -> None:
 
     entries = list_cache(default_cache_root())
     if as_json:
-        print(json.dumps([asdict(entry) for entry in entries], indent=2))
+        print(json.dumps(entries, indent=2))
         return
     print(f"{'identity':32} {'clips':>8} {'MiB':>8} {'unused':>8}  encoder")
     for entry in entries:
-        spec = entry.description.get("spec", {})
+        spec = entry["description"].get("spec", {})
         encoder = " ".join(str(spec[key]) for key in ("kind", "model", "weights") if spec.get(key))
         print(
-            f"{entry.identity:32} {entry.n_clips:8} {entry.n_bytes / 2**20:8.1f} "
-            f"{entry.unused_days:6.1f} d  {encoder}"
+            f"{entry['identity']:32} {entry['n_clips']:8} {entry['n_bytes'] / 2**20:8.1f} "
+            f"{entry['unused_days']:6.1f} d  {encoder}"
         )
 
 
@@ -76,18 +75,14 @@ def gc_command(
     """
     from features.cache import default_cache_root
     from features.upkeep import prune_cache
-    from pipeline.fits.result_cache import ResultCache, default_result_folder
+    from pipeline.result_cache import remove_unused_results
 
     removed, n_bytes = prune_cache(default_cache_root(), unused_for_days)
-    n_results, n_result_bytes = ResultCache(default_result_folder()).remove_unused(unused_for_days)
+    n_results, n_result_bytes = remove_unused_results(unused_for_days)
     n_bytes += n_result_bytes
     if as_json:
-        content = {
-            "removed": removed,
-            "n_results_removed": n_results,
-            "n_bytes_freed": n_bytes,
-        }
-        print(json.dumps(content, indent=2))
+        said = {"removed": removed, "n_results_removed": n_results, "n_bytes_freed": n_bytes}
+        print(json.dumps(said, indent=2))
         return
     for each in removed:
         print(f"removed {each}")

@@ -3,23 +3,25 @@
 from collections.abc import Collection, Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.encoders import EncoderSpec
 from features.extraction.workers import Failure
 from models.evaluation.scores import subsets
 from pipeline.clip_table import read_clip_table, read_rows
 from pipeline.compare import show_progress
-from pipeline.comparison import Plan, Split, run_comparison, scored_split
+from pipeline.comparison import run_comparison
+from pipeline.comparison_plan import Plan, Split, scored_split
 from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK
 from pipeline.options import Json, ParamsFile
 from pipeline.params import Name, Params, load_params
 from pipeline.paths import PARAMS, SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
 from pipeline.published import NOT_AVAILABLE, PUBLISHED
-from pipeline.settings_files import encoder_faults, model_faults, nearest, read_keys, refuse
+from pipeline.settings_files import model_faults, nearest, read_keys, refuse
 from pipeline.views import JOIN
 
 
@@ -73,7 +75,7 @@ class Systems(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encoders: dict[Name, dict[str, Any]] = {}
+    encoders: dict[Name, EncoderSpec] = {}
     systems: dict[Name, System] = Field(min_length=1)
     modalities: dict[Name, tuple[str, ...]] = {}
     modality_head: str = "ridge"
@@ -119,7 +121,7 @@ def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]
         stands twice, two systems that are one.
     """
     content = read_keys(path, Systems)
-    refuse(path, model_faults(Systems, content) + encoder_faults(content))
+    refuse(path, model_faults(Systems, content))
     systems = Systems.model_validate(content)
     known = [*params.feature_names, *systems.encoders]
     refuse(path, [f"  {fault}" for fault in _faults(systems, params, known)])

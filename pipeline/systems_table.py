@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.files import replacing_file
 from models.evaluation.scores import gains
-from pipeline.compare import heading, remarks
 from pipeline.comparison import Comparison
+from pipeline.comparison_text import heading, remarks
 from pipeline.leaderboard import STACK, records
 from pipeline.published import NOT_AVAILABLE, PUBLISHED
 from pipeline.systems import Systems
-from pipeline.text_tables import fixed_text, interval_text, markdown_page, signed_text
+from pipeline.text_tables import laid_out, markdown_page, write_texts
 from pipeline.views import JOIN
 
 COLUMNS = [
@@ -102,33 +101,24 @@ def gains_table(found: Comparison, systems: Systems) -> pd.DataFrame:
 def text_tables(found: Comparison, systems: Systems) -> Iterator[tuple[str, pd.DataFrame]]:
     """Lay out both tables as text, with their titles; the second one only where there are gains."""
     table = systems_table(found, systems)
-    ours = table["kind"] != "published"
-    columns = {
-        "system": table["system"].where(ours, "(" + table["system"] + ")"),
-        "ours": signed_text(table["mean_pearson"]),
-        "95 % CI": interval_text(table),
-        "published val": table["published_val"],
-        "published test": table["published_test"],
-        "head": table["head"],
-        "encoders": table["encoders"],
-        "source": table["source"],
+    foreign = table["kind"] == "published"
+    table["system"] = table["system"].mask(foreign, "(" + table["system"] + ")")
+    names = {
+        **{"system": "system", "mean_pearson": "ours", "ci95_low": "95 % CI"},
+        **{"published_val": "published val", "published_test": "published test"},
+        **{"head": "head", "encoders": "encoders", "source": "source", "note": "note"},
     }
-    if table["note"].any():
-        columns["note"] = table["note"]
+    if not table["note"].any():
+        del names["note"]
     labels = found.plan.params.data.labels
     title = f"Systems on {labels}, beside published figures. {heading(found)}"
-    yield title, pd.DataFrame(columns)
+    yield title, laid_out(table, names)
     gained = gains_table(found, systems)
     if len(gained):
-        columns = {
-            "modality": gained["modality"],
-            "added to": gained["added_to"],
-            "gain": signed_text(gained["gain"]),
-            "95 % CI": interval_text(gained),
-            "P > 0": fixed_text(gained["p_better"], 3),
-        }
+        names = {"modality": "modality", "added_to": "added to", "gain": "gain"}
+        names |= {"ci95_low": "95 % CI", "p_better": "P > 0"}
         title = f"What a modality adds ({systems.modality_head}; paired resamples of people)"
-        yield title, pd.DataFrame(columns)
+        yield title, laid_out(gained, names)
 
 
 def write_systems(found: Comparison, systems: Systems, folder: Path) -> list[Path]:
@@ -158,10 +148,7 @@ def write_systems(found: Comparison, systems: Systems, folder: Path) -> list[Pat
         "systems.json": json.dumps(content, indent=2) + "\n",
         "systems.md": markdown_page(text_tables(found, systems), system_remarks(found)),
     }
-    for name, text in texts.items():
-        with replacing_file(folder / name) as beside:
-            beside.write_text(text, encoding="utf-8")
-    return [folder / name for name in texts]
+    return write_texts(folder, texts)
 
 
 def system_remarks(found: Comparison) -> list[str]:

@@ -1,11 +1,17 @@
 """Tables of text, for terminals and Markdown alike, and what must be said beside any result."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import pandas as pd
 
+from features.files import replacing_file
 from pipeline.leaderboard import SPLITS
 from pipeline.params import Params
+
+_N_DIGITS = {"better_than_best": 3, "p_better": 3, "fit_s": 1}
+_N_DIGITS |= {"mean_absolute": 3, "label_sd": 3, "prediction_sd": 3}
+"""Of the columns whose numbers have no sign."""
 
 RANDOM_NOTE = (
     "Encoders with random weights: {}. These scores show that the pipeline works, not what "
@@ -77,6 +83,36 @@ def constant_text(table: pd.DataFrame) -> "pd.Series[str]":
     return table["constant"].astype("string").fillna("").astype(object)
 
 
+def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Turn a table of numbers into one of text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As a stage wrote it.
+    names : mapping of str to str
+        The columns wanted, and what readers call them. The low end of an interval stands for both.
+
+    Returns
+    -------
+    DataFrame of str
+        Scores have a sign; two columns may be called alike, as a target and one of ours.
+    """
+    shown = []
+    for column in names:
+        values = table[column]
+        if column.endswith("ci95_low"):
+            ends = table[[column, f"{column.removesuffix('low')}high"]]
+            shown.append(interval_text(ends.set_axis(["ci95_low", "ci95_high"], axis=1)))
+        elif column in _N_DIGITS:
+            shown.append(fixed_text(values, _N_DIGITS[column]))
+        elif pd.api.types.is_float_dtype(values):
+            shown.append(signed_text(values))
+        else:
+            shown.append(values.astype(str))
+    return pd.concat(shown, axis=1).set_axis([*names.values()], axis=1)
+
+
 def interval_text(table: pd.DataFrame) -> "pd.Series[str]":
     """Set the interval of every row, ``ci95_low`` and ``ci95_high``; empty where there is none."""
     low, high = signed_text(table["ci95_low"]), signed_text(table["ci95_high"])
@@ -95,18 +131,26 @@ def fixed_text(values: "pd.Series[float]", n_digits: int) -> "pd.Series[str]":
     )
 
 
-def curve_text(curve: pd.DataFrame) -> pd.DataFrame:
-    """Lay out a learning curve, from `pipeline.learning_curve`."""
-    return pd.DataFrame(
-        {
-            "people": curve["n_people"].map("{:,}".format),
-            "clips": curve["n_rows"].map("{:,}".format),
-            "mean r": signed_text(curve["mean_pearson"]),
-            "95 % CI": interval_text(curve),
-            "lowest": signed_text(curve["lowest"]),
-            "highest": signed_text(curve["highest"]),
-        }
-    )
+def write_texts(folder: Path, texts: Mapping[str, str | None]) -> list[Path]:
+    """Write files of text by name; one without text is removed, so that nothing old stays.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be written.
+    """
+    for name, text in texts.items():
+        if text is None:
+            (folder / name).unlink(missing_ok=True)
+            continue
+        with replacing_file(folder / name) as beside:
+            beside.write_text(text, encoding="utf-8")
+    return [folder / name for name, text in texts.items() if text is not None]
 
 
 def markdown_page(tables: Iterable[tuple[str, pd.DataFrame]], remarks: Iterable[str]) -> str:
@@ -126,5 +170,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 def notes(params: Params) -> list[str]:
     """Return what has to be said wherever results are shown."""
-    random = [name for name, spec in params.encoders.items() if spec.get("weights") == "random"]
+    random = [
+        name for name, spec in params.encoders.items() if getattr(spec, "weights", None) == "random"
+    ]
     return [RANDOM_NOTE.format(", ".join(random))] if random else []

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.clip_table import read_rows
-from pipeline.comparison import known_names, known_view
+from pipeline.comparison_plan import known_names, known_view
 from pipeline.fit import FitTask, Fitting, head_task
 from pipeline.options import Json, ParamsFile
-from pipeline.params import Params, ParamsError, load_params
+from pipeline.params import HeadEntry, Params, ParamsError, load_params
 from pipeline.paths import PARAMS, TUNING
 from pipeline.result_cache import digest_of
 from pipeline.views import view_names
@@ -86,7 +86,7 @@ def tune(
     from models.metrics import mean_pearson
 
     known_names([head], list(params.heads), "head")
-    kind = params.heads[head]["kind"]
+    kind = params.heads[head].kind
     space: Space = search_space(kind)
     if not space:
         raise ParamsError(
@@ -100,8 +100,8 @@ def tune(
     space = _widened(space, task.make_head().get_params())
 
     def score(trial: "optuna.Trial") -> float:
-        settings = {**task.settings, **_suggest(trial, space)}
-        oof = fitting.fit(replace(task, settings=settings)).predictions[:n]
+        entry = HeadEntry(**task.head.model_dump() | _suggest(trial, space))
+        oof = fitting.fit(replace(task, head=entry)).predictions[:n]
         return mean_pearson(rows.y[:n], oof, rows.fold_of_row)
 
     def tell(_: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
@@ -156,9 +156,9 @@ def tune_command(
     best, present = best_trial(made), params.make_head(head).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}
     if changed:
-        from pipeline.params_file import update_params
+        from pipeline.settings_files import update_settings
 
-        update_params(params_file, {"heads": {head: changed}})
+        update_settings(params_file, {"heads": {head: changed}}, load_params)
     if as_json:
         content = {"trials": [vars(each) for each in made], "best": best.number, "written": changed}
         print(json.dumps(content, indent=2))
@@ -183,14 +183,15 @@ def _study(task: FitTask, space: Space, fitting: Fitting) -> "optuna.Study":
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    fixed = {name: value for name, value in task.settings.items() if name not in space}
+    settings = task.head.model_dump().items()
+    fixed = HeadEntry(**{name: value for name, value in settings if name not in space})
     ranges = {name: str(each) for name, each in space.items()}
     TUNING.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal = TUNING / f"{task.name.partition('/')[0]}.journal"
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(journal))),
-        study_name=digest_of(search_of=fitting.key(replace(task, settings=fixed)), space=ranges),
+        study_name=digest_of(search_of=fitting.key(replace(task, head=fixed)), space=ranges),
         direction="maximize",
         load_if_exists=True,
     )

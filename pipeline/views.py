@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import features.pool
-from features.encoders import make_encoder
 from features.files import file_sha256, replacing_file
-from features.pool import Pooling, is_clip_level, pool_clips
+from features.pool import Pooling, is_clip_level, pool_store
 from features.store import StoreError, read_store, shards_of, store_metadata
 from features.store_writer import write_clip_vectors
 from pipeline.params import Params, ParamsError
@@ -141,46 +140,16 @@ def check_store(name: str, params: Params) -> Path:
     return folder
 
 
-def pool_store(
-    folder: Path, pooling: Pooling
-) -> tuple[NDArray[np.object_], NDArray[np.float32], NDArray[np.float64] | None, dict[str, Any]]:
-    """Pool a feature store shard by shard.
-
-    Returns
-    -------
-    clip_id : ndarray of str objects, shape (n_clips,)
-    vectors : ndarray of float32, shape (n_clips, n_columns)
-    face_share : ndarray of float64, shape (n_clips,), or None
-        As in `features.store.FeatureStore`, for clips.
-    metadata : dict
-        What the store says of itself, and the pooling.
-
-    Raises
-    ------
-    StoreError
-        When there is no store, or it is damaged.
-    """
-    ids, vectors, shares = [], [], []
-    for shard in shards_of(folder):
-        store = read_store(shard)
-        clip_id, pooled = pool_clips(store, pooling)
-        ids.append(clip_id)
-        vectors.append(pooled)
-        if store.face_share is not None:  # the same in every row of a clip
-            shares.append(store.face_share[store.clip_starts()])
-    metadata = {**store.metadata, "pooling": pooling.model_dump(mode="json")}
-    share = np.concatenate(shares) if shares else None
-    return np.concatenate(ids), np.concatenate(vectors), share, metadata
-
-
 def _pooled(store: Path, pooling: Pooling) -> Path:
     """Pool a store into the cache of results, unless that was done before."""
     made_by = {"pooling": pooling.model_dump(), "code": file_sha256(Path(features.pool.__file__))}
     path = result_file(digest_of(store=store_sha256(store), **made_by), ".parquet")
     if not path.is_file():
-        clip_id, vectors, share, metadata = pool_store(store, pooling)
+        pooled = pool_store(store, pooling)
         with replacing_file(path) as beside:
-            write_clip_vectors(beside, clip_id, vectors, metadata, share)
+            write_clip_vectors(
+                beside, pooled.clip_id, pooled.embedding, pooled.metadata, pooled.face_share
+            )
     return path
 
 
@@ -189,7 +158,7 @@ def _check_made_by(metadata: Mapping[str, Any], path: Path, name: str, params: P
     if name in params.stores:
         expected: dict[str, Any] = {"sha256": params.stores[name].sha256}
     else:
-        spec = make_encoder(params.encoders[name]).spec.model_dump()
+        spec = params.encoders[name].model_dump()
         expected = {"spec": spec, "sampling": params.sampling.model_dump()}
     for key, value in json.loads(json.dumps(expected)).items():
         if key in metadata and metadata[key] != value:

@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Self, TypeVar
 
 import joblib
@@ -33,13 +33,7 @@ class Restarted:
 
 
 class WorkerError(Exception):
-    """A task of `Workers.call` came to nothing.
-
-    Attributes
-    ----------
-    failure : Failure
-        Why, with the traceback, or the last words of a process that died.
-    """
+    """A task of `Workers.call` came to nothing; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure)
@@ -106,28 +100,22 @@ class Workers:
         """End all workers; a later run starts new ones."""
         _end_all(self._idle)
 
-    def call(
-        self, work: Callable[[Task], Any], task: Task, *, limit_s: float, n_attempts: int = 1
-    ) -> Any:
-        """Do one task in a worker, and return its result.
+    def call(self, work: Callable[[Task], Any], task: Task, *, limit_s: float) -> Any:
+        """Do one task in a worker, once, and return its result.
 
         Parameters
         ----------
-        work : callable
-            As for `run`; parts only show that it goes on.
-        task : object
-            Anything that pickles.
+        work, task
+            As for `run`; parts only show that the work goes on.
         limit_s : float
             Longest silence, as for `run`.
-        n_attempts : int
-            As for `run`.
 
         Raises
         ------
         WorkerError
             When the work raised an error or took too long, or its process died.
         """
-        with self.run(work, [task], stall_limit_s=limit_s, n_attempts=n_attempts) as events:
+        with self.run(work, [task], stall_limit_s=limit_s, n_attempts=1) as events:
             finished = next(event for _, event in events if isinstance(event, Finished))
         if finished.failure is not None:
             raise WorkerError(finished.failure)
@@ -168,97 +156,79 @@ class Workers:
             Parts of one task in order, those of different tasks between each other; `Restarted`
             when the parts so far are void; `Finished` at last.
         """
-        attempts = _Attempts(work, stall_limit_s, task_limit_s, n_attempts)
-        run = _Run(attempts, tasks, self._n_workers, self._idle, self._niceness)
-        run.start()
+        limits = _Limits(stall_limit_s, task_limit_s, n_attempts)
+        events: queue.Queue[Any] = queue.Queue(2 * self._n_workers + 2)
+        run = _Run(work, iter(tasks), limits, self._idle, self._niceness, events)
+        threads = [
+            threading.Thread(target=run.stand_by, name="eri-workers", daemon=True)
+            for _ in range(self._n_workers)
+        ]
+        for thread in threads:
+            thread.start()
         try:
-            yield run.read()
+            yield run.read(len(threads))
         finally:
-            run.stop()
+            run.stopped.set()
+            for thread in threads:
+                thread.join()
 
 
 @dataclass(frozen=True)
-class _Attempts:
-    """What is tried with a task, how long, and how often."""
-
-    work: Callable[[Any], Any]
-    stall_limit_s: float
-    task_limit_s: float
+class _Limits:
+    stall_s: float
+    task_s: float
     n_attempts: int
 
 
+@dataclass
 class _Run(Generic[Task]):
-    """The threads behind the workers, and the queue of what they hear."""
+    """What the threads behind the workers share, and the queue of what they hear."""
 
-    def __init__(
-        self,
-        attempts: _Attempts,
-        tasks: Iterable[Task],
-        n_workers: int,
-        idle: list[WorkerProcess],
-        niceness: int,
-    ) -> None:
-        self._attempts = attempts
-        self._tasks = iter(tasks)
-        self._drawing = threading.Lock()
-        self._idle = idle
-        self._niceness = niceness
-        self._events: queue.Queue[Any] = queue.Queue(maxsize=2 * n_workers + 2)
-        self._stopped = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._stand_behind_a_worker, name="eri-workers", daemon=True)
-            for _ in range(n_workers)
-        ]
+    work: Callable[[Task], Any]
+    tasks: Iterator[Task]
+    limits: _Limits
+    idle: list[WorkerProcess]
+    niceness: int
+    events: queue.Queue[Any]
+    drawing: threading.Lock = field(default_factory=threading.Lock)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
-
-    def read(self) -> Iterator[tuple[Task, Any]]:
-        n_left = len(self._threads)
-        while n_left:
-            event = self._events.get()
+    def read(self, n_threads: int) -> Iterator[tuple[Task, Any]]:
+        while n_threads:
+            event = self.events.get()
             if isinstance(event, BaseException):
                 raise event
             if event is None:  # a thread has ended
-                n_left -= 1
+                n_threads -= 1
             else:
                 yield event
 
-    def _stand_behind_a_worker(self) -> None:
+    def stand_by(self) -> None:
+        """Have one task after the other done: what a thread does."""
         with suppress(_StoppedError):
             try:
                 while (drawn := self._draw()) is not None:
                     self._put((drawn[0], self._do(drawn[0])))
             except _StoppedError:
                 raise
-            except BaseException as error:  # of drawing a task, or one that does not pickle
+            except BaseException as error:  # of drawing a task, or of one that does not pickle
                 self._put(error)
             self._put(None)
 
     def _draw(self) -> tuple[Task] | None:
-        with self._drawing:
-            for task in self._tasks:
+        with self.drawing:
+            for task in self.tasks:
                 return (task,)
         return None
 
     def _do(self, task: Task) -> Finished:
         """Have a task done, by another worker if one dies of it; return how it ended."""
         death = Failure("")
-        for attempt in range(self._attempts.n_attempts):
+        for attempt in range(self.limits.n_attempts):
             if attempt:
                 self._put((task, Restarted()))
             process = self._free_process()
             try:
-                if not process.has_started:
-                    until_s = time.monotonic() + _START_LIMIT_S
-                    self._hear(process, until_s, f"no start within {_START_LIMIT_S:g} s")
-                    process.has_started = True
                 finished = self._attempt(process, task)
             except (EOFError, OSError):
                 death = process.end()
@@ -269,58 +239,53 @@ class _Run(Generic[Task]):
                 process.end()
                 raise
             else:
-                self._idle.append(process)
+                self.idle.append(process)
                 return finished
-        n = self._attempts.n_attempts
+        n = self.limits.n_attempts
         reason = death.reason if n == 1 else death.reason.replace("died", f"died {n} times")
         return Finished(failure=replace(death, reason=reason))
 
+    def _free_process(self) -> WorkerProcess:
+        with suppress(IndexError):
+            while not (process := self.idle.pop()).is_alive():
+                process.end()  # died while it had nothing to do
+            return process
+        return WorkerProcess(self.niceness)
+
     def _attempt(self, process: WorkerProcess, task: Task) -> Finished:
         """Pass on the parts of a task; return how it ended."""
-        limits = self._attempts
-        process.channel.send((limits.work, task))
-        now_s = time.monotonic()
-        silent_until_s, busy_until_s = now_s + limits.stall_limit_s, now_s + limits.task_limit_s
+        if not process.has_started:
+            self._hear(process, _START_LIMIT_S, "no start")
+            process.has_started = True
+        process.channel.send((self.work, task))
+        busy_until_s = time.monotonic() + self.limits.task_s
+        extra_s = 0.0
         while True:
-            message = self._hear(
-                process, silent_until_s, f"no result within {limits.stall_limit_s:g} s"
-            )
+            message = self._hear(process, self.limits.stall_s + extra_s, "no result")
             if isinstance(message, Finished):
                 return message
             heard_s = time.monotonic()
             if heard_s > busy_until_s:
-                raise _LateError(f"not done within {limits.task_limit_s:g} s")
-            extra_s = 0.0
-            if isinstance(message, Patience):
-                extra_s = message.extra_s
-            else:
+                raise _LateError(f"not done within {self.limits.task_s:g} s")
+            extra_s = message.extra_s if isinstance(message, Patience) else 0.0
+            if not isinstance(message, Patience):
                 self._put((task, *message))
-            now_s = time.monotonic()
-            silent_until_s = now_s + limits.stall_limit_s + extra_s
-            busy_until_s += now_s - heard_s  # the reader's time
+                busy_until_s += time.monotonic() - heard_s  # the reader's time
 
-    def _free_process(self) -> WorkerProcess:
-        with suppress(IndexError):
-            while True:
-                process = self._idle.pop()
-                if process.is_alive():
-                    return process
-                process.end()  # died while it had nothing to do
-        return WorkerProcess(self._niceness)
-
-    def _hear(self, process: WorkerProcess, until_s: float, late: str) -> Any:
+    def _hear(self, process: WorkerProcess, limit_s: float, late: str) -> Any:
         """Wait for what a worker says next."""
+        until_s = time.monotonic() + limit_s
         while not process.channel.wait(_POLL_S):
-            if self._stopped.is_set():
+            if self.stopped.is_set():
                 raise _StoppedError
             if time.monotonic() > until_s:
-                raise _LateError(late)
+                raise _LateError(f"{late} within {limit_s:g} s")
         return process.channel.recv()
 
     def _put(self, event: Any) -> None:
-        while not self._stopped.is_set():
+        while not self.stopped.is_set():
             with suppress(queue.Full):
-                self._events.put(event, timeout=_POLL_S)
+                self.events.put(event, timeout=_POLL_S)
                 return
         raise _StoppedError
 

@@ -1,39 +1,17 @@
-"""Scores by slice of the rows: by any column, categories as they are and numbers in bands."""
+"""Slices of the rows to be scored: by any column, categories as they are and numbers in bands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.arrays import Bools, Ints, as_groups, as_targets, check_same_rows
-from models.evaluation.scores import Score, score_predictions
+from models.arrays import Bools, as_groups, as_targets, check_same_rows
 
 MISSING = "(missing)"
 """The slice of the rows without a value."""
 
 FEW = "(fewer than 2 people each)"
 """The slice of all rows whose own slice shows a single person."""
-
-
-@dataclass(frozen=True)
-class SliceScore:
-    """The score of one slice.
-
-    Attributes
-    ----------
-    name : str
-        The category or band, `MISSING` or `FEW`.
-    n_rows, n_people : int
-        Labelled rows, and the groups they belong to.
-    score : Score
-        Of these rows alone.
-    """
-
-    name: str
-    n_rows: int
-    n_people: int
-    score: Score
 
 
 def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
@@ -150,50 +128,6 @@ def scored_slices(
     if few.any():
         kept[FEW] = few
     return kept
-
-
-def score_slices(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    groups: ArrayLike,
-    slices: Mapping[str, Bools],
-    n_resamples: int,
-    seed: int,
-    fold_of_row: Ints | None = None,
-) -> list[SliceScore]:
-    """Score predictions inside each slice, as `scored_slices` puts them together.
-
-    Parameters
-    ----------
-    y_true, y_pred : array [n_rows, n_targets]
-        Labels (NaN = unlabelled, left out) and predictions.
-    groups : array [n_rows]
-        The person of each row.
-    slices : mapping of str to array of bool [n_rows]
-        From `slice_rows`, made of these rows or of a table that they are part of.
-    n_resamples, seed, fold_of_row
-        As in `models.evaluation.scores.score_predictions`.
-
-    Returns
-    -------
-    list of SliceScore
-        In the order of `scored_slices`.
-
-    Raises
-    ------
-    ValueError
-        When lengths or shapes differ or a labelled row has a NaN prediction.
-    """
-    true, pred, people = as_targets(y_true), as_targets(y_pred), as_groups(groups)
-    check_same_rows(y_true=true, y_pred=pred, groups=people)
-    found = []
-    for name, rows in scored_slices(true, people, slices).items():
-        fold = None if fold_of_row is None else fold_of_row[rows]
-        (score,) = score_predictions(
-            true[rows], pred[rows][None], people[rows], n_resamples, seed, fold
-        )
-        found.append(SliceScore(name, int(rows.sum()), len(np.unique(people[rows])), score))
-    return found
 
 
 def _known(column: NDArray[np.object_]) -> Bools:

@@ -14,24 +14,24 @@ from models.ridge.penalties import inner_folds
 from models.view import WHOLE, CrossFit, FoldedView
 
 if TYPE_CHECKING:
-    from models.heads import mlp_rows, mlp_training
+    from models.heads.mlp_training import TrainingSet
 
 
 class MLPHead(ProjectedHead):
     """Mean of several small networks for all targets, each stopped early on held-out people.
 
     Each member holds out another inner fold of the groups to choose its epoch. All members, in a
-    cross-fit those of all training sets, are trained at once as one batched model, on a GPU when
-    that pays. A network is a linear path beside hidden layers; it starts as the mean predictor
-    and, with few rows, stays close to it.
+    cross-fit those of all training sets, are trained at once as one batched model. A network is a
+    linear path beside hidden layers; it starts as the mean predictor and, with few rows, stays
+    close to it.
 
     Parameters
     ----------
     loss : {"mse", "pearson", "ccc"}
-        What is minimised, and what stops a member (`models.heads.mlp_losses`). Pearson correlation
-        leaves scale and offset free: each member's outputs are brought to target units by a
-        least-squares line on its own training rows, before members are averaged. Predictions by
-        "ccc" vary more than those of the others, as the coefficient asks for.
+        What is minimised, and what stops a member (`models.heads.mlp_training.loss_of`). Pearson
+        correlation leaves scale and offset free: each member's outputs are brought to target units
+        by a least-squares line on its own training rows, before members are averaged. Predictions
+        by "ccc" vary more than those of the others, as the coefficient asks for.
     n_components : int
         Principal components fed to the network; a view with no more columns is used as it is.
     hidden : tuple of int
@@ -53,7 +53,7 @@ class MLPHead(ProjectedHead):
     Attributes
     ----------
     network_ : list of array
-        Parameters of all members (`models.heads.mlp_network.Parameters`).
+        Parameters of all members (`models.heads.mlp_training.Parameters`).
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class MLPHead(ProjectedHead):
         untrained = [
             _UntrainedMLP(**self.get_params(deep=False))._fit_without(view, fold) for fold in folds
         ]
-        networks = mlp_training.train([each.training_set_ for each in untrained], self.training())
+        networks = mlp_training.train([each.training_set_ for each in untrained], self)
         predicted = view.empty_predictions()
         for fold, prepared, network in zip(folds, untrained, networks, strict=True):
             places, inputs = view.left_out(fold)
@@ -110,39 +110,23 @@ class MLPHead(ProjectedHead):
         from models.heads import mlp_training
 
         training_set = self._training_set(inputs, targets, groups)
-        (self.network_,) = mlp_training.train([training_set], self.training())
+        (self.network_,) = mlp_training.train([training_set], self)
 
     def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        from models.heads import mlp_network
-
-        members = mlp_network.predict_members(self.network_, inputs)
-        return np.asarray(members.mean(axis=0), dtype=np.float64)
-
-    def training(self) -> "mlp_training.Training":
-        """Return the parameters as `models.heads.mlp_training.train` takes them."""
         from models.heads import mlp_training
 
-        return mlp_training.Training(
-            loss=self.loss,
-            hidden=self.hidden,
-            dropout=self.dropout,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-            max_epochs=self.max_epochs,
-            patience=self.patience,
-            seed=self.seed,
-        )
+        members = mlp_training.predict_members(self.network_, inputs)
+        return np.asarray(members.mean(axis=0), dtype=np.float64)
 
     def _training_set(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> "mlp_rows.TrainingSet":
-        from models.heads import mlp_rows
+    ) -> "TrainingSet":
+        from models.heads import mlp_training
 
         fold_of_row = inner_folds(groups, self.seed)
         n_folds = int(fold_of_row.max()) + 1
         held = np.stack([fold_of_row == member % n_folds for member in range(self.n_seeds)])
-        return mlp_rows.TrainingSet(inputs, targets.astype(np.float32), held)
+        return mlp_training.TrainingSet(inputs, targets.astype(np.float32), held)
 
 
 class _UntrainedMLP(MLPHead):

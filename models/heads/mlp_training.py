@@ -1,26 +1,31 @@
-"""Training of networks of several training sets and seeds at once, each stopped by itself.
+"""Several small networks, trained at once as one batched model, each stopped by itself.
 
-All members take their steps together, as one batched model, on a GPU when that pays. What a
-member draws depends on the seed, its number and its own rows alone, so it trains to the same
-network, but for rounding, in whatever company. All random numbers are drawn on the CPU: a GPU sees
-the same ones.
+A network is hidden layers (ReLU) and a linear path beside them, from its inputs to its outputs (He
+et al., 2016; Cheng et al., 2016). Its outputs start at zero, which is the mean predictor. Every
+tensor has the networks, called members, as its first axis. What a member draws depends on the seed,
+its number and its own rows alone, so it trains to the same network, but for rounding, in whatever
+company.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count, pairwise
+from itertools import count
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.device import gpu
-from models.heads import mlp_network
-from models.heads.mlp_losses import Loss, loss_of, usable
-from models.heads.mlp_network import Parameters
-from models.heads.mlp_rows import Table, TrainingSet
+if TYPE_CHECKING:
+    from models.heads.mlp import MLPHead
+
+Loss = Literal["mse", "pearson", "ccc"]
+Parameters = list[Tensor]
+"""Weights [n_members, n_out, n_in] and offsets [n_members, n_out, 1] of every layer, that of the
+outputs included; last, the weights [n_members, n_targets, n_columns] of the linear path."""
+Table = tuple[Tensor, Tensor, Tensor]
+"""Inputs [n_rows, n_columns]; labels [n_rows, n_targets], 0 where unknown; 1 where known."""
 
 FEWEST_STEPS = 20
 """Steps of an epoch, at least: with few rows, more than one pass over them."""
@@ -28,229 +33,304 @@ FEWEST_BATCHES = 4
 """Batches in one pass over the rows, at least."""
 AVERAGED_STEPS = 100
 """A member is its parameters averaged over about so many steps (Polyak and Juditsky, 1992)."""
+CONSTANT_VARIANCE = 1e-9
+"""Labels, standardised, that vary less than this are constant."""
+PEARSON_SMOOTHING = 0.01
+"""Added to the variance of predictions, so that the loss is smooth where they are constant."""
 
 
-@dataclass(frozen=True)
-class Training:
-    """How to train; the fields are the parameters of `models.heads.mlp.MLPHead`."""
+@dataclass(frozen=True, repr=False)
+class TrainingSet:
+    """Rows to train on, and for each member the rows that stop it.
 
-    loss: Loss
-    hidden: tuple[int, ...]
-    dropout: float
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    max_epochs: int
-    patience: int
-    seed: int
+    Attributes
+    ----------
+    inputs : array of float32 [n_rows, n_columns]
+    targets : array of float32 [n_rows, n_targets]
+        Standardised; NaN where unlabelled.
+    held : array of bool [n_members, n_rows]
+        Rows that a member is not trained on but stopped by. A member whose held rows have no usable
+        label trains until the last epoch.
+    """
+
+    inputs: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    held: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if not len(self.inputs) == len(self.targets) == self.held.shape[1]:
+            raise ValueError(
+                f"inputs {self.inputs.shape}, targets {self.targets.shape} and held "
+                f"{self.held.shape} differ in rows; expected held as [n_members, n_rows]."
+            )
+
+    def __repr__(self) -> str:
+        return f"TrainingSet(inputs {self.inputs.shape}, held {self.held.shape})"
 
 
-@torch.no_grad()
-def train(sets: Sequence[TrainingSet], training: Training) -> list[list[NDArray[np.float32]]]:
+def train(sets: Sequence[TrainingSet], head: "MLPHead") -> list[list[NDArray[np.float32]]]:
     """Train the members of all sets as one batched model and keep each at its best epoch.
 
     Parameters
     ----------
     sets : sequence of TrainingSet
         They share their targets; rows and columns may differ.
-    training : Training
+    head : MLPHead
+        Says how to train.
 
     Returns
     -------
     list of list of array
-        Of every set, the parameters of its members (`mlp_network.Parameters`).
+        Of every set, the `Parameters` of its members.
     """
-    device = torch.device(_device(sets, training))
-    table = Table(sets, device)
-    members = _members(sets, table, training)
-    with _one_thread():
-        _train(members, table, training)
-        return [
-            _collect([m for m in members if m.set_number == number], table, training)
-            for number in range(len(sets))
-        ]
+    table = _table(sets)
+    starts = np.cumsum([0, *(len(part.inputs) for part in sets)])
+    members = [
+        [_Member(number, part.inputs.shape[1], start, held, head) for number, held in pairs]
+        for part, start in zip(sets, starts, strict=False)
+        for pairs in [list(enumerate(part.held))]
+    ]
+    n_threads = torch.get_num_threads()
+    # The operations of a step are short: threads that wait for each other at every one made a run
+    # several times slower beside other busy processes.
+    torch.set_num_threads(1)
+    try:
+        _train([member for group in members for member in group], table, head)
+        return [[p.numpy() for p in _stacked(group, table, head.loss)] for group in members]
+    finally:
+        torch.set_num_threads(n_threads)
 
 
-def _device(sets: Sequence[TrainingSet], training: Training) -> str:
-    """Choose the GPU for networks that are wide enough to keep one busy."""
-    n_rows, n_members = max(len(part.inputs) for part in sets), sum(len(s.held) for s in sets)
-    widths = (
-        max(part.inputs.shape[1] for part in sets),
-        *training.hidden,
-        sets[0].targets.shape[1],
-    )
-    n_weights = sum(a * b for a, b in pairwise(widths))
-    n_steps = training.max_epochs * max(FEWEST_STEPS, -(-n_rows // training.batch_size))
-    batch_size = min(n_rows, training.batch_size)
-    # Forwards two, backwards four for each weight and row.
-    return gpu(6 * n_weights * n_members * batch_size * n_steps, n_steps) or "cpu"
+def predict_members(
+    parameters: Sequence[NDArray[np.float32]], inputs: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Predictions of every member [n_members, n_rows, n_targets]."""
+    tensors = [torch.from_numpy(array) for array in parameters]
+    x = torch.from_numpy(inputs).expand(len(tensors[0]), -1, -1)
+    predicted: NDArray[np.float32] = _forward(tensors, x).mT.numpy()
+    return predicted
+
+
+def loss_of(kind: Loss, predicted: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+    """Return the loss of every network, over the labelled rows of each target.
+
+    Parameters
+    ----------
+    kind : {"mse", "pearson", "ccc"}
+        ``mse``: the mean squared error, in which each label counts once. ``pearson``: the mean over
+        targets of 1 - r, r the Pearson correlation; it leaves scale and offset free. ``ccc``: the
+        same with the concordance correlation coefficient (Lin, 1989, Biometrics 45:255-268), which
+        holds predictions to the scale and offset of the labels too.
+    predicted, labels : Tensor [..., n_targets, n_rows]
+        Standardised; labels are finite also where they are unknown.
+    known : Tensor [..., n_targets, n_rows]
+        1 where a row is labelled, 0 where it is not.
+
+    Returns
+    -------
+    Tensor [...]
+        A target that is not `usable` adds nothing, and the loss is 0 when none is.
+    """
+    if kind == "mse":
+        squares = (predicted - labels).square() * known
+        return squares.sum(dim=(-2, -1)) / known.sum(dim=(-2, -1)).clamp(min=1)
+    mean, centred = _centre(predicted, known)
+    label_mean, label_centred = _centre(labels, known)
+    n_known = known.sum(dim=-1).clamp(min=1)
+    variance = centred.square().sum(dim=-1) / n_known
+    label_variance = label_centred.square().sum(dim=-1) / n_known
+    covariance = (centred * label_centred).sum(dim=-1) / n_known
+    if kind == "pearson":
+        squared_size = (variance + PEARSON_SMOOTHING) * label_variance
+        agreement = covariance / squared_size.clamp(min=CONSTANT_VARIANCE**2).sqrt()
+    else:
+        size = variance + label_variance + (mean - label_mean).square()
+        agreement = 2 * covariance / size.clamp(min=CONSTANT_VARIANCE)
+    used = label_variance > CONSTANT_VARIANCE
+    return ((1 - agreement) * used).sum(dim=-1) / used.sum(dim=-1).clamp(min=1)
+
+
+def usable(kind: Loss, labels: Tensor, known: Tensor) -> Tensor:
+    """Tell which targets have a loss: any label for ``mse``, else two or more that differ.
+
+    Parameters are those of `loss_of`; the result is a Tensor of bool [..., n_targets].
+    """
+    n_known = known.sum(dim=-1)
+    if kind == "mse":
+        return n_known > 0
+    spread = _centre(labels, known)[1].square().sum(dim=-1)
+    return spread > CONSTANT_VARIANCE * n_known
 
 
 class _Member:
     """One network in training: its rows, its random numbers and its stopping point."""
 
     def __init__(
-        self,
-        set_number: int,
-        number: int,
-        rows: NDArray[np.int64],
-        held: Tensor,
-        training: Training,
+        self, number: int, n_inputs: int, start: int, held: NDArray[np.bool_], head: "MLPHead"
     ) -> None:
-        self.set_number, self.number, self.rows, self.held = set_number, number, rows, held
-        n_rows = len(rows)
-        self.batch_size = max(1, min(training.batch_size, -(-n_rows // FEWEST_BATCHES)))
+        self.n_inputs = n_inputs
+        self.rows, self.held = start + np.flatnonzero(~held), start + np.flatnonzero(held)
+        n_rows = len(self.rows)
+        self.batch_size = max(1, min(head.batch_size, -(-n_rows // FEWEST_BATCHES)))
         self.n_steps = max(FEWEST_STEPS, -(-n_rows // self.batch_size))
-        self.is_done = False
-        self.best: Parameters = []
-        self._order = np.random.default_rng((training.seed, 1, number))
-        self._coming = rows[:0]
+        self.is_done, self.best = False, Parameters()
+        self._drawing = np.random.default_rng((head.seed, 0, number))
+        self._order = np.random.default_rng((head.seed, 1, number))
+        self._coming = self.rows[:0]
         self._lowest = np.inf
         self._n_epochs = self._n_waited = 0
+
+    def first_parameters(self, n_columns: int, hidden: Sequence[int], n_targets: int) -> Parameters:
+        """Draw a network (He et al., 2015); columns beyond its own inputs are zero."""
+        parameters, n_in, room = Parameters(), self.n_inputs, n_columns
+        for width in hidden:
+            weights = torch.zeros(width, room)
+            drawn = self._drawing.standard_normal((n_in, width), dtype=np.float32)
+            weights[:, :n_in] = torch.from_numpy(drawn.T) * (2 / n_in) ** 0.5
+            parameters += [weights, torch.zeros(width, 1)]
+            n_in = room = width
+        outputs = (n_targets, n_in), (n_targets, 1), (n_targets, n_columns)
+        return [*parameters, *(torch.zeros(shape) for shape in outputs)]
 
     def next_rows(self) -> NDArray[np.int64]:
         """Return the next batch: shuffled passes over the rows, one after the other."""
         while len(self._coming) < self.batch_size:
             shuffled = self.rows[self._order.permutation(len(self.rows))]
             self._coming = np.concatenate([self._coming, shuffled])
-        batch, self._coming = np.split(self._coming, [self.batch_size])
+        batch, self._coming = self._coming[: self.batch_size], self._coming[self.batch_size :]
         return batch
 
-    def end_epoch(self, parameters: Parameters, table: Table, training: Training) -> None:
+    def end_epoch(self, parameters: Parameters, table: Table, head: "MLPHead") -> None:
         """Keep the parameters if they are the best so far on held rows, or if nothing can tell."""
-        x, labels, known = (values[None] for values in table.take(self.held))
-        can_tell = bool(usable(training.loss, labels, known).any())
+        x, labels, known = _take(table, self.held[None])
+        can_tell = bool(usable(head.loss, labels, known).any())
         # By itself and in double precision: the choice of an epoch must not depend on company.
-        outputs = mlp_network.forward([p[None] for p in parameters], x)[0].double()
-        loss = float(loss_of(training.loss, outputs, labels.double(), known.double()))
+        outputs = _forward([p[None] for p in parameters], x).double()
+        loss = float(loss_of(head.loss, outputs, labels.double(), known.double()))
         self._n_epochs += 1
         self._n_waited += 1
         if loss < self._lowest or not can_tell or not self.best:
             self._lowest, self._n_waited = loss, 0
             self.best = [parameter.clone() for parameter in parameters]
-        self.is_done = self._n_waited >= training.patience or self._n_epochs >= training.max_epochs
+        self.is_done = self._n_waited >= head.patience or self._n_epochs >= head.max_epochs
 
 
-def _train(members: list[_Member], table: Table, training: Training) -> None:
-    starts = [_first_parameters(member, table, training) for member in members]
-    parameters = [torch.stack(each).to(table.device) for each in zip(*starts, strict=True)]
+def _train(members: list[_Member], table: Table, head: "MLPHead") -> None:
+    n_columns, n_targets = table[0].shape[1], table[1].shape[1]
+    drawn = [member.first_parameters(n_columns, head.hidden, n_targets) for member in members]
+    parameters = [torch.stack(each) for each in zip(*drawn, strict=True)]
     averages = [parameter.clone() for parameter in parameters]
     optimizer = torch.optim.AdamW(
-        parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+        parameters, lr=head.learning_rate, weight_decay=head.weight_decay, fused=True
     )
-    dropout = np.random.default_rng((training.seed, 2))
-    running = members
+    dropout = np.random.default_rng((head.seed, 2))
     for step in count(1):
-        x, labels, known = table.batch([member.next_rows() for member in running])
-        masks = _dropout_masks(training, dropout, x.shape[1], table.device)
-        outputs, layers = mlp_network.forward(parameters, x, masks)
-        slope = _loss_gradient(training.loss, outputs, labels, known)
-        found = mlp_network.gradients(parameters, layers, masks, slope)
-        for parameter, gradient in zip(parameters, found, strict=True):
-            parameter.grad = gradient
+        size = max(member.batch_size for member in members)
+        rows = np.full((len(members), size), -1)
+        for place, member in enumerate(members):
+            rows[place, : member.batch_size] = member.next_rows()
+        x, labels, known = _take(table, rows)
+        leaves = [parameter.detach().requires_grad_() for parameter in parameters]
+        outputs = _forward(leaves, x, _dropout_masks(head, dropout, size))
+        loss = loss_of(head.loss, outputs, labels, known).sum()
+        slopes = torch.autograd.grad(loss, leaves)
+        for parameter, slope in zip(parameters, slopes, strict=True):
+            parameter.grad = slope
         optimizer.step()
         for average, parameter in zip(averages, parameters, strict=True):
             average.lerp_(parameter, 1 / min(step, AVERAGED_STEPS))
-        for place, member in enumerate(running):
+        for place, member in enumerate(members):
             if step % member.n_steps == 0:
-                member.end_epoch([average[place] for average in averages], table, training)
-        kept = [place for place, member in enumerate(running) if not member.is_done]
+                member.end_epoch([average[place] for average in averages], table, head)
+        kept = [place for place, member in enumerate(members) if not member.is_done]
         if not kept:
             return
-        if len(kept) < len(running):
-            running = [running[place] for place in kept]
+        if len(kept) < len(members):  # those that stopped cost nothing more
+            members = [members[place] for place in kept]
             averages = [average[kept] for average in averages]
-            _keep(parameters, optimizer, kept)
+            for parameter in parameters:
+                parameter.data, parameter.grad = parameter.data[kept], None
+                state = optimizer.state[parameter]
+                state |= {name: value[kept] for name, value in state.items() if value.ndim}
 
 
-def _members(sets: Sequence[TrainingSet], table: Table, training: Training) -> list[_Member]:
-    return [
-        _Member(
-            set_number,
-            number,
-            table.start[set_number] + np.flatnonzero(~held),
-            torch.from_numpy(table.start[set_number] + np.flatnonzero(held)),
-            training,
-        )
-        for set_number, part in enumerate(sets)
-        for number, held in enumerate(part.held)
-    ]
+def _forward(
+    parameters: Parameters, inputs: Tensor, masks: Sequence[Tensor] | None = None
+) -> Tensor:
+    """Compute outputs [n_members, n_targets, n_rows] of inputs [n_members, n_rows, n_columns].
 
-
-def _first_parameters(member: _Member, table: Table, training: Training) -> Parameters:
-    widths = (table.n_inputs[member.set_number], *training.hidden, table.labels.shape[1])
-    generator = np.random.default_rng((training.seed, 0, member.number))
-    return mlp_network.first_parameters(widths, table.inputs.shape[1], generator)
+    Masks [width, n_rows] are factors of the hidden units of each layer. Products with a handful of
+    targets are several times faster with the rows last.
+    """
+    x = values = inputs.mT
+    *layers, weights, offsets, linear = parameters
+    for depth in range(len(layers) // 2):
+        values = torch.baddbmm(layers[2 * depth + 1], layers[2 * depth], values).relu()
+        values = values if masks is None else values * masks[depth]
+    return torch.baddbmm(torch.baddbmm(offsets, linear, x), weights, values)
 
 
 def _dropout_masks(
-    training: Training, generator: np.random.Generator, n_rows: int, device: torch.device
+    head: "MLPHead", generator: np.random.Generator, n_rows: int
 ) -> list[Tensor] | None:
-    """Masks [n_rows, width] of one step, shared by all members.
+    """Masks [width, n_rows] of one step, shared by all members.
 
     A place in the mask is another row and another unit in every member, so sharing ties nothing
     together.
     """
-    if training.dropout == 0:
+    if head.dropout == 0:
         return None
-    keep = 1 - training.dropout
+    keep = 1 - head.dropout
     # Always as many draws as a full batch takes, whatever rows the members of this run have.
-    drawn = generator.random((training.batch_size, sum(training.hidden)), dtype=np.float32)
-    masks = torch.from_numpy(drawn[:n_rows]).to(device).lt(keep) / keep
-    return [mask.contiguous() for mask in torch.split(masks, list(training.hidden), dim=1)]
+    drawn = generator.random((head.batch_size, sum(head.hidden)), dtype=np.float32)
+    masks = torch.from_numpy(drawn[:n_rows]).lt(keep) / keep
+    return list(torch.split(masks.mT.contiguous(), list(head.hidden)))
 
 
-def _loss_gradient(loss: Loss, outputs: Tensor, labels: Tensor, known: Tensor) -> Tensor:
-    with torch.enable_grad():
-        total = loss_of(loss, outputs.requires_grad_(), labels, known).sum()
-        return torch.autograd.grad(total, outputs)[0]
+def _table(sets: Sequence[TrainingSet]) -> Table:
+    """Put the rows of all sets under each other; missing columns are zero."""
+    n_columns = max(part.inputs.shape[1] for part in sets)
+    inputs = [np.pad(p.inputs, ((0, 0), (0, n_columns - p.inputs.shape[1]))) for p in sets]
+    labels = torch.from_numpy(np.concatenate([part.targets for part in sets]))
+    x = torch.from_numpy(np.concatenate(inputs).astype(np.float32, copy=False))
+    return x, labels.nan_to_num(), (~labels.isnan()).float()
 
 
-def _keep(parameters: Parameters, optimizer: torch.optim.Optimizer, kept: list[int]) -> None:
-    """Drop stopped members, so that they cost nothing more."""
-    for parameter in parameters:
-        parameter.data, parameter.grad = parameter.data[kept], None
-        state = optimizer.state[parameter]
-        for name, value in state.items():
-            if value.ndim:
-                state[name] = value[kept]
+def _take(table: Table, rows: NDArray[np.int64]) -> Table:
+    """Return inputs [..., n, n_columns], labels and known [..., n_targets, n]; nothing at -1."""
+    places = torch.from_numpy(rows)
+    flat = places.clamp(min=0).flatten()
+    x, labels, known = (
+        each.index_select(0, flat).view(*rows.shape, each.shape[1]) for each in table
+    )
+    return x, labels.mT, known.mT * (places >= 0).unsqueeze(-2)
 
 
-def _collect(members: list[_Member], table: Table, training: Training) -> list[NDArray[np.float32]]:
-    """Stack the members of one set at their best, scaled to the targets."""
-    if training.loss == "pearson":
+def _stacked(members: list[_Member], table: Table, loss: Loss) -> Parameters:
+    """Stack the members of one set at their best, for its own columns."""
+    if loss == "pearson":
         for member in members:
             _scale_outputs(member, table)
-    parameters = [torch.stack(tensors) for tensors in zip(*(m.best for m in members), strict=True)]
-    n_inputs = table.n_inputs[members[0].set_number]
-    stacked = mlp_network.without_spare_columns(parameters, n_inputs)
-    return [tensor.cpu().numpy() for tensor in stacked]
+    parameters = [torch.stack(each) for each in zip(*(m.best for m in members), strict=True)]
+    first, *others, linear = parameters
+    n_inputs = members[0].n_inputs
+    return [first[:, :, :n_inputs].clone(), *others, linear[:, :, :n_inputs].clone()]
 
 
 def _scale_outputs(member: _Member, table: Table) -> None:
     """Put the least-squares line from outputs to labels, on its own rows, into the last layer."""
-    x, labels, known = (values[None] for values in table.take(torch.from_numpy(member.rows)))
-    outputs = mlp_network.forward([p[None] for p in member.best], x)[0].double()
-    n_known = known.sum(dim=2, keepdim=True).clamp(min=1)
-    mean, label_mean = ((v * known).sum(dim=2, keepdim=True) / n_known for v in (outputs, labels))
-    centred = (outputs - mean) * known
-    squares = centred.square().sum(dim=2, keepdim=True)
-    slope = (centred * labels).sum(dim=2, keepdim=True) / squares.clamp(min=1e-12)
+    x, labels, known = _take(table, member.rows[None])
+    outputs = _forward([p[None] for p in member.best], x).double()
+    mean, centred = _centre(outputs, known)
+    label_mean, _ = _centre(labels, known)
+    squares = centred.square().sum(dim=-1).clamp(min=1e-12)
+    slope = (centred * labels).sum(dim=-1) / squares
+    slope, mean, label_mean = (v[0].float().unsqueeze(-1) for v in (slope, mean, label_mean))
     weights, offsets, linear = member.best[-3:]
-    slope, mean, label_mean = (v[0].float() for v in (slope, mean, label_mean))
     member.best[-3:] = [weights * slope, (offsets - mean) * slope + label_mean, linear * slope]
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread on the CPU, as the operations of a step are short.
-
-    Beside other busy processes, threads that wait for each other at every operation made a run
-    several times slower than one thread alone.
-    """
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
+def _centre(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the means over known entries [...], and deviations from them, 0 where unknown."""
+    mean = (values * known).sum(dim=-1) / known.sum(dim=-1).clamp(min=1)
+    return mean, (values - mean.unsqueeze(-1)) * known

@@ -1,10 +1,10 @@
-"""Members and targets in folds, and the sums of products per fold that every method works on.
+"""Members and targets inside their folds, and the sums of products per fold that weights need.
 
 Everything is centred inside its fold: the models of the folds have means of their own. Leaving a
 fold out is then leaving out its sums, and no fit ever goes back to the rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,71 +14,53 @@ from models.arrays import Bools, Ints
 from models.metrics import CONSTANT_TOLERANCE
 
 Array = NDArray[np.float64]
-Folds = tuple[int, ...]
-"""Numbers of folds, from 0, in rising order."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sums:
     """Sums of products over the labelled rows of some folds, centred inside each.
-
-    Inputs are the z-scored predictions of all members for all targets; input
-    ``member * n_targets + target``.
 
     Attributes
     ----------
     n_rows : array [n_targets]
         Labelled rows.
-    gram : array [n_patterns, n_inputs, n_inputs]
-        Inputs with inputs; targets labelled on the same rows share one.
-    pattern : array of int [n_targets]
-        Which of them is a target's.
-    cross : array [n_targets, n_inputs]
-        Target with inputs.
+    gram : array [n_targets, n_members, n_members]
+        Z-scored members with each other.
+    cross : array [n_targets, n_members]
+        Members with the target.
     size : array [n_targets]
-        Target with itself.
+        The target with itself.
     """
 
     n_rows: Array
     gram: Array
-    pattern: Ints
     cross: Array
     size: Array
 
-    @property
-    def own(self) -> Ints:
-        """Inputs that predict the target itself [n_targets, n_members]."""
-        n_targets, n_inputs = self.cross.shape
-        return np.arange(n_inputs).reshape(-1, n_targets).T
+    def __post_init__(self) -> None:
+        n_targets, n_members = self.cross.shape
+        shapes = self.n_rows.shape, self.gram.shape, self.size.shape
+        if shapes != ((n_targets,), (n_targets, n_members, n_members), (n_targets,)):
+            raise ValueError(
+                f"n_rows, gram and size have shapes {shapes}; expected [n_targets], [n_targets, "
+                f"n_members, n_members] and [n_targets] for cross of shape {self.cross.shape}."
+            )
 
-    def own_sums(self) -> tuple[Array, Array]:
-        """Return gram [n_targets, n_members, n_members] and cross of the own inputs."""
-        own = self.own
-        gram = self.gram[self.pattern[:, None, None], own[:, :, None], own[:, None, :]]
-        return gram, np.take_along_axis(self.cross, own, axis=1)
+    def __repr__(self) -> str:
+        n_targets, n_members = self.cross.shape
+        return f"Sums({n_targets} targets, {n_members} members)"
 
-    def products(self, weights: Array) -> tuple[Array, Array]:
-        """Sum products of weighted inputs with the target, and with themselves.
+    def variation(self, weights: Array) -> Array:
+        """Sum squares of the members combined by `weights` [n_targets, n_members].
 
-        Parameters
-        ----------
-        weights : array [..., n_targets, n_inputs]
-
-        Returns
-        -------
-        two arrays [..., n_targets]
-            The second is 0 where only rounding varies.
+        The result is [n_targets]; 0 where only rounding varies.
         """
-        with_target = np.einsum("...tk,tk->...t", weights, self.cross)
-        with_self = np.empty_like(with_target)
-        for number, pattern in enumerate(self.pattern):
-            of_target = weights[..., number, :]
-            with_self[..., number] = np.sum(of_target @ self.gram[pattern] * of_target, axis=-1)
-        rounding = 1e-12 * self.n_rows * np.square(np.abs(weights).sum(axis=-1))
-        return with_target, np.where(with_self > rounding, with_self, 0.0)
+        squares = np.einsum("tm,tmn,tn->t", weights, self.gram, weights)
+        rounding = 1e-12 * self.n_rows * np.square(np.abs(weights).sum(axis=1))
+        return np.where(squares > rounding, squares, 0.0)
 
 
-class Folded:
+class FoldedMembers:
     """Z-scored members and centred targets in their folds.
 
     Parameters
@@ -91,56 +73,41 @@ class Folded:
 
     Attributes
     ----------
-    inputs : array [n_rows, n_members * n_targets]
-        Z-scores; 0 where a member is constant in the fold.
+    z_scores : array [n_rows, n_members, n_targets]
+        0 where a member is constant in the fold.
     centred : array [n_rows, n_targets]
         Targets less the mean of their fold, 0 where unlabelled.
     labelled : array of bool [n_rows, n_targets]
-    folds : tuple of int
-        All folds: 0, 1, ...
+    folds : list of array of bool [n_rows]
+        The rows of each fold.
     """
 
     def __init__(self, members: Array, targets: Array, fold_of_row: Ints) -> None:
-        names, self._fold = np.unique(fold_of_row, return_inverse=True)
-        self.folds: Folds = tuple(range(len(names)))
+        self.folds: list[Bools] = [fold_of_row == fold for fold in np.unique(fold_of_row)]
         self.labelled: Bools = ~np.isnan(targets)
-        z_scores = np.empty_like(members)
-        for fold in self.folds:
-            rows = members[self._fold == fold]
-            z_scores[self._fold == fold] = standardize(rows, rows.mean(axis=0), spread(rows))
-        self.inputs: Array = z_scores.reshape(len(members), -1)
-        self.centred = self.center(np.where(self.labelled, targets, 0.0), self.folds)
-        # Of all rows, so that the sums of different folds can be added.
-        patterns, pattern = _distinct_columns(self.labelled)
-        self._sums = [self._sums_of(fold, patterns, pattern) for fold in self.folds]
-        self._known: dict[tuple[Callable[..., Array], Folds], Array] = {}
+        self.z_scores = np.empty_like(members)
+        for rows in self.folds:
+            part = members[rows]
+            self.z_scores[rows] = standardize(part, part.mean(axis=0), spread(part))
+        self.centred = self.center(np.where(self.labelled, targets, 0.0))
+        self._sums = [self._sums_of(rows) for rows in self.folds]
 
-    def rows(self, folds: Folds) -> Bools:
-        """Mark the rows of the given folds [n_rows]."""
-        return np.isin(self._fold, folds)
+    def sums(self, without: int | None = None) -> Sums:
+        """Return the sums over all folds, or all but the one of that number."""
+        parts = [part for number, part in enumerate(self._sums) if number != without]
+        return Sums(*(_added(values) for values in zip(*map(_fields, parts), strict=True)))
 
-    def sums(self, folds: Folds) -> Sums:
-        """Return the sums over the given folds."""
-        parts = [self._sums[fold] for fold in folds]
-        fields = ("n_rows", "gram", "cross", "size")
-        added = {name: sum(getattr(part, name) for part in parts) for name in fields}
-        return Sums(pattern=parts[0].pattern, **added)
+    def combine(self, weights: Array, rows: Bools) -> Array:
+        """Add up the members of some rows by weights [n_targets, n_members]."""
+        return np.asarray(np.einsum("nmt,tm->nt", self.z_scores[rows], weights))
 
-    def fitted(self, fit: Callable[["Folded", Folds], Array], folds: Folds) -> Array:
-        """Return ``fit(self, folds)``, computed once for each set of folds."""
-        key = (fit, folds)
-        if key not in self._known:
-            self._known[key] = fit(self, folds)
-        return self._known[key]
-
-    def center(self, values: Array, folds: Folds) -> Array:
+    def center(self, values: Array) -> Array:
         """Subtract the mean over the labelled rows of each fold; 0 where unlabelled or constant.
 
-        `values` is [n_rows, n_targets]; rows of other folds become 0.
+        `values` and the result are [n_rows, n_targets].
         """
         centred = np.zeros_like(values)
-        for fold in folds:
-            rows = self._fold == fold
+        for rows in self.folds:
             labelled = self.labelled[rows]
             known = np.where(labelled, values[rows], 0.0)
             n_rows = np.maximum(labelled.sum(axis=0), 1)
@@ -150,17 +117,15 @@ class Folded:
             centred[rows] = np.where(constant, 0.0, deviation)
         return centred
 
-    def _sums_of(self, fold: int, patterns: Bools, pattern: Ints) -> Sums:
-        rows = self._fold == fold
-        inputs, labelled, centred = self.inputs[rows], patterns[rows], self.centred[rows]
-        grams, cross = [], np.empty((len(pattern), inputs.shape[1]))
-        for number, known in enumerate(labelled.T):
-            of_pattern = inputs[known]
-            of_pattern = of_pattern - of_pattern.mean(axis=0) if known.any() else of_pattern
-            grams.append(of_pattern.T @ of_pattern)
-            cross[pattern == number] = centred[known][:, pattern == number].T @ of_pattern
-        n_rows = self.labelled[rows].sum(axis=0).astype(np.float64)
-        return Sums(n_rows, np.stack(grams), pattern, cross, np.square(centred).sum(axis=0))
+    def _sums_of(self, rows: Bools) -> Sums:
+        labelled, centred = self.labelled[rows], self.centred[rows]
+        n_rows = labelled.sum(axis=0).astype(np.float64)
+        known = self.z_scores[rows] * labelled[:, None]
+        inputs = (known - known.sum(axis=0) / np.maximum(n_rows, 1)) * labelled[:, None]
+        by_target = inputs.transpose(2, 1, 0)
+        gram = by_target @ by_target.transpose(0, 2, 1)
+        cross = np.einsum("nmt,nt->tm", inputs, centred)
+        return Sums(n_rows, gram, cross, np.square(centred).sum(axis=0))
 
 
 def standardize(members: Array, center: Array, scale: Array) -> Array:
@@ -176,9 +141,9 @@ def spread(members: Array) -> Array:
     return np.where(constant, 0.0, size)
 
 
-def _distinct_columns(columns: Bools) -> tuple[Bools, Ints]:
-    """Return the distinct columns, and which of them each column is."""
-    first: dict[bytes, int] = {}
-    which = [first.setdefault(column.tobytes(), number) for number, column in enumerate(columns.T)]
-    numbers, inverse = np.unique(which, return_inverse=True)
-    return columns[:, numbers], inverse.astype(np.int64)
+def _fields(sums: Sums) -> tuple[Array, Array, Array, Array]:
+    return sums.n_rows, sums.gram, sums.cross, sums.size
+
+
+def _added(values: Iterable[Array]) -> Array:
+    return np.asarray(np.sum(list(values), axis=0))

@@ -1,4 +1,4 @@
-"""What every layout of labels is turned into, and the media that belong to it."""
+"""Labelled clips with their media: what every layout of labels is turned into."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from pipeline.clip_ids import Matches
+from pipeline.clip_ids import clean_path, match_files, match_paths
 from pipeline.files import MEDIA_SUFFIXES
+from pipeline.imports.columns import LabelColumns
 from pipeline.imports.findings import Findings
 
 
@@ -52,23 +53,67 @@ def list_media(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def report_matches(matches: Matches, has_media: bool, findings: Findings) -> None:
-    """Note what differs between ids and files, and what has no counterpart."""
+def collect(
+    table: pd.DataFrame,
+    columns: LabelColumns,
+    media: Path,
+    files: Sequence[str],
+    findings: Findings,
+) -> Collection:
+    """Find the media of the clips of a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        All text.
+    columns : LabelColumns
+        Which column is what. Without paths, files are found by the clips' ids; without ids, a clip
+        is called as its file.
+    media : Path
+        A folder.
+    files : sequence of str
+        The media files below it.
+    findings : Findings
+        Takes what differs between ids and files, and what has no counterpart.
+    """
+    paths = None
+    if columns.path is not None:
+        paths = table[columns.path].map(clean_path, "ignore")
+        stems = paths.map(lambda path: PurePosixPath(path).stem, "ignore")
+    ids = table[columns.id] if columns.id is not None else stems
+    pairs = zip(ids, ids if paths is None else paths.fillna(ids), strict=True)
+    expected = {str(clip): str(path) for clip, path in pairs if pd.notna(clip)}
+    matches = (match_files if paths is None else match_paths)(expected, files)
+    add = findings.add
     for what, found in matches.differing.items():
-        pairs = [f"{clip} -> {file}" for clip, file in found.items()]
-        done = "taken as the same clip"
-        findings.add(f"ids and files differ by {what}", "warning", pairs, done)
-    beside = [f"{clip}: {', '.join(files)}" for clip, files in matches.beside.items()]
+        shown = [f"{clip} -> {file}" for clip, file in found.items()]
+        add(f"ids and files differ by {what}", "warning", shown, "taken as the same clip")
+    beside = [f"{clip}: {', '.join(others)}" for clip, others in matches.beside.items()]
     done = "not used: a clip is one file, and a video's own sound is read"
-    findings.add("further files of a clip", "note", beside, done)
-    unclear = [f"{clip}: {' or '.join(files)}" for clip, files in matches.ambiguous.items()]
+    add("further files of a clip", "note", beside, done)
+    shared = pd.Series(matches.found)
+    done = "kept: they are the same clip under several ids"
+    add("ids of one file", "warning", shared[shared.duplicated()].index, done)
+    unclear = [f"{clip}: {' or '.join(fitting)}" for clip, fitting in matches.ambiguous.items()]
     done = "none was chosen: give the table a column with the path, or rename files"
-    findings.add("several files fit an id, or several ids a file", "error", unclear, done)
-    if has_media:
+    add("several files fit an id, or several ids a file", "error", unclear, done)
+    if files:
         done = "kept: the index lists them as unreadable, and predictions.csv as the training mean"
-        findings.add("labels without media", "warning", matches.missing, done)
+        add("labels without media", "warning", matches.missing, done)
     else:
         done = "path is left empty: features must be imported"
-        findings.add("no media at all", "warning", matches.missing, done)
-    done = "left alone; they are no clips"
-    findings.add("media without labels", "warning", matches.unknown, done)
+        add("no media at all", "warning", matches.missing, done)
+    add("media without labels", "warning", matches.unknown, "left alone; they are no clips")
+    found_paths = [matches.found.get(c, expected.get(c)) if files else None for c in ids]
+    labels = pd.DataFrame({"clip_id": ids, "path": found_paths}, index=table.index)
+    if columns.person is not None:
+        labels["group"] = table[columns.person]
+    if columns.split is not None:
+        labels["split"] = table[columns.split]
+    labels = labels.join(table[list(columns.targets)])
+    rest = table.drop(columns=columns.named())
+    taken = {name: f"{name}_given" for name in rest if name in labels}
+    done = "kept under the name with _given"
+    add("columns whose names have another meaning here", "note", taken, done)
+    labels = labels.join(rest.rename(columns=taken))
+    return Collection(labels, columns.targets, media, matches.beside)

@@ -42,7 +42,9 @@ _TIMES |= {"t", "start", "start_s", "start_ms", "start_time", "seconds", "millis
 _NO_FEATURES = {"", "end", "end_time", "face_id", "frame", "frame_id", "index", "split"}
 _MAX_STEP_S = 5.0
 
-_BLANK = ["", "na", "n/a", "nan", "null", "none", "-", "?"]
+_BLANK = ["", "na", "n/a", "nan", "null", "none", "-", "?", "#n/a", "#na", "<na>", "#n/a n/a"]
+_BLANK += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
+_TRUTH = {"true": 1.0, "false": 0.0}
 _DECIMAL_COMMA = r"^[+-]?\d*,\d+(?:[eE][+-]?\d+)?$"
 
 
@@ -52,7 +54,7 @@ class Numbers(NamedTuple):
     Attributes
     ----------
     values : ndarray of float64
-        NaN where blank (empty, ``NaN``, ``NA``, ``null``, ``none``, ``-``, ``?``) or no number.
+        NaN where blank (empty, ``NaN``, ``NA``, ``null``, ``none``, ``-``, ``?`` …) or no number.
     wrong : ndarray of bool
         Where there is something that is no number.
     """
@@ -194,7 +196,7 @@ def time_unit(name: str, steps: NDArray[np.float64]) -> str:
 
 
 def feature_values(block: pd.DataFrame, source: str) -> NDArray[np.float64]:
-    """Read a block of features as numbers (n_rows, n_columns), NaN where empty.
+    """Read a block of features, numbers or truth values, as (n_rows, n_columns); NaN where empty.
 
     Parameters
     ----------
@@ -216,9 +218,13 @@ def feature_values(block: pd.DataFrame, source: str) -> NDArray[np.float64]:
             why = f"{source} has lists of the lengths {lengths[:3]}: expected one length"
             raise RefusedError("lists of several lengths", [source], why)
         return np.stack(lists).astype(np.float64)
-    if all(kind.kind in "fiu" for kind in block.dtypes):
-        return block.to_numpy(np.float64)
-    values, wrong = to_numbers(block.to_numpy(object).ravel())
+    if all(kind.kind in "bfiu" for kind in block.dtypes):
+        return block.to_numpy(np.float64, na_value=np.nan)
+    cells = block.to_numpy(object).ravel()
+    values, wrong = to_numbers(cells)
+    if wrong.any():
+        values[wrong] = [_TRUTH.get(str(cell).strip().lower(), np.nan) for cell in cells[wrong]]
+        wrong &= np.isnan(values)
     if wrong.any():
         row, column = divmod(int(np.argmax(wrong)), block.shape[1])
         raise RefusedError(

@@ -1,8 +1,10 @@
 """The commands `eri import …`: other people's data, brought into the pipeline's form."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -108,11 +110,9 @@ def table_command(
     if split_column is not None and by_person is not None:
         raise typer.BadParameter("give --split or --split-by-person, not both")
     from pipeline.imports.columns import LabelColumns
-    from pipeline.imports.importing import Import, check_spelling
+    from pipeline.imports.importing import Import
     from pipeline.imports.table import read_any_table
 
-    if name is not None:
-        check_spelling(name)
     names = tuple(names_of(targets) or ())
     columns = LabelColumns(id_column, path_column, split_column, person_column, names)
     shares = None if by_person is None else _numbers(by_person, 3, "--split-by-person")
@@ -124,7 +124,7 @@ def table_command(
         scale = low, high
     with Import(params_file, dry_run) as imported:
         imported.take_labels(
-            labels.stem if name is None else name,
+            name if name is not None else _as_name(labels.stem),
             lambda findings: read_any_table(
                 labels, media, columns, findings, shares, imported.params.seed
             ),
@@ -178,9 +178,31 @@ def _finish(imported: "Import", as_json: bool) -> None:
         content = imported.summary | {"findings": findings.as_json(), "written": paths}
         print(json.dumps(content, indent=2))
     else:
-        print("\n".join([*imported.lines, *map(str, findings.all), verdict]))
+        print("\n".join([*_headlines(imported.summary), *map(str, findings.all), verdict]))
     if findings.have_errors:
         raise typer.Exit(1)
+
+
+def _headlines(summary: dict[str, Any]) -> Iterator[str]:
+    """Say in words what was found."""
+    if "n_clips" in summary:
+        splits, targets = summary["n_clips_of_split"], summary["targets"]
+        yield f"{summary['n_clips']} clips: {splits}; media in {summary['media']}"
+        yield f"{len(targets)} targets: {', '.join(targets)}"
+    for name, found in summary["features"].items():
+        names = ", ".join(found["columns"][:5]) + ", …" * (len(found["columns"]) > 5)
+        is_whole = found["level"] == "clip"
+        rows = "one row per clip" if is_whole else f"{found['n_rows']} rows over time"
+        yield (
+            f"{name}: {found['n_clips']} clips in {found['n_files']} files, {rows}, "
+            f"{found['dimension']} features{f' ({names})' if names else ''}"
+        )
+        yield f"  {found.get('taken_as', '')}"
+
+
+def _as_name(text: str) -> str:
+    """Make a name of any text: import names are those of folders."""
+    return re.sub(r"[^A-Za-z0-9-]+", "_", text).strip("_-") or "table"
 
 
 def _numbers(text: str, count: int, option: str) -> list[float]:

@@ -7,9 +7,9 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from features.cache import Embedding
+from features.extraction.progress import clip_progress
 from features.pool import is_clip_level
 from pipeline.clip_ids import canonical_id
 from pipeline.imports.columns import (
@@ -84,15 +84,17 @@ class Features:
                 why = f"{path} holds no CSV file: expected one <id>.csv per clip, or a store"
                 self._findings.refuse(RefusedError("folders without features", [path.name], why))
         n_before, columns = len(self._blocks), None
-        for file in tqdm(files, desc=path.name, unit="file", disable=len(files) < 2):
-            of_one_clip = path.is_dir() and file.suffix != ".parquet"
-            source = file.relative_to(path).as_posix() if of_one_clip else path.name
-            try:
-                table = open_table(file, source, ids)
-                columns = self._take_table(table, source, file.stem if of_one_clip else None)
-                self.files.append(file)
-            except RefusedError as error:
-                self._findings.refuse(error)
+        with clip_progress(path.name, len(files), shown=len(files) > 1) as advance:
+            for file in files:
+                of_one_clip = path.is_dir() and file.suffix != ".parquet"
+                source = file.relative_to(path).as_posix() if of_one_clip else path.name
+                try:
+                    table = open_table(file, source, ids)
+                    columns = self._take_table(table, source, file.stem if of_one_clip else None)
+                    self.files.append(file)
+                except RefusedError as error:
+                    self._findings.refuse(error)
+                advance()
         if columns is None:
             return
         rows = pd.concat([_no_rows(), *self._blocks[n_before:]], ignore_index=True)
@@ -145,18 +147,6 @@ class Features:
         """Return what was found, for `json.dumps`."""
         numbers = {"n_files": len(self.files), "n_clips": len(self.id_of), "n_rows": self._n_rows}
         return {**numbers, "dimension": self._dimension, **self.metadata}
-
-    def headline(self) -> str:
-        """Say in two lines what was found."""
-        columns = self.metadata["columns"]
-        names = ", ".join(columns[:5]) + ", …" * (len(columns) > 5)
-        is_whole = self.metadata["level"] == "clip"
-        rows = "one row per clip" if is_whole else f"{self._n_rows} rows over time"
-        return (
-            f"{self.name}: {len(self.id_of)} clips in {len(self.files)} files, {rows}, "
-            f"{self._dimension} features{f' ({names})' if names else ''}\n"
-            f"  {self.metadata.get('taken_as', '')}"
-        )
 
     def embedding(self, clip: str) -> Embedding:
         """Return the rows of a clip in the order of time, from the spool."""

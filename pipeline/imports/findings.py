@@ -63,6 +63,8 @@ class Findings:
     """The findings of one import, in the order in which they were made."""
 
     all: list[Finding] = field(default_factory=list)
+    prefix: str = ""
+    """Comes before what is found next: the part that it is of."""
 
     def add(
         self, kind: str, severity: Severity, items: Iterable[object], what_was_done: str
@@ -70,13 +72,14 @@ class Findings:
         """Add a finding of these items; none, no finding."""
         texts = [str(item) for item in items]
         if texts:
+            what = self.prefix + kind
             examples = tuple(texts[:_N_EXAMPLES])
-            self.all.append(Finding(kind, severity, len(texts), examples, what_was_done))
+            self.all.append(Finding(what, severity, len(texts), examples, what_was_done))
 
     def refuse(self, error: RefusedError) -> None:
         """Add what an error says; errors of one kind become one finding, told by the first."""
         for number, found in enumerate(self.all):
-            if (found.kind, found.severity) == (error.kind, "error"):
+            if (found.kind, found.severity) == (self.prefix + error.kind, "error"):
                 examples = (found.examples + error.items)[:_N_EXAMPLES]
                 count = found.count + len(error.items)
                 self.all[number] = replace(found, count=count, examples=examples)

@@ -1,13 +1,13 @@
 """Hume-Reaction in its two layouts: as the ABAW5 challenge distributes it, and MuSe 2022."""
 
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
-from pipeline.clip_ids import match_files, match_ids, media_rank
-from pipeline.imports.collection import Collection, list_media, report_matches
-from pipeline.imports.columns import SPLIT_WORDS, to_numbers
+from pipeline.clip_ids import match_ids, media_rank
+from pipeline.imports.collection import Collection, collect, list_media
+from pipeline.imports.columns import SPLIT_WORDS, LabelColumns, to_numbers
 from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.reading import read_text_table
 
@@ -15,8 +15,9 @@ from pipeline.imports.reading import read_text_table
 HUME_TARGETS = (
     *("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"),
 )
-_COUNTRIES = ("United States", "South Africa")
+_COLUMNS = LabelColumns(id="clip_id", split="split", targets=HUME_TARGETS)
 _RELEASED = {"Train": 15_806, "Val": 4_657, "Test": 4_604}
+_COUNTRIES = ("United States", "South Africa")
 _MUSE_FOLDER = "c2_muse_reaction"
 _ABAW_LAYOUT = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
 _MUSE_LAYOUT = f"{_MUSE_FOLDER}/ with labels.csv, partition.csv, feats/<set>/<id>.csv (MuSe 2022)"
@@ -34,9 +35,9 @@ _OTHERS = {
 def read_hume(root: Path, findings: Findings) -> Collection:
     """Read ``data_info.csv`` and find the media.
 
-    A clip's file is its mp4, or its wav where there is only that; of several, one in the folder of
-    the clip's split. Ids lose their brackets; ``file_id`` keeps them as the challenge writes them.
-    Further columns, age and country, are kept.
+    A clip's file is its mp4 in the folder of its split, else one of its name, a video before a
+    sound. Ids lose their brackets; ``file_id`` keeps them as the challenge writes them. Further
+    columns, age and country, are kept.
 
     Raises
     ------
@@ -46,33 +47,21 @@ def read_hume(root: Path, findings: Findings) -> Collection:
     path = root / "data_info.csv"
     if not path.is_file():
         raise _wrong_folder(root, _ABAW_LAYOUT)
-    labels = _read_labels(path, findings, {"split": "Split"})
-    splits = labels["split"].str.casefold().map(SPLIT_WORDS).astype(object)
-    split_of = dict(zip(labels["clip_id"], splits, strict=True))
-
-    def is_elsewhere(clip: str, file: str) -> bool:
-        folder = SPLIT_WORDS.get(PurePosixPath(file).parts[0].casefold())
-        return folder is not None and folder != str(split_of[clip])
-
-    def rank(clip: str, file: str) -> int:
-        return media_rank(file) + 3 * is_elsewhere(clip, file)
-
+    table = _read_labels(path, findings, ["Split"])
+    splits = table["split"].str.casefold().map(SPLIT_WORDS).astype("string")
+    table["path"] = splits.str.lower().fillna("none") + "/mp4/" + table["clip_id"] + ".mp4"
     files = list_media(root)
-    matches = match_files({clip: clip for clip in labels["clip_id"].dropna()}, files, rank)
-    pairs = [
-        f"{clip} -> {file}" for clip, file in matches.found.items() if is_elsewhere(clip, file)
-    ]
+    collection = collect(table, replace(_COLUMNS, path="path"), root, files, findings)
+    ids, paths = table["clip_id"], collection.labels["path"].astype("string").fillna("")
+    folders = paths.str.split("/").str[0].str.casefold().map(SPLIT_WORDS)
+    elsewhere = (folders != splits) & folders.notna()
     done = "used; the split is that of data_info.csv"
-    findings.add("media in the folder of another split", "warning", pairs, done)
-    sound = [clip for clip, file in matches.found.items() if media_rank(file) == 2]
-    findings.add("clips with a wav but no mp4", "warning", sound, "the wav is the clip")
-    report_matches(matches, bool(files), findings)
-    labels["path"] = [
-        matches.found.get(clip, f"{str(split).lower()}/mp4/{clip}.mp4") if files else None
-        for clip, split in zip(labels["clip_id"], splits, strict=True)
-    ]
-    _check_release(labels, splits, findings)
-    return Collection(labels, HUME_TARGETS, root, matches.beside)
+    moved = (ids + " -> " + paths)[elsewhere.fillna(False)]
+    findings.add("media in the folder of another split", "warning", moved, done)
+    is_sound = paths.map(media_rank) == 2
+    findings.add("clips with a wav but no mp4", "warning", ids[is_sound], "the wav is the clip")
+    _check_release(table, splits, findings)
+    return collection
 
 
 def read_muse(root: Path, findings: Findings) -> Collection:
@@ -89,7 +78,7 @@ def read_muse(root: Path, findings: Findings) -> Collection:
     base = root / _MUSE_FOLDER if (root / _MUSE_FOLDER).is_dir() else root
     if not ((base / "labels.csv").is_file() and (base / "partition.csv").is_file()):
         raise _wrong_folder(base, _MUSE_LAYOUT)
-    given = _read_labels(base / "labels.csv", findings, {})
+    given = _read_labels(base / "labels.csv", findings, [])
     partition = _read_partition(base / "partition.csv", findings)
     ours, theirs = (table["clip_id"].dropna().unique() for table in (given, partition))
     found = match_ids(ours, theirs).found
@@ -102,35 +91,27 @@ def read_muse(root: Path, findings: Findings) -> Collection:
     findings.add("labels of clips that partition.csv lacks", "error", outside, "add their split")
     unlabelled = partition.loc[~partition["clip_id"].isin(given["clip_id"]), "clip_id"]
     findings.add("clips that labels.csv lacks", "warning", unlabelled, "kept as unlabelled")
-    labels = partition.merge(given, on="clip_id", how="left", suffixes=("_partition", ""))
-    labels["file_id"] = labels["file_id"].fillna(labels.pop("file_id_partition"))
-    sets = {each.name: each for each in sorted((base / "feats").glob("*")) if each.is_dir()}
+    table = partition.merge(given, on="clip_id", how="left", suffixes=("_partition", ""))
+    table["file_id"] = table["file_id"].fillna(table.pop("file_id_partition"))
     files = [file for file in list_media(root) if "feats" not in Path(file).parts]
-    matches = match_files({clip: clip for clip in labels["clip_id"].dropna()}, files)
-    report_matches(matches, bool(files), findings)
-    labels["path"] = [
-        matches.found.get(clip, f"{clip}.mp4") if files else None for clip in labels["clip_id"]
-    ]
-    return Collection(labels, HUME_TARGETS, root, matches.beside, sets)
+    sets = {each.name: each for each in sorted((base / "feats").glob("*")) if each.is_dir()}
+    return replace(collect(table, _COLUMNS, root, files, findings), feature_sets=sets)
 
 
-def _read_labels(path: Path, findings: Findings, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Read ``clip_id``, `columns` by their new names, the targets, the others and ``file_id``."""
+def _read_labels(path: Path, findings: Findings, others: list[str]) -> pd.DataFrame:
+    """Read ids, targets and `others`: names in lower case but targets, ``file_id`` at the end."""
     table = read_text_table(path, findings)
-    by_name = {str(name).casefold(): str(name) for name in table}
-    wanted = {"file_id": "File_ID", **columns, **{name: name for name in HUME_TARGETS}}
-    missing = [name for name in wanted.values() if name.casefold() not in by_name]
+    lower = [str(name).lower() for name in table]
+    missing = [n for n in ("File_ID", *others, *HUME_TARGETS) if lower.count(n.lower()) != 1]
     if missing:
         why = (
-            f"{path} lacks the columns {missing}; it has {list(table)}. For other columns there is "
-            "`eri import table`"
+            f"{path} should have each of the columns {missing} once; it has {list(table)}. For "
+            "other columns there is `eri import table`"
         )
         raise RefusedError("missing columns", missing, why)
-    labels = table.rename(columns=str.lower).rename(columns={n.lower(): n for n in HUME_TARGETS})
-    labels.insert(0, "clip_id", _bare_ids(labels["file_id"], findings))
-    first = ["clip_id", *columns, *HUME_TARGETS]
-    rest = [name for name in labels if name not in {*first, "file_id"}]
-    return labels[[*first, *rest, "file_id"]]
+    table = table.set_axis(lower, axis=1).rename(columns={n.lower(): n for n in HUME_TARGETS})
+    table.insert(0, "clip_id", _bare_ids(table["file_id"], findings))
+    return table.assign(file_id=table.pop("file_id"))
 
 
 def _read_partition(path: Path, findings: Findings) -> pd.DataFrame:
@@ -152,25 +133,24 @@ def _bare_ids(ids: "pd.Series[str]", findings: Findings) -> "pd.Series[str]":
     return bare
 
 
-def _check_release(labels: pd.DataFrame, splits: "pd.Series[str]", findings: Findings) -> None:
+def _check_release(table: pd.DataFrame, splits: "pd.Series[str]", findings: Findings) -> None:
     """Compare with what is known of the release."""
     counts = {split: int((splits == split).sum()) for split in _RELEASED}
     differ = [f"{s}: {n} instead of {_RELEASED[s]}" for s, n in counts.items() if n != _RELEASED[s]]
     findings.add("other numbers of clips than were released", "note", differ, "taken as they are")
-    values = labels[list(HUME_TARGETS)].apply(lambda column: to_numbers(column).values)
+    ids = table["clip_id"]
+    values = table[list(HUME_TARGETS)].apply(lambda column: to_numbers(column).values)
     odd = (values.max(axis=1) - 1).abs() > 1e-6  # False where a clip has no label
-    what = "labelled clips whose largest label is not 1"
     done = "kept; in the release every clip is divided by its largest label"
-    ids = labels["clip_id"]
-    findings.add(what, "warning", ids[odd], done)
-    if "age" in labels:
-        age, shown = to_numbers(labels["age"]), ids + ": " + labels["age"]
+    findings.add("labelled clips whose largest label is not 1", "warning", ids[odd], done)
+    if "age" in table:
+        age, shown = to_numbers(table["age"]), ids + ": " + table["age"]
         strange = age.wrong | (age.values < 0) | (age.values > 120)
         findings.add("odd ages", "warning", shown[strange], "kept as they are")
         findings.add("ages with fractions", "note", shown[~strange & (age.values % 1 > 0)], "kept")
-    if "country" in labels:
-        other = labels["country"].notna() & ~labels["country"].isin(_COUNTRIES)
-        shown = ids + ": " + labels["country"]
+    if "country" in table:
+        other = table["country"].notna() & ~table["country"].isin(_COUNTRIES)
+        shown = ids + ": " + table["country"]
         done = f"kept; the release has {' and '.join(_COUNTRIES)}"
         findings.add("other countries than were released", "note", shown[other], done)
 
@@ -178,8 +158,7 @@ def _check_release(labels: pd.DataFrame, splits: "pd.Series[str]", findings: Fin
 def _wrong_folder(root: Path, expected: str) -> RefusedError:
     """Make the error for a folder of another layout."""
     if not root.is_dir():
-        why = f"{root} is no folder: expected {expected}"
-        return RefusedError("no such folder", [root], why)
+        return RefusedError("no such folder", [root], f"{root} is no folder: expected {expected}")
     entries = sorted(each.name + "/" * each.is_dir() for each in root.iterdir())
     more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
     why = f"{root}: expected {expected}; found {', '.join(entries[:8]) or 'nothing'}{more}"

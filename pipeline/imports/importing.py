@@ -5,7 +5,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from pipeline.imports.findings import Findings, RefusedError, Severity
 from pipeline.imports.probing import probe_files
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import ParamsError, load_params
-from pipeline.params_file import update_params
 from pipeline.paths import IMPORTED_FEATURES, IMPORTS
+from pipeline.settings_files import update_settings
 from pipeline.views import store_sha256
 
 
@@ -46,8 +46,6 @@ class Import(ExitStack):
         What was noticed. An error keeps everything from being written.
     summary : dict
         What was found, for `json.dumps`.
-    lines : list of str
-        The same in words.
     """
 
     def __init__(self, params_file: Path, dry_run: bool) -> None:
@@ -55,7 +53,6 @@ class Import(ExitStack):
         self.params = load_params(params_file, check_heads=False, need_features=False)
         self.findings = Findings()
         self.summary: dict[str, Any] = {"features": {}}
-        self.lines: list[str] = []
         self._params_file, self._dry_run = params_file, dry_run
         self._labels: tuple[Path, pd.DataFrame, Collection] | None = None
         self._features: list[Features] = []
@@ -72,14 +69,20 @@ class Import(ExitStack):
         Parameters
         ----------
         name : str
-            Of the folder for the label table; a set of features is called ``<name>_<set>``.
+            Of a folder for the label table; a set of features is called ``<name>_<set>``.
         read : callable
             Gives the collection.
         scale : "seen" or (low, high), optional
             Of the targets, where that is not [0, 1].
         probe : bool
             Read every media file.
+
+        Raises
+        ------
+        ParamsError
+            When a name is none.
         """
+        _check_spelling(name)
         path = IMPORTS / name / "labels.csv"
         self.summary |= {"name": name, "labels": path.as_posix()}
         try:
@@ -99,16 +102,9 @@ class Import(ExitStack):
             "n_clips": len(labels),
             "n_clips_of_split": splits,
         }
-        self.lines += [
-            f"{len(labels)} clips: {splits}; media in {collection.media}",
-            f"{len(collection.targets)} targets: {', '.join(collection.targets)}",
-        ]
         for key, folder in collection.feature_sets.items():
-            n_before = len(self.findings.all)
+            self.findings.prefix = f"{name}_{key}: "
             self.take_features(f"{name}_{key}", [folder])
-            found = self.findings.all[n_before:]
-            named = [replace(each, kind=f"{name}_{key}: {each.kind}") for each in found]
-            self.findings.all[n_before:] = named
 
     def take_features(self, name: str, paths: Sequence[Path], ids: Path | None = None) -> None:
         """Read and check files of features; see `Features.take`.
@@ -127,7 +123,7 @@ class Import(ExitStack):
         ParamsError
             When the name is no name, or an encoder has it.
         """
-        check_spelling(name)
+        _check_spelling(name)
         if name in self.params.encoders:
             raise ParamsError(f"params.yaml has an encoder {name!r}: choose another name")
         if self._labels is not None:
@@ -154,7 +150,6 @@ class Import(ExitStack):
             self._compare(features)
         self._features.append(features)
         self.summary["features"][name] = features.summary()
-        self.lines.append(features.headline())
 
     def write(self) -> list[Path]:
         """Write feature stores and the label table, and point the parameters at them.
@@ -189,7 +184,8 @@ class Import(ExitStack):
                 changed.append(path)
             changes["data"] = {"labels": path.as_posix(), "media": collection.media.as_posix()}
             changes["targets"] = list(collection.targets)
-        return changed + [self._params_file] * update_params(self._params_file, changes)
+        check = partial(load_params, need_features=False)
+        return changed + [self._params_file] * update_settings(self._params_file, changes, check)
 
     def _match_clips(self, features: Features, wanted: Sequence[str]) -> None:
         """Find which clips of the label table the features are of."""
@@ -230,8 +226,8 @@ class Import(ExitStack):
             self.findings.add(f"clips that `{other}` lacks and these have", severity, more, done)
 
 
-def check_spelling(name: str) -> None:
-    """Raise ParamsError where a name, which becomes that of a folder, is none."""
+def _check_spelling(name: str) -> None:
+    """Make sure of a name, which becomes that of a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ParamsError(f"--name {name!r}: expected letters, digits, _ and -")
 

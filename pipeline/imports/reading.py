@@ -237,7 +237,7 @@ def _encoding(path: Path, sample: bytes) -> str:
 
 def _rows(text: io.TextIOBase, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of the rows that are not empty."""
-    reader = csv.reader(text, delimiter=separator)
+    reader = csv.reader(text, delimiter=separator, skipinitialspace=True)
     for row in reader:
         if any(cell.strip() for cell in row):
             yield reader.line_num, row

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
-from pipeline.clip_ids import clean_path, match_files, match_paths
 from pipeline.files import MEDIA_SUFFIXES
-from pipeline.imports.collection import Collection, list_media, report_matches
+from pipeline.imports.collection import Collection, collect, list_media
 from pipeline.imports.columns import LabelColumns, guess_label_columns
 from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.reading import read_text_table
@@ -54,47 +53,14 @@ def read_any_table(
         what = "has no media files" if media.is_dir() else "is no folder"
         why = f"{media} {what}: expected some of {sorted(MEDIA_SUFFIXES)} in it"
         raise RefusedError("folders without media", [media], why)
-    paths = None if chosen.path is None else table[chosen.path].map(clean_path, "ignore")
-    if chosen.id is not None:
-        ids = table[chosen.id]
-    else:
-        ids = table[chosen.path].map(lambda path: PurePosixPath(clean_path(path)).stem, "ignore")
-    found = _find_paths(ids, paths, files, findings)
-    labels = pd.DataFrame({"clip_id": ids, "path": found}, index=table.index)
-    if chosen.person is not None:
-        labels["group"] = table[chosen.person]
-    if shares is None:
-        labels["split"] = table[chosen.split]
-    else:
-        alone = "clip:" + labels["clip_id"].astype("string")
-        people = labels["group"].astype("string").fillna(alone) if "group" in labels else alone
+    collection = collect(table, chosen, folder, files, findings)
+    if shares is not None:
+        labels = collection.labels
+        people = "clip:" + labels["clip_id"].astype("string")
+        if "group" in labels:
+            people = labels["group"].astype("string").fillna(people)
         labels["split"] = split_by_person(people, shares, seed)
-    labels = labels.join(table[list(chosen.targets)])
-    rest = table.drop(columns=chosen.named())
-    taken = {name: f"{name}_given" for name in rest if name in labels}
-    done = "kept under the name with _given"
-    findings.add("columns whose names have another meaning here", "note", taken, done)
-    return Collection(labels.join(rest.rename(columns=taken)), chosen.targets, folder)
-
-
-def _find_paths(
-    ids: "pd.Series[str]",
-    paths: "pd.Series[str] | None",
-    files: list[str],
-    findings: Findings,
-) -> list[str | None]:
-    """Return the file of each clip; of one that is not there, the path that it should have."""
-    pairs = zip(ids, ids if paths is None else paths.fillna(ids), strict=True)
-    expected = {str(clip): str(path) for clip, path in pairs if pd.notna(clip)}
-    if paths is None:
-        matches = match_files(expected, files)
-    else:
-        matches = match_paths(expected, files)
-        several = pd.Series(matches.found)
-        done = "kept: they are the same clip under several ids"
-        findings.add("ids of one file", "warning", several[several.duplicated()].index, done)
-    report_matches(matches, bool(files), findings)
-    return [matches.found.get(clip, expected.get(clip)) if files else None for clip in ids]
+    return collection
 
 
 def _choose(

@@ -29,15 +29,7 @@ class ClipList(NamedTuple):
 
 
 def split_table(rows: Rows, imputed: pd.DataFrame) -> pd.DataFrame:
-    """Describe every split that has clips, one row each.
-
-    Parameters
-    ----------
-    rows : Rows
-        All clips.
-    imputed : DataFrame
-        What ``imputed.csv`` holds.
-    """
+    """Describe every split that has clips, one row each; `imputed` is ``imputed.csv``."""
     labelled = np.isfinite(rows.y).any(axis=1)
     duration_s = pd.Series(durations(rows.clips))
     described = []
@@ -135,14 +127,7 @@ def clip_lists(
 ) -> list[ClipList]:
     """List clips that lack features, files that cannot be used, and failures of each encoder.
 
-    Parameters
-    ----------
-    clips : DataFrame
-        The clip table.
-    imputed : DataFrame
-        What ``imputed.csv`` holds.
-    failures : mapping of str to DataFrame
-        By encoder ``clip_id, step, reason``.
+    They stand in ``imputed.csv``, in the clip table, and in the failure tables, by encoder.
     """
     unusable = clips.reindex(columns=["clip_id", "error_step", "error_reason"])
     unusable = unusable.set_axis(["clip_id", "step", "reason"], axis=1).dropna(subset="step")

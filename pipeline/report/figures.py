@@ -5,15 +5,18 @@ A plot is a template of Vega-Lite in ``.dvc/plots`` and a table that a stage wro
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import yaml
 from markupsafe import Markup
 
-PIPELINE = Path("dvc.yaml")
-TEMPLATES = Path(".dvc/plots")
+from pipeline.settings_files import read_yaml
+
+CHECKOUT = Path(__file__).parents[2]
+TEMPLATES = CHECKOUT / ".dvc/plots"
 
 _VEGA_LITE = "5.8"
 _CONFIG = {  # one run is shown: nothing has to say which one, and the text stands beside it
@@ -50,9 +53,9 @@ class Plot:
     title: str
 
 
-def read_plots(path: Path = PIPELINE) -> dict[str, Plot]:
-    """Read the plots that `dvc.yaml` defines, by name."""
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))["plots"]
+def read_plots() -> dict[str, Plot]:
+    """Read the plots that the `dvc.yaml` of this code defines, by name."""
+    entries = read_yaml(CHECKOUT / "dvc.yaml")["plots"]
     plots = {}
     for entry in entries:
         for name, settings in entry.items():
@@ -61,16 +64,23 @@ def read_plots(path: Path = PIPELINE) -> dict[str, Plot]:
     return plots
 
 
-def render_svg(template: str | Path, table: pd.DataFrame, **properties: str) -> str:
+def render_svg(
+    template: str | Path,
+    table: pd.DataFrame,
+    config: Mapping[str, Any] | None = None,
+    **properties: str,
+) -> str:
     """Fill a Vega-Lite template as DVC does, and draw it.
 
     Parameters
     ----------
     template : str or Path
-        Name of a template in ``.dvc/plots``, or the path of one. It may hold what templates of DVC
-        hold, such as ``<DVC_METRIC_DATA>``.
+        Name of a template in ``.dvc/plots``, or the whole path of one. It may hold what templates
+        of DVC hold, such as ``<DVC_METRIC_DATA>``.
     table : DataFrame
         One mark per row; must not be empty.
+    config : mapping, optional
+        Of Vega-Lite, such as sizes of text, beyond what the template says.
     **properties : str
         What else the template asks for: ``x`` and ``y`` (columns), ``x_label``, ``y_label`` and
         ``title``.
@@ -89,7 +99,7 @@ def render_svg(template: str | Path, table: pd.DataFrame, **properties: str) -> 
         rows, "plot", template=str(template), template_dir=str(TEMPLATES), **properties
     ).get_filled_template()
     return vl_convert.vegalite_to_svg(
-        filled, vl_version=_VEGA_LITE, config=_CONFIG, allowed_base_urls=[]
+        filled, vl_version=_VEGA_LITE, config=dict(config or {}), allowed_base_urls=[]
     )
 
 
@@ -107,7 +117,7 @@ def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
     """
     title = title or plot.title
     labels = {name: getattr(plot, name) for name in ("x", "y", "x_label", "y_label")}
-    svg = render_svg(plot.template, table, title=title, **labels)
+    svg = render_svg(plot.template, table, _CONFIG, title=title, **labels)
     start = Markup('<svg role="img" aria-label="{}" ').format(f"{title}. {_in_words(plot, table)}")
     return Markup(svg.replace("<svg ", start, 1))
 

@@ -7,12 +7,12 @@ is that of the Hugging Face hub.
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from pipeline.leaderboard import STACK
 from pipeline.report import data, tables
 from pipeline.report.page import SPLIT_NAMES, page_template, run_notes, stack_errors
 from pipeline.report.results import Results
-from pipeline.text_tables import board_of_split, leaderboard_text, shown_splits
+from pipeline.settings_files import yaml_text
+from pipeline.text_tables import laid_out, leaderboard_text
 
 LICENCES = {
     "open_clip": "code MIT; each pretrained tag has a licence and training data of its own",
@@ -42,15 +42,14 @@ def render_model_card(results: Results) -> str:
         What the report is made of, too.
     """
     params = results.params
-    split = shown_splits(results.board)[0]
-    part = board_of_split(results.board, split)
     record = results.record
     settings = params.model_dump(mode="json", exclude_unset=True)
     kinds = sorted({encoder["kind"] for encoder in record["encoders"].values()})
-    worse = tables.worse_slices(results.slices, part, split).head(_MOST_SLICES)
+    overall = float(results.scores["mean_pearson"][STACK])
+    worse = tables.worse_slices(results.slices, overall, results.split).head(_MOST_SLICES)
     worse_names = {key: tables.SLICES[key] for key in tables.SLICES if key not in ("split", "name")}
     return page_template("model_card.md").render(
-        header=yaml.safe_dump(_HEADER, sort_keys=False),
+        header=yaml_text(_HEADER),
         params=params,
         notes=run_notes(params),
         version=record["versions"].get("eri", ""),
@@ -58,15 +57,15 @@ def render_model_card(results: Results) -> str:
         licences={kind: LICENCES[kind] for kind in kinds if kind in LICENCES},
         uses_faces=any("yunet" in str(spec) for spec in settings["encoders"].values()),
         heads={name: _described(spec) for name, spec in settings["heads"].items()},
-        split=SPLIT_NAMES[split],
+        split=SPLIT_NAMES[results.split],
         scores=leaderboard_text(results.board),
-        errors=stack_errors(results, split),
+        errors=stack_errors(results),
         curve=results.curve,
         splits=data.split_table(results.rows, results.imputed),
         labels=data.label_table(results.rows, params.targets),
         warnings=results.warnings,
         people=data.people_sentences(results.people),
-        slices=tables.laid_out(worse, {**worse_names, "surely": ""}),
+        slices=laid_out(worse, {**worse_names, "surely": ""}),
         has_slices=len(results.slices) > 0,
         has_groups=bool(tables.group_columns(results.slices)),
     )

@@ -1,15 +1,14 @@
 """The report as one self-contained HTML page."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from pipeline.leaderboard import SPLITS, STACK
 from pipeline.params import Params
@@ -19,7 +18,8 @@ from pipeline.report.figures import draw
 from pipeline.report.plots import NOTHING, durations
 from pipeline.report.results import Results
 from pipeline.report.thumbnails import thumbnails
-from pipeline.text_tables import board_of_split, leaderboard_text, markdown, notes, shown_splits
+from pipeline.settings_files import yaml_text
+from pipeline.text_tables import laid_out, leaderboard_text, markdown, notes
 
 SPLIT_NAMES = {**SPLITS, "oof": "Train, out of fold"}
 REFIT_NOTE = (
@@ -36,23 +36,21 @@ _MOST_TARGETS = 3
 def render_report(results: Results) -> str:
     """Render the report: HTML that needs no network and no other file."""
     params, rows = results.params, results.rows
-    split = shown_splits(results.board)[0]
-    part = board_of_split(results.board, split)
-    chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
+    drawn = {name: _figure(results, name) for name in results.plots if name not in _BY_TARGET}
     return page_template("report.html").render(
         results=results,
-        lead=part[part["name"] == STACK].iloc[0],
-        split=SPLIT_NAMES[split],
+        lead=results.scores.loc[STACK],
+        split=SPLIT_NAMES[results.split],
         notes=run_notes(params),
-        figures={name: _figure(results, name) for name in results.plots if name not in _BY_TARGET},
+        figures=defaultdict(str, drawn),  # without those that dvc.yaml has no more
         panels=list(_panels(results)),
         board=leaderboard_text(results.board),
-        contributions=tables.laid_out(results.contributions, tables.CONTRIBUTIONS),
-        slices=tables.laid_out(results.slices.head(_MOST_SLICES), tables.SLICES),
+        contributions=laid_out(results.contributions, tables.CONTRIBUTIONS),
+        slices=laid_out(results.slices.head(_MOST_SLICES), tables.SLICES),
         has_groups=bool(tables.group_columns(results.slices)),
-        curve=tables.laid_out(results.curve, tables.CURVE),
-        errors=stack_errors(results, split),
-        worst=_worst(results, chosen),
+        curve=laid_out(results.curve, tables.CURVE),
+        errors=stack_errors(results),
+        worst=_worst(results),
         people=data.people_sentences(results.people),
         splits=data.split_table(rows, results.imputed),
         labels=data.label_table(rows, params.targets),
@@ -60,19 +58,17 @@ def render_report(results: Results) -> str:
         encoders=tables.encoder_text(results.record),
         versions=pd.DataFrame(results.record["versions"].items(), columns=["library", "version"]),
         files=pd.DataFrame(results.record["files"].items(), columns=["file", "SHA-256"]),
-        parameters=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False),
+        parameters=yaml_text(params.model_dump(mode="json")),
     )
 
 
-def stack_errors(results: Results, split: str) -> pd.DataFrame:
-    """Lay out how the stack's predictions of each target are off on a split."""
-    rows = results.rows
-    chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
-    y, predicted, people = rows.y[chosen], results.stack[chosen], rows.people[chosen]
+def stack_errors(results: Results) -> pd.DataFrame:
+    """Lay out how the stack's predictions of each target are off."""
+    rows, scored = results.rows, results.scored
+    y, predicted, people = rows.y[scored], results.stack[scored], rows.people[scored]
     errors = error_table(y, predicted, people, results.params.targets)
-    stack = results.board[results.board["name"] == STACK].iloc[0]
-    pearson = [float(stack[f"{split}_pearson_{target}"]) for target in errors["target"]]
-    return tables.laid_out(errors.assign(pearson=pearson), tables.ERRORS)
+    pearson = [results.scores[f"pearson_{target}"][STACK] for target in errors["target"]]
+    return laid_out(errors.assign(pearson=pearson), tables.ERRORS)
 
 
 def run_notes(params: Params) -> list[str]:
@@ -134,11 +130,11 @@ def _panels(results: Results) -> Iterator[tuple[str, list[Markup]]]:
         )
 
 
-def _worst(results: Results, chosen: NDArray[np.bool_]) -> list[dict[str, Any]]:
+def _worst(results: Results) -> list[dict[str, Any]]:
     """Describe the clips that the stack is furthest off on, the worst first, with pictures."""
-    targets, rows = results.params.targets, results.rows
-    clips = rows.clips[chosen].reset_index(drop=True)
-    y, predicted, people = rows.y[chosen], results.stack[chosen], rows.people[chosen]
+    targets, rows, scored = results.params.targets, results.rows, results.scored
+    clips = rows.clips[scored].reset_index(drop=True)
+    y, predicted, people = rows.y[scored], results.stack[scored], rows.people[scored]
     sizes = sizes_of_errors(y, predicted)
     off = np.sqrt(mean_over_targets(sizes**2))
     n_known = int(np.isfinite(off).sum())

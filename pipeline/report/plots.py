@@ -72,8 +72,7 @@ def score_tables(
 
 def weight_table(weights: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
     """Return the weights of the stack, as shares of all weight on a target: `CELL_COLUMNS`."""
-    own = weights[weights["part"] == "all"]
-    return _cells(own["member"], {target: own[target] for target in targets})
+    return _cells(weights["member"], {target: weights[target] for target in targets})
 
 
 def error_tables(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from features.files import file_sha256
 from features.store import shards_of, store_metadata
 from pipeline.clip_table import Rows, read_rows
+from pipeline.leaderboard import SPLITS
 from pipeline.params import Params, ParamsError
 from pipeline.paths import (
     CLIPS,
@@ -31,11 +32,12 @@ from pipeline.paths import (
 from pipeline.people import read_warnings
 from pipeline.predictions import read_prediction_table
 from pipeline.report.data import data_warnings
-from pipeline.report.figures import PIPELINE, Plot, read_plots
+from pipeline.report.figures import Plot, read_plots
 from pipeline.tables import read_run_table
+from pipeline.text_tables import board_of_split, shown_splits
 
 _NEEDED = (
-    *(PIPELINE, CLIPS, FOLDS, FOLDS_REPORT, PEOPLE_REPORT, STACK),
+    *(CLIPS, FOLDS, FOLDS_REPORT, PEOPLE_REPORT, STACK),
     *(LEADERBOARD, SLICES, CONTRIBUTIONS, IMPUTED, LEARNING_CURVE),
 )
 
@@ -86,6 +88,21 @@ class Results:
     people: Mapping[str, Any]
     record: Mapping[str, Any]
 
+    @property
+    def split(self) -> str:
+        """The split that the leaderboard is sorted by, on which errors are looked at too."""
+        return shown_splits(self.board)[0]
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """The leaderboard of that split, by name."""
+        return board_of_split(self.board, self.split).set_index("name")
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """The clips of that split (n_clips,)."""
+        return (self.rows.clips["split"] == SPLITS[self.split]).to_numpy(bool)
+
 
 def read_results(params: Params) -> Results:
     """Read what a run has written.
@@ -95,7 +112,7 @@ def read_results(params: Params) -> Results:
     ParamsError
         When files of the run are missing, or of other clips.
     """
-    plots = read_plots() if PIPELINE.is_file() else {}
+    plots = read_plots()
     needed = (*_NEEDED, *(plot.table for plot in plots.values()))
     missing = [str(path) for path in needed if not path.is_file()]
     if missing:

@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from pipeline.leaderboard import STACK
-from pipeline.text_tables import fixed_text, interval_text, signed_text
 
 # What readers call the columns of the tables of a run. The low end of an interval stands for both.
 CONTRIBUTIONS = {
@@ -30,52 +29,16 @@ ERRORS = {
     **{"label_sd": "SD of labels", "prediction_sd": "SD of predictions"},
 }
 
-_UNSIGNED = {"p_better", "mean_absolute", "label_sd", "prediction_sd"}
 
-
-def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """Turn a table of numbers into one of text.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As a stage wrote it.
-    names : mapping of str to str
-        The columns wanted, and what readers call them.
-    """
-    shown = {}
-    for column, name in names.items():
-        if column.endswith("ci95_low"):
-            ends = table[[column, f"{column.removesuffix('low')}high"]]
-            shown[name] = interval_text(ends.set_axis(["ci95_low", "ci95_high"], axis=1))
-        elif pd.api.types.is_float_dtype(table[column]):
-            values = table[column]
-            shown[name] = fixed_text(values, 3) if column in _UNSIGNED else signed_text(values)
-        else:
-            shown[name] = table[column]
-    return pd.DataFrame(shown)
-
-
-def worse_slices(slices: pd.DataFrame, part: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Return the slices in which the stack scores below its overall score, the worst first.
+def worse_slices(slices: pd.DataFrame, overall: float, split: str) -> pd.DataFrame:
+    """Return the slices of a split in which the stack scores below `overall`, the worst first.
 
     The column ``surely`` has that word where the whole interval lies below, and is empty elsewhere.
-
-    Parameters
-    ----------
-    slices : DataFrame
-        What ``slices.csv`` holds.
-    part : DataFrame
-        The leaderboard of the split, from `pipeline.text_tables.board_of_split`.
-    split : {"val", "test", "oof"}
-        The split.
     """
-    overall = float(part.loc[part["name"] == STACK, "mean_pearson"].iloc[0])
     own = slices[(slices["split"] == split) & (slices["name"] == STACK)]
     worse = own[own["mean_pearson"] < overall].sort_values("mean_pearson")
-    return worse.assign(
-        surely=pd.Series("", worse.index).mask(worse["ci95_high"] < overall, "surely")
-    )
+    surely = pd.Series("", worse.index).mask(worse["ci95_high"] < overall, "surely")
+    return worse.assign(surely=surely)
 
 
 def group_columns(slices: pd.DataFrame) -> list[str]:

@@ -1,6 +1,6 @@
 """Stage `bundle`: what prediction on new clips needs, in one folder."""
 
-from pipeline.bundle import make_bundle
+from pipeline.bundling import make_bundle
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params

@@ -5,13 +5,14 @@ import sys
 import numpy as np
 import pandas as pd
 
+from features.pool import pool_store
 from features.store import StoreError
 from features.store_writer import write_clip_vectors, write_failures
 from pipeline.clip_table import read_clip_table
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import POOLED
-from pipeline.views import check_store, pool_store
+from pipeline.views import check_store
 
 
 def main() -> None:
@@ -23,7 +24,9 @@ def main() -> None:
     params = load_params(check_heads=False)
     (name,) = sys.argv[1:]
     folder = check_store(name, params)
-    clip_id, vectors, share, metadata = pool_store(folder, params.pooling)
+    pooled = pool_store(folder, params.pooling)
+    clip_id, vectors, share = pooled.clip_id, pooled.embedding, pooled.face_share
+    metadata = pooled.metadata
     if name in params.stores:
         metadata |= {"store": str(folder), "sha256": params.stores[name].sha256}
         clips = read_clip_table()["clip_id"]

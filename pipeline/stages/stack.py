@@ -26,10 +26,9 @@ def main() -> None:
     predictions = np.concatenate([oof, stack.predict(members[n:])])
 
     write_prediction_table(STACK, {"stack": predictions}, rows, params.targets)
-    parts = {"all": stack.member_weights, "own target": stack.own_weights}
-    tables = [pd.DataFrame(part.T, list(by_name), list(params.targets)) for part in parts.values()]
-    weights = pd.concat(tables, keys=parts, names=["part", "member"])
-    weights.swaplevel().to_csv(STACK_WEIGHTS)
+    names = pd.Index(by_name, name="member")
+    weights = pd.DataFrame(stack.member_weights.T, names, list(params.targets))
+    weights.to_csv(STACK_WEIGHTS)
     submission = submission_table(predictions, rows.clips, params.targets)
     with replacing_file(PREDICTIONS) as beside:
         submission.to_csv(beside, index=False)

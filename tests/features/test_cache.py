@@ -45,7 +45,6 @@ def object_of(root: Path, clip: str) -> Path:
 def test_what_is_put_is_there_at_once_for_everyone(root):
     for cache in (filled(root), EmbeddingCache(root, "identity")):
         assert set(cache) == set(CLIPS)
-        assert len(cache) == 5
         assert all(clip in cache and same(cache.get(clip), CLIPS[clip]) for clip in CLIPS)
         assert "0" * 64 not in cache
         with pytest.raises(KeyError, match="is not in the embedding cache"):

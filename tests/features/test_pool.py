@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 
-import features.pool
-from features.pool import PARTS, STATISTICS, Pooling, pool_clips
-from features.store import FeatureStore
+from features.cache import Embedding
+from features.pool import PARTS, STATISTICS, Pooling, pool_clips, pool_store
+from features.store import FeatureStore, StoredClip, read_store
+from features.store_writer import write_store
 
 EVERYTHING = Pooling(statistics=tuple(STATISTICS), parts=tuple(PARTS))
 NAN = float("nan")
@@ -77,14 +78,6 @@ def clips(draw):
     ]
 
 
-def test_statistics_of_the_whole_clip():
-    vectors = pool(EVERYTHING.model_copy(update={"parts": ("whole",)}), [1, 2, 3, 6], [5, 5])
-    quantiles = np.quantile([1, 2, 3, 6], [0.1, 0.25, 0.5, 0.75, 0.9])
-    assert vectors[0] == pytest.approx([3, np.std([1, 2, 3, 6]), 1, 6, *quantiles, 6.4])
-    assert vectors[1].tolist() == [5, 0, 5, 5, 5, 5, 5, 5, 5, 0]
-    assert vectors.dtype == np.float32
-
-
 def test_a_pyramid_keeps_the_order_of_time():
     pooling = Pooling(statistics=("mean",), parts=("whole", "halves", "quarters"))
     assert pool(pooling, [0, 0, 4, 8]).tolist() == [[3, 0, 6, 0, 0, 4, 8]]
@@ -96,11 +89,6 @@ def test_columns_go_by_level_part_and_statistic():
     ids, vectors = pool_clips(make_store((rows, np.arange(4.0)), (rows, np.arange(4.0))), pooling)
     assert ids.tolist() == ["c0", "c1"]
     assert vectors[1].tolist() == [2, 20, 1, 10, 4, 40, 3, 30, 4, 40, 1, 10]
-
-
-def test_parts_without_a_row_take_the_whole_clip():
-    pooling = Pooling(statistics=("mean",), parts=("whole", "halves"))
-    assert pool(pooling, [7]).tolist() == [[7, 7, 7]]
 
 
 def test_slope_is_per_second_and_zero_without_a_stretch_of_time():
@@ -120,14 +108,6 @@ def test_rounded_times_do_not_move_a_row_over_a_border(n_rows, rate_hz):
     assert vectors[0].tolist() == (np.arange(8) * n_rows / 8).tolist()
 
 
-def test_gaps_are_left_out_column_by_column():
-    pooling = Pooling(statistics=("mean", "max"), parts=("whole", "halves"))
-    rows = np.array([[1, NAN, NAN], [3, NAN, NAN], [NAN, 4, NAN], [5, 6, NAN]], np.float16)
-    _, vectors = pool_clips(make_store((rows, np.arange(4.0))), pooling)
-    expected = [3, 5, NAN, 5, 6, NAN, 2, 5, NAN, 3, 6, NAN, 5, 5, NAN, 5, 6, NAN]
-    assert vectors[0].tolist() == pytest.approx(expected, nan_ok=True)
-
-
 @settings(max_examples=30, deadline=None)
 @given(clips=clips())
 def test_equals_a_plain_loop(clips):
@@ -138,27 +118,6 @@ def test_equals_a_plain_loop(clips):
     for vector, (rows, time_s) in zip(vectors, clips, strict=True):
         # A slope multiplies the rounding of values by up to 8 rows per second.
         np.testing.assert_allclose(vector, reference(rows, time_s, EVERYTHING), 1e-4, 1e-3)
-
-
-@settings(max_examples=60, deadline=None)
-@given(clips=clips(), stack_bytes=st.sampled_from([1, 500, 4 * 2**20]))
-def test_a_clip_is_pooled_the_same_in_any_company(clips, stack_bytes):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features.pool, "_STACK_BYTES", stack_bytes)
-        together = pool_clips(make_store(*clips), EVERYTHING)[1]
-    for vector, clip in zip(together, clips, strict=True):
-        assert vector.tobytes() == pool_clips(make_store(clip), EVERYTHING)[1].tobytes()
-
-
-@pytest.mark.parametrize(("dimension", "n_rows"), [(1, 300), (1, 9000), (2, 300), (100, 33)])
-def test_long_and_wide_clips_are_pooled_the_same_in_any_company(dimension, n_rows):
-    rng = np.random.default_rng(0)
-    time_s = np.arange(n_rows) / 3
-    clips = [(rng.normal(size=(n_rows, dimension)).astype("f4"), time_s) for _ in range(20)]
-    clips[7][0][2] = NAN
-    together = pool_clips(make_store(*clips), EVERYTHING)[1]
-    for vector, clip in zip(together, clips, strict=True):
-        assert vector.tobytes() == pool_clips(make_store(clip), EVERYTHING)[1].tobytes()
 
 
 def test_infinite_rows_pass_without_a_warning():
@@ -205,3 +164,22 @@ def test_clip_vectors_cannot_be_pooled_again():
     vectors = FeatureStore(np.array(["a"], object), None, np.ones((1, 2)), {})
     with pytest.raises(ValueError, match="clip vectors already"):
         pool_clips(vectors, Pooling(statistics=("mean",), parts=("whole",)))
+
+
+def test_a_store_on_disk_is_pooled_shard_by_shard_to_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr("features.store_writer._SHARD_BYTES", 1)
+    rng = np.random.default_rng(0)
+    written = [
+        StoredClip(str(k), str(k), Embedding(np.arange(n) / 3.0, rng.normal(size=(n, 4)), k / 9))
+        for k, n in enumerate([1, 5, 5, 9])
+    ]
+    write_store(tmp_path / "s", written, {"identity": "x"})
+    assert len(list((tmp_path / "s").iterdir())) == 4
+    pooled = pool_store(tmp_path / "s", EVERYTHING)
+    ids, vectors = pool_clips(read_store(tmp_path / "s"), EVERYTHING)
+    assert pooled.clip_id.tolist() == ids.tolist()
+    assert pooled.embedding.tobytes() == vectors.tobytes()
+    assert pooled.face_share.tolist() == [k / 9 for k in range(4)]
+    assert pooled.time_s is None
+    assert pooled.metadata["identity"] == "x"
+    assert Pooling.model_validate(pooled.metadata["pooling"]) == EVERYTHING

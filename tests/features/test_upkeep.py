@@ -35,10 +35,10 @@ def test_identities_are_listed_with_what_they_are(tmp_path):
     fill(tmp_path, "two", "c")
     age(tmp_path / "one" / "encoder.json", 3)
     two, one = list_cache(tmp_path)
-    assert (one.identity, one.n_clips, two.n_clips) == ("one", 2, 1)
-    assert one.description == DESCRIPTION
-    assert one.unused_days == pytest.approx(3, abs=0.1)
-    assert one.n_bytes > 100
+    assert (one["identity"], one["n_clips"], two["n_clips"]) == ("one", 2, 1)
+    assert one["description"] == DESCRIPTION
+    assert one["unused_days"] == pytest.approx(3, abs=0.1)
+    assert one["n_bytes"] > 100
     assert list_cache(tmp_path / "nothing") == []
 
 
@@ -64,7 +64,7 @@ def test_what_no_run_used_lately_is_removed(tmp_path):
     removed, n_bytes = prune_cache(tmp_path, unused_for_days=30)
     assert removed == ["one"]
     assert n_bytes > 0
-    assert [entry.identity for entry in list_cache(tmp_path)] == ["two"]
+    assert [entry["identity"] for entry in list_cache(tmp_path)] == ["two"]
     assert [path.name for path in tmp_path.rglob("*.part")] == ["alive.part"]
     assert prune_cache(tmp_path, unused_for_days=0)[0] == ["two"]
     assert list(tmp_path.iterdir()) == []
@@ -74,9 +74,9 @@ def test_opening_the_cache_counts_as_use_and_looking_does_not(tmp_path):
     fill(tmp_path)
     age(tmp_path / "one" / "encoder.json", 40)
     EmbeddingCache(tmp_path, "one")
-    assert list_cache(tmp_path)[0].unused_days > 39
+    assert list_cache(tmp_path)[0]["unused_days"] > 39
     EmbeddingCache(tmp_path, "one", DESCRIPTION)
-    assert list_cache(tmp_path)[0].unused_days < 1
+    assert list_cache(tmp_path)[0]["unused_days"] < 1
 
 
 def test_what_is_pruned_meanwhile_is_no_error(tmp_path):
@@ -90,7 +90,7 @@ def test_what_is_pruned_meanwhile_is_no_error(tmp_path):
 def test_a_cache_elsewhere_is_looked_after_too():
     fill("memory://upkeep")
     (entry,) = list_cache("memory://upkeep")
-    assert (entry.identity, entry.n_clips) == ("one", 3)
+    assert (entry["identity"], entry["n_clips"]) == ("one", 3)
     assert [what for _, what in verify_cache("memory://upkeep")] == [None] * 3
     assert prune_cache("memory://upkeep", 0)[0] == ["one"]
     assert list_cache("memory://upkeep") == []

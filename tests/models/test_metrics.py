@@ -79,9 +79,6 @@ def test_too_few_rows_give_nan_and_leave_the_mean():
     assert scores[0] == pytest.approx(1.0)
     assert np.isnan(scores[1])
     assert mean_pearson(true, true[:, [0, 0]]) == pytest.approx(1.0)
-
-
-def test_a_split_without_labels_has_no_score():
     assert np.isnan(mean_pearson(np.full((4, 2), np.nan), np.zeros((4, 2))))
 
 
@@ -134,16 +131,14 @@ def test_out_of_fold_predictions_are_constant_inside_every_fold(scored):
     assert pearson(true, pred, folds)[0] == 0.0
 
 
-def test_missing_predictions_are_refused():
-    with pytest.raises(ValueError, match="1 labelled rows have a NaN prediction"):
-        pearson([[0.0], [1.0]], [[0.0], [np.nan]])
-
-
-def test_shapes_must_agree():
-    with pytest.raises(ValueError, match=r"y_true has shape \(2, 1\) and y_pred \(1, 2\)"):
-        pearson([[0.0], [1.0]], [[0.0, 1.0]])
-
-
-def test_flat_targets_are_refused_with_the_fix():
-    with pytest.raises(ValueError, match=r"reshape\(-1, 1\)"):
-        pearson([0.0, 1.0], [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "message"),
+    [
+        ([[0.0], [1.0]], [[0.0], [np.nan]], "1 labelled rows have a NaN prediction"),
+        ([[0.0], [1.0]], [[0.0, 1.0]], r"y_true has shape \(2, 1\) and y_pred \(1, 2\)"),
+        ([0.0, 1.0], [0.0, 1.0], r"reshape\(-1, 1\)"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(y_true, y_pred, message):
+    with pytest.raises(ValueError, match=message):
+        pearson(y_true, y_pred)

@@ -8,7 +8,8 @@ import pytest
 from models.arrays import DataError
 from models.heads.mean import MeanHead
 from models.persistence import loads
-from pipeline.bundle import PINNED, make_bundle, read_bundle
+from pipeline.bundle import PINNED, read_bundle
+from pipeline.bundling import make_bundle
 from pipeline.clip_table import read_rows
 from pipeline.params import ParamsError, load_params
 from pipeline.paths import fitted_head
@@ -122,7 +123,7 @@ def test_a_clip_may_be_called_na(finished_run, results):
 
 
 def test_a_table_that_does_not_say_what_made_it_is_refused(finished_run, monkeypatch):
-    monkeypatch.setattr("pipeline.bundle.store_metadata", lambda schema: {})
+    monkeypatch.setattr("pipeline.bundling.store_metadata", lambda schema: {})
     with pytest.raises(BundleError, match="does not say which encoder made it"):
         finished_run.stage(stage)
 

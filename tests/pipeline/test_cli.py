@@ -119,11 +119,28 @@ def test_wrong_usage_is_status_two():
     assert runner.invoke(cli.app, ["extract"]).exit_code == 2
 
 
-@pytest.mark.parametrize("command", [[], ["extract"], ["doctor"]])
-def test_help_shows_an_example(command):
+def all_commands():
+    yield from ([name] for name in cli.COMMANDS)
+    for name, group in cli.GROUPS.items():
+        yield from ([name, each.name] for each in group.registered_commands)
+
+
+@pytest.mark.parametrize("command", [*all_commands()], ids=" ".join)
+def test_every_command_shows_an_example_and_speaks_json(command):
     shown = runner.invoke(cli.app, [*command, "--help"])
     assert shown.exit_code == 0
-    assert "Example: eri" in shown.stdout or not command
+    assert f"Example: eri {' '.join(command)}" in shown.stdout
+    assert "--json" in shown.stdout or command in (["serve"], ["report"])  # a page is no answer
+    assert runner.invoke(cli.app, [*command, "--no-such-option"]).exit_code == 2
+
+
+def test_no_help_waits_for_a_heavy_library(request):
+    code = "import json, sys, pipeline.cli; print(json.dumps([*sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, cwd=request.config.rootpath, check=True
+    )
+    heavy = {"torch", "sklearn", "scipy", "lightgbm", "optuna", "dvc", "rich", "cv2", "fastapi"}
+    assert not heavy.intersection(json.loads(done.stdout))
 
 
 def test_an_error_is_one_line_with_status_one(tmp_path, request, monkeypatch):

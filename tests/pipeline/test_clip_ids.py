@@ -77,10 +77,18 @@ def test_ids_that_are_one_when_unpadded_share_no_file():
 
 def test_paths_come_first():
     matches = match_paths(
-        {"a": "x/1.mp4", "b": "y/1.mp4", "c": "z/2.avi"}, ["x/1.mp4", "y/1.mp4", "2.mp4"]
+        {"a": "x/1.mp4", "b": "y/1.mp4", "c": "z/2.avi"}, ["x/1.mp4", "y/1.mp4", "2.mp4", "2.wav"]
     )
     assert matches.found == {"a": "x/1.mp4", "b": "y/1.mp4", "c": "2.mp4"}
     assert matches.differing == {"folder or file ending": {"c": "2.mp4"}}
+    assert (matches.beside, matches.unknown) == ({"c": ["2.wav"]}, [])
+
+
+def test_files_of_the_same_name_lie_beside_one_found_by_its_path():
+    matches = match_paths({"a": "mp4/1.mp4"}, ["mp4/1.mp4", "wav/1.wav", "mp4/2.mp4"])
+    assert matches.found == {"a": "mp4/1.mp4"}
+    assert (matches.beside, matches.unknown) == ({"a": ["wav/1.wav"]}, ["mp4/2.mp4"])
+    assert not matches.differing
 
 
 @settings(max_examples=50, deadline=None)

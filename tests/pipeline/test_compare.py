@@ -1,6 +1,8 @@
+import doctest
 import io
 import json
 import re
+import sys
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,8 @@ from features.store import StoreError
 from models.arrays import DataError
 from pipeline import cli, terminal
 from pipeline.compare import compare
-from pipeline.comparison import plan_comparison, run_comparison
+from pipeline.comparison import run_comparison
+from pipeline.comparison_plan import plan_comparison
 from pipeline.errors import user_errors
 from pipeline.params import ParamsError
 from pipeline.paths import PARAMS
@@ -109,7 +112,7 @@ def test_a_damaged_result_is_fitted_again(project, fitted):
 
 
 def test_code_that_changes_meanwhile_keeps_nothing(project, fitted, monkeypatch):
-    monkeypatch.setattr("pipeline.fit._code_digest", lambda: "code of a minute later")
+    monkeypatch.setattr("pipeline.fit.code_digest", lambda: "code of a minute later")
     with pytest.raises(user_errors(), match="code of models/ was changed"):
         compare()
     assert not list((project.folder / "cache").rglob("*.npz"))
@@ -123,7 +126,7 @@ def test_views_heads_and_targets_are_chosen_by_name(project):
     )
     names = ["other/face+voice", "svr/face+voice", "other/voice", "svr/voice"]
     assert [task.name for task in plan.tasks] == BASELINES + names
-    assert plan.tasks[2].settings == {"kind": "ridge", "alphas": [1.0]}
+    assert plan.tasks[2].head.model_dump() == {"kind": "ridge", "alphas": [1.0]}
     assert plan.params.targets == ("joy", "awe")  # in the order of the parameters
     np.testing.assert_array_equal(plan.rows.y, plan_comparison(PARAMS).rows.y[:, [0, 2]])
 
@@ -318,3 +321,10 @@ def test_a_terminal_fills_up_and_leaves_out_what_has_no_room(
         assert each in ended
     table = ended[: ended.index("results")].splitlines()
     assert max(len(line.rstrip()) for line in table if "…" not in line) <= width
+
+
+def test_the_example_of_its_docstring_runs(monkeypatch, tmp_path):
+    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
+    ran = doctest.testmod(sys.modules["pipeline.compare"])
+    assert ran.attempted > 5
+    assert ran.failed == 0

@@ -93,18 +93,6 @@ def test_a_failure_is_a_row_a_line_and_a_traceback_and_is_tried_again(project, k
     run("raising", status=1)
 
 
-def test_vectors_that_change_meanwhile_are_not_used(project):
-    changes = iter([True])
-
-    def change(_):
-        if next(changes, False):
-            project.write_vectors("face", seed=9)
-
-    table = compare(encoders=["face"], heads=["ridge"], on_change=change)
-    table = table.set_index("name")
-    assert table["error"]["ridge/face"] == ""
-
-
 def test_fits_are_those_of_a_head_fitted_here(project, request):
     there = compare().drop(columns="fit_s")
     (project.folder / "cache").rename(project.folder / "old")

@@ -9,9 +9,10 @@ import pipeline.fit as fit_module
 from models.arrays import DataError
 from models.heads import HEADS
 from models.persistence import loads
+from pipeline import code_digest as digest_module
 from pipeline.clip_table import read_rows
 from pipeline.fit import Fitting, baseline_tasks, head_task
-from pipeline.params import ParamsError, load_params
+from pipeline.params import HeadEntry, ParamsError, load_params
 from pipeline.paths import BASELINES, OOF, PREDICTIONS, fitted_head
 from pipeline.predictions import read_prediction_table
 from pipeline.stages import baseline, stack
@@ -20,14 +21,13 @@ from pipeline.views import join_tables
 
 QUICK = {"lightgbm": {"n_rounds": 5}, "mlp": {"max_epochs": 3, "n_seeds": 1}}
 QUICK |= {"random_trees": {"n_trees": 5}}
-CODE_DIGEST = fit_module._code_digest
 LABELS = ["joy", "fear", "awe"]
 
 
 @pytest.fixture(autouse=True)
 def the_same_code(monkeypatch):
     """Others may edit the code while tests run."""
-    for name in ("_code_digest", "_code_in_use"):
+    for name in ("code_digest", "code_in_use"):
         monkeypatch.setattr(fit_module, name, lambda: "code")
 
 
@@ -166,7 +166,7 @@ def test_all_that_changes_predictions_changes_the_key(project, read):
     ]
     keys = {key, *(Fitting(each).key(task) for each in others)}
     tasks = [replace(task, seed=1), head_task("head", "face", params)]
-    tasks += [replace(task, settings={"kind": "ridge", "alphas": [1]}), *baseline_tasks(params)]
+    tasks += [replace(task, head=HeadEntry(kind="ridge", alphas=[1])), *baseline_tasks(params)]
     keys |= {Fitting(rows).key(each) for each in tasks}
     project.write_vectors("voice", seed=1)
     keys.add(Fitting(rows).key(task))
@@ -178,22 +178,22 @@ def test_all_that_changes_predictions_changes_the_key(project, read):
 def test_code_that_changes_meanwhile_is_an_error(read, monkeypatch):
     _, rows, task = read()
     fitting = Fitting(rows)
-    monkeypatch.setattr(fit_module, "_code_digest", lambda: "other code")
+    monkeypatch.setattr(fit_module, "code_digest", lambda: "other code")
     with pytest.raises(ParamsError, match=r"the code of models/ was changed.*start again"):
         fitting.fit(task)
     assert fitting.known(task) is None
 
 
 def test_every_file_of_the_code_counts(monkeypatch, tmp_path):
-    monkeypatch.setattr(fit_module, "_ROOT", tmp_path)
+    monkeypatch.setattr(digest_module, "_ROOT", tmp_path)
     names = ("models/head.py", "models/heads/other.py", "pipeline/fit.py", "pipeline/views.py")
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x = 1")
-    seen = {CODE_DIGEST()}
+    seen = {digest_module.code_digest()}
     for name in names:
         (tmp_path / name).write_text("x = 2")
-        seen.add(CODE_DIGEST())
+        seen.add(digest_module.code_digest())
     assert len(seen) == 1 + len(names)
 
 
@@ -212,7 +212,9 @@ def test_files_that_change_while_they_are_read_are_not_used(project, read, monke
 def test_heads_of_one_view_share_it(read):
     params, rows, task = read()
     fitting = Fitting(rows)
-    assert fitting.view(task) is fitting.view(replace(task, name="other", settings={"kind": "svr"}))
+    assert fitting.view(task) is fitting.view(
+        replace(task, name="other", head=HeadEntry(kind="svr"))
+    )
     assert fitting.view(head_task("head", "face", params)).inputs.shape == (rows.n_train, 6)
     assert fitting.view(baseline_tasks(params)[0]).inputs.shape == (rows.n_train, 1)
 

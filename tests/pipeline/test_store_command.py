@@ -8,7 +8,7 @@ from features.cache import EmbeddingCache
 from features.store import StoredClip
 from features.store_writer import write_store
 from pipeline import cli
-from pipeline.fits.result_cache import ResultCache, default_result_folder
+from pipeline.result_cache import keep_result, result_file
 from tests.features.stored import embedding
 
 DESCRIPTION = {"spec": {"kind": "k", "model": "m", "weights": "w"}, "identity": "one"}
@@ -47,9 +47,8 @@ def test_verify_fails_on_damage_and_gc_clears_it_up(root):
 
 
 def test_gc_leaves_nothing_of_a_person(root):
-    results = ResultCache(default_result_folder())
-    results.put("fit", {"predictions": np.ones((2, 3))})
-    (results.folder / "vectors.parquet").write_bytes(b"clips and their vectors")
+    keep_result("fit", {"predictions": np.ones((2, 3))})
+    result_file("vectors", ".parquet").write_bytes(b"clips and their vectors")
     assert "removed 0 fits" in run("gc")
     said = json.loads(run("gc", "--unused-for-days", "0", "--json"))
     assert said["removed"] == ["one"]

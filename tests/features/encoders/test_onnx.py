@@ -237,24 +237,6 @@ def test_what_changes_the_numbers_changes_the_identity(two_heads, tmp_path):
     assert len({first, *map(identity, changes)}) == 1 + len(changes)
 
 
-def test_the_face_of_equal_geometry_is_shared_with_other_kinds(two_heads):
-    from features.encoders.preprocessing import Geometry
-
-    encoder = make_encoder(spec(two_heads, IMAGENET))
-    geometry = Geometry(size_px=SIZE, mode="squash", interpolation="bilinear")
-    assert encoder.preprocessing.geometry == geometry
-
-
-def test_a_missing_file_is_named():
-    with pytest.raises(EncoderError, match=r"no weights file nowhere\.onnx"):
-        make_encoder(spec("nowhere.onnx")).weights_digest()
-
-
-def test_a_name_without_a_file_says_what_is_expected():
-    with pytest.raises(EncoderError, match=r"'enet': expected the path of a file, or hf://"):
-        make_encoder(spec("enet")).weights_digest()
-
-
 def test_a_file_that_is_no_network_is_refused(tmp_path):
     path = tmp_path / "rubbish.onnx"
     path.write_bytes(b"no network")

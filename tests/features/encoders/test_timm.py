@@ -1,7 +1,6 @@
 import dataclasses
 from pathlib import Path
 
-import huggingface_hub.constants
 import numpy as np
 import pytest
 import timm
@@ -33,11 +32,6 @@ def network(model: str, n_classes: int = 1000, seed: int = 7) -> torch.nn.Module
     return built
 
 
-def before_the_classifier(reference: torch.nn.Module, values: torch.Tensor) -> np.ndarray:
-    with torch.inference_mode():
-        return reference.forward_head(reference.forward_features(values), pre_logits=True).numpy()
-
-
 def save(state: dict[str, torch.Tensor], path: Path) -> Path:
     if path.suffix == ".safetensors":
         save_file(state, path)
@@ -51,17 +45,17 @@ def checkpoint(tmp_path) -> Path:
     return save(network(RESNET).state_dict(), tmp_path / "weights.safetensors")
 
 
-@pytest.mark.parametrize("model", [RESNET, VIT])
-@pytest.mark.parametrize("suffix", [".bin", ".safetensors"])
 @pytest.mark.parametrize("n_classes", [0, 8])
-def test_a_local_file_gives_what_its_classifier_takes(model, suffix, n_classes, tmp_path):
-    reference = network(model, n_classes)
-    encoder = make_encoder(spec(model, save(reference.state_dict(), tmp_path / f"weights{suffix}")))
+def test_a_file_may_have_any_classifier_or_none(n_classes, tmp_path):
+    reference = network(VIT, n_classes)
+    encoder = make_encoder(spec(VIT, save(reference.state_dict(), tmp_path / "vit.bin")))
     batch = pictures(2, encoder.preprocessing.geometry.size_px)
-    ours = embed(encoder, batch)
-    expected = before_the_classifier(reference, normalised(batch, encoder.preprocessing))
-    assert ours == pytest.approx(expected, abs=1e-4 * float(np.abs(expected).max()))
-    assert encoder.dimension() == ours.shape[1]
+    with torch.inference_mode():
+        features = reference.forward_features(normalised(batch, encoder.preprocessing))
+        expected = reference.forward_head(features, pre_logits=True).numpy()
+    assert embed(encoder, batch) == pytest.approx(
+        expected, abs=1e-4 * float(np.abs(expected).max())
+    )
 
 
 def test_a_checkpoint_of_a_training_run_is_unwrapped(tmp_path):
@@ -72,17 +66,6 @@ def test_a_checkpoint_of_a_training_run_is_unwrapped(tmp_path):
     batch = pictures(1, (160, 160))
     ours = embed(make_encoder(spec(RESNET, path)), batch)
     assert np.array_equal(ours, embed(make_encoder(spec(RESNET, plain)), batch))
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
-def test_a_tag_is_taken_from_the_hub_s_local_cache(name, tmp_path, put_on_hub):
-    file = save(network(RESNET).state_dict(), tmp_path / name)
-    put_on_hub(file, REPOSITORY, name)
-    tagged, local = make_encoder(spec(RESNET, TAG)), make_encoder(spec(RESNET, file))
-    with without_download():
-        assert tagged.weights_digest() == local.weights_digest()
-    batch = pictures(1, (160, 160))
-    assert np.array_equal(embed(tagged, batch), embed(local, batch))
 
 
 def test_a_tag_with_an_address_is_taken_from_torch_s_local_cache(checkpoint, tmp_path, monkeypatch):
@@ -98,20 +81,6 @@ def test_a_tag_with_an_address_is_taken_from_torch_s_local_cache(checkpoint, tmp
     cached.parent.mkdir(parents=True)
     checkpoint.rename(cached)
     assert encoder.fetch(TAG) == cached
-
-
-def test_a_tag_that_cannot_be_fetched_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with without_download(), pytest.raises(EncoderError, match=r"cannot be fetched.*local file"):
-        make_encoder(spec("resnet50", "a1_in1k")).weights_digest()
-
-
-def test_random_weights_depend_on_the_seed_alone():
-    batch = pictures(1, (160, 160))
-    first = embed(make_encoder(spec(RESNET, "random")), batch)
-    torch.manual_seed(1)
-    assert np.array_equal(embed(make_encoder(spec(RESNET, "random")), batch), first)
-    assert not np.allclose(embed(make_encoder(spec(RESNET, "random", seed=1)), batch), first)
 
 
 @pytest.mark.parametrize(
@@ -144,30 +113,6 @@ def test_a_picture_is_padded_with_the_mean_colour():
     assert geometry.fill == (128, 128, 128)
 
 
-def test_a_local_file_can_take_the_preprocessing_of_a_tag(checkpoint):
-    preprocessing = make_encoder(
-        spec("resnet50", checkpoint, preprocessing_of="a1_in1k")
-    ).preprocessing
-    assert preprocessing == make_encoder(spec("resnet50", "a1_in1k")).preprocessing
-    with pytest.raises(EncoderError, match=r"preprocessing_of: a2.*'a1_in1k'"):
-        _ = make_encoder(spec("resnet50", checkpoint, preprocessing_of="a2")).preprocessing
-
-
-@pytest.mark.parametrize(
-    ("model", "dimension"),
-    [
-        ("resnet50", 2048),
-        ("convnext_tiny", 768),
-        ("mobilenetv3_small_050", 1024),
-        ("vit_base_patch16_clip_384", 768),
-    ],
-)
-def test_the_dimension_is_found_without_weights(model, dimension):
-    tag = timm.get_pretrained_cfg(model).tag
-    with without_download():
-        assert make_encoder(spec(model, tag)).dimension() == dimension
-
-
 def test_tokens_without_a_pooled_vector_are_refused():
     encoder = make_encoder(spec("qwen3_vit_88m_enc", "random"))
     with pytest.raises(EncoderError, match="no pooled vector per picture"):
@@ -188,32 +133,11 @@ def test_an_unknown_model_names_what_was_meant(model, hint):
     assert len(str(caught.value)) < 200
 
 
-def test_an_unknown_tag_lists_the_known_ones():
-    with pytest.raises(EncoderError, match=r"unknown weights 'a9'.*'a1_in1k'.*'random'"):
-        make_encoder(spec("resnet50", "a9")).weights_digest()
-
-
-def test_a_file_that_lacks_weights_is_refused(tmp_path):
-    state = network(RESNET).state_dict()
-    del state["layer1.0.conv1.weight"]
-    path = save(state, tmp_path / "less.pth")
-    with pytest.raises(EncoderError, match=r"less\.pth cannot.*lacks 1 .*layer1\.0\.conv1\.weight"):
-        embed(make_encoder(spec(RESNET, path)), pictures(1))
-
-
 def test_a_file_of_a_larger_network_is_refused(tmp_path):
     state = network(RESNET).state_dict()
     state["layer9.conv1.weight"] = torch.zeros(2)
     path = save(state, tmp_path / "more.pth")
     with pytest.raises(EncoderError, match=r"unknown 1 .*layer9\.conv1\.weight.*`model:`"):
-        embed(make_encoder(spec(RESNET, path)), pictures(1))
-
-
-@pytest.mark.parametrize("content", [b"", b"no checkpoint"])
-def test_a_file_that_holds_no_weights_is_refused(tmp_path, content):
-    path = tmp_path / "broken.pth"
-    path.write_bytes(content)
-    with pytest.raises(EncoderError, match=r"broken\.pth cannot be loaded into test_resnet"):
         embed(make_encoder(spec(RESNET, path)), pictures(1))
 
 

@@ -21,22 +21,22 @@ def test_encoders_are_described_with_what_is_cached(encoders, make_clip, tmp_pat
     clips = index_files(paths, progress=False)
     cache = tmp_path / "cache"
     tiny, voice = list_encoders(encoders, SAMPLING, cache, clips)
-    assert (tiny.dimension, tiny.n_cached, tiny.n_clips) == (8, 0, 2)
-    assert (voice.dimension, voice.n_cached, voice.n_clips) == (88, 0, 1)
-    assert tiny.identity == encoder_identity(encoders["tiny"], SAMPLING)
+    assert (tiny["dimension"], tiny["n_cached"], tiny["n_clips"]) == (8, 0, 2)
+    assert (voice["dimension"], voice["n_cached"], voice["n_clips"]) == (88, 0, 1)
+    assert tiny["identity"] == encoder_identity(encoders["tiny"], SAMPLING)
     assert not cache.exists()  # listing changes nothing
     only_a = index_files({"a": paths["a"]}, progress=False)
     extract(only_a, encoders, SAMPLING, tmp_path / "out", cache_root=cache, progress=False)
     tiny, voice = list_encoders(encoders, SAMPLING, cache, clips)
-    assert (tiny.n_cached, voice.n_cached) == (1, 1)
-    assert list_encoders(encoders, SAMPLING, cache)[0].n_clips is None
+    assert (tiny["n_cached"], voice["n_cached"]) == (1, 1)
+    assert list_encoders(encoders, SAMPLING, cache)[0]["n_clips"] is None
 
 
 def test_weights_that_are_not_here_are_named_and_not_downloaded(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
     spec = {"kind": "torchvision", "model": "resnet18", "weights": "IMAGENET1K_V1"}
     (entry,) = list_encoders({"r": make_encoder(spec)}, SAMPLING, tmp_path / "cache")
-    assert entry.identity is None
-    assert entry.dimension == 512
-    assert "has not been downloaded yet" in entry.problem
+    assert entry["identity"] is None
+    assert entry["dimension"] == 512
+    assert "has not been downloaded yet" in entry["problem"]
     assert not (tmp_path / "hub").exists()

@@ -47,14 +47,11 @@ def outcomes_of(workers, task_function, tasks, stall_limit_s=30.0, **limits):
     return parts, errors
 
 
-def test_every_task_comes_back_once_with_its_parts_in_order(outcomes):
-    parts, errors = outcomes(work.count_to, range(12))
-    assert parts == {n: list(range(n)) for n in range(12)}
-    assert set(errors.values()) == {None}
-
-
-def test_no_tasks_is_no_work(outcomes):
-    assert outcomes(work.count_to, []) == ({}, {})
+@pytest.mark.parametrize("n_tasks", [0, 12])
+def test_every_task_comes_back_once_with_its_parts_in_order(outcomes, n_tasks):
+    parts, errors = outcomes(work.count_to, range(n_tasks))
+    assert parts == {n: list(range(n)) for n in range(n_tasks)}
+    assert errors == dict.fromkeys(range(n_tasks))
 
 
 def test_a_task_that_hangs_is_stopped_and_the_others_go_on(outcomes):
@@ -191,12 +188,6 @@ def test_workers_begin_before_the_reader_reads(workers, tmp_path):
             time.sleep(0.1)
         assert mark.exists()
         assert [event for _, event in events] == [Finished()]
-
-
-def test_a_run_that_is_not_read_ends_with_its_context(one_worker):
-    with one_worker.run(work.count_to, [1000], stall_limit_s=20):
-        pass
-    assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
 
 
 def test_workers_stay_for_the_next_run_whatever_it_does(workers):

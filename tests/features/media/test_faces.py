@@ -101,26 +101,24 @@ def test_overlap_of_boxes():
     assert square(0, 10).iou(square(5, 10)) == pytest.approx(1 / 3)
 
 
-def test_without_candidates_there_is_no_face():
-    assert choose([], None) is None
-    assert choose([], square(0, 10)) is None
-
-
-def test_the_first_face_is_the_largest():
-    assert choose([square(0, 10), square(50, 12), square(90, 8)], None) == square(50, 12)
-
-
-def test_a_face_is_followed_although_another_is_somewhat_larger():
-    assert choose([square(50, 12), square(1, 10)], square(0, 10)) == square(1, 10)
-
-
-def test_a_face_of_more_than_twice_the_area_takes_over():
-    assert choose([square(1, 10), square(50, 14)], square(0, 10)) == square(1, 10)
-    assert choose([square(1, 10), square(50, 15)], square(0, 10)) == square(50, 15)
-
-
-def test_a_face_that_jumped_is_not_followed():
-    assert choose([square(8, 10), square(50, 12)], square(0, 10)) == square(50, 12)
+@pytest.mark.parametrize(
+    ("candidates", "last", "expected"),
+    [
+        ([], None, None),
+        ([], square(0, 10), None),
+        ([square(0, 10), square(50, 12)], None, square(50, 12)),  # at first the largest
+        ([square(50, 12), square(1, 10)], square(0, 10), square(1, 10)),  # then it is followed
+        ([square(1, 10), square(50, 14)], square(0, 10), square(1, 10)),
+        (
+            [square(1, 10), square(50, 15)],
+            square(0, 10),
+            square(50, 15),
+        ),  # twice as large
+        ([square(8, 10), square(50, 12)], square(0, 10), square(50, 12)),  # it jumped
+    ],
+)
+def test_a_face_is_followed_until_it_jumps_or_is_outgrown(candidates, last, expected):
+    assert choose(candidates, last) == expected
 
 
 @given(st.lists(boxes, min_size=1), st.none() | boxes)
@@ -246,28 +244,18 @@ def test_equal_settings_are_one_key():
     assert {one: "same"}[other] == "same"
 
 
-def test_missing_weights_are_named(tmp_path):
+@pytest.mark.parametrize("what", ["missing", "empty", "text", "another network"])
+def test_weights_that_are_not_yunet_s_are_named(tmp_path, what):
     path = tmp_path / "yunet.onnx"
-    with pytest.raises(EncoderError, match=r"yunet\.onnx cannot be read: No such file") as caught:
+    content = {"empty": b"", "text": b"not a network", "another network": _relu_network()}
+    if what in content:
+        path.write_bytes(content[what])
+    reason = "cannot be read: No such file" if what == "missing" else r"are not those of YuNet: \S"
+    with pytest.raises(EncoderError, match=rf"yunet\.onnx {reason}") as caught:
         FaceFinder(FaceDetection(weights=path, min_score=MIN_SCORE))
     assert "Expected an ONNX file of YuNet" in str(caught.value)
     assert "face_weights:" in str(caught.value)
-
-
-@pytest.mark.parametrize("content", [b"", b"not a network"])
-def test_what_is_no_onnx_file_is_named(tmp_path, content):
-    path = tmp_path / "yunet.onnx"
-    path.write_bytes(content)
-    with pytest.raises(EncoderError, match=r"yunet\.onnx are not those of YuNet: \S") as caught:
-        FaceFinder(FaceDetection(weights=path, min_score=MIN_SCORE))
     assert "\n" not in str(caught.value)
-
-
-def test_another_network_is_refused(tmp_path):
-    path = tmp_path / "other.onnx"
-    path.write_bytes(_relu_network())
-    with pytest.raises(EncoderError, match=r"other\.onnx are not those of YuNet: \S"):
-        FaceFinder(FaceDetection(weights=path, min_score=MIN_SCORE))
 
 
 def _relu_network():
@@ -286,15 +274,11 @@ def _relu_network():
     return field(1, 8) + field(8, field(2, 13)) + field(7, graph)
 
 
-def test_the_detector_is_loaded_once(yunet):
+def test_the_detector_is_loaded_once_and_says_nothing(yunet, capfd):
+    faces._load.cache_clear()
     first = FaceFinder(yunet)
     stricter = FaceFinder(yunet.model_copy(update={"min_score": 0.9}))
     assert first._detector is stricter._detector
-
-
-def test_loading_says_nothing(yunet, capfd):
-    faces._load.cache_clear()
-    FaceFinder(yunet)
     assert capfd.readouterr() == ("", "")
 
 
@@ -312,12 +296,8 @@ def test_a_face_is_found_in_any_mode(follow, yunet, mode):
     assert found.iou(box) > 0.9
 
 
-def test_a_face_is_found_where_there_is_one(follow):
-    found = [box is not None for _, box in follow("single_face.mp4")]
-    assert np.mean(found) > 0.95
-
-
-def test_no_face_is_found_where_there_is_none(follow):
+def test_a_face_is_found_where_there_is_one_and_only_there(follow):
+    assert np.mean([box is not None for _, box in follow("single_face.mp4")]) > 0.95
     assert {box for _, box in follow("no_face.mp4")} == {None}
 
 

@@ -3,9 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.evaluation.scores import score_predictions
-from models.evaluation.slices import FEW, MISSING, score_slices, slice_rows
-from models.metrics import mean_pearson
+from models.evaluation.slices import FEW, MISSING, scored_slices, slice_rows
 
 columns = st.lists(
     st.one_of(st.none(), st.text("ab ", max_size=3), st.floats(allow_nan=True), st.booleans()),
@@ -73,46 +71,30 @@ def test_wrong_arguments_are_named(values, n_bands, message):
 
 
 @pytest.fixture
-def scored():
+def labelled():
     rng = np.random.default_rng(0)
-    true = rng.uniform(size=(40, 2))
-    return true, true + rng.normal(size=(40, 2)), np.array([f"p{k % 10}" for k in range(40)])
+    return rng.uniform(size=(40, 2)), np.array([f"p{k % 10}" for k in range(40)])
 
 
-def test_a_slice_is_scored_on_its_own_rows(scored):
-    true, pred, people = scored
+def test_a_slice_is_its_labelled_rows(labelled):
+    true, people = labelled
     column = np.where(np.arange(40) % 10 < 5, "x", "y").astype(object)
     column[[0, 10]] = None
     true[5] = np.nan
-    x, y, missing = score_slices(true, pred, people, slice_rows(column), 100, 0)
-    rows = column == "x"
-    assert (x.name, x.n_rows, x.n_people) == ("x", 18, 5)
-    assert (y.name, y.n_rows, y.n_people) == ("y", 19, 5)
-    (expected,) = score_predictions(true[rows], pred[rows][None], people[rows], 100, 0)
-    assert x.score.mean_pearson == expected.mean_pearson == mean_pearson(true[rows], pred[rows])
-    assert x.score.interval == expected.interval
-    assert (missing.name, missing.n_rows, missing.n_people) == (MISSING, 2, 1)
-    assert np.isnan(missing.score.interval.low)
-    folds = np.arange(40) % 10 % 2
-    x, *_ = score_slices(true, pred, people, slice_rows(column), 100, 0, folds)
-    assert x.score.mean_pearson == mean_pearson(true[rows], pred[rows], folds[rows])
-
-
-def test_slices_of_one_person_are_scored_together(scored):
-    true, pred, people = scored
-    slices = slice_rows(np.where(people < "p3", people, "others"))
-    others, few = score_slices(true, pred, people, slices, 50, 0)
-    assert (others.name, others.n_people, few.name, few.n_people) == ("others", 7, FEW, 3)
-    assert others.n_rows + few.n_rows == 40
-
-
-def test_a_slice_without_labels_has_no_score(scored):
-    true, pred, people = scored
-    column = np.where(people == "p9", "z", "a")
+    found = scored_slices(true, people, slice_rows(column))
+    assert {name: int(rows.sum()) for name, rows in found.items()} == {"x": 18, "y": 19, MISSING: 2}
     true[people == "p9"] = np.nan
-    assert [s.name for s in score_slices(true, pred, people, slice_rows(column), 9, 0)] == ["a"]
+    others = slice_rows(np.where(people == "p9", "z", "a"))
+    assert list(scored_slices(true, people, others)) == ["a"]
 
 
-def test_slices_of_other_rows_are_refused(scored):
+def test_slices_of_one_person_are_put_together(labelled):
+    true, people = labelled
+    slices = slice_rows(np.where(people < "p3", people, "others"))
+    found = scored_slices(true, people, slices)
+    assert {name: int(rows.sum()) for name, rows in found.items()} == {"others": 28, FEW: 12}
+
+
+def test_slices_of_other_rows_are_refused(labelled):
     with pytest.raises(ValueError, match="a 3"):
-        score_slices(*scored, {"a": np.ones(3, bool)}, 9, 0)
+        scored_slices(*labelled, {"a": np.ones(3, bool)})

@@ -4,7 +4,6 @@ import pytest
 from models.folds import assign_folds
 from models.heads.base import Head
 from models.heads.mlp import MLPHead
-from models.metrics import mean_pearson
 from models.view import FoldedView
 
 LOSSES = ("mse", "pearson", "ccc")
@@ -15,13 +14,6 @@ def clips():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 4)).astype(np.float32)
     return x, np.stack([np.abs(x[:, 0]), x[:, 1]], axis=1)
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_sees_what_a_line_cannot(clips, loss):
-    x, y = clips
-    head = MLPHead(loss, n_seeds=2, dropout=0.0).fit(x[:200], y[:200])
-    assert mean_pearson(y[200:, :1], head.predict(x[200:])[:, :1]) > 0.6
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -4,21 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from models.heads.mlp_network import predict_members
-from models.heads.mlp_rows import TrainingSet
-from models.heads.mlp_training import Training, train
+from models.heads.mlp import MLPHead
+from models.heads.mlp_training import TrainingSet, loss_of, predict_members, train, usable
+from models.metrics import pearson
 
-TRAINING = Training(
-    loss="mse",
-    hidden=(16, 8),
-    dropout=0.0,
-    learning_rate=1e-2,
-    weight_decay=0.0,
-    batch_size=16,
-    max_epochs=15,
-    patience=15,
-    seed=0,
-)
+LOSSES = ("mse", "pearson", "ccc")
+
+
+def head(**settings):
+    plain = {"hidden": (16, 8), "dropout": 0.0, "learning_rate": 1e-2, "weight_decay": 0.0}
+    return MLPHead(**{**plain, "batch_size": 16, "max_epochs": 15, "patience": 15, **settings})
 
 
 @pytest.fixture
@@ -35,8 +30,8 @@ def noisy(part, seed=1):
     return dataclasses.replace(part, targets=noise)
 
 
-def predictions(part, training=TRAINING):
-    return predict_members(train([part], training)[0], part.inputs)
+def predictions(part, **settings):
+    return predict_members(train([part], head(**settings))[0], part.inputs)
 
 
 def test_members_fit_and_differ(part):
@@ -46,29 +41,28 @@ def test_members_fit_and_differ(part):
     assert not np.array_equal(predicted[0], predicted[1])
 
 
-@pytest.mark.parametrize("loss", ["mse", "pearson", "ccc"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_company_changes_nothing(part, loss):
+    """Also of other widths, with other numbers of rows, and that stops at another time."""
     rng = np.random.default_rng(2)
     other = TrainingSet(
         rng.normal(size=(90, 7)).astype(np.float32),
         rng.normal(size=(90, 2)).astype(np.float32),
         rng.random((2, 90)) < 0.3,
     )
-    training = dataclasses.replace(TRAINING, loss=loss, dropout=0.3, patience=2)
-    together = train([noisy(part), other, part], training)
+    settings = {"loss": loss, "dropout": 0.3, "patience": 2}
+    together = train([noisy(part), other, part], head(**settings))
     for network, alone in zip(together, (noisy(part), other, part), strict=True):
-        expected = predictions(alone, training)
         found = predict_members(network, alone.inputs)
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+        np.testing.assert_allclose(found, predictions(alone, **settings), atol=1e-4)
 
 
 def test_held_rows_do_not_train_a_member(part):
     # One epoch is always kept, so labels of held rows could only come in through training.
     changed = part.targets.copy()
     changed[:12] += 5
-    once = dataclasses.replace(TRAINING, max_epochs=1)
-    before = predictions(part, once)
-    after = predictions(dataclasses.replace(part, targets=changed), once)
+    before = predictions(part, max_epochs=1)
+    after = predictions(dataclasses.replace(part, targets=changed), max_epochs=1)
     np.testing.assert_array_equal(after[0], before[0])
     assert not np.allclose(after[1], before[1])
 
@@ -77,16 +71,14 @@ def test_a_member_is_kept_at_its_best_epoch(part):
     part = noisy(part)
     errors = []
     for epochs in (1, 5, 15):
-        predicted = predictions(part, dataclasses.replace(TRAINING, max_epochs=epochs))
-        squares = np.square(predicted - part.targets)
+        squares = np.square(predictions(part, max_epochs=epochs) - part.targets)
         errors.append([squares[m][rows].mean() for m, rows in enumerate(part.held)])
     assert (np.diff(errors, axis=0) <= 1e-6).all()
 
 
 def test_patience_ends_training(part):
-    short = dataclasses.replace(TRAINING, patience=2, max_epochs=40)
-    longer = dataclasses.replace(short, max_epochs=4000)
-    np.testing.assert_array_equal(predictions(noisy(part), short), predictions(noisy(part), longer))
+    short, longer = (predictions(noisy(part), patience=2, max_epochs=n) for n in (40, 4000))
+    np.testing.assert_array_equal(short, longer)
 
 
 def test_unlabelled_targets_leave_the_others_alone(part):
@@ -99,7 +91,7 @@ def test_unlabelled_targets_leave_the_others_alone(part):
 
 def test_pearson_outputs_are_brought_to_the_targets_by_a_line(part):
     part = noisy(part)
-    predicted = predictions(part, dataclasses.replace(TRAINING, loss="pearson"))
+    predicted = predictions(part, loss="pearson")
     for outputs, held in zip(predicted, part.held, strict=True):
         for column in range(2):
             fit = np.polyfit(outputs[~held, column], part.targets[~held, column], 1)
@@ -108,5 +100,65 @@ def test_pearson_outputs_are_brought_to_the_targets_by_a_line(part):
 
 def test_threads_are_as_they_were(part):
     before = torch.get_num_threads()
-    train([part], dataclasses.replace(TRAINING, max_epochs=1))
+    predictions(part, max_epochs=1)
     assert torch.get_num_threads() == before
+
+
+def test_rows_that_do_not_fit_together_are_refused(part):
+    with pytest.raises(ValueError, match=r"targets \(40, 2\).*differ in rows"):
+        dataclasses.replace(part, targets=part.targets[:40])
+
+
+@pytest.fixture
+def batch():
+    """One network, three targets, twenty rows, with gaps; predictions vary a lot."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(20, 3))
+    p = 30 * (y + rng.normal(size=(20, 3)))
+    y[:5, 1] = np.nan
+    return p, y
+
+
+def tensors(p, y):
+    p, y = (torch.from_numpy(np.ascontiguousarray(values.T))[None] for values in (p, y))
+    return p, y.nan_to_num(), (~y.isnan()).double()
+
+
+def ccc(p, y):
+    """Lin's coefficient of the labelled rows."""
+    p, y = p[~np.isnan(y)], y[~np.isnan(y)]
+    shared = np.mean((p - p.mean()) * (y - y.mean()))
+    return 2 * shared / (p.var() + y.var() + (p.mean() - y.mean()) ** 2)
+
+
+def test_losses_are_those_of_the_metrics(batch):
+    p, y = batch
+    mse = np.nanmean(np.square(p - y))  # each label counts once
+    np.testing.assert_allclose(loss_of("mse", *tensors(p, y)), [mse])
+    one_less_r = 1 - pearson(y, p).mean()
+    np.testing.assert_allclose(loss_of("pearson", *tensors(p, y)), one_less_r, atol=1e-4)
+    expected = 1 - np.mean([ccc(a, b) for a, b in zip(p.T / 30, y.T, strict=True)])
+    np.testing.assert_allclose(loss_of("ccc", *tensors(p / 30, y)), [expected])
+
+
+@pytest.mark.parametrize("kind", ["pearson", "ccc"])
+def test_constant_or_single_labels_add_nothing(batch, kind):
+    p, y = batch
+    alone = loss_of(kind, *tensors(p[:, :1], y[:, :1]))
+    y[:, 1], y[1:, 2] = 0.7, np.nan
+    predicted, labels, known = tensors(p, y)
+    assert usable(kind, labels, known).tolist() == [[True, False, False]]
+    predicted.requires_grad_()
+    loss = loss_of(kind, predicted, labels, known)
+    loss.sum().backward()
+    torch.testing.assert_close(loss, alone)
+    assert not predicted.grad[0, 1:].any()
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_gradients_are_finite_at_constant_predictions_and_without_labels(batch, kind):
+    p, y = batch
+    for labels in (y, np.full_like(y, np.nan)):
+        predicted, values, known = tensors(np.zeros_like(p), labels)
+        loss_of(kind, predicted.requires_grad_(), values, known).sum().backward()
+        assert predicted.grad.isfinite().all()

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.stack.folded import Folded
+from models.stack.folded import FoldedMembers, Sums
 
 
 def folded(n_rows=60, n_members=3, n_targets=2, seed=0, gaps=0.0):
@@ -14,13 +14,14 @@ def folded(n_rows=60, n_members=3, n_targets=2, seed=0, gaps=0.0):
     return members, targets, np.arange(n_rows) % 4
 
 
-def centred_rows(data, targets, folds, target):
+def centred_rows(data, targets, target, without):
     """Inputs and labels of the labelled rows, centred inside each fold by a plain loop."""
     inputs, labels = [], []
-    for fold in folds:
-        rows = data.rows((fold,)) & ~np.isnan(targets[:, target])
-        if rows.any():
-            inputs.append(data.inputs[rows] - data.inputs[rows].mean(axis=0))
+    for number, fold in enumerate(data.folds):
+        rows = fold & ~np.isnan(targets[:, target])
+        if rows.any() and number != without:
+            own = data.z_scores[rows, :, target]
+            inputs.append(own - own.mean(axis=0))
             labels.append(targets[rows, target] - targets[rows, target].mean())
     return np.concatenate(inputs), np.concatenate(labels)
 
@@ -31,85 +32,49 @@ def centred_rows(data, targets, folds, target):
     n_members=st.integers(1, 4),
     n_targets=st.integers(1, 4),
     gaps=st.sampled_from([0.0, 0.3, 0.7]),
+    without=st.sampled_from([None, 2]),
     seed=st.integers(0, 99),
 )
-def test_sums_are_those_of_a_plain_loop(n_rows, n_members, n_targets, gaps, seed):
+def test_sums_are_those_of_a_plain_loop(n_rows, n_members, n_targets, gaps, without, seed):
     members, targets, fold_of_row = folded(n_rows, n_members, n_targets, seed, gaps)
     targets[:2] = 0.5  # at least one label for each target
-    data = Folded(members, targets, fold_of_row)
-    folds = (0, 1, 3)
-    sums = data.sums(folds)
+    data = FoldedMembers(members, targets, fold_of_row)
+    sums = data.sums(without)
     weights = np.random.default_rng(seed).normal(size=sums.cross.shape)
-    with_target, with_self = sums.products(weights)
+    variation = sums.variation(weights)
     for target in range(n_targets):
-        x, y = centred_rows(data, targets, folds, target)
+        x, y = centred_rows(data, targets, target, without)
         assert sums.n_rows[target] == len(y)
-        np.testing.assert_allclose(sums.gram[sums.pattern[target]], x.T @ x, atol=1e-9)
+        np.testing.assert_allclose(sums.gram[target], x.T @ x, atol=1e-9)
         np.testing.assert_allclose(sums.cross[target], y @ x, atol=1e-9)
         assert sums.size[target] == pytest.approx(y @ y, abs=1e-9)
         combined = x @ weights[target]
-        assert with_target[target] == pytest.approx(combined @ y, abs=1e-9)
-        assert with_self[target] == pytest.approx(combined @ combined, abs=1e-8)
-
-
-def test_own_inputs_are_the_members_predictions_of_the_target():
-    members, targets, fold_of_row = folded()
-    data = Folded(members, targets, fold_of_row)
-    sums = data.sums(data.folds)
-    np.testing.assert_array_equal(sums.own, [[0, 2, 4], [1, 3, 5]])
-    gram, cross = sums.own_sums()
-    np.testing.assert_array_equal(gram[1], sums.gram[0][1::2, 1::2])
-    np.testing.assert_array_equal(cross[1], sums.cross[1, 1::2])
-
-
-def test_complete_targets_share_one_gram():
-    members, targets, fold_of_row = folded(n_targets=3)
-    assert len(Folded(members, targets, fold_of_row).sums((0,)).gram) == 1
-    targets[0, 1] = np.nan
-    sums = Folded(members, targets, fold_of_row).sums((0,))
-    assert len(sums.gram) == 2
-    assert sums.pattern[0] == sums.pattern[2] != sums.pattern[1]
+        assert variation[target] == pytest.approx(combined @ combined, abs=1e-8)
 
 
 def test_members_are_standardised_inside_their_fold():
     members, targets, fold_of_row = folded()
-    inputs = Folded(members * 9 + fold_of_row[:, None, None], targets, fold_of_row).inputs
-    for fold in range(4):
-        rows = inputs[fold_of_row == fold]
-        np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-12)
-        np.testing.assert_allclose(rows.std(axis=0), 1)
+    data = FoldedMembers(members * 9 + fold_of_row[:, None, None], targets, fold_of_row)
+    for rows in data.folds:
+        np.testing.assert_allclose(data.z_scores[rows].mean(axis=0), 0, atol=1e-12)
+        np.testing.assert_allclose(data.z_scores[rows].std(axis=0), 1)
 
 
-def test_a_member_that_only_rounding_varies_is_zero():
-    members, targets, fold_of_row = folded()
+def test_what_only_rounding_varies_is_zero():
+    members, targets, fold_of_row = folded(n_members=2)
     members[:, 0] = 1e6 + 1e-9 * members[:, 0]
-    inputs = Folded(members, targets, fold_of_row).inputs
-    np.testing.assert_array_equal(inputs[:, :2], 0)
-
-
-def test_a_combination_that_cancels_out_has_no_size():
-    members, targets, fold_of_row = folded(n_members=2, n_targets=1)
-    members[:, 1] = -members[:, 0]
-    data = Folded(members, targets, fold_of_row)
-    assert data.sums(data.folds).products(np.array([[0.5, 0.5]]))[1] == 0
-
-
-def test_a_target_that_only_rounding_varies_is_zero():
-    members, targets, fold_of_row = folded()
     targets[:, 1] = 0.1 + 1e-12 * targets[:, 1]
-    data = Folded(members, targets, fold_of_row)
+    data = FoldedMembers(members, targets, fold_of_row)
+    np.testing.assert_array_equal(data.z_scores[:, 0], 0)
     np.testing.assert_array_equal(data.centred[:, 1], 0)
-    assert data.sums(data.folds).size[1] == 0
+    assert data.sums().size[1] == 0
+    members[:, 1] = -members[:, 0]
+    opposite = FoldedMembers(np.stack([targets, -targets], axis=1), targets, fold_of_row).sums()
+    np.testing.assert_array_equal(opposite.variation(np.full((2, 2), 0.5)), 0)
 
 
-def test_a_fit_is_done_once_for_each_set_of_folds():
-    data = Folded(*folded())
-    calls = []
-
-    def fit(given, folds):
-        calls.append(folds)
-        return given.sums(folds).cross
-
-    assert data.fitted(fit, (0, 1)) is data.fitted(fit, (0, 1))
-    data.fitted(fit, (0, 2))
-    assert calls == [(0, 1), (0, 2)]
+def test_sums_show_shapes_and_check_them():
+    sums = FoldedMembers(*folded()).sums()
+    assert repr(sums) == "Sums(2 targets, 3 members)"
+    with pytest.raises(ValueError, match=r"for cross of shape \(2, 3\)"):
+        Sums(sums.n_rows, sums.gram[:, :2], sums.cross, sums.size)

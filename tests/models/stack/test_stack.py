@@ -36,28 +36,12 @@ def interval(y, predicted, groups, folds=None):
 
 @pytest.mark.parametrize("strengths", [(1.0, 1.0, 0.0), (1.0, 0.6, 0.3), (1.0, 0.0, 0.0)])
 def test_the_stack_is_level_with_the_best_member_or_above_it(strengths):
-    members, y, _, folds = simulated(strengths=strengths)
+    members, y, _, folds = simulated(n_rows=400, strengths=strengths)
     n = len(folds)
     honest = mean_pearson(y[:n], stack_oof(members[:n], y[:n], folds), folds)
     held = mean_pearson(y[n:], fit_stack(members[:n], y[:n], folds).predict(members[n:]))
     assert honest >= best_member(members[:n], y[:n], folds) - 0.03
     assert held >= best_member(members[n:], y[n:]) - 0.03
-
-
-def test_signal_split_over_members_beats_each():
-    members, y, _, folds = simulated()
-    n = len(folds)
-    stacked = fit_stack(members[:n], y[:n], folds).predict(members[n:])
-    assert mean_pearson(y[n:], stacked) > best_member(members[n:], y[n:]) + 0.05
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_shuffled_targets_score_zero_within_the_interval(seed):
-    members, y, groups, folds = simulated(n_held=0, seed=seed)
-    shuffled = np.random.default_rng(seed).permutation(y)
-    stacked = stack_oof(members, shuffled, folds)
-    ends = interval(shuffled, stacked, groups, folds)
-    assert ends.low <= 0 <= ends.high
 
 
 def test_shuffled_targets_score_zero_through_heads_and_stack():
@@ -88,23 +72,6 @@ def test_without_signal_the_honest_score_is_centred_on_zero():
     assert abs(np.mean(scores)) < 0.04
 
 
-def test_few_rows_of_equal_members_keep_the_plain_average():
-    members, y, _, folds = simulated(n_rows=60, strengths=(1.0, 1.0, 1.0))
-    stack = fit_stack(members[:60], y[:60], folds)
-    assert stack.method == "average"
-    assert stack.share == 0
-    np.testing.assert_allclose(stack.member_weights, 1 / 3)
-
-
-def test_a_useless_member_loses_its_weight():
-    members, y, _, folds = simulated(n_rows=500)
-    stack = fit_stack(members[:500], y[:500], folds)
-    assert stack.method != "average"
-    assert stack.share > 0.9
-    assert (stack.member_weights[:, 2] < 0.15).all()
-    np.testing.assert_allclose(stack.member_weights.sum(axis=1), 1)
-
-
 @pytest.mark.parametrize("n_rows", [72, 400])
 @pytest.mark.parametrize("strengths", [(1, 1, 1, 1), (1, 0.7, 0.3), (1, 0, 0), (0, 0), (1, -0.5)])
 @pytest.mark.parametrize("gaps", [0.0, 0.6])
@@ -114,20 +81,6 @@ def test_the_stack_is_never_worse_than_the_plain_average(n_rows, strengths, gaps
     average = (members / members.std(axis=0)).mean(axis=1)
     stacked = mean_pearson(y, stack_oof(members, y, folds), folds)
     assert stacked >= mean_pearson(y, average, folds) - 0.004
-
-
-def test_targets_that_come_together_help_each_other():
-    rng = np.random.default_rng(0)
-    causes = rng.normal(size=(3_000, 2))
-    signal = causes @ rng.normal(size=(2, 6))
-    members = signal[:, None] + 3 * rng.normal(size=(3_000, 4, 6))
-    y = signal + 2 * rng.normal(size=signal.shape)
-    folds = np.arange(3_000) % 5
-    stack = fit_stack(members, y, folds)
-    assert stack.method == "ridge"
-    assert (stack.member_weights.sum(axis=1) > stack.own_weights.sum(axis=1) + 0.2).all()
-    stacked = mean_pearson(y, stack_oof(members, y, folds), folds)
-    assert stacked > mean_pearson(y, members.mean(axis=1), folds) + 0.03
 
 
 def heads_on_noise(n_rows, n_heads, n_targets, seed):
@@ -145,13 +98,15 @@ def heads_on_noise(n_rows, n_heads, n_targets, seed):
     return members, y, folds
 
 
-def test_heads_on_noise_score_zero():
-    scores = []
+def test_heads_on_noise_score_zero_and_keep_the_average():
+    scores, methods = [], set()
     for seed in range(4):
         members, y, folds = heads_on_noise(300, 6, 4, seed)
         scores.append(mean_pearson(y, stack_oof(members, y, folds), folds))
+        methods.add(fit_stack(members, y, folds).method)
     # Five standard errors of the mean of four times four correlations.
     assert abs(np.mean(scores)) < 5 / np.sqrt(300 * 16)
+    assert methods == {"average"}
 
 
 @settings(deadline=None, max_examples=6)
@@ -208,7 +163,6 @@ def test_any_members_give_finite_predictions_and_shares(
     assert np.isfinite(stack.predict(members)).all()
     shares = stack.member_weights
     assert (shares >= 0).all()
-    assert (np.abs(stack.own_weights) <= shares + 1e-12).all()
     assert np.isin(np.round(shares.sum(axis=1), 9), [0, 1]).all()
 
 
@@ -254,19 +208,20 @@ def test_nothing_of_a_fold_reaches_the_stack_that_predicts_it():
 
 
 def test_a_constant_member_takes_no_part():
-    members, y, _, folds = simulated(n_held=0)
+    members, y, _, folds = simulated(n_rows=500, n_held=0)
     members[:, 2] = 0.1 * folds[:, None]  # the mean predictor: one constant per fold
     stack = fit_stack(members, y, folds)
     np.testing.assert_array_equal(stack.scale[2], 0)
+    np.testing.assert_array_equal(stack.member_weights[:, 2], 0)
+    assert stack.used.tolist() == [True, True, False]
     elsewhere = members[:5].copy()
     elsewhere[:, 2] = 77.0
-    np.testing.assert_array_equal(stack.predict(elsewhere), stack.predict(members[:5]))
-
-
-def test_all_members_constant_predict_the_mean():
-    members, y, _, folds = simulated(n_held=0)
-    stack = fit_stack(np.ones_like(members), y, folds)
-    np.testing.assert_allclose(stack.predict(members[:2]), np.tile(y.mean(axis=0), (2, 1)))
+    expected = stack.predict(members[:5])
+    np.testing.assert_array_equal(stack.predict(elsewhere), expected)
+    fewer = stack.without_idle_members()
+    np.testing.assert_allclose(fewer.predict(members[:5, :2]), expected)
+    mean = fit_stack(np.ones_like(members), y, folds).predict(members[:1])
+    np.testing.assert_allclose(mean, y.mean(axis=0)[None])
 
 
 def test_each_target_uses_its_own_labelled_rows():
@@ -275,7 +230,7 @@ def test_each_target_uses_its_own_labelled_rows():
     gaps[::3, 1] = np.nan
     rows = ~np.isnan(gaps[:, 1])
     stack = fit_stack(members, gaps, folds)
-    combined = np.einsum("nms,tms->nt", (members - stack.center) / stack.scale, stack.weights)
+    combined = np.einsum("nmt,tm->nt", (members - stack.center) / stack.scale, stack.weights)
     assert np.isfinite(stack_oof(members, gaps, folds)).all()
     # Centres differ a little between folds, so the line through the labelled rows is near the fit.
     slope = np.polyfit(combined[rows, 1], y[rows, 1], 1)[0]
@@ -309,15 +264,3 @@ def test_other_members_than_in_the_fit_are_refused():
     members, y, _, folds = simulated(n_held=0)
     with pytest.raises(ValueError, match="2 members and 3 targets, the stack 3 and 3"):
         fit_stack(members, y, folds).predict(members[:, :2])
-
-
-def test_members_without_weight_can_be_left_out():
-    rng = np.random.default_rng(0)
-    y = rng.normal(size=(60, 2))
-    members = y[:, None] + rng.normal(size=(60, 3, 2))
-    members[:, 1] = 0.5  # constant: nothing to weigh
-    stack = fit_stack(members, y, np.arange(60) % 3)
-    assert stack.used.tolist() == [True, False, True]
-    fewer = stack.without_idle_members()
-    assert fewer.used.tolist() == [True, True]
-    np.testing.assert_allclose(fewer.predict(members[:, [0, 2]]), stack.predict(members))

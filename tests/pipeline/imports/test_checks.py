@@ -3,9 +3,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.clip_ids import match_files
 from pipeline.imports.checks import check_labels
-from pipeline.imports.collection import Collection, report_matches
+from pipeline.imports.collection import Collection, collect
+from pipeline.imports.columns import LabelColumns
 from pipeline.imports.findings import Findings
 
 SPLITS = ["Train", "Train", "Val", "Val", "Test"]
@@ -43,7 +43,8 @@ def test_what_lacks_labels_is_found_by_split(joy, expected):
 def test_what_cannot_be_told_apart_keeps_everything_from_being_written():
     files = ["x/b.mp4", "y/b.mp4", "c.mp4"]
     findings = Findings()
-    report_matches(match_files({"a": "a", "b": "b"}, files), True, findings)
+    table = pd.DataFrame({"id": ["a", "b"]})
+    collect(table, LabelColumns(id="id"), Path(), files, findings)
     assert {each.kind: (each.severity, each.examples) for each in findings.all} == {
         "several files fit an id, or several ids a file": ("error", ("b: x/b.mp4 or y/b.mp4",)),
         "labels without media": ("warning", ("a",)),

@@ -12,7 +12,7 @@ from pipeline.imports.columns import guess_feature_columns, time_unit, to_number
         (["0,5", ",25", "NaN", None, " 1"], [0.5, 0.25, None, None, 1], []),
         (["0.5", "0,5"], [0.5, None], [1]),
         (["1e3", "-inf", "x", "1_0"], [1000, -np.inf, None, None], [2, 3]),
-        (["NA", "n/a", "null", "None", "-", "?", ""], [None] * 7, []),
+        (["NA", "n/a", "null", "None", "-", "?", "", "#N/A", "<NA>"], [None] * 9, []),
         ([1, 2.5, None], [1, 2.5, None], []),
         ([], [], []),
     ],

@@ -234,6 +234,15 @@ def test_any_encoding_separator_and_decimal_commas(folder, encoding, sep):
     assert np.array_equal(read_store(found["store"]).embedding, [[2.25, -3], [1.5, 0.5]])
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_truth_values_are_numbers(folder, suffix):
+    table = pd.DataFrame({"name": ["00001", "00002"], "seen": [True, False], "b": [0.5, np.nan]})
+    path = folder / f"t{suffix}"
+    table.to_csv(path, index=False, na_rep="#N/A") if suffix == ".csv" else table.to_parquet(path)
+    store = read_store(import_features(path, "t")["store"])
+    assert np.array_equal(store.embedding, [[1, 0.5], [0, np.nan]], equal_nan=True)
+
+
 @pytest.mark.parametrize("index", [None, "clip_id"])
 def test_ids_in_the_index_of_a_data_frame(folder, index):
     vectors = pd.DataFrame({"a": [1.0, 2], "b": [3.0, 4]}, index=["00002", "00001"])

@@ -1,6 +1,4 @@
-import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,8 +20,6 @@ from pipeline.stages import (
     stack,
 )
 from tests.pipeline.imports.conftest import TARGETS, import_json
-
-ROOT = Path(__file__).parents[3]
 
 
 def write_features(labels: pd.DataFrame, folder) -> None:
@@ -70,8 +66,6 @@ def test_labels_and_features_are_enough_for_predictions(folder, monkeypatch):
     run(stack)
     run(evaluate)
     run(learning_curve)
-    shutil.copy(ROOT / "dvc.yaml", folder)
-    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
     run(report)
     predictions = pd.read_csv(folder / "results/predictions.csv")
     held = labels.loc[labels["split"] != "Train", "clip_id"]

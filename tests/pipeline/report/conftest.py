@@ -5,20 +5,14 @@ import pandas as pd
 import pytest
 
 from pipeline.contributions import CONTRIBUTION_COLUMNS
-from pipeline.fits.curve import CURVE_COLUMNS
 from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits
+from pipeline.learning_curve import CURVE_COLUMNS
 from pipeline.report.figures import read_plots
 from pipeline.report.page import render_report
 from pipeline.report.plots import error_tables, score_tables, weight_table
 from pipeline.report.results import Results, run_record
 from pipeline.submission import IMPUTED_COLUMNS
 from pipeline.text_tables import shown_splits
-
-
-@pytest.fixture(autouse=True)
-def _at_the_root(request, monkeypatch):
-    """There lie dvc.yaml and the templates of its plots."""
-    monkeypatch.chdir(request.config.rootpath)
 
 
 @pytest.fixture
@@ -82,5 +76,5 @@ def as_read(table):
 
 
 def weights(targets):
-    table = pd.DataFrame({"member": ["ridge/face", "mlp/face"], "part": "all"})
+    table = pd.DataFrame({"member": ["ridge/face", "mlp/face"]})
     return table.assign(**{target: [0.25, 0.75] for target in targets})

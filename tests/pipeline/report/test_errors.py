@@ -3,15 +3,12 @@ import pytest
 
 from pipeline.report.errors import (
     by_duration,
-    calibration_bands,
     error_table,
     mean_by_people,
     mean_over_targets,
     people_furthest_off,
     sizes_of_errors,
 )
-
-RNG = np.random.default_rng(0)
 
 
 def test_the_interval_of_a_mean_takes_people_as_draws():
@@ -22,15 +19,6 @@ def test_the_interval_of_a_mean_takes_people_as_draws():
     alone = mean_by_people(values, np.array(["a"] * 200, object))
     assert np.isnan(alone.low)
     assert mean_by_people(np.array([np.nan]), np.array(["a"], object)).n_clips == 0
-
-
-def test_a_calibrated_prediction_lies_on_the_diagonal():
-    prediction = RNG.uniform(size=2000)
-    people = np.arange(2000).astype(str).astype(object)
-    bands = calibration_bands(prediction, prediction, people)
-    assert len(bands) == 10
-    for at, estimate in bands:
-        assert estimate.mean == pytest.approx(at)
 
 
 def test_the_errors_of_a_target_are_in_units_of_its_labels():

@@ -35,12 +35,6 @@ def test_what_is_no_list_of_estimates_is_summed_up():
     assert label == "Both. 2 marks; said from 1 to 2, felt from 0 to 4"
 
 
-def test_a_template_may_lie_anywhere(tmp_path):
-    own = tmp_path / "own.json"
-    own.write_text('{"data": {"values": "<DVC_METRIC_DATA>"}, "mark": "point"}')
-    assert render_svg(own, SCORES).startswith("<svg")
-
-
 def test_every_plot_of_dvc_has_its_template_and_columns(results):
     for plot, table in results().plots.values():
         assert {plot.x, plot.y} <= set(table)

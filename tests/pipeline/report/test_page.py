@@ -7,9 +7,9 @@ import pytest
 
 from pipeline.clip_table import Rows
 from pipeline.contributions import CONTRIBUTION_COLUMNS
-from pipeline.fits.curve import CURVE_COLUMNS
 from pipeline.labels import SPLITS
 from pipeline.leaderboard import SLICE_COLUMNS
+from pipeline.learning_curve import CURVE_COLUMNS
 from pipeline.report import page as page_module
 from pipeline.report.page import render_report, run_notes
 
@@ -119,6 +119,10 @@ def test_what_is_missing_breaks_nothing(render, rows):
     assert "No warnings" in text
     clips = rows.clips.drop(columns="duration_s")
     assert "Durations are unknown" in render(rows=dataclasses.replace(rows, clips=clips))
+
+
+def test_a_plot_that_dvc_yaml_has_no_more_is_left_out(results):
+    assert "<svg" not in render_report(dataclasses.replace(results(), plots={}))
 
 
 def test_without_labels_on_val_it_shows_train_out_of_fold_as_the_leaderboard_does(

@@ -41,8 +41,8 @@ def test_scores_are_drawn_as_on_the_leaderboard(board, params):
 
 
 def test_weights_have_one_row_per_cell():
-    weights = pd.DataFrame({"member": ["a", "a"], "part": ["all", "own target"]})
-    drawn = weight_table(weights.assign(joy=[0.25, 0.75], row=[0.5, 1.0]), ["joy", "row"])
+    weights = pd.DataFrame({"member": ["a"], "joy": [0.25], "row": [0.5]})
+    drawn = weight_table(weights, ["joy", "row"])
     assert drawn["value"].tolist() == [0.25, 0.5]
     assert drawn["target"].tolist() == ["joy", "row"]
 

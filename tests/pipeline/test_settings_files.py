@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.params import ParamsError, load_params
-from pipeline.params_file import update_params
+from pipeline.settings_files import update_settings
 
 
 @pytest.fixture
@@ -13,25 +13,27 @@ def path(request, tmp_path):
 
 def test_values_are_set_and_nothing_else_changes(path):
     before = path.read_text(encoding="utf-8").splitlines()
-    update_params(path, {"heads": {"lightgbm": {"learning_rate": 0.03, "num_leaves": 12}}})
+    update_settings(
+        path, {"heads": {"lightgbm": {"learning_rate": 0.03, "num_leaves": 12}}}, load_params
+    )
     after = path.read_text(encoding="utf-8").splitlines()
     added = [line for line in after if line not in before]
     assert added == ["    learning_rate: 0.03", "    num_leaves: 12"]
     assert [line for line in after if line not in added] == before
-    assert load_params(path).heads["lightgbm"]["num_leaves"] == 12
+    assert load_params(path).heads["lightgbm"].settings["num_leaves"] == 12
 
 
 def test_a_value_that_is_there_is_replaced(path):
     for rate in (0.03, 0.04):
-        update_params(path, {"heads": {"lightgbm": {"learning_rate": rate}}})
+        update_settings(path, {"heads": {"lightgbm": {"learning_rate": rate}}}, load_params)
     assert path.read_text(encoding="utf-8").count("learning_rate") == 1
-    assert load_params(path).heads["lightgbm"]["learning_rate"] == 0.04
+    assert load_params(path).heads["lightgbm"].settings["learning_rate"] == 0.04
 
 
 def test_a_file_that_would_be_refused_is_left_as_it_was(path):
     before = path.read_bytes()
     with pytest.raises(ParamsError, match="learning_rate"):
-        update_params(path, {"heads": {"lightgbm": {"learning_rate": -1.0}}})
+        update_settings(path, {"heads": {"lightgbm": {"learning_rate": -1.0}}}, load_params)
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == ["params.yaml"]
 
@@ -39,7 +41,7 @@ def test_a_file_that_would_be_refused_is_left_as_it_was(path):
 def test_sections_and_lists_keep_their_style_and_comments(path):
     before = path.read_text(encoding="utf-8").splitlines()
     data = {"labels": "data/imports/x/labels.csv", "media": "media"}
-    assert update_params(path, {"data": data, "targets": ["joy", "awe"]})
+    assert update_settings(path, {"data": data, "targets": ["joy", "awe"]}, load_params)
     after = path.read_text(encoding="utf-8").splitlines()
     assert len(after) == len(before)
     changed = [new for old, new in zip(before, after, strict=True) if old != new]
@@ -54,14 +56,14 @@ def test_sections_and_lists_keep_their_style_and_comments(path):
 def test_what_is_there_already_is_not_written(path):
     path.write_text(path.read_text(encoding="utf-8") + "\n\n# the end", encoding="utf-8")
     before = path.read_bytes()
-    assert not update_params(path, {"data": {"media": "data/demo"}})
+    assert not update_settings(path, {"data": {"media": "data/demo"}}, load_params)
     assert path.read_bytes() == before
 
 
 def test_an_empty_section_takes_an_entry_and_keeps_its_comment(path):
     before = path.read_text(encoding="utf-8")
     empty = next(line for line in before.splitlines() if line.startswith("stores: {}"))
-    update_params(path, {"stores": {"fau": {"store": "data/fau", "sha256": "ab"}}})
+    update_settings(path, {"stores": {"fau": {"store": "data/fau", "sha256": "ab"}}}, load_params)
     entry = "\n  fau:\n    store: data/fau\n    sha256: ab"
     opened = empty.replace("stores: {}", "stores:") + entry
     assert path.read_text(encoding="utf-8") == before.replace(empty, opened)
@@ -74,7 +76,7 @@ def test_a_new_entry_comes_last_in_its_section_and_moves_nothing(path, section):
         "encoders": {"kind": "timm", "model": "test_resnet", "weights": "random"},
         "heads": {"kind": "mean"},
     }[section]
-    update_params(path, {section: {"fau": entry}})
+    update_settings(path, {section: {"fau": entry}}, load_params)
     after = path.read_text(encoding="utf-8").splitlines()
     lines = ["  fau:", *(f"    {key}: {value}" for key, value in entry.items())]
     first = after.index("  fau:")
@@ -82,5 +84,5 @@ def test_a_new_entry_comes_last_in_its_section_and_moves_nothing(path, section):
     assert after[:first] + after[first + len(lines) :] == before
     assert after[first + len(lines)] == ""
     assert list(getattr(load_params(path), section))[-1] == "fau"
-    update_params(path, {section: {"fau": entry}})
+    update_settings(path, {section: {"fau": entry}}, load_params)
     assert path.read_text(encoding="utf-8").splitlines() == after

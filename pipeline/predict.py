@@ -18,9 +18,9 @@ from features.extraction.encoder_run import EncoderRun, unusable
 from features.extraction.index import index_files, iterate_clips
 from pipeline.bundle import Description, Fitted, read_bundle
 from pipeline.files import find_media
+from pipeline.new_clips import Embedded
 from pipeline.params import ParamsError
 from pipeline.paths import BUNDLE
-from pipeline.predict.embedded import Embedded
 from pipeline.sealed_folder import BundleError
 from pipeline.views import JOIN
 
@@ -44,6 +44,17 @@ def load_bundle(folder: Path | str = BUNDLE, *, clip_limit_s: float = math.inf) 
     ------
     BundleError
         As `pipeline.bundle.read_bundle`.
+
+    Examples
+    --------
+    >>> def intensities(clips, bundle="results/bundle"):
+    ...     with load_bundle(bundle) as predictor:  # encoders stay loaded until its end
+    ...         return predictor.predict(clips), predictor.timeline(clips, window_s=2)
+    >>> try:
+    ...     intensities("clip.mp4", bundle="elsewhere")
+    ... except BundleError as error:
+    ...     print(str(error).split(":")[0])
+    there is no bundle elsewhere (manifest.json is missing)
     """
     return Predictor(*read_bundle(Path(folder)), clip_limit_s=clip_limit_s)
 
@@ -178,14 +189,14 @@ class Predictor:
         files = find_media(Path(path) for path in given)
         clips = index_files(files, workers=self._embedder.workers, progress=progress)
         root, sampling = cache_root or default_cache_root(), self.description.sampling
-        jobs = {}
+        runs = {}
         for name, encoder in self.encoders.items():
             if any(unusable(encoder, clip) is None for clip in iterate_clips(clips)):
-                jobs[name] = EncoderRun(name, encoder, sampling, root)
-                self._check_identity(jobs[name])
-        runs = list(jobs.values())
-        self._embedder.embed(clips, runs, max_duration_s=max_duration_s, progress=progress)
-        yield Embedded(clips, self.description, self.encoders, jobs)
+                runs[name] = EncoderRun(name, encoder, sampling, root)
+                self._check_identity(runs[name])
+        every = list(runs.values())
+        self._embedder.embed(clips, every, max_duration_s=max_duration_s, progress=progress)
+        yield Embedded(clips, self.description, self.encoders, runs)
 
     def table(self, embedded: Embedded) -> pd.DataFrame:
         """Predict clips as a whole.
@@ -269,15 +280,15 @@ class Predictor:
             predicted[present] = self._fitted.predict(some)
         return predicted
 
-    def _check_identity(self, job: EncoderRun) -> None:
-        entry = self.description.encoders[job.name]
-        if job.identity == entry.identity:
+    def _check_identity(self, run: EncoderRun) -> None:
+        entry = self.description.encoders[run.name]
+        if run.identity == entry.identity:
             return
         what = "preprocessing, sampling or version of the extraction"
-        if job.encoder.weights_digest() != entry.weights_digest:
+        if run.encoder.weights_digest() != entry.weights_digest:
             what = "weights"
         raise BundleError(
-            f"the encoder {job.name!r} here is not the one that the heads were fitted on (other "
-            f"{what}: identity {job.identity[:12]}… instead of {entry.identity[:12]}…): bring the "
+            f"the encoder {run.name!r} here is not the one that the heads were fitted on (other "
+            f"{what}: identity {run.identity[:12]}… instead of {entry.identity[:12]}…): bring the "
             "weights and the version of then, or make the bundle anew"
         )

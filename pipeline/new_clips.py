@@ -33,22 +33,22 @@ class Embedded:
         The bundle's.
     encoders : mapping of str to Encoder
         All of its encoders.
-    jobs : mapping of str to EncoderRun
+    runs : mapping of str to EncoderRun
         Of those for which some clip had something.
     """
 
     clips: pd.DataFrame
     description: Description
     encoders: Mapping[str, Encoder]
-    jobs: Mapping[str, EncoderRun]
+    runs: Mapping[str, EncoderRun]
 
     @cached_property
     def missing(self) -> dict[str, dict[str, MediaError]]:
         """By clip id: why encoders have nothing of it, by encoder."""
         missing: dict[str, dict[str, MediaError]] = {each: {} for each in self.clips["clip_id"]}
         for name in self.description.encoders:
-            if name in self.jobs:
-                errors = self.jobs[name].errors(self.clips)
+            if name in self.runs:
+                errors = self.runs[name].errors(self.clips)
             else:
                 encoder, clips = self.encoders.get(name), iterate_clips(self.clips)
                 errors = {clip.clip_id: _unusable(encoder, clip) for clip in clips}
@@ -65,10 +65,10 @@ class Embedded:
             When they are not as wide as in training.
         """
         vectors = self.no_vectors(encoder, len(self.clips))
-        if encoder in self.jobs:
+        if encoder in self.runs:
             for first in range(0, len(self.clips), _CLIPS_AT_ONCE):
                 last = first + _CLIPS_AT_ONCE
-                stored = self.jobs[encoder].stored_clips(self.clips[first:last])
+                stored = self.runs[encoder].stored_clips(self.clips[first:last])
                 ids = self.clips["clip_id"][first:last]
                 self._pool_into(vectors[first:last], encoder, stored, ids)
         return vectors
@@ -96,9 +96,9 @@ class Embedded:
             of all its sound, counts in every window.
         """
         vectors = self.no_vectors(encoder, len(starts_s))
-        if encoder not in self.jobs:
+        if encoder not in self.runs:
             return vectors
-        for clip_id, sha256, whole in self.jobs[encoder].stored_clips(
+        for clip_id, sha256, whole in self.runs[encoder].stored_clips(
             self.clips[number : number + 1]
         ):
             since_s = whole.time_s - starts_s[:, None]
@@ -118,7 +118,7 @@ class Embedded:
         if np.isfinite(duration_s):
             return duration_s
         row = self.clips[number : number + 1]
-        stored = [each for job in self.jobs.values() for each in job.stored_clips(row)]
+        stored = [each for run in self.runs.values() for each in run.stored_clips(row)]
         return max((float(each.embedding.time_s[-1]) for each in stored), default=0.0)
 
     def no_vectors(self, encoder: str, n_rows: int) -> NDArray[np.float32]:
@@ -137,7 +137,7 @@ class Embedded:
         taken = list(stored)
         if not taken:
             return
-        metadata = self.jobs[encoder].metadata()
+        metadata = self.runs[encoder].metadata()
         ids, pooled = pool_clips(gather(taken, metadata), self.description.pooling)
         if pooled.shape[1] != vectors.shape[1]:
             raise BundleError(
@@ -151,5 +151,5 @@ def _unusable(encoder: Encoder | None, clip: Clip) -> MediaError:
     if encoder is None:
         return MediaError("stream", "imported features: it embeds no new clips")
     error = unusable(encoder, clip)
-    assert error is not None  # else there would be a job
+    assert error is not None  # else there would be a run
     return error

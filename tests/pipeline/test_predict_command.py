@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline import cli
-from pipeline.predict.predictor import Predictor, load_bundle
+from pipeline.predict import Predictor, load_bundle
 from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS
 

@@ -8,7 +8,7 @@ from features.encoders.torch_encoder import TorchEncoder
 from features.extraction.embedder import Embedder
 from features.extraction.worker_process import WorkerProcess
 from pipeline.params import ParamsError
-from pipeline.predict.predictor import load_bundle
+from pipeline.predict import load_bundle
 from pipeline.sealed_folder import BundleError
 from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS, predictions

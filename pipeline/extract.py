@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.options import Json, ParamsFile, names_of
+from pipeline.options import Json, ParamsFile, names_of
 from pipeline.paths import CLIPS, PARAMS
 
 if TYPE_CHECKING:
@@ -96,17 +96,14 @@ def _list_encoders(
         clips = index_files(media)
     entries = list_encoders(encoders, params.sampling, default_cache_root(), clips)
     if as_json:
-        print(json.dumps([vars(entry) for entry in entries], indent=2))
+        print(json.dumps(entries, indent=2))
         return
-    print(
-        f"{'name':12} {'kind':11} {'model':20} {'weights':24} {'dim':>6} {'cached':>13}  identity"
-    )
+    row = "{:12} {:11} {:20} {:24} {:>6} {:>13}  {}"
+    print(row.format("name", "kind", "model", "weights", "dim", "cached", "identity"))
     for e in entries:
-        cached = f"{e.n_cached}" + ("" if e.n_clips is None else f" of {e.n_clips}")
-        print(
-            f"{e.name:12} {e.kind:11} {e.model or '-':20} {e.weights:24} {e.dimension or '-':>6} "
-            f"{cached:>13}  {e.identity or '-'}"
-        )
+        cached = f"{e['n_cached']}" + ("" if e["n_clips"] is None else f" of {e['n_clips']}")
+        described = (e["name"], e["kind"], e["model"], e["weights"], e["dimension"] or "-", cached)
+        print(row.format(*described, e["identity"] or "-"))
     for e in entries:
-        if e.problem:
-            print(f"{e.name}: {e.problem}")
+        if e["problem"]:
+            print(f"{e['name']}: {e['problem']}")

@@ -1,1 +1,0 @@
-"""Heads on views: fitted once, out of fold and on all of Train, and kept by what they are."""

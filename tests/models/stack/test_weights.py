@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from scipy.optimize import nnls
+
+from models.stack import weights as stack_weights
+from models.stack.folded import FoldedMembers
+from models.stack.weights import choose_share, fit_weights
+
+
+def folded(strengths, n_rows=400, n_targets=3, seed=0, units=1.0):
+    """Members that see the target by their strengths."""
+    rng = np.random.default_rng(seed)
+    signal = rng.normal(size=(n_rows, n_targets))
+    noise = rng.normal(size=(n_rows, len(strengths), n_targets))
+    members = np.array(strengths)[:, None] * signal[:, None] + noise
+    targets = units * (signal + rng.normal(size=signal.shape))
+    return FoldedMembers(members, targets, np.arange(n_rows) % 5)
+
+
+def shares(weights):
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("strengths", [(1, 1, 1, 1), (0, 0, 0)], ids=["equal", "useless"])
+@pytest.mark.parametrize("n_rows", [72, 400, 2_000])
+def test_the_average_stays_where_nothing_beats_it(strengths, n_rows):
+    assert choose_share(folded(strengths, n_rows)) == 0
+
+
+def test_the_average_stays_where_nothing_can_be_told():
+    assert choose_share(folded((1,), n_targets=1)) == 0
+    one_fold = FoldedMembers(np.ones((9, 2, 1)), np.arange(9.0)[:, None], np.zeros(9, int))
+    assert choose_share(one_fold) == 0
+
+
+def test_the_share_grows_with_the_evidence():
+    found = [choose_share(folded((1, 0.3), n)) for n in (60, 500, 5_000)]
+    assert found[0] == 0
+    assert found == sorted(found)
+    assert found[2] > 0.9
+
+
+def test_weights_are_those_of_the_rows_with_the_prior_as_further_rows():
+    data = folded((0.2, 0.5, 1.0), n_rows=120)
+    found = shares(fit_weights(data.sums(), 1.0))
+    for target in range(3):
+        x, y = data.z_scores[:, :, target], data.centred[:, target]
+        total = x.sum(axis=1)
+        pull = np.sqrt(stack_weights.PRIOR_ROWS)
+        unit = np.sqrt(np.mean(np.square(y)))
+        equal = (total @ y / unit) / (total @ total)
+        expected = nnls(
+            np.vstack([x, pull * np.eye(3)]), np.append(y / unit, np.full(3, pull * equal))
+        )[0]
+        np.testing.assert_allclose(found[target], expected / expected.sum(), atol=1e-9)
+
+
+def test_weights_stay_near_equal_with_few_rows_and_leave_them_with_many():
+    few, many = (shares(fit_weights(folded((0, 1), n).sums(), 1.0))[:, 0] for n in (40, 8_000))
+    assert (few > 0.2).all()
+    assert (many < 0.05).all()
+
+
+def test_weights_do_not_depend_on_the_units_of_the_target():
+    plain, tiny = (folded((1, 0.3), units=units) for units in (1.0, 1e-9))
+    np.testing.assert_allclose(
+        fit_weights(tiny.sums(), 1.0), fit_weights(plain.sums(), 1.0), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_all_combinations_vary_alike_and_the_share_mixes(share):
+    sums = folded((1, 0.5, 0.0)).sums()
+    fitted, average = fit_weights(sums, 1.0), fit_weights(sums, 0.0)
+    mixed = fit_weights(sums, share)
+    np.testing.assert_allclose(sums.variation(mixed), sums.variation(average))
+    np.testing.assert_array_equal(average, 1 / 3)
+    np.testing.assert_allclose(shares(mixed), shares(share * fitted + (1 - share) * average))
+
+
+def test_copies_constants_and_missing_labels_are_no_obstacle():
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=(60, 3))
+    members = targets[:, None] + rng.normal(size=(60, 4, 3))
+    members[:, 1], members[:, 2] = members[:, 0], 0.5
+    targets[:, 1], targets[:, 2] = np.nan, 0.25
+    weights = fit_weights(FoldedMembers(members, targets, np.arange(60) % 4).sums(), 1.0)
+    assert np.isfinite(weights).all()
+    assert (weights >= 0).all()
+    assert weights[0].any()
+
+
+def test_members_that_cancel_out_are_told_apart():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(300, 1))
+    members = np.stack([signal, -signal], axis=1)
+    data = FoldedMembers(members, signal + rng.normal(size=signal.shape), np.arange(300) % 5)
+    assert choose_share(data) > 0.9
+    np.testing.assert_allclose(shares(fit_weights(data.sums(), 1.0)), [[1, 0]], atol=1e-9)
