@@ -20,7 +20,7 @@ repro: $(INSTALLED)
 
 # The systems of systems.yaml in one table beside published figures, on the everyday run's data.
 systems: $(INSTALLED)
-	dvc repro pool folds
+	dvc repro pool pool_store folds
 	eri systems
 
 # Each processor takes a file at a time, in one thread; a fifth would wait for the longest file.

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -52,7 +51,7 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     return table[first + [column for column in table if column not in first]]
 
 
-def read_clip_table(path: Path = CLIPS) -> pd.DataFrame:
+def read_clip_table() -> pd.DataFrame:
     """Read the clip table that the index stage wrote.
 
     Raises
@@ -60,14 +59,12 @@ def read_clip_table(path: Path = CLIPS) -> pd.DataFrame:
     ParamsError
         When there is none yet.
     """
-    if not path.is_file():
-        raise ParamsError(f"there is no clip table {path}: run `dvc repro`")
-    return pd.read_parquet(path)
+    if not CLIPS.is_file():
+        raise ParamsError(f"there is no clip table {CLIPS}: run `dvc repro`")
+    return pd.read_parquet(CLIPS)
 
 
-def read_clips_of_people(
-    params: Params, clips_path: Path = CLIPS, people_path: Path = PEOPLE
-) -> pd.DataFrame:
+def read_clips_of_people(params: Params) -> pd.DataFrame:
     """Read the clip table, with pseudo-subjects as ``group`` where `people.source` is faces.
 
     `pipeline.labels.person_of` then says who each clip shows.
@@ -77,12 +74,12 @@ def read_clips_of_people(
     ParamsError
         When a table is missing, or the people are of other clips than the clip table.
     """
-    clips = read_clip_table(clips_path)
+    clips = read_clip_table()
     if params.people.source == "group":
         return clips
-    if not people_path.is_file():
-        raise ParamsError(f"there is no table of people {people_path}: run `dvc repro`")
-    people = pd.read_parquet(people_path).set_index("clip_id")["person"]
+    if not PEOPLE.is_file():
+        raise ParamsError(f"there is no table of people {PEOPLE}: run `dvc repro`")
+    people = pd.read_parquet(PEOPLE).set_index("clip_id")["person"]
     if len(people) != len(clips) or set(people.index) != set(clips["clip_id"]):
         raise ParamsError(
             f"the people are of other clips ({len(people)}) than the clip table ({len(clips)}): "
@@ -151,12 +148,7 @@ def make_folds(clips: pd.DataFrame, params: Params) -> pd.DataFrame:
     return pd.DataFrame({"clip_id": train["clip_id"].to_numpy(), "fold": fold})
 
 
-def read_rows(
-    params: Params,
-    clips_path: Path = CLIPS,
-    folds_path: Path = FOLDS,
-    people_path: Path = PEOPLE,
-) -> Rows:
+def read_rows(params: Params) -> Rows:
     """Read the clip table, its people and the saved folds, ordered for fitting.
 
     Raises
@@ -165,10 +157,9 @@ def read_rows(
         When one of them is missing or is of other clips than the clip table, or
         `evaluation` names a column that is not there.
     """
-    if not folds_path.is_file():
-        raise ParamsError(f"there is no fold table {folds_path}: run `dvc repro`")
-    clips = read_clips_of_people(params, clips_path, people_path)
-    return arrange_rows(clips, pd.read_parquet(folds_path), params)
+    if not FOLDS.is_file():
+        raise ParamsError(f"there is no fold table {FOLDS}: run `dvc repro`")
+    return arrange_rows(read_clips_of_people(params), pd.read_parquet(FOLDS), params)
 
 
 def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Rows:

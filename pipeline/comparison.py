@@ -77,10 +77,12 @@ class Comparison:
         place = list(table).index("constant")
         table.insert(place, "fit_s", [round(self.fits[name].fit_s, 6) for name in table["name"]])
         table["error"] = ""
-        if not self.failures:
+        reasons = {name: failure.reason for name, failure in self.failures.items()}
+        reasons.pop(f"learning curve of {self.curve_of}", None)  # which is no row
+        if not reasons:
             return table
-        failed = pd.DataFrame({"name": list(self.failures), "constant": ""}, columns=list(table))
-        failed["error"] = [failure.reason for failure in self.failures.values()]
+        failed = pd.DataFrame({"name": list(reasons), "constant": ""}, columns=list(table))
+        failed["error"] = list(reasons.values())
         return pd.concat([table, failed.astype(table.dtypes)], ignore_index=True)
 
 
@@ -124,15 +126,15 @@ def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[C
         if plan.by is not None:
             named = {name: found.fits[name].predictions for name in order}
             found.slices = slice_table(named, plan.rows, plan.params, [plan.by], [plan.split])
-        best = [task for name in order for task in plan.tasks if task.name == name in found.members]
-        if plan.learning_curve and best:
-            found.curve_of = best[0].name
-            found.curve = known_learning_curve(fitting, best[0], plan.params)
+        best = next((name for name in order if name in found.members), None)
+        if plan.learning_curve and best is not None:
+            task = next(each for each in plan.tasks if each.name == best)
+            found.curve_of, name = best, f"learning curve of {best}"
+            found.curve = known_learning_curve(fitting, task, plan.params)
             if found.curve is None:
-                name = f"learning curve of {found.curve_of}"
                 yield _begin(found, name)
                 with _failing(found, name):
-                    work = pickled, best[0], plan.params
+                    work = pickled, task, plan.params
                     found.curve = workers.call(_fit_on_fewer, work, limit_s=time_limit_s)
     yield found
 

@@ -1,24 +1,18 @@
 """The label table: what a user brings. Read and checked before anything else happens."""
 
-import difflib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from pipeline.settings_files import nearest
+
 SPLITS = ("Train", "Val", "Test")
 REQUIRED = ("clip_id", "split")
 MADE_BY_INDEX = frozenset(
-    {
-        "sha256",
-        "duration_s",
-        "frame_rate_hz",
-        "has_video",
-        "has_audio",
-        "error_step",
-        "error_reason",
-    }
+    {"sha256", "duration_s", "frame_rate_hz", "has_video", "has_audio"}
+    | {"error_step", "error_reason"}
 )
 
 
@@ -114,10 +108,8 @@ def _check_columns(table: pd.DataFrame, path: Path, targets: Sequence[str]) -> N
     columns = [str(column) for column in table.columns]
     missing = [name for name in [*REQUIRED, *targets] if name not in columns]
     if missing:
-        near = difflib.get_close_matches(missing[0], columns, n=1)
-        hint = f" (is it {near[0]!r}?)" if near else ""
         raise LabelError(
-            f"{path} lacks the column(s) {missing}{hint}. It has {columns}; expected "
+            f"{path} lacks the column(s) {missing}{nearest(missing[0], columns)}. Expected are "
             f"{', '.join(REQUIRED)} and one column per entry of `targets` in params.yaml"
         )
     reserved = [name for name in columns if name in MADE_BY_INDEX]

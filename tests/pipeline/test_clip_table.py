@@ -106,15 +106,16 @@ def test_fewer_people_than_folds_is_an_error(clips, params):
         make_folds(clips, params)
 
 
-def test_rows_have_the_saved_folds(clips, params, tmp_path):
+def test_rows_have_the_saved_folds(clips, params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
     folds = make_folds(clips, params).sample(frac=1, random_state=1)
     folds["fold"] = 2 - folds["fold"]
-    paths = tmp_path / "clips.parquet", tmp_path / "folds.parquet"
-    clips.to_parquet(paths[0])
+    clips.to_parquet("data/clips.parquet")
     with pytest.raises(ParamsError, match=r"no fold table .*folds\.parquet: run `dvc repro`"):
-        read_rows(params, *paths)
-    folds.to_parquet(paths[1])
-    rows = read_rows(params, *paths)
+        read_rows(params)
+    folds.to_parquet("data/folds.parquet")
+    rows = read_rows(params)
     saved = dict(zip(folds["clip_id"], folds["fold"], strict=True))
     assert rows.fold_of_row.dtype == np.int64
     assert rows.fold_of_row.tolist() == [saved[name] for name in rows.clip_ids[: rows.n_train]]
@@ -138,9 +139,10 @@ def test_people_in_several_splits_are_found(clips):
     assert np.array_equal(people_across_splits(clips), ["both"])
 
 
-def test_a_missing_clip_table_says_what_to_do(tmp_path):
+def test_a_missing_clip_table_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ParamsError, match="dvc repro"):
-        read_clip_table(tmp_path / "clips.parquet")
+        read_clip_table()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

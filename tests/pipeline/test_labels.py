@@ -111,7 +111,9 @@ def test_what_cannot_be_used_is_named_with_examples(read, columns, message):
 @pytest.mark.parametrize("missing", ["clip_id", "split", "fear"])
 def test_a_missing_column_is_named_with_its_nearest(read, missing):
     renamed = table().rename(columns={missing: f"{missing}s"})
-    with pytest.raises(LabelError, match=rf"lacks the column\(s\) .*{missing}.*is it '{missing}s'"):
+    with pytest.raises(
+        LabelError, match=rf"lacks the column\(s\) .*{missing}.*did you mean '{missing}s'"
+    ):
         read(renamed)
 
 
