@@ -6,7 +6,6 @@ a kernel is known, a weight for every training row. Both give the same predictio
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ Floats64 = NDArray[np.float64]
 Numbers = NDArray[np.intp]
 
 CHUNK_ROWS = 2048
-"""Rows that are copied at a time."""
+"""Rows that are brought to float64 at a time, where that is the type of Gram matrices."""
 
 
 class RidgeEquations(ABC):
@@ -35,14 +34,24 @@ class RidgeEquations(ABC):
         The training set.
     inputs : array [n_rows, n_columns]
         All rows.
+    mean : array [n_columns]
+        Of the training set.
     scales : array [n_mixtures, n_columns]
         Factors of the columns of `inputs`.
     matrix : MixedMatrix
         The centred Gram matrices of the training set in all mixtures, as wide as the unknowns.
     """
 
-    def __init__(self, rows: Bools, inputs: Matrix, scales: Floats64, matrix: MixedMatrix) -> None:
-        self.rows, self.inputs, self.scales, self.matrix = rows, inputs, scales, matrix
+    def __init__(
+        self,
+        rows: Bools,
+        inputs: Matrix,
+        mean: Floats64,
+        scales: Floats64,
+        matrix: MixedMatrix,
+    ) -> None:
+        self.rows, self.inputs, self.mean = rows, inputs, mean
+        self.scales, self.matrix = scales, matrix
 
     @property
     def units(self) -> Floats64:
@@ -103,12 +112,6 @@ class RidgeEquations(ABC):
         intercepts: Floats64 = targets[self.rows].mean(axis=0) - self.mean @ coef
         return intercepts
 
-    @cached_property
-    def mean(self) -> Floats64:
-        """Column means of the training set [n_columns]."""
-        counted = self.rows.astype(self.inputs.dtype) @ self.inputs  # copies no rows
-        return np.asarray(counted, dtype=np.float64) / int(self.rows.sum())
-
     @abstractmethod
     def coefficients(self, solutions: Matrix, mixture_of_column: Numbers) -> Matrix:
         """Turn unknowns [size, n] into coefficients of the inputs [n_columns, n]."""
@@ -127,24 +130,27 @@ class ColumnEquations(RidgeEquations):
 
     Parameters
     ----------
-    rows, inputs, scales
+    rows, inputs, mean, scales
         As in `RidgeEquations`.
     gram : array [n_columns, n_columns]
         Of the training set, centred, without scales.
     """
 
-    def __init__(self, rows: Bools, inputs: Matrix, scales: Floats64, gram: Matrix) -> None:
-        super().__init__(rows, inputs, scales, MixedMatrix([gram], [scales]))
+    def __init__(
+        self, rows: Bools, inputs: Matrix, mean: Floats64, scales: Floats64, gram: Matrix
+    ) -> None:
+        super().__init__(rows, inputs, mean, scales, MixedMatrix([gram], [scales]))
 
     def coefficients(self, solutions: Matrix, mixture_of_column: Numbers) -> Matrix:  # noqa: D102
         return self.scales[mixture_of_column].T.astype(solutions.dtype) * solutions
 
     def _right(self, targets: Floats64, mixture_of_column: Numbers) -> Matrix:
         right = np.zeros((self.matrix.size, targets.shape[1]), self.matrix.dtype)
-        for start in range(0, len(targets), CHUNK_ROWS):
+        padded = np.zeros((len(self.rows), targets.shape[1]), self.matrix.dtype)
+        padded[self.rows] = targets
+        for start in range(0, len(padded), CHUNK_ROWS):
             chunk = slice(start, start + CHUNK_ROWS)
-            part = self.inputs[np.flatnonzero(self.rows)[chunk]]
-            right += part.T.astype(right.dtype, copy=False) @ targets[chunk].astype(right.dtype)
+            right += self.inputs[chunk].T.astype(right.dtype, copy=False) @ padded[chunk]
         return self.scales[mixture_of_column].T * right
 
     def _predicted(self, solutions: Matrix, mixture_of_column: Numbers, rows: Bools) -> Matrix:
@@ -158,7 +164,7 @@ class RowEquations(RidgeEquations):
 
     Parameters
     ----------
-    rows, inputs, scales
+    rows, inputs, mean, scales
         As in `RidgeEquations`.
     kernels : sequence of array [n_rows, n_rows]
         Of the bands of columns, not centred.
@@ -172,6 +178,7 @@ class RowEquations(RidgeEquations):
         self,
         rows: Bools,
         inputs: Matrix,
+        mean: Floats64,
         scales: Floats64,
         kernels: Sequence[Matrix],
         shares: Floats64,
@@ -180,7 +187,7 @@ class RowEquations(RidgeEquations):
         self.kernels, self.shares, self.is_kernel = kernels, shares, is_kernel
         parts = [_centred(kernel[np.ix_(rows, rows)]) for kernel in kernels]
         factors = [np.sqrt(share)[:, None] for share in shares.T]
-        super().__init__(rows, inputs, scales, MixedMatrix(parts, factors))
+        super().__init__(rows, inputs, mean, scales, MixedMatrix(parts, factors))
 
     def coefficients(self, solutions: Matrix, mixture_of_column: Numbers) -> Matrix:  # noqa: D102
         if self.is_kernel:

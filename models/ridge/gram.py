@@ -15,8 +15,6 @@ from models.ridge.equations import ColumnEquations, RidgeEquations, RowEquations
 
 Matrix = NDArray[np.floating[Any]]
 
-SLICE_ROWS = 256
-"""Rows of a Gram matrix that are summed together: few enough to stay in the processor's cache."""
 EXACT_SIZE = 2000
 """Up to this size, Gram matrices are summed in float64; beyond, in float32 at half the cost."""
 
@@ -79,7 +77,14 @@ class FoldGram:
             by_columns = n_columns <= n_rows and not is_kernel
         size = n_columns if by_columns else n_rows
         self._type = np.float64 if size <= EXACT_SIZE else inputs.dtype
-        self._blocks = {fold: self._block(fold) for fold in self.folds} if by_columns else None
+        self._sums: dict[int, NDArray[np.float64]] = {}
+        self._blocks: dict[int, Matrix] = {}
+        for fold in self.folds:
+            part = inputs[fold_of_row == fold]
+            self._sums[fold] = part.sum(axis=0, dtype=np.float64)
+            if by_columns:
+                part = part.astype(self._type, copy=False)
+                self._blocks[fold] = part.T @ part
         self._kernels: dict[tuple[int, ...], list[Matrix]] = {}
 
     def equations(
@@ -98,37 +103,19 @@ class FoldGram:
         if mixtures is None:
             mixtures = BandMixtures((self.inputs.shape[1],), np.ones((1, 1)))
         scales = np.repeat(np.sqrt(mixtures.shares), mixtures.widths, axis=1)
-        if self._blocks is not None:
-            kept = [block for fold, block in self._blocks.items() if fold not in excluded]
-            mean = np.sum([total for _, total in kept], axis=0) / int(rows.sum())
-            gram = self._sum([lower for lower, _ in kept], mean, int(rows.sum()))
-            return ColumnEquations(rows, self.inputs, scales, gram)
+        kept = [fold for fold in self.folds if fold not in excluded]
+        mean = np.sum([self._sums[fold] for fold in kept], axis=0) / int(rows.sum())
+        if self._blocks:
+            scaled = (-int(rows.sum()) * mean).astype(self._type)
+            gram: Matrix = np.outer(scaled, mean.astype(self._type))
+            for fold in kept:
+                gram += self._blocks[fold]
+            return ColumnEquations(rows, self.inputs, mean, scales, gram)
         if mixtures.widths not in self._kernels:
             self._kernels[mixtures.widths] = self._make_kernels(mixtures.widths)
         kernels = self._kernels[mixtures.widths]
-        return RowEquations(rows, self.inputs, scales, kernels, mixtures.shares, self.is_kernel)
-
-    def _block(self, fold: int) -> tuple[list[Matrix], NDArray[np.float64]]:
-        """X'X of a fold, the half below the diagonal in slices of rows; and the sum of its rows."""
-        part = self.inputs[self.fold_of_row == fold].astype(self._type, copy=False)
-        lower = [part[:, rows].T @ part[:, : rows.stop] for rows in self._slices()]
-        return lower, part.sum(axis=0, dtype=np.float64)
-
-    def _sum(self, blocks: list[list[Matrix]], mean: NDArray[np.float64], n_rows: int) -> Matrix:
-        """Add up blocks to the centred Gram matrix of `n_rows` rows [n_columns, n_columns]."""
-        matrix = np.empty((len(mean), len(mean)), dtype=self._type)
-        for number, rows in enumerate(self._slices()):
-            lower = np.outer(-n_rows * mean[rows], mean[: rows.stop]).astype(self._type)
-            for block in blocks:
-                lower += block[number]
-            matrix[rows, : rows.stop] = lower
-            matrix[: rows.start, rows] = lower[:, : rows.start].T
-        return matrix
-
-    def _slices(self) -> list[slice]:
-        n_columns = self.inputs.shape[1]
-        starts = range(0, n_columns, SLICE_ROWS)
-        return [slice(start, min(start + SLICE_ROWS, n_columns)) for start in starts]
+        shares = mixtures.shares
+        return RowEquations(rows, self.inputs, mean, scales, kernels, shares, self.is_kernel)
 
     def _make_kernels(self, widths: tuple[int, ...]) -> list[Matrix]:
         if self.is_kernel:

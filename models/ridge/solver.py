@@ -1,13 +1,14 @@
 """Penalised systems of equations: solved for many penalties and right sides at once.
 
 A ridge regression solves ``(A + penalty I) x = b``, where A is a Gram matrix. The systems of all
-penalties differ by a multiple of the identity only, so the method of conjugate gradients finds all
-of them with the products that the smallest penalty takes (Jegerlehner, hep-lat/9612014). Every
-solution is then checked in its own equation; what misses the tolerance, and every small system, is
-solved by a Cholesky decomposition instead.
+penalties differ by a multiple of the identity only, so one small space of directions, grown from
+the right sides by products with A (a block Krylov space), holds good solutions of all of them
+(Golub and Van Loan, Matrix Computations, 10.3; O'Leary, 1980). Every solution is checked in its own
+equation; what misses the tolerance, and every small system, is solved by a Cholesky decomposition.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,11 @@ Matrix = NDArray[np.floating[Any]]
 Floats64 = NDArray[np.float64]
 
 SMALL = 400
-"""Up to this size one decomposition per penalty is quicker than conjugate gradients."""
-MOST_STEPS = 300
-"""Of conjugate gradients; beyond, a decomposition costs less."""
+"""Up to this size one decomposition per penalty is quicker than a space of directions."""
+LARGEST_SHARE = 0.3
+"""Directions, as a share of the size, beyond which a decomposition costs less."""
+FIRST_CHECK = 8
+"""Steps before solutions are looked at for the first time."""
 
 
 class MixedMatrix:
@@ -53,7 +56,7 @@ class MixedMatrix:
         return total
 
     def dense(self, mixture: int) -> Floats64:
-        """Return one of the matrices in float64 [size, size]."""
+        """Return one of the mixtures in float64 [size, size]."""
         pairs = [(m, f[mixture]) for m, f in zip(self.matrices, self.factors, strict=True)]
         terms = [factor[:, None].astype(np.float64) * matrix * factor for matrix, factor in pairs]
         return np.asarray(sum(terms[1:], terms[0]))
@@ -85,10 +88,10 @@ def solve_penalised(
     right : array [size, n_columns]
         The columns b.
     penalties : array [n_penalties, n_columns]
-        Positive; ascending in every column.
+        Positive.
     tolerance : float
-        Largest norm of ``b - (A + penalty I) x`` of a solution by conjugate gradients, relative to
-        that of b. A solution by decomposition is right to rounding.
+        Largest norm of ``b - (A + penalty I) x``, relative to that of b. A solution by
+        decomposition is right to rounding.
 
     Returns
     -------
@@ -101,14 +104,13 @@ def solve_penalised(
         When a penalty is lost in the rounding of a matrix that has no inverse without it.
     """
     right = right.astype(matrix.dtype, copy=False)
-    if matrix.size <= SMALL:
-        solutions = np.empty((len(penalties), *right.shape), matrix.dtype)
-        missed = np.ones(penalties.shape, np.bool_)
-    else:
-        solutions = _conjugate_gradients(
-            matrix, mixture_of_column, right, penalties, tolerance / 2, MOST_STEPS
+    solutions = np.empty((len(penalties), *right.shape), matrix.dtype)
+    missed = np.ones(penalties.shape, np.bool_)
+    if matrix.size > SMALL:
+        solutions, residuals = _solve_in_small_spaces(
+            matrix, mixture_of_column, right, penalties, tolerance
         )
-        missed = ~(_residuals(matrix, mixture_of_column, right, penalties, solutions) <= tolerance)
+        missed = ~(residuals <= tolerance)
     for mixture in np.unique(mixture_of_column[missed.any(axis=0)]):
         own = missed & (mixture_of_column == mixture)
         dense = matrix.dense(int(mixture))
@@ -120,77 +122,127 @@ def solve_penalised(
     return solutions
 
 
-def _conjugate_gradients(
+@dataclass
+class _Space:
+    """Directions in which the columns of one mixture are solved.
+
+    Attributes
+    ----------
+    mixture : int
+    columns : array of int [n]
+        Numbers of the columns.
+    basis, images : array [size, n_basis]
+        Orthonormal directions, and the products of the matrix with them.
+    block : array [size, n_next]
+        The directions that come next; none where the space cannot grow.
+    """
+
+    mixture: int
+    columns: NDArray[np.intp]
+    basis: Matrix
+    images: Matrix
+    block: Matrix
+
+    def is_full(self) -> bool:
+        """Whether there is nothing to add, or a decomposition would cost less."""
+        n_next = self.block.shape[1]
+        return n_next == 0 or bool(self.basis.shape[1] + n_next > LARGEST_SHARE * len(self.basis))
+
+    def grow(self, image: Matrix) -> None:
+        """Take the block in, given the product of the matrix with it, and find the next one."""
+        self.basis = np.hstack([self.basis, self.block])
+        self.images = np.hstack([self.images, image])
+        self.block = _new_directions(image, self.basis)
+
+
+def _solve_in_small_spaces(
     matrix: MixedMatrix,
     mixture_of_column: NDArray[np.intp],
     right: Matrix,
     penalties: Floats64,
     tolerance: float,
-    most_steps: int,
-) -> Matrix:
-    """Solve as `solve_penalised`, without a check; stops when all seem solved.
+) -> tuple[Matrix, Floats64]:
+    """Solve as well as small spaces allow, one for each mixture, grown side by side.
 
-    The gradients of a larger penalty are those of the smallest one, times a number (`scale`) that
-    follows by recursion and gets ever smaller.
+    Returns
+    -------
+    solutions : array [n_penalties, size, n_columns]
+    residuals : array [n_penalties, n_columns]
+        How far each is from solving its equation, relative to its right side.
     """
-    smallest, beyond = penalties[0], penalties - penalties[0]
-    residual = right.copy()
-    norms = _dots(residual, residual)
-    goal = tolerance**2 * norms
     solutions = np.zeros((len(penalties), *right.shape), right.dtype)
-    directions = np.repeat(right[None], len(penalties), axis=0)
-    scale, scale_before = np.ones_like(penalties), np.ones_like(penalties)
-    step_before, turn = np.ones_like(norms), np.zeros_like(norms)
-    n = len(penalties)
-    """Penalties that are not solved yet; the largest are solved first."""
-    for _ in range(most_steps):
-        image = matrix.times(directions[0], mixture_of_column)
-        image += smallest.astype(image.dtype) * directions[0]
-        runs = norms > goal
-        step = np.where(runs, _ratio(norms, _dots(directions[0], image)), 0)
-        below = step * turn * (scale_before - scale) + scale_before * step_before * (
-            1 + beyond[:n] * step
-        )
-        scale_next = np.where(runs, _ratio(scale * scale_before * step_before, below), scale)
-        steps = step * _ratio(scale_next, scale)
-        solutions[:n] += steps[:, None].astype(right.dtype) * directions[:n]
-        residual -= step.astype(right.dtype) * image
-        norms_next = _dots(residual, residual)
-        turn = np.where(runs, _ratio(norms_next, norms), 0)
-        turns = turn * _ratio(scale_next * steps, scale * step)
-        directions[:n] *= turns[:, None].astype(right.dtype)
-        directions[:n] += scale_next[:, None].astype(right.dtype) * residual
-        norms, step_before = norms_next, step
-        while n and (np.square(scale_next[n - 1]) * norms <= goal).all():
-            n -= 1
-        scale_before, scale = scale[:n], scale_next[:n]
-        if n == 0:
+    residuals = np.full(penalties.shape, np.inf)
+    nothing, spaces = right[:, :0], []
+    for mixture in np.unique(mixture_of_column):
+        own = np.flatnonzero(mixture_of_column == mixture)
+        block = _new_directions(right[:, own], nothing)
+        spaces.append(_Space(int(mixture), own, nothing, nothing, block))
+    step, next_check = 0, FIRST_CHECK
+    while spaces:
+        is_due, running = step >= next_check, []
+        for space in spaces:
+            own, is_done = space.columns, space.is_full()
+            if is_done or is_due:
+                solutions[:, :, own], residuals[:, own] = _best_in_space(
+                    space.basis, space.images, right[:, own], penalties[:, own]
+                )
+            if not (is_done or (residuals[:, own] <= tolerance).all()):
+                running.append(space)
+        spaces = running
+        if is_due:
+            next_check = max(step + 3, int(1.25 * step))
+        if spaces:
+            widths = [space.block.shape[1] for space in spaces]
+            mixture = np.repeat([space.mixture for space in spaces], widths)
+            images = matrix.times(np.hstack([space.block for space in spaces]), mixture)
+            parts = np.split(images, np.cumsum(widths)[:-1], axis=1)
+            for space, image in zip(spaces, parts, strict=True):
+                space.grow(image)
+        step += 1
+    return solutions, residuals
+
+
+def _new_directions(columns: Matrix, basis: Matrix) -> Matrix:
+    """Orthonormal directions [size, n] of columns that a basis [size, n_basis] does not hold yet.
+
+    Fewer than columns, where these depend on each other or on the basis.
+    """
+    least = float(np.finfo(columns.dtype).eps * 10 * np.linalg.norm(columns))
+    for _ in range(2):  # the first pass may leave rounding of what it takes away; it loses itself
+        rest = columns - basis @ (basis.T @ columns)
+        columns, sizes, _ = scipy.linalg.qr(rest, mode="economic", pivoting=True)
+        columns, least = columns[:, np.abs(np.diagonal(sizes)) > least], 0.5
+        if columns.shape[1] == 0:
             break
-    return solutions
+    return columns
 
 
-def _residuals(
-    matrix: MixedMatrix,
-    mixture_of_column: NDArray[np.intp],
-    right: Matrix,
-    penalties: Floats64,
-    solutions: Matrix,
-) -> Floats64:
-    """Norms of what is left of the equations [n_penalties, n_columns], relative to right sides."""
-    found = np.empty(penalties.shape)
-    norms = np.sqrt(_dots(right, right))
-    for number, (solution, penalty) in enumerate(zip(solutions, penalties, strict=True)):
-        left = right - matrix.times(solution, mixture_of_column)
-        left -= penalty.astype(left.dtype) * solution
-        found[number] = _ratio(np.sqrt(_dots(left, left)), norms)
-    return found
+def _best_in_space(
+    basis: Matrix, images: Matrix, right: Matrix, penalties: Floats64
+) -> tuple[Matrix, Floats64]:
+    """Solve within a space given by an orthonormal basis and its images under the matrix [size, n].
+
+    Returns what `_solve_in_small_spaces` does, for these columns.
+    """
+    projected = (basis.T @ images).astype(np.float64)
+    values, vectors = np.linalg.eigh((projected + projected.T) / 2)
+    values = np.maximum(values, 0)  # rounding makes small ones negative
+    rotated = vectors.T @ (basis.T @ right)
+    weights = vectors @ (rotated / (values[:, None] + penalties[:, None, :]))
+    weights = weights.astype(basis.dtype)
+    solutions = np.matmul(basis, weights)
+    left = right - np.matmul(images, weights)
+    left -= penalties[:, None, :].astype(basis.dtype) * solutions
+    norms = np.linalg.norm(right, axis=0).astype(np.float64)
+    residuals = np.linalg.norm(left, axis=1).astype(np.float64)
+    return solutions, np.divide(residuals, norms, out=np.zeros_like(residuals), where=norms > 0)
 
 
 def _decompose_and_solve(matrix: Floats64, penalty: float, right: Matrix) -> Floats64:
-    shifted = matrix.copy()
-    shifted[np.diag_indices(len(matrix))] += penalty
+    penalised = matrix.copy()
+    penalised[np.diag_indices(len(matrix))] += penalty
     try:
-        factor = scipy.linalg.cho_factor(shifted, overwrite_a=True, check_finite=False)
+        factor = scipy.linalg.cho_factor(penalised, overwrite_a=True, check_finite=False)
     except scipy.linalg.LinAlgError as error:
         raise DataError(
             f"a ridge penalty of {penalty:.3g} is lost in the rounding of a matrix with the trace "
@@ -198,15 +250,3 @@ def _decompose_and_solve(matrix: Floats64, penalty: float, right: Matrix) -> Flo
         ) from error
     solved: Floats64 = scipy.linalg.cho_solve(factor, right, check_finite=False)
     return solved
-
-
-def _dots(first: Matrix, second: Matrix) -> Floats64:
-    """Scalar products of columns [n_columns]."""
-    products: Floats64 = np.einsum("ij,ij->j", first, second, dtype=np.float64)
-    return products
-
-
-def _ratio(above: Floats64, below: Floats64) -> Floats64:
-    """Divide; 0 where the divisor is 0."""
-    above, below = np.broadcast_arrays(above, below)
-    return np.divide(above, below, out=np.zeros_like(above), where=below != 0)

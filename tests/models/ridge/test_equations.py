@@ -107,7 +107,6 @@ def test_large_sizes_are_summed_in_float32(monkeypatch):
     x, _, folds = table()
     (exact,) = FoldGram(x, folds).equations((2,)).matrix.matrices
     monkeypatch.setattr(gram_module, "EXACT_SIZE", 5)
-    monkeypatch.setattr(gram_module, "SLICE_ROWS", 4)
     (rough,) = FoldGram(x, folds).equations((2,)).matrix.matrices
     assert (exact.dtype, rough.dtype) == (np.float64, np.float32)
     np.testing.assert_allclose(rough, exact, rtol=1e-4, atol=1e-3)

@@ -10,7 +10,6 @@ from models.ridge import solver
 from models.ridge.solver import MixedMatrix, solve_penalised
 
 EXTENDED = {"deadline": None, "max_examples": 60}
-by_gradients = mock.patch.object(solver, "SMALL", 0)
 
 
 def gram(size, rank, seed):
@@ -28,7 +27,7 @@ def plain(matrix, right, penalties):
     return np.stack(own, axis=1)
 
 
-@pytest.mark.parametrize("small", [0, 400], ids=["gradients", "decomposed"])
+@pytest.mark.parametrize("small", [0, 400], ids=["space", "decomposed"])
 @settings(**EXTENDED)
 @given(
     size=st.integers(1, 40),
@@ -78,7 +77,7 @@ def test_float32_meets_its_tolerance_too():
         assert (np.linalg.norm(left, axis=0) <= 2e-5 * np.linalg.norm(right, axis=0)).all()
 
 
-@pytest.mark.parametrize("small", [0, 400], ids=["gradients", "decomposed"])
+@pytest.mark.parametrize("small", [0, 400], ids=["space", "decomposed"])
 def test_columns_have_mixtures_and_penalties_of_their_own(small):
     rng = np.random.default_rng(0)
     first, second = gram(30, 50, 0), gram(30, 50, 1)
@@ -102,16 +101,16 @@ def test_columns_have_mixtures_and_penalties_of_their_own(small):
             np.testing.assert_allclose(found[number, :, column], expected, atol=1e-7)
 
 
-@pytest.mark.parametrize("wrong", ["few steps", "noise", "nan"])
-def test_what_gradients_miss_is_decomposed(wrong, monkeypatch):
+@pytest.mark.parametrize("wrong", ["few directions", "nan"])
+def test_what_a_small_space_misses_is_decomposed(wrong, monkeypatch):
     size = solver.SMALL + 10
     matrix, right = gram(size, 600, 0), np.random.default_rng(0).normal(size=(size, 3))
     penalties = np.repeat([[1e-3], [1e3]], 3, axis=1)
-    if wrong == "few steps":
-        monkeypatch.setattr(solver, "MOST_STEPS", 3)
+    if wrong == "few directions":
+        monkeypatch.setattr(solver, "LARGEST_SHARE", 0.02)
     else:
-        garbage = np.full((2, size, 3), np.nan if wrong == "nan" else 1.0)
-        monkeypatch.setattr(solver, "_conjugate_gradients", lambda *_: garbage)
+        nothing = np.full((2, size, 3), np.nan), np.full((2, 3), np.nan)
+        monkeypatch.setattr(solver, "_best_in_space", lambda *_: nothing)
     found = solve_penalised(MixedMatrix([matrix]), np.zeros(3, int), right, penalties, 1e-6)
     for solution, penalty in zip(found, penalties, strict=True):
         np.testing.assert_allclose(solution, plain(matrix, right, penalty), atol=1e-4)
