@@ -93,7 +93,10 @@ def test_out_of_memory_halves_the_batch_and_goes_on():
 
 def test_out_of_memory_for_one_picture_is_an_error():
     model = TorchFrameModel(Greedy(0), PLAIN, "fp32", CPU)
-    with pytest.warns(UserWarning), pytest.raises(torch.OutOfMemoryError):
+    with (
+        pytest.warns(UserWarning, match="going on with 1 pictures"),
+        pytest.raises(torch.OutOfMemoryError),
+    ):
         model.submit(pictures(3))
 
 
