@@ -71,7 +71,7 @@ def _machine() -> Iterator[Finding]:
     import joblib
     import torch
 
-    from features.encoders.base import default_device
+    from features.encoders.torch_model import default_device
     from features.extraction.encoder_run import library_versions
 
     yield Finding("python", True, f"{platform.python_version()} on {platform.platform()}")
