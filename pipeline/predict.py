@@ -94,7 +94,7 @@ class Predictor:
             try:
                 self.encoders[name] = make_encoder(entry.spec)
             except (EncoderError, ValidationError) as error:
-                told = " ".join(str(error).split())[:300]
+                told = " ".join(str(error).split("\n", 1)[-1].split())[:300]  # but for its title
                 raise BundleError(
                     f"the bundle's encoder {name!r} cannot be made by this version: {told}"
                 ) from error
