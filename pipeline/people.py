@@ -11,14 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.pool import Pooling, pool_store
-from models.leaks import near_identical
+from models.cosine import near_identical, unit_rows
 from models.people import (
     ALONE,
-    People,
     cluster_people,
     measure_agreement,
     measure_separation,
-    unit_rows,
 )
 from pipeline.clip_table import people_across_splits
 from pipeline.labels import person_of
@@ -88,9 +86,10 @@ def find_people(
     record: Record = {"source": settings.source, "encoder": settings.encoder, "warnings": []}
     if settings.source == "faces":
         limit = None if settings.threshold == "auto" else settings.threshold
-        found = cluster_people(faces, limit, params.seed)
-        person = _named(clips, found.label)
-        record |= _quality(clips, faces, found, params.seed)
+        label, max_distance = cluster_people(faces, limit, params.seed)
+        person = _named(clips, label)
+        record |= {"threshold": round(max_distance, 6)}
+        record |= _quality(clips, faces, label, params.seed)
     sizes = person.value_counts()
     quartiles = zip(("min", "q25", "median", "q75", "max"), np.linspace(0, 1, 5), strict=True)
     record |= {
@@ -184,13 +183,14 @@ def _named(clips: pd.DataFrame, label: NDArray[np.int64]) -> "pd.Series[str]":
     return person_of(clips.assign(group=clips["group"].astype("string").fillna(found)))
 
 
-def _quality(clips: pd.DataFrame, faces: NDArray[np.float32], found: People, seed: int) -> Record:
+def _quality(
+    clips: pd.DataFrame, faces: NDArray[np.float32], label: NDArray[np.int64], seed: int
+) -> Record:
     """Say how well faces fall into clusters, with warnings."""
-    label = pd.Series(found.label, clips.index)
-    clusters = label.mask(label == ALONE)
-    apart = measure_separation(faces, found.label, seed)
+    clusters = pd.Series(label, clips.index).mask(label == ALONE)
+    apart = measure_separation(faces, label, seed)
     groups = clips["group"].astype(object)
-    agreement = measure_agreement(found.label, list(groups.where(groups.notna(), None)))
+    agreement = measure_agreement(label, list(groups.where(groups.notna(), None)))
     n_clusters = clusters.nunique()
     n_spread = len(people_across_splits(clips.assign(group=clusters)))
     silhouette = _rounded(apart.silhouette)
@@ -206,7 +206,6 @@ def _quality(clips: pd.DataFrame, faces: NDArray[np.float32], found: People, see
             "people are in more than one split, or the clustering joined different people"
         )
     record: Record = {
-        "threshold": round(found.max_distance, 6),
         "n_without_face": int(clusters.isna().sum()),
         "n_clusters": n_clusters,
         "clusters_in_several_splits": n_spread,
