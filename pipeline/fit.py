@@ -294,10 +294,10 @@ def baseline_tasks(params: Params) -> list[FitTask]:
 
 def _load(key: str, with_head: bool) -> Fit | None:
     arrays = load_result(key)
-    kept = load_result(digest_of(head_of=key)) if with_head and arrays is not None else None
-    if arrays is None or (with_head and kept is None):
+    kept = load_result(digest_of(head_of=key)) if with_head else {}
+    if arrays is None or kept is None:
         return None
-    head = None if kept is None else kept["head"].tobytes()
+    head = kept["head"].tobytes() if with_head else None
     return Fit(arrays["predictions"], float(arrays["fit_s"]), head, reused=True)
 
 
