@@ -11,6 +11,7 @@ from pipeline.clip_ids import clean_path, match_files, match_paths
 from pipeline.files import MEDIA_SUFFIXES
 from pipeline.imports.columns import LabelColumns
 from pipeline.imports.findings import Findings
+from pipeline.labels import MADE_BY_INDEX
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,6 @@ class Collection:
         The target columns, in order.
     media : Path
         The folder of the media.
-    beside : mapping of str to list of str
-        By clip id: further files of the clip, which are not used, such as a sound file.
     feature_sets : mapping of str to Path
         Folders of precomputed features by name.
     """
@@ -36,7 +35,6 @@ class Collection:
     labels: pd.DataFrame
     targets: tuple[str, ...]
     media: Path
-    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
     feature_sets: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -91,18 +89,13 @@ def collect(
     beside = [f"{clip}: {', '.join(others)}" for clip, others in matches.beside.items()]
     done = "not used: a clip is one file, and a video's own sound is read"
     add("further files of a clip", "note", beside, done)
-    shared = pd.Series(matches.found)
-    done = "kept: they are the same clip under several ids"
-    add("ids of one file", "warning", shared[shared.duplicated()].index, done)
     unclear = [f"{clip}: {' or '.join(fitting)}" for clip, fitting in matches.ambiguous.items()]
     done = "none was chosen: give the table a column with the path, or rename files"
     add("several files fit an id, or several ids a file", "error", unclear, done)
-    if files:
-        done = "kept: the index lists them as unreadable, and predictions.csv as the training mean"
-        add("labels without media", "warning", matches.missing, done)
-    else:
-        done = "path is left empty: features must be imported"
-        add("no media at all", "warning", matches.missing, done)
+    done = "kept: the index lists them as unreadable, and predictions.csv as the training mean"
+    if not files:
+        done = "there are no media at all: path is left empty, and features must be imported"
+    add("labels without media", "warning", matches.missing, done)
     add("media without labels", "warning", matches.unknown, "left alone; they are no clips")
     found_paths = [matches.found.get(c, expected.get(c)) if files else None for c in ids]
     labels = pd.DataFrame({"clip_id": ids, "path": found_paths}, index=table.index)
@@ -112,8 +105,9 @@ def collect(
         labels["split"] = table[columns.split]
     labels = labels.join(table[list(columns.targets)])
     rest = table.drop(columns=columns.named())
-    taken = {name: f"{name}_given" for name in rest if name in labels}
+    reserved = {*labels, *MADE_BY_INDEX}
+    taken = {name: f"{name}_given" for name in rest if name in reserved}
     done = "kept under the name with _given"
     add("columns whose names have another meaning here", "note", taken, done)
     labels = labels.join(rest.rename(columns=taken))
-    return Collection(labels, columns.targets, media, matches.beside)
+    return Collection(labels, columns.targets, media)

@@ -93,7 +93,7 @@ class Import(ExitStack):
         labels = check_labels(collection, self.findings, scale)
         check_params(labels, self.params, self.findings)
         if probe:
-            probe_files(labels, collection, self.findings)
+            probe_files(labels, collection.media, self.findings)
         self._labels = (path, labels, collection)
         splits = {str(split): int(n) for split, n in labels["split"].value_counts().items()}
         self.summary |= {

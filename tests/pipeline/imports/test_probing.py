@@ -2,7 +2,6 @@ import shutil
 
 import pandas as pd
 
-from pipeline.imports.collection import Collection
 from pipeline.imports.findings import Findings
 from pipeline.imports.probing import probe_files
 
@@ -19,16 +18,13 @@ def test_what_the_files_themselves_show_is_found(make_clip, tmp_path):
     labels = pd.DataFrame({"clip_id": names, "path": [f"{name}.mp4" for name in names]})
     labels["split"] = ["Train", "Train", "Train", "Train", "Val", "Val", "Test"]
     findings = Findings()
-    collection = Collection(labels, (), tmp_path, {"mute": ["mute.wav"]})
-    probe_files(labels, collection, findings)
+    probe_files(labels, tmp_path, findings)
     found = {each.kind: each.examples for each in findings.all}
     assert found.pop("unreadable files")[0].startswith("torn: not a media file")
     assert found.pop("durations out of line")[0].startswith("long: 6.")
     assert found == {
         "files without video": ("voice", "other"),
         "files without sound": ("mute",),
-        "no sound, but a sound file beside": ("mute",),
-        "identical files under several ids": ("a = copy",),
         "identical files in several splits": ("voice = other",),
     }
     assert all(each.severity == "warning" for each in findings.all)

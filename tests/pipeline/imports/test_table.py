@@ -79,13 +79,12 @@ def test_bad_rows_are_named(tmp_path, touch, run):
     assert kinds["duplicate ids with different rows"]["examples"] == ["d"]
     assert kinds["splits that are none"]["examples"] == ["d: weird"]
     assert kinds["people in several splits"]["examples"] == ["p"]
-    assert kinds["Val without labels"]["severity"] == "warning"
+    assert kinds["Val clips without labels"]["severity"] == "warning"
     assert kinds["labels without media"]["examples"] == ["d"]
     assert kinds["ids and files differ by case"]["count"] == 1
     assert kinds["ids and files differ by folder or file ending"]["count"] == 1
     assert kinds["constant targets"]["examples"] == ["joy = 0.5 on Train"]
-    assert kinds["columns that the index makes"]["examples"] == ["sha256"]
-    assert kinds["columns with decimal commas"]["examples"] == ["joy"]
+    assert kinds["columns whose names have another meaning here"]["examples"] == ["sha256"]
     form = kinds["written otherwise than UTF-8 with commas"]["examples"]
     assert form == ["labels.csv: utf-16, tab"]
 
