@@ -39,7 +39,8 @@ def check_labels(
     """
     labels = _check_ids(collection.labels, findings)
     labels["split"] = _check_splits(labels, findings)
-    for name in labels.columns.difference(["clip_id", "path", "split", "group", "file_id"]):
+    texts = ["clip_id", "path", "split", "group", "file_id"]
+    for name in labels.columns.difference(texts, sort=False):
         numbers = to_numbers(labels[name])
         if name in collection.targets:
             labels[name] = _check_target(labels, name, numbers, scale, findings)

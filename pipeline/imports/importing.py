@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from features.files import file_sha256, replacing_file
+from features.files import replacing_file
 from features.store import StoredClip, shards_of
 from features.store_writer import write_store
 from pipeline.clip_ids import match_ids
@@ -136,12 +136,9 @@ class Import(ExitStack):
                 kind = "label tables that cannot be used"
                 self.findings.refuse(RefusedError(kind, [labels], str(error)))
                 return
-        spool = None
-        if not self._dry_run:  # beside the store: /tmp may be memory
-            IMPORTED_FEATURES.mkdir(parents=True, exist_ok=True)
-            file = tempfile.TemporaryFile(dir=IMPORTED_FEATURES)  # noqa: SIM115
-            spool = self.enter_context(file)
-        features = Features(name, self.findings, spool)
+        # Beside the project: /tmp may be memory.
+        spool = tempfile.TemporaryFile(dir=".")  # noqa: SIM115
+        features = Features(name, self.findings, self.enter_context(spool))
         for path in paths:
             features.take(path, ids)
         features.finish()
@@ -170,7 +167,7 @@ class Import(ExitStack):
         changes: dict[str, Any] = {}
         for each in self._features:
             store = IMPORTED_FEATURES / each.name
-            write_store(store, _clips(each), _metadata(each))
+            write_store(store, _clips(each), each.metadata)
             entry = {"store": store.as_posix(), "sha256": store_sha256(store)}
             before = self.params.stores.get(each.name)
             changed += [store] if before is None or before.sha256 != entry["sha256"] else []
@@ -238,9 +235,3 @@ def _clips(features: Features) -> Iterator[StoredClip]:
         digest = hashlib.sha256(embedding.time_s.tobytes())
         digest.update(embedding.values.tobytes())
         yield StoredClip(features.id_of[clip], digest.hexdigest(), embedding)
-
-
-def _metadata(features: Features) -> dict[str, Any]:
-    """Say what the store is made of; names without folders, so that machines do not differ."""
-    digests = "".join(f"{file.name} {file_sha256(file)}\n" for file in features.files)
-    return features.metadata | {"sources_sha256": hashlib.sha256(digests.encode()).hexdigest()}
