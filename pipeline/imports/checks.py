@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.clip_table import lacking_columns, people_across_splits
+from pipeline.clip_table import people_across_splits
 from pipeline.imports.collection import Collection
-from pipeline.imports.columns import SPLIT_WORDS, Numbers, to_numbers
+from pipeline.imports.columns import SPLIT_WORDS, to_numbers
 from pipeline.imports.findings import Findings, Severity
 from pipeline.labels import SPLITS
-from pipeline.params import Params
 
 Scale = Literal["seen"] | tuple[float, float]
 """The two ends of the targets' scale; or `seen`, the range of each target's own labels."""
@@ -41,24 +40,16 @@ def check_labels(
     labels["split"] = _check_splits(labels, findings)
     texts = ["clip_id", "path", "split", "group", "file_id"]
     for name in labels.columns.difference(texts, sort=False):
-        numbers = to_numbers(labels[name])
+        values, wrong = to_numbers(labels[name])
         if name in collection.targets:
-            labels[name] = _check_target(labels, name, numbers, scale, findings)
-        elif labels[name].str.contains(",").any() and not numbers.wrong.any():
-            labels[name] = numbers.values
+            cells = (labels["clip_id"].astype("string") + ": " + labels[name])[wrong]
+            findings.add(f"{name} that is no number", "error", cells, "mend the cells")
+            labels[name] = _check_target(labels, name, values, scale, findings)
+        elif labels[name].str.contains(",").any() and not wrong.any():
+            labels[name] = values
     _check_labelled(labels, list(collection.targets), findings)
     _check_people(labels, findings)
     return labels
-
-
-def check_params(labels: pd.DataFrame, params: Params, findings: Findings) -> None:
-    """Say what in the parameters would stop a run on these clips."""
-    done = "take them out of params.yaml: the index would stop"
-    for key, names in lacking_columns(labels, params).items():
-        findings.add(f"evaluation.{key} that the table lacks", "warning", names, done)
-    if labels["path"].isna().all():
-        done = "take them out of params.yaml: without media the stage `extract` stops"
-        findings.add("encoders that need media", "warning", params.encoders, done)
 
 
 def _check_ids(labels: pd.DataFrame, findings: Findings) -> pd.DataFrame:
@@ -87,11 +78,13 @@ def _check_splits(labels: pd.DataFrame, findings: Findings) -> "pd.Series[str]":
 
 
 def _check_target(
-    labels: pd.DataFrame, target: str, numbers: Numbers, scale: Scale | None, findings: Findings
+    labels: pd.DataFrame,
+    target: str,
+    values: NDArray[np.float64],
+    scale: Scale | None,
+    findings: Findings,
 ) -> NDArray[np.float64]:
-    values = numbers.values
-    cells = labels["clip_id"].astype("string") + ": " + labels[target]
-    findings.add(f"{target} that is no number", "error", cells[numbers.wrong], "mend the cells")
+    """Return a target's values in [0, 1]."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     if scale is not None:

@@ -44,25 +44,17 @@ _BLANK += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
 _DECIMAL_COMMA = r"^[+-]?\d*,\d+(?:[eE][+-]?\d+)?$"
 
 
-class Numbers(NamedTuple):
-    """Cells read as numbers.
+def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Read cells (n,), text or numbers, as numbers with decimal points or commas.
 
-    Attributes
-    ----------
+    Points and commas in one column are told apart by nothing: the commas are then wrong.
+
+    Returns
+    -------
     values : ndarray of float64
         NaN where blank (empty, ``NaN``, ``NA``, ``null``, ``none``, ``-``, ``?`` …) or no number.
     wrong : ndarray of bool
         Where there is something that is no number.
-    """
-
-    values: NDArray[np.float64]
-    wrong: NDArray[np.bool_]
-
-
-def to_numbers(cells: Any) -> Numbers:
-    """Read cells (n,), text or numbers, as numbers with decimal points or commas.
-
-    Points and commas in one column are told apart by nothing: the commas are then wrong.
     """
     text = pd.Series(cells, dtype="string").str.strip()
     text = text.mask(text.str.lower().isin(_BLANK))
@@ -70,7 +62,7 @@ def to_numbers(cells: Any) -> Numbers:
     if commas and not text.str.contains(".", regex=False).any():
         text = text.str.replace(",", ".", regex=False)
     values = pd.to_numeric(text, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    return Numbers(values, np.isnan(values) & text.notna().to_numpy())
+    return values, np.isnan(values) & text.notna().to_numpy()
 
 
 @dataclass(frozen=True)
@@ -134,7 +126,7 @@ def guess_feature_columns(names: Sequence[Any], source: Path) -> FeatureColumns:
     RefusedError
         For a table without a header or without a feature.
     """
-    if not to_numbers(list(map(str, names))).wrong.any():
+    if not to_numbers(list(map(str, names)))[1].any():
         why = f"{source} has no header: expected the names of its columns"
         raise RefusedError("files without a header", [source], why)
     found: dict[str, str] = {}

@@ -99,7 +99,7 @@ class Features:
             rows["time_s"] /= 1000 if unit == "ms" else 1
             time = f"{columns.time!r} in {unit}"
         elif not path.is_dir():
-            self._check_together(path, rows["clip"])
+            self._check_unique(path, rows["clip"])
         self._blocks[n_before:] = [rows]
         left_out = f"; left out: {columns.left_out}" if columns.left_out else ""
         taken_as = f"id: {columns.id or 'the file name'}; time: {time}{left_out}"
@@ -170,7 +170,7 @@ class Features:
             rows["clip"] = ids
             self._note_source(rows["clip"].unique(), source)
             if columns.time is not None:
-                times = to_numbers(block[columns.time]).values
+                times, _ = to_numbers(block[columns.time])
                 rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
             if has_share:
                 rows["face_share"] = block["face_share"].to_numpy(np.float64)
@@ -212,18 +212,14 @@ class Features:
             )
             raise RefusedError("files with other columns", [source], why)
 
-    def _check_together(self, source: Path, clips: "pd.Series[str]") -> None:
-        """Make sure of the order of rows without times: those of a clip lie together."""
-        codes, found = pd.factorize(clips)
-        n_rows = np.bincount(codes)
-        scattered = np.count_nonzero(np.diff(codes)) >= len(found)
-        repeated = list(found[n_rows > 1])
-        if repeated and (scattered or (n_rows == 1).mean() > 0.5):
-            why = (
-                f"{source} has ids more than once: {repeated[:3]}. Expected one row per clip, or "
-                "a time column, or the rows of each clip together"
-            )
-            self._findings.refuse(RefusedError("ids more than once", repeated, why))
+    def _check_unique(self, source: Path, clips: "pd.Series[str]") -> None:
+        """Make sure that rows without times are of one clip each."""
+        repeated = clips[clips.duplicated()].unique()
+        why = (
+            f"{source} has ids more than once: {list(repeated[:3])}. Expected one row per clip, or "
+            "a column of times (in an .npz an array `time_s` or `time_ms`)"
+        )
+        self._findings.add("ids more than once", "error", repeated, why)
 
 
 def _no_rows() -> pd.DataFrame:

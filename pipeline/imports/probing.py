@@ -22,12 +22,12 @@ def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
     findings : Findings
         What is noticed is added.
     """
-    clips = labels[labels["path"].notna()].drop_duplicates("path")
+    clips = labels[labels["path"].notna()]
     there = [(media / path).is_file() for path in clips["path"]]
     clips = clips[there].reset_index(drop=True)
     if clips.empty:
         return
-    # By row, so that ids need not be unique yet.
+    # By row: ids need not be unique yet, and two ids of one file are as bad as two copies.
     files = index_files({str(row): media / path for row, path in enumerate(clips["path"])})
     ids = clips["clip_id"].astype("string")
     bad = files["error_step"].notna()

@@ -39,7 +39,7 @@ _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _SAMPLE_BYTES, _SAMPLE_ROWS = 2**20, 16
 # Parquet keeps each column of a row group apart; of each this much is read ahead.
 _READ_AHEAD_BYTES = 2**16
-_LIST_ROWS = 1024
+_PARQUET_ROWS = 1024  # of which each may hold long lists
 
 
 class Table(NamedTuple):
@@ -208,13 +208,10 @@ def _sniff(path: Path) -> tuple[str, str, list[str]]:
 
 
 def _encoding(path: Path, sample: bytes) -> str:
-    """Tell the encoding by its mark, by zeros, or by whether all of the file is UTF-8."""
+    """Tell the encoding by its mark, or by whether all of the file is UTF-8."""
     for mark, name in _MARKS.items():
         if sample.startswith(mark):
             return name
-    start = sample[:1000]
-    if b"\0" in start:
-        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
     try:
         with path.open(encoding="utf-8") as file:
             while file.read(_SAMPLE_BYTES):
@@ -236,12 +233,10 @@ def _open_parquet(path: Path, _: Path | None) -> Table:
     # Without buffering ahead, memory holds a block and not a row group.
     file = pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
     schema = file.schema_arrow
-    has_lists = any(pa.types.is_nested(each.type) for each in schema)
-    n_rows = _LIST_ROWS if has_lists else _rows_per_block(len(schema))
 
     def blocks() -> Iterator[pd.DataFrame]:
         with file:
-            for batch in file.iter_batches(n_rows):
+            for batch in file.iter_batches(min(_PARQUET_ROWS, BLOCK_VALUES)):
                 yield _with_index(pa.Table.from_batches([batch]).to_pandas())
 
     metadata = store_metadata(schema) if METADATA_KEY in (schema.metadata or {}) else None
@@ -278,7 +273,7 @@ def _open_arrays(path: Path, ids_file: Path | None) -> Table:
             "arrays of another shape",
             [path],
             f"{path} holds {shapes}: expected one array of numbers of shape ({len(given)}, "
-            "n_columns), a row per id; for several rows of a clip, repeat its id",
+            "n_columns), a row per id; where a clip has several, also `time_s` or `time_ms`",
         )
     beside = {"ids": given.astype(str).astype(object), **times}
     n_rows, n_columns = matrix.shape

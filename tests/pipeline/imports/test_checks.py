@@ -45,7 +45,7 @@ def test_what_cannot_be_told_apart_keeps_everything_from_being_written():
     table = pd.DataFrame({"id": ["a", "b"]})
     collect(table, LabelColumns(id="id"), Path(), files, findings)
     assert {each.kind: (each.severity, each.examples) for each in findings.all} == {
-        "several files fit an id, or several ids a file": ("error", ("b: x/b.mp4 or y/b.mp4",)),
+        "several that fit one clip, or several clips": ("error", ("x/b.mp4 or y/b.mp4 for b",)),
         "labels without media": ("warning", ("a",)),
         "media without labels": ("warning", ("c.mp4",)),
     }

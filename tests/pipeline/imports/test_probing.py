@@ -17,6 +17,7 @@ def test_what_the_files_themselves_show_is_found(make_clip, tmp_path):
     names = ["a", "copy", "long", "voice", "other", "mute", "torn"]
     labels = pd.DataFrame({"clip_id": names, "path": [f"{name}.mp4" for name in names]})
     labels["split"] = ["Train", "Train", "Train", "Train", "Val", "Val", "Test"]
+    labels.loc[len(labels)] = ["again", "a.mp4", "Test"]
     findings = Findings()
     probe_files(labels, tmp_path, findings)
     found = {each.kind: each.examples for each in findings.all}
@@ -25,6 +26,6 @@ def test_what_the_files_themselves_show_is_found(make_clip, tmp_path):
     assert found == {
         "files without video": ("voice", "other"),
         "files without sound": ("mute",),
-        "identical files in several splits": ("voice = other",),
+        "identical files in several splits": ("a = copy = again", "voice = other"),
     }
     assert all(each.severity == "warning" for each in findings.all)
