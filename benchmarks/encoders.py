@@ -21,8 +21,7 @@ from benchmarks.machine import describe
 from benchmarks.names import known_names
 from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
-from features.encoders.base import default_device
-from features.encoders.torch_model import TorchFrameModel
+from features.encoders.torch_model import TorchFrameModel, default_device, run
 from features.extraction.batches import Batcher
 
 SPECS = {
@@ -99,7 +98,7 @@ def run_resident(model: TorchFrameModel, shape: tuple[int, ...], n_batches: int)
     values = torch.randn(shape, device=weight.device, dtype=weight.dtype)
     values = values.contiguous(memory_format=torch.channels_last)
     for _ in range(n_batches):
-        model.forward(values)
+        run(model.network, values)
     if model.runs_beside:
         torch.cuda.synchronize()
 

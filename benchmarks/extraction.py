@@ -31,7 +31,7 @@ from benchmarks.machine import describe
 from benchmarks.names import known_names
 from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
-from features.encoders.base import default_device
+from features.encoders.torch_model import default_device
 from features.extraction import extract, index_files
 from features.extraction.batches import Batcher
 from features.extraction.embedder import STALL_LIMIT_S, plan

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 
-from models.arrays import Bools, DataError, Floats, Groups, Ints, check_same_rows, mean_of_known
-from models.linkage import Merges, average_linkage, row_blocks
+from models.arrays import DataError, Floats, Groups, Ints, check_same_rows, mean_of_known
+from models.cosine import average_linkage, joined_rows, row_blocks, unit_rows
 
 ALONE = -1
 """The cluster number of rows without a vector."""
@@ -16,22 +15,6 @@ ALONE = -1
 _LOOSEST = 1.0  # vectors at right angles have nothing in common
 _N_CUTS = 32
 _N_SAMPLED = 2048
-
-
-@dataclass(frozen=True)
-class People:
-    """A clustering of clips.
-
-    Attributes
-    ----------
-    label : ndarray of int64, shape (n_rows,)
-        Cluster numbers from 0 in the order of first rows; `ALONE` without a vector.
-    max_distance : float
-        Mean cosine distance from which clusters stay apart: as given, or as chosen.
-    """
-
-    label: Ints
-    max_distance: float
 
 
 @dataclass(frozen=True)
@@ -64,27 +47,9 @@ class Agreement:
     completeness: float
 
 
-def unit_rows(vectors: Floats) -> tuple[NDArray[np.float32], Bools]:
-    """Scale rows to length 1.
-
-    Returns
-    -------
-    units : ndarray of float32, shape (n_rows, dimension)
-        Zero where there is no vector.
-    known : ndarray of bool, shape (n_rows,)
-        Where there is one: finite and not zero.
-    """
-    units = np.array(vectors, np.float32)
-    units[~np.isfinite(units).all(axis=1)] = 0
-    # By the largest value first: squares of large or small numbers leave float32.
-    units /= np.maximum(np.abs(units).max(axis=1, keepdims=True, initial=0), 1e-30)
-    length = np.linalg.norm(units, axis=1, keepdims=True)
-    known = length[:, 0] > 0
-    units /= np.where(length > 0, length, 1)
-    return units, known
-
-
-def cluster_people(vectors: Floats, max_distance: float | None = None, seed: int = 0) -> People:
+def cluster_people(
+    vectors: Floats, max_distance: float | None = None, seed: int = 0
+) -> tuple[Ints, float]:
     """Cluster face vectors to pseudo-subjects by average linkage.
 
     Parameters
@@ -99,8 +64,11 @@ def cluster_people(vectors: Floats, max_distance: float | None = None, seed: int
 
     Returns
     -------
-    People
-        The same clusters for any order of rows.
+    label : ndarray of int64, shape (n_rows,)
+        Cluster numbers from 0 in the order of first rows, `ALONE` without a vector; the same
+        clusters for any order of rows.
+    max_distance : float
+        As given, or as chosen.
 
     Raises
     ------
@@ -124,12 +92,13 @@ def cluster_people(vectors: Floats, max_distance: float | None = None, seed: int
     # Equal rows once, and one order of rows for every order given.
     different, which = np.unique(units[known], axis=0, return_inverse=True)
     limit = _LOOSEST if max_distance is None else max_distance
-    merges = average_linkage(different, limit)
+    ends, distance = average_linkage(different, limit)
     if max_distance is None:
-        limit = _best_cut(different, merges, np.sort(which.ravel()), seed)
+        limit = _best_cut(different, ends, distance, np.sort(which.ravel()), seed)
     label = np.full(len(units), ALONE, np.int64)
-    label[known] = _by_first_row(merges.cut(limit)[which.ravel()])
-    return People(label, float(limit))
+    joined = joined_rows(len(different), ends[distance < limit])
+    label[known] = _by_first_row(joined[which.ravel()])
+    return label, float(limit)
 
 
 def measure_separation(vectors: Floats, label: Ints, seed: int = 0) -> Separation:
@@ -173,14 +142,14 @@ def measure_agreement(label: Ints, groups: Sequence[object] | Groups) -> Agreeme
     return Agreement(len(known), float(rand), float(homogeneity), float(completeness))
 
 
-def _best_cut(units: Floats, merges: Merges, which: Ints, seed: int) -> float:
+def _best_cut(units: Floats, ends: Ints, distance: Floats, which: Ints, seed: int) -> float:
     """Choose a cut; `which` are the rows of `units` that stand for each clip."""
-    if not len(merges.distance):
+    if not len(distance):
         return _LOOSEST
     # The first cut is below every joint: equal vectors may be all that belongs together.
-    cuts = np.linspace(merges.distance.min(), merges.distance.max(), _N_CUTS)
-    scored = [_separation(units[which], merges.cut(cut)[which], seed) for cut in cuts]
-    silhouettes = np.array([each.silhouette for each in scored])
+    cuts = np.linspace(distance.min(), distance.max(), _N_CUTS)
+    labels = [joined_rows(len(units), ends[distance < cut])[which] for cut in cuts]
+    silhouettes = np.array([_separation(units[which], each, seed).silhouette for each in labels])
     best = np.flatnonzero(silhouettes >= np.nanmax(silhouettes) - 1e-6)
     return float(cuts[best[len(best) // 2]])  # amid the gap
 

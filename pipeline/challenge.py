@@ -15,10 +15,10 @@ import typer
 from numpy.typing import NDArray
 
 from pipeline.clip_ids import canonical_id
-from pipeline.options import Json, ParamsFile
 from pipeline.paths import PARAMS, PREDICTIONS
 from pipeline.settings_files import ParamsError
 from pipeline.submission import FILE_ID, file_ids, refuse_repeated
+from pipeline.terminal import Json, ParamsFile
 
 FAR_OUTSIDE = 0.5
 """Predictions that are farther than this from [0, 1] get a warning."""

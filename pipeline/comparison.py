@@ -2,28 +2,116 @@
 
 import pickle
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from features.extraction.workers import Failure, Patience, WorkerError, Workers
+from features.pool import PARTS, STATISTICS, Pooling
 from models.evaluation.scores import Score
-from pipeline.comparison_plan import Plan, check_heads
-from pipeline.fit import Fit, FitTask, Fitting
-from pipeline.leaderboard import STACK, score, score_table, slice_table
+from pipeline.clip_table import Rows, read_rows
+from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
+from pipeline.leaderboard import STACK, rows_of_splits, score, score_table, slice_table
 from pipeline.learning_curve import known_learning_curve, learning_curve_table
-from pipeline.params import Params
+from pipeline.params import Params, ParamsError, head_faults, load_params
+from pipeline.paths import PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
+from pipeline.settings_files import nearest, refuse
+from pipeline.views import JOIN, view_names
+
+Split = Literal["oof", "val"]
 
 TIME_LIMIT_S = 600.0
 """Longest time for one head on one view, without loading the view."""
 
 _LOAD_LIMIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared.
+
+    Attributes
+    ----------
+    params : Params
+        With the targets and encoders that take part.
+    rows : Rows
+        With these targets.
+    split : {"val", "oof"}
+        The predictions that are scored.
+    tasks : list of FitTask
+        Baselines first, then view by view.
+    by : str, optional
+        A column of the clip table by whose values scores are given as well.
+    learning_curve : bool
+        Whether the best head is also fitted on fewer people.
+    """
+
+    params: Params
+    rows: Rows
+    split: Split
+    tasks: list[FitTask]
+    by: str | None = None
+    learning_curve: bool = False
+
+
+def plan_comparison(
+    params_file: Path,
+    encoders: Sequence[str] | None = None,
+    heads: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    pooling: str | None = None,
+    split: Split | None = None,
+    by: str | None = None,
+    learning_curve: bool = False,
+) -> Plan:
+    """Check every name that was asked for, and list what has to be fitted.
+
+    Parameters
+    ----------
+    params_file : Path
+        The parameters.
+    encoders, heads, targets, pooling, split
+        As in `pipeline.compare.compare`.
+    by, learning_curve
+        As in `Plan`.
+
+    Raises
+    ------
+    ParamsError
+        For a name that is not known; names the nearest and all known ones.
+    StoreError
+        When the clip vectors of an encoder are missing.
+    """
+    params = load_params(params_file, check_heads=False)
+    views = view_names(params.feature_names)
+    if encoders is not None:
+        views = list(dict.fromkeys(known_view(view, params) for view in encoders))
+    used = {name for view in views for name in view.split(JOIN)}
+    chosen = known_names(targets or params.targets, params.targets, "target")
+    params = params.model_copy(
+        update={
+            "targets": tuple(target for target in params.targets if target in chosen),
+            "encoders": {name: spec for name, spec in params.encoders.items() if name in used},
+            "stores": {name: store for name, store in params.stores.items() if name in used},
+        }
+    )
+    pooled = None if pooling is None else _parse_pooling(pooling)
+    rows = read_rows(params)
+    if by is not None:
+        known_names([by], list(map(str, rows.clips.columns)), "column")
+    if learning_curve:
+        scored_split("val", rows)  # it is scored there
+    asked = list(dict.fromkeys(params.heads if heads is None else heads))
+    tasks = baseline_tasks(params)
+    tasks += [head_task(head, view, params, pooled) for view in views for head in asked]
+    return Plan(params, rows, scored_split(split, rows), tasks, by, learning_curve)
 
 
 @dataclass
@@ -107,7 +195,7 @@ def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[C
     known = {task.name: fitting.known(task) for task in plan.tasks}
     _add(found, {name: fit for name, fit in known.items() if fit is not None})
     if len(found.fits) < len(plan.tasks):
-        check_heads(plan)
+        _check_heads(plan)
     yield found
     pickled = pickle.dumps(plan.rows)
     with Workers(1) as workers:
@@ -115,7 +203,7 @@ def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[C
             if task.name not in found.fits:
                 yield _begin(found, task.name)
                 with _failing(found, task.name):
-                    fit = workers.call(_fit, (pickled, task), limit_s=time_limit_s)
+                    fit = workers.call(_fit, (pickled, task, None), limit_s=time_limit_s)
                     _add(found, {task.name: fit})
                 yield found
         if len(found.members) > 1:
@@ -135,8 +223,72 @@ def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[C
                 yield _begin(found, name)
                 with _failing(found, name):
                     work = pickled, task, plan.params
-                    found.curve = workers.call(_fit_on_fewer, work, limit_s=time_limit_s)
+                    found.curve = workers.call(_fit, work, limit_s=time_limit_s)
     yield found
+
+
+def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[str]:
+    """Return the names asked for, each once.
+
+    Raises
+    ------
+    ParamsError
+        For an unknown one; names the nearest and all known ones.
+    """
+    for name in asked:
+        if name not in known:
+            raise ParamsError(f"unknown {what} {name!r}{nearest(name, known)}")
+    return list(dict.fromkeys(asked))
+
+
+def known_view(asked: str, params: Params) -> str:
+    """Name a view as `view_names` does, whatever the order in which its encoders were given.
+
+    Raises
+    ------
+    ParamsError
+        For an unknown encoder; as `known_names`.
+    """
+    return JOIN.join(sorted(known_names(asked.split(JOIN), params.feature_names, "encoder")))
+
+
+def scored_split(asked: Split | None, rows: Rows) -> Split:
+    """Return the split that is scored: by default Val, or out of fold where it has no labels.
+
+    Raises
+    ------
+    ParamsError
+        When Val is asked for and has no labels.
+    """
+    has_labels = "val" in rows_of_splits(rows)
+    if asked == "val" and not has_labels:
+        raise ParamsError("no clip of Val is labelled: only the split oof can be scored")
+    return asked or ("val" if has_labels else "oof")
+
+
+def _check_heads(plan: Plan) -> None:
+    """Check kinds and settings of heads, which loads the libraries that they are made of."""
+    from models.heads import HEADS
+
+    heads = {task.name.partition("/")[0]: task.head for task in plan.tasks}
+    for name, entry in heads.items():
+        if entry.kind not in HEADS:
+            known = list(dict.fromkeys([*plan.params.heads, *HEADS]))
+            raise ParamsError(f"unknown head {name!r}{nearest(name, known)}")
+    refuse(PARAMS, head_faults({name: entry.model_dump() for name, entry in heads.items()}))
+
+
+def _parse_pooling(text: str) -> Pooling:
+    """Read ``statistics/parts``, names joined by commas."""
+    lists = [part.split(",") for part in text.split("/")]
+    if len(lists) != 2:
+        raise ParamsError(
+            f"the pooling {text!r} is not of the form statistics/parts: expected, for example, "
+            "'mean,std/whole,halves'"
+        )
+    statistics = known_names(lists[0], list(STATISTICS), "statistic")
+    parts = known_names(lists[1], list(PARTS), "part")
+    return Pooling.model_validate({"statistics": statistics, "parts": parts})
 
 
 def _begin(found: Comparison, name: str) -> Comparison:
@@ -187,19 +339,12 @@ def _fitting(rows: bytes) -> Fitting:
     return Fitting(pickle.loads(rows))
 
 
-def _fit(work: tuple[bytes, FitTask]) -> Generator[Any, None, Fit]:
+def _fit(work: tuple[bytes, FitTask, Params | None]) -> Generator[Any, None, Any]:
+    """In the worker: fit a head; or with parameters, make its learning curve."""
+    rows, task, params = work
     yield Patience(_LOAD_LIMIT_S)
-    fitting = _fitting(work[0])
-    fitting.view(work[1])
-    work[1].make_head()  # loads its library
+    fitting = _fitting(rows)
+    fitting.view(task)
+    task.make_head()  # loads its library
     yield "loaded"
-    return fitting.fit(work[1])
-
-
-def _fit_on_fewer(work: tuple[bytes, FitTask, Params]) -> Generator[Any, None, pd.DataFrame]:
-    yield Patience(_LOAD_LIMIT_S)
-    fitting = _fitting(work[0])
-    fitting.view(work[1])
-    work[1].make_head()  # loads its library
-    yield "loaded"
-    return learning_curve_table(fitting, *work[1:])
+    return fitting.fit(task) if params is None else learning_curve_table(fitting, task, params)

@@ -17,10 +17,10 @@ from features.cache import default_cache_root
 from features.store import StoreError
 from pipeline.clip_table import check_columns
 from pipeline.labels import LabelError, read_labels
-from pipeline.options import Json, ParamsFile
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import DEMO, PARAMS
 from pipeline.settings_files import read_keys, read_yaml
+from pipeline.terminal import Json, ParamsFile
 from pipeline.views import check_store
 
 
@@ -71,7 +71,7 @@ def _machine() -> Iterator[Finding]:
     import joblib
     import torch
 
-    from features.encoders.base import default_device
+    from features.encoders.torch_model import default_device
     from features.extraction.encoder_run import library_versions
 
     yield Finding("python", True, f"{platform.python_version()} on {platform.platform()}")

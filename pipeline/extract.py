@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.options import Json, ParamsFile, names_of
 from pipeline.paths import CLIPS, PARAMS
+from pipeline.terminal import Json, ParamsFile, names_of
 
 if TYPE_CHECKING:
     from features.encoders import Encoder

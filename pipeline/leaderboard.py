@@ -16,11 +16,17 @@ from models.evaluation.slices import scored_slices, slice_rows
 from models.metrics import official_mean_pearson
 from pipeline.clip_table import Rows, column_values
 from pipeline.params import Params
+from pipeline.tables import laid_out, number_text, records
 
 STACK = "stack"
 BASELINE = "baseline/"
 SPLITS = {"val": "Val", "oof": "Train", "test": "Test"}
 """The clips of each split; the first one that there is decides who is best."""
+
+RANDOM_NOTE = (
+    "Encoders with random weights: {}. These scores show that the pipeline works, not what "
+    "pretrained encoders reach."
+)
 
 SLICE_COLUMNS = [
     *("column", "slice", "split", "name", "n_rows", "n_people"),
@@ -174,6 +180,58 @@ def leaderboard(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return board[[*first, "constant", *by_target]]
 
 
+def leaderboard_text(board: pd.DataFrame) -> pd.DataFrame:
+    """Lay out a leaderboard as text: per row the score on each split, and how sure it is.
+
+    Parameters
+    ----------
+    board : DataFrame
+        From `leaderboard`, best first.
+
+    Returns
+    -------
+    DataFrame of str
+        ``P > best`` is of the split that the board is sorted by. ``official`` is the challenge's
+        score there where it differs from ours, ``constant`` names targets whose predictions do not
+        vary: columns that would be empty are left out.
+    """
+    splits, names = shown_splits(board), {"name": "head/view"}
+    for split in splits:
+        names |= {f"{split}_mean_pearson": f"{split} r", f"{split}_ci95_low": f"{split} 95 % CI"}
+    main = board_of_split(board, splits[0])
+    ours = main["mean_pearson"]
+    official = main.get("official_mean_pearson", ours)  # there is none out of fold
+    differs = ours.notna() & (ours != official)
+    shown = board.assign(
+        official=number_text(official, undefined="NaN").where(differs, ""),
+        better_than_best=main["better_than_best"],
+        constant=board["constant"].astype("string").fillna(""),  # empty in a file is missing
+    )
+    names |= {"official": "official", "oof_pooled_mean_pearson": "oof pooled"}
+    names |= {"better_than_best": "P > best", "constant": "constant"}
+    empty = [name for name in ("official", "constant") if not (shown[name] != "").any()]
+    return laid_out(shown, {key: name for key, name in names.items() if key not in empty})
+
+
+def shown_splits(board: pd.DataFrame) -> list[str]:
+    """Return the splits that a leaderboard has scores of, the one it is sorted by first."""
+    return [split for split in SPLITS if f"{split}_mean_pearson" in board]
+
+
+def board_of_split(board: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the columns of one split of a leaderboard, called as those of `score_table`."""
+    columns = {name: str(name).removeprefix(f"{split}_") for name in board}
+    kept = [name for name, bare in columns.items() if bare != name or name == "name"]
+    return board[kept].rename(columns=columns)
+
+
+def notes(params: Params) -> list[str]:
+    """Return what has to be said wherever scores are shown."""
+    specs = params.encoders.items()
+    random = [name for name, spec in specs if getattr(spec, "weights", None) == "random"]
+    return [RANDOM_NOTE.format(", ".join(random))] if random else []
+
+
 def metrics(tables: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> dict[str, Any]:
     """Return the scores as `metrics.json` has them, for `json.dumps`.
 
@@ -252,15 +310,6 @@ def score_records(table: pd.DataFrame, targets: Sequence[str]) -> list[dict[str,
         record["ci95"] = [record.pop("ci95_low"), record.pop("ci95_high")]
         record["pearson"] = {target: record.pop(f"pearson_{target}") for target in targets}
     return found
-
-
-def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Return the rows of a table for `json.dumps`; what is undefined is None."""
-    if table is None:
-        return []
-    values = table.astype(object)
-    rows = values.where(values.notna(), None).itertuples(index=False)
-    return [dict(zip(table.columns, row, strict=True)) for row in rows]
 
 
 def _row(name: str, each: Score, better: float, targets: Sequence[str]) -> dict[str, Any]:

@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 
 from features.pool import Pooling, pool_clips
 from features.store import read_store
-from models.leaks import near_identical
+from models.cosine import near_identical, unit_rows
 from models.people import (
     ALONE,
-    People,
     cluster_people,
     measure_agreement,
     measure_separation,
-    unit_rows,
 )
 from pipeline.labels import person_of
 from pipeline.params import Params
@@ -93,9 +91,10 @@ def find_people(
     warnings = []
     if settings.source == "faces":
         limit = None if settings.threshold == "auto" else settings.threshold
-        found = cluster_people(faces, limit, params.seed)
-        person = _named(clips, found.label)
-        record |= _quality(clips, faces, found, params.seed)
+        label, max_distance = cluster_people(faces, limit, params.seed)
+        person = _named(clips, label)
+        record |= {"threshold": round(max_distance, 6)}
+        record |= _quality(clips, faces, label, params.seed)
         warnings = _quality_warnings(record)
     record = record | _sizes(person, splits)
     if settings.encoder is not None:
@@ -184,14 +183,14 @@ def _named(clips: pd.DataFrame, label: NDArray[np.int64]) -> "pd.Series[str]":
     return person_of(clips.assign(group=clips["group"].astype("string").fillna(found)))
 
 
-def _quality(clips: pd.DataFrame, faces: NDArray[np.float32], found: People, seed: int) -> Record:
-    label = found.label
+def _quality(
+    clips: pd.DataFrame, faces: NDArray[np.float32], label: NDArray[np.int64], seed: int
+) -> Record:
     apart = measure_separation(faces, label, seed)
     groups = clips["group"].astype(object)
     agreement = measure_agreement(label, list(groups.where(groups.notna(), None)))
     seen = label != ALONE
     return {
-        "threshold": round(found.max_distance, 6),
         "n_without_face": int((label == ALONE).sum()),
         "n_clusters": int(label.max()) + 1,
         "clusters_in_several_splits": _n_across(label[seen], clips["split"].to_numpy()[seen]),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.files import replacing_file
-from pipeline.options import Json
 from pipeline.paths import BUNDLE
+from pipeline.terminal import Json
 
 if TYPE_CHECKING:  # heavy
     import pandas as pd

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.options import Json
+from pipeline.terminal import Json
 
 app = typer.Typer(
     help="Look after the embedding cache ($ERI_CACHE, or .eri-cache here).", no_args_is_help=True

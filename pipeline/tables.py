@@ -1,14 +1,22 @@
-"""The CSV tables of a run, read as they were written."""
+"""The tables of a run: read from CSV as they were written, and laid out as text."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+
+from features.files import replacing_file
 
 TEXT_COLUMNS = frozenset(
     {"File_ID", "clip_id", "column", "constant", "encoders", "kind", "member", "missing", "name"}
     | {"part", "reasons", "slice", "split"}
 )
 """Text, whatever it looks like: the clip 00017 keeps its zeros."""
+
+_NUMBER_FORMS = {"better_than_best": ".3f", "p_better": ".3f", "fit_s": ".1f"}
+_NUMBER_FORMS |= dict.fromkeys(["mean_absolute", "label_sd", "prediction_sd"], ".3f")
+"""How the numbers of a column are written; others are scores, which have a sign."""
 
 
 def read_run_table(path: Path) -> pd.DataFrame:
@@ -24,3 +32,87 @@ def read_run_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(
         path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""]
     )
+
+
+def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Turn a table of numbers into one of text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As a stage wrote it.
+    names : mapping of str to str
+        The columns wanted, and what readers call them. The low end of an interval stands for both.
+
+    Returns
+    -------
+    DataFrame of str
+        Scores have a sign; two columns may be called alike, as a target and one of ours.
+    """
+    shown = []
+    for column in names:
+        values = table[column]
+        if column.endswith("ci95_low"):
+            high = number_text(table[f"{column.removesuffix('low')}high"])
+            interval = "[" + number_text(values) + ", " + high + "]"
+            shown.append(interval.where(values.notna(), ""))
+        elif pd.api.types.is_float_dtype(values):
+            shown.append(number_text(values, _NUMBER_FORMS.get(column, "+.3f")))
+        else:
+            shown.append(values.astype(str))
+    return pd.concat(shown, axis=1).set_axis([*names.values()], axis=1)
+
+
+def number_text(
+    values: "pd.Series[float]", form: str = "+.3f", undefined: str = ""
+) -> "pd.Series[str]":
+    """Write numbers in a form of Python's `format`; by default as scores, with their signs."""
+    return values.map(lambda value: undefined if pd.isna(value) else f"{value:{form}}").astype(
+        object
+    )
+
+
+def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Return the rows of a table for `json.dumps`; what is undefined is None."""
+    if table is None:
+        return []
+    values = table.astype(object)
+    rows = values.where(values.notna(), None).itertuples(index=False)
+    return [dict(zip(table.columns, row, strict=True)) for row in rows]
+
+
+def markdown_page(tables: Iterable[tuple[str, pd.DataFrame]], remarks: Iterable[str]) -> str:
+    """Return tables of text with their titles, then remarks, as Markdown."""
+    blocks = [block for title, table in tables for block in (f"**{title}**", markdown(table))]
+    return "\n\n".join([*blocks, *remarks]) + "\n"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table of text as Markdown: its first column holds names, the others numbers."""
+    header = [str(name) for name in table]
+    ruler = [":--", *["--:"] * (len(header) - 1)]
+    lines: list[list[object]] = [[*header], [*ruler], *table.to_numpy(object).tolist()]
+    escaped = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str | None]) -> list[Path]:
+    """Write files of text by name; one without text is removed, so that nothing old stays.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be written.
+    """
+    for name, text in texts.items():
+        if text is None:
+            (folder / name).unlink(missing_ok=True)
+            continue
+        with replacing_file(folder / name) as beside:
+            beside.write_text(text, encoding="utf-8")
+    return [folder / name for name, text in texts.items() if text is not None]

@@ -1,83 +1,88 @@
-"""Tables of text in a terminal, where they can be drawn anew, or line by line in a file."""
+"""What commands share: options, and tables of text in a terminal."""
 
-from collections.abc import Callable, Iterable
-from typing import Self
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.table import Table
+import typer
+
+if TYPE_CHECKING:  # rich takes its time, and help or JSON can do without it
+    from rich.console import Console
+    from rich.table import Table
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters to use.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+TitledTable = tuple[str, pd.DataFrame]
 
 _WIDE = 1000
 """Width of what is no terminal: no column is cut there."""
 
 
-class Screen:
-    """What a command shows while it runs, and in the end; use it as a context manager.
+def names_of(text: str | None) -> list[str] | None:
+    """Take names apart that are joined by commas; None for an option that was not given."""
+    return None if text is None else [name.strip() for name in text.split(",")]
 
-    In a terminal one table is drawn anew whenever something changes, and disappears in the end;
-    elsewhere lines are printed one after the other.
+
+def print_tables(tables: Iterable[TitledTable], lines: Iterable[str] = ()) -> None:
+    """Print tables with their titles, then lines; a terminal has the columns that have room."""
+    console = _console()
+    for title, table in tables:
+        console.print(f"\n{title}", _drawn(table, console))
+    for line in lines:
+        console.print(line)
+
+
+@contextmanager
+def drawn_anew(text: Callable[[], TitledTable]) -> Iterator[Callable[[], None] | None]:
+    """Draw a line and a table while a block runs, every second; in the end they disappear.
+
+    Yields
+    ------
+    callable, or None
+        Draws at once. None where this is no terminal, and nothing is drawn.
     """
+    from rich.console import Group, RenderableType
+    from rich.live import Live
 
-    def __init__(self) -> None:
-        self._console = Console(markup=False, highlight=False, emoji=False)
-        if not self._console.is_terminal:
-            self._console.width = _WIDE
-        self._text: Callable[[], tuple[str, pd.DataFrame]] | None = None
-        self._live = Live(
-            get_renderable=self._drawn, console=self._console, transient=True, refresh_per_second=1
-        )
+    console = _console()
 
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live.start()
-        return self
+    def drawing() -> RenderableType:
+        line, table = text()
+        return Group(line, _drawn(table, console))
 
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-
-    def draw(self, text: Callable[[], tuple[str, pd.DataFrame]]) -> None:
-        """In a terminal, draw a line and a table, as `text` gives them now and every second."""
-        self._text = text
-        if self._console.is_terminal:
-            self._live.refresh()
-
-    def tell(self, line: str) -> None:
-        """Print a line where nothing is drawn."""
-        if not self._console.is_terminal:
-            self._console.print(line)
-
-    def print(
-        self, tables: Iterable[tuple[str, pd.DataFrame]] = (), lines: Iterable[str] = ()
-    ) -> None:
-        """End the drawing; print tables with their titles, then lines."""
-        self._live.stop()
-        for title, table in tables:
-            self._console.print(f"\n{title}", self._fitting(table))
-        for line in lines:
-            self._console.print(line)
-
-    def _drawn(self) -> RenderableType:
-        if self._text is None:
-            return ""
-        line, table = self._text()
-        return Group(line, self._fitting(table))
-
-    def _fitting(self, table: pd.DataFrame) -> Table:
-        """Leave out columns from the right until the others have room."""
-        unbounded = self._console.options.update(width=_WIDE)
-        for n_columns in range(table.shape[1], 0, -1):
-            drawn = _rich_table(table.iloc[:, :n_columns])
-            if self._console.measure(drawn, options=unbounded).maximum <= self._console.width:
-                break
-        return drawn
+    if not console.is_terminal:
+        yield None
+        return
+    with Live(
+        get_renderable=drawing, console=console, transient=True, refresh_per_second=1
+    ) as live:
+        yield live.refresh
 
 
-def _rich_table(table: pd.DataFrame) -> Table:
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for number, name in enumerate(table):
-        drawn.add_column(str(name), justify="right" if number else "left", no_wrap=number > 0)
-    for row in table.to_numpy(object).tolist():
-        drawn.add_row(*row)
+def _console() -> "Console":
+    from rich.console import Console
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    return console
+
+
+def _drawn(table: pd.DataFrame, console: "Console") -> "Table":
+    """Draw a table, without the columns from the right that have no room."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    unbounded = console.options.update(width=_WIDE)
+    for n_columns in range(table.shape[1], 0, -1):
+        drawn = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        for number, name in enumerate(table.columns[:n_columns]):
+            drawn.add_column(str(name), justify="right" if number else "left", no_wrap=number > 0)
+        for row in table.iloc[:, :n_columns].to_numpy(object).tolist():
+            drawn.add_row(*row)
+        if console.measure(drawn, options=unbounded).maximum <= console.width:
+            break
     return drawn

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.clip_table import read_rows
-from pipeline.comparison_plan import known_names, known_view
+from pipeline.comparison import known_names, known_view
 from pipeline.fit import FitTask, Fitting, head_task
-from pipeline.options import Json, ParamsFile
 from pipeline.params import HeadEntry, Params, ParamsError, load_params
 from pipeline.paths import PARAMS, TUNING
 from pipeline.result_cache import digest_of
+from pipeline.terminal import Json, ParamsFile
 from pipeline.views import view_names
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ The modules import their heavy libraries when a model is described or loaded, no
 imported themselves: decode workers use them too and must start fast.
 """
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
@@ -35,36 +34,20 @@ else:  # made of the registry, so that a kind is entered there and nowhere else
 """An entry under ``encoders`` in ``params.yaml``: a union, what is allowed depends on ``kind``."""
 
 
-def check_spec(entry: Mapping[str, Any]) -> EncoderSpec:
-    """Check an entry of ``encoders`` in ``params.yaml``.
-
-    Raises
-    ------
-    EncoderError
-        For an unknown kind.
-    pydantic.ValidationError
-        For an unknown key or a value out of range.
-    """
-    kind = entry.get("kind")
-    if not isinstance(kind, str) or kind not in ENCODERS:
-        near = difflib.get_close_matches(str(kind), ENCODERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise EncoderError(
-            f"unknown encoder kind {kind!r}: expected one of {list(ENCODERS)}.{hint}"
-        )
-    spec: EncoderSpec = _SPECS.validate_python(dict(entry))
-    return spec
-
-
 def make_encoder(spec: EncoderSpec | Mapping[str, Any]) -> Encoder:
     """Build an encoder from its entry in ``params.yaml``; loads no weights.
 
     Parameters
     ----------
     spec : EncoderSpec or mapping
-        A mapping is checked first, by `check_spec`, with its errors.
+        A mapping is checked first.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        For an unknown kind, an unknown key or a value out of range.
     """
-    checked = check_spec(spec) if isinstance(spec, Mapping) else spec
+    checked = _SPECS.validate_python(dict(spec)) if isinstance(spec, Mapping) else spec
     return ENCODERS[checked.kind](checked)
 
 
@@ -77,6 +60,5 @@ __all__ = [
     "EncoderSpec",
     "FrameEncoder",
     "SoundTransform",
-    "check_spec",
     "make_encoder",
 ]

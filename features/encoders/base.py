@@ -62,6 +62,7 @@ class FaceSpec(Spec):
     face_margin: float = Field(default=0.1, ge=0, le=10)
     face_min_score: float = Field(default=0.6, gt=0, le=1)
     face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
+    dtype: Literal["float16", "float32"] = "float16"
 
     @model_validator(mode="after")
     def _face_keys_need_a_detector(self) -> "FaceSpec":
@@ -103,14 +104,6 @@ class Model(Protocol):
         """
 
 
-def default_device() -> "torch.device":
-    """Return the GPU where there is one, else the CPU."""
-    # It takes seconds to import, and sound does without.
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 class Encoder(ABC):
     """Frozen: it turns pieces of a clip into one vector each, and is never trained here.
 
@@ -144,7 +137,7 @@ class Encoder(ABC):
         Parameters
         ----------
         device : torch.device, optional
-            Default: that of `default_device`.
+            Default: the GPU where there is one, else the CPU.
 
         Raises
         ------
@@ -192,11 +185,10 @@ class FrameEncoder(Encoder):
 
     def pieces(self, sampling: "Sampling") -> Pictures:
         """Take frames, cropped to the face if the spec says so."""
-        face, detector = None, self.detector_file()
-        if detector is not None:
-            detection = FaceDetection(weights=detector, min_score=self.spec.face_min_score)
-            margin, missing = self.spec.face_margin, self.spec.face_missing
-            face = FaceCrop(detection=detection, margin=margin, missing=missing)
+        face, spec = None, self.spec
+        if detector := self.detector_file():
+            detection = FaceDetection(weights=detector, min_score=spec.face_min_score)
+            face = FaceCrop(detection=detection, margin=spec.face_margin, missing=spec.face_missing)
         return Pictures(
             frame_rate_hz=sampling.frame_rate_hz, geometry=self.preprocessing.geometry, face=face
         )

@@ -1,6 +1,6 @@
 """Any network of pictures in an ONNX file: expression recognisers, face recognisers, exports."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
-from features.encoders.base import FaceSpec, FrameEncoder, default_device
+from features.encoders.base import FaceSpec, FrameEncoder
 from features.encoders.preprocessing import Geometry, Preprocessing
-from features.encoders.weights import RANDOM, one_line, weights_file
+from features.encoders.weights import one_line, weights_file
 from features.errors import EncoderError
 from features.files import file_sha256
 
@@ -70,19 +70,11 @@ class OnnxSpec(FaceSpec):
     channels: Literal["rgb", "bgr"] = "rgb"
     layout: Literal["nchw", "nhwc"] = "nchw"
     outputs: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    dtype: Literal["float16", "float32"] = "float16"
 
     @model_validator(mode="before")
     @classmethod
     def _named_like_the_file(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
         return {"model": Path(str(entry.get("weights", ""))).stem, **entry}
-
-    @field_validator("weights")
-    @classmethod
-    def _weights_are_a_file(cls, weights: str) -> str:
-        if weights == RANDOM:
-            raise ValueError("an ONNX file holds both network and weights: give its path")
-        return weights
 
     @field_validator("outputs")
     @classmethod
@@ -113,12 +105,10 @@ class OnnxEncoder(FrameEncoder):
 
     def load_model(self, device: "torch.device | None" = None) -> "OnnxModel":
         """Open the file on the CPU, or on a GPU where ONNX Runtime was built for it."""
-        from features.encoders.torch_model import BATCH_SIZE
+        from features.encoders.torch_model import BATCH_SIZE, default_device
 
-        device_type = (device or default_device()).type
-        return OnnxModel(
-            self._path, self.spec, self.preprocessing, device_type, BATCH_SIZE[device_type]
-        )
+        kind = (device or default_device()).type
+        return OnnxModel(self._path, self.spec, self.preprocessing, kind, BATCH_SIZE[kind])
 
     def dimension(self) -> int:
         """Width of an embedding; this needs the file."""
@@ -126,11 +116,13 @@ class OnnxEncoder(FrameEncoder):
 
     def columns(self) -> dict[str, int]:
         """Width of each output in an embedding, in order: what takes it apart again."""
-        return dict(self._columns)
+        return self._columns
 
     @cached_property
     def _columns(self) -> dict[str, int]:
-        return OnnxModel(self._path, self.spec, self.preprocessing, "cpu", 1).columns()
+        model = OnnxModel(self._path, self.spec, self.preprocessing, "cpu", 1)
+        black = np.zeros((1, 3, *self.preprocessing.geometry.size_px), np.uint8)
+        return {name: rows.shape[1] for name, rows in model.run(black).items()}
 
     @cached_property
     def _path(self) -> Path:
@@ -167,13 +159,13 @@ class OnnxModel:
         device_type: str,
         batch_size: int,
     ) -> None:
-        self._path = path
+        self._path, self._spec = path, spec
         self._session = _open_session(path, device_type)
-        self._size_px = preprocessing.geometry.size_px
-        self._bgr, self._channels_last = spec.channels == "bgr", spec.layout == "nhwc"
-        self._input, self._dtype, n_fixed = self._checked_input()
-        self.batch_size = n_fixed or batch_size
-        self._outputs = self._checked_outputs(spec.outputs)
+        self._input = self._session.get_inputs()[0]
+        self._dtype = _DTYPES.get(self._input.type, np.float32)
+        n_fixed = self._input.shape[0] if self._input.shape else None
+        self.batch_size = n_fixed if isinstance(n_fixed, int) else batch_size
+        self._outputs = spec.outputs or [output.name for output in self._session.get_outputs()]
         mean, std = (
             np.array(values, np.float64).reshape(3, 1, 1)
             for values in (preprocessing.mean, preprocessing.std)
@@ -187,85 +179,55 @@ class OnnxModel:
 
     def submit(self, pieces: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         """Embed pictures (n, 3, height, width); call the result to get the embeddings."""
-        rows = np.concatenate(self._run(pieces), axis=1)
+        rows = np.concatenate(list(self.run(pieces).values()), axis=1)
         return lambda: rows
 
-    def columns(self) -> dict[str, int]:
-        """Width of each output, found by running a black picture."""
-        black = np.zeros((1, 3, *self._size_px), np.uint8)
-        widths = [rows.shape[1] for rows in self._run(black)]
-        return dict(zip((output.name for output in self._outputs), widths, strict=True))
+    def run(self, pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """Return the rows (n, width) of each output for pictures (n, 3, height, width).
 
-    def _run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Rows (n, width) of each output."""
+        Raises
+        ------
+        EncoderError
+            When the network takes no such pictures, lacks an output, or gives one that is not a
+            row of numbers per picture.
+        """
+        batch = self._as_the_network_takes_them(pictures)
+        try:
+            outputs = self._session.run(self._outputs, {self._input.name: batch})
+            return {
+                name: self._one_row_each(name, output)[: len(pictures)]
+                for name, output in zip(self._outputs, outputs, strict=True)
+            }
+        except Exception as error:  # ONNX Runtime's own share no base class
+            raise EncoderError(
+                f"{self._path} cannot embed {batch.dtype} of shape {batch.shape}: "
+                f"{one_line(error)} It takes {_described(self._session.get_inputs())} and gives "
+                f"{_described(self._session.get_outputs())}: correct `size_px`, `layout`, "
+                "`outputs`, or the file."
+            ) from error
+
+    def _as_the_network_takes_them(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
         values = np.zeros((self.batch_size, *pictures.shape[1:]), np.float32)
         values[: len(pictures)] = pictures
         values *= self._scale
         values += self._shift
-        if self._bgr:
+        if self._spec.channels == "bgr":
             values = values[:, ::-1]
-        if self._channels_last:
+        if self._spec.layout == "nhwc":
             values = values.transpose(0, 2, 3, 1)
         if self._dtype is np.uint8:
             values = np.rint(values)
-        names = [output.name for output in self._outputs]
-        batch = np.ascontiguousarray(values, dtype=self._dtype)
-        try:
-            outputs = self._session.run(names, {self._input: batch})
-        except Exception as error:  # ONNX Runtime's own share no base class
-            raise EncoderError(
-                f"{self._path} cannot embed a batch of {self.batch_size} pictures: "
-                f"{one_line(error)}"
-            ) from error
-        return [
-            self._rows(name, output)[: len(pictures)]
-            for name, output in zip(names, outputs, strict=True)
-        ]
+        return np.ascontiguousarray(values, dtype=self._dtype)
 
-    def _rows(self, name: str, output: NDArray[Any]) -> NDArray[np.float32]:
-        if output.shape[:1] != (self.batch_size,):
-            raise EncoderError(
-                f"the output {name!r} of {self._path} has the shape {output.shape} for "
-                f"{self.batch_size} pictures: expected one row per picture; choose others with "
-                "`outputs:`"
-            )
-        return output.reshape(self.batch_size, -1).astype(np.float32)
+    def _one_row_each(self, name: str, output: Any) -> NDArray[np.float32]:
+        shape = np.shape(output)
+        if shape[:1] != (self.batch_size,):
+            raise ValueError(f"the output {name!r} has the shape {shape}, not a row per picture.")
+        return np.reshape(output, (self.batch_size, -1)).astype(np.float32)
 
-    def _checked_input(self) -> tuple[str, type[np.generic], int | None]:
-        """Name and dtype of the only input, and the number of pictures where it is fixed."""
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1:
-            raise EncoderError(
-                f"{self._path} takes the inputs {[i.name for i in inputs]}: expected a single one, "
-                "the pictures"
-            )
-        name, shape, kind = inputs[0].name, inputs[0].shape, inputs[0].type
-        sides = (*self._size_px, 3) if self._channels_last else (3, *self._size_px)
-        fits = len(shape) == 4 and all(
-            have == want for have, want in zip(shape[1:], sides, strict=True) if type(have) is int
-        )
-        if not fits or kind not in _DTYPES:
-            raise EncoderError(
-                f"the input {name!r} of {self._path} is a {kind} of shape {shape}, which does not "
-                f"fit pictures of shape {['n', *sides]}: correct `size_px`, `layout`, or the file"
-            )
-        return name, _DTYPES[kind], shape[0] if type(shape[0]) is int else None
 
-    def _checked_outputs(self, names: tuple[str, ...] | None) -> list[Any]:
-        known = {output.name: output for output in self._session.get_outputs()}
-        unknown = [name for name in names or () if name not in known]
-        if unknown:
-            raise EncoderError(
-                f"{self._path} has no output {unknown[0]!r}: expected some of {list(known)}"
-            )
-        chosen = [known[name] for name in names or known]
-        for output in chosen:
-            if not output.type.startswith("tensor(") or output.type == "tensor(string)":
-                raise EncoderError(
-                    f"the output {output.name!r} of {self._path} is a {output.type}: choose "
-                    f"outputs of numbers with `outputs:`, from {list(known)}"
-                )
-        return chosen
+def _described(ends: Sequence[Any]) -> str:
+    return ", ".join(f"{end.name!r} ({end.type} of shape {end.shape})" for end in ends)
 
 
 def _open_session(path: Path, device_type: str) -> Any:

@@ -74,7 +74,8 @@ class OpenClipEncoder(TorchEncoder):
             device=torch.get_default_device(),
             pretrained_text=False,
         )
-        return _first_output(model.visual)
+        tower: torch.nn.Module = model.visual
+        return tower
 
     @cached_property
     def _config(self) -> dict[str, Any]:
@@ -100,13 +101,3 @@ class OpenClipEncoder(TorchEncoder):
                 f"the weights {tag!r} were trained with QuickGELU, which {self.spec.model!r} does "
                 f"not use: set `model: {quick}`"
             )
-
-
-def _first_output(tower: "torch.nn.Module") -> "torch.nn.Module":
-    """Keep the embedding of towers that also return their tokens (CoCa)."""
-
-    def first(_module: Any, _inputs: Any, output: Any) -> Any:
-        return output[0] if isinstance(output, tuple) else output
-
-    tower.register_forward_hook(first)
-    return tower

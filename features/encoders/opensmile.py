@@ -115,11 +115,9 @@ def _extractor(model: str, level: str) -> Any:
     """One openSMILE object per process: it is not thread-safe, and costly to set up."""
     import opensmile
 
-    names = [name for name in opensmile.FeatureSet.__members__ if not name.startswith("_")]
+    names = list(opensmile.FeatureSet.__members__)
     if model not in names:
         raise EncoderError(f"openSMILE has no feature set {model!r}: expected one of {names}")
-    levels = {
-        "functionals": opensmile.FeatureLevel.Functionals,
-        "lld": opensmile.FeatureLevel.LowLevelDescriptors,
-    }
-    return opensmile.Smile(opensmile.FeatureSet[model], levels[level])
+    return opensmile.Smile(
+        opensmile.FeatureSet[model], {"functionals": "func", "lld": "lld"}[level]
+    )

@@ -89,7 +89,6 @@ class TimmEncoder(TorchEncoder):
             )
         if path is not None:
             _check_complete(results[model], self._cfg(self.preprocessing_tag).classifier)
-        model.register_forward_hook(_check_pooled)
         return model
 
     def _cfg(self, tag: str | None) -> Any:
@@ -158,11 +157,3 @@ def _check_complete(result: Any, classifier: str | tuple[str, ...] | None) -> No
         if keys:
             shown = ", ".join(keys[:3]) + (" …" if len(keys) > 3 else "")
             raise ValueError(f"it {what} {len(keys)} entries ({shown})")
-
-
-def _check_pooled(_module: Any, _inputs: Any, output: "torch.Tensor") -> None:
-    if output.ndim != 2:
-        raise EncoderError(
-            f"the network gives {tuple(output.shape)} and no pooled vector per picture: "
-            "choose another timm model"
-        )

@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from features.encoders.base import FaceSpec, FrameEncoder, Model, default_device
+from features.encoders.base import FaceSpec, FrameEncoder, Model
 from features.encoders.preprocessing import Preprocessing
-from features.encoders.weights import RANDOM, foreign_weights, seeded, weights_file
+from features.encoders.weights import RANDOM, one_line, weights_file
 from features.errors import EncoderError
 from features.files import file_sha256
 
@@ -39,7 +39,6 @@ class TorchSpec(FaceSpec):
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     preprocessing_of: str | None = None
-    dtype: Literal["float16", "float32"] = "float16"
 
 
 class TorchEncoder(FrameEncoder):
@@ -75,21 +74,24 @@ class TorchEncoder(FrameEncoder):
 
     def load_model(self, device: "torch.device | None" = None) -> Model:
         """Build the network, load the weights, and put the embedding part on the device."""
+        import torch
+
         from features.encoders.torch_model import TorchFrameModel
 
         path = self._path
-        if path is None:
-            network = seeded(lambda: self.build(None), self.spec.seed)
-        else:
-            try:
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.spec.seed)
                 network = self.build(path)
-            except EncoderError:
-                raise
-            except Exception as error:  # pickle, safetensors and torch each raise their own
-                raise foreign_weights(path, self.spec.model, error) from error
-        return TorchFrameModel(
-            network, self.preprocessing, self.spec.precision, device or default_device()
-        )
+        except EncoderError:
+            raise
+        except Exception as error:  # pickle, safetensors and torch each raise their own
+            raise EncoderError(
+                f"the weights {path or RANDOM} cannot be loaded into {self.spec.model}: "
+                f"{one_line(error)} Check that the file is whole, and set `model:` to the "
+                "architecture it was saved from."
+            ) from error
+        return TorchFrameModel(network, self.preprocessing, self.spec.precision, device)
 
     def dimension(self) -> int:
         """Width of an embedding, found without the weights."""

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from features.errors import EncoderError
+
 if TYPE_CHECKING:
     from features.encoders.preprocessing import Preprocessing
 
@@ -30,8 +32,8 @@ class TorchFrameModel:
         Its mean and standard deviation are applied on the device.
     precision : {"fp32", "bf16"}
         Of weights and activations.
-    device : torch.device
-        Where to run it.
+    device : torch.device, optional
+        Where to run it; default: that of `default_device`.
 
     Attributes
     ----------
@@ -44,8 +46,9 @@ class TorchFrameModel:
         network: torch.nn.Module,
         preprocessing: "Preprocessing",
         precision: str,
-        device: torch.device,
+        device: torch.device | None = None,
     ) -> None:
+        device = device or default_device()
         self.batch_size = BATCH_SIZE[device.type]
         self.runs_beside = device.type == "cuda"
         self._device = device
@@ -82,30 +85,22 @@ class TorchFrameModel:
             except torch.OutOfMemoryError:
                 if self.batch_size == 1:
                     raise
-                self._halve()
+                self.batch_size //= 2
+                warnings.warn(
+                    f"out of memory on {self._device}: going on with {self.batch_size} pictures "
+                    "per batch",
+                    stacklevel=2,
+                )
+                torch.cuda.empty_cache()
             else:
                 n_started += len(part)
         return lambda: np.concatenate([wait() for wait in waits])
 
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Run the network over a normalised batch that lies on its device."""
-        with _full_precision():
-            output: torch.Tensor = self.network(values)
-        return output
-
-    def _halve(self) -> None:
-        self.batch_size //= 2
-        warnings.warn(
-            f"out of memory on {self._device}: going on with {self.batch_size} pictures per batch",
-            stacklevel=3,
-        )
-        torch.cuda.empty_cache()
-
     @torch.inference_mode()
     def _start(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         batch = self._padded(pictures)
-        output = self.forward(self._normalised(self._on_device(batch)))
-        rows = output[: len(pictures)].flatten(1).float()
+        output = run(self.network, self._normalised(self._on_device(batch)))
+        rows = output[: len(pictures)].float()
         if not self.runs_beside:
             result: NDArray[np.float32] = rows.numpy()
             return lambda: result
@@ -146,11 +141,39 @@ class TorchFrameModel:
         return values.to(self._dtype).contiguous(memory_format=torch.channels_last)
 
 
+def default_device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def run(network: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    """Embed normalised pictures (n, 3, height, width) that lie on the network's device.
+
+    Returns
+    -------
+    Tensor, shape (n, dimension)
+        The network's output; of several, such as CoCa's embedding and tokens, the first.
+
+    Raises
+    ------
+    EncoderError
+        When that is not one vector per picture.
+    """
+    with _full_precision():
+        output = network(pictures)
+    embedding: torch.Tensor = output[0] if isinstance(output, tuple) else output
+    if embedding.ndim != 2:
+        raise EncoderError(
+            f"the network gives {tuple(embedding.shape)} and no pooled vector per picture: "
+            "choose another `model:`"
+        )
+    return embedding
+
+
 def output_width(network: torch.nn.Module, size_px: tuple[int, int]) -> int:
     """Width of a network's embedding, without computing one; the network is on device ``meta``."""
     with torch.inference_mode():
-        output: torch.Tensor = network.eval()(torch.zeros(1, 3, *size_px, device="meta"))
-    return output.flatten(1).shape[1]
+        return run(network.eval(), torch.zeros(1, 3, *size_px, device="meta")).shape[1]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from features.encoders.preprocessing import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder, TorchSpec
-from features.encoders.weights import read_state_dict, torch_hub_file
+from features.encoders.weights import torch_hub_file
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -52,12 +52,21 @@ class TorchvisionEncoder(TorchEncoder):
 
     def build(self, path: Path | None) -> "torch.nn.Module":
         """Build the network, load the state dict, and take the last linear layer off."""
+        import timm  # reads safetensors and torch's own format, and runs no code from either
+        import torch
         import torchvision
 
         model: torch.nn.Module = torchvision.models.get_model(self.spec.model, weights=None)
         if path is not None:
-            model.load_state_dict(read_state_dict(path))
-        _remove_last_linear(model, self.spec.model)
+            model.load_state_dict(timm.models.load_state_dict(str(path)))
+        parts = model.named_modules()
+        linear = [name for name, part in parts if isinstance(part, torch.nn.Linear)]
+        if not linear:
+            raise EncoderError(
+                f"{self.spec.model!r} does not end in a linear layer, so it has no penultimate "
+                "vector: choose another torchvision model, for example resnet50"
+            )
+        model.set_submodule(linear[-1], torch.nn.Identity())
         return model
 
     @cached_property
@@ -71,16 +80,3 @@ class TorchvisionEncoder(TorchEncoder):
                 f"torchvision has no classifier {self.spec.model!r}: expected one of {classifiers}"
             )
         return torchvision.models.get_model_weights(self.spec.model)
-
-
-def _remove_last_linear(model: "torch.nn.Module", name: str) -> None:
-    import torch
-
-    linear = [path for path, part in model.named_modules() if isinstance(part, torch.nn.Linear)]
-    if not linear:
-        raise EncoderError(
-            f"{name!r} does not end in a linear layer, so it has no penultimate vector: "
-            "choose another torchvision model, for example resnet50"
-        )
-    parent, _, child = linear[-1].rpartition(".")
-    setattr(model.get_submodule(parent), child, torch.nn.Identity())

@@ -1,22 +1,20 @@
 """Where weights come from: a tag of a library, a local file, a hub, or a seed."""
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from features.errors import EncoderError
 
-if TYPE_CHECKING:
-    import torch
-
 RANDOM = "random"
 HUB = "hf://"
+MESSAGE_CHARACTERS = 300
+"""How much of what another library says is passed on."""
+
 _SUFFIXES = {".bin", ".onnx", ".pt", ".pth", ".safetensors"}
 _may_download: ContextVar[bool] = ContextVar("may_download", default=True)
-
-Model = TypeVar("Model", bound="torch.nn.Module")
 
 
 def weights_file(
@@ -84,38 +82,9 @@ def without_download() -> Iterator[None]:
         _may_download.reset(token)
 
 
-def seeded(build: Callable[[], Model], seed: int) -> Model:
-    """Build a network with random weights that depend on `seed` alone."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build()
-
-
-def read_state_dict(path: Path) -> Any:
-    """Read a checkpoint of tensors, safetensors or torch's own format; never runs code from it."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    import torch
-
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def foreign_weights(path: Path, model: str, error: Exception) -> EncoderError:
-    """Say that a weights file cannot be read or belongs to another architecture than `model`."""
-    return EncoderError(
-        f"the weights file {path} cannot be loaded into {model}: {one_line(error, limit=300)} "
-        "Check that the file is whole, and set `model:` to the architecture it was saved from."
-    )
-
-
-def one_line(error: Exception, limit: int = 200) -> str:
+def one_line(error: Exception) -> str:
     """Shorten what another library says to one line."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= limit else text[:limit] + " …"
+    return textwrap.shorten(str(error), MESSAGE_CHARACTERS, placeholder=" …")
 
 
 def _fetched(weights: str, fetch: Callable[[str], Path]) -> Path:

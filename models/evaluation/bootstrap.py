@@ -17,6 +17,7 @@ from models.arrays import Bools, Ints, as_targets, check_same_rows, group_codes
 from models.metrics import CONSTANT_TOLERANCE, check_predictions, rows_of_folds
 
 Array = NDArray[np.float64]
+_Sums = tuple[Array, Array, Array, Array]
 
 RESAMPLES_AT_ONCE = 256
 """Keeps memory small with thousands of people, and matrix products large."""
@@ -139,23 +140,8 @@ def percentile_interval(scores: Array) -> Interval:
 def probability_better(scores_a: Array, scores_b: Array) -> float:
     """Share of the resamples in which a scores above b; ties count half.
 
-    Parameters
-    ----------
-    scores_a, scores_b : array [n_resamples]
-        From `bootstrap_scores` on the same labels, groups and seed, so that both saw the same
-        people in each resample.
-
-    Returns
-    -------
-    float
-        Between 0 and 1; NaN when no resample has both scores.
-
-    Raises
-    ------
-    ValueError
-        When the arrays differ in length.
+    Both are paired scores [n_resamples] from `bootstrap_scores`. NaN when no resample has both.
     """
-    check_same_rows(scores_a=scores_a, scores_b=scores_b)
     difference = scores_a - scores_b
     difference = difference[~np.isnan(difference)]
     if not len(difference):
@@ -164,22 +150,13 @@ def probability_better(scores_a: Array, scores_b: Array) -> float:
     return float((np.where(ties, 0.5, difference > 0)).mean())
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """Sums per person over centred values; x are labels, y predictions.
-
-    ``labels`` holds n, x, x x [3, n_targets, n_people]; ``members`` y, y y, x y
-    [n_members, 3, n_targets, n_people]; the floors are the variances below which values are
-    constant, [n_targets] and [n_members, n_targets].
-    """
-
-    labels: Array
-    members: Array
-    floor_true: Array
-    floor_pred: Array
-
-
 def _sums_by_person(true: Array, members: Array, rows: NDArray[np.intp], people: Ints) -> _Sums:
+    """Return sums per person over centred values; x are labels, y predictions.
+
+    First n, x, x x [3, n_targets, n_people], then y, y y, x y [n_members, 3, n_targets, n_people];
+    last, the variances below which labels [n_targets] and predictions [n_members, n_targets] are
+    constant.
+    """
     order = np.argsort(people, kind="stable")
     rows = rows[order]
     starts = np.flatnonzero(np.diff(people[order], prepend=-1))
@@ -193,7 +170,7 @@ def _sums_by_person(true: Array, members: Array, rows: NDArray[np.intp], people:
         y, floor_pred[number] = _centred(member[rows], known)
         for place, term in enumerate((y, y * y, x * y)):
             sums[number, place] = np.add.reduceat(term, starts).T
-    return _Sums(np.stack(labels), sums, floor_true, floor_pred)
+    return np.stack(labels), sums, floor_true, floor_pred
 
 
 def _centred(values: Array, known: Bools) -> tuple[Array, Array]:
@@ -212,16 +189,17 @@ def _correlations(sums: _Sums, counts: Array) -> Array:
 
     `counts` is [n_resamples, n_people], the result [n_members, n_targets, n_resamples].
     """
-    n, sx, sxx = sums.labels @ counts.T
+    labels, members, floor_true, floor_pred = sums
+    n, sx, sxx = labels @ counts.T
     # One large product: NumPy would multiply a stack of matrices one by one.
-    products = sums.members.reshape(-1, counts.shape[1]) @ counts.T
-    sy, syy, sxy = np.moveaxis(products.reshape(*sums.members.shape[:-1], len(counts)), 1, 0)
+    products = members.reshape(-1, counts.shape[1]) @ counts.T
+    sy, syy, sxy = np.moveaxis(products.reshape(*members.shape[:-1], len(counts)), 1, 0)
     size = np.maximum(n, 1.0)
     var_x = sxx / size - (sx / size) ** 2
     var_y = syy / size - (sy / size) ** 2
     cov = sxy / size - (sx / size) * (sy / size)
     # The second term covers what cancellation leaves of a resample of equal values.
-    constant = var_x <= sums.floor_true[:, None] + 1e-12 * sxx / size
-    constant = constant | (var_y <= sums.floor_pred[:, :, None] + 1e-12 * syy / size)
+    constant = var_x <= floor_true[:, None] + 1e-12 * sxx / size
+    constant = constant | (var_y <= floor_pred[:, :, None] + 1e-12 * syy / size)
     r = np.clip(cov / np.sqrt(np.where(constant, 1.0, var_x * var_y)), -1.0, 1.0)
     return np.where(n >= 2, np.where(constant, 0.0, r), np.nan)

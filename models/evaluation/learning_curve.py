@@ -2,24 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from models.arrays import DataError, Floats, Groups, as_targets, check_same_rows, group_codes
+from models.arrays import DataError, Floats, as_targets, check_same_rows, group_codes
 from models.evaluation.scores import Score, score_predictions
-
-
-class Regressor(Protocol):
-    """What is fitted: a head, or anything with these two methods."""
-
-    def fit(self, X: Floats, y: NDArray[np.float64], *, groups: Groups) -> Any:
-        """Fit on rows [n_rows, n_columns], targets [n_rows, n_targets] and people [n_rows]."""
-
-    def predict(self, X: Floats) -> NDArray[np.float64]:
-        """Predict all targets of each row [n_rows, n_targets]."""
+from models.heads.base import Head
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,7 @@ class CurvePoint:
 
 
 def learning_curve(
-    head: Regressor,
+    head: Head,
     x: Floats,
     y: ArrayLike,
     groups: ArrayLike,
@@ -63,7 +53,7 @@ def learning_curve(
 
     Parameters
     ----------
-    head : Regressor
+    head : Head
         Copied for every fit (`sklearn.base.clone`); the given one stays as it is.
     x : array [n_rows, n_columns]
         The view; passed on to the head as it is.
@@ -114,8 +104,7 @@ def learning_curve(
         order = np.random.default_rng([seed, repeat]).permutation(people)
         for number in n_people:
             rows = labelled[np.isin(codes[labelled], order[:number])]
-            fitted = clone(head, safe=False)
-            fitted.fit(x[rows], targets[rows], groups=codes[rows])
+            fitted = clone(head).fit(x[rows], targets[rows], groups=codes[rows])
             predicted = fitted.predict(x_held)[None]
             (score,) = score_predictions(held, predicted, groups_held, n_resamples, seed)
             points.append(CurvePoint(number, len(rows), repeat, score))

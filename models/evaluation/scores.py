@@ -18,7 +18,7 @@ from models.evaluation.bootstrap import (
     percentile_interval,
     probability_better,
 )
-from models.metrics import constant_columns, pearson
+from models.metrics import constant_columns, mean_pearson, pearson
 
 Array = NDArray[np.float64]
 Subset = tuple[str, ...]
@@ -33,8 +33,9 @@ class Score:
     pearson : array of float64 [n_targets]
         Correlation of each target; out of fold, the mean of the correlations inside the folds. NaN
         with fewer than two labelled rows.
-    pooled_pearson : array of float64 [n_targets]
-        The correlation over all rows at once: the same, but for predictions out of fold.
+    pooled_mean_pearson : float
+        The mean of the correlations over all rows at once: `mean_pearson`, but for predictions out
+        of fold.
     constant : array of bool [n_targets]
         Targets whose predictions do not vary (out of fold: inside any fold).
     resampled : array of float64 [n_resamples]
@@ -42,16 +43,16 @@ class Score:
     """
 
     pearson: Array
-    pooled_pearson: Array
+    pooled_mean_pearson: float
     constant: Bools
     resampled: Array
 
     def __post_init__(self) -> None:
-        shapes = self.pearson.shape, self.pooled_pearson.shape, self.constant.shape
-        if len(set(shapes)) > 1 or self.pearson.ndim != 1 or self.resampled.ndim != 1:
+        shapes = self.pearson.shape, self.constant.shape, self.resampled.shape
+        if shapes[0] != shapes[1] or {len(shape) for shape in shapes} != {1}:
             raise ValueError(
-                f"pearson, pooled_pearson and constant have shapes {shapes}, resampled "
-                f"{self.resampled.shape}; expected [n_targets] thrice, and [n_resamples]."
+                f"pearson, constant and resampled have shapes {shapes}; expected [n_targets] "
+                "twice, and [n_resamples]."
             )
 
     def __repr__(self) -> str:
@@ -64,11 +65,6 @@ class Score:
     def mean_pearson(self) -> float:
         """Mean over the targets that have a correlation; NaN without any."""
         return mean_of_known(self.pearson)
-
-    @property
-    def pooled_mean_pearson(self) -> float:
-        """Mean of `pooled_pearson`."""
-        return mean_of_known(self.pooled_pearson)
 
     @property
     def interval(self) -> Interval:
@@ -87,7 +83,7 @@ class Difference:
     interval : Interval
         95 % interval of the difference over resampled people, the same ones for both.
     p_better : float
-        Share of the resamples in which the score is higher; ties count half.
+        See `probability_better`.
     """
 
     gain: float
@@ -103,35 +99,22 @@ def score_predictions(
     seed: int,
     fold_of_row: Ints | None = None,
 ) -> list[Score]:
-    """Score several predictions of the same rows.
+    """Score several predictions of the same rows: of heads, the stack and baselines alike.
 
     Scores of separate calls with equal labels, groups, folds and seed stay comparable: the
     resamples are the same. So predictions may be added to a comparison one by one.
 
     Parameters
     ----------
-    y_true : array [n_rows, n_targets]
-        Labels; NaN where unlabelled, then left out.
-    predictions : array [n_members, n_rows, n_targets]
-        What is scored: of heads, the stack and baselines alike.
-    groups : array [n_rows]
-        The person of each row.
-    n_resamples, seed : int
-        Of the bootstrap over people.
-    fold_of_row : array of int [n_rows], optional
-        The fold of each row, for out-of-fold predictions.
-
-    Raises
-    ------
-    ValueError
-        When shapes differ or a labelled row has a NaN prediction.
+    y_true, predictions, groups, n_resamples, seed, fold_of_row
+        As in `bootstrap_scores`, with the same errors.
     """
     true, members = as_targets(y_true, "y_true"), np.asarray(predictions, dtype=np.float64)
     resampled = bootstrap_scores(true, members, groups, n_resamples, seed, fold_of_row)
     return [
         Score(
             pearson=pearson(true, each, fold_of_row),
-            pooled_pearson=pearson(true, each),
+            pooled_mean_pearson=mean_pearson(true, each),
             constant=constant_columns(true, each, fold_of_row),
             resampled=scores,
         )
@@ -148,12 +131,7 @@ def best_first(scores: Sequence[Score]) -> list[int]:
 def better_than_best(scores: Sequence[Score]) -> list[float]:
     """Probability of each to be better than the best one, over resampled people.
 
-    Returns
-    -------
-    list of float
-        In the order of `scores`: the share of the resamples in which one is above the one with the
-        highest mean Pearson; ties count half. NaN for that one itself, and where it cannot be said
-        (fewer than two people).
+    In the order of `scores`, as `probability_better` counts; NaN for the best one itself.
     """
     if not scores:
         return []

@@ -1,5 +1,6 @@
 """Gradient-boosted trees, stopped early, on bins that all targets share."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import joblib
@@ -26,12 +27,6 @@ LEAST_HELD = 500
 clips with a weak signal, stopping took the correlation from 0.15 to 0.08 with 72 rows, from 0.21 to
 0.10 with 400 and from 0.19 to 0.15 with 1,000; with 15,806 it cost nothing."""
 
-
-SETTINGS = (
-    *("learning_rate", "num_leaves", "min_child_samples", "lambda_l2", "max_bin"),
-    *("feature_fraction", "bagging_fraction", "seed"),
-)
-"""Settings of the head that LightGBM knows by the same names."""
 FIXED = {
     "objective": "regression",
     "bagging_freq": 1,
@@ -42,6 +37,7 @@ FIXED = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class LightGBMHead(ProjectedHead):
     """One LightGBM booster per target, stopped early; values are binned once for all targets.
 
@@ -72,31 +68,15 @@ class LightGBMHead(ProjectedHead):
         Seed of the projection, the inner folds and the draws.
     """
 
-    def __init__(
-        self,
-        n_components: Annotated[int, Field(ge=1)] | None = 128,
-        n_rounds: Annotated[int, Field(ge=1)] = 200,
-        patience: Annotated[int, Field(ge=1)] | None = 20,
-        learning_rate: Annotated[float, Field(gt=0), Range(0.01, 0.2, log=True)] = 0.07,
-        num_leaves: Annotated[int, Field(ge=2), Range(4, 64, log=True)] = 8,
-        min_child_samples: Annotated[int, Field(ge=1), Range(5, 100, log=True)] = 10,
-        lambda_l2: Annotated[float, Field(ge=0), Range(0.01, 100.0, log=True)] = 1.0,
-        max_bin: Annotated[int, Field(ge=2, le=255)] = 31,
-        feature_fraction: Annotated[float, Field(gt=0, le=1), Range(0.1, 1.0)] = 0.5,
-        bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5,
-        seed: int = 0,
-    ) -> None:
-        self.n_components = n_components
-        self.n_rounds = n_rounds
-        self.patience = patience
-        self.learning_rate = learning_rate
-        self.num_leaves = num_leaves
-        self.min_child_samples = min_child_samples
-        self.lambda_l2 = lambda_l2
-        self.max_bin = max_bin
-        self.feature_fraction = feature_fraction
-        self.bagging_fraction = bagging_fraction
-        self.seed = seed
+    n_rounds: Annotated[int, Field(ge=1)] = 200
+    patience: Annotated[int, Field(ge=1)] | None = 20
+    learning_rate: Annotated[float, Field(gt=0), Range(0.01, 0.2, log=True)] = 0.07
+    num_leaves: Annotated[int, Field(ge=2), Range(4, 64, log=True)] = 8
+    min_child_samples: Annotated[int, Field(ge=1), Range(5, 100, log=True)] = 10
+    lambda_l2: Annotated[float, Field(ge=0), Range(0.01, 100.0, log=True)] = 1.0
+    max_bin: Annotated[int, Field(ge=2, le=255)] = 31
+    feature_fraction: Annotated[float, Field(gt=0, le=1), Range(0.1, 1.0)] = 0.5
+    bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
 
     def cross_fit(self, view: FoldedView) -> CrossFit:
         """Cross-fit; on columns, all training sets are parts of one binned data set."""
@@ -123,7 +103,7 @@ class LightGBMHead(ProjectedHead):
         self._grow(self._binned(inputs), targets, groups)
 
     def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        threads = _n_threads(len(inputs), 1)
+        threads = _n_threads(len(inputs))
         columns = [booster.predict(inputs, num_threads=threads) for booster in self.boosters_]
         return np.stack(columns, axis=1)
 
@@ -131,7 +111,7 @@ class LightGBMHead(ProjectedHead):
         # Imported here, so that reading settings does not wait seconds for the library.
         import lightgbm
 
-        parameters = self._parameters(_n_threads(len(inputs), 1))
+        parameters = self._parameters(_n_threads(len(inputs)))
         # Parts of a data set ask for labels, which they are given target by target.
         return lightgbm.Dataset(inputs, np.zeros(len(inputs)), params=parameters).construct()
 
@@ -170,11 +150,13 @@ class LightGBMHead(ProjectedHead):
         return None if sizes[held] < LEAST_HELD else folds == held
 
     def _parameters(self, n_threads: int) -> dict[str, Any]:
-        settings = {name: getattr(self, name) for name in SETTINGS}
+        """Return the settings that LightGBM knows by the names they have here, and fixed ones."""
+        ours = {"n_components", "n_rounds", "patience"}
+        settings = {key: each for key, each in self.get_params().items() if key not in ours}
         return {**FIXED, **settings, "num_threads": n_threads}
 
 
-def _n_threads(n_rows: int, n_at_once: int) -> int:
+def _n_threads(n_rows: int, n_at_once: int = 1) -> int:
     """Threads for each of several boosters that are trained at once."""
     n_cores: int = joblib.cpu_count()
     return max(1, min(n_cores // n_at_once, n_rows // ROWS_PER_THREAD))

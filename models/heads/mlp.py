@@ -1,5 +1,6 @@
 """A small neural network on a projection of the view, averaged over several members."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from models.heads.mlp_training import TrainingSet
 
 
+@dataclass(eq=False, repr=False)
 class MLPHead(ProjectedHead):
     """Mean of several small networks for all targets, each stopped early on held-out people.
 
@@ -56,33 +58,16 @@ class MLPHead(ProjectedHead):
         Parameters of all members (`models.heads.mlp_training.Parameters`).
     """
 
-    def __init__(
-        self,
-        loss: Annotated[
-            Literal["mse", "pearson", "ccc"], Choice(("mse", "pearson", "ccc"))
-        ] = "mse",
-        n_components: Annotated[int, Field(ge=1)] = 128,
-        hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (64,),
-        dropout: Annotated[float, Field(ge=0, lt=1), Range(0.0, 0.7)] = 0.3,
-        learning_rate: Annotated[float, Field(gt=0), Range(3e-4, 1e-2, log=True)] = 3e-3,
-        weight_decay: Annotated[float, Field(ge=0), Range(0.03, 10.0, log=True)] = 1.0,
-        batch_size: Annotated[int, Field(ge=1)] = 128,
-        max_epochs: Annotated[int, Field(ge=1)] = 100,
-        patience: Annotated[int, Field(ge=1)] = 5,
-        n_seeds: Annotated[int, Field(ge=1)] = 3,
-        seed: int = 0,
-    ) -> None:
-        self.loss = loss
-        self.n_components = n_components
-        self.hidden = hidden
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.n_seeds = n_seeds
-        self.seed = seed
+    loss: Annotated[Literal["mse", "pearson", "ccc"], Choice(("mse", "pearson", "ccc"))] = "mse"
+    n_components: Annotated[int, Field(ge=1)] = 128
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (64,)
+    dropout: Annotated[float, Field(ge=0, lt=1), Range(0.0, 0.7)] = 0.3
+    learning_rate: Annotated[float, Field(gt=0), Range(3e-4, 1e-2, log=True)] = 3e-3
+    weight_decay: Annotated[float, Field(ge=0), Range(0.03, 10.0, log=True)] = 1.0
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    max_epochs: Annotated[int, Field(ge=1)] = 100
+    patience: Annotated[int, Field(ge=1)] = 5
+    n_seeds: Annotated[int, Field(ge=1)] = 3
 
     def cross_fit(self, view: FoldedView) -> CrossFit:
         """Cross-fit by one batched model of all training sets; equal to a fit per fold."""

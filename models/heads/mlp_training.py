@@ -111,8 +111,8 @@ def predict_members(
     return predicted
 
 
-def loss_of(kind: Loss, predicted: Tensor, labels: Tensor, known: Tensor) -> Tensor:
-    """Return the loss of every network, over the labelled rows of each target.
+def loss_of(kind: Loss, predicted: Tensor, labels: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the loss of every network, over the labelled rows of each target.
 
     Parameters
     ----------
@@ -128,12 +128,16 @@ def loss_of(kind: Loss, predicted: Tensor, labels: Tensor, known: Tensor) -> Ten
 
     Returns
     -------
-    Tensor [...]
-        A target that is not `usable` adds nothing, and the loss is 0 when none is.
+    loss : Tensor [...]
+        0 where no target is used.
+    used : Tensor of bool [..., n_targets]
+        The targets that it is made of: those with a label for ``mse``, else with labels that
+        differ.
     """
     if kind == "mse":
         squares = (predicted - labels).square() * known
-        return squares.sum(dim=(-2, -1)) / known.sum(dim=(-2, -1)).clamp(min=1)
+        loss = squares.sum(dim=(-2, -1)) / known.sum(dim=(-2, -1)).clamp(min=1)
+        return loss, known.any(dim=-1)
     mean, centred = _centre(predicted, known)
     label_mean, label_centred = _centre(labels, known)
     n_known = known.sum(dim=-1).clamp(min=1)
@@ -147,19 +151,7 @@ def loss_of(kind: Loss, predicted: Tensor, labels: Tensor, known: Tensor) -> Ten
         size = variance + label_variance + (mean - label_mean).square()
         agreement = 2 * covariance / size.clamp(min=CONSTANT_VARIANCE)
     used = label_variance > CONSTANT_VARIANCE
-    return ((1 - agreement) * used).sum(dim=-1) / used.sum(dim=-1).clamp(min=1)
-
-
-def usable(kind: Loss, labels: Tensor, known: Tensor) -> Tensor:
-    """Tell which targets have a loss: any label for ``mse``, else two or more that differ.
-
-    Parameters are those of `loss_of`; the result is a Tensor of bool [..., n_targets].
-    """
-    n_known = known.sum(dim=-1)
-    if kind == "mse":
-        return n_known > 0
-    spread = _centre(labels, known)[1].square().sum(dim=-1)
-    return spread > CONSTANT_VARIANCE * n_known
+    return ((1 - agreement) * used).sum(dim=-1) / used.sum(dim=-1).clamp(min=1), used
 
 
 class _Member:
@@ -203,14 +195,13 @@ class _Member:
     def end_epoch(self, parameters: Parameters, table: Table, head: "MLPHead") -> None:
         """Keep the parameters if they are the best so far on held rows, or if nothing can tell."""
         x, labels, known = _take(table, self.held[None])
-        can_tell = bool(usable(head.loss, labels, known).any())
         # By itself and in double precision: the choice of an epoch must not depend on company.
         outputs = _forward([p[None] for p in parameters], x).double()
-        loss = float(loss_of(head.loss, outputs, labels.double(), known.double()))
+        loss, used = loss_of(head.loss, outputs, labels.double(), known.double())
         self._n_epochs += 1
         self._n_waited += 1
-        if loss < self._lowest or not can_tell or not self.best:
-            self._lowest, self._n_waited = loss, 0
+        if float(loss) < self._lowest or not used.any() or not self.best:
+            self._lowest, self._n_waited = float(loss), 0
             self.best = [parameter.clone() for parameter in parameters]
         self.is_done = self._n_waited >= head.patience or self._n_epochs >= head.max_epochs
 
@@ -232,8 +223,8 @@ def _train(members: list[_Member], table: Table, head: "MLPHead") -> None:
         x, labels, known = _take(table, rows)
         leaves = [parameter.detach().requires_grad_() for parameter in parameters]
         outputs = _forward(leaves, x, _dropout_masks(head, dropout, size))
-        loss = loss_of(head.loss, outputs, labels, known).sum()
-        slopes = torch.autograd.grad(loss, leaves)
+        loss, _ = loss_of(head.loss, outputs, labels, known)
+        slopes = torch.autograd.grad(loss.sum(), leaves)
         for parameter, slope in zip(parameters, slopes, strict=True):
             parameter.grad = slope
         optimizer.step()

@@ -4,8 +4,7 @@ Everything is centred inside its fold: the models of the folds have means of the
 fold out is then leaving out its sums, and no fit ever goes back to the rows.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,7 @@ from models.metrics import CONSTANT_TOLERANCE
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, repr=False)
-class Sums:
+class Sums(NamedTuple):
     """Sums of products over the labelled rows of some folds, centred inside each.
 
     Attributes
@@ -36,19 +34,6 @@ class Sums:
     gram: Array
     cross: Array
     size: Array
-
-    def __post_init__(self) -> None:
-        n_targets, n_members = self.cross.shape
-        shapes = self.n_rows.shape, self.gram.shape, self.size.shape
-        if shapes != ((n_targets,), (n_targets, n_members, n_members), (n_targets,)):
-            raise ValueError(
-                f"n_rows, gram and size have shapes {shapes}; expected [n_targets], [n_targets, "
-                f"n_members, n_members] and [n_targets] for cross of shape {self.cross.shape}."
-            )
-
-    def __repr__(self) -> str:
-        n_targets, n_members = self.cross.shape
-        return f"Sums({n_targets} targets, {n_members} members)"
 
     def variation(self, weights: Array) -> Array:
         """Sum squares of the members combined by `weights` [n_targets, n_members].
@@ -95,7 +80,7 @@ class FoldedMembers:
     def sums(self, without: int | None = None) -> Sums:
         """Return the sums over all folds, or all but the one of that number."""
         parts = [part for number, part in enumerate(self._sums) if number != without]
-        return Sums(*(_added(values) for values in zip(*map(_fields, parts), strict=True)))
+        return Sums(*(np.sum(values, axis=0) for values in zip(*parts, strict=True)))
 
     def combine(self, weights: Array, rows: Bools) -> Array:
         """Add up the members of some rows by weights [n_targets, n_members]."""
@@ -139,11 +124,3 @@ def spread(members: Array) -> Array:
     size = members.std(axis=0)
     constant = size <= CONSTANT_TOLERANCE * np.abs(members).max(axis=0)
     return np.where(constant, 0.0, size)
-
-
-def _fields(sums: Sums) -> tuple[Array, Array, Array, Array]:
-    return sums.n_rows, sums.gram, sums.cross, sums.size
-
-
-def _added(values: Iterable[Array]) -> Array:
-    return np.asarray(np.sum(list(values), axis=0))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.options import Json, ParamsFile, names_of
 from pipeline.paths import PARAMS
+from pipeline.terminal import Json, ParamsFile, names_of
 
 if TYPE_CHECKING:
     from pipeline.imports.checks import Scale

@@ -11,7 +11,7 @@ from models.metrics import constant_columns
 from pipeline.clip_table import Rows, people_across_splits
 from pipeline.labels import SPLITS
 from pipeline.report.plots import durations
-from pipeline.text_tables import fixed_text
+from pipeline.tables import number_text
 
 MOST_ROWS = 50
 """Longer tables of clips are cut, and say so."""
@@ -50,7 +50,7 @@ def split_table(rows: Rows, imputed: pd.DataFrame) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(described)
-    hours, median_s = fixed_text(table["hours"], 2), fixed_text(table["median s"], 1)
+    hours, median_s = number_text(table["hours"], ".2f"), number_text(table["median s"], ".1f")
     return table.assign(**{"hours": hours, "median s": median_s})
 
 

@@ -7,12 +7,12 @@ is that of the Hugging Face hub.
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.leaderboard import STACK
+from pipeline.leaderboard import STACK, leaderboard_text
 from pipeline.report import data, tables
 from pipeline.report.page import SPLIT_NAMES, page_template, run_notes, stack_errors
 from pipeline.report.results import Results
 from pipeline.settings_files import yaml_text
-from pipeline.text_tables import laid_out, leaderboard_text
+from pipeline.tables import laid_out
 
 LICENCES = {
     "open_clip": "code MIT; each pretrained tag has a licence and training data of its own",

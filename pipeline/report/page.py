@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup
 
-from pipeline.leaderboard import SPLITS, STACK
+from pipeline.leaderboard import SPLITS, STACK, leaderboard_text, notes
 from pipeline.params import Params
 from pipeline.report import data, tables
 from pipeline.report.errors import error_table, mean_over_targets, sizes_of_errors
@@ -19,7 +19,7 @@ from pipeline.report.plots import NOTHING, durations
 from pipeline.report.results import Results
 from pipeline.report.thumbnails import thumbnails
 from pipeline.settings_files import yaml_text
-from pipeline.text_tables import laid_out, leaderboard_text, markdown, notes
+from pipeline.tables import laid_out, markdown
 
 SPLIT_NAMES = {**SPLITS, "oof": "Train, out of fold"}
 REFIT_NOTE = (

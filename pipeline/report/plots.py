@@ -11,10 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.clip_table import Rows
-from pipeline.leaderboard import BASELINE, SPLITS, STACK
+from pipeline.leaderboard import BASELINE, SPLITS, STACK, board_of_split, shown_splits
 from pipeline.report import errors
 from pipeline.report.errors import Estimate
-from pipeline.text_tables import board_of_split, shown_splits
 from pipeline.views import JOIN
 
 INTERVAL_COLUMNS = ["row", "value", "ci95_low", "ci95_high"]

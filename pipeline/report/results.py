@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from features.files import file_sha256
 from features.store import shards_of, store_metadata
 from pipeline.clip_table import Rows, read_rows
-from pipeline.leaderboard import SPLITS
+from pipeline.leaderboard import SPLITS, board_of_split, shown_splits
 from pipeline.params import Params, ParamsError
 from pipeline.paths import (
     CLIPS,
@@ -34,7 +34,6 @@ from pipeline.predictions import read_prediction_table
 from pipeline.report.data import data_warnings
 from pipeline.report.figures import Plot, read_plots
 from pipeline.tables import read_run_table
-from pipeline.text_tables import board_of_split, shown_splits
 
 _NEEDED = (
     *(CLIPS, FOLDS, FOLDS_REPORT, PEOPLE_REPORT, STACK),

@@ -1,4 +1,4 @@
-"""The tables of text that page and card show; the leaderboard's is in `pipeline.text_tables`."""
+"""The tables of text that page and card show; the leaderboard's is in `pipeline.leaderboard`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -4,13 +4,13 @@ import json
 
 from features.files import replacing_file
 from pipeline.errors import run_or_exit
+from pipeline.leaderboard import leaderboard_text
 from pipeline.params import load_params
 from pipeline.paths import IMPUTED, LEADERBOARD, METRICS, MODEL_CARD, PREDICTIONS, REPORT, RUN
 from pipeline.report.data import imputed_sentences
 from pipeline.report.model_card import render_model_card
 from pipeline.report.page import render_report, run_notes
 from pipeline.report.results import read_results
-from pipeline.text_tables import leaderboard_text
 
 
 def main() -> None:

@@ -10,11 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.folds import assign_folds
 from models.heads import HEADS, make_head
 from models.persistence import PersistenceError, dumps, loads
 from models.stack import fit_stack
-from models.view import FoldedView
 
 SMALL = {
     "lightgbm": {"n_rounds": 10, "n_components": 20},
@@ -66,15 +64,6 @@ def few_landmarks(inputs, width, memory_limit_mib, n_landmarks, seed):
     from models.kernel import fit_features
 
     return fit_features(inputs, width, 0, n_landmarks, seed)
-
-
-@pytest.mark.parametrize("kind", sorted(HEADS))
-def test_the_head_that_predicted_held_out_rows_is_the_one_that_is_kept(kind):
-    x, y, groups = data_of(gaps=True)
-    n = 50
-    view = FoldedView(x[:n], y[:n], groups[:n], assign_folds(groups[:n], 4, 0), x[n:])
-    fitted = make_head({"kind": kind, **SMALL.get(kind, {})}, 3).cross_fit(view)
-    assert loads(dumps(fitted.head)).predict(x[n:]).tobytes() == fitted.held.tobytes()
 
 
 def test_a_stack_too():

@@ -12,10 +12,9 @@ from typer.testing import CliRunner
 
 from features.store import StoreError
 from models.arrays import DataError
-from pipeline import cli, terminal
+from pipeline import cli
 from pipeline.compare import compare
-from pipeline.comparison import run_comparison
-from pipeline.comparison_plan import plan_comparison
+from pipeline.comparison import plan_comparison, run_comparison
 from pipeline.errors import user_errors
 from pipeline.params import ParamsError
 from pipeline.paths import PARAMS
@@ -299,7 +298,7 @@ def test_random_encoders_are_named(project, fitted):
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--split", "test"], ["--time-limit-s", "0"], ["--pooling", "mean"], ["--head", "ridge"]],
+    [["--split", "test"], ["--time-limit-s", "0"], ["--head", "ridge"]],
 )
 def test_wrong_usage_is_status_two(project, wrong):
     run(*wrong, status=2)
@@ -311,7 +310,7 @@ def test_a_terminal_fills_up_and_leaves_out_what_has_no_room(
 ):
     drawn = io.StringIO()
     size = {"width": width, "height": 50, "color_system": None, "force_terminal": True}
-    monkeypatch.setattr(terminal, "Console", lambda **kw: Console(file=drawn, **size, **kw))
+    monkeypatch.setattr("rich.console.Console", lambda **kw: Console(file=drawn, **size, **kw))
     run()
     text = drawn.getvalue()
     assert "0 of 8 rows are done, 0 of them from before; baseline/mean has taken 0 s" in text

@@ -23,7 +23,7 @@ from pipeline import cli
 from pipeline.demo.corpus import DemoSettings, write_corpus
 from pipeline.errors import user_errors
 from pipeline.params import RESERVED
-from pipeline.published import PUBLISHED
+from pipeline.systems_file import PUBLISHED
 from tests.pipeline.stages_in_process import run_stages
 
 ROOT = Path(__file__).parents[2]

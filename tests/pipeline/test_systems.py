@@ -10,9 +10,8 @@ from models.evaluation.bootstrap import bootstrap_scores
 from models.metrics import mean_pearson
 from pipeline.comparison import run_comparison
 from pipeline.params import ParamsError, load_params
-from pipeline.published import PUBLISHED
-from pipeline.systems import load_systems, plan_systems
-from pipeline.systems_table import gains_table, systems_table, write_systems
+from pipeline.systems import gains_table, plan_systems, systems_table, write_systems
+from pipeline.systems_file import PUBLISHED, load_systems
 from tests.pipeline import odd_heads
 
 

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
 from timm.models import _registry
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.weights import without_download
-from tests.features.encoders.samples import embed, normalised, pictures
+from tests.features.encoders.samples import embed, normalised, pictures, save, trained
 
 RESNET, VIT = "test_resnet", "test_vit"
 TAG = "r160_in1k"
@@ -21,23 +20,8 @@ def spec(model: str, weights: str | Path, **more: object) -> dict[str, object]:
     return {"kind": "timm", "model": model, "weights": str(weights), **more}
 
 
-def network(model: str, n_classes: int = 1000, seed: int = 7) -> torch.nn.Module:
-    """A network none of whose weights is what it starts with."""
-    torch.manual_seed(seed)
-    built = timm.create_model(model, num_classes=n_classes).eval()
-    with torch.no_grad():
-        for values in built.state_dict().values():
-            if values.is_floating_point():
-                values.add_(0.1 * torch.rand_like(values))
-    return built
-
-
-def save(state: dict[str, torch.Tensor], path: Path) -> Path:
-    if path.suffix == ".safetensors":
-        save_file(state, path)
-    else:
-        torch.save(state, path)
-    return path
+def network(model: str, n_classes: int = 1000) -> torch.nn.Module:
+    return trained(lambda: timm.create_model(model, num_classes=n_classes))
 
 
 @pytest.fixture
@@ -109,8 +93,7 @@ def test_preprocessing_is_that_of_the_tag(model, tag):
 
 def test_a_picture_is_padded_with_the_mean_colour():
     geometry = make_encoder(spec("deepseek_vit_412m", "random")).preprocessing.geometry
-    assert geometry.mode == "longest"
-    assert geometry.fill == (128, 128, 128)
+    assert (geometry.mode, geometry.fill) == ("longest", (128, 128, 128))
 
 
 def test_tokens_without_a_pooled_vector_are_refused():
@@ -133,15 +116,11 @@ def test_an_unknown_model_names_what_was_meant(model, hint):
     assert len(str(caught.value)) < 200
 
 
-def test_a_file_of_a_larger_network_is_refused(tmp_path):
-    state = network(RESNET).state_dict()
-    state["layer9.conv1.weight"] = torch.zeros(2)
+def test_a_file_of_a_larger_network_or_another_family_is_refused(checkpoint, tmp_path):
+    state = network(RESNET).state_dict() | {"layer9.conv1.weight": torch.zeros(2)}
     path = save(state, tmp_path / "more.pth")
     with pytest.raises(EncoderError, match=r"unknown 1 .*layer9\.conv1\.weight.*`model:`"):
         embed(make_encoder(spec(RESNET, path)), pictures(1))
-
-
-def test_a_file_of_another_family_is_refused(checkpoint):
     with pytest.raises(EncoderError, match="cannot be loaded into test_vit"):
         embed(make_encoder(spec(VIT, checkpoint)), pictures(1))
 

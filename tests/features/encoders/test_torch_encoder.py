@@ -1,5 +1,6 @@
 """What every kind that a torch library builds promises, wherever its weights come from."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +12,10 @@ import pytest
 import timm
 import torch
 import torchvision
-from safetensors.torch import save_file
 
 from features.encoders import EncoderError, FrameEncoder, make_encoder
 from features.encoders.weights import without_download
-from tests.features.encoders.samples import embed, normalised, pictures
+from tests.features.encoders.samples import embed, normalised, pictures, save, trained
 
 SIZE = (160, 160)
 
@@ -38,26 +38,10 @@ class Kind(NamedTuple):
         return make_encoder(spec)
 
     def network(self) -> torch.nn.Module:
-        """A network none of whose weights is what it starts with."""
-        torch.manual_seed(7)
-        network = self.build().eval()
-        with torch.no_grad():
-            for values in network.state_dict().values():
-                if values.is_floating_point():
-                    values.add_(0.1 * torch.rand_like(values))
-        return network
+        return trained(self.build)
 
     def save(self, path: Path) -> Path:
         return save(self.network().state_dict(), path)
-
-
-def save(state: object, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".safetensors":
-        save_file({key: value.clone() for key, value in state.items()}, path)
-    else:
-        torch.save(state, path)
-    return path
 
 
 @pytest.fixture(params=["open_clip", "timm", "torchvision"])
@@ -118,8 +102,10 @@ def test_a_tag_is_taken_from_the_library_s_local_cache(kind, tmp_path):
 
 def test_random_weights_depend_on_the_seed_alone(kind):
     batch = pictures(1, kind.size_px)
-    first = embed(kind.encoder("random"), batch)
     torch.manual_seed(1)
+    first, drawn = embed(kind.encoder("random"), batch), torch.rand(1)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(1), drawn)  # the global generator is left alone
     assert np.array_equal(embed(kind.encoder("random"), batch), first)
     assert not np.allclose(embed(kind.encoder("random", seed=1), batch), first)
 
@@ -131,8 +117,14 @@ def test_an_unknown_tag_lists_the_known_ones(kind):
         _ = kind.encoder("random", preprocessing_of="none").preprocessing
 
 
-@pytest.mark.parametrize("what", ["another", "less", "broken"])
-def test_a_file_that_does_not_fit_is_refused(kind, what, tmp_path):
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("made",)
+
+
+@pytest.mark.parametrize("what", ["another", "less", "broken", "evil"])
+def test_a_file_that_does_not_fit_is_refused(kind, what, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "weights.pth"
     state = kind.network().state_dict()
     if what == "another":
@@ -140,12 +132,15 @@ def test_a_file_that_does_not_fit_is_refused(kind, what, tmp_path):
     elif what == "less":
         del state[kind.body_key]
         save(state, path)
+    elif what == "evil":
+        save({"weight": Evil()}, path)
     else:
         path.write_bytes(b"no checkpoint")
     reason = kind.body_key if what == "less" else ""
     match = rf"weights\.pth cannot be loaded into {kind.model}.*{reason}.*`model:`"
     with pytest.raises(EncoderError, match=match):
         embed(kind.encoder(path), pictures(1, kind.size_px))
+    assert not Path("made").exists()
 
 
 @pytest.mark.parametrize(

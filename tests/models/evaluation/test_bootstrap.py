@@ -36,16 +36,6 @@ def clips():
     return true, true + rng.normal(size=(25, 3)), groups
 
 
-def test_scores_equal_a_plain_loop(clips):
-    true, pred, groups = clips
-    true[::4, 1] = np.nan
-    np.testing.assert_allclose(
-        bootstrap_scores(true, pred, groups, 200, 1),
-        plain_loop(true, pred, groups, 200, 1),
-        atol=1e-9,
-    )
-
-
 def test_degenerate_resamples_score_as_the_metric_does(clips):
     true, pred, groups = clips
     pred[:, 0] = 0.3
@@ -60,41 +50,15 @@ def test_degenerate_resamples_score_as_the_metric_does(clips):
     )
 
 
-def test_out_of_fold_people_are_drawn_and_scored_inside_each_fold(clips):
+@pytest.mark.parametrize("n_folds", [1, 2])
+def test_scores_equal_a_plain_loop_that_draws_people_inside_each_fold(clips, n_folds):
     true, pred, groups = clips
-    folds = np.unique(groups, return_inverse=True)[1] % 2
+    folds = np.unique(groups, return_inverse=True)[1] % n_folds
     true[::4, 1] = np.nan
-    true[folds == 0, 2] = np.nan
+    true[folds == 1, 2] = np.nan
     pred += 3.0 * folds[:, None]  # the folds' models differ in mean
-    scores = bootstrap_scores(true, pred, groups, 300, 1, folds)
+    scores = bootstrap_scores(true, pred, groups, 300, 1, folds if n_folds > 1 else None)
     np.testing.assert_allclose(scores, plain_loop(true, pred, groups, 300, 1, folds), atol=1e-9)
-    np.testing.assert_allclose(
-        scores, bootstrap_scores(true, pred - folds[:, None], groups, 300, 1, folds), atol=1e-9
-    )
-
-
-def test_out_of_fold_the_mean_predictor_is_zero_in_every_resample(clips):
-    true, _, groups = clips
-    folds = np.unique(groups, return_inverse=True)[1] % 3
-    means = np.stack([true[folds != fold].mean(axis=0) for fold in range(3)])[folds]
-    assert not bootstrap_scores(true, means, groups, 50, 0, folds).any()
-    assert bootstrap_scores(true, means, groups, 50, 0).mean() < -0.1
-
-
-def test_the_interval_holds_the_score(clips):
-    true, pred, groups = clips
-    interval = percentile_interval(bootstrap_scores(true, pred, groups, 500, 0))
-    assert interval.low < mean_pearson(true, pred) < interval.high
-
-
-def test_whole_people_are_drawn():
-    # Two clips of each person are copies, so the spread is that of half as many rows.
-    rng = np.random.default_rng(3)
-    true = np.repeat(rng.normal(size=(40, 1)), 2, axis=0)
-    pred = true + np.repeat(rng.normal(size=(40, 1)), 2, axis=0)
-    by_person = bootstrap_scores(true, pred, np.repeat(np.arange(40), 2), 1000, 0).std()
-    by_clip = bootstrap_scores(true, pred, np.arange(80), 1000, 0).std()
-    assert by_person > 1.2 * by_clip
 
 
 def test_many_members_score_as_each_alone(clips):
@@ -114,15 +78,6 @@ def test_many_members_score_as_each_alone(clips):
     )
     assert not scores[2].any()
     assert bootstrap_scores(true, members[:0], groups, 10, 6).shape == (0, 10)
-
-
-def test_the_better_member_is_better_in_most_resamples(clips):
-    true, pred, groups = clips
-    noise = np.random.default_rng(7).normal(size=pred.shape)
-    worse, better = bootstrap_scores(true, np.stack([pred + noise, pred]), groups, 500, 0)
-    assert probability_better(better, worse) > 0.8
-    assert probability_better(worse, better) == pytest.approx(1 - probability_better(better, worse))
-    assert percentile_interval(better - worse).high > 0
 
 
 def test_ties_count_half_and_resamples_without_a_score_not_at_all():

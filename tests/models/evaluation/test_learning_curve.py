@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 
 from models.arrays import DataError
 from models.evaluation.bootstrap import bootstrap_scores
@@ -11,8 +12,8 @@ FITTED_ON: list[set] = []
 DRAWS = {"n_resamples": 50, "seed": 1}
 
 
-class LeastSquares:
-    """No scikit-learn estimator; notes whom its copies were fitted on."""
+class LeastSquares(BaseEstimator):
+    """Notes whom its copies were fitted on."""
 
     def fit(self, X, y, *, groups):
         FITTED_ON.append(set(groups))

@@ -21,7 +21,7 @@ def test_predicts_in_target_units(clips, loss):
     x, y = clips
     y = 100 + 20 * y
     residual = (
-        MLPHead(loss, n_seeds=2, dropout=0.0).fit(x[:200], y[:200]).predict(x[200:]) - y[200:]
+        MLPHead(loss=loss, n_seeds=2, dropout=0.0).fit(x[:200], y[:200]).predict(x[200:]) - y[200:]
     )
     assert (np.square(residual).mean(axis=0) < 0.6 * y[200:].var(axis=0)).all()
 
@@ -30,7 +30,7 @@ def test_predicts_in_target_units(clips, loss):
 def test_a_constant_target_and_scarce_labels_are_no_obstacle(clips, loss):
     x, y = clips
     y = np.column_stack([y[:60], np.full(60, 0.7), np.where(np.arange(60) < 3, y[:60, 0], np.nan)])
-    predicted = MLPHead(loss, n_seeds=2, max_epochs=5).fit(x[:60], y).predict(x[:60])
+    predicted = MLPHead(loss=loss, n_seeds=2, max_epochs=5).fit(x[:60], y).predict(x[:60])
     assert np.isfinite(predicted).all()
     np.testing.assert_allclose(predicted[:, 2], 0.7, atol=1e-6)
 
@@ -41,7 +41,7 @@ def test_cross_fit_with_other_losses_equals_the_plain_loop(clips, loss):
     y = y + np.random.default_rng(1).normal(size=y.shape)
     people = np.arange(100) // 4
     view = FoldedView(x[:100], y[:100], people, assign_folds(people, 4, 0), x[100:120])
-    head = MLPHead(loss, n_seeds=2, max_epochs=8)
+    head = MLPHead(loss=loss, n_seeds=2, max_epochs=8)
     fast, plain = head.cross_fit(view), Head.cross_fit(head, view)
     np.testing.assert_allclose(fast.oof, plain.oof, atol=1e-4)
     np.testing.assert_allclose(fast.held, plain.held, atol=1e-4)

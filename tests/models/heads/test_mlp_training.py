@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.heads.mlp import MLPHead
-from models.heads.mlp_training import TrainingSet, loss_of, predict_members, train, usable
+from models.heads.mlp_training import TrainingSet, loss_of, predict_members, train
 from models.metrics import pearson
 
 LOSSES = ("mse", "pearson", "ccc")
@@ -134,22 +134,21 @@ def ccc(p, y):
 def test_losses_are_those_of_the_metrics(batch):
     p, y = batch
     mse = np.nanmean(np.square(p - y))  # each label counts once
-    np.testing.assert_allclose(loss_of("mse", *tensors(p, y)), [mse])
+    np.testing.assert_allclose(loss_of("mse", *tensors(p, y))[0], [mse])
     one_less_r = 1 - pearson(y, p).mean()
-    np.testing.assert_allclose(loss_of("pearson", *tensors(p, y)), one_less_r, atol=1e-4)
+    np.testing.assert_allclose(loss_of("pearson", *tensors(p, y))[0], one_less_r, atol=1e-4)
     expected = 1 - np.mean([ccc(a, b) for a, b in zip(p.T / 30, y.T, strict=True)])
-    np.testing.assert_allclose(loss_of("ccc", *tensors(p / 30, y)), [expected])
+    np.testing.assert_allclose(loss_of("ccc", *tensors(p / 30, y))[0], [expected])
 
 
 @pytest.mark.parametrize("kind", ["pearson", "ccc"])
 def test_constant_or_single_labels_add_nothing(batch, kind):
     p, y = batch
-    alone = loss_of(kind, *tensors(p[:, :1], y[:, :1]))
+    alone, _ = loss_of(kind, *tensors(p[:, :1], y[:, :1]))
     y[:, 1], y[1:, 2] = 0.7, np.nan
     predicted, labels, known = tensors(p, y)
-    assert usable(kind, labels, known).tolist() == [[True, False, False]]
-    predicted.requires_grad_()
-    loss = loss_of(kind, predicted, labels, known)
+    loss, used = loss_of(kind, predicted.requires_grad_(), labels, known)
+    assert used.tolist() == [[True, False, False]]
     loss.sum().backward()
     torch.testing.assert_close(loss, alone)
     assert not predicted.grad[0, 1:].any()
@@ -160,5 +159,5 @@ def test_gradients_are_finite_at_constant_predictions_and_without_labels(batch, 
     p, y = batch
     for labels in (y, np.full_like(y, np.nan)):
         predicted, values, known = tensors(np.zeros_like(p), labels)
-        loss_of(kind, predicted.requires_grad_(), values, known).sum().backward()
+        loss_of(kind, predicted.requires_grad_(), values, known)[0].sum().backward()
         assert predicted.grad.isfinite().all()

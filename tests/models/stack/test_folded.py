@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.stack.folded import FoldedMembers, Sums
+from models.stack.folded import FoldedMembers
 
 
 def folded(n_rows=60, n_members=3, n_targets=2, seed=0, gaps=0.0):
@@ -71,10 +71,3 @@ def test_what_only_rounding_varies_is_zero():
     members[:, 1] = -members[:, 0]
     opposite = FoldedMembers(np.stack([targets, -targets], axis=1), targets, fold_of_row).sums()
     np.testing.assert_array_equal(opposite.variation(np.full((2, 2), 0.5)), 0)
-
-
-def test_sums_show_shapes_and_check_them():
-    sums = FoldedMembers(*folded()).sums()
-    assert repr(sums) == "Sums(2 targets, 3 members)"
-    with pytest.raises(ValueError, match=r"for cross of shape \(2, 3\)"):
-        Sums(sums.n_rows, sums.gram[:, :2], sums.cross, sums.size)

@@ -64,14 +64,6 @@ def test_shuffled_targets_score_zero_through_heads_and_stack():
         assert ends.low <= 0 <= ends.high
 
 
-def test_without_signal_the_honest_score_is_centred_on_zero():
-    scores = []
-    for seed in range(30):
-        members, y, _, folds = simulated(n_rows=60, n_held=0, seed=seed, strengths=(0, 0, 0, 0))
-        scores.append(mean_pearson(y, stack_oof(members, y, folds), folds))
-    assert abs(np.mean(scores)) < 0.04
-
-
 @pytest.mark.parametrize("n_rows", [72, 400])
 @pytest.mark.parametrize("strengths", [(1, 1, 1, 1), (1, 0.7, 0.3), (1, 0, 0), (0, 0), (1, -0.5)])
 @pytest.mark.parametrize("gaps", [0.0, 0.6])
@@ -112,26 +104,20 @@ def test_heads_on_noise_score_zero_and_keep_the_average():
 @settings(deadline=None, max_examples=6)
 @given(
     order=st.permutations(range(4)),
+    rows=st.permutations(range(120)),
     exponents=st.lists(st.floats(-3, 3), min_size=4, max_size=4),
     offsets=st.lists(st.floats(-5, 5), min_size=4, max_size=4),
     seed=st.integers(0, 9),
 )
-def test_order_scale_and_offset_of_members_do_not_matter(order, exponents, offsets, seed):
+def test_orders_scale_and_offset_of_members_do_not_matter(order, rows, exponents, offsets, seed):
     members, y, _, folds = simulated(120, 0, 2, seed, (1.0, 0.7, 0.3, 0.0))
     scale, offset = 10.0 ** np.array(exponents)[:, None], np.array(offsets)[:, None]
-    moved = (members * scale + offset)[:, order]
-    np.testing.assert_allclose(stack_oof(moved, y, folds), stack_oof(members, y, folds), atol=1e-6)
-    before, after = fit_stack(members, y, folds), fit_stack(moved, y, folds)
+    moved = (members * scale + offset)[rows][:, order], y[rows], folds[rows]
+    expected = stack_oof(members, y, folds)[rows]
+    np.testing.assert_allclose(stack_oof(*moved), expected, atol=1e-6)
+    before, after = fit_stack(members, y, folds), fit_stack(*moved)
     assert before.method == after.method
     np.testing.assert_allclose(after.member_weights, before.member_weights[:, order], atol=1e-6)
-
-
-@settings(deadline=None, max_examples=6)
-@given(order=st.permutations(range(80)), seed=st.integers(0, 9))
-def test_the_order_of_rows_does_not_matter(order, seed):
-    members, y, _, folds = simulated(80, 0, 2, seed, (1.0, 0.0))
-    moved = stack_oof(members[order], y[order], folds[order])
-    np.testing.assert_allclose(moved, stack_oof(members, y, folds)[order], atol=1e-9)
 
 
 @settings(deadline=None, max_examples=20)
@@ -190,23 +176,6 @@ def test_a_fold_is_predicted_by_the_stack_of_the_others_as_new_rows_are():
         np.testing.assert_array_equal(stacked[own], stack.predict(members[own]))
 
 
-def test_rows_of_a_fold_are_not_standardised_by_each_other():
-    members, y, _, folds = simulated(n_held=0)
-    moved = members.copy()
-    moved[folds == 1] += 2.0
-    before, after = stack_oof(members, y, folds), stack_oof(moved, y, folds)
-    assert (after[folds == 1] > before[folds == 1] + 0.1).all()
-
-
-def test_nothing_of_a_fold_reaches_the_stack_that_predicts_it():
-    members, y, _, folds = simulated(n_held=0)
-    changed, own = y.copy(), folds == 2
-    changed[own] = 9.0
-    before, after = (stack_oof(members, targets, folds) for targets in (y, changed))
-    np.testing.assert_array_equal(before[own], after[own])
-    assert not np.allclose(before[~own], after[~own])
-
-
 def test_a_constant_member_takes_no_part():
     members, y, _, folds = simulated(n_rows=500, n_held=0)
     members[:, 2] = 0.1 * folds[:, None]  # the mean predictor: one constant per fold
@@ -237,19 +206,16 @@ def test_each_target_uses_its_own_labelled_rows():
     assert stack.slope[1] == pytest.approx(slope, rel=0.05)
 
 
-def test_a_target_labelled_in_one_fold_is_refused():
+def test_missing_labels_predictions_and_members_are_refused():
     members, y, _, folds = simulated(n_held=0)
+    with pytest.raises(ValueError, match="2 members and 3 targets, the stack 3 and 3"):
+        fit_stack(members, y, folds).predict(members[:, :2])
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        stack_oof(np.where(members > members.min(), members, np.nan), y, folds)
     y[folds != 0, 2] = np.nan
     for function in (fit_stack, stack_oof):
         with pytest.raises(DataError, match="target column 2 is labelled in 1 folds"):
             function(members, y, folds)
-
-
-def test_missing_predictions_are_refused():
-    members, y, _, folds = simulated(n_held=0)
-    members[3, 1, 0] = np.nan
-    with pytest.raises(ValueError, match="NaN or infinite"):
-        stack_oof(members, y, folds)
 
 
 def test_a_stack_shows_shapes_and_checks_them():
@@ -258,9 +224,3 @@ def test_a_stack_shows_shapes_and_checks_them():
     assert "3 members, 3 targets" in repr(stack)
     with pytest.raises(ValueError, match=r"slope has shape \(2,\); expected \(3,\)"):
         replace(stack, slope=stack.slope[:2])
-
-
-def test_other_members_than_in_the_fit_are_refused():
-    members, y, _, folds = simulated(n_held=0)
-    with pytest.raises(ValueError, match="2 members and 3 targets, the stack 3 and 3"):
-        fit_stack(members, y, folds).predict(members[:, :2])
