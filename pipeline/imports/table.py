@@ -57,7 +57,7 @@ def read_any_table(
     collection = collect(table, chosen, folder, files, findings)
     if shares is not None:
         labels = collection.labels
-        people = person_of(labels if "group" in labels else labels.assign(group=pd.NA))
+        people = person_of(labels if "group" in labels else labels.assign(group=None))
         labels["split"] = split_by_person(people, shares, seed)
     return collection
 
