@@ -83,8 +83,8 @@ def dumps(fitted: Head | Stack) -> bytes:
     except Exception as error:  # whatever a stranger's own methods raise
         raise PersistenceError(f"a {type(fitted).__name__} cannot be written: {error}") from error
     with ZipFile(io.BytesIO(content)) as archive:
-        _check_types(json.loads(archive.read(_SCHEMA)), f"this {type(fitted).__name__}")
-        return _without_chance(archive)
+        schema = _checked_schema(archive, f"this {type(fitted).__name__}")
+        return _without_chance(archive, schema)
 
 
 def loads(content: bytes) -> Head | Stack:
@@ -100,7 +100,7 @@ def loads(content: bytes) -> Head | Stack:
 
     try:
         with ZipFile(io.BytesIO(content)) as archive:
-            _check_types(json.loads(archive.read(_SCHEMA)), "the file")
+            _checked_schema(archive, "the file")
         fitted = skops.io.loads(content, trusted=sorted(TRUSTED))
         # Made anew, a stack checks its shapes.
         fitted = replace(fitted) if isinstance(fitted, Stack) else fitted
@@ -126,8 +126,9 @@ def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
             yield from _nodes(each)
 
 
-def _check_types(schema: Any, what: str) -> None:
-    """Refuse types and ways of building them that are not listed here."""
+def _checked_schema(archive: ZipFile, what: str) -> Any:
+    """Read what is made of what; refuse types and ways of building them that are not listed."""
+    schema = json.loads(archive.read(_SCHEMA))
     for node in _nodes(schema):
         name = f"{node['__module__']}.{node['__class__']}"
         if name not in TRUSTED or node["__loader__"] not in _LOADERS:
@@ -136,11 +137,11 @@ def _check_types(schema: Any, what: str) -> None:
                 "a class that TRUSTED in models/persistence.py lists: add it there if it is plain "
                 "data and yours"
             )
+    return schema
 
 
-def _without_chance(archive: ZipFile) -> bytes:
+def _without_chance(archive: ZipFile, schema: Any) -> bytes:
     """Replace what differs from call to call (addresses, names of files, times) by numbers."""
-    schema = json.loads(archive.read(_SCHEMA))
     numbers: dict[int, int] = {}
     files: dict[str, str] = {}
     for node in _nodes(schema):

@@ -21,6 +21,13 @@ from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_o
 
 INTERRUPTED = 130
 
+ScoredSplit = Annotated[
+    Split | None,
+    typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
+]
+TimeLimit = Annotated[float, typer.Option(min=0.1, help="Longest time for one head on one view.")]
+OutFolder = Annotated[Path, typer.Option(help="Folder for the tables.")]
+
 
 def compare(
     encoders: Sequence[str] | None = None,
@@ -127,20 +134,15 @@ def compare_command(
     pooling: Annotated[
         str | None, typer.Option(help="Statistics/parts, such as mean,std/whole,halves.")
     ] = None,
-    split: Annotated[
-        Split | None,
-        typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
-    ] = None,
+    split: ScoredSplit = None,
     by: Annotated[
         str | None, typer.Option(help="A column, such as country: scores by its values too.")
     ] = None,
     learning_curve: Annotated[
         bool, typer.Option("--learning-curve", help="Fit the best one on fewer people too.")
     ] = False,
-    time_limit_s: Annotated[
-        float, typer.Option(min=0.1, help="Longest time for one head on one view.")
-    ] = TIME_LIMIT_S,
-    out: Annotated[Path, typer.Option(help="Folder for the tables.")] = COMPARISON,
+    time_limit_s: TimeLimit = TIME_LIMIT_S,
+    out: OutFolder = COMPARISON,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:

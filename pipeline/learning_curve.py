@@ -1,13 +1,11 @@
 """Learning curves: a head on its view fitted on fewer people, and scored on Val."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from models.evaluation.bootstrap import percentile_interval
-from models.evaluation.scores import score_predictions
+from models.evaluation.scores import Score, score_predictions
 from pipeline.fit import FitTask, Fitting
 from pipeline.params import Params
 from pipeline.result_cache import digest_of, keep_result, load_result
@@ -54,24 +52,36 @@ def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.
     known = known_learning_curve(fitting, task, params)
     if known is not None:
         return known
-    arrays = _fit_all(fitting, task, params)
-    keep_result(_key(fitting, task, params), arrays)
-    return _as_table(**arrays)
+    table = []
+    for n_people, fits in _fit_all(fitting, task, params).items():
+        n_rows = round(np.mean([n_rows for n_rows, _ in fits]))
+        each = np.array([score.mean_pearson for _, score in fits])
+        ends = percentile_interval(np.mean([score.resampled for _, score in fits], axis=0))
+        numbers = (each.mean(), ends.low, ends.high, each.min(), each.max())
+        table.append((n_people, n_rows, len(fits), *numbers))
+    numbers_of_all = np.array(table, np.float64).round(_N_DIGITS)
+    keep_result(_key(fitting, task, params), {"table": numbers_of_all})
+    return _as_table(numbers_of_all)
 
 
 def known_learning_curve(fitting: Fitting, task: FitTask, params: Params) -> pd.DataFrame | None:
     """Return what `learning_curve_table` made before, from the cache, or None."""
     arrays = load_result(_key(fitting, task, params))
-    return None if arrays is None else _as_table(**arrays)
+    return None if arrays is None else _as_table(arrays["table"])
 
 
 def _key(fitting: Fitting, task: FitTask, params: Params) -> str:
     settings = [SHARES, N_REPEATS, params.evaluation.n_resamples, params.seed]
-    return digest_of(curve_of=fitting.key(task), settings=settings)
+    return digest_of(curve_of=fitting.key(task), settings=settings, columns=CURVE_COLUMNS)
 
 
-def _fit_all(fitting: Fitting, task: FitTask, params: Params) -> dict[str, NDArray[Any]]:
-    """Return the points (n_people, n_rows, mean Pearson) and the resampled scores of all fits."""
+def _as_table(numbers: NDArray[np.float64]) -> pd.DataFrame:
+    counts = dict.fromkeys(("n_people", "n_rows", "n_fits"), int)
+    return pd.DataFrame(numbers, columns=CURVE_COLUMNS).astype(counts)
+
+
+def _fit_all(fitting: Fitting, task: FitTask, params: Params) -> dict[int, list[tuple[int, Score]]]:
+    """Return by number of people the labelled clips and the score of each fit on so many."""
     from models.evaluation.learning_curve import learning_curve  # loads scikit-learn
 
     rows, resampling = fitting.rows, (params.evaluation.n_resamples, params.seed)
@@ -80,28 +90,15 @@ def _fit_all(fitting: Fitting, task: FitTask, params: Params) -> dict[str, NDArr
     n_people = len(set(people))
     val = (rows.clips["split"] == "Val").to_numpy(bool)
     held = (view.held_inputs[val[n:]], rows.y[val], rows.people[val])
-    fewer = sorted({max(2, round(share * n_people)) for share in SHARES} - {n_people})
+    fewer = sorted({max(2, round(share * n_people)) for share in SHARES})
     points = learning_curve(
         task.make_head(),
         *(view.inputs, view.targets, view.groups, *held),
         *([size for size in fewer if size < n_people], N_REPEATS, *resampling),
     )
-    predicted = whole.predictions[val]
-    (last,) = score_predictions(rows.y[val], predicted[None], rows.people[val], *resampling)
-    sizes = [*((p.n_people, p.n_rows) for p in points), (n_people, len(people))]
-    scores = [*(p.score for p in points), last]
-    numbers = [(*size, each.mean_pearson) for size, each in zip(sizes, scores, strict=True)]
-    return {"points": np.array(numbers), "resampled": np.array([s.resampled for s in scores])}
-
-
-def _as_table(points: NDArray[np.float64], resampled: NDArray[np.float64]) -> pd.DataFrame:
-    table = []
-    for n_people in np.unique(points[:, 0]):
-        chosen = points[:, 0] == n_people
-        score = points[chosen, 2]
-        ends = percentile_interval(resampled[chosen].mean(axis=0))
-        n_rows = round(float(points[chosen, 1].mean()))
-        numbers = (score.mean(), ends.low, ends.high, score.min(), score.max())
-        rounded = (round(float(number), _N_DIGITS) for number in numbers)
-        table.append((int(n_people), n_rows, int(chosen.sum()), *rounded))
-    return pd.DataFrame(table, columns=CURVE_COLUMNS)
+    found: dict[int, list[tuple[int, Score]]] = {}
+    for point in points:
+        found.setdefault(point.n_people, []).append((point.n_rows, point.score))
+    predicted = whole.predictions[val][None]
+    (last,) = score_predictions(rows.y[val], predicted, rows.people[val], *resampling)
+    return found | {n_people: [(len(people), last)]}

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Annotated
 
 import pandas as pd
 import typer
@@ -11,7 +10,14 @@ import typer
 from features.extraction.workers import Failure
 from models.evaluation.scores import gains
 from pipeline.clip_table import read_clip_table, read_rows
-from pipeline.compare import heading, remarks, show_progress
+from pipeline.compare import (
+    OutFolder,
+    ScoredSplit,
+    TimeLimit,
+    heading,
+    remarks,
+    show_progress,
+)
 from pipeline.comparison import Comparison, Plan, Split, run_comparison, scored_split
 from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK
@@ -39,14 +45,9 @@ _N_DIGITS = 6
 
 
 def systems_command(
-    split: Annotated[
-        Split | None,
-        typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
-    ] = None,
-    time_limit_s: Annotated[
-        float, typer.Option(min=0.1, help="Longest time for one head on one view.")
-    ] = 3600.0,
-    out: Annotated[Path, typer.Option(help="Folder for the tables.")] = SYSTEM_RESULTS,
+    split: ScoredSplit = None,
+    time_limit_s: TimeLimit = 3600.0,
+    out: OutFolder = SYSTEM_RESULTS,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:

@@ -157,7 +157,7 @@ def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]
     ------
     ParamsError
         When the file is missing or wrong: unknown keys, encoders or published results, a name that
-        stands twice, two systems that are one.
+        stands twice.
     """
     content = read_keys(path, Systems)
     refuse(path, model_faults(Systems, content))
@@ -179,15 +179,12 @@ def _faults(systems: Systems, params: Params, encoders: list[str]) -> Iterator[s
             yield f"systems.{name}.published: unknown result {system.published!r}{hint}"
         if name in systems.modalities or name == STACK:
             yield f"systems.{name}: another row of the table has that name: choose another"
-    for (first, a), (second, b) in combinations(systems.systems.items(), 2):
-        if a.row == b.row:
-            yield f"systems.{second}: the same as {first}, {a.head} on {a.view}: leave one out"
     for name, members in systems.modalities.items():
         yield from _wrong_encoders(f"modalities.{name}", members, encoders)
         if not members:
             yield f"modalities.{name}: no encoder: name one, or leave the modality out"
-    for (first, c), (second, d) in combinations(systems.modalities.items(), 2):
-        for both in sorted(set(c).intersection(d)):
+    for (first, a), (second, b) in combinations(systems.modalities.items(), 2):
+        for both in sorted(set(a).intersection(b)):
             yield f"modalities.{second}: the encoder {both!r} is of {first} already"
 
 

@@ -13,6 +13,7 @@ from pipeline.fit import FitTask, Fitting, head_task
 from pipeline.params import HeadEntry, Params, ParamsError, load_params
 from pipeline.paths import PARAMS, TUNING
 from pipeline.result_cache import digest_of
+from pipeline.settings_files import update_settings
 from pipeline.terminal import Json, ParamsFile
 from pipeline.views import view_names
 
@@ -97,7 +98,6 @@ def tune(
     rows, task = read_rows(params), head_task(head, name, params)
     fitting, n = Fitting(rows), rows.n_train
     study = _study(task, space, fitting)
-    space = _widened(space, task.make_head().get_params())
 
     def score(trial: "optuna.Trial") -> float:
         entry = HeadEntry(**task.head.model_dump() | _suggest(trial, space))
@@ -123,13 +123,13 @@ def best_trial(trials: list[Trial]) -> Trial:
     ParamsError
         When no trial could be fitted.
     """
-    scored = {trial.number: trial.score for trial in trials if trial.score is not None}
+    scored = [trial for trial in trials if trial.score is not None]
     if not scored:
         raise ParamsError(
             f"none of {len(trials)} trials could be fitted: try the head with `eri compare`, which "
             "says why"
         )
-    return trials[max(scored, key=lambda number: (scored[number], -number))]
+    return max(scored, key=lambda trial: trial.score or 0.0)
 
 
 def tune_command(
@@ -156,8 +156,6 @@ def tune_command(
     best, present = best_trial(made), params.make_head(head).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}
     if changed:
-        from pipeline.settings_files import update_settings
-
         update_settings(params_file, {"heads": {head: changed}}, load_params)
     if as_json:
         content = {"trials": [vars(each) for each in made], "best": best.number, "written": changed}
@@ -199,38 +197,19 @@ def _study(task: FitTask, space: Space, fitting: Fitting) -> "optuna.Study":
     study.sampler = optuna.samplers.TPESampler(seed=task.seed + len(study.trials))
     if not study.trials:
         present = task.make_head().get_params()
-        held = {name: present[name] for name in space if _can_hold(space[name], present[name])}
-        # The others are settings of the first trial alone, which Optuna does not learn from.
-        others = {name: present[name] for name in space if name not in held}
-        study.enqueue_trial(held, user_attrs=others)
+        # Not as parameters, which have to lie within the ranges: what is set need not.
+        study.enqueue_trial({}, user_attrs={name: present[name] for name in space})
     return study
-
-
-def _widened(space: Space, present: Mapping[str, Any]) -> Space:
-    """Stretch ranges to the present settings: the first trial is within them too."""
-    from models.heads.search import Range
-
-    return {
-        name: replace(each, low=min(each.low, present[name]), high=max(each.high, present[name]))
-        if isinstance(each, Range) and _can_hold(each, present[name])
-        else each
-        for name, each in space.items()
-    }
-
-
-def _can_hold(each: "Range | Choice", value: Any) -> bool:
-    """Whether a range can be stretched to a value: no factor leads to zero."""
-    return value is not None and not (getattr(each, "log", False) and value <= 0)
 
 
 def _suggest(trial: "optuna.Trial", space: Space) -> Settings:
     from models.heads.search import Choice
 
+    if trial.user_attrs:  # what is set now
+        return dict(trial.user_attrs)
     settings: Settings = {}
     for name, each in space.items():
-        if name in trial.user_attrs:
-            settings[name] = trial.user_attrs[name]
-        elif isinstance(each, Choice):
+        if isinstance(each, Choice):
             settings[name] = trial.suggest_categorical(name, each.values)
         elif isinstance(each.low, int) and isinstance(each.high, int):
             settings[name] = trial.suggest_int(name, each.low, each.high, log=each.log)
@@ -239,7 +218,7 @@ def _suggest(trial: "optuna.Trial", space: Space) -> Settings:
     return _rounded(settings)
 
 
-def _rounded(settings: Mapping[str, Any]) -> Settings:
+def _rounded(settings: Settings) -> Settings:
     """Round to four digits: what is fitted is what can be read in `params.yaml`."""
     return {
         name: float(f"{value:.4g}") if isinstance(value, float) else value

@@ -15,7 +15,6 @@ from models.arrays import DataError
 from pipeline import cli
 from pipeline.compare import compare
 from pipeline.comparison import plan_comparison, run_comparison
-from pipeline.errors import user_errors
 from pipeline.params import ParamsError
 from pipeline.paths import PARAMS
 
@@ -61,60 +60,11 @@ def test_nothing_is_fitted_twice(project, fitted):
     assert fitted[n:] == ["pls/face"]
 
 
-def _relabel(project):
-    project.clips.loc[0, "awe"] += 0.5
-
-
-def _fold_otherwise(project):
-    project.content["folds"]["n_folds"] = 2
-
-
-def _lengthen(project):
-    project.clips["duration_s"] += 1
-
-
-@pytest.mark.parametrize(
-    ("change", "again"),
-    [
-        (lambda p: p.content["heads"].update(ridge={"kind": "ridge", "alphas": [1.0]}), ["ridge"]),
-        (lambda p: p.write_vectors("face", seed=9), ["ridge", "average"]),
-        (lambda p: p.content.update(seed=1), ["ridge", "average"]),
-        (_relabel, ["ridge", "average"]),
-        (_fold_otherwise, ["ridge", "average"]),
-        (_lengthen, []),
-    ],
-    ids=["setting", "vectors", "seed", "labels", "folds", "durations"],
-)
-def test_what_changed_is_fitted_again_and_no_more(project, fitted, change, again):
-    compare(encoders=["face"])
-    fitted.clear()
-    change(project)
-    project.write()
-    compare(encoders=["face"])
-    assert [name for name in fitted if "face" in name] == [f"{head}/face" for head in again]
-
-
 def test_a_head_of_another_name_is_the_same_fit(project, fitted):
     project.content["heads"]["again"] = {"kind": "ridge"}
     project.write()
     table = compare(encoders=["face"]).set_index("name").drop(columns="better_than_best")
     assert table.loc["again/face"].tolist() == table.loc["ridge/face"].tolist()
-
-
-def test_a_damaged_result_is_fitted_again(project, fitted):
-    compare(encoders=["face"], heads=["ridge"])
-    for path in (project.folder / "cache" / "results").glob("*.npz"):
-        path.write_bytes(path.read_bytes()[:-5])
-    fitted.clear()
-    compare(encoders=["face"], heads=["ridge"])
-    assert fitted == [*BASELINES, "ridge/face"]
-
-
-def test_code_that_changes_meanwhile_keeps_nothing(project, fitted, monkeypatch):
-    monkeypatch.setattr("pipeline.fit.code_digest", lambda: "code of a minute later")
-    with pytest.raises(user_errors(), match="code of models/ was changed"):
-        compare()
-    assert not list((project.folder / "cache").rglob("*.npz"))
 
 
 def test_views_heads_and_targets_are_chosen_by_name(project):

@@ -13,6 +13,7 @@ from pipeline.leaderboard import (
     score,
     score_splits,
     score_table,
+    shown_splits,
     slice_table,
 )
 
@@ -123,10 +124,23 @@ def test_the_leaderboard_is_sorted_by_val_else_out_of_fold(rows, params):
     assert board["name"].tolist() == ["head0", "head1", "head2"]
     first = ["name", "val_mean_pearson", "val_ci95_low", "val_ci95_high", "val_better_than_best"]
     assert board.columns[:5].tolist() == first
-    rows.y[rows.n_train :] = np.nan
-    board = leaderboard(score_splits(noisy(rows, 1, 0), rows, params))
+
+
+@pytest.mark.parametrize("test_is_labelled", [False, True])
+def test_without_labels_of_val_it_is_sorted_out_of_fold_never_by_test(
+    rows, params, test_is_labelled
+):
+    named, n = noisy(rows, 1, 0), rows.n_train
+    rows.y[n:] = np.nan
+    if test_is_labelled:
+        test = (rows.clips["split"] == "Test").to_numpy()
+        rows.y[test] = named["head1"][test]  # whose scores out of fold are worse
+    board = leaderboard(score_splits(named, rows, params))
     assert board["name"].tolist() == ["head0", "head1"]
     assert board.columns[1] == "oof_mean_pearson"
+    assert ("test_mean_pearson" in board) == test_is_labelled
+    assert shown_splits(board)[0] == "oof"
+    assert not test_is_labelled or board["test_mean_pearson"].is_monotonic_increasing
 
 
 def test_slices_of_categories_and_numbers_are_scored(rows, params):

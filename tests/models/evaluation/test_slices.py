@@ -20,46 +20,31 @@ def test_every_row_is_in_exactly_one_slice(values, n_bands):
     assert all(rows.any() for rows in slices.values())
 
 
-def rows_by_slice(values, **kwargs):
-    return {
-        name: np.flatnonzero(rows).tolist() for name, rows in slice_rows(values, **kwargs).items()
-    }
-
-
-def test_categories_stay_as_they_are():
-    found = rows_by_slice(["US", None, "SA", "US", " ", float("nan")])
-    assert found == {"SA": [2], "US": [0, 3], MISSING: [1, 4, 5]}
-    assert list(found) == ["SA", "US", MISSING]
-
-
-def test_numbers_fall_into_bands_that_occur_in_order():
-    assert rows_by_slice([9, 18, 45, 31, 71, 12.5]) == {
-        "[9, 18)": [0, 5],
-        "[18, 45)": [1, 3],
-        "[45, 71]": [2, 4],
-    }
-
-
-def test_numbers_written_as_text_are_numbers():
-    values = ["9", "18.0", "", "31", "71", "12.5", "100"]
-    assert list(rows_by_slice(values, n_bands=2)) == ["[9, 31)", "[31, 100]", MISSING]
-    assert list(rows_by_slice([*values, "old"])) == [
-        *sorted(filter(None, [*values, "old"])),
-        MISSING,
-    ]
+TEXT = ["9", "18.0", "", "31", "71", "12.5", "100"]
 
 
 @pytest.mark.parametrize(
-    ("values", "names"),
-    [([0, 1, 1, 0], ["0", "1"]), ([True, False], ["False", "True"]), ([3, None], ["3", MISSING])],
+    ("values", "n_bands", "expected"),
+    [
+        # Categories stay as they are.
+        (["US", None, "SA", "US", " ", np.nan], 3, {"SA": [2], "US": [0, 3], MISSING: [1, 4, 5]}),
+        ([True, False], 3, {"False": [1], "True": [0]}),
+        # Numbers fall into bands whose ends occur among them, also when written as text.
+        ([9, 18, 45, 31, 71, 12.5], 3, {"[9, 18)": [0, 5], "[18, 45)": [1, 3], "[45, 71]": [2, 4]}),
+        (TEXT, 2, {"[9, 31)": [0, 1, 5], "[31, 100]": [3, 4, 6], MISSING: [2]}),
+        (["9", "18.0", "old"], 1, {"18.0": [1], "9": [0], "old": [2]}),
+        # Few different ones are categories.
+        ([0, 1, 1, 0], 3, {"0": [0, 3], "1": [1, 2]}),
+        ([3, None], 3, {"3": [0], MISSING: [1]}),
+        # Ties give fewer bands, but not a single one.
+        ([0] * 4 + [1, 2, 3], 3, {"[0, 1)": [0, 1, 2, 3], "[1, 3]": [4, 5, 6]}),
+        ([1, 2, *[0] * 9, 3], 3, {"[0, 1)": [*range(2, 11)], "[1, 2)": [0], "[2, 3]": [1, 11]}),
+    ],
 )
-def test_few_different_values_are_categories(values, names):
-    assert list(slice_rows(np.array(values, dtype=object))) == names
-
-
-def test_ties_give_fewer_bands_but_not_a_single_one():
-    assert list(slice_rows([0] * 4 + [1, 2, 3])) == ["[0, 1)", "[1, 3]"]
-    assert list(slice_rows([0] * 9 + [1, 2, 3])) == ["[0, 1)", "[1, 2)", "[2, 3]"]
+def test_slices_have_names_in_order(values, n_bands, expected):
+    found = slice_rows(np.array(values, dtype=object), n_bands)
+    assert {name: np.flatnonzero(rows).tolist() for name, rows in found.items()} == expected
+    assert list(found) == list(expected)
 
 
 @pytest.mark.parametrize(
