@@ -122,7 +122,7 @@ def extraction_seconds(params: Params, clips: list[Path], folder: Path) -> float
 def predict(bundle: Path, clips: list[Path], cache: Path) -> None:
     """Load a bundle and predict clips."""
     with load_bundle(bundle) as predictor:
-        predictor.predict(clips, cache_root=cache, progress=False)
+        predictor.table(predictor.embed(clips, cache_root=cache, progress=False))
 
 
 @contextmanager

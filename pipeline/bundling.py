@@ -1,6 +1,6 @@
 """From a finished run to its bundle: what the stages `fit` and `stack` kept is packed."""
 
-import json
+import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from features.files import replacing_folder
 from features.store import store_metadata
 from models.arrays import DataError
 from models.persistence import dumps, loads
@@ -16,23 +17,22 @@ from pipeline.bundle import (
     DESCRIPTION,
     PINNED,
     PROTOCOL,
-    STACK,
+    BundleError,
     Description,
     EncoderEntry,
     Fitted,
     MemberEntry,
     Training,
-    load_head,
-    member_file,
+    description_bytes,
+    read_fitted,
 )
 from pipeline.clip_table import Rows
 from pipeline.params import Params, ParamsError
 from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, fitted_head
 from pipeline.predictions import member_names
-from pipeline.sealed_folder import BundleError, new_sealed_folder
 from pipeline.submission import FILE_ID, file_ids
 from pipeline.tables import read_run_table
-from pipeline.views import JOIN, join_tables
+from pipeline.views import join_tables
 
 LARGEST_DIFFERENCE = 0.01
 """From the run's predictions, in standard deviations of the target: beyond it something is wrong.
@@ -42,7 +42,8 @@ Rounding alone stays far below."""
 def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
     """Pack the fitted heads that have weight in the stack, with all that belongs to them.
 
-    Nothing is fitted: they are the files that the stages `fit` and `stack` kept.
+    Nothing is fitted: they are the files that the stages `fit` and `stack` kept. What was packed is
+    read again, and has to predict what the run did, before it takes its place.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
     rows : Rows
         Its clips.
     folder : Path
-        Where the bundle shall be.
+        Where the bundle shall be; an older bundle there is replaced.
 
     Raises
     ------
@@ -61,45 +62,54 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
         When the predictions of Val and Test are not those of the run.
     ParamsError, StoreError
         When a result of the run is missing or of other clips.
+    OSError
+        When it cannot be written; an older bundle stays.
     """
+    if folder.exists() and not (folder / DESCRIPTION).is_file():
+        raise BundleError(f"{folder} is there and no bundle, so it is not overwritten: remove it")
     stack = loads(_result(STACK_FITTED))
     assert isinstance(stack, Stack)  # of no other kind is that file
     names = member_names(list(params.heads), params.feature_names)
-    used = [names[number] for number in np.flatnonzero(stack.used)]
+    used = [names[number].split("/") for number in np.flatnonzero(stack.used)]
     weights = stack.member_weights.mean(axis=0)[stack.used]
-    stack = stack.without_idle_members()
-    contents = [_result(fitted_head(*name.split("/"))) for name in used]
-    views = [name.split("/")[1] for name in used]
-    heads = [load_head(content) for content in contents]
-    fitted = Fitted([(v.split(JOIN), h) for v, h in zip(views, heads, strict=True)], stack)
-    encoders = {name: _encoder(name, params) for view in views for name in view.split(JOIN)}
-    n_compared, difference = _compare(fitted, list(encoders), params, rows)
+    contents = [_result(fitted_head(head, view)) for head, view in used]
+    contents.append(dumps(stack.without_idle_members()))
+    *sha256, stack_sha256 = [hashlib.sha256(content).hexdigest() for content in contents]
+    members = tuple(
+        MemberEntry(head=head, view=view, weight=float(weight), sha256=digest)
+        for (head, view), weight, digest in zip(used, weights, sha256, strict=True)
+    )
     fitted_on = rows.fitted_on(params.final.refit_on)
+    training = Training(
+        refit_on=params.final.refit_on,
+        n_clips=int(fitted_on.sum()),
+        n_people=len(set(rows.people[fitted_on])),
+        stack_method=stack.method,
+        n_compared=0,
+        largest_difference=None,
+    )
     description = Description(
+        protocol=PROTOCOL,
+        eri=version("eri"),
+        versions={name: version(name) for name in PINNED},
         targets=params.targets,
         sampling=params.sampling,
         pooling=params.pooling,
-        encoders=dict(sorted(encoders.items())),
-        members=tuple(
-            MemberEntry(head=name.split("/")[0], view=view, weight=float(weight))
-            for name, view, weight in zip(used, views, weights, strict=True)
-        ),
-        training=Training(
-            refit_on=params.final.refit_on,
-            n_clips=int(fitted_on.sum()),
-            n_people=len(set(rows.people[fitted_on])),
-            stack_method=stack.method,
-            n_compared=n_compared,
-            largest_difference=difference,
-        ),
+        encoders={name: _encoder(name, params) for each in members for name in each.encoders},
+        members=members,
+        stack_sha256=stack_sha256,
+        training=training,
     )
-    versions = {name: version(name) for name in PINNED}
-    with new_sealed_folder(folder, PROTOCOL, version("eri"), versions) as beside:
-        for number, content in enumerate(contents):
-            (beside / member_file(number)).write_bytes(content)
-        (beside / STACK).write_bytes(dumps(stack))
-        said = json.dumps(description.model_dump(mode="json"), indent=1, sort_keys=True)
-        (beside / DESCRIPTION).write_text(said + "\n", encoding="utf-8")
+    with replacing_folder(folder) as beside:
+        for name, content in zip(description.files(), contents, strict=True):
+            (beside / name).write_bytes(content)
+        fitted = read_fitted(beside, description)
+        n_compared, difference = _compare(fitted, list(description.encoders), params, rows)
+        compared = {"n_compared": n_compared, "largest_difference": difference}
+        training = training.model_copy(update=compared)
+        description = description.model_copy(update={"training": training})
+        said = description_bytes(description.model_dump(mode="json"))
+        (beside / DESCRIPTION).write_bytes(said)
     return description
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ from pipeline.labels import MADE_BY_INDEX, person_of, read_labels
 from pipeline.params import Params, ParamsError
 from pipeline.paths import CLIPS, FOLDS, PEOPLE
 
-HELD_SPLITS = ("Val", "Test")
 MOST_VALUES = 50
 """Values of a column of text that are told apart, the most frequent ones."""
 
@@ -59,9 +59,7 @@ def read_clip_table() -> pd.DataFrame:
     ParamsError
         When there is none yet.
     """
-    if not CLIPS.is_file():
-        raise ParamsError(f"there is no clip table {CLIPS}: run `dvc repro`")
-    return pd.read_parquet(CLIPS)
+    return _read(CLIPS, "clip table")
 
 
 def read_clips_of_people(params: Params) -> pd.DataFrame:
@@ -77,15 +75,8 @@ def read_clips_of_people(params: Params) -> pd.DataFrame:
     clips = read_clip_table()
     if params.people.source == "group":
         return clips
-    if not PEOPLE.is_file():
-        raise ParamsError(f"there is no table of people {PEOPLE}: run `dvc repro`")
-    people = pd.read_parquet(PEOPLE).set_index("clip_id")["person"]
-    if len(people) != len(clips) or set(people.index) != set(clips["clip_id"]):
-        raise ParamsError(
-            f"the people are of other clips ({len(people)}) than the clip table ({len(clips)}): "
-            "run `dvc repro`, which finds them anew"
-        )
-    person = people.loc[clips["clip_id"]].to_numpy()
+    people = _read(PEOPLE, "table of people").set_index("clip_id")["person"]
+    person = _of_same_clips(people, clips["clip_id"], "people").to_numpy()
     alone = person_of(clips.assign(group=None)).to_numpy()
     return clips.assign(group=pd.Series(person, clips.index, "string").mask(person == alone))
 
@@ -157,9 +148,8 @@ def read_rows(params: Params) -> Rows:
         When one of them is missing or is of other clips than the clip table, or
         `evaluation` names a column that is not there.
     """
-    if not FOLDS.is_file():
-        raise ParamsError(f"there is no fold table {FOLDS}: run `dvc repro`")
-    return arrange_rows(read_clips_of_people(params), pd.read_parquet(FOLDS), params)
+    folds = _read(FOLDS, "fold table")
+    return arrange_rows(read_clips_of_people(params), folds, params)
 
 
 def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Rows:
@@ -183,19 +173,14 @@ def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Ro
     is_train = clips["split"] == "Train"
     ordered = pd.concat([clips[is_train], clips[~is_train]], ignore_index=True)
     n_train = int(is_train.sum())
-    train_ids = ordered["clip_id"][:n_train]
-    if len(folds) != n_train or set(folds["clip_id"]) != set(train_ids):
-        raise ParamsError(
-            f"the folds are of other clips ({len(folds)}) than the Train clips of the clip table "
-            f"({n_train}): run `dvc repro`, which makes them anew"
-        )
     fold_of_clip = folds.set_index("clip_id")["fold"]
+    fold_of_row = _of_same_clips(fold_of_clip, ordered["clip_id"][:n_train], "folds")
     return Rows(
         clips=ordered,
         n_train=n_train,
         y=ordered[list(params.targets)].to_numpy(np.float64),
         people=person_of(ordered).to_numpy(object),
-        fold_of_row=fold_of_clip.loc[train_ids].to_numpy(np.int64),
+        fold_of_row=fold_of_row.to_numpy(np.int64),
     )
 
 
@@ -248,14 +233,7 @@ def lacking_columns(table: pd.DataFrame, params: Params) -> dict[str, list[str]]
 
 
 def check_columns(table: pd.DataFrame, params: Params) -> None:
-    """Make sure that the clip table has, or will have, every column that `evaluation` names.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The label table, or the clip table.
-    params : Params
-        As for `lacking_columns`.
+    """Make sure that the label or clip table has every column that `evaluation` names.
 
     Raises
     ------
@@ -264,12 +242,27 @@ def check_columns(table: pd.DataFrame, params: Params) -> None:
     """
     for key, unknown in lacking_columns(table, params).items():
         if unknown:
-            columns = [*table, *sorted(MADE_BY_INDEX.difference(table))]
-            known = [str(name) for name in columns if name not in params.targets]
+            columns = [*map(str, table), *sorted(MADE_BY_INDEX.difference(table))]
             raise ParamsError(
                 f"`evaluation.{key}` names {unknown}, which the label table does not have; "
-                f"expected some of {known}"
+                f"expected some of {[name for name in columns if name not in params.targets]}"
             )
     leaking = [name for name in params.evaluation.baselines if name in params.targets]
     if leaking:
         raise ParamsError(f"`evaluation.baselines` names targets: {leaking}; they are predicted")
+
+
+def _read(path: Path, what: str) -> pd.DataFrame:
+    if not path.is_file():
+        raise ParamsError(f"there is no {what} {path}: run `dvc repro`")
+    return pd.read_parquet(path)
+
+
+def _of_same_clips(by_clip: pd.Series, clip_ids: "pd.Series[str]", what: str) -> pd.Series:
+    """Put what another table says of each clip into the order of these, the very same ones."""
+    if len(by_clip) != len(clip_ids) or set(by_clip.index) != set(clip_ids):
+        raise ParamsError(
+            f"the {what} are of other clips ({len(by_clip)}) than the clip table "
+            f"({len(clip_ids)}): run `dvc repro`, which makes them anew"
+        )
+    return by_clip.loc[clip_ids]

@@ -20,11 +20,11 @@ def user_errors() -> tuple[type[Exception], ...]:
     from features.encoders import EncoderError
     from features.store import StoreError
     from models.arrays import DataError
+    from pipeline.bundle import BundleError
     from pipeline.failures import FailedClipsError
     from pipeline.imports.findings import RefusedError
     from pipeline.labels import LabelError
     from pipeline.params import ParamsError
-    from pipeline.sealed_folder import BundleError
 
     return (
         BundleError,

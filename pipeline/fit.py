@@ -18,9 +18,14 @@ from features.files import file_sha256
 from features.pool import Pooling
 from models.arrays import DataError
 from pipeline.clip_table import Rows, column_vectors
-from pipeline.code_digest import code_digest, code_in_use
 from pipeline.params import HeadEntry, Params, ParamsError
-from pipeline.result_cache import digest_of, keep_result, load_result
+from pipeline.result_cache import (
+    code_digest,
+    code_in_use,
+    digest_of,
+    keep_result,
+    load_result,
+)
 from pipeline.views import JOIN, join_tables, vectors_file
 
 if TYPE_CHECKING:  # they import scikit-learn, which results from the cache need not
@@ -136,7 +141,7 @@ class Fitting:
         """Return the result of `fit`, without the head, if it is in the cache."""
         return _load(self.key(task), with_head=False)
 
-    def fit(self, task: FitTask, with_head: bool = False) -> Fit:
+    def fit(self, task: FitTask, with_head: bool = False, refit_on: str = "train") -> Fit:
         """Predict every clip: Train out of fold, the others by a head fitted on all of Train.
 
         Parameters
@@ -144,7 +149,10 @@ class Fitting:
         task : FitTask
             What is fitted.
         with_head : bool
-            Whether the fitted head is wanted, and kept.
+            Whether the fitted head that predicts Test is wanted, and kept.
+        refit_on : {"train", "train+val"}
+            With the latter, Test is predicted by a head fitted on the labels of Train and Val. The
+            ordinary fit is kept under its own key all the same: toggling fits nothing twice.
 
         Raises
         ------
@@ -154,10 +162,13 @@ class Fitting:
         StoreError
             When clip vectors are missing or damaged.
         ParamsError
-            When the code was changed meanwhile: which version fitted cannot be told.
+            When the code was changed meanwhile: which version fitted cannot be told. When no clip
+            of Val is labelled to refit on.
         OSError
             When the cache cannot be written.
         """
+        if refit_on == "train+val":
+            return self._refit(task, with_head)
         key = self.key(task)
         known = _load(key, with_head)
         if known is not None:
@@ -169,17 +180,25 @@ class Fitting:
         predictions = _finite(np.concatenate([done.oof, done.held]))
         return self._keep(key, Fit(predictions, took_s), done.head if with_head else None)
 
-    def refit(self, task: FitTask, with_head: bool = False) -> Fit:
-        """As `fit`, but Test is predicted by a head fitted on the labels of Train and Val.
-
-        The ordinary fit is kept under its own key all the same, so toggling `final.refit_on` fits
-        nothing twice.
+    def view(self, task: FitTask) -> "FoldedView":
+        """Load the view of a task and scale it, unless it is the one that is loaded.
 
         Raises
         ------
-        ParamsError
-            When no clip of Val is labelled; also as `fit`.
+        DataError, StoreError
+            As `fit`.
         """
+        from models.view import FoldedView
+
+        digests = self._inputs_digests(task)
+        if self._loaded is None or self._loaded[0] != digests:
+            self._loaded = None  # so that two views are never in memory
+            x, rows, n = self._vectors(task), self.rows, self.rows.n_train
+            rest = (rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:])
+            self._loaded = digests, FoldedView(x[:n], *rest, copy=False)
+        return self._loaded[1]
+
+    def _refit(self, task: FitTask, with_head: bool) -> Fit:
         first, rows = self.fit(task), self.rows
         split = rows.clips["split"].to_numpy(object)
         used, test = rows.fitted_on("train+val"), split == "Test"
@@ -200,29 +219,6 @@ class Fitting:
             predictions[test] = head.predict(x[test])
         took_s = first.fit_s + time.perf_counter() - began_s
         return self._keep(key, Fit(_finite(predictions), took_s), head if with_head else None)
-
-    def final_fit(self, task: FitTask, refit_on: str, with_head: bool = False) -> Fit:
-        """Return what a run predicts from: `fit` or `refit`, as `final.refit_on` says."""
-        refit = refit_on == "train+val"
-        return self.refit(task, with_head) if refit else self.fit(task, with_head)
-
-    def view(self, task: FitTask) -> "FoldedView":
-        """Load the view of a task and scale it, unless it is the one that is loaded.
-
-        Raises
-        ------
-        DataError, StoreError
-            As `fit`.
-        """
-        from models.view import FoldedView
-
-        digests = self._inputs_digests(task)
-        if self._loaded is None or self._loaded[0] != digests:
-            self._loaded = None  # so that two views are never in memory
-            x, rows, n = self._vectors(task), self.rows, self.rows.n_train
-            rest = (rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:])
-            self._loaded = digests, FoldedView(x[:n], *rest, copy=False)
-        return self._loaded[1]
 
     def _vectors(self, task: FitTask) -> NDArray[np.float32]:
         if task.column is not None:
@@ -298,10 +294,10 @@ def baseline_tasks(params: Params) -> list[FitTask]:
 
 def _load(key: str, with_head: bool) -> Fit | None:
     arrays = load_result(key)
-    kept = load_result(digest_of(head_of=key)) if with_head and arrays is not None else None
-    if arrays is None or (with_head and kept is None):
+    kept = load_result(digest_of(head_of=key)) if with_head else {}
+    if arrays is None or kept is None:
         return None
-    head = None if kept is None else kept["head"].tobytes()
+    head = kept["head"].tobytes() if with_head else None
     return Fit(arrays["predictions"], float(arrays["fit_s"]), head, reused=True)
 
 

@@ -53,14 +53,10 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     for column in ("clip_id", "path", "split", "group"):
         text = table[column].astype("string").str.strip()
         table[column] = text.mask(text == "")
-    for column in REQUIRED:
-        _refuse(table[column].isna(), table, path, f"an empty {column}")
-    duplicate = table["clip_id"].duplicated(keep=False)
-    _refuse(duplicate, table, path, "a clip_id that is not unique")
-    unknown = ~table["split"].isin(SPLITS)
-    _refuse(unknown, table, path, f"a split other than {', '.join(SPLITS)}", show="split")
+    given = table[["clip_id", *targets]].copy()
     for target in targets:
-        table[target] = _read_target(table, path, target)
+        table[target] = pd.to_numeric(given[target], errors="coerce").astype("float64")
+    _check_rows(table, given, path, targets)
     train = table["split"] == "Train"
     if not table.loc[train, list(targets)].notna().any(axis=None):
         raise LabelError(f"{path} has no labelled clip with split Train: nothing could be fitted")
@@ -117,22 +113,25 @@ def _check_columns(table: pd.DataFrame, path: Path, targets: Sequence[str]) -> N
         raise LabelError(f"{path} has the column(s) {reserved}, which the index makes: rename them")
 
 
-def _read_target(table: pd.DataFrame, path: Path, target: str) -> "pd.Series[float]":
-    given = table[target]
-    values = pd.to_numeric(given, errors="coerce").astype("float64")
-    blank = given.astype("string").str.strip().str.lower().isin(["", "na", "nan", "null"])
-    wrong = values.isna() & given.notna() & ~blank
-    _refuse(wrong, table, path, f"a {target} that is no number", show=target)
-    outside = (values < 0) | (values > 1)
-    _refuse(outside, table, path, f"a {target} outside [0, 1]", show=target)
-    return values
-
-
-def _refuse(
-    bad: "pd.Series[bool]", table: pd.DataFrame, path: Path, what: str, show: str = "clip_id"
+def _check_rows(
+    table: pd.DataFrame, given: pd.DataFrame, path: Path, targets: Sequence[str]
 ) -> None:
-    if not bad.any():
-        return
-    rows = table.loc[bad, ["clip_id", show] if show != "clip_id" else ["clip_id"]]
-    examples = "; ".join(" = ".join(map(str, row)) for row in rows.head(3).to_numpy())
-    raise LabelError(f"{path}: {int(bad.sum())} of {len(table)} rows have {what}: {examples}")
+    """Refuse what `table` holds, and targets that are not `given` as numbers, with examples."""
+    ids, splits = table["clip_id"], table["split"]
+    rules = {
+        "an empty clip_id": (ids.isna(), None),
+        "an empty split": (splits.isna(), None),
+        "a clip_id that is not unique": (ids.duplicated(keep=False), None),
+        f"a split other than {', '.join(SPLITS)}": (~splits.isin(SPLITS), splits),
+    }
+    for target in targets:
+        values, said = table[target], given[target]
+        blank = said.astype("string").str.strip().str.lower().isin(["", "na", "nan", "null"])
+        no_number = values.isna() & said.notna() & ~blank
+        rules[f"a {target} that is no number"] = (no_number, said)
+        rules[f"a {target} outside [0, 1]"] = ((values < 0) | (values > 1), said)
+    for rule, (wrong, shown) in rules.items():
+        if wrong.any():
+            rows = ids if shown is None else ids + " = " + shown.astype("string")
+            examples = "; ".join(map(str, rows[wrong].head(3)))
+            raise LabelError(f"{path}: {wrong.sum()} of {len(table)} rows have {rule}: {examples}")

@@ -1,8 +1,9 @@
 """New clips with what a bundle's encoders made of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +16,14 @@ from features.extraction.index import Clip, iterate_clips
 from features.media.files import MediaError
 from features.pool import pool_clips
 from features.store import StoredClip, gather
-from pipeline.bundle import Description
-from pipeline.sealed_folder import BundleError
+from pipeline.bundle import BundleError, Description
 
-_CLIPS_AT_ONCE = 1000  # so many clips' frames are in memory
+WHOLE = np.array([[-np.inf, np.inf]])
+"""The one window, from its begin to its end in seconds, that holds all of a clip."""
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddedClips:
     """Clips whose embeddings are in the cache, or that have none.
 
     Attributes
@@ -32,7 +33,7 @@ class Embedded:
     description : Description
         The bundle's.
     encoders : mapping of str to Encoder
-        All of its encoders.
+        The bundle's, but for imported features.
     runs : mapping of str to EncoderRun
         Of those for which some clip had something.
     """
@@ -56,62 +57,6 @@ class Embedded:
                 missing[clip_id][name] = error
         return missing
 
-    def vectors(self, encoder: str) -> NDArray[np.float32]:
-        """Pool an encoder's embeddings (n_clips, width) as in training; NaN where there are none.
-
-        Raises
-        ------
-        BundleError
-            When they are not as wide as in training.
-        """
-        vectors = self.no_vectors(encoder, len(self.clips))
-        if encoder in self.runs:
-            for first in range(0, len(self.clips), _CLIPS_AT_ONCE):
-                last = first + _CLIPS_AT_ONCE
-                stored = self.runs[encoder].stored_clips(self.clips[first:last])
-                ids = self.clips["clip_id"][first:last]
-                self._pool_into(vectors[first:last], encoder, stored, ids)
-        return vectors
-
-    def window_vectors(
-        self, encoder: str, number: int, starts_s: NDArray[np.float64], window_s: float
-    ) -> NDArray[np.float32]:
-        """Pool an encoder's embeddings of one clip inside windows of its time.
-
-        Parameters
-        ----------
-        encoder : str
-            Its name.
-        number : int
-            Which row of `clips`.
-        starts_s : ndarray of float64, shape (n_windows,)
-            Where windows begin, in clip time.
-        window_s : float
-            How long they are.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_windows, width)
-            NaN where a window has no embedding. The only embedding of a clip, such as functionals
-            of all its sound, counts in every window.
-        """
-        vectors = self.no_vectors(encoder, len(starts_s))
-        if encoder not in self.runs:
-            return vectors
-        for clip_id, sha256, whole in self.runs[encoder].stored_clips(
-            self.clips[number : number + 1]
-        ):
-            since_s = whole.time_s - starts_s[:, None]
-            inside = (since_s >= 0) & (since_s < window_s) | (len(whole.time_s) == 1)
-            ids = [f"{clip_id}/{window}" for window in range(len(starts_s))]
-            parts = [
-                StoredClip(each, sha256, Embedding(whole.time_s[rows], whole.values[rows]))
-                for each, rows in zip(ids, inside, strict=True)
-                if rows.any()
-            ]
-            self._pool_into(vectors, encoder, parts, ids)
-        return vectors
-
     def duration_s(self, number: int) -> float:
         """Length of a clip, in seconds: from its header, or else the time of its last embedding."""
         duration_s = float(self.clips["duration_s"].iloc[number])
@@ -121,30 +66,63 @@ class Embedded:
         stored = [each for run in self.runs.values() for each in run.stored_clips(row)]
         return max((float(each.embedding.time_s[-1]) for each in stored), default=0.0)
 
-    def no_vectors(self, encoder: str, n_rows: int) -> NDArray[np.float32]:
-        """Return vectors (n_rows, width) of NaN."""
-        width = self.description.encoders[encoder].width
-        return np.full((n_rows, width), np.nan, np.float32)
+    def vectors(
+        self, number: int, windows_s: NDArray[np.float64] = WHOLE
+    ) -> dict[str, NDArray[np.float32]]:
+        """Pool the embeddings of one clip, inside windows of its time, as in training.
 
-    def _pool_into(
-        self,
-        vectors: NDArray[np.float32],
-        encoder: str,
-        stored: Iterable[StoredClip],
-        clip_ids: Iterable[str],
-    ) -> None:
-        """Pool embeddings as in training into the rows (n_rows, width) of their ids."""
-        taken = list(stored)
-        if not taken:
-            return
-        metadata = self.runs[encoder].metadata()
-        ids, pooled = pool_clips(gather(taken, metadata), self.description.pooling)
-        if pooled.shape[1] != vectors.shape[1]:
-            raise BundleError(
-                f"an encoder gives {pooled.shape[1]} columns here, but the heads were fitted on "
-                f"{vectors.shape[1]}: make the bundle anew"
-            )
-        vectors[pd.Index(clip_ids).get_indexer(pd.Index(ids))] = pooled
+        Parameters
+        ----------
+        number : int
+            Which row of `clips`.
+        windows_s : ndarray of float64, shape (n_windows, 2)
+            When each begins and ends, in clip time; the end is outside.
+
+        Returns
+        -------
+        dict of str to ndarray of float32, shape (n_windows, width)
+            By encoder; NaN where a window has no embedding. The only embedding of a clip, such as
+            functionals of all its sound, counts in every window.
+
+        Raises
+        ------
+        BundleError
+            When they are not as wide as in training.
+        """
+        row = self.clips[number : number + 1]
+        vectors = {}
+        for name, entry in self.description.encoders.items():
+            vectors[name] = np.full((len(windows_s), entry.width), np.nan, np.float32)
+            for stored in self.runs[name].stored_clips(row) if name in self.runs else ():
+                filled, pooled = self._pool(name, stored, windows_s)
+                if pooled.shape[1] != entry.width:
+                    raise BundleError(
+                        f"the encoder {name!r} gives {pooled.shape[1]} columns here, but the heads "
+                        f"were fitted on {entry.width}: make the bundle anew"
+                    )
+                vectors[name][filled] = pooled
+        return vectors
+
+    def _pool(
+        self, encoder: str, clip: StoredClip, windows_s: NDArray[np.float64]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Return the numbers of the windows that hold an embedding, and the vectors of those."""
+        time_s, values = clip.embedding.time_s, clip.embedding.values
+        begin_s, end_s = windows_s[:, :1], windows_s[:, 1:]
+        inside = (begin_s <= time_s) & (time_s < end_s) | (len(time_s) == 1)
+        filled = np.flatnonzero(inside.any(axis=1))
+        parts = [
+            StoredClip(f"{window}", clip.sha256, Embedding(time_s[rows], values[rows]))
+            for window, rows in zip(filled, inside[filled], strict=True)
+        ]
+        if not parts:
+            return filled, np.empty((0, self.description.encoders[encoder].width), np.float32)
+        _, vectors = pool_clips(gather(parts, self._metadata[encoder]), self.description.pooling)
+        return filled, vectors
+
+    @cached_property
+    def _metadata(self) -> dict[str, dict[str, Any]]:
+        return {name: run.metadata() for name, run in self.runs.items()}
 
 
 def _unusable(encoder: Encoder | None, clip: Clip) -> MediaError:

@@ -1,5 +1,6 @@
 """`params.yaml`, typed and checked when it is read."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
@@ -10,7 +11,6 @@ from pydantic import (
     PositiveInt,
     StringConstraints,
     create_model,
-    field_validator,
     model_validator,
 )
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 # Names become file names, and `+` joins them to views.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-
 
 # Columns of our own tables, with and without the split before them: beside them, or in their
 # place, stand target columns. tests/pipeline/test_stages.py holds the list against a run's tables.
@@ -108,11 +107,6 @@ class HeadEntry(BaseModel):
 
     kind: str
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings as they stand in the file, by name."""
-        return dict(self.model_extra or {})
-
 
 class People(_Section):
     """Who a clip shows; see `pipeline.people`.
@@ -168,14 +162,6 @@ class Evaluation(_Section):
     slices: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
 
-    @field_validator("baselines")
-    @classmethod
-    def _columns_are_not_called_like_our_baselines(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        taken = [name for name in names if name in ("mean", "duration")]
-        if taken:
-            raise ValueError(f"{taken} are there already, of another making: rename the column")
-        return names
-
 
 class Final(_Section):
     """Which models the predictions of Test come from.
@@ -207,31 +193,19 @@ class Params(_Section):
     final: Final = Final()
     evaluation: Evaluation = Evaluation()
 
-    @field_validator("heads")
-    @classmethod
-    def _no_head_is_called_like_baselines(cls, heads: dict[str, HeadEntry]) -> dict[str, HeadEntry]:
-        if "baseline" in heads:
-            raise ValueError("`baseline/...` are other rows of the leaderboard: rename this head")
-        return heads
-
     @model_validator(mode="after")
-    def _targets_are_names_of_their_own(self) -> "Params":
-        if len(set(self.targets)) < len(self.targets):
-            raise ValueError("targets must differ from each other")
-        taken = sorted(RESERVED.intersection(self.targets))
-        if taken:
-            raise ValueError(f"targets must not have the names of other columns: {taken}")
-        return self
-
-    @model_validator(mode="after")
-    def _features_have_names_of_their_own(self) -> "Params":
-        twice = sorted(self.encoders.keys() & self.stores.keys())
-        if twice:
-            raise ValueError(f"{twice} stand under `encoders` and under `stores`: rename one")
-        return self
-
-    @model_validator(mode="after")
-    def _people_are_told_apart_by_a_known_encoder(self) -> "Params":
+    def _names_are_told_apart(self) -> "Params":
+        targets, baselines = self.targets, self.evaluation.baselines
+        rules: list[tuple[Iterable[str], str]] = [
+            ({each for each in targets if targets.count(each) > 1}, "targets must differ"),
+            (RESERVED.intersection(targets), "targets must not have the names of other columns"),
+            (self.encoders.keys() & self.stores.keys(), "one name is under encoders and stores"),
+            ({"baseline"} & self.heads.keys(), "heads: rows `baseline/...` are there already"),
+            ({"mean", "duration"}.intersection(baselines), "evaluation.baselines: there already"),
+        ]
+        for names, what in rules:
+            if names:
+                raise ValueError(f"{what}: {', '.join(sorted(names))}; rename them")
         name = self.people.encoder
         if name is not None and name not in self.feature_names:
             hint = nearest(name, self.feature_names)
@@ -257,15 +231,7 @@ class Params(_Section):
         return {name: make_encoder(spec) for name, spec in self.encoders.items()}
 
     def make_head(self, name: str) -> "Head":
-        """Build the head of that name, unfitted.
-
-        Raises
-        ------
-        ParamsError
-            When there is no such head.
-        """
-        if name not in self.heads:
-            raise ParamsError(f"unknown head {name!r}: expected one of {list(self.heads)}")
+        """Build a head under its name, unfitted."""
         from models.heads import make_head
 
         return make_head(self.heads[name].model_dump(), self.seed)

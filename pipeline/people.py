@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.pool import Pooling, pool_clips
-from features.store import read_store
+from features.pool import Pooling, pool_store
 from models.cosine import near_identical, unit_rows
 from models.people import (
     ALONE,
@@ -19,6 +18,7 @@ from models.people import (
     measure_agreement,
     measure_separation,
 )
+from pipeline.clip_table import people_across_splits
 from pipeline.labels import person_of
 from pipeline.params import Params
 from pipeline.views import check_store
@@ -43,16 +43,12 @@ def face_vectors(clips: pd.DataFrame, params: Params) -> NDArray[np.float32]:
     """
     if params.people.encoder is None:
         return np.full((len(clips), 1), np.nan, np.float32)
-    store = read_store(check_store(params.people.encoder, params))
-    clip_id, vectors = pool_clips(store, _MEAN)
-    units, known = unit_rows(vectors)
-    if store.face_share is not None:  # without a face, whole frames stand in
-        known &= store.face_share[store.clip_starts()] > 0
+    pooled = pool_store(check_store(params.people.encoder, params), _MEAN)
+    units, known = unit_rows(pooled.embedding)
+    if pooled.face_share is not None:  # without a face, whole frames stand in
+        known &= pooled.face_share > 0
     units[~known] = np.nan
-    rows = pd.Index(clip_id).get_indexer(pd.Index(clips["clip_id"]))
-    faces = units[rows]
-    faces[rows < 0] = np.nan
-    return faces
+    return pd.DataFrame(units, pooled.clip_id).reindex(clips["clip_id"]).to_numpy(np.float32)
 
 
 def find_people(
@@ -78,40 +74,44 @@ def find_people(
     people : DataFrame
         ``clip_id, person``, one row per clip, in the order of `clips`.
     record : dict
-        The quality report, for JSON.
+        The quality report, for JSON; its ``warnings`` are sentences.
 
     Raises
     ------
     DataError
         When no clip has a face vector.
     """
-    settings, splits = params.people, clips["split"].to_numpy()
+    settings = params.people
     person = person_of(clips)
-    record: Record = {"source": settings.source, "encoder": settings.encoder}
-    warnings = []
+    record: Record = {"source": settings.source, "encoder": settings.encoder, "warnings": []}
     if settings.source == "faces":
         limit = None if settings.threshold == "auto" else settings.threshold
         label, max_distance = cluster_people(faces, limit, params.seed)
         person = _named(clips, label)
         record |= {"threshold": round(max_distance, 6)}
         record |= _quality(clips, faces, label, params.seed)
-        warnings = _quality_warnings(record)
-    record = record | _sizes(person, splits)
+    sizes = person.value_counts()
+    quartiles = zip(("min", "q25", "median", "q75", "max"), np.linspace(0, 1, 5), strict=True)
+    record |= {
+        "n_clips": len(person),
+        "n_people": len(sizes),
+        "people_in_several_splits": len(people_across_splits(clips.assign(group=person))),
+        "clips_per_person": {name: float(sizes.quantile(share)) for name, share in quartiles},
+        "share_of_people_with_one_clip": round(float((sizes == 1).mean()), 6),
+    }
     if settings.encoder is not None:
-        leak = leak_record(clips["clip_id"], faces, splits, "splits", params)
-        record["near_identical"] = leak
-        warnings += leak_warnings(leak)
-    record["warnings"] = warnings
+        leak, warnings = find_leaks(clips["clip_id"], faces, clips["split"], "splits", params)
+        record |= {"near_identical": leak, "warnings": record["warnings"] + warnings}
     return pd.DataFrame({"clip_id": clips["clip_id"], "person": person}), record
 
 
-def leak_record(
+def find_leaks(
     clip_ids: "pd.Series[str]",
     faces: NDArray[np.float32],
-    side: NDArray[Any],
+    side: "pd.Series[Any]",
     sides: str,
     params: Params,
-) -> Record:
+) -> tuple[Record, list[str]]:
     """Search clips on different sides for near-identical faces.
 
     Parameters
@@ -120,41 +120,43 @@ def leak_record(
         For the examples.
     faces : ndarray of float32, shape (n_clips, dimension)
         From `face_vectors`.
-    side : ndarray, shape (n_clips,)
+    side : Series, length n_clips
         The split or fold of each clip.
     sides : str
         What the sides are called.
     params : Params
         Gives `people.near_identical`.
+
+    Returns
+    -------
+    record : dict
+        How many pairs of how many clips, and the nearest of them, for JSON.
+    warnings : list of str
+        A sentence that says so; none where no faces leak.
     """
-    least = params.people.near_identical
-    leak = near_identical(faces, side, least)
-    ids = clip_ids.to_numpy()
-    return {
+    least, ids, side_of = params.people.near_identical, list(clip_ids), list(map(str, side))
+    leak = near_identical(faces, side.to_numpy(), least)
+    record = {
         "between": sides,
         "min_similarity": least,
         "n_pairs": leak.n_pairs,
         "n_clips": leak.n_rows,
         "share": round(leak.share, 6),
         "examples": [
-            {"clips": [ids[a], ids[b]], "sides": [str(side[a]), str(side[b])]}
+            {"clips": [ids[a], ids[b]], "sides": [side_of[a], side_of[b]]}
             | {"similarity": round(similarity, 4)}
             for a, b, similarity in leak.examples
         ],
     }
-
-
-def leak_warnings(leak: Record) -> list[str]:
-    """Say in one line that faces leak; nothing where none do."""
-    if not leak["n_pairs"]:
-        return []
-    first = leak["examples"][0]
-    return [
-        f"{leak['n_pairs']} pairs of clips with near-identical faces (cosine similarity "
-        f"{leak['min_similarity']:g} or more) stand in different {leak['between']}: scores may "
-        f"reward knowing the person. The nearest: {first['clips'][0]} ({first['sides'][0]}) and "
-        f"{first['clips'][1]} ({first['sides'][1]}), {first['similarity']:.3f}"
-    ]
+    if not leak.examples:
+        return record, []
+    a, b, similarity = leak.examples[0]
+    warning = (
+        f"{leak.n_pairs} pairs of clips with near-identical faces (cosine similarity {least:g} or "
+        f"more) stand in different {sides}: scores may reward knowing the person. The nearest: "
+        f"{ids[a]} ({side_of[a]}) and {ids[b]} ({side_of[b]}), {similarity:.3f}"
+    )
+    return record, [warning]
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
@@ -173,12 +175,10 @@ def read_warnings(*paths: Path) -> list[str]:
 def _named(clips: pd.DataFrame, label: NDArray[np.int64]) -> "pd.Series[str]":
     """Give clips without a group the name of their cluster."""
     seen = clips[["clip_id", "group"]].astype("string").assign(label=label)[label != ALONE]
-    by_cluster = seen.groupby("label")
-    name = ("face:" + by_cluster["clip_id"].min()).to_dict()
+    name = ("face:" + seen.groupby("label")["clip_id"].min()).to_dict()
+    counts = seen.dropna().groupby(["label", "group"]).size()
     # The commonest group; of equally common ones the first by name.
-    counts = seen.dropna().groupby(["label", "group"]).size().rename("n").reset_index()
-    counts = counts.sort_values(["n", "group"], ascending=[False, True])
-    name |= counts.drop_duplicates("label").set_index("label")["group"].to_dict()
+    name |= dict(counts.groupby("label").idxmax().to_list())
     found = pd.Series(label, clips.index).map(name).astype("string")
     return person_of(clips.assign(group=clips["group"].astype("string").fillna(found)))
 
@@ -186,31 +186,15 @@ def _named(clips: pd.DataFrame, label: NDArray[np.int64]) -> "pd.Series[str]":
 def _quality(
     clips: pd.DataFrame, faces: NDArray[np.float32], label: NDArray[np.int64], seed: int
 ) -> Record:
+    """Say how well faces fall into clusters, with warnings."""
+    clusters = pd.Series(label, clips.index).mask(label == ALONE)
     apart = measure_separation(faces, label, seed)
     groups = clips["group"].astype(object)
     agreement = measure_agreement(label, list(groups.where(groups.notna(), None)))
-    seen = label != ALONE
-    return {
-        "n_without_face": int((label == ALONE).sum()),
-        "n_clusters": int(label.max()) + 1,
-        "clusters_in_several_splits": _n_across(label[seen], clips["split"].to_numpy()[seen]),
-        "similarity_within": _number(apart.within),
-        "similarity_to_nearest_other": _number(apart.nearest_other),
-        "silhouette": _number(apart.silhouette),
-        "agreement_with_groups": None
-        if agreement is None
-        else {
-            "n_clips": agreement.n_rows,
-            "adjusted_rand": _number(agreement.adjusted_rand),
-            "homogeneity": _number(agreement.homogeneity),
-            "completeness": _number(agreement.completeness),
-        },
-    }
-
-
-def _quality_warnings(record: Record) -> list[str]:
+    n_clusters = clusters.nunique()
+    n_spread = len(people_across_splits(clips.assign(group=clusters)))
+    silhouette = _rounded(apart.silhouette)
     warnings = []
-    silhouette, n_spread = record["silhouette"], record["clusters_in_several_splits"]
     if silhouette is None or silhouette < _STRUCTURE:
         warnings.append(
             f"faces do not fall into clear clusters (silhouette {silhouette}; below {_STRUCTURE} "
@@ -218,31 +202,28 @@ def _quality_warnings(record: Record) -> list[str]:
         )
     if n_spread:
         warnings.append(
-            f"{n_spread} of {record['n_clusters']} clusters of faces have clips in several splits: "
+            f"{n_spread} of {n_clusters} clusters of faces have clips in several splits: "
             "people are in more than one split, or the clustering joined different people"
         )
-    return warnings
-
-
-def _sizes(person: "pd.Series[str]", splits: NDArray[Any]) -> Record:
-    sizes = person.value_counts().to_numpy()
-    names = ("min", "q25", "median", "q75", "max")
-    return {
-        "n_clips": len(person),
-        "n_people": len(sizes),
-        "people_in_several_splits": _n_across(person.to_numpy(), splits),
-        "clips_per_person": {
-            name: float(np.quantile(sizes, k / 4)) for k, name in enumerate(names)
-        },
-        "share_of_people_with_one_clip": round(float((sizes == 1).mean()), 6),
+    record: Record = {
+        "n_without_face": int(clusters.isna().sum()),
+        "n_clusters": n_clusters,
+        "clusters_in_several_splits": n_spread,
+        "similarity_within": _rounded(apart.within),
+        "similarity_to_nearest_other": _rounded(apart.nearest_other),
+        "silhouette": silhouette,
+        "agreement_with_groups": None,
+        "warnings": warnings,
     }
+    if agreement is not None:
+        record["agreement_with_groups"] = {
+            "n_clips": agreement.n_rows,
+            "adjusted_rand": _rounded(agreement.adjusted_rand),
+            "homogeneity": _rounded(agreement.homogeneity),
+            "completeness": _rounded(agreement.completeness),
+        }
+    return record
 
 
-def _n_across(who: NDArray[Any], splits: NDArray[Any]) -> int:
-    """Count those who have clips in several splits."""
-    n_splits = pd.Series(splits).groupby(who).nunique()
-    return int((n_splits > 1).sum())
-
-
-def _number(value: float) -> float | None:
+def _rounded(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 6)

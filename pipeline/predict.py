@@ -1,8 +1,7 @@
 """Intensities of new clips, from a bundle: `load_bundle(folder).predict(paths)`."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -16,12 +15,11 @@ from features.encoders import Encoder, EncoderError, make_encoder
 from features.extraction.embedder import Embedder
 from features.extraction.encoder_run import EncoderRun, unusable
 from features.extraction.index import index_files, iterate_clips
-from pipeline.bundle import Description, Fitted, read_bundle
+from pipeline.bundle import BundleError, Description, Fitted, read_bundle
 from pipeline.files import find_media
-from pipeline.new_clips import Embedded
+from pipeline.new_clips import EmbeddedClips
 from pipeline.params import ParamsError
 from pipeline.paths import BUNDLE
-from pipeline.sealed_folder import BundleError
 from pipeline.views import JOIN
 
 MOST_WINDOWS = 100_000
@@ -47,14 +45,13 @@ def load_bundle(folder: Path | str = BUNDLE, *, clip_limit_s: float = math.inf) 
 
     Examples
     --------
-    >>> def intensities(clips, bundle="results/bundle"):
-    ...     with load_bundle(bundle) as predictor:  # encoders stay loaded until its end
-    ...         return predictor.predict(clips), predictor.timeline(clips, window_s=2)
-    >>> try:
-    ...     intensities("clip.mp4", bundle="elsewhere")
-    ... except BundleError as error:
-    ...     print(str(error).split(":")[0])
-    there is no bundle elsewhere (manifest.json is missing)
+    >>> with load_bundle("results/bundle") as bundle:  # encoders stay loaded until its end
+    ...     table = bundle.predict("clip.mp4")
+    ...     windows = bundle.timeline("clip.mp4", window_s=2)
+    >>> table[["clip_id", "encoders", "missing"]].to_dict("records")
+    [{'clip_id': 'clip', 'encoders': 'sound+tiny', 'missing': ''}]
+    >>> windows.columns.tolist()
+    ['clip_id', 'time_s', 'joy', 'fear']
     """
     return Predictor(*read_bundle(Path(folder)), clip_limit_s=clip_limit_s)
 
@@ -97,7 +94,7 @@ class Predictor:
             try:
                 self.encoders[name] = make_encoder(entry.spec)
             except (EncoderError, ValidationError) as error:
-                told = " ".join(str(error).split())[:300]
+                told = " ".join(str(error).split("\n", 1)[-1].split())[:300]  # but for its title
                 raise BundleError(
                     f"the bundle's encoder {name!r} cannot be made by this version: {told}"
                 ) from error
@@ -118,44 +115,31 @@ class Predictor:
         entries = self.description.encoders.items()
         return [name for name, each in entries if (each.spec or {}).get("weights") == "random"]
 
-    def predict(
-        self, paths: Paths, *, cache_root: Path | None = None, progress: bool = True
-    ) -> pd.DataFrame:
+    def predict(self, paths: Paths) -> pd.DataFrame:
         """Predict media files; a folder stands for all media files below it.
 
         A clip without sound, or without a face where an encoder needs one, is predicted from what
         is there; the heads take the training mean for the rest, as they did in training.
 
-        Parameters and errors are those of `embedded`; the table is that of `table`.
+        Errors are those of `embed`; the table is that of `table`.
         """
-        with self.embedded(paths, cache_root=cache_root, progress=progress) as embedded:
-            return self.table(embedded)
+        return self.table(self.embed(paths))
 
-    def timeline(
-        self,
-        paths: Paths,
-        *,
-        window_s: float = 2.0,
-        hop_s: float = 0.5,
-        cache_root: Path | None = None,
-        progress: bool = True,
-    ) -> pd.DataFrame:
+    def timeline(self, paths: Paths, *, window_s: float = 2.0, hop_s: float = 0.5) -> pd.DataFrame:
         """Predict windows that slide over clips: how an intensity comes and goes.
 
-        Parameters and errors are those of `embedded` and `windows`; the table is that of `windows`.
+        Errors are those of `embed` and `windows`; the table is that of `windows`.
         """
-        with self.embedded(paths, cache_root=cache_root, progress=progress) as embedded:
-            return self.windows(embedded, window_s=window_s, hop_s=hop_s)
+        return self.windows(self.embed(paths), window_s=window_s, hop_s=hop_s)
 
-    @contextmanager
-    def embedded(
+    def embed(
         self,
         paths: Paths,
         *,
         cache_root: Path | None = None,
         max_duration_s: float = math.inf,
         progress: bool = True,
-    ) -> Iterator[Embedded]:
+    ) -> EmbeddedClips:
         """Embed media files, for a table, windows, or both.
 
         Parameters
@@ -169,10 +153,10 @@ class Predictor:
         progress : bool
             Show progress bars on standard error.
 
-        Yields
-        ------
-        Embedded
-            Good within the context only: what it is made of stays in the cache so long.
+        Returns
+        -------
+        EmbeddedClips
+            Good for as long as the cache stays.
 
         Raises
         ------
@@ -194,11 +178,12 @@ class Predictor:
             if any(unusable(encoder, clip) is None for clip in iterate_clips(clips)):
                 runs[name] = EncoderRun(name, encoder, sampling, root)
                 self._check_identity(runs[name])
-        every = list(runs.values())
-        self._embedder.embed(clips, every, max_duration_s=max_duration_s, progress=progress)
-        yield Embedded(clips, self.description, self.encoders, runs)
+        self._embedder.embed(
+            clips, list(runs.values()), max_duration_s=max_duration_s, progress=progress
+        )
+        return EmbeddedClips(clips, self.description, self.encoders, runs)
 
-    def table(self, embedded: Embedded) -> pd.DataFrame:
+    def table(self, embedded: EmbeddedClips) -> pd.DataFrame:
         """Predict clips as a whole.
 
         Returns
@@ -211,7 +196,8 @@ class Predictor:
         """
         columns, names = ["clip_id", "path", "has_video", "has_audio"], self.description.encoders
         clips = embedded.clips[columns].reset_index(drop=True)
-        predicted = self.predict_vectors({name: embedded.vectors(name) for name in names})
+        whole = [embedded.vectors(number) for number in range(len(clips))]
+        predicted = self._predict({n: np.concatenate([each[n] for each in whole]) for n in names})
         targets = pd.DataFrame(predicted, columns=list(self.description.targets))
         missing = [embedded.missing[clip_id] for clip_id in clips["clip_id"]]
         notes = {
@@ -224,15 +210,17 @@ class Predictor:
         }
         return pd.concat([clips, targets, pd.DataFrame(notes, dtype="string")], axis=1)
 
-    def windows(self, embedded: Embedded, *, window_s: float, hop_s: float) -> pd.DataFrame:
+    def windows(
+        self, embedded: EmbeddedClips, *, window_s: float = 2.0, hop_s: float = 0.5
+    ) -> pd.DataFrame:
         """Predict windows that slide over clips.
 
         The heads were fitted on whole clips, so a window says what a clip of that moment would get.
 
         Parameters
         ----------
-        embedded : Embedded
-            The clips.
+        embedded : EmbeddedClips
+            The clips, from `embed`.
         window_s, hop_s : float
             Length of a window, and the time from one to the next. A clip that is shorter than a
             window is one.
@@ -260,18 +248,15 @@ class Predictor:
                     f"more than {MOST_WINDOWS}; take a longer hop"
                 )
             starts_s = np.asarray(np.arange(n_windows) * hop_s, np.float64)
-            vectors = {
-                name: embedded.window_vectors(name, number, starts_s, window_s)
-                for name in self.description.encoders
-            }
-            predicted = self.predict_vectors(vectors)
+            windows_s = np.stack([starts_s, starts_s + window_s], axis=1)
+            predicted = self._predict(embedded.vectors(number, windows_s))
             table = pd.DataFrame(predicted, columns=list(self.description.targets))
             table.insert(0, "clip_id", str(clip_id))
             table.insert(1, "time_s", starts_s + min(window_s, duration_s or window_s) / 2)
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
 
-    def predict_vectors(self, vectors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+    def _predict(self, vectors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """Predict clip vectors (n_clips, width) by encoder; NaN where a row has none at all."""
         present = np.any([np.isfinite(each).any(axis=1) for each in vectors.values()], axis=0)
         predicted = np.full((len(present), len(self.description.targets)), np.nan)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +21,6 @@ def predict_command(
     paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.")],
     bundle: Annotated[Path, typer.Option(help="The bundle that `dvc repro` wrote.")] = BUNDLE,
     csv: Annotated[Path | None, typer.Option(help="Write the table here, as CSV.")] = None,
-    parquet: Annotated[Path | None, typer.Option(help="Write it as Parquet.")] = None,
     timeline: Annotated[
         Path | None, typer.Option(help="Folder for tables and pictures of intensity over time.")
     ] = None,
@@ -43,13 +42,14 @@ def predict_command(
     from pipeline.predict import load_bundle
 
     with load_bundle(bundle) as predictor:
-        _make_folders([path for path in (csv, parquet) if path is not None], timeline)
-        with predictor.embedded(paths) as embedded:
-            table = predictor.table(embedded)
-            _write(table, csv, parquet)
-            if timeline is not None:
-                windows = predictor.windows(embedded, window_s=window_s, hop_s=hop_s)
-                _write_timeline(windows, predictor.description.targets, timeline)
+        _make_folders(csv, timeline)
+        embedded = predictor.embed(paths)
+        table = predictor.table(embedded)
+        if csv is not None:
+            _write_csv(table, csv)
+        if timeline is not None:
+            windows = predictor.windows(embedded, window_s=window_s, hop_s=hop_s)
+            _write_timeline(windows, predictor.description.targets, timeline)
     show = _as_json if as_json else _as_text
     print(show(table, predictor))
     if not _predicted(table, predictor).any():
@@ -85,28 +85,26 @@ def timeline_svg(title: str, windows: "pd.DataFrame") -> str:
     return render_svg(template, table, x="time_s", y="intensity", title=title)
 
 
-def _make_folders(files: Sequence[Path], timeline: Path | None) -> None:
+def _make_folders(csv: Path | None, timeline: Path | None) -> None:
     """Make the folders of what will be written: after hours of embedding would be too late."""
-    for path in files:
-        if path.is_dir():
-            raise IsADirectoryError(f"{path} is a folder: expected a file to write the table to")
-    for folder in [*(path.parent for path in files), *([timeline] if timeline else [])]:
-        if folder.is_file():
+    if csv is not None and csv.is_dir():
+        raise IsADirectoryError(f"{csv} is a folder: expected a file to write the table to")
+    for folder in (csv and csv.parent, timeline):
+        if folder is not None and folder.is_file():
             raise NotADirectoryError(f"{folder} is a file: expected a folder to write to")
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
 
 
-def _write(table: "pd.DataFrame", csv: Path | None, parquet: Path | None) -> None:
-    if csv is not None:
-        with replacing_file(csv) as beside:
-            table.to_csv(beside, index=False)
-    if parquet is not None:
-        with replacing_file(parquet) as beside:
-            table.to_parquet(beside, index=False)
+def _write_csv(table: "pd.DataFrame", path: Path) -> None:
+    with replacing_file(path) as beside:
+        table.to_csv(beside, index=False)
 
 
 def _write_timeline(windows: "pd.DataFrame", targets: Sequence[str], folder: Path) -> None:
-    _write(windows, folder / "timeline.csv", folder / "timeline.parquet")
+    _write_csv(windows, folder / "timeline.csv")
+    with replacing_file(folder / "timeline.parquet") as beside:
+        windows.to_parquet(beside, index=False)
     for clip_id, part in windows.groupby("clip_id", sort=False):
         if part[list(targets)].notna().any(axis=None):
             picture = timeline_svg(str(clip_id), part.drop(columns="clip_id"))
@@ -119,40 +117,27 @@ def _predicted(table: "pd.DataFrame", predictor: "Predictor") -> "pd.Series[bool
 
 
 def _as_json(table: "pd.DataFrame", predictor: "Predictor") -> str:
-    targets = list(predictor.description.targets)
-    rest = table.drop(columns=targets).to_dict("records")
-    clips = [
-        {**each, "intensities": dict(zip(targets, values, strict=True)) if there else None}
-        for each, values, there in zip(
-            rest, table[targets].to_numpy().tolist(), _predicted(table, predictor), strict=True
-        )
-    ]
-    content: dict[str, Any] = {
-        "targets": targets,
-        "random_weights": predictor.random_encoders,
-        "clips": clips,
-    }
+    targets, predicted = list(predictor.description.targets), _predicted(table, predictor)
+    clips = table.drop(columns=targets).to_dict("records")
+    intensities = table[targets].to_dict("records")
+    for clip, values, there in zip(clips, intensities, predicted, strict=True):
+        clip["intensities"] = values if there else None
+    content = {"targets": targets, "random_weights": predictor.random_encoders, "clips": clips}
     return json.dumps(content, indent=2)
 
 
 def _as_text(table: "pd.DataFrame", predictor: "Predictor") -> str:
-    targets, predicted = list(predictor.description.targets), _predicted(table, predictor)
-    shown = table.loc[predicted, ["clip_id", *targets]].assign(
-        missing=table.loc[predicted, "missing"].replace("", "-")
-    )
-    lines = []
-    if len(shown):
-        lines.append(shown.to_string(index=False, float_format="{:.3f}".format))
+    predicted = _predicted(table, predictor)
     partial = predicted & (table["missing"] != "").to_numpy(bool)
-    lines += [
-        f"{word} {row.clip_id}: {row.reasons}"
-        for word, rows in (("predicted from the rest", partial), ("not predicted", ~predicted))
-        for row in table[rows].itertuples()
-    ]
-    lines.append(
-        f"{int(predicted.sum())} of {len(table)} clips predicted"
-        + (f", {int(partial.sum())} of them from a part of the encoders" if partial.any() else "")
-    )
+    lines = []
+    if predicted.any():
+        shown = table.loc[predicted, ["clip_id", *predictor.description.targets, "missing"]]
+        shown["missing"] = shown["missing"].replace("", "-")
+        lines.append(shown.to_string(index=False, float_format="{:.3f}".format))
+    for what, clips in (("predicted from the rest", partial), ("not predicted", ~predicted)):
+        lines += [f"{what} {row.clip_id}: {row.reasons}" for row in table[clips].itertuples()]
+    rest = f", {partial.sum()} of them from a part of the encoders" if partial.any() else ""
+    lines.append(f"{predicted.sum()} of {len(table)} clips predicted{rest}")
     if predictor.random_encoders:
         names = ", ".join(predictor.random_encoders)
         lines.append(f"Encoders with random weights: {names}. Such predictions mean nothing.")

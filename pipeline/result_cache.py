@@ -10,6 +10,8 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.cache import default_cache_root
-from features.files import replacing_file
+from features.files import file_sha256, replacing_file
 
 MAX_BYTES = 8 * 2**30
 """Beyond this size the least recently used files are removed."""
 
-_IN_USE_S = 3600.0
+_IN_USE_DAYS = 1 / 24
+_ROOT = Path(__file__).parents[1]
+_CODE = ("models", "pipeline/fit.py", "pipeline/views.py")
+_LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "scipy", "torch")
 
 
 def digest_of(**parts: object) -> str:
@@ -35,6 +40,24 @@ def digest_of(**parts: object) -> str:
     """
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+@cache
+def code_in_use() -> str:
+    """Return the digest of the code as it was first asked for in this process."""
+    return code_digest()
+
+
+def code_digest() -> str:
+    """Return a digest of the code that fits heads, of its libraries and of where it computes."""
+    places = [_ROOT / name for name in _CODE]
+    files = [each for p in places for each in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
+    has_gpu = Path("/proc/driver/nvidia").exists()  # a GPU rounds otherwise than a processor does
+    return digest_of(
+        code={file.relative_to(_ROOT).as_posix(): file_sha256(file) for file in files},
+        versions={name: _version(name) for name in _LIBRARIES},
+        gpu=os.environ.get("CUDA_VISIBLE_DEVICES", "all") if has_gpu else None,
+    )
 
 
 def result_file(key: str, suffix: str = ".npz") -> Path:
@@ -72,26 +95,19 @@ def keep_result(key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
             f"the results' cache {path.parent} cannot be written ({error.strerror}): make room or "
             "give write access, or set ERI_CACHE to another folder",
         ) from error
-    prune_results()
+    with suppress(OSError):  # another process may be about to read what was used lately
+        remove_unused_results(_IN_USE_DAYS, MAX_BYTES)
 
 
-def prune_results(max_bytes: int = MAX_BYTES) -> None:
-    """Remove the least recently used results, until the others take no more than `max_bytes`.
+def remove_unused_results(for_days: float, max_bytes: int = 0) -> tuple[int, int]:
+    """Remove results that were not used for so long, the least recently used first.
 
-    What was used within the last hour stays: another process may be about to read it.
-    """
-    files = _files()
-    n_bytes = sum(size for _, size, _ in files)
-    for used_s, size, path in files:
-        if n_bytes <= max_bytes or time.time() - used_s < _IN_USE_S:
-            break
-        with suppress(OSError):
-            path.unlink()
-        n_bytes -= size
-
-
-def remove_unused_results(for_days: float) -> tuple[int, int]:
-    """Remove all results that were not used for so long.
+    Parameters
+    ----------
+    for_days : float
+        What was used since then stays.
+    max_bytes : int
+        Once all results take no more than this, the others stay as well.
 
     Returns
     -------
@@ -103,18 +119,23 @@ def remove_unused_results(for_days: float) -> tuple[int, int]:
     OSError
         When a file cannot be removed.
     """
-    last_s = time.time() - 86400 * for_days
-    unused = [(size, path) for used_s, size, path in _files() if used_s <= last_s]
-    for _, path in unused:
-        path.unlink(missing_ok=True)
-    return len(unused), sum(size for size, _ in unused)
-
-
-def _files() -> list[tuple[float, int, Path]]:
-    """List when each file was last used, its size and its path; the least recent first."""
     folder, files = default_cache_root() / "results", []
     for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(OSError):  # another process removed it
             stat = path.stat()
             files.append((stat.st_mtime, stat.st_size, path))
-    return sorted(files)
+    left = sum(size for _, size, _ in files)
+    last_s, n_files, n_bytes = time.time() - 86400 * for_days, 0, 0
+    for used_s, size, path in sorted(files):
+        if left - n_bytes <= max_bytes or used_s > last_s:
+            break
+        path.unlink(missing_ok=True)
+        n_files, n_bytes = n_files + 1, n_bytes + size
+    return n_files, n_bytes
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -55,13 +55,21 @@ class OpenClipEncoder(TorchEncoder):
         return Preprocessing(geometry=geometry, mean=cfg["mean"], std=cfg["std"])
 
     def fetch(self, tag: str) -> Path:
-        """Fetch through open_clip, which asks the Hugging Face hub."""
+        """Fetch through open_clip, which asks the Hugging Face hub.
+
+        A tag trained with another activation is refused: open_clip warns and embeds wrongly.
+        """
         import open_clip
 
-        self._check_activation(tag)
-        return Path(
-            open_clip.download_pretrained(open_clip.get_pretrained_cfg(self.spec.model, tag))
-        )
+        cfg = open_clip.get_pretrained_cfg(self.spec.model, tag)
+        quick = f"{self.spec.model}-quickgelu"
+        mismatch = cfg.get("quick_gelu", False) and not self._config.get("quick_gelu", False)
+        if mismatch and quick in open_clip.list_models():
+            raise EncoderError(
+                f"the weights {tag!r} were trained with QuickGELU, which {self.spec.model!r} does "
+                f"not use: set `model: {quick}`"
+            )
+        return Path(open_clip.download_pretrained(cfg))
 
     def build(self, path: Path | None) -> "torch.nn.Module":
         """Build the model through open_clip and keep its image tower."""
@@ -88,16 +96,3 @@ class OpenClipEncoder(TorchEncoder):
                 f"{open_clip.list_models()}"
             )
         return config
-
-    def _check_activation(self, tag: str) -> None:
-        """Refuse a tag trained with another activation: open_clip warns and embeds wrongly."""
-        import open_clip
-
-        cfg = open_clip.get_pretrained_cfg(self.spec.model, tag)
-        quick = f"{self.spec.model}-quickgelu"
-        mismatch = cfg.get("quick_gelu", False) and not self._config.get("quick_gelu", False)
-        if mismatch and quick in open_clip.list_models():
-            raise EncoderError(
-                f"the weights {tag!r} were trained with QuickGELU, which {self.spec.model!r} does "
-                f"not use: set `model: {quick}`"
-            )

@@ -205,26 +205,21 @@ def _load(weights: Path) -> "cv2.FaceDetectorYN":
         content = np.frombuffer(weights.read_bytes(), np.uint8)
         detector = cv2.FaceDetectorYN.create("onnx", content, nothing, size, nms_threshold=NMS_IOU)
         detector.detect(np.zeros((*size, 3), np.uint8))  # any network loads, only YuNet runs
-    except OSError as error:
-        raise _unusable(weights, f"cannot be read: {error.strerror}") from None
-    except cv2.error as error:
-        raise _unusable(weights, f"are not those of YuNet: {_short(error)}") from None
+    except (OSError, cv2.error) as error:
+        raise EncoderError(
+            f"the face detector's weights {weights} cannot be used: {_short(error)}. Expected an "
+            "ONNX file of YuNet for OpenCV's FaceDetectorYN: correct `face_weights:`, or leave it "
+            "out to take the default."
+        ) from None
     finally:
         cv2.utils.logging.setLogLevel(log_level)
     return detector
-
-
-def _unusable(weights: Path, what: str) -> EncoderError:
-    return EncoderError(
-        f"the face detector's weights {weights} {what}. Expected an ONNX file of YuNet for "
-        "OpenCV's FaceDetectorYN: correct `face_weights:`, or leave it out to take the default."
-    )
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _short(error: "cv2.error") -> str:
+def _short(error: Exception) -> str:
     """Return the message of OpenCV's exception without the place in its source."""
-    return " ".join((error.err or str(error)).split())[:200]
+    return " ".join((getattr(error, "err", None) or str(error)).split())[:200]

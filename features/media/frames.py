@@ -109,9 +109,7 @@ def read_frames(
             if shown_s >= point_s or end_s > point_s:
                 yield Frame(float(shown_s), _image(shown))
             check_end(video, float(start_s + end_s))
-        _check_decoded(n_decoded, _n_promised(container, video))
-        _check_order(n_in_order, n_decoded)
-        _check_frame_rate(n_decoded, float(shown_s))
+        _check_times(n_decoded, n_in_order, _n_promised(container, video), float(shown_s))
 
 
 def _time_s(frame: av.VideoFrame, stream: VideoStream, index: int) -> Fraction:
@@ -154,25 +152,17 @@ def _n_promised(container: InputContainer, stream: VideoStream) -> int:
     return stream.frames
 
 
-def _check_decoded(n_decoded: int, n_promised: int) -> None:
+def _check_times(n_decoded: int, n_in_order: int, n_promised: int, last_s: float) -> None:
+    """Refuse a clip that lost frames, or whose time stamps cannot be those of its frames."""
     if n_decoded == 0:
         raise MediaError("decode", "no frame of the video stream decodes")
+    reason = None
     if n_decoded < MIN_DECODED_SHARE * n_promised:  # 0 promised: the header does not say
-        raise MediaError(
-            "decode", f"only {n_decoded} of {n_promised} frames decode: the file is damaged"
-        )
-
-
-def _check_order(n_in_order: int, n_decoded: int) -> None:
-    if n_in_order < MIN_DECODED_SHARE * n_decoded:
-        reason = (
-            f"only {n_in_order} of {n_decoded} frames are in the order of time: the time stamps "
-            "are damaged"
-        )
-        raise MediaError("decode", reason)
-
-
-def _check_frame_rate(n_decoded: int, last_s: float) -> None:
-    if n_decoded - 1 > MAX_FRAME_RATE_HZ * last_s:
+        reason = f"only {n_decoded} of {n_promised} frames decode: the file is damaged"
+    elif n_in_order < MIN_DECODED_SHARE * n_decoded:
+        order = f"only {n_in_order} of {n_decoded} frames are in the order of time"
+        reason = f"{order}: the time stamps are damaged"
+    elif n_decoded - 1 > MAX_FRAME_RATE_HZ * last_s:
         reason = f"{n_decoded} frames within {last_s:.3g} s: the time stamps are damaged"
+    if reason:
         raise MediaError("decode", reason)

@@ -1,5 +1,6 @@
 """Sound out of one media file, as one channel at one rate, with PyAV."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -101,19 +102,16 @@ def _resampled(
     frames: Iterable[av.AudioFrame], sample_rate_hz: int
 ) -> Iterator[NDArray[np.float32]]:
     """Bring frames to one channel and rate, also where a stream changes its format midway."""
-    resampler: av.AudioResampler | None = None
-    current = None
-    for frame in frames:
-        found = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if resampler is None or found != current:
-            if resampler is not None:
-                yield from (part.to_ndarray()[0] for part in resampler.resample(None))
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate_hz)
-            current = found
-        frame.pts = None  # gaps in the time stamps would be filled with silence, or refused
-        yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
-    if resampler is not None:
+    for _, alike in itertools.groupby(frames, _format):
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate_hz)
+        for frame in alike:
+            frame.pts = None  # gaps in the time stamps would be filled with silence, or refused
+            yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
         yield from (part.to_ndarray()[0] for part in resampler.resample(None))
+
+
+def _format(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def _check_sound(frames: _AudioFrames, stream: Any) -> None:

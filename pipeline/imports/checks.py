@@ -1,18 +1,16 @@
 """What every label table must be, whatever layout it came in: ids, splits, numbers, people."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.clip_table import lacking_columns, people_across_splits
+from pipeline.clip_table import people_across_splits
 from pipeline.imports.collection import Collection
-from pipeline.imports.columns import SPLIT_WORDS, Numbers, to_numbers
+from pipeline.imports.columns import SPLIT_WORDS, to_numbers
 from pipeline.imports.findings import Findings, Severity
-from pipeline.labels import MADE_BY_INDEX, SPLITS
-from pipeline.params import Params
+from pipeline.labels import SPLITS
 
 Scale = Literal["seen"] | tuple[float, float]
 """The two ends of the targets' scale; or `seen`, the range of each target's own labels."""
@@ -35,39 +33,23 @@ def check_labels(
     Returns
     -------
     DataFrame
-        ``clip_id, path, split``, perhaps ``group``, the targets as float64, further columns. Only
-        where no finding is an error may it be used.
+        ``clip_id, path, split``, perhaps ``group``, the targets as float64, further columns, where
+        decimal commas have become points. Only where no finding is an error may it be used.
     """
     labels = _check_ids(collection.labels, findings)
     labels["split"] = _check_splits(labels, findings)
     texts = ["clip_id", "path", "split", "group", "file_id"]
-    with_commas = []
     for name in labels.columns.difference(texts, sort=False):
-        numbers = to_numbers(labels[name])
-        if labels[name].str.contains(",").any() and not numbers.wrong.any():
-            with_commas.append(name)
+        values, wrong = to_numbers(labels[name])
         if name in collection.targets:
-            labels[name] = _check_target(labels, name, numbers, scale, findings)
-        elif name in with_commas:
-            labels[name] = numbers.values
-    findings.add("columns with decimal commas", "note", with_commas, "read as decimal points")
+            cells = (labels["clip_id"].astype("string") + ": " + labels[name])[wrong]
+            findings.add(f"{name} that is no number", "error", cells, "mend the cells")
+            labels[name] = _check_target(labels, name, values, scale, findings)
+        elif labels[name].str.contains(",").any() and not wrong.any():
+            labels[name] = values
     _check_labelled(labels, list(collection.targets), findings)
     _check_people(labels, findings)
-    taken = {name: f"{name}_given" for name in labels if name in MADE_BY_INDEX}
-    findings.add("columns that the index makes", "note", taken, "kept under the name with _given")
-    labels = labels.rename(columns=taken)
-    first = [*(name for name in texts[:4] if name in labels), *collection.targets]
-    return labels[[*first, *labels.columns.difference(first, sort=False)]]
-
-
-def check_params(labels: pd.DataFrame, params: Params, findings: Findings) -> None:
-    """Say what in the parameters would stop a run on these clips."""
-    done = "take them out of params.yaml: the index would stop"
-    for key, names in lacking_columns(labels, params).items():
-        findings.add(f"evaluation.{key} that the table lacks", "warning", names, done)
-    if labels["path"].isna().all():
-        done = "take them out of params.yaml: without media the stage `extract` stops"
-        findings.add("encoders that need media", "warning", params.encoders, done)
+    return labels
 
 
 def _check_ids(labels: pd.DataFrame, findings: Findings) -> pd.DataFrame:
@@ -90,68 +72,55 @@ def _check_splits(labels: pd.DataFrame, findings: Findings) -> "pd.Series[str]":
     wrong = labels["clip_id"].astype("string") + ": " + given.fillna("blank")
     done = f"expected {', '.join(SPLITS)}, or train/devel/test"
     findings.add("splits that are none", "error", wrong[split.isna()], done)
-    spelt = given[split.notna() & (split != given)].drop_duplicates()
-    findings.add("splits spelt otherwise", "note", spelt, "written as Train, Val, Test")
     empty = [name for name in SPLITS if not (split == name).any()]
     findings.add("splits without clips", "warning", empty, "nothing will be scored there")
     return split
 
 
 def _check_target(
-    labels: pd.DataFrame, target: str, numbers: Numbers, scale: Scale | None, findings: Findings
+    labels: pd.DataFrame,
+    target: str,
+    values: NDArray[np.float64],
+    scale: Scale | None,
+    findings: Findings,
 ) -> NDArray[np.float64]:
-    values = numbers.values
-    cells = labels["clip_id"].astype("string") + ": " + labels[target]
-    findings.add(f"{target} that is no number", "error", cells[numbers.wrong], "mend the cells")
+    """Return a target's values in [0, 1]."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    advice = "an end of --rescale is wrong"
-    if scale is None:
-        advice = (
-            "mend the cells, or use `eri import table` with the ends of the scale, such as "
-            f"--rescale {low:g},{high:g}"
-        )
-    else:
+    if scale is not None:
         bottom, top = (low, high) if scale == "seen" else scale
         values = (values - bottom) / ((top - bottom) or 1.0)
     outside = labels.loc[(values < 0) | (values > 1), "clip_id"]
-    done = f"it spans {low:g} to {high:g}: {advice}"
+    done = (
+        f"it spans {low:g} to {high:g}: mend the cells, or use `eri import table` with the ends of "
+        f"the scale, such as --rescale {low:g},{high:g}"
+    )
     findings.add(f"{target} outside [0, 1]", "error", outside, done)
     return values
 
 
 def _check_labelled(labels: pd.DataFrame, targets: list[str], findings: Findings) -> None:
-    """Look for constant targets, and for clips and splits without labels."""
+    """Look for constant targets, and for clips and targets without labels."""
     flat = []
     for split, rows in labels.groupby("split")[targets]:
-        flat += [
-            f"{target} = {rows[target].max():g} on {split}"
-            for target in targets
-            if rows[target].count() > 1 and rows[target].min() == rows[target].max()
-        ]
+        low, high = rows.min(), rows.max()
+        constant = low.index[(low == high) & (rows.count() > 1)]
+        flat += [f"{target} = {low[target]:g} on {split}" for target in constant]
     done = "kept: on Train it cannot be learnt, elsewhere its Pearson correlation is not defined"
     findings.add("constant targets", "warning", flat, done)
     known = labels[targets].notna()
     some = known.any(axis=1) & ~known.all(axis=1)
     ids = labels.loc[some, "clip_id"]
     findings.add("clips with some labels blank", "warning", ids, "kept as unlabelled")
-    none: Mapping[str, tuple[Severity, str]] = {
-        "Train": ("error", "nothing could be fitted"),
-        "Val": ("warning", "predicted but not scored"),
-        "Test": ("note", "predicted but not scored"),
-    }
     for split in SPLITS:
-        here = labels["split"] == split
-        ids = labels.loc[here & ~known.any(axis=1), "clip_id"]
-        if len(ids) < here.sum():
-            findings.add(f"{split} clips without labels", "warning", ids, "kept as unlabelled")
-        else:
-            severity, done = none[split]
-            findings.add(f"{split} without labels", severity, ids, done)
+        ids = labels.loc[(labels["split"] == split) & ~known.any(axis=1), "clip_id"]
+        severity: Severity = "note" if split == "Test" else "warning"
+        done = "kept as unlabelled: predicted, but not scored"
+        findings.add(f"{split} clips without labels", severity, ids, done)
     train = known[labels["split"] == "Train"]
-    if train.any(axis=None):
-        never = [target for target in targets if not train[target].any()]
-        findings.add("targets without a label in Train", "error", never, "leave them out")
+    never = [target for target in targets if not train[target].any()]
+    done = "nothing could be fitted: leave them out, or label clips of Train"
+    findings.add("targets without a label in Train", "error", never, done)
 
 
 def _check_people(labels: pd.DataFrame, findings: Findings) -> None:

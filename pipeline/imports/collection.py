@@ -1,6 +1,5 @@
 """Labelled clips with their media: what every layout of labels is turned into."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from pipeline.clip_ids import clean_path, match_files, match_paths
 from pipeline.files import MEDIA_SUFFIXES
 from pipeline.imports.columns import LabelColumns
 from pipeline.imports.findings import Findings
+from pipeline.labels import MADE_BY_INDEX
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,6 @@ class Collection:
         The target columns, in order.
     media : Path
         The folder of the media.
-    beside : mapping of str to list of str
-        By clip id: further files of the clip, which are not used, such as a sound file.
     feature_sets : mapping of str to Path
         Folders of precomputed features by name.
     """
@@ -36,21 +34,16 @@ class Collection:
     labels: pd.DataFrame
     targets: tuple[str, ...]
     media: Path
-    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
     feature_sets: Mapping[str, Path] = field(default_factory=dict)
 
 
 def list_media(folder: Path) -> list[str]:
     """List the media files below a folder, relative to it and sorted; hidden ones left out."""
-    found = []
-    for place, _, names in os.walk(folder):
-        below = Path(place).relative_to(folder)
-        found += [
-            (below / name).as_posix()
-            for name in names
-            if name[0] != "." and PurePosixPath(name).suffix.lower() in MEDIA_SUFFIXES
-        ]
-    return sorted(found)
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("[!.]*")
+        if path.suffix.lower() in MEDIA_SUFFIXES
+    )
 
 
 def collect(
@@ -84,26 +77,11 @@ def collect(
     pairs = zip(ids, ids if paths is None else paths.fillna(ids), strict=True)
     expected = {str(clip): str(path) for clip, path in pairs if pd.notna(clip)}
     matches = (match_files if paths is None else match_paths)(expected, files)
-    add = findings.add
-    for what, found in matches.differing.items():
-        shown = [f"{clip} -> {file}" for clip, file in found.items()]
-        add(f"ids and files differ by {what}", "warning", shown, "taken as the same clip")
+    advice = "none was chosen: give the table a column with the path, or rename files"
+    findings.add_matches(matches, advice, "labels without media", "media without labels")
     beside = [f"{clip}: {', '.join(others)}" for clip, others in matches.beside.items()]
     done = "not used: a clip is one file, and a video's own sound is read"
-    add("further files of a clip", "note", beside, done)
-    shared = pd.Series(matches.found)
-    done = "kept: they are the same clip under several ids"
-    add("ids of one file", "warning", shared[shared.duplicated()].index, done)
-    unclear = [f"{clip}: {' or '.join(fitting)}" for clip, fitting in matches.ambiguous.items()]
-    done = "none was chosen: give the table a column with the path, or rename files"
-    add("several files fit an id, or several ids a file", "error", unclear, done)
-    if files:
-        done = "kept: the index lists them as unreadable, and predictions.csv as the training mean"
-        add("labels without media", "warning", matches.missing, done)
-    else:
-        done = "path is left empty: features must be imported"
-        add("no media at all", "warning", matches.missing, done)
-    add("media without labels", "warning", matches.unknown, "left alone; they are no clips")
+    findings.add("further files of a clip", "note", beside, done)
     found_paths = [matches.found.get(c, expected.get(c)) if files else None for c in ids]
     labels = pd.DataFrame({"clip_id": ids, "path": found_paths}, index=table.index)
     if columns.person is not None:
@@ -112,8 +90,9 @@ def collect(
         labels["split"] = table[columns.split]
     labels = labels.join(table[list(columns.targets)])
     rest = table.drop(columns=columns.named())
-    taken = {name: f"{name}_given" for name in rest if name in labels}
+    reserved = {*labels, *MADE_BY_INDEX}
+    taken = {name: f"{name}_given" for name in rest if name in reserved}
     done = "kept under the name with _given"
-    add("columns whose names have another meaning here", "note", taken, done)
+    findings.add("columns whose names have another meaning here", "note", taken, done)
     labels = labels.join(rest.rename(columns=taken))
-    return Collection(labels, columns.targets, media, matches.beside)
+    return Collection(labels, columns.targets, media)

@@ -2,15 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.files import MEDIA_SUFFIXES
@@ -44,50 +41,28 @@ _MAX_STEP_S = 5.0
 
 _BLANK = ["", "na", "n/a", "nan", "null", "none", "-", "?", "#n/a", "#na", "<na>", "#n/a n/a"]
 _BLANK += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
-_TRUTH = {"true": 1.0, "false": 0.0}
 _DECIMAL_COMMA = r"^[+-]?\d*,\d+(?:[eE][+-]?\d+)?$"
 
 
-class Numbers(NamedTuple):
-    """Cells read as numbers.
+def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Read cells (n,), text or numbers, as numbers with decimal points or commas.
 
-    Attributes
-    ----------
+    Points and commas in one column are told apart by nothing: the commas are then wrong.
+
+    Returns
+    -------
     values : ndarray of float64
         NaN where blank (empty, ``NaN``, ``NA``, ``null``, ``none``, ``-``, ``?`` …) or no number.
     wrong : ndarray of bool
         Where there is something that is no number.
     """
-
-    values: NDArray[np.float64]
-    wrong: NDArray[np.bool_]
-
-
-def to_numbers(cells: Any) -> Numbers:
-    """Read cells (n,), text or numbers, as numbers with decimal points or commas.
-
-    Points and commas in one column are told apart by nothing: the commas are then wrong.
-    """
-    cells = np.asarray(cells, object)
-    try:
-        text = pa.array(cells, pa.string(), from_pandas=True)
-    except pa.ArrowException:  # numbers among them
-        text = pa.array(pd.array(cells, dtype="string"), pa.string())
-    with suppress(pa.ArrowInvalid):  # the quick way, for cells that all are plain numbers
-        return Numbers(_floats(text), np.zeros(len(text), bool))
-    text = pc.utf8_trim_whitespace(text)
-    is_blank = pc.is_in(pc.utf8_lower(text), pa.array(_BLANK))
-    text = pc.if_else(is_blank, pa.scalar(None, pa.string()), text)
-    commas = pc.any(pc.match_substring_regex(text, _DECIMAL_COMMA)).as_py()
-    points = pc.any(pc.match_substring(text, ".")).as_py()
-    plain = pc.replace_substring(text, ",", ".") if commas and not points else text
-    try:
-        values = _floats(plain)
-    except pa.ArrowInvalid:
-        numbers = pd.to_numeric(plain.to_pandas().astype("string"), errors="coerce")
-        values = numbers.to_numpy(np.float64, na_value=np.nan)
-    filled = pc.is_valid(plain).to_numpy(zero_copy_only=False)
-    return Numbers(values, np.isnan(values) & filled)
+    text = pd.Series(cells, dtype="string").str.strip()
+    text = text.mask(text.str.lower().isin(_BLANK))
+    commas = text.str.match(_DECIMAL_COMMA).any()
+    if commas and not text.str.contains(".", regex=False).any():
+        text = text.str.replace(",", ".", regex=False)
+    values = pd.to_numeric(text, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    return values, np.isnan(values) & text.notna().to_numpy()
 
 
 @dataclass(frozen=True)
@@ -143,19 +118,15 @@ class FeatureColumns(NamedTuple):
     features: list[Any]
 
 
-def guess_feature_columns(names: Sequence[Any], source: str) -> FeatureColumns:
+def guess_feature_columns(names: Sequence[Any], source: Path) -> FeatureColumns:
     """Tell ids, times and features apart: the leading columns of known names are no features.
 
     Raises
     ------
     RefusedError
-        For a table without a header, without a feature, or with two columns of one name.
+        For a table without a header or without a feature.
     """
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        why = f"{source} has several columns {twice[:3]}: rename all but one"
-        raise RefusedError("files with two columns of one name", [source], why)
-    if not to_numbers(list(map(str, names))).wrong.any():
+    if not to_numbers(list(map(str, names)))[1].any():
         why = f"{source} has no header: expected the names of its columns"
         raise RefusedError("files without a header", [source], why)
     found: dict[str, str] = {}
@@ -195,14 +166,14 @@ def time_unit(name: str, steps: NDArray[np.float64]) -> str:
     return "ms" if len(steps) and np.median(np.abs(steps)) > _MAX_STEP_S else "s"
 
 
-def feature_values(block: pd.DataFrame, source: str) -> NDArray[np.float64]:
-    """Read a block of features, numbers or truth values, as (n_rows, n_columns); NaN where empty.
+def feature_values(block: pd.DataFrame, source: Path) -> NDArray[np.float64]:
+    """Read a block of features as (n_rows, n_columns); NaN where empty.
 
     Parameters
     ----------
     block : DataFrame
         A column for each feature, or one column of lists of one length.
-    source : str
+    source : Path
         The file, for messages.
 
     Raises
@@ -222,9 +193,6 @@ def feature_values(block: pd.DataFrame, source: str) -> NDArray[np.float64]:
         return block.to_numpy(np.float64, na_value=np.nan)
     cells = block.to_numpy(object).ravel()
     values, wrong = to_numbers(cells)
-    if wrong.any():
-        values[wrong] = [_TRUTH.get(str(cell).strip().lower(), np.nan) for cell in cells[wrong]]
-        wrong &= np.isnan(values)
     if wrong.any():
         row, column = divmod(int(np.argmax(wrong)), block.shape[1])
         raise RefusedError(
@@ -254,11 +222,6 @@ def _is_target(name: str, column: "pd.Series[str]") -> bool:
     values, wrong = to_numbers(column)
     about = set(re.split(r"[^a-z]+", name.lower()))
     return not (np.isnan(values).all() or wrong.any() or about & _NO_TARGET)
-
-
-def _floats(text: pa.StringArray) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = text.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return values
 
 
 def _word(name: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,7 +45,7 @@ def hume_command(
     from pipeline.imports.importing import Import
 
     with Import(params_file, dry_run) as imported:
-        imported.take_labels("hume", lambda findings: read_hume(root, findings), probe=probe)
+        imported.take_labels("hume", partial(read_hume, root), probe=probe)
         _finish(imported, as_json)
 
 
@@ -66,7 +67,7 @@ def muse_command(
     from pipeline.imports.importing import Import
 
     with Import(params_file, dry_run) as imported:
-        imported.take_labels("muse", lambda findings: read_muse(root, findings), probe=probe)
+        imported.take_labels("muse", partial(read_muse, root), probe=probe)
         _finish(imported, as_json)
 
 
@@ -95,7 +96,6 @@ def table_command(
             help="Draw splits by person, with the seed of params.yaml: shares of Train,Val,Test.",
         ),
     ] = None,
-    name: Annotated[Text, typer.Option(help="Default: the table's file name.")] = None,
     dry_run: DryRun = False,
     probe: Probe = True,
     params_file: ParamsFile = PARAMS,
@@ -124,10 +124,8 @@ def table_command(
         scale = low, high
     with Import(params_file, dry_run) as imported:
         imported.take_labels(
-            name if name is not None else _as_name(labels.stem),
-            lambda findings: read_any_table(
-                labels, media, columns, findings, shares, imported.params.seed
-            ),
+            re.sub(r"[^A-Za-z0-9-]+", "_", labels.stem).strip("_-") or "table",
+            partial(read_any_table, labels, media, columns, shares, imported.params.seed),
             scale,
             probe,
         )
@@ -190,19 +188,10 @@ def _headlines(summary: dict[str, Any]) -> Iterator[str]:
         yield f"{summary['n_clips']} clips: {splits}; media in {summary['media']}"
         yield f"{len(targets)} targets: {', '.join(targets)}"
     for name, found in summary["features"].items():
-        names = ", ".join(found["columns"][:5]) + ", …" * (len(found["columns"]) > 5)
-        is_whole = found["level"] == "clip"
-        rows = "one row per clip" if is_whole else f"{found['n_rows']} rows over time"
         yield (
-            f"{name}: {found['n_clips']} clips in {found['n_files']} files, {rows}, "
-            f"{found['dimension']} features{f' ({names})' if names else ''}"
+            f"{name}: {found['n_clips']} clips in {found['n_files']} files, {found['n_rows']} rows "
+            f"of {found['dimension']} features; {found.get('taken_as', '')}"
         )
-        yield f"  {found.get('taken_as', '')}"
-
-
-def _as_name(text: str) -> str:
-    """Make a name of any text: import names are those of folders."""
-    return re.sub(r"[^A-Za-z0-9-]+", "_", text).strip("_-") or "table"
 
 
 def _numbers(text: str, count: int, option: str) -> list[float]:

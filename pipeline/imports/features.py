@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from features.cache import Embedding
 from features.extraction.progress import clip_progress
 from features.pool import is_clip_level
-from pipeline.clip_ids import canonical_id
 from pipeline.imports.columns import (
     FeatureColumns,
     feature_values,
@@ -24,8 +23,7 @@ from pipeline.imports.reading import Table, open_table
 
 # What is kept of each row of a file.
 _ROW = {"clip": "str", "time_s": "float64", "face_share": "float64"}
-_ROW |= {"n_values": "int64", "n_missing": "int64", "n_infinite": "int64"}
-_GAPS = "taken as gaps, which pooling leaves out column by column"
+_ROW |= {"n_values": "int64", "n_gaps": "int64"}
 
 
 class Features:
@@ -37,13 +35,11 @@ class Features:
         What they are to be called.
     findings : Findings
         What is noticed is added.
-    spool : file, optional
-        Takes the numbers as they are read; without it they are only checked.
+    spool : file
+        Empty; takes the numbers as they are read.
 
     Attributes
     ----------
-    files : list of Path
-        The files that were read.
     id_of : dict of str to str
         By clip that has a value, as the files name it: its id in the store, at first the same.
     metadata : dict
@@ -52,18 +48,16 @@ class Features:
         columns were taken for) and ``origin`` (what a feature store of ours said of itself).
     """
 
-    def __init__(self, name: str, findings: Findings, spool: IO[bytes] | None = None) -> None:
+    def __init__(self, name: str, findings: Findings, spool: IO[bytes]) -> None:
         self.name = name
-        self.files: list[Path] = []
         self.id_of: dict[str, str] = {}
         self.metadata: dict[str, Any] = {"columns": [], "level": "clip"}
         self._findings = findings
         self._spool = spool
-        self._first = ""  # the file that says which columns there are
-        self._dimension = self._n_rows = 0
-        self._source: dict[str, str] = {}  # by clip
+        self._first: Path | None = None  # the file that says which columns there are
+        self._dimension = self._n_rows = self._n_files = 0
+        self._source: dict[str, Path] = {}  # by clip
         self._blocks: list[pd.DataFrame] = []
-        self._low = self._high = np.empty(0, np.float32)
 
     def take(self, path: Path, ids: Path | None = None) -> None:
         """Read a folder or a file; what cannot be used becomes a finding.
@@ -82,16 +76,16 @@ class Features:
             files = sorted(path.glob("part-*.parquet")) or csvs
             if not files:
                 why = f"{path} holds no CSV file: expected one <id>.csv per clip, or a store"
-                self._findings.refuse(RefusedError("folders without features", [path.name], why))
+                self._findings.refuse(RefusedError("folders without features", [path], why))
         n_before, columns = len(self._blocks), None
         with clip_progress(path.name, len(files), shown=len(files) > 1) as advance:
             for file in files:
                 of_one_clip = path.is_dir() and file.suffix != ".parquet"
-                source = file.relative_to(path).as_posix() if of_one_clip else path.name
+                source = file if of_one_clip else path
                 try:
-                    table = open_table(file, source, ids)
+                    table = open_table(file, ids)
                     columns = self._take_table(table, source, file.stem if of_one_clip else None)
-                    self.files.append(file)
+                    self._n_files += 1
                 except RefusedError as error:
                     self._findings.refuse(error)
                 advance()
@@ -105,7 +99,7 @@ class Features:
             rows["time_s"] /= 1000 if unit == "ms" else 1
             time = f"{columns.time!r} in {unit}"
         elif not path.is_dir():
-            self._check_together(path.name, rows["clip"])
+            self._check_unique(path, rows["clip"])
         self._blocks[n_before:] = [rows]
         left_out = f"; left out: {columns.left_out}" if columns.left_out else ""
         taken_as = f"id: {columns.id or 'the file name'}; time: {time}{left_out}"
@@ -115,22 +109,18 @@ class Features:
         """Bring the rows in the order of clips and times, and say what was noticed."""
         rows = pd.concat([_no_rows(), *self._blocks], ignore_index=True)
         by_clip = rows.groupby("clip", sort=False)
-        totals = by_clip[["n_values", "n_missing", "n_infinite"]].sum()
+        totals = by_clip[["n_values", "n_gaps"]].sum()
         add = self._findings.add
         gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
         add("clips with rows without a time", "error", gone, "fill them, or remove the rows")
-        n_missing, n_infinite = totals["n_missing"], totals["n_infinite"]
-        done = f"{n_missing.sum()} values: {_GAPS}"
-        add("clips with missing values", "note", totals.index[n_missing > 0], done)
-        done = f"{n_infinite.sum()} values, those beyond float32 among them: {_GAPS}"
-        add("clips with infinite values", "warning", totals.index[n_infinite > 0], done)
+        n_gaps = totals["n_gaps"]
+        done = f"{n_gaps.sum()} values are gaps, which pooling leaves out column by column"
+        add("clips with empty or infinite values", "warning", totals.index[n_gaps > 0], done)
         self.id_of = {str(clip): str(clip) for clip in totals.index[totals["n_values"] > 0]}
         empty = [clip for clip in self._source if clip not in self.id_of]
         add("clips without any value", "warning", empty, "left out")
         if not self.id_of and not self._findings.have_errors:
             add("features without any value", "error", [self.name], "no clip has a value")
-        back = rows.loc[by_clip["time_s"].diff() < 0, "clip"].unique()
-        add("clips whose rows were not in the order of time", "note", back, "sorted")
         # Rows without times keep the order of the file.
         self._in_order = rows[["clip", "time_s", "face_share"]].sort_values("time_s", kind="stable")
         self._places = self._in_order.groupby("clip").indices
@@ -138,19 +128,14 @@ class Features:
         self._n_rows = sum(n_rows)
         if max(n_rows, default=1) > 1:
             self.metadata["level"] = "frame"
-        if self._n_rows > 1:
-            names = self.metadata["columns"] or range(self._dimension)
-            flat = [name for name, k in zip(names, self._high <= self._low, strict=True) if k]
-            add("columns that never vary", "warning", flat, "kept; they tell heads nothing")
 
     def summary(self) -> dict[str, Any]:
         """Return what was found, for `json.dumps`."""
-        numbers = {"n_files": len(self.files), "n_clips": len(self.id_of), "n_rows": self._n_rows}
+        numbers = {"n_files": self._n_files, "n_clips": len(self.id_of), "n_rows": self._n_rows}
         return {**numbers, "dimension": self._dimension, **self.metadata}
 
     def embedding(self, clip: str) -> Embedding:
         """Return the rows of a clip in the order of time, from the spool."""
-        assert self._spool is not None
         self._spool.flush()
         rows = self._in_order.iloc[self._places[clip]]
         matrix = np.memmap(self._spool, np.float32, "r").reshape(-1, self._dimension)
@@ -159,7 +144,7 @@ class Features:
             time_s = np.arange(len(rows), dtype=np.float64)
         return Embedding(time_s, np.array(matrix[rows.index]), None if np.isnan(share) else share)
 
-    def _take_table(self, table: Table, source: str, clip: str | None) -> FeatureColumns:
+    def _take_table(self, table: Table, source: Path, clip: str | None) -> FeatureColumns:
         """Take the rows of a table, which are all of `clip` where that is given."""
         own = table.metadata  # of a feature store of ours
         has_share = own is not None and "face_share" in table.columns
@@ -178,17 +163,14 @@ class Features:
             )
             raise RefusedError("tables without ids", [source], why)
         for block in table.blocks:
-            ids = None if columns.id is None else _ids(block[columns.id], source)
-            if clip is not None:
-                _check_is_of(clip, ids, source)
-                ids = np.full(len(block), clip, object)
+            ids = clip if clip is not None else _ids(block[columns.id], source)
             values = feature_values(block[columns.features], source)
             self._check_columns((own or {}).get("columns") or columns.features, values, source)
             rows = self._keep(values)
             rows["clip"] = ids
             self._note_source(rows["clip"].unique(), source)
             if columns.time is not None:
-                times = to_numbers(block[columns.time]).values
+                times, _ = to_numbers(block[columns.time])
                 rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
             if has_share:
                 rows["face_share"] = block["face_share"].to_numpy(np.float64)
@@ -199,17 +181,13 @@ class Features:
         """Write numbers to the spool, and return what is to be known of their rows."""
         with np.errstate(over="ignore"):
             values = given.astype(np.float32, order="C")
-        infinite, missing = np.isinf(values), np.isnan(values)
-        values[infinite] = np.nan
-        self._low = np.fmin(self._low, np.fmin.reduce(values, axis=0, initial=np.inf))
-        self._high = np.fmax(self._high, np.fmax.reduce(values, axis=0, initial=-np.inf))
-        if self._spool is not None:
-            self._spool.write(values.data)
-        rows = pd.DataFrame({"n_missing": missing.sum(axis=1), "n_infinite": infinite.sum(axis=1)})
-        n_values = values.shape[1] - rows.sum(axis=1)
-        return rows.assign(n_values=n_values, time_s=np.nan, face_share=np.nan)
+        values[np.isinf(values)] = np.nan
+        self._spool.write(values.data)
+        n_gaps = np.isnan(values).sum(axis=1)
+        rows = pd.DataFrame({"n_values": values.shape[1] - n_gaps, "n_gaps": n_gaps})
+        return rows.assign(time_s=np.nan, face_share=np.nan)
 
-    def _note_source(self, clips: Iterable[str], source: str) -> None:
+    def _note_source(self, clips: Iterable[str], source: Path) -> None:
         """Note the file of clips; the rows of a clip are all of one."""
         twice = [clip for clip in clips if self._source.setdefault(clip, source) != source]
         if twice:
@@ -219,13 +197,11 @@ class Features:
             )
             raise RefusedError("clips whose features come twice", twice, why)
 
-    def _check_columns(self, names: Sequence[Any], values: NDArray[Any], source: str) -> None:
+    def _check_columns(self, names: Sequence[Any], values: NDArray[Any], source: Path) -> None:
         width = values.shape[1]
         named = list(names) if len(names) == width and isinstance(names[0], str) else []
-        if not self._first:
+        if self._first is None:
             self._first, self._dimension, self.metadata["columns"] = source, width, named
-            self._low = np.full(width, np.inf, np.float32)
-            self._high = -self._low
         columns = self.metadata["columns"]
         if width != self._dimension or named != columns:
             odd = sorted(set(named) ^ set(columns))[:3]
@@ -236,39 +212,24 @@ class Features:
             )
             raise RefusedError("files with other columns", [source], why)
 
-    def _check_together(self, source: str, clips: "pd.Series[str]") -> None:
-        """Make sure of the order of rows without times: those of a clip lie together."""
-        codes, found = pd.factorize(clips)
-        n_rows = np.bincount(codes)
-        scattered = np.count_nonzero(np.diff(codes)) >= len(found)
-        repeated = list(found[n_rows > 1])
-        if repeated and (scattered or (n_rows == 1).mean() > 0.5):
-            why = (
-                f"{source} has ids more than once: {repeated[:3]}. Expected one row per clip, or "
-                "a time column, or the rows of each clip together"
-            )
-            self._findings.refuse(RefusedError("ids more than once", repeated, why))
+    def _check_unique(self, source: Path, clips: "pd.Series[str]") -> None:
+        """Make sure that rows without times are of one clip each."""
+        repeated = clips[clips.duplicated()].unique()
+        why = (
+            f"{source} has ids more than once: {list(repeated[:3])}. Expected one row per clip, or "
+            "a column of times (in an .npz an array `time_s` or `time_ms`)"
+        )
+        self._findings.add("ids more than once", "error", repeated, why)
 
 
 def _no_rows() -> pd.DataFrame:
     return pd.DataFrame(columns=list(_ROW)).astype(_ROW)
 
 
-def _ids(column: pd.Series, source: str) -> NDArray[np.object_]:
+def _ids(column: pd.Series, source: Path) -> NDArray[np.object_]:
     """Return a column of ids as text."""
     ids = column.astype(object).where(column.notna(), "").astype(str).str.strip()
     if (ids == "").any():
         why = f"{source} has rows without an id in {column.name!r}: fill it"
         raise RefusedError("tables with rows without an id", [source], why)
     return ids.to_numpy(object)
-
-
-def _check_is_of(clip: str, ids: NDArray[np.object_] | None, source: str) -> None:
-    """Make sure that the rows of a file are of the clip that it is named after."""
-    said = set() if ids is None else set(map(canonical_id, set(ids)))
-    if said - {canonical_id(clip)}:
-        why = (
-            f"{source} has rows of {sorted(said)[:3]} in a column of ids: expected the clip that "
-            "the file is named after; give a table of many clips as a file"
-        )
-        raise RefusedError("files with rows of another clip", [source], why)

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from pipeline.clip_ids import Matches
+
 Severity = Literal["error", "warning", "note"]
 
 _N_EXAMPLES = 3
@@ -75,6 +77,29 @@ class Findings:
             what = self.prefix + kind
             examples = tuple(texts[:_N_EXAMPLES])
             self.all.append(Finding(what, severity, len(texts), examples, what_was_done))
+
+    def add_matches(self, matches: Matches, advice: str, missing: str, unknown: str) -> None:
+        """Say how clips and what belongs to them were matched.
+
+        Parameters
+        ----------
+        matches : Matches
+            Of the ids of clips.
+        advice : str
+            What to do where several fit.
+        missing, unknown : str
+            What clips without a counterpart are called, and what belongs to no clip.
+        """
+        for what, found in matches.differing.items():
+            pairs = [f"{theirs} -> {ours}" for ours, theirs in found.items()]
+            self.add(f"ids that differ by {what}", "warning", pairs, "taken as the same clip")
+        unclear = [
+            f"{' or '.join(theirs)} for {ours}" for ours, theirs in matches.ambiguous.items()
+        ]
+        self.add("several that fit one clip, or several clips", "error", unclear, advice)
+        done = "kept: predicted from what else there is, or as the training mean"
+        self.add(missing, "warning", matches.missing, done)
+        self.add(unknown, "warning", matches.unknown, "left alone; they are no clips")
 
     def refuse(self, error: RefusedError) -> None:
         """Add what an error says; errors of one kind become one finding, told by the first."""

@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from features.files import file_sha256, replacing_file
+from features.files import replacing_file
 from features.store import StoredClip, shards_of
 from features.store_writer import write_store
 from pipeline.clip_ids import match_ids
-from pipeline.imports.checks import Scale, check_labels, check_params
+from pipeline.imports.checks import Scale, check_labels
 from pipeline.imports.collection import Collection
 from pipeline.imports.features import Features
 from pipeline.imports.findings import Findings, RefusedError, Severity
@@ -76,13 +76,7 @@ class Import(ExitStack):
             Of the targets, where that is not [0, 1].
         probe : bool
             Read every media file.
-
-        Raises
-        ------
-        ParamsError
-            When a name is none.
         """
-        _check_spelling(name)
         path = IMPORTS / name / "labels.csv"
         self.summary |= {"name": name, "labels": path.as_posix()}
         try:
@@ -91,9 +85,8 @@ class Import(ExitStack):
             self.findings.refuse(error)
             return
         labels = check_labels(collection, self.findings, scale)
-        check_params(labels, self.params, self.findings)
         if probe:
-            probe_files(labels, collection, self.findings)
+            probe_files(labels, collection.media, self.findings)
         self._labels = (path, labels, collection)
         splits = {str(split): int(n) for split, n in labels["split"].value_counts().items()}
         self.summary |= {
@@ -123,7 +116,8 @@ class Import(ExitStack):
         ParamsError
             When the name is no name, or an encoder has it.
         """
-        _check_spelling(name)
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):  # it is that of a folder
+            raise ParamsError(f"--name {name!r}: expected letters, digits, _ and -")
         if name in self.params.encoders:
             raise ParamsError(f"params.yaml has an encoder {name!r}: choose another name")
         if self._labels is not None:
@@ -136,12 +130,9 @@ class Import(ExitStack):
                 kind = "label tables that cannot be used"
                 self.findings.refuse(RefusedError(kind, [labels], str(error)))
                 return
-        spool = None
-        if not self._dry_run:  # beside the store: /tmp may be memory
-            IMPORTED_FEATURES.mkdir(parents=True, exist_ok=True)
-            file = tempfile.TemporaryFile(dir=IMPORTED_FEATURES)  # noqa: SIM115
-            spool = self.enter_context(file)
-        features = Features(name, self.findings, spool)
+        # Beside the project: /tmp may be memory.
+        spool = tempfile.TemporaryFile(dir=".")  # noqa: SIM115
+        features = Features(name, self.findings, self.enter_context(spool))
         for path in paths:
             features.take(path, ids)
         features.finish()
@@ -170,7 +161,7 @@ class Import(ExitStack):
         changes: dict[str, Any] = {}
         for each in self._features:
             store = IMPORTED_FEATURES / each.name
-            write_store(store, _clips(each), _metadata(each))
+            write_store(store, _clips(each), each.metadata)
             entry = {"store": store.as_posix(), "sha256": store_sha256(store)}
             before = self.params.stores.get(each.name)
             changed += [store] if before is None or before.sha256 != entry["sha256"] else []
@@ -189,25 +180,16 @@ class Import(ExitStack):
 
     def _match_clips(self, features: Features, wanted: Sequence[str]) -> None:
         """Find which clips of the label table the features are of."""
-        add = self.findings.add
         matches = match_ids(wanted, features.id_of)
-        found = matches.found.items()
-        unclear = [
-            f"{' or '.join(theirs)} for {ours}" for ours, theirs in matches.ambiguous.items()
-        ]
-        done = "they cannot be told apart: rename them as in the label table"
-        add("several ids that fit a clip, or several clips an id", "error", unclear, done)
         if not matches.found and not matches.ambiguous:
             done = f"no id of the files is in the label table, which has {list(wanted[:3])}"
-            add("ids of other clips", "error", features.id_of, done)
+            self.findings.add("ids of other clips", "error", features.id_of, done)
             return
-        features.id_of |= {theirs: ours for ours, theirs in found}
-        spelt = [f"{theirs} -> {ours}" for ours, theirs in found if theirs != ours]
-        add("ids spelt otherwise than in the label table", "note", spelt, "taken as the same clip")
-        done = "kept: other features predict them, or the training mean does"
-        add("clips of the label table without features", "warning", matches.missing, done)
-        done = "kept in the store under their own names; the stage `pool_store` leaves them out"
-        add("features of no clip in the label table", "warning", matches.unknown, done)
+        advice = "they cannot be told apart: rename them as in the label table"
+        missing = "clips of the label table without features"
+        unknown = "features of no clip in the label table"
+        self.findings.add_matches(matches, advice, missing, unknown)
+        features.id_of |= {theirs: ours for ours, theirs in matches.found.items()}
 
     def _compare(self, features: Features) -> None:
         """Say in which clips imported stores differ: joined in one view, they have gaps."""
@@ -226,21 +208,9 @@ class Import(ExitStack):
             self.findings.add(f"clips that `{other}` lacks and these have", severity, more, done)
 
 
-def _check_spelling(name: str) -> None:
-    """Make sure of a name, which becomes that of a folder."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise ParamsError(f"--name {name!r}: expected letters, digits, _ and -")
-
-
 def _clips(features: Features) -> Iterator[StoredClip]:
     for clip in sorted(features.id_of, key=lambda each: features.id_of[each]):
         embedding = features.embedding(clip)
         digest = hashlib.sha256(embedding.time_s.tobytes())
         digest.update(embedding.values.tobytes())
         yield StoredClip(features.id_of[clip], digest.hexdigest(), embedding)
-
-
-def _metadata(features: Features) -> dict[str, Any]:
-    """Say what the store is made of; names without folders, so that machines do not differ."""
-    digests = "".join(f"{file.name} {file_sha256(file)}\n" for file in features.files)
-    return features.metadata | {"sources_sha256": hashlib.sha256(digests.encode()).hexdigest()}

@@ -39,7 +39,7 @@ _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _SAMPLE_BYTES, _SAMPLE_ROWS = 2**20, 16
 # Parquet keeps each column of a row group apart; of each this much is read ahead.
 _READ_AHEAD_BYTES = 2**16
-_LIST_ROWS = 1024
+_PARQUET_ROWS = 1024  # of which each may hold long lists
 
 
 class Table(NamedTuple):
@@ -63,25 +63,24 @@ class Table(NamedTuple):
     metadata: dict[str, Any] | None = None
 
 
-def open_table(path: Path, source: str, ids: Path | None = None) -> Table:
+def open_table(path: Path, ids: Path | None = None) -> Table:
     """Open a table, whose kind goes by the ending of its name.
 
     Parameters
     ----------
     path : Path
         CSV, Parquet, npy or npz.
-    source : str
-        Its name in messages.
     ids : Path, optional
         The ids of the rows of an array: text, one in each line, or a table with a column of ids.
 
     Raises
     ------
     RefusedError
-        When there is no such file, it is a pickle or of another kind, or it cannot be read.
+        When there is no such file, it is a pickle or of another kind, it cannot be read, or has two
+        columns of one name.
     """
     if not path.is_file():
-        raise RefusedError("no such file or folder", [source], f"there is no file {path}")
+        raise RefusedError("no such file or folder", [path], f"there is no file {path}")
     suffix = path.suffix.lower()
     with path.open("rb") as file:
         is_pickle = file.read(1) == b"\x80" or suffix in _PICKLES
@@ -91,13 +90,17 @@ def open_table(path: Path, source: str, ids: Path | None = None) -> Table:
             'Convert it where you trust it: python -c "import pandas; pandas.read_pickle('
             f"'{path.name}').to_parquet('{path.stem}.parquet')\""
         )
-        raise RefusedError("pickles", [source], why)
+        raise RefusedError("pickles", [path], why)
     if suffix not in _OPENERS:
         why = f"{path} ends in {suffix!r}: expected one of {', '.join(_OPENERS)}"
-        raise RefusedError("files of another kind", [source], why)
-    with _refusing(path, source):
-        table = _OPENERS[suffix](path, source, ids)
-    return table._replace(blocks=_guarded(table.blocks, path, source))
+        raise RefusedError("files of another kind", [path], why)
+    with _refusing(path):
+        table = _OPENERS[suffix](path, ids)
+    twice = sorted({str(name) for name in table.columns if table.columns.count(name) > 1})
+    if twice:
+        why = f"{path} has several columns {twice[:3]}: rename all but one"
+        raise RefusedError("columns of one name", [path], why)
+    return table._replace(blocks=_guarded(table.blocks, path))
 
 
 def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
@@ -106,15 +109,10 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     Raises
     ------
     RefusedError
-        As `open_table`; also for a table of one column or without rows, and for two columns of one
-        name.
+        As `open_table`; also for a table of one column or without rows.
     """
-    table = open_table(path, path.name)
+    table = open_table(path)
     names = [str(name) for name in table.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        why = f"{path} has several columns {twice[0]!r}: rename all but one"
-        raise RefusedError("columns of one name", twice, why)
     if len(names) < 2:
         why = (
             f"{path} is no table of several columns, separated by comma, semicolon or tab; it "
@@ -128,20 +126,15 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     text = text.apply(lambda cells: cells.str.strip())
     text = text.mask(text == "")
     form = [f"{path.name}: {table.form}"] if table.form else []
-    findings.add("written otherwise than UTF-8 with commas", "note", form, "read so")
-    if "latin-1" in table.form:
-        words = " ".join([*names, *text.to_numpy(str, na_value="").ravel()]).split()
-        odd = sorted({word for word in words if not word.isascii()})
-        done = f"{path.name} is not UTF-8 and was read as Latin-1: check these words"
-        findings.add("encoding guessed", "warning", odd, done)
+    done = "read so; where that is latin-1, check words with letters such as é"
+    findings.add("written otherwise than UTF-8 with commas", "note", form, done)
     if "" in text:  # such as the row numbers that pandas writes
-        findings.add("columns without a name", "note", [f"in {path.name}"], "left out")
         text = text.drop(columns="")
     return text
 
 
 @contextmanager
-def _refusing(path: Path, source: str) -> Iterator[None]:
+def _refusing(path: Path) -> Iterator[None]:
     try:
         yield
     except (
@@ -153,11 +146,11 @@ def _refusing(path: Path, source: str) -> Iterator[None]:
         zipfile.BadZipFile,
     ) as error:
         why = f"{path} cannot be read as a table: {error}"
-        raise RefusedError("files that cannot be read", [source], why) from error
+        raise RefusedError("files that cannot be read", [path], why) from error
 
 
-def _guarded(blocks: Iterator[pd.DataFrame], path: Path, source: str) -> Iterator[pd.DataFrame]:
-    with _refusing(path, source):
+def _guarded(blocks: Iterator[pd.DataFrame], path: Path) -> Iterator[pd.DataFrame]:
+    with _refusing(path):
         yield from blocks
 
 
@@ -165,31 +158,27 @@ def _rows_per_block(n_columns: int) -> int:
     return max(BLOCK_VALUES // max(n_columns, 1), 1)
 
 
-def _open_text(path: Path, source: str, _: Path | None) -> Table:
+def _open_text(path: Path, _: Path | None) -> Table:
     encoding, separator, header = _sniff(path)
     form = [] if encoding.startswith("utf-8") else [encoding]
     form += [] if separator == "," else [_SEPARATORS[separator]]
 
     def blocks() -> Iterator[pd.DataFrame]:
-        width, n_rows = len(header), 0
-        uneven: list[tuple[int, list[str]]] = []
+        width = len(header)
         with path.open(encoding=encoding, newline="") as file:
             rows = islice(_rows(file, separator), 1, None)
             while part := list(islice(rows, _rows_per_block(width))):
-                n_rows += len(part)
-                uneven += [each for each in part if len(each[1]) < width or any(each[1][width:])]
-                if not uneven:
-                    cells = np.array([row[:width] for _, row in part], object)
-                    yield pd.DataFrame(cells, columns=header, dtype=object)
-        if uneven:
-            line, row = uneven[0]
-            raise RefusedError(
-                "rows longer or shorter than the header",
-                [f"{source} line {number}" for number, _ in uneven],
-                f"{path}: {len(uneven)} of {n_rows} rows do not have the {width} cells of the "
-                f"header; line {line} has {len(row)}: {separator.join(row)[:80]!r}. Quote cells "
-                "that hold the separator; numbers with decimal commas need semicolons between them",
-            )
+                for line, row in part:
+                    if len(row) < width or any(row[width:]):
+                        raise RefusedError(
+                            "rows longer or shorter than the header",
+                            [f"{path} line {line}"],
+                            f"{path} line {line} has {len(row)} cells, its header {width}: "
+                            f"{separator.join(row)[:80]!r}. Quote cells that hold the separator; "
+                            "numbers with decimal commas need semicolons between them",
+                        )
+                cells = np.array([row[:width] for _, row in part], object)
+                yield pd.DataFrame(cells, columns=header, dtype=object)
 
     return Table(header, blocks(), ", ".join(form))
 
@@ -219,13 +208,10 @@ def _sniff(path: Path) -> tuple[str, str, list[str]]:
 
 
 def _encoding(path: Path, sample: bytes) -> str:
-    """Tell the encoding by its mark, by zeros, or by whether all of the file is UTF-8."""
+    """Tell the encoding by its mark, or by whether all of the file is UTF-8."""
     for mark, name in _MARKS.items():
         if sample.startswith(mark):
             return name
-    start = sample[:1000]
-    if b"\0" in start:
-        return "utf-16-le" if start[1::2].count(0) > start[::2].count(0) else "utf-16-be"
     try:
         with path.open(encoding="utf-8") as file:
             while file.read(_SAMPLE_BYTES):
@@ -243,16 +229,14 @@ def _rows(text: io.TextIOBase, separator: str) -> Iterator[tuple[int, list[str]]
             yield reader.line_num, row
 
 
-def _open_parquet(path: Path, _: str, __: Path | None) -> Table:
+def _open_parquet(path: Path, _: Path | None) -> Table:
     # Without buffering ahead, memory holds a block and not a row group.
     file = pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
     schema = file.schema_arrow
-    has_lists = any(pa.types.is_nested(each.type) for each in schema)
-    n_rows = _LIST_ROWS if has_lists else _rows_per_block(len(schema))
 
     def blocks() -> Iterator[pd.DataFrame]:
         with file:
-            for batch in file.iter_batches(n_rows):
+            for batch in file.iter_batches(min(_PARQUET_ROWS, BLOCK_VALUES)):
                 yield _with_index(pa.Table.from_batches([batch]).to_pandas())
 
     metadata = store_metadata(schema) if METADATA_KEY in (schema.metadata or {}) else None
@@ -270,7 +254,7 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.reset_index(names=names)
 
 
-def _open_arrays(path: Path, source: str, ids_file: Path | None) -> Table:
+def _open_arrays(path: Path, ids_file: Path | None) -> Table:
     """Open one matrix, with ids and perhaps times beside it."""
     arrays = _map_arrays(path)
     given = next((arrays.pop(name) for name in ("ids", "clip_id") if name in arrays), None)
@@ -278,7 +262,7 @@ def _open_arrays(path: Path, source: str, ids_file: Path | None) -> Table:
         given = np.array(_read_ids(ids_file))
     if given is None:
         why = f"{path} has no ids: give --ids ids.csv, or an array `ids` or `clip_id` in an .npz"
-        raise RefusedError("arrays without ids", [source], why)
+        raise RefusedError("arrays without ids", [path], why)
     times = {str(name): arrays.pop(name) for name in ("time_s", "time_ms") if name in arrays}
     shapes = {name: each.shape for name, each in arrays.items()}
     matrix = next(iter(arrays.values()), np.empty(0))
@@ -287,9 +271,9 @@ def _open_arrays(path: Path, source: str, ids_file: Path | None) -> Table:
     if len(arrays) != 1 or not is_matrix or len(lengths) > 1:
         raise RefusedError(
             "arrays of another shape",
-            [source],
+            [path],
             f"{path} holds {shapes}: expected one array of numbers of shape ({len(given)}, "
-            "n_columns), a row per id; for several rows of a clip, repeat its id",
+            "n_columns), a row per id; where a clip has several, also `time_s` or `time_ms`",
         )
     beside = {"ids": given.astype(str).astype(object), **times}
     n_rows, n_columns = matrix.shape
@@ -320,13 +304,13 @@ def _map_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def _read_ids(path: Path) -> list[str]:
     """Read the column of ids of a table; or the lines of a text, where the first one is an id."""
-    table = open_table(path, path.name)
+    table = open_table(path)
     name = next(filter(is_id_name, table.columns), table.columns[0])
     first = [] if is_id_name(name) else [name]
     return [*first, *(str(cell).strip() for block in table.blocks for cell in block[name])]
 
 
-_OPENERS: dict[str, Callable[[Path, str, Path | None], Table]] = {
+_OPENERS: dict[str, Callable[[Path, Path | None], Table]] = {
     **dict.fromkeys([".csv", ".tsv", ".tab", ".txt"], _open_text),
     ".parquet": _open_parquet,
     **dict.fromkeys([".npy", ".npz"], _open_arrays),

@@ -14,16 +14,17 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI, HTTPException, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from PIL import Image
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from pydantic import BaseModel, Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.files import MEDIA_SUFFIXES
 from pipeline.predict import Predictor
-from pipeline.serve.answer import Answer, answer_clip
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 """Names that requests to this machine use."""
@@ -56,8 +57,25 @@ class Limits:
     answer_s: float = 120.0
 
 
+class Answer(BaseModel):
+    """The prediction for one clip: by target, of the clip as a whole and over time."""
+
+    name: str
+    duration_s: float | None = Field(description="Null for a picture, or when it is not known.")
+    has_video: bool
+    has_audio: bool
+    intensities: dict[str, float]
+    encoders: list[str] = Field(description="Those that it was predicted from.")
+    missing: dict[str, str] = Field(description="Encoders that could not be used, each with why.")
+    random_weights: list[str] = Field(description="If there are any, the numbers mean nothing.")
+    time_s: list[float] = Field(description="The middle of each window of two seconds.")
+    over_time: dict[str, list[float | None]] = Field(
+        description="By target, as long as `time_s`: read the shape, not the level."
+    )
+
+
 def create_app(
-    predictor: Predictor, limits: Limits | None = None, hosts: Sequence[str] = LOCAL_HOSTS
+    predictor: Predictor, limits: Limits = Limits(), hosts: Sequence[str] = LOCAL_HOSTS
 ) -> FastAPI:
     """Make the application; models are loaded when it starts.
 
@@ -65,13 +83,12 @@ def create_app(
     ----------
     predictor : Predictor
         From `pipeline.predict.load_bundle`; the application has it to itself while it runs.
-    limits : Limits, optional
+    limits : Limits
         What an upload may cost.
     hosts : sequence of str
         Names that requests may use in their header ``Host``: a page of another site could else
         make its own name point here, and read the answers.
     """
-    limits = limits or Limits()
     registry = CollectorRegistry()
     predicting_s = Histogram("eri_predicting_seconds", "Time a prediction ran.", registry=registry)
     page = files("pipeline.serve").joinpath("page.html").read_text(encoding="utf-8")
@@ -138,9 +155,54 @@ def create_app(
             path = Path(folder) / f"clip{ending if ending in MEDIA_SUFFIXES else ''}"
             with path.open("wb") as copy:
                 shutil.copyfileobj(file.file, copy)
-            return answer_clip(predictor, path, name, Path(folder) / "cache", limits.duration_s)
+            return _answer_clip(predictor, path, name, Path(folder) / "cache", limits.duration_s)
 
     return app
+
+
+def _answer_clip(
+    predictor: Predictor, path: Path, name: str, cache_root: Path, max_duration_s: float
+) -> Answer:
+    """Predict one clip, as a whole and over time.
+
+    Parameters
+    ----------
+    predictor, path, name
+        What predicts; the clip, and what the answer calls it.
+    cache_root
+        Where its embeddings go.
+    max_duration_s
+        Longest clip, in seconds.
+
+    Raises
+    ------
+    HTTPException
+        Status 422 when the clip is too long, or nothing in it can be used.
+    """
+    embedded = predictor.embed(
+        [path], cache_root=cache_root, max_duration_s=max_duration_s, progress=False
+    )
+    clip = embedded.clips.iloc[0]
+    missing = {name: str(error) for name, error in embedded.missing[clip["clip_id"]].items()}
+    encoders = [each for each in predictor.description.encoders if each not in missing]
+    if not encoders:
+        reasons = "; ".join(f"{encoder}: {reason}" for encoder, reason in missing.items())
+        raise HTTPException(422, f"nothing in this file can be used: {reasons}")
+    table, windows = predictor.table(embedded), predictor.windows(embedded)
+    over_time = windows.astype(object).where(windows.notna(), None)  # JSON has no NaN
+    targets = predictor.description.targets
+    return Answer(
+        name=name,
+        duration_s=clip["duration_s"] if np.isfinite(clip["duration_s"]) else None,
+        has_video=clip["has_video"],
+        has_audio=clip["has_audio"],
+        intensities={target: float(table[target].iloc[0]) for target in targets},
+        encoders=encoders,
+        missing=missing,
+        random_weights=predictor.random_encoders,
+        time_s=windows["time_s"].tolist(),
+        over_time={target: over_time[target].tolist() for target in targets},
+    )
 
 
 class _Gate:
@@ -217,4 +279,4 @@ def _warm_up(predictor: Predictor, root: Path) -> None:
     """Predict a made picture: workers start, and models load."""
     with TemporaryDirectory(dir=root) as folder:
         Image.linear_gradient("L").convert("RGB").save(Path(folder) / "picture.png")
-        predictor.predict(folder, cache_root=Path(folder) / "cache", progress=False)
+        predictor.table(predictor.embed(folder, cache_root=Path(folder) / "cache", progress=False))

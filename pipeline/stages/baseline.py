@@ -13,12 +13,10 @@ def main() -> None:
     params = load_params()
     rows = read_rows(params)
     fitting = Fitting(rows)
-    predictions = {
-        task.name.removeprefix("baseline/"): fitting.final_fit(
-            task, params.final.refit_on
-        ).predictions
-        for task in baseline_tasks(params)
-    }
+    predictions = {}
+    for task in baseline_tasks(params):
+        fit = fitting.fit(task, refit_on=params.final.refit_on)
+        predictions[task.name.removeprefix("baseline/")] = fit.predictions
     write_prediction_table(BASELINES, predictions, rows, params.targets)
 
 

@@ -23,7 +23,7 @@ def main() -> None:
     fitting, predictions = Fitting(rows), {}
     for view in view_names(params.feature_names):
         task = head_task(name, view, params)
-        fit = fitting.final_fit(task, params.final.refit_on, with_head=True)
+        fit = fitting.fit(task, with_head=True, refit_on=params.final.refit_on)
         with replacing_file(fitted_head(name, view)) as beside:
             beside.write_bytes(fit.head or b"")
         how = "as fitted before" if fit.reused else f"{fit.fit_s:.1f} s"

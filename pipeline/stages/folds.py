@@ -4,7 +4,7 @@ from pipeline.clip_table import make_folds, read_clips_of_people
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import FACES, FOLDS, FOLDS_REPORT
-from pipeline.people import leak_record, leak_warnings, write_record
+from pipeline.people import Record, find_leaks, write_record
 from pipeline.views import join_tables
 
 
@@ -15,11 +15,11 @@ def main() -> None:
     folds.to_parquet(FOLDS, index=False)
     sizes = folds["fold"].value_counts().sort_index()
     print(f"{len(folds)} Train clips in folds of {', '.join(map(str, sizes))}")
-    leaks = {}
+    leaks: Record = {}
+    warnings: list[str] = []
     if params.people.encoder is not None:
         faces = join_tables([FACES], list(folds["clip_id"]))
-        leaks = leak_record(folds["clip_id"], faces, folds["fold"].to_numpy(), "folds", params)
-    warnings = leak_warnings(leaks) if leaks else []
+        leaks, warnings = find_leaks(folds["clip_id"], faces, folds["fold"], "folds", params)
     write_record(FOLDS_REPORT, {"near_identical": leaks, "warnings": warnings})
 
 

@@ -1,23 +1,26 @@
+import hashlib
 import json
+import os
+import re
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from models.arrays import DataError
 from models.heads.mean import MeanHead
 from models.persistence import loads
-from pipeline.bundle import PINNED, read_bundle
+from pipeline.bundle import DESCRIPTION, PINNED, BundleError, description_bytes, read_bundle
 from pipeline.bundling import make_bundle
 from pipeline.clip_table import read_rows
 from pipeline.params import ParamsError, load_params
 from pipeline.paths import fitted_head
 from pipeline.predict import load_bundle
-from pipeline.sealed_folder import MANIFEST, BundleError
 from pipeline.stages import bundle as stage
 from tests.pipeline.finished_run import HEADS, TARGETS, predictions
-from tests.pipeline.test_sealed_folder import entry, seal
 
 N_FLIPS_PER_FILE = 2
 
@@ -41,17 +44,12 @@ def results(finished_run, tmp_path):
     finished_run.params(final={"refit_on": "train"}, heads=HEADS)
 
 
-def put(bundle, name, content):
-    """Put another file in, with a manifest that vouches for it."""
-    (bundle / name).write_bytes(content)
-    files = {p.name: entry(p.read_bytes()) for p in bundle.iterdir() if p.name != MANIFEST}
-    seal(bundle, files=files)
-
-
-def changed(bundle, change):
-    content = json.loads((bundle / "bundle.json").read_text())
+def change(bundle, change):
+    """Write another description, with a right digest of itself, as an attacker would."""
+    content = json.loads((bundle / DESCRIPTION).read_text())
+    del content["sha256"]
     change(content)
-    put(bundle, "bundle.json", json.dumps(content).encode())
+    (bundle / DESCRIPTION).write_bytes(description_bytes(content))
 
 
 def test_it_says_what_it_is_and_needs_nothing_else_to_predict(bundle):
@@ -109,6 +107,7 @@ def test_results_of_another_run_are_refused(finished_run, results):
     with pytest.raises(ParamsError, match="there is no"):
         finished_run.stage(stage)
     read_bundle(finished_run.bundle)  # the one from before
+    assert not [path.name for path in results.iterdir() if path.name.startswith(".")]
 
 
 def test_a_clip_may_be_called_na(finished_run, results):
@@ -138,63 +137,112 @@ def test_heads_refitted_on_val_predict_test_as_the_run_does(finished_run, result
     training = predictor.description.training
     assert (training.n_clips, training.n_compared) == (28, 2)
     assert training.largest_difference < 1e-9
-    table = predictor.predict(finished_run.folder / "media", progress=False).set_index("clip_id")
+    table = predictor.predict(finished_run.folder / "media").set_index("clip_id")
     found = table.loc[expected.index, TARGETS]
     np.testing.assert_allclose(found[-2:], expected[-2:], atol=1e-9)
     assert not np.allclose(found[:4], expected[:4])  # Val was learned from
+
+
+def test_only_a_bundle_is_overwritten(finished_run, tmp_path):
+    (tmp_path / "chapter.txt").write_text("1")
+    with pytest.raises(BundleError, match="no bundle, so it is not overwritten"):
+        make_bundle(load_params(), read_rows(load_params()), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["chapter.txt"]
 
 
 def test_a_flipped_byte_in_any_file_is_refused_by_name(bundle):
     rng = np.random.default_rng(0)
     for path in sorted(bundle.iterdir()):
         content = path.read_bytes()
-        for place in rng.integers(len(content), size=N_FLIPS_PER_FILE):
+        places = rng.integers(len(content), size=N_FLIPS_PER_FILE)
+        for place in range(len(content)) if path.name == DESCRIPTION else places:
             flipped = bytearray(content)
             flipped[place] ^= 1 << int(rng.integers(8))
             path.write_bytes(flipped)
+            with pytest.raises(BundleError, match=path.name):
+                read_bundle(bundle)
+        for wrong in (b"", content[:-1], content + b"\n"):
+            path.write_bytes(wrong)
             with pytest.raises(BundleError, match=path.name):
                 read_bundle(bundle)
         path.write_bytes(content)
     read_bundle(bundle)
 
 
+@given(content=st.one_of(st.binary(), st.text().map(str.encode), st.just(b"[" * 10**5)))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_other_description_is_refused(bundle, content):
+    (bundle / DESCRIPTION).write_bytes(content)
+    with pytest.raises(BundleError, match=DESCRIPTION):
+        read_bundle(bundle)
+
+
+def test_missing_and_further_files_and_links_are_named(bundle):
+    stack, elsewhere = bundle / "stack.skops", bundle.with_name("elsewhere")
+    stack.rename(elsewhere)
+    with pytest.raises(BundleError, match=r"stack\.skops is missing"):
+        read_bundle(bundle)
+    stack.symlink_to(elsewhere)
+    with pytest.raises(BundleError, match=r"stack\.skops is a link or no plain file"):
+        read_bundle(bundle)
+    stack.unlink()
+    os.mkfifo(stack)  # reading it would wait for ever
+    with pytest.raises(BundleError, match=r"stack\.skops is a link or no plain file"):
+        read_bundle(bundle)
+    stack.unlink()
+    elsewhere.rename(stack)
+    (bundle / "payload.pkl").write_bytes(b"cos\nsystem\n")
+    with pytest.raises(BundleError, match=r"payload\.pkl does not belong"):
+        read_bundle(bundle)
+    with pytest.raises(BundleError, match=r"there is no bundle .*dvc repro"):
+        read_bundle(bundle / "elsewhere")
+
+
 @pytest.mark.parametrize("library", [*PINNED, "left-pad"])
 def test_a_library_of_another_version_is_named(bundle, library):
-    seal(bundle, versions={library: "0.1"})
+    change(bundle, lambda content: content.update(versions={library: "0.1"}))
     with pytest.raises(BundleError, match=f"fitted with {library} 0.1; .*install {library}==0.1"):
         read_bundle(bundle)
 
 
-def test_a_vouched_for_stranger_is_named(bundle):
-    put(bundle, "payload.pkl", b"cos\nsystem\n")
-    with pytest.raises(BundleError, match=r"payload\.pkl does not belong"):
+@pytest.mark.parametrize("protocol", [0, 3, -1, 10**30, "4", 4.0, True, None, [4]])
+def test_another_protocol_names_the_version_that_can(bundle, protocol):
+    change(bundle, lambda content: content.update(protocol=protocol, eri="9.9.9"))
+    expected = r"written by eri 9\.9\.9: this version reads protocol 4 \(since 0\.1\.0\)"
+    with pytest.raises(BundleError, match=expected):
         read_bundle(bundle)
 
 
 def test_a_stack_in_the_place_of_a_head_is_refused(bundle):
-    assert loads((bundle / "stack.skops").read_bytes())
-    put(bundle, "member-000.skops", (bundle / "stack.skops").read_bytes())
-    with pytest.raises(BundleError, match=r"member-000\.skops .*expected a head, found a Stack"):
+    stack = (bundle / "stack.skops").read_bytes()
+    assert loads(stack)
+    (bundle / "member-000.skops").write_bytes(stack)
+    sha256 = hashlib.sha256(stack).hexdigest()
+    change(bundle, lambda content: content["members"][0].update(sha256=sha256))
+    with pytest.raises(BundleError, match=r"member-000\.skops .*expected a head on .*found Stack"):
         read_bundle(bundle)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("edit", "said"),
     [
-        (lambda content: content["targets"].append("awe"), "the stack is of"),
-        (lambda content: content["encoders"]["tiny"].update(width=7), "is no head on"),
+        (lambda content: content["targets"].append("awe"), r"stack\.skops .*for 3 targets"),
+        (lambda content: content["encoders"]["tiny"].update(width=7), "expected a head on"),
         (lambda content: content["encoders"].pop("sound"), "KeyError: 'sound'"),
-        (lambda content: content.update(extra=1), "extra"),
+        (lambda content: content.update(extra=1), r"bundle\.json .*extra"),
+        (lambda content: content.update(members=[]), r"bundle\.json .*members"),
+        (lambda content: content.pop("stack_sha256"), r"bundle\.json .*stack_sha256"),
     ],
 )
-def test_parts_have_to_fit_together(bundle, change, said):
-    changed(bundle, change)
-    with pytest.raises(BundleError, match=rf"bundle\.json is not what eri writes: .*{said}"):
+def test_parts_have_to_fit_together(bundle, edit, said):
+    change(bundle, edit)
+    with pytest.raises(BundleError, match="is not what eri writes: .*") as error:
         read_bundle(bundle)
+    assert re.search(said, str(error.value))
 
 
 def test_an_encoder_of_another_version_is_named(bundle):
     spec = {"kind": "telepathy"}
-    changed(bundle, lambda content: content["encoders"]["tiny"].update(spec=spec))
+    change(bundle, lambda content: content["encoders"]["tiny"].update(spec=spec))
     with pytest.raises(BundleError, match=r"encoder 'tiny' cannot be made.*telepathy"):
         load_bundle(bundle)

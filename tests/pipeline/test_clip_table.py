@@ -66,12 +66,9 @@ def test_a_slice_by_an_unknown_column_stops_the_first_stage(make_clip, tmp_path,
     params = sliced_by(params, "country", "age").model_copy(update={"data": data})
     with pytest.raises(ParamsError, match=r"names \['age'\].*expected some of .*'country'"):
         build_clip_table(params)
-
-
-def test_a_slice_by_an_unknown_column_is_also_found_later(clips, params):
-    folds = make_folds(clips, params)
+    labels = read_labels(tmp_path / "l.csv", params.targets).assign(duration_s=1.0)
     with pytest.raises(ParamsError, match=r"names \['age'\].*'duration_s'"):
-        arrange_rows(clips, folds, sliced_by(params, "age"))
+        arrange_rows(labels, labels[["clip_id"]].assign(fold=0), params)
 
 
 def test_folds_are_of_train_and_keep_people_whole(clips, params):

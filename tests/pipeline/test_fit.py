@@ -9,7 +9,7 @@ import pipeline.fit as fit_module
 from models.arrays import DataError
 from models.heads import HEADS
 from models.persistence import loads
-from pipeline import code_digest as digest_module
+from pipeline import result_cache
 from pipeline.clip_table import read_rows
 from pipeline.fit import Fitting, baseline_tasks, head_task
 from pipeline.params import HeadEntry, ParamsError, load_params
@@ -79,7 +79,7 @@ def test_every_clip_is_predicted_by_the_head_that_is_kept_or_out_of_fold(read, k
 def test_a_refit_on_val_is_a_plain_fit_and_predicts_test_only(read, kind):
     _, rows, task = read(kind)
     fitting = Fitting(rows)
-    default, refit = fitting.fit(task), fitting.refit(task, with_head=True)
+    default, refit = fitting.fit(task), fitting.fit(task, True, "train+val")
     test = of(rows, "Test")
     assert refit.predictions[~test].tobytes() == default.predictions[~test].tobytes()
     x = join_tables(task.files, rows.clip_ids)
@@ -91,11 +91,11 @@ def test_a_refit_on_val_is_a_plain_fit_and_predicts_test_only(read, kind):
 
 def test_no_label_of_val_reaches_a_prediction_of_val(project, read):
     _, rows, task = read()
-    before = Fitting(rows).refit(task)
+    before = Fitting(rows).fit(task, refit_on="train+val")
     val = project.clips["split"] == "Val"
     project.clips.loc[val, "joy"] = 1 - project.clips.loc[val, "joy"]
     _, rows, task = read()
-    after, test = Fitting(rows).refit(task), of(rows, "Test")
+    after, test = Fitting(rows).fit(task, refit_on="train+val"), of(rows, "Test")
     assert not after.reused
     assert after.predictions[~test].tobytes() == before.predictions[~test].tobytes()
     changed = after.predictions[test] != before.predictions[test]
@@ -106,7 +106,9 @@ def test_val_and_test_in_any_order(project, read):
     found = []
     for _ in range(2):
         _, rows, task = read()
-        found.append(pd.DataFrame(Fitting(rows).refit(task).predictions, rows.clip_ids))
+        found.append(
+            pd.DataFrame(Fitting(rows).fit(task, refit_on="train+val").predictions, rows.clip_ids)
+        )
         project.clips = project.clips.sort_values("split", kind="stable", ignore_index=True)
     np.testing.assert_allclose(found[0], found[1].loc[found[0].index], rtol=1e-4)
 
@@ -119,7 +121,7 @@ def test_unlabelled_clips_of_val_are_left_out(project, read):
     assert used.sum() == rows.n_train + 1
     x = join_tables(task.files, rows.clip_ids)
     head = task.make_head().fit(x[used], rows.y[used], rows.people[used])
-    refit = Fitting(rows).refit(task)
+    refit = Fitting(rows).fit(task, refit_on="train+val")
     np.testing.assert_array_equal(refit.predictions[test], head.predict(x[test]))
 
 
@@ -127,23 +129,23 @@ def test_without_labels_on_val_a_refit_is_refused(project, read):
     project.clips.loc[project.clips["split"] == "Val", LABELS] = np.nan
     _, rows, task = read()
     with pytest.raises(ParamsError, match="train.val, but no clip of Val is labelled.*to train"):
-        Fitting(rows).refit(task)
+        Fitting(rows).fit(task, refit_on="train+val")
 
 
 def test_without_clips_of_test_only_the_kept_head_is_another(project, read):
     project.clips = project.clips[project.clips["split"] != "Test"]
     _, rows, task = read()
-    default, refit = (Fitting(rows).final_fit(task, on, True) for on in ("train", "train+val"))
+    default, refit = (Fitting(rows).fit(task, True, on) for on in ("train", "train+val"))
     assert refit.predictions.tobytes() == default.predictions.tobytes()
     assert refit.head != default.head
 
 
 def test_what_was_fitted_is_not_fitted_again(read, monkeypatch):
     _, rows, task = read()
-    first = [Fitting(rows).fit(task, True), Fitting(rows).refit(task, True)]
+    first = [Fitting(rows).fit(task, True), Fitting(rows).fit(task, True, "train+val")]
     monkeypatch.setattr(HEADS["ridge"], "cross_fit", lambda *_: pytest.fail("fitted again"))
     monkeypatch.setattr(HEADS["ridge"], "fit", lambda *_: pytest.fail("fitted again"))
-    again = [Fitting(rows).fit(task, True), Fitting(rows).refit(task, True)]
+    again = [Fitting(rows).fit(task, True), Fitting(rows).fit(task, True, "train+val")]
     for one, other in zip(first, again, strict=True):
         assert other.reused
         assert one.predictions.tobytes() == other.predictions.tobytes()
@@ -185,15 +187,15 @@ def test_code_that_changes_meanwhile_is_an_error(read, monkeypatch):
 
 
 def test_every_file_of_the_code_counts(monkeypatch, tmp_path):
-    monkeypatch.setattr(digest_module, "_ROOT", tmp_path)
+    monkeypatch.setattr(result_cache, "_ROOT", tmp_path)
     names = ("models/head.py", "models/heads/other.py", "pipeline/fit.py", "pipeline/views.py")
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x = 1")
-    seen = {digest_module.code_digest()}
+    seen = {result_cache.code_digest()}
     for name in names:
         (tmp_path / name).write_text("x = 2")
-        seen.add(digest_module.code_digest())
+        seen.add(result_cache.code_digest())
     assert len(seen) == 1 + len(names)
 
 
@@ -256,9 +258,3 @@ def test_dvc_runs_again_what_the_choice_changes(request):
     stages = {name: each.get("do", each) for name, each in content.items()}
     named = {name for name, each in stages.items() if "final" in each["params"]}
     assert named == {"baseline", "bundle", "fit", "report"}
-
-
-def test_only_the_two_are_known(project):
-    project.content["final"] = {"refit_on": "val"}
-    with pytest.raises(ParamsError, match="final.refit_on.*'train' or 'train\\+val'"):
-        project.write()

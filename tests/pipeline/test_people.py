@@ -12,7 +12,7 @@ from features.store_writer import write_store
 from models.arrays import DataError
 from pipeline.clip_table import make_folds, read_clips_of_people, read_rows
 from pipeline.params import ParamsError, People, load_params
-from pipeline.people import face_vectors, find_people, leak_record, read_warnings
+from pipeline.people import face_vectors, find_people, read_warnings
 from pipeline.stages import baseline
 from pipeline.stages import folds as folds_stage
 from pipeline.stages import people as people_stage
@@ -135,15 +135,6 @@ def test_a_leak_is_found_by_groups_too(clips, params):
     assert "000 (Train) and 003 (Val)" in warning
 
 
-def test_a_leak_between_folds(clips, params):
-    faces = faces_of(clips["clip_id"])
-    faces[5] = faces[2]
-    fold = np.arange(40) % 2
-    params = with_people(params, encoder="clip")
-    assert leak_record(clips["clip_id"], faces, fold, "folds", params)["n_pairs"] == 1
-    assert leak_record(clips["clip_id"], faces, fold * 0, "folds", params)["n_pairs"] == 0
-
-
 # --- the stages ---------------------------------------------------------------------------------
 
 
@@ -234,21 +225,3 @@ def test_people_of_other_clips_are_refused(project):
     project.clips[1:].to_parquet("data/clips.parquet")
     with pytest.raises(ParamsError, match=r"people are of other clips \(40\).*\(39\).*dvc repro"):
         read_clips_of_people(params)
-
-
-@pytest.mark.parametrize(
-    ("people", "message"),
-    [
-        ({"source": "faces"}, "people: .*needs the encoder"),
-        ({"encoder": "fase"}, "people.encoder: unknown encoder 'fase'; did you mean 'face'"),
-        ({"source": "voices"}, "people.source: .*'group' or 'faces'"),
-        ({"threshold": "often"}, "people.threshold"),
-        ({"threshold": 0}, "people.threshold"),
-        ({"near_identical": 1.5}, "people.near_identical"),
-        ({"encoders": "face"}, "people.encoders: unknown key; did you mean 'encoder'"),
-    ],
-)
-def test_wrong_parameters_are_said(project, people, message):
-    project.content["people"] = people
-    with pytest.raises(ParamsError, match=message):
-        project.write()

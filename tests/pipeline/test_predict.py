@@ -1,15 +1,19 @@
+import doctest
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+import pipeline.predict
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
 from features.extraction.embedder import Embedder
 from features.extraction.worker_process import WorkerProcess
+from pipeline.bundle import BundleError
 from pipeline.params import ParamsError
 from pipeline.predict import load_bundle
-from pipeline.sealed_folder import BundleError
 from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS, predictions
 
@@ -19,9 +23,17 @@ def predictor(finished_run):
     return load_bundle(finished_run.bundle)
 
 
+def test_the_example_of_load_bundle_does_what_it_says(finished_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished_run.bundle, "results/bundle")
+    shutil.copy(finished_run.folder / "media" / "c24.mp4", "clip.mp4")
+    ran = doctest.testmod(pipeline.predict)
+    assert (ran.attempted, ran.failed) == (3, 0)
+
+
 def test_clips_of_the_run_get_their_numbers(finished_run, predictor):
     expected = predictions(finished_run)
-    table = predictor.predict(finished_run.folder / "media", progress=False).set_index("clip_id")
+    table = predictor.predict(finished_run.folder / "media").set_index("clip_id")
     assert len(expected) == 6
     found = table.loc[expected.index, TARGETS]
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -41,7 +53,7 @@ def test_new_clips_say_what_they_were_predicted_from(predictor, tmp_path):
     Image.new("RGB", (32, 32), (200, 10, 10)).save(picture)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
-    table = predictor.predict([whole, silent, str(heard), picture, broken], progress=False)
+    table = predictor.predict([whole, silent, str(heard), picture, broken])
     assert table.columns.tolist()[4:-3] == TARGETS
     table = table.set_index("clip_id")
     assert table["encoders"].to_dict() == {
@@ -60,7 +72,7 @@ def test_new_clips_say_what_they_were_predicted_from(predictor, tmp_path):
 def test_a_gap_is_what_training_made_of_it(finished_run, predictor):
     """The clip of the run without sound was predicted so there, too."""
     expected = predictions(finished_run).loc["c25"]
-    table = predictor.predict(finished_run.folder / "media" / "c25.mp4", progress=False)
+    table = predictor.predict(finished_run.folder / "media" / "c25.mp4")
     assert table["missing"].tolist() == ["sound"]
     np.testing.assert_allclose(table.loc[0, TARGETS].to_numpy(float), expected, atol=1e-5)
 
@@ -72,7 +84,7 @@ def test_the_cache_is_used(finished_run, predictor, monkeypatch):
         lambda self, clips, jobs, *_, **__: seen.append([run.name for run in jobs]),
     )
     seen = []
-    table = predictor.predict(finished_run.folder / "media" / "c24.mp4", progress=False)
+    table = predictor.predict(finished_run.folder / "media" / "c24.mp4")
     assert seen[0] == ["sound", "tiny"]
     assert table[TARGETS].notna().all(axis=None)
 
@@ -86,26 +98,26 @@ def test_encoders_and_workers_stay_loaded(predictor, tmp_path, monkeypatch):
     monkeypatch.setattr(WorkerProcess, "__init__", lambda *args: started.append(1) or start(*args))
     for number in range(3):
         clip = write_clip(tmp_path / f"{number}.mp4", n_frames=4 + number)
-        table = predictor.predict(clip, cache_root=tmp_path / "cache", progress=False)
+        table = predictor.table(predictor.embed(clip, cache_root=tmp_path / "cache"))
         assert table[TARGETS].notna().all(axis=None)
     assert len(loaded) == len(started) == 1
     predictor.close()
     clip = write_clip(tmp_path / "another.mp4", n_frames=9)
-    predictor.predict(clip, cache_root=tmp_path / "cache", progress=False)
+    predictor.table(predictor.embed(clip, cache_root=tmp_path / "cache"))
     assert len(loaded) == len(started) == 2
 
 
 def test_a_clip_that_takes_too_long_is_a_row(finished_run, tmp_path):
     clip = write_clip(tmp_path / "long.mp4", n_frames=3000, size=(64, 64))
     with load_bundle(finished_run.bundle, clip_limit_s=0.05) as predictor:
-        table = predictor.predict(clip, cache_root=tmp_path / "cache", progress=False)
+        table = predictor.table(predictor.embed(clip, cache_root=tmp_path / "cache"))
     assert "tiny: decode: not done within 0.05 s" in table["reasons"][0]
     assert table[TARGETS].isna().all(axis=None)
 
 
 def test_imported_features_are_of_no_new_clip(finished_run, predictor, monkeypatch):
     monkeypatch.delitem(predictor.encoders, "sound")
-    table = predictor.predict(finished_run.folder / "media" / "c24.mp4", progress=False)
+    table = predictor.predict(finished_run.folder / "media" / "c24.mp4")
     assert table["reasons"].tolist() == ["sound: stream: imported features: it embeds no new clips"]
     assert table[TARGETS].notna().all(axis=None)
 
@@ -115,22 +127,22 @@ def test_another_encoder_than_in_training_is_refused(finished_run, predictor, mo
     clip = finished_run.folder / "media" / "c24.mp4"
     monkeypatch.setitem(predictor.encoders, "tiny", make_encoder({**spec, "seed": 1}))
     with pytest.raises(BundleError, match="'tiny' here is not the one.*other weights"):
-        predictor.predict(clip, progress=False)
+        predictor.predict(clip)
     monkeypatch.setitem(predictor.encoders, "tiny", make_encoder(spec))
     with monkeypatch.context() as patch:
         patch.setattr("features.identity.EXTRACTOR_VERSION", -1)
         with pytest.raises(BundleError, match="version of the extraction"):
-            predictor.predict(clip, progress=False)
+            predictor.predict(clip)
     monkeypatch.setitem(
         predictor.encoders, "tiny", make_encoder({**spec, "weights": "nowhere/weights.pt"})
     )
     with pytest.raises(EncoderError, match=r"no weights file nowhere/weights\.pt"):
-        predictor.predict(clip, progress=False)
+        predictor.predict(clip)
 
 
 def test_without_a_usable_clip_nothing_is_predicted(predictor, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    table = predictor.predict([tmp_path], progress=False)
+    table = predictor.predict([tmp_path])
     assert table[TARGETS].isna().all(axis=None)
     assert pd.notna(table["reasons"][0])
 
@@ -141,9 +153,9 @@ def test_random_weights_are_named(predictor):
 
 def test_a_timeline_of_one_window_is_the_clip(finished_run, predictor):
     clip = finished_run.folder / "media" / "c24.mp4"
-    windows = predictor.timeline(clip, window_s=10, progress=False)
+    windows = predictor.timeline(clip, window_s=10)
     assert windows.columns.tolist() == ["clip_id", "time_s", *TARGETS]
-    whole = predictor.predict(clip, progress=False)
+    whole = predictor.predict(clip)
     np.testing.assert_allclose(windows[TARGETS], whole[TARGETS], atol=1e-6)
 
 
@@ -151,22 +163,22 @@ def test_nothing_of_a_longer_clip_is_used(predictor, tmp_path):
     long = write_clip(tmp_path / "long.mp4", n_frames=30, size=(32, 32), sound_s=3)
     short = write_clip(tmp_path / "short.mp4", n_frames=10, size=(32, 32), sound_s=1)
     files = [long, short]
-    with predictor.embedded(files, max_duration_s=2, progress=False) as embedded:
-        assert list(embedded.missing["long"]) == ["sound", "tiny"]
-        assert "more than 2 s" in str(embedded.missing["long"]["tiny"])
-        assert embedded.missing["short"] == {}
+    missing = predictor.embed(files, max_duration_s=2).missing
+    assert list(missing["long"]) == ["sound", "tiny"]
+    assert "more than 2 s" in str(missing["long"]["tiny"])
+    assert missing["short"] == {}
 
 
 def test_windows_follow_the_picture(predictor, tmp_path):
     # Grows brighter frame by frame; and one that nothing can be made of.
     clip = write_clip(tmp_path / "long.mp4", n_frames=40, size=(32, 32), sound_s=0.5)
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    windows = predictor.timeline([tmp_path], window_s=1, hop_s=0.5, progress=False)
+    windows = predictor.timeline([tmp_path], window_s=1, hop_s=0.5)
     long = windows[windows["clip_id"] == "long"]
     assert long["time_s"].tolist() == [0.5, 1, 1.5, 2, 2.5, 3, 3.5]
     assert long["joy"].iloc[-1] > long["joy"].iloc[0]
     assert windows.loc[windows["clip_id"] == "broken", TARGETS].isna().all(axis=None)
     with pytest.raises(ParamsError, match="long says to last 4 s: 200001 windows, more than"):
-        predictor.timeline(clip, hop_s=1e-5, progress=False)
+        predictor.timeline(clip, hop_s=1e-5)
     with pytest.raises(ParamsError, match="positive seconds"):
-        predictor.timeline(clip, hop_s=0, progress=False)
+        predictor.timeline(clip, hop_s=0)

@@ -25,12 +25,11 @@ def predict(*arguments):
     return runner.invoke(cli.app, ["predict", *map(str, arguments)])
 
 
-def test_text_files_and_python_say_the_same(finished_run, clips, tmp_path):
-    csv, parquet = tmp_path / "p.csv", tmp_path / "p.parquet"
-    shown = predict(clips, "--csv", csv, "--parquet", parquet)
+def test_text_file_and_python_say_the_same(finished_run, clips, tmp_path):
+    csv = tmp_path / "new/tables/p.csv"  # its folder is made
+    shown = predict(clips, "--csv", csv)
     assert shown.exit_code == 0, shown.output
-    table = load_bundle().predict(clips, progress=False)
-    pd.testing.assert_frame_equal(pd.read_parquet(parquet), table, check_dtype=False)
+    table = load_bundle().predict(clips)
     pd.testing.assert_frame_equal(
         pd.read_csv(csv, dtype={"clip_id": str}, keep_default_na=True)[TARGETS], table[TARGETS]
     )
@@ -65,31 +64,24 @@ def test_a_timeline_is_tables_and_pictures(finished_run, clips, tmp_path):
     names = {"timeline.csv", "timeline.parquet", "whole.svg", "silent.svg"}
     assert {path.name for path in folder.iterdir()} == names
     table = pd.read_parquet(folder / "timeline.parquet")
-    expected = load_bundle().timeline(clips, window_s=0.4, hop_s=0.2, progress=False)
+    expected = load_bundle().timeline(clips, window_s=0.4, hop_s=0.2)
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
     assert "joy" in (folder / "whole.svg").read_text()
     assert earlier.read_text() == "still open in a viewer"  # replaced, not written into
-
-
-def test_folders_of_what_is_written_are_made(finished_run, clips, tmp_path):
-    csv, parquet = tmp_path / "new/tables/p.csv", tmp_path / "other/p.parquet"
-    shown = predict(clips / "whole.mp4", "--csv", csv, "--parquet", parquet)
-    assert shown.exit_code == 0, shown.exception
-    assert len(pd.read_csv(csv)) == len(pd.read_parquet(parquet)) == 1
 
 
 @pytest.mark.parametrize(
     ("option", "name", "said"),
     [
         ("--csv", "", "is a folder: expected a file"),
-        ("--parquet", "file/p.parquet", "file is a file: expected a folder"),
+        ("--csv", "file/p.csv", "file is a file: expected a folder"),
         ("--timeline", "file", "file is a file: expected a folder"),
     ],
 )
 def test_what_cannot_be_written_is_found_before_anything_is_embedded(
     finished_run, clips, tmp_path, monkeypatch, option, name, said
 ):
-    monkeypatch.setattr(Predictor, "embedded", lambda *_: pytest.fail("clips were embedded"))
+    monkeypatch.setattr(Predictor, "embed", lambda *_: pytest.fail("clips were embedded"))
     (tmp_path / "file").touch()
     shown = predict(clips, option, tmp_path / name)
     assert isinstance(shown.exception, OSError)

@@ -20,14 +20,14 @@ def test_values_are_set_and_nothing_else_changes(path):
     added = [line for line in after if line not in before]
     assert added == ["    learning_rate: 0.03", "    num_leaves: 12"]
     assert [line for line in after if line not in added] == before
-    assert load_params(path).heads["lightgbm"].settings["num_leaves"] == 12
+    assert load_params(path).heads["lightgbm"].model_extra["num_leaves"] == 12
 
 
 def test_a_value_that_is_there_is_replaced(path):
     for rate in (0.03, 0.04):
         update_settings(path, {"heads": {"lightgbm": {"learning_rate": rate}}}, load_params)
     assert path.read_text(encoding="utf-8").count("learning_rate") == 1
-    assert load_params(path).heads["lightgbm"].settings["learning_rate"] == 0.04
+    assert load_params(path).heads["lightgbm"].model_extra["learning_rate"] == 0.04
 
 
 def test_a_file_that_would_be_refused_is_left_as_it_was(path):

@@ -96,7 +96,7 @@ def test_the_command_writes_the_best_values_back(kernel):
     assert result.exit_code == 0, result.output
     said = json.loads(result.output)
     assert len(said["trials"]) == 6
-    assert said["written"] == {"width": load_params().heads["kernel"].settings["width"]}
+    assert said["written"] == {"width": load_params().heads["kernel"].model_extra["width"]}
     again = CliRunner().invoke(app, ["tune", "kernel", "--trials", "6"])
     assert again.exit_code == 0, again.output
     assert "stays as it is" in again.output

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 from PIL import Image
-from pydantic import ValidationError
 
 from features.errors import EncoderError
 from features.media import faces
@@ -109,11 +109,7 @@ def test_overlap_of_boxes():
         ([square(0, 10), square(50, 12)], None, square(50, 12)),  # at first the largest
         ([square(50, 12), square(1, 10)], square(0, 10), square(1, 10)),  # then it is followed
         ([square(1, 10), square(50, 14)], square(0, 10), square(1, 10)),
-        (
-            [square(1, 10), square(50, 15)],
-            square(0, 10),
-            square(50, 15),
-        ),  # twice as large
+        ([square(1, 10), square(50, 15)], square(0, 10), square(50, 15)),  # twice as large
         ([square(8, 10), square(50, 12)], square(0, 10), square(50, 12)),  # it jumped
     ],
 )
@@ -121,24 +117,14 @@ def test_a_face_is_followed_until_it_jumps_or_is_outgrown(candidates, last, expe
     assert choose(candidates, last) == expected
 
 
-@given(st.lists(boxes, min_size=1), st.none() | boxes)
-def test_the_choice_is_a_candidate_and_never_small(candidates, last):
+@given(st.lists(boxes, min_size=1), st.none() | boxes, st.randoms())
+def test_the_choice_is_the_last_face_or_the_largest_in_whatever_order(candidates, last, random):
     chosen = choose(candidates, last)
     assert chosen in candidates
-    assert chosen.area * LARGER_FACE_RATIO >= max(box.area for box in candidates)
-
-
-@given(st.lists(boxes, min_size=1), st.none() | boxes, st.randoms())
-def test_the_choice_does_not_depend_on_the_order(candidates, last, random):
-    shuffled = random.sample(candidates, len(candidates))
-    assert choose(shuffled, last) == choose(candidates, last)
-
-
-@given(st.lists(boxes, min_size=1), boxes)
-def test_a_smaller_face_is_chosen_only_when_it_is_the_last_one(candidates, last):
-    chosen = choose(candidates, last)
-    if chosen.area < max(box.area for box in candidates):
-        assert chosen.iou(last) >= SAME_FACE_IOU
+    assert choose(random.sample(candidates, len(candidates)), last) == chosen
+    largest = max(box.area for box in candidates)
+    assert chosen.area * LARGER_FACE_RATIO >= largest
+    assert chosen.area == largest or chosen.iou(last) >= SAME_FACE_IOU
 
 
 def test_a_face_is_followed_over_frames_and_over_a_gap(finder_with):
@@ -160,15 +146,10 @@ def test_a_face_is_followed_over_frames_and_over_a_gap(finder_with):
 )
 def test_pictures_are_scaled_and_boxes_scaled_back(finder_with, size, scaled, box):
     finder, detector = finder_with([Box(10, 20, 30, 40, 0.8)])
-    found = finder.find(Image.new("RGB", size))
+    found = finder.find(Image.new("RGB", size, (1, 2, 3)))
     assert detector.size == scaled
     assert found == pytest.approx((*box, 0.8))
-
-
-def test_opencv_gets_its_channel_order_and_the_threshold(finder_with):
-    finder, detector = finder_with([])
-    finder.find(Image.new("RGB", (320, 8), (1, 2, 3)))
-    assert detector.shown[0][0, 0].tolist() == [3, 2, 1]
+    assert detector.shown[0][0, 0].tolist() == [3, 2, 1]  # in OpenCV's order
     assert detector.min_scores == [0.7]
 
 
@@ -184,23 +165,6 @@ def test_a_failure_of_opencv_is_the_clips(finder_with):
     with pytest.raises(MediaError, match="OpenCV failed on a frame") as caught:
         finder.find(Image.new("RGB", (64, 48)))
     assert caught.value.step == "face"
-
-
-@pytest.mark.parametrize(("margin", "side_px"), [(0, 20), (0.3, 32), (0.5, 40)])
-def test_a_crop_is_a_square_around_the_face(margin, side_px):
-    picture = np.zeros((200, 200, 3), np.uint8)
-    picture[60:80, 105:115] = 255  # as the box below
-    crop = crop_face(Image.fromarray(picture), Box(105, 60, 10, 20, 0.9), margin)
-    assert crop.size == (side_px, side_px)
-    rows, columns = np.nonzero(np.asarray(crop)[:, :, 0])
-    assert rows.mean() == columns.mean() == (side_px - 1) / 2
-
-
-def test_a_crop_is_black_beyond_the_picture():
-    crop = np.asarray(crop_face(Image.new("RGB", (20, 20), "white"), Box(-5, 15, 10, 10, 0.9), 0))
-    assert crop.shape == (10, 10, 3)
-    assert (crop[:5, 5:] == 255).all()
-    assert crop.sum() == 25 * 3 * 255
 
 
 @given(boxes, st.floats(0, 2))
@@ -233,25 +197,14 @@ def test_crops_of_any_mode_are_colour_pictures_padded_with_black(mode):
     assert np.asarray(crop)[:, 5:].min() == 255
 
 
-@pytest.mark.parametrize("min_score", [0, -0.1, 1.1, math.nan])
-def test_scores_are_in_their_range(min_score):
-    with pytest.raises(ValidationError):
-        FaceDetection(weights="yunet.onnx", min_score=min_score)
-
-
-def test_equal_settings_are_one_key():
-    one, other = (FaceDetection(weights="yunet.onnx", min_score=0.6) for _ in range(2))
-    assert {one: "same"}[other] == "same"
-
-
 @pytest.mark.parametrize("what", ["missing", "empty", "text", "another network"])
 def test_weights_that_are_not_yunet_s_are_named(tmp_path, what):
     path = tmp_path / "yunet.onnx"
     content = {"empty": b"", "text": b"not a network", "another network": _relu_network()}
     if what in content:
         path.write_bytes(content[what])
-    reason = "cannot be read: No such file" if what == "missing" else r"are not those of YuNet: \S"
-    with pytest.raises(EncoderError, match=rf"yunet\.onnx {reason}") as caught:
+    reason = "No such file" if what == "missing" else "[a-z]"
+    with pytest.raises(EncoderError, match=rf"yunet\.onnx cannot be used: .*{reason}") as caught:
         FaceFinder(FaceDetection(weights=path, min_score=MIN_SCORE))
     assert "Expected an ONNX file of YuNet" in str(caught.value)
     assert "face_weights:" in str(caught.value)
@@ -259,19 +212,11 @@ def test_weights_that_are_not_yunet_s_are_named(tmp_path, what):
 
 
 def _relu_network():
-    """Write, in ONNX's own bytes, a network of a single layer, from x to y."""
-
-    def field(number, content):
-        if isinstance(content, int):
-            return bytes([number << 3, content])
-        return bytes([number << 3 | 2, len(content)]) + content
-
-    sides = b"".join(field(1, field(1, side)) for side in (1, 3, 8, 8))
-    tensor = field(1, field(1, 1) + field(2, sides))  # float32
-    ends = {name: field(1, name) + field(2, tensor) for name in (b"x", b"y")}
-    layer = field(1, b"x") + field(2, b"y") + field(4, b"Relu")
-    graph = field(1, layer) + field(2, b"g") + field(11, ends[b"x"]) + field(12, ends[b"y"])
-    return field(1, 8) + field(8, field(2, 13)) + field(7, graph)
+    """Return a network of a single layer, from x to y."""
+    x, y = (helper.make_tensor_value_info(name, 1, [1, 3, 8, 8]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    opset = helper.make_opsetid("", 13)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
 
 
 def test_the_detector_is_loaded_once_and_says_nothing(yunet, capfd):

@@ -6,6 +6,8 @@ from features.media.files import MediaError, probe
 from features.media.sound import read_sound
 from tests.features.odd_media import FILMS, Film, wav, write_film
 
+RATES_HZ = (16000, 44100)
+
 
 def test_sound_is_one_channel_at_the_rate_asked_for(make_clip):
     sound = read_sound(make_clip(sound_s=2.0), 8000)
@@ -30,35 +32,29 @@ def test_sound_may_last_as_long_as_allowed(make_clip):
         read_sound(path, 8000, max_duration_s=1)
 
 
-def test_sound_that_changes_its_rate_midway_is_read_through(tmp_path):
-    path = tmp_path / "two.aac"
-    content = b""
-    for rate_hz in (16000, 44100):
-        part = tmp_path / "part.aac"
-        with av.open(part, "w", format="adts") as container:
-            stream = container.add_stream("aac", rate=rate_hz)
-            stream.layout = "mono"
+def write_silence(path, rate_hz, starts=(0,), **options):
+    """Write a second of silence from each of these samples on."""
+    with av.open(path, "w", **options) as container:
+        stream = container.add_stream("aac", rate=rate_hz)
+        stream.layout = "mono"
+        for start in starts:
             samples = np.zeros((1, rate_hz), np.float32)
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-            frame.sample_rate = rate_hz
+            frame.sample_rate, frame.pts = rate_hz, start
             container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        content += part.read_bytes()
-    path.write_bytes(content)
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_sound_that_changes_its_rate_midway_is_read_through(tmp_path):
+    parts = [write_silence(tmp_path / f"{rate}.aac", rate, format="adts") for rate in RATES_HZ]
+    path = tmp_path / "two.aac"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
     assert len(read_sound(path, 8000)) == pytest.approx(2 * 8000, rel=0.15)
 
 
 def test_gaps_in_the_sound_are_no_damage(tmp_path):
-    path = tmp_path / "gap.m4a"
-    with av.open(path, "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        stream.layout = "mono"
-        for start in (0, 4 * 16000):
-            samples = np.zeros((1, 16000), np.float32)
-            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = 16000, start
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    path = write_silence(tmp_path / "gap.m4a", 16000, starts=(0, 4 * 16000))
     assert probe(path).duration_s == pytest.approx(5, abs=0.2)
     assert len(read_sound(path, 16000)) == pytest.approx(2 * 16000, rel=0.1)
 

@@ -27,13 +27,12 @@ def found(joy: list[str | None]) -> dict[str, str]:
     ("joy", "expected"),
     [
         (["0", "1", "0.5", "1", "0"], {}),
-        (["0", "1", "0.5", "1", None], {"Test without labels": "note"}),
-        (["0", "1", None, None, "1"], {"Val without labels": "warning"}),
+        (["0", "1", "0.5", "1", None], {"Test clips without labels": "note"}),
+        (["0", "1", None, None, "1"], {"Val clips without labels": "warning"}),
         (
-            ["0", None, "0", None, "1"],
-            {"Train clips without labels": "warning", "Val clips without labels": "warning"},
+            [None, None, "0", "1", "1"],
+            {"Train clips without labels": "warning", "targets without a label in Train": "error"},
         ),
-        ([None, None, "0", "1", "1"], {"Train without labels": "error"}),
     ],
 )
 def test_what_lacks_labels_is_found_by_split(joy, expected):
@@ -46,7 +45,7 @@ def test_what_cannot_be_told_apart_keeps_everything_from_being_written():
     table = pd.DataFrame({"id": ["a", "b"]})
     collect(table, LabelColumns(id="id"), Path(), files, findings)
     assert {each.kind: (each.severity, each.examples) for each in findings.all} == {
-        "several files fit an id, or several ids a file": ("error", ("b: x/b.mp4 or y/b.mp4",)),
+        "several that fit one clip, or several clips": ("error", ("x/b.mp4 or y/b.mp4 for b",)),
         "labels without media": ("warning", ("a",)),
         "media without labels": ("warning", ("c.mp4",)),
     }

@@ -18,9 +18,9 @@ from pipeline.imports.columns import guess_feature_columns, time_unit, to_number
     ],
 )
 def test_numbers_with_points_or_commas_but_not_both(cells, values, wrong):
-    numbers = to_numbers(cells)
-    assert np.array_equal(numbers.values, np.array(values, float), equal_nan=True)
-    assert np.flatnonzero(numbers.wrong).tolist() == wrong
+    values_read, wrong_read = to_numbers(cells)
+    assert np.array_equal(values_read, np.array(values, float), equal_nan=True)
+    assert np.flatnonzero(wrong_read).tolist() == wrong
 
 
 def test_columns_are_told_apart_by_their_names():

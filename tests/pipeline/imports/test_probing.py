@@ -2,7 +2,6 @@ import shutil
 
 import pandas as pd
 
-from pipeline.imports.collection import Collection
 from pipeline.imports.findings import Findings
 from pipeline.imports.probing import probe_files
 
@@ -18,17 +17,15 @@ def test_what_the_files_themselves_show_is_found(make_clip, tmp_path):
     names = ["a", "copy", "long", "voice", "other", "mute", "torn"]
     labels = pd.DataFrame({"clip_id": names, "path": [f"{name}.mp4" for name in names]})
     labels["split"] = ["Train", "Train", "Train", "Train", "Val", "Val", "Test"]
+    labels.loc[len(labels)] = ["again", "a.mp4", "Test"]
     findings = Findings()
-    collection = Collection(labels, (), tmp_path, {"mute": ["mute.wav"]})
-    probe_files(labels, collection, findings)
+    probe_files(labels, tmp_path, findings)
     found = {each.kind: each.examples for each in findings.all}
     assert found.pop("unreadable files")[0].startswith("torn: not a media file")
     assert found.pop("durations out of line")[0].startswith("long: 6.")
     assert found == {
         "files without video": ("voice", "other"),
         "files without sound": ("mute",),
-        "no sound, but a sound file beside": ("mute",),
-        "identical files under several ids": ("a = copy",),
-        "identical files in several splits": ("voice = other",),
+        "identical files in several splits": ("a = copy = again", "voice = other"),
     }
     assert all(each.severity == "warning" for each in findings.all)

@@ -34,8 +34,7 @@ def test_latin_1_is_said_with_the_words_to_check(tmp_path):
     path.write_bytes("id,who\n1,Zoë\n".encode("latin-1"))
     findings = Findings()
     assert read_text_table(path, findings)["who"][0] == "Zoë"
-    guessed = findings.all[1]
-    assert (guessed.kind, guessed.examples) == ("encoding guessed", ("Zoë",))
+    assert "latin-1" in findings.all[0].examples[0]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +42,7 @@ def test_latin_1_is_said_with_the_words_to_check(tmp_path):
     [
         ("a,b\n1,0,5\n", "decimal commas need semicolons"),
         ("a,b\n", "no rows"),
-        ("a,a\n1,2\n", "several columns 'a'"),
+        ("a,a\n1,2\n", "several columns \\['a'\\]"),
         ("just text\n", "no table"),
         ("", "nothing in it"),
     ],

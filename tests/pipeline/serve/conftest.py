@@ -140,13 +140,11 @@ class Held:
     def __getattr__(self, name):
         return getattr(self._predictor, name)
 
-    @contextmanager
-    def embedded(self, *arguments, **options):
+    def embed(self, *arguments, **options):
         self.n_begun += 1
         self.began.set()
         assert self.go.wait(30)
-        with self._predictor.embedded(*arguments, **options) as embedded:
-            yield embedded
+        return self._predictor.embed(*arguments, **options)
 
 
 def form(filename: bytes, content: bytes, field: bytes = b"file") -> dict:

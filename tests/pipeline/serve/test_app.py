@@ -21,9 +21,8 @@ def test_the_answer_is_what_the_predictor_says(client, predictor, clip, tmp_path
     answer = reply.json()
     path = tmp_path / "same.mp4"
     path.write_bytes(clip)
-    cache = tmp_path / "cache"
-    expected = predictor.predict(path, cache_root=cache, progress=False)
-    over_time = predictor.timeline(path, cache_root=cache, progress=False)
+    embedded = predictor.embed(path, cache_root=tmp_path / "cache")
+    expected, over_time = predictor.table(embedded), predictor.windows(embedded)
     assert answer["name"] == "a clip.mp4"
     assert answer["duration_s"] == pytest.approx(4, abs=0.2)
     assert (answer["has_video"], answer["has_audio"]) == (True, True)
