@@ -216,8 +216,7 @@ class _Gate:
         self._app, self._limits = app, limits
         self._free = threading.BoundedSemaphore(limits.waiting + 1)
         self._taken = Gauge("eri_places_taken", "Uploads in the service.", registry=registry)
-        counted = "Answers to uploads by HTTP status."
-        self._answers = Counter("eri_answers", counted, ["status"], registry=registry)
+        self._answers = Counter("eri_answers", "Uploads by status.", ["status"], registry=registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
@@ -234,9 +233,8 @@ class _Gate:
         with ExitStack() as place:
             app = self._refusal(Request(scope)) or self._app
             if app is self._app:
-                self._taken.inc()
                 place.callback(self._free.release)
-                place.callback(self._taken.dec)
+                place.enter_context(self._taken.track_inprogress())
                 scope["state"]["place"] = place
             await app(scope, self._in_time(receive), counted)
 
