@@ -104,6 +104,7 @@ class HeadEntry(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, object] = Field(init=False)  # said here for autodoc too
 
     kind: str
 

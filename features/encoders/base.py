@@ -94,7 +94,7 @@ class Model(Protocol):
 
         Parameters
         ----------
-        pieces : ndarray, shape (n, *piece_shape)
+        pieces : ndarray, shape (n, ...)
             They must stay as they are until the result has been called.
 
         Returns
