@@ -247,6 +247,6 @@ def _failure(error: Exception) -> Failure:
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # whatever keeps it from being sent: its words and traceback go instead
         return Failure(reason, traceback.format_exc())
     return Failure(reason, traceback.format_exc(), error)
