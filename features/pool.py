@@ -112,11 +112,6 @@ def is_clip_level(metadata: Mapping[str, Any]) -> bool:
     return metadata.get("level") == "clip"
 
 
-def pooled_width(metadata: Mapping[str, Any], dimension: int, pooling: Pooling) -> int:
-    """Width of the clip vectors of a store whose rows are `dimension` wide."""
-    return dimension if is_clip_level(metadata) else dimension * math.prod(_shape(pooling))
-
-
 def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object_], Vectors]:
     """Pool each clip of a store.
 
@@ -139,7 +134,7 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     clip_id : ndarray of str objects, shape (n_clips,)
         In the order of the store.
     vectors : ndarray of float32, shape (n_clips, n_parts * n_statistics * dimension)
-        Level by level, part by part, statistic by statistic; see `pooled_width`.
+        Level by level, part by part, statistic by statistic.
 
     Raises
     ------
