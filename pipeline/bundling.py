@@ -26,11 +26,11 @@ from pipeline.bundle import (
     description_bytes,
     read_fitted,
 )
+from pipeline.challenge import FILE_ID, file_ids
 from pipeline.clip_table import Rows
 from pipeline.params import Params, ParamsError
 from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, fitted_head
 from pipeline.predictions import member_names
-from pipeline.submission import FILE_ID, file_ids
 from pipeline.tables import read_run_table
 from pipeline.views import join_tables
 

@@ -2,10 +2,10 @@
 
 import json
 
+from pipeline.breakdowns import contribution_table, slice_table
 from pipeline.clip_table import read_rows
-from pipeline.contributions import contribution_table
 from pipeline.errors import run_or_exit
-from pipeline.leaderboard import BASELINE, STACK, leaderboard, metrics, score_splits, slice_table
+from pipeline.leaderboard import BASELINE, STACK, leaderboard, metrics, score_splits
 from pipeline.params import load_params
 from pipeline.paths import (
     BASELINES,

@@ -5,10 +5,10 @@ import pandas as pd
 
 from features.files import replacing_file
 from models.arrays import DataError
+from pipeline.breakdowns import CURVE_COLUMNS, learning_curve_table
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
 from pipeline.fit import Fitting, head_task
-from pipeline.learning_curve import CURVE_COLUMNS, learning_curve_table
 from pipeline.params import Params, load_params
 from pipeline.paths import LEADERBOARD, LEARNING_CURVE
 from pipeline.tables import read_run_table
@@ -18,7 +18,7 @@ def main() -> None:
     """Write ``results/learning_curve.csv``, without rows where there can be no curve."""
     params = load_params()
     rows = read_rows(params)
-    table = pd.DataFrame(columns=CURVE_COLUMNS)
+    table = pd.DataFrame(columns=["name", *CURVE_COLUMNS])
     name = best_single(read_run_table(LEADERBOARD), params)
     if np.isfinite(rows.y[(rows.clips["split"] == "Val").to_numpy(bool)]).any():
         try:
@@ -30,7 +30,6 @@ def main() -> None:
             print(f"no learning curve: {name} cannot be fitted on fewer people: {error}")
     else:
         print("no clip of Val is labelled: there is no learning curve")
-    table.insert(0, "name", name)
     with replacing_file(LEARNING_CURVE) as beside:
         table.to_csv(beside, index=False)
 

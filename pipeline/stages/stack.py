@@ -6,12 +6,12 @@ import pandas as pd
 from features.files import replacing_file
 from models.persistence import dumps
 from models.stack import fit_stack, stack_oof
+from pipeline.challenge import imputed_table, submission_table
 from pipeline.clip_table import read_rows
 from pipeline.errors import run_or_exit
 from pipeline.params import load_params
 from pipeline.paths import IMPUTED, PREDICTIONS, STACK, STACK_FITTED, STACK_WEIGHTS
 from pipeline.predictions import read_members, write_prediction_table
-from pipeline.submission import imputed_table, submission_table
 
 
 def main() -> None:
