@@ -6,8 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from pipeline.clip_ids import clean_path, match_files, match_paths
-from pipeline.files import MEDIA_SUFFIXES
+from pipeline.clip_ids import MEDIA_SUFFIXES, clean_path, match_files, match_paths
 from pipeline.imports.columns import LabelColumns
 from pipeline.imports.findings import Findings
 from pipeline.labels import MADE_BY_INDEX

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.files import MEDIA_SUFFIXES
+from pipeline.clip_ids import MEDIA_SUFFIXES
 from pipeline.imports.collection import Collection, collect, list_media
 from pipeline.imports.columns import LabelColumns, guess_label_columns
 from pipeline.imports.findings import Findings, RefusedError
