@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from features.media.endings import (
+    MEDIA_SUFFIXES,
+    PICTURE_SUFFIXES,
+    SOUND_SUFFIXES,
+    list_media_folder,
+)
 from pipeline.settings_files import ParamsError
 
-MEDIA_SUFFIXES = frozenset(
-    {".avi", ".bmp", ".flac", ".jpeg", ".jpg", ".m4a", ".m4v", ".mkv", ".mov", ".mp3", ".mp4"}
-    | {".mpeg", ".mpg", ".ogg", ".opus", ".png", ".wav", ".webm", ".webp"}
-)
-
 _SUFFIXES = MEDIA_SUFFIXES | {".csv", ".npy", ".npz", ".parquet", ".txt"}
-_SOUND_SUFFIXES = frozenset({".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
-_PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class Matches:
 
 def find_media(paths: Iterable[Path]) -> dict[str, Path]:
     """Collect media files; a folder stands for all media files below it.
+
+    What else lies there is left out, and one line on standard error says so.
 
     Where several files have one name, such as ``mp4/00017.mp4`` and ``wav/00017.wav``, their ids
     are paths, and one line on standard error says so.
@@ -105,7 +106,7 @@ def clean_path(path: str) -> str:
 def media_rank(file: str) -> int:
     """Return 0 for a video, 1 for a picture and 2 for a sound, by the file's ending."""
     suffix = PurePosixPath(file).suffix.lower()
-    return 2 if suffix in _SOUND_SUFFIXES else 1 if suffix in _PICTURE_SUFFIXES else 0
+    return 2 if suffix in SOUND_SUFFIXES else 1 if suffix in PICTURE_SUFFIXES else 0
 
 
 def match_ids(wanted: Iterable[str], have: Iterable[str]) -> Matches:
@@ -154,20 +155,17 @@ def _files_of(path: Path) -> Iterator[tuple[Path, Path]]:
     if not path.is_dir():
         yield path, Path(path.name)
         return
-    for file in sorted(path.rglob("*")):
-        if _is_media(file):
-            yield file, file.relative_to(path)
+    found = list_media_folder(path)
+    if found.left_out:
+        print(f"left out of {path}: {found}", file=sys.stderr)
+    for file in found.files:
+        yield file, file.relative_to(path)
 
 
 def _spellings(file: Path, below: Path) -> list[str]:
     """Return what may name a file, the shortest first; the last one no other file has."""
     paths = [below.with_suffix(""), below, file.with_suffix(""), file]
     return [file.stem, *(path.as_posix() for path in paths)]
-
-
-def _is_media(path: Path) -> bool:
-    # A leading dot marks hidden files, such as those that macOS puts beside others.
-    return path.suffix.lower() in MEDIA_SUFFIXES and path.is_file() and path.name[0] != "."
 
 
 def _stem(path: str) -> str:

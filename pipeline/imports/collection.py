@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from pipeline.clip_ids import MEDIA_SUFFIXES, clean_path, match_files, match_paths
+from features.media.endings import list_media_folder
+from pipeline.clip_ids import clean_path, match_files, match_paths
 from pipeline.imports.columns import LabelColumns
 from pipeline.imports.findings import Findings
 from pipeline.labels import MADE_BY_INDEX
@@ -36,13 +37,12 @@ class Collection:
     feature_sets: Mapping[str, Path] = field(default_factory=dict)
 
 
-def list_media(folder: Path) -> list[str]:
-    """List the media files below a folder, relative to it and sorted; hidden ones left out."""
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("[!.]*")
-        if path.suffix.lower() in MEDIA_SUFFIXES
-    )
+def list_media(folder: Path, findings: Findings) -> list[str]:
+    """List the media files below a folder, relative to it and sorted; say what is left out."""
+    found = list_media_folder(folder)
+    why = f"left out, no media by their names: {found}"
+    findings.add("other files", "note", (path.name for path in found.left_out), why)
+    return [path.relative_to(folder).as_posix() for path in found.files]
 
 
 def collect(

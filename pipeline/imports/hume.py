@@ -33,7 +33,7 @@ def read_hume(root: Path, findings: Findings) -> Collection:
     expected = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
     _check_layout(root, ["data_info.csv"], expected)
     table = _read_labels(root / "data_info.csv", findings, ["Split"])
-    return collect(table, _COLUMNS, root, list_media(root), findings)
+    return collect(table, _COLUMNS, root, list_media(root, findings), findings)
 
 
 def read_muse(root: Path, findings: Findings) -> Collection:
@@ -62,7 +62,7 @@ def read_muse(root: Path, findings: Findings) -> Collection:
     findings.add("labels of clips that partition.csv lacks", "error", outside, "add their split")
     table = partition.merge(given, on="clip_id", how="left", suffixes=("_partition", ""))
     table["file_id"] = table["file_id"].fillna(table.pop("file_id_partition"))
-    files = [file for file in list_media(root) if "feats" not in Path(file).parts]
+    files = [file for file in list_media(root, findings) if "feats" not in Path(file).parts]
     sets = {each.name: each for each in sorted((base / "feats").glob("*")) if each.is_dir()}
     return replace(collect(table, _COLUMNS, root, files, findings), feature_sets=sets)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.clip_ids import MEDIA_SUFFIXES
+from features.media.endings import MEDIA_SUFFIXES
 from pipeline.imports.collection import Collection, collect, list_media
 from pipeline.imports.columns import LabelColumns, guess_label_columns
 from pipeline.imports.findings import Findings, RefusedError
@@ -49,7 +49,7 @@ def read_any_table(
     table = read_text_table(path, findings)
     chosen = _choose(table, columns, findings, path, need_split=shares is None)
     folder = path.parent if media is None else media
-    files = list_media(folder)
+    files = list_media(folder, findings)
     if media is not None and not files:
         what = "has no media files" if media.is_dir() else "is no folder"
         why = f"{media} {what}: expected some of {sorted(MEDIA_SUFFIXES)} in it"
