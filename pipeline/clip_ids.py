@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from pipeline.files import MEDIA_SUFFIXES
+from features.media.endings import MEDIA_SUFFIXES, PICTURE_SUFFIXES, SOUND_SUFFIXES
 
 _SUFFIXES = MEDIA_SUFFIXES | {".csv", ".npy", ".npz", ".parquet", ".txt"}
-_SOUND_SUFFIXES = frozenset({".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
-_PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def clean_path(path: str) -> str:
 def media_rank(file: str) -> int:
     """Return 0 for a video, 1 for a picture and 2 for a sound, by the file's ending."""
     suffix = PurePosixPath(file).suffix.lower()
-    return 2 if suffix in _SOUND_SUFFIXES else 1 if suffix in _PICTURE_SUFFIXES else 0
+    return 2 if suffix in SOUND_SUFFIXES else 1 if suffix in PICTURE_SUFFIXES else 0
 
 
 def match_ids(wanted: Iterable[str], have: Iterable[str]) -> Matches:

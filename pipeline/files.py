@@ -5,16 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from features.media.endings import MEDIA_SUFFIXES, list_media_folder
 from pipeline.params import ParamsError
-
-MEDIA_SUFFIXES = frozenset(
-    {".avi", ".bmp", ".flac", ".jpeg", ".jpg", ".m4a", ".m4v", ".mkv", ".mov", ".mp3", ".mp4"}
-    | {".mpeg", ".mpg", ".ogg", ".opus", ".png", ".wav", ".webm", ".webp"}
-)
 
 
 def find_media(paths: Iterable[Path]) -> dict[str, Path]:
     """Collect media files; a folder stands for all media files below it.
+
+    What else lies there is left out, and one line on standard error says so.
 
     Where several files have one name, such as ``mp4/00017.mp4`` and ``wav/00017.wav``, their ids
     are paths, and one line on standard error says so.
@@ -62,17 +60,14 @@ def _files_of(path: Path) -> Iterator[tuple[Path, Path]]:
     if not path.is_dir():
         yield path, Path(path.name)
         return
-    for file in sorted(path.rglob("*")):
-        if _is_media(file):
-            yield file, file.relative_to(path)
+    found = list_media_folder(path)
+    if found.left_out:
+        print(f"left out of {path}: {found}", file=sys.stderr)
+    for file in found.files:
+        yield file, file.relative_to(path)
 
 
 def _spellings(file: Path, below: Path) -> list[str]:
     """Return what may name a file, the shortest first; the last one no other file has."""
     paths = [below.with_suffix(""), below, file.with_suffix(""), file]
     return [file.stem, *(path.as_posix() for path in paths)]
-
-
-def _is_media(path: Path) -> bool:
-    # A leading dot marks hidden files, such as those that macOS puts beside others.
-    return path.suffix.lower() in MEDIA_SUFFIXES and path.is_file() and path.name[0] != "."

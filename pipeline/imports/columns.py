@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.files import MEDIA_SUFFIXES
+from features.media.endings import MEDIA_SUFFIXES
 from pipeline.imports.findings import RefusedError
 from pipeline.labels import MADE_BY_INDEX
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features.media.endings import MEDIA_SUFFIXES, list_media_folder
 from pipeline.clip_ids import match_ids
-from pipeline.files import MEDIA_SUFFIXES
 from pipeline.imports.clips import LabelSource
 from pipeline.imports.columns import LabelColumns, guess_label_columns
 from pipeline.imports.findings import Findings, RefusedError
@@ -85,7 +85,7 @@ def read_table(
         table["split"] = split_by_person(people, shares, seed)
         columns = replace(columns, split="split")
     folder = path.parent if media is None else media
-    files = _list_media(folder)
+    files = _list_media(folder, findings)
     if media is not None and not files:
         what = "has no media files" if media.is_dir() else "is no folder"
         why = f"{media} {what}: expected some of {sorted(MEDIA_SUFFIXES)} in it"
@@ -149,7 +149,7 @@ def read_hume(root: Path, findings: Findings) -> LabelSource:
     expected = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
     _check_layout(root, ["data_info.csv"], expected)
     table = _read_labels(root / "data_info.csv", findings, ["Split"])
-    return LabelSource(table, _HUME_COLUMNS, root, _list_media(root))
+    return LabelSource(table, _HUME_COLUMNS, root, _list_media(root, findings))
 
 
 def read_muse(root: Path, findings: Findings) -> LabelSource:
@@ -178,7 +178,7 @@ def read_muse(root: Path, findings: Findings) -> LabelSource:
     findings.add("labels of clips that partition.csv lacks", "error", outside, "add their split")
     table = partition.merge(given, on="clip_id", how="left", suffixes=("_partition", ""))
     table["file_id"] = table["file_id"].fillna(table.pop("file_id_partition"))
-    files = [file for file in _list_media(root) if "feats" not in Path(file).parts]
+    files = [file for file in _list_media(root, findings) if "feats" not in Path(file).parts]
     sets = {each.name: each for each in sorted((base / "feats").glob("*")) if each.is_dir()}
     return LabelSource(table, _HUME_COLUMNS, root, files, sets)
 
@@ -214,10 +214,9 @@ def _bare_ids(ids: "pd.Series[str]") -> "pd.Series[str]":
     return ids.str.replace(r"^\[\s*(.*?)\s*\]$", r"\1", regex=True)
 
 
-def _list_media(folder: Path) -> list[str]:
-    """List the media files below a folder, relative to it and sorted; hidden ones left out."""
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("[!.]*")
-        if path.suffix.lower() in MEDIA_SUFFIXES
-    )
+def _list_media(folder: Path, findings: Findings) -> list[str]:
+    """List the media files below a folder, relative to it; say what else lies there."""
+    found = list_media_folder(folder)
+    done = f"left out, no media by their names: {found}"
+    findings.add("other files", "note", (path.name for path in found.left_out), done)
+    return [path.relative_to(folder).as_posix() for path in found.files]
