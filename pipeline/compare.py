@@ -16,7 +16,7 @@ from features.files import replacing_file
 from pipeline.comparison import TIME_LIMIT_S, Comparison, Split, plan_comparison, run_comparison
 from pipeline.leaderboard import notes, rows_of_splits
 from pipeline.paths import COMPARISON, PARAMS
-from pipeline.tables import laid_out, markdown_page, number_text, records
+from pipeline.tables import laid_out, markdown_page, number_text, records, write_texts
 from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
 
 INTERRUPTED = 130
@@ -154,8 +154,10 @@ def compare_command(
     asked = names_of(encoders), names_of(heads), names_of(targets)
     plan = plan_comparison(params_file, *asked, pooling, split, by, learning_curve)
     found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
-    tables = {"slices": found.slices, "learning_curve": found.curve}
-    tables["leaderboard"] = found.table().assign(split=found.split)
+    table = found.table().assign(split=found.split)
+    with replacing_file(out / "leaderboard.parquet") as beside:
+        table.to_parquet(beside, index=False)
+    tables = {"leaderboard": table, "slices": found.slices, "learning_curve": found.curve}
     publish(found, "leaderboard", tables, all_tables(found), remarks(found), out, as_json)
 
 
@@ -264,7 +266,7 @@ def publish(
     name : str
         The page in Markdown is called so.
     tables : mapping of str to DataFrame, or None
-        Written by name as CSV and Parquet; of one that there is not, nothing old stays.
+        Written by name as CSV; of one that there is not, nothing old stays.
     shown, said
         Tables of text with their titles, and remarks: what is printed, and the page.
     folder : Path
@@ -279,18 +281,12 @@ def publish(
     """
     pages, failures = list(shown), found.failures.items()
     errors = "\n\n".join(f"{name}: {each.reason}\n{each.details}" for name, each in failures)
-    contents: dict[str, bytes | None] = {"errors.txt": errors.encode() or None}
-    contents[f"{name}.md"] = markdown_page(pages, said).encode()
-    for each, table in tables.items():
-        contents[f"{each}.csv"] = None if table is None else table.to_csv(index=False).encode()
-        contents[f"{each}.parquet"] = None if table is None else table.to_parquet(index=False)
-    for file, content in contents.items():
-        if content is None:
-            (folder / file).unlink(missing_ok=True)
-            continue
-        with replacing_file(folder / file) as beside:
-            beside.write_bytes(content)
-    files = [str(folder / file) for file, content in contents.items() if content is not None]
+    csv = {
+        each: None if table is None else table.to_csv(index=False) for each, table in tables.items()
+    }
+    texts = {f"{each}.csv": text for each, text in csv.items()}
+    texts |= {f"{name}.md": markdown_page(pages, said), "errors.txt": errors or None}
+    files = [str(path) for path in write_texts(folder, texts)]
     if as_json:
         rows = {each: records(table) for each, table in tables.items()}
         about = {"split": found.split, "n_reused": found.n_reused, "remarks": said, "files": files}

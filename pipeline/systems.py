@@ -205,7 +205,7 @@ def extract_features(systems: Systems, params: Params) -> dict[str, str]:
     from features.encoders import EncoderError
     from features.extraction import extract
     from features.identity import encoder_identity
-    from pipeline.failures import report_extraction
+    from pipeline.errors import report_extraction
 
     made, clips = params.make_encoders(), read_clip_table()
     encoders, lacking = {name: made[name] for name in systems.encoders}, {}
@@ -271,9 +271,9 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
         (name, "system" if name in systems.systems else "modalities", each)
         for name, each in systems.all.items()
     ]
-    rows: list[dict[str, str | None]] = [
+    rows = [
         {"system": name, "kind": kind, "row": each.row, "encoders": each.view}
-        | {"head": each.head, "note": each.note, "published": each.published}
+        | {"head": each.head, "note": each.note, "published": each.published or ""}
         for name, kind, each in ours
     ]
     others = {STACK: "stack"} if STACK in found.scores else {}

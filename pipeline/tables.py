@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from features.files import replacing_file
+
 TEXT_COLUMNS = frozenset(
     {"File_ID", "clip_id", "column", "constant", "encoders", "kind", "member", "missing", "name"}
     | {"part", "reasons", "slice", "split"}
@@ -92,3 +94,31 @@ def markdown(table: pd.DataFrame) -> str:
     lines: list[list[object]] = [[*header], [*ruler], *table.to_numpy(object).tolist()]
     escaped = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str | None]) -> list[Path]:
+    """Write files of text by name; one without text is removed, so that nothing old stays.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be written.
+    """
+    for name, text in texts.items():
+        if text is None:
+            (folder / name).unlink(missing_ok=True)
+            continue
+        with replacing_file(folder / name) as beside:
+            beside.write_text(text, encoding="utf-8")
+    return [folder / name for name, text in texts.items() if text is not None]
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table without its row names, whole or not at all."""
+    with replacing_file(path) as beside:
+        table.to_csv(beside, index=False)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from features.store_writer import write_clip_vectors, write_failures
 from models.metrics import mean_pearson
-from pipeline import cli
+from pipeline import cli, stages
 from pipeline.challenge import (
     IMPUTED_COLUMNS,
     check_content,
@@ -21,7 +21,6 @@ from pipeline.challenge import (
 )
 from pipeline.params import ParamsError
 from pipeline.paths import IMPUTED, PREDICTIONS
-from pipeline.stages import fit, stack
 
 TARGETS = ["joy", "fear", "awe"]
 ANY_FIXTURE = [HealthCheck.function_scoped_fixture]
@@ -264,7 +263,7 @@ def test_exactly_the_clips_without_some_features_are_listed(rows, tmp_path, lost
         assert row.reasons == "; ".join(f"{encoder}: no features" for encoder in missing)
 
 
-def test_the_stage_predicts_clips_that_failed_and_says_why(project, monkeypatch):
+def test_the_stage_predicts_clips_that_failed_and_says_why(project):
     """One clip of Test has no features at all, one of Val no face."""
     for encoder, lost in {"face": ["039", "003"], "voice": ["039"]}.items():
         ids = [clip_id for clip_id in project.clips["clip_id"] if clip_id not in lost]
@@ -273,9 +272,8 @@ def test_the_stage_predicts_clips_that_failed_and_says_why(project, monkeypatch)
         write_failures(project.folder / f"data/features/{encoder}.failures.parquet", failed)
     project.write()
     for head in project.content["heads"]:
-        monkeypatch.setattr("sys.argv", ["fit", head])
-        fit.main()
-    stack.main()
+        stages.fit(head)
+    stages.stack()
     predicted = pd.read_csv(PREDICTIONS).set_index("File_ID")
     assert {"[00039]", "[00003]"} <= set(predicted.index)
     assert len(predicted) == (project.clips["split"] != "Train").sum()
