@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,8 @@ from pipeline.paths import CLIPS, PARAMS
 from pipeline.terminal import Json, ParamsFile, names_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from features.encoders import Encoder
     from pipeline.params import Params
 
@@ -42,8 +44,8 @@ def extract_command(
     Example: eri extract --list
     """
     from features.extraction import extract, index_files
-    from pipeline.failures import check_share, summary
-    from pipeline.files import find_media
+    from pipeline.clip_ids import find_media
+    from pipeline.errors import check_share, summary
     from pipeline.params import ParamsError, load_params
 
     params = load_params(params_file)
@@ -86,15 +88,13 @@ def _list_encoders(
     as_json: bool,
 ) -> None:
     """Count in the media that were named, else in the pipeline's clip table, else in the cache."""
-    from features.cache import default_cache_root
     from features.extraction import index_files
-    from features.extraction.catalogue import list_encoders
     from pipeline.clip_table import read_clip_table
 
     clips = read_clip_table() if media is None and CLIPS.exists() else None
     if media is not None:
         clips = index_files(media)
-    entries = list_encoders(encoders, params.sampling, default_cache_root(), clips)
+    entries = [_describe(name, each, params, clips) for name, each in encoders.items()]
     if as_json:
         print(json.dumps(entries, indent=2))
         return
@@ -107,3 +107,42 @@ def _list_encoders(
     for e in entries:
         if e["problem"]:
             print(f"{e['name']}: {e['problem']}")
+
+
+def _describe(
+    name: str, encoder: "Encoder", params: "Params", clips: "pd.DataFrame | None"
+) -> dict[str, Any]:
+    """Say what an encoder is and how much of it is cached; nothing is fetched or computed.
+
+    Without a table of clips all that is cached is counted. Where the weights are not on this
+    machine, ``problem`` says so, and there is no identity.
+    """
+    from features.cache import EmbeddingCache, default_cache_root
+    from features.encoders import EncoderError
+    from features.encoders.weights import without_download
+    from features.extraction.encoder_run import unusable
+    from features.extraction.index import iterate_clips
+    from features.identity import encoder_identity
+
+    dimension, identity, problem, cached, wanted = None, None, "", set(), None
+    try:
+        with without_download():
+            dimension = encoder.dimension()
+            identity = encoder_identity(encoder, params.sampling)
+        cached = set(EmbeddingCache(default_cache_root(), identity))
+    except EncoderError as error:
+        problem = str(error)
+    if clips is not None:
+        wanted = {clip.sha256 for clip in iterate_clips(clips) if unusable(encoder, clip) is None}
+        cached &= wanted
+    return {
+        "name": name,
+        "kind": encoder.spec.kind,
+        "model": encoder.spec.model,
+        "weights": getattr(encoder.spec, "weights", "-"),
+        "dimension": dimension,
+        "identity": identity,
+        "n_cached": len(cached),
+        "n_clips": None if wanted is None else len(wanted),
+        "problem": problem,
+    }
