@@ -15,7 +15,7 @@ from av.container import InputContainer
 
 from features.errors import MediaError as MediaError  # also for those who read clips
 from features.files import file_sha256
-from features.media.streams import video_stream
+from features.media.streams import BARE_SOUND, is_still_image, video_stream
 
 _POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
 _FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
@@ -24,12 +24,12 @@ _FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a file's header says.
+    """What a file holds.
 
     Attributes
     ----------
     duration_s : float or None
-        Length in seconds; None for a still image or when the header does not say.
+        Length in seconds, found by reading where the header does not say; None for a still image.
     frame_rate_hz : float or None
         Average frame rate; None without video and for a still image.
     has_video, has_audio : bool
@@ -51,13 +51,15 @@ def probe(path: Path) -> MediaInfo:
         Step ``probe`` when the file is no media file, or has neither video nor sound.
     """
     with open_media(path, step="probe") as container:
+        if is_still_image(container) and container.streams.video:
+            return MediaInfo(None, None, has_video=True, has_audio=False)
         video = video_stream(container)
         has_audio = bool(container.streams.audio)
         if video is None and not has_audio:
             raise MediaError("probe", "the file has neither a video nor an audio stream")
-        if _is_still_image(container):
-            return MediaInfo(None, None, has_video=True, has_audio=False)
         duration_s = container.duration / av.time_base if container.duration else None
+        if duration_s is None or container.format.name in BARE_SOUND:  # there it is guessed
+            duration_s = _read_duration_s(container)
         rate = video.average_rate if video is not None else None
         return MediaInfo(duration_s, float(rate) if rate else None, video is not None, has_audio)
 
@@ -108,9 +110,21 @@ def open_media(path: Path, step: str) -> Iterator[InputContainer]:
         raise MediaError("decode", f"FFmpeg cannot go on: {_reason(error)}") from None
 
 
-def _is_still_image(container: InputContainer) -> bool:
-    name = container.format.name
-    return name == "image2" or name.endswith("_pipe")
+def _read_duration_s(container: InputContainer) -> float | None:
+    """Find out how long a file is by reading its packets, which decodes nothing."""
+    begin_s, end_s, n_untimed = math.inf, -math.inf, 0
+    with contextlib.suppress(av.FFmpegError):
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base is not None:
+                begin_s = min(begin_s, float(packet.pts * packet.time_base))
+                length = packet.duration or 0
+                end_s = max(end_s, float((packet.pts + length) * packet.time_base))
+            else:
+                n_untimed += packet.size > 0
+    if end_s > begin_s:
+        return end_s - begin_s
+    rate = container.streams[0].average_rate
+    return float(n_untimed / rate) if rate and n_untimed else None
 
 
 def _known_content(path: Path) -> str | None:

@@ -5,10 +5,12 @@ nothing, frames on the time grid would otherwise miss it by a rounding error.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 from av.container import InputContainer
@@ -17,20 +19,18 @@ from PIL import Image
 
 from features.errors import MediaError
 from features.media.files import open_media
+from features.media.pictures import Screen, check_size
+from features.media.stills import open_still, pictures_of
 from features.media.streams import (
     MIN_DECODED_SHARE,
     check_codec,
     check_end,
     clip_start_s,
     decode_packets,
+    is_still_image,
     video_stream,
 )
-
-MAX_FRAME_PX = 64_000_000
-"""Larger pictures than this (8000 x 8000) are refused: decoding one takes a worker's memory."""
-
-MAX_ASPECT = 500
-"""Longer or wider pictures are refused: scaled by the shorter side, they fill the memory."""
+from features.media.tiles import put_together, read_grid
 
 MAX_FRAME_RATE_HZ = 1000.0
 """Frames that follow each other faster than this on the whole have damaged time stamps."""
@@ -40,7 +40,7 @@ _FINEST_RATE = 1_000_000  # a frame rate of 0.1 Hz is one tenth, not the nearest
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture of a clip, and when it is shown, in seconds from the first frame."""
+    """A picture of a clip, and when it is shown, in seconds from the beginning of the clip."""
 
     time_s: float
     image: Image.Image
@@ -52,8 +52,8 @@ def read_frames(
     """Sample frames on a regular time grid, whatever the file's own frame rate.
 
     The frame taken at ``k / frame_rate_hz`` is the one on screen at that moment; a frame that is on
-    screen for several grid points is taken once. Rotation flags are applied. A still image gives
-    one frame.
+    screen for several grid points is taken once, and the first one wherever it lies. A still image
+    gives one frame. What is done to a picture: `features.media.pictures`.
 
     Parameters
     ----------
@@ -73,72 +73,93 @@ def read_frames(
     ------
     MediaError
         Step ``stream`` without video; ``decode`` when nothing decodes, when there are frames after
-        `max_duration_s`, or when pictures exceed `MAX_FRAME_PX` or `MAX_ASPECT`. At the end also
+        `max_duration_s`, or when pictures exceed the bounds of `check_size`. At the end also
         when less than `MIN_DECODED_SHARE` of the promised frames came, or of the promised time, or
         of those that came in the order of time, or they came faster than `MAX_FRAME_RATE_HZ`.
     """
     with open_media(path, step="decode") as container:
-        video = video_stream(container)
-        if video is None:
-            raise MediaError("stream", "the clip has no video")
-        check_codec(video)
-        # Workers decode different clips side by side: threads inside one clip would only compete.
-        video.codec_context.thread_count = 1
-        _check_size(video.codec_context.width, video.codec_context.height)
-        distance_s = 1 / Fraction(frame_rate_hz).limit_denominator(_FINEST_RATE)
-        zero_s = clip_start_s(container)
-        n_decoded = n_in_order = 0
-        shown: av.VideoFrame | None = None
-        first_s = shown_s = point_s = Fraction(0)  # point_s: the next one of the grid
-        for frame in decode_packets(container, video):
-            time_s = _time_s(frame, video, n_decoded)
-            zero_s = time_s if zero_s is None else zero_s
-            time_s -= zero_s
-            if n_decoded == 0:  # on screen at no point of the grid, perhaps, and taken all the same
-                first_s = shown_s = point_s = max(time_s, Fraction(0))
-            n_decoded += 1
-            if time_s < shown_s:
-                continue
-            n_in_order += 1
-            if time_s > max_duration_s:
-                raise MediaError("decode", f"the pictures last more than {max_duration_s:g} s")
-            if shown is not None and time_s > point_s:
-                yield Frame(float(shown_s), _image(shown))
-                point_s = math.ceil(time_s / distance_s) * distance_s
-            shown, shown_s = frame, time_s
-        if shown is not None and zero_s is not None:
-            end_s = shown_s + _duration_s(shown)
-            if shown_s >= point_s or end_s > point_s:
-                yield Frame(float(shown_s), _image(shown))
-            check_end(video, float(zero_s + end_s))
-        n_promised = _n_promised(container, video)
-        _check_times(n_decoded, n_in_order, n_promised, float(shown_s - first_s))
+        is_still = is_still_image(container)
+        yield from _sampled(
+            (is_still and _still(path, container)) or _decoded(container, is_still=is_still),
+            frame_rate_hz,
+            max_duration_s,
+        )
+
+
+class _Shown(NamedTuple):
+    """A picture as it is shown, not yet drawn."""
+
+    time_s: Fraction
+    duration_s: Fraction  # 0 where the file does not say
+    draw: Callable[[], Image.Image]
+
+
+def _sampled(
+    shown: Iterable[_Shown], frame_rate_hz: float, max_duration_s: float
+) -> Iterator[Frame]:
+    distance_s = 1 / Fraction(frame_rate_hz).limit_denominator(_FINEST_RATE)
+    last: _Shown | None = None
+    point_s = Fraction(0)  # the next one of the grid
+    for each in shown:
+        if each.time_s > max_duration_s:
+            raise MediaError("decode", f"the pictures last more than {max_duration_s:g} s")
+        if last is None:
+            point_s = each.time_s  # the first picture is taken wherever it lies
+        elif each.time_s > point_s:
+            yield Frame(float(last.time_s), last.draw())
+            point_s = math.ceil(each.time_s / distance_s) * distance_s
+        last = each
+    if last and (last.time_s >= point_s or last.time_s + last.duration_s > point_s):
+        yield Frame(float(last.time_s), last.draw())
+
+
+def _still(path: Path, container: InputContainer) -> Iterator[_Shown] | None:
+    """Yield the pictures of a still one, or of animated WebP; None where FFmpeg is enough."""
+    grid = read_grid(path) if "major_brand" in container.metadata else None
+    if grid is not None:
+        return iter([_Shown(Fraction(0), Fraction(0), partial(put_together, container, grid))])
+    image = open_still(path)
+    if image is None:
+        return None
+    return (_Shown(time_s, length_s, each.copy) for time_s, length_s, each in pictures_of(image))
+
+
+def _decoded(container: InputContainer, *, is_still: bool) -> Iterator[_Shown]:
+    """Yield the frames that come in the order of time, in clip time; then check their number."""
+    video = video_stream(container)
+    if video is None:
+        raise MediaError("stream", "the clip has no video")
+    check_codec(video)
+    # Workers decode different clips side by side: threads inside one clip would only compete.
+    video.codec_context.thread_count = 1
+    check_size(video.codec_context.width, video.codec_context.height)
+    screen = Screen(video, is_still=is_still)
+    zero_s = clip_start_s(container)
+    n_decoded = n_in_order = 0
+    first_s = last_s = end_s = Fraction(0)
+    for frame in decode_packets(container, video):
+        time_s = _time_s(frame, video, n_decoded)
+        zero_s = time_s if zero_s is None else zero_s
+        time_s = max(time_s - zero_s, Fraction(0))
+        if n_decoded == 0:
+            first_s = last_s = time_s
+        n_decoded += 1
+        if time_s < last_s:
+            continue
+        n_in_order += 1
+        duration_s = (frame.duration or 0) * (frame.time_base or Fraction(0))
+        last_s, end_s = time_s, zero_s + time_s + duration_s
+        yield _Shown(time_s, duration_s, partial(screen.show, frame))
+    if n_decoded:
+        check_end(video, float(end_s))
+    n_promised = _n_promised(container, video)
+    _check_times(n_decoded, n_in_order, n_promised, float(last_s - first_s))
 
 
 def _time_s(frame: av.VideoFrame, stream: VideoStream, index: int) -> Fraction:
     if frame.pts is None or frame.time_base is None:  # raw streams carry no times
         return index / (stream.average_rate or Fraction(25))
     return frame.pts * frame.time_base
-
-
-def _duration_s(frame: av.VideoFrame) -> Fraction:
-    """How long a frame is on screen; 0 where the file does not say."""
-    return (frame.duration or 0) * (frame.time_base or Fraction(0))
-
-
-def _image(frame: av.VideoFrame) -> Image.Image:
-    _check_size(frame.width, frame.height)  # a stream may change its size midway
-    image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]  # PyAV leaves it untyped
-    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
-
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_FRAME_PX:
-        raise MediaError(
-            "decode", f"{width} x {height} pixels: more than {MAX_FRAME_PX:,} in a picture"
-        )
-    if max(width, height) > MAX_ASPECT * min(width, height) > 0:  # 0: not known yet
-        raise MediaError("decode", f"{width} x {height} pixels: longer than {MAX_ASPECT}:1")
 
 
 def _n_promised(container: InputContainer, stream: VideoStream) -> int:

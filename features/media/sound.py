@@ -17,6 +17,7 @@ from features.errors import MediaError
 from features.media.files import open_media
 from features.media.mixing import Mixer
 from features.media.streams import (
+    BARE_SOUND,
     MIN_DECODED_SHARE,
     audio_streams,
     check_codec,
@@ -45,9 +46,6 @@ MAX_BEYOND_PEAK = 0.01
 
 SILENT_PEAK = 1e-4
 """A stream that never exceeds this, three steps of 16 bits, holds no sound: others are tried."""
-
-_NO_CLOCK = {"aac", "ac3", "amr", "dts", "eac3", "mp3"}
-"""Formats of bare sound, whose time stamps FFmpeg makes up from the first frame's length."""
 
 _RUN_IN_FRAMES = 3
 
@@ -181,7 +179,7 @@ class _AudioFrames:
         self._frames = decode_packets(container, stream)
         start_s = clip_start_s(container)
         self._clip_start_s = None if start_s is None else float(start_s)
-        self._has_clock = container.format.name not in _NO_CLOCK
+        self._has_clock = container.format.name not in BARE_SOUND
         # A jump beyond the end that the header promises is a damaged time stamp, and no gap.
         duration_s = container.duration / av.time_base if container.duration else math.inf
         self._latest_start_s = duration_s + 1

@@ -15,6 +15,9 @@ from features.errors import MediaError
 MIN_DECODED_SHARE = 0.9
 """A clip of which less than this share of the promised frames or sound decodes is damaged."""
 
+BARE_SOUND = {"aac", "ac3", "amr", "dts", "eac3", "mp3"}
+"""Formats whose time stamps and length FFmpeg makes up from the first frames."""
+
 _Disposition = av.stream.Disposition
 _NO_PICTURES = _Disposition.attached_pic | _Disposition.timed_thumbnails | _Disposition.dependent
 _FOR_FEW = (
@@ -24,6 +27,7 @@ _FOR_FEW = (
     | _Disposition.karaoke
     | _Disposition.clean_effects
 )
+_STILL_BRANDS = {"avif", "heic", "heim", "heis", "heix", "mif1"}
 _LENGTH = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -55,6 +59,13 @@ def audio_streams(container: InputContainer) -> list[AudioStream]:
         return stream.codec_context is None, is_for_few, not _is_default(stream)
 
     return sorted(container.streams.audio, key=rank)
+
+
+def is_still_image(container: InputContainer) -> bool:
+    """Tell whether a file is a still picture, by its format."""
+    name = container.format.name
+    brand = container.metadata.get("major_brand", "")
+    return name == "image2" or name.endswith("_pipe") or brand in _STILL_BRANDS
 
 
 def clip_start_s(container: InputContainer) -> Fraction | None:

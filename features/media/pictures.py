@@ -1,0 +1,176 @@
+"""Decoded frames as the pictures that a player or a browser shows.
+
+What FFmpeg's programs do between decoder and screen, and its libraries leave to the caller: the
+matrix of untagged colours, HDR, transparency, fields, pixels that are not square, orientation.
+"""
+
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import Image
+
+from features.errors import MediaError
+from features.media.colours import is_beyond_srgb, to_srgb
+
+MAX_FRAME_PX = 64_000_000
+"""Larger pictures than this (8000 x 8000) are refused: decoding one takes a worker's memory."""
+
+MAX_ASPECT = 500
+"""Longer or wider pictures are refused: scaled by the shorter side, they fill the memory."""
+
+MAX_PIXEL_ASPECT = 4
+"""Pixels that are longer or wider than this are taken for square: the header is damaged."""
+
+HD_SIDES_PX = (1280, 720)
+"""Untagged video at least so wide or so high has the colours of HD (BT.709), smaller of SD."""
+
+_MATRICES = {  # by their numbers in ITU-T H.273
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+}
+_UNTAGGED = {0, 2, 3}  # 0 says RGB, which formats in YCbCr are not
+
+_TURNS = {  # from the signs of a display matrix: to the right and down, if not exchanged
+    (False, 1, 1): None,
+    (False, -1, 1): Image.Transpose.FLIP_LEFT_RIGHT,
+    (False, 1, -1): Image.Transpose.FLIP_TOP_BOTTOM,
+    (False, -1, -1): Image.Transpose.ROTATE_180,
+    (True, 1, 1): Image.Transpose.TRANSPOSE,
+    (True, -1, 1): Image.Transpose.ROTATE_270,
+    (True, 1, -1): Image.Transpose.ROTATE_90,
+    (True, -1, -1): Image.Transpose.TRANSVERSE,
+}
+_TURNS_BY_ANGLE = {
+    90: Image.Transpose.ROTATE_90,
+    -90: Image.Transpose.ROTATE_270,
+    180: Image.Transpose.ROTATE_180,
+    -180: Image.Transpose.ROTATE_180,
+}
+
+
+class Screen:
+    """Shows the frames of one stream.
+
+    Parameters
+    ----------
+    stream : VideoStream
+        Where they come from.
+    is_still : bool
+        Whether it is a still picture: its resolution in dots per inch says nothing of its shape,
+        and untagged colours are those of JPEG.
+    """
+
+    def __init__(self, stream: VideoStream, *, is_still: bool) -> None:
+        self._is_still = is_still
+        aspect = None if is_still else stream.sample_aspect_ratio
+        is_sound = aspect and 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT
+        self._pixel_aspect = Fraction(aspect) if aspect and is_sound else Fraction(1)
+        self._reformatter = VideoReformatter()
+
+    def show(self, frame: av.VideoFrame) -> Image.Image:
+        """Return a frame as an RGB picture with square pixels, upright.
+
+        Raises
+        ------
+        MediaError
+            Step ``decode`` for a size beyond `MAX_FRAME_PX` or `MAX_ASPECT`, or colours that
+            FFmpeg's scaler does not know.
+        """
+        check_size(frame.width, frame.height)  # a stream may change its size midway
+        if is_beyond_srgb(frame.color_trc, frame.color_primaries):
+            rgb = self._convert(frame, "rgb48le")
+            image = Image.fromarray(to_srgb(rgb, frame.color_trc, frame.color_primaries))
+        elif any(component.is_alpha for component in frame.format.components):
+            image = on_white(Image.fromarray(self._convert(frame, "rgba")))
+        else:
+            image = Image.fromarray(self._convert(frame, "rgb24"))
+        turn = _turn(frame)
+        return image if turn is None else image.transpose(turn)
+
+    def _convert(self, frame: av.VideoFrame, pixels: str) -> NDArray[Any]:
+        aspect = self._pixel_aspect
+        width, height = frame.width, frame.height
+        if aspect > 1:
+            width = max(round(width * aspect), 1)
+        elif aspect < 1:
+            height = max(round(height / aspect), 1)
+        check_size(width, height)
+        matrix = self._matrix(frame)
+        source = _first_field(frame) if frame.interlaced_frame and frame.height > 1 else frame
+        shown = self._reformatter.reformat(
+            source, width, height, pixels, src_colorspace=matrix, threads=1
+        )
+        return shown.to_ndarray()
+
+    def _matrix(self, frame: av.VideoFrame) -> Colorspace | None:
+        """Which matrix leads from YCbCr to RGB; None for RGB."""
+        if frame.format.is_rgb or frame.format.has_palette:
+            return None
+        if frame.colorspace in _MATRICES:
+            return _MATRICES[frame.colorspace]
+        if frame.colorspace not in _UNTAGGED:
+            raise MediaError(
+                "decode",
+                f"colours coded by matrix {frame.colorspace} of ITU-T H.273, which FFmpeg's scaler "
+                "does not know: encode the video anew, in BT.709",
+            )
+        is_hd = frame.width >= HD_SIDES_PX[0] or frame.height >= HD_SIDES_PX[1]
+        return Colorspace.ITU709 if is_hd and not self._is_still else Colorspace.ITU601
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise `MediaError` for a picture beyond `MAX_FRAME_PX` or `MAX_ASPECT`."""
+    if width * height > MAX_FRAME_PX:
+        raise MediaError(
+            "decode", f"{width} x {height} pixels: more than {MAX_FRAME_PX:,} in a picture"
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height) > 0:  # 0: not known yet
+        raise MediaError("decode", f"{width} x {height} pixels: longer than {MAX_ASPECT}:1")
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Lay a transparent picture on white, as on a page."""
+    page = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(page, image.convert("RGBA")).convert("RGB")
+
+
+def _first_field(frame: av.VideoFrame) -> av.VideoFrame:
+    """Take every second line: those between are of another moment."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+    )
+    graph.link_nodes(source, graph.add("field", "top"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    field = graph.vpull()
+    field.colorspace, field.color_range = frame.colorspace, frame.color_range
+    return field
+
+
+def _turn(frame: av.VideoFrame) -> Image.Transpose | None:
+    """How a frame has to be turned or mirrored, by its display matrix; damaged ones say nothing."""
+    try:
+        side_data: Any = frame.side_data
+    except ValueError:  # beside data that PyAV 18 has no name for
+        return _TURNS_BY_ANGLE.get(frame.rotation)
+    if SideDataType.DISPLAYMATRIX not in side_data:
+        return None
+    matrix = np.frombuffer(bytes(side_data[SideDataType.DISPLAYMATRIX]), np.int32)
+    if matrix.size != 9:
+        return None
+    # A pixel at (x, y) is shown at (a x + c y, b x + d y).
+    a, b, _, c, d = matrix[:5].astype(float)
+    for exchanged, right, down, rest in ((False, a, d, (b, c)), (True, c, b, (a, d))):
+        if min(abs(right), abs(down)) > 10 * max(map(abs, rest)):
+            return _TURNS[exchanged, int(np.sign(right)), int(np.sign(down))]
+    return None

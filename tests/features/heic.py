@@ -1,0 +1,98 @@
+"""HEIC files as phones write them: one picture made of tiles, each an HEVC picture of its own."""
+
+import struct
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+TILE_PX = 64
+
+
+def write_heic(
+    path: Path, picture: NDArray[np.uint8], *, turns: int = 0, mirror: int | None = None
+) -> Path:
+    """Write a picture of shape (height, width, 3) in tiles.
+
+    Parameters
+    ----------
+    turns : int
+        Quarter turns, anticlockwise, with which it is shown.
+    mirror : int or None
+        Then mirrored: 0 top and bottom, 1 left and right.
+    """
+    height, width = picture.shape[:2]
+    n_rows, n_columns = -(-height // TILE_PX), -(-width // TILE_PX)
+    padding = ((0, n_rows * TILE_PX - height), (0, n_columns * TILE_PX - width), (0, 0))
+    padded = np.pad(picture, padding, mode="edge")
+    tiles = [
+        padded[TILE_PX * row :, TILE_PX * column :][:TILE_PX, :TILE_PX]
+        for row in range(n_rows)
+        for column in range(n_columns)
+    ]
+    settings, coded = _coded(path.with_suffix(".mp4"), tiles)
+    n, grid = len(tiles), len(tiles) + 1
+    properties = [
+        _box("hvcC", settings),
+        _full("ispe", struct.pack(">II", TILE_PX, TILE_PX)),
+        _full("ispe", struct.pack(">II", width, height)),
+        _box("irot", bytes([turns])),
+        _box("imir", bytes([mirror or 0])),
+    ]
+    of_grid = [3, *([4] if turns else []), *([5] if mirror is not None else [])]
+    owned = [(k, [1, 2]) for k in range(1, n + 1)] + [(grid, of_grid)]
+    ipma = b"".join(struct.pack(f">HB{len(p)}B", k, len(p), *p) for k, p in owned)
+    infe = b"".join(
+        _full("infe", struct.pack(">HH4sB", k, 0, b"grid" if k == grid else b"hvc1", 0), version=2)
+        for k in range(1, grid + 1)
+    )
+    head = _box("ftyp", b"heic" + bytes(4) + b"mif1heic")
+
+    def meta(offset: int) -> bytes:
+        places = []
+        for k, content in enumerate(coded, 1):
+            places.append(struct.pack(">HHHHII", k, 0, 0, 1, offset, len(content)))
+            offset += len(content)
+        places.append(struct.pack(">HHHHII", grid, 1, 0, 1, 0, 8))
+        dimg = struct.pack(f">HH{n}H", grid, n, *range(1, n + 1))
+        ipco = _box("ipco", b"".join(properties))
+        parts = (
+            _full("hdlr", bytes(4) + b"pict" + bytes(13)),
+            _full("pitm", struct.pack(">H", grid)),
+            _full("iinf", struct.pack(">H", grid) + infe),
+            _full("iref", _box("dimg", dimg)),
+            _box("iprp", ipco + _full("ipma", struct.pack(">I", grid) + ipma)),
+            _full("iloc", bytes([0x44, 0]) + struct.pack(">H", grid) + b"".join(places), version=1),
+            _box("idat", struct.pack(">BBBBHH", 0, 0, n_rows - 1, n_columns - 1, width, height)),
+        )
+        return _full("meta", b"".join(parts))
+
+    start = len(head) + len(meta(0)) + 8
+    path.write_bytes(head + meta(start) + _box("mdat", b"".join(coded)))
+    return path
+
+
+def _coded(path: Path, tiles: list[NDArray[np.uint8]]) -> tuple[bytes, list[bytes]]:
+    """Return the decoder's settings and the coded tiles, by way of an MP4."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx265", rate=1)
+        stream.width, stream.height, stream.pix_fmt = TILE_PX, TILE_PX, "yuv444p"
+        stream.options = {"crf": "2", "x265-params": "log-level=none:keyint=1:bframes=0"}
+        for tile in tiles:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(tile), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(path) as container:
+        settings = bytes(container.streams.video[0].codec_context.extradata or b"")
+        coded = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    path.unlink()
+    return settings, coded
+
+
+def _box(kind: str, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind.encode()) + content
+
+
+def _full(kind: str, content: bytes, version: int = 0) -> bytes:
+    return _box(kind, struct.pack(">I", version << 24) + content)
