@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,8 @@ from pipeline.paths import CLIPS, PARAMS
 from pipeline.terminal import Json, ParamsFile, names_of, say
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from features.encoders import Encoder
     from pipeline.params import Params
 
@@ -85,15 +87,13 @@ def _list_encoders(
     as_json: bool,
 ) -> None:
     """Count in the media that were named, else in the pipeline's clip table, else in the cache."""
-    from features.cache import default_cache_root
     from features.extraction import index_files
-    from features.extraction.catalogue import list_encoders
     from pipeline.clip_table import read_clip_table
 
     clips = read_clip_table() if media is None and CLIPS.exists() else None
     if media is not None:
         clips = index_files(media)
-    entries = list_encoders(encoders, params.sampling, default_cache_root(), clips)
+    entries = [_describe(name, each, params, clips) for name, each in encoders.items()]
     row = "{:12} {:11} {:20} {:24} {:>6} {:>13}  {}"
     lines = [row.format("name", "kind", "model", "weights", "dim", "cached", "identity")]
     for e in entries:
@@ -102,3 +102,42 @@ def _list_encoders(
         lines.append(row.format(*described, e["identity"] or "-"))
     lines += [f"{each['name']}: {each['problem']}" for each in entries if each["problem"]]
     say(as_json, entries, lines)
+
+
+def _describe(
+    name: str, encoder: "Encoder", params: "Params", clips: "pd.DataFrame | None"
+) -> dict[str, Any]:
+    """Say what an encoder is and how much of it is cached; nothing is fetched or computed.
+
+    Without a table of clips all that is cached is counted. Where the weights are not on this
+    machine, ``problem`` says so, and there is no identity.
+    """
+    from features.cache import EmbeddingCache, default_cache_root
+    from features.encoders import EncoderError
+    from features.encoders.weights import without_download
+    from features.extraction.encoder_run import unusable
+    from features.extraction.index import iterate_clips
+    from features.identity import encoder_identity
+
+    dimension, identity, problem, cached, wanted = None, None, "", set(), None
+    try:
+        with without_download():
+            dimension = encoder.dimension()
+            identity = encoder_identity(encoder, params.sampling)
+        cached = set(EmbeddingCache(default_cache_root(), identity))
+    except EncoderError as error:
+        problem = str(error)
+    if clips is not None:
+        wanted = {clip.sha256 for clip in iterate_clips(clips) if unusable(encoder, clip) is None}
+        cached &= wanted
+    return {
+        "name": name,
+        "kind": encoder.spec.kind,
+        "model": encoder.spec.model,
+        "weights": getattr(encoder.spec, "weights", "-"),
+        "dimension": dimension,
+        "identity": identity,
+        "n_cached": len(cached),
+        "n_clips": None if wanted is None else len(wanted),
+        "problem": problem,
+    }
