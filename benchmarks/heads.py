@@ -20,7 +20,7 @@ from benchmarks.views import View, make_view
 from models.evaluation.bootstrap import bootstrap_scores
 from models.folds import assign_folds
 from models.heads import make_head
-from models.heads.ridge import ALPHAS
+from models.heads.linear import ALPHAS
 from models.metrics import mean_pearson
 from models.stack import fit_stack, stack_oof
 from models.view import FoldedView

@@ -17,7 +17,7 @@ from zipfile import ZipFile, ZipInfo
 import numpy as np
 
 from models.heads import HEADS, Head
-from models.kernel import KernelFeatures
+from models.heads.kernel import KernelFeatures
 from models.projection import Projection
 from models.scaling import InputScaler
 from models.stack import Stack

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
 from models.arrays import Floats
-from models.ridge.equations import RidgeEquations, RowEquations
+from models.ridge.equations import RidgeEquations
 
 SMALL = 400
 """Up to this size a full decomposition is quicker than a randomized one."""
@@ -71,8 +71,7 @@ def principal_axes(equations: RidgeEquations, n_components: int, seed: int) -> P
     values = np.maximum(values, 0)
     # Directions without variance (fewer distinct rows than components) add nothing.
     kept = values > 1e-6 * max(values[0], np.finfo(np.float32).tiny)
-    is_dual = isinstance(equations, RowEquations)
-    lengths = np.sqrt(values) if is_dual else np.ones_like(values)
+    lengths = np.sqrt(values) if equations.kernels else np.ones_like(values)
     factors = np.divide(1, lengths, out=np.zeros_like(values), where=kept)
     mean_square = values.sum() / n_components / n_rows
     factors *= 1 / np.sqrt(mean_square) if mean_square > 0 else 0

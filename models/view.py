@@ -18,7 +18,7 @@ from models.arrays import (
 )
 from models.folds import check_folds
 from models.projection import Projection, principal_axes
-from models.ridge.gram import FoldGram
+from models.ridge.equations import FoldGram
 from models.scaling import InputScaler
 
 if TYPE_CHECKING:

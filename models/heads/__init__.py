@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from models.heads.banded_ridge import BandedRidgeHead
-from models.heads.base import Head
-from models.heads.kernel import KernelRidgeHead
+from models.heads.base import Choice, Head, MeanHead, Range
+from models.heads.kernel import KernelRidgeHead, SVRHead
 from models.heads.lightgbm import LightGBMHead
-from models.heads.mean import MeanHead
+from models.heads.linear import BandedRidgeHead, RidgeHead
 from models.heads.mlp import MLPHead
-from models.heads.ridge import RidgeHead
-from models.heads.search import Choice, Range
 from models.heads.sklearn_heads import (
     ElasticNetHead,
     LinearSVRHead,
@@ -27,7 +24,6 @@ from models.heads.sklearn_heads import (
     PLSHead,
     RandomTreesHead,
 )
-from models.heads.svr import SVRHead
 
 __all__ = ["HEADS", "Head", "HeadSpec", "check_spec", "make_head", "search_space"]
 

@@ -1,6 +1,7 @@
-"""The interface of all heads: from a view to all targets at once."""
+"""The interface of all heads, from a view to all targets at once; and the simplest one."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
@@ -12,13 +13,37 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from models.arrays import Bools, DataError, Floats, Groups, as_groups, as_targets, check_same_rows
 from models.projection import Projection, principal_axes
-from models.ridge.gram import FoldGram
+from models.ridge.equations import FoldGram
 from models.scaling import InputScaler
 from models.view import WHOLE, CrossFit, FoldedView
 
 PositiveFloats = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 PositiveInts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 """Candidates for a setting."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a search ranges over, in the annotation of a setting: ``Annotated[float, Range(...)]``.
+
+    Attributes
+    ----------
+    low, high : float
+        Both included; whole numbers where the setting is one.
+    log : bool
+        Whether factors matter, not differences.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """As `Range`, for one of some values."""
+
+    values: tuple[str | int | float, ...]
 
 
 class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -30,8 +55,8 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     its parameters, so that `sklearn.base.clone` works; a head that draws random numbers has a
     parameter `seed`, one that knows encoders apart a parameter `bands`.
 
-    A head that can do better than one fit per fold also overrides `cross_fit`; its predictions
-    have to stay those of the plain loop here.
+    A head that can do better than one fit per fold also overrides `_fit_folds`, or `cross_fit`; its
+    predictions have to stay those of one fit per fold.
     """
 
     def fit(self, X: Floats, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
@@ -68,7 +93,9 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         if not used.all():
             X, targets, people = X[used], targets[used], people[used]
         self.input_scaler_ = InputScaler().fit(X)
-        return self._fit_scaled(self.input_scaler_.transform(X), targets, people)
+        inputs = self._prepare(self.input_scaler_.transform(X))
+        self._fit(inputs, self._standardise(targets), people)
+        return self
 
     def predict(self, X: Floats) -> NDArray[np.float64]:
         """Predict every target of every row, in target units [n_rows, n_targets].
@@ -93,8 +120,8 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             The predictions, and the refit that made those of the held-out rows.
         """
         predicted = view.empty_predictions()
-        for fold in [*view.folds, WHOLE]:
-            head = clone(self)._fit_without(view, fold)
+        folds = [*view.folds, WHOLE]
+        for fold, head in zip(folds, self._fit_folds(view, folds), strict=True):
             places, inputs = view.left_out(fold)
             if len(places):
                 predicted[places] = head._predict_scaled(inputs)
@@ -122,15 +149,29 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         )
         return checked
 
-    def _fit_without(self, view: FoldedView, fold: int) -> Self:
-        rows = view.training_rows(fold)
-        return self._fit_scaled(view.inputs[rows], view.targets[rows], view.inner_groups[rows])
+    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
+        """Yield a copy of this head for each of the folds, fitted without it."""
+        for fold in folds:
+            head = clone(self)
+            head._fit(*head._training_arrays(view, fold))
+            yield head
 
-    def _fit_scaled(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> Self:
-        self._fit(inputs, self._standardise(targets), groups)
-        return self
+    def _training_arrays(
+        self, view: FoldedView, fold: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], Groups]:
+        """Return what `_fit` takes, of the training set of a fold."""
+        rows = view.training_rows(fold)
+        inputs = self._prepare(view.inputs, view, fold)[rows]
+        return inputs, self._standardise(view.targets[rows]), view.inner_groups[rows]
+
+    def _prepare(
+        self,
+        inputs: NDArray[np.float32],
+        view: FoldedView | None = None,  # noqa: ARG002
+        fold: int = WHOLE,  # noqa: ARG002
+    ) -> NDArray[np.float32]:
+        """Learn what comes between scaled inputs and `_fit`, from the training set; apply it."""
+        return inputs
 
     def _standardise(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
         """Learn the mean and scale of every target over its labelled rows, and apply them."""
@@ -173,28 +214,38 @@ class ProjectedHead(Head):
     n_components: Annotated[int, Field(ge=1)] | None = 128
     seed: int = 0
 
-    def _fit_scaled(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> Self:
+    def _prepare(
+        self, inputs: NDArray[np.float32], view: FoldedView | None = None, fold: int = WHOLE
+    ) -> NDArray[np.float32]:
         self.projection_: Projection | None = None
         if self.n_components is not None and inputs.shape[1] > self.n_components:
-            gram = FoldGram(inputs, np.zeros(len(inputs), dtype=np.int64))
-            self.projection_ = principal_axes(gram.equations(), self.n_components, self.seed)
-        return super()._fit_scaled(self._project(inputs), targets, groups)
-
-    def _fit_without(self, view: FoldedView, fold: int) -> Self:
-        rows = view.training_rows(fold)
-        self.projection_ = None
-        if self.n_components is not None and view.inputs.shape[1] > self.n_components:
-            self.projection_ = view.projection(fold, self.n_components, self.seed)
-        inputs = self._project(view.inputs)[rows]  # in this order, for the sake of memory
-        return super()._fit_scaled(inputs, view.targets[rows], view.inner_groups[rows])
+            if view is None:
+                equations = FoldGram(inputs, np.zeros(len(inputs), np.int64)).equations()
+                self.projection_ = principal_axes(equations, self.n_components, self.seed)
+            else:
+                self.projection_ = view.projection(fold, self.n_components, self.seed)
+        return self._project(inputs)
 
     def _predict_scaled(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         return super()._predict_scaled(self._project(inputs))
 
     def _project(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         return inputs if self.projection_ is None else self.projection_.apply(inputs)
+
+
+class MeanHead(Head):
+    """Predict the training mean of every target, whatever the inputs: what a head has to beat."""
+
+    def _fit(
+        self,
+        inputs: NDArray[np.float32],  # noqa: ARG002
+        targets: NDArray[np.float64],
+        groups: Groups,  # noqa: ARG002
+    ) -> None:
+        self.n_targets_ = targets.shape[1]
+
+    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.zeros((len(inputs), self.n_targets_))
 
 
 def label_patterns(targets: NDArray[np.float64]) -> list[tuple[Bools, NDArray[np.intp]]]:

@@ -1,7 +1,8 @@
 """Gradient-boosted trees, stopped early, on bins that all targets share."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import joblib
 import numpy as np
@@ -10,10 +11,9 @@ from pydantic import Field
 from sklearn.base import clone
 
 from models.arrays import Groups, take_rows
-from models.heads.base import ProjectedHead
-from models.heads.search import Range
+from models.heads.base import ProjectedHead, Range
 from models.ridge.penalties import inner_folds
-from models.view import WHOLE, CrossFit, FoldedView
+from models.view import FoldedView
 
 if TYPE_CHECKING:
     import lightgbm
@@ -78,24 +78,21 @@ class LightGBMHead(ProjectedHead):
     feature_fraction: Annotated[float, Field(gt=0, le=1), Range(0.1, 1.0)] = 0.5
     bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
 
-    def cross_fit(self, view: FoldedView) -> CrossFit:
-        """Cross-fit; on columns, all training sets are parts of one binned data set."""
+    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
+        """On columns, all training sets are parts of one binned data set."""
         if self.n_components is not None:
-            return super().cross_fit(view)
+            yield from super()._fit_folds(view, folds)
+            return
         used = view.labelled
         data = self._binned(take_rows(view.inputs, used))
-        predicted = view.empty_predictions()
-        for fold in [*view.folds, WHOLE]:
-            places, inputs = view.left_out(fold)
+        for fold in folds:
             head = clone(self)
             head.projection_ = None
             rows = view.training_rows(fold)
             targets = np.full(view.targets.shape, np.nan)
             targets[rows] = head._standardise(view.targets[rows])
             head._grow(data, targets[used], view.inner_groups[used])
-            if len(places):
-                predicted[places] = head._predict_scaled(inputs)
-        return view.as_cross_fit(predicted, head)
+            yield head
 
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups

@@ -1,7 +1,8 @@
 """A small neural network on a projection of the view, averaged over several members."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +10,9 @@ from pydantic import Field
 from sklearn.base import clone
 
 from models.arrays import Groups
-from models.heads.base import ProjectedHead
-from models.heads.search import Choice, Range
+from models.heads.base import Choice, ProjectedHead, Range
 from models.ridge.penalties import inner_folds
-from models.view import WHOLE, CrossFit, FoldedView
+from models.view import FoldedView
 
 if TYPE_CHECKING:
     from models.heads.mlp_training import TrainingSet
@@ -69,24 +69,18 @@ class MLPHead(ProjectedHead):
     patience: Annotated[int, Field(ge=1)] = 5
     n_seeds: Annotated[int, Field(ge=1)] = 3
 
-    def cross_fit(self, view: FoldedView) -> CrossFit:
-        """Cross-fit by one batched model of all training sets; equal to a fit per fold."""
+    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
+        """Train the members of all training sets as one batched model."""
         from models.heads import mlp_training
 
-        folds = [*view.folds, WHOLE]
-        untrained = [
-            _UntrainedMLP(**self.get_params(deep=False))._fit_without(view, fold) for fold in folds
+        heads = [clone(self) for _ in folds]
+        sets = [
+            head._training_set(*head._training_arrays(view, fold))
+            for head, fold in zip(heads, folds, strict=True)
         ]
-        networks = mlp_training.train([each.training_set_ for each in untrained], self)
-        predicted = view.empty_predictions()
-        for fold, prepared, network in zip(folds, untrained, networks, strict=True):
-            places, inputs = view.left_out(fold)
-            head = clone(self)
-            head.projection_, head.network_ = prepared.projection_, network
-            head.target_mean_, head.target_scale_ = prepared.target_mean_, prepared.target_scale_
-            if len(places):
-                predicted[places] = head._predict_scaled(inputs)
-        return view.as_cross_fit(predicted, head)
+        for head, network in zip(heads, mlp_training.train(sets, self), strict=True):
+            head.network_ = network
+            yield head
 
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
@@ -112,12 +106,3 @@ class MLPHead(ProjectedHead):
         n_folds = int(fold_of_row.max()) + 1
         held = np.stack([fold_of_row == member % n_folds for member in range(self.n_seeds)])
         return mlp_training.TrainingSet(inputs, targets.astype(np.float32), held)
-
-
-class _UntrainedMLP(MLPHead):
-    """Prepares all but the networks, which are trained together with those of other heads."""
-
-    def _fit(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> None:
-        self.training_set_ = self._training_set(inputs, targets, groups)

@@ -15,8 +15,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.arrays import Groups
-from models.heads.base import PositiveFloats, PositiveInts, ProjectedHead, label_patterns
-from models.heads.search import Range
+from models.heads.base import (
+    PositiveFloats,
+    PositiveInts,
+    ProjectedHead,
+    Range,
+    label_patterns,
+)
 from models.ridge.penalties import inner_folds
 
 Matrix = NDArray[np.float64]
