@@ -81,9 +81,6 @@ def check_folds(groups: ArrayLike, fold_of_row: Ints) -> None:
     """
     labels = as_groups(groups)
     check_same_rows(groups=labels, fold_of_row=fold_of_row)
-    n_folds = len(np.unique(fold_of_row))
-    if n_folds < 2:
-        raise ValueError(f"{n_folds} fold in {len(labels)} rows; expected at least 2 folds.")
     pairs = np.unique(np.stack([group_codes(labels), fold_of_row]), axis=1)
     codes, n_folds_of_group = np.unique(pairs[0], return_counts=True)
     shared = codes[n_folds_of_group > 1]

@@ -36,15 +36,15 @@ def pearson(
     -------
     array of float64 [n_targets]
         Correlations; 0.0 where labels or predictions are constant (the official metric gives NaN
-        there), NaN where fewer than two rows are labelled. With folds: the mean over the folds that
-        have two labelled rows for the target, NaN without such a fold.
+        there), NaN where fewer than two rows are labelled, or nothing is predicted. With folds: the
+        mean over the folds that have two labelled rows for the target, NaN without such a fold.
 
     Raises
     ------
     ValueError
         When shapes differ or a labelled row has a NaN prediction.
     """
-    true, pred = check_predictions(y_true, y_pred)
+    true, pred = check_predictions(y_true, y_pred, fold_of_row)
     parts = [
         [_pearson_of(t, p) for t, p in zip(true[rows].T, pred[rows].T, strict=True)]
         for rows in rows_of_folds(len(true), fold_of_row)
@@ -123,7 +123,7 @@ def constant_columns(
         True where `pearson` is 0.0 because the prediction does not vary; False where fewer than two
         rows are labelled.
     """
-    true, pred = check_predictions(y_true, y_pred)
+    true, pred = check_predictions(y_true, y_pred, fold_of_row)
     constant = (~np.isnan(true)).sum(axis=0) >= 2
     for rows in rows_of_folds(len(true), fold_of_row):
         for number, (t, p) in enumerate(zip(true[rows].T, pred[rows].T, strict=True)):
@@ -146,26 +146,34 @@ def rows_of_folds(n_rows: int, fold_of_row: Ints | None) -> list[Bools]:
 
 
 def check_predictions(
-    y_true: ArrayLike, y_pred: ArrayLike
+    y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return labels and predictions as float64 [n_rows, n_targets].
+
+    Labels that nothing is predicted beside in all of their fold, since nobody outside it is
+    labelled, become NaN: no score can be said there.
 
     Raises
     ------
     ValueError
-        When shapes differ or a labelled row has a NaN prediction.
+        When shapes differ or a labelled row has a NaN prediction where others of its fold have one.
     """
     true, pred = as_targets(y_true, "y_true"), as_targets(y_pred, "y_pred")
     if true.shape != pred.shape:
         raise ValueError(
             f"y_true has shape {true.shape} and y_pred {pred.shape}; expected equal shapes."
         )
-    n_missing = int((np.isnan(pred) & ~np.isnan(true)).any(axis=1).sum())
-    if n_missing:
-        raise ValueError(
-            f"{n_missing} labelled rows have a NaN prediction; every row needs one, so that no "
-            "score covers a subset only."
-        )
+    missing = np.isnan(pred) & ~np.isnan(true)
+    if missing.any():
+        true = true.copy()
+        for rows in rows_of_folds(len(true), fold_of_row):
+            unsaid = (missing[rows] | np.isnan(true[rows])).all(axis=0)
+            missing[np.ix_(rows, unsaid)], true[np.ix_(rows, unsaid)] = False, np.nan
+        if missing.any():
+            raise ValueError(
+                f"{int(missing.any(axis=1).sum())} labelled rows have a NaN prediction; every row "
+                "needs one, so that no score covers a subset only."
+            )
     return true, pred
 
 

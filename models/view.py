@@ -102,7 +102,8 @@ class FoldedView:
         check_folds(self.groups, fold_of_row)
         self.fold_of_row = np.asarray(fold_of_row, dtype=np.int64)
         self.labelled = np.asarray(np.isfinite(self.targets).any(axis=1), dtype=np.bool_)
-        self.scaler = InputScaler().fit(take_rows(x, self.labelled))
+        scaled_by = self.labelled if self.labelled.any() else ~self.labelled
+        self.scaler = InputScaler().fit(take_rows(x, scaled_by))
         self.inputs = self.scaler.transform(x, copy=copy)
         self.held_inputs = self.inputs[:0]
         if x_held is not None and len(x_held):

@@ -17,6 +17,8 @@ from models.ridge.equations import FoldGram
 from models.scaling import InputScaler
 from models.view import WHOLE, CrossFit, FoldedView
 
+Inputs = NDArray[np.float32]
+Targets = NDArray[np.float64]
 PositiveFloats = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 PositiveInts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 """Candidates for a setting."""
@@ -51,12 +53,13 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     This class checks and scales: rows without any label are left out of the fit, inputs are
     imputed and standardised (`InputScaler`), each target is standardised over its labelled rows.
+    A target of a single label is predicted as that label, one without any as NaN.
+
     A new head implements `_fit` and `_predict` on such arrays. It is a dataclass whose fields are
     its parameters, so that `sklearn.base.clone` works; a head that draws random numbers has a
-    parameter `seed`, one that knows encoders apart a parameter `bands`.
-
-    A head that can do better than one fit per fold also overrides `_fit_folds`, or `cross_fit`; its
-    predictions have to stay those of one fit per fold.
+    parameter `seed`, one that knows encoders apart a parameter `bands`. One that can do better than
+    a fit per fold also overrides `_fit_folds`, or `cross_fit`; its predictions have to stay those
+    of a fit per fold.
     """
 
     def fit(self, X: Floats, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
@@ -76,7 +79,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         ValueError
             When lengths differ, or X or y is no matrix of numbers or holds infinities.
         DataError
-            When a target has fewer than two labels.
+            When no row has a label.
         """
         if y is None:
             raise ValueError(
@@ -88,16 +91,18 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         targets = as_targets(y.reshape(-1, 1) if self.one_target_ else y)
         people = as_groups(np.arange(len(targets)) if groups is None else groups)
         check_same_rows(X=X, y=targets, groups=people)
-        _check_labels(targets)
         used = ~np.isnan(targets).all(axis=1)
+        if not used.any():
+            raise DataError("no row has a label: a head is fitted on labelled rows")
         if not used.all():
             X, targets, people = X[used], targets[used], people[used]
         self.input_scaler_ = InputScaler().fit(X)
-        inputs = self._prepare(self.input_scaler_.transform(X))
-        self._fit(inputs, self._standardise(targets), people)
+        if self._begin_fit(targets):
+            inputs = self._prepare(self.input_scaler_.transform(X))
+            self._fit(inputs, self._standardised(targets), people)
         return self
 
-    def predict(self, X: Floats) -> NDArray[np.float64]:
+    def predict(self, X: Floats) -> Targets:
         """Predict every target of every row, in target units [n_rows, n_targets].
 
         Of shape [n_rows] where `fit` was given one target in that shape.
@@ -128,14 +133,63 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return view.as_cross_fit(predicted, head)
 
     @abstractmethod
-    def _fit(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> None:
+    def _fit(self, inputs: Inputs, targets: Targets, groups: Groups) -> None:
         """Fit on scaled inputs and standardised targets (NaN = unlabelled)."""
 
     @abstractmethod
-    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _predict(self, inputs: Inputs) -> Targets:
         """Predict standardised targets [n_rows, n_targets] from scaled inputs."""
+
+    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
+        """Yield a copy of this head for each of the folds, fitted without it."""
+        for fold in folds:
+            head = clone(self)
+            if head._begin_fit(view.targets[view.training_rows(fold)]):
+                head._fit(*head._training_arrays(view, fold))
+            yield head
+
+    def _training_arrays(self, view: FoldedView, fold: int) -> tuple[Inputs, Targets, Groups]:
+        """Return what `_fit` takes, of the training set of a fold."""
+        rows = view.training_rows(fold)
+        inputs = self._prepare(view.inputs, view, fold)[rows]
+        return inputs, self._standardised(view.targets[rows]), view.inner_groups[rows]
+
+    def _prepare(
+        self,
+        inputs: Inputs,
+        view: FoldedView | None = None,  # noqa: ARG002
+        fold: int = WHOLE,  # noqa: ARG002
+    ) -> Inputs:
+        """Learn what comes between scaled inputs and `_fit`, from the training set; apply it."""
+        return inputs
+
+    def _applied(self, inputs: Inputs) -> Inputs:
+        """Apply what `_prepare` learned."""
+        return inputs
+
+    def _begin_fit(self, targets: Targets) -> bool:
+        """Learn the mean and scale of targets; return whether there is anything to fit."""
+        known = ~np.isnan(targets)
+        n_known = known.sum(axis=0)
+        means = np.where(known, targets, 0.0).sum(axis=0) / np.maximum(n_known, 1)
+        self.target_mean_ = np.where(n_known > 0, means, np.nan)
+        deviation = np.where(known, targets - means, 0.0)
+        spread = np.sqrt(np.square(deviation).sum(axis=0) / np.maximum(n_known, 1))
+        self.target_scale_ = np.where(spread > 1e-12 * np.abs(means), spread, 1.0)
+        self.fitted_ = np.flatnonzero(n_known > 1)
+        return len(self.fitted_) > 0
+
+    def _standardised(self, targets: Targets) -> Targets:
+        """Return the targets that are fitted, by what `_begin_fit` learned."""
+        standardised: Targets = (targets - self.target_mean_) / self.target_scale_
+        return standardised[:, self.fitted_]
+
+    def _predict_scaled(self, inputs: Inputs) -> Targets:
+        predicted = np.tile(self.target_mean_, (len(inputs), 1))
+        if len(self.fitted_):
+            scale, mean = self.target_scale_[self.fitted_], self.target_mean_[self.fitted_]
+            predicted[:, self.fitted_] = self._predict(self._applied(inputs)) * scale + mean
+        return predicted
 
     def _checked(self, X: Floats, fitting: bool = False) -> Floats:
         """Check the shape, type and names of columns; remember them when fitting."""
@@ -145,48 +199,8 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             reset=fitting,
             dtype=(np.float64, np.float32),
             ensure_all_finite="allow-nan",
-            ensure_min_samples=2 if fitting else 1,
         )
         return checked
-
-    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
-        """Yield a copy of this head for each of the folds, fitted without it."""
-        for fold in folds:
-            head = clone(self)
-            head._fit(*head._training_arrays(view, fold))
-            yield head
-
-    def _training_arrays(
-        self, view: FoldedView, fold: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64], Groups]:
-        """Return what `_fit` takes, of the training set of a fold."""
-        rows = view.training_rows(fold)
-        inputs = self._prepare(view.inputs, view, fold)[rows]
-        return inputs, self._standardise(view.targets[rows]), view.inner_groups[rows]
-
-    def _prepare(
-        self,
-        inputs: NDArray[np.float32],
-        view: FoldedView | None = None,  # noqa: ARG002
-        fold: int = WHOLE,  # noqa: ARG002
-    ) -> NDArray[np.float32]:
-        """Learn what comes between scaled inputs and `_fit`, from the training set; apply it."""
-        return inputs
-
-    def _standardise(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Learn the mean and scale of every target over its labelled rows, and apply them."""
-        _check_labels(targets)
-        self.target_mean_ = np.nanmean(targets, axis=0)
-        spread = np.nanstd(targets, axis=0)
-        self.target_scale_ = np.where(spread > 1e-12 * np.abs(self.target_mean_), spread, 1.0)
-        standardised: NDArray[np.float64] = (targets - self.target_mean_) / self.target_scale_
-        return standardised
-
-    def _predict_scaled(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        predicted: NDArray[np.float64] = (
-            self._predict(inputs) * self.target_scale_ + self.target_mean_
-        )
-        return predicted
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -214,9 +228,7 @@ class ProjectedHead(Head):
     n_components: Annotated[int, Field(ge=1)] | None = 128
     seed: int = 0
 
-    def _prepare(
-        self, inputs: NDArray[np.float32], view: FoldedView | None = None, fold: int = WHOLE
-    ) -> NDArray[np.float32]:
+    def _prepare(self, inputs: Inputs, view: FoldedView | None = None, fold: int = WHOLE) -> Inputs:
         self.projection_: Projection | None = None
         if self.n_components is not None and inputs.shape[1] > self.n_components:
             if view is None:
@@ -224,31 +236,23 @@ class ProjectedHead(Head):
                 self.projection_ = principal_axes(equations, self.n_components, self.seed)
             else:
                 self.projection_ = view.projection(fold, self.n_components, self.seed)
-        return self._project(inputs)
+        return self._applied(inputs)
 
-    def _predict_scaled(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        return super()._predict_scaled(self._project(inputs))
-
-    def _project(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _applied(self, inputs: Inputs) -> Inputs:
         return inputs if self.projection_ is None else self.projection_.apply(inputs)
 
 
 class MeanHead(Head):
     """Predict the training mean of every target, whatever the inputs: what a head has to beat."""
 
-    def _fit(
-        self,
-        inputs: NDArray[np.float32],  # noqa: ARG002
-        targets: NDArray[np.float64],
-        groups: Groups,  # noqa: ARG002
-    ) -> None:
-        self.n_targets_ = targets.shape[1]
+    def _fit(self, inputs: Inputs, targets: Targets, groups: Groups) -> None:
+        pass
 
-    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.zeros((len(inputs), self.n_targets_))
+    def _predict(self, inputs: Inputs) -> Targets:
+        return np.zeros((len(inputs), len(self.fitted_)))
 
 
-def label_patterns(targets: NDArray[np.float64]) -> list[tuple[Bools, NDArray[np.intp]]]:
+def label_patterns(targets: Targets) -> list[tuple[Bools, NDArray[np.intp]]]:
     """Group the targets that are labelled in the same rows.
 
     Parameters
@@ -266,15 +270,3 @@ def label_patterns(targets: NDArray[np.float64]) -> list[tuple[Bools, NDArray[np
         (rows, np.flatnonzero(pattern_of_target == number))
         for number, rows in enumerate(patterns.T)
     ]
-
-
-def _check_labels(targets: NDArray[np.float64]) -> None:
-    n_labelled = (~np.isnan(targets)).sum(axis=0)
-    scarce = np.flatnonzero(n_labelled < 2)
-    if len(scarce):
-        raise DataError(
-            f"target column {scarce[0]} has {n_labelled[scarce[0]]} labelled rows among "
-            f"{len(targets)}; a head needs at least 2 per target. Leave that target out, or use "
-            "fewer folds.",
-            target=int(scarce[0]),
-        )

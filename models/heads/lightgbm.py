@@ -80,18 +80,18 @@ class LightGBMHead(ProjectedHead):
 
     def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
         """On columns, all training sets are parts of one binned data set."""
-        if self.n_components is not None:
+        if self.n_components is not None or not view.labelled.any():
             yield from super()._fit_folds(view, folds)
             return
         used = view.labelled
         data = self._binned(take_rows(view.inputs, used))
         for fold in folds:
             head = clone(self)
-            head.projection_ = None
-            rows = view.training_rows(fold)
-            targets = np.full(view.targets.shape, np.nan)
-            targets[rows] = head._standardise(view.targets[rows])
-            head._grow(data, targets[used], view.inner_groups[used])
+            head.projection_, rows = None, view.training_rows(fold)
+            if head._begin_fit(view.targets[rows]):
+                targets = np.full((len(rows), len(head.fitted_)), np.nan)
+                targets[rows] = head._standardised(view.targets[rows])
+                head._grow(data, targets[used], view.inner_groups[used])
             yield head
 
     def _fit(

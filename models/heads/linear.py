@@ -83,6 +83,7 @@ class LinearHead(Head):
             return super().cross_fit(view)
         n_targets = view.targets.shape[1]
         predicted, whole = view.empty_predictions(), clone(self)
+        whole._begin_fit(view.targets[view.labelled])
         whole._begin(n_targets)
         # Coefficients are for targets as they are.
         whole.target_mean_, whole.target_scale_ = np.zeros(n_targets), np.ones(n_targets)

@@ -74,6 +74,11 @@ class MLPHead(ProjectedHead):
         from models.heads import mlp_training
 
         heads = [clone(self) for _ in folds]
+        for head, fold in zip(heads, folds, strict=True):
+            head._begin_fit(view.targets[view.training_rows(fold)])
+        if len({tuple(head.fitted_) for head in heads}) > 1 or not len(heads[0].fitted_):
+            yield from super()._fit_folds(view, folds)  # they do not share their targets
+            return
         sets = [
             head._training_set(*head._training_arrays(view, fold))
             for head, fold in zip(heads, folds, strict=True)

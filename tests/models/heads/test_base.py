@@ -96,12 +96,14 @@ def test_groups_are_optional(kind, clips):
     np.testing.assert_array_equal(make_head(ENTRIES[kind], 0).fit(x, y).predict(x), alone)
 
 
-def test_a_target_with_a_single_label_is_refused(kind, clips):
+def test_a_single_label_is_predicted_as_it_is_and_none_as_nan(kind, clips):
     x, y, groups = clips
-    y[1:, 2] = np.nan
-    with pytest.raises(DataError, match="target column 2 has 1 labelled rows among 90") as error:
-        make_head(ENTRIES[kind], 0).fit(x, y, groups)
-    assert error.value.target == 2
+    alone = make_head(ENTRIES[kind], 0).fit(x, y[:, :1], groups).predict(x)
+    y[1:, 2], y[:, 1] = np.nan, np.nan
+    predicted = make_head(ENTRIES[kind], 0).fit(x, y, groups).predict(x)
+    np.testing.assert_allclose(predicted[:, :1], alone, atol=1e-6)
+    assert np.isnan(predicted[:, 1]).all()
+    np.testing.assert_array_equal(predicted[:, 2], y[0, 2])
 
 
 def test_other_lengths_are_refused(kind, clips):

@@ -3,7 +3,7 @@ import pytest
 from scipy.optimize import nnls
 
 from models.stack import weights as stack_weights
-from models.stack.folded import FoldedMembers
+from models.stack.weights import FoldedMembers
 from models.stack.weights import choose_share, fit_weights
 
 
