@@ -55,7 +55,7 @@ class Stack:
     intercept: Array
 
     def __post_init__(self) -> None:
-        n_members, n_targets = self.center.shape
+        n_targets = self.center.shape[1]
         found = self.weights.T.shape, self.scale.shape, self.slope.shape, self.intercept.shape
         if found != (self.center.shape, self.center.shape, (n_targets,), (n_targets,)):
             raise ValueError(
@@ -132,7 +132,7 @@ class Stack:
                 f"{self.center.shape[0]} and {self.center.shape[1]}; pass the (head, view) pairs "
                 "it was fitted on, in that order."
             )
-        _refuse_gaps(np.isnan(values) & (self.weights.T > 0))
+        _refuse_gaps(np.isnan(values) & (self.weights.T > 0) & ~np.isnan(self.intercept))
         z_scores = standardize(values, self.center, self.scale)
         combined = np.einsum("nmt,tm->nt", z_scores, self.weights)
         return np.asarray(combined * self.slope + self.intercept)

@@ -9,7 +9,7 @@ QUICK = {
     "lightgbm": {"n_rounds": 20},
     "mlp": {"max_epochs": 20, "n_seeds": 2},
     "pls": {"n_factors": (1, 3)},
-    "random_trees": {"n_trees": 10},
+    "random_trees": {"n_trees": 30},
 }
 ENTRIES = {kind: {"kind": kind, **QUICK.get(kind, {})} for kind in HEADS}
 """An entry of params.yaml for every kind."""

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from models.arrays import DataError
 from models.heads import HEADS, make_head
 from models.heads.base import label_patterns
 from models.metrics import mean_pearson
@@ -101,7 +100,7 @@ def test_a_single_label_is_predicted_as_it_is_and_none_as_nan(kind, clips):
     alone = make_head(ENTRIES[kind], 0).fit(x, y[:, :1], groups).predict(x)
     y[1:, 2], y[:, 1] = np.nan, np.nan
     predicted = make_head(ENTRIES[kind], 0).fit(x, y, groups).predict(x)
-    np.testing.assert_allclose(predicted[:, :1], alone, atol=1e-6)
+    np.testing.assert_allclose(predicted[:, :1], alone, atol=1e-3)
     assert np.isnan(predicted[:, 1]).all()
     np.testing.assert_array_equal(predicted[:, 2], y[0, 2])
 
