@@ -35,14 +35,9 @@ class Leak:
 
 
 def unit_rows(vectors: Floats) -> tuple[NDArray[np.float32], Bools]:
-    """Scale rows to length 1.
+    """Scale rows to length 1, zero where there is no vector; mark the rows that have one.
 
-    Returns
-    -------
-    units : ndarray of float32, shape (n_rows, dimension)
-        Zero where there is no vector.
-    known : ndarray of bool, shape (n_rows,)
-        Where there is one: finite and not zero.
+    That is: finite and not zero. Both are [n_rows, ...], of float32 and bool.
     """
     units = np.array(vectors, np.float32)
     units[~np.isfinite(units).all(axis=1)] = 0

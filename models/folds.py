@@ -72,13 +72,7 @@ def assign_folds(
 
 
 def check_folds(groups: ArrayLike, fold_of_row: Ints) -> None:
-    """Check that there are at least two folds and that no group is in two of them.
-
-    Raises
-    ------
-    ValueError
-        When there are fewer than two folds or a group lies in more than one.
-    """
+    """Raise ValueError when a group lies in more than one fold."""
     labels = as_groups(groups)
     check_same_rows(groups=labels, fold_of_row=fold_of_row)
     pairs = np.unique(np.stack([group_codes(labels), fold_of_row]), axis=1)

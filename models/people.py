@@ -39,7 +39,7 @@ class Separation:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a clustering agrees with known groups: see scikit-learn's measures of the same names."""
+    """How a clustering agrees with known groups: scikit-learn's measures of the same names."""
 
     n_rows: int
     adjusted_rand: float
@@ -102,16 +102,9 @@ def cluster_people(
 
 
 def measure_separation(vectors: Floats, label: Ints, seed: int = 0) -> Separation:
-    """Measure how clusters stand apart.
+    """Measure how clusters, from `cluster_people` with these vectors and seed, stand apart.
 
-    Parameters
-    ----------
-    vectors : ndarray, shape (n_rows, dimension)
-        As for `cluster_people`.
-    label : ndarray of int64, shape (n_rows,)
-        From it; rows that are `ALONE` are left out.
-    seed : int
-        Seed of the sample of 2,048 rows; all rows of their clusters count.
+    Over a sample of 2,048 rows that are not `ALONE`; all rows of their clusters count.
     """
     check_same_rows(vectors=vectors, label=label)
     chosen = label != ALONE
@@ -119,19 +112,9 @@ def measure_separation(vectors: Floats, label: Ints, seed: int = 0) -> Separatio
 
 
 def measure_agreement(label: Ints, groups: Sequence[object] | Groups) -> Agreement | None:
-    """Compare a clustering with known groups, over the rows that have both.
+    """Compare a clustering with known groups [n_rows], over the rows that have both; None without.
 
-    Parameters
-    ----------
-    label : ndarray of int64, shape (n_rows,)
-        From `cluster_people`.
-    groups : sequence of str or None, length n_rows
-        None where unknown.
-
-    Returns
-    -------
-    Agreement or None
-        None where no row has both.
+    A group is None where it is unknown.
     """
     known = [k for k, group in enumerate(groups) if group is not None and label[k] != ALONE]
     if not known:

@@ -40,8 +40,7 @@ class Projection:
 def principal_axes(equations: RidgeEquations, n_components: int, seed: int) -> Projection:
     """Find the leading principal components of a training set.
 
-    Exact where the Gram matrix is small; otherwise by scikit-learn's `randomized_svd` of it
-    (Halko, Martinsson and Tropp, 2011).
+    Exact where the Gram matrix is small; else by `randomized_svd` (Halko et al., 2011).
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ class FoldedView:
     Raises
     ------
     ValueError
-        When lengths differ, there are fewer than two folds, or a group lies in two folds.
+        When lengths differ, or a group lies in two folds.
     """
 
     def __init__(
@@ -131,10 +131,7 @@ class FoldedView:
         return rows
 
     def places(self, fold: int) -> NDArray[np.intp]:
-        """Rows that the head without `fold` predicts; with `WHOLE`, the held-out rows.
-
-        As their places in an array of all predictions, the held-out rows last.
-        """
+        """Where the rows of `fold` (`WHOLE`: the held-out rows) are in `empty_predictions`."""
         if fold == WHOLE:
             return len(self.inputs) + np.arange(len(self.held_inputs))
         return np.flatnonzero(self.fold_of_row == fold)
@@ -149,24 +146,14 @@ class FoldedView:
         return np.full((len(self.inputs) + len(self.held_inputs), self.targets.shape[1]), np.nan)
 
     def as_cross_fit(self, predictions: NDArray[np.float64], whole: "Head") -> CrossFit:
-        """Part predictions into those of rows and of held-out rows, and make the head complete.
+        """Part predictions into those of rows and of held-out rows.
 
-        Parameters
-        ----------
-        predictions : array [n_rows + n_held, n_targets]
-        whole : Head
-            Fitted on all labelled rows, scaled. It is given the scaler, so that it predicts rows as
-            they come.
+        The head, fitted on all labelled rows, is given the scaler: it predicts rows as they come.
         """
         whole.input_scaler_, whole.n_features_in_ = self.scaler, self.inputs.shape[1]
         whole.one_target_ = False
         n_rows = len(self.inputs)
         return CrossFit(predictions[:n_rows], predictions[n_rows:], whole)
-
-    @property
-    def gram(self) -> FoldGram:
-        """The Gram matrices of all training sets, over labelled rows."""
-        return self.gram_of(self.labelled)
 
     def gram_of(self, rows: Bools) -> FoldGram:
         """Gram matrices over some rows only, as of a target with gaps."""
@@ -180,6 +167,6 @@ class FoldedView:
         key = fold, n_components, seed
         if key not in self._projections:
             self._projections[key] = principal_axes(
-                self.gram.equations((fold,)), n_components, seed
+                self.gram_of(self.labelled).equations((fold,)), n_components, seed
             )
         return self._projections[key]

@@ -77,10 +77,14 @@ def bootstrap_scores(
     """
     true, given = as_targets(y_true, "y_true"), np.asarray(predictions, dtype=np.float64)
     members = given if given.ndim == 3 else given[None]
-    for member in members:
-        check_predictions(true, member)
     codes = group_codes(groups)
     check_same_rows(y_true=true, groups=codes)
+    checked = [check_predictions(true, member, fold_of_row)[0] for member in members]
+    if any(not np.array_equal(each, checked[0], equal_nan=True) for each in checked):
+        # They cannot be said of the same rows.
+        alone = (groups, n_resamples, seed, fold_of_row)
+        return np.stack([bootstrap_scores(true, member, *alone) for member in members])
+    true = checked[0] if checked else true
     labelled = ~np.isnan(true).all(axis=1)
     shape = len(members), true.shape[1], n_resamples
     total, n_folds, can_differ = np.zeros(shape), np.zeros(shape), False

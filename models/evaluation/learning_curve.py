@@ -84,11 +84,9 @@ def learning_curve(
     ValueError
         When lengths differ.
     DataError
-        When a number of people is below 1 or above those labelled, or the head cannot be fitted
-        on so few.
+        When a number of people is below 1 or above those labelled.
     """
-    targets, held = as_targets(y), as_targets(y_held, "y_held")
-    codes = group_codes(groups)
+    targets, held, codes = as_targets(y), as_targets(y_held, "y_held"), group_codes(groups)
     check_same_rows(x=x, y=targets, groups=codes)
     check_same_rows(x_held=x_held, y_held=held)
     labelled = np.flatnonzero(~np.isnan(targets).all(axis=1))

@@ -11,14 +11,14 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.arrays import Bools, Ints, as_targets, mean_of_known
+from models.arrays import Bools, Ints, mean_of_known
 from models.evaluation.bootstrap import (
     Interval,
     bootstrap_scores,
     percentile_interval,
     probability_better,
 )
-from models.metrics import constant_columns, mean_pearson, pearson
+from models.metrics import check_predictions, constant_columns, mean_pearson, pearson
 
 Array = NDArray[np.float64]
 Subset = tuple[str, ...]
@@ -104,22 +104,16 @@ def score_predictions(
     Scores of separate calls with equal labels, groups, folds and seed stay comparable: the
     resamples are the same. So predictions may be added to a comparison one by one.
 
-    Parameters
-    ----------
-    y_true, predictions, groups, n_resamples, seed, fold_of_row
-        As in `bootstrap_scores`, with the same errors.
+    Arguments and errors are those of `bootstrap_scores`.
     """
-    true, members = as_targets(y_true, "y_true"), np.asarray(predictions, dtype=np.float64)
-    resampled = bootstrap_scores(true, members, groups, n_resamples, seed, fold_of_row)
-    return [
-        Score(
-            pearson=pearson(true, each, fold_of_row),
-            pooled_mean_pearson=mean_pearson(true, each),
-            constant=constant_columns(true, each, fold_of_row),
-            resampled=scores,
-        )
-        for each, scores in zip(members, resampled, strict=True)
-    ]
+    members = np.asarray(predictions, dtype=np.float64)
+    resampled = bootstrap_scores(y_true, members, groups, n_resamples, seed, fold_of_row)
+    scores = []
+    for member, own in zip(members, resampled, strict=True):
+        true, pred = check_predictions(y_true, member, fold_of_row)
+        by_target, constant = (f(true, pred, fold_of_row) for f in (pearson, constant_columns))
+        scores.append(Score(by_target, mean_pearson(true, pred), constant, own))
+    return scores
 
 
 def best_first(scores: Sequence[Score]) -> list[int]:

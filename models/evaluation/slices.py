@@ -18,10 +18,9 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
     """Split rows by the values of one column.
 
     Numbers, also numbers written as text, are cut into `n_bands` bands of nearly equally many
-    rows, named by their ends: ``[18, 31)``, the last one ``[45, 71]``. There are fewer bands where
-    many values tie; where one value is so common that a single band is left, the different values
-    are cut instead of the rows. Numbers of at most `n_bands` different values, and everything
-    else, are categories.
+    rows, named by their ends: ``[18, 31)``, the last one ``[45, 71]``; into fewer where many values
+    tie. Where one value is so common that a single band is left, the different values are cut
+    instead. Numbers of at most `n_bands` different values, and all else, are categories.
 
     Parameters
     ----------
@@ -131,11 +130,11 @@ def scored_slices(
 
 
 def _known(column: NDArray[np.object_]) -> Bools:
-    return np.array([not _is_missing(value) for value in column], dtype=np.bool_)
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or value != value or (isinstance(value, str) and not value.strip())
+    missing = [
+        value is None or value != value or (isinstance(value, str) and not value.strip())
+        for value in column
+    ]
+    return ~np.array(missing, dtype=np.bool_)
 
 
 def _bands(numbers: NDArray[np.float64], known: Bools, n_bands: int) -> dict[str, Bools]:

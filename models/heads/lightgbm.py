@@ -1,19 +1,16 @@
 """Gradient-boosted trees, stopped early, on bins that all targets share."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.base import clone
 
-from models.arrays import Groups, take_rows
+from models.arrays import Groups
 from models.heads.base import ProjectedHead, Range
 from models.ridge.penalties import inner_folds
-from models.view import FoldedView
 
 if TYPE_CHECKING:
     import lightgbm
@@ -42,9 +39,7 @@ class LightGBMHead(ProjectedHead):
     """One LightGBM booster per target, stopped early; values are binned once for all targets.
 
     Trees on thousands of embedding columns are slow, so by default they grow on principal
-    components of the training rows, which heads with as many components share. With
-    `n_components=None` they grow on the columns; then `cross_fit` bins all labelled rows of the
-    view once for all folds, so the edges of bins (no more than that) know of the rows left out.
+    components of the training rows, which heads with as many components share.
 
     For each target, one inner fold of people tells after how many trees the squared error is least;
     that many are grown on all rows. With fewer than `LEAST_HELD` rows to hold out, all are grown.
@@ -77,22 +72,6 @@ class LightGBMHead(ProjectedHead):
     max_bin: Annotated[int, Field(ge=2, le=255)] = 31
     feature_fraction: Annotated[float, Field(gt=0, le=1), Range(0.1, 1.0)] = 0.5
     bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
-
-    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
-        """On columns, all training sets are parts of one binned data set."""
-        if self.n_components is not None or not view.labelled.any():
-            yield from super()._fit_folds(view, folds)
-            return
-        used = view.labelled
-        data = self._binned(take_rows(view.inputs, used))
-        for fold in folds:
-            head = clone(self)
-            head.projection_, rows = None, view.training_rows(fold)
-            if head._begin_fit(view.targets[rows]):
-                targets = np.full((len(rows), len(head.fitted_)), np.nan)
-                targets[rows] = head._standardised(view.targets[rows])
-                head._grow(data, targets[used], view.inner_groups[used])
-            yield head
 
     def _fit(
         self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups

@@ -1,7 +1,7 @@
-"""Heads made of scikit-learn's regressors, on principal components of the view.
+"""Heads made of scikit-learn's regressors, on principal components of the view, for comparison.
 
-They are here for comparison. What each adds is a list of regressors that differ in one setting;
-gaps in targets and the choice among the regressors are the same for all.
+Each adds a list of regressors that differ in one setting; gaps in targets and the choice among the
+regressors are the same for all.
 """
 
 import warnings
@@ -110,11 +110,8 @@ class ElasticNetHead(SklearnHead):
         from sklearn.linear_model import ElasticNet
 
         # Inner products once for all targets, where that is the smaller matrix.
-        precompute = n_rows > n_columns
-        return [
-            ElasticNet(alpha=alpha, l1_ratio=self.l1_ratio, precompute=precompute, tol=1e-3)
-            for alpha in sorted(self.alphas, reverse=True)
-        ]
+        shared = {"l1_ratio": self.l1_ratio, "precompute": n_rows > n_columns, "tol": 1e-3}
+        return [ElasticNet(alpha=alpha, **shared) for alpha in sorted(self.alphas, reverse=True)]
 
 
 @dataclass(eq=False, repr=False)
@@ -124,7 +121,7 @@ class LinearSVRHead(SklearnHead):
     Parameters
     ----------
     n_components, seed
-        As in `ProjectedHead`; the seed is that of the inner folds too.
+        As in `ElasticNetHead`.
     costs : tuple of float
         Candidate weights of errors (C), for targets of standard deviation 1.
     epsilon : float
@@ -138,14 +135,10 @@ class LinearSVRHead(SklearnHead):
         from sklearn.multioutput import MultiOutputRegressor
         from sklearn.svm import LinearSVR
 
-        loss = "squared_epsilon_insensitive"
-        return [
-            # Without its dual there are no random numbers.
-            MultiOutputRegressor(
-                LinearSVR(epsilon=self.epsilon, loss=loss, C=cost, dual=False, tol=1e-2)
-            )
-            for cost in sorted(self.costs)
-        ]
+        # Without its dual there are no random numbers.
+        shared = {"epsilon": self.epsilon, "loss": "squared_epsilon_insensitive", "tol": 1e-2}
+        regressors = [LinearSVR(C=cost, dual=False, **shared) for cost in sorted(self.costs)]
+        return [MultiOutputRegressor(each) for each in regressors]
 
 
 @dataclass(eq=False, repr=False)
@@ -155,7 +148,7 @@ class NeighboursHead(SklearnHead):
     Parameters
     ----------
     n_components, seed
-        As in `ProjectedHead`; the seed is that of the inner folds too.
+        As in `ElasticNetHead`.
     n_neighbours : tuple of int
         Candidates; none takes more than a third of the rows.
     """
@@ -165,12 +158,9 @@ class NeighboursHead(SklearnHead):
     def _candidates(self, n_rows: int, n_columns: int) -> list[Any]:  # noqa: ARG002
         from sklearn.neighbors import KNeighborsRegressor
 
-        most = max(1, n_rows // 3)
-        return [
-            # Search trees are no help in as many dimensions.
-            KNeighborsRegressor(min(number, most), algorithm="brute")
-            for number in sorted(self.n_neighbours, reverse=True)
-        ]
+        numbers = [min(number, max(1, n_rows // 3)) for number in self.n_neighbours]
+        # Search trees are no help in as many dimensions.
+        return [KNeighborsRegressor(n, algorithm="brute") for n in sorted(numbers, reverse=True)]
 
 
 @dataclass(eq=False, repr=False)
@@ -180,7 +170,7 @@ class PLSHead(SklearnHead):
     Parameters
     ----------
     n_components, seed
-        As in `ProjectedHead`; the seed is that of the inner folds too.
+        As in `ElasticNetHead`.
     n_factors : tuple of int
         Candidates; as many as rows or columns allow where these are fewer.
     """
@@ -217,14 +207,8 @@ class RandomTreesHead(SklearnHead):
     def _candidates(self, n_rows: int, n_columns: int) -> list[Any]:  # noqa: ARG002
         from sklearn.ensemble import ExtraTreesRegressor
 
-        return [
-            ExtraTreesRegressor(
-                self.n_trees,
-                min_samples_leaf=self.min_samples_leaf,
-                max_features=self.max_features,
-                random_state=self.seed,
-            )
-        ]
+        shared = {"min_samples_leaf": self.min_samples_leaf, "max_features": self.max_features}
+        return [ExtraTreesRegressor(self.n_trees, random_state=self.seed, **shared)]
 
 
 def _predictions(regressor: Any, inputs: NDArray[np.float32]) -> Matrix:
