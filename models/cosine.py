@@ -113,11 +113,11 @@ def average_linkage(vectors: Floats, max_distance: float) -> tuple[Ints, NDArray
 
     Notes
     -----
-    The mean product of all pairs between two clusters is the product of their mean vectors, so the
-    clusters' means are all that is kept. Average linkage is reducible (Murtagh 1983): clusters that
-    are each other's nearest are joined all at once, with the result of the usual one-by-one order;
-    and clusters with no near neighbour left are done. The result is that of SciPy's
-    ``linkage(vectors, "average", "cosine")``, whose matrix of pairs is 2.5 GB for 25,000 rows.
+    The result is that of SciPy's ``linkage(vectors, "average", "cosine")``, whose matrix of pairs
+    is 2.5 GB for 25,000 rows. The mean product of all pairs between two clusters is the product of
+    their mean vectors, so these are all that is kept. Average linkage is reducible (Murtagh 1983):
+    clusters that are each other's nearest may be joined all at once, and clusters with no near
+    neighbour left are done.
     """
     means = vectors.astype(np.float32)
     size = np.ones(len(means))

@@ -45,10 +45,9 @@ def assign_folds(
 
     Notes
     -----
-    Why not scikit-learn's ``StratifiedGroupKFold``: it takes one class per row, so a profile of
-    several targets must be clustered first. On 1,423 simulated people with 11 clips each, the fold
-    means of a target then lay up to 0.11 of its standard deviation apart (unstratified: 0.15;
-    here: 0.002).
+    scikit-learn's ``StratifiedGroupKFold`` takes one class per row, so a profile of several targets
+    must be clustered first: on 1,423 simulated people with 11 clips each, the fold means of a
+    target then lay up to 0.11 of its standard deviation apart (unstratified: 0.15; here: 0.002).
     """
     codes = group_codes(groups)
     n_groups = int(codes.max()) + 1 if len(codes) else 0

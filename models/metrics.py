@@ -1,9 +1,8 @@
 """Pearson correlation per target, over all rows or fold by fold, and its mean over targets.
 
-The official challenge metric is the plain mean of the Pearson correlations of the targets over a
-whole split (`official_mean_pearson`). It gives NaN as soon as one column is constant. In `pearson`
-a constant column scores 0.0: it says nothing of the target. `constant_columns` tells such a 0.0
-from a low score.
+The challenge's metric is the plain mean over a whole split (`official_mean_pearson`), NaN as soon
+as one column is constant. In `pearson` a constant column scores 0.0: it says nothing of the target;
+`constant_columns` tells such a 0.0 from a low score.
 """
 
 import numpy as np
@@ -53,17 +52,7 @@ def pearson(
 
 
 def mean_pearson(y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None) -> float:
-    """Mean of `pearson` over the targets that have a correlation.
-
-    Parameters
-    ----------
-    y_true, y_pred, fold_of_row
-        As in `pearson`.
-
-    Returns
-    -------
-    float
-        NaN when no target has two labelled rows, as on a split without labels.
+    """Mean of `pearson` over the targets that have a correlation; NaN without any.
 
     Examples
     --------
@@ -80,15 +69,10 @@ def mean_pearson(y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None 
 
 
 def official_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
-    """Pearson correlation of each target over all rows, as the challenge computes it.
+    """Pearson correlation of each target over all rows, as the challenge computes it [n_targets].
 
-    Parameters and errors are those of `pearson`.
-
-    Returns
-    -------
-    array of float64 [n_targets]
-        Equal to `pearson`, but NaN where labels or predictions are constant (up to rounding, whose
-        correlation would be noise) or a row is unlabelled.
+    Equal to `pearson`, but NaN where labels or predictions are constant (up to rounding, whose
+    correlation would be noise) or a row is unlabelled.
     """
     true, pred = check_predictions(y_true, y_pred)
     defined = [
@@ -109,19 +93,10 @@ def official_mean_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 def constant_columns(
     y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None
 ) -> Bools:
-    """Tell which targets' predictions are constant over their labelled rows.
+    """Tell of which targets `pearson` is 0.0 because predictions do not vary [n_targets].
 
-    Parameters
-    ----------
-    y_true, y_pred, fold_of_row
-        As in `pearson`. With folds, constant means constant inside every fold: the models of the
-        folds give different constants.
-
-    Returns
-    -------
-    array of bool [n_targets]
-        True where `pearson` is 0.0 because the prediction does not vary; False where fewer than two
-        rows are labelled.
+    Over labelled rows, of which there are two at least; with folds, inside every fold: their models
+    give different constants.
     """
     true, pred = check_predictions(y_true, y_pred, fold_of_row)
     constant = (~np.isnan(true)).sum(axis=0) >= 2
@@ -133,13 +108,7 @@ def constant_columns(
 
 
 def rows_of_folds(n_rows: int, fold_of_row: Ints | None) -> list[Bools]:
-    """Mark the rows of each fold [n_rows]; without folds, all rows are one.
-
-    Raises
-    ------
-    ValueError
-        When `fold_of_row` has another length.
-    """
+    """Mark the rows of each fold [n_rows]; without folds, all rows are one."""
     fold = np.zeros(n_rows, np.int64) if fold_of_row is None else np.asarray(fold_of_row)
     check_same_rows(y_true=np.empty(n_rows), fold_of_row=fold)
     return [fold == each for each in np.unique(fold)] if n_rows else [np.zeros(0, np.bool_)]

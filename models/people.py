@@ -79,9 +79,8 @@ def cluster_people(
     -----
     On simulated faces of 180 people average linkage, complete linkage and HDBSCAN all found every
     person where people stand apart; with more noise their adjusted Rand index was 0.998, 0.976
-    (both at the best of a few thresholds) and 0.976.
-    Average linkage is also the one that needs neither a matrix of all pairs nor a
-    neighbour graph: 16,000 rows of 512 columns took 25 s on one busy core, and 0.5 GiB in all.
+    (both at the best of a few thresholds) and 0.976. Average linkage also needs neither a matrix of
+    all pairs nor a neighbour graph: 16,000 rows of 512 columns took 25 s and 0.5 GiB in all.
     """
     units, known = unit_rows(vectors)
     if not known.any():

@@ -61,15 +61,7 @@ class PersistenceError(ValueError):
 def dumps(fitted: Head | Stack) -> bytes:
     """Write a fitted head or stack as bytes.
 
-    Parameters
-    ----------
-    fitted : Head or Stack
-        Stays as it is.
-
-    Returns
-    -------
-    bytes
-        Equal for equal contents: no times, addresses or random names are in them.
+    Equal for equal contents: no times, addresses or random names are in them.
 
     Raises
     ------

@@ -47,13 +47,7 @@ class InputScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Floats, copy: bool = True) -> NDArray[np.float32]:
-        """Return X scaled, as float32 [n_rows, n_columns].
-
-        Parameters
-        ----------
-        X : array [n_rows, n_columns]
-        copy : bool
-            False writes the result over X where that is float32.
+        """Return X scaled, as float32 [n_rows, n_columns]; without `copy`, over a float32 X.
 
         Raises
         ------

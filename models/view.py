@@ -56,12 +56,8 @@ class FoldedView:
 
     Parameters
     ----------
-    x : array [n_rows, n_columns]
-        The view; NaN where a modality is missing.
-    y : array [n_rows, n_targets]
-        Targets; NaN where unlabelled. Rows without any label are predicted, not fitted on.
-    groups : array [n_rows]
-        The person of each row.
+    x, y, groups : array [n_rows, n_columns], [n_rows, n_targets], [n_rows]
+        As in `models.heads.Head.fit`. Rows without any label are predicted, not fitted on.
     fold_of_row : array of int [n_rows]
         From `models.folds.assign_folds`.
     x_held : array [n_held, n_columns], optional
@@ -74,13 +70,11 @@ class FoldedView:
     ----------
     inputs, held_inputs : array of float32
         `x` and `x_held`, scaled.
-    targets : array of float64 [n_rows, n_targets]
-    groups : array [n_rows]
-    fold_of_row : array of int64 [n_rows]
+    targets, groups, fold_of_row : array
+        As given.
     labelled : array of bool [n_rows]
         Rows with at least one label.
     scaler : InputScaler
-        What scaled them.
 
     Raises
     ------

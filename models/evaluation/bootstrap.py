@@ -44,9 +44,8 @@ def bootstrap_scores(
 ) -> Array:
     """Mean Pearson of every resample of the people, for one or many predictions.
 
-    Scores follow `models.metrics`: in each resample a constant target or prediction counts as 0
-    and a target with fewer than two labelled rows is left out. A target with fewer than two
-    labelled rows in all is left out of every resample.
+    Scores follow `models.metrics`: in each resample a constant target or prediction counts as 0,
+    and a target with fewer than two labelled rows, in the resample or in all, is left out.
 
     Parameters
     ----------
@@ -59,16 +58,15 @@ def bootstrap_scores(
     n_resamples : int
         Number of resamples; 2,000 give steady ends of a 95 % interval.
     seed : int
-        Seed of the resampling. Equal groups, folds, labelled rows and seed give the same resamples
-        for every prediction, also in separate calls: the scores of two members are paired.
+        Equal groups, folds, labelled rows and seed give the same resamples for every prediction,
+        also in separate calls: the scores of two members are paired.
     fold_of_row : array of int [n_rows], optional
         The fold of each row, for out-of-fold predictions.
 
     Returns
     -------
     array of float64 [n_members, n_resamples] or [n_resamples]
-        Mean Pearson of each resample; all NaN when no fold has two labelled people: one person
-        tells nothing of how people differ.
+        All NaN when no fold has two labelled people: one person tells nothing of how people differ.
 
     Raises
     ------
@@ -114,13 +112,7 @@ def bootstrap_scores(
 def resample_counts(
     n_groups: int, n_resamples: int, generator: np.random.Generator
 ) -> Iterator[Array]:
-    """How often each group is drawn in each resample, with replacement.
-
-    Yields
-    ------
-    array of float64 [up to RESAMPLES_AT_ONCE, n_groups]
-        The next resamples; `n_resamples` in all.
-    """
+    """Yield how often each group is drawn, with replacement [up to RESAMPLES_AT_ONCE, n_groups]."""
     for start in range(0, n_resamples, RESAMPLES_AT_ONCE):
         n = min(RESAMPLES_AT_ONCE, n_resamples - start)
         draws = generator.integers(n_groups, size=(n, n_groups)) + np.arange(n)[:, None] * n_groups
@@ -129,10 +121,9 @@ def resample_counts(
 
 
 def percentile_interval(scores: Array) -> Interval:
-    """Interval that holds 95 % of the scores of resamples [n_resamples].
+    """Interval that holds 95 % of the scores of resamples [n_resamples], but those that are NaN.
 
-    Resamples without a score (NaN) are left out; both ends are NaN when none has one. Applied to
-    the difference of two members' scores, it is the interval of that difference.
+    Of the difference of two members' scores, it is the interval of that difference.
     """
     known = scores[~np.isnan(scores)]
     if not len(known):
@@ -142,10 +133,7 @@ def percentile_interval(scores: Array) -> Interval:
 
 
 def probability_better(scores_a: Array, scores_b: Array) -> float:
-    """Share of the resamples in which a scores above b; ties count half.
-
-    Both are paired scores [n_resamples] from `bootstrap_scores`. NaN when no resample has both.
-    """
+    """Share of the resamples in which a scores above b; ties count half, NaN not at all."""
     difference = scores_a - scores_b
     difference = difference[~np.isnan(difference)]
     if not len(difference):

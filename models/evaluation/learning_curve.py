@@ -54,17 +54,11 @@ def learning_curve(
     Parameters
     ----------
     head : Head
-        Copied for every fit (`sklearn.base.clone`); the given one stays as it is.
-    x : array [n_rows, n_columns]
-        The view; passed on to the head as it is.
-    y : array [n_rows, n_targets]
-        Targets; NaN where unlabelled. Rows without any label are left out.
-    groups : array [n_rows]
-        The person of each row.
-    x_held, y_held : array [n_held, n_columns], [n_held, n_targets]
-        Rows of other people, as of Val.
-    groups_held : array [n_held]
-        The person of each held-out row.
+        Copied for every fit; the given one stays as it is.
+    x, y, groups : array [n_rows, n_columns], [n_rows, n_targets], [n_rows]
+        As in `Head.fit`. Rows without any label are left out.
+    x_held, y_held, groups_held : array
+        The same of rows of other people, as of Val.
     n_people : sequence of int
         Numbers of people to fit on.
     n_repeats : int

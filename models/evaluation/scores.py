@@ -1,8 +1,4 @@
-"""A score with its interval, for many predictions of the same rows, and what differs between them.
-
-`Score` is the one noun for how good predictions are: of a head, of the stack or of a baseline, on a
-split or out of fold.
-"""
+"""Scores with their intervals, of predictions of the same rows, and what differs between them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,18 +22,17 @@ Subset = tuple[str, ...]
 
 @dataclass(frozen=True, repr=False)
 class Score:
-    """How good some predictions are.
+    """How good some predictions are: of a head, of the stack or of a baseline.
 
     Attributes
     ----------
     pearson : array of float64 [n_targets]
-        Correlation of each target; out of fold, the mean of the correlations inside the folds. NaN
-        with fewer than two labelled rows.
+        As `models.metrics.pearson` gives it.
     pooled_mean_pearson : float
-        The mean of the correlations over all rows at once: `mean_pearson`, but for predictions out
-        of fold.
+        Mean of the correlations over all rows at once: `mean_pearson`, but for predictions out of
+        fold.
     constant : array of bool [n_targets]
-        Targets whose predictions do not vary (out of fold: inside any fold).
+        As `models.metrics.constant_columns` gives it.
     resampled : array of float64 [n_resamples]
         Mean Pearson of each person-wise resample; paired between predictions of the same rows.
     """
@@ -158,19 +153,10 @@ def subsets(parts: Sequence[str]) -> list[Subset]:
 
 
 def gains(scores: Mapping[Subset, Score]) -> dict[tuple[str, Subset], Difference]:
-    """Return what each part adds to each subset that lacks it.
+    """Return what each part adds to each subset that lacks it, by ``(part, subset)``.
 
-    Parameters
-    ----------
-    scores : mapping of tuple of str to Score
-        By subset, as `subsets` gives them, of the same rows and resamples. A pair of which one is
-        missing, such as a subset whose fit failed, has no gain.
-
-    Returns
-    -------
-    dict
-        By ``(part, to)``: what is added, and the parts that are there already. Part by part, in the
-        order of the subsets.
+    Scores are by subset, as `subsets` gives them, of the same rows and resamples. A pair of which
+    one is missing, such as a subset whose fit failed, has no gain.
     """
     parts = dict.fromkeys(part for subset in scores for part in subset)
     found = {}

@@ -32,13 +32,8 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
     Returns
     -------
     dict of str to array of bool [n_rows]
-        The rows of each slice, in ascending order, `MISSING` last and only where rows are missing.
-        Every row is in exactly one slice.
-
-    Raises
-    ------
-    ValueError
-        When `values` is not one-dimensional or `n_bands` is below 1.
+        In ascending order, `MISSING` last and only where rows are missing. Every row is in exactly
+        one slice.
     """
     column = np.asarray(values, dtype=object)
     if column.ndim != 1:
@@ -62,17 +57,9 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
 
 
 def column_numbers(values: ArrayLike) -> NDArray[np.float64] | None:
-    """Read a column as numbers, also where they are written as text.
+    """Read a column, as of `slice_rows`, as numbers [n_rows], also where they are written as text.
 
-    Parameters
-    ----------
-    values : array [n_rows]
-        As in `slice_rows`.
-
-    Returns
-    -------
-    array of float64 [n_rows], or None
-        NaN where missing; None when a value is no finite number. Truth values are none.
+    NaN where missing; None when a value is no finite number. Truth values are none.
     """
     column = np.asarray(values, dtype=object)
     known = _known(column)
@@ -96,22 +83,15 @@ def scored_slices(
 
     Parameters
     ----------
-    y_true : array [n_rows, n_targets]
-        Labels; NaN where unlabelled.
-    groups : array [n_rows]
-        The person of each row.
+    y_true, groups : array [n_rows, n_targets], [n_rows]
+        Labels (NaN where unlabelled) and people.
     slices : mapping of str to array of bool [n_rows]
-        From `slice_rows`, made of these rows or of a table that they are part of.
+        From `slice_rows`.
 
     Returns
     -------
     dict of str to array of bool [n_rows]
-        In the order of `slices`, without those that have no labelled row; `FEW` last.
-
-    Raises
-    ------
-    ValueError
-        When lengths differ.
+        Those that have a labelled row, in their order; `FEW` last.
     """
     true, people = as_targets(y_true), as_groups(groups)
     check_same_rows(y_true=true, groups=people, **slices)

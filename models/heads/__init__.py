@@ -68,11 +68,8 @@ class HeadSpec(BaseModel):
 def check_spec(entry: Mapping[str, Any]) -> HeadSpec:
     """Check an entry of ``heads`` in ``params.yaml``; ``{"kind": ...}`` is enough.
 
-    Raises
-    ------
-    ValueError
-        For an unknown kind, naming the nearest known one; for an unknown key or a value out of
-        bounds (pydantic's ValidationError is a ValueError).
+    A ValueError (such as pydantic's ValidationError) names an unknown kind with the nearest known
+    one, an unknown key or a value out of bounds.
     """
     return _spec_class(_head_class(str(entry.get("kind")))).model_validate(dict(entry))
 
@@ -99,13 +96,7 @@ def make_head(spec: HeadSpec | Mapping[str, Any], seed: int, bands: tuple[int, .
 
 
 def search_space(kind: str) -> dict[str, Range | Choice]:
-    """Return what a search ranges over, by setting; empty for heads that choose by themselves.
-
-    Raises
-    ------
-    ValueError
-        When the kind is unknown; names the nearest known one.
-    """
+    """Return what a search ranges over, by setting; empty for heads that choose by themselves."""
     return {
         name: each
         for name, (hint, _) in _settings(_head_class(kind)).items()

@@ -81,10 +81,7 @@ class KernelHead(LinearHead):
     def _family(
         self, features: NDArray[np.float32], is_kernel: bool, fold_of_row: Ints, targets: Matrix
     ) -> Candidates:
-        """Regressions to choose from, on the kernel [n_rows, n_rows] or features that stand for it.
-
-        `fold_of_row` and `targets` have no gaps.
-        """
+        """Regressions on the kernel [n_rows, n_rows], or features for it; targets have no gaps."""
 
     def _candidates(
         self,
@@ -168,17 +165,7 @@ class SVRHead(KernelHead):
 class SVRCandidates:
     """Support vector regressions of the same targets on all training sets of folds (`Candidates`).
 
-    Parameters
-    ----------
-    features : array of float32 [n_rows, n_features]
-        A kernel [n_rows, n_rows], or features for a linear regression.
-    is_kernel : bool
-        Which of the two.
-    fold_of_row : array of int [n_rows]
-    targets : array [n_rows, n_targets]
-        Without NaN.
-    costs : array [n_costs]
-    epsilon : float
+    On a kernel [n_rows, n_rows], or, where `is_kernel` is False, linear ones on features.
     """
 
     def __init__(

@@ -56,25 +56,11 @@ class LinearHead(Head):
         targets: Matrix,
         view: FoldedView | None = None,
     ) -> tuple["KernelFeatures | None", NDArray[np.float32], Candidates]:
-        """Make features, and the regressions on them to choose from.
+        """Make features [n_rows, n_features] of scaled inputs, and regressions on them.
 
-        Parameters
-        ----------
-        inputs : array [n_rows, n_columns]
-            Scaled.
-        fold_of_row : array of int [n_rows]
-            Negative for rows that are not to be fitted on.
-        targets : array [n_rows, n_targets]
-            Without NaN where a row is in a fold.
-        view : FoldedView, optional
-            Where inputs and folds come from, if from one.
-
-        Returns
-        -------
-        basis : KernelFeatures, optional
-            Makes features of other inputs; None where the inputs are the features.
-        features : array [n_rows, n_features]
-        candidates : Candidates
+        `fold_of_row` is negative, and `targets` may be NaN, for rows that are not to be fitted on;
+        inputs and folds come from `view`, if from one. The first thing returned makes features of
+        other inputs; it is None where the inputs are the features.
         """
 
     def cross_fit(self, view: FoldedView) -> CrossFit:

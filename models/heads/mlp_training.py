@@ -71,17 +71,8 @@ class TrainingSet:
 def train(sets: Sequence[TrainingSet], head: "MLPHead") -> list[list[NDArray[np.float32]]]:
     """Train the members of all sets as one batched model and keep each at its best epoch.
 
-    Parameters
-    ----------
-    sets : sequence of TrainingSet
-        They share their targets; rows and columns may differ.
-    head : MLPHead
-        Says how to train.
-
-    Returns
-    -------
-    list of list of array
-        Of every set, the `Parameters` of its members.
+    The sets share their targets; rows and columns may differ. `head` says how to train. Returns the
+    `Parameters` of the members of every set.
     """
     table = _table(sets)
     starts = np.cumsum([0, *(len(part.inputs) for part in sets)])
@@ -121,10 +112,8 @@ def loss_of(kind: Loss, predicted: Tensor, labels: Tensor, known: Tensor) -> tup
         targets of 1 - r, r the Pearson correlation; it leaves scale and offset free. ``ccc``: the
         same with the concordance correlation coefficient (Lin, 1989, Biometrics 45:255-268), which
         holds predictions to the scale and offset of the labels too.
-    predicted, labels : Tensor [..., n_targets, n_rows]
-        Standardised; labels are finite also where they are unknown.
-    known : Tensor [..., n_targets, n_rows]
-        1 where a row is labelled, 0 where it is not.
+    predicted, labels, known : Tensor [..., n_targets, n_rows]
+        Standardised; labels are finite also where they are unknown, which is where `known` is 0.
 
     Returns
     -------

@@ -129,19 +129,15 @@ class RidgeEquations:
     rows : array of bool [n_rows]
         The training set.
     inputs : array [n_rows, n_columns]
-        All rows.
+        All rows; or, where `is_kernel`, their kernel, whose coefficients are weights of rows.
     mean : array [n_columns]
         Of the training set.
     scales : array [n_mixtures, n_columns]
         Factors of the columns of `inputs`.
     matrix : MixedMatrix
         The centred Gram matrices of the training set in all mixtures, as wide as the unknowns.
-    kernels : sequence of array [n_rows, n_rows]
-        Of the bands of columns, not centred, where the unknowns are weights of rows.
-    shares : array [n_mixtures, n_kernels], optional
-        Factors of the kernels.
-    is_kernel : bool
-        Whether `inputs` is the kernel itself: then weights of rows are its coefficients.
+    kernels, shares : sequence of array [n_rows, n_rows], array [n_mixtures, n_kernels]
+        Where the unknowns are weights of rows: kernels of the bands, not centred, and factors.
     """
 
     rows: Bools
@@ -167,22 +163,11 @@ class RidgeEquations:
     def solve(
         self, targets: Floats64, mixture_of_column: Numbers, alphas: Floats64, tolerance: float
     ) -> Matrix:
-        """Solve one regression per column and penalty.
+        """Solve one regression per column of targets [n_rows, n] and penalty [n_alphas, n].
 
-        Parameters
-        ----------
-        targets : array [n_rows, n]
-            Values outside the training set do not matter.
-        mixture_of_column : array of int [n]
-        alphas : array [n_alphas, n]
-            Penalties in multiples of `units`, ascending.
-        tolerance : float
-            As in `models.ridge.solver.solve_penalised`.
-
-        Returns
-        -------
-        array [n_alphas, size, n]
-            The unknowns.
+        Penalties ascend, in multiples of `units`; the tolerance is that of
+        `models.ridge.solver.solve_penalised`. Targets outside the training set do not matter.
+        Returns the unknowns [n_alphas, size, n].
         """
         right = targets[self.rows] - targets[self.rows].mean(axis=0)
         if not self.kernels:

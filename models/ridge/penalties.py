@@ -118,17 +118,10 @@ def can_nest(view: FoldedView) -> bool:
 
 
 def choose_for_all_folds(family: Candidates) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Choose candidates for every training set of a cross-fit, and for all rows.
+    """Yield each fold, last `WHOLE`, and the best candidates [n_targets] for its training set.
 
     Inside the training set that lacks fold a, candidates are compared on every other fold b, by
     fits that saw neither a nor b: nested cross-validation over one set of folds.
-
-    Yields
-    ------
-    fold : int
-        The fold that the training set lacks; last, `WHOLE`.
-    best : array of int [n_targets]
-        Number of the best candidate of each target.
     """
     totals: dict[int, Matrix] = {fold: np.zeros(1) for fold in family.folds}
     for first, second in combinations(family.folds, 2):

@@ -83,9 +83,7 @@ def solve_penalised(
     Parameters
     ----------
     matrix : MixedMatrix
-        Holds the A of every column.
-    mixture_of_column : array of int [n_columns]
-        Which of the mixtures that is.
+        Holds the A of every column: the mixture `mixture_of_column` [n_columns].
     right : array [size, n_columns]
         The columns b.
     penalties : array [n_penalties, n_columns]

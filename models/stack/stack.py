@@ -108,22 +108,10 @@ class Stack:
         )
 
     def predict(self, members: Array) -> Array:
-        """Combine the members' predictions of new rows.
+        """Combine the members' predictions of new rows, in target units [n_rows, n_targets].
 
-        Parameters
-        ----------
-        members : array [n_rows, n_members, n_targets]
-            In the order of the fit, from heads refitted on all rows.
-
-        Returns
-        -------
-        array [n_rows, n_targets]
-            In target units.
-
-        Raises
-        ------
-        ValueError
-            When the members or targets are not as many as in the fit, or a prediction is missing.
+        `members` [n_rows, n_members, n_targets] come from heads refitted on all rows, in the order
+        of the fit. A ValueError says when they are not as many, or a prediction is missing.
         """
         values = _checked_members(members)
         if values.shape[1:] != self.center.shape:
@@ -194,12 +182,7 @@ def stack_oof(members: Array, y: ArrayLike, fold_of_row: Ints) -> Array:
     Centre, scale, weights, slope and intercept all come from the other folds: no label and no
     prediction of a row's own fold takes part, but through the members (see `fit_stack`). The
     stacks of the folds differ in mean, so score them fold by fold
-    (`models.evaluation.scores.score_predictions`).
-
-    Parameters
-    ----------
-    members, y, fold_of_row
-        As in `fit_stack`, with the same errors.
+    (`models.evaluation.scores.score_predictions`). Arguments and errors are those of `fit_stack`.
 
     Returns
     -------

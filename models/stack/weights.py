@@ -44,16 +44,8 @@ PRIOR_ROWS = 200
 class Sums(NamedTuple):
     """Sums of products over the labelled rows of some folds, centred inside each.
 
-    Attributes
-    ----------
-    n_rows : array [n_targets]
-        Labelled rows.
-    gram : array [n_targets, n_members, n_members]
-        Z-scored members with each other.
-    cross : array [n_targets, n_members]
-        Members with the target.
-    size : array [n_targets]
-        The target with itself.
+    The number of labelled rows [n_targets]; of z-scored members with each other [n_targets,
+    n_members, n_members] and with the target [n_targets, n_members]; of the target with itself.
     """
 
     n_rows: Array
@@ -145,15 +137,8 @@ class FoldedMembers:
 def choose_share(data: FoldedMembers) -> float:
     """Decide how much of the fitted weights to take, by folds left out one at a time.
 
-    Parameters
-    ----------
-    data : FoldedMembers
-
-    Returns
-    -------
-    float
-        At most 1; the rest is the plain average's. One for all targets, since choosing per target
-        gained nothing. 0 where the average is not beaten, or with fewer than two folds.
+    At most 1; the rest is the plain average's. One for all targets, since choosing per target
+    gained nothing. 0 where the average is not beaten, or with fewer than two folds.
     """
     if len(data.folds) < 2:
         return 0.0
@@ -167,19 +152,9 @@ def choose_share(data: FoldedMembers) -> float:
 
 
 def fit_weights(sums: Sums, share: float) -> Array:
-    """Mix fitted weights with those of the plain average.
+    """Mix a share of fitted weights with those of the plain average [n_targets, n_members].
 
-    Parameters
-    ----------
-    sums : Sums
-        Over the rows to fit on.
-    share : float
-        Of the fitted weights, 0 to 1.
-
-    Returns
-    -------
-    array [n_targets, n_members]
-        Not negative, and scaled so that the combination varies as much as the plain average does.
+    Not negative, and scaled so that the combination varies as much as the plain average does.
     """
     average = np.full(sums.cross.shape, 1 / sums.cross.shape[1])
     if share == 0:
