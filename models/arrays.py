@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating[Any]]
+Floats32 = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
+Numbers = NDArray[np.intp]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Groups = NDArray[Any]
@@ -16,7 +19,7 @@ class DataError(ValueError):
     """The data at hand do not allow what was asked: too few people or labels."""
 
 
-def as_targets(values: ArrayLike, name: str = "y") -> NDArray[np.float64]:
+def as_targets(values: ArrayLike, name: str = "y") -> Floats64:
     """Return targets or predictions as float64 [n_rows, n_targets], maybe with NaN.
 
     Raises
@@ -61,7 +64,7 @@ def take_rows(array: NDArray[T], rows: Bools) -> NDArray[T]:
     return array if rows.all() else array[rows]
 
 
-def mean_of_known(values: NDArray[np.float64]) -> float:
+def mean_of_known(values: Floats64) -> float:
     """Return the mean of the values that are not NaN; NaN where there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")

@@ -1,11 +1,19 @@
 """Folds by group: no person is ever in two folds, and the folds have alike targets."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from sklearn.model_selection import GroupKFold
 
-from models.arrays import DataError, Ints, as_groups, as_targets, check_same_rows, group_codes
+from models.arrays import (
+    DataError,
+    Floats64,
+    Ints,
+    as_groups,
+    as_targets,
+    check_same_rows,
+    group_codes,
+)
 from models.metrics import CONSTANT_TOLERANCE
 
 
@@ -85,7 +93,7 @@ def check_folds(groups: ArrayLike, fold_of_row: Ints) -> None:
         )
 
 
-def _deal_in_rounds(codes: Ints, targets: NDArray[np.float64], n_folds: int, seed: int) -> Ints:
+def _deal_in_rounds(codes: Ints, targets: Floats64, n_folds: int, seed: int) -> Ints:
     """Fold of each group [n_groups]: every round gives each fold one group."""
     sizes = np.bincount(codes)
     profiles = _profiles(codes, targets)
@@ -103,7 +111,7 @@ def _deal_in_rounds(codes: Ints, targets: NDArray[np.float64], n_folds: int, see
     return fold_of_group
 
 
-def _profiles(codes: Ints, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+def _profiles(codes: Ints, targets: Floats64) -> Floats64:
     """Return the sums per group that folds should share evenly [n_groups, 2 n_targets].
 
     For each target, the number of labelled rows and the sum of its deviations from the mean, both

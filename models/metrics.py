@@ -6,17 +6,15 @@ as one column is constant. In `pearson` a constant column scores 0.0: it says no
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from models.arrays import Bools, Ints, as_targets, check_same_rows, mean_of_known
+from models.arrays import Bools, Floats64, Ints, as_targets, check_same_rows, mean_of_known
 
 CONSTANT_TOLERANCE = 1e-9
 """Values whose standard deviation is below this share of their largest size are constant."""
 
 
-def pearson(
-    y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None
-) -> NDArray[np.float64]:
+def pearson(y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None) -> Floats64:
     """Pearson correlation of each target over the rows labelled for it.
 
     Out-of-fold predictions come from models whose means differ. A row's fold mean leans away from
@@ -68,7 +66,7 @@ def mean_pearson(y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None 
     return mean_of_known(pearson(y_true, y_pred, fold_of_row))
 
 
-def official_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
+def official_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> Floats64:
     """Pearson correlation of each target over all rows, as the challenge computes it [n_targets].
 
     Equal to `pearson`, but NaN where labels or predictions are constant (up to rounding, whose
@@ -116,7 +114,7 @@ def rows_of_folds(n_rows: int, fold_of_row: Ints | None) -> list[Bools]:
 
 def check_predictions(
     y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Floats64, Floats64]:
     """Return labels and predictions as float64 [n_rows, n_targets].
 
     Labels that nothing is predicted beside in all of their fold, since nobody outside it is
@@ -146,7 +144,7 @@ def check_predictions(
     return true, pred
 
 
-def _pearson_of(true: NDArray[np.float64], pred: NDArray[np.float64]) -> float:
+def _pearson_of(true: Floats64, pred: Floats64) -> float:
     labelled = ~np.isnan(true)
     if labelled.sum() < 2:
         return float("nan")
@@ -158,5 +156,5 @@ def _pearson_of(true: NDArray[np.float64], pred: NDArray[np.float64]) -> float:
     return float(np.clip(r, -1.0, 1.0))
 
 
-def _is_constant(values: NDArray[np.float64]) -> bool:
+def _is_constant(values: Floats64) -> bool:
     return not len(values) or bool(values.std() <= CONSTANT_TOLERANCE * np.abs(values).max())

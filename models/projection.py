@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
-from models.arrays import Floats
+from models.arrays import Floats, Floats32
 from models.ridge.equations import RidgeEquations
 
 SMALL = 400
@@ -27,13 +26,13 @@ class Projection:
     mean : array of float32 [n_columns]
     """
 
-    axes: NDArray[np.float32]
-    mean: NDArray[np.float32]
+    axes: Floats32
+    mean: Floats32
 
-    def apply(self, inputs: Floats) -> NDArray[np.float32]:
+    def apply(self, inputs: Floats) -> Floats32:
         """Project inputs [n_rows, n_columns] to [n_rows, n_components]."""
         # Centring afterwards spares a copy of the inputs.
-        projected: NDArray[np.float32] = (inputs @ self.axes).astype(np.float32)
+        projected: Floats32 = (inputs @ self.axes).astype(np.float32)
         return projected - self.mean @ self.axes
 
 

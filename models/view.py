@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from models.arrays import (
     Bools,
     Floats,
+    Floats32,
+    Floats64,
     Groups,
     Ints,
+    Numbers,
     as_groups,
     as_targets,
     check_same_rows,
@@ -42,8 +45,8 @@ class CrossFit:
         Fitted on all labelled rows. `head.predict` of the held-out rows, unscaled, is `held`.
     """
 
-    oof: NDArray[np.float64]
-    held: NDArray[np.float64]
+    oof: Floats64
+    held: Floats64
     head: "Head"
 
 
@@ -124,22 +127,22 @@ class FoldedView:
         rows: Bools = self.labelled & (self.fold_of_row != fold)
         return rows
 
-    def places(self, fold: int) -> NDArray[np.intp]:
+    def places(self, fold: int) -> Numbers:
         """Where the rows of `fold` (`WHOLE`: the held-out rows) are in `empty_predictions`."""
         if fold == WHOLE:
             return len(self.inputs) + np.arange(len(self.held_inputs))
         return np.flatnonzero(self.fold_of_row == fold)
 
-    def left_out(self, fold: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    def left_out(self, fold: int) -> tuple[Numbers, Floats32]:
         """Return `places` [n], and the inputs there [n, n_columns]."""
         places = self.places(fold)
         return places, self.held_inputs if fold == WHOLE else self.inputs[places]
 
-    def empty_predictions(self) -> NDArray[np.float64]:
+    def empty_predictions(self) -> Floats64:
         """Return an array [n_rows + n_held, n_targets] to be filled at `places`."""
         return np.full((len(self.inputs) + len(self.held_inputs), self.targets.shape[1]), np.nan)
 
-    def as_cross_fit(self, predictions: NDArray[np.float64], whole: "Head") -> CrossFit:
+    def as_cross_fit(self, predictions: Floats64, whole: "Head") -> CrossFit:
         """Part predictions into those of rows and of held-out rows.
 
         The head, fitted on all labelled rows, is given the scaler: it predicts rows as they come.

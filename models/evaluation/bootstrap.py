@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from models.arrays import Bools, Ints, as_targets, check_same_rows, group_codes
+from models.arrays import Bools, Floats64, Ints, Numbers, as_targets, check_same_rows, group_codes
 from models.metrics import CONSTANT_TOLERANCE, check_predictions, rows_of_folds
 
-Array = NDArray[np.float64]
-_Sums = tuple[Array, Array, Array, Array]
+_Sums = tuple[Floats64, Floats64, Floats64, Floats64]
 
 RESAMPLES_AT_ONCE = 256
 """Keeps memory small with thousands of people, and matrix products large."""
@@ -41,7 +40,7 @@ def bootstrap_scores(
     n_resamples: int,
     seed: int,
     fold_of_row: Ints | None = None,
-) -> Array:
+) -> Floats64:
     """Mean Pearson of every resample of the people, for one or many predictions.
 
     Scores follow `models.metrics`: in each resample a constant target or prediction counts as 0,
@@ -111,7 +110,7 @@ def bootstrap_scores(
 
 def resample_counts(
     n_groups: int, n_resamples: int, generator: np.random.Generator
-) -> Iterator[Array]:
+) -> Iterator[Floats64]:
     """Yield how often each group is drawn, with replacement [up to RESAMPLES_AT_ONCE, n_groups]."""
     for start in range(0, n_resamples, RESAMPLES_AT_ONCE):
         n = min(RESAMPLES_AT_ONCE, n_resamples - start)
@@ -120,7 +119,7 @@ def resample_counts(
         yield counts.reshape(n, n_groups).astype(np.float64)
 
 
-def percentile_interval(scores: Array) -> Interval:
+def percentile_interval(scores: Floats64) -> Interval:
     """Interval that holds 95 % of the scores of resamples [n_resamples], but those that are NaN.
 
     Of the difference of two members' scores, it is the interval of that difference.
@@ -132,7 +131,7 @@ def percentile_interval(scores: Array) -> Interval:
     return Interval(float(low), float(high))
 
 
-def probability_better(scores_a: Array, scores_b: Array) -> float:
+def probability_better(scores_a: Floats64, scores_b: Floats64) -> float:
     """Share of the resamples in which a scores above b; ties count half, NaN not at all."""
     difference = scores_a - scores_b
     difference = difference[~np.isnan(difference)]
@@ -142,7 +141,7 @@ def probability_better(scores_a: Array, scores_b: Array) -> float:
     return float((np.where(ties, 0.5, difference > 0)).mean())
 
 
-def _sums_by_person(true: Array, members: Array, rows: NDArray[np.intp], people: Ints) -> _Sums:
+def _sums_by_person(true: Floats64, members: Floats64, rows: Numbers, people: Ints) -> _Sums:
     """Return sums per person over centred values; x are labels, y predictions.
 
     First n, x, x x [3, n_targets, n_people], then y, y y, x y [n_members, 3, n_targets, n_people];
@@ -165,7 +164,7 @@ def _sums_by_person(true: Array, members: Array, rows: NDArray[np.intp], people:
     return np.stack(labels), sums, floor_true, floor_pred
 
 
-def _centred(values: Array, known: Bools) -> tuple[Array, Array]:
+def _centred(values: Floats64, known: Bools) -> tuple[Floats64, Floats64]:
     """Deviations from the mean, 0 where unknown, and the variance below which it is constant.
 
     Centred sums keep their digits when the mean is large beside the spread.
@@ -176,7 +175,7 @@ def _centred(values: Array, known: Bools) -> tuple[Array, Array]:
     return np.where(known, filled - mean, 0.0), floor
 
 
-def _correlations(sums: _Sums, counts: Array) -> Array:
+def _correlations(sums: _Sums, counts: Floats64) -> Floats64:
     """Correlation of every member and target in every resample; NaN below two labelled rows.
 
     `counts` is [n_resamples, n_people], the result [n_members, n_targets, n_resamples].

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from models.arrays import Bools, Ints, mean_of_known
+from models.arrays import Bools, Floats64, Ints, mean_of_known
 from models.evaluation.bootstrap import (
     Interval,
     bootstrap_scores,
@@ -16,7 +16,6 @@ from models.evaluation.bootstrap import (
 )
 from models.metrics import check_predictions, constant_columns, mean_pearson, pearson
 
-Array = NDArray[np.float64]
 Subset = tuple[str, ...]
 
 
@@ -37,10 +36,10 @@ class Score:
         Mean Pearson of each person-wise resample; paired between predictions of the same rows.
     """
 
-    pearson: Array
+    pearson: Floats64
     pooled_mean_pearson: float
     constant: Bools
-    resampled: Array
+    resampled: Floats64
 
     def __post_init__(self) -> None:
         shapes = self.pearson.shape, self.constant.shape, self.resampled.shape
@@ -106,7 +105,10 @@ def score_predictions(
     scores = []
     for member, own in zip(members, resampled, strict=True):
         true, pred = check_predictions(y_true, member, fold_of_row)
-        by_target, constant = (f(true, pred, fold_of_row) for f in (pearson, constant_columns))
+        by_target, constant = (
+            pearson(true, pred, fold_of_row),
+            constant_columns(true, pred, fold_of_row),
+        )
         scores.append(Score(by_target, mean_pearson(true, pred), constant, own))
     return scores
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.arrays import Bools, as_groups, as_targets, check_same_rows
+from models.arrays import Bools, Floats64, as_groups, as_targets, check_same_rows
 
 MISSING = "(missing)"
 """The slice of the rows without a value."""
@@ -56,7 +56,7 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
     return slices
 
 
-def column_numbers(values: ArrayLike) -> NDArray[np.float64] | None:
+def column_numbers(values: ArrayLike) -> Floats64 | None:
     """Read a column, as of `slice_rows`, as numbers [n_rows], also where they are written as text.
 
     NaN where missing; None when a value is no finite number. Truth values are none.
@@ -117,7 +117,7 @@ def _known(column: NDArray[np.object_]) -> Bools:
     return ~np.array(missing, dtype=np.bool_)
 
 
-def _bands(numbers: NDArray[np.float64], known: Bools, n_bands: int) -> dict[str, Bools]:
+def _bands(numbers: Floats64, known: Bools, n_bands: int) -> dict[str, Bools]:
     shares = np.linspace(0, 1, n_bands + 1)
     # Ends that occur among the values are short to write.
     ends = np.unique(np.quantile(numbers[known], shares, method="higher"))

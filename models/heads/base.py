@@ -6,19 +6,28 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from models.arrays import Bools, DataError, Floats, Groups, as_groups, as_targets, check_same_rows
+from models.arrays import (
+    Bools,
+    DataError,
+    Floats,
+    Floats32,
+    Floats64,
+    Groups,
+    Numbers,
+    as_groups,
+    as_targets,
+    check_same_rows,
+)
 from models.projection import Projection, principal_axes
 from models.ridge.equations import FoldGram
 from models.scaling import InputScaler
 from models.view import WHOLE, CrossFit, FoldedView
 
-Inputs = NDArray[np.float32]
-Targets = NDArray[np.float64]
 PositiveFloats = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 PositiveInts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 """Candidates for a setting."""
@@ -102,7 +111,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             self._fit(inputs, self._standardised(targets), people)
         return self
 
-    def predict(self, X: Floats) -> Targets:
+    def predict(self, X: Floats) -> Floats64:
         """Predict every target of every row, in target units [n_rows, n_targets].
 
         Of shape [n_rows] where `fit` was given one target in that shape.
@@ -133,11 +142,11 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return view.as_cross_fit(predicted, head)
 
     @abstractmethod
-    def _fit(self, inputs: Inputs, targets: Targets, groups: Groups) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         """Fit on scaled inputs and standardised targets (NaN = unlabelled)."""
 
     @abstractmethod
-    def _predict(self, inputs: Inputs) -> Targets:
+    def _predict(self, inputs: Floats32) -> Floats64:
         """Predict standardised targets [n_rows, n_targets] from scaled inputs."""
 
     def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
@@ -148,7 +157,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
                 head._fit(*head._training_arrays(view, fold))
             yield head
 
-    def _training_arrays(self, view: FoldedView, fold: int) -> tuple[Inputs, Targets, Groups]:
+    def _training_arrays(self, view: FoldedView, fold: int) -> tuple[Floats32, Floats64, Groups]:
         """Return what `_fit` takes, of the training set of a fold."""
         rows = view.training_rows(fold)
         inputs = self._prepare(view.inputs, view, fold)[rows]
@@ -156,18 +165,18 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     def _prepare(
         self,
-        inputs: Inputs,
+        inputs: Floats32,
         view: FoldedView | None = None,  # noqa: ARG002
         fold: int = WHOLE,  # noqa: ARG002
-    ) -> Inputs:
+    ) -> Floats32:
         """Learn what comes between scaled inputs and `_fit`, from the training set; apply it."""
         return inputs
 
-    def _applied(self, inputs: Inputs) -> Inputs:
+    def _applied(self, inputs: Floats32) -> Floats32:
         """Apply what `_prepare` learned."""
         return inputs
 
-    def _begin_fit(self, targets: Targets) -> bool:
+    def _begin_fit(self, targets: Floats64) -> bool:
         """Learn the mean and scale of targets; return whether there is anything to fit."""
         known = ~np.isnan(targets)
         n_known = known.sum(axis=0)
@@ -179,12 +188,12 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self.fitted_ = np.flatnonzero(n_known > 1)
         return len(self.fitted_) > 0
 
-    def _standardised(self, targets: Targets) -> Targets:
+    def _standardised(self, targets: Floats64) -> Floats64:
         """Return the targets that are fitted, by what `_begin_fit` learned."""
-        standardised: Targets = (targets - self.target_mean_) / self.target_scale_
+        standardised: Floats64 = (targets - self.target_mean_) / self.target_scale_
         return standardised[:, self.fitted_]
 
-    def _predict_scaled(self, inputs: Inputs) -> Targets:
+    def _predict_scaled(self, inputs: Floats32) -> Floats64:
         predicted = np.tile(self.target_mean_, (len(inputs), 1))
         if len(self.fitted_):
             scale, mean = self.target_scale_[self.fitted_], self.target_mean_[self.fitted_]
@@ -194,11 +203,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _checked(self, X: Floats, fitting: bool = False) -> Floats:
         """Check the shape, type and names of columns; remember them when fitting."""
         checked: Floats = validate_data(
-            self,
-            X,
-            reset=fitting,
-            dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan",
+            self, X, reset=fitting, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan"
         )
         return checked
 
@@ -228,7 +233,9 @@ class ProjectedHead(Head):
     n_components: Annotated[int, Field(ge=1)] | None = 128
     seed: int = 0
 
-    def _prepare(self, inputs: Inputs, view: FoldedView | None = None, fold: int = WHOLE) -> Inputs:
+    def _prepare(
+        self, inputs: Floats32, view: FoldedView | None = None, fold: int = WHOLE
+    ) -> Floats32:
         self.projection_: Projection | None = None
         if self.n_components is not None and inputs.shape[1] > self.n_components:
             if view is None:
@@ -238,21 +245,21 @@ class ProjectedHead(Head):
                 self.projection_ = view.projection(fold, self.n_components, self.seed)
         return self._applied(inputs)
 
-    def _applied(self, inputs: Inputs) -> Inputs:
+    def _applied(self, inputs: Floats32) -> Floats32:
         return inputs if self.projection_ is None else self.projection_.apply(inputs)
 
 
 class MeanHead(Head):
     """Predict the training mean of every target, whatever the inputs: what a head has to beat."""
 
-    def _fit(self, inputs: Inputs, targets: Targets, groups: Groups) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         pass
 
-    def _predict(self, inputs: Inputs) -> Targets:
+    def _predict(self, inputs: Floats32) -> Floats64:
         return np.zeros((len(inputs), len(self.fitted_)))
 
 
-def label_patterns(targets: Targets) -> list[tuple[Bools, NDArray[np.intp]]]:
+def label_patterns(targets: Floats64) -> list[tuple[Bools, Numbers]]:
     """Group the targets that are labelled in the same rows.
 
     Parameters

@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from models.arrays import Ints, take_rows
+from models.arrays import Floats32, Floats64, Ints, Numbers, take_rows
 from models.heads.base import PositiveFloats, Range
 from models.heads.linear import ALPHAS, LinearHead
 from models.ridge.equations import FoldGram
 from models.ridge.penalties import Candidates, Fitted, RidgeCandidates
 from models.view import FoldedView
-
-Matrix = NDArray[np.float64]
 
 CHUNK_ROWS = 2048
 
@@ -37,11 +34,11 @@ class KernelFeatures:
         None for the kernel itself.
     """
 
-    basis: NDArray[np.float32]
+    basis: Floats32
     gamma: float
-    whitener: NDArray[np.float32] | None
+    whitener: Floats32 | None
 
-    def transform(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def transform(self, inputs: Floats32) -> Floats32:
         """Return features [n_rows, n_features] of inputs [n_rows, n_columns]."""
         width = len(self.basis) if self.whitener is None else self.whitener.shape[1]
         features = np.empty((len(inputs), width), dtype=np.float32)
@@ -79,24 +76,24 @@ class KernelHead(LinearHead):
 
     @abstractmethod
     def _family(
-        self, features: NDArray[np.float32], is_kernel: bool, fold_of_row: Ints, targets: Matrix
+        self, features: Floats32, is_kernel: bool, fold_of_row: Ints, targets: Floats64
     ) -> Candidates:
         """Regressions on the kernel [n_rows, n_rows], or features for it; targets have no gaps."""
 
     def _candidates(
         self,
-        inputs: NDArray[np.float32],
+        inputs: Floats32,
         fold_of_row: Ints,
-        targets: Matrix,
+        targets: Floats64,
         view: FoldedView | None = None,  # noqa: ARG002
-    ) -> tuple[KernelFeatures, NDArray[np.float32], Candidates]:
+    ) -> tuple[KernelFeatures, Floats32, Candidates]:
         rows = np.asarray(fold_of_row >= 0)
         basis = self._basis(take_rows(inputs, rows))
         features = basis.transform(inputs)
         is_kernel, part = basis.whitener is None, take_rows(features, rows)
         return basis, features, self._family(part, is_kernel, fold_of_row[rows], targets[rows])
 
-    def _basis(self, inputs: NDArray[np.float32]) -> KernelFeatures:
+    def _basis(self, inputs: Floats32) -> KernelFeatures:
         """Take all rows as basis, or landmarks where the kernel would not fit the memory."""
         # The mean squared distance of two standardised rows is about 2 n_columns.
         gamma = 1 / (2 * inputs.shape[1] * self.width)
@@ -128,7 +125,7 @@ class KernelRidgeHead(KernelHead):
     alphas: PositiveFloats = ALPHAS
 
     def _family(
-        self, features: NDArray[np.float32], is_kernel: bool, fold_of_row: Ints, targets: Matrix
+        self, features: Floats32, is_kernel: bool, fold_of_row: Ints, targets: Floats64
     ) -> RidgeCandidates:
         return RidgeCandidates(FoldGram(features, fold_of_row, is_kernel), targets, self.alphas)
 
@@ -156,7 +153,7 @@ class SVRHead(KernelHead):
     epsilon: Annotated[float, Field(ge=0), Range(0.01, 1.0, log=True)] = 0.1
 
     def _family(
-        self, features: NDArray[np.float32], is_kernel: bool, fold_of_row: Ints, targets: Matrix
+        self, features: Floats32, is_kernel: bool, fold_of_row: Ints, targets: Floats64
     ) -> "SVRCandidates":
         costs = np.sort(self.costs)
         return SVRCandidates(features, is_kernel, fold_of_row, targets, costs, self.epsilon)
@@ -170,18 +167,18 @@ class SVRCandidates:
 
     def __init__(
         self,
-        features: NDArray[np.float32],
+        features: Floats32,
         is_kernel: bool,
         fold_of_row: Ints,
-        targets: Matrix,
-        costs: Matrix,
+        targets: Floats64,
+        costs: Floats64,
         epsilon: float,
     ) -> None:
         self.folds = [int(fold) for fold in np.unique(fold_of_row)]
         self._features, self._is_kernel, self._fold_of_row = features, is_kernel, fold_of_row
         self._targets, self._costs, self._epsilon = targets, costs, epsilon
 
-    def errors(self, excluded: tuple[int, ...]) -> dict[int, Matrix]:
+    def errors(self, excluded: tuple[int, ...]) -> dict[int, Floats64]:
         """Fit without the excluded folds; squared errors on each [n_costs, n_targets]."""
         n_targets = self._targets.shape[1]
         fits = [self._solve(excluded, np.full(n_targets, cost)) for cost in self._costs]
@@ -194,11 +191,11 @@ class SVRCandidates:
             )
         return errors
 
-    def fit(self, fold: int, chosen: NDArray[np.intp]) -> Fitted:
+    def fit(self, fold: int, chosen: Numbers) -> Fitted:
         """Fit without `fold` (`WHOLE`: on all), with the chosen cost of each target."""
         return self._solve((fold,), self._costs[chosen])
 
-    def _solve(self, excluded: tuple[int, ...], costs: Matrix) -> Fitted:
+    def _solve(self, excluded: tuple[int, ...], costs: Floats64) -> Fitted:
         from sklearn.svm import SVR, LinearSVR
 
         train = np.flatnonzero(~np.isin(self._fold_of_row, excluded))
@@ -222,7 +219,7 @@ class SVRCandidates:
         return coef, intercept
 
 
-def rbf_kernel(a: NDArray[np.float32], b: NDArray[np.float32], gamma: float) -> NDArray[np.float32]:
+def rbf_kernel(a: Floats32, b: Floats32, gamma: float) -> Floats32:
     """Return ``exp(-gamma |a - b|^2)`` between the rows of a and b [n_a, n_b], in float32.
 
     scikit-learn's function of this name sums distances of float32 rows in float64, at twice the
@@ -232,5 +229,5 @@ def rbf_kernel(a: NDArray[np.float32], b: NDArray[np.float32], gamma: float) -> 
     squares -= 2 * (a @ b.T)
     np.maximum(squares, 0, out=squares)
     squares *= -gamma
-    kernel: NDArray[np.float32] = np.exp(squares, out=squares)
+    kernel: Floats32 = np.exp(squares, out=squares)
     return kernel

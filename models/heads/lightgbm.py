@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from models.arrays import Groups
+from models.arrays import Bools, Floats32, Floats64, Groups, Numbers
 from models.heads.base import ProjectedHead, Range
 from models.ridge.penalties import inner_folds
 
@@ -73,17 +72,15 @@ class LightGBMHead(ProjectedHead):
     feature_fraction: Annotated[float, Field(gt=0, le=1), Range(0.1, 1.0)] = 0.5
     bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
 
-    def _fit(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         self._grow(self._binned(inputs), targets, groups)
 
-    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _predict(self, inputs: Floats32) -> Floats64:
         threads = _n_threads(len(inputs))
         columns = [booster.predict(inputs, num_threads=threads) for booster in self.boosters_]
         return np.stack(columns, axis=1)
 
-    def _binned(self, inputs: NDArray[np.float32]) -> "lightgbm.Dataset":
+    def _binned(self, inputs: Floats32) -> "lightgbm.Dataset":
         # Imported here, so that reading settings does not wait seconds for the library.
         import lightgbm
 
@@ -91,7 +88,7 @@ class LightGBMHead(ProjectedHead):
         # Parts of a data set ask for labels, which they are given target by target.
         return lightgbm.Dataset(inputs, np.zeros(len(inputs)), params=parameters).construct()
 
-    def _grow(self, data: "lightgbm.Dataset", targets: NDArray[np.float64], groups: Groups) -> None:
+    def _grow(self, data: "lightgbm.Dataset", targets: Floats64, groups: Groups) -> None:
         """Fit one booster per target on the rows of `data` that are labelled for it."""
         n_at_once = min(joblib.cpu_count(), targets.shape[1])
         parameters = self._parameters(_n_threads(len(targets), n_at_once))
@@ -100,11 +97,7 @@ class LightGBMHead(ProjectedHead):
         )
 
     def _booster(
-        self,
-        data: "lightgbm.Dataset",
-        target: NDArray[np.float64],
-        groups: Groups,
-        parameters: dict[str, Any],
+        self, data: "lightgbm.Dataset", target: Floats64, groups: Groups, parameters: dict[str, Any]
     ) -> "lightgbm.Booster":
         import lightgbm
 
@@ -118,7 +111,7 @@ class LightGBMHead(ProjectedHead):
             ).best_iteration
         return lightgbm.train(parameters, _part(data, rows, target), n_rounds)
 
-    def _held(self, groups: Groups) -> NDArray[np.bool_] | None:
+    def _held(self, groups: Groups) -> Bools | None:
         """Mark the rows held out to stop early [n_rows]; None where they would be too few."""
         folds = inner_folds(groups, self.seed)
         sizes = np.bincount(folds)
@@ -138,8 +131,6 @@ def _n_threads(n_rows: int, n_at_once: int = 1) -> int:
     return max(1, min(n_cores // n_at_once, n_rows // ROWS_PER_THREAD))
 
 
-def _part(
-    data: "lightgbm.Dataset", rows: NDArray[np.intp], target: NDArray[np.float64]
-) -> "lightgbm.Dataset":
+def _part(data: "lightgbm.Dataset", rows: Numbers, target: Floats64) -> "lightgbm.Dataset":
     """Take some rows of binned data, with the labels of one target."""
     return data.subset(rows.tolist()).construct().set_label(target[rows])

@@ -7,10 +7,9 @@ from math import comb
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 
-from models.arrays import Groups, Ints
+from models.arrays import Floats32, Floats64, Groups, Ints, Numbers
 from models.heads.base import Head, PositiveFloats, label_patterns
 from models.ridge.equations import FoldGram
 from models.ridge.penalties import (
@@ -27,7 +26,6 @@ from models.view import WHOLE, CrossFit, FoldedView
 if TYPE_CHECKING:
     from models.heads.kernel import KernelFeatures
 
-Matrix = NDArray[np.float64]
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(6, -5, -1))
 MOST_MIXTURES = 10
@@ -50,12 +48,8 @@ class LinearHead(Head):
 
     @abstractmethod
     def _candidates(
-        self,
-        inputs: NDArray[np.float32],
-        fold_of_row: Ints,
-        targets: Matrix,
-        view: FoldedView | None = None,
-    ) -> tuple["KernelFeatures | None", NDArray[np.float32], Candidates]:
+        self, inputs: Floats32, fold_of_row: Ints, targets: Floats64, view: FoldedView | None = None
+    ) -> tuple["KernelFeatures | None", Floats32, Candidates]:
         """Make features [n_rows, n_features] of scaled inputs, and regressions on them.
 
         `fold_of_row` is negative, and `targets` may be NaN, for rows that are not to be fitted on;
@@ -88,7 +82,7 @@ class LinearHead(Head):
         predicted[view.places(WHOLE)] = whole._predict_scaled(view.held_inputs)
         return view.as_cross_fit(predicted, whole)
 
-    def _fit(self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         self._begin(targets.shape[1])
         for rows, columns in label_patterns(targets):
             fold_of_row = np.full(len(rows), WHOLE, np.int64)
@@ -99,19 +93,15 @@ class LinearHead(Head):
 
     def _begin(self, n_targets: int) -> None:
         self.chosen_ = np.zeros(n_targets, np.intp)
-        self.fits_: list[tuple[KernelFeatures | None, NDArray[np.intp], Fitted]] = []
+        self.fits_: list[tuple[KernelFeatures | None, Numbers, Fitted]] = []
 
     def _keep(
-        self,
-        basis: "KernelFeatures | None",
-        columns: NDArray[np.intp],
-        fitted: Fitted,
-        chosen: NDArray[np.intp],
+        self, basis: "KernelFeatures | None", columns: Numbers, fitted: Fitted, chosen: Numbers
     ) -> None:
         self.chosen_[columns] = chosen
         self.fits_.append((basis, columns, fitted))
 
-    def _predict(self, inputs: NDArray[np.float32]) -> Matrix:
+    def _predict(self, inputs: Floats32) -> Floats64:
         predicted = np.empty((len(inputs), len(self.chosen_)))
         for basis, columns, (coef, intercept) in self.fits_:
             features = inputs if basis is None else basis.transform(inputs)
@@ -142,21 +132,17 @@ class RidgeHead(LinearHead):
     seed: int = 0
 
     @property
-    def alpha_(self) -> Matrix:  # noqa: D102 (see the class)
+    def alpha_(self) -> Floats64:  # noqa: D102 (see the class)
         return np.sort(self.alphas)[::-1][self.chosen_ % len(self.alphas)]
 
     def _candidates(
-        self,
-        inputs: NDArray[np.float32],
-        fold_of_row: Ints,
-        targets: Matrix,
-        view: FoldedView | None = None,
-    ) -> tuple[None, NDArray[np.float32], RidgeCandidates]:
+        self, inputs: Floats32, fold_of_row: Ints, targets: Floats64, view: FoldedView | None = None
+    ) -> tuple[None, Floats32, RidgeCandidates]:
         gram = FoldGram(inputs, fold_of_row) if view is None else view.gram_of(fold_of_row >= 0)
         mixtures = self._mixtures(inputs.shape[1])
         return None, inputs, RidgeCandidates(gram, targets, self.alphas, *mixtures)
 
-    def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Matrix | None]:  # noqa: ARG002
+    def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Floats64 | None]:  # noqa: ARG002
         """Bands of columns, and mixtures of them to choose from; here none."""
         return (), None
 
@@ -186,10 +172,10 @@ class BandedRidgeHead(RidgeHead):
     bands: tuple[int, ...] = ()
 
     @property
-    def weights_(self) -> Matrix:  # noqa: D102 (see the class)
+    def weights_(self) -> Floats64:  # noqa: D102 (see the class)
         return mixtures_of(max(1, len(self.bands)))[self.chosen_ // len(self.alphas)]
 
-    def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Matrix]:
+    def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Floats64]:
         bands = self.bands or (n_columns,)
         if sum(bands) != n_columns:
             raise ValueError(
@@ -200,7 +186,7 @@ class BandedRidgeHead(RidgeHead):
         return bands, mixtures_of(len(bands)) * n_columns / np.array(bands)
 
 
-def mixtures_of(n_bands: int) -> Matrix:
+def mixtures_of(n_bands: int) -> Floats64:
     """Weights of the bands to choose from [n_mixtures, n_bands], equal ones first.
 
     All ways to share out up to four equal parts among the bands, as finely as ten mixtures allow:

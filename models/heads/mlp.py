@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.base import clone
 
-from models.arrays import Groups
+from models.arrays import Floats32, Floats64, Groups
 from models.heads.base import Choice, ProjectedHead, Range
 from models.ridge.penalties import inner_folds
 from models.view import FoldedView
@@ -73,38 +72,32 @@ class MLPHead(ProjectedHead):
         """Train the members of all training sets as one batched model."""
         from models.heads import mlp_training
 
-        heads = [clone(self) for _ in folds]
+        heads, sets = [clone(self) for _ in folds], []
         for head, fold in zip(heads, folds, strict=True):
-            head._begin_fit(view.targets[view.training_rows(fold)])
-        if len({tuple(head.fitted_) for head in heads}) > 1 or not len(heads[0].fitted_):
-            yield from super()._fit_folds(view, folds)  # they do not share their targets
+            if head._begin_fit(view.targets[view.training_rows(fold)]):
+                sets.append(head._training_set(*head._training_arrays(view, fold)))
+        widths = {(part.inputs.shape[1], part.targets.shape[1]) for part in sets}
+        if len(sets) < len(heads) or len(widths) > 1:  # with few rows
+            yield from super()._fit_folds(view, folds)
             return
-        sets = [
-            head._training_set(*head._training_arrays(view, fold))
-            for head, fold in zip(heads, folds, strict=True)
-        ]
         for head, network in zip(heads, mlp_training.train(sets, self), strict=True):
             head.network_ = network
             yield head
 
-    def _fit(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         # Imported here, so that reading settings does not wait seconds for torch.
         from models.heads import mlp_training
 
         training_set = self._training_set(inputs, targets, groups)
         (self.network_,) = mlp_training.train([training_set], self)
 
-    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _predict(self, inputs: Floats32) -> Floats64:
         from models.heads import mlp_training
 
         members = mlp_training.predict_members(self.network_, inputs)
         return np.asarray(members.mean(axis=0), dtype=np.float64)
 
-    def _training_set(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> "TrainingSet":
+    def _training_set(self, inputs: Floats32, targets: Floats64, groups: Groups) -> "TrainingSet":
         from models.heads import mlp_training
 
         fold_of_row = inner_folds(groups, self.seed)

@@ -11,20 +11,11 @@ from typing import Annotated, Any
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from models.arrays import Groups
-from models.heads.base import (
-    PositiveFloats,
-    PositiveInts,
-    ProjectedHead,
-    Range,
-    label_patterns,
-)
+from models.arrays import Floats32, Floats64, Groups, Numbers
+from models.heads.base import PositiveFloats, PositiveInts, ProjectedHead, Range, label_patterns
 from models.ridge.penalties import inner_folds
-
-Matrix = NDArray[np.float64]
 
 LEAST_ROWS = 10
 """With fewer rows in an inner training set, a comparison of candidates would be a guess."""
@@ -48,9 +39,9 @@ class SklearnHead(ProjectedHead):
         `n_rows` rows.
         """
 
-    def _fit(self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         self.n_targets_ = targets.shape[1]
-        self.regressors_: list[tuple[NDArray[np.intp], NDArray[np.intp], Any]] = []
+        self.regressors_: list[tuple[Numbers, Numbers, Any]] = []
         # Not so for predicting: threads would add up trees in the order they come in.
         n_jobs = -1 if inputs.size >= VALUES_FOR_THREADS else 1
         with joblib.parallel_config("threading", n_jobs=n_jobs), warnings.catch_warnings():
@@ -65,15 +56,13 @@ class SklearnHead(ProjectedHead):
                     places = np.flatnonzero(chosen == number)
                     self.regressors_.append((columns[places], places, regressor))
 
-    def _predict(self, inputs: NDArray[np.float32]) -> Matrix:
+    def _predict(self, inputs: Floats32) -> Floats64:
         predicted = np.empty((len(inputs), self.n_targets_))
         for columns, places, regressor in self.regressors_:
             predicted[:, columns] = _predictions(regressor, inputs)[:, places]
         return predicted
 
-    def _choose(
-        self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups
-    ) -> NDArray[np.intp]:
+    def _choose(self, inputs: Floats32, targets: Floats64, groups: Groups) -> Numbers:
         """Return the number of the candidate of each target [n_targets]."""
         errors = np.zeros((len(self._candidates(*inputs.shape)), targets.shape[1]))
         fold_of_row = inner_folds(groups, self.seed)
@@ -85,7 +74,7 @@ class SklearnHead(ProjectedHead):
             for number, regressor in enumerate(self._candidates(*x.shape)):
                 predicted = _predictions(regressor.fit(x, y), inputs[held])
                 errors[number] += np.square(predicted - targets[held]).sum(axis=0)
-        best: NDArray[np.intp] = np.argmin(errors, axis=0)
+        best: Numbers = np.argmin(errors, axis=0)
         return best
 
 
@@ -211,6 +200,6 @@ class RandomTreesHead(SklearnHead):
         return [ExtraTreesRegressor(self.n_trees, random_state=self.seed, **shared)]
 
 
-def _predictions(regressor: Any, inputs: NDArray[np.float32]) -> Matrix:
+def _predictions(regressor: Any, inputs: Floats32) -> Floats64:
     """Predictions [n_rows, n_targets], also of regressors that drop the axis of a single target."""
     return np.asarray(regressor.predict(inputs), dtype=np.float64).reshape(len(inputs), -1)

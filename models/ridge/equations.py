@@ -7,17 +7,11 @@ row. Both give the same predictions; the smaller is taken.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.arrays import Bools, Floats, Ints
+from models.arrays import Bools, Floats, Floats64, Ints, Numbers
 from models.ridge.solver import MixedMatrix, solve_penalised
-
-Matrix = NDArray[np.floating[Any]]
-Floats64 = NDArray[np.float64]
-Numbers = NDArray[np.intp]
 
 EXACT_SIZE = 2000
 """Up to this size, Gram matrices are summed in float64; beyond, in float32 at half the cost."""
@@ -61,14 +55,14 @@ class FoldGram:
         size = n_columns if by_columns else n_rows
         self._type = np.float64 if size <= EXACT_SIZE else inputs.dtype
         self._sums: dict[int, Floats64] = {}
-        self._blocks: dict[int, Matrix] = {}
+        self._blocks: dict[int, Floats] = {}
         for fold in self.folds:
             part = inputs[fold_of_row == fold]
             self._sums[fold] = part.sum(axis=0, dtype=np.float64)
             if by_columns:
                 part = part.astype(self._type, copy=False)
                 self._blocks[fold] = part.T @ part
-        self._kernels: dict[tuple[int, ...], list[Matrix]] = {}
+        self._kernels: dict[tuple[int, ...], list[Floats]] = {}
 
     def equations(
         self,
@@ -96,7 +90,7 @@ class FoldGram:
         mean = np.sum([self._sums[fold] for fold in kept], axis=0) / int(rows.sum())
         if self._blocks:
             scaled = (-int(rows.sum()) * mean).astype(self._type)
-            gram: Matrix = np.outer(scaled, mean.astype(self._type))
+            gram: Floats = np.outer(scaled, mean.astype(self._type))
             for fold in kept:
                 gram += self._blocks[fold]
             return RidgeEquations(rows, self.inputs, mean, scales, MixedMatrix([gram], [scales]))
@@ -109,7 +103,7 @@ class FoldGram:
             rows, self.inputs, mean, scales, matrix, kernels, shares, self.is_kernel
         )
 
-    def _make_kernels(self, bands: tuple[int, ...]) -> list[Matrix]:
+    def _make_kernels(self, bands: tuple[int, ...]) -> list[Floats]:
         if self.is_kernel:
             return [self.inputs.astype(self._type, copy=False)]
         parts = np.split(self.inputs, np.cumsum(bands)[:-1], axis=1)
@@ -141,11 +135,11 @@ class RidgeEquations:
     """
 
     rows: Bools
-    inputs: Matrix
+    inputs: Floats
     mean: Floats64
     scales: Floats64
     matrix: MixedMatrix
-    kernels: Sequence[Matrix] = ()
+    kernels: Sequence[Floats] = ()
     shares: Floats64 | None = None
     is_kernel: bool = False
 
@@ -162,7 +156,7 @@ class RidgeEquations:
 
     def solve(
         self, targets: Floats64, mixture_of_column: Numbers, alphas: Floats64, tolerance: float
-    ) -> Matrix:
+    ) -> Floats:
         """Solve one regression per column of targets [n_rows, n] and penalty [n_alphas, n].
 
         Penalties ascend, in multiples of `units`; the tolerance is that of
@@ -176,7 +170,7 @@ class RidgeEquations:
         return solve_penalised(self.matrix, mixture_of_column, right, penalties, tolerance)
 
     def squared_errors(
-        self, solutions: Matrix, targets: Floats64, mixture_of_column: Numbers, rows: Bools
+        self, solutions: Floats, targets: Floats64, mixture_of_column: Numbers, rows: Bools
     ) -> Floats64:
         """Sum of squared errors on some rows [n_alphas, n] of what `solve` found."""
         residuals = self._predicted(solutions, mixture_of_column, rows)
@@ -184,7 +178,7 @@ class RidgeEquations:
         squares: Floats64 = np.einsum("rac,rac->ac", residuals, residuals, dtype=np.float64)
         return squares
 
-    def coefficients(self, solutions: Matrix, mixture_of_column: Numbers) -> Matrix:
+    def coefficients(self, solutions: Floats, mixture_of_column: Numbers) -> Floats:
         """Turn unknowns [size, n] into coefficients of the inputs [n_columns, n]."""
         if self.is_kernel:
             weights = np.zeros((len(self.rows), solutions.shape[1]), solutions.dtype)
@@ -200,7 +194,7 @@ class RidgeEquations:
         intercepts: Floats64 = targets[self.rows].mean(axis=0) - self.mean @ coef
         return intercepts
 
-    def _products(self, centred: Floats64) -> Matrix:
+    def _products(self, centred: Floats64) -> Floats:
         """Multiply the inputs of the training set with centred targets [n_columns, n]."""
         kind = self.matrix.dtype
         total = np.zeros((self.matrix.size, centred.shape[1]), kind)
@@ -211,7 +205,7 @@ class RidgeEquations:
             total += self.inputs[chunk].T.astype(kind, copy=False) @ padded[chunk]
         return total
 
-    def _predicted(self, solutions: Matrix, mixture_of_column: Numbers, rows: Bools) -> Matrix:
+    def _predicted(self, solutions: Floats, mixture_of_column: Numbers, rows: Bools) -> Floats:
         """Predict rows, less the mean of the training targets [n, n_alphas, n_columns]."""
         if self.shares is None:
             coef = self.coefficients(solutions, mixture_of_column)
@@ -227,7 +221,7 @@ class RidgeEquations:
         return total
 
 
-def _centred(kernel: Matrix) -> Matrix:
+def _centred(kernel: Floats) -> Floats:
     """Centre a kernel [n, n] in feature space, in place."""
     mean = kernel.mean(axis=0)
     kernel -= mean

@@ -9,14 +9,11 @@ from itertools import combinations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.arrays import Groups, Ints, group_codes
+from models.arrays import Floats, Floats64, Groups, Ints, Numbers, group_codes
 from models.folds import assign_folds
 from models.ridge.equations import FoldGram
 from models.view import WHOLE, FoldedView
-
-Matrix = NDArray[np.float64]
 
 N_INNER_FOLDS = 5
 MOST_INNER_FOLDS = 10
@@ -26,7 +23,7 @@ FINAL_TOLERANCE = 3e-5
 """Residual of the solution that is kept. With 1e-5, which float32 hardly reaches, thousands of rows
 take three times as long."""
 
-Fitted = tuple[NDArray[np.floating], Matrix]
+Fitted = tuple[Floats, Floats64]
 """Coefficients [n_columns, n_targets] and intercepts [n_targets]."""
 
 
@@ -37,10 +34,10 @@ class Candidates(Protocol):
     def folds(self) -> Sequence[int]:
         """Numbers of the folds."""
 
-    def errors(self, excluded: tuple[int, ...]) -> dict[int, Matrix]:
+    def errors(self, excluded: tuple[int, ...]) -> dict[int, Floats64]:
         """Fit without the excluded folds; squared errors on each [n_candidates, n_targets]."""
 
-    def fit(self, fold: int, chosen: NDArray[np.intp]) -> Fitted:
+    def fit(self, fold: int, chosen: Numbers) -> Fitted:
         """Fit without `fold` (`WHOLE`: on all) the candidates chosen for each target."""
 
 
@@ -68,17 +65,17 @@ class RidgeCandidates:
     def __init__(
         self,
         gram: FoldGram,
-        targets: Matrix,
+        targets: Floats64,
         alphas: Sequence[float],
         bands: tuple[int, ...] = (),
-        shares: Matrix | None = None,
+        shares: Floats64 | None = None,
     ) -> None:
         self.folds = gram.folds
         self._gram, self._targets, self._mixtures = gram, targets, (bands, shares)
         self._alphas = np.sort(np.asarray(alphas, dtype=np.float64))[::-1]
         self._n_mixtures = 1 if shares is None else len(shares)
 
-    def errors(self, excluded: tuple[int, ...]) -> dict[int, Matrix]:
+    def errors(self, excluded: tuple[int, ...]) -> dict[int, Floats64]:
         """Fit without the excluded folds; squared errors on each [n_candidates, n_targets]."""
         n_targets = self._targets.shape[1]
         equations = self._gram.equations(excluded, *self._mixtures)
@@ -94,7 +91,7 @@ class RidgeCandidates:
             errors[fold] = np.concatenate(by_mixture)
         return errors
 
-    def fit(self, fold: int, chosen: NDArray[np.intp]) -> Fitted:
+    def fit(self, fold: int, chosen: Numbers) -> Fitted:
         """Fit without `fold` (`WHOLE`: on all) the candidate chosen for each target."""
         mixture, alpha = np.divmod(chosen, len(self._alphas))
         equations = self._gram.equations((fold,), *self._mixtures)
@@ -117,13 +114,13 @@ def can_nest(view: FoldedView) -> bool:
     return all(labelled[view.fold_of_row == fold].any(axis=0).all() for fold in folds)
 
 
-def choose_for_all_folds(family: Candidates) -> Iterator[tuple[int, NDArray[np.intp]]]:
+def choose_for_all_folds(family: Candidates) -> Iterator[tuple[int, Numbers]]:
     """Yield each fold, last `WHOLE`, and the best candidates [n_targets] for its training set.
 
     Inside the training set that lacks fold a, candidates are compared on every other fold b, by
     fits that saw neither a nor b: nested cross-validation over one set of folds.
     """
-    totals: dict[int, Matrix] = {fold: np.zeros(1) for fold in family.folds}
+    totals: dict[int, Floats64] = {fold: np.zeros(1) for fold in family.folds}
     for first, second in combinations(family.folds, 2):
         errors = family.errors((first, second))
         totals[first] = totals[first] + errors[second]
@@ -133,14 +130,14 @@ def choose_for_all_folds(family: Candidates) -> Iterator[tuple[int, NDArray[np.i
     yield WHOLE, choose(family)
 
 
-def choose(family: Candidates) -> NDArray[np.intp]:
+def choose(family: Candidates) -> Numbers:
     """Choose the candidate of each target for all rows [n_targets].
 
     By squared error, not correlation: it adds up over rows, so small folds stay comparable, and it
     notices too little shrinkage, which correlation cannot see. The first of equal ones is taken.
     """
     errors = [family.errors((fold,))[fold] for fold in family.folds]
-    best: NDArray[np.intp] = np.argmin(np.sum(errors, axis=0), axis=0)
+    best: Numbers = np.argmin(np.sum(errors, axis=0), axis=0)
     return best
 
 

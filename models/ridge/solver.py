@@ -3,22 +3,17 @@
 A ridge regression solves ``(A + penalty I) x = b``, where A is a Gram matrix. The systems of all
 penalties differ by a multiple of the identity only, so one small space of directions, grown from
 the right sides by products with A (a block Krylov space), holds good solutions of all of them
-(Golub and Van Loan, Matrix Computations, 10.3; O'Leary, 1980). Every solution is checked in its own
+(Golub and Van Loan, Floats Computations, 10.3; O'Leary, 1980). Every solution is checked in its own
 equation; what misses the tolerance, and every small system, is solved by a Cholesky decomposition.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
 
-from models.arrays import DataError
-
-Matrix = NDArray[np.floating[Any]]
-Floats64 = NDArray[np.float64]
+from models.arrays import DataError, Floats, Floats64, Numbers
 
 SMALL = 400
 """Up to this size one decomposition per penalty is quicker than a space of directions."""
@@ -41,12 +36,12 @@ class MixedMatrix:
         One for each matrix.
     """
 
-    def __init__(self, matrices: Sequence[Matrix], factors: Sequence[Matrix]) -> None:
+    def __init__(self, matrices: Sequence[Floats], factors: Sequence[Floats]) -> None:
         self.matrices = tuple(matrices)
         self.size, self.dtype = len(matrices[0]), matrices[0].dtype
         self.factors = tuple(factor.astype(self.dtype) for factor in factors)
 
-    def times(self, columns: Matrix, mixture_of_column: NDArray[np.intp]) -> Matrix:
+    def times(self, columns: Floats, mixture_of_column: Numbers) -> Floats:
         """Multiply columns [size, n_columns], each by its mixture [n_columns]."""
         total = np.zeros_like(columns)
         for matrix, factors in zip(self.matrices, self.factors, strict=True):
@@ -73,11 +68,11 @@ class MixedMatrix:
 
 def solve_penalised(
     matrix: MixedMatrix,
-    mixture_of_column: NDArray[np.intp],
-    right: Matrix,
+    mixture_of_column: Numbers,
+    right: Floats,
     penalties: Floats64,
     tolerance: float,
-) -> Matrix:
+) -> Floats:
     """Solve ``(A + penalty I) x = b`` for every column b and each of its penalties.
 
     Parameters
@@ -130,17 +125,17 @@ class _Space:
     """
 
     mixture: int
-    columns: NDArray[np.intp]
-    basis: Matrix
-    images: Matrix
-    block: Matrix
+    columns: Numbers
+    basis: Floats
+    images: Floats
+    block: Floats
 
     def is_full(self) -> bool:
         """Whether there is nothing to add, or a decomposition would cost less."""
         n_next = self.block.shape[1]
         return n_next == 0 or bool(self.basis.shape[1] + n_next > LARGEST_SHARE * len(self.basis))
 
-    def grow(self, image: Matrix) -> None:
+    def grow(self, image: Floats) -> None:
         """Take the block in, given the product of the matrix with it, and find the next one."""
         self.basis = np.hstack([self.basis, self.block])
         self.images = np.hstack([self.images, image])
@@ -149,11 +144,11 @@ class _Space:
 
 def _solve_in_small_spaces(
     matrix: MixedMatrix,
-    mixture_of_column: NDArray[np.intp],
-    right: Matrix,
+    mixture_of_column: Numbers,
+    right: Floats,
     penalties: Floats64,
     tolerance: float,
-) -> tuple[Matrix, Floats64]:
+) -> tuple[Floats, Floats64]:
     """Solve as well as small spaces allow, one for each mixture.
 
     Returns solutions [n_penalties, size, n_columns], and how far each is from solving its equation,
@@ -190,7 +185,7 @@ def _solve_in_small_spaces(
     return solutions, residuals
 
 
-def _new_directions(columns: Matrix, basis: Matrix) -> Matrix:
+def _new_directions(columns: Floats, basis: Floats) -> Floats:
     """Orthonormal directions [size, n] of columns that a basis [size, n_basis] does not hold yet.
 
     Fewer than columns, where these depend on each other or on the basis.
@@ -205,7 +200,7 @@ def _new_directions(columns: Matrix, basis: Matrix) -> Matrix:
     return columns
 
 
-def _best_in_space(space: _Space, right: Matrix, penalties: Floats64) -> tuple[Matrix, Floats64]:
+def _best_in_space(space: _Space, right: Floats, penalties: Floats64) -> tuple[Floats, Floats64]:
     """Solve within a space, and say how well, as `_solve_in_small_spaces` does."""
     basis, images = space.basis, space.images
     projected = (basis.T @ images).astype(np.float64)
@@ -222,7 +217,7 @@ def _best_in_space(space: _Space, right: Matrix, penalties: Floats64) -> tuple[M
     return solutions, np.divide(residuals, norms, out=np.zeros_like(residuals), where=norms > 0)
 
 
-def _decompose_and_solve(matrix: Floats64, penalty: float, right: Matrix) -> Floats64:
+def _decompose_and_solve(matrix: Floats64, penalty: float, right: Floats) -> Floats64:
     penalised = matrix.copy()
     penalised[np.diag_indices(len(matrix))] += penalty
     try:

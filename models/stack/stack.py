@@ -8,15 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.arrays import Bools, Ints, as_targets, check_same_rows
-from models.stack.weights import (
-    Array,
-    FoldedMembers,
-    choose_share,
-    fit_weights,
-    spread,
-    standardize,
-)
+from models.arrays import Bools, Floats64, Ints, as_targets, check_same_rows
+from models.stack.weights import FoldedMembers, choose_share, fit_weights, spread, standardize
 
 LEAST_CORRELATION = 0.01
 """What the line to target units takes for the correlation at least.
@@ -48,11 +41,11 @@ class Stack:
     """
 
     share: float
-    weights: Array
-    center: Array
-    scale: Array
-    slope: Array
-    intercept: Array
+    weights: Floats64
+    center: Floats64
+    scale: Floats64
+    slope: Floats64
+    intercept: Floats64
 
     def __post_init__(self) -> None:
         n_targets = self.center.shape[1]
@@ -83,7 +76,7 @@ class Stack:
         return "nnls" if self.share else "average"
 
     @property
-    def member_weights(self) -> Array:
+    def member_weights(self) -> Floats64:
         """Each member's share of the weight on a target [n_targets, n_members].
 
         It sums to 1 per target (0 where every member is constant). It says how much a member is
@@ -107,7 +100,7 @@ class Stack:
             scale=self.scale[self.used],
         )
 
-    def predict(self, members: Array) -> Array:
+    def predict(self, members: Floats64) -> Floats64:
         """Combine the members' predictions of new rows, in target units [n_rows, n_targets].
 
         `members` [n_rows, n_members, n_targets] come from heads refitted on all rows, in the order
@@ -126,7 +119,7 @@ class Stack:
         return np.asarray(combined * self.slope + self.intercept)
 
 
-def fit_stack(members: Array, y: ArrayLike, fold_of_row: Ints) -> Stack:
+def fit_stack(members: Floats64, y: ArrayLike, fold_of_row: Ints) -> Stack:
     """Fit a stack on out-of-fold predictions.
 
     Non-negative weights are fitted on all folds but one and scored on that one. They replace the
@@ -176,7 +169,7 @@ def fit_stack(members: Array, y: ArrayLike, fold_of_row: Ints) -> Stack:
     return _fit(*_checked(members, y, fold_of_row), np.asarray(fold_of_row))
 
 
-def stack_oof(members: Array, y: ArrayLike, fold_of_row: Ints) -> Array:
+def stack_oof(members: Floats64, y: ArrayLike, fold_of_row: Ints) -> Floats64:
     """Predict every row by the stack of the other folds, applied as it would be to new rows.
 
     Centre, scale, weights, slope and intercept all come from the other folds: no label and no
@@ -199,8 +192,8 @@ def stack_oof(members: Array, y: ArrayLike, fold_of_row: Ints) -> Array:
     return predicted
 
 
-def _fit(members: Array, targets: Array, fold_of_row: Ints) -> Stack:
-    can_be_said = ~np.isnan(members).any(axis=1)
+def _fit(members: Floats64, targets: Floats64, fold_of_row: Ints) -> Stack:
+    can_be_said: Bools = np.asarray(~np.isnan(members).any(axis=1))
     known = np.where(can_be_said, targets, np.nan)
     data = FoldedMembers(members, known, fold_of_row)
     share = choose_share(data)
@@ -220,7 +213,7 @@ def _fit(members: Array, targets: Array, fold_of_row: Ints) -> Stack:
     return Stack(share, weights, center, scale, slope, intercept)
 
 
-def _lines(combined: Array, targets: Array) -> tuple[Array, Array]:
+def _lines(combined: Floats64, targets: Floats64) -> tuple[Floats64, Floats64]:
     """Least-squares lines with rising slopes, 0 where nothing varies; NaN intercept unlabelled."""
     slope, intercept = np.zeros(targets.shape[1]), np.full(targets.shape[1], np.nan)
     for number, (score, target) in enumerate(zip(combined.T, targets.T, strict=True)):
@@ -235,7 +228,7 @@ def _lines(combined: Array, targets: Array) -> tuple[Array, Array]:
     return slope, intercept
 
 
-def _checked(members: Array, y: ArrayLike, fold_of_row: Ints) -> tuple[Array, Array]:
+def _checked(members: Floats64, y: ArrayLike, fold_of_row: Ints) -> tuple[Floats64, Floats64]:
     values, targets = _checked_members(members), as_targets(y)
     check_same_rows(members=values, y=targets, fold_of_row=fold_of_row)
     if values.shape[1] == 0 or values.shape[2] != targets.shape[1]:
@@ -249,7 +242,7 @@ def _checked(members: Array, y: ArrayLike, fold_of_row: Ints) -> tuple[Array, Ar
     return values, targets
 
 
-def _checked_members(members: ArrayLike) -> Array:
+def _checked_members(members: ArrayLike) -> Floats64:
     values = np.asarray(members, dtype=np.float64)
     if values.ndim != 3 or np.isinf(values).any():
         raise ValueError(

@@ -9,14 +9,11 @@ from zero: near the border a wrong decision costs next to nothing.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import nnls as solve_nnls
 
-from models.arrays import Bools, Ints
+from models.arrays import Bools, Floats64, Ints
 from models.metrics import CONSTANT_TOLERANCE
-
-Array = NDArray[np.float64]
 
 MARGIN = 3.0
 """Standard errors by which fitted weights must beat the plain average.
@@ -48,12 +45,12 @@ class Sums(NamedTuple):
     n_members, n_members] and with the target [n_targets, n_members]; of the target with itself.
     """
 
-    n_rows: Array
-    gram: Array
-    cross: Array
-    size: Array
+    n_rows: Floats64
+    gram: Floats64
+    cross: Floats64
+    size: Floats64
 
-    def variation(self, weights: Array) -> Array:
+    def variation(self, weights: Floats64) -> Floats64:
         """Sum squares of the members combined by `weights` [n_targets, n_members].
 
         The result is [n_targets]; 0 where only rounding varies.
@@ -88,7 +85,7 @@ class FoldedMembers:
         The rows of each fold.
     """
 
-    def __init__(self, members: Array, targets: Array, fold_of_row: Ints) -> None:
+    def __init__(self, members: Floats64, targets: Floats64, fold_of_row: Ints) -> None:
         self.folds: list[Bools] = [fold_of_row == fold for fold in np.unique(fold_of_row)]
         self.labelled: Bools = ~np.isnan(targets)
         self.z_scores = np.empty_like(members)
@@ -103,11 +100,11 @@ class FoldedMembers:
         parts = [part for number, part in enumerate(self._sums) if number != without]
         return Sums(*(np.sum(values, axis=0) for values in zip(*parts, strict=True)))
 
-    def combine(self, weights: Array, rows: Bools) -> Array:
+    def combine(self, weights: Floats64, rows: Bools) -> Floats64:
         """Add up the members of some rows by weights [n_targets, n_members]."""
         return np.asarray(np.einsum("nmt,tm->nt", self.z_scores[rows], weights))
 
-    def center(self, values: Array) -> Array:
+    def center(self, values: Floats64) -> Floats64:
         """Subtract the mean over the labelled rows of each fold; 0 where unlabelled or constant.
 
         `values` and the result are [n_rows, n_targets].
@@ -151,7 +148,7 @@ def choose_share(data: FoldedMembers) -> float:
     return 1 - (border / gain) ** SHARPNESS if gain > border else 0.0
 
 
-def fit_weights(sums: Sums, share: float) -> Array:
+def fit_weights(sums: Sums, share: float) -> Floats64:
     """Mix a share of fitted weights with those of the plain average [n_targets, n_members].
 
     Not negative, and scaled so that the combination varies as much as the plain average does.
@@ -164,26 +161,26 @@ def fit_weights(sums: Sums, share: float) -> Array:
     return _as_varied(share * fitted + (1 - share) * average, sums, goal)
 
 
-def standardize(members: Array, center: Array, scale: Array) -> Array:
+def standardize(members: Floats64, center: Floats64, scale: Floats64) -> Floats64:
     """Return z-scores, 0 where the scale is 0."""
     deviation = members - center
     return np.divide(deviation, scale, out=np.zeros_like(deviation), where=scale > 0)
 
 
-def spread(members: Array) -> Array:
+def spread(members: Floats64) -> Floats64:
     """Return the standard deviation over rows, 0 where only rounding varies."""
     size = members.std(axis=0)
     constant = size <= CONSTANT_TOLERANCE * np.abs(members).max(axis=0)
     return np.where(constant, 0.0, size)
 
 
-def _as_varied(weights: Array, sums: Sums, goal: Array) -> Array:
+def _as_varied(weights: Floats64, sums: Sums, goal: Floats64) -> Floats64:
     size = sums.variation(weights)
     factor = np.divide(goal, size, out=np.ones_like(size), where=(size > 0) & (goal > 0))
     return np.asarray(weights * np.sqrt(factor)[:, None])
 
 
-def _non_negative_least_squares(sums: Sums) -> Array:
+def _non_negative_least_squares(sums: Sums) -> Floats64:
     """Fit per target, pulled towards the equally weighted fit by `PRIOR_ROWS`.
 
     Non-negative weights are what makes stacked regressions work (Breiman 1996, Machine Learning
@@ -204,7 +201,7 @@ def _non_negative_least_squares(sums: Sums) -> Array:
     return weights
 
 
-def _left_out(data: FoldedMembers, share: float) -> Array:
+def _left_out(data: FoldedMembers, share: float) -> Floats64:
     """Combine each fold by weights of the others, centred [n_rows, n_targets]."""
     combined = np.zeros_like(data.centred)
     for number, rows in enumerate(data.folds):
@@ -212,7 +209,7 @@ def _left_out(data: FoldedMembers, share: float) -> Array:
     return data.center(combined)
 
 
-def _influence(data: FoldedMembers, combined: Array) -> tuple[Array, Array]:
+def _influence(data: FoldedMembers, combined: Floats64) -> tuple[Floats64, Floats64]:
     """Correlation per target, and what each row contributes to it [n_rows, n_targets].
 
     For standardised x and y a row moves the correlation r by ``x y - r (x^2 + y^2) / 2`` over the
