@@ -1,17 +1,17 @@
 """The clip table: which media files there are, and what their headers say."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from features.errors import MediaError
-from features.extraction.progress import clip_progress
-from features.extraction.reading import clip_error
-from features.extraction.workers import Finished, Workers
+from features.errors import EncoderError, MediaError
+from features.extraction.workers import Failure, Finished, Workers
 from features.media.files import clip_sha256, probe
 
 _PROBE_LIMIT_S = 300.0  # most of it for hashing: a slow disk reads 15 GB in it
@@ -102,6 +102,38 @@ def index_files(
                 rows[clip_id] = {"clip_id": clip_id, "path": path.as_posix(), **found}
     table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
     return table.astype(_DTYPES)
+
+
+def clip_error(failure: Failure, step: str) -> MediaError:
+    """Say what failed a clip that a worker was busy with.
+
+    Parameters
+    ----------
+    failure : Failure
+        What came of the work.
+    step : str
+        What was being done, where the failure does not say it.
+
+    Raises
+    ------
+    EncoderError
+        When it is no fault of the clip: every other clip would fail as well.
+    """
+    if isinstance(failure.error, EncoderError):
+        raise failure.error
+    if isinstance(failure.error, MediaError):
+        return failure.error
+    return MediaError(step, failure.reason)
+
+
+@contextmanager
+def clip_progress(what: str, n_clips: int, *, shown: bool) -> Iterator[Callable[[], None]]:
+    """Show on standard error how many clips are done; yields what to call when one is."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not shown or not n_clips) as progress:
+        bar = progress.add_task(what, total=n_clips)
+        yield lambda: progress.advance(bar)
 
 
 _DTYPES = {

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.encoders.pieces import Pictures, PieceKind, SoundPieces
-from features.errors import EncoderError, MediaError
-from features.extraction.worker_process import Failure, Patience
+from features.errors import MediaError
+from features.extraction.worker_process import Patience
 from features.media.faces import FaceFinder
 from features.media.files import check_duration, clip_sha256
 from features.media.frames import Frame, read_frames
-from features.media.sound import read_sound
+from features.media.sound import read_track
 
 _FRAMES_PER_PART = 32
 _SOUND_WORK = 1.0  # openSMILE takes 0.02 of the sound's length, 0.2 where windows overlap tenfold
@@ -110,41 +110,17 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     path = _unchanged_file(clip)
     check_duration(path, clip.max_duration_s)
     end = ClipEnd()
-    pictures: dict[float, dict[int, Pictures]] = {}  # by rate: what has one rate shares a decode
-    sound: dict[int, dict[int, SoundPieces]] = {}
-    for number, kind in enumerate(clip.kinds):
-        if isinstance(kind, Pictures):
-            pictures.setdefault(kind.frame_rate_hz, {})[number] = kind
-        else:
-            sound.setdefault(kind.sample_rate_hz, {})[number] = kind
-    for frame_rate_hz, frame_kinds in pictures.items():
-        frames = read_frames(path, frame_rate_hz, max_duration_s=clip.max_duration_s)
-        yield from _cut_frames(frames, frame_kinds, end)
-    for sample_rate_hz, sound_kinds in sound.items():
-        yield from _cut_sound(path, sample_rate_hz, sound_kinds, clip.max_duration_s, end)
+    kinds = dict(enumerate(clip.kinds))
+    pictures = {number: kind for number, kind in kinds.items() if isinstance(kind, Pictures)}
+    sound = {number: kind for number, kind in kinds.items() if isinstance(kind, SoundPieces)}
+    for rate_hz in {kind.frame_rate_hz: None for kind in pictures.values()}:
+        some = {n: kind for n, kind in pictures.items() if kind.frame_rate_hz == rate_hz}
+        frames = read_frames(path, rate_hz, max_duration_s=clip.max_duration_s)
+        yield from _cut_frames(frames, some, end)
+    for sample_rate_hz in {kind.sample_rate_hz: None for kind in sound.values()}:
+        chosen = {n: kind for n, kind in sound.items() if kind.sample_rate_hz == sample_rate_hz}
+        yield from _cut_sound(path, sample_rate_hz, chosen, clip.max_duration_s, end)
     return end
-
-
-def clip_error(failure: Failure, step: str) -> MediaError:
-    """Say what failed a clip that a worker was busy with.
-
-    Parameters
-    ----------
-    failure : Failure
-        What came of the work.
-    step : str
-        What was being done, where the failure does not say it.
-
-    Raises
-    ------
-    EncoderError
-        When it is no fault of the clip: every other clip would fail as well.
-    """
-    if isinstance(failure.error, EncoderError):
-        raise failure.error
-    if isinstance(failure.error, MediaError):
-        return failure.error
-    return MediaError(step, failure.reason)
 
 
 def _unchanged_file(clip: ClipToRead) -> Path:
@@ -208,15 +184,19 @@ def _cut_sound(
     end: ClipEnd,
 ) -> Iterator[Pieces | Patience]:
     try:
-        sound = read_sound(path, sample_rate_hz, max_duration_s=max_duration_s)
+        track = read_track(path, sample_rate_hz, max_duration_s=max_duration_s)
     except MediaError as error:
         end.errors.update(dict.fromkeys(kinds, error))
         return
     for number, kind in kinds.items():
-        yield Patience(len(sound) / sample_rate_hz * _SOUND_WORK)
+        yield Patience(len(track.samples) / sample_rate_hz * _SOUND_WORK)
         try:
-            pieces = Pieces(number, *kind.cut(sound, sample_rate_hz))
+            time_s, values = kind.cut(track.samples, sample_rate_hz)
         except MediaError as error:
             end.errors[number] = error
-        else:
-            yield pieces
+            continue
+        time_s = time_s + track.start_s
+        # Nothing was recorded in a gap: a piece in the middle of it says nothing of the person.
+        kept = ~track.is_gap(time_s)
+        kept |= not kept.any()
+        yield Pieces(number, time_s[kept], values[kept])

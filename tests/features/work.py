@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from features.extraction import worker_process
 from features.extraction.reading import ClipToRead, read_clip
-from features.extraction.worker_process import Channel, Patience
+from features.extraction.worker_process import Patience
 from features.media.files import MediaError, probe
 from features.media.frames import read_frames
 from features.media.sound import read_sound
@@ -33,11 +35,11 @@ def sleep_after_a_word(extra_and_s: tuple[float, float]) -> Iterator[Patience | 
 
 
 def stop_in_a_message(_task: int) -> Iterator[None]:
-    Channel.send = _send_a_length_and_stop
+    worker_process.send = _send_a_length_and_stop
     yield None
 
 
-def _send_a_length_and_stop(channel: Channel, _message: object) -> None:
+def _send_a_length_and_stop(channel: socket.socket, _message: object) -> None:
     os.write(channel.fileno(), bytes(4))
     os.kill(os.getpid(), signal.SIGSTOP)
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.extraction.batches import Batcher
+from features.extraction.embedder import Batcher
 
 
 class _Counting:

@@ -1,5 +1,4 @@
 import shutil
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,14 @@ import pytest
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.torch_model import TorchFrameModel
-from features.extraction import ExtractReport, embed_files, embedder, extract, index_files
+from features.extraction import (
+    ExtractReport,
+    embed_files,
+    embedder,
+    extract,
+    index_files,
+    workers,
+)
 from features.identity import Sampling
 from features.pool import Pooling, pool_clips
 from features.store import read_store
@@ -195,18 +201,17 @@ def test_what_was_finished_before_an_interrupt_is_kept(run, corpus, monkeypatch)
 
 
 def test_networks_are_loaded_while_the_workers_read(run, corpus, monkeypatch):
-    load = TorchEncoder.load_model
-    reading = []
-
-    def watched(encoder, device=None):
-        reading.append(any(thread.name == "eri-workers" for thread in threading.enumerate()))
-        return load(encoder, device)
-
-    monkeypatch.setattr(TorchEncoder, "load_model", watched)
+    load, send, order = TorchEncoder.load_model, workers.send, []
+    monkeypatch.setattr(workers, "send", lambda *args: order.append(args[1][0]) or send(*args))
+    monkeypatch.setattr(
+        TorchEncoder, "load_model", lambda *args: order.append("load") or load(*args)
+    )
     run(corpus)
-    assert reading == [True, True]
+    begun = order.index("load")
+    assert embedder.read_clip in order[:begun]
+    assert order.count("load") == 2
     run(corpus)
-    assert reading == [True, True]  # everything is cached
+    assert order.count("load") == 2  # everything is cached
 
 
 def test_an_encoder_that_embeds_nothing_is_an_error(run, make_clip):
