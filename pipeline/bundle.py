@@ -29,10 +29,10 @@ from models.arrays import DataError
 from models.heads import Head
 from models.persistence import dumps, loads
 from models.stack import Stack
+from pipeline.challenge import FILE_ID, file_ids
 from pipeline.clip_table import Rows
 from pipeline.params import Name, Params, ParamsError
 from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, fitted_head
-from pipeline.submission import FILE_ID, file_ids
 from pipeline.tables import read_run_table
 from pipeline.views import JOIN, join_tables, member_names
 

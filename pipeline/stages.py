@@ -165,7 +165,7 @@ def stack() -> None:
     """Write the stack, its predictions and weights, ``predictions.csv`` and ``imputed.csv``."""
     from models.persistence import dumps
     from models.stack import fit_stack, stack_oof
-    from pipeline.submission import imputed_table, submission_table
+    from pipeline.challenge import imputed_table, submission_table
 
     params = load_params()
     rows = read_rows(params)
@@ -203,15 +203,8 @@ def bundle() -> None:
 
 def evaluate() -> None:
     """Write ``metrics.json``, ``leaderboard.csv``, ``slices.csv``, ``contributions.csv``, plots."""
-    from pipeline.contributions import contribution_table
-    from pipeline.leaderboard import (
-        BASELINE,
-        STACK,
-        leaderboard,
-        metrics,
-        score_splits,
-        slice_table,
-    )
+    from pipeline.breakdowns import contribution_table, slice_table
+    from pipeline.leaderboard import BASELINE, STACK, leaderboard, metrics, score_splits
     from pipeline.report.plots import error_tables, score_tables, weight_table
 
     params = load_params()
@@ -249,11 +242,11 @@ def evaluate() -> None:
 def learning_curve() -> None:
     """Write ``results/learning_curve.csv``, without rows where there can be no curve."""
     from models.arrays import DataError
-    from pipeline.learning_curve import CURVE_COLUMNS, learning_curve_table
+    from pipeline.breakdowns import CURVE_COLUMNS, learning_curve_table
 
     params = load_params()
     rows = read_rows(params)
-    table = pd.DataFrame(columns=CURVE_COLUMNS)
+    table = pd.DataFrame(columns=["name", *CURVE_COLUMNS])
     # The first that is neither the stack nor a baseline.
     split_names = (n.partition("/") for n in read_run_table(paths.LEADERBOARD)["name"])
     head, view = next(
@@ -267,7 +260,6 @@ def learning_curve() -> None:
             print(f"no learning curve: {head}/{view} cannot be fitted on fewer people: {error}")
     else:
         print("no clip of Val is labelled: there is no learning curve")
-    table.insert(0, "name", f"{head}/{view}")
     write_csv(table, paths.LEARNING_CURVE)
 
 

@@ -15,7 +15,7 @@ from features.extraction.worker_process import Patience
 from features.media.faces import FaceFinder
 from features.media.files import check_duration, clip_sha256
 from features.media.frames import read_frames
-from features.media.sound import read_sound
+from features.media.sound import read_track
 
 _FRAMES_PER_PART = 32
 _SOUND_WORK = 1.0  # openSMILE takes 0.02 of the sound's length, 0.2 where windows overlap tenfold
@@ -187,12 +187,16 @@ def _hand_over(waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]]) -> Ite
 def _cut_sound(
     path: Path, rate_hz: int, kinds: dict[int, SoundPieces], max_duration_s: float, end: ClipEnd
 ) -> Iterator[Pieces | Patience]:
-    sound = read_sound(path, rate_hz, max_duration_s=max_duration_s)
+    track = read_track(path, rate_hz, max_duration_s=max_duration_s)
     for number, kind in kinds.items():
-        yield Patience(len(sound) / rate_hz * _SOUND_WORK)
+        yield Patience(len(track.samples) / rate_hz * _SOUND_WORK)
         try:
-            pieces = Pieces(number, *kind.cut(sound, rate_hz))
+            time_s, values = kind.cut(track.samples, rate_hz)
         except MediaError as error:
             end.errors[number] = error
-        else:
-            yield pieces
+            continue
+        time_s = time_s + track.start_s
+        # Nothing was recorded in a gap: a piece in the middle of it says nothing of the person.
+        kept = ~track.is_gap(time_s)
+        kept |= not kept.any()
+        yield Pieces(number, time_s[kept], values[kept])

@@ -5,11 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.breakdowns import CONTRIBUTION_COLUMNS, CURVE_COLUMNS, SLICE_COLUMNS
 from pipeline.clip_table import Rows
-from pipeline.contributions import CONTRIBUTION_COLUMNS
 from pipeline.labels import SPLITS
-from pipeline.leaderboard import SLICE_COLUMNS
-from pipeline.learning_curve import CURVE_COLUMNS
 from pipeline.report import page as page_module
 from pipeline.report.page import render_report, run_notes
 

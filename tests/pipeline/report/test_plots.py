@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.contributions import CONTRIBUTION_COLUMNS
-from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits
+from pipeline.breakdowns import CONTRIBUTION_COLUMNS, SLICE_COLUMNS
+from pipeline.leaderboard import leaderboard, score_splits
 from pipeline.report.plots import (
     CALIBRATION_COLUMNS,
     INTERVAL_COLUMNS,
