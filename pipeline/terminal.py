@@ -1,5 +1,6 @@
 """What commands share: options, and tables of text in a terminal."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,11 @@ _WIDE = 1000
 def names_of(text: str | None) -> list[str] | None:
     """Take names apart that are joined by commas; None for an option that was not given."""
     return None if text is None else [name.strip() for name in text.split(",")]
+
+
+def say(as_json: bool, content: object, lines: Iterable[str]) -> None:
+    """Print content as JSON for machines, or lines of text."""
+    print(json.dumps(content, indent=2) if as_json else "\n".join(lines))
 
 
 def print_tables(tables: Iterable[TitledTable], lines: Iterable[str] = ()) -> None:

@@ -20,7 +20,7 @@ from pipeline.views import view_names
 if TYPE_CHECKING:
     import optuna
 
-    from models.heads.search import Choice, Range
+    from models.heads.base import Choice, Range
 
 Settings = dict[str, Any]
 Space = Mapping[str, "Range | Choice"]
@@ -193,7 +193,7 @@ def _study(task: FitTask, space: Space, fitting: Fitting) -> "optuna.Study":
 
 
 def _suggest(trial: "optuna.Trial", space: Space) -> Settings:
-    from models.heads.search import Choice
+    from models.heads.base import Choice
 
     for name, each in space.items() if not trial.user_attrs else ():
         if isinstance(each, Choice):

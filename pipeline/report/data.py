@@ -32,23 +32,22 @@ def split_table(rows: Rows, imputed: pd.DataFrame) -> pd.DataFrame:
     """Describe every split that has clips, one row each; `imputed` is ``imputed.csv``."""
     labelled = np.isfinite(rows.y).any(axis=1)
     duration_s = pd.Series(durations(rows.clips))
-    described = []
-    for split, chosen in _splits(rows):
-        lacking = imputed[imputed["split"] == split]
-        described.append(
-            {
-                "split": split,
-                "clips": int(chosen.sum()),
-                "labelled": int((chosen & labelled).sum()),
-                "people": _n_people(rows, chosen),
-                "hours": duration_s[chosen].sum(min_count=1) / 3600,
-                "median s": duration_s[chosen].median(),
-                "with video": _count(rows.clips, "has_video", chosen),
-                "with sound": _count(rows.clips, "has_audio", chosen),
-                "lacking some features": len(lacking),
-                "lacking all": int(lacking["all_missing"].astype(bool).sum()),
-            }
-        )
+    lacking = imputed.astype({"all_missing": bool}).groupby("split")["all_missing"]
+    described = [
+        {
+            "split": split,
+            "clips": chosen.sum(),
+            "labelled": (chosen & labelled).sum(),
+            "people": _n_people(rows, chosen),
+            "hours": duration_s[chosen].sum(min_count=1) / 3600,
+            "median s": duration_s[chosen].median(),
+            "with video": _count(rows.clips, "has_video", chosen),
+            "with sound": _count(rows.clips, "has_audio", chosen),
+            "lacking some features": lacking.size().get(split, 0),
+            "lacking all": lacking.sum().get(split, 0),
+        }
+        for split, chosen in _splits(rows)
+    ]
     table = pd.DataFrame(described)
     hours, median_s = number_text(table["hours"], ".2f"), number_text(table["median s"], ".1f")
     return table.assign(**{"hours": hours, "median s": median_s})
