@@ -122,6 +122,29 @@ def test_every_clip_is_either_embedded_or_in_the_failure_table(run, corpus, make
         run({"silent": corpus["silent"]})
 
 
+def test_names_may_be_as_long_and_odd_as_a_disk_takes_them(run, make_clip, encoders, tmp_path):
+    original = make_clip()
+    names = [
+        "a" * 251 + ".mp4",
+        "😀" * 62 + ".mp4",
+        "-rf.mp4",
+        " a  b .mp4",
+        "%d?*[x]'.mp4",
+        "a\nb.mp4",
+    ]
+    files = {}
+    for number, name in enumerate(names):
+        path = tmp_path / name
+        path.write_bytes(original.read_bytes() + bytes([number]))
+        files[path.stem] = path
+    files["deep/er/😀"] = original
+    name = "e" * 237  # the longest that leaves room for `.failures.parquet`
+    report = run(files, {name: encoders["sound"]})
+    assert report.n_embedded == {name: len(files)}
+    assert read_store(tmp_path / "out" / name).clip_id.tolist() == list(files)
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
 def test_files_are_embedded_in_one_call(corpus, tmp_path, tiny_clip):
     paths = [corpus["c1"], str(corpus["c0"]), tmp_path / "gone.mp4"]
     spec = {"kind": "open_clip", "model": tiny_clip, "weights": "random"}
