@@ -16,7 +16,7 @@ from features.files import replacing_file
 from pipeline.comparison import TIME_LIMIT_S, Comparison, Split, plan_comparison, run_comparison
 from pipeline.leaderboard import notes, rows_of_splits
 from pipeline.paths import COMPARISON, PARAMS
-from pipeline.tables import laid_out, markdown_page, number_text, records, write_texts
+from pipeline.tables import laid_out, markdown_page, number_text, records, score_text, write_texts
 from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
 
 INTERRUPTED = 130
@@ -245,7 +245,8 @@ def all_tables(found: Comparison) -> Iterator[TitledTable]:
 
 def remarks(found: Comparison) -> list[str]:
     """Say what failed and why, and what must be said beside every result."""
-    return [outcome(found, name) for name in found.failures] + notes(found.params)
+    scores = found.table().loc[lambda table: table["error"] == "", "mean_pearson"]
+    return [outcome(found, name) for name in found.failures] + notes(found.params, scores)
 
 
 def publish(
@@ -302,7 +303,7 @@ def outcome(found: Comparison, name: str) -> str:
     if name in found.failures:
         return f"{name} failed: {found.failures[name].reason}"
     score, took_s = found.scores[name].mean_pearson, found.fits[name].fit_s
-    return f"{name}: mean Pearson {score:+.3f}, {took_s:.1f} s"
+    return f"{name}: mean Pearson {score_text(score)}, {took_s:.1f} s"
 
 
 def _progress(found: Comparison) -> str:
