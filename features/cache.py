@@ -34,7 +34,7 @@ _NO_DIGEST = b"-" * 64
 
 def default_cache_root() -> Path:
     """Return ``$ERI_CACHE``, or ``.eri-cache`` in the working folder."""
-    return Path(os.environ.get("ERI_CACHE") or ".eri-cache")
+    return Path(os.environ.get("ERI_CACHE") or ".eri-cache").expanduser()
 
 
 @dataclass(frozen=True, repr=False, eq=False)

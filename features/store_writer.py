@@ -82,27 +82,27 @@ def write_clip_vectors(
 ) -> None:
     """Write one vector per clip (n_clips, dimension) to one Parquet file."""
     table = _table(FeatureStore(clip_id, None, vectors, dict(metadata), face_share))
-    with replacing_file(path) as beside:
+    with _saying(path), replacing_file(path) as beside:
         _write_parquet(table, beside)
 
 
 def write_failures(path: Path, failures: pd.DataFrame) -> None:
     """Write a failure table: ``clip_id``, ``step``, ``reason``, all text."""
     schema = pa.schema([(name, pa.string()) for name in ("clip_id", "step", "reason")])
-    with replacing_file(path) as beside:
+    with _saying(path), replacing_file(path) as beside:
         _write_parquet(pa.Table.from_pandas(failures, schema=schema, preserve_index=False), beside)
 
 
 @contextmanager
-def _saying(folder: Path) -> Iterator[None]:
-    """Name the store that cannot be written, and say what to do."""
+def _saying(place: Path) -> Iterator[None]:
+    """Name what cannot be written, and say what to do."""
     try:
         yield
     except OSError as error:
         raise OSError(
             error.errno,
-            f"the feature store {folder} cannot be written ({error.strerror or error}): make room "
-            "or give write access, or choose another folder",
+            f"{place} cannot be written ({error.strerror or error}): make room or give write "
+            "access, or choose another folder",
         ) from error
 
 

@@ -17,6 +17,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import joblib
 
+from features.extraction import worker_process
 from features.extraction.worker_process import (
     Failure,
     Finished,
@@ -29,9 +30,6 @@ from features.extraction.worker_process import (
 __all__ = ["Failure", "Finished", "Patience", "Restarted", "WorkerError", "Workers"]
 
 Task = TypeVar("Task")
-
-_START_LIMIT_S = 120.0
-"""Until a new process has its task, with all that the work imports."""
 
 _POLL_S = 0.2
 
@@ -171,7 +169,7 @@ class _Attempt(Generic[Task]):
 
     task: Task
     number: int = 1
-    silence_limit_s: float = _START_LIMIT_S
+    silence_limit_s: float = field(default_factory=lambda: worker_process.START_LIMIT_S)
     heard_s: float = field(default_factory=time.monotonic)
     listened_s: float = 0.0  # time since its begin in which the reader waited for a part
 
@@ -221,7 +219,7 @@ class _Run(Generic[Task]):
         else:
             process = WorkerProcess(self.niceness)
         self.busy[process] = attempt
-        with suppress(ConnectionError):  # it has just died, which is heard of
+        with suppress(OSError):  # it has just died or does not listen, and will be found out
             send(process.channel, (self.work, attempt.task))
 
     def _hear(self, process: WorkerProcess, attempt: _Attempt[Task]) -> Iterator[Any]:

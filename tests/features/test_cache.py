@@ -176,6 +176,8 @@ def test_the_cache_is_relocated_by_an_environment_variable(monkeypatch):
     assert default_cache_root() == Path(".eri-cache")
     monkeypatch.setenv("ERI_CACHE", "/elsewhere")
     assert default_cache_root() == Path("/elsewhere")
+    monkeypatch.setenv("ERI_CACHE", "~/cache")
+    assert default_cache_root() == Path.home() / "cache"
 
 
 def test_an_embedding_has_one_time_for_each_row_and_prints_its_shape():

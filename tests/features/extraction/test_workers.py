@@ -89,6 +89,16 @@ def test_a_worker_that_is_stopped_in_the_middle_of_a_message_is_replaced(outcome
     assert "died 2 times (signal 9, Killed" in errors[1].reason
 
 
+def test_a_worker_that_does_not_even_take_its_task_is_stopped(one_worker, monkeypatch):
+    monkeypatch.setattr("features.extraction.worker_process.START_LIMIT_S", 2)
+    one_worker.close()
+    (pid,) = pids_of(one_worker, [0])
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(WorkerError, match="no result within 2 s: the worker was stopped"):
+        one_worker.call(len, bytes(1 << 24), limit_s=60)
+    assert not _is_running(pid)
+
+
 def test_a_file_of_the_working_folder_stands_in_for_no_library(outcomes, tmp_path, monkeypatch):
     (tmp_path / "av.py").write_text("raise RuntimeError")
     monkeypatch.chdir(tmp_path)
