@@ -154,10 +154,8 @@ def compare_command(
     asked = names_of(encoders), names_of(heads), names_of(targets)
     plan = plan_comparison(params_file, *asked, pooling, split, by, learning_curve)
     found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
-    table = found.table().assign(split=found.split)
-    with replacing_file(out / "leaderboard.parquet") as beside:
-        table.to_parquet(beside, index=False)
-    tables = {"leaderboard": table, "slices": found.slices, "learning_curve": found.curve}
+    tables = {"slices": found.slices, "learning_curve": found.curve}
+    tables["leaderboard"] = found.table().assign(split=found.split)
     publish(found, "leaderboard", tables, all_tables(found), remarks(found), out, as_json)
 
 
@@ -265,9 +263,10 @@ def publish(
     found : Comparison
         When all is done. The tracebacks of what failed go to ``errors.txt``.
     name : str
-        The page in Markdown is called so.
+        Of the main table, and of the page in Markdown.
     tables : mapping of str to DataFrame, or None
-        Written by name as CSV; of one that there is not, nothing old stays.
+        Written by name as CSV, the one called `name` as Parquet too; of one that there is not,
+        nothing old stays.
     shown, said
         Tables of text with their titles, and remarks: what is printed, and the page.
     folder : Path
@@ -288,6 +287,10 @@ def publish(
     texts = {f"{each}.csv": text for each, text in csv.items()}
     texts |= {f"{name}.md": markdown_page(pages, said), "errors.txt": errors or None}
     files = [str(path) for path in write_texts(folder, texts)]
+    if (main := tables[name]) is not None:
+        with replacing_file(folder / f"{name}.parquet") as beside:
+            main.to_parquet(beside, index=False)
+        files.append(str(folder / f"{name}.parquet"))
     if as_json:
         rows = {each: records(table) for each, table in tables.items()}
         about = {"split": found.split, "n_reused": found.n_reused, "remarks": said, "files": files}

@@ -13,7 +13,15 @@ from pipeline import cli, stages
 from pipeline.clip_table import make_folds
 from pipeline.leaderboard import UNSCORED_NOTE
 from pipeline.params import load_params
-from pipeline.paths import LEADERBOARD, METRICS, MODEL_CARD, PEOPLE_REPORT, PREDICTIONS, REPORT
+from pipeline.paths import (
+    LEADERBOARD,
+    METRICS,
+    MODEL_CARD,
+    PEOPLE_REPORT,
+    PREDICTIONS,
+    REPORT,
+    fitted_head,
+)
 from pipeline.settings_files import yaml_text
 
 NO_NUMBER = re.compile(r"(?<![A-Za-z])[+-]?(nan|inf)(?![A-Za-z])", re.IGNORECASE)
@@ -139,3 +147,10 @@ def test_targets_clips_and_people_of_any_name_keep_it(finish, capsys, first):
     quoted = '"' + targets[-3].replace('"', '""') + '"'
     chosen = CliRunner().invoke(cli.app, ["compare", "--json", "--targets", quoted])
     assert json.loads(chosen.stdout)["leaderboard"][0][f"pearson_{targets[-3]}"] is not None
+
+
+def test_a_view_of_many_encoders_has_a_file_of_its_own():
+    views = ["+".join(f"an_encoder_with_a_long_name_{k}" for k in range(n)) for n in range(1, 20)]
+    names = {fitted_head("ridge", view).name for view in views}
+    assert len(names) == len(views)
+    assert max(map(len, names)) <= 255
