@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from models.arrays import Bools, Floats64, Ints, as_targets, check_same_rows
+from models.metrics import CONSTANT_TOLERANCE
 from models.stack.weights import FoldedMembers, choose_share, fit_weights, spread, standardize
 
 LEAST_CORRELATION = 0.01
@@ -222,7 +223,7 @@ def _lines(combined: Floats64, targets: Floats64) -> tuple[Floats64, Floats64]:
             mean, target_mean = score[rows].mean(), target[rows].mean()
             x, t = score[rows] - mean, target[rows] - target_mean
             size, target_size = np.linalg.norm(x), np.linalg.norm(t)
-            if size > 0:
+            if size > CONSTANT_TOLERANCE * np.sqrt(len(x)):  # of z-scores, whose unit is 1
                 slope[number] = max(float(x @ t) / size, LEAST_CORRELATION * target_size) / size
             intercept[number] = target_mean - slope[number] * mean
     return slope, intercept
