@@ -9,11 +9,11 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing.connection import wait
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import joblib
 
@@ -43,14 +43,11 @@ class WorkerError(Exception):
     """A task of `Workers.call` came to nothing; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(failure)
+        super().__init__(failure.reason)
         self.failure = failure
 
-    def __str__(self) -> str:
-        return self.failure.reason
 
-
-class Workers:
+class Workers(AbstractContextManager["Workers"]):
     """Worker processes, started as they are needed and kept from one run to the next.
 
     Close them, or use them as a context manager; they end with this process in any case.
@@ -87,9 +84,6 @@ class Workers:
         self._niceness = niceness
         self._idle: list[WorkerProcess] = []
         weakref.finalize(self, _end_all, self._idle)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
