@@ -92,13 +92,19 @@ class Stack:
         """Which members have any weight on any target [n_members]."""
         return np.asarray((self.weights != 0).any(axis=0))
 
+    @property
+    def kept(self) -> Bools:
+        """The `used` members; where there is none, the first, through which it says the mean."""
+        none_used = np.arange(len(self.center)) == 0
+        return self.used if self.used.any() else none_used
+
     def without_idle_members(self) -> "Stack":
-        """Return the same stack for the `used` members alone."""
+        """Return the same stack for the `kept` members alone."""
         return replace(
             self,
-            weights=self.weights[:, self.used],
-            center=self.center[self.used],
-            scale=self.scale[self.used],
+            weights=self.weights[:, self.kept],
+            center=self.center[self.kept],
+            scale=self.scale[self.kept],
         )
 
     def predict(self, members: Floats64) -> Floats64:

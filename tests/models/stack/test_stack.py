@@ -192,7 +192,7 @@ def test_a_constant_member_takes_no_part():
     assert mean.method == "mean"
     np.testing.assert_allclose(mean.predict(members[:1]), y.mean(axis=0)[None])
     np.testing.assert_allclose(
-        mean.without_idle_members().predict(members[:1, :0]), y.mean(axis=0)[None]
+        mean.without_idle_members().predict(members[:1, :1]), y.mean(axis=0)[None]
     )
 
 
