@@ -1,6 +1,5 @@
 """The command `eri extract`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.paths import CLIPS, PARAMS
-from pipeline.terminal import Json, ParamsFile, names_of
+from pipeline.terminal import Json, ParamsFile, names_of, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,23 +61,23 @@ def extract_command(
         raise typer.BadParameter("give media files and --out FOLDER, or --list")
     clips = index_files(find_media(paths))
     report = extract(clips, chosen, params.sampling, out)
-    if as_json:
-        content = {
-            name: {
-                "store": str(out / name),
-                "n_clips": len(clips),
-                "n_embedded": report.n_embedded[name],
-                "n_computed": report.n_computed[name],
-                "failures": report.failures[name].to_dict("records"),
-            }
-            for name in names
+    content = {
+        name: {
+            "store": str(out / name),
+            "n_clips": len(clips),
+            "n_embedded": report.n_embedded[name],
+            "n_computed": report.n_computed[name],
+            "failures": failures.to_dict("records"),
         }
-        print(json.dumps(content, indent=2))
-    else:
-        for name in names:
-            print(f"{summary(name, len(clips), report.failures[name])} -> {out / name}")
-    for name in names:
-        check_share(name, len(clips), report.failures[name], params.data.max_failed_share)
+        for name, failures in report.failures.items()
+    }
+    lines = [
+        f"{summary(name, len(clips), failures)} -> {out / name}"
+        for name, failures in report.failures.items()
+    ]
+    say(as_json, content, lines)
+    for name, failures in report.failures.items():
+        check_share(name, len(clips), failures, params.data.max_failed_share)
 
 
 def _list_encoders(
@@ -95,18 +94,14 @@ def _list_encoders(
     if media is not None:
         clips = index_files(media)
     entries = [_describe(name, each, params, clips) for name, each in encoders.items()]
-    if as_json:
-        print(json.dumps(entries, indent=2))
-        return
     row = "{:12} {:11} {:20} {:24} {:>6} {:>13}  {}"
-    print(row.format("name", "kind", "model", "weights", "dim", "cached", "identity"))
+    lines = [row.format("name", "kind", "model", "weights", "dim", "cached", "identity")]
     for e in entries:
         cached = f"{e['n_cached']}" + ("" if e["n_clips"] is None else f" of {e['n_clips']}")
         described = (e["name"], e["kind"], e["model"], e["weights"], e["dimension"] or "-", cached)
-        print(row.format(*described, e["identity"] or "-"))
-    for e in entries:
-        if e["problem"]:
-            print(f"{e['name']}: {e['problem']}")
+        lines.append(row.format(*described, e["identity"] or "-"))
+    lines += [f"{each['name']}: {each['problem']}" for each in entries if each["problem"]]
+    say(as_json, entries, lines)
 
 
 def _describe(

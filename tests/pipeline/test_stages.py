@@ -308,7 +308,7 @@ def test_features_change_nothing_of_the_folds_until_people_are_found_by_faces(pr
     path.write_text(yaml.safe_dump(content))
     assert stages_run(project.run("dvc", "repro", "folds")) == ["people", "folds"]
     record = json.loads((project.folder / "data/people.json").read_text())
-    assert record["agreement_with_groups"]["n_clips"] == len(project.labels())
+    assert record["agreement_with_groups"]["n_rows"] == len(project.labels())
     assert "silhouette" in project.run("dvc", "metrics", "show", "data/people.json")
     path.write_text(before)
 
