@@ -123,8 +123,8 @@ def _read_duration_s(container: InputContainer) -> float | None:
                 n_untimed += packet.size > 0
     if end_s > begin_s:
         return end_s - begin_s
-    rate = container.streams[0].average_rate
-    return float(n_untimed / rate) if rate and n_untimed else None
+    rate = next((stream.average_rate for stream in container.streams.video), None)
+    return float(n_untimed / rate) if rate and n_untimed else None  # raw video has no times
 
 
 def _known_content(path: Path) -> str | None:
