@@ -163,13 +163,15 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
         if (n_rows != 1).any():
             raise ValueError("a store of the level clip has clips with several rows")
         return store.clip_id, store.embedding.astype(np.float32, copy=False)
-    vectors = np.empty((len(start), *_shape(pooling), dimension), np.float32)
+    n_parts = sum(PARTS[level] for level in pooling.parts)
+    shape = len(start), n_parts, len(pooling.statistics), dimension
+    vectors = np.empty(shape, np.float32)
     with np.errstate(invalid="ignore", over="ignore"):  # infinities pass through
         for vector, a, n in zip(vectors, start, n_rows, strict=True):
             rows = store.embedding[a : a + n].astype(np.float32, copy=False)
             vector[:] = _pool_clip(rows, store.time_s[a : a + n], pooling)
     vectors += 0.0  # the sign of a zero hangs on the order of comparisons: make it positive
-    return store.clip_id[start], vectors.reshape(len(start), math.prod(vectors.shape[1:]))
+    return store.clip_id[start], vectors.reshape(len(start), math.prod(shape[1:]))
 
 
 def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
@@ -233,11 +235,6 @@ def _check_order(
         )
     if len(set(clip_id[start])) < len(start):
         raise ValueError("rows of one clip do not lie together: sort them by clip_id and time_s")
-
-
-def _shape(pooling: Pooling) -> tuple[int, int]:
-    """Count parts and statistics."""
-    return sum(PARTS[level] for level in pooling.parts), len(pooling.statistics)
 
 
 def _borders(time_s: NDArray[np.float64], pooling: Pooling) -> Iterator[tuple[int, int]]:

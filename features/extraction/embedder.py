@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.encoders.base import Model
+from features.errors import MediaError
 from features.extraction.encoder_run import EncoderRun
 from features.extraction.index import clip_error, clip_progress, iterate_clips
 from features.extraction.reading import ClipToRead, Pieces, read_clip
-from features.extraction.workers import Restarted, Workers
+from features.extraction.workers import Finished, Restarted, Workers
 
 STALL_LIMIT_S = 300.0
 """A decode worker that hands over nothing for so long is stuck; 32 frames take it a second.
@@ -101,25 +102,22 @@ class Embedder:
         bar = clip_progress("extract", len(takers_of_clip), shown=progress)
         with reading as events, bar as advance:
             # Networks are loaded while the workers read.
-            needed = {run for takers in takers_of_clip.values() for some in takers for run in some}
+            needed = {run for takers in takers_of_clip.values() for _, run in takers}
             batchers = {run: Batcher(self._model(run), run.keep) for run in runs if run in needed}
             for clip, event in events:
-                takers = takers_of_clip[clip]
-                if isinstance(event, Pieces):
-                    for run in takers[event.number]:
-                        batchers[run].add(clip.sha256, event.time_s, event.values)
-                    continue
-                failure = None if isinstance(event, Restarted) else event.failure
-                error = failure and clip_error(failure, "decode")
-                for number, run in ((k, run) for k, some in enumerate(takers) for run in some):
-                    if isinstance(event, Restarted):
-                        batchers[run].discard(clip.sha256)
-                    elif failed := error or event.result.errors.get(number):
-                        batchers[run].discard(clip.sha256)
-                        run.fail(clip.sha256, failed)
+                for number, run in takers_of_clip[clip]:
+                    batcher = batchers[run]
+                    if isinstance(event, Pieces):
+                        if event.number == number:
+                            batcher.add(clip.sha256, event.time_s, event.values)
+                    elif isinstance(event, Restarted):
+                        batcher.discard(clip.sha256)
+                    elif error := _error(event, number):
+                        batcher.discard(clip.sha256)
+                        run.failed[clip.sha256] = error
                     else:
-                        batchers[run].end(clip.sha256, event.result.face_share.get(number))
-                if not isinstance(event, Restarted):
+                        batcher.end(clip.sha256, event.result.face_share.get(number))
+                if isinstance(event, Finished):
                     advance()
             for batcher in batchers.values():
                 batcher.flush()
@@ -132,28 +130,28 @@ class Embedder:
 
 def plan(
     clips: pd.DataFrame, runs: Sequence[EncoderRun], max_duration_s: float = math.inf
-) -> dict[ClipToRead, list[list[EncoderRun]]]:
+) -> dict[ClipToRead, list[tuple[int, EncoderRun]]]:
     """Find the clips that some cache lacks, each content once.
 
     Returns
     -------
-    dict of ClipToRead to list of list of EncoderRun
-        For each of a clip's kinds of pieces, who takes them.
+    dict of ClipToRead to list of (int, EncoderRun)
+        Who takes pieces of the clip, and the number of their kind among the clip's.
     """
+    takers: dict[str, list[EncoderRun]] = {}
     paths: dict[str, list[Path]] = {}
-    lacking: dict[str, list[EncoderRun]] = {}
     for clip in iterate_clips(clips):
         if clip.path is None:
             continue
         if clip.sha256 not in paths:
-            lacking[clip.sha256] = [run for run in runs if run.lacks(clip)]
+            takers[clip.sha256] = [run for run in runs if run.lacks(clip)]
         paths.setdefault(clip.sha256, []).append(clip.path)  # of copies too, should one be gone
     planned = {}
-    for sha256, some in lacking.items():
+    for sha256, some in takers.items():
         kinds = tuple(dict.fromkeys(run.pieces for run in some))
         if kinds:
             clip_to_read = ClipToRead(tuple(paths[sha256]), sha256, kinds, max_duration_s)
-            planned[clip_to_read] = [[r for r in some if r.pieces == kind] for kind in kinds]
+            planned[clip_to_read] = [(kinds.index(run.pieces), run) for run in some]
     return planned
 
 
@@ -255,3 +253,11 @@ class Batcher:
             if clip.rows:
                 time_s, rows = np.concatenate(clip.time_s), np.concatenate(clip.rows)
                 self._keep(key, time_s, rows, clip.face_share)
+
+
+def _error(event: Finished, number: int) -> MediaError | None:
+    """Why a clip that was read has no pieces of a kind, or not all."""
+    if event.failure is not None:
+        return clip_error(event.failure, "decode")
+    error: MediaError | None = event.result.errors.get(number)
+    return error

@@ -47,14 +47,14 @@ class EncoderRun:
 
     Attributes
     ----------
-    name, encoder
-        As given.
     identity : str
         Of its embeddings; see `features.identity.encoder_identity`.
     pieces : PieceKind
         What it takes of a clip.
     n_computed : int
         Clips embedded by this run; the others came from the cache.
+    failed : dict of str to MediaError
+        Why clips cannot be embedded, by the digest of their bytes.
 
     Raises
     ------
@@ -77,7 +77,7 @@ class EncoderRun:
             "identity": self.identity,
         }
         self._cache = EmbeddingCache(cache_root, self.identity, self._description)
-        self._errors: dict[str, MediaError] = {}  # by the digest of the clip's bytes
+        self.failed: dict[str, MediaError] = {}
 
     def lacks(self, clip: Clip) -> bool:
         """Whether the clip is for this encoder and not cached."""
@@ -106,11 +106,7 @@ class EncoderRun:
                 f"the embedding holds {np.abs(rows).max():.3g}, more than float16 does: set "
                 f"`dtype: float32` under encoders.{self.name}"
             )
-        self.fail(sha256, MediaError("encode", reason))
-
-    def fail(self, sha256: str, error: MediaError) -> None:
-        """Note that a clip cannot be embedded."""
-        self._errors[sha256] = error
+        self.failed[sha256] = MediaError("encode", reason)
 
     def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
         """Yield the embedded clips in the order of the clip table."""
@@ -133,7 +129,7 @@ class EncoderRun:
         return content
 
     def _error(self, clip: Clip) -> MediaError | None:
-        return unusable(self.encoder, clip) or self._errors.get(clip.sha256)
+        return unusable(self.encoder, clip) or self.failed.get(clip.sha256)
 
 
 def unusable(encoder: Encoder, clip: Clip) -> MediaError | None:

@@ -63,21 +63,6 @@ def test_two_runs_at_once_keep_both_shares_and_what_came_first(root):
     assert B not in first  # it was made before
 
 
-def test_the_description_keeps_what_earlier_runs_added(root):
-    filled(root).describe({"outputs": [["head", 3]]})
-    again = EmbeddingCache(root, "identity", {"spec": {"model": "m"}, "sampling": {}})
-    said = {"spec": {"model": "m"}, "outputs": [["head", 3]], "sampling": {}}
-    assert again.description == said == EmbeddingCache(root, "identity").description
-
-
-def test_a_description_cut_short_costs_nothing_else(tmp_path):
-    filled(tmp_path)
-    (tmp_path / "identity" / "encoder.json").write_bytes(b'{"spec')
-    cache = EmbeddingCache(tmp_path, "identity")
-    assert cache.description == {}
-    assert A in cache
-
-
 def test_looking_clips_up_costs_one_listing(tmp_path, monkeypatch):
     calls = []
     for name in ("find", "exists", "info", "open"):

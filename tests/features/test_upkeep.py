@@ -40,6 +40,8 @@ def test_identities_are_listed_with_what_they_are(tmp_path):
     assert one["unused_days"] == pytest.approx(3, abs=0.1)
     assert one["n_bytes"] > 100
     assert list_cache(tmp_path / "nothing") == []
+    (tmp_path / "one" / "encoder.json").write_bytes(b'{"spec')  # cut short
+    assert [each["description"] for each in list_cache(tmp_path)] == [{}, DESCRIPTION]
 
 
 def test_damage_is_found_and_removed(tmp_path):
@@ -107,7 +109,7 @@ def test_a_cache_is_seeded_from_a_store(tmp_path):
     assert seed_cache(tmp_path / "store", root) == 2
     cache = EmbeddingCache(root, "one")
     assert same(cache.get("b" * 64), written[1].embedding)
-    assert cache.description == DESCRIPTION | {"identity": "one"}
+    assert list_cache(root)[0]["description"] == DESCRIPTION | {"identity": "one"}
     assert seed_cache(tmp_path / "store", root) == 0
 
 

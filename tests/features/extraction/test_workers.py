@@ -47,32 +47,40 @@ def outcomes_of(workers, task_function, tasks, stall_limit_s=30.0, **limits):
     return parts, errors
 
 
-@pytest.mark.parametrize("n_tasks", [0, 12])
-def test_every_task_comes_back_once_with_its_parts_in_order(outcomes, n_tasks):
-    parts, errors = outcomes(work.count_to, range(n_tasks))
-    assert parts == {n: list(range(n)) for n in range(n_tasks)}
-    assert errors == dict.fromkeys(range(n_tasks))
+PATIENT, HASTY, ENDLESS = (60.0, 5.0), (0.0, 600.0), (1000, 0.1)
 
 
-def test_a_task_that_hangs_is_stopped_and_the_others_go_on(outcomes):
-    _, errors = outcomes(work.sleep, [0.0, 600.0, 0.01], stall_limit_s=3.0)
-    failure = errors.pop(600.0)
-    assert errors == {0.0: None, 0.01: None}
-    assert failure.reason == "no result within 3 s: the worker was stopped"
-
-
-def test_a_task_may_take_longer_than_the_limit_while_it_hands_over_parts(outcomes):
-    parts, errors = outcomes(work.sleep_often, [(6, 0.5)], stall_limit_s=2.0)
-    assert parts == {(6, 0.5): list(range(6))}
-    assert errors == {(6, 0.5): None}
-
-
-def test_a_task_may_ask_for_patience(outcomes):
-    patient, hasty = (60.0, 5.0), (0.0, 600.0)
-    parts, errors = outcomes(work.sleep_after_a_word, [patient, hasty], stall_limit_s=3.0)
-    assert parts == {patient: ["done"], hasty: []}
-    assert errors[patient] is None
-    assert "no result within 3 s" in errors[hasty].reason
+@pytest.mark.parametrize(
+    ("function", "limits", "parts", "reasons"),
+    [
+        (work.count_to, {}, {}, {}),
+        (work.count_to, {}, {n: list(range(n)) for n in range(12)}, {}),
+        (work.sleep, {"stall_limit_s": 3}, {0.0: [None], 0.01: [None]}, {600.0: "no result"}),
+        (work.sleep_often, {"stall_limit_s": 2}, {(6, 0.5): list(range(6))}, {}),
+        (
+            work.sleep_after_a_word,
+            {"stall_limit_s": 3},
+            {PATIENT: ["done"]},
+            {HASTY: "no result within 3 s: the worker was stopped"},
+        ),
+        (
+            work.sleep_often,
+            {"task_limit_s": 4.0},
+            {(1, 0.0): [0]},
+            {ENDLESS: "not done within 4 s: the worker was stopped"},
+        ),
+        (work.exit_if_negative, {}, {1: [1], 2: [2]}, {-7: "died 2 times (exit code 7)"}),
+    ],
+)
+def test_a_task_comes_back_with_its_parts_in_order_or_with_the_reason_why_not(
+    outcomes, function, limits, parts, reasons
+):
+    found, errors = outcomes(function, [*reasons, *parts], **limits)
+    assert {task: made for task, made in found.items() if task in parts} == parts
+    assert errors.keys() == parts.keys() | reasons.keys()
+    for task, failure in errors.items():
+        assert reasons[task] in failure.reason if failure else task in parts
+    assert len(found.get(ENDLESS, ())) < 300
 
 
 def test_a_worker_that_is_stopped_in_the_middle_of_a_message_is_replaced(outcomes, monkeypatch):
@@ -96,13 +104,6 @@ def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
                 time.sleep(5)  # the queue is full by then
             seen.append(event)
     assert seen == [*range(60), Finished()]
-
-
-def test_a_worker_that_dies_of_its_task_fails_that_task_only(outcomes):
-    parts, errors = outcomes(work.exit_if_negative, [1, -7, 2])
-    assert "died 2 times (exit code 7)" in errors.pop(-7).reason
-    assert errors == {1: None, 2: None}
-    assert parts[1] == [1]
 
 
 def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
@@ -152,13 +153,6 @@ def test_a_call_returns_its_result_and_keeps_what_was_loaded(one_worker):
         one_worker.call(work.crash, 0, limit_s=60)
     assert "the last words" in caught.value.failure.details
     assert "Segmentation fault" in caught.value.failure.details  # and where it happened
-
-
-def test_a_task_has_a_limit_however_often_it_hands_over_parts(outcomes):
-    parts, errors = outcomes(work.sleep_often, [(1000, 0.1), (1, 0.0)], task_limit_s=4.0)
-    assert "not done within 4 s: the worker was stopped" in errors[1000, 0.1].reason
-    assert 0 < len(parts[1000, 0.1]) < 300
-    assert errors[1, 0.0] is None
 
 
 def test_tasks_are_drawn_only_as_fast_as_results_are_taken(one_worker):
