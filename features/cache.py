@@ -34,7 +34,7 @@ _NO_DIGEST = b"-" * 64
 
 def default_cache_root() -> Path:
     """Return ``$ERI_CACHE``, or ``.eri-cache`` in the working folder."""
-    return Path(os.environ.get("ERI_CACHE") or ".eri-cache")
+    return Path(os.environ.get("ERI_CACHE") or ".eri-cache").expanduser()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -120,7 +120,15 @@ class EmbeddingCache:
         return iter(self._known)
 
     def get(self, clip_sha256: str) -> Embedding:
-        """Return one clip's embedding; raises KeyError when it is not cached, or damaged."""
+        """Return one clip's embedding.
+
+        Raises
+        ------
+        KeyError
+            When it is not cached, or damaged.
+        OSError
+            When it cannot be read.
+        """
         if clip_sha256 not in self._known:
             raise KeyError(f"clip {clip_sha256} is not in the embedding cache {self._folder}")
         path = self._path(clip_sha256)
@@ -139,6 +147,12 @@ class EmbeddingCache:
             with suppress(FileNotFoundError):  # another run was quicker
                 self._files.rm(path)
             raise KeyError(f"{path} was damaged") from error
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{path} in the embedding cache cannot be read ({error.strerror or error}): give "
+                "read access, or set ERI_CACHE to another folder",
+            ) from error
         self._checked.add(clip_sha256)
         return embedding
 

@@ -107,20 +107,13 @@ class Pooling(BaseModel):
         return names
 
 
-def is_clip_level(metadata: Mapping[str, Any]) -> bool:
-    """Whether a store says that its rows are of whole clips, one each: there is nothing to pool."""
-    return metadata.get("level") == "clip"
-
-
 def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object_], Vectors]:
     """Pool each clip of a store.
 
-    A part in which no row falls takes the whole clip's value, so that vectors of short clips and
-    of still images are as wide as all others and hold no gap. NaN entries are left out, column by
-    column: a column without a value in a part takes the whole clip's value, and is NaN only where
-    the whole clip has none. A clip's vector does not depend on which other clips are in the store.
-    Rows of a store whose metadata say ``level: clip`` are the vectors themselves: statistics of one
-    row would repeat it, or be constant.
+    NaN entries are left out, column by column. Where a part has no value, be it that no row falls
+    into it, it takes the whole clip's: vectors of short clips and of still images are as wide as
+    all others, and NaN only where the whole clip has no value. A clip's vector does not depend on
+    which other clips are in the store. Rows of a store that `is_clip_level` are the vectors.
 
     Parameters
     ----------
@@ -204,6 +197,11 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
         metadata={**shard.metadata, "pooling": pooling.model_dump(mode="json")},
         face_share=np.concatenate(shares) if shares else None,
     )
+
+
+def is_clip_level(metadata: Mapping[str, Any]) -> bool:
+    """Whether a store says that its rows are of whole clips, one each: there is nothing to pool."""
+    return metadata.get("level") == "clip"
 
 
 def _quantile(part: Part, share: float) -> Vectors:

@@ -27,11 +27,11 @@ def list_cache(root: Path | str) -> list[dict[str, Any]]:
     """
     files, path = fsspec.core.url_to_fs(str(root))
     entries: list[dict[str, Any]] = []
-    for described in files.glob(f"{path}/*/{DESCRIPTION}"):
-        folder = described.removesuffix(f"/{DESCRIPTION}")
-        with suppress(FileNotFoundError):  # pruned meanwhile
-            sizes = files.find(folder, detail=True)
+    for folder in files.ls(path, detail=False) if files.exists(path) else ():
+        described = f"{folder}/{DESCRIPTION}"
+        with suppress(FileNotFoundError, NotADirectoryError):  # none, or pruned meanwhile
             used_s = files.modified(described).timestamp()
+            sizes = files.find(folder, detail=True)
             description = {}
             with suppress(ValueError):  # cut short by a power failure: embeddings are checked
                 description = json.loads(files.cat_file(described))

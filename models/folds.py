@@ -62,10 +62,11 @@ def assign_folds(
     if n_folds < 2:
         raise ValueError(f"n_folds is {n_folds}; expected at least 2.")
     if n_groups < n_folds:
+        fewer = f"Set n_folds to at most {n_groups}, or add" if n_groups > 1 else "Add"
         raise DataError(
-            f"{n_groups} groups in {len(codes)} rows cannot fill {n_folds} folds; "
-            f"expected at least one group per fold. Set n_folds to at most {n_groups}, or "
-            "add clips of more people."
+            f"{n_groups} groups in {len(codes)} rows cannot fill {n_folds} folds; expected at "
+            f"least one group per fold, and two folds. {fewer} clips of more people; where nobody "
+            "knows who is who, leave the column `group` out: each clip is then a person."
         )
     if targets is not None:
         values = as_targets(targets, "targets")

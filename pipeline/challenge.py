@@ -259,7 +259,8 @@ def check_text(check: Check, path: Path) -> str:
         columns = {f"{split} r official": "official_", f"{split} r eri": ""}
         table = pd.DataFrame({name: scores[f"{kind}pearson"] for name, kind in columns.items()})
         table.loc["mean"] = [scores[f"{kind}mean_pearson"] for kind in columns.values()]
-        lines += ["", table.to_string(float_format="{:+.4f}".format)]
+        numbers = table.astype(np.float64)
+        lines += ["", numbers.to_string(float_format="{:+.4f}".format, na_rep="undefined")]
     verdict = "it would be refused" if check.faults else "the format is as the challenge wants it"
     return "\n".join([*lines, "", verdict])
 

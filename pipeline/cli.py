@@ -17,7 +17,7 @@ from pipeline.extract import extract_command
 from pipeline.imports.command import app as import_app
 from pipeline.predict_command import predict_command
 from pipeline.report import report_command
-from pipeline.serve.command import serve_command
+from pipeline.serve import serve_command
 from pipeline.systems import systems_command
 from pipeline.tune import tune_command
 

@@ -39,6 +39,13 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     )
 
     labels = read_labels(params.data.labels, params.targets)
+    of_train = labels.loc[labels["split"] == "Train", list(params.targets)]
+    blank = list(of_train.columns[of_train.isna().all()])
+    if blank:
+        raise ParamsError(
+            f"no clip of Train is labelled for {', '.join(map(repr, blank))}, so nothing could be "
+            f"fitted: label some in {params.data.labels}, or take them out of `targets`"
+        )
     media = params.data.media
     paths = {
         clip_id: None if pd.isna(path) else media / path

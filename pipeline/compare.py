@@ -16,7 +16,7 @@ from features.files import replacing_file
 from pipeline.comparison import TIME_LIMIT_S, Comparison, Split, plan_comparison, run_comparison
 from pipeline.leaderboard import notes, rows_of_splits
 from pipeline.paths import COMPARISON, PARAMS
-from pipeline.tables import laid_out, markdown_page, number_text, records, write_texts
+from pipeline.tables import laid_out, markdown_page, number_text, records, score_text, write_texts
 from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
 
 INTERRUPTED = 130
@@ -154,10 +154,8 @@ def compare_command(
     asked = names_of(encoders), names_of(heads), names_of(targets)
     plan = plan_comparison(params_file, *asked, pooling, split, by, learning_curve)
     found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
-    table = found.table().assign(split=found.split)
-    with replacing_file(out / "leaderboard.parquet") as beside:
-        table.to_parquet(beside, index=False)
-    tables = {"leaderboard": table, "slices": found.slices, "learning_curve": found.curve}
+    tables = {"slices": found.slices, "learning_curve": found.curve}
+    tables["leaderboard"] = found.table().assign(split=found.split)
     publish(found, "leaderboard", tables, all_tables(found), remarks(found), out, as_json)
 
 
@@ -245,7 +243,8 @@ def all_tables(found: Comparison) -> Iterator[TitledTable]:
 
 def remarks(found: Comparison) -> list[str]:
     """Say what failed and why, and what must be said beside every result."""
-    return [outcome(found, name) for name in found.failures] + notes(found.params)
+    scores = found.table().loc[lambda table: table["error"] == "", "mean_pearson"]
+    return [outcome(found, name) for name in found.failures] + notes(found.params, scores)
 
 
 def publish(
@@ -264,9 +263,10 @@ def publish(
     found : Comparison
         When all is done. The tracebacks of what failed go to ``errors.txt``.
     name : str
-        The page in Markdown is called so.
+        Of the main table, and of the page in Markdown.
     tables : mapping of str to DataFrame, or None
-        Written by name as CSV; of one that there is not, nothing old stays.
+        Written by name as CSV, the one called `name` as Parquet too; of one that there is not,
+        nothing old stays.
     shown, said
         Tables of text with their titles, and remarks: what is printed, and the page.
     folder : Path
@@ -287,6 +287,10 @@ def publish(
     texts = {f"{each}.csv": text for each, text in csv.items()}
     texts |= {f"{name}.md": markdown_page(pages, said), "errors.txt": errors or None}
     files = [str(path) for path in write_texts(folder, texts)]
+    if (main := tables[name]) is not None:
+        with replacing_file(folder / f"{name}.parquet") as beside:
+            main.to_parquet(beside, index=False)
+        files.append(str(folder / f"{name}.parquet"))
     if as_json:
         rows = {each: records(table) for each, table in tables.items()}
         about = {"split": found.split, "n_reused": found.n_reused, "remarks": said, "files": files}
@@ -302,7 +306,7 @@ def outcome(found: Comparison, name: str) -> str:
     if name in found.failures:
         return f"{name} failed: {found.failures[name].reason}"
     score, took_s = found.scores[name].mean_pearson, found.fits[name].fit_s
-    return f"{name}: mean Pearson {score:+.3f}, {took_s:.1f} s"
+    return f"{name}: mean Pearson {score_text(score)}, {took_s:.1f} s"
 
 
 def _progress(found: Comparison) -> str:

@@ -2,6 +2,7 @@
 
 import pickle
 import time
+import unicodedata
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -223,10 +224,13 @@ def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[s
     ParamsError
         For an unknown one; names the nearest and all known ones.
     """
+    # Shells and files may spell one name in two forms of Unicode.
+    forms = {unicodedata.normalize("NFC", name): name for name in known}
     for name in asked:
-        if name not in known:
+        if unicodedata.normalize("NFC", name) not in forms:
             raise ParamsError(f"unknown {what} {name!r}{nearest(name, known)}")
-    return list(dict.fromkeys(asked))
+    same = (name if name in known else forms[unicodedata.normalize("NFC", name)] for name in asked)
+    return list(dict.fromkeys(same))
 
 
 def known_view(asked: str, params: Params) -> str:
@@ -241,16 +245,18 @@ def known_view(asked: str, params: Params) -> str:
 
 
 def scored_split(asked: Split | None, rows: Rows) -> Split:
-    """Return the split that is scored: by default Val, or out of fold where it has no labels.
+    """Return the split that is scored: by default Val, or out of fold where it has too few labels.
 
     Raises
     ------
     ParamsError
-        When Val is asked for and has no labels.
+        When Val is asked for and has labels of fewer than two clips.
     """
     has_labels = "val" in rows_of_splits(rows)
     if asked == "val" and not has_labels:
-        raise ParamsError("no clip of Val is labelled: only the split oof can be scored")
+        raise ParamsError(
+            "fewer than two clips of Val are labelled: only the split oof can be scored"
+        )
     return asked or ("val" if has_labels else "oof")
 
 

@@ -27,6 +27,11 @@ RANDOM_NOTE = (
     "pretrained encoders reach."
 )
 
+UNSCORED_NOTE = (
+    "There is no score: a correlation wants a target with two labelled clips, and out of fold two "
+    "in one fold. Label more clips."
+)
+
 N_DIGITS = 6
 """Below them a score means nothing."""
 
@@ -35,12 +40,15 @@ _Numbers = TypeVar("_Numbers", pd.DataFrame, "pd.Series[float]")
 
 
 def rows_of_splits(rows: Rows) -> dict[str, NDArray[np.bool_]]:
-    """Mark the clips of each split (n_clips,); there is no Val or Test without labels."""
+    """Mark the clips of each split (n_clips,): Train, and Val and Test where they can be scored.
+
+    For that some target has to be labelled in two of their clips.
+    """
     marked = {split: (rows.clips["split"] == name).to_numpy(bool) for split, name in SPLITS.items()}
     return {
         split: chosen
         for split, chosen in marked.items()
-        if split == "oof" or np.isfinite(rows.y[chosen]).any()
+        if split == "oof" or (np.isfinite(rows.y[chosen]).sum(axis=0) > 1).any()
     }
 
 
@@ -124,7 +132,7 @@ def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str)
         columns[f"pearson_{target}"] = [float(score.pearson[number]) for score in each]
     table = rounded(pd.DataFrame(columns, dtype=np.float64))
     constant = [
-        "all" if score.constant.all() else ", ".join(np.array(targets)[score.constant])
+        "all" if score.constant.all() else ", ".join(_quoted(targets, score.constant))
         for score in each
     ]
     table.insert(len(columns) - len(targets), "constant", np.array(constant, object))
@@ -210,7 +218,7 @@ def leaderboard_text(board: pd.DataFrame) -> pd.DataFrame:
     official = main.get("official_mean_pearson", ours)  # there is none out of fold
     differs = ours.notna() & (ours != official)
     shown = board.assign(
-        official=number_text(official, undefined="NaN").where(differs, ""),
+        official=number_text(official, undefined="undefined").where(differs, ""),
         better_than_best=main["better_than_best"],
         constant=board["constant"].astype("string").fillna(""),  # empty in a file is missing
     )
@@ -231,11 +239,12 @@ def board_of_split(board: pd.DataFrame, split: str) -> pd.DataFrame:
     return board[kept].rename(columns=lambda name: str(name).removeprefix(f"{split}_"))
 
 
-def notes(params: Params) -> list[str]:
-    """Return what has to be said wherever scores are shown."""
+def notes(params: Params, scores: "pd.Series[float]") -> list[str]:
+    """Return what has to be said wherever these scores, one per row, are shown."""
     specs = params.encoders.items()
     random = [name for name, spec in specs if getattr(spec, "weights", None) == "random"]
-    return [RANDOM_NOTE.format(", ".join(random))] if random else []
+    said = [RANDOM_NOTE.format(", ".join(random))] if random else []
+    return [*said, UNSCORED_NOTE] if len(scores) and scores.isna().all() else said
 
 
 def metrics(tables: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> dict[str, Any]:
@@ -273,6 +282,12 @@ def rounded(numbers: _Numbers) -> _Numbers:
     """Round scores below the last digit that means anything, without a -0.0."""
     near = numbers.round(N_DIGITS)
     return near.mask(near == 0, 0)
+
+
+def _quoted(targets: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
+    """Name targets; one that is called `all` in quotes."""
+    names = [name for name, is_chosen in zip(targets, chosen, strict=True) if is_chosen]
+    return ["'all'" if name == "all" else name for name in names]
 
 
 def _union(constant: Iterable[str]) -> str:

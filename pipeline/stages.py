@@ -243,6 +243,7 @@ def learning_curve() -> None:
     """Write ``results/learning_curve.csv``, without rows where there can be no curve."""
     from models.arrays import DataError
     from pipeline.breakdowns import CURVE_COLUMNS, learning_curve_table
+    from pipeline.leaderboard import rows_of_splits
 
     params = load_params()
     rows = read_rows(params)
@@ -252,14 +253,14 @@ def learning_curve() -> None:
     head, view = next(
         (head, view) for head, _, view in split_names if view and head in params.heads
     )
-    if np.isfinite(rows.y[(rows.clips["split"] == "Val").to_numpy(bool)]).any():
+    if "val" in rows_of_splits(rows):
         try:
             table = learning_curve_table(Fitting(rows), head_task(head, view, params), params)
-            print(table.to_string(index=False))
+            print(table.to_string(index=False, na_rep=""))
         except DataError as error:  # a curve is no reason to stop a run whose scores are there
             print(f"no learning curve: {head}/{view} cannot be fitted on fewer people: {error}")
     else:
-        print("no clip of Val is labelled: there is no learning curve")
+        print("fewer than two clips of Val are labelled: there is no learning curve")
     write_csv(table, paths.LEARNING_CURVE)
 
 
@@ -282,7 +283,7 @@ def report() -> None:
 
     print(f"\nMean Pearson over {len(params.targets)} targets\n")
     print(leaderboard_text(results.board).to_string(index=False))
-    for note in [*run_notes(params), *imputed_sentences(results.imputed)]:
+    for note in [*run_notes(results), *imputed_sentences(results.imputed)]:
         print(f"\n{note}")
     print(f"\nreport       {paths.REPORT}\nmodel card   {paths.MODEL_CARD}")
     print(f"leaderboard  {paths.LEADERBOARD}\nmetrics      {paths.METRICS}")

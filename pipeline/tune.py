@@ -116,8 +116,8 @@ def best_trial(trials: list[Trial]) -> Trial:
     scored = [trial for trial in trials if trial.score is not None]
     if not scored:
         raise ParamsError(
-            f"none of {len(trials)} trials could be fitted: try the head with `eri compare`, which "
-            "says why"
+            f"none of {len(trials)} trials could be fitted and scored: try the head with `eri "
+            "compare --split oof`, which says why"
         )
     return max(scored, key=lambda trial: trial.score or 0.0)
 
@@ -175,7 +175,7 @@ def _study(task: FitTask, space: Space, fitting: Fitting) -> "optuna.Study":
     fixed = HeadEntry(**{name: value for name, value in settings if name not in space})
     ranges = {name: str(each) for name, each in space.items()}
     TUNING.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial has a line of ours
     journal = TUNING / f"{task.name.partition('/')[0]}.journal"
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(journal))),

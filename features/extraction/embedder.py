@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ For sound it has the sound's length on top.
 _NICENESS = 19  # an encoder on the same processors must never wait for a decoder
 
 
-class Embedder:
+class Embedder(AbstractContextManager["Embedder"]):
     """Embeds clips. Its decode workers and loaded networks stay from one call to the next.
 
     Close it, or use it as a context manager. One call at a time.
@@ -47,9 +48,6 @@ class Embedder:
         self.workers = Workers(niceness=_NICENESS)
         self._clip_limit_s = clip_limit_s
         self._models: dict[str, Model | None] = {}  # by identity
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -25,8 +25,11 @@ from typing import Any
 
 import numpy as np
 
+START_LIMIT_S = 120
+"""Until a new process has its task, with all that the work imports."""
+
 _PAUSE_LIMIT_S = 30
-"""Longest pause in the middle of a message."""
+"""Longest pause of a process in the middle of its message."""
 
 _LAST_WORDS_BYTES = 10_000
 _COUNT = struct.Struct("!Q")
@@ -84,8 +87,9 @@ class WorkerProcess:
     def __init__(self, niceness: int) -> None:
         self.channel, theirs = socket.socketpair()
         # Not the socket's own limit in Python, with which it would read in small pieces.
-        limit = struct.pack("@ll", _PAUSE_LIMIT_S, 0)
-        self.channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        limits_s = {socket.SO_RCVTIMEO: _PAUSE_LIMIT_S, socket.SO_SNDTIMEO: START_LIMIT_S}
+        for option, limit_s in limits_s.items():
+            self.channel.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", limit_s, 0))
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
         code = f"from {__name__} import serve; serve({theirs.fileno()}, {niceness})"
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
@@ -127,7 +131,7 @@ def send(channel: socket.socket, message: object) -> None:
     Raises
     ------
     OSError
-        When the other end is closed.
+        When the other end is closed, or does not listen within the socket's limit.
     """
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)

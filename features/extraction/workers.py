@@ -9,14 +9,15 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing.connection import wait
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import joblib
 
+from features.extraction import worker_process
 from features.extraction.worker_process import (
     Failure,
     Finished,
@@ -30,9 +31,6 @@ __all__ = ["Failure", "Finished", "Patience", "Restarted", "WorkerError", "Worke
 
 Task = TypeVar("Task")
 
-_START_LIMIT_S = 120.0
-"""Until a new process has its task, with all that the work imports."""
-
 _POLL_S = 0.2
 
 
@@ -45,14 +43,11 @@ class WorkerError(Exception):
     """A task of `Workers.call` came to nothing; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(failure)
+        super().__init__(failure.reason)
         self.failure = failure
 
-    def __str__(self) -> str:
-        return self.failure.reason
 
-
-class Workers:
+class Workers(AbstractContextManager["Workers"]):
     """Worker processes, started as they are needed and kept from one run to the next.
 
     Close them, or use them as a context manager; they end with this process in any case.
@@ -89,9 +84,6 @@ class Workers:
         self._niceness = niceness
         self._idle: list[WorkerProcess] = []
         weakref.finalize(self, _end_all, self._idle)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -171,7 +163,7 @@ class _Attempt(Generic[Task]):
 
     task: Task
     number: int = 1
-    silence_limit_s: float = _START_LIMIT_S
+    silence_limit_s: float = field(default_factory=lambda: worker_process.START_LIMIT_S)
     heard_s: float = field(default_factory=time.monotonic)
     listened_s: float = 0.0  # time since its begin in which the reader waited for a part
 
@@ -221,7 +213,7 @@ class _Run(Generic[Task]):
         else:
             process = WorkerProcess(self.niceness)
         self.busy[process] = attempt
-        with suppress(ConnectionError):  # it has just died, which is heard of
+        with suppress(OSError):  # it has just died or does not listen, and will be found out
             send(process.channel, (self.work, attempt.task))
 
     def _hear(self, process: WorkerProcess, attempt: _Attempt[Task]) -> Iterator[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from models.arrays import Bools, Floats64, Ints, as_targets, check_same_rows
+from models.metrics import CONSTANT_TOLERANCE
 from models.stack.weights import FoldedMembers, choose_share, fit_weights, spread, standardize
 
 LEAST_CORRELATION = 0.01
@@ -91,13 +92,19 @@ class Stack:
         """Which members have any weight on any target [n_members]."""
         return np.asarray((self.weights != 0).any(axis=0))
 
+    @property
+    def kept(self) -> Bools:
+        """The `used` members; where there is none, the first, through which it says the mean."""
+        none_used = np.arange(len(self.center)) == 0
+        return self.used if self.used.any() else none_used
+
     def without_idle_members(self) -> "Stack":
-        """Return the same stack for the `used` members alone."""
+        """Return the same stack for the `kept` members alone."""
         return replace(
             self,
-            weights=self.weights[:, self.used],
-            center=self.center[self.used],
-            scale=self.scale[self.used],
+            weights=self.weights[:, self.kept],
+            center=self.center[self.kept],
+            scale=self.scale[self.kept],
         )
 
     def predict(self, members: Floats64) -> Floats64:
@@ -222,7 +229,7 @@ def _lines(combined: Floats64, targets: Floats64) -> tuple[Floats64, Floats64]:
             mean, target_mean = score[rows].mean(), target[rows].mean()
             x, t = score[rows] - mean, target[rows] - target_mean
             size, target_size = np.linalg.norm(x), np.linalg.norm(t)
-            if size > 0:
+            if size > CONSTANT_TOLERANCE * np.sqrt(len(x)):  # of z-scores, whose unit is 1
                 slope[number] = max(float(x @ t) / size, LEAST_CORRELATION * target_size) / size
             intercept[number] = target_mean - slope[number] * mean
     return slope, intercept

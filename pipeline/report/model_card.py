@@ -55,6 +55,7 @@ def render_model_card(results: Results) -> str:
         curve=results.curve,
         warnings=results.warnings,
         slices=laid_out(worse.assign(surely=surely), {**names, "surely": ""}),
+        overall=overall,
         has_slices=len(slices) > 0,
     )
 

@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select
 from markupsafe import Markup
 
 from pipeline.leaderboard import SPLITS, STACK, leaderboard_text, notes
-from pipeline.params import Params
 from pipeline.report import data
 from pipeline.report.figures import draw
 from pipeline.report.plots import (
@@ -24,7 +23,7 @@ from pipeline.report.plots import (
 from pipeline.report.results import Results
 from pipeline.report.thumbnails import thumbnails
 from pipeline.settings_files import yaml_text
-from pipeline.tables import laid_out, markdown, records
+from pipeline.tables import laid_out, markdown, records, score_text
 
 SPLIT_NAMES = {**SPLITS, "oof": "Train, out of fold"}
 REFIT_NOTE = (
@@ -85,7 +84,7 @@ def shared_content(results: Results) -> dict[str, Any]:
     rows, targets = results.rows, results.params.targets
     columns = results.slices["column"].unique()
     return {
-        "notes": run_notes(results.params),
+        "notes": run_notes(results),
         "split": SPLIT_NAMES[results.split],
         "board": leaderboard_text(results.board),
         "errors": stack_errors(results),
@@ -115,10 +114,10 @@ def encoder_text(record: Mapping[str, Any]) -> pd.DataFrame:
     return table.rename(columns=names).reset_index()
 
 
-def run_notes(params: Params) -> list[str]:
+def run_notes(results: Results) -> list[str]:
     """Return what has to be said wherever scores and predictions of Test are shown."""
-    refit = [REFIT_NOTE] if params.final.refit_on == "train+val" else []
-    return [*notes(params), *refit]
+    refit = [REFIT_NOTE] if results.params.final.refit_on == "train+val" else []
+    return [*notes(results.params, results.scores["mean_pearson"]), *refit]
 
 
 def page_template(name: str) -> Template:
@@ -136,7 +135,7 @@ def page_template(name: str) -> Template:
     )
     environment.filters["markdown"] = lambda table: markdown(table.astype(str).map(_on_one_line))
     environment.filters["line"] = _on_one_line
-    environment.filters["signed"] = "{:+.3f}".format
+    environment.filters["signed"] = score_text
     return environment.get_template(name)
 
 

@@ -30,18 +30,9 @@ Outcome = Literal["embedded", "failed", "either"]
 
 @dataclass(frozen=True)
 class Mutation:
-    """One file, and what must become of it.
+    """One file, what was done to it, and what must become of it with encoders of each kind.
 
-    Attributes
-    ----------
-    path : Path
-        The file.
-    kind : str
-        What was done.
-    pictures, sound : Outcome
-        What must become of it with an encoder of that kind.
-    n_pictures : int or None
-        Frames on screen at the points of a grid of `GRID_HZ`; None when nobody can say.
+    `n_pictures` is the number of frames on screen at a grid of `GRID_HZ`; None: nobody can say.
     """
 
     path: Path
@@ -54,28 +45,10 @@ class Mutation:
 def mutate(
     source_clips: Sequence[Path], folder: Path, n: int, seed: int, *, silence_s: int = 60
 ) -> dict[str, Mutation]:
-    """Write `n` files into `folder`.
+    """Write `n` files into `folder`; returns them by clip id.
 
     Whole variants and foreign files come first, then random damage to all clips and patched headers
-    of the first in turn.
-
-    Parameters
-    ----------
-    source_clips : sequence of Path
-        The first one is an mp4 with video and sound.
-    folder : Path
-        Where the files go.
-    n : int
-        At least as many as there are fixed ones.
-    seed : int
-        Of the random damage.
-    silence_s : int
-        Length of the one long file.
-
-    Returns
-    -------
-    dict of str to Mutation
-        By clip id.
+    of the first, an mp4 with video and sound, in turn.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mutations = [*_whole(folder, silence_s), *_foreign(folder, source_clips[0])]

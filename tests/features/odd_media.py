@@ -19,26 +19,9 @@ GRID_HZ = 5
 
 @dataclass(frozen=True)
 class Film:
-    """What `write_film` writes.
+    """What `write_film` writes: frames at `times_s`, none without; sound, none where it is 0 s.
 
-    Attributes
-    ----------
-    times_s : tuple of float
-        When the frames are shown; none: no video stream.
-    codec, pixels : str
-        Of the video.
-    size : (int, int)
-        Width and height.
-    rotation : int
-        In degrees, as a flag.
-    sound_s : float
-        Length of the sound; 0: no audio stream.
-    sound_codec, layout : str
-        Of the sound.
-    rate_hz : int
-        Of the sound.
-    options : mapping of str to str
-        Of the container.
+    `rotation` is a flag, in degrees; `options` are the container's.
     """
 
     times_s: tuple[float, ...] = tuple(k / 10 for k in range(20))

@@ -6,7 +6,12 @@ import pytest
 
 from features import store_writer
 from features.store import FeatureStore, StoreError, gather, read_shards, read_store, stored_clips
-from features.store_writer import write_clip_vectors, write_failures, write_store
+from features.store_writer import (
+    check_replaceable,
+    write_clip_vectors,
+    write_failures,
+    write_store,
+)
 from tests.features.stored import clips
 
 
@@ -65,7 +70,7 @@ def test_a_failed_write_leaves_the_old_store(tmp_path):
         raise OSError("disk full")
 
     write_store(tmp_path / "clip", clips(2), {})
-    with pytest.raises(OSError, match="clip cannot be written: disk full"):
+    with pytest.raises(OSError, match=r"clip cannot be written \(disk full\): make room"):
         write_store(tmp_path / "clip", failing(), {})
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
     assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
@@ -91,6 +96,14 @@ def test_what_is_no_store_is_never_overwritten(tmp_path):
     with pytest.raises(StoreError, match=r"holds precious\.mp4.*not overwritten"):
         write_store(tmp_path / "clip", clips(1), {})
     assert precious.read_text() == "precious"
+    with pytest.raises(OSError, match=r"below cannot be written \(Not a directory\)"):
+        check_replaceable(precious / "below")
+
+
+def test_a_place_that_cannot_be_written_is_said_before_any_work(read_only):
+    denied = r"b cannot be written \(Permission denied\).*another folder"
+    with pytest.raises(OSError, match=denied):
+        check_replaceable(read_only / "a" / "b")
 
 
 def test_clip_vectors_have_no_time(tmp_path):

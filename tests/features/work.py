@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from features.extraction import worker_process
 from features.extraction.reading import ClipToRead, read_clip
 from features.extraction.worker_process import Patience
@@ -21,6 +23,12 @@ from tests.features.odd_media import GRID_HZ
 
 def count_to(n: int) -> Iterator[int]:
     yield from range(n)
+
+
+def count_in_arrays(n: int) -> Iterator[np.ndarray]:
+    """Yield parts that are larger than what a channel takes before it is read."""
+    for k in range(n):
+        yield np.full(1 << 20, k)
 
 
 def sleep(duration_s: float) -> Iterator[None]:

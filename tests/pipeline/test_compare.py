@@ -114,7 +114,7 @@ def test_val_is_scored_where_it_is_labelled_else_train_out_of_fold(project):
     project.write()
     assert plan_comparison(PARAMS).split == "oof"
     for asked in ({"split": "val"}, {"learning_curve": True}):
-        with pytest.raises(ParamsError, match="no clip of Val is labelled"):
+        with pytest.raises(ParamsError, match="fewer than two clips of Val are labelled"):
             plan_comparison(PARAMS, **asked)
 
 

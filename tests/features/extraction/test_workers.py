@@ -89,6 +89,16 @@ def test_a_worker_that_is_stopped_in_the_middle_of_a_message_is_replaced(outcome
     assert "died 2 times (signal 9, Killed" in errors[1].reason
 
 
+def test_a_worker_that_does_not_even_take_its_task_is_stopped(one_worker, monkeypatch):
+    monkeypatch.setattr("features.extraction.worker_process.START_LIMIT_S", 2)
+    one_worker.close()
+    (pid,) = pids_of(one_worker, [0])
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(WorkerError, match="no result within 2 s: the worker was stopped"):
+        one_worker.call(len, bytes(1 << 24), limit_s=60)
+    assert not _is_running(pid)
+
+
 def test_a_file_of_the_working_folder_stands_in_for_no_library(outcomes, tmp_path, monkeypatch):
     (tmp_path / "av.py").write_text("raise RuntimeError")
     monkeypatch.chdir(tmp_path)
@@ -96,14 +106,12 @@ def test_a_file_of_the_working_folder_stands_in_for_no_library(outcomes, tmp_pat
 
 
 def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
-    run = one_worker.run(work.count_to, [60], stall_limit_s=2, task_limit_s=4)
-    seen = []
+    run = one_worker.run(work.count_in_arrays, [20], stall_limit_s=2, task_limit_s=4)
     with run as events:
-        for _, event in events:
-            if len(seen) == 1:
-                time.sleep(5)  # the queue is full by then
-            seen.append(event)
-    assert seen == [*range(60), Finished()]
+        seen = [next(events)[1][0]]
+        time.sleep(5)  # the worker waits in the middle of a part
+        seen += [event if isinstance(event, Finished) else event[0] for _, event in events]
+    assert seen == [*range(20), Finished()]
 
 
 def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
@@ -123,16 +131,11 @@ def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
 def test_what_work_raises_fails_its_own_task_and_comes_back(outcomes):
     _, failures = outcomes(work.fail_if_text, ["text", 1])
     assert failures[1] is None
-    failure = failures["text"]
-    assert failure.reason.startswith("TypeError: unsupported operand")
-    assert "fail_if_text" in failure.details  # the traceback
-    assert isinstance(failure.error, TypeError)
-
-
-def test_an_error_that_does_not_pickle_comes_back_as_text(outcomes):
-    _, failures = outcomes(work.raise_odd_error, [1])
-    assert failures[1].reason == "OddError: 1 and 2"
-    assert failures[1].error is None
+    assert failures["text"].reason.startswith("TypeError: unsupported operand")
+    assert "fail_if_text" in failures["text"].details  # the traceback
+    assert isinstance(failures["text"].error, TypeError)
+    _, failures = outcomes(work.raise_odd_error, [1])  # which does not pickle
+    assert (failures[1].reason, failures[1].error) == ("OddError: 1 and 2", None)
 
 
 def test_a_result_or_a_task_that_does_not_pickle_is_an_error(workers):

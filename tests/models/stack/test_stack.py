@@ -192,8 +192,18 @@ def test_a_constant_member_takes_no_part():
     assert mean.method == "mean"
     np.testing.assert_allclose(mean.predict(members[:1]), y.mean(axis=0)[None])
     np.testing.assert_allclose(
-        mean.without_idle_members().predict(members[:1, :0]), y.mean(axis=0)[None]
+        mean.without_idle_members().predict(members[:1, :1]), y.mean(axis=0)[None]
     )
+
+
+def test_members_that_only_rounding_tells_apart_say_the_mean():
+    """In the one fold of two rows half of the members say up, half down: nothing is left of it."""
+    rng = np.random.default_rng(0)
+    up, y = rng.uniform(0.1, 1, size=(6, 4, 1)), rng.uniform(size=(6, 1))
+    members, folds = np.concatenate([up, 0.7 - up], axis=1), np.array([4, 0, 1, 0, 3, 2])
+    new = fit_stack(members, y, folds).predict(up[:, [0] * 8])
+    for predicted in (new, stack_oof(members, y, folds)):
+        assert np.abs(predicted - 0.5).max() < 1
 
 
 def test_each_target_uses_its_own_labelled_rows():
