@@ -55,6 +55,12 @@ def clean_path(path: str) -> str:
     return PurePosixPath(path.strip().replace("\\", "/").removeprefix("file://")).as_posix()
 
 
+def plain_text(name: str) -> str:
+    """Write what looks alike alike: composed, one kind of space, nothing that nobody sees."""
+    visible = _INVISIBLE.sub("", unicodedata.normalize("NFC", name))
+    return " ".join(visible.split())
+
+
 def media_rank(file: str) -> int:
     """Return 0 for a video, 1 for a picture and 2 for a sound, by the file's ending."""
     suffix = PurePosixPath(file).suffix.lower()
@@ -151,14 +157,8 @@ def _same(name: str) -> str:
     return name
 
 
-def _seen(name: str) -> str:
-    """Write what looks alike alike: composed, one kind of space, nothing that nobody sees."""
-    visible = _INVISIBLE.sub("", unicodedata.normalize("NFC", name))
-    return " ".join(visible.split())
-
-
 def _bare(name: str) -> str:
-    return _seen(name).strip("[](){}<>\"' ")
+    return plain_text(name).strip("[](){}<>\"' ")
 
 
 def _without_ending(name: str) -> str:
@@ -182,7 +182,7 @@ def _one_gap(name: str) -> str:
 
 def _end_of_path(n_parts: int) -> Callable[[str], str]:
     def plain(path: str) -> str:
-        *folders, name = unquote(_seen(path)).split("/")[-n_parts:]
+        *folders, name = unquote(plain_text(path)).split("/")[-n_parts:]
         return "/".join([*folders, _without_ending(name)]).casefold()
 
     return plain
@@ -191,7 +191,7 @@ def _end_of_path(n_parts: int) -> Callable[[str], str]:
 # Each forgives what those before it forgive.
 _SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("", _same),
-    ("accents, spaces or invisible characters", _seen),
+    ("accents, spaces or invisible characters", plain_text),
     ("brackets", _bare),
     ("folder or file ending", _without_ending),
     ("a .0 behind the number", _as_number),
@@ -201,7 +201,7 @@ _SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
 )
 # Of paths as many folders as possible count: x/1.mp4 and y/1.mp4 are two files.
 _PATH_SPELLINGS = (
-    ("accents, spaces or invisible characters", _seen),
+    ("accents, spaces or invisible characters", plain_text),
     *(("folder or file ending", _end_of_path(n_parts)) for n_parts in (5, 4, 3, 2)),
     ("folder or file ending", _stem),
     *((what, lambda path, plain=plain: plain(_stem(path))) for what, plain in _SPELLINGS[1:]),

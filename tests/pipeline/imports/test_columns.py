@@ -25,8 +25,8 @@ def test_numbers_with_points_or_commas_but_not_both(cells, values, wrong):
 
 def test_columns_are_told_apart_by_their_names():
     columns = guess_feature_columns(["frame", " timestamp", "face_id", "AU01_r", "time"], "x")
-    assert (columns.id, columns.time) == (None, " timestamp")
-    assert columns.left_out == ["frame", "face_id"]
+    assert (columns.id, columns.time, columns.face) == (None, " timestamp", "face_id")
+    assert columns.left_out == ["frame"]
     assert columns.features == ["AU01_r", "time"]
 
 
@@ -34,6 +34,6 @@ def test_columns_are_told_apart_by_their_names():
 @given(step_s=st.floats(0.01, 5), unit=st.sampled_from(["ms", "s"]))
 def test_the_unit_of_times_is_told_by_their_steps(step_s, unit):
     steps = np.full(5, step_s * (1000 if unit == "ms" else 1))
-    assert time_unit("timestamp", steps) == unit
-    assert time_unit("time_ms", steps) == "ms"
-    assert time_unit("time_s", steps) == "s"
+    assert time_unit("timestamp", steps) == (unit, 0.001 if unit == "ms" else 1)
+    assert time_unit("time_ms", steps) == ("ms", 0.001)
+    assert time_unit("time_s", steps) == ("s", 1)

@@ -195,7 +195,7 @@ def test_all_that_is_wrong_in_a_folder_is_said_at_once(folder):
     assert len(errors) == 3
     assert "00002" in found["by_kind"]["clips without any value"]["items"]
     (folder / "none").mkdir()
-    assert "holds no CSV file" in refused(folder / "none", "fau")
+    assert "is empty" in refused(folder / "none", "fau")
 
 
 def test_rows_of_many_clips_in_any_order_come_back_clip_by_clip(folder, monkeypatch):
