@@ -72,6 +72,11 @@ def number_text(
     )
 
 
+def score_text(score: float) -> str:
+    """Write a score with its sign; one that is not there is no number."""
+    return "undefined" if pd.isna(score) else f"{score:+.3f}"
+
+
 def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     """Return the rows of a table for `json.dumps`; what is undefined is None."""
     if table is None:
@@ -116,3 +121,9 @@ def write_texts(folder: Path, texts: Mapping[str, str | None]) -> list[Path]:
         with replacing_file(folder / name) as beside:
             beside.write_text(text, encoding="utf-8")
     return [folder / name for name, text in texts.items() if text is not None]
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table without its row names, whole or not at all."""
+    with replacing_file(path) as beside:
+        table.to_csv(beside, index=False)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_LARGEST = np.float32(32767 / 32768)  # openSMILE takes 16 bits: 1.0 would wrap round to -1.0
+
+
 class OpenSmileSpec(Spec):
     """What an openSMILE encoder needs beside `kind` and `model`.
 
@@ -69,6 +72,7 @@ class OpenSmileEncoder(SoundTransform):
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Embed one clip's sound; windows too short for the feature set are left out."""
         extractor = _extractor(self.spec.model, self.spec.level)
+        sound = np.clip(sound, -1, _LARGEST)
         times, rows = [], []
         with warnings.catch_warnings():
             # A NaN row says the same as the warning, and is dealt with below.

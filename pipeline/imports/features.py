@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.cache import Embedding
-from features.extraction.progress import clip_progress
+from features.extraction.index import clip_progress
 from features.pool import is_clip_level
 from features.store import StoredClip
 from pipeline.clip_ids import plain_text

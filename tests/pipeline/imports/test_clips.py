@@ -24,7 +24,7 @@ def found(joy: list[str | None]) -> dict[str, str]:
     return {
         each.kind: each.severity
         for each in findings.all
-        if "labels" in each.kind and "media" not in each.kind or "a label" in each.kind
+        if ("labels" in each.kind and "media" not in each.kind) or "a label" in each.kind
     }
 
 
