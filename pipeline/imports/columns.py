@@ -56,6 +56,7 @@ _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "frames": 1.0}
 _MARKS = "[\\s\\-\u2013\u2014_.?/#<>()*]*"
 _BLANK = rf"{_MARKS}((n[/.]?a{_MARKS})+|nan|nan\(ind|null|nil|none|missing|1\.#[a-z]+\d*)?{_MARKS}"
 _BLANK = rf"(?i)({_BLANK}|#[a-z0/]+[!?])"  # the latter is what Excel cannot compute
+_LIKE_A_NUMBER = r"[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?\s*%?"
 _DECIMAL_COMMA = r"[+-]?\d*,\d+([eE][+-]?\d+)?"
 _COMMAS_OF_THOUSANDS = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?"
 _POINTS_OF_THOUSANDS = r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?"
@@ -79,7 +80,8 @@ def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     odd = np.isnan(values) & text.notna().to_numpy()
     odd[odd] = ~text[odd].str.fullmatch(_BLANK)
     if odd.any():
-        filled = odd | ~np.isnan(values)
+        # A word among the numbers says nothing of how these are written.
+        filled = text.str.fullmatch(_LIKE_A_NUMBER).to_numpy(bool, na_value=False)
         values[filled] = _parsed(_with_points(text[filled]))
         odd &= np.isnan(values)
     return values, odd
@@ -170,7 +172,8 @@ def guess_feature_columns(names: Sequence[Any], source: Path) -> FeatureColumns:
     RefusedError
         For a table without a header or without a feature.
     """
-    if not to_numbers(list(map(str, names)))[1].any():
+    of_array = not isinstance(names[-1], str)
+    if not of_array and not to_numbers(list(map(str, names)))[1].any():
         why = f"{source} has no header: expected the names of its columns"
         raise RefusedError("files without a header", [source], why)
     plain = {name: _plain(name) for name in names}

@@ -69,14 +69,14 @@ class Features:
         self._source: dict[str, Path] = {}  # by clip
         rows = pd.concat([self._read(path, ids) for path in paths], ignore_index=True)
         rows = _of_one_face(rows, findings)
-        by_clip = rows.groupby("clip", sort=False)
-        totals = by_clip[["n_values", "n_gaps"]].sum()
         gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
         done = "fill them, or remove the rows"
         findings.add("clips with rows without a time", "error", gone, done)
         unmeasured = rows[~rows["is_measured"]]
-        done = f"{len(unmeasured)} rows are gaps: their flag is below 0.5"
+        done = f"{len(unmeasured)} rows are left out: their flag is below 0.5"
         findings.add("clips with rows not measured", "note", unmeasured["clip"].unique(), done)
+        rows = rows[rows["is_measured"]]
+        totals = rows.groupby("clip", sort=False)[["n_values", "n_gaps"]].sum()
         n_gaps = totals["n_gaps"]
         done = f"{n_gaps.sum()} values are gaps, which pooling leaves out column by column"
         findings.add(
