@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from features.media.endings import (
     MEDIA_SUFFIXES,
@@ -16,7 +17,8 @@ from features.media.endings import (
 )
 from pipeline.settings_files import ParamsError
 
-_SUFFIXES = MEDIA_SUFFIXES | {".csv", ".npy", ".npz", ".parquet", ".txt"}
+_SUFFIXES = MEDIA_SUFFIXES | {".csv", ".gz", ".npy", ".npz", ".parquet", ".tsv", ".txt"}
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
 @dataclass(frozen=True)
@@ -92,16 +94,24 @@ def find_media(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def canonical_id(text: str) -> str:
-    """Return an id without what differs between files: folders, ending, brackets, case, zeros.
+    """Return an id without what programs and people change in it.
 
-    ``[00017]``, ``train/00017.MP4`` and ``17`` become ``17``; ``Clip_007`` becomes ``clip_7``.
+    That is: folders, endings, brackets, case, zeros before and ``.0`` behind a number, spaces for
+    underscores, ``%20``, accents in two characters, characters that nobody sees. ``[00017]``,
+    ``train/00017.MP4`` and ``17.0`` become ``17``; ``Clip-007`` becomes ``clip_7``.
     """
-    return re.sub(r"(?<!\d)0+(?=\d)", "", _folded(text))
+    return re.sub(r"(?<!\d)0+(?=\d)", "", _one_gap(text))
 
 
 def clean_path(path: str) -> str:
-    """Write a path with slashes and without ``./``."""
-    return PurePosixPath(path.replace("\\", "/")).as_posix()
+    """Write a path with slashes, without ``./`` and ``file://``."""
+    return PurePosixPath(path.strip().replace("\\", "/").removeprefix("file://")).as_posix()
+
+
+def plain_text(name: str) -> str:
+    """Write what looks alike alike: composed, one kind of space, nothing that nobody sees."""
+    visible = _INVISIBLE.sub("", unicodedata.normalize("NFC", name))
+    return " ".join(visible.split())
 
 
 def media_rank(file: str) -> int:
@@ -112,7 +122,8 @@ def media_rank(file: str) -> int:
 
 def match_ids(wanted: Iterable[str], have: Iterable[str]) -> Matches:
     """Match unique ids: equal ones first, then those that differ in spelling only."""
-    return _match({each: each for each in wanted}, {each: each for each in have}, lambda _: 0)
+    names = {each: each for each in wanted}, {each: each for each in have}
+    return _match(*names, lambda _: 0, _SPELLINGS)
 
 
 def match_files(names: Mapping[str, str], files: Iterable[str]) -> Matches:
@@ -125,7 +136,7 @@ def match_files(names: Mapping[str, str], files: Iterable[str]) -> Matches:
     files : iterable of str
         Paths, with slashes.
     """
-    return _match(names, {file: _stem(file) for file in files}, media_rank)
+    return _match(names, {file: _stem(file) for file in files}, media_rank, _SPELLINGS)
 
 
 def match_paths(paths: Mapping[str, str], files: Iterable[str]) -> Matches:
@@ -136,9 +147,9 @@ def match_paths(paths: Mapping[str, str], files: Iterable[str]) -> Matches:
     there = dict.fromkeys(files)
     exact = {each: path for each, path in paths.items() if path in there}
     taken = set(exact.values())
-    free = {file: _stem(file) for file in there if file not in taken}
-    left = {each: _stem(path) for each, path in paths.items() if each not in exact}
-    by_name = _match(left, free, media_rank, "folder or file ending")
+    free = {file: file for file in there if file not in taken}
+    left = {each: path for each, path in paths.items() if each not in exact}
+    by_name = _match(left, free, media_rank, _PATH_SPELLINGS)
     # What is left over may have the name of a clip that was found by its path.
     named = _by_key({each: _stem(path) for each, path in exact.items()}, _same)
     beside, unknown = dict(by_name.beside), []
@@ -179,16 +190,15 @@ def _match(
     wanted: Mapping[str, str],
     have: Mapping[str, str],
     rank: Callable[[str], int],
-    as_it_is: str = "",
+    spellings: Sequence[tuple[str, Callable[[str], str]]],
 ) -> Matches:
-    """Match by names, first as they are, then forgiving one thing after the other.
+    """Match by names, forgiving one thing after the other.
 
-    Of several that fit, the one of the smallest rank is taken. `as_it_is` says what differs
-    already where names are equal.
+    Of several that fit, the one of the smallest rank is taken.
     """
     matches = Matches()
     left, free = dict(wanted), dict(have)
-    for what, plain in [(as_it_is, _same), *_SPELLINGS]:
+    for what, plain in spellings:
         alike = _by_key(free, plain)
         for key, ids in _by_key(left, plain).items():
             ranked = sorted((rank(each), each) for each in alike.get(key, []))
@@ -221,23 +231,51 @@ def _same(name: str) -> str:
 
 
 def _bare(name: str) -> str:
-    return name.strip("[](){}<>\"' \t")
+    return plain_text(name).strip("[](){}<>\"' ")
 
 
 def _without_ending(name: str) -> str:
-    name = _bare(name.strip().replace("\\", "/").rsplit("/", 1)[-1])
+    name = _bare(unquote(_bare(name)).replace("\\", "/").rsplit("/", 1)[-1])
     stem, dot, ending = name.rpartition(".")
-    return _bare(stem) if stem and (dot + ending).lower() in _SUFFIXES else name
+    is_ending = stem and (dot + ending).lower() in _SUFFIXES
+    return _without_ending(stem) if is_ending else name
+
+
+def _as_number(name: str) -> str:
+    return re.sub(r"^(\d+)\.0+$", r"\1", _without_ending(name))
 
 
 def _folded(name: str) -> str:
-    return _without_ending(name).casefold()
+    return _as_number(name).casefold()
+
+
+def _one_gap(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", _folded(name))
+
+
+def _end_of_path(n_parts: int) -> Callable[[str], str]:
+    def plain(path: str) -> str:
+        *folders, name = unquote(plain_text(path)).split("/")[-n_parts:]
+        return "/".join([*folders, _without_ending(name)]).casefold()
+
+    return plain
 
 
 # Each forgives what those before it forgive.
 _SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("", _same),
+    ("accents, spaces or invisible characters", plain_text),
     ("brackets", _bare),
     ("folder or file ending", _without_ending),
+    ("a .0 behind the number", _as_number),
     ("case", _folded),
+    ("spaces, _ and -", _one_gap),
     ("zero padding", canonical_id),
+)
+# Of paths as many folders as possible count: x/1.mp4 and y/1.mp4 are two files.
+_PATH_SPELLINGS = (
+    ("accents, spaces or invisible characters", plain_text),
+    *(("folder or file ending", _end_of_path(n_parts)) for n_parts in (5, 4, 3, 2)),
+    ("folder or file ending", _stem),
+    *((what, lambda path, plain=plain: plain(_stem(path))) for what, plain in _SPELLINGS[1:]),
 )

@@ -1,7 +1,8 @@
 """What every label table must be, whatever its layout: media, ids, splits, numbers, people."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -10,16 +11,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.extraction.index import index_files
+from features.media.endings import list_media_folder
 from pipeline.clip_ids import clean_path, match_files, match_paths
 from pipeline.clip_table import people_across_splits
-from pipeline.imports.columns import SPLIT_WORDS, LabelColumns, to_numbers
+from pipeline.imports.columns import LabelColumns, split_of, to_numbers
 from pipeline.imports.findings import Findings, Severity
+from pipeline.imports.reading import LFS_ADVICE, is_lfs_pointer
 from pipeline.labels import MADE_BY_INDEX, SPLITS
+from pipeline.paths import CLIPS, DEMO, FEATURES, IMPORTS, POOLED, RESULTS
 
 Scale = Literal["seen"] | tuple[float, float]
 """The two ends of the targets' scale; or `seen`, the range of each target's own labels."""
 
 _MAX_LENGTH_RATIO = 4.0
+_OUTPUTS = (DEMO, CLIPS, FEATURES, POOLED, IMPORTS, RESULTS)
+# What studies write where nobody answered.
+_CODES = (-5, -7, -8, -9, -66, -77, -88, -99, -999, -9999, 66, 77, 88, 99, 777, 888, 999, 9999)
+_MANY = 10
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,6 @@ class LabelSource:
         is called as its file.
     media : Path
         The folder of the media.
-    files : sequence of str
-        The media files below it.
     feature_sets : mapping of str to Path
         Folders of precomputed features by name.
     """
@@ -44,13 +50,12 @@ class LabelSource:
     table: pd.DataFrame
     columns: LabelColumns
     media: Path
-    files: Sequence[str]
     feature_sets: Mapping[str, Path] = field(default_factory=dict)
 
 
 def labelled_clips(
     source: LabelSource, findings: Findings, scale: Scale | None = None
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, Path | None]:
     """Find the media of labels, and bring both into the form that `pipeline.labels` reads.
 
     Parameters
@@ -64,26 +69,28 @@ def labelled_clips(
 
     Returns
     -------
-    DataFrame
+    labels : DataFrame
         ``clip_id, path`` (relative to the media; null where there are none at all), ``split``,
         perhaps ``group``, the targets as float64, further columns, where decimal commas have become
         points. Only where no finding is an error may it be used.
+    media : Path or None
+        The folder of the media: `source.media`, or the deepest one below it that holds them all,
+        where the outputs of the stages lie in it too. None where it would hold no media but those.
     """
-    targets = source.columns.targets
-    labels = _check_ids(_with_media(source, findings), findings)
+    targets = list(source.columns.targets)
+    labels, media = _with_media(source, findings)
+    labels = _check_ids(labels, findings)
     labels["split"] = _check_splits(labels, findings)
     texts = ["clip_id", "path", "split", "group", "file_id"]
     for name in labels.columns.difference(texts, sort=False):
         values, wrong = to_numbers(labels[name])
         if name in targets:
-            cells = (labels["clip_id"].astype("string") + ": " + labels[name])[wrong]
-            findings.add(f"{name} that is no number", "error", cells, "mend the cells")
-            labels[name] = _check_target(labels, name, values, scale, findings)
+            labels[name] = _check_target(labels, name, values, wrong, scale, findings)
         elif labels[name].str.contains(",").any() and not wrong.any():
             labels[name] = values
-    _check_labelled(labels, list(targets), findings)
+    _check_labelled(labels, targets, findings)
     _check_people(labels, findings)
-    return labels
+    return labels, media
 
 
 def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
@@ -127,28 +134,51 @@ def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
     findings.add("identical files in several splits", "warning", copies, done)
 
 
-def _with_media(source: LabelSource, findings: Findings) -> pd.DataFrame:
+def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, Path | None]:
     """Name the columns as the label table does, with the path of each clip's file."""
-    table, columns = source.table, source.columns
-    if columns.path is not None:
-        paths = table[columns.path].map(clean_path, "ignore")
-        stems = paths.map(lambda path: PurePosixPath(path).stem, "ignore")
-        ids = stems if columns.id is None else table[columns.id]
-        expected = paths.fillna(ids)
-    else:
-        ids = expected = table[columns.id]
-    wanted = {
-        str(clip): str(file) for clip, file in zip(ids, expected, strict=True) if pd.notna(clip)
-    }
-    match = match_files if columns.path is None else match_paths
-    matches = match(wanted, source.files)
+    table, columns, media = source.table, source.columns, source.media
+    own = [each.resolve() for each in (*_OUTPUTS, *source.feature_sets.values())]
+    listed = list_media_folder(media)
+    files = [
+        each.relative_to(media).as_posix()
+        for each in listed.files
+        if not any(map(each.resolve().is_relative_to, own))
+    ]
+    named = columns.path or columns.id
+    expected = table[named].map(clean_path, "ignore")
+    stems = expected.map(lambda path: PurePosixPath(path).stem, "ignore")
+    ids = stems if columns.id is None else table[columns.id]
+    are_paths = columns.path is not None or expected.str.contains("/").any()
+    expected = (expected if are_paths else ids).fillna(ids)
+    pairs = zip(ids, expected, strict=True)
+    wanted = {str(clip): str(file) for clip, file in pairs if pd.notna(clip)}
+    matches = (match_paths if are_paths else match_files)(wanted, files)
+    found = matches.found
+    holds_outputs = any(each.resolve().is_relative_to(media.resolve()) for each in _OUTPUTS)
+    if holds_outputs and found:
+        inner = os.path.commonpath([PurePosixPath(file).parent for file in found.values()])
+        media /= inner
+        found = {
+            clip: PurePosixPath(file).relative_to(inner).as_posix() for clip, file in found.items()
+        }
+        unknown = [file for file in matches.unknown if PurePosixPath(file).is_relative_to(inner)]
+        matches = replace(matches, unknown=unknown)
+        holds_outputs = not inner
+        done = f"taken for {source.media}, where the outputs of the stages lie too"
+        findings.add("folder of the media", "error" if holds_outputs else "note", [media], done)
     advice = "none was chosen: give the table a column with the path, or rename files"
     findings.add_matches(matches, advice, "labels without media", "media without labels")
     beside = [f"{clip}: {', '.join(others)}" for clip, others in matches.beside.items()]
     done = "not used: a clip is one file, and a video's own sound is read"
     findings.add("further files of a clip", "note", beside, done)
-    found = [matches.found.get(c, wanted.get(c)) if source.files else None for c in ids]
-    labels = pd.DataFrame({"clip_id": ids, "path": found}, index=table.index)
+    others = [path.name for path in listed.left_out if path.is_relative_to(media)]
+    done = f"left out, no media by their names: {listed}"
+    findings.add("other files", "note", [] if holds_outputs else others, done)
+    paths = {clip: media / file for clip, file in found.items()}
+    pointers = [clip for clip, path in paths.items() if is_lfs_pointer(path)]
+    findings.add("media that are Git LFS pointers", "error", pointers, LFS_ADVICE)
+    rows = [found.get(clip, wanted.get(clip)) if files else None for clip in ids]
+    labels = pd.DataFrame({"clip_id": ids, "path": rows}, index=table.index)
     for name, given in (("group", columns.person), ("split", columns.split)):
         if given is not None:
             labels[name] = table[given]
@@ -157,7 +187,7 @@ def _with_media(source: LabelSource, findings: Findings) -> pd.DataFrame:
     taken = {name: f"{name}_given" for name in rest if name in {*labels, *MADE_BY_INDEX}}
     done = "kept under the name with _given"
     findings.add("columns whose names have another meaning here", "note", taken, done)
-    return labels.join(rest.rename(columns=taken))
+    return labels.join(rest.rename(columns=taken)), None if holds_outputs else media
 
 
 def _check_ids(labels: pd.DataFrame, findings: Findings) -> pd.DataFrame:
@@ -170,13 +200,14 @@ def _check_ids(labels: pd.DataFrame, findings: Findings) -> pd.DataFrame:
     labels = labels[~repeated].reset_index(drop=True)
     ids = labels["clip_id"].dropna()
     duplicate = ids[ids.duplicated()].drop_duplicates()
-    findings.add("duplicate ids with different rows", "error", duplicate, "make every id unique")
+    done = "make every id unique: of several raters or takes keep one row, or average them"
+    findings.add("duplicate ids with different rows", "error", duplicate, done)
     return labels
 
 
 def _check_splits(labels: pd.DataFrame, findings: Findings) -> "pd.Series[str]":
     given = labels["split"].astype("string")
-    split = given.str.casefold().map(SPLIT_WORDS).astype("string")
+    split = given.map(split_of, "ignore").astype("string")
     wrong = labels["clip_id"].astype("string") + ": " + given.fillna("blank")
     done = f"expected {', '.join(SPLITS)}, or train/devel/test"
     findings.add("splits that are none", "error", wrong[split.isna()], done)
@@ -189,12 +220,29 @@ def _check_target(
     labels: pd.DataFrame,
     target: str,
     values: NDArray[np.float64],
+    wrong: NDArray[np.bool_],
     scale: Scale | None,
     findings: Findings,
 ) -> NDArray[np.float64]:
     """Return a target's values in [0, 1]."""
+    cells = labels["clip_id"].astype("string") + ": " + labels[target].astype("string")
+    few = wrong.sum() <= max(1, np.isfinite(values).sum() / 10)
+    done = "taken as blank: mend the cells if they are not"
+    done = done if few else "too many to take them as blank: mend them, or leave them empty"
+    findings.add(f"{target} that is no number", "warning" if few else "error", cells[wrong], done)
+    codes = _are_codes(values, scale)
+    values = np.where(codes, np.nan, values)
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    done = (
+        f"taken as blank: all others lie between {low:g} and {high:g}. Where they are ratings, say "
+        "so with the ends of the scale, --rescale low,high"
+    )
+    findings.add(f"{target} like a code for no answer", "warning", cells[codes], done)
+    if scale == "seen":
+        ends = [end for end in (low, high) if _is_far(end, finite[finite != end])]
+        done = "kept as an end of the scale: mend them, or give its ends with --rescale low,high"
+        findings.add(f"{target} far off the rest", "warning", cells[np.isin(values, ends)], done)
     if scale is not None:
         bottom, top = (low, high) if scale == "seen" else scale
         values = (values - bottom) / ((top - bottom) or 1.0)
@@ -205,6 +253,24 @@ def _check_target(
     )
     findings.add(f"{target} outside [0, 1]", "error", outside, done)
     return values
+
+
+def _are_codes(values: NDArray[np.float64], scale: Scale | None) -> NDArray[np.bool_]:
+    """Whether each value stands for no answer: -9, 99 and the like, far off all others."""
+    codes = np.isin(values, _CODES)
+    rest = values[np.isfinite(values) & ~codes]
+    if isinstance(scale, tuple):
+        return codes & ((values < scale[0]) | (values > scale[1]))
+    return codes & [_is_far(value, rest) for value in values]
+
+
+def _is_far(value: float, rest: NDArray[np.float64]) -> bool:
+    """Whether a value is farther from the others than these are from each other."""
+    if not len(rest):
+        return False
+    low, high = float(rest.min()), float(rest.max())
+    far = (high - low) * (1 if len(rest) >= _MANY else _MANY)
+    return max(low - value, value - high) > far or (value in _CODES and value < -5 and low >= 0)
 
 
 def _check_labelled(labels: pd.DataFrame, targets: list[str], findings: Findings) -> None:
@@ -218,8 +284,11 @@ def _check_labelled(labels: pd.DataFrame, targets: list[str], findings: Findings
     findings.add("constant targets", "warning", flat, done)
     known = labels[targets].notna()
     some = known.any(axis=1) & ~known.all(axis=1)
-    ids = labels.loc[some, "clip_id"]
-    findings.add("clips with some labels blank", "warning", ids, "kept as unlabelled")
+    blank = [
+        f"{clip}: {', '.join(known.columns[~is_known])}"
+        for clip, is_known in zip(labels["clip_id"][some], known[some].to_numpy(), strict=True)
+    ]
+    findings.add("clips with some labels blank", "warning", blank, "kept as unlabelled")
     for split in SPLITS:
         ids = labels.loc[(labels["split"] == split) & ~known.any(axis=1), "clip_id"]
         severity: Severity = "note" if split == "Test" else "warning"

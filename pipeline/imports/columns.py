@@ -1,6 +1,7 @@
 """What the columns of other people's tables are: by their names, and by what is in them."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,10 +15,10 @@ from features.media.endings import MEDIA_SUFFIXES
 from pipeline.imports.findings import RefusedError
 from pipeline.labels import MADE_BY_INDEX
 
-SPLIT_WORDS = {
-    **dict.fromkeys(["train", "training", "tr"], "Train"),
-    **dict.fromkeys(["val", "valid", "validation", "dev", "devel", "development"], "Val"),
-    **dict.fromkeys(["test", "testing", "te"], "Test"),
+_SPLIT_WORDS = {
+    "Train": "train training tr trn entrenamiento entrainement apprentissage",
+    "Val": "val valid validation dev devel development validierung validacion",
+    "Test": "test testing te heldout prueba",
 }
 
 # Roles in a label table, and the names that columns of them have, the best ones first.
@@ -29,40 +30,81 @@ _LABEL_ROLES = {
 }
 # Numbers that are no reaction, when targets are guessed.
 _NO_TARGET = MADE_BY_INDEX | {"age", "gender", "sex", "year", "duration", "frames", "fps", "fold"}
-_NO_TARGET |= {"width", "height", "index", "start", "end", "number", "country", "seed"}
+_NO_TARGET |= {"width", "height", "index", "start", "end", "number", "country", "seed", "id"}
+_NO_TARGET |= {"progress", "finished", "latitude", "longitude", "timestamp", "unnamed", "rater"}
 
 # Names of columns that come before the features.
 _IDS = {"id", "ids", "name", "clip", "clip_id", "file", "file_id", "file_name", "filename"}
 _IDS |= {"segment_id", "video", "video_id", "video_name"}
 _TIMES = {"time", "time_s", "time_ms", "timestamp", "timestamp_s", "timestamp_ms", "frametime"}
 _TIMES |= {"t", "start", "start_s", "start_ms", "start_time", "seconds", "milliseconds"}
-_NO_FEATURES = {"", "end", "end_time", "face_id", "frame", "frame_id", "index", "split"}
-_MAX_STEP_S = 5.0
+_NO_FEATURES = {"", "end", "end_s", "end_ms", "end_time", "index", "split"}
+# What face trackers say of each row: OpenFace, LibreFace, Py-Feat, and scripts around MediaPipe.
+# In their tables these columns are no features wherever they stand.
+_FLAGS = {"success", "confidence", "facescore", "face_score", "face_detected", "detected"}
+_FLAGS |= {"face_confidence", "detection_confidence", "tracking_confidence"}
+_FACES = {"face_id", "face", "identity", "person_id", "track_id"}
+_FRAMES = {"frame", "frame_id", "frame_idx", "frame_number"}
+_TRACKER_TIMES = {"frame_time_in_ms", "timestamp", "timestamp_ms"}
+_OF_TRACKERS = {"facerectx", "facerecty", "facerectwidth", "facerectheight", "input", "approx_time"}
+_OF_TRACKERS |= {"facial_expression"}
 
-_BLANK = ["", "na", "n/a", "nan", "null", "none", "-", "?", "#n/a", "#na", "<na>", "#n/a n/a"]
-_BLANK += ["1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
-_DECIMAL_COMMA = r"^[+-]?\d*,\d+(?:[eE][+-]?\d+)?$"
+_LEAST_CONFIDENCE = 0.5
+_MAX_STEP_S = 5.0
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "frames": 1.0}
+
+_MARKS = "[\\s\\-\u2013\u2014_.?/#<>()*]*"
+_BLANK = rf"{_MARKS}((n[/.]?a{_MARKS})+|nan|nan\(ind|null|nil|none|missing|1\.#[a-z]+\d*)?{_MARKS}"
+_BLANK = rf"(?i)({_BLANK}|#[a-z0/]+[!?])"  # the latter is what Excel cannot compute
+_LIKE_A_NUMBER = r"[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?\s*%?"
+_DECIMAL_COMMA = r"[+-]?\d*,\d+([eE][+-]?\d+)?"
+_COMMAS_OF_THOUSANDS = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?"
+_POINTS_OF_THOUSANDS = r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?"
 
 
 def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Read cells (n,), text or numbers, as numbers with decimal points or commas.
 
-    Points and commas in one column are told apart by nothing: the commas are then wrong.
+    Points and commas in one column are told apart where one of them groups thousands (``1,234.5``);
+    otherwise the commas are wrong. Percentages are divided by 100 where all cells are such.
 
     Returns
     -------
     values : ndarray of float64
-        NaN where blank (empty, ``NaN``, ``NA``, ``null``, ``none``, ``-``, ``?`` …) or no number.
+        NaN where blank (empty, ``NaN``, ``NA``, ``n.a.``, ``null``, ``-``, ``#DIV/0!`` …) or wrong.
     wrong : ndarray of bool
         Where there is something that is no number.
     """
     text = pd.Series(cells, dtype="string").str.strip()
-    text = text.mask(text.str.lower().isin(_BLANK))
-    commas = text.str.match(_DECIMAL_COMMA).any()
-    if commas and not text.str.contains(".", regex=False).any():
-        text = text.str.replace(",", ".", regex=False)
-    values = pd.to_numeric(text, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    return values, np.isnan(values) & text.notna().to_numpy()
+    values = _parsed(text)
+    odd = np.isnan(values) & text.notna().to_numpy()
+    odd[odd] = ~text[odd].str.fullmatch(_BLANK)
+    if odd.any():
+        # A word among the numbers says nothing of how these are written.
+        filled = text.str.fullmatch(_LIKE_A_NUMBER).to_numpy(bool, na_value=False)
+        values[filled] = _parsed(_with_points(text[filled]))
+        odd &= np.isnan(values)
+    return values, odd
+
+
+def _parsed(text: "pd.Series[str]") -> NDArray[np.float64]:
+    return pd.to_numeric(text, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
+
+
+def _with_points(text: "pd.Series[str]") -> "pd.Series[str]":
+    """Write numbers with decimal points and nothing else, where that is clear."""
+    if text.str.endswith("%").all():
+        return text.str.removesuffix("%").str.strip() + "e-2"
+    commas, points = (text.str.contains(mark, regex=False) for mark in ",.")
+    large = bool((np.abs(_parsed(text[~commas])) >= 100).any())
+    of_thousands = text[commas].str.fullmatch(_COMMAS_OF_THOUSANDS).all()
+    if of_thousands and (large or (text[commas].str.count("[,.]") > 1).any()):
+        return text.str.replace(",", "", regex=False)
+    grouped = text[points].str.fullmatch(_POINTS_OF_THOUSANDS)
+    if commas.any() and grouped.all() and (commas[points].any() or not points.any()):
+        text = text.str.replace(".", "", regex=False)
+        return text.where(~text.str.fullmatch(_DECIMAL_COMMA), text.str.replace(",", "."))
+    return text
 
 
 @dataclass(frozen=True)
@@ -84,7 +126,8 @@ class LabelColumns:
 def guess_label_columns(table: pd.DataFrame, given: LabelColumns) -> LabelColumns:
     """Guess the roles that are not given, by names and by what is in a table of text.
 
-    None, or no targets, are left where nothing fits.
+    None, or no targets, are left where nothing fits. A target is a column of which at least half
+    of the filled cells are numbers.
     """
     free = [str(name) for name in table if name not in given.named()]
     chosen = {}
@@ -103,8 +146,10 @@ class FeatureColumns(NamedTuple):
 
     Attributes
     ----------
-    id, time : str or None
-        Columns of ids and times.
+    id, time, face : str or None
+        Columns of ids, of times, and of which of several faces a row is.
+    flags : list
+        Columns that say by a small number that a row was not measured.
     left_out : list
         Columns that are neither these nor features.
     features : list
@@ -113,6 +158,8 @@ class FeatureColumns(NamedTuple):
 
     id: str | None
     time: str | None
+    face: str | None
+    flags: list[Any]
     left_out: list[Any]
     features: list[Any]
 
@@ -125,21 +172,36 @@ def guess_feature_columns(names: Sequence[Any], source: Path) -> FeatureColumns:
     RefusedError
         For a table without a header or without a feature.
     """
-    if not to_numbers(list(map(str, names)))[1].any():
+    of_array = not isinstance(names[-1], str)
+    if not of_array and not to_numbers(list(map(str, names)))[1].any():
         why = f"{source} has no header: expected the names of its columns"
         raise RefusedError("files without a header", [source], why)
-    found: dict[str, str] = {}
-    left_out, rest = [], list(names)
-    while rest and (plain := _plain(rest[0])) in _IDS | _TIMES | _NO_FEATURES:
-        role = "id" if plain in _IDS else "time"
-        if plain in _NO_FEATURES or role in found:
-            left_out.append(rest.pop(0))
-        else:
-            found[role] = rest.pop(0)
-    if not rest:
+    plain = {name: _plain(name) for name in names}
+    leading = _IDS | _TIMES | _NO_FEATURES | _FACES | _FRAMES | _TRACKER_TIMES
+    n_leading = next((k for k, name in enumerate(names) if plain[name] not in leading), len(names))
+    known = set(plain.values())
+    of_frames = known & (_FRAMES | _TRACKER_TIMES | {"face", "facerectx"})
+    anywhere = _FLAGS | _FACES | _FRAMES | _TRACKER_TIMES | _OF_TRACKERS if of_frames else set()
+    others = [*names[:n_leading], *(name for name in names[n_leading:] if plain[name] in anywhere)]
+    features = [name for name in names if name not in others]
+    if not features:
         why = f"{source} has no feature column: it has {list(names)[:10]}"
         raise RefusedError("files without a feature column", [source], why)
-    return FeatureColumns(found.get("id"), found.get("time"), left_out, rest)
+
+    def first(*kinds: set[str]) -> str | None:
+        return next((name for kind in kinds for name in others if plain[name] in kind), None)
+
+    roles = first(_IDS), first(_TIMES | _TRACKER_TIMES, _FRAMES), first(_FACES)
+    flags = [name for name in others if plain[name] in _FLAGS]
+    left_out = [name for name in others if name not in (*roles, *flags)]
+    return FeatureColumns(*roles, flags, left_out, features)
+
+
+def split_of(text: str) -> str | None:
+    """Return the split that a word means, such as ``dev`` and ``Training set``; None for none."""
+    word = _word(text)
+    word = word.removesuffix("set") or word
+    return next((split for split, words in _SPLIT_WORDS.items() if word in words.split()), None)
 
 
 def is_id_name(name: Any) -> bool:
@@ -147,8 +209,31 @@ def is_id_name(name: Any) -> bool:
     return _plain(name) in _IDS
 
 
-def time_unit(name: str, steps: NDArray[np.float64]) -> str:
-    """Tell whether times are in ``s`` or ``ms``: by the column's name, else by the steps' length.
+def is_measured(flags: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each row was measured, by its flags: at least 0.5, or true."""
+    texts = flags.astype("string").apply(lambda cells: cells.str.strip().str.lower())
+    numbers = texts.replace({"true": "1", "yes": "1", "false": "0", "no": "0"})
+    measured = np.full(len(flags), True)
+    for name in numbers:
+        values, _ = to_numbers(numbers[name])
+        of_hundred = np.nanmax(values, initial=0) > 1
+        measured &= values >= _LEAST_CONFIDENCE * (100 if of_hundred else 1)
+    return measured
+
+
+def to_times(column: pd.Series) -> NDArray[np.float64]:
+    """Read times: numbers in any unit, or ``0 days 00:00:01.5`` and ``00:01.5`` in seconds."""
+    times, wrong = to_numbers(column)
+    if wrong.any():
+        text = column.astype("string").str.strip()
+        text = text.str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
+        seconds = pd.to_timedelta(text, errors="coerce").dt.total_seconds()
+        return np.asarray(seconds, np.float64)
+    return times
+
+
+def time_unit(name: str, steps: NDArray[np.float64]) -> tuple[str, float]:
+    """Tell the unit of times by the column's name, else by the steps' length.
 
     Parameters
     ----------
@@ -156,29 +241,31 @@ def time_unit(name: str, steps: NDArray[np.float64]) -> str:
         Of the column.
     steps : ndarray of float64
         Differences between following times of a clip.
+
+    Returns
+    -------
+    str, float
+        ``s``, ``ms``, ``us`` or ``frames``, and how many seconds it has; frames count as one.
     """
-    plain = _plain(name)
-    if plain.endswith(("_ms", "milliseconds")):
-        return "ms"
-    if plain.endswith(("_s", "seconds")):
-        return "s"
-    return "ms" if len(steps) and np.median(np.abs(steps)) > _MAX_STEP_S else "s"
+    plain, step = _plain(name), float(np.median(np.abs(steps))) if len(steps) else 0.0
+    if plain in _FRAMES:
+        unit = "frames"
+    elif plain.endswith(("_ms", "milliseconds")):
+        unit = "ms"
+    elif plain.endswith(("_s", "seconds")):
+        unit = "s"
+    else:
+        unit = next((u for u in ("s", "ms") if step * _SECONDS[u] <= _MAX_STEP_S), "us")
+    return unit, _SECONDS[unit]
 
 
 def feature_values(block: pd.DataFrame, source: Path) -> NDArray[np.float64]:
     """Read a block of features as (n_rows, n_columns); NaN where empty.
 
-    Parameters
-    ----------
-    block : DataFrame
-        A column for each feature, or one column of lists of one length.
-    source : Path
-        The file, for messages.
-
     Raises
     ------
     RefusedError
-        When a cell is text, or lists have several lengths.
+        For text among the numbers, and for lists of several lengths.
     """
     first: Any = block.iloc[0, 0] if len(block) else None
     if block.shape[1] == 1 and isinstance(first, np.ndarray):
@@ -190,8 +277,7 @@ def feature_values(block: pd.DataFrame, source: Path) -> NDArray[np.float64]:
         return np.stack(lists).astype(np.float64)
     if all(kind.kind in "bfiu" for kind in block.dtypes):
         return block.to_numpy(np.float64, na_value=np.nan)
-    cells = block.to_numpy(object).ravel()
-    values, wrong = to_numbers(cells)
+    values, wrong = to_numbers(block.to_numpy(object).ravel())
     if wrong.any():
         row, column = divmod(int(np.argmax(wrong)), block.shape[1])
         raise RefusedError(
@@ -208,23 +294,26 @@ def _fits(role: str, column: "pd.Series[str]") -> bool:
     if role == "person":
         return True
     if role == "id":
-        return bool(column.notna().all() and (column.nunique() > len(column) / 2))
+        # Several raters have a row each; a name is rather that of a person then.
+        many = column.nunique() > len(column) / 2 or _word(str(column.name)).startswith("clip")
+        return bool(column.notna().all() and many)
     if role == "split":
-        known = filled.str.casefold().isin(list(SPLIT_WORDS))
+        known = filled.map(split_of).notna()
     else:
         known = filled.map(lambda cell: PurePosixPath(cell).suffix.lower()).isin(MEDIA_SUFFIXES)
     return bool(len(filled)) and bool(known.mean() > 0.5)
 
 
 def _is_target(name: str, column: "pd.Series[str]") -> bool:
-    """Whether a column is of numbers and not about something else."""
+    """Whether most of a column are numbers, and not of something else."""
     values, wrong = to_numbers(column)
     about = set(re.split(r"[^a-z]+", name.lower()))
-    return not (np.isnan(values).all() or wrong.any() or about & _NO_TARGET)
+    return bool(np.isfinite(values).sum() > wrong.sum() and not about & _NO_TARGET)
 
 
 def _word(name: str) -> str:
-    word = re.sub(r"[^a-z]", "", name.lower())
+    decomposed = unicodedata.normalize("NFKD", name).lower()
+    word = re.sub(r"[^a-z]", "", decomposed)
     return word.removesuffix("id") if word.removesuffix("id") in _LABEL_ROLES["person"] else word
 
 

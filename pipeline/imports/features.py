@@ -8,25 +8,27 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from features.cache import Embedding
 from features.extraction.index import clip_progress
 from features.pool import is_clip_level
 from features.store import StoredClip
+from pipeline.clip_ids import plain_text
 from pipeline.imports.columns import (
     FeatureColumns,
     feature_values,
     guess_feature_columns,
+    is_measured,
     time_unit,
-    to_numbers,
+    to_times,
 )
-from pipeline.imports.findings import Findings, RefusedError
-from pipeline.imports.reading import Table, open_table
+from pipeline.imports.findings import Findings, RefusedError, Severity
+from pipeline.imports.reading import OPENERS, Table, ending_of, open_table
 
 # What is kept of each row of a file.
-_ROW = {"clip": "str", "time_s": "float64", "face_share": "float64"}
-_ROW |= {"n_values": "int64", "n_gaps": "int64"}
+_ROW = {"clip": "str", "time_s": "float64", "face_share": "float64", "face": "str"}
+_ROW |= {"n_values": "int64", "n_gaps": "int64", "is_measured": "bool"}
+_MAX_START_S = 86_400.0
 
 
 class Features:
@@ -37,8 +39,8 @@ class Features:
     name : str
         What they are to be called.
     paths : sequence of Path
-        Folders of one ``<id>.csv`` per clip; feature stores, or shards of them; tables, CSV or
-        Parquet, with an id column; npy or npz files.
+        Folders of one table or array per clip; feature stores, or shards of them; tables with an
+        id column; npy or npz files.
     ids : Path or None
         The ids of the rows of an array.
     findings : Findings
@@ -66,11 +68,15 @@ class Features:
         self._dimension = self._n_files = 0
         self._source: dict[str, Path] = {}  # by clip
         rows = pd.concat([self._read(path, ids) for path in paths], ignore_index=True)
-        by_clip = rows.groupby("clip", sort=False)
-        totals = by_clip[["n_values", "n_gaps"]].sum()
+        rows = _of_one_face(rows, findings)
         gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
         done = "fill them, or remove the rows"
         findings.add("clips with rows without a time", "error", gone, done)
+        unmeasured = rows[~rows["is_measured"]]
+        done = f"{len(unmeasured)} rows are left out: their flag is below 0.5"
+        findings.add("clips with rows not measured", "note", unmeasured["clip"].unique(), done)
+        rows = rows[rows["is_measured"]]
+        totals = rows.groupby("clip", sort=False)[["n_values", "n_gaps"]].sum()
         n_gaps = totals["n_gaps"]
         done = f"{n_gaps.sum()} values are gaps, which pooling leaves out column by column"
         findings.add(
@@ -110,20 +116,15 @@ class Features:
 
     def _read(self, path: Path, ids: Path | None) -> pd.DataFrame:
         """Read a folder or a file; return what is to be known of each row."""
-        files = [path]
-        if path.is_dir():
-            csvs = sorted(each for each in path.rglob("*.csv") if each.name[0] != ".")
-            files = sorted(path.glob("part-*.parquet")) or csvs
-            if not files:
-                why = f"{path} holds no CSV file: expected one <id>.csv per clip, or a store"
-                self._findings.refuse(RefusedError("folders without features", [path], why))
+        files = self._files_of(path) if path.is_dir() else [path]
         columns, blocks = None, [pd.DataFrame(columns=list(_ROW)).astype(_ROW)]
         with clip_progress(path.name, len(files), shown=len(files) > 1) as advance:
             for file in files:
-                of_one_clip = path.is_dir() and file.suffix != ".parquet"
-                source, clip = (file, file.stem) if of_one_clip else (path, None)
+                of_one_clip = path.is_dir() and not file.match("part-*.parquet")
+                clip = file.name[: -len(ending_of(file))] if of_one_clip else None
+                source = file if of_one_clip else path
                 try:
-                    table = open_table(file, ids)
+                    table = open_table(file, ids, of_one_clip=of_one_clip)
                     columns = self._columns(table, source, clip)
                     blocks += self._blocks(table, columns, source, clip)
                     self._n_files += 1
@@ -135,10 +136,15 @@ class Features:
             return rows
         time = "none, rows are counted"
         if columns.time is not None:
-            steps = rows.groupby("clip")["time_s"].diff().to_numpy()
-            unit = time_unit(columns.time, steps[np.isfinite(steps)])
-            rows["time_s"] /= 1000 if unit == "ms" else 1
-            time = f"{columns.time!r} in {unit}"
+            given = rows["time_s"].where(np.isfinite(rows["time_s"]))
+            times = given.groupby(rows["clip"])
+            steps = times.diff().dropna().to_numpy()
+            unit, seconds = time_unit(columns.time, steps[steps != 0])
+            # Frames are counted from 0, and times since 1970 or the start of a session too.
+            of_clip = unit == "frames" or bool(times.min().median() * seconds > _MAX_START_S)
+            first = times.transform("min") if of_clip else 0.0
+            rows["time_s"] = (rows["time_s"] - first) * seconds
+            time = f"{columns.time!r} in {unit}" + ", from each clip's first" * of_clip
         elif not path.is_dir():
             repeated = rows.loc[rows["clip"].duplicated(), "clip"].unique()
             done = (
@@ -147,9 +153,28 @@ class Features:
             )
             self._findings.add("ids more than once", "error", repeated, done)
         left_out = f"; left out: {columns.left_out}" if columns.left_out else ""
+        left_out += f"; not measured where small: {columns.flags}" if columns.flags else ""
         taken_as = f"id: {columns.id or 'the file name'}; time: {time}{left_out}"
         self.metadata.setdefault("taken_as", taken_as)
         return rows
+
+    def _files_of(self, folder: Path) -> list[Path]:
+        """List the shards of a store; else the tables or arrays of the ending that most have."""
+        if shards := sorted(folder.glob("part-*.parquet")):
+            return shards
+        by_ending: dict[str, list[Path]] = {}
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.name[0] != ".":
+                by_ending.setdefault(ending_of(path), []).append(path)
+        if not by_ending:
+            why = f"{folder} is empty: expected a table or an array per clip, or a store"
+            self._findings.refuse(RefusedError("folders without features", [folder], why))
+            return []
+        chosen = max(by_ending, key=lambda each: (each in OPENERS, len(by_ending[each])))
+        others = [path for ending in by_ending if ending != chosen for path in by_ending[ending]]
+        done = f"left out: in {folder} those that end in {chosen!r} are read"
+        self._findings.add("other files", "warning", others, done)
+        return by_ending[chosen]
 
     def _columns(self, table: Table, source: Path, clip: str | None) -> FeatureColumns:
         """Tell what the columns are of a table, which is of one clip where that is given."""
@@ -179,14 +204,22 @@ class Features:
             with np.errstate(over="ignore"):
                 values = feature_values(block[columns.features], source).astype("f4", order="C")
             values[np.isinf(values)] = np.nan
+            measured = is_measured(block[columns.flags])
+            values[~measured] = np.nan
             self._check_columns(names, values.shape[1], source)
-            ids = _ids(block[columns.id], source) if clip is None else clip
+            ids = clip if clip is not None else _ids(block[columns.id]).to_numpy(object)
+            if clip is None and "" in ids:
+                why = f"{source} has rows without an id in {columns.id!r}: fill it"
+                raise RefusedError("tables with rows without an id", [source], why)
             n_gaps = np.isnan(values).sum(axis=1)
-            rows = pd.DataFrame({"n_values": values.shape[1] - n_gaps, "n_gaps": n_gaps})
-            rows = rows.assign(clip=ids, time_s=np.nan, face_share=np.nan)
+            rows = pd.DataFrame({"n_values": values.shape[1] - n_gaps, "n_gaps": n_gaps * measured})
+            rows = rows.assign(clip=ids, time_s=np.nan, face_share=np.nan, face="")
+            rows["is_measured"] = measured
+            if columns.face is not None:
+                rows["face"] = _ids(block[columns.face])
             self._note_source(rows["clip"].unique(), source)
             if columns.time is not None:
-                times, _ = to_numbers(block[columns.time])
+                times = to_times(block[columns.time])
                 rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
             if table.metadata is not None and "face_share" in block:
                 rows["face_share"] = block["face_share"].to_numpy(np.float64)
@@ -219,10 +252,26 @@ class Features:
             raise RefusedError("files with other columns", [source], why)
 
 
-def _ids(column: pd.Series, source: Path) -> NDArray[np.object_]:
-    """Return a column of ids as text."""
-    ids = column.astype(object).where(column.notna(), "").astype(str).str.strip()
-    if (ids == "").any():
-        why = f"{source} has rows without an id in {column.name!r}: fill it"
-        raise RefusedError("tables with rows without an id", [source], why)
-    return ids.to_numpy(object)
+def _of_one_face(rows: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    """Keep of each clip the rows of the face that was measured most often."""
+    measured = rows[rows["n_values"] > 0]
+    n_rows = measured.groupby(["clip", "face"], sort=False).size()
+    n_faces = n_rows.groupby("clip", sort=False).size()
+    several = n_faces[n_faces > 1]
+    done = "the face with the most measured rows is kept; for another, leave its rows only"
+    shown = [f"{clip}: {n}" for clip, n in several.items()]
+    findings.add("clips with several faces", "warning", shown, done)
+    best = {clip: n_rows[clip].idxmax() for clip in several.index}
+    chosen = rows["clip"].map(best)
+    rows = rows[chosen.isna() | (chosen == rows["face"])]
+    timed = rows[rows["time_s"].notna() & (rows["n_values"] > 0)]
+    twice = timed.loc[timed.duplicated(["clip", "time_s"]), "clip"].unique()
+    done = "of several people? Keep the rows of one, or name the faces in a column `face_id`"
+    severity: Severity = "warning" if rows["is_measured"].all() else "error"
+    findings.add("clips with several rows at one time", severity, twice, done)
+    return rows
+
+
+def _ids(column: pd.Series) -> "pd.Series[str]":
+    """Return a column as text, empty where nothing is."""
+    return column.astype(object).where(column.notna(), "").astype(str).map(plain_text)

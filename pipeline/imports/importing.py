@@ -84,12 +84,12 @@ def import_data(
             wanted = list(read_labels(params.data.labels, params.targets)["clip_id"])
         else:
             source = read(findings)
-            labels = labelled_clips(source, findings, scale)
-            if probe:
-                probe_files(labels, source.media, findings)
+            labels, media = labelled_clips(source, findings, scale)
+            if probe and media is not None:
+                probe_files(labels, media, findings)
             wanted = list(labels["clip_id"].dropna().unique())
             splits = {str(split): int(n) for split, n in labels["split"].value_counts().items()}
-            summary |= {"labels": table.as_posix(), "media": source.media.as_posix()}
+            summary |= {"labels": table.as_posix(), "media": (media or table.parent).as_posix()}
             summary |= {"targets": list(source.columns.targets)}
             summary |= {"n_clips": len(labels), "n_clips_of_split": splits}
             sets = {f"{name}_{key}": [folder] for key, folder in source.feature_sets.items()}

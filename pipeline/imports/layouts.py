@@ -14,6 +14,7 @@ from pipeline.imports.columns import LabelColumns, guess_label_columns
 from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.reading import read_text_table
 from pipeline.labels import SPLITS
+from pipeline.settings_files import nearest
 
 # The challenge's spelling and order.
 HUME_TARGETS = (
@@ -57,7 +58,7 @@ def read_table(
     table = read_text_table(path, findings)
     unknown = [name for name in given.named() if name not in table]
     if unknown:
-        why = f"{path} has no column(s) {unknown}; it has {list(table)}"
+        why = f"{path} has no column {unknown[0]!r}{nearest(unknown[0], list(map(str, table)))}"
         raise RefusedError("missing columns", unknown, why)
     columns = guess_label_columns(table, given)
     if shares is not None:
@@ -79,18 +80,19 @@ def read_table(
         if found and not getattr(given, role):
             shown = found if role != "targets" else ",".join(found)
             findings.add("guessed", "note", [f"{role} = {shown}"], done)
+    further = [name for name in table if name not in columns.named()]
+    done = "kept, but no targets, by their names or for they are of text; --targets names others"
+    findings.add("further columns", "note", further, done)
     if shares is not None:
         alone = "clip:" + table[columns.id or columns.path]
         people = table[columns.person].fillna(alone) if columns.person else alone
         table["split"] = split_by_person(people, shares, seed)
         columns = replace(columns, split="split")
-    folder = path.parent if media is None else media
-    files = _list_media(folder, findings)
-    if media is not None and not files:
+    if media is not None and not list_media_folder(media).files:
         what = "has no media files" if media.is_dir() else "is no folder"
         why = f"{media} {what}: expected some of {sorted(MEDIA_SUFFIXES)} in it"
         raise RefusedError("folders without media", [media], why)
-    return LabelSource(table, columns, folder, files)
+    return LabelSource(table, columns, path.parent if media is None else media)
 
 
 def split_by_person(people: "pd.Series[str]", shares: Sequence[float], seed: int) -> list[str]:
@@ -149,7 +151,7 @@ def read_hume(root: Path, findings: Findings) -> LabelSource:
     expected = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
     _check_layout(root, ["data_info.csv"], expected)
     table = _read_labels(root / "data_info.csv", findings, ["Split"])
-    return LabelSource(table, _HUME_COLUMNS, root, _list_media(root, findings))
+    return LabelSource(table, _HUME_COLUMNS, root)
 
 
 def read_muse(root: Path, findings: Findings) -> LabelSource:
@@ -178,9 +180,8 @@ def read_muse(root: Path, findings: Findings) -> LabelSource:
     findings.add("labels of clips that partition.csv lacks", "error", outside, "add their split")
     table = partition.merge(given, on="clip_id", how="left", suffixes=("_partition", ""))
     table["file_id"] = table["file_id"].fillna(table.pop("file_id_partition"))
-    files = [file for file in _list_media(root, findings) if "feats" not in Path(file).parts]
     sets = {each.name: each for each in sorted((base / "feats").glob("*")) if each.is_dir()}
-    return LabelSource(table, _HUME_COLUMNS, root, files, sets)
+    return LabelSource(table, _HUME_COLUMNS, root, sets)
 
 
 def _check_layout(root: Path, names: list[str], expected: str) -> None:
@@ -212,11 +213,3 @@ def _read_labels(path: Path, findings: Findings, others: list[str]) -> pd.DataFr
 def _bare_ids(ids: "pd.Series[str]") -> "pd.Series[str]":
     """Take the brackets off ids such as ``[00000]``."""
     return ids.str.replace(r"^\[\s*(.*?)\s*\]$", r"\1", regex=True)
-
-
-def _list_media(folder: Path, findings: Findings) -> list[str]:
-    """List the media files below a folder, relative to it; say what else lies there."""
-    found = list_media_folder(folder)
-    done = f"left out, no media by their names: {found}"
-    findings.add("other files", "note", (path.name for path in found.left_out), done)
-    return [path.relative_to(folder).as_posix() for path in found.files]

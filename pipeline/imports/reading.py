@@ -7,34 +7,48 @@ Nothing is loaded that could run code.
 
 import codecs
 import csv
+import gzip
 import io
+import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow import feather
 
 from features.store import METADATA_KEY, store_metadata
+from pipeline.clip_ids import plain_text
 from pipeline.imports.columns import is_id_name
 from pipeline.imports.findings import Findings, RefusedError
 
 BLOCK_VALUES = 2**20
 """Cells in a block."""
 
+LFS_ADVICE = "they stand for files that Git LFS keeps elsewhere: fetch those with `git lfs pull`"
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
 _PICKLES = (".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_OTHER_PROGRAMS = {
+    **dict.fromkeys([".xlsx", ".xls", ".xlsm", ".xlsb"], "an Excel workbook"),
+    **{".ods": "a LibreOffice sheet", ".numbers": "a Numbers sheet", ".sav": "a file of SPSS"},
+    **{".dta": "a file of Stata", ".rds": "a file of R", ".mat": "a file of MATLAB"},
+}
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SAMPLE_SIZE, _SAMPLE_ROWS = 2**20, 16
 # Parquet keeps each column of a row group apart; of each this much is read ahead.
 _READ_AHEAD_BYTES = 2**16
@@ -62,15 +76,29 @@ class Table(NamedTuple):
     metadata: dict[str, Any] | None = None
 
 
-def open_table(path: Path, ids: Path | None = None) -> Table:
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is what Git LFS leaves in its place until it is fetched."""
+    with path.open("rb") as file:
+        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+
+
+def ending_of(path: Path) -> str:
+    """Return the ending that says what a file is, such as ``.csv`` and ``.csv.gz``."""
+    n_endings = 2 if path.suffix.lower() == ".gz" else 1
+    return "".join(path.suffixes[-n_endings:]).lower()
+
+
+def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False) -> Table:
     """Open a table, whose kind goes by the ending of its name.
 
     Parameters
     ----------
     path : Path
-        CSV, Parquet, npy or npz.
+        CSV, perhaps compressed, Parquet, Feather, npy or npz.
     ids : Path, optional
         The ids of the rows of an array: text, one in each line, or a table with a column of ids.
+    of_one_clip : bool
+        An array then needs no ids, and may be one vector.
 
     Raises
     ------
@@ -80,24 +108,34 @@ def open_table(path: Path, ids: Path | None = None) -> Table:
     """
     if not path.is_file():
         raise RefusedError("no such file or folder", [path], f"there is no file {path}")
-    suffix = path.suffix.lower()
+    ending = ending_of(path)
+    if is_lfs_pointer(path):
+        raise RefusedError("Git LFS pointers", [path], LFS_ADVICE)
     with path.open("rb") as file:
-        is_pickle = file.read(1) == b"\x80" or suffix in _PICKLES
-    if is_pickle:
+        start = file.read(8)
+    if start[:1] == b"\x80" or path.suffix.lower() in _PICKLES:
         why = (
             f"{path} is a pickle: loading one runs whatever code is in it, so it is not loaded. "
             'Convert it where you trust it: python -c "import pandas; pandas.read_pickle('
             f"'{path.name}').to_parquet('{path.stem}.parquet')\""
         )
         raise RefusedError("pickles", [path], why)
-    if suffix not in _OPENERS:
-        why = f"{path} ends in {suffix!r}: expected one of {', '.join(_OPENERS)}"
+    what = _OTHER_PROGRAMS.get(ending)
+    if OPENERS.get(ending) is _open_text and start.startswith(_WORKBOOKS):
+        what = _OTHER_PROGRAMS[".xlsx"]
+    if what is not None:
+        why = f"{path} is {what}: save it there as CSV, or as Parquet"
+        raise RefusedError("files of other programs", [path], why)
+    if ending not in OPENERS:
+        why = f"{path} ends in {ending!r}: expected one of {', '.join(OPENERS)}"
         raise RefusedError("files of another kind", [path], why)
     with _refusing(path):
-        table = _OPENERS[suffix](path, ids)
-    twice = sorted({str(name) for name in table.columns if table.columns.count(name) > 1})
+        opener = OPENERS[ending]
+        is_array = opener is _open_arrays
+        table = _open_arrays(path, ids, of_one_clip) if is_array else opener(path)
+    twice = {str(name) for name in table.columns if name and table.columns.count(name) > 1}
     if twice:
-        why = f"{path} has several columns {twice[:3]}: rename all but one"
+        why = f"{path} has several columns {sorted(twice)[:3]}: rename all but one"
         raise RefusedError("columns of one name", [path], why)
     return table._replace(blocks=_guarded(table.blocks, path))
 
@@ -124,7 +162,7 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     text: pd.DataFrame = pd.concat(blocks, ignore_index=True).set_axis(names, axis=1)
     text = text.apply(lambda cells: cells.str.strip())
     form = [f"{path.name}: {table.form}"] if table.form else []
-    done = "read so; where that is latin-1, check words with letters such as é"
+    done = "read so; where that is cp1252 or latin-1, check words with letters such as é"
     findings.add("written otherwise than UTF-8 with commas", "note", form, done)
     # A column without a name is one of row numbers, as pandas writes them.
     return text.mask(text == "").drop(columns="", errors="ignore")
@@ -148,17 +186,18 @@ def _rows_per_block(n_columns: int) -> int:
     return max(BLOCK_VALUES // max(n_columns, 1), 1)
 
 
-def _open_text(path: Path, _: Path | None) -> Table:
+def _open_text(path: Path) -> Table:
     encoding = _encoding(path)
-    with path.open(encoding=encoding, newline="") as file:
-        separator, header = _header(file.read(_SAMPLE_SIZE))
+    with _text(path, encoding) as file:
+        separator, header, n_before = _sniff(file.read(_SAMPLE_SIZE))
     width = len(header)
     form = [] if encoding.startswith("utf-8") else [encoding]
-    form += [] if separator == "," else [_SEPARATORS[separator]]
+    form += [] if separator == "," else [_SEPARATORS.get(separator, separator)]
+    form += [f"{n_before} rows that are no data"] if n_before > 1 else []
 
     def blocks() -> Iterator[pd.DataFrame]:
-        with path.open(encoding=encoding, newline="") as file:
-            rows = islice(_rows(file, separator), 1, None)
+        with _text(path, encoding) as file:
+            rows = islice(_rows(file, separator), n_before, None)
             while part := list(islice(rows, _rows_per_block(width))):
                 for line, row in part:
                     if len(row) < width or any(row[width:]):
@@ -175,41 +214,66 @@ def _open_text(path: Path, _: Path | None) -> Table:
     return Table(header, blocks(), ", ".join(form))
 
 
+def _text(path: Path, encoding: str) -> io.TextIOBase:
+    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    return cast(io.TextIOBase, opener(path, "rt", encoding=encoding, newline=""))
+
+
 def _encoding(path: Path) -> str:
-    """Tell the encoding by its mark, or by whether all of the file is UTF-8."""
-    with path.open("rb") as raw:
-        start = raw.read(4)
+    """Tell the encoding by its mark, by its zeros, or by whether all of the file decodes."""
+    with _text(path, "latin-1") as file:
+        start = file.read(1024).encode("latin-1")
     for mark, name in _MARKS.items():
         if start.startswith(mark):
             return name
-    try:
-        with path.open(encoding="utf-8") as file:
+    for encoding in ("utf-16-le", "utf-16-be"):  # half of the bytes of plain letters are zeros
+        if start[encoding == "utf-16-le" :: 2].count(0) > len(start) / 4:
+            return encoding
+    for encoding in ("utf-8", "cp1252"):
+        with suppress(UnicodeDecodeError), _text(path, encoding) as file:
             while file.read(_SAMPLE_SIZE):
                 pass
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+            return encoding
+    return "latin-1"
 
 
-def _header(sample: str) -> tuple[str, list[str]]:
-    """Return the separator and the names of columns, of which there may be one."""
+def _sniff(sample: str) -> tuple[str, list[str], int]:
+    """Return the separator, the names of columns, and how many rows come before the data."""
+
+    def rows_by(separator: str) -> list[list[str]]:
+        rows = (row for _, row in _rows(io.StringIO(sample, ""), separator))
+        with suppress(csv.Error):  # a line that is too long for one cell
+            return list(islice(rows, _SAMPLE_ROWS))
+        return []
 
     def fit(separator: str) -> tuple[float, int]:
-        with suppress(csv.Error):  # a line that is too long for one cell
-            rows = islice(_rows(io.StringIO(sample, ""), separator), _SAMPLE_ROWS)
-            widths = [len(row) for _, row in rows]
-            if widths and widths[0] > 1:
-                return widths.count(widths[0]) / len(widths), widths[0]
-        return 0.0, 0
+        rows = rows_by(separator)
+        width = _usual_width(rows)
+        return (sum(len(row) == width for row in rows) / len(rows), width) if width > 1 else (0, 0)
 
-    separator = max(_SEPARATORS, key=fit)
-    _, first = next(_rows(io.StringIO(sample, ""), separator), (0, []))
-    header = [name.strip() for name in first]
+    excel = re.match(r"sep=(.)\r?\n", sample)
+    separator = excel[1] if excel else max(_SEPARATORS, key=fit)
+    rows = rows_by(separator)
+    width = _usual_width(rows)
+    n_before = 1 if excel else 0
+    for row in rows[n_before:]:  # titles and comments
+        n_filled = sum(map(bool, row))
+        if len(row) == width or not (row[0].startswith("#") or n_filled == 1):
+            break
+        n_before += 1
+    header = [plain_text(name) for name in rows[n_before]] if n_before < len(rows) else []
     if not header:
         raise ValueError("there is nothing in it")
     while not header[-1]:  # separators at the end of the line name no column
         header.pop()
-    return separator, header
+    # Below the names Qualtrics writes the questions, and names of its own.
+    below = rows[n_before + 2 : n_before + 3]
+    n_before += 2 if below and below[0][0].startswith('{"ImportId"') else 0
+    return separator, header, n_before + 1
+
+
+def _usual_width(rows: list[list[str]]) -> int:
+    return Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
 
 
 def _rows(text: io.TextIOBase, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -220,19 +284,23 @@ def _rows(text: io.TextIOBase, separator: str) -> Iterator[tuple[int, list[str]]
             yield reader.line_num, row
 
 
-def _open_parquet(path: Path, _: Path | None) -> Table:
+def _open_parquet(path: Path) -> Table:
     # Without buffering ahead, memory holds a block and not a row group.
     file = pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
-    schema = file.schema_arrow
+    return _arrow_table(file.schema_arrow, file.iter_batches(min(_PARQUET_ROWS, BLOCK_VALUES)))
 
-    def blocks() -> Iterator[pd.DataFrame]:
-        with file:
-            for batch in file.iter_batches(min(_PARQUET_ROWS, BLOCK_VALUES)):
-                yield _with_index(pa.Table.from_batches([batch]).to_pandas())
 
+def _open_feather(path: Path) -> Table:
+    table = feather.read_table(path)
+    return _arrow_table(table.schema, table.to_batches(_PARQUET_ROWS))
+
+
+def _arrow_table(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Table:
+    frames = (_with_index(pa.Table.from_batches([batch]).to_pandas()) for batch in batches)
     metadata = store_metadata(schema) if METADATA_KEY in (schema.metadata or {}) else None
-    columns = _with_index(schema.empty_table().to_pandas()).columns
-    return Table(list(map(str, columns)), blocks(), metadata=metadata)
+    given = _with_index(schema.empty_table().to_pandas()).columns
+    names = [plain_text(str(name)) for name in given]
+    return Table(names, (frame.set_axis(names, axis=1) for frame in frames), metadata=metadata)
 
 
 def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
@@ -243,7 +311,7 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.rename_axis([name or unnamed for name in frame.index.names]).reset_index()
 
 
-def _open_arrays(path: Path, ids_file: Path | None) -> Table:
+def _open_arrays(path: Path, ids_file: Path | None = None, of_one_clip: bool = False) -> Table:
     """Open one matrix, with ids and perhaps times beside it."""
     advice = "ids that are Python objects are not loaded: np.array(ids, dtype=str) is text"
     try:
@@ -254,19 +322,22 @@ def _open_arrays(path: Path, ids_file: Path | None) -> Table:
     ids = next((arrays.pop(name) for name in ("ids", "clip_id") if name in arrays), None)
     if ids_file is not None:
         ids = np.array(_read_ids(ids_file))
-    if ids is None:
-        why = f"{path} has no ids: give --ids ids.csv, or an array `ids` or `clip_id` in an .npz"
-        raise RefusedError("arrays without ids", [path], why)
-    beside = {"ids": ids.astype(str).astype(object)}
+    beside = {} if ids is None else {"ids": ids.astype(str).astype(object)}
     beside |= {name: arrays.pop(name) for name in ("time_s", "time_ms") if name in arrays}
     matrix: NDArray[Any] = next(iter(arrays.values()), np.empty(0))
+    if of_one_clip and matrix.ndim == 1:
+        matrix = matrix[None]
+    elif ids is None and not of_one_clip:
+        why = f"{path} has no ids: give --ids ids.csv, or an array `ids` or `clip_id` in an .npz"
+        raise RefusedError("arrays without ids", [path], why)
     is_matrix = matrix.ndim == 2 and matrix.dtype.kind in "fiu"
-    if len(arrays) != 1 or not is_matrix or {*map(len, beside.values())} != {len(matrix)}:
+    if len(arrays) != 1 or not is_matrix or {*map(len, beside.values())} - {len(matrix)}:
+        n_rows = "n_rows" if ids is None else len(ids)
         raise RefusedError(
             "arrays of another shape",
             [path],
             f"{path} holds {[each.shape for each in arrays.values()]}: expected one array of "
-            f"numbers of shape ({len(ids)}, n_columns), a row per id; where a clip has several, "
+            f"numbers of shape ({n_rows}, n_columns), a row per id; where a clip has several, "
             "also `time_s` or `time_ms`",
         )
     n_columns = matrix.shape[1]
@@ -289,8 +360,8 @@ def _read_ids(path: Path) -> list[str]:
     return [*first, *(str(cell).strip() for block in table.blocks for cell in block[name])]
 
 
-_OPENERS: dict[str, Callable[[Path, Path | None], Table]] = {
-    **dict.fromkeys([".csv", ".tsv", ".tab", ".txt"], _open_text),
-    ".parquet": _open_parquet,
+OPENERS: dict[str, Callable[[Path], Table]] = {
+    **dict.fromkeys([".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz"], _open_text),
+    **{".parquet": _open_parquet, ".feather": _open_feather},
     **dict.fromkeys([".npy", ".npz"], _open_arrays),
 }

@@ -17,6 +17,9 @@ from pipeline.params import ParamsError
         ("Clip_007", "clip_7"),
         ("v1.5", "v1.5"),
         ("00000", "0"),
+        ("17.0", "17"),
+        ("Clip-007", "clip_7"),
+        ("Zoe\u0308", "zo\u00eb"),
         ("100", "100"),
     ],
 )
@@ -57,6 +60,14 @@ def test_ids_that_cannot_be_told_apart_are_said(wanted, have):
         ("clip_A", "CLIP_a.MP4", "case"),
         ("17", "00017.mp4", "zero padding"),
         ("s01_e007", "s1_e7.wav", "zero padding"),
+        ("Zo\u00eb", "Zoe\u0308.mp4", "accents, spaces or invisible characters"),
+        ("a\u00a0b\u200b", "a b.mp4", "accents, spaces or invisible characters"),
+        ("17.0", "17.mp4", "a .0 behind the number"),
+        ("17.0", "00017.mp4", "zero padding"),
+        ("my clip", "My_Clip.mp4", "spaces, _ and -"),
+        ("a%20b.mp4", "a b.mp4", "folder or file ending"),
+        ("file:///C:/x/17.mp4", "17.mp4", "folder or file ending"),
+        ("17.csv.gz", "17.mp4", "folder or file ending"),
     ],
 )
 def test_spellings(clip, file, differing):
@@ -85,6 +96,14 @@ def test_paths_come_first():
     assert matches.found == {"a": "x/1.mp4", "b": "y/1.mp4", "c": "2.mp4"}
     assert matches.differing == {"folder or file ending": {"c": "2.mp4"}}
     assert (matches.beside, matches.unknown) == ({"c": ["2.wav"]}, [])
+
+
+@pytest.mark.parametrize("folder", ["C:/data/{}", "/home/me/{}", "{}"])
+def test_files_of_one_name_are_told_apart_by_their_folders(folder):
+    people = ["Zo\u00eb", "Bob"]
+    paths = {p: folder.format(f"{p}/01.avi") for p in people}
+    files = [unicodedata.normalize("NFD", f"media/{p}/01.mp4") for p in people]
+    assert match_paths(paths, files).found == dict(zip(people, files, strict=True))
 
 
 def test_files_of_the_same_name_lie_beside_one_found_by_its_path():

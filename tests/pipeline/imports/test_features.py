@@ -195,7 +195,7 @@ def test_all_that_is_wrong_in_a_folder_is_said_at_once(folder):
     assert len(errors) == 3
     assert "00002" in found["by_kind"]["clips without any value"]["items"]
     (folder / "none").mkdir()
-    assert "holds no CSV file" in refused(folder / "none", "fau")
+    assert "is empty" in refused(folder / "none", "fau")
 
 
 def test_rows_of_many_clips_in_any_order_come_back_clip_by_clip(folder, monkeypatch):
@@ -349,3 +349,52 @@ def test_a_store_of_ours_is_imported_whole(folder, what, n_rows):
     assert np.array_equal(store.time_s, time_s)
     assert np.array_equal(store.embedding, values)
     assert np.array_equal(store.face_share, share)
+
+
+HEADERS = {
+    "openface": "frame, face_id, timestamp, confidence, success, AU12_r",
+    "pyfeat": "frame,face_id,FaceRectX,confidence,FaceScore,AU12_r",
+}
+
+
+@pytest.mark.parametrize("tool", HEADERS)
+def test_what_a_face_tracker_did_not_measure_is_no_zero(folder, tool):
+    rows = [
+        f"{k + 1}, 0, {k * 0.04:.2f}, {0.9 * (k % 3 > 0)}, {int(k % 3 > 0)}, {0.6 * (k % 3 > 0)}"
+        for k in range(9)
+    ]
+    (folder / "f").mkdir()
+    (folder / "f/00001.csv").write_text("\n".join([HEADERS[tool], *rows]))
+    found = import_features(folder / "f", "f")
+    assert found["columns"] == ["AU12_r"]
+    assert found["by_kind"]["clips with rows not measured"]["items"] == ["00001"]
+    assert np.allclose(read_store(found["store"]).embedding, 0.6)
+
+
+def test_of_several_faces_the_one_seen_most_is_kept_and_said(folder):
+    rows = ["0,0,0.2", "0,1,0.9", "0.04,0,0.4"]
+    (folder / "t.csv").write_text(
+        "clip_id,timestamp,face_id,a\n" + "".join(f"1,{r}\n" for r in rows)
+    )
+    found = import_features(folder / "t.csv", "t")
+    assert found["by_kind"]["clips with several faces"]["items"] == ["1: 2"]
+    assert np.allclose(read_store(found["store"]).embedding[:, 0], [0.2, 0.4])
+
+
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".parquet", ".tsv", ".csv.gz"])
+def test_one_file_per_clip_in_any_form(folder, ending):
+    (folder / "f").mkdir()
+    (folder / "f/notes.docx").touch()
+    for clip_id in ("00001", "00002"):
+        path, table = folder / f"f/{clip_id}{ending}", pd.DataFrame({"a": [1.0], "b": [2.0]})
+        if ending == ".npy":
+            np.save(path, table.to_numpy()[0])
+        elif ending == ".npz":
+            np.savez(path, x=table)
+        elif ending == ".parquet":
+            table.to_parquet(path, index=False)
+        else:
+            table.to_csv(path, index=False, sep="\t" if ending == ".tsv" else ",")
+    found = import_features(folder / "f", "f")
+    assert read_store(found["store"]).embedding.tolist() == [[1, 2], [1, 2]]
+    assert "notes.docx" in found["by_kind"]["other files"]["items"][0]

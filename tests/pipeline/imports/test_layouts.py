@@ -83,7 +83,7 @@ def test_a_second_run_changes_no_byte_and_a_dry_run_writes_none(root, run):
     assert before == {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("wrong", ["100", "abc", "-0.1", "inf"])
+@pytest.mark.parametrize("wrong", ["100", "-0.1", "inf"])
 def test_labels_that_are_none_are_refused(root, run, wrong):
     table = root / "data_info.csv"
     table.write_text(table.read_text().replace("Train,1.0", f"Train,{wrong}"))

@@ -34,7 +34,7 @@ def test_latin_1_is_said_with_the_words_to_check(tmp_path):
     path.write_bytes("id,who\n1,Zoë\n".encode("latin-1"))
     findings = Findings()
     assert read_text_table(path, findings)["who"][0] == "Zoë"
-    assert "latin-1" in findings.all[0].items[0]
+    assert findings.all[0].items == ["t.csv: cp1252"]
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,35 @@ def test_what_is_no_table_is_refused(tmp_path, content, match):
     path.write_text(content)
     with pytest.raises(RefusedError, match=match):
         read_text_table(path, Findings())
+
+
+@pytest.mark.parametrize(
+    ("content", "n_rows"),
+    [
+        ("sep=;\nid;a\n1;0,5\n2;0,4\n", 2),
+        ("# of 2020, by me\nid,a,b\n1,2,3\n", 1),
+        ('id,a\nWho?,How much?\n"{""ImportId"":""x""}","{""ImportId"":""y""}"\n1,2\n', 1),
+        ("id,a,,\n1,2,,\n,,,\n", 1),
+        ("id,a\r1,2\r", 1),
+    ],
+)
+def test_lines_that_programs_add_are_no_data(tmp_path, content, n_rows):
+    (tmp_path / "t.csv").write_text(content)
+    table = read_text_table(tmp_path / "t.csv", Findings())
+    assert list(table)[:2] == ["id", "a"]
+    assert len(table) == n_rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("t.xlsx", b"PK\x03\x04", "an Excel workbook: save it"),
+        ("t.csv", b"PK\x03\x04", "an Excel workbook: save it"),
+        ("t.sav", b"$FL2", "SPSS"),
+        ("t.csv", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    ],
+)
+def test_files_of_other_programs_are_named(tmp_path, name, content, match):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RefusedError, match=match):
+        read_text_table(tmp_path / name, Findings())
