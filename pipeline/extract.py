@@ -47,7 +47,7 @@ def extract_command(
     from pipeline.params import ParamsError, load_params
 
     params = load_params(params_file)
-    available = params.make_encoders()
+    available = params.encoders
     names = names_of(encoders) or list(available)
     unknown = [name for name in names if name not in available]
     if unknown:

@@ -96,7 +96,7 @@ def extract_features(systems: Systems, params: Params) -> dict[str, str]:
     from features.identity import encoder_identity
     from pipeline.failures import report_extraction
 
-    made, clips = params.make_encoders(), read_clip_table()
+    made, clips = params.encoders, read_clip_table()
     encoders, lacking = {name: made[name] for name in systems.encoders}, {}
     for name in systems.encoders:
         try:

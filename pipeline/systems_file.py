@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.encoders import EncoderSpec
+from features.encoders import AnyEncoder
 from models.evaluation.scores import subsets
 from pipeline.leaderboard import STACK
 from pipeline.params import Name, Params
@@ -114,7 +114,7 @@ class Systems(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encoders: dict[Name, EncoderSpec] = {}
+    encoders: dict[Name, AnyEncoder] = {}
     systems: dict[Name, System] = Field(min_length=1)
     modalities: dict[Name, tuple[str, ...]] = {}
     modality_head: str = "ridge"

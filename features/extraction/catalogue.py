@@ -57,13 +57,12 @@ def list_encoders(
             wanted = {clip.sha256 for clip in usable}
             cached &= wanted
             n_clips = len(wanted)
-        spec = encoder.spec
         rows.append(
             {
                 "name": name,
-                "kind": spec.kind,
-                "model": spec.model,
-                "weights": getattr(spec, "weights", "-"),
+                "kind": encoder.kind,
+                "model": encoder.model,
+                "weights": getattr(encoder, "weights", "-"),
                 "dimension": dimension,
                 "identity": identity,
                 "n_cached": len(cached),

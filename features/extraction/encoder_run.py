@@ -80,7 +80,7 @@ class EncoderRun:
         self.pieces = encoder.pieces(sampling)
         self.n_computed = 0
         self._description = {
-            "spec": encoder.spec.model_dump(),
+            "spec": encoder.model_dump(),
             "weights_digest": encoder.weights_digest(),
             "sampling": sampling.model_dump(),
             "identity": self.identity,
@@ -104,7 +104,7 @@ class EncoderRun:
         Numbers that are not finite, or do not fit the encoder's ``dtype``, fail the clip.
         """
         with np.errstate(over="ignore"):  # an overflow is dealt with below
-            values = rows.astype(self.encoder.spec.dtype)
+            values = rows.astype(self.encoder.dtype)
         if not np.isfinite(values).all():
             reason = "the embedding is not finite"
             if np.isfinite(rows).all():

@@ -12,7 +12,7 @@ def main() -> None:
     """Write ``data/features``; stop when an encoder failed on too many clips."""
     params = load_params()
     clips = read_clip_table()
-    encoders = params.make_encoders()
+    encoders = params.encoders
     FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
     report = extract(clips, encoders, params.sampling, FEATURES)
     report_extraction(report, len(clips), params.data.max_failed_share)
