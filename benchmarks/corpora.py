@@ -3,9 +3,9 @@
 import struct
 from pathlib import Path
 
+from pipeline.clip_ids import find_media
 from pipeline.demo.corpus import write_corpus
 from pipeline.demo.settings import DemoSettings
-from pipeline.files import find_media
 
 SHARED = Path(__file__).parents[2] / "shared" / "clips"
 TARGETS = ["Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"]

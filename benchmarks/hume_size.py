@@ -175,7 +175,7 @@ def stages(folder: Path) -> list[list[str]]:
 def run_stage(folder: Path, stage: list[str]) -> tuple[float, float, str]:
     """Run a stage; return seconds, peak memory in MiB, and what it printed."""
     name, *arguments = stage
-    command = [sys.executable, "-m", f"pipeline.stages.{name}", *arguments]
+    command = [sys.executable, "-m", "pipeline.stages", name, *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "ERI_CACHE": str(folder / "cache")}
     log = folder / f"{'-'.join(stage)}.log"
     began_s = time.perf_counter()

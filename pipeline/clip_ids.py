@@ -1,16 +1,21 @@
-"""Which ids, paths and files mean the same clip, although people spell them in many ways."""
+"""Files and their clip ids; which ids, paths and files mean the same clip, however spelled."""
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from pipeline.files import MEDIA_SUFFIXES
+from features.media.endings import (
+    MEDIA_SUFFIXES,
+    PICTURE_SUFFIXES,
+    SOUND_SUFFIXES,
+    list_media_folder,
+)
+from pipeline.settings_files import ParamsError
 
 _SUFFIXES = MEDIA_SUFFIXES | {".csv", ".npy", ".npz", ".parquet", ".txt"}
-_SOUND_SUFFIXES = frozenset({".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
-_PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,52 @@ class Matches:
     unknown: list[str] = field(default_factory=list)
 
 
+def find_media(paths: Iterable[Path]) -> dict[str, Path]:
+    """Collect media files; a folder stands for all media files below it.
+
+    What else lies there is left out, and one line on standard error says so.
+
+    Where several files have one name, such as ``mp4/00017.mp4`` and ``wav/00017.wav``, their ids
+    are paths, and one line on standard error says so.
+
+    Returns
+    -------
+    dict of str to Path
+        By clip id: the file's name without its ending. Where names are not enough: the path below
+        the folder that was given, without its ending or with it; at last the path as given.
+
+    Raises
+    ------
+    ParamsError
+        When a path is missing, or nothing is found.
+    """
+    spellings: dict[Path, Sequence[str]] = {}
+    for path in paths:
+        if not path.exists():
+            raise ParamsError(f"there is no file or folder {path}")
+        for file, below in _files_of(path):
+            spellings.setdefault(file, _spellings(file, below))
+    if not spellings:
+        raise ParamsError(f"no media file there: expected one of {sorted(MEDIA_SUFFIXES)}")
+    level = dict.fromkeys(spellings, 0)
+    while True:
+        ids = {file: spellings[file][level[file]] for file in spellings}
+        n_files = Counter(ids.values())
+        alike = [file for file in ids if n_files[ids[file]] > 1]
+        if not alike:
+            break
+        for file in alike:
+            level[file] = min(level[file] + 1, len(spellings[file]) - 1)
+    renamed = [ids[file] for file in ids if level[file]]
+    if renamed:
+        print(
+            f"{len(renamed)} files share their name with another: their clip ids are paths, such "
+            f"as {renamed[0]!r}",
+            file=sys.stderr,
+        )
+    return {clip_id: file for file, clip_id in ids.items()}
+
+
 def canonical_id(text: str) -> str:
     """Return an id without what differs between files: folders, ending, brackets, case, zeros.
 
@@ -55,7 +106,7 @@ def clean_path(path: str) -> str:
 def media_rank(file: str) -> int:
     """Return 0 for a video, 1 for a picture and 2 for a sound, by the file's ending."""
     suffix = PurePosixPath(file).suffix.lower()
-    return 2 if suffix in _SOUND_SUFFIXES else 1 if suffix in _PICTURE_SUFFIXES else 0
+    return 2 if suffix in SOUND_SUFFIXES else 1 if suffix in PICTURE_SUFFIXES else 0
 
 
 def match_ids(wanted: Iterable[str], have: Iterable[str]) -> Matches:
@@ -97,6 +148,24 @@ def match_paths(paths: Mapping[str, str], files: Iterable[str]) -> Matches:
         else:
             unknown.append(file)
     return replace(by_name, found=exact | by_name.found, beside=beside, unknown=unknown)
+
+
+def _files_of(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the media files of a path, and where they lie below it."""
+    if not path.is_dir():
+        yield path, Path(path.name)
+        return
+    found = list_media_folder(path)
+    if found.left_out:
+        print(f"left out of {path}: {found}", file=sys.stderr)
+    for file in found.files:
+        yield file, file.relative_to(path)
+
+
+def _spellings(file: Path, below: Path) -> list[str]:
+    """Return what may name a file, the shortest first; the last one no other file has."""
+    paths = [below.with_suffix(""), below, file.with_suffix(""), file]
+    return [file.stem, *(path.as_posix() for path in paths)]
 
 
 def _stem(path: str) -> str:

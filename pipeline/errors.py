@@ -1,17 +1,86 @@
-"""Errors that the user can mend: shown as one line, without a traceback."""
+"""What ends a run in a message without a traceback; failed clips, said in one line."""
 
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from features.extraction import ExtractReport
+
+_MEANING = {
+    "read": "not readable",
+    "probe": "no media file",
+    "stream": "without such a stream",
+    "decode": "not decodable",
+    "face": "without a face",
+    "encode": "not encodable",
+}
+
+
+class FailedClipsError(Exception):
+    """More clips failed than `data.max_failed_share` allows."""
 
 
 def run_or_exit(action: Callable[[], None]) -> None:
-    """Run a stage or a command; an error of `user_errors` ends it with its message and status 1."""
+    """Run a stage or a command; an error that the user can mend ends it with status 1."""
     try:
         action()
     except Exception as error:
         if isinstance(error, user_errors()):
             sys.exit(f"error: {error}")
         raise
+
+
+def summary(name: str, n_clips: int, failures: pd.DataFrame) -> str:
+    """Say how many clips passed and why the others did not.
+
+    Parameters
+    ----------
+    name : str
+        An encoder, or what else was done to the clips.
+    n_clips : int
+        Number of clips in all.
+    failures : DataFrame
+        ``clip_id, step, reason``.
+    """
+    steps = sorted(failures["step"].astype(str))
+    why = ", ".join(f"{steps.count(step)} {_MEANING[step]}" for step in dict.fromkeys(steps))
+    return f"{name}: {n_clips - len(failures)} of {n_clips} clips" + (f" ({why})" if why else "")
+
+
+def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_share: float) -> None:
+    """Stop when more than the allowed share of clips failed; a missing stream is no failure.
+
+    Raises
+    ------
+    FailedClipsError
+        With the first three failures.
+    """
+    faults = failures[failures["step"] != "stream"]
+    if len(faults) <= max_failed_share * n_clips:
+        return
+    first = "\n".join(f"  {f.clip_id}: {f.step}: {f.reason}" for f in faults.head(3).itertuples())
+    raise FailedClipsError(
+        f"{name}: {len(faults)} of {n_clips} clips failed, more than `data.max_failed_share` "
+        f"({max_failed_share:g}) allows. The first:\n{first}\nMend them, check `data.media`, or "
+        "raise the share in params.yaml"
+    )
+
+
+def report_extraction(report: "ExtractReport", n_clips: int, max_failed_share: float) -> None:
+    """Print what became of the clips, encoder by encoder; stop when too many failed.
+
+    Raises
+    ------
+    FailedClipsError
+        As `check_share`.
+    """
+    for name, failures in report.failures.items():
+        print(f"{summary(name, n_clips, failures)}; {report.n_computed[name]} computed now")
+    for name, failures in report.failures.items():
+        check_share(name, n_clips, failures, max_failed_share)
 
 
 def user_errors() -> tuple[type[Exception], ...]:
@@ -21,19 +90,9 @@ def user_errors() -> tuple[type[Exception], ...]:
     from features.store import StoreError
     from models.arrays import DataError
     from pipeline.bundle import BundleError
-    from pipeline.failures import FailedClipsError
     from pipeline.imports.findings import RefusedError
     from pipeline.labels import LabelError
     from pipeline.params import ParamsError
 
-    return (
-        BundleError,
-        DataError,
-        EncoderError,
-        FailedClipsError,
-        LabelError,
-        OSError,
-        ParamsError,
-        RefusedError,
-        StoreError,
-    )
+    of_eri = (BundleError, DataError, EncoderError, FailedClipsError, LabelError, ParamsError)
+    return (*of_eri, RefusedError, StoreError, OSError)

@@ -42,8 +42,8 @@ def extract_command(
     Example: eri extract --list
     """
     from features.extraction import extract, index_files
-    from pipeline.failures import check_share, summary
-    from pipeline.files import find_media
+    from pipeline.clip_ids import find_media
+    from pipeline.errors import check_share, summary
     from pipeline.params import ParamsError, load_params
 
     params = load_params(params_file)

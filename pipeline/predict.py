@@ -2,22 +2,25 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from features.cache import default_cache_root
+from features.cache import Embedding, default_cache_root
 from features.encoders import Encoder, EncoderError, make_encoder
 from features.extraction.embedder import Embedder
 from features.extraction.encoder_run import EncoderRun, unusable
-from features.extraction.index import index_files, iterate_clips
+from features.extraction.index import Clip, index_files, iterate_clips
+from features.media.files import MediaError
+from features.pool import pool_clips
+from features.store import StoredClip, gather
 from pipeline.bundle import BundleError, Description, Fitted, read_bundle
-from pipeline.files import find_media
-from pipeline.new_clips import EmbeddedClips
+from pipeline.clip_ids import find_media
 from pipeline.params import ParamsError
 from pipeline.paths import BUNDLE
 from pipeline.views import JOIN
@@ -25,7 +28,32 @@ from pipeline.views import JOIN
 MOST_WINDOWS = 100_000
 """Of a clip in a timeline; headers of media files may say any duration."""
 
+WHOLE = np.array([[-np.inf, np.inf]])
+"""The one window, from its begin to its end in seconds, that holds all of a clip."""
+
 Paths = str | Path | Iterable[str | Path]
+
+
+@dataclass(frozen=True)
+class EmbeddedClips:
+    """Clips whose embeddings are in the cache, or that have none.
+
+    Attributes
+    ----------
+    clips : DataFrame
+        From `features.extraction.index_files`.
+    runs : mapping of str to EncoderRun
+        By encoder: where its embeddings are, if some clip had something for it.
+    metadata : mapping of str to dict
+        By encoder of `runs`: what made the embeddings.
+    missing : mapping of str to mapping of str to MediaError
+        By clip id: why encoders have nothing of it, by encoder.
+    """
+
+    clips: pd.DataFrame
+    runs: Mapping[str, EncoderRun]
+    metadata: Mapping[str, dict[str, Any]]
+    missing: Mapping[str, Mapping[str, MediaError]]
 
 
 def load_bundle(folder: Path | str = BUNDLE, *, clip_limit_s: float = math.inf) -> "Predictor":
@@ -41,7 +69,7 @@ def load_bundle(folder: Path | str = BUNDLE, *, clip_limit_s: float = math.inf) 
     Raises
     ------
     BundleError
-        As `pipeline.bundle.read_bundle`.
+        As `pipeline.bundle.read_bundle`, or for an encoder that this version does not know.
 
     Examples
     --------
@@ -57,17 +85,10 @@ def load_bundle(folder: Path | str = BUNDLE, *, clip_limit_s: float = math.inf) 
 
 
 class Predictor:
-    """Predicts new clips. Decode workers and encoders stay loaded from one call to the next.
+    """Predicts new clips, as `load_bundle` makes it; one call at a time.
 
-    Close it, or use it as a context manager, to free them earlier than its last use. One call at a
-    time.
-
-    Parameters
-    ----------
-    description, fitted : Description and Fitted
-        The bundle.
-    clip_limit_s : float
-        Longest time that reading one clip may take.
+    Decode workers and encoders stay loaded from one call to the next. Close it, or use it as a
+    context manager, to free them earlier than its last use.
 
     Attributes
     ----------
@@ -75,11 +96,6 @@ class Predictor:
         What the bundle says of itself.
     encoders : dict of str to Encoder
         Those that the heads were fitted on, by name.
-
-    Raises
-    ------
-    BundleError
-        When a spec is of an encoder that this version does not know.
     """
 
     def __init__(
@@ -181,7 +197,14 @@ class Predictor:
         self._embedder.embed(
             clips, list(runs.values()), max_duration_s=max_duration_s, progress=progress
         )
-        return EmbeddedClips(clips, self.description, self.encoders, runs)
+        missing: dict[str, dict[str, MediaError]] = {each: {} for each in clips["clip_id"]}
+        for name in self.description.encoders:
+            for clip in iterate_clips(clips) if name not in runs else ():
+                missing[clip.clip_id][name] = self._unusable(name, clip)
+            for clip_id, error in runs[name].errors(clips).items() if name in runs else ():
+                missing[clip_id][name] = error
+        metadata = {name: run.metadata() for name, run in runs.items()}
+        return EmbeddedClips(clips, runs, metadata, missing)
 
     def table(self, embedded: EmbeddedClips) -> pd.DataFrame:
         """Predict clips as a whole.
@@ -196,7 +219,7 @@ class Predictor:
         """
         columns, names = ["clip_id", "path", "has_video", "has_audio"], self.description.encoders
         clips = embedded.clips[columns].reset_index(drop=True)
-        whole = [embedded.vectors(number) for number in range(len(clips))]
+        whole = [self._vectors(embedded, number) for number in range(len(clips))]
         predicted = self._predict({n: np.concatenate([each[n] for each in whole]) for n in names})
         targets = pd.DataFrame(predicted, columns=list(self.description.targets))
         missing = [embedded.missing[clip_id] for clip_id in clips["clip_id"]]
@@ -240,7 +263,7 @@ class Predictor:
             raise ParamsError(f"expected positive seconds, not window {window_s} and hop {hop_s}")
         tables = []
         for number, clip_id in enumerate(embedded.clips["clip_id"]):
-            duration_s = embedded.duration_s(number)
+            duration_s = _duration_s(embedded, number)
             n_windows = int(max(duration_s - window_s, 0.0) / hop_s + 1e-9) + 1
             if n_windows > MOST_WINDOWS:
                 raise ParamsError(
@@ -249,12 +272,46 @@ class Predictor:
                 )
             starts_s = np.asarray(np.arange(n_windows) * hop_s, np.float64)
             windows_s = np.stack([starts_s, starts_s + window_s], axis=1)
-            predicted = self._predict(embedded.vectors(number, windows_s))
+            predicted = self._predict(self._vectors(embedded, number, windows_s))
             table = pd.DataFrame(predicted, columns=list(self.description.targets))
             table.insert(0, "clip_id", str(clip_id))
             table.insert(1, "time_s", starts_s + min(window_s, duration_s or window_s) / 2)
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
+
+    def _vectors(
+        self, embedded: EmbeddedClips, number: int, windows_s: NDArray[np.float64] = WHOLE
+    ) -> dict[str, NDArray[np.float32]]:
+        """Pool the embeddings of a clip inside windows (n_windows, 2) of its time, as in training.
+
+        Returns vectors (n_windows, width) by encoder; NaN where a window, whose end is outside,
+        has no embedding. The only embedding of a clip, such as functionals of all its sound, counts
+        in every window.
+        """
+        row = embedded.clips[number : number + 1]
+        begin_s, end_s = windows_s[:, :1], windows_s[:, 1:]
+        vectors = {}
+        for name, entry in self.description.encoders.items():
+            vectors[name] = np.full((len(windows_s), entry.width), np.nan, np.float32)
+            run = embedded.runs.get(name)
+            for stored in run.stored_clips(row) if run else ():
+                time_s, values = stored.embedding.time_s, stored.embedding.values
+                inside = (begin_s <= time_s) & (time_s < end_s) | (len(time_s) == 1)
+                filled = np.flatnonzero(inside.any(axis=1))
+                parts = [
+                    StoredClip(f"{window}", stored.sha256, Embedding(time_s[at], values[at]))
+                    for window, at in zip(filled, inside[filled], strict=True)
+                ]
+                if parts:
+                    store = gather(parts, embedded.metadata[name])
+                    pooled = pool_clips(store, self.description.pooling)[1]
+                    if pooled.shape[1] != entry.width:
+                        raise BundleError(
+                            f"the encoder {name!r} gives {pooled.shape[1]} columns here, but the "
+                            f"heads were fitted on {entry.width}: make the bundle anew"
+                        )
+                    vectors[name][filled] = pooled
+        return vectors
 
     def _predict(self, vectors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """Predict clip vectors (n_clips, width) by encoder; NaN where a row has none at all."""
@@ -277,3 +334,20 @@ class Predictor:
             f"{what}: identity {run.identity[:12]}… instead of {entry.identity[:12]}…): bring the "
             "weights and the version of then, or make the bundle anew"
         )
+
+    def _unusable(self, name: str, clip: Clip) -> MediaError:
+        if name not in self.encoders:
+            return MediaError("stream", "imported features: it embeds no new clips")
+        error = unusable(self.encoders[name], clip)
+        assert error is not None  # else there would be a run
+        return error
+
+
+def _duration_s(embedded: EmbeddedClips, number: int) -> float:
+    """Length of a clip, in seconds: from its header, or else the time of its last embedding."""
+    duration_s = float(embedded.clips["duration_s"].iloc[number])
+    if np.isfinite(duration_s):
+        return duration_s
+    row = embedded.clips[number : number + 1]
+    stored = [each for run in embedded.runs.values() for each in run.stored_clips(row)]
+    return max((float(each.embedding.time_s[-1]) for each in stored), default=0.0)

@@ -9,6 +9,7 @@ import typer
 
 from features.files import replacing_file
 from pipeline.paths import BUNDLE
+from pipeline.tables import write_csv
 from pipeline.terminal import Json
 
 if TYPE_CHECKING:  # heavy
@@ -46,13 +47,13 @@ def predict_command(
         embedded = predictor.embed(paths)
         table = predictor.table(embedded)
         if csv is not None:
-            _write_csv(table, csv)
+            write_csv(table, csv)
         if timeline is not None:
             windows = predictor.windows(embedded, window_s=window_s, hop_s=hop_s)
             _write_timeline(windows, predictor.description.targets, timeline)
-    show = _as_json if as_json else _as_text
-    print(show(table, predictor))
-    if not _predicted(table, predictor).any():
+    predicted = table[list(predictor.description.targets)].notna().all(axis=1)
+    print((_as_json if as_json else _as_text)(table, predicted, predictor))
+    if not predicted.any():
         raise typer.Exit(1)
 
 
@@ -96,13 +97,8 @@ def _make_folders(csv: Path | None, timeline: Path | None) -> None:
             folder.mkdir(parents=True, exist_ok=True)
 
 
-def _write_csv(table: "pd.DataFrame", path: Path) -> None:
-    with replacing_file(path) as beside:
-        table.to_csv(beside, index=False)
-
-
 def _write_timeline(windows: "pd.DataFrame", targets: Sequence[str], folder: Path) -> None:
-    _write_csv(windows, folder / "timeline.csv")
+    write_csv(windows, folder / "timeline.csv")
     with replacing_file(folder / "timeline.parquet") as beside:
         windows.to_parquet(beside, index=False)
     for clip_id, part in windows.groupby("clip_id", sort=False):
@@ -112,12 +108,8 @@ def _write_timeline(windows: "pd.DataFrame", targets: Sequence[str], folder: Pat
                 beside.write_text(picture, encoding="utf-8")
 
 
-def _predicted(table: "pd.DataFrame", predictor: "Predictor") -> "pd.Series[bool]":
-    return table[list(predictor.description.targets)].notna().all(axis=1)
-
-
-def _as_json(table: "pd.DataFrame", predictor: "Predictor") -> str:
-    targets, predicted = list(predictor.description.targets), _predicted(table, predictor)
+def _as_json(table: "pd.DataFrame", predicted: "pd.Series[bool]", predictor: "Predictor") -> str:
+    targets = list(predictor.description.targets)
     clips = table.drop(columns=targets).to_dict("records")
     intensities = table[targets].to_dict("records")
     for clip, values, there in zip(clips, intensities, predicted, strict=True):
@@ -126,8 +118,7 @@ def _as_json(table: "pd.DataFrame", predictor: "Predictor") -> str:
     return json.dumps(content, indent=2)
 
 
-def _as_text(table: "pd.DataFrame", predictor: "Predictor") -> str:
-    predicted = _predicted(table, predictor)
+def _as_text(table: "pd.DataFrame", predicted: "pd.Series[bool]", predictor: "Predictor") -> str:
     partial = predicted & (table["missing"] != "").to_numpy(bool)
     lines = []
     if predicted.any():

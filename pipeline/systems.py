@@ -94,7 +94,7 @@ def extract_features(systems: Systems, params: Params) -> dict[str, str]:
     from features.encoders import EncoderError
     from features.extraction import extract
     from features.identity import encoder_identity
-    from pipeline.failures import report_extraction
+    from pipeline.errors import report_extraction
 
     made, clips = params.encoders, read_clip_table()
     encoders, lacking = {name: made[name] for name in systems.encoders}, {}

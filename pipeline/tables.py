@@ -116,3 +116,9 @@ def write_texts(folder: Path, texts: Mapping[str, str | None]) -> list[Path]:
         with replacing_file(folder / name) as beside:
             beside.write_text(text, encoding="utf-8")
     return [folder / name for name, text in texts.items() if text is not None]
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table without its row names, whole or not at all."""
+    with replacing_file(path) as beside:
+        table.to_csv(beside, index=False)

@@ -1,4 +1,4 @@
-"""Views: the clip vectors of one encoder, or of several joined into one matrix."""
+"""Views, the clip vectors of one encoder or of several side by side; predictions by view."""
 
 import hashlib
 import json
@@ -16,8 +16,9 @@ from features.files import file_sha256, replacing_file
 from features.pool import Pooling, is_clip_level, pool_store
 from features.store import StoreError, read_store, shards_of, store_metadata
 from features.store_writer import write_clip_vectors
+from pipeline.clip_table import Rows
 from pipeline.params import Params, ParamsError
-from pipeline.paths import POOLED
+from pipeline.paths import OOF, POOLED
 from pipeline.result_cache import digest_of, result_file
 
 JOIN = "+"
@@ -138,6 +139,70 @@ def check_store(name: str, params: Params) -> Path:
             "writes both"
         )
     return folder
+
+
+def write_prediction_table(
+    path: Path,
+    predictions: Mapping[str, NDArray[np.float64]],
+    rows: Rows,
+    targets: Sequence[str],
+) -> None:
+    """Write predictions as ``clip_id, view, fold, <targets>``; fold -1 for clips in no fold.
+
+    Parameters
+    ----------
+    path : Path
+        A Parquet file.
+    predictions : mapping of str to ndarray, shape (n_clips, n_targets)
+        By view, in the order of `rows`.
+    rows : Rows
+        Gives ids and folds.
+    targets : sequence of str
+        Column names.
+    """
+    fold = np.full(len(rows.clips), -1, np.int64)
+    fold[: rows.n_train] = rows.fold_of_row
+    tables = []
+    for view, values in predictions.items():
+        ids = pd.DataFrame({"clip_id": rows.clip_ids, "view": view, "fold": fold})
+        tables.append(pd.concat([ids, pd.DataFrame(values, columns=list(targets))], axis=1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.concat(tables, ignore_index=True).to_parquet(path, index=False)
+
+
+def read_prediction_table(
+    path: Path, rows: Rows, targets: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Read predictions back by view, in the order of `rows`.
+
+    Raises
+    ------
+    ParamsError
+        When the table is of other clips than `rows`.
+    """
+    predictions = {}
+    for view, part in pd.read_parquet(path).groupby("view", sort=False):
+        indexed = part.set_index("clip_id")
+        if set(indexed.index) != set(rows.clip_ids):
+            raise ParamsError(f"{path} is of other clips than the clip table: run `dvc repro`")
+        predictions[str(view)] = indexed.loc[rows.clip_ids, list(targets)].to_numpy(np.float64)
+    return predictions
+
+
+def member_names(params: Params) -> list[str]:
+    """Return ``head/view`` of all members of the stack, in the order of the parameters."""
+    views = view_names(params.feature_names)
+    return [f"{head}/{view}" for head in params.heads for view in views]
+
+
+def read_members(params: Params, rows: Rows) -> dict[str, NDArray[np.float64]]:
+    """Read the predictions (n_clips, n_targets) of all members of the stack, by their names."""
+    return {
+        f"{head}/{view}": by_view[view]
+        for head in params.heads
+        for by_view in [read_prediction_table(OOF / f"{head}.parquet", rows, params.targets)]
+        for view in view_names(params.feature_names)
+    }
 
 
 def _pooled(store: Path, pooling: Pooling) -> Path:

@@ -141,9 +141,7 @@ class OnnxModel:
 
     runs_beside = False
 
-    def __init__(
-        self, encoder: OnnxEncoder, path: Path, device_type: str, batch_size: int
-    ) -> None:
+    def __init__(self, encoder: OnnxEncoder, path: Path, device_type: str, batch_size: int) -> None:
         self._encoder, self._path = encoder, path
         self._session = _open_session(path, device_type)
         self._input = self._session.get_inputs()[0]

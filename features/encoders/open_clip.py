@@ -87,7 +87,6 @@ class OpenClipEncoder(TorchEncoder):
         config: dict[str, Any] | None = open_clip.get_model_config(self.model)
         if config is None:
             raise EncoderError(
-                f"open_clip has no model {self.model!r}: expected one of "
-                f"{open_clip.list_models()}"
+                f"open_clip has no model {self.model!r}: expected one of {open_clip.list_models()}"
             )
         return config

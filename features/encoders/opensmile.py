@@ -77,7 +77,8 @@ class OpenSmileEncoder(SoundTransform):
         finite = np.isfinite(embedding).all(axis=1)
         if not finite.any():
             raise MediaError(
-                "encode", f"{len(sound) / sample_rate_hz:.2f} s of sound are too short for {self.model}"
+                "encode",
+                f"{len(sound) / sample_rate_hz:.2f} s of sound are too short for {self.model}",
             )
         return time_s[finite], embedding[finite]
 

@@ -151,7 +151,7 @@ class EncoderRun:
 
     def metadata(self) -> dict[str, Any]:
         """Return what made the numbers, for the store."""
-        content = {**self._description, "versions": library_versions()}
+        content: dict[str, Any] = {**self._description, "versions": library_versions()}
         if columns := self.encoder.columns():
             content["outputs"] = [[name, width] for name, width in columns.items()]
         if self.encoder.is_clip_level():

@@ -4,10 +4,10 @@ Nothing here is protected against a decoder that hangs or crashes: call it throu
 `features.extraction.workers`, which can kill it.
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def check_duration(path: Path, max_duration_s: float) -> None:
         raise MediaError("probe", reason)
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_media(path: Path, step: str) -> Iterator[InputContainer]:
     """Open a media file; what FFmpeg raises within the context is a `MediaError`.
 
@@ -106,7 +106,8 @@ def open_media(path: Path, step: str) -> Iterator[InputContainer]:
     except FileNotFoundError:
         raise MediaError("read", f"there is no file {path}") from None
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(step, f"not a media file that FFmpeg can read: {_reason(error)}") from None
+        reason = _known_content(path) or _reason(error)
+        raise MediaError(step, f"not a media file that FFmpeg can read: {reason}") from None
     try:
         with container:
             yield container
@@ -160,6 +161,24 @@ def check_end(stream: Any, end_s: float) -> None:
 def _is_still_image(container: InputContainer) -> bool:
     name = container.format.name
     return name == "image2" or name.endswith("_pipe")
+
+
+def _known_content(path: Path) -> str | None:
+    """Say what a file is that is often found in the place of a clip; None: nothing known."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        head = file.read(4096)
+        start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        if not head:
+            return "the file is empty: copy or download it again"
+        if head.startswith(b"version https://git-lfs.github.com/spec/"):
+            return "the file is a Git LFS pointer: fetch its content with `git lfs pull`"
+        if start.startswith((b"<!doctype html", b"<html")):
+            return "the file is a web page: the download was refused, or needs a login"
+        if not head.strip(b"\0"):
+            return "the file begins with zeros only: its download or copy was cut off"
+        if head[4:8] == b"ftyp":
+            return "its index is missing or damaged: the recording or download was cut off"
+    return None
 
 
 def _reason(error: Exception) -> str:

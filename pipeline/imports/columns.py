@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.files import MEDIA_SUFFIXES
+from features.media.endings import MEDIA_SUFFIXES
 from pipeline.imports.findings import RefusedError
 from pipeline.labels import MADE_BY_INDEX
 
@@ -91,8 +91,7 @@ def guess_label_columns(table: pd.DataFrame, given: LabelColumns) -> LabelColumn
     for role, words in _LABEL_ROLES.items():
         chosen[role] = getattr(given, role)
         if chosen[role] is None:
-            fits = [name for name in free if _fits(role, table[name])]
-            by_word = {_word(name): name for name in reversed(fits)}
+            by_word = {_word(name): name for name in reversed(free) if _fits(role, table[name])}
             chosen[role] = next((by_word[word] for word in words if word in by_word), None)
             free = [name for name in free if name != chosen[role]]
     targets = given.targets or tuple(name for name in free if _is_target(name, table[name]))

@@ -2,10 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +12,8 @@ from pipeline.paths import PARAMS
 from pipeline.terminal import Json, ParamsFile, names_of
 
 if TYPE_CHECKING:
-    from pipeline.imports.checks import Scale
-    from pipeline.imports.importing import Import
+    from pipeline.imports.clips import Scale
+    from pipeline.imports.importing import Imported
 
 app = typer.Typer(
     help="Bring in a data set's labels, or features that others computed; media are never touched.",
@@ -41,12 +40,11 @@ def hume_command(
 
     Example: eri import hume /data/hume_reaction --dry-run
     """
-    from pipeline.imports.hume import read_hume
-    from pipeline.imports.importing import Import
+    from pipeline.imports.importing import import_data
+    from pipeline.imports.layouts import read_hume
 
-    with Import(params_file, dry_run) as imported:
-        imported.take_labels("hume", partial(read_hume, root), probe=probe)
-        _finish(imported, as_json)
+    read = partial(read_hume, root)
+    _show(import_data(params_file, "hume", read, probe=probe, dry_run=dry_run), as_json)
 
 
 @app.command("muse")
@@ -63,12 +61,11 @@ def muse_command(
 
     Example: eri import muse /data/muse2022 --dry-run
     """
-    from pipeline.imports.hume import read_muse
-    from pipeline.imports.importing import Import
+    from pipeline.imports.importing import import_data
+    from pipeline.imports.layouts import read_muse
 
-    with Import(params_file, dry_run) as imported:
-        imported.take_labels("muse", partial(read_muse, root), probe=probe)
-        _finish(imported, as_json)
+    read = partial(read_muse, root)
+    _show(import_data(params_file, "muse", read, probe=probe, dry_run=dry_run), as_json)
 
 
 @app.command("table")
@@ -110,11 +107,13 @@ def table_command(
     if split_column is not None and by_person is not None:
         raise typer.BadParameter("give --split or --split-by-person, not both")
     from pipeline.imports.columns import LabelColumns
-    from pipeline.imports.importing import Import
-    from pipeline.imports.table import read_any_table
+    from pipeline.imports.importing import import_data
+    from pipeline.imports.layouts import read_table
+    from pipeline.params import load_params
 
-    names = tuple(names_of(targets) or ())
-    columns = LabelColumns(id_column, path_column, split_column, person_column, names)
+    columns = LabelColumns(
+        id_column, path_column, split_column, person_column, tuple(names_of(targets) or ())
+    )
     shares = None if by_person is None else _numbers(by_person, 3, "--split-by-person")
     scale: Scale | None = "seen" if rescale == "seen" else None
     if rescale is not None and scale is None:
@@ -122,14 +121,11 @@ def table_command(
         if low >= high:
             raise typer.BadParameter(f"--rescale {rescale}: expected the lower end first")
         scale = low, high
-    with Import(params_file, dry_run) as imported:
-        imported.take_labels(
-            re.sub(r"[^A-Za-z0-9-]+", "_", labels.stem).strip("_-") or "table",
-            partial(read_any_table, labels, media, columns, shares, imported.params.seed),
-            scale,
-            probe,
-        )
-        _finish(imported, as_json)
+    name = re.sub(r"[^A-Za-z0-9-]+", "_", labels.stem).strip("_-") or "table"
+    seed = load_params(params_file, check_heads=False, need_features=False).seed
+    read = partial(read_table, labels, media, columns, shares, seed)
+    done = import_data(params_file, name, read, scale=scale, probe=probe, dry_run=dry_run)
+    _show(done, as_json)
 
 
 @app.command("features")
@@ -156,42 +152,35 @@ def features_command(
 
     Example: eri import features vectors.npy --ids ids.txt --name clap
     """
-    from pipeline.imports.importing import Import
+    from pipeline.imports.importing import import_data
 
-    with Import(params_file, dry_run) as imported:
-        imported.take_features(name, files, ids)
-        _finish(imported, as_json)
+    _show(import_data(params_file, name, files=files, ids=ids, dry_run=dry_run), as_json)
 
 
-def _finish(imported: "Import", as_json: bool) -> None:
-    """Write what may be written, and show what was found; status 1 where there is an error."""
-    written, findings = imported.write(), imported.findings
-    verdict = "nothing is written: a dry run, or everything was imported before"
-    if findings.have_errors:
-        verdict = "nothing is written: mend the errors first"
-    elif written:
-        verdict = f"written: {', '.join(map(str, written))}\nnow run `dvc repro`"
+def _show(done: "Imported", as_json: bool) -> None:
+    """Show what was found, as JSON or in words; status 1 where there is an error."""
+    summary, findings, written = done.summary, done.findings, [*map(str, done.written)]
     if as_json:
-        paths = [path.as_posix() for path in written]
-        content = imported.summary | {"findings": findings.as_json(), "written": paths}
+        content = summary | {"findings": findings.as_json(), "written": written}
         print(json.dumps(content, indent=2))
     else:
-        print("\n".join([*_headlines(imported.summary), *map(str, findings.all), verdict]))
+        if "n_clips" in summary:
+            splits, targets = summary["n_clips_of_split"], summary["targets"]
+            print(f"{summary['n_clips']} clips: {splits}; media in {summary['media']}")
+            print(f"{len(targets)} targets: {', '.join(targets)}")
+        for name, found in summary["features"].items():
+            print(
+                f"{name}: {found['n_clips']} clips in {found['n_files']} files, {found['n_rows']} "
+                f"rows of {found['dimension']} features; {found.get('taken_as', '')}"
+            )
+        verdict = "nothing is written: a dry run, or everything was imported before"
+        if findings.have_errors:
+            verdict = "nothing is written: mend the errors first"
+        elif written:
+            verdict = f"written: {', '.join(written)}\nnow run `dvc repro`"
+        print(*findings.all, verdict, sep="\n")
     if findings.have_errors:
         raise typer.Exit(1)
-
-
-def _headlines(summary: dict[str, Any]) -> Iterator[str]:
-    """Say in words what was found."""
-    if "n_clips" in summary:
-        splits, targets = summary["n_clips_of_split"], summary["targets"]
-        yield f"{summary['n_clips']} clips: {splits}; media in {summary['media']}"
-        yield f"{len(targets)} targets: {', '.join(targets)}"
-    for name, found in summary["features"].items():
-        yield (
-            f"{name}: {found['n_clips']} clips in {found['n_files']} files, {found['n_rows']} rows "
-            f"of {found['dimension']} features; {found.get('taken_as', '')}"
-        )
 
 
 def _numbers(text: str, count: int, option: str) -> list[float]:

@@ -1,8 +1,10 @@
 """Features that others computed, read and checked block by block; the numbers wait on disk."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from features.cache import Embedding
 from features.extraction.progress import clip_progress
 from features.pool import is_clip_level
+from features.store import StoredClip
 from pipeline.imports.columns import (
     FeatureColumns,
     feature_values,
@@ -27,16 +30,19 @@ _ROW |= {"n_values": "int64", "n_gaps": "int64"}
 
 
 class Features:
-    """The features of one name, from several files: `take` each, then `finish`.
+    """The features of one name, from several files; what is odd or cannot be used is a finding.
 
     Parameters
     ----------
     name : str
         What they are to be called.
+    paths : sequence of Path
+        Folders of one ``<id>.csv`` per clip; feature stores, or shards of them; tables, CSV or
+        Parquet, with an id column; npy or npz files.
+    ids : Path or None
+        The ids of the rows of an array.
     findings : Findings
         What is noticed is added.
-    spool : file
-        Empty; takes the numbers as they are read.
 
     Attributes
     ----------
@@ -48,28 +54,62 @@ class Features:
         columns were taken for) and ``origin`` (what a feature store of ours said of itself).
     """
 
-    def __init__(self, name: str, findings: Findings, spool: IO[bytes]) -> None:
+    def __init__(
+        self, name: str, paths: Sequence[Path], ids: Path | None, findings: Findings
+    ) -> None:
         self.name = name
-        self.id_of: dict[str, str] = {}
         self.metadata: dict[str, Any] = {"columns": [], "level": "clip"}
         self._findings = findings
-        self._spool = spool
+        # Beside the project: /tmp may be memory.
+        self._spool = tempfile.TemporaryFile(dir=".")  # noqa: SIM115
         self._first: Path | None = None  # the file that says which columns there are
-        self._dimension = self._n_rows = self._n_files = 0
+        self._dimension = self._n_files = 0
         self._source: dict[str, Path] = {}  # by clip
-        self._blocks: list[pd.DataFrame] = []
+        rows = pd.concat([self._read(path, ids) for path in paths], ignore_index=True)
+        by_clip = rows.groupby("clip", sort=False)
+        totals = by_clip[["n_values", "n_gaps"]].sum()
+        gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
+        done = "fill them, or remove the rows"
+        findings.add("clips with rows without a time", "error", gone, done)
+        n_gaps = totals["n_gaps"]
+        done = f"{n_gaps.sum()} values are gaps, which pooling leaves out column by column"
+        findings.add(
+            "clips with empty or infinite values", "warning", totals.index[n_gaps > 0], done
+        )
+        self.id_of = {str(clip): str(clip) for clip in totals.index[totals["n_values"] > 0]}
+        empty = [clip for clip in self._source if clip not in self.id_of]
+        findings.add("clips without any value", "warning", empty, "left out")
+        if not self.id_of and not findings.have_errors:
+            findings.add("features without any value", "error", [name], "no clip has a value")
+        # Rows without times keep the order of the file.
+        self._rows = rows.sort_values("time_s", kind="stable")
+        self._places = self._rows.groupby("clip").indices
+        self._n_rows = [len(self._places[clip]) for clip in self.id_of]
+        if max(self._n_rows, default=1) > 1:
+            self.metadata["level"] = "frame"
 
-    def take(self, path: Path, ids: Path | None = None) -> None:
-        """Read a folder or a file; what cannot be used becomes a finding.
+    def summary(self) -> dict[str, Any]:
+        """Return what was found, for `json.dumps`."""
+        numbers = {"n_files": self._n_files, "n_clips": len(self.id_of)}
+        numbers |= {"n_rows": sum(self._n_rows), "dimension": self._dimension}
+        return numbers | self.metadata
 
-        Parameters
-        ----------
-        path : Path
-            A folder of one ``<id>.csv`` per clip; a feature store, or a shard of one; a table, CSV
-            or Parquet, with an id column; an npy or npz file.
-        ids : Path, optional
-            The ids of the rows of an array.
-        """
+    def clips(self) -> Iterator[StoredClip]:
+        """Yield the clips in the order of their ids, their rows in the order of time."""
+        self._spool.flush()
+        matrix = np.memmap(self._spool, np.float32, "r").reshape(-1, self._dimension)
+        for clip, clip_id in sorted(self.id_of.items(), key=lambda each: each[1]):
+            rows = self._rows.iloc[self._places[clip]]
+            time_s, share = rows["time_s"].to_numpy(np.float64), float(rows["face_share"].iloc[0])
+            if np.isnan(time_s).any():
+                time_s = np.arange(len(rows), dtype=np.float64)
+            values = np.array(matrix[rows.index])
+            digest = hashlib.sha256(time_s.tobytes() + values.tobytes()).hexdigest()
+            embedding = Embedding(time_s, values, None if np.isnan(share) else share)
+            yield StoredClip(clip_id, digest, embedding)
+
+    def _read(self, path: Path, ids: Path | None) -> pd.DataFrame:
+        """Read a folder or a file; return what is to be known of each row."""
         files = [path]
         if path.is_dir():
             csvs = sorted(each for each in path.rglob("*.csv") if each.name[0] != ".")
@@ -77,21 +117,22 @@ class Features:
             if not files:
                 why = f"{path} holds no CSV file: expected one <id>.csv per clip, or a store"
                 self._findings.refuse(RefusedError("folders without features", [path], why))
-        n_before, columns = len(self._blocks), None
+        columns, blocks = None, [pd.DataFrame(columns=list(_ROW)).astype(_ROW)]
         with clip_progress(path.name, len(files), shown=len(files) > 1) as advance:
             for file in files:
                 of_one_clip = path.is_dir() and file.suffix != ".parquet"
-                source = file if of_one_clip else path
+                source, clip = (file, file.stem) if of_one_clip else (path, None)
                 try:
                     table = open_table(file, ids)
-                    columns = self._take_table(table, source, file.stem if of_one_clip else None)
+                    columns = self._columns(table, source, clip)
+                    blocks += self._blocks(table, columns, source, clip)
                     self._n_files += 1
                 except RefusedError as error:
                     self._findings.refuse(error)
                 advance()
+        rows = pd.concat(blocks, ignore_index=True)
         if columns is None:
-            return
-        rows = pd.concat([_no_rows(), *self._blocks[n_before:]], ignore_index=True)
+            return rows
         time = "none, rows are counted"
         if columns.time is not None:
             steps = rows.groupby("clip")["time_s"].diff().to_numpy()
@@ -99,61 +140,26 @@ class Features:
             rows["time_s"] /= 1000 if unit == "ms" else 1
             time = f"{columns.time!r} in {unit}"
         elif not path.is_dir():
-            self._check_unique(path, rows["clip"])
-        self._blocks[n_before:] = [rows]
+            repeated = rows.loc[rows["clip"].duplicated(), "clip"].unique()
+            done = (
+                f"{path}: expected one row per clip, or a column of times (in an .npz an array "
+                "`time_s` or `time_ms`)"
+            )
+            self._findings.add("ids more than once", "error", repeated, done)
         left_out = f"; left out: {columns.left_out}" if columns.left_out else ""
         taken_as = f"id: {columns.id or 'the file name'}; time: {time}{left_out}"
         self.metadata.setdefault("taken_as", taken_as)
+        return rows
 
-    def finish(self) -> None:
-        """Bring the rows in the order of clips and times, and say what was noticed."""
-        rows = pd.concat([_no_rows(), *self._blocks], ignore_index=True)
-        by_clip = rows.groupby("clip", sort=False)
-        totals = by_clip[["n_values", "n_gaps"]].sum()
-        add = self._findings.add
-        gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
-        add("clips with rows without a time", "error", gone, "fill them, or remove the rows")
-        n_gaps = totals["n_gaps"]
-        done = f"{n_gaps.sum()} values are gaps, which pooling leaves out column by column"
-        add("clips with empty or infinite values", "warning", totals.index[n_gaps > 0], done)
-        self.id_of = {str(clip): str(clip) for clip in totals.index[totals["n_values"] > 0]}
-        empty = [clip for clip in self._source if clip not in self.id_of]
-        add("clips without any value", "warning", empty, "left out")
-        if not self.id_of and not self._findings.have_errors:
-            add("features without any value", "error", [self.name], "no clip has a value")
-        # Rows without times keep the order of the file.
-        self._in_order = rows[["clip", "time_s", "face_share"]].sort_values("time_s", kind="stable")
-        self._places = self._in_order.groupby("clip").indices
-        n_rows = [len(self._places[clip]) for clip in self.id_of]
-        self._n_rows = sum(n_rows)
-        if max(n_rows, default=1) > 1:
-            self.metadata["level"] = "frame"
-
-    def summary(self) -> dict[str, Any]:
-        """Return what was found, for `json.dumps`."""
-        numbers = {"n_files": self._n_files, "n_clips": len(self.id_of), "n_rows": self._n_rows}
-        return {**numbers, "dimension": self._dimension, **self.metadata}
-
-    def embedding(self, clip: str) -> Embedding:
-        """Return the rows of a clip in the order of time, from the spool."""
-        self._spool.flush()
-        rows = self._in_order.iloc[self._places[clip]]
-        matrix = np.memmap(self._spool, np.float32, "r").reshape(-1, self._dimension)
-        time_s, share = rows["time_s"].to_numpy(np.float64), float(rows["face_share"].iloc[0])
-        if np.isnan(time_s).any():
-            time_s = np.arange(len(rows), dtype=np.float64)
-        return Embedding(time_s, np.array(matrix[rows.index]), None if np.isnan(share) else share)
-
-    def _take_table(self, table: Table, source: Path, clip: str | None) -> FeatureColumns:
-        """Take the rows of a table, which are all of `clip` where that is given."""
-        own = table.metadata  # of a feature store of ours
-        has_share = own is not None and "face_share" in table.columns
-        names = [name for name in table.columns if not (has_share and name == "face_share")]
-        columns = guess_feature_columns(names, source)
+    def _columns(self, table: Table, source: Path, clip: str | None) -> FeatureColumns:
+        """Tell what the columns are of a table, which is of one clip where that is given."""
+        names, own = table.columns, table.metadata  # of a feature store of ours
         if own is not None:
             self.metadata["origin"] = own
-            if columns.time is not None and not is_clip_level(own):
-                self.metadata["level"] = "frame"
+            names = [name for name in names if name != "face_share"]
+        columns = guess_feature_columns(names, source)
+        if own is not None and columns.time is not None and not is_clip_level(own):
+            self.metadata["level"] = "frame"
         if clip is not None:
             self._note_source([clip], source)  # also of one without rows
         elif columns.id is None:
@@ -162,30 +168,30 @@ class Features:
                 "clip_id, name or File_ID. Files of one clip each are given as their folder"
             )
             raise RefusedError("tables without ids", [source], why)
+        return columns
+
+    def _blocks(
+        self, table: Table, columns: FeatureColumns, source: Path, clip: str | None
+    ) -> Iterator[pd.DataFrame]:
+        """Write the numbers to the spool, and yield what is to be known of their rows."""
+        names = (table.metadata or {}).get("columns") or columns.features
         for block in table.blocks:
-            ids = clip if clip is not None else _ids(block[columns.id], source)
-            values = feature_values(block[columns.features], source)
-            self._check_columns((own or {}).get("columns") or columns.features, values, source)
-            rows = self._keep(values)
-            rows["clip"] = ids
+            with np.errstate(over="ignore"):
+                values = feature_values(block[columns.features], source).astype("f4", order="C")
+            values[np.isinf(values)] = np.nan
+            self._check_columns(names, values.shape[1], source)
+            ids = _ids(block[columns.id], source) if clip is None else clip
+            n_gaps = np.isnan(values).sum(axis=1)
+            rows = pd.DataFrame({"n_values": values.shape[1] - n_gaps, "n_gaps": n_gaps})
+            rows = rows.assign(clip=ids, time_s=np.nan, face_share=np.nan)
             self._note_source(rows["clip"].unique(), source)
             if columns.time is not None:
                 times, _ = to_numbers(block[columns.time])
                 rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
-            if has_share:
+            if table.metadata is not None and "face_share" in block:
                 rows["face_share"] = block["face_share"].to_numpy(np.float64)
-            self._blocks.append(rows)
-        return columns
-
-    def _keep(self, given: NDArray[np.float64]) -> pd.DataFrame:
-        """Write numbers to the spool, and return what is to be known of their rows."""
-        with np.errstate(over="ignore"):
-            values = given.astype(np.float32, order="C")
-        values[np.isinf(values)] = np.nan
-        self._spool.write(values.data)
-        n_gaps = np.isnan(values).sum(axis=1)
-        rows = pd.DataFrame({"n_values": values.shape[1] - n_gaps, "n_gaps": n_gaps})
-        return rows.assign(time_s=np.nan, face_share=np.nan)
+            self._spool.write(values.data)
+            yield rows
 
     def _note_source(self, clips: Iterable[str], source: Path) -> None:
         """Note the file of clips; the rows of a clip are all of one."""
@@ -197,8 +203,8 @@ class Features:
             )
             raise RefusedError("clips whose features come twice", twice, why)
 
-    def _check_columns(self, names: Sequence[Any], values: NDArray[Any], source: Path) -> None:
-        width = values.shape[1]
+    def _check_columns(self, names: Sequence[Any], width: int, source: Path) -> None:
+        """Make sure that all files have the same columns."""
         named = list(names) if len(names) == width and isinstance(names[0], str) else []
         if self._first is None:
             self._first, self._dimension, self.metadata["columns"] = source, width, named
@@ -211,19 +217,6 @@ class Features:
                 "expected the same, in one order"
             )
             raise RefusedError("files with other columns", [source], why)
-
-    def _check_unique(self, source: Path, clips: "pd.Series[str]") -> None:
-        """Make sure that rows without times are of one clip each."""
-        repeated = clips[clips.duplicated()].unique()
-        why = (
-            f"{source} has ids more than once: {list(repeated[:3])}. Expected one row per clip, or "
-            "a column of times (in an .npz an array `time_s` or `time_ms`)"
-        )
-        self._findings.add("ids more than once", "error", repeated, why)
-
-
-def _no_rows() -> pd.DataFrame:
-    return pd.DataFrame(columns=list(_ROW)).astype(_ROW)
 
 
 def _ids(column: pd.Series, source: Path) -> NDArray[np.object_]:

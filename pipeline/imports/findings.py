@@ -1,14 +1,14 @@
 """What an import noticed, as data: shown as text or as JSON."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.clip_ids import Matches
 
 Severity = Literal["error", "warning", "note"]
 
-_N_EXAMPLES = 3
+_N_SHOWN = 3
 
 
 class RefusedError(Exception):
@@ -26,11 +26,10 @@ class RefusedError(Exception):
 
     def __init__(self, kind: str, items: Iterable[object], message: str) -> None:
         super().__init__(message)
-        self.kind = kind
-        self.items = tuple(str(item) for item in items)
+        self.kind, self.items = kind, list(items)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Finding:
     """One thing that was noticed.
 
@@ -40,43 +39,51 @@ class Finding:
         What, in a few words.
     severity : {"error", "warning", "note"}
         An error keeps everything from being written.
-    count : int
-        How often.
-    examples : tuple of str
-        The first few.
+    items : list of str
+        Where: clips, columns or files, all of them.
     what_was_done : str
         How it was handled, or what to do about it.
     """
 
     kind: str
     severity: Severity
-    count: int
-    examples: tuple[str, ...]
+    items: list[str]
     what_was_done: str
 
     def __str__(self) -> str:
-        more = ", ..." if self.count > len(self.examples) else ""
-        shown = f"{', '.join(self.examples)}{more}"
-        return f"{self.severity:7}  {self.kind}: {self.count} ({shown}): {self.what_was_done}"
+        shown = ", ".join(self.items[:_N_SHOWN]) + ", ..." * (len(self.items) > _N_SHOWN)
+        return f"{self.severity:7}  {self.kind}: {len(self.items)} ({shown}): {self.what_was_done}"
 
 
-@dataclass
 class Findings:
-    """The findings of one import, in the order in which they were made."""
+    """The findings of one import, in the order in which they were made.
 
-    all: list[Finding] = field(default_factory=list)
-    prefix: str = ""
-    """Comes before what is found next: the part that it is of."""
+    Attributes
+    ----------
+    all : list of Finding
+    prefix : str
+        Comes before the kind of what is found next: the part that it is of.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Finding] = []
+        self.prefix = ""
 
     def add(
         self, kind: str, severity: Severity, items: Iterable[object], what_was_done: str
     ) -> None:
-        """Add a finding of these items; none, no finding."""
-        texts = [str(item) for item in items]
+        """Add items to the finding of that kind, or make one of them, told by the first."""
+        texts, kind = [str(item) for item in items], self.prefix + kind
+        for finding in self.all:
+            if (finding.kind, finding.severity) == (kind, severity):
+                finding.items += texts
+                return
         if texts:
-            what = self.prefix + kind
-            examples = tuple(texts[:_N_EXAMPLES])
-            self.all.append(Finding(what, severity, len(texts), examples, what_was_done))
+            self.all.append(Finding(kind, severity, texts, what_was_done))
+
+    def refuse(self, error: RefusedError) -> None:
+        """Add what an error says."""
+        self.add(error.kind, "error", error.items, str(error))
 
     def add_matches(self, matches: Matches, advice: str, missing: str, unknown: str) -> None:
         """Say how clips and what belongs to them were matched.
@@ -101,16 +108,6 @@ class Findings:
         self.add(missing, "warning", matches.missing, done)
         self.add(unknown, "warning", matches.unknown, "left alone; they are no clips")
 
-    def refuse(self, error: RefusedError) -> None:
-        """Add what an error says; errors of one kind become one finding, told by the first."""
-        for number, found in enumerate(self.all):
-            if (found.kind, found.severity) == (self.prefix + error.kind, "error"):
-                examples = (found.examples + error.items)[:_N_EXAMPLES]
-                count = found.count + len(error.items)
-                self.all[number] = replace(found, count=count, examples=examples)
-                return
-        self.add(error.kind, "error", error.items, str(error))
-
     @property
     def have_errors(self) -> bool:
         """Whether something keeps the import from being written."""
@@ -118,4 +115,4 @@ class Findings:
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return all of them for `json.dumps`."""
-        return [asdict(found) for found in self.all]
+        return [{**vars(found), "count": len(found.items)} for found in self.all]

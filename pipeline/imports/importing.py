@@ -1,216 +1,171 @@
 """One import: what is read is checked and shown, and written unless something forbids it."""
 
-import hashlib
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pandas as pd
 import pyarrow.parquet as pq
 
 from features.files import replacing_file
-from features.store import StoredClip, shards_of
+from features.store import shards_of
 from features.store_writer import write_store
 from pipeline.clip_ids import match_ids
-from pipeline.imports.checks import Scale, check_labels
-from pipeline.imports.collection import Collection
+from pipeline.imports.clips import LabelSource, Scale, labelled_clips, probe_files
 from pipeline.imports.features import Features
 from pipeline.imports.findings import Findings, RefusedError, Severity
-from pipeline.imports.probing import probe_files
 from pipeline.labels import LabelError, read_labels
-from pipeline.params import ParamsError, load_params
+from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import IMPORTED_FEATURES, IMPORTS
 from pipeline.settings_files import update_settings
 from pipeline.views import store_sha256
 
 
-class Import(ExitStack):
-    """Labels and features on their way into a project; a context, which holds temporary files.
+class Imported(NamedTuple):
+    """What an import found and wrote.
+
+    Attributes
+    ----------
+    summary : dict
+        What was found, for `json.dumps`.
+    findings : Findings
+        What was noticed. An error keeps everything from being written.
+    written : list of Path
+        The stores and files that changed; the same content gives the same bytes.
+    """
+
+    summary: dict[str, Any]
+    findings: Findings
+    written: list[Path]
+
+
+def import_data(
+    params_file: Path,
+    name: str,
+    read: Callable[[Findings], LabelSource] | None = None,
+    files: Sequence[Path] = (),
+    ids: Path | None = None,
+    *,
+    scale: Scale | None = None,
+    probe: bool = True,
+    dry_run: bool = False,
+) -> Imported:
+    """Import labels with the features beside them, or features of the clips of the label table.
 
     Parameters
     ----------
     params_file : Path
         The parameters that are to point at what is imported.
+    name : str
+        What to call the labels, or the features; features beside labels are ``<name>_<set>``.
+    read : callable, optional
+        Gives the labels.
+    files, ids : sequence of Path, Path, optional
+        The features; see `Features`.
+    scale : "seen" or (low, high), optional
+        Of the targets, where that is not [0, 1].
+    probe : bool
+        Read every media file.
     dry_run : bool
         Write nothing.
 
-    Attributes
-    ----------
-    params : Params
-        As they are.
-    findings : Findings
-        What was noticed. An error keeps everything from being written.
-    summary : dict
-        What was found, for `json.dumps`.
+    Raises
+    ------
+    ParamsError
+        When the parameters would not be valid, such as for a target with the name of a column.
     """
-
-    def __init__(self, params_file: Path, dry_run: bool) -> None:
-        super().__init__()
-        self.params = load_params(params_file, check_heads=False, need_features=False)
-        self.findings = Findings()
-        self.summary: dict[str, Any] = {"features": {}}
-        self._params_file, self._dry_run = params_file, dry_run
-        self._labels: tuple[Path, pd.DataFrame, Collection] | None = None
-        self._features: list[Features] = []
-
-    def take_labels(
-        self,
-        name: str,
-        read: Callable[[Findings], Collection],
-        scale: Scale | None = None,
-        probe: bool = True,
-    ) -> None:
-        """Read and check labels, and the sets of features beside them.
-
-        Parameters
-        ----------
-        name : str
-            Of a folder for the label table; a set of features is called ``<name>_<set>``.
-        read : callable
-            Gives the collection.
-        scale : "seen" or (low, high), optional
-            Of the targets, where that is not [0, 1].
-        probe : bool
-            Read every media file.
-        """
-        path = IMPORTS / name / "labels.csv"
-        self.summary |= {"name": name, "labels": path.as_posix()}
-        try:
-            collection = read(self.findings)
-        except RefusedError as error:
-            self.findings.refuse(error)
-            return
-        labels = check_labels(collection, self.findings, scale)
-        if probe:
-            probe_files(labels, collection.media, self.findings)
-        self._labels = (path, labels, collection)
-        splits = {str(split): int(n) for split, n in labels["split"].value_counts().items()}
-        self.summary |= {
-            "media": collection.media.as_posix(),
-            "targets": list(collection.targets),
-            "n_clips": len(labels),
-            "n_clips_of_split": splits,
-        }
-        for key, folder in collection.feature_sets.items():
-            self.findings.prefix = f"{name}_{key}: "
-            self.take_features(f"{name}_{key}", [folder])
-
-    def take_features(self, name: str, paths: Sequence[Path], ids: Path | None = None) -> None:
-        """Read and check files of features; see `Features.take`.
-
-        Parameters
-        ----------
-        name : str
-            What to call them.
-        paths : sequence of Path
-            Folders, tables and arrays, all with the same columns.
-        ids : Path, optional
-            The ids of the rows of an array.
-
-        Raises
-        ------
-        ParamsError
-            When the name is no name, or an encoder has it.
-        """
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):  # it is that of a folder
-            raise ParamsError(f"--name {name!r}: expected letters, digits, _ and -")
-        if name in self.params.encoders:
-            raise ParamsError(f"params.yaml has an encoder {name!r}: choose another name")
-        if self._labels is not None:
-            wanted = list(self._labels[1]["clip_id"].dropna().unique())
+    params = load_params(params_file, check_heads=False, need_features=False)
+    findings, table, labels = Findings(), IMPORTS / name / "labels.csv", None
+    summary: dict[str, Any] = {"name": name, "features": {}}
+    sets: dict[str, Sequence[Path]] = {name: files}
+    try:
+        if read is None:
+            wanted = list(read_labels(params.data.labels, params.targets)["clip_id"])
         else:
-            labels = self.params.data.labels
-            try:
-                wanted = list(read_labels(labels, self.params.targets)["clip_id"])
-            except LabelError as error:
-                kind = "label tables that cannot be used"
-                self.findings.refuse(RefusedError(kind, [labels], str(error)))
-                return
-        # Beside the project: /tmp may be memory.
-        spool = tempfile.TemporaryFile(dir=".")  # noqa: SIM115
-        features = Features(name, self.findings, self.enter_context(spool))
-        for path in paths:
-            features.take(path, ids)
-        features.finish()
-        if features.id_of:
-            self._match_clips(features, wanted)
-            self._compare(features)
-        self._features.append(features)
-        self.summary["features"][name] = features.summary()
+            source = read(findings)
+            labels = labelled_clips(source, findings, scale)
+            if probe:
+                probe_files(labels, source.media, findings)
+            wanted = list(labels["clip_id"].dropna().unique())
+            splits = {str(split): int(n) for split, n in labels["split"].value_counts().items()}
+            summary |= {"labels": table.as_posix(), "media": source.media.as_posix()}
+            summary |= {"targets": list(source.columns.targets)}
+            summary |= {"n_clips": len(labels), "n_clips_of_split": splits}
+            sets = {f"{name}_{key}": [folder] for key, folder in source.feature_sets.items()}
+    except RefusedError as error:
+        findings.refuse(error)
+        return Imported(summary, findings, [])
+    except LabelError as error:
+        kind = "label tables that cannot be used"
+        findings.add(kind, "error", [params.data.labels], str(error))
+        return Imported(summary, findings, [])
+    features = []
+    for key, paths in sets.items():
+        findings.prefix = "" if labels is None else f"{key}: "
+        features.append(_read_features(params, key, paths, ids, wanted, findings))
+        summary["features"][key] = features[-1].summary()
+    if dry_run or findings.have_errors:
+        return Imported(summary, findings, [])
+    written: list[Path] = []
+    changes: dict[str, Any] = {}
+    for each in features:
+        store = IMPORTED_FEATURES / each.name
+        write_store(store, each.clips(), each.metadata)
+        entry = {"store": store.as_posix(), "sha256": store_sha256(store)}
+        before = params.stores.get(each.name)
+        written += [store] if before is None or before.sha256 != entry["sha256"] else []
+        changes.setdefault("stores", {})[each.name] = entry
+    if labels is not None:
+        content = labels.to_csv(index=False, lineterminator="\n").encode()
+        if not table.is_file() or table.read_bytes() != content:
+            with replacing_file(table) as beside:
+                beside.write_bytes(content)
+            written.append(table)
+        changes["data"] = {key: summary[key] for key in ("labels", "media")}
+        changes["targets"] = summary["targets"]
+    if update_settings(params_file, changes, partial(load_params, need_features=False)):
+        written.append(params_file)
+    return Imported(summary, findings, written)
 
-    def write(self) -> list[Path]:
-        """Write feature stores and the label table, and point the parameters at them.
 
-        Returns
-        -------
-        list of Path
-            The stores and files that changed; the same content gives the same bytes.
-
-        Raises
-        ------
-        ParamsError
-            When the parameters would not be valid, such as for a target with the name of a column.
-        """
-        if self._dry_run or self.findings.have_errors:
-            return []
-        changed = []
-        changes: dict[str, Any] = {}
-        for each in self._features:
-            store = IMPORTED_FEATURES / each.name
-            write_store(store, _clips(each), each.metadata)
-            entry = {"store": store.as_posix(), "sha256": store_sha256(store)}
-            before = self.params.stores.get(each.name)
-            changed += [store] if before is None or before.sha256 != entry["sha256"] else []
-            changes.setdefault("stores", {})[each.name] = entry
-        if self._labels is not None:
-            path, table, collection = self._labels
-            content = table.to_csv(index=False, lineterminator="\n").encode()
-            if not path.is_file() or path.read_bytes() != content:
-                with replacing_file(path) as beside:
-                    beside.write_bytes(content)
-                changed.append(path)
-            changes["data"] = {"labels": path.as_posix(), "media": collection.media.as_posix()}
-            changes["targets"] = list(collection.targets)
-        check = partial(load_params, need_features=False)
-        return changed + [self._params_file] * update_settings(self._params_file, changes, check)
-
-    def _match_clips(self, features: Features, wanted: Sequence[str]) -> None:
-        """Find which clips of the label table the features are of."""
-        matches = match_ids(wanted, features.id_of)
-        if not matches.found and not matches.ambiguous:
-            done = f"no id of the files is in the label table, which has {list(wanted[:3])}"
-            self.findings.add("ids of other clips", "error", features.id_of, done)
-            return
+def _read_features(
+    params: Params,
+    name: str,
+    paths: Sequence[Path],
+    ids: Path | None,
+    wanted: Sequence[str],
+    findings: Findings,
+) -> Features:
+    """Read features, and find which of the clips that are wanted they are of."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):  # it is that of a folder
+        raise ParamsError(f"--name {name!r}: expected letters, digits, _ and -")
+    if name in params.encoders:
+        raise ParamsError(f"params.yaml has an encoder {name!r}: choose another name")
+    features = Features(name, paths, ids, findings)
+    if not features.id_of:
+        return features
+    matches = match_ids(wanted, features.id_of)
+    if matches.found or matches.ambiguous:
         advice = "they cannot be told apart: rename them as in the label table"
         missing = "clips of the label table without features"
-        unknown = "features of no clip in the label table"
-        self.findings.add_matches(matches, advice, missing, unknown)
+        findings.add_matches(matches, advice, missing, "features of no clip in the label table")
         features.id_of |= {theirs: ours for ours, theirs in matches.found.items()}
-
-    def _compare(self, features: Features) -> None:
-        """Say in which clips imported stores differ: joined in one view, they have gaps."""
-        clips = set(features.id_of.values())
-        for other, entry in self.params.stores.items():
-            if other == features.name or not entry.store.is_dir():
-                continue
-            tables = (pq.read_table(each, columns=["clip_id"]) for each in shards_of(entry.store))
-            others = {clip for table in tables for clip in table["clip_id"].unique().to_pylist()}
-            done = "in a view of both they have gaps there, which heads fill with the training mean"
-            if not others & clips:
-                done = f"no clip in common: take `{other}` out of `stores` in params.yaml"
-            severity: Severity = "warning" if others & clips else "error"
-            lacking, more = sorted(others - clips), sorted(clips - others)
-            self.findings.add(f"clips that `{other}` has and these lack", severity, lacking, done)
-            self.findings.add(f"clips that `{other}` lacks and these have", severity, more, done)
-
-
-def _clips(features: Features) -> Iterator[StoredClip]:
-    for clip in sorted(features.id_of, key=lambda each: features.id_of[each]):
-        embedding = features.embedding(clip)
-        digest = hashlib.sha256(embedding.time_s.tobytes())
-        digest.update(embedding.values.tobytes())
-        yield StoredClip(features.id_of[clip], digest.hexdigest(), embedding)
+    else:
+        done = f"no id of the files is in the label table, which has {list(wanted[:3])}"
+        findings.add("ids of other clips", "error", features.id_of, done)
+    # Stores of different clips, joined in one view, have gaps.
+    clips = set(features.id_of.values())
+    for other, entry in params.stores.items():
+        if other == name or not entry.store.is_dir():
+            continue
+        tables = (pq.read_table(each, columns=["clip_id"]) for each in shards_of(entry.store))
+        others = {clip for table in tables for clip in table["clip_id"].unique().to_pylist()}
+        done = "in a view of both they have gaps there, which heads fill with the training mean"
+        if not others & clips:
+            done = f"no clip in common: take `{other}` out of `stores` in params.yaml"
+        severity: Severity = "warning" if others & clips else "error"
+        lacking, more = sorted(others - clips), sorted(clips - others)
+        findings.add(f"clips that `{other}` has and these lack", severity, lacking, done)
+        findings.add(f"clips that `{other}` lacks and these have", severity, more, done)
+    return features

@@ -8,7 +8,6 @@ Nothing is loaded that could run code.
 import codecs
 import csv
 import io
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -36,7 +35,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
-_SAMPLE_BYTES, _SAMPLE_ROWS = 2**20, 16
+_SAMPLE_SIZE, _SAMPLE_ROWS = 2**20, 16
 # Parquet keeps each column of a row group apart; of each this much is read ahead.
 _READ_AHEAD_BYTES = 2**16
 _PARQUET_ROWS = 1024  # of which each may hold long lists
@@ -124,29 +123,20 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
         raise RefusedError("tables without rows", [path.name], f"{path} has a header but no rows")
     text: pd.DataFrame = pd.concat(blocks, ignore_index=True).set_axis(names, axis=1)
     text = text.apply(lambda cells: cells.str.strip())
-    text = text.mask(text == "")
     form = [f"{path.name}: {table.form}"] if table.form else []
     done = "read so; where that is latin-1, check words with letters such as é"
     findings.add("written otherwise than UTF-8 with commas", "note", form, done)
-    if "" in text:  # such as the row numbers that pandas writes
-        text = text.drop(columns="")
-    return text
+    # A column without a name is one of row numbers, as pandas writes them.
+    return text.mask(text == "").drop(columns="", errors="ignore")
 
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
     try:
         yield
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        csv.Error,
-        pa.ArrowException,
-        zipfile.BadZipFile,
-    ) as error:
-        why = f"{path} cannot be read as a table: {error}"
-        raise RefusedError("files that cannot be read", [path], why) from error
+    except (ValueError, OSError, EOFError, csv.Error, pa.ArrowException, zipfile.BadZipFile) as why:
+        kind, message = "files that cannot be read", f"{path} cannot be read as a table: {why}"
+        raise RefusedError(kind, [path], message) from why
 
 
 def _guarded(blocks: Iterator[pd.DataFrame], path: Path) -> Iterator[pd.DataFrame]:
@@ -159,12 +149,14 @@ def _rows_per_block(n_columns: int) -> int:
 
 
 def _open_text(path: Path, _: Path | None) -> Table:
-    encoding, separator, header = _sniff(path)
+    encoding = _encoding(path)
+    with path.open(encoding=encoding, newline="") as file:
+        separator, header = _header(file.read(_SAMPLE_SIZE))
+    width = len(header)
     form = [] if encoding.startswith("utf-8") else [encoding]
     form += [] if separator == "," else [_SEPARATORS[separator]]
 
     def blocks() -> Iterator[pd.DataFrame]:
-        width = len(header)
         with path.open(encoding=encoding, newline="") as file:
             rows = islice(_rows(file, separator), 1, None)
             while part := list(islice(rows, _rows_per_block(width))):
@@ -183,42 +175,41 @@ def _open_text(path: Path, _: Path | None) -> Table:
     return Table(header, blocks(), ", ".join(form))
 
 
-def _sniff(path: Path) -> tuple[str, str, list[str]]:
-    """Return encoding, separator and the names of columns, of which there may be one."""
-    with path.open("rb") as file:
-        sample = file.read(_SAMPLE_BYTES)
-    encoding = _encoding(path, sample)
-    # The sample may end within a letter.
-    text = codecs.getincrementaldecoder(encoding)().decode(sample)
-    scores = {}
-    for separator in _SEPARATORS:
-        with suppress(csv.Error):  # a line that is too long for one cell
-            rows = islice(_rows(io.StringIO(text, ""), separator), _SAMPLE_ROWS)
-            widths = [len(row) for _, row in rows]
-            if widths and widths[0] > 1:
-                scores[separator] = (widths.count(widths[0]) / len(widths), widths[0])
-    separator = max(scores, key=lambda each: scores[each]) if scores else ","
-    _, first = next(_rows(io.StringIO(text, ""), separator), (0, []))
-    if not first:
-        raise ValueError("there is nothing in it")
-    header = [name.strip() for name in first]
-    while not header[-1]:  # separators at the end of the line name no column
-        header.pop()
-    return encoding, separator, header
-
-
-def _encoding(path: Path, sample: bytes) -> str:
+def _encoding(path: Path) -> str:
     """Tell the encoding by its mark, or by whether all of the file is UTF-8."""
+    with path.open("rb") as raw:
+        start = raw.read(4)
     for mark, name in _MARKS.items():
-        if sample.startswith(mark):
+        if start.startswith(mark):
             return name
     try:
         with path.open(encoding="utf-8") as file:
-            while file.read(_SAMPLE_BYTES):
+            while file.read(_SAMPLE_SIZE):
                 pass
     except UnicodeDecodeError:
         return "latin-1"
     return "utf-8"
+
+
+def _header(sample: str) -> tuple[str, list[str]]:
+    """Return the separator and the names of columns, of which there may be one."""
+
+    def fit(separator: str) -> tuple[float, int]:
+        with suppress(csv.Error):  # a line that is too long for one cell
+            rows = islice(_rows(io.StringIO(sample, ""), separator), _SAMPLE_ROWS)
+            widths = [len(row) for _, row in rows]
+            if widths and widths[0] > 1:
+                return widths.count(widths[0]) / len(widths), widths[0]
+        return 0.0, 0
+
+    separator = max(_SEPARATORS, key=fit)
+    _, first = next(_rows(io.StringIO(sample, ""), separator), (0, []))
+    header = [name.strip() for name in first]
+    if not header:
+        raise ValueError("there is nothing in it")
+    while not header[-1]:  # separators at the end of the line name no column
+        header.pop()
+    return separator, header
 
 
 def _rows(text: io.TextIOBase, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -248,58 +239,46 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     """Make columns of the index that a data frame was written with: it may hold the ids."""
     if isinstance(frame.index, pd.RangeIndex):
         return frame
-    kinds = [frame.index.get_level_values(k).dtype.kind for k in range(frame.index.nlevels)]
-    unnamed = ["index" if kind in "iu" else "id" for kind in kinds]
-    names = [name or other for name, other in zip(frame.index.names, unnamed, strict=True)]
-    return frame.reset_index(names=names)
+    unnamed = "index" if pd.api.types.is_numeric_dtype(frame.index) else "id"
+    return frame.rename_axis([name or unnamed for name in frame.index.names]).reset_index()
 
 
 def _open_arrays(path: Path, ids_file: Path | None) -> Table:
     """Open one matrix, with ids and perhaps times beside it."""
-    arrays = _map_arrays(path)
-    given = next((arrays.pop(name) for name in ("ids", "clip_id") if name in arrays), None)
+    advice = "ids that are Python objects are not loaded: np.array(ids, dtype=str) is text"
+    try:
+        content = np.load(path, mmap_mode="r")  # of an .npy, memory holds what is looked at
+        arrays = dict(content) if isinstance(content, np.lib.npyio.NpzFile) else {"": content}
+    except ValueError as error:
+        raise ValueError(f"{error}; {advice}") from error
+    ids = next((arrays.pop(name) for name in ("ids", "clip_id") if name in arrays), None)
     if ids_file is not None:
-        given = np.array(_read_ids(ids_file))
-    if given is None:
+        ids = np.array(_read_ids(ids_file))
+    if ids is None:
         why = f"{path} has no ids: give --ids ids.csv, or an array `ids` or `clip_id` in an .npz"
         raise RefusedError("arrays without ids", [path], why)
-    times = {str(name): arrays.pop(name) for name in ("time_s", "time_ms") if name in arrays}
-    shapes = {name: each.shape for name, each in arrays.items()}
-    matrix = next(iter(arrays.values()), np.empty(0))
+    beside = {"ids": ids.astype(str).astype(object)}
+    beside |= {name: arrays.pop(name) for name in ("time_s", "time_ms") if name in arrays}
+    matrix: NDArray[Any] = next(iter(arrays.values()), np.empty(0))
     is_matrix = matrix.ndim == 2 and matrix.dtype.kind in "fiu"
-    lengths = {len(given), *map(len, times.values()), *matrix.shape[:1]}
-    if len(arrays) != 1 or not is_matrix or len(lengths) > 1:
+    if len(arrays) != 1 or not is_matrix or {*map(len, beside.values())} != {len(matrix)}:
         raise RefusedError(
             "arrays of another shape",
             [path],
-            f"{path} holds {shapes}: expected one array of numbers of shape ({len(given)}, "
-            "n_columns), a row per id; where a clip has several, also `time_s` or `time_ms`",
+            f"{path} holds {[each.shape for each in arrays.values()]}: expected one array of "
+            f"numbers of shape ({len(ids)}, n_columns), a row per id; where a clip has several, "
+            "also `time_s` or `time_ms`",
         )
-    beside = {"ids": given.astype(str).astype(object), **times}
-    n_rows, n_columns = matrix.shape
+    n_columns = matrix.shape[1]
     size = _rows_per_block(n_columns)
 
     def blocks() -> Iterator[pd.DataFrame]:
-        for first in range(0, n_rows, size):
+        for first in range(0, len(matrix), size):
             rows = slice(first, first + size)
             columns = pd.DataFrame({name: column[rows] for name, column in beside.items()})
             yield pd.concat([columns, pd.DataFrame(matrix[rows])], axis=1)
 
     return Table([*beside, *range(n_columns)], blocks())
-
-
-def _map_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Map arrays from disk: memory holds only what is looked at. Python objects are refused."""
-    try:
-        if path.suffix.lower() == ".npy":
-            return {"": np.load(path, mmap_mode="r")}
-        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
-            archive.extractall(folder)  # mapped files stay readable when their names are gone
-            files = sorted(Path(folder).glob("*.npy"))
-            return {each.stem: np.load(each, mmap_mode="r") for each in files}
-    except ValueError as error:
-        advice = "ids that are Python objects are not loaded: np.array(ids, dtype=str) is text"
-        raise ValueError(f"{error}; {advice}") from error
 
 
 def _read_ids(path: Path) -> list[str]:

@@ -6,6 +6,6 @@ def report_command() -> None:
 
     Example: eri report
     """
-    from pipeline.stages.report import main
+    from pipeline.stages import report
 
-    main()
+    report()

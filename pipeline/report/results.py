@@ -30,10 +30,10 @@ from pipeline.paths import (
     STACK,
 )
 from pipeline.people import read_warnings
-from pipeline.predictions import read_prediction_table
 from pipeline.report.data import data_warnings
 from pipeline.report.figures import Plot, read_plots
 from pipeline.tables import read_run_table
+from pipeline.views import read_prediction_table
 
 _NEEDED = (
     *(CLIPS, FOLDS, FOLDS_REPORT, PEOPLE_REPORT, STACK),

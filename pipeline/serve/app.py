@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.files import MEDIA_SUFFIXES
+from features.media.endings import MEDIA_SUFFIXES
 from pipeline.predict import Predictor
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")

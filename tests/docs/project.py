@@ -23,8 +23,8 @@ import yaml
 from typer.testing import CliRunner
 
 from pipeline import cli
-from pipeline.files import find_media
-from pipeline.imports.hume import HUME_TARGETS
+from pipeline.clip_ids import find_media
+from pipeline.imports.layouts import HUME_TARGETS
 from pipeline.params import Params, load_params
 from pipeline.systems_file import load_systems
 from tests.conftest import write_clip

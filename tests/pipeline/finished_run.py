@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from features.extraction import index_files
+from pipeline import stages
 from pipeline.clip_table import make_folds
 from pipeline.params import load_params
 from pipeline.paths import BUNDLE, CLIPS, FOLDS
-from pipeline.stages import bundle, extract, fit, pool, stack
 from tests.conftest import write_clip
 
 TARGETS = ["joy", "fear"]
@@ -37,16 +37,11 @@ class FinishedRun:
         content = yaml.safe_load((self.folder / "params.yaml").read_text()) | changes
         (self.folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def stage(self, module, *arguments: str) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sys.argv", ["stage", *arguments])
-            module.main()
-
     def fit(self, heads=tuple(HEADS)) -> None:
         for head in heads:
-            self.stage(fit, head)
-        self.stage(stack)
-        self.stage(bundle)
+            stages.fit(head)
+        stages.stack()
+        stages.bundle()
 
 
 def finish_run(root: Path, folder: Path, model: str) -> FinishedRun:
@@ -90,9 +85,9 @@ def _run_all(run: FinishedRun, root: Path, model: str) -> None:
     CLIPS.parent.mkdir()
     clips.to_parquet(CLIPS)
     make_folds(clips, load_params()).to_parquet(FOLDS)
-    run.stage(extract)
+    stages.extract()
     for encoder in content["encoders"]:
-        run.stage(pool, encoder)
+        stages.pool(encoder)
     run.fit()
 
 

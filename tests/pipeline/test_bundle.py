@@ -13,13 +13,19 @@ from hypothesis import strategies as st
 from models.arrays import DataError
 from models.heads.mean import MeanHead
 from models.persistence import loads
-from pipeline.bundle import DESCRIPTION, PINNED, BundleError, description_bytes, read_bundle
-from pipeline.bundling import make_bundle
+from pipeline import stages
+from pipeline.bundle import (
+    DESCRIPTION,
+    PINNED,
+    BundleError,
+    description_bytes,
+    make_bundle,
+    read_bundle,
+)
 from pipeline.clip_table import read_rows
 from pipeline.params import ParamsError, load_params
 from pipeline.paths import fitted_head
 from pipeline.predict import load_bundle
-from pipeline.stages import bundle as stage
 from tests.pipeline.finished_run import HEADS, TARGETS, predictions
 
 N_FLIPS_PER_FILE = 2
@@ -90,7 +96,7 @@ def test_a_head_that_never_fits_twice_alike_predicts_as_it_did(
 
 def test_the_same_run_gives_the_same_bytes(finished_run):
     before = {path.name: path.read_bytes() for path in finished_run.bundle.iterdir()}
-    finished_run.stage(stage)
+    stages.bundle()
     assert {path.name: path.read_bytes() for path in finished_run.bundle.iterdir()} == before
 
 
@@ -99,13 +105,13 @@ def test_results_of_another_run_are_refused(finished_run, results):
     table = predictions(finished_run)
     (table + 0.1).to_csv(sent)
     with pytest.raises(DataError, match=r"predict otherwise than .*predictions\.csv.*0\.1"):
-        finished_run.stage(stage)
+        stages.bundle()
     table[1:].to_csv(sent)
     with pytest.raises(ParamsError, match="of other clips"):
-        finished_run.stage(stage)
+        stages.bundle()
     sent.unlink()
     with pytest.raises(ParamsError, match="there is no"):
-        finished_run.stage(stage)
+        stages.bundle()
     read_bundle(finished_run.bundle)  # the one from before
     assert not [path.name for path in results.iterdir() if path.name.startswith(".")]
 
@@ -122,9 +128,9 @@ def test_a_clip_may_be_called_na(finished_run, results):
 
 
 def test_a_table_that_does_not_say_what_made_it_is_refused(finished_run, monkeypatch):
-    monkeypatch.setattr("pipeline.bundling.store_metadata", lambda schema: {})
+    monkeypatch.setattr("pipeline.bundle.store_metadata", lambda schema: {})
     with pytest.raises(BundleError, match="does not say which encoder made it"):
-        finished_run.stage(stage)
+        stages.bundle()
 
 
 def test_heads_refitted_on_val_predict_test_as_the_run_does(finished_run, results):

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from features.store import read_store
 from pipeline import cli
-from pipeline.failures import FailedClipsError
+from pipeline.errors import FailedClipsError
 
 runner = CliRunner()
 

@@ -9,15 +9,12 @@ import pipeline.fit as fit_module
 from models.arrays import DataError
 from models.heads import HEADS
 from models.persistence import loads
-from pipeline import result_cache
+from pipeline import result_cache, stages
 from pipeline.clip_table import read_rows
 from pipeline.fit import Fitting, baseline_tasks, head_task
 from pipeline.params import HeadEntry, ParamsError, load_params
 from pipeline.paths import BASELINES, OOF, PREDICTIONS, fitted_head
-from pipeline.predictions import read_prediction_table
-from pipeline.stages import baseline, stack
-from pipeline.stages import fit as stage
-from pipeline.views import join_tables
+from pipeline.views import join_tables, read_prediction_table
 
 QUICK = {"lightgbm": {"n_rounds": 5}, "mlp": {"max_epochs": 3, "n_seeds": 1}}
 QUICK |= {"random_trees": {"n_trees": 5}}
@@ -45,12 +42,11 @@ def read(project):
 
 
 @pytest.fixture
-def run_stage(monkeypatch, capsys):
+def run_stage(capsys):
     """Run the stage `fit` for a head; return what it printed."""
 
     def run(head):
-        monkeypatch.setattr("sys.argv", ["fit", head])
-        stage.main()
+        stages.fit(head)
         return capsys.readouterr().out.splitlines()
 
     return run
@@ -231,8 +227,8 @@ def test_the_stages_keep_their_heads_and_hand_the_refit_on(project, read, run_st
             new = [line for line in shown if "as fitted before" not in line]
             assert len(new) == (0 if head == "head" else 3)  # that one is a ridge, too
             assert all("as fitted before" in line for line in run_stage(head)[-3:])
-        baseline.main()
-        stack.main()
+        stages.baseline()
+        stages.stack()
         ridge = read_prediction_table(OOF / "ridge.parquet", rows, params.targets)["face"]
         means = read_prediction_table(BASELINES, rows, params.targets)["mean"]
         sent = pd.read_csv(PREDICTIONS, dtype={"File_ID": str}).set_index("File_ID")

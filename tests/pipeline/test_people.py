@@ -10,12 +10,10 @@ from features.cache import Embedding
 from features.store import StoredClip, StoreError, read_store
 from features.store_writer import write_store
 from models.arrays import DataError
+from pipeline import stages
 from pipeline.clip_table import make_folds, read_clips_of_people, read_rows
 from pipeline.params import ParamsError, People, load_params
 from pipeline.people import face_vectors, find_people, read_warnings
-from pipeline.stages import baseline
-from pipeline.stages import folds as folds_stage
-from pipeline.stages import people as people_stage
 
 WIDTH = 32
 
@@ -154,8 +152,8 @@ def write_faces(project, shown, vectors=None, left_out=(), no_face=()):
 def run_stages(project, **settings):
     project.content["people"] = {"source": "faces", "encoder": "face"} | settings
     project.write()
-    people_stage.main()
-    folds_stage.main()
+    stages.people()
+    stages.folds()
     return load_params()
 
 
@@ -174,7 +172,7 @@ def test_folds_and_rows_never_separate_a_pseudo_subject(project, capsys):
     assert folds.groupby("person")["fold"].nunique().eq(1).all()
     assert folds["person"].nunique() == shown[project.clips["split"] == "Train"].nunique() + 2
     (project.folder / "results").mkdir()
-    baseline.main()
+    stages.baseline()
     first = (project.folder / "data" / "folds.parquet").read_bytes()
     run_stages(project)
     assert (project.folder / "data" / "folds.parquet").read_bytes() == first
@@ -201,14 +199,14 @@ def test_leaks_are_printed_and_recorded(project, capsys):
 def test_with_groups_the_features_do_not_matter(project):
     project.content["people"] = {"source": "group"}
     project.write()
-    people_stage.main()
+    stages.people()
     names = ("people.parquet", "people.json", "faces.parquet")
     before = [(project.folder / "data" / name).read_bytes() for name in names]
     project.write_store("face")
-    people_stage.main()
+    stages.people()
     assert [(project.folder / "data" / name).read_bytes() for name in names] == before
     assert np.isnan(read_store(project.folder / "data" / "faces.parquet").embedding).all()
-    folds_stage.main()
+    stages.folds()
     assert json.loads((project.folder / "data" / "folds.json").read_text())["warnings"] == []
 
 

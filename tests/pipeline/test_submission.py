@@ -5,9 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.store_writer import write_clip_vectors, write_failures
+from pipeline import stages
 from pipeline.params import ParamsError
 from pipeline.paths import IMPUTED, PREDICTIONS
-from pipeline.stages import fit, stack
 from pipeline.submission import IMPUTED_COLUMNS, file_ids, imputed_table, submission_table
 
 
@@ -91,7 +91,7 @@ def test_the_reasons_are_those_of_the_failure_table(rows, tmp_path):
     assert table["all_missing"].tolist() == [True, False]
 
 
-def test_the_stage_predicts_clips_that_failed_and_flags_them(project, monkeypatch):
+def test_the_stage_predicts_clips_that_failed_and_flags_them(project):
     """One clip of Test has no features at all, one of Val no face."""
     for encoder, lost in {"face": ["039", "003"], "voice": ["039"]}.items():
         path = project.folder / "data" / "pooled" / f"{encoder}.parquet"
@@ -101,9 +101,8 @@ def test_the_stage_predicts_clips_that_failed_and_flags_them(project, monkeypatc
     project.clips["file_id"] = "[" + project.clips["clip_id"] + "]"
     project.write()
     for head in project.content["heads"]:
-        monkeypatch.setattr("sys.argv", ["fit", head])
-        fit.main()
-    stack.main()
+        stages.fit(head)
+    stages.stack()
     predicted = pd.read_csv(PREDICTIONS).set_index("File_ID")
     assert {"[039]", "[003]"} <= set(predicted.index)
     assert len(predicted) == (project.clips["split"] != "Train").sum()

@@ -1,12 +1,24 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from features.encoders import make_encoder
 from features.pool import Pooling, pool_clips
 from features.store import StoreError, read_store
 from features.store_writer import write_clip_vectors
+from pipeline.clip_table import read_rows
 from pipeline.params import ParamsError, load_params
-from pipeline.views import join_tables, store_sha256, vectors_file, view_names
+from pipeline.paths import OOF
+from pipeline.views import (
+    join_tables,
+    member_names,
+    read_members,
+    read_prediction_table,
+    store_sha256,
+    vectors_file,
+    view_names,
+    write_prediction_table,
+)
 
 OTHER = Pooling(statistics=("min",), parts=("whole", "halves"))
 
@@ -82,7 +94,7 @@ def test_vectors_of_whole_clips_are_the_same_under_every_pooling(project, find):
 
 
 def test_numbers_of_another_encoder_are_refused(project, find):
-    spec = make_encoder(project.content["encoders"]["face"]).spec.model_dump()
+    spec = make_encoder(project.content["encoders"]["face"]).model_dump()
     said_of(project, spec=spec, sampling=project.content["sampling"])
     find("face")
     said_of(project, spec=spec | {"model": "emobase"})
@@ -117,3 +129,39 @@ def test_an_imported_store_has_to_be_the_one_of_the_parameters(project, find):
     project.content["stores"]["fau"]["store"] = "nowhere"
     with pytest.raises(StoreError, match="no imported feature store nowhere"):
         find("fau")
+
+
+def random_predictions(rows, seed=0):
+    return np.random.default_rng(seed).normal(size=rows.y.shape)
+
+
+def test_a_table_reads_back_in_the_order_of_the_rows(rows, params, tmp_path):
+    path = tmp_path / "oof.parquet"
+    written = {view: random_predictions(rows, seed) for seed, view in enumerate(("a", "b"))}
+    write_prediction_table(path, written, rows, params.targets)
+    table = pd.read_parquet(path)
+    assert table.columns.tolist() == ["clip_id", "view", "fold", *params.targets]
+    assert (table.loc[table["fold"] == -1, "clip_id"].nunique()) == len(rows.clips) - rows.n_train
+    table.sample(frac=1, random_state=0).to_parquet(path)
+    found = read_prediction_table(path, rows, params.targets)
+    assert all(np.array_equal(found[view], written[view]) for view in written)
+
+
+def test_a_table_of_other_clips_is_refused(rows, params, tmp_path):
+    path = tmp_path / "oof.parquet"
+    write_prediction_table(path, {"a": random_predictions(rows)}, rows, params.targets)
+    pd.read_parquet(path).iloc[1:].to_parquet(path)
+    with pytest.raises(ParamsError, match="other clips.*dvc repro"):
+        read_prediction_table(path, rows, params.targets)
+
+
+def test_members_come_in_the_order_of_the_parameters(project):
+    params = load_params()
+    rows = read_rows(params)
+    views = {view: random_predictions(rows) for view in ("voice", "face+voice", "face")}
+    for head in project.heads:
+        write_prediction_table(OOF / f"{head}.parquet", views, rows, params.targets)
+    names = [f"{head}/{v}" for head in project.heads for v in ("face", "voice", "face+voice")]
+    members = read_members(params, rows)
+    assert list(members) == member_names(params) == names
+    assert np.array_equal(members["average/voice"], views["voice"])

@@ -52,10 +52,30 @@ def test_a_missing_file_is_named(tmp_path):
     assert caught.value.step == "read"
 
 
-@pytest.mark.parametrize("content", [b"", b"not a clip at all", b"\0" * 5000])
-def test_what_is_no_media_file_fails_in_probe(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"not a clip at all", "Invalid data"),
+        (bytes(5000), "begins with zeros only"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:1f\nsize 9\n",
+            "Git LFS pointer: fetch its content with `git lfs pull`",
+        ),
+        (b"\n<!DOCTYPE html><title>Sign in</title>" * 20, "a web page"),
+        (b"<html>" + bytes(500), "a web page"),
+    ],
+)
+def test_what_is_no_media_file_fails_in_probe_with_a_reason(tmp_path, content, reason):
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    with pytest.raises(MediaError) as caught:
+    with pytest.raises(MediaError, match=reason) as caught:
         probe(path)
     assert caught.value.step == "probe"
+
+
+def test_half_a_download_says_so(make_clip):
+    path = make_clip()
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(MediaError, match="index is missing or damaged: .* cut off"):
+        probe(path)

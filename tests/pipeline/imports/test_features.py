@@ -33,9 +33,7 @@ def refused(path, name, *more) -> str:
     found = import_features(path, name, *more, status=1)
     assert not found["written"]
     errors = [each for each in found["findings"] if each["severity"] == "error"]
-    return "\n".join(
-        f"{each['kind']} {each['examples']} {each['what_was_done']}" for each in errors
-    )
+    return "\n".join(f"{each['kind']} {each['items']} {each['what_was_done']}" for each in errors)
 
 
 def clip(n_rows: int, clip_id: str = "x") -> pd.DataFrame:
@@ -74,8 +72,8 @@ def test_a_folder_of_clips_becomes_a_store_of_frames_and_an_entry(folder):
     assert found["columns"] == NAMES
     kinds = found["by_kind"]
     assert kinds["clips of the label table without features"]["count"] == 38
-    assert kinds["features of no clip in the label table"]["examples"] == ["77777"]
-    spelt = kinds["ids that differ by brackets"]["examples"]
+    assert kinds["features of no clip in the label table"]["items"] == ["77777"]
+    spelt = kinds["ids that differ by brackets"]["items"]
     assert spelt == ["00001 -> [00001]", "00003 -> [00003]"]
     store = read_store(found["store"])
     assert list(dict.fromkeys(store.clip_id)) == ["77777", "[00001]", "[00003]"]
@@ -115,7 +113,7 @@ def test_a_table_of_one_row_per_clip_is_of_whole_clips(folder, suffix):
     table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
     found = import_features(path, "clap")
     gaps = found["by_kind"]["clips with empty or infinite values"]
-    assert (gaps["count"], gaps["examples"]) == (2, ["00002", "00001.mp4"])
+    assert (gaps["count"], gaps["items"]) == (2, ["00002", "00001.mp4"])
     store = read_store(found["store"])
     assert store.clip_id.tolist() == ["[00001]", "[00002]"]
     assert np.array_equal(store.embedding, [[np.nan, 2], [1, np.nan]], equal_nan=True)
@@ -192,10 +190,10 @@ def test_all_that_is_wrong_in_a_folder_is_said_at_once(folder):
     errors = {f["kind"]: f for f in found["findings"] if f["severity"] == "error"}
     assert errors["files with other columns"]["count"] == 2
     assert "has 2 feature columns" in errors["files with other columns"]["what_was_done"]
-    assert errors["files that cannot be read"]["examples"] == [str(folder / "fau" / "00008.csv")]
-    assert errors["clips whose features come twice"]["examples"] == ["00003"]
+    assert errors["files that cannot be read"]["items"] == [str(folder / "fau" / "00008.csv")]
+    assert errors["clips whose features come twice"]["items"] == ["00003"]
     assert len(errors) == 3
-    assert "00002" in found["by_kind"]["clips without any value"]["examples"]
+    assert "00002" in found["by_kind"]["clips without any value"]["items"]
     (folder / "none").mkdir()
     assert "holds no CSV file" in refused(folder / "none", "fau")
 
@@ -269,8 +267,8 @@ def test_stores_of_different_clips_are_compared_before_they_are_joined(folder):
         (folder / f"{name}.csv").write_text(f"clip_id,{name}\n{rows}\n")
     import_features(folder / "a.csv", "a")
     kinds = import_features(folder / "b.csv", "b")["by_kind"]
-    assert kinds["clips that `a` has and these lack"]["examples"] == ["[00002]"]
-    assert kinds["clips that `a` lacks and these have"]["examples"] == ["[00003]"]
+    assert kinds["clips that `a` has and these lack"]["items"] == ["[00002]"]
+    assert kinds["clips that `a` lacks and these have"]["items"] == ["[00003]"]
     said = refused(folder / "c.csv", "c")
     assert "no clip in common" in said
     assert "`stores` in params.yaml" in said

@@ -34,7 +34,7 @@ def test_latin_1_is_said_with_the_words_to_check(tmp_path):
     path.write_bytes("id,who\n1,Zoë\n".encode("latin-1"))
     findings = Findings()
     assert read_text_table(path, findings)["who"][0] == "Zoë"
-    assert "latin-1" in findings.all[0].examples[0]
+    assert "latin-1" in findings.all[0].items[0]
 
 
 @pytest.mark.parametrize(

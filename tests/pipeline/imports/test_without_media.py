@@ -1,24 +1,10 @@
-import sys
-
 import numpy as np
 import pandas as pd
 import yaml
 
 from features.store import read_store
+from pipeline import stages
 from pipeline.doctor import examine
-from pipeline.stages import (
-    baseline,
-    evaluate,
-    extract,
-    fit,
-    folds,
-    index,
-    learning_curve,
-    people,
-    pool,
-    report,
-    stack,
-)
 from tests.pipeline.imports.conftest import TARGETS, import_json
 
 
@@ -37,7 +23,7 @@ def write_features(labels: pd.DataFrame, folder) -> None:
     np.savez(folder / "clap.npz", x=whole[2:], ids=labels["clip_id"][2:].to_numpy(str))
 
 
-def test_labels_and_features_are_enough_for_predictions(folder, monkeypatch):
+def test_labels_and_features_are_enough_for_predictions(folder):
     labels = pd.read_csv(folder / "labels.csv")
     write_features(labels, folder)
     import_json("features", folder / "fau", "--name", "fau")
@@ -47,26 +33,22 @@ def test_labels_and_features_are_enough_for_predictions(folder, monkeypatch):
     content["evaluation"]["slices"] = ["duration_s", "group"]
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def run(stage, *arguments):
-        monkeypatch.setattr(sys, "argv", ["stage", *arguments])
-        stage.main()
-
-    run(index)
-    run(extract)
+    stages.index()
+    stages.extract()
     for name in ("fau", "clap"):
-        run(pool, name)
+        stages.pool(name)
     missing = pd.read_parquet(folder / "data/pooled/fau.failures.parquet")
     assert missing.to_numpy().tolist() == [["[00004]", "stream", "no features"]]
     assert read_store(folder / "data/pooled/fau.parquet").embedding.shape == (39, 3 * 2 * 3)
     assert read_store(folder / "data/pooled/clap.parquet").embedding.shape == (38, 5)
-    run(people)
-    run(folds)
-    run(baseline)
-    run(fit, "ridge")
-    run(stack)
-    run(evaluate)
-    run(learning_curve)
-    run(report)
+    stages.people()
+    stages.folds()
+    stages.baseline()
+    stages.fit("ridge")
+    stages.stack()
+    stages.evaluate()
+    stages.learning_curve()
+    stages.report()
     predictions = pd.read_csv(folder / "results/predictions.csv")
     held = labels.loc[labels["split"] != "Train", "clip_id"]
     assert predictions.columns.tolist() == ["File_ID", *TARGETS]

@@ -1,10 +1,15 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features.store import read_store
-from pipeline.imports.hume import HUME_TARGETS
+from pipeline.imports.columns import LabelColumns
+from pipeline.imports.findings import Findings, RefusedError
+from pipeline.imports.layouts import HUME_TARGETS, read_table, split_by_person
 from pipeline.labels import read_labels
 from pipeline.params import load_params
 
@@ -39,10 +44,10 @@ def root(tmp_path, make_clip):
 def test_every_quirk_is_found_and_the_table_is_what_the_pipeline_reads(root, run):
     shown = run("hume", root)
     kinds = shown["by_kind"]
-    assert kinds["labels without media"]["examples"] == ["00005"]
-    assert kinds["media without labels"]["examples"] == ["train/mp4/99999.mp4"]
+    assert kinds["labels without media"]["items"] == ["00005"]
+    assert kinds["media without labels"]["items"] == ["train/mp4/99999.mp4"]
     assert kinds["unreadable files"]["count"] == 1
-    assert kinds["identical files in several splits"]["examples"] == ["00000 = 00004"]
+    assert kinds["identical files in several splits"]["items"] == ["00000 = 00004"]
     assert kinds["further files of a clip"]["count"] == 2
     assert kinds["clips without a person"]["count"] == 6
     assert kinds["Test clips without labels"]["severity"] == "note"
@@ -85,7 +90,7 @@ def test_labels_that_are_none_are_refused(root, run, wrong):
     shown = run("hume", root, "--no-probe", status=1)
     (error,) = [f for f in shown["findings"] if f["severity"] == "error"]
     assert error["kind"].startswith("Adoration")
-    assert "00000" in error["examples"][0]
+    assert "00000" in error["items"][0]
     assert not Path("data").exists()
 
 
@@ -107,8 +112,8 @@ def test_a_missing_column_is_a_finding_beside_the_others(root, run):
     table = root / "data_info.csv"
     table.write_text(table.read_text().replace("Empathic-Pain", "Empathy"), encoding="utf-16")
     shown = run("hume", root, status=1)["by_kind"]
-    assert shown["missing columns"]["examples"] == ["Empathic-Pain"]
-    assert "utf-16" in shown["written otherwise than UTF-8 with commas"]["examples"][0]
+    assert shown["missing columns"]["items"] == ["Empathic-Pain"]
+    assert "utf-16" in shown["written otherwise than UTF-8 with commas"]["items"][0]
 
 
 @pytest.fixture
@@ -134,9 +139,9 @@ def test_labels_partition_and_feature_sets_in_one_command(muse, run):
     assert shown["features"]["muse_faus"]["columns"] == ["AU01", "AU02"]
     kinds = shown["by_kind"]
     lost = kinds["muse_faus: clips of the label table without features"]
-    assert lost["examples"] == ["00004"]
+    assert lost["items"] == ["00004"]
     assert kinds["labels without media"]["count"] == 5
-    assert "Adoration = 1 on Train" in kinds["constant targets"]["examples"]
+    assert "Adoration = 1 on Train" in kinds["constant targets"]["items"]
     lines = Path("data/imports/muse/labels.csv").read_text().splitlines()
     assert lines[0].startswith("clip_id,path,split,Adoration")
     assert lines[1].startswith("00000,,Train,1.0,")
@@ -183,10 +188,131 @@ def test_labels_without_a_split_are_refused(muse, run):
     path = muse / "c2_muse_reaction/partition.csv"
     path.write_text(path.read_text().replace("00003,x3,devel\n", ""))
     shown = run("muse", muse, status=1)
-    assert shown["by_kind"]["labels of clips that partition.csv lacks"]["examples"] == ["00003"]
+    assert shown["by_kind"]["labels of clips that partition.csv lacks"]["items"] == ["00003"]
 
 
 def test_a_wrong_folder_is_named(muse, run):
     (muse / "c2_muse_reaction/partition.csv").unlink()
     finding = run("muse", muse, status=1)["by_kind"]["folders of another layout"]
     assert "expected c2_muse_reaction" in finding["what_was_done"]
+
+
+def frame(n=12):
+    return pd.DataFrame(
+        {
+            "video": [f"{k:03d}" for k in range(n)],
+            "speaker_id": [f"s{k // 2}" for k in range(n)],
+            "age": [20 + k for k in range(n)],
+            "joy": [1 + 9 * k for k in range(n)],
+            "awe": [100 - 3 * k for k in range(n)],
+        }
+    )
+
+
+@pytest.fixture
+def table(tmp_path, touch):
+    touch(*[f"media/{k:03d}.mp4" for k in range(12)])
+    path = tmp_path / "Ratings.csv"
+    frame().to_csv(path, index=False, sep=";", decimal=",")
+    return path
+
+
+def by_person(table, *more):
+    return ["table", table, "--media", table.parent / "media", "--no-probe", *more]
+
+
+def test_guess_rescale_and_split_by_person(table, run):
+    shares = ["--split-by-person", "0.5,0.25,0.25"]
+    shown = run(*by_person(table, *shares, "--rescale", "1,100"))
+    assert shown["by_kind"]["guessed"]["items"] == [
+        "id = video",
+        "person = speaker_id",
+        "targets = joy,awe",
+    ]
+    labels = read_labels(Path(shown["labels"]), ["joy", "awe"])
+    assert labels["joy"].tolist() == pytest.approx([9 * k / 99 for k in range(12)])
+    assert labels.groupby("group")["split"].nunique().max() == 1
+    assert set(labels["split"]) == {"Train", "Val", "Test"}
+    assert labels["path"][3] == "003.mp4"
+    seen = run(*by_person(table, *shares, "--rescale", "seen"))
+    again = read_labels(Path(seen["labels"]), ["joy", "awe"])
+    assert (again["awe"].min(), again["awe"].max()) == (0, 1)
+    assert (again["split"] == labels["split"]).all()
+
+
+def test_another_range_names_the_range_and_the_option(table, run):
+    shown = run(*by_person(table, "--split-by-person", "0.5,0.25,0.25"), status=1)
+    assert "--rescale 1,100" in shown["by_kind"]["joy outside [0, 1]"]["what_was_done"]
+    assert "spans 67 to 100" in shown["by_kind"]["awe outside [0, 1]"]["what_was_done"]
+
+
+def test_without_splits_the_error_names_both_ways(table):
+    with pytest.raises(RefusedError, match=r"--split, or .*--split-by-person"):
+        read_table(table, table.parent / "media", LabelColumns(), None, 0, Findings())
+
+
+def test_bad_rows_are_named(tmp_path, touch, run):
+    touch("media/a.mp4", "media/sub/B.MP4", "media/c.avi")
+    table = pd.DataFrame(
+        {
+            "id": ["a", "a", "b", "c", "d", "d"],
+            "file": ["a.mp4", "a.mp4", "b.mp4", "x\\c.avi", "gone.mp4", "gone.mp4"],
+            "split": ["train", "train", "dev", "train", "test", "weird"],
+            "person": ["p", "p", "p", "q", "r", "r"],
+            "joy": ["0,5", "0,5", "NaN", "0,5", "", "0,5"],
+            "sha256": list("uuvwxy"),
+        }
+    )
+    path = tmp_path / "labels.csv"
+    table.to_csv(path, index=False, encoding="utf-16", sep="\t")
+    kinds = run("table", path, "--media", tmp_path / "media", "--no-probe", status=1)["by_kind"]
+    assert kinds["rows twice the same"]["count"] == 1
+    assert kinds["duplicate ids with different rows"]["items"] == ["d"]
+    assert kinds["splits that are none"]["items"] == ["d: weird"]
+    assert kinds["people in several splits"]["items"] == ["p"]
+    assert kinds["Val clips without labels"]["severity"] == "warning"
+    assert kinds["labels without media"]["items"] == ["d"]
+    assert kinds["ids that differ by case"]["count"] == 1
+    assert kinds["ids that differ by folder or file ending"]["count"] == 1
+    assert kinds["constant targets"]["items"] == ["joy = 0.5 on Train"]
+    assert kinds["columns whose names have another meaning here"]["items"] == ["sha256"]
+    form = kinds["written otherwise than UTF-8 with commas"]["items"]
+    assert form == ["labels.csv: utf-16, tab"]
+
+
+def test_a_folder_without_media_is_refused(table, tmp_path):
+    with pytest.raises(RefusedError, match="no folder"):
+        read_table(table, tmp_path / "nowhere", LabelColumns(split="age"), None, 0, Findings())
+
+
+def test_parquet_and_unknown_columns(tmp_path):
+    path = tmp_path / "t.parquet"
+    frame().assign(split="Train").to_parquet(path)
+    source = read_table(path, None, LabelColumns(), None, 0, Findings())
+    assert source.columns.targets == ("joy", "awe")
+    assert source.table["video"].iloc[1] == "001"
+    with pytest.raises(RefusedError, match="fear"):
+        read_table(path, None, LabelColumns(targets=("fear",)), None, 0, Findings())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=3, max_size=30), st.integers(0, 99), st.randoms())
+def test_people_stay_together_and_every_split_has_one(sizes, seed, random):
+    people = [f"p{k}" for k, size in enumerate(sizes) for _ in range(size)]
+    split = split_by_person(pd.Series(people), (0.7, 0.15, 0.15), seed)
+    split_of = dict(zip(people, split, strict=True))
+    assert [split_of[person] for person in people] == split
+    assert set(split) == {"Train", "Val", "Test"}
+    random.shuffle(people)
+    again = split_by_person(pd.Series(people), (0.7, 0.15, 0.15), seed)
+    assert dict(zip(people, again, strict=True)) == split_of
+
+
+def test_shares_are_kept_and_nonsense_is_refused():
+    people = pd.Series([f"p{k // 5}" for k in range(1000)])
+    counts = pd.Series(split_by_person(people, (0.7, 0.3, 0), 0)).value_counts().to_dict()
+    assert counts == {"Train": 700, "Val": 300}
+    with pytest.raises(RefusedError, match="sum to 1"):
+        split_by_person(people, (0.7, 0.3, 0.3), 0)
+    with pytest.raises(RefusedError, match="1 people"):
+        split_by_person(people[:5], (0.7, 0.15, 0.15), 0)

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from pipeline.failures import FailedClipsError, check_share, summary
+from pipeline.errors import FailedClipsError, check_share, summary
 
 
 def failures(**steps: int) -> pd.DataFrame:

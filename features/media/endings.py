@@ -1,0 +1,87 @@
+"""Which files of a folder are media, by the endings of their names, and which are left out why."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def _suffixes(*endings: str) -> frozenset[str]:
+    return frozenset(f".{ending}" for line in endings for ending in line.split())
+
+
+VIDEO_SUFFIXES = _suffixes(
+    "264 265 3g2 3gp amv asf avi divx dv f4v flv gif h264 h265 hevc ivf lrv m1v m2t m2ts m2v m4v",
+    "mjpeg mjpg mkv mod mov mp4 mpe mpeg mpg mts mxf nut ogm ogv qt rm rmvb tod trp ts vob webm",
+    "wmv wtv y4m",
+)
+SOUND_SUFFIXES = _suffixes(
+    "aac ac3 aif aifc aiff amr ape au caf eac3 flac m4a m4b m4r mka mp2 mp3 mpga oga ogg opus ra",
+    "snd sph spx tta voc w64 wav wave weba wma wv",
+)
+PICTURE_SUFFIXES = _suffixes(
+    "apng avif bmp heic heif hif jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tga tif tiff webp"
+)
+MEDIA_SUFFIXES = VIDEO_SUFFIXES | SOUND_SUFFIXES | PICTURE_SUFFIXES
+"""What FFmpeg opens and people have. A file named by itself is tried whatever its ending."""
+
+
+@dataclass(frozen=True)
+class MediaFolder:
+    """What lies below a folder; hidden files and folders are passed over.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        The media files, sorted. Linked folders are entered, each folder once.
+    left_out : dict of Path to str
+        All others, sorted, and why each is not taken.
+    """
+
+    files: tuple[Path, ...]
+    left_out: dict[Path, str]
+
+    def __str__(self) -> str:
+        """Count what was left out, by reason, with an example of each."""
+        by_reason: dict[str, list[Path]] = {}
+        for path, reason in self.left_out.items():
+            by_reason.setdefault(reason, []).append(path)
+        return "; ".join(
+            f"{len(paths)} {reason} ({paths[0].name}{', ...' if len(paths) > 1 else ''})"
+            for reason, paths in by_reason.items()
+        )
+
+
+def list_media_folder(folder: Path) -> MediaFolder:
+    """List the media files below a folder, and what else lies there.
+
+    Nothing is opened: a link to nothing or a named pipe cannot hold it up.
+    """
+    files: list[Path] = []
+    left_out: dict[Path, str] = {}
+    entered = set()
+
+    def note(error: OSError) -> None:
+        left_out[Path(error.filename)] = f"cannot be read: {error.strerror}"
+
+    for root, folders, names in os.walk(folder, onerror=note, followlinks=True):
+        real = os.path.realpath(root)
+        if real in entered:  # a link to a folder above would lead round in circles
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        for path in (Path(root, name) for name in names if name[0] != "."):
+            reason = _reason_to_leave_out(path)
+            if reason is None:
+                files.append(path)
+            else:
+                left_out[path] = reason
+    return MediaFolder(tuple(sorted(files)), dict(sorted(left_out.items())))
+
+
+def _reason_to_leave_out(path: Path) -> str | None:
+    if path.suffix.lower() not in MEDIA_SUFFIXES:
+        return f"with the ending {path.suffix.lower()}" if path.suffix else "without an ending"
+    if not path.exists():
+        return "linked to a file that is not there"
+    return None if path.is_file() else "no regular file"

@@ -1,0 +1,244 @@
+"""What every label table must be, whatever its layout: media, ids, splits, numbers, people."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.extraction.index import index_files
+from pipeline.clip_ids import clean_path, match_files, match_paths
+from pipeline.clip_table import people_across_splits
+from pipeline.imports.columns import SPLIT_WORDS, LabelColumns, to_numbers
+from pipeline.imports.findings import Findings, Severity
+from pipeline.labels import MADE_BY_INDEX, SPLITS
+
+Scale = Literal["seen"] | tuple[float, float]
+"""The two ends of the targets' scale; or `seen`, the range of each target's own labels."""
+
+_MAX_LENGTH_RATIO = 4.0
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """Labels as they were found, before anything is checked.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row per clip, all text.
+    columns : LabelColumns
+        Which column is what. Without paths, files are found by the clips' ids; without ids, a clip
+        is called as its file.
+    media : Path
+        The folder of the media.
+    files : sequence of str
+        The media files below it.
+    feature_sets : mapping of str to Path
+        Folders of precomputed features by name.
+    """
+
+    table: pd.DataFrame
+    columns: LabelColumns
+    media: Path
+    files: Sequence[str]
+    feature_sets: Mapping[str, Path] = field(default_factory=dict)
+
+
+def labelled_clips(
+    source: LabelSource, findings: Findings, scale: Scale | None = None
+) -> pd.DataFrame:
+    """Find the media of labels, and bring both into the form that `pipeline.labels` reads.
+
+    Parameters
+    ----------
+    source : LabelSource
+        As it was read.
+    findings : Findings
+        What is noticed is added.
+    scale : "seen" or (low, high), optional
+        Rescale the targets from there to [0, 1].
+
+    Returns
+    -------
+    DataFrame
+        ``clip_id, path`` (relative to the media; null where there are none at all), ``split``,
+        perhaps ``group``, the targets as float64, further columns, where decimal commas have become
+        points. Only where no finding is an error may it be used.
+    """
+    targets = source.columns.targets
+    labels = _check_ids(_with_media(source, findings), findings)
+    labels["split"] = _check_splits(labels, findings)
+    texts = ["clip_id", "path", "split", "group", "file_id"]
+    for name in labels.columns.difference(texts, sort=False):
+        values, wrong = to_numbers(labels[name])
+        if name in targets:
+            cells = (labels["clip_id"].astype("string") + ": " + labels[name])[wrong]
+            findings.add(f"{name} that is no number", "error", cells, "mend the cells")
+            labels[name] = _check_target(labels, name, values, scale, findings)
+        elif labels[name].str.contains(",").any() and not wrong.any():
+            labels[name] = values
+    _check_labelled(labels, list(targets), findings)
+    _check_people(labels, findings)
+    return labels
+
+
+def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
+    """Hash and probe the files that are there, in parallel with a progress bar.
+
+    Parameters
+    ----------
+    labels : DataFrame
+        ``clip_id, path, split``.
+    media : Path
+        The folder of the media.
+    findings : Findings
+        What they show is added: unreadable files, missing streams, odd lengths, copies.
+    """
+    clips = labels[labels["path"].notna()]
+    there = [(media / path).is_file() for path in clips["path"]]
+    clips = clips[there].reset_index(drop=True)
+    if clips.empty:
+        return
+    # By row: ids need not be unique yet, and two ids of one file are as bad as two copies.
+    files = index_files({str(row): media / path for row, path in enumerate(clips["path"])})
+    ids = clips["clip_id"].astype("string")
+    bad = files["error_step"].notna()
+    done = "kept: the index lists them, and stops beyond data.max_failed_share"
+    findings.add("unreadable files", "warning", (ids + ": " + files["error_reason"])[bad], done)
+    done = "kept: encoders of the other kind still use them"
+    findings.add("files without video", "warning", ids[~bad & ~files["has_video"]], done)
+    findings.add("files without sound", "warning", ids[~bad & ~files["has_audio"]], done)
+    median_s = files["duration_s"].median()
+    ratio = files["duration_s"] / median_s
+    odd = (ratio > _MAX_LENGTH_RATIO) | (ratio < 1 / _MAX_LENGTH_RATIO)
+    shown = ids + files["duration_s"].map(": {:.2f} s".format)
+    done = f"kept; the median is {median_s:.2f} s, and these are 4 times longer or shorter"
+    findings.add("durations out of line", "warning", shown[odd], done)
+    copies = [
+        " = ".join(rows["clip_id"].astype(str))
+        for _, rows in clips.groupby(files["sha256"].mask(bad))
+        if len(set(rows["split"])) > 1
+    ]
+    done = "kept: scores on Val and Test then leak"
+    findings.add("identical files in several splits", "warning", copies, done)
+
+
+def _with_media(source: LabelSource, findings: Findings) -> pd.DataFrame:
+    """Name the columns as the label table does, with the path of each clip's file."""
+    table, columns = source.table, source.columns
+    if columns.path is not None:
+        paths = table[columns.path].map(clean_path, "ignore")
+        stems = paths.map(lambda path: PurePosixPath(path).stem, "ignore")
+        ids = stems if columns.id is None else table[columns.id]
+        expected = paths.fillna(ids)
+    else:
+        ids = expected = table[columns.id]
+    wanted = {
+        str(clip): str(file) for clip, file in zip(ids, expected, strict=True) if pd.notna(clip)
+    }
+    match = match_files if columns.path is None else match_paths
+    matches = match(wanted, source.files)
+    advice = "none was chosen: give the table a column with the path, or rename files"
+    findings.add_matches(matches, advice, "labels without media", "media without labels")
+    beside = [f"{clip}: {', '.join(others)}" for clip, others in matches.beside.items()]
+    done = "not used: a clip is one file, and a video's own sound is read"
+    findings.add("further files of a clip", "note", beside, done)
+    found = [matches.found.get(c, wanted.get(c)) if source.files else None for c in ids]
+    labels = pd.DataFrame({"clip_id": ids, "path": found}, index=table.index)
+    for name, given in (("group", columns.person), ("split", columns.split)):
+        if given is not None:
+            labels[name] = table[given]
+    labels = labels.join(table[list(columns.targets)])
+    rest = table.drop(columns=columns.named())
+    taken = {name: f"{name}_given" for name in rest if name in {*labels, *MADE_BY_INDEX}}
+    done = "kept under the name with _given"
+    findings.add("columns whose names have another meaning here", "note", taken, done)
+    return labels.join(rest.rename(columns=taken))
+
+
+def _check_ids(labels: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    no_id = labels["clip_id"].isna()
+    rows = [f"row {n + 1}" for n in np.flatnonzero(no_id)]
+    findings.add("rows without an id", "error", rows, "refused")
+    repeated = labels.duplicated() & ~no_id
+    ids = labels.loc[repeated, "clip_id"]
+    findings.add("rows twice the same", "warning", ids, "one of them is kept")
+    labels = labels[~repeated].reset_index(drop=True)
+    ids = labels["clip_id"].dropna()
+    duplicate = ids[ids.duplicated()].drop_duplicates()
+    findings.add("duplicate ids with different rows", "error", duplicate, "make every id unique")
+    return labels
+
+
+def _check_splits(labels: pd.DataFrame, findings: Findings) -> "pd.Series[str]":
+    given = labels["split"].astype("string")
+    split = given.str.casefold().map(SPLIT_WORDS).astype("string")
+    wrong = labels["clip_id"].astype("string") + ": " + given.fillna("blank")
+    done = f"expected {', '.join(SPLITS)}, or train/devel/test"
+    findings.add("splits that are none", "error", wrong[split.isna()], done)
+    empty = [name for name in SPLITS if not (split == name).any()]
+    findings.add("splits without clips", "warning", empty, "nothing will be scored there")
+    return split
+
+
+def _check_target(
+    labels: pd.DataFrame,
+    target: str,
+    values: NDArray[np.float64],
+    scale: Scale | None,
+    findings: Findings,
+) -> NDArray[np.float64]:
+    """Return a target's values in [0, 1]."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    if scale is not None:
+        bottom, top = (low, high) if scale == "seen" else scale
+        values = (values - bottom) / ((top - bottom) or 1.0)
+    outside = labels.loc[(values < 0) | (values > 1), "clip_id"]
+    done = (
+        f"it spans {low:g} to {high:g}: mend the cells, or use `eri import table` with the ends of "
+        f"the scale, such as --rescale {low:g},{high:g}"
+    )
+    findings.add(f"{target} outside [0, 1]", "error", outside, done)
+    return values
+
+
+def _check_labelled(labels: pd.DataFrame, targets: list[str], findings: Findings) -> None:
+    """Look for constant targets, and for clips and targets without labels."""
+    flat = []
+    for split, rows in labels.groupby("split")[targets]:
+        low, high = rows.min(), rows.max()
+        constant = low.index[(low == high) & (rows.count() > 1)]
+        flat += [f"{target} = {low[target]:g} on {split}" for target in constant]
+    done = "kept: on Train it cannot be learnt, elsewhere its Pearson correlation is not defined"
+    findings.add("constant targets", "warning", flat, done)
+    known = labels[targets].notna()
+    some = known.any(axis=1) & ~known.all(axis=1)
+    ids = labels.loc[some, "clip_id"]
+    findings.add("clips with some labels blank", "warning", ids, "kept as unlabelled")
+    for split in SPLITS:
+        ids = labels.loc[(labels["split"] == split) & ~known.any(axis=1), "clip_id"]
+        severity: Severity = "note" if split == "Test" else "warning"
+        done = "kept as unlabelled: predicted, but not scored"
+        findings.add(f"{split} clips without labels", severity, ids, done)
+    train = known[labels["split"] == "Train"]
+    never = [target for target in targets if not train[target].any()]
+    done = "nothing could be fitted: leave them out, or label clips of Train"
+    findings.add("targets without a label in Train", "error", never, done)
+
+
+def _check_people(labels: pd.DataFrame, findings: Findings) -> None:
+    alone = labels["clip_id"]
+    if "group" in labels:
+        done = "kept: scores on Val and Test then leak identity; --split-by-person makes new splits"
+        findings.add("people in several splits", "warning", people_across_splits(labels), done)
+        alone = alone[labels["group"].isna()]
+    done = (
+        "each counts as a person of its own, so folds, and splits drawn by person, may part "
+        "people: `people.source: faces` in params.yaml finds people by their faces"
+    )
+    findings.add("clips without a person", "warning", alone, done)

@@ -1,0 +1,311 @@
+"""The stages of `dvc.yaml`, in its order: each reads, calls and writes, and prints a line.
+
+``python -m pipeline.stages fit ridge`` runs one, here the stage `fit` of the head `ridge`. What is
+heavy is imported by the stage that needs it.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from features.files import replacing_file
+from pipeline import paths
+from pipeline.clip_table import (
+    build_clip_table,
+    make_folds,
+    people_across_splits,
+    read_clip_table,
+    read_clips_of_people,
+    read_rows,
+)
+from pipeline.errors import check_share, report_extraction, run_or_exit, summary
+from pipeline.fit import Fitting, baseline_tasks, head_task
+from pipeline.params import load_params
+from pipeline.tables import read_run_table, write_csv, write_texts
+from pipeline.views import (
+    check_store,
+    join_tables,
+    read_members,
+    read_prediction_table,
+    view_names,
+    write_prediction_table,
+)
+
+
+def demo() -> None:
+    """Write ``data/demo``: clips and label table, or nothing where `data` points elsewhere."""
+    from pipeline.demo.corpus import write_corpus
+
+    params = load_params(check_heads=False)
+    paths.DEMO.mkdir(parents=True, exist_ok=True)
+    if params.data.media.is_relative_to(paths.DEMO):
+        write_corpus(paths.DEMO, params.demo, params.targets)
+
+
+def index() -> None:
+    """Write ``data/clips.parquet``; stop when too many files cannot be used."""
+    params = load_params()
+    clips = build_clip_table(params)
+    failed = clips.loc[clips["error_step"].notna(), ["clip_id", "error_step", "error_reason"]]
+    failed = failed.rename(columns={"error_step": "step", "error_reason": "reason"})
+    print(f"{len(clips)} clips: {dict(clips['split'].value_counts(sort=False))}")
+    print(summary("files", len(clips), failed))
+    check_share("files", len(clips), failed, params.data.max_failed_share)
+    shared = people_across_splits(clips)
+    if shared:
+        print(f"warning: {len(shared)} groups have clips in several splits: {shared[:3]} …")
+    paths.CLIPS.parent.mkdir(parents=True, exist_ok=True)
+    clips.to_parquet(paths.CLIPS, index=False)
+
+
+def extract() -> None:
+    """Write ``data/features``; stop when an encoder failed on too many clips."""
+    from features import extraction
+
+    params, clips = load_params(), read_clip_table()
+    paths.FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
+    report = extraction.extract(clips, params.encoders, params.sampling, paths.FEATURES)
+    report_extraction(report, len(clips), params.data.max_failed_share)
+
+
+def pool(name: str) -> None:
+    """Write ``data/pooled/<name>.parquet`` for an encoder or an imported store.
+
+    An imported store may be of other clips: those of the clip table are kept, and those that it
+    lacks are listed beside them, as `extract` does for encoders.
+    """
+    from features.pool import pool_store
+    from features.store import StoreError
+    from features.store_writer import write_clip_vectors, write_failures
+
+    params = load_params(check_heads=False)
+    folder = check_store(name, params)
+    pooled = pool_store(folder, params.pooling)
+    clip_id, vectors, share = pooled.clip_id, pooled.embedding, pooled.face_share
+    metadata = pooled.metadata
+    if name in params.stores:
+        metadata |= {"store": str(folder), "sha256": params.stores[name].sha256}
+        clips = read_clip_table()["clip_id"]
+        kept = np.isin(clip_id.astype(str), clips.to_numpy(str))
+        if not kept.any():
+            raise StoreError(f"{folder} has features of no clip of the clip table: import others")
+        if not kept.all():
+            print(f"{name}: {(~kept).sum()} clips with features are not in the clip table")
+        clip_id, vectors = clip_id[kept], vectors[kept]
+        share = None if share is None else share[kept]
+        missing = clips[~clips.isin(clip_id)]
+        failures = pd.DataFrame({"clip_id": missing, "step": "stream", "reason": "no features"})
+        write_failures(params.failures_file(name), failures)
+    write_clip_vectors(paths.POOLED / f"{name}.parquet", clip_id, vectors, metadata, share)
+    print(f"{name}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
+
+
+def people() -> None:
+    """Write ``data/people.parquet``, ``data/people.json`` and ``data/faces.parquet``."""
+    from features.store_writer import write_clip_vectors
+    from pipeline.people import face_vectors, find_people, write_record
+
+    params, clips = load_params(check_heads=False), read_clip_table()
+    faces = face_vectors(clips, params)
+    table, record = find_people(clips, faces, params)
+    table.to_parquet(paths.PEOPLE, index=False)
+    write_clip_vectors(paths.FACES, clips["clip_id"].to_numpy(object), faces, {})
+    print(f"{len(table)} clips of {record['n_people']} people, by {record['source']}")
+    write_record(paths.PEOPLE_REPORT, record)
+
+
+def folds() -> None:
+    """Write ``data/folds.parquet`` (``clip_id, fold``), and faces that leak in ``folds.json``."""
+    from pipeline.people import Record, find_leaks, write_record
+
+    params = load_params()
+    table = make_folds(read_clips_of_people(params), params)
+    table.to_parquet(paths.FOLDS, index=False)
+    sizes = table["fold"].value_counts().sort_index()
+    print(f"{len(table)} Train clips in folds of {', '.join(map(str, sizes))}")
+    leaks: Record = {}
+    warnings: list[str] = []
+    if params.people.encoder is not None:
+        faces = join_tables([paths.FACES], list(table["clip_id"]))
+        leaks, warnings = find_leaks(table["clip_id"], faces, table["fold"], "folds", params)
+    write_record(paths.FOLDS_REPORT, {"near_identical": leaks, "warnings": warnings})
+
+
+def baseline() -> None:
+    """Write ``results/baselines.parquet`` with the views ``mean``, ``duration`` and the columns."""
+    params = load_params()
+    rows = read_rows(params)
+    fitting, predictions = Fitting(rows), {}
+    for task in baseline_tasks(params):
+        fit = fitting.fit(task, refit_on=params.final.refit_on)
+        predictions[task.name.removeprefix("baseline/")] = fit.predictions
+    write_prediction_table(paths.BASELINES, predictions, rows, params.targets)
+
+
+def fit(head: str) -> None:
+    """Write ``results/oof/<head>.parquet`` and ``results/heads/<head>/<view>.skops``."""
+    params = load_params()
+    rows = read_rows(params)
+    fitting, predictions = Fitting(rows), {}
+    for view in view_names(params.feature_names):
+        task = head_task(head, view, params)
+        fit = fitting.fit(task, with_head=True, refit_on=params.final.refit_on)
+        with replacing_file(paths.fitted_head(head, view)) as beside:
+            beside.write_bytes(fit.head or b"")
+        how = "as fitted before" if fit.reused else f"{fit.fit_s:.1f} s"
+        print(f"{task.name}: {len(fit.predictions)} clips, {how}", flush=True)
+        predictions[view] = fit.predictions
+    write_prediction_table(paths.OOF / f"{head}.parquet", predictions, rows, params.targets)
+
+
+def stack() -> None:
+    """Write the stack, its predictions and weights, ``predictions.csv`` and ``imputed.csv``."""
+    from models.persistence import dumps
+    from models.stack import fit_stack, stack_oof
+    from pipeline.submission import imputed_table, submission_table
+
+    params = load_params()
+    rows = read_rows(params)
+    n = rows.n_train
+    by_name = read_members(params, rows)
+    members = np.stack(list(by_name.values()), axis=1)
+    fitted = fit_stack(members[:n], rows.y[:n], rows.fold_of_row)
+    oof = stack_oof(members[:n], rows.y[:n], rows.fold_of_row)
+    predictions = np.concatenate([oof, fitted.predict(members[n:])])
+
+    write_prediction_table(paths.STACK, {"stack": predictions}, rows, params.targets)
+    names = pd.Index(by_name, name="member")
+    weights = pd.DataFrame(fitted.member_weights.T, names, list(params.targets))
+    weights.to_csv(paths.STACK_WEIGHTS)
+    write_csv(submission_table(predictions, rows.clips, params.targets), paths.PREDICTIONS)
+    failures = {name: params.failures_file(name) for name in params.feature_names}
+    write_csv(imputed_table(rows, failures), paths.IMPUTED)
+    with replacing_file(paths.STACK_FITTED) as beside:
+        beside.write_bytes(dumps(fitted))
+    part = "" if fitted.method == "average" else f" ({fitted.share:.0%}, the rest plain average)"
+    print(f"stack of {len(by_name)} members, combined by: {fitted.method}{part}")
+
+
+def bundle() -> None:
+    """Write ``results/bundle``."""
+    from pipeline.bundle import make_bundle
+
+    params = load_params()
+    description = make_bundle(params, read_rows(params), paths.BUNDLE)
+    training = description.training
+    difference = training.largest_difference
+    compared = "" if difference is None else f", at most {difference:.1e} from predictions.csv"
+    print(f"{paths.BUNDLE}: {len(description.members)} heads, {training.n_clips} clips{compared}")
+
+
+def evaluate() -> None:
+    """Write ``metrics.json``, ``leaderboard.csv``, ``slices.csv``, ``contributions.csv``, plots."""
+    from pipeline.contributions import contribution_table
+    from pipeline.leaderboard import (
+        BASELINE,
+        STACK,
+        leaderboard,
+        metrics,
+        score_splits,
+        slice_table,
+    )
+    from pipeline.report.plots import error_tables, score_tables, weight_table
+
+    params = load_params()
+    targets = params.targets
+    rows = read_rows(params)
+    stacked = read_prediction_table(paths.STACK, rows, targets)[STACK]
+    members = read_members(params, rows)
+    baselines = read_prediction_table(paths.BASELINES, rows, targets)
+
+    named = {STACK: stacked, **members}
+    named |= {f"{BASELINE}{name}": each for name, each in baselines.items()}
+    by_split = score_splits(named, rows, params)
+    scores = json.dumps(metrics(by_split, targets), indent=2) + "\n"
+    write_texts(paths.RESULTS, {paths.METRICS.name: scores})
+    table = leaderboard(by_split)
+    write_csv(table, paths.LEADERBOARD)
+
+    best = next(name for name in table["name"] if name in members)
+    shown = {STACK: stacked, best: members[best]}
+    sliced = slice_table(shown, rows, params, params.evaluation.slices, list(by_split))
+    write_csv(sliced, paths.SLICES)
+
+    main_split = next(iter(by_split))
+    contributions = contribution_table(members, rows, params, main_split)
+    write_csv(contributions, paths.CONTRIBUTIONS)
+    plots = {
+        **score_tables(table, contributions, sliced),
+        "weights": weight_table(read_run_table(paths.STACK_WEIGHTS), targets),
+        **error_tables(stacked, rows, targets, main_split),
+    }
+    for name, each in plots.items():
+        write_csv(each, paths.PLOTS / f"{name}.csv")
+
+
+def learning_curve() -> None:
+    """Write ``results/learning_curve.csv``, without rows where there can be no curve."""
+    from models.arrays import DataError
+    from pipeline.learning_curve import CURVE_COLUMNS, learning_curve_table
+
+    params = load_params()
+    rows = read_rows(params)
+    table = pd.DataFrame(columns=CURVE_COLUMNS)
+    # The first that is neither the stack nor a baseline.
+    split_names = (n.partition("/") for n in read_run_table(paths.LEADERBOARD)["name"])
+    head, view = next(
+        (head, view) for head, _, view in split_names if view and head in params.heads
+    )
+    if np.isfinite(rows.y[(rows.clips["split"] == "Val").to_numpy(bool)]).any():
+        try:
+            table = learning_curve_table(Fitting(rows), head_task(head, view, params), params)
+            print(table.to_string(index=False))
+        except DataError as error:  # a curve is no reason to stop a run whose scores are there
+            print(f"no learning curve: {head}/{view} cannot be fitted on fewer people: {error}")
+    else:
+        print("no clip of Val is labelled: there is no learning curve")
+    table.insert(0, "name", f"{head}/{view}")
+    write_csv(table, paths.LEARNING_CURVE)
+
+
+def report() -> None:
+    """Write ``results/report.html``, ``model_card.md`` and ``run.json``; print the leaderboard."""
+    from pipeline.leaderboard import leaderboard_text
+    from pipeline.report.data import imputed_sentences
+    from pipeline.report.model_card import render_model_card
+    from pipeline.report.page import render_report, run_notes
+    from pipeline.report.results import read_results
+
+    params = load_params()
+    results = read_results(params)
+    pages = {
+        paths.REPORT.name: render_report(results),
+        paths.MODEL_CARD.name: render_model_card(results),
+        paths.RUN.name: json.dumps(results.record, indent=2) + "\n",
+    }
+    write_texts(paths.RESULTS, pages)
+
+    print(f"\nMean Pearson over {len(params.targets)} targets\n")
+    print(leaderboard_text(results.board).to_string(index=False))
+    for note in [*run_notes(params), *imputed_sentences(results.imputed)]:
+        print(f"\n{note}")
+    print(f"\nreport       {paths.REPORT}\nmodel card   {paths.MODEL_CARD}")
+    print(f"leaderboard  {paths.LEADERBOARD}\nmetrics      {paths.METRICS}")
+    print(f"predictions  {paths.PREDICTIONS}\nimputed      {paths.IMPUTED}")
+
+
+STAGES: list[Callable[..., None]] = [demo, index, extract, pool, people, folds, baseline, fit]
+STAGES += [stack, bundle, evaluate, learning_curve, report]
+
+
+def main() -> None:
+    """Run the stage named on the command line."""
+    name, *arguments = sys.argv[1:]
+    {stage.__name__: stage for stage in STAGES}[name](*arguments)
+
+
+if __name__ == "__main__":
+    run_or_exit(main)

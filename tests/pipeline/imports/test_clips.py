@@ -1,0 +1,83 @@
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.imports.clips import LabelSource, labelled_clips, probe_files
+from pipeline.imports.columns import LabelColumns
+from pipeline.imports.findings import Findings
+
+SPLITS = ["Train", "Train", "Val", "Val", "Test"]
+
+
+def found(joy: list[str | None]) -> dict[str, str]:
+    """Check five clips with these labels; return the severity of each finding about labels."""
+    table = pd.DataFrame(
+        {"clip_id": list("abcde"), "path": list("abcde"), "split": SPLITS, "joy": joy},
+        dtype="string",
+    )
+    table["group"] = table["clip_id"]
+    findings = Findings()
+    columns = LabelColumns("clip_id", "path", "split", "group", ("joy",))
+    labelled_clips(LabelSource(table, columns, Path(), list("abcde")), findings)
+    return {each.kind: each.severity for each in findings.all if "label" in each.kind}
+
+
+@pytest.mark.parametrize(
+    ("joy", "expected"),
+    [
+        (["0", "1", "0.5", "1", "0"], {}),
+        (["0", "1", "0.5", "1", None], {"Test clips without labels": "note"}),
+        (["0", "1", None, None, "1"], {"Val clips without labels": "warning"}),
+        (
+            [None, None, "0", "1", "1"],
+            {"Train clips without labels": "warning", "targets without a label in Train": "error"},
+        ),
+    ],
+)
+def test_what_lacks_labels_is_found_by_split(joy, expected):
+    assert found(joy) == expected
+
+
+def test_what_cannot_be_told_apart_keeps_everything_from_being_written():
+    table = pd.DataFrame({"id": ["a", "b"], "split": "Train", "joy": ["0", "1"]}, dtype="string")
+    columns = LabelColumns(id="id", split="split", targets=("joy",))
+    findings = Findings()
+    files = ["x/b.mp4", "y/b.mp4", "c.mp4"]
+    labelled_clips(LabelSource(table, columns, Path(), files), findings)
+    found = {each.kind: (each.severity, each.items) for each in findings.all}
+    assert (
+        found
+        | {
+            "several that fit one clip, or several clips": ("error", ["x/b.mp4 or y/b.mp4 for b"]),
+            "labels without media": ("warning", ["a"]),
+            "media without labels": ("warning", ["c.mp4"]),
+        }
+        == found
+    )
+
+
+def test_what_the_files_themselves_show_is_found(make_clip, tmp_path):
+    make_clip("a.mp4")
+    make_clip("long.mp4", n_frames=60, sound_s=6.0)
+    make_clip("voice.mp4", n_frames=0)
+    make_clip("mute.mp4", n_frames=11, sound_s=0)
+    (tmp_path / "torn.mp4").write_bytes(b"no video")
+    shutil.copy(tmp_path / "a.mp4", tmp_path / "copy.mp4")
+    shutil.copy(tmp_path / "voice.mp4", tmp_path / "other.mp4")
+    names = ["a", "copy", "long", "voice", "other", "mute", "torn"]
+    labels = pd.DataFrame({"clip_id": names, "path": [f"{name}.mp4" for name in names]})
+    labels["split"] = ["Train", "Train", "Train", "Train", "Val", "Val", "Test"]
+    labels.loc[len(labels)] = ["again", "a.mp4", "Test"]
+    findings = Findings()
+    probe_files(labels, tmp_path, findings)
+    found = {each.kind: each.items for each in findings.all}
+    assert found.pop("unreadable files")[0].startswith("torn: not a media file")
+    assert found.pop("durations out of line")[0].startswith("long: 6.")
+    assert found == {
+        "files without video": ["voice", "other"],
+        "files without sound": ["mute"],
+        "identical files in several splits": ["a = copy = again", "voice = other"],
+    }
+    assert all(each.severity == "warning" for each in findings.all)
