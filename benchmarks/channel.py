@@ -7,16 +7,18 @@ with many processors and a GPU.
 """
 
 import os
+import socket
 import time
 from collections.abc import Callable
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from benchmarks.machine import describe
-from features.extraction.worker_process import Channel
+from features.extraction.worker_process import receive, send
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (32, 3, 224, 224), dtype=np.uint8)
 N_PARTS = 100
@@ -26,11 +28,14 @@ N_ROUNDS = 5
 def main(fast: Annotated[bool, typer.Option(help="Once over.")] = False) -> None:
     """Print one table row per way."""
     print(describe())
-    ways = {"multiprocessing.Pipe": Pipe, "our channel": Channel.pair}
+    ways: dict[str, tuple[Callable[..., Any], ...]] = {
+        "multiprocessing.Pipe": (Pipe, Connection.send, Connection.recv),
+        "our channel": (socket.socketpair, send, receive),
+    }
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(1 if fast else N_ROUNDS):  # in turn
-        for way, pair in ways.items():
-            seconds[way].append(receive_s(pair))
+        for way, functions in ways.items():
+            seconds[way].append(receive_s(*functions))
     print("\n| way | pictures/s | MB/s | ratio |\n|---|---|---|---|")
     slowest_s = max(float(np.median(each)) for each in seconds.values())
     for way, each in seconds.items():
@@ -39,19 +44,23 @@ def main(fast: Annotated[bool, typer.Option(help="Once over.")] = False) -> None
         print(f"| {way} | {rates} | {slowest_s / part_s:.1f} |")
 
 
-def receive_s(pair: Callable[[], tuple[Any, Any]]) -> float:
+def receive_s(
+    pair: Callable[[], tuple[Any, Any]],
+    send_to: Callable[[Any, object], None],
+    receive_from: Callable[[Any], Any],
+) -> float:
     """Return the seconds that a part takes from a child process to this one."""
     ours, theirs = pair()
     child = os.fork()
     if child == 0:
         for _ in range(N_PARTS + 1):
-            theirs.send(PICTURES)
+            send_to(theirs, PICTURES)
         os._exit(0)
     theirs.close()
-    ours.recv()  # the child is up
+    receive_from(ours)  # the child is up
     began_s = time.perf_counter()
     for _ in range(N_PARTS):
-        ours.recv()
+        receive_from(ours)
     ended_s = time.perf_counter()
     os.waitpid(child, 0)
     ours.close()

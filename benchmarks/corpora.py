@@ -4,8 +4,8 @@ import struct
 from pathlib import Path
 
 from pipeline.clip_ids import find_media
+from pipeline.demo import DemoSettings
 from pipeline.demo.corpus import write_corpus
-from pipeline.demo.settings import DemoSettings
 
 SHARED = Path(__file__).parents[2] / "shared" / "clips"
 TARGETS = ["Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"]

@@ -33,8 +33,7 @@ from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
 from features.encoders.torch_model import default_device
 from features.extraction import extract, index_files
-from features.extraction.batches import Batcher
-from features.extraction.embedder import STALL_LIMIT_S, plan
+from features.extraction.embedder import STALL_LIMIT_S, Batcher, plan
 from features.extraction.encoder_run import EncoderRun
 from features.extraction.reading import Pieces, read_clip
 from features.extraction.workers import Workers
@@ -136,7 +135,7 @@ def copies_of(files: dict[str, Path], n: int, folder: Path) -> dict[str, Path]:
 def decode(name: str, encoder: FrameEncoder, clips: pd.DataFrame, folder: Path) -> Iterator[Pieces]:
     """Read all clips with all processors."""
     run = EncoderRun(name, encoder, SAMPLING, folder / "unused")
-    tasks = [each.clip for each in plan(clips, [run]).values()]
+    tasks = plan(clips, [run])
     with (
         Workers(niceness=19) as workers,
         workers.run(read_clip, tasks, stall_limit_s=STALL_LIMIT_S) as events,

@@ -23,8 +23,8 @@ from features.extraction import extract, index_files
 from features.identity import Sampling
 from features.store import read_store, stored_clips
 from features.store_writer import write_store
+from pipeline.demo import DemoSettings
 from pipeline.demo.corpus import write_corpus
-from pipeline.demo.settings import DemoSettings
 
 SAMPLING = Sampling(frame_rate_hz=3, sample_rate_hz=16000)
 SPEC = {"kind": "torchvision", "model": "shufflenet_v2_x0_5", "weights": "random"}

@@ -37,8 +37,8 @@ from benchmarks.hume_size import ROOT, run_stage
 from benchmarks.machine import describe
 from features.encoders import FrameEncoder
 from features.extraction import extract, index_files
+from pipeline.demo import DemoSettings
 from pipeline.demo.corpus import write_corpus
-from pipeline.demo.settings import DemoSettings
 from pipeline.params import Params, load_params
 from pipeline.paths import BUNDLE
 from pipeline.predict import load_bundle

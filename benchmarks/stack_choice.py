@@ -24,7 +24,7 @@ from models.folds import assign_folds
 from models.metrics import mean_pearson
 from models.stack import fit_stack, stack_oof
 from models.stack import weights as stack_weights
-from models.stack.folded import FoldedMembers, spread, standardize
+from models.stack.weights import FoldedMembers, spread, standardize
 
 Array = NDArray[np.float64]
 

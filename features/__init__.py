@@ -11,6 +11,6 @@ Knows nothing of targets, folds or heads. The usual road through the package::
 
 From a notebook: `features.extraction.embed_files` and `features.store.read_store`. To read it from
 top to bottom: ``errors.py``, ``media/``, ``encoders/`` (``pieces.py`` and ``base.py`` first),
-``identity.py``, ``cache.py``, ``extraction/`` (``reading.py``, ``batches.py``, ``embedder.py``,
+``identity.py``, ``cache.py``, ``extraction/`` (``reading.py``, ``embedder.py``,
 ``stores.py``), ``store.py``, ``pool.py``.
 """

@@ -34,7 +34,7 @@ _NO_DIGEST = b"-" * 64
 
 def default_cache_root() -> Path:
     """Return ``$ERI_CACHE``, or ``.eri-cache`` in the working folder."""
-    return Path(os.environ.get("ERI_CACHE") or ".eri-cache")
+    return Path(os.environ.get("ERI_CACHE") or ".eri-cache").expanduser()
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -86,11 +86,6 @@ class EmbeddingCache:
         What the identity stands for, JSON-serialisable. It is written at once, which counts as use.
         Without it nothing is written until `put`.
 
-    Attributes
-    ----------
-    description : dict
-        The same, with what earlier runs added.
-
     Raises
     ------
     OSError
@@ -106,9 +101,9 @@ class EmbeddingCache:
         names = (Path(each).name for each in self._files.find(self._folder))
         self._known = {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
         self._checked: set[str] = set()
-        self.description = read_description(self._files, self._folder)
         if description is not None:
-            self.describe(description)
+            content = json.dumps(description, indent=2, sort_keys=True).encode()
+            self._write(f"{self._folder}/{DESCRIPTION}", content)
 
     def __contains__(self, clip_sha256: str) -> bool:
         """Whether the clip's embedding is cached and undamaged; warns of one that is damaged."""
@@ -125,7 +120,15 @@ class EmbeddingCache:
         return iter(self._known)
 
     def get(self, clip_sha256: str) -> Embedding:
-        """Return one clip's embedding; raises KeyError when it is not cached, or damaged."""
+        """Return one clip's embedding.
+
+        Raises
+        ------
+        KeyError
+            When it is not cached, or damaged.
+        OSError
+            When it cannot be read.
+        """
         if clip_sha256 not in self._known:
             raise KeyError(f"clip {clip_sha256} is not in the embedding cache {self._folder}")
         path = self._path(clip_sha256)
@@ -144,6 +147,12 @@ class EmbeddingCache:
             with suppress(FileNotFoundError):  # another run was quicker
                 self._files.rm(path)
             raise KeyError(f"{path} was damaged") from error
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{path} in the embedding cache cannot be read ({error.strerror or error}): give "
+                "read access, or set ERI_CACHE to another folder",
+            ) from error
         self._checked.add(clip_sha256)
         return embedding
 
@@ -159,18 +168,6 @@ class EmbeddingCache:
         if not self._files.exists(path):
             self._write(path, pack(clip_sha256, embedding))
         self._known.add(clip_sha256)
-
-    def describe(self, more: Mapping[str, Any]) -> None:
-        """Add to the description, for later runs; counts as use.
-
-        Raises
-        ------
-        OSError
-            When it cannot be written.
-        """
-        self.description = {**self.description, **more}
-        content = json.dumps(self.description, indent=2, sort_keys=True).encode()
-        self._write(f"{self._folder}/{DESCRIPTION}", content)
 
     def _path(self, clip_sha256: str) -> str:
         return f"{self._folder}/{clip_sha256[:2]}/{clip_sha256}{SUFFIX}"
@@ -197,15 +194,6 @@ class EmbeddingCache:
             ) from error
 
 
-def read_description(files: fsspec.AbstractFileSystem, folder: str) -> dict[str, Any]:
-    """Return what an identity's folder says of itself; empty when it says nothing readable."""
-    try:
-        description: dict[str, Any] = json.loads(files.cat_file(f"{folder}/{DESCRIPTION}"))
-    except (OSError, ValueError):  # none, or cut short by a power failure: embeddings are checked
-        return {}
-    return description
-
-
 def pack(clip_sha256: str, embedding: Embedding) -> bytes:
     """Return an embedding as the bytes of a safetensors file, with a digest of all of them."""
     said = {
@@ -220,16 +208,7 @@ def pack(clip_sha256: str, embedding: Embedding) -> bytes:
 
 
 def unpack(clip_sha256: str, content: bytes, *, check: bool = True) -> Embedding:
-    """Return the embedding that was packed.
-
-    Parameters
-    ----------
-    clip_sha256 : str
-        Whose embedding it should be.
-    content : bytes
-        As `pack` made it.
-    check : bool
-        Compare the digest; what was compared once needs no second look.
+    """Return the embedding that was packed; `check` compares the digest, which once is enough.
 
     Raises
     ------

@@ -4,6 +4,7 @@ A reader, or a kill at any moment, never meets half of a file or folder: what is
 beside its place and then renamed. Processes that replace the same file or folder take turns.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -13,10 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import IO
 
 _RECENT_NS = 2 * 10**9
 """A second change within the clock's grain would leave a file's time of change as it is."""
+
+_LONGEST_NAME_BYTES = 240
 
 
 def file_sha256(path: Path) -> str:
@@ -31,6 +35,8 @@ def file_sha256(path: Path) -> str:
         When it cannot be read.
     """
     stat = path.stat()
+    if not S_ISREG(stat.st_mode) and not S_ISDIR(stat.st_mode):  # a pipe would be waited for
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, and no file", str(path))
     if time.time_ns() - stat.st_mtime_ns < _RECENT_NS:
         return _read_sha256(path)
     return _remembered_sha256(path.resolve(), stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -57,7 +63,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     OSError
         When it cannot be written; an old file stays as it was.
     """
-    beside = path.with_name(f".part.{path.name}")
+    beside = _beside(path, "part")
     with _sole_writer(path):
         try:
             yield beside
@@ -88,8 +94,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     OSError
         When it cannot be written; an old folder stays as it was.
     """
-    beside = folder.with_name(f".part.{folder.name}")
-    old = folder.with_name(f".old.{folder.name}")
+    beside, old = _beside(folder, "part"), _beside(folder, "old")
     with _sole_writer(folder):
         _put_back(old, folder)
         shutil.rmtree(beside, ignore_errors=True)
@@ -106,6 +111,14 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(beside, ignore_errors=True)
 
 
+def _beside(path: Path, what: str) -> Path:
+    """Name a hidden neighbour; names of 255 bytes leave no room for a word more."""
+    name = path.name
+    if len(os.fsencode(name)) > _LONGEST_NAME_BYTES:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest() + path.suffix[:16]
+    return path.with_name(f".{what}.{name}")
+
+
 def _put_back(old: Path, folder: Path) -> None:
     if old.exists() and not folder.exists():
         old.replace(folder)
@@ -114,7 +127,7 @@ def _put_back(old: Path, folder: Path) -> None:
 @contextmanager
 def _sole_writer(path: Path) -> Iterator[None]:
     """Wait until no other process replaces `path`; leaves no lock file behind."""
-    lock = path.with_name(f".lock.{path.name}")
+    lock = _beside(path, "lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with lock.open("a") as file:

@@ -107,20 +107,13 @@ class Pooling(BaseModel):
         return names
 
 
-def is_clip_level(metadata: Mapping[str, Any]) -> bool:
-    """Whether a store says that its rows are of whole clips, one each: there is nothing to pool."""
-    return metadata.get("level") == "clip"
-
-
 def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object_], Vectors]:
     """Pool each clip of a store.
 
-    A part in which no row falls takes the whole clip's value, so that vectors of short clips and
-    of still images are as wide as all others and hold no gap. NaN entries are left out, column by
-    column: a column without a value in a part takes the whole clip's value, and is NaN only where
-    the whole clip has none. A clip's vector does not depend on which other clips are in the store.
-    Rows of a store whose metadata say ``level: clip`` are the vectors themselves: statistics of one
-    row would repeat it, or be constant.
+    NaN entries are left out, column by column. Where a part has no value, be it that no row falls
+    into it, it takes the whole clip's: vectors of short clips and of still images are as wide as
+    all others, and NaN only where the whole clip has no value. A clip's vector does not depend on
+    which other clips are in the store. Rows of a store that `is_clip_level` are the vectors.
 
     Parameters
     ----------
@@ -163,13 +156,15 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
         if (n_rows != 1).any():
             raise ValueError("a store of the level clip has clips with several rows")
         return store.clip_id, store.embedding.astype(np.float32, copy=False)
-    vectors = np.empty((len(start), *_shape(pooling), dimension), np.float32)
+    n_parts = sum(PARTS[level] for level in pooling.parts)
+    shape = len(start), n_parts, len(pooling.statistics), dimension
+    vectors = np.empty(shape, np.float32)
     with np.errstate(invalid="ignore", over="ignore"):  # infinities pass through
         for vector, a, n in zip(vectors, start, n_rows, strict=True):
             rows = store.embedding[a : a + n].astype(np.float32, copy=False)
             vector[:] = _pool_clip(rows, store.time_s[a : a + n], pooling)
     vectors += 0.0  # the sign of a zero hangs on the order of comparisons: make it positive
-    return store.clip_id[start], vectors.reshape(len(start), math.prod(vectors.shape[1:]))
+    return store.clip_id[start], vectors.reshape(len(start), math.prod(shape[1:]))
 
 
 def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
@@ -204,6 +199,11 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
     )
 
 
+def is_clip_level(metadata: Mapping[str, Any]) -> bool:
+    """Whether a store says that its rows are of whole clips, one each: there is nothing to pool."""
+    return metadata.get("level") == "clip"
+
+
 def _quantile(part: Part, share: float) -> Vectors:
     """Quantile between 0 and 1, linear between the two nearest rows."""
     last = len(part.rows) - 1
@@ -233,11 +233,6 @@ def _check_order(
         )
     if len(set(clip_id[start])) < len(start):
         raise ValueError("rows of one clip do not lie together: sort them by clip_id and time_s")
-
-
-def _shape(pooling: Pooling) -> tuple[int, int]:
-    """Count parts and statistics."""
-    return sum(PARTS[level] for level in pooling.parts), len(pooling.statistics)
 
 
 def _borders(time_s: NDArray[np.float64], pooling: Pooling) -> Iterator[tuple[int, int]]:

@@ -200,14 +200,7 @@ def _read(path: Path, shards: Sequence[Path]) -> FeatureStore:
     try:
         files = [pq.ParquetFile(shard, read_dictionary=["clip_id"]) for shard in shards]
         schema = files[0].schema_arrow
-        n_rows = sum(file.metadata.num_rows for file in files)
-        embedding = _empty_matrix(n_rows, schema.field("embedding").type)
-        first = 0
-        for file in files:
-            for group in range(file.num_row_groups):
-                for chunk in file.read_row_group(group, ["embedding"])["embedding"].chunks:
-                    embedding[first : first + len(chunk)] = _matrix(chunk)
-                    first += len(chunk)
+        embedding = _read_embedding(files)
         others = [name for name in schema.names if name in ("clip_id", "time_s", "face_share")]
         # Threads would take more memory for these columns than the columns themselves.
         table = pa.concat_tables(file.read(others, use_threads=False) for file in files)
@@ -218,24 +211,26 @@ def _read(path: Path, shards: Sequence[Path]) -> FeatureStore:
             f"clip_id and embedding (fixed-size list of floats); {error}. Write it again with "
             "`dvc repro` or `eri extract`"
         ) from error
+    clip_id = column.pop("clip_id")
     return FeatureStore(
-        column["clip_id"],
-        column.get("time_s"),
-        embedding,
-        store_metadata(schema),
-        column.get("face_share"),
+        clip_id, embedding=embedding, metadata=store_metadata(schema), **({"time_s": None} | column)
     )
 
 
-def _empty_matrix(n_rows: int, column: pa.DataType) -> NDArray[np.floating]:
-    if not (pa.types.is_fixed_size_list(column) and pa.types.is_floating(column.value_type)):
-        raise pa.ArrowInvalid(f"the column embedding is {column}: expected lists of float numbers")
-    return np.empty((n_rows, column.list_size), column.value_type.to_pandas_dtype())
-
-
-def _matrix(chunk: pa.FixedSizeListArray) -> NDArray[np.floating]:
-    values = chunk.flatten()
-    if chunk.null_count or values.null_count:
-        raise pa.ArrowInvalid("nulls among the numbers of an embedding: write NaN instead")
-    matrix: NDArray[np.floating] = values.to_numpy(zero_copy_only=True)
-    return matrix.reshape(-1, chunk.type.list_size)
+def _read_embedding(files: Sequence[pq.ParquetFile]) -> NDArray[np.floating]:
+    """Read the rows of all files into their place in one matrix."""
+    kind = files[0].schema_arrow.field("embedding").type
+    if not (pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type)):
+        raise pa.ArrowInvalid(f"the column embedding is {kind}: expected lists of float numbers")
+    n_rows = sum(file.metadata.num_rows for file in files)
+    matrix = np.empty((n_rows, kind.list_size), kind.value_type.to_pandas_dtype())
+    first = 0
+    groups = [(file, number) for file in files for number in range(file.num_row_groups)]
+    for source, number in groups:
+        for chunk in source.read_row_group(number, ["embedding"])["embedding"].chunks:
+            values = chunk.flatten()
+            if chunk.null_count or values.null_count:
+                raise pa.ArrowInvalid("nulls among the numbers of an embedding: write NaN instead")
+            matrix[first : first + len(chunk)] = values.to_numpy().reshape(len(chunk), -1)
+            first += len(chunk)
+    return matrix

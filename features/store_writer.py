@@ -1,7 +1,9 @@
 """Writing what `features.store` reads: feature stores, tables of clip vectors, failure tables."""
 
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,30 +41,31 @@ def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str
     OSError
         When it cannot be written; an old store is left as it was.
     """
-    try:
-        with replacing_folder(folder) as beside:
-            check_replaceable(folder)
-            for index, shard in enumerate(_by_bytes(clips)):
-                digests = " ".join(clip.sha256 for clip in shard).encode()
-                path = beside / f"part-{index:05d}.parquet"
-                _write_parquet(_table(gather(shard, metadata)), path, {CLIPS_KEY: digests})
-    except OSError as error:
-        raise OSError(
-            error.errno, f"the feature store {folder} cannot be written: {error.strerror or error}"
-        ) from error
+    with _saying(folder), replacing_folder(folder) as beside:
+        check_replaceable(folder)
+        for index, shard in enumerate(_by_bytes(clips)):
+            digests = " ".join(clip.sha256 for clip in shard).encode()
+            path = beside / f"part-{index:05d}.parquet"
+            _write_parquet(_table(gather(shard, metadata)), path, {CLIPS_KEY: digests})
 
 
 def check_replaceable(folder: Path) -> None:
-    """Make sure that nothing but an old store would be overwritten.
+    """Make sure that a store can be written there, and nothing but an old store is overwritten.
 
     Raises
     ------
     StoreError
         When `folder` is a file or holds anything but shards.
+    OSError
+        When nothing can be written there.
     """
-    if not folder.exists():
-        return
-    strange = [folder] if folder.is_file() else [p for p in folder.iterdir() if not _is_shard(p)]
+    with _saying(folder):
+        there = next(each for each in folder.absolute().parents if each.exists())
+        tempfile.TemporaryFile(dir=there).close()
+        if not folder.exists():
+            return
+        is_file = folder.is_file()
+        strange = [folder] if is_file else [p for p in folder.iterdir() if not _is_shard(p)]
     if strange:
         raise StoreError(
             f"{folder} is not a feature store (it holds {strange[0].name}) and is not overwritten: "
@@ -79,15 +82,28 @@ def write_clip_vectors(
 ) -> None:
     """Write one vector per clip (n_clips, dimension) to one Parquet file."""
     table = _table(FeatureStore(clip_id, None, vectors, dict(metadata), face_share))
-    with replacing_file(path) as beside:
+    with _saying(path), replacing_file(path) as beside:
         _write_parquet(table, beside)
 
 
 def write_failures(path: Path, failures: pd.DataFrame) -> None:
     """Write a failure table: ``clip_id``, ``step``, ``reason``, all text."""
     schema = pa.schema([(name, pa.string()) for name in ("clip_id", "step", "reason")])
-    with replacing_file(path) as beside:
+    with _saying(path), replacing_file(path) as beside:
         _write_parquet(pa.Table.from_pandas(failures, schema=schema, preserve_index=False), beside)
+
+
+@contextmanager
+def _saying(place: Path) -> Iterator[None]:
+    """Name what cannot be written, and say what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{place} cannot be written ({error.strerror or error}): make room or give write "
+            "access, or choose another folder",
+        ) from error
 
 
 def _is_shard(path: Path) -> bool:

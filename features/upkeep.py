@@ -1,5 +1,6 @@
 """Upkeep of the embedding cache: list, verify, prune, and fill it from feature stores."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,15 +9,7 @@ from typing import Any
 
 import fsspec
 
-from features.cache import (
-    DESCRIPTION,
-    SUFFIX,
-    UNFINISHED,
-    DamagedError,
-    EmbeddingCache,
-    read_description,
-    unpack,
-)
+from features.cache import DESCRIPTION, SUFFIX, UNFINISHED, DamagedError, EmbeddingCache, unpack
 from features.store import StoreError, stored_clips
 
 _DAY_S = 86400
@@ -34,16 +27,20 @@ def list_cache(root: Path | str) -> list[dict[str, Any]]:
     """
     files, path = fsspec.core.url_to_fs(str(root))
     entries: list[dict[str, Any]] = []
-    for described in files.glob(f"{path}/*/{DESCRIPTION}"):
-        folder = described.removesuffix(f"/{DESCRIPTION}")
-        with suppress(FileNotFoundError):  # pruned meanwhile
+    for folder in files.ls(path, detail=False) if files.exists(path) else ():
+        described = f"{folder}/{DESCRIPTION}"
+        with suppress(FileNotFoundError, NotADirectoryError):  # none, or pruned meanwhile
+            used_s = files.modified(described).timestamp()
             sizes = files.find(folder, detail=True)
+            description = {}
+            with suppress(ValueError):  # cut short by a power failure: embeddings are checked
+                description = json.loads(files.cat_file(described))
             entry = {
                 "identity": Path(folder).name,
-                "description": read_description(files, folder),
+                "description": description,
                 "n_clips": sum(name.endswith(SUFFIX) for name in sizes),
                 "n_bytes": sum(each["size"] for each in sizes.values()),
-                "unused_days": (time.time() - files.modified(described).timestamp()) / _DAY_S,
+                "unused_days": (time.time() - used_s) / _DAY_S,
             }
             entries.append(entry)
     return sorted(entries, key=lambda entry: entry["unused_days"])

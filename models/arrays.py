@@ -6,43 +6,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating[Any]]
+Floats32 = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
+Numbers = NDArray[np.intp]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Groups = NDArray[Any]
-
-
 T = TypeVar("T", bound=np.generic)
 
 
 class DataError(ValueError):
-    """The data at hand do not allow what was asked: too few people or labels.
-
-    Parameters
-    ----------
-    message : str
-    target : int, optional
-        The column of targets that is at fault, for callers who know its name.
-    """
-
-    def __init__(self, message: str, target: int | None = None) -> None:
-        super().__init__(message)
-        self.target = target
+    """The data at hand do not allow what was asked: too few people or labels."""
 
 
-def as_targets(values: ArrayLike, name: str = "y") -> NDArray[np.float64]:
-    """Return `values` as float64 [n_rows, n_targets].
-
-    Parameters
-    ----------
-    values : array [n_rows, n_targets]
-        Targets or predictions; NaN is allowed, infinity is not.
-    name : str
-        What to call the array in an error.
+def as_targets(values: ArrayLike, name: str = "y") -> Floats64:
+    """Return targets or predictions as float64 [n_rows, n_targets], maybe with NaN.
 
     Raises
     ------
     ValueError
-        When the array does not have two dimensions, has no target, or holds an infinite value.
+        When the array, called `name` there, does not have two dimensions, has no target, or holds
+        an infinite value.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 2 or array.shape[1] == 0:
@@ -56,13 +40,7 @@ def as_targets(values: ArrayLike, name: str = "y") -> NDArray[np.float64]:
 
 
 def as_groups(groups: ArrayLike) -> Groups:
-    """Return `groups` as an array [n_rows] that holds a group for every row.
-
-    Raises
-    ------
-    ValueError
-        When the array is not one-dimensional or a row has no group (None or NaN).
-    """
+    """Return groups as an array [n_rows]; a ValueError names a row without one (None or NaN)."""
     array = np.asarray(groups)
     if array.ndim != 1:
         raise ValueError(f"groups has shape {array.shape}; expected [n_rows], one group per row.")
@@ -86,7 +64,7 @@ def take_rows(array: NDArray[T], rows: Bools) -> NDArray[T]:
     return array if rows.all() else array[rows]
 
 
-def mean_of_known(values: NDArray[np.float64]) -> float:
+def mean_of_known(values: Floats64) -> float:
     """Return the mean of the values that are not NaN; NaN where there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")

@@ -3,11 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from models.arrays import Bools, Floats, Groups, Ints, as_groups, check_same_rows
+from models.arrays import (
+    Bools,
+    Floats,
+    Floats32,
+    Floats64,
+    Groups,
+    Ints,
+    as_groups,
+    check_same_rows,
+)
 
 _BLOCK_BYTES = 64 * 2**20
 
@@ -34,15 +42,10 @@ class Leak:
     examples: tuple[tuple[int, int, float], ...]
 
 
-def unit_rows(vectors: Floats) -> tuple[NDArray[np.float32], Bools]:
-    """Scale rows to length 1.
+def unit_rows(vectors: Floats) -> tuple[Floats32, Bools]:
+    """Scale rows to length 1, zero where there is no vector; mark the rows that have one.
 
-    Returns
-    -------
-    units : ndarray of float32, shape (n_rows, dimension)
-        Zero where there is no vector.
-    known : ndarray of bool, shape (n_rows,)
-        Where there is one: finite and not zero.
+    That is: finite and not zero. Both are [n_rows, ...], of float32 and bool.
     """
     units = np.array(vectors, np.float32)
     units[~np.isfinite(units).all(axis=1)] = 0
@@ -98,7 +101,7 @@ def near_identical(
     return Leak(n_pairs, n_rows, n_rows / max(len(rows), 1), examples)
 
 
-def average_linkage(vectors: Floats, max_distance: float) -> tuple[Ints, NDArray[np.float64]]:
+def average_linkage(vectors: Floats, max_distance: float) -> tuple[Ints, Floats64]:
     """Join clusters of unit vectors while their mean cosine distance is below a limit.
 
     Parameters
@@ -118,11 +121,11 @@ def average_linkage(vectors: Floats, max_distance: float) -> tuple[Ints, NDArray
 
     Notes
     -----
-    The mean product of all pairs between two clusters is the product of their mean vectors, so the
-    clusters' means are all that is kept. Average linkage is reducible (Murtagh 1983): clusters that
-    are each other's nearest are joined all at once, with the result of the usual one-by-one order;
-    and clusters with no near neighbour left are done. The result is that of SciPy's
-    ``linkage(vectors, "average", "cosine")``, whose matrix of pairs is 2.5 GB for 25,000 rows.
+    The result is that of SciPy's ``linkage(vectors, "average", "cosine")``, whose matrix of pairs
+    is 2.5 GB for 25,000 rows. The mean product of all pairs between two clusters is the product of
+    their mean vectors, so these are all that is kept. Average linkage is reducible (Murtagh 1983):
+    clusters that are each other's nearest may be joined all at once, and clusters with no near
+    neighbour left are done.
     """
     means = vectors.astype(np.float32)
     size = np.ones(len(means))
@@ -165,7 +168,7 @@ def row_blocks(n_rows: int, n_columns: int) -> list[slice]:
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
-def _nearest(means: Floats, rows: Ints) -> tuple[Ints, NDArray[np.float64]]:
+def _nearest(means: Floats, rows: Ints) -> tuple[Ints, Floats64]:
     """Return the nearest other cluster of `rows` and the mean product with it."""
     nearest = np.zeros(len(rows), np.int64)
     similarity = np.full(len(rows), -np.inf)
@@ -178,7 +181,7 @@ def _nearest(means: Floats, rows: Ints) -> tuple[Ints, NDArray[np.float64]]:
     return nearest, similarity
 
 
-def _mutual(nearest: Ints, similarity: NDArray[np.float64], going_on: Bools) -> tuple[Ints, Ints]:
+def _mutual(nearest: Ints, similarity: Floats64, going_on: Bools) -> tuple[Ints, Ints]:
     """Return pairs of clusters that are each other's nearest; at least one pair."""
     index = np.arange(len(nearest))
     a = np.flatnonzero(going_on & (nearest[nearest] == index) & (index < nearest))

@@ -1,11 +1,19 @@
 """Folds by group: no person is ever in two folds, and the folds have alike targets."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from sklearn.model_selection import GroupKFold
 
-from models.arrays import DataError, Ints, as_groups, as_targets, check_same_rows, group_codes
+from models.arrays import (
+    DataError,
+    Floats64,
+    Ints,
+    as_groups,
+    as_targets,
+    check_same_rows,
+    group_codes,
+)
 from models.metrics import CONSTANT_TOLERANCE
 
 
@@ -45,20 +53,20 @@ def assign_folds(
 
     Notes
     -----
-    Why not scikit-learn's ``StratifiedGroupKFold``: it takes one class per row, so a profile of
-    several targets must be clustered first. On 1,423 simulated people with 11 clips each, the fold
-    means of a target then lay up to 0.11 of its standard deviation apart (unstratified: 0.15;
-    here: 0.002).
+    scikit-learn's ``StratifiedGroupKFold`` takes one class per row, so a profile of several targets
+    must be clustered first: on 1,423 simulated people with 11 clips each, the fold means of a
+    target then lay up to 0.11 of its standard deviation apart (unstratified: 0.15; here: 0.002).
     """
     codes = group_codes(groups)
     n_groups = int(codes.max()) + 1 if len(codes) else 0
     if n_folds < 2:
         raise ValueError(f"n_folds is {n_folds}; expected at least 2.")
     if n_groups < n_folds:
+        fewer = f"Set n_folds to at most {n_groups}, or add" if n_groups > 1 else "Add"
         raise DataError(
-            f"{n_groups} groups in {len(codes)} rows cannot fill {n_folds} folds; "
-            f"expected at least one group per fold. Set n_folds to at most {n_groups}, or "
-            "add clips of more people."
+            f"{n_groups} groups in {len(codes)} rows cannot fill {n_folds} folds; expected at "
+            f"least one group per fold, and two folds. {fewer} clips of more people; where nobody "
+            "knows who is who, leave the column `group` out: each clip is then a person."
         )
     if targets is not None:
         values = as_targets(targets, "targets")
@@ -72,18 +80,9 @@ def assign_folds(
 
 
 def check_folds(groups: ArrayLike, fold_of_row: Ints) -> None:
-    """Check that there are at least two folds and that no group is in two of them.
-
-    Raises
-    ------
-    ValueError
-        When there are fewer than two folds or a group lies in more than one.
-    """
+    """Raise ValueError when a group lies in more than one fold."""
     labels = as_groups(groups)
     check_same_rows(groups=labels, fold_of_row=fold_of_row)
-    n_folds = len(np.unique(fold_of_row))
-    if n_folds < 2:
-        raise ValueError(f"{n_folds} fold in {len(labels)} rows; expected at least 2 folds.")
     pairs = np.unique(np.stack([group_codes(labels), fold_of_row]), axis=1)
     codes, n_folds_of_group = np.unique(pairs[0], return_counts=True)
     shared = codes[n_folds_of_group > 1]
@@ -95,7 +94,7 @@ def check_folds(groups: ArrayLike, fold_of_row: Ints) -> None:
         )
 
 
-def _deal_in_rounds(codes: Ints, targets: NDArray[np.float64], n_folds: int, seed: int) -> Ints:
+def _deal_in_rounds(codes: Ints, targets: Floats64, n_folds: int, seed: int) -> Ints:
     """Fold of each group [n_groups]: every round gives each fold one group."""
     sizes = np.bincount(codes)
     profiles = _profiles(codes, targets)
@@ -113,7 +112,7 @@ def _deal_in_rounds(codes: Ints, targets: NDArray[np.float64], n_folds: int, see
     return fold_of_group
 
 
-def _profiles(codes: Ints, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+def _profiles(codes: Ints, targets: Floats64) -> Floats64:
     """Return the sums per group that folds should share evenly [n_groups, 2 n_targets].
 
     For each target, the number of labelled rows and the sum of its deviations from the mean, both

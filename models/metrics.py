@@ -1,23 +1,20 @@
 """Pearson correlation per target, over all rows or fold by fold, and its mean over targets.
 
-The official challenge metric is the plain mean of the Pearson correlations of the targets over a
-whole split (`official_mean_pearson`). It gives NaN as soon as one column is constant. In `pearson`
-a constant column scores 0.0: it says nothing of the target. `constant_columns` tells such a 0.0
-from a low score.
+The challenge's metric is the plain mean over a whole split (`official_mean_pearson`), NaN as soon
+as one column is constant. In `pearson` a constant column scores 0.0: it says nothing of the target;
+`constant_columns` tells such a 0.0 from a low score.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from models.arrays import Bools, Ints, as_targets, check_same_rows, mean_of_known
+from models.arrays import Bools, Floats64, Ints, as_targets, check_same_rows, mean_of_known
 
 CONSTANT_TOLERANCE = 1e-9
 """Values whose standard deviation is below this share of their largest size are constant."""
 
 
-def pearson(
-    y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None
-) -> NDArray[np.float64]:
+def pearson(y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None) -> Floats64:
     """Pearson correlation of each target over the rows labelled for it.
 
     Out-of-fold predictions come from models whose means differ. A row's fold mean leans away from
@@ -36,15 +33,15 @@ def pearson(
     -------
     array of float64 [n_targets]
         Correlations; 0.0 where labels or predictions are constant (the official metric gives NaN
-        there), NaN where fewer than two rows are labelled. With folds: the mean over the folds that
-        have two labelled rows for the target, NaN without such a fold.
+        there), NaN where fewer than two rows are labelled, or nothing is predicted. With folds: the
+        mean over the folds that have two labelled rows for the target, NaN without such a fold.
 
     Raises
     ------
     ValueError
         When shapes differ or a labelled row has a NaN prediction.
     """
-    true, pred = check_predictions(y_true, y_pred)
+    true, pred = check_predictions(y_true, y_pred, fold_of_row)
     parts = [
         [_pearson_of(t, p) for t, p in zip(true[rows].T, pred[rows].T, strict=True)]
         for rows in rows_of_folds(len(true), fold_of_row)
@@ -53,17 +50,7 @@ def pearson(
 
 
 def mean_pearson(y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None) -> float:
-    """Mean of `pearson` over the targets that have a correlation.
-
-    Parameters
-    ----------
-    y_true, y_pred, fold_of_row
-        As in `pearson`.
-
-    Returns
-    -------
-    float
-        NaN when no target has two labelled rows, as on a split without labels.
+    """Mean of `pearson` over the targets that have a correlation; NaN without any.
 
     Examples
     --------
@@ -79,16 +66,11 @@ def mean_pearson(y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None 
     return mean_of_known(pearson(y_true, y_pred, fold_of_row))
 
 
-def official_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
-    """Pearson correlation of each target over all rows, as the challenge computes it.
+def official_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> Floats64:
+    """Pearson correlation of each target over all rows, as the challenge computes it [n_targets].
 
-    Parameters and errors are those of `pearson`.
-
-    Returns
-    -------
-    array of float64 [n_targets]
-        Equal to `pearson`, but NaN where labels or predictions are constant (up to rounding, whose
-        correlation would be noise) or a row is unlabelled.
+    Equal to `pearson`, but NaN where labels or predictions are constant (up to rounding, whose
+    correlation would be noise) or a row is unlabelled.
     """
     true, pred = check_predictions(y_true, y_pred)
     defined = [
@@ -109,21 +91,12 @@ def official_mean_pearson(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 def constant_columns(
     y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None
 ) -> Bools:
-    """Tell which targets' predictions are constant over their labelled rows.
+    """Tell of which targets `pearson` is 0.0 because predictions do not vary [n_targets].
 
-    Parameters
-    ----------
-    y_true, y_pred, fold_of_row
-        As in `pearson`. With folds, constant means constant inside every fold: the models of the
-        folds give different constants.
-
-    Returns
-    -------
-    array of bool [n_targets]
-        True where `pearson` is 0.0 because the prediction does not vary; False where fewer than two
-        rows are labelled.
+    Over labelled rows, of which there are two at least; with folds, inside every fold: their models
+    give different constants.
     """
-    true, pred = check_predictions(y_true, y_pred)
+    true, pred = check_predictions(y_true, y_pred, fold_of_row)
     constant = (~np.isnan(true)).sum(axis=0) >= 2
     for rows in rows_of_folds(len(true), fold_of_row):
         for number, (t, p) in enumerate(zip(true[rows].T, pred[rows].T, strict=True)):
@@ -133,43 +106,45 @@ def constant_columns(
 
 
 def rows_of_folds(n_rows: int, fold_of_row: Ints | None) -> list[Bools]:
-    """Mark the rows of each fold [n_rows]; without folds, all rows are one.
-
-    Raises
-    ------
-    ValueError
-        When `fold_of_row` has another length.
-    """
+    """Mark the rows of each fold [n_rows]; without folds, all rows are one."""
     fold = np.zeros(n_rows, np.int64) if fold_of_row is None else np.asarray(fold_of_row)
     check_same_rows(y_true=np.empty(n_rows), fold_of_row=fold)
     return [fold == each for each in np.unique(fold)] if n_rows else [np.zeros(0, np.bool_)]
 
 
 def check_predictions(
-    y_true: ArrayLike, y_pred: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    y_true: ArrayLike, y_pred: ArrayLike, fold_of_row: Ints | None = None
+) -> tuple[Floats64, Floats64]:
     """Return labels and predictions as float64 [n_rows, n_targets].
+
+    Labels that nothing is predicted beside in all of their fold, since nobody outside it is
+    labelled, become NaN: no score can be said there.
 
     Raises
     ------
     ValueError
-        When shapes differ or a labelled row has a NaN prediction.
+        When shapes differ or a labelled row has a NaN prediction where others of its fold have one.
     """
     true, pred = as_targets(y_true, "y_true"), as_targets(y_pred, "y_pred")
     if true.shape != pred.shape:
         raise ValueError(
             f"y_true has shape {true.shape} and y_pred {pred.shape}; expected equal shapes."
         )
-    n_missing = int((np.isnan(pred) & ~np.isnan(true)).any(axis=1).sum())
-    if n_missing:
-        raise ValueError(
-            f"{n_missing} labelled rows have a NaN prediction; every row needs one, so that no "
-            "score covers a subset only."
-        )
+    missing = np.isnan(pred) & ~np.isnan(true)
+    if missing.any():
+        true = true.copy()
+        for rows in rows_of_folds(len(true), fold_of_row):
+            unsaid = (missing[rows] | np.isnan(true[rows])).all(axis=0)
+            missing[np.ix_(rows, unsaid)], true[np.ix_(rows, unsaid)] = False, np.nan
+        if missing.any():
+            raise ValueError(
+                f"{int(missing.any(axis=1).sum())} labelled rows have a NaN prediction; every row "
+                "needs one, so that no score covers a subset only."
+            )
     return true, pred
 
 
-def _pearson_of(true: NDArray[np.float64], pred: NDArray[np.float64]) -> float:
+def _pearson_of(true: Floats64, pred: Floats64) -> float:
     labelled = ~np.isnan(true)
     if labelled.sum() < 2:
         return float("nan")
@@ -181,5 +156,5 @@ def _pearson_of(true: NDArray[np.float64], pred: NDArray[np.float64]) -> float:
     return float(np.clip(r, -1.0, 1.0))
 
 
-def _is_constant(values: NDArray[np.float64]) -> bool:
+def _is_constant(values: Floats64) -> bool:
     return not len(values) or bool(values.std() <= CONSTANT_TOLERANCE * np.abs(values).max())

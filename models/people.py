@@ -39,7 +39,7 @@ class Separation:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a clustering agrees with known groups: see scikit-learn's measures of the same names."""
+    """How a clustering agrees with known groups: scikit-learn's measures of the same names."""
 
     n_rows: int
     adjusted_rand: float
@@ -79,9 +79,8 @@ def cluster_people(
     -----
     On simulated faces of 180 people average linkage, complete linkage and HDBSCAN all found every
     person where people stand apart; with more noise their adjusted Rand index was 0.998, 0.976
-    (both at the best of a few thresholds) and 0.976.
-    Average linkage is also the one that needs neither a matrix of all pairs nor a
-    neighbour graph: 16,000 rows of 512 columns took 25 s on one busy core, and 0.5 GiB in all.
+    (both at the best of a few thresholds) and 0.976. Average linkage also needs neither a matrix of
+    all pairs nor a neighbour graph: 16,000 rows of 512 columns took 25 s and 0.5 GiB in all.
     """
     units, known = unit_rows(vectors)
     if not known.any():
@@ -102,16 +101,9 @@ def cluster_people(
 
 
 def measure_separation(vectors: Floats, label: Ints, seed: int = 0) -> Separation:
-    """Measure how clusters stand apart.
+    """Measure how clusters, from `cluster_people` with these vectors and seed, stand apart.
 
-    Parameters
-    ----------
-    vectors : ndarray, shape (n_rows, dimension)
-        As for `cluster_people`.
-    label : ndarray of int64, shape (n_rows,)
-        From it; rows that are `ALONE` are left out.
-    seed : int
-        Seed of the sample of 2,048 rows; all rows of their clusters count.
+    Over a sample of 2,048 rows that are not `ALONE`; all rows of their clusters count.
     """
     check_same_rows(vectors=vectors, label=label)
     chosen = label != ALONE
@@ -119,19 +111,9 @@ def measure_separation(vectors: Floats, label: Ints, seed: int = 0) -> Separatio
 
 
 def measure_agreement(label: Ints, groups: Sequence[object] | Groups) -> Agreement | None:
-    """Compare a clustering with known groups, over the rows that have both.
+    """Compare a clustering with known groups [n_rows], over the rows that have both; None without.
 
-    Parameters
-    ----------
-    label : ndarray of int64, shape (n_rows,)
-        From `cluster_people`.
-    groups : sequence of str or None, length n_rows
-        None where unknown.
-
-    Returns
-    -------
-    Agreement or None
-        None where no row has both.
+    A group is None where it is unknown.
     """
     known = [k for k, group in enumerate(groups) if group is not None and label[k] != ALONE]
     if not known:

@@ -17,7 +17,7 @@ from zipfile import ZipFile, ZipInfo
 import numpy as np
 
 from models.heads import HEADS, Head
-from models.kernel import KernelFeatures
+from models.heads.kernel import KernelFeatures
 from models.projection import Projection
 from models.scaling import InputScaler
 from models.stack import Stack
@@ -61,15 +61,7 @@ class PersistenceError(ValueError):
 def dumps(fitted: Head | Stack) -> bytes:
     """Write a fitted head or stack as bytes.
 
-    Parameters
-    ----------
-    fitted : Head or Stack
-        Stays as it is.
-
-    Returns
-    -------
-    bytes
-        Equal for equal contents: no times, addresses or random names are in them.
+    Equal for equal contents: no times, addresses or random names are in them.
 
     Raises
     ------

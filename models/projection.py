@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
-from models.arrays import Floats
-from models.ridge.equations import RidgeEquations, RowEquations
+from models.arrays import Floats, Floats32
+from models.ridge.equations import RidgeEquations
 
 SMALL = 400
 """Up to this size a full decomposition is quicker than a randomized one."""
@@ -27,21 +26,20 @@ class Projection:
     mean : array of float32 [n_columns]
     """
 
-    axes: NDArray[np.float32]
-    mean: NDArray[np.float32]
+    axes: Floats32
+    mean: Floats32
 
-    def apply(self, inputs: Floats) -> NDArray[np.float32]:
+    def apply(self, inputs: Floats) -> Floats32:
         """Project inputs [n_rows, n_columns] to [n_rows, n_components]."""
         # Centring afterwards spares a copy of the inputs.
-        projected: NDArray[np.float32] = (inputs @ self.axes).astype(np.float32)
+        projected: Floats32 = (inputs @ self.axes).astype(np.float32)
         return projected - self.mean @ self.axes
 
 
 def principal_axes(equations: RidgeEquations, n_components: int, seed: int) -> Projection:
     """Find the leading principal components of a training set.
 
-    Exact where the Gram matrix is small; otherwise by scikit-learn's `randomized_svd` of it
-    (Halko, Martinsson and Tropp, 2011).
+    Exact where the Gram matrix is small; else by `randomized_svd` (Halko et al., 2011).
 
     Parameters
     ----------
@@ -71,8 +69,7 @@ def principal_axes(equations: RidgeEquations, n_components: int, seed: int) -> P
     values = np.maximum(values, 0)
     # Directions without variance (fewer distinct rows than components) add nothing.
     kept = values > 1e-6 * max(values[0], np.finfo(np.float32).tiny)
-    is_dual = isinstance(equations, RowEquations)
-    lengths = np.sqrt(values) if is_dual else np.ones_like(values)
+    lengths = np.sqrt(values) if equations.kernels else np.ones_like(values)
     factors = np.divide(1, lengths, out=np.zeros_like(values), where=kept)
     mean_square = values.sum() / n_components / n_rows
     factors *= 1 / np.sqrt(mean_square) if mean_square > 0 else 0

@@ -3,11 +3,10 @@
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from models.arrays import Floats
+from models.arrays import Floats, Floats32
 
 LEAST_LIMIT = 10.0
 """Standardised values are cut here, or at the largest training value if that is larger."""
@@ -46,14 +45,8 @@ class InputScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.limit_ = np.maximum(largest * self.inverse_scale_, LEAST_LIMIT)
         return self
 
-    def transform(self, X: Floats, copy: bool = True) -> NDArray[np.float32]:
-        """Return X scaled, as float32 [n_rows, n_columns].
-
-        Parameters
-        ----------
-        X : array [n_rows, n_columns]
-        copy : bool
-            False writes the result over X where that is float32.
+    def transform(self, X: Floats, copy: bool = True) -> Floats32:
+        """Return X scaled, as float32 [n_rows, n_columns]; without `copy`, over a float32 X.
 
         Raises
         ------

@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from models.arrays import (
     Bools,
     Floats,
+    Floats32,
+    Floats64,
     Groups,
     Ints,
+    Numbers,
     as_groups,
     as_targets,
     check_same_rows,
@@ -18,7 +21,7 @@ from models.arrays import (
 )
 from models.folds import check_folds
 from models.projection import Projection, principal_axes
-from models.ridge.gram import FoldGram
+from models.ridge.equations import FoldGram
 from models.scaling import InputScaler
 
 if TYPE_CHECKING:
@@ -42,8 +45,8 @@ class CrossFit:
         Fitted on all labelled rows. `head.predict` of the held-out rows, unscaled, is `held`.
     """
 
-    oof: NDArray[np.float64]
-    held: NDArray[np.float64]
+    oof: Floats64
+    held: Floats64
     head: "Head"
 
 
@@ -56,12 +59,8 @@ class FoldedView:
 
     Parameters
     ----------
-    x : array [n_rows, n_columns]
-        The view; NaN where a modality is missing.
-    y : array [n_rows, n_targets]
-        Targets; NaN where unlabelled. Rows without any label are predicted, not fitted on.
-    groups : array [n_rows]
-        The person of each row.
+    x, y, groups : array [n_rows, n_columns], [n_rows, n_targets], [n_rows]
+        As in `models.heads.Head.fit`. Rows without any label are predicted, not fitted on.
     fold_of_row : array of int [n_rows]
         From `models.folds.assign_folds`.
     x_held : array [n_held, n_columns], optional
@@ -74,18 +73,16 @@ class FoldedView:
     ----------
     inputs, held_inputs : array of float32
         `x` and `x_held`, scaled.
-    targets : array of float64 [n_rows, n_targets]
-    groups : array [n_rows]
-    fold_of_row : array of int64 [n_rows]
+    targets, groups, fold_of_row : array
+        As given.
     labelled : array of bool [n_rows]
         Rows with at least one label.
     scaler : InputScaler
-        What scaled them.
 
     Raises
     ------
     ValueError
-        When lengths differ, there are fewer than two folds, or a group lies in two folds.
+        When lengths differ, or a group lies in two folds.
     """
 
     def __init__(
@@ -102,7 +99,8 @@ class FoldedView:
         check_folds(self.groups, fold_of_row)
         self.fold_of_row = np.asarray(fold_of_row, dtype=np.int64)
         self.labelled = np.asarray(np.isfinite(self.targets).any(axis=1), dtype=np.bool_)
-        self.scaler = InputScaler().fit(take_rows(x, self.labelled))
+        scaled_by = self.labelled if self.labelled.any() else ~self.labelled
+        self.scaler = InputScaler().fit(take_rows(x, scaled_by))
         self.inputs = self.scaler.transform(x, copy=copy)
         self.held_inputs = self.inputs[:0]
         if x_held is not None and len(x_held):
@@ -129,43 +127,30 @@ class FoldedView:
         rows: Bools = self.labelled & (self.fold_of_row != fold)
         return rows
 
-    def places(self, fold: int) -> NDArray[np.intp]:
-        """Rows that the head without `fold` predicts; with `WHOLE`, the held-out rows.
-
-        As their places in an array of all predictions, the held-out rows last.
-        """
+    def places(self, fold: int) -> Numbers:
+        """Where the rows of `fold` (`WHOLE`: the held-out rows) are in `empty_predictions`."""
         if fold == WHOLE:
             return len(self.inputs) + np.arange(len(self.held_inputs))
         return np.flatnonzero(self.fold_of_row == fold)
 
-    def left_out(self, fold: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    def left_out(self, fold: int) -> tuple[Numbers, Floats32]:
         """Return `places` [n], and the inputs there [n, n_columns]."""
         places = self.places(fold)
         return places, self.held_inputs if fold == WHOLE else self.inputs[places]
 
-    def empty_predictions(self) -> NDArray[np.float64]:
+    def empty_predictions(self) -> Floats64:
         """Return an array [n_rows + n_held, n_targets] to be filled at `places`."""
         return np.full((len(self.inputs) + len(self.held_inputs), self.targets.shape[1]), np.nan)
 
-    def as_cross_fit(self, predictions: NDArray[np.float64], whole: "Head") -> CrossFit:
-        """Part predictions into those of rows and of held-out rows, and make the head complete.
+    def as_cross_fit(self, predictions: Floats64, whole: "Head") -> CrossFit:
+        """Part predictions into those of rows and of held-out rows.
 
-        Parameters
-        ----------
-        predictions : array [n_rows + n_held, n_targets]
-        whole : Head
-            Fitted on all labelled rows, scaled. It is given the scaler, so that it predicts rows as
-            they come.
+        The head, fitted on all labelled rows, is given the scaler: it predicts rows as they come.
         """
         whole.input_scaler_, whole.n_features_in_ = self.scaler, self.inputs.shape[1]
         whole.one_target_ = False
         n_rows = len(self.inputs)
         return CrossFit(predictions[:n_rows], predictions[n_rows:], whole)
-
-    @property
-    def gram(self) -> FoldGram:
-        """The Gram matrices of all training sets, over labelled rows."""
-        return self.gram_of(self.labelled)
 
     def gram_of(self, rows: Bools) -> FoldGram:
         """Gram matrices over some rows only, as of a target with gaps."""
@@ -179,6 +164,6 @@ class FoldedView:
         key = fold, n_components, seed
         if key not in self._projections:
             self._projections[key] = principal_axes(
-                self.gram.equations((fold,)), n_components, seed
+                self.gram_of(self.labelled).equations((fold,)), n_components, seed
             )
         return self._projections[key]

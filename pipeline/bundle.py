@@ -29,10 +29,10 @@ from models.arrays import DataError
 from models.heads import Head
 from models.persistence import dumps, loads
 from models.stack import Stack
+from pipeline.challenge import FILE_ID, file_ids
 from pipeline.clip_table import Rows
 from pipeline.params import Name, Params, ParamsError
 from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, fitted_head
-from pipeline.submission import FILE_ID, file_ids
 from pipeline.tables import read_run_table
 from pipeline.views import JOIN, join_tables, member_names
 
@@ -231,8 +231,8 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
     stack = loads(_result(STACK_FITTED))
     assert isinstance(stack, Stack)  # of no other kind is that file
     names = member_names(params)
-    used = [names[number].split("/") for number in np.flatnonzero(stack.used)]
-    weights = stack.member_weights.mean(axis=0)[stack.used]
+    used = [names[number].split("/") for number in np.flatnonzero(stack.kept)]
+    weights = stack.member_weights.mean(axis=0)[stack.kept]
     contents = [_result(fitted_head(head, view)) for head, view in used]
     contents.append(dumps(stack.without_idle_members()))
     *sha256, stack_sha256 = [hashlib.sha256(content).hexdigest() for content in contents]

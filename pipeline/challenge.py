@@ -1,24 +1,32 @@
-"""A prediction file for the challenge, checked before it is sent, and scored."""
+"""The challenge's prediction file: as a run writes it, and checked before it is handed in."""
 
 import csv
 import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
 
 from pipeline.clip_ids import canonical_id
-from pipeline.paths import PARAMS, PREDICTIONS
+from pipeline.clip_table import Rows, read_clip_table
+from pipeline.params import load_params
+from pipeline.paths import PARAMS, POOLED, PREDICTIONS
 from pipeline.settings_files import ParamsError
-from pipeline.submission import FILE_ID, file_ids, refuse_repeated
 from pipeline.terminal import Json, ParamsFile
+from pipeline.views import JOIN
+
+FILE_ID = "File_ID"
+"""The challenge's id column."""
+
+IMPUTED_COLUMNS = ["clip_id", FILE_ID, "split", "missing", "all_missing", "reasons"]
 
 FAR_OUTSIDE = 0.5
 """Predictions that are farther than this from [0, 1] get a warning."""
@@ -26,26 +34,94 @@ FAR_OUTSIDE = 0.5
 _N_EXAMPLES = 3
 
 Found = dict[str, list[str]]
-"""What is wrong, and every place where it is."""
+"""What is wrong, and every place where it is, with what to write instead where that is clear."""
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What would have a file refused, or deserves a warning.
+def file_ids(clips: pd.DataFrame) -> "pd.Series[str]":
+    """Return each clip's id as the challenge writes it.
 
-    Attributes
+    Parameters
     ----------
-    what : str
-        What is wrong.
-    count : int
-        How often.
-    examples : list of str
-        The first ones, with what to write instead where that is clear.
+    clips : DataFrame
+        The clip table. Its column ``file_id`` holds those ids; where it is empty or not there, the
+        challenge's id is the clip's.
     """
+    ids = clips["clip_id"].astype(str)
+    if "file_id" not in clips:
+        return ids
+    own = clips["file_id"].astype("string")
+    return ids.where((own.isna() | (own == "")).to_numpy(bool), own.astype(object))
 
-    what: str
-    count: int
-    examples: list[str]
+
+def submission_table(
+    predictions: NDArray[np.float64], clips: pd.DataFrame, targets: Sequence[str]
+) -> pd.DataFrame:
+    """Lay predictions out in the challenge's format.
+
+    Parameters
+    ----------
+    predictions : ndarray of float64, shape (n_clips, n_targets)
+        In the order of `clips`.
+    clips : DataFrame
+        The clip table.
+    targets : sequence of str
+        In the challenge's order.
+
+    Returns
+    -------
+    DataFrame
+        ``File_ID``, then the targets; one row per clip of Val and Test.
+
+    Raises
+    ------
+    ParamsError
+        When two of these clips have the same ``file_id``.
+    """
+    is_held = (clips["split"] != "Train").to_numpy(bool)
+    ids = _told_apart(file_ids(clips)[is_held])
+    table = pd.DataFrame(predictions[is_held], columns=list(targets))
+    table.insert(0, FILE_ID, ids.to_numpy(object))
+    return table
+
+
+def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLED) -> pd.DataFrame:
+    """List the clips that lack the features of an encoder.
+
+    Parameters
+    ----------
+    rows : Rows
+        All clips.
+    failures : mapping of str to Path
+        By encoder or imported store, its failure table, which gives the reasons.
+    pooled : Path
+        The folder of the clip vectors that heads were fitted on.
+
+    Returns
+    -------
+    DataFrame
+        `IMPUTED_COLUMNS`, in the order of `rows`. ``missing`` joins encoders by ``+``;
+        ``all_missing`` says that nothing was left to predict from, so that the prediction is that
+        of a mean clip; ``reasons`` gives ``encoder: step: reason``, joined by semicolons.
+    """
+    reasons: dict[str, dict[str, str]] = {}
+    for encoder in sorted(failures):  # as in views: nothing depends on the order of keys
+        known = pq.read_table(pooled / f"{encoder}.parquet", columns=["clip_id"])
+        said = {}
+        if failures[encoder].is_file():  # not of features that came from elsewhere
+            failed = pd.read_parquet(failures[encoder]).astype(str)
+            said = dict(
+                zip(failed["clip_id"], failed["step"] + ": " + failed["reason"], strict=True)
+            )
+        for clip_id in pd.Index(rows.clip_ids).difference(known["clip_id"].to_pylist()):
+            reasons.setdefault(clip_id, {})[encoder] = said.get(clip_id, "no features")
+    table = rows.clips[["clip_id", "split"]].assign(**{FILE_ID: file_ids(rows.clips)})
+    table = table[table["clip_id"].isin(list(reasons))]
+    found = [reasons[clip_id] for clip_id in table["clip_id"]]
+    return table.assign(
+        missing=[JOIN.join(each) for each in found],
+        all_missing=[len(each) == len(failures) for each in found],
+        reasons=["; ".join(f"{name}: {why}" for name, why in each.items()) for each in found],
+    )[IMPUTED_COLUMNS]
 
 
 @dataclass(frozen=True)
@@ -56,8 +132,8 @@ class Check:
     ----------
     n_rows, n_expected : int
         Rows that the file has, and clips that it should have.
-    faults, warnings : list of Fault
-        With a fault the file would be refused.
+    faults, warnings : dict of str to list of str
+        What is wrong, and where. With a fault the file would be refused.
     scores : dict
         By labelled split, where there is no fault: ``official_mean_pearson``, ``mean_pearson``,
         and ``official_pearson`` and ``pearson`` by target; an undefined score is None.
@@ -65,14 +141,9 @@ class Check:
 
     n_rows: int
     n_expected: int
-    faults: list[Fault]
-    warnings: list[Fault] = field(default_factory=list)
+    faults: Found
+    warnings: Found = field(default_factory=dict)
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def accepted(self) -> bool:
-        """Whether there is no fault."""
-        return not self.faults
 
 
 def check_submission(
@@ -112,12 +183,12 @@ def check_submission(
         header = next(reader, [])
         numbered = [(reader.line_num, line) for line in reader if line]
     except (UnicodeDecodeError, csv.Error) as error:
-        return Check(0, len(expected), [Fault(f"the file is no CSV in UTF-8: {error}", 1, [])])
+        return Check(0, len(expected), {f"the file is no CSV in UTF-8: {error}": [str(path)]})
     found = _header_faults(header, targets)
     wide = [f"line {n}: {len(line)} cells" for n, line in numbered if len(line) != len(header)]
     found[f"lines have another number of cells than the header's {len(header)}"] = wide
-    if FILE_ID not in header or len(set(header)) < len(header):
-        return Check(len(numbered), len(expected), _faults(found))  # no telling which cell is what
+    if FILE_ID not in header or len(set(header)) < len(header):  # no telling which cell is what
+        return Check(len(numbered), len(expected), _faults(found))
     cells = pd.DataFrame([dict(zip(header, line, strict=False)) for _, line in numbered])
     cells = cells.reindex(columns=header).fillna("")
     ids, present = list(cells[FILE_ID]), [target for target in targets if target in header]
@@ -128,11 +199,11 @@ def check_submission(
         for row, column in np.argwhere(~np.isfinite(values))
     ]
     check = Check(len(numbered), len(expected), _faults(found))
-    if check.accepted:
+    if not check.faults:
         predicted = pd.DataFrame(values, ids, present).loc[expected.index]
         for name, labels in expected.groupby("split", sort=False):
             part = predicted.loc[labels.index]
-            check.warnings.extend(_warnings(part, str(name)))
+            check.warnings.update(_warnings(part, str(name)))
             y = labels[list(targets)].to_numpy(np.float64)
             if np.isfinite(y).any():
                 check.scores[str(name).lower()] = _scores(y, part)
@@ -155,31 +226,42 @@ def check_submission_command(
 
     Example: eri check-submission predictions.csv --split Test
     """
-    from pipeline.clip_table import read_clip_table
-    from pipeline.params import load_params
-
     params = load_params(params_file, check_heads=False)
     check = check_submission(file, read_clip_table(), params.targets, split)
-    content = {"accepted": check.accepted, **asdict(check)}
-    print(json.dumps(content, indent=2) if as_json else check_text(check, file))
-    if not check.accepted:
+    print(json.dumps(check_content(check), indent=2) if as_json else check_text(check, file))
+    if check.faults:
         raise typer.Exit(1)
+
+
+def check_content(check: Check) -> dict[str, Any]:
+    """Return what was found for `json.dumps`: how often each fault is there, and the first ones."""
+
+    def counted(found: Found) -> list[dict[str, Any]]:
+        return [
+            {"what": what, "count": len(places), "examples": places[:_N_EXAMPLES]}
+            for what, places in found.items()
+        ]
+
+    faults, warnings = counted(check.faults), counted(check.warnings)
+    return {"accepted": not faults, **vars(check), "faults": faults, "warnings": warnings}
 
 
 def check_text(check: Check, path: Path) -> str:
     """Say what was found, for a terminal."""
     lines = [f"{path}: {check.n_rows} rows, {check.n_expected} clips expected"]
-    for label, faults in (("FAULT", check.faults), ("warning", check.warnings)):
-        for each in faults:
-            lines += [f"{label}  {each.what} ({each.count})", *(f"    {e}" for e in each.examples)]
-            if each.count > len(each.examples) > 0:
-                lines.append(f"    and {each.count - len(each.examples)} more")
+    for label, found in (("FAULT", check.faults), ("warning", check.warnings)):
+        for what, places in found.items():
+            lines += [f"{label}  {what} ({len(places)})"]
+            lines += [f"    {place}" for place in places[:_N_EXAMPLES]]
+            if len(places) > _N_EXAMPLES:
+                lines.append(f"    and {len(places) - _N_EXAMPLES} more")
     for split, scores in check.scores.items():
         columns = {f"{split} r official": "official_", f"{split} r eri": ""}
         table = pd.DataFrame({name: scores[f"{kind}pearson"] for name, kind in columns.items()})
         table.loc["mean"] = [scores[f"{kind}mean_pearson"] for kind in columns.values()]
-        lines += ["", table.to_string(float_format="{:+.4f}".format)]
-    verdict = "the format is as the challenge wants it" if check.accepted else "it would be refused"
+        numbers = table.astype(np.float64)
+        lines += ["", numbers.to_string(float_format="{:+.4f}".format, na_rep="undefined")]
+    verdict = "it would be refused" if check.faults else "the format is as the challenge wants it"
     return "\n".join([*lines, "", verdict])
 
 
@@ -193,9 +275,21 @@ def _expected(
     ids, is_expected = file_ids(clips), clips["split"].isin(splits)
     if not is_expected.any():
         raise ParamsError(f"the clip table has no clip of {' or '.join(splits)}: nothing to check")
-    refuse_repeated(ids[is_expected])
-    expected = clips.loc[is_expected, ["split", *targets]].set_index(pd.Index(ids[is_expected]))
+    own = _told_apart(ids[is_expected])
+    expected = clips.loc[is_expected, ["split", *targets]].set_index(pd.Index(own))
     return expected, dict(zip(ids[~is_expected], clips["split"][~is_expected], strict=True))
+
+
+def _told_apart(ids: "pd.Series[str]") -> "pd.Series[str]":
+    """Return the challenge's ids of some clips, which must differ."""
+    repeated = ids[ids.duplicated()].unique()
+    if len(repeated):
+        raise ParamsError(
+            f"{len(repeated)} values of `file_id` belong to several clips, such as "
+            f"{', '.join(map(repr, repeated[:3]))}: expected one of its own for each; correct the "
+            "label table"
+        )
+    return ids
 
 
 def _header_faults(header: Sequence[str], targets: Sequence[str]) -> Found:
@@ -215,27 +309,25 @@ def _name_faults(
     forms = Counter(map(canonical_id, wanted))
     meant = {form: name for name in wanted if forms[form := canonical_id(name)] == 1}
     strange = [name for name in dict.fromkeys(came) if name not in set(wanted)]
+    foreign = [name for name in strange if name in others]
     misspelt = {
         name: meant[form]
         for name in strange
         if name not in others and (form := canonical_id(name)) in meant
     }
     answered = {*came, *misspelt.values()}
-    return {
-        f"{what} are missing": [repr(name) for name in wanted if name not in answered],
-        f"{what} are there several times": [
-            f"{name!r}: {n} times" for name, n in Counter(came).items() if n > 1
-        ],
-        f"{what} are not written as the challenge does": [
+    said = {
+        "are missing": [repr(name) for name in wanted if name not in answered],
+        "are there several times": [f"{k!r}: {n} times" for k, n in Counter(came).items() if n > 1],
+        "are not written as the challenge does": [
             f"{name!r}: write {right!r}" for name, right in misspelt.items()
         ],
-        f"{what} are of clips of another split (see --split)": [
-            f"{name!r} is of {others[name]}" for name in strange if name in others
+        "are of clips of another split (see --split)": [
+            f"{k!r} is of {others[k]}" for k in foreign
         ],
-        f"{what} are unknown": [
-            repr(name) for name in strange if name not in others and name not in misspelt
-        ],
+        "are unknown": [repr(k) for k in strange if k not in others and k not in misspelt],
     }
+    return {f"{what} {how}": names for how, names in said.items()}
 
 
 def _as_number(text: str) -> float:
@@ -246,7 +338,7 @@ def _as_number(text: str) -> float:
         return float("nan")
 
 
-def _warnings(predicted: pd.DataFrame, split: str) -> list[Fault]:
+def _warnings(predicted: pd.DataFrame, split: str) -> Found:
     from models.metrics import constant_columns
 
     # Test has no labels: by itself, a column is constant or not. One row tells nothing.
@@ -284,7 +376,5 @@ def _defined(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None  # JSON has no NaN
 
 
-def _faults(found: Found) -> list[Fault]:
-    return [
-        Fault(what, len(places), places[:_N_EXAMPLES]) for what, places in found.items() if places
-    ]
+def _faults(found: Found) -> Found:
+    return {what: places for what, places in found.items() if places}

@@ -16,8 +16,8 @@ from pipeline.errors import run_or_exit
 from pipeline.extract import extract_command
 from pipeline.imports.command import app as import_app
 from pipeline.predict_command import predict_command
-from pipeline.report.command import report_command
-from pipeline.serve.command import serve_command
+from pipeline.report import report_command
+from pipeline.serve import serve_command
 from pipeline.systems import systems_command
 from pipeline.tune import tune_command
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -164,8 +165,10 @@ def _files_of(path: Path) -> Iterator[tuple[Path, Path]]:
 
 def _spellings(file: Path, below: Path) -> list[str]:
     """Return what may name a file, the shortest first; the last one no other file has."""
-    paths = [below.with_suffix(""), below, file.with_suffix(""), file]
-    return [file.stem, *(path.as_posix() for path in paths)]
+    paths = [Path(file.stem), below.with_suffix(""), below, file.with_suffix(""), file]
+    # Composed, as tables have them; macOS takes letters with accents apart.
+    composed = [unicodedata.normalize("NFC", path.as_posix()) for path in paths]
+    return [*composed, file.as_posix()]
 
 
 def _stem(path: str) -> str:

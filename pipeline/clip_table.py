@@ -39,6 +39,13 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     )
 
     labels = read_labels(params.data.labels, params.targets)
+    of_train = labels.loc[labels["split"] == "Train", list(params.targets)]
+    blank = list(of_train.columns[of_train.isna().all()])
+    if blank:
+        raise ParamsError(
+            f"no clip of Train is labelled for {', '.join(map(repr, blank))}, so nothing could be "
+            f"fitted: label some in {params.data.labels}, or take them out of `targets`"
+        )
     media = params.data.media
     paths = {
         clip_id: None if pd.isna(path) else media / path
@@ -48,7 +55,7 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     table = pd.concat([labels.drop(columns="path").reset_index(drop=True), files], axis=1)
     check_columns(table, params)  # hours before they are used
     first = ["clip_id", "path", "split", "group", *files.columns[1:], *params.targets]
-    return table[first + [column for column in table if column not in first]]
+    return table[[*first, *table.columns.difference(first, sort=False)]]
 
 
 def read_clip_table() -> pd.DataFrame:
@@ -118,12 +125,7 @@ class Rows:
 
 
 def make_folds(clips: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Assign the Train clips to folds by person, balanced by targets.
-
-    Returns
-    -------
-    DataFrame
-        ``clip_id, fold``, one row per Train clip, in the order of `clips`.
+    """Return ``clip_id, fold`` of the Train clips: people whole, folds alike in their targets.
 
     Raises
     ------
@@ -153,21 +155,9 @@ def read_rows(params: Params) -> Rows:
 
 
 def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Rows:
-    """Order the clip table for fitting, and give each Train row its fold.
+    """Order the clip table, whose groups are the people, and give each Train row its fold.
 
-    Parameters
-    ----------
-    clips : DataFrame
-        The clip table; its groups are the people.
-    folds : DataFrame
-        From `make_folds`; in any order.
-    params : Params
-        Gives the targets.
-
-    Raises
-    ------
-    ParamsError
-        As `read_rows`.
+    `folds` is from `make_folds`, in any order. Errors are those of `read_rows`.
     """
     check_columns(clips, params)
     is_train = clips["split"] == "Train"
@@ -212,26 +202,6 @@ def people_across_splits(clips: pd.DataFrame) -> Sequence[str]:
     return list(n_splits.index[n_splits > 1])
 
 
-def lacking_columns(table: pd.DataFrame, params: Params) -> dict[str, list[str]]:
-    """Return what `evaluation` names that no clip table of such labels has.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The label table, or the clip table.
-    params : Params
-        Name them as slices and baselines.
-
-    Returns
-    -------
-    dict of str to list of str
-        By key of `evaluation`, ``slices`` and ``baselines``; empty where each column is there.
-    """
-    known = MADE_BY_INDEX.union(("path", "group"), map(str, table))
-    asked = {"slices": params.evaluation.slices, "baselines": params.evaluation.baselines}
-    return {key: [name for name in names if name not in known] for key, names in asked.items()}
-
-
 def check_columns(table: pd.DataFrame, params: Params) -> None:
     """Make sure that the label or clip table has every column that `evaluation` names.
 
@@ -240,12 +210,16 @@ def check_columns(table: pd.DataFrame, params: Params) -> None:
     ParamsError
         When a column is not there, or a baseline is a target.
     """
-    for key, unknown in lacking_columns(table, params).items():
+    columns = {"path", "group", *MADE_BY_INDEX, *map(str, table)}
+    for key, names in (
+        ("slices", params.evaluation.slices),
+        ("baselines", params.evaluation.baselines),
+    ):
+        unknown = [name for name in names if name not in columns]
         if unknown:
-            columns = [*map(str, table), *sorted(MADE_BY_INDEX.difference(table))]
             raise ParamsError(
                 f"`evaluation.{key}` names {unknown}, which the label table does not have; "
-                f"expected some of {[name for name in columns if name not in params.targets]}"
+                f"expected some of {sorted(columns.difference(params.targets))}"
             )
     leaking = [name for name in params.evaluation.baselines if name in params.targets]
     if leaking:

@@ -3,10 +3,10 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,9 @@ import typer
 
 from features.files import replacing_file
 from pipeline.comparison import TIME_LIMIT_S, Comparison, Split, plan_comparison, run_comparison
-from pipeline.leaderboard import SPLITS, notes, score_records
+from pipeline.leaderboard import notes, rows_of_splits
 from pipeline.paths import COMPARISON, PARAMS
-from pipeline.tables import laid_out, markdown_page, number_text, records, write_texts
+from pipeline.tables import laid_out, markdown_page, number_text, records, score_text, write_texts
 from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
 
 INTERRUPTED = 130
@@ -37,7 +37,6 @@ def compare(
     split: Split | None = None,
     params: Path = PARAMS,
     time_limit_s: float = TIME_LIMIT_S,
-    on_change: Callable[[Comparison], None] | None = None,
 ) -> pd.DataFrame:
     """Fit heads on views, and rank them; what was fitted before is not fitted again.
 
@@ -60,9 +59,6 @@ def compare(
         The parameters.
     time_limit_s : float
         Longest time for one head on one view, without loading the view.
-    on_change : callable, optional
-        Called with the comparison whenever something is new in it; its ``table()`` is the
-        leaderboard so far.
 
     Returns
     -------
@@ -114,9 +110,7 @@ def compare(
     True
     """
     plan = plan_comparison(params, encoders, heads, targets, pooling, split)
-    for found in run_comparison(plan, time_limit_s):
-        if on_change is not None:
-            on_change(found)
+    *_, found = run_comparison(plan, time_limit_s)
     return found.table()
 
 
@@ -160,13 +154,9 @@ def compare_command(
     asked = names_of(encoders), names_of(heads), names_of(targets)
     plan = plan_comparison(params_file, *asked, pooling, split, by, learning_curve)
     found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
-    files = write_files(found, out)
-    if as_json:
-        print(json.dumps(as_content(found, files), indent=2))
-    else:
-        print_tables(all_tables(found), [*remarks(found), "", *map(str, files)])
-    if not found.members:
-        raise typer.Exit(1)
+    tables = {"slices": found.slices, "learning_curve": found.curve}
+    tables["leaderboard"] = found.table().assign(split=found.split)
+    publish(found, "leaderboard", tables, all_tables(found), remarks(found), out, as_json)
 
 
 def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
@@ -211,29 +201,27 @@ def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Compariso
 
 def heading(found: Comparison) -> str:
     """Say what is scored, on how many clips and people, and how intervals are made."""
-    plan, rows = found.plan, found.plan.rows
-    in_split = (rows.clips["split"] == SPLITS[plan.split]).to_numpy(bool)
-    labelled = in_split & np.isfinite(rows.y).any(axis=1)
-    where = "on Val" if plan.split == "val" else "out of fold on Train"
+    rows, params = found.rows, found.params
+    scored = rows_of_splits(rows)[found.split] & np.isfinite(rows.y).any(axis=1)
+    where = "on Val" if found.split == "val" else "out of fold on Train"
     return (
-        f"Mean Pearson over {len(plan.params.targets)} targets {where}: {labelled.sum():,} clips "
-        f"of {len(set(rows.people[labelled])):,} people; intervals and P from "
-        f"{plan.params.evaluation.n_resamples:,} resamples of people"
+        f"Mean Pearson over {len(params.targets)} targets {where}: {scored.sum():,} clips of "
+        f"{len(set(rows.people[scored])):,} people; intervals and P from "
+        f"{params.evaluation.n_resamples:,} resamples of people"
     )
 
 
 def main_table(found: Comparison) -> pd.DataFrame:
     """Lay out the leaderboard: per row its score, how sure it is, time, and score by target."""
-    table, targets = found.table(), found.plan.params.targets
+    table = found.table()
     names = {
         **{"name": "head/view", "mean_pearson": "mean r", "ci95_low": "95 % CI"},
         **{"better_than_best": "P > best", "pooled_mean_pearson": "pooled"},
         **{"fit_s": "fit s", "constant": "constant"},
-        **{f"pearson_{target}": target for target in targets},
+        **{f"pearson_{target}": target for target in found.params.targets},
     }
     empty = set() if table["constant"].any() else {"constant"}
-    shown = {column: name for column, name in names.items() if column in set(table) - empty}
-    text = laid_out(table, shown)
+    text = laid_out(table, {key: names[key] for key in names if key in set(table) - empty})
     text.iloc[:, 1] = text.iloc[:, 1].where(table["error"] == "", "failed")
     return text
 
@@ -246,63 +234,71 @@ def all_tables(found: Comparison) -> Iterator[TitledTable]:
         for name, part in found.slices.groupby("slice", sort=False):
             size = f"{part['n_rows'].iloc[0]:,} clips, {part['n_people'].iloc[0]:,} people"
             columns[f"{name}: {size}"] = number_text(part["mean_pearson"]).reset_index(drop=True)
-        yield f"Mean Pearson by {found.plan.by}", pd.DataFrame(columns)
+        yield f"Mean Pearson by {found.by}", pd.DataFrame(columns)
     if found.curve is not None:
         names = {"n_people": "people", "n_rows": "clips", "mean_pearson": "mean r"}
         names |= {"ci95_low": "95 % CI", "lowest": "lowest", "highest": "highest"}
-        yield f"Learning curve of {found.curve_of} on Val", laid_out(found.curve, names)
+        yield f"Learning curve of {found.curve['name'][0]} on Val", laid_out(found.curve, names)
 
 
 def remarks(found: Comparison) -> list[str]:
     """Say what failed and why, and what must be said beside every result."""
-    return [outcome(found, name) for name in found.failures] + notes(found.plan.params)
+    scores = found.table().loc[lambda table: table["error"] == "", "mean_pearson"]
+    return [outcome(found, name) for name in found.failures] + notes(found.params, scores)
 
 
-def write_files(found: Comparison, folder: Path) -> list[Path]:
-    """Write the leaderboard, second tables, and the tracebacks of what failed.
+def publish(
+    found: Comparison,
+    name: str,
+    tables: Mapping[str, pd.DataFrame | None],
+    shown: Iterable[TitledTable],
+    said: Sequence[str],
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Write and print what came of a comparison.
 
     Parameters
     ----------
     found : Comparison
-        When all is done.
+        When all is done. The tracebacks of what failed go to ``errors.txt``.
+    name : str
+        Of the main table, and of the page in Markdown.
+    tables : mapping of str to DataFrame, or None
+        Written by name as CSV, the one called `name` as Parquet too; of one that there is not,
+        nothing old stays.
+    shown, said
+        Tables of text with their titles, and remarks: what is printed, and the page.
     folder : Path
-        Gets ``leaderboard.parquet``, ``.csv`` and ``.md``; ``slices.csv`` and
-        ``learning_curve.csv`` where asked for; ``errors.txt`` where something failed.
+        Gets the files.
+    as_json : bool
+        Print the tables as JSON instead.
 
-    Returns
-    -------
-    list of Path
-        What was written.
+    Raises
+    ------
+    typer.Exit
+        When no head could be fitted.
     """
-    table = found.table()
-    table.insert(1, "split", found.plan.split)
-    failures = found.failures.items()
+    pages, failures = list(shown), found.failures.items()
     errors = "\n\n".join(f"{name}: {each.reason}\n{each.details}" for name, each in failures)
-    with replacing_file(folder / "leaderboard.parquet") as beside:
-        table.to_parquet(beside, index=False)
-    texts = {
-        "leaderboard.csv": table.to_csv(index=False),
-        "leaderboard.md": markdown_page(all_tables(found), remarks(found)),
-        "slices.csv": None if found.slices is None else found.slices.to_csv(index=False),
-        "learning_curve.csv": None if found.curve is None else found.curve.to_csv(index=False),
-        "errors.txt": errors or None,
+    csv = {
+        each: None if table is None else table.to_csv(index=False) for each, table in tables.items()
     }
-    return [folder / "leaderboard.parquet", *write_texts(folder, texts)]
-
-
-def as_content(found: Comparison, files: Sequence[Path]) -> dict[str, Any]:
-    """Return all that is known of a comparison, for `json.dumps`; what is undefined is None."""
-    targets = found.plan.params.targets
-    return {
-        "split": found.plan.split,
-        "targets": list(targets),
-        "n_reused": found.n_reused,
-        "rows": score_records(found.table(), targets),
-        "slices": records(found.slices),
-        "learning_curve": records(found.curve),
-        "remarks": remarks(found),
-        "files": [str(path) for path in files],
-    }
+    texts = {f"{each}.csv": text for each, text in csv.items()}
+    texts |= {f"{name}.md": markdown_page(pages, said), "errors.txt": errors or None}
+    files = [str(path) for path in write_texts(folder, texts)]
+    if (main := tables[name]) is not None:
+        with replacing_file(folder / f"{name}.parquet") as beside:
+            main.to_parquet(beside, index=False)
+        files.append(str(folder / f"{name}.parquet"))
+    if as_json:
+        rows = {each: records(table) for each, table in tables.items()}
+        about = {"split": found.split, "n_reused": found.n_reused, "remarks": said, "files": files}
+        print(json.dumps({**about, **rows}, indent=2))
+    else:
+        print_tables(pages, [*said, "", *files])
+    if not found.members:
+        raise typer.Exit(1)
 
 
 def outcome(found: Comparison, name: str) -> str:
@@ -310,12 +306,12 @@ def outcome(found: Comparison, name: str) -> str:
     if name in found.failures:
         return f"{name} failed: {found.failures[name].reason}"
     score, took_s = found.scores[name].mean_pearson, found.fits[name].fit_s
-    return f"{name}: mean Pearson {score:+.3f}, {took_s:.1f} s"
+    return f"{name}: mean Pearson {score_text(score)}, {took_s:.1f} s"
 
 
 def _progress(found: Comparison) -> str:
     """Say how far a comparison is, and what runs now and since when."""
-    n_rows = len({task.name for task in found.plan.tasks}.union(found.scores, found.failures))
+    n_rows = len({task.name for task in found.tasks}.union(found.scores, found.failures))
     text = f"{len(found.scores)} of {n_rows} rows are done, {found.n_reused} of them from before"
     text += f"; {len(found.failures)} failed" if found.failures else ""
     if found.running is not None:

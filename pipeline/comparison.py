@@ -2,6 +2,7 @@
 
 import pickle
 import time
+import unicodedata
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,10 +16,15 @@ import pandas as pd
 from features.extraction.workers import Failure, Patience, WorkerError, Workers
 from features.pool import PARTS, STATISTICS, Pooling
 from models.evaluation.scores import Score
+from pipeline.breakdowns import (
+    known_learning_curve,
+    learning_curve_table,
+    slice_table,
+    stack_members,
+)
 from pipeline.clip_table import Rows, read_rows
 from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
-from pipeline.leaderboard import STACK, rows_of_splits, score, score_table, slice_table
-from pipeline.learning_curve import known_learning_curve, learning_curve_table
+from pipeline.leaderboard import STACK, rows_of_splits, score, score_table
 from pipeline.params import Params, ParamsError, head_faults, load_params
 from pipeline.paths import PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
@@ -30,12 +36,15 @@ Split = Literal["oof", "val"]
 TIME_LIMIT_S = 600.0
 """Longest time for one head on one view, without loading the view."""
 
+CURVE_OF = "learning curve of "
+"""Begins the name of what is no row."""
+
 _LOAD_LIMIT_S = 600.0
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is compared.
+@dataclass
+class Comparison:
+    """What is compared, and what came of it, which fills up while it runs; by name of the row.
 
     Attributes
     ----------
@@ -51,6 +60,12 @@ class Plan:
         A column of the clip table by whose values scores are given as well.
     learning_curve : bool
         Whether the best head is also fitted on fewer people.
+    fits, scores, failures : dict of str to Fit, Score and Failure
+        What came of each row: its fit with its score, or why there is none.
+    running : (str, float), optional
+        What is fitted now, and since when, by `time.monotonic`.
+    slices, curve : DataFrame, optional
+        Scores by slice, and the learning curve of the best head, where asked for.
     """
 
     params: Params
@@ -59,6 +74,42 @@ class Plan:
     tasks: list[FitTask]
     by: str | None = None
     learning_curve: bool = False
+    fits: dict[str, Fit] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    running: tuple[str, float] | None = None
+    slices: pd.DataFrame | None = None
+    curve: pd.DataFrame | None = None
+
+    @property
+    def members(self) -> dict[str, FitTask]:
+        """The heads on views that are done, which are stacked."""
+        done = {task.name: task for task in self.tasks if task.name in self.fits}
+        return {name: task for name, task in done.items() if not task.is_baseline}
+
+    @property
+    def n_reused(self) -> int:
+        """Number of rows that were fitted before."""
+        return sum(fit.reused for fit in self.fits.values())
+
+    def table(self) -> pd.DataFrame:
+        """Return the leaderboard so far, best first, then what failed.
+
+        Returns
+        -------
+        DataFrame
+            As `pipeline.leaderboard.score_table`, and ``fit_s``, the seconds that a fit took, and
+            ``error``, empty where there is none.
+        """
+        table = score_table(self.scores, self.params.targets, self.split)
+        took_s = [round(self.fits[name].fit_s, 6) for name in table["name"]]
+        table.insert(list(table).index("constant"), "fit_s", np.array(took_s, np.float64))
+        reasons = {name: each.reason for name, each in self.failures.items()}
+        failed = {name: why for name, why in reasons.items() if not name.startswith(CURVE_OF)}
+        table = table.reindex(range(len(table) + len(failed)))
+        table["error"] = [""] * len(self.scores) + list(failed.values())
+        table.loc[table["error"] != "", "name"] = list(failed)
+        return table.fillna({"constant": ""})
 
 
 def plan_comparison(
@@ -70,7 +121,7 @@ def plan_comparison(
     split: Split | None = None,
     by: str | None = None,
     learning_curve: bool = False,
-) -> Plan:
+) -> Comparison:
     """Check every name that was asked for, and list what has to be fitted.
 
     Parameters
@@ -80,7 +131,7 @@ def plan_comparison(
     encoders, heads, targets, pooling, split
         As in `pipeline.compare.compare`.
     by, learning_curve
-        As in `Plan`.
+        As in `Comparison`.
 
     Raises
     ------
@@ -111,70 +162,10 @@ def plan_comparison(
     asked = list(dict.fromkeys(params.heads if heads is None else heads))
     tasks = baseline_tasks(params)
     tasks += [head_task(head, view, params, pooled) for view in views for head in asked]
-    return Plan(params, rows, scored_split(split, rows), tasks, by, learning_curve)
+    return Comparison(params, rows, scored_split(split, rows), tasks, by, learning_curve)
 
 
-@dataclass
-class Comparison:
-    """A comparison, which fills up while it runs; all by name of the row.
-
-    Attributes
-    ----------
-    plan : Plan
-        What is compared.
-    fits, scores, failures : dict of str to Fit, Score and Failure
-        What came of each row: its fit with its score, or why there is none.
-    running : (str, float), optional
-        What is fitted now, and since when, by `time.monotonic`.
-    slices, curve : DataFrame, optional
-        Scores by slice, and the learning curve of the best head, where asked for.
-    curve_of : str
-        The head and view of the learning curve.
-    """
-
-    plan: Plan
-    fits: dict[str, Fit] = field(default_factory=dict)
-    scores: dict[str, Score] = field(default_factory=dict)
-    failures: dict[str, Failure] = field(default_factory=dict)
-    running: tuple[str, float] | None = None
-    slices: pd.DataFrame | None = None
-    curve: pd.DataFrame | None = None
-    curve_of: str = ""
-
-    @property
-    def members(self) -> list[str]:
-        """The heads on views that are done, which are stacked."""
-        names = [task.name for task in self.plan.tasks if not task.is_baseline]
-        return [name for name in names if name in self.fits]
-
-    @property
-    def n_reused(self) -> int:
-        """Number of rows that were fitted before."""
-        return sum(fit.reused for fit in self.fits.values())
-
-    def table(self) -> pd.DataFrame:
-        """Return the leaderboard so far, best first, then what failed.
-
-        Returns
-        -------
-        DataFrame
-            As `pipeline.leaderboard.score_table`, and ``fit_s``, the seconds that a fit took, and
-            ``error``, empty where there is none.
-        """
-        table = score_table(self.scores, self.plan.params.targets, self.plan.split)
-        place = list(table).index("constant")
-        table.insert(place, "fit_s", [round(self.fits[name].fit_s, 6) for name in table["name"]])
-        table["error"] = ""
-        reasons = {name: failure.reason for name, failure in self.failures.items()}
-        reasons.pop(f"learning curve of {self.curve_of}", None)  # which is no row
-        if not reasons:
-            return table
-        failed = pd.DataFrame({"name": list(reasons), "constant": ""}, columns=list(table))
-        failed["error"] = list(reasons.values())
-        return pd.concat([table, failed.astype(table.dtypes)], ignore_index=True)
-
-
-def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[Comparison]:
+def run_comparison(found: Comparison, time_limit_s: float = TIME_LIMIT_S) -> Iterator[Comparison]:
     """Take what was fitted before, fit the rest, and stack it all.
 
     Heads run one after the other in a process of their own, which has all processors to itself. One
@@ -184,22 +175,22 @@ def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[C
     Yields
     ------
     Comparison
-        Always the same one, whenever something is new in it; last, when all is done.
+        The one given, whenever something is new in it; last, when all is done.
 
     Raises
     ------
     ParamsError
         For an unknown kind of head, or wrong settings.
     """
-    fitting, found = Fitting(plan.rows), Comparison(plan)
-    known = {task.name: fitting.known(task) for task in plan.tasks}
+    fitting = Fitting(found.rows)
+    known = {task.name: fitting.known(task) for task in found.tasks}
     _add(found, {name: fit for name, fit in known.items() if fit is not None})
-    if len(found.fits) < len(plan.tasks):
-        _check_heads(plan)
+    if len(found.fits) < len(found.tasks):
+        _check_heads(found)
     yield found
-    pickled = pickle.dumps(plan.rows)
+    pickled = pickle.dumps(found.rows)
     with Workers(1) as workers:
-        for task in plan.tasks:
+        for task in found.tasks:
             if task.name not in found.fits:
                 yield _begin(found, task.name)
                 with _failing(found, task.name):
@@ -211,18 +202,16 @@ def run_comparison(plan: Plan, time_limit_s: float = TIME_LIMIT_S) -> Iterator[C
             with _failing(found, STACK):
                 _add(found, {STACK: _stack(found, fitting)})
         order = [name for name in found.table()["name"] if name in found.fits]
-        if plan.by is not None:
+        if found.by is not None:
             named = {name: found.fits[name].predictions for name in order}
-            found.slices = slice_table(named, plan.rows, plan.params, [plan.by], [plan.split])
-        best = next((name for name in order if name in found.members), None)
-        if plan.learning_curve and best is not None:
-            task = next(each for each in plan.tasks if each.name == best)
-            found.curve_of, name = best, f"learning curve of {best}"
-            found.curve = known_learning_curve(fitting, task, plan.params)
+            found.slices = slice_table(named, found.rows, found.params, [found.by], [found.split])
+        best = [found.members[name] for name in order if name in found.members][:1]
+        for task in best if found.learning_curve else ():
+            found.curve = known_learning_curve(fitting, task, found.params)
             if found.curve is None:
-                yield _begin(found, name)
+                yield _begin(found, name := f"{CURVE_OF}{task.name}")
                 with _failing(found, name):
-                    work = pickled, task, plan.params
+                    work = pickled, task, found.params
                     found.curve = workers.call(_fit, work, limit_s=time_limit_s)
     yield found
 
@@ -235,10 +224,13 @@ def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[s
     ParamsError
         For an unknown one; names the nearest and all known ones.
     """
+    # Shells and files may spell one name in two forms of Unicode.
+    forms = {unicodedata.normalize("NFC", name): name for name in known}
     for name in asked:
-        if name not in known:
+        if unicodedata.normalize("NFC", name) not in forms:
             raise ParamsError(f"unknown {what} {name!r}{nearest(name, known)}")
-    return list(dict.fromkeys(asked))
+    same = (name if name in known else forms[unicodedata.normalize("NFC", name)] for name in asked)
+    return list(dict.fromkeys(same))
 
 
 def known_view(asked: str, params: Params) -> str:
@@ -253,28 +245,30 @@ def known_view(asked: str, params: Params) -> str:
 
 
 def scored_split(asked: Split | None, rows: Rows) -> Split:
-    """Return the split that is scored: by default Val, or out of fold where it has no labels.
+    """Return the split that is scored: by default Val, or out of fold where it has too few labels.
 
     Raises
     ------
     ParamsError
-        When Val is asked for and has no labels.
+        When Val is asked for and has labels of fewer than two clips.
     """
     has_labels = "val" in rows_of_splits(rows)
     if asked == "val" and not has_labels:
-        raise ParamsError("no clip of Val is labelled: only the split oof can be scored")
+        raise ParamsError(
+            "fewer than two clips of Val are labelled: only the split oof can be scored"
+        )
     return asked or ("val" if has_labels else "oof")
 
 
-def _check_heads(plan: Plan) -> None:
+def _check_heads(found: Comparison) -> None:
     """Check kinds and settings of heads, which loads the libraries that they are made of."""
     from models.heads import HEADS
 
-    heads = {task.name.partition("/")[0]: task.head for task in plan.tasks}
+    heads = {task.name.partition("/")[0]: task.head for task in found.tasks}
+    known_heads = list(dict.fromkeys([*found.params.heads, *HEADS]))
     for name, entry in heads.items():
         if entry.kind not in HEADS:
-            known = list(dict.fromkeys([*plan.params.heads, *HEADS]))
-            raise ParamsError(f"unknown head {name!r}{nearest(name, known)}")
+            raise ParamsError(f"unknown head {name!r}{nearest(name, known_heads)}")
     refuse(PARAMS, head_faults({name: entry.model_dump() for name, entry in heads.items()}))
 
 
@@ -310,25 +304,20 @@ def _failing(found: Comparison, name: str) -> Iterator[None]:
 
 def _add(found: Comparison, fits: dict[str, Fit]) -> None:
     """Score fits, all at once, and enter them."""
-    plan, predictions = found.plan, {name: fit.predictions for name, fit in fits.items()}
-    found.scores |= score(predictions, plan.rows, plan.params, plan.split)
+    predictions = {name: fit.predictions for name, fit in fits.items()}
+    found.scores |= score(predictions, found.rows, found.params, found.split)
     found.fits |= fits
 
 
 def _stack(found: Comparison, fitting: Fitting) -> Fit:
     """Stack the members, or take from the cache what they were stacked to before."""
-    members = [task for task in found.plan.tasks if task.name in found.members]
-    key = digest_of(stack_of=[fitting.key(task) for task in members])
+    key = digest_of(stack_of=[fitting.key(task) for task in found.members.values()])
     known = load_result(key)
     if known is not None:
         return Fit(known["predictions"], float(known["fit_s"]), reused=True)
-    from models.stack import fit_stack, stack_oof
-
-    began_s, rows, n = time.perf_counter(), found.plan.rows, found.plan.rows.n_train
-    values = np.stack([found.fits[task.name].predictions for task in members], axis=1)
-    oof = stack_oof(values[:n], rows.y[:n], rows.fold_of_row)
-    held = fit_stack(values[:n], rows.y[:n], rows.fold_of_row).predict(values[n:])
-    fit = Fit(np.concatenate([oof, held]), time.perf_counter() - began_s)
+    began_s = time.perf_counter()
+    stacked = stack_members([found.fits[name].predictions for name in found.members], found.rows)
+    fit = Fit(stacked, time.perf_counter() - began_s)
     keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
     return fit
 

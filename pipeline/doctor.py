@@ -1,6 +1,5 @@
 """`eri doctor`: looks at everything that a run needs, without running it."""
 
-import json
 import os
 import platform
 import shutil
@@ -8,9 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import typer
 
 from features.cache import default_cache_root
@@ -20,7 +17,7 @@ from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import DEMO, PARAMS
 from pipeline.settings_files import read_keys, read_yaml
-from pipeline.terminal import Json, ParamsFile
+from pipeline.terminal import Json, ParamsFile, say
 from pipeline.views import check_store
 
 
@@ -56,11 +53,8 @@ def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> N
     Example: eri doctor
     """
     findings = examine(params_file)
-    if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
-    else:
-        for finding in findings:
-            print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject:24} {finding.detail}")
+    lines = [f"{'ok  ' if f.ok else 'FAIL'}  {f.subject:24} {f.detail}" for f in findings]
+    say(as_json, [asdict(finding) for finding in findings], lines)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
@@ -133,30 +127,16 @@ def _followed_keys(path: Path) -> Iterator[Finding]:
     stages = read_yaml(dvc_file)["stages"].values()
     followed = {key for stage in stages for key in stage.get("do", stage).get("params", ())}
     content = read_keys(path, Params)
-    lacking = [key for key in sorted(followed) if "${" not in key and not _has(content, key)]
+    lacking = []
+    for key in sorted(key for key in followed if "${" not in key):
+        section, _, name = key.partition(".")
+        if section not in content or (name and name not in (content[section] or {})):
+            lacking.append(key)
     detail = (
         f"it follows {', '.join(lacking)}, which {path} lacks: `dvc repro` would stop; "
         "put them in, if only with their defaults"
     )
     yield Finding("dvc.yaml", not lacking, detail if lacking else f"{path} has what it follows")
-
-
-def _has(content: Any, key: str) -> bool:
-    for name in key.split("."):
-        if not isinstance(content, dict) or name not in content:
-            return False
-        content = content[name]
-    return True
-
-
-def _evaluation(labels: pd.DataFrame, params: Params) -> Finding:
-    try:
-        check_columns(labels, params)
-    except ParamsError as error:
-        return Finding("evaluation", False, str(error))
-    named = params.evaluation
-    columns = f"{len(named.slices)} slices, {len(named.baselines)} baselines"
-    return Finding("evaluation", True, f"{columns}; the label table or the index has each")
 
 
 def _data(params: Params) -> Iterator[Finding]:
@@ -167,12 +147,14 @@ def _data(params: Params) -> Iterator[Finding]:
     mend = "set it in params.yaml, bring data in with `eri import`, or fetch them with `dvc pull`"
     try:
         table = read_labels(labels, params.targets)
+        yield Finding("data.labels", True, f"{labels}, {len(table)} clips")
+        check_columns(table, params)
+        yield Finding("evaluation", True, "the label table or the index has each column")
     except LabelError as error:
         missing = f"there is no label table {labels}: {mend}"
         yield Finding("data.labels", False, str(error) if labels.exists() else missing)
-    else:
-        yield Finding("data.labels", True, f"{labels}, {len(table)} clips")
-        yield _evaluation(table, params)
+    except ParamsError as error:
+        yield Finding("evaluation", False, str(error))
     if media.is_dir():
         yield Finding("data.media", True, str(media))
     else:

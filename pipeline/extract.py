@@ -1,16 +1,17 @@
 """The command `eri extract`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.paths import CLIPS, PARAMS
-from pipeline.terminal import Json, ParamsFile, names_of
+from pipeline.terminal import Json, ParamsFile, names_of, say
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from features.encoders import Encoder
     from pipeline.params import Params
 
@@ -60,23 +61,23 @@ def extract_command(
         raise typer.BadParameter("give media files and --out FOLDER, or --list")
     clips = index_files(find_media(paths))
     report = extract(clips, chosen, params.sampling, out)
-    if as_json:
-        content = {
-            name: {
-                "store": str(out / name),
-                "n_clips": len(clips),
-                "n_embedded": report.n_embedded[name],
-                "n_computed": report.n_computed[name],
-                "failures": report.failures[name].to_dict("records"),
-            }
-            for name in names
+    content = {
+        name: {
+            "store": str(out / name),
+            "n_clips": len(clips),
+            "n_embedded": report.n_embedded[name],
+            "n_computed": report.n_computed[name],
+            "failures": failures.to_dict("records"),
         }
-        print(json.dumps(content, indent=2))
-    else:
-        for name in names:
-            print(f"{summary(name, len(clips), report.failures[name])} -> {out / name}")
-    for name in names:
-        check_share(name, len(clips), report.failures[name], params.data.max_failed_share)
+        for name, failures in report.failures.items()
+    }
+    lines = [
+        f"{summary(name, len(clips), failures)} -> {out / name}"
+        for name, failures in report.failures.items()
+    ]
+    say(as_json, content, lines)
+    for name, failures in report.failures.items():
+        check_share(name, len(clips), failures, params.data.max_failed_share)
 
 
 def _list_encoders(
@@ -86,24 +87,57 @@ def _list_encoders(
     as_json: bool,
 ) -> None:
     """Count in the media that were named, else in the pipeline's clip table, else in the cache."""
-    from features.cache import default_cache_root
     from features.extraction import index_files
-    from features.extraction.catalogue import list_encoders
     from pipeline.clip_table import read_clip_table
 
     clips = read_clip_table() if media is None and CLIPS.exists() else None
     if media is not None:
         clips = index_files(media)
-    entries = list_encoders(encoders, params.sampling, default_cache_root(), clips)
-    if as_json:
-        print(json.dumps(entries, indent=2))
-        return
+    entries = [_describe(name, each, params, clips) for name, each in encoders.items()]
     row = "{:12} {:11} {:20} {:24} {:>6} {:>13}  {}"
-    print(row.format("name", "kind", "model", "weights", "dim", "cached", "identity"))
+    lines = [row.format("name", "kind", "model", "weights", "dim", "cached", "identity")]
     for e in entries:
         cached = f"{e['n_cached']}" + ("" if e["n_clips"] is None else f" of {e['n_clips']}")
         described = (e["name"], e["kind"], e["model"], e["weights"], e["dimension"] or "-", cached)
-        print(row.format(*described, e["identity"] or "-"))
-    for e in entries:
-        if e["problem"]:
-            print(f"{e['name']}: {e['problem']}")
+        lines.append(row.format(*described, e["identity"] or "-"))
+    lines += [f"{each['name']}: {each['problem']}" for each in entries if each["problem"]]
+    say(as_json, entries, lines)
+
+
+def _describe(
+    name: str, encoder: "Encoder", params: "Params", clips: "pd.DataFrame | None"
+) -> dict[str, Any]:
+    """Say what an encoder is and how much of it is cached; nothing is fetched or computed.
+
+    Without a table of clips all that is cached is counted. Where the weights are not on this
+    machine, ``problem`` says so, and there is no identity.
+    """
+    from features.cache import EmbeddingCache, default_cache_root
+    from features.encoders import EncoderError
+    from features.encoders.weights import without_download
+    from features.extraction.encoder_run import unusable
+    from features.extraction.index import iterate_clips
+    from features.identity import encoder_identity
+
+    dimension, identity, problem, cached, wanted = None, None, "", set(), None
+    try:
+        with without_download():
+            dimension = encoder.dimension()
+            identity = encoder_identity(encoder, params.sampling)
+        cached = set(EmbeddingCache(default_cache_root(), identity))
+    except EncoderError as error:
+        problem = str(error)
+    if clips is not None:
+        wanted = {clip.sha256 for clip in iterate_clips(clips) if unusable(encoder, clip) is None}
+        cached &= wanted
+    return {
+        "name": name,
+        "kind": encoder.kind,
+        "model": encoder.model,
+        "weights": getattr(encoder, "weights", "-"),
+        "dimension": dimension,
+        "identity": identity,
+        "n_cached": len(cached),
+        "n_clips": None if wanted is None else len(wanted),
+        "problem": problem,
+    }

@@ -7,6 +7,7 @@ of it. The stages, `eri compare`, `eri tune` and `eri systems` share the results
 import hashlib
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ from pipeline.clip_table import Rows, column_vectors
 from pipeline.params import HeadEntry, Params, ParamsError
 from pipeline.result_cache import (
     code_digest,
-    code_in_use,
     digest_of,
     keep_result,
     load_result,
@@ -100,10 +100,6 @@ class Fit:
     head: bytes | None = None
     reused: bool = False
 
-    def __post_init__(self) -> None:
-        if self.predictions.ndim != 2:
-            raise ValueError(f"predictions: shape {self.predictions.shape}, expected two axes")
-
     def __repr__(self) -> str:
         return f"Fit(predictions={self.predictions.shape}, fit_s={self.fit_s:.2f})"
 
@@ -111,20 +107,14 @@ class Fit:
 class Fitting:
     """Fits heads on views of the same clips, or takes from the cache what was fitted before.
 
-    A result is kept under a digest of the clip vectors, clips, targets, people and folds, of the
-    head's kind, settings and seed, of the code of `models` and of the libraries' versions. The view
-    last used stays loaded: heads of one view share what they compute of it, so they should come one
-    after the other.
-
-    Parameters
-    ----------
-    rows : Rows
-        Clips, targets, people and folds.
+    A result is kept under a digest of the clip vectors and `rows` (clips, targets, people, folds),
+    of the head's kind, settings and seed, of the code of `models` and of the libraries' versions.
+    The view last used stays loaded: heads of one view should come one after the other.
     """
 
     def __init__(self, rows: Rows) -> None:
         self.rows, self._rows_digest = rows, _rows_digest(rows)
-        self._code = code_in_use()
+        self._code = _code_in_use()
         self._loaded: tuple[list[str], FoldedView] | None = None
 
     def key(self, task: FitTask) -> str:
@@ -263,15 +253,8 @@ def head_task(
         A name under `heads`, or a kind of head, which then has its default settings.
     view : str
         Names of encoders and stores, joined by ``+``.
-    params : Params
-        Settings and seed.
-    pooling, folder
-        As in `pipeline.views.vectors_file`.
-
-    Raises
-    ------
-    StoreError, ParamsError
-        As `pipeline.views.vectors_file`.
+    params, pooling, folder
+        As in `pipeline.views.vectors_file`, with its errors.
     """
     files = [vectors_file(name, params, pooling, folder) for name in view.split(JOIN)]
     entry = params.heads.get(head, HeadEntry(kind=head))
@@ -290,6 +273,12 @@ def baseline_tasks(params: Params) -> list[FitTask]:
         for name, column in columns.items()
     ]
     return [mean, *ridges]
+
+
+@cache
+def _code_in_use() -> str:
+    """Return the digest of the code as it was first asked for in this process."""
+    return code_digest()
 
 
 def _load(key: str, with_head: bool) -> Fit | None:

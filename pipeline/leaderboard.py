@@ -5,16 +5,15 @@ Rows are called ``stack``, ``<head>/<view>`` and ``baseline/<name>``. Splits are
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from models.evaluation.scores import Score, best_first, better_than_best, score_predictions
-from models.evaluation.slices import scored_slices, slice_rows
 from models.metrics import official_mean_pearson
-from pipeline.clip_table import Rows, column_values
+from pipeline.clip_table import Rows
 from pipeline.params import Params
 from pipeline.tables import laid_out, number_text, records
 
@@ -28,23 +27,28 @@ RANDOM_NOTE = (
     "pretrained encoders reach."
 )
 
-SLICE_COLUMNS = [
-    *("column", "slice", "split", "name", "n_rows", "n_people"),
-    *("mean_pearson", "ci95_low", "ci95_high"),
-]
+UNSCORED_NOTE = (
+    "There is no score: a correlation wants a target with two labelled clips, and out of fold two "
+    "in one fold. Label more clips."
+)
+
+N_DIGITS = 6
+"""Below them a score means nothing."""
 
 Predictions = NDArray[np.float64]
-
-_N_DIGITS = 6
+_Numbers = TypeVar("_Numbers", pd.DataFrame, "pd.Series[float]")
 
 
 def rows_of_splits(rows: Rows) -> dict[str, NDArray[np.bool_]]:
-    """Mark the clips of each split (n_clips,); there is no Val or Test without labels."""
+    """Mark the clips of each split (n_clips,): Train, and Val and Test where they can be scored.
+
+    For that some target has to be labelled in two of their clips.
+    """
     marked = {split: (rows.clips["split"] == name).to_numpy(bool) for split, name in SPLITS.items()}
     return {
         split: chosen
         for split, chosen in marked.items()
-        if split == "oof" or np.isfinite(rows.y[chosen]).any()
+        if split == "oof" or (np.isfinite(rows.y[chosen]).sum(axis=0) > 1).any()
     }
 
 
@@ -115,16 +119,25 @@ def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str)
         ``constant``, the targets whose predictions do not vary, or ``all``; then
         ``pearson_<target>``: the prefix keeps a target of any name apart from these columns.
     """
-    members = list(scores.values())
-    better = better_than_best(members)
-    pooled = ["pooled_mean_pearson"] if split == "oof" else []
-    columns = ["name", "mean_pearson", "ci95_low", "ci95_high", "better_than_best", *pooled]
-    columns += ["constant", *(f"pearson_{target}" for target in targets)]
-    rows = [
-        _row(name, each, probability, targets)
-        for (name, each), probability in zip(scores.items(), better, strict=True)
+    each, better = list(scores.values()), better_than_best(list(scores.values()))
+    columns = {
+        "mean_pearson": [score.mean_pearson for score in each],
+        "ci95_low": [score.interval.low for score in each],
+        "ci95_high": [score.interval.high for score in each],
+        "better_than_best": better,
+    }
+    if split == "oof":
+        columns["pooled_mean_pearson"] = [score.pooled_mean_pearson for score in each]
+    for number, target in enumerate(targets):
+        columns[f"pearson_{target}"] = [float(score.pearson[number]) for score in each]
+    table = rounded(pd.DataFrame(columns, dtype=np.float64))
+    constant = [
+        "all" if score.constant.all() else ", ".join(_quoted(targets, score.constant))
+        for score in each
     ]
-    return pd.DataFrame([rows[number] for number in best_first(members)], columns=columns)
+    table.insert(len(columns) - len(targets), "constant", np.array(constant, object))
+    table.insert(0, "name", np.array(list(scores), object))
+    return table.iloc[best_first(each)].reset_index(drop=True)
 
 
 def score_splits(
@@ -152,7 +165,7 @@ def score_splits(
                 for name in table["name"]
             ]
             place = list(table).index("constant")
-            table.insert(place, "official_mean_pearson", [_number(each) for each in official])
+            table.insert(place, "official_mean_pearson", rounded(pd.Series(official, dtype=float)))
         tables[split] = table
     return tables
 
@@ -171,13 +184,15 @@ def leaderboard(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         ``name``, then the columns of each split, called ``val_mean_pearson`` and the like; then
         ``constant`` over all splits, and ``val_pearson_<target>`` and the like.
     """
-    blocks = [table.set_index("name").add_prefix(f"{split}_") for split, table in tables.items()]
-    board = pd.concat(blocks, axis=1).reset_index()
+    by_name = [table.set_index("name").add_prefix(f"{split}_") for split, table in tables.items()]
+    board = pd.concat(by_name, axis=1)
     constant = board[[f"{split}_constant" for split in tables]]
-    board["constant"] = [_all_of(row) for row in constant.itertuples(index=False)]
-    by_target = [name for name in board if str(name).partition("_")[2].startswith("pearson_")]
-    first = [name for name in board if name not in {*by_target, *constant, "constant"}]
-    return board[[*first, "constant", *by_target]]
+    board = board.drop(columns=list(constant))
+    is_of_target = board.columns.str.partition("_").get_level_values(2).str.startswith("pearson_")
+    first = board.loc[:, ~is_of_target].assign(
+        constant=[_union(row) for row in constant.to_numpy()]
+    )
+    return first.join(board.loc[:, is_of_target]).reset_index()
 
 
 def leaderboard_text(board: pd.DataFrame) -> pd.DataFrame:
@@ -203,7 +218,7 @@ def leaderboard_text(board: pd.DataFrame) -> pd.DataFrame:
     official = main.get("official_mean_pearson", ours)  # there is none out of fold
     differs = ours.notna() & (ours != official)
     shown = board.assign(
-        official=number_text(official, undefined="NaN").where(differs, ""),
+        official=number_text(official, undefined="undefined").where(differs, ""),
         better_than_best=main["better_than_best"],
         constant=board["constant"].astype("string").fillna(""),  # empty in a file is missing
     )
@@ -220,16 +235,16 @@ def shown_splits(board: pd.DataFrame) -> list[str]:
 
 def board_of_split(board: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return the columns of one split of a leaderboard, called as those of `score_table`."""
-    columns = {name: str(name).removeprefix(f"{split}_") for name in board}
-    kept = [name for name, bare in columns.items() if bare != name or name == "name"]
-    return board[kept].rename(columns=columns)
+    kept = [name for name in board if name == "name" or str(name).startswith(f"{split}_")]
+    return board[kept].rename(columns=lambda name: str(name).removeprefix(f"{split}_"))
 
 
-def notes(params: Params) -> list[str]:
-    """Return what has to be said wherever scores are shown."""
+def notes(params: Params, scores: "pd.Series[float]") -> list[str]:
+    """Return what has to be said wherever these scores, one per row, are shown."""
     specs = params.encoders.items()
     random = [name for name, spec in specs if getattr(spec, "weights", None) == "random"]
-    return [RANDOM_NOTE.format(", ".join(random))] if random else []
+    said = [RANDOM_NOTE.format(", ".join(random))] if random else []
+    return [*said, UNSCORED_NOTE] if len(scores) and scores.isna().all() else said
 
 
 def metrics(tables: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> dict[str, Any]:
@@ -251,91 +266,31 @@ def metrics(tables: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> dict[
     """
     found: dict[str, Any] = {STACK: {}, "heads": {}, "baselines": {}}
     for split, table in tables.items():
-        for record in score_records(table, targets):
+        for record in records(table):
             name = record.pop("name")
+            record["ci95"] = [record.pop("ci95_low"), record.pop("ci95_high")]
+            record["pearson"] = {target: record.pop(f"pearson_{target}") for target in targets}
             if not record["constant"]:
                 del record["constant"]
-            if name == STACK:
-                place = found[STACK]
-            else:
-                kind = "baselines" if name.startswith(BASELINE) else "heads"
-                place = found[kind].setdefault(name.removeprefix(BASELINE), {})
-            place[split] = record
+            kind = "baselines" if name.startswith(BASELINE) else "heads"
+            of_kind = found if name == STACK else found[kind]
+            of_kind.setdefault(name.removeprefix(BASELINE), {})[split] = record
     return found
 
 
-def slice_table(
-    predictions: Mapping[str, Predictions],
-    rows: Rows,
-    params: Params,
-    columns: Sequence[str],
-    splits: Sequence[str],
-) -> pd.DataFrame:
-    """Score named predictions inside the slices of columns of the clip table.
-
-    Bands of numbers are cut over all clips, so that they are the same on every split.
-
-    Parameters
-    ----------
-    predictions, rows, params
-        As in `score`.
-    columns : sequence of str
-        By whose values clips are sliced.
-    splits : sequence of str
-        On which they are scored.
-
-    Returns
-    -------
-    DataFrame
-        `SLICE_COLUMNS`; one row per column, split, slice and name. ``n_rows`` and ``n_people``
-        count the labelled clips of the slice and their people.
-    """
-    marked, table = rows_of_splits(rows), []
-    for column in columns:
-        slices = slice_rows(column_values(rows.clips[column]))
-        for split in splits:
-            y = np.where(marked[split][:, None], rows.y, np.nan)
-            for value, chosen in scored_slices(y, rows.people, slices).items():
-                size = int(chosen.sum()), len(set(rows.people[chosen]))
-                for name, each in score(predictions, rows, params, split, chosen).items():
-                    numbers = (each.mean_pearson, each.interval.low, each.interval.high)
-                    table.append((column, value, split, name, *size, *map(_number, numbers)))
-    return pd.DataFrame(table, columns=SLICE_COLUMNS)
+def rounded(numbers: _Numbers) -> _Numbers:
+    """Round scores below the last digit that means anything, without a -0.0."""
+    near = numbers.round(N_DIGITS)
+    return near.mask(near == 0, 0)
 
 
-def score_records(table: pd.DataFrame, targets: Sequence[str]) -> list[dict[str, Any]]:
-    """Return `records` of a table of scores, with ``ci95`` as a pair and ``pearson`` by target."""
-    found = records(table)
-    for record in found:
-        record["ci95"] = [record.pop("ci95_low"), record.pop("ci95_high")]
-        record["pearson"] = {target: record.pop(f"pearson_{target}") for target in targets}
-    return found
+def _quoted(targets: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
+    """Name targets; one that is called `all` in quotes."""
+    names = [name for name, is_chosen in zip(targets, chosen, strict=True) if is_chosen]
+    return ["'all'" if name == "all" else name for name in names]
 
 
-def _row(name: str, each: Score, better: float, targets: Sequence[str]) -> dict[str, Any]:
-    constant = [target for target, flat in zip(targets, each.constant, strict=True) if flat]
-    numbers = {
-        "mean_pearson": each.mean_pearson,
-        "ci95_low": each.interval.low,
-        "ci95_high": each.interval.high,
-        "better_than_best": better,
-        "pooled_mean_pearson": each.pooled_mean_pearson,
-    }
-    by_target = zip(targets, each.pearson, strict=True)
-    numbers |= {f"pearson_{target}": float(value) for target, value in by_target}
-    return {
-        "name": name,
-        "constant": "all" if len(constant) == len(targets) else ", ".join(constant),
-        **{key: _number(value) for key, value in numbers.items()},
-    }
-
-
-def _number(value: float) -> float:
-    """Round below the last digit that means anything, without a -0.0."""
-    return round(float(value), _N_DIGITS) + 0.0
-
-
-def _all_of(constant: Iterable[str]) -> str:
+def _union(constant: Iterable[str]) -> str:
     """Join the names of constant targets on several splits, each once."""
     names = dict.fromkeys(name for text in constant if text for name in text.split(", "))
     return "all" if "all" in names else ", ".join(names)

@@ -17,7 +17,7 @@ from pydantic import (
 from features.encoders import AnyEncoder
 from features.identity import Sampling
 from features.pool import Pooling
-from pipeline.demo.settings import DemoSettings
+from pipeline.demo import DemoSettings
 from pipeline.paths import FEATURES, PARAMS, POOLED
 from pipeline.settings_files import ParamsError, model_faults, nearest, read_keys, refuse
 from pipeline.tables import TEXT_COLUMNS

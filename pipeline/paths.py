@@ -1,6 +1,9 @@
 """Where the stages read and write, relative to the repository root; `dvc.yaml` names the same."""
 
+import hashlib
 from pathlib import Path
+
+_LONGEST_NAME = 200  # file systems allow 255 bytes
 
 PARAMS = Path("params.yaml")
 
@@ -45,5 +48,7 @@ SYSTEM_RESULTS = RESULTS / "systems"
 
 
 def fitted_head(head: str, view: str) -> Path:
-    """Where the stage `fit` keeps a fitted head."""
+    """Where the stage `fit` keeps a fitted head; a view of many encoders is named by a digest."""
+    if len(view) > _LONGEST_NAME:
+        view = f"{view[:100]}-{hashlib.sha256(view.encode()).hexdigest()[:16]}"
     return HEADS / head / f"{view}.skops"

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from features.pool import Pooling, pool_store
 from models.cosine import near_identical, unit_rows
 from models.people import (
     ALONE,
+    Agreement,
+    Separation,
     cluster_people,
     measure_agreement,
     measure_separation,
@@ -88,8 +91,10 @@ def find_people(
         limit = None if settings.threshold == "auto" else settings.threshold
         label, max_distance = cluster_people(faces, limit, params.seed)
         person = _named(clips, label)
-        record |= {"threshold": round(max_distance, 6)}
-        record |= _quality(clips, faces, label, params.seed)
+        record |= {
+            "threshold": round(max_distance, 6),
+            **_quality(clips, faces, label, params.seed),
+        }
     sizes = person.value_counts()
     quartiles = zip(("min", "q25", "median", "q75", "max"), np.linspace(0, 1, 5), strict=True)
     record |= {
@@ -134,7 +139,7 @@ def find_leaks(
     warnings : list of str
         A sentence that says so; none where no faces leak.
     """
-    least, ids, side_of = params.people.near_identical, list(clip_ids), list(map(str, side))
+    least = params.people.near_identical
     leak = near_identical(faces, side.to_numpy(), least)
     record = {
         "between": sides,
@@ -143,8 +148,11 @@ def find_leaks(
         "n_clips": leak.n_rows,
         "share": round(leak.share, 6),
         "examples": [
-            {"clips": [ids[a], ids[b]], "sides": [side_of[a], side_of[b]]}
-            | {"similarity": round(similarity, 4)}
+            {
+                "clips": [clip_ids.iloc[a], clip_ids.iloc[b]],
+                "sides": [str(side.iloc[a]), str(side.iloc[b])],
+                "similarity": round(similarity, 4),
+            }
             for a, b, similarity in leak.examples
         ],
     }
@@ -154,7 +162,8 @@ def find_leaks(
     warning = (
         f"{leak.n_pairs} pairs of clips with near-identical faces (cosine similarity {least:g} or "
         f"more) stand in different {sides}: scores may reward knowing the person. The nearest: "
-        f"{ids[a]} ({side_of[a]}) and {ids[b]} ({side_of[b]}), {similarity:.3f}"
+        f"{clip_ids.iloc[a]} ({side.iloc[a]}) and {clip_ids.iloc[b]} ({side.iloc[b]}), "
+        f"{similarity:.3f}"
     )
     return record, [warning]
 
@@ -188,12 +197,12 @@ def _quality(
 ) -> Record:
     """Say how well faces fall into clusters, with warnings."""
     clusters = pd.Series(label, clips.index).mask(label == ALONE)
-    apart = measure_separation(faces, label, seed)
+    apart = _rounded(measure_separation(faces, label, seed))
     groups = clips["group"].astype(object)
     agreement = measure_agreement(label, list(groups.where(groups.notna(), None)))
     n_clusters = clusters.nunique()
     n_spread = len(people_across_splits(clips.assign(group=clusters)))
-    silhouette = _rounded(apart.silhouette)
+    silhouette = apart["silhouette"]
     warnings = []
     if silhouette is None or silhouette < _STRUCTURE:
         warnings.append(
@@ -205,25 +214,19 @@ def _quality(
             f"{n_spread} of {n_clusters} clusters of faces have clips in several splits: "
             "people are in more than one split, or the clustering joined different people"
         )
-    record: Record = {
+    return {
         "n_without_face": int(clusters.isna().sum()),
         "n_clusters": n_clusters,
         "clusters_in_several_splits": n_spread,
-        "similarity_within": _rounded(apart.within),
-        "similarity_to_nearest_other": _rounded(apart.nearest_other),
+        "similarity_within": apart["within"],
+        "similarity_to_nearest_other": apart["nearest_other"],
         "silhouette": silhouette,
-        "agreement_with_groups": None,
+        "agreement_with_groups": None if agreement is None else _rounded(agreement),
         "warnings": warnings,
     }
-    if agreement is not None:
-        record["agreement_with_groups"] = {
-            "n_clips": agreement.n_rows,
-            "adjusted_rand": _rounded(agreement.adjusted_rand),
-            "homogeneity": _rounded(agreement.homogeneity),
-            "completeness": _rounded(agreement.completeness),
-        }
-    return record
 
 
-def _rounded(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 6)
+def _rounded(measures: Separation | Agreement) -> Record:
+    """Six digits for JSON, which has no NaN."""
+    values = asdict(measures).items()
+    return {name: None if math.isnan(value) else round(value, 6) for name, value in values}

@@ -10,8 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +41,6 @@ def digest_of(**parts: object) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-@cache
-def code_in_use() -> str:
-    """Return the digest of the code as it was first asked for in this process."""
-    return code_digest()
-
-
 def code_digest() -> str:
     """Return a digest of the code that fits heads, of its libraries and of where it computes."""
     places = [_ROOT / name for name in _CODE]
@@ -55,7 +48,7 @@ def code_digest() -> str:
     has_gpu = Path("/proc/driver/nvidia").exists()  # a GPU rounds otherwise than a processor does
     return digest_of(
         code={file.relative_to(_ROOT).as_posix(): file_sha256(file) for file in files},
-        versions={name: _version(name) for name in _LIBRARIES},
+        versions={name: version(name) for name in _LIBRARIES},
         gpu=os.environ.get("CUDA_VISIBLE_DEVICES", "all") if has_gpu else None,
     )
 
@@ -100,19 +93,10 @@ def keep_result(key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def remove_unused_results(for_days: float, max_bytes: int = 0) -> tuple[int, int]:
-    """Remove results that were not used for so long, the least recently used first.
+    """Remove results, the least recently used first; return how many files and bytes.
 
-    Parameters
-    ----------
-    for_days : float
-        What was used since then stays.
-    max_bytes : int
-        Once all results take no more than this, the others stay as well.
-
-    Returns
-    -------
-    n_files, n_bytes : int
-        What was removed.
+    What was used in the last `for_days` stays, and so does the rest once all results take no more
+    than `max_bytes`.
 
     Raises
     ------
@@ -132,10 +116,3 @@ def remove_unused_results(for_days: float, max_bytes: int = 0) -> tuple[int, int
         path.unlink(missing_ok=True)
         n_files, n_bytes = n_files + 1, n_bytes + size
     return n_files, n_bytes
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

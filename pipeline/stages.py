@@ -165,7 +165,7 @@ def stack() -> None:
     """Write the stack, its predictions and weights, ``predictions.csv`` and ``imputed.csv``."""
     from models.persistence import dumps
     from models.stack import fit_stack, stack_oof
-    from pipeline.submission import imputed_table, submission_table
+    from pipeline.challenge import imputed_table, submission_table
 
     params = load_params()
     rows = read_rows(params)
@@ -203,15 +203,8 @@ def bundle() -> None:
 
 def evaluate() -> None:
     """Write ``metrics.json``, ``leaderboard.csv``, ``slices.csv``, ``contributions.csv``, plots."""
-    from pipeline.contributions import contribution_table
-    from pipeline.leaderboard import (
-        BASELINE,
-        STACK,
-        leaderboard,
-        metrics,
-        score_splits,
-        slice_table,
-    )
+    from pipeline.breakdowns import contribution_table, slice_table
+    from pipeline.leaderboard import BASELINE, STACK, leaderboard, metrics, score_splits
     from pipeline.report.plots import error_tables, score_tables, weight_table
 
     params = load_params()
@@ -249,25 +242,25 @@ def evaluate() -> None:
 def learning_curve() -> None:
     """Write ``results/learning_curve.csv``, without rows where there can be no curve."""
     from models.arrays import DataError
-    from pipeline.learning_curve import CURVE_COLUMNS, learning_curve_table
+    from pipeline.breakdowns import CURVE_COLUMNS, learning_curve_table
+    from pipeline.leaderboard import rows_of_splits
 
     params = load_params()
     rows = read_rows(params)
-    table = pd.DataFrame(columns=CURVE_COLUMNS)
+    table = pd.DataFrame(columns=["name", *CURVE_COLUMNS])
     # The first that is neither the stack nor a baseline.
     split_names = (n.partition("/") for n in read_run_table(paths.LEADERBOARD)["name"])
     head, view = next(
         (head, view) for head, _, view in split_names if view and head in params.heads
     )
-    if np.isfinite(rows.y[(rows.clips["split"] == "Val").to_numpy(bool)]).any():
+    if "val" in rows_of_splits(rows):
         try:
             table = learning_curve_table(Fitting(rows), head_task(head, view, params), params)
-            print(table.to_string(index=False))
+            print(table.to_string(index=False, na_rep=""))
         except DataError as error:  # a curve is no reason to stop a run whose scores are there
             print(f"no learning curve: {head}/{view} cannot be fitted on fewer people: {error}")
     else:
-        print("no clip of Val is labelled: there is no learning curve")
-    table.insert(0, "name", f"{head}/{view}")
+        print("fewer than two clips of Val are labelled: there is no learning curve")
     write_csv(table, paths.LEARNING_CURVE)
 
 
@@ -290,7 +283,7 @@ def report() -> None:
 
     print(f"\nMean Pearson over {len(params.targets)} targets\n")
     print(leaderboard_text(results.board).to_string(index=False))
-    for note in [*run_notes(params), *imputed_sentences(results.imputed)]:
+    for note in [*run_notes(results), *imputed_sentences(results.imputed)]:
         print(f"\n{note}")
     print(f"\nreport       {paths.REPORT}\nmodel card   {paths.MODEL_CARD}")
     print(f"leaderboard  {paths.LEADERBOARD}\nmetrics      {paths.METRICS}")

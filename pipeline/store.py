@@ -1,12 +1,11 @@
 """The commands `eri store …`: upkeep of the embedding cache."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.terminal import Json
+from pipeline.terminal import Json, say
 
 app = typer.Typer(
     help="Look after the embedding cache ($ERI_CACHE, or .eri-cache here).", no_args_is_help=True
@@ -23,17 +22,15 @@ def ls_command(as_json: Json = False) -> None:
     from features.upkeep import list_cache
 
     entries = list_cache(default_cache_root())
-    if as_json:
-        print(json.dumps(entries, indent=2))
-        return
-    print(f"{'identity':32} {'clips':>8} {'MiB':>8} {'unused':>8}  encoder")
+    lines = [f"{'identity':32} {'clips':>8} {'MiB':>8} {'unused':>8}  encoder"]
     for entry in entries:
         spec = entry["description"].get("spec", {})
         encoder = " ".join(str(spec[key]) for key in ("kind", "model", "weights") if spec.get(key))
-        print(
+        lines.append(
             f"{entry['identity']:32} {entry['n_clips']:8} {entry['n_bytes'] / 2**20:8.1f} "
             f"{entry['unused_days']:6.1f} d  {encoder}"
         )
+    say(as_json, entries, lines)
 
 
 @app.command("verify")
@@ -47,14 +44,11 @@ def verify_command(as_json: Json = False) -> None:
 
     found = dict(verify_cache(default_cache_root()))
     damaged = [{"path": path, "what": what} for path, what in found.items() if what is not None]
-    if as_json:
-        print(json.dumps({"n_embeddings": len(found), "damaged": damaged}, indent=2))
-    else:
-        for each in damaged:
-            print(f"{each['path']}: damaged: {each['what']}")
-        print(f"{len(found)} embeddings, {len(damaged)} damaged")
-        if damaged:
-            print("they are computed again when needed; `eri store gc` removes them")
+    lines = [f"{each['path']}: damaged: {each['what']}" for each in damaged]
+    lines.append(f"{len(found)} embeddings, {len(damaged)} damaged")
+    if damaged:
+        lines.append("they are computed again when needed; `eri store gc` removes them")
+    say(as_json, {"n_embeddings": len(found), "damaged": damaged}, lines)
     if damaged:
         raise typer.Exit(1)
 
@@ -80,14 +74,10 @@ def gc_command(
     removed, n_bytes = prune_cache(default_cache_root(), unused_for_days)
     n_results, n_result_bytes = remove_unused_results(unused_for_days)
     n_bytes += n_result_bytes
-    if as_json:
-        said = {"removed": removed, "n_results_removed": n_results, "n_bytes_freed": n_bytes}
-        print(json.dumps(said, indent=2))
-        return
-    for each in removed:
-        print(f"removed {each}")
-    print(f"removed {n_results} fits and tables of pooled clip vectors")
-    print(f"{n_bytes / 2**20:.1f} MiB freed")
+    content = {"removed": removed, "n_results_removed": n_results, "n_bytes_freed": n_bytes}
+    lines = [f"removed {each}" for each in removed]
+    lines.append(f"removed {n_results} fits and tables of pooled clip vectors")
+    say(as_json, content, [*lines, f"{n_bytes / 2**20:.1f} MiB freed"])
 
 
 @app.command("seed")
@@ -103,8 +93,5 @@ def seed_command(
     from features.upkeep import seed_cache
 
     n_new = {str(store): seed_cache(store, default_cache_root()) for store in stores}
-    if as_json:
-        print(json.dumps(n_new, indent=2))
-        return
-    for store, n in n_new.items():
-        print(f"{store}: {n} clips that were not cached before")
+    lines = [f"{store}: {n} clips that were not cached before" for store, n in n_new.items()]
+    say(as_json, n_new, lines)

@@ -1,31 +1,33 @@
 """`eri systems`: the systems of `systems.yaml`, in one table beside published figures."""
 
-import json
 from collections.abc import Collection, Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
-import typer
+from pydantic import BaseModel, ConfigDict, Field
 
+from features.encoders import AnyEncoder
 from features.extraction.workers import Failure
-from models.evaluation.scores import gains
+from models.evaluation.scores import gains, subsets
 from pipeline.clip_table import read_clip_table, read_rows
 from pipeline.compare import (
     OutFolder,
     ScoredSplit,
     TimeLimit,
     heading,
+    publish,
     remarks,
     show_progress,
 )
-from pipeline.comparison import Comparison, Plan, Split, run_comparison, scored_split
+from pipeline.comparison import Comparison, Split, run_comparison, scored_split
 from pipeline.fit import baseline_tasks, head_task
-from pipeline.leaderboard import STACK
-from pipeline.params import Params, load_params
-from pipeline.paths import PARAMS, SYSTEM_FEATURES, SYSTEM_RESULTS
-from pipeline.systems_file import NOT_AVAILABLE, PUBLISHED, Systems, load_systems
-from pipeline.tables import laid_out, markdown_page, records, write_texts
-from pipeline.terminal import Json, ParamsFile, TitledTable, print_tables
+from pipeline.leaderboard import STACK, rounded
+from pipeline.params import Name, Params, load_params
+from pipeline.paths import PARAMS, SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
+from pipeline.settings_files import model_faults, nearest, read_keys, refuse
+from pipeline.tables import laid_out
+from pipeline.terminal import Json, ParamsFile, TitledTable
 from pipeline.views import JOIN
 
 COLUMNS = [
@@ -34,6 +36,9 @@ COLUMNS = [
 ]
 GAIN_COLUMNS = ["modality", "added_to", "gain", "ci95_low", "ci95_high", "p_better"]
 
+NOT_AVAILABLE = "not available"
+"""In place of a published figure that exists, but that we have not read in a public source."""
+
 FOREIGN_NOTE = (
     "Published figures are of Hume-Reaction, mean Pearson on its Val and Test, and none is ours. "
     "Scores of ours are of {}: the two compare only where those are the same data. `not available` "
@@ -41,7 +46,88 @@ FOREIGN_NOTE = (
     "published together, as this project has noted them."
 )
 
-_N_DIGITS = 6
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Published(_Entry):
+    """A published result: mean Pearson as text, with the digits of its source; empty if unknown."""
+
+    val: str = ""
+    test: str = ""
+    source: str
+
+
+class System(_Entry):
+    """A head on the join of some encoders.
+
+    Attributes
+    ----------
+    encoders : tuple of str
+        Names under `encoders` of `params.yaml` or `systems.yaml`.
+    head : str
+        A name under `heads` of `params.yaml`, or a kind, which then has its default settings.
+    published : str, optional
+        The published result that stands beside it: a name under `published`, or `NOT_AVAILABLE`.
+    note : str
+        Shown with its row.
+    """
+
+    encoders: tuple[str, ...] = Field(min_length=1)
+    head: str
+    published: str | None = None
+    note: str = ""
+
+    @property
+    def view(self) -> str:
+        """The name of its view, whatever the order in which encoders were given."""
+        return JOIN.join(sorted(self.encoders))
+
+    @property
+    def row(self) -> str:
+        """The name of its row on the leaderboard."""
+        return f"{self.head}/{self.view}"
+
+
+class Systems(_Entry):
+    """All of `systems.yaml`.
+
+    Attributes
+    ----------
+    encoders : dict
+        Encoders beside those of `params.yaml`; the everyday run does without them.
+    systems : dict of str to System
+        By name.
+    modalities : dict of str to tuple of str
+        Encoders by what they look at. Every subset of the modalities is a system, too.
+    modality_head : str
+        The head of these systems.
+    published : dict of str to Published
+        What others reached.
+    """
+
+    encoders: dict[Name, AnyEncoder] = {}
+    systems: dict[Name, System] = Field(min_length=1)
+    modalities: dict[Name, tuple[str, ...]] = {}
+    modality_head: str = "ridge"
+    published: dict[str, Published] = {}
+
+    @property
+    def by_modality(self) -> dict[tuple[str, ...], System]:
+        """The systems of every subset of the modalities."""
+        return {
+            subset: System(
+                encoders=tuple(each for modality in subset for each in self.modalities[modality]),
+                head=self.modality_head,
+            )
+            for subset in subsets(list(self.modalities))
+        }
+
+    @property
+    def all(self) -> dict[str, System]:
+        """All systems by name; a subset's is that of its modalities, joined by ``+``."""
+        return self.systems | {JOIN.join(each): system for each, system in self.by_modality.items()}
 
 
 def systems_command(
@@ -67,14 +153,39 @@ def systems_command(
     for system in systems.all.values():
         for name in set(system.encoders).intersection(lacking):
             found.failures[system.row] = Failure(lacking[name])
-    files = write_systems(found, systems, out)
-    if as_json:
-        print((out / "systems.json").read_text(encoding="utf-8"), end="")
-    else:
-        lines = [*system_remarks(found), "", *map(str, files)]
-        print_tables(text_tables(found, systems), lines)
-    if not found.members:
-        raise typer.Exit(1)
+    tables = {"systems": systems_table(found, systems), "gains": gains_table(found, systems)}
+    said = [*remarks(found), FOREIGN_NOTE.format(params.data.labels)]
+    publish(found, "systems", tables, text_tables(found, systems), said, out, as_json)
+
+
+def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]:
+    """Read and check `systems.yaml`.
+
+    Parameters
+    ----------
+    params : Params
+        What the systems have in common with the everyday run.
+    path : Path
+        The file.
+
+    Returns
+    -------
+    systems : Systems
+        The file.
+    params : Params
+        With the encoders of both files.
+
+    Raises
+    ------
+    ParamsError
+        When the file is missing or wrong: unknown keys, encoders or published results, a name that
+        stands twice.
+    """
+    content = read_keys(path, Systems)
+    refuse(path, model_faults(Systems, content))
+    systems = Systems.model_validate(content)
+    refuse(path, [f"  {fault}" for fault in _faults(systems, params)])
+    return systems, params.model_copy(update={"encoders": params.encoders | systems.encoders})
 
 
 def extract_features(systems: Systems, params: Params) -> dict[str, str]:
@@ -115,7 +226,7 @@ def plan_systems(
     params: Params,
     split: Split | None = None,
     lacking: Collection[str] = (),
-) -> Plan:
+) -> Comparison:
     """List what has to be fitted; systems of the same head and view are one row.
 
     Parameters
@@ -141,7 +252,7 @@ def plan_systems(
     used = {name for system in can_be for name in system.encoders}
     shown = {name: spec for name, spec in params.encoders.items() if name in used}
     rows, shown_params = read_rows(params), params.model_copy(update={"encoders": shown})
-    return Plan(shown_params, rows, scored_split(split, rows), tasks)
+    return Comparison(shown_params, rows, scored_split(split, rows), tasks)
 
 
 def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
@@ -150,34 +261,35 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `COLUMNS`, in the order of `systems.yaml`, then the subsets of modalities, the stack of all
-        these, the baselines, and the published results that stand beside no system of ours.
-        ``kind`` is ``system``, ``modalities``, ``stack``, ``baseline`` or ``published``; a score is
-        missing where there is none, and ``note`` says why where a fit failed. Published figures are
-        text, as their source has them; ``source`` is empty where that is "not available".
+        `COLUMNS`: our systems, every subset of the modalities, the stack of all of them and the
+        baselines, and the published results that stand beside no system of ours. ``kind`` is
+        ``system``, ``modalities``, ``stack``, ``baseline`` or ``published``; a score is missing
+        where there is none, and ``note`` says why where a fit failed. Published figures are text,
+        as their source has them; ``source`` is empty where that is "not available".
     """
-    rows: list[dict[str, str]] = [
-        {
-            "system": name,
-            "kind": "system" if name in systems.systems else "modalities",
-            "row": each.row,
-            "head": each.head,
-            "encoders": each.view,
-            "note": each.note,
-            **_figures(each.published),
-        }
+    ours = [
+        (name, "system" if name in systems.systems else "modalities", each)
         for name, each in systems.all.items()
     ]
-    others = {STACK: "stack"} if STACK in found.scores else {}
-    others |= {task.name: "baseline" for task in found.plan.tasks if task.is_baseline}
-    rows += [{"system": name, "kind": kind, "row": name} for name, kind in others.items()]
-    beside = {each.published for each in systems.all.values()}
-    rows += [
-        {"system": name, "kind": "published", **_figures(name)}
-        for name in PUBLISHED
-        if name not in beside
+    rows = [
+        {"system": name, "kind": kind, "row": each.row, "encoders": each.view}
+        | {"head": each.head, "note": each.note, "published": each.published or ""}
+        for name, kind, each in ours
     ]
-    table = pd.DataFrame(rows).fillna("")
+    others = {STACK: "stack"} if STACK in found.scores else {}
+    others |= {task.name: "baseline" for task in found.tasks if task.is_baseline}
+    rows += [{"system": name, "kind": kind, "row": name} for name, kind in others.items()]
+    beside = {each.published for _, _, each in ours}
+    foreign = [name for name in systems.published if name not in beside]
+    rows += [{"system": name, "kind": "published", "published": name} for name in foreign]
+    figures = pd.DataFrame(
+        [
+            *((name, each.val, each.test, each.source) for name, each in systems.published.items()),
+            (NOT_AVAILABLE, "", NOT_AVAILABLE, ""),
+        ],
+        columns=["published", "published_val", "published_test", "source"],
+    )
+    table = pd.DataFrame(rows).merge(figures, on="published", how="left").fillna("")
     table.loc[table["kind"] == "stack", "encoders"] = "all systems above"
     scores = found.table().set_index("name")
     table = table.join(scores[["mean_pearson", "ci95_low", "ci95_high", "error"]], on="row")
@@ -192,16 +304,13 @@ def gains_table(found: Comparison, systems: Systems) -> pd.DataFrame:
     The interval and ``p_better`` are of paired resamples of people. Where a fit failed, there is no
     row.
     """
-    scores = {
-        subset: found.scores[system.row]
-        for subset, system in systems.by_modality.items()
-        if system.row in found.scores
-    }
+    rows_of = {subset: system.row for subset, system in systems.by_modality.items()}
+    scores = {subset: found.scores[row] for subset, row in rows_of.items() if row in found.scores}
     rows = [
         (part, JOIN.join(to), each.gain, each.interval.low, each.interval.high, each.p_better)
         for (part, to), each in gains(scores).items()
     ]
-    return pd.DataFrame(rows, columns=GAIN_COLUMNS).round(_N_DIGITS)
+    return rounded(pd.DataFrame(rows, columns=GAIN_COLUMNS))
 
 
 def text_tables(found: Comparison, systems: Systems) -> Iterator[TitledTable]:
@@ -216,8 +325,7 @@ def text_tables(found: Comparison, systems: Systems) -> Iterator[TitledTable]:
     }
     if not table["note"].any():
         del names["note"]
-    labels = found.plan.params.data.labels
-    title = f"Systems on {labels}, beside published figures. {heading(found)}"
+    title = f"Systems on {found.params.data.labels}, beside published figures. {heading(found)}"
     yield title, laid_out(table, names)
     gained = gains_table(found, systems)
     if len(gained):
@@ -227,44 +335,30 @@ def text_tables(found: Comparison, systems: Systems) -> Iterator[TitledTable]:
         yield title, laid_out(gained, names)
 
 
-def write_systems(found: Comparison, systems: Systems, folder: Path) -> list[Path]:
-    """Write ``systems.csv``, ``gains.csv``, ``systems.json`` and ``systems.md``.
-
-    Returns
-    -------
-    list of Path
-        What was written.
-
-    Raises
-    ------
-    OSError
-        When the folder cannot be written.
-    """
-    table, gained = systems_table(found, systems), gains_table(found, systems)
-    content = {
-        "split": found.plan.split,
-        "labels": str(found.plan.params.data.labels),
-        "systems": records(table),
-        "gains": records(gained),
-        "remarks": system_remarks(found),
-    }
-    texts = {
-        "systems.csv": table.to_csv(index=False),
-        "gains.csv": gained.to_csv(index=False),
-        "systems.json": json.dumps(content, indent=2) + "\n",
-        "systems.md": markdown_page(text_tables(found, systems), system_remarks(found)),
-    }
-    return write_texts(folder, texts)
+def _faults(systems: Systems, params: Params) -> Iterator[str]:
+    known, results = [*params.feature_names, *systems.encoders], [*systems.published, NOT_AVAILABLE]
+    for name in systems.encoders:
+        if name in params.feature_names:
+            yield f"encoders.{name}: params.yaml has an encoder of that name: choose another"
+    for name, system in systems.systems.items():
+        yield from _wrong_encoders(f"systems.{name}.encoders", system.encoders, known)
+        if system.published is not None and system.published not in results:
+            hint = nearest(system.published, results)
+            yield f"systems.{name}.published: unknown result {system.published!r}{hint}"
+        if name in systems.modalities or name == STACK:
+            yield f"systems.{name}: another row of the table has that name: choose another"
+    for name, members in systems.modalities.items():
+        yield from _wrong_encoders(f"modalities.{name}", members, known)
+        if not members:
+            yield f"modalities.{name}: no encoder: name one, or leave the modality out"
+    for (first, a), (second, b) in combinations(systems.modalities.items(), 2):
+        for both in sorted(set(a).intersection(b)):
+            yield f"modalities.{second}: the encoder {both!r} is of {first} already"
 
 
-def system_remarks(found: Comparison) -> list[str]:
-    """Return what must be said beside the tables."""
-    return [*remarks(found), FOREIGN_NOTE.format(found.plan.params.data.labels)]
-
-
-def _figures(published: str | None) -> dict[str, str]:
-    """Return what the columns of published figures say beside a system."""
-    if published in PUBLISHED:
-        return PUBLISHED[published]._asdict()
-    test = NOT_AVAILABLE if published == NOT_AVAILABLE else ""
-    return {"published_val": "", "published_test": test, "source": ""}
+def _wrong_encoders(place: str, names: tuple[str, ...], known: list[str]) -> Iterator[str]:
+    for name in dict.fromkeys(names):
+        if name not in known:
+            yield f"{place}: unknown encoder {name!r}{nearest(name, known)}"
+        if names.count(name) > 1:
+            yield f"{place}: the encoder {name!r} stands there twice"

@@ -72,6 +72,11 @@ def number_text(
     )
 
 
+def score_text(score: float) -> str:
+    """Write a score with its sign; one that is not there is no number."""
+    return "undefined" if pd.isna(score) else f"{score:+.3f}"
+
+
 def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     """Return the rows of a table for `json.dumps`; what is undefined is None."""
     if table is None:

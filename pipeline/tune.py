@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -20,24 +20,16 @@ from pipeline.views import view_names
 if TYPE_CHECKING:
     import optuna
 
-    from models.heads.search import Choice, Range
+    from models.heads.base import Choice, Range
 
 Settings = dict[str, Any]
 Space = Mapping[str, "Range | Choice"]
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One point of the search.
+class Trial(NamedTuple):
+    """One point of the search: from number 0, which is what `params.yaml` says, and its score.
 
-    Attributes
-    ----------
-    number : int
-        From 0; the settings of `params.yaml` come first.
-    settings : dict
-        What was searched over.
-    score : float, optional
-        Mean Pearson out of fold; None where the fit failed.
+    The score is the mean Pearson out of fold; None where the fit failed.
     """
 
     number: int
@@ -82,7 +74,6 @@ def tune(
     StoreError
         When the clip vectors of an encoder are missing.
     """
-    from models.arrays import DataError
     from models.heads import search_space
     from models.metrics import mean_pearson
 
@@ -93,8 +84,7 @@ def tune(
         raise ParamsError(
             f"the head {head!r} ({kind}) has nothing to search: it chooses its settings by itself"
         )
-    names = view_names(params.feature_names)
-    name = names[-1] if view is None else known_view(view, params)
+    name = view_names(params.feature_names)[-1] if view is None else known_view(view, params)
     rows, task = read_rows(params), head_task(head, name, params)
     fitting, n = Fitting(rows), rows.n_train
     study = _study(task, space, fitting)
@@ -111,7 +101,7 @@ def tune(
     n_left = n_trials - sum(trial.state.is_finished() for trial in study.trials)
     if n_left > 0:
         # Settings that cannot be fitted are a failed trial, not the end.
-        study.optimize(score, n_left, callbacks=[tell], catch=(DataError, ValueError))
+        study.optimize(score, n_left, callbacks=[tell], catch=(ValueError,))
     return [_trial(trial) for trial in study.trials if trial.state.is_finished()]
 
 
@@ -126,8 +116,8 @@ def best_trial(trials: list[Trial]) -> Trial:
     scored = [trial for trial in trials if trial.score is not None]
     if not scored:
         raise ParamsError(
-            f"none of {len(trials)} trials could be fitted: try the head with `eri compare`, which "
-            "says why"
+            f"none of {len(trials)} trials could be fitted and scored: try the head with `eri "
+            "compare --split oof`, which says why"
         )
     return max(scored, key=lambda trial: trial.score or 0.0)
 
@@ -158,8 +148,8 @@ def tune_command(
     if changed:
         update_settings(params_file, {"heads": {head: changed}}, load_params)
     if as_json:
-        content = {"trials": [vars(each) for each in made], "best": best.number, "written": changed}
-        print(json.dumps(content, indent=2))
+        content = [each._asdict() for each in made]
+        print(json.dumps({"trials": content, "best": best.number, "written": changed}, indent=2))
         return
     first = made[0].score
     was = "could not be fitted" if first is None else f"{first:+.4f}"
@@ -185,7 +175,7 @@ def _study(task: FitTask, space: Space, fitting: Fitting) -> "optuna.Study":
     fixed = HeadEntry(**{name: value for name, value in settings if name not in space})
     ranges = {name: str(each) for name, each in space.items()}
     TUNING.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial has a line of ours
     journal = TUNING / f"{task.name.partition('/')[0]}.journal"
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(journal))),
@@ -203,29 +193,24 @@ def _study(task: FitTask, space: Space, fitting: Fitting) -> "optuna.Study":
 
 
 def _suggest(trial: "optuna.Trial", space: Space) -> Settings:
-    from models.heads.search import Choice
+    from models.heads.base import Choice
 
-    if trial.user_attrs:  # what is set now
-        return dict(trial.user_attrs)
-    settings: Settings = {}
-    for name, each in space.items():
+    for name, each in space.items() if not trial.user_attrs else ():
         if isinstance(each, Choice):
-            settings[name] = trial.suggest_categorical(name, each.values)
+            trial.suggest_categorical(name, each.values)
         elif isinstance(each.low, int) and isinstance(each.high, int):
-            settings[name] = trial.suggest_int(name, each.low, each.high, log=each.log)
+            trial.suggest_int(name, each.low, each.high, log=each.log)
         else:
-            settings[name] = trial.suggest_float(name, each.low, each.high, log=each.log)
-    return _rounded(settings)
-
-
-def _rounded(settings: Settings) -> Settings:
-    """Round to four digits: what is fitted is what can be read in `params.yaml`."""
-    return {
-        name: float(f"{value:.4g}") if isinstance(value, float) else value
-        for name, value in settings.items()
-    }
+            trial.suggest_float(name, each.low, each.high, log=each.log)
+    return _settings(trial)
 
 
 def _trial(trial: "optuna.trial.FrozenTrial") -> Trial:
-    score = trial.values[0] if trial.values else None
-    return Trial(trial.number, {**trial.user_attrs, **_rounded(trial.params)}, score)
+    return Trial(trial.number, _settings(trial), trial.values[0] if trial.values else None)
+
+
+def _settings(trial: "optuna.Trial | optuna.trial.FrozenTrial") -> Settings:
+    """Return what was set, or suggested: to four digits, so that it can be read in a file."""
+    suggested = trial.params.items()
+    near = {k: float(f"{each:.4g}") if isinstance(each, float) else each for k, each in suggested}
+    return {**trial.user_attrs, **near}

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_LARGEST = np.float32(32767 / 32768)  # openSMILE takes 16 bits: 1.0 would wrap round to -1.0
+
+
 class OpenSmileEncoder(SoundTransform):
     """Functionals of windows, or low-level descriptors over time.
 
@@ -62,6 +65,7 @@ class OpenSmileEncoder(SoundTransform):
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Embed one clip's sound; windows too short for the feature set are left out."""
         extractor = _extractor(self.model, self.level)
+        sound = np.clip(sound, -1, _LARGEST)
         length = round((self.window_s or 0) * sample_rate_hz) or len(sound)
         hop = max(round((self.hop_s or 0) * sample_rate_hz), 1)
         times, rows = [], []

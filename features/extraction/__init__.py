@@ -6,7 +6,6 @@ stores; `embed_files` embeds files with one encoder and returns them. What a cli
     index.py -> stores.py -> embedder.py          the loop: what is lacking is read and embedded
                                 |- reading.py     in a worker: one decode, pieces for all encoders
                                 |   `- workers.py, worker_process.py   may hang, crash, be killed
-                                |- batches.py     pieces of all clips in batches through a network
                                 `- encoder_run.py one encoder: its cache, its failures, its store
 """
 

@@ -31,15 +31,6 @@ _LIBRARIES = (
 )
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions of the installed libraries that have a part in embeddings."""
-    versions = {}
-    for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):  # some stand in for each other
-            versions[name] = version(name)
-    return versions
-
-
 class EncoderRun:
     """An encoder, its cache, and what comes of the clips of a run.
 
@@ -56,14 +47,14 @@ class EncoderRun:
 
     Attributes
     ----------
-    name, encoder
-        As given.
     identity : str
         Of its embeddings; see `features.identity.encoder_identity`.
     pieces : PieceKind
         What it takes of a clip.
     n_computed : int
         Clips embedded by this run; the others came from the cache.
+    failed : dict of str to MediaError
+        Why clips cannot be embedded, by the digest of their bytes.
 
     Raises
     ------
@@ -86,7 +77,7 @@ class EncoderRun:
             "identity": self.identity,
         }
         self._cache = EmbeddingCache(cache_root, self.identity, self._description)
-        self._errors: dict[str, MediaError] = {}  # by the digest of the clip's bytes
+        self.failed: dict[str, MediaError] = {}
 
     def lacks(self, clip: Clip) -> bool:
         """Whether the clip is for this encoder and not cached."""
@@ -105,21 +96,17 @@ class EncoderRun:
         """
         with np.errstate(over="ignore"):  # an overflow is dealt with below
             values = rows.astype(self.encoder.dtype)
-        if not np.isfinite(values).all():
-            reason = "the embedding is not finite"
-            if np.isfinite(rows).all():
-                reason = (
-                    f"the embedding holds {np.abs(rows).max():.3g}, more than float16 does: set "
-                    f"`dtype: float32` under encoders.{self.name}"
-                )
-            self.fail(sha256, MediaError("encode", reason))
+        if np.isfinite(values).all():
+            self._cache.put(sha256, Embedding(time_s, values, face_share))
+            self.n_computed += 1
             return
-        self._cache.put(sha256, Embedding(time_s, values, face_share))
-        self.n_computed += 1
-
-    def fail(self, sha256: str, error: MediaError) -> None:
-        """Note that a clip cannot be embedded."""
-        self._errors[sha256] = error
+        reason = "the embedding is not finite"
+        if np.isfinite(rows).all():
+            reason = (
+                f"the embedding holds {np.abs(rows).max():.3g}, more than float16 does: set "
+                f"`dtype: float32` under encoders.{self.name}"
+            )
+        self.failed[sha256] = MediaError("encode", reason)
 
     def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
         """Yield the embedded clips in the order of the clip table."""
@@ -129,25 +116,8 @@ class EncoderRun:
 
     def errors(self, clips: pd.DataFrame) -> dict[str, MediaError]:
         """Return why clips have no embedding, by their ids; those that have one are left out."""
-        return {
-            clip.clip_id: error
-            for clip in iterate_clips(clips)
-            if (error := self._error(clip)) is not None
-        }
-
-    def failures(self, clips: pd.DataFrame) -> pd.DataFrame:
-        """Return the failure table, ``clip_id, step, reason``.
-
-        Raises
-        ------
-        EncoderError
-            When it holds all clips: no store would be left.
-        """
-        errors = self.errors(clips)
-        if len(errors) == len(clips):
-            raise _none_embedded(self.name, list(errors.values()))
-        failed = [(clip_id, error.step, error.reason) for clip_id, error in errors.items()]
-        return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
+        errors = {clip.clip_id: self._error(clip) for clip in iterate_clips(clips)}
+        return {clip_id: error for clip_id, error in errors.items() if error is not None}
 
     def metadata(self) -> dict[str, Any]:
         """Return what made the numbers, for the store."""
@@ -159,20 +129,7 @@ class EncoderRun:
         return content
 
     def _error(self, clip: Clip) -> MediaError | None:
-        return unusable(self.encoder, clip) or self._errors.get(clip.sha256)
-
-
-def check_usable(name: str, encoder: Encoder, clips: pd.DataFrame) -> None:
-    """Make sure, before weights are fetched, that some clip has what an encoder needs.
-
-    Raises
-    ------
-    EncoderError
-        When none has.
-    """
-    errors = [unusable(encoder, clip) for clip in iterate_clips(clips)]
-    if None not in errors:
-        raise _none_embedded(name, [error for error in errors if error is not None])
+        return unusable(self.encoder, clip) or self.failed.get(clip.sha256)
 
 
 def unusable(encoder: Encoder, clip: Clip) -> MediaError | None:
@@ -188,9 +145,26 @@ def unusable(encoder: Encoder, clip: Clip) -> MediaError | None:
     return None
 
 
-def _none_embedded(name: str, errors: Sequence[MediaError]) -> EncoderError:
-    first = f"; the first: {errors[0]}" if errors else ""
-    return EncoderError(
-        f"the encoder {name!r} embedded none of {len(errors)} clips{first}. Mend the clips, or "
-        f"take {name!r} out of `encoders:`"
-    )
+def check_some_embedded(name: str, n_clips: int, errors: Sequence[MediaError]) -> None:
+    """Make sure that an encoder does not fail on each of its clips: no store would be left.
+
+    Raises
+    ------
+    EncoderError
+        With the first error.
+    """
+    if len(errors) == n_clips:
+        first = f"; the first: {errors[0]}" if errors else ""
+        raise EncoderError(
+            f"the encoder {name!r} embedded none of {n_clips} clips{first}. Mend the clips, or "
+            f"take {name!r} out of `encoders:`"
+        )
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the installed libraries that have a part in embeddings."""
+    versions = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):  # some stand in for each other
+            versions[name] = version(name)
+    return versions

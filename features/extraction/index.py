@@ -1,24 +1,84 @@
 """The clip table: which media files there are, and what their headers say."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from features.errors import MediaError
-from features.extraction.progress import clip_progress
-from features.extraction.reading import clip_error
-from features.extraction.workers import Finished, Workers
+from features.errors import EncoderError, MediaError
+from features.extraction.workers import Failure, Finished, Workers
 from features.media.files import clip_sha256, probe
 
 _PROBE_LIMIT_S = 300.0  # most of it for hashing: a slow disk reads 15 GB in it
 
+_DTYPES = {
+    "clip_id": "string",
+    "path": "string",
+    "sha256": "string",
+    "duration_s": "float64",
+    "frame_rate_hz": "float64",
+    "has_video": "bool",
+    "has_audio": "bool",
+    "error_step": "string",
+    "error_reason": "string",
+}
 
-@dataclass(frozen=True)
-class Clip:
+
+def index_files(
+    paths: Mapping[str, Path | None], *, workers: Workers | None = None, progress: bool = True
+) -> pd.DataFrame:
+    """Hash and probe media files in worker processes.
+
+    Parameters
+    ----------
+    paths : mapping of str to Path or None
+        From clip id to file; None for a clip without media, which has no streams.
+    workers : Workers, optional
+        Those that do it; default: new ones, which end with it.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    DataFrame
+        In the order of `paths`: ``clip_id, path, sha256, duration_s, frame_rate_hz, has_video,
+        has_audio, error_step, error_reason``. A file that cannot be used stays in the table, with
+        the last two filled and no streams.
+    """
+    rows: dict[str, dict[str, object]] = {each: {"clip_id": _as_text(each)} for each in paths}
+    files = []
+    for clip_id, path in paths.items():
+        if path is None:
+            continue
+        rows[clip_id]["path"] = _as_text(path)
+        if rows[clip_id]["path"] == path.as_posix():
+            files.append((clip_id, path))
+        else:
+            error = MediaError("read", "the file's name is not UTF-8: rename it")
+            rows[clip_id] |= _failed(error)
+    with (
+        nullcontext(workers) if workers else Workers() as examiners,
+        examiners.run(_examine, files, stall_limit_s=_PROBE_LIMIT_S) as events,
+        clip_progress("index", len(files), shown=progress) as advance,
+    ):
+        for (clip_id, _), event in events:
+            if isinstance(event, Finished):
+                advance()
+                failed = event.failure and _failed(clip_error(event.failure, "probe"))
+                rows[clip_id] |= failed or event.result
+    table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
+    for column in ("has_video", "has_audio"):
+        table[column] = table[column].eq(True)
+    return table.astype(_DTYPES)
+
+
+class Clip(NamedTuple):
     """One row of the clip table, as far as extraction needs it.
 
     Attributes
@@ -48,73 +108,41 @@ def iterate_clips(table: pd.DataFrame) -> Iterator[Clip]:
     names = ("clip_id", "path", "sha256", "has_video", "has_audio", "error_step", "error_reason")
     columns = (table[name].astype(object).where(table[name].notna(), None) for name in names)
     for clip_id, path, sha256, has_video, has_audio, step, reason in zip(*columns, strict=True):
-        yield Clip(
-            clip_id,
-            path=Path(path) if path else None,
-            sha256=sha256 or "",
-            has_video=bool(has_video),
-            has_audio=bool(has_audio),
-            error=MediaError(step, reason) if step else None,
-        )
+        error = MediaError(step, reason) if step else None
+        file = Path(path) if path else None
+        yield Clip(clip_id, file, sha256 or "", bool(has_video), bool(has_audio), error)
 
 
-def index_files(
-    paths: Mapping[str, Path | None], *, workers: Workers | None = None, progress: bool = True
-) -> pd.DataFrame:
-    """Hash and probe media files in worker processes.
+def clip_error(failure: Failure, step: str) -> MediaError:
+    """Say what failed a clip that a worker was busy with.
 
     Parameters
     ----------
-    paths : mapping of str to Path or None
-        From clip id to file; None for a clip without media, which has no streams.
-    workers : Workers, optional
-        Those that do it; default: new ones, which end with it.
-    progress : bool
-        Show a progress bar on standard error.
+    failure : Failure
+        What came of the work.
+    step : str
+        What was being done, where the failure does not say it.
 
-    Returns
-    -------
-    DataFrame
-        In the order of `paths`: ``clip_id, path, sha256, duration_s, frame_rate_hz, has_video,
-        has_audio, error_step, error_reason``. A file that cannot be used stays in the table, with
-        the last two filled and no streams.
+    Raises
+    ------
+    EncoderError
+        When it is no fault of the clip: every other clip would fail as well.
     """
-    rows: dict[str, dict[str, object]] = {}
-    files = []
-    for clip_id, path in paths.items():
-        if path is None:
-            rows[clip_id] = {"clip_id": clip_id, "has_video": False, "has_audio": False}
-        elif (name := _as_text(path)) != path.as_posix():
-            error = MediaError("read", "the file's name is not UTF-8: rename it")
-            rows[clip_id] = {"clip_id": _as_text(clip_id), "path": name, **_failed(error)}
-        else:
-            files.append((clip_id, path))
-    with (
-        nullcontext(workers) if workers else Workers() as examiners,
-        examiners.run(_examine, files, stall_limit_s=_PROBE_LIMIT_S) as events,
-        clip_progress("index", len(files), shown=progress) as advance,
-    ):
-        for (clip_id, path), event in events:
-            if isinstance(event, Finished):
-                advance()
-                failed = event.failure and _failed(clip_error(event.failure, "probe"))
-                found = failed or event.result
-                rows[clip_id] = {"clip_id": clip_id, "path": path.as_posix(), **found}
-    table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
-    return table.astype(_DTYPES)
+    if isinstance(failure.error, EncoderError):
+        raise failure.error
+    if isinstance(failure.error, MediaError):
+        return failure.error
+    return MediaError(step, failure.reason)
 
 
-_DTYPES = {
-    "clip_id": "string",
-    "path": "string",
-    "sha256": "string",
-    "duration_s": "float64",
-    "frame_rate_hz": "float64",
-    "has_video": "bool",
-    "has_audio": "bool",
-    "error_step": "string",
-    "error_reason": "string",
-}
+@contextmanager
+def clip_progress(what: str, n_clips: int, *, shown: bool) -> Iterator[Callable[[], None]]:
+    """Show on standard error how many clips are done; yields what to call when one is."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not shown or not n_clips) as progress:
+        bar = progress.add_task(what, total=n_clips)
+        yield lambda: progress.advance(bar)
 
 
 def _as_text(name: str | Path) -> str:
@@ -124,20 +152,8 @@ def _as_text(name: str | Path) -> str:
 
 def _examine(item: tuple[str, Path]) -> dict[str, object]:
     _, path = item
-    info = probe(path)
-    return {
-        "sha256": clip_sha256(path),
-        "duration_s": info.duration_s,
-        "frame_rate_hz": info.frame_rate_hz,
-        "has_video": info.has_video,
-        "has_audio": info.has_audio,
-    }
+    return {"sha256": clip_sha256(path), **asdict(probe(path))}
 
 
 def _failed(error: MediaError) -> dict[str, object]:
-    return {
-        "has_video": False,
-        "has_audio": False,
-        "error_step": error.step,
-        "error_reason": error.reason,
-    }
+    return {"error_step": error.step, "error_reason": error.reason}

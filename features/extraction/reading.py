@@ -1,7 +1,8 @@
 """What a decode worker does with one clip: decode it once, and make all pieces asked for."""
 
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.encoders.pieces import Pictures, PieceKind, SoundPieces
-from features.errors import EncoderError, MediaError
-from features.extraction.worker_process import Failure, Patience
+from features.errors import MediaError
+from features.extraction.worker_process import Patience
 from features.media.faces import FaceFinder
 from features.media.files import check_duration, clip_sha256
-from features.media.frames import Frame, read_frames
-from features.media.sound import read_sound
+from features.media.frames import read_frames
+from features.media.sound import read_track
 
 _FRAMES_PER_PART = 32
 _SOUND_WORK = 1.0  # openSMILE takes 0.02 of the sound's length, 0.2 where windows overlap tenfold
@@ -31,7 +32,7 @@ class ClipToRead:
     sha256 : str
         Digest of the bytes.
     kinds : tuple of PieceKind
-        The pieces wanted.
+        The pieces wanted; below, each goes by its number in this order.
     max_duration_s : float
         A longer clip is not read.
     """
@@ -49,7 +50,7 @@ class Pieces:
     Attributes
     ----------
     number : int
-        Which of the clip's `kinds`.
+        Which kind.
     time_s : ndarray of float64, shape (n,)
         When they are, in clip time.
     values : ndarray, shape (n, ...)
@@ -78,8 +79,8 @@ class ClipEnd:
     Attributes
     ----------
     errors : dict of int to MediaError
-        Why there are none, or not all, of a kind, by its number. Pictures may fail without sound,
-        and the other way round.
+        Why there are none, or not all, of a kind. Pictures may fail without sound, and the other
+        way round.
     face_share : dict of int to float
         Share of the clip's frames with a face, for kinds that are cropped to it.
     """
@@ -89,7 +90,7 @@ class ClipEnd:
 
 
 def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
-    """Decode one clip, and make the pieces wanted of it.
+    """Decode one clip, once for all kinds of pieces of one rate, and make the pieces.
 
     Yields
     ------
@@ -110,41 +111,28 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     path = _unchanged_file(clip)
     check_duration(path, clip.max_duration_s)
     end = ClipEnd()
-    pictures: dict[float, dict[int, Pictures]] = {}  # by rate: what has one rate shares a decode
+    pictures: dict[float, dict[int, Pictures]] = {}
     sound: dict[int, dict[int, SoundPieces]] = {}
     for number, kind in enumerate(clip.kinds):
         if isinstance(kind, Pictures):
             pictures.setdefault(kind.frame_rate_hz, {})[number] = kind
         else:
             sound.setdefault(kind.sample_rate_hz, {})[number] = kind
-    for frame_rate_hz, frame_kinds in pictures.items():
-        frames = read_frames(path, frame_rate_hz, max_duration_s=clip.max_duration_s)
-        yield from _cut_frames(frames, frame_kinds, end)
-    for sample_rate_hz, sound_kinds in sound.items():
-        yield from _cut_sound(path, sample_rate_hz, sound_kinds, clip.max_duration_s, end)
+    for frame_rate_hz, some in pictures.items():
+        with _noting_errors(end, some):
+            yield from _cut_frames(path, frame_rate_hz, some, clip.max_duration_s, end)
+    for sample_rate_hz, others in sound.items():
+        with _noting_errors(end, others):
+            yield from _cut_sound(path, sample_rate_hz, others, clip.max_duration_s, end)
     return end
 
 
-def clip_error(failure: Failure, step: str) -> MediaError:
-    """Say what failed a clip that a worker was busy with.
-
-    Parameters
-    ----------
-    failure : Failure
-        What came of the work.
-    step : str
-        What was being done, where the failure does not say it.
-
-    Raises
-    ------
-    EncoderError
-        When it is no fault of the clip: every other clip would fail as well.
-    """
-    if isinstance(failure.error, EncoderError):
-        raise failure.error
-    if isinstance(failure.error, MediaError):
-        return failure.error
-    return MediaError(step, failure.reason)
+@contextmanager
+def _noting_errors(end: ClipEnd, numbers: Iterable[int]) -> Iterator[None]:
+    try:
+        yield
+    except MediaError as error:
+        end.errors.update(dict.fromkeys(numbers, error))
 
 
 def _unchanged_file(clip: ClipToRead) -> Path:
@@ -161,27 +149,23 @@ def _unchanged_file(clip: ClipToRead) -> Path:
 
 
 def _cut_frames(
-    frames: Iterator[Frame], kinds: Mapping[int, Pictures], end: ClipEnd
+    path: Path, rate_hz: float, kinds: dict[int, Pictures], max_duration_s: float, end: ClipEnd
 ) -> Iterator[Pieces]:
     """Cut pieces from frames; each face detector looks once at a frame, for all kinds."""
     finders = {k.face: FaceFinder(k.face) for k in kinds.values() if k.face}
     n_frames, n_with_face = 0, dict.fromkeys(finders, 0)
     waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]] = {number: [] for number in kinds}
-    try:
-        for frame in frames:
-            n_frames += 1
-            faces = {detection: finder.find(frame.image) for detection, finder in finders.items()}
-            for detection, box in faces.items():
-                n_with_face[detection] += box is not None
-            for number, kind in kinds.items():
-                piece = kind.cut(frame.image, faces)
-                if piece is not None:
-                    waiting[number].append((frame.time_s, piece))
-            if n_frames % _FRAMES_PER_PART == 0:
-                yield from _hand_over(waiting)
-    except MediaError as error:
-        end.errors.update(dict.fromkeys(kinds, error))
-        return
+    for frame in read_frames(path, rate_hz, max_duration_s=max_duration_s):
+        n_frames += 1
+        faces = {detection: finder.find(frame.image) for detection, finder in finders.items()}
+        for detection, box in faces.items():
+            n_with_face[detection] += box is not None
+        for number, kind in kinds.items():
+            piece = kind.cut(frame.image, faces)
+            if piece is not None:
+                waiting[number].append((frame.time_s, piece))
+        if n_frames % _FRAMES_PER_PART == 0:
+            yield from _hand_over(waiting)
     yield from _hand_over(waiting)
     for number, kind in kinds.items():
         if kind.face is not None:
@@ -191,7 +175,7 @@ def _cut_frames(
                 end.errors[number] = MediaError("face", reason)
 
 
-def _hand_over(waiting: Mapping[int, list[tuple[float, NDArray[np.uint8]]]]) -> Iterator[Pieces]:
+def _hand_over(waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]]) -> Iterator[Pieces]:
     for number, taken in waiting.items():
         if taken:
             times_s, pieces = zip(*taken, strict=True)
@@ -200,22 +184,18 @@ def _hand_over(waiting: Mapping[int, list[tuple[float, NDArray[np.uint8]]]]) -> 
 
 
 def _cut_sound(
-    path: Path,
-    sample_rate_hz: int,
-    kinds: Mapping[int, SoundPieces],
-    max_duration_s: float,
-    end: ClipEnd,
+    path: Path, rate_hz: int, kinds: dict[int, SoundPieces], max_duration_s: float, end: ClipEnd
 ) -> Iterator[Pieces | Patience]:
-    try:
-        sound = read_sound(path, sample_rate_hz, max_duration_s=max_duration_s)
-    except MediaError as error:
-        end.errors.update(dict.fromkeys(kinds, error))
-        return
+    track = read_track(path, rate_hz, max_duration_s=max_duration_s)
     for number, kind in kinds.items():
-        yield Patience(len(sound) / sample_rate_hz * _SOUND_WORK)
+        yield Patience(len(track.samples) / rate_hz * _SOUND_WORK)
         try:
-            pieces = Pieces(number, *kind.cut(sound, sample_rate_hz))
+            time_s, values = kind.cut(track.samples, rate_hz)
         except MediaError as error:
             end.errors[number] = error
-        else:
-            yield pieces
+            continue
+        time_s = time_s + track.start_s
+        # Nothing was recorded in a gap: a piece in the middle of it says nothing of the person.
+        kept = ~track.is_gap(time_s)
+        kept |= not kept.any()
+        yield Pieces(number, time_s[kept], values[kept])

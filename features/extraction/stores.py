@@ -10,8 +10,8 @@ import pandas as pd
 from features.cache import default_cache_root
 from features.encoders import Encoder, make_encoder
 from features.extraction.embedder import Embedder
-from features.extraction.encoder_run import EncoderRun, check_usable
-from features.extraction.index import index_files
+from features.extraction.encoder_run import EncoderRun, check_some_embedded, unusable
+from features.extraction.index import index_files, iterate_clips
 from features.identity import Sampling
 from features.store import FeatureStore, gather
 from features.store_writer import check_replaceable, write_failures, write_store
@@ -72,17 +72,18 @@ def extract(
     OSError
         When the cache or the destination cannot be written. What was finished by then is kept.
     """
-    for name in encoders:  # before hours of work, not after
-        check_replaceable(destination / name)
-    root = cache_root or default_cache_root()
+    # Before hours of work, and before weights are fetched:
     for name, each in encoders.items():
-        check_usable(name, each, clips)
+        check_replaceable(destination / name)
+        errors = [error for clip in iterate_clips(clips) if (error := unusable(each, clip))]
+        check_some_embedded(name, len(clips), errors)
+    root = cache_root or default_cache_root()
     runs = [EncoderRun(name, each, sampling, root) for name, each in encoders.items()]
     with Embedder() as embedder:
         embedder.embed(clips, runs, progress=progress)
     failures = {}
     for run in runs:
-        failures[run.name] = run.failures(clips)
+        failures[run.name] = _failures(run, clips)
         write_store(destination / run.name, run.stored_clips(clips), run.metadata())
         write_failures(destination / f"{run.name}.failures.parquet", failures[run.name])
     return ExtractReport(
@@ -160,5 +161,12 @@ def embed_files(
         clips = index_files(files, workers=embedder.workers, progress=progress)
         run = EncoderRun("encoder", made, sampling, root)
         embedder.embed(clips, [run], progress=progress)
-        failures = run.failures(clips)
+        failures = _failures(run, clips)
         return gather(run.stored_clips(clips), run.metadata()), failures
+
+
+def _failures(run: EncoderRun, clips: pd.DataFrame) -> pd.DataFrame:
+    errors = run.errors(clips)
+    check_some_embedded(run.name, len(clips), list(errors.values()))
+    failed = [(clip_id, error.step, error.reason) for clip_id, error in errors.items()]
+    return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])

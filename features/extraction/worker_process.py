@@ -21,11 +21,16 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-_PAUSE_LIMIT_S = 30.0  # in the middle of a message
+START_LIMIT_S = 120
+"""Until a new process has its task, with all that the work imports."""
+
+_PAUSE_LIMIT_S = 30
+"""Longest pause of a process in the middle of its message."""
+
 _LAST_WORDS_BYTES = 10_000
 _COUNT = struct.Struct("!Q")
 
@@ -64,92 +69,8 @@ class Patience:
     extra_s: float
 
 
-class Channel:
-    """One end of a two-way connection, for messages that carry large arrays.
-
-    Parameters
-    ----------
-    end : socket
-        A connected stream socket, which the channel owns from then on.
-    """
-
-    def __init__(self, end: socket.socket) -> None:
-        self._socket = end
-
-    @classmethod
-    def pair(cls) -> tuple[Self, Self]:
-        """Make two connected ends."""
-        ours, theirs = socket.socketpair()
-        return cls(ours), cls(theirs)
-
-    def limit_pauses(self, limit_s: float) -> None:
-        """Let `recv` raise OSError when the other end pauses so long, as one that is stopped does.
-
-        A socket's own limit in Python would read in small pieces.
-        """
-        seconds = int(limit_s)
-        limit = struct.pack("@ll", seconds, round((limit_s - seconds) * 1e6))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-
-    def close(self) -> None:
-        """Close this end; the other one then finds the channel at its end."""
-        self._socket.close()
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        return self._socket.fileno()
-
-    def wait(self, limit_s: float) -> bool:
-        """Wait for a message, or the end of the channel; False when none came in time."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(1000 * limit_s))
-
-    def send(self, message: object) -> None:
-        """Send anything that pickles; contiguous arrays go as they lie in memory.
-
-        Raises
-        ------
-        OSError
-            When the other end is closed.
-        """
-        buffers: list[pickle.PickleBuffer] = []
-        pickled = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
-        parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
-        sizes = [_COUNT.pack(part.nbytes) for part in parts]
-        self._socket.sendall(b"".join([_COUNT.pack(len(parts)), *sizes]))
-        for part in parts:
-            self._socket.sendall(part)
-
-    def recv(self) -> Any:
-        """Wait for a message; arrays in it may be written to.
-
-        Raises
-        ------
-        EOFError
-            When the other end was closed, be it in the middle of a message.
-        OSError
-            When the other end went away with messages unread, or paused too long.
-        """
-        (n_parts,) = _COUNT.unpack(self._read(_COUNT.size))
-        sizes = struct.unpack(f"!{n_parts}Q", self._read(n_parts * _COUNT.size))
-        pickled, *buffers = [self._read(size) for size in sizes]
-        return pickle.loads(pickled, buffers=buffers)
-
-    def _read(self, n_bytes: int) -> memoryview:
-        data = np.empty(n_bytes, np.uint8).data  # memory that nobody fills with zeros first
-        rest = data
-        while rest:
-            # WAITALL: one call for all of it, during which other threads run.
-            n_read = self._socket.recv_into(rest, 0, socket.MSG_WAITALL)
-            if n_read == 0:
-                raise EOFError("the other end of the channel was closed")
-            rest = rest[n_read:]
-        return data
-
-
 class WorkerProcess:
-    """A started process that does one task after the other, each sent as ``(work, task)``.
+    """A process that does one task after the other, each sent to it as ``(work, task)``.
 
     Parameters
     ----------
@@ -158,20 +79,19 @@ class WorkerProcess:
 
     Attributes
     ----------
-    channel : Channel
-        What the process says: a word when it has started, then for each task 1-tuples with its
-        parts or `Patience`, and `Finished` at its end.
-    has_started : bool
-        Whether that word was heard; for whoever listens to keep.
+    channel : socket
+        For `send` and `receive`. Of each task comes `Patience` when it begins, then 1-tuples with
+        its parts, or more `Patience`, and at its end `Finished`.
     """
 
     def __init__(self, niceness: int) -> None:
-        self.has_started = False
-        self.channel, theirs = Channel.pair()
-        self.channel.limit_pauses(_PAUSE_LIMIT_S)
+        self.channel, theirs = socket.socketpair()
+        # Not the socket's own limit in Python, with which it would read in small pieces.
+        limits_s = {socket.SO_RCVTIMEO: _PAUSE_LIMIT_S, socket.SO_SNDTIMEO: START_LIMIT_S}
+        for option, limit_s in limits_s.items():
+            self.channel.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", limit_s, 0))
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
-        module = "features.extraction.worker_process"
-        code = f"from {module} import serve; serve({theirs.fileno()}, {niceness})"
+        code = f"from {__name__} import serve; serve({theirs.fileno()}, {niceness})"
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         self._process = subprocess.Popen(
             # -P: no file of the working folder stands in for a library, unless it does here too
@@ -205,21 +125,65 @@ class WorkerProcess:
         return Failure(f"the worker process died ({how})", last_words)
 
 
+def send(channel: socket.socket, message: object) -> None:
+    """Send anything that pickles; contiguous arrays go as they lie in memory.
+
+    Raises
+    ------
+    OSError
+        When the other end is closed, or does not listen within the socket's limit.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
+    parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
+    sizes = [_COUNT.pack(part.nbytes) for part in parts]
+    channel.sendall(b"".join([_COUNT.pack(len(parts)), *sizes]))
+    for part in parts:
+        channel.sendall(part)
+
+
+def receive(channel: socket.socket) -> Any:
+    """Wait for a message; arrays in it may be written to.
+
+    Raises
+    ------
+    EOFError
+        When the other end was closed, be it in the middle of a message.
+    OSError
+        When the other end went away with messages unread, or paused too long.
+    """
+    (n_parts,) = _COUNT.unpack(_read(channel, _COUNT.size))
+    sizes = struct.unpack(f"!{n_parts}Q", _read(channel, n_parts * _COUNT.size))
+    pickled, *buffers = [_read(channel, size) for size in sizes]
+    return pickle.loads(pickled, buffers=buffers)
+
+
 def serve(descriptor: int, niceness: int) -> None:
     """Be a worker process: do the tasks that come through a channel, until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     os.nice(niceness)
     faulthandler.enable()
     threading.Thread(target=_end_with_parent, args=[descriptor], daemon=True).start()
-    parent = Channel(socket.socket(fileno=descriptor))
+    parent = socket.socket(fileno=descriptor)
     with suppress(ConnectionError):
-        parent.send("ready")
         while True:
             try:
-                work, task = parent.recv()
-                parent.send(Finished(_do(work, task, parent)))
+                work, task = receive(parent)
+                send(parent, Patience(0))
+                send(parent, Finished(_do(work, task, parent)))
             except Exception as error:  # also one of a task, or a result, that does not pickle
-                parent.send(Finished(failure=_failure(error)))
+                send(parent, Finished(failure=_failure(error)))
+
+
+def _read(channel: socket.socket, n_bytes: int) -> memoryview:
+    data = np.empty(n_bytes, np.uint8).data  # memory that nobody fills with zeros first
+    rest = data
+    while rest:
+        n_read = channel.recv_into(rest, 0, socket.MSG_WAITALL)  # one call for all of it
+        if n_read == 0:
+            raise EOFError("the other end of the channel was closed")
+        rest = rest[n_read:]
+    return data
 
 
 def _end_with_parent(descriptor: int) -> None:
@@ -230,7 +194,7 @@ def _end_with_parent(descriptor: int) -> None:
     os._exit(1)
 
 
-def _do(work: Callable[[Any], Any], task: Any, parent: Channel) -> Any:
+def _do(work: Callable[[Any], Any], task: Any, parent: socket.socket) -> Any:
     """Do a task, send its parts, and return its result."""
     made = work(task)
     if not isinstance(made, Generator):
@@ -240,7 +204,7 @@ def _do(work: Callable[[Any], Any], task: Any, parent: Channel) -> Any:
             part = next(made)
         except StopIteration as end:
             return end.value
-        parent.send(part if isinstance(part, Patience) else (part,))
+        send(parent, part if isinstance(part, Patience) else (part,))
 
 
 def _failure(error: Exception) -> Failure:

@@ -1,29 +1,36 @@
 """Work in processes that can be killed: what hangs or crashes costs its own task and no other.
 
 A worker streams what it makes of its task to the caller in parts, so that neither side ever holds
-the whole. One thread of the caller's process stands behind each worker; a bounded queue between
-them and the caller holds the workers back when the caller is slower.
+the whole. Whoever reads the parts drives it all, without threads: a worker whose part nobody takes
+waits in the middle of handing it over.
 """
 
 import math
-import queue
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Self, TypeVar
+from itertools import islice
+from multiprocessing.connection import wait
+from typing import Any, Generic, TypeVar
 
 import joblib
 
-from features.extraction.worker_process import Failure, Finished, Patience, WorkerProcess
+from features.extraction import worker_process
+from features.extraction.worker_process import (
+    Failure,
+    Finished,
+    Patience,
+    WorkerProcess,
+    receive,
+    send,
+)
 
 __all__ = ["Failure", "Finished", "Patience", "Restarted", "WorkerError", "Workers"]
 
 Task = TypeVar("Task")
 
-_START_LIMIT_S = 120.0
 _POLL_S = 0.2
 
 
@@ -36,14 +43,11 @@ class WorkerError(Exception):
     """A task of `Workers.call` came to nothing; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(failure)
+        super().__init__(failure.reason)
         self.failure = failure
 
-    def __str__(self) -> str:
-        return self.failure.reason
 
-
-class Workers:
+class Workers(AbstractContextManager["Workers"]):
     """Worker processes, started as they are needed and kept from one run to the next.
 
     Close them, or use them as a context manager; they end with this process in any case.
@@ -72,16 +76,7 @@ class Workers:
 
     What a worker has loaded stays there for its next task, if a cached function loads it. A
     generator asks for `Patience` where loading may take longer than the limit; the limit counts
-    from its next part::
-
-        @lru_cache(maxsize=1)
-        def _view(name): ...
-
-        def fit(task):
-            yield Patience(600)
-            view = _view(task.view)
-            yield "loaded"
-            return make_head(task.head).cross_fit(view)
+    from its next part. `pipeline.comparison` does both.
     """
 
     def __init__(self, n_workers: int | None = None, *, niceness: int = 0) -> None:
@@ -89,9 +84,6 @@ class Workers:
         self._niceness = niceness
         self._idle: list[WorkerProcess] = []
         weakref.finalize(self, _end_all, self._idle)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -116,7 +108,7 @@ class Workers:
             When the work raised an error or took too long, or its process died.
         """
         with self.run(work, [task], stall_limit_s=limit_s, n_attempts=1) as events:
-            finished = next(event for _, event in events if isinstance(event, Finished))
+            *_, (_, finished) = events
         if finished.failure is not None:
             raise WorkerError(finished.failure)
         return finished.result
@@ -131,10 +123,10 @@ class Workers:
         task_limit_s: float = math.inf,
         n_attempts: int = 2,
     ) -> Iterator[Iterator[tuple[Task, Any]]]:
-        """Do tasks within a context, a few parts ahead of the reader.
+        """Do tasks within a context, each worker a part ahead of the reader.
 
-        One run at a time. The workers begin at once, whatever the caller does before it reads.
-        When the context ends early, workers in the middle of a task are ended.
+        The workers begin at once, whatever the caller does before it reads. When the context ends
+        early, workers in the middle of a task are ended.
 
         Parameters
         ----------
@@ -156,148 +148,115 @@ class Workers:
             Parts of one task in order, those of different tasks between each other; `Restarted`
             when the parts so far are void; `Finished` at last.
         """
-        limits = _Limits(stall_limit_s, task_limit_s, n_attempts)
-        events: queue.Queue[Any] = queue.Queue(2 * self._n_workers + 2)
-        run = _Run(work, iter(tasks), limits, self._idle, self._niceness, events)
-        threads = [
-            threading.Thread(target=run.stand_by, name="eri-workers", daemon=True)
-            for _ in range(self._n_workers)
-        ]
-        for thread in threads:
-            thread.start()
+        limits = (stall_limit_s, task_limit_s, n_attempts)
+        run = _Run(work, iter(tasks), *limits, self._idle, self._niceness)
         try:
-            yield run.read(len(threads))
+            run.begin_next(self._n_workers)
+            yield run.events()
         finally:
-            run.stopped.set()
-            for thread in threads:
-                thread.join()
+            _end_all(run.busy)
 
 
-@dataclass(frozen=True)
-class _Limits:
-    stall_s: float
-    task_s: float
-    n_attempts: int
+@dataclass
+class _Attempt(Generic[Task]):
+    """A task that a worker is busy with."""
+
+    task: Task
+    number: int = 1
+    silence_limit_s: float = field(default_factory=lambda: worker_process.START_LIMIT_S)
+    heard_s: float = field(default_factory=time.monotonic)
+    listened_s: float = 0.0  # time since its begin in which the reader waited for a part
 
 
 @dataclass
 class _Run(Generic[Task]):
-    """What the threads behind the workers share, and the queue of what they hear."""
+    """What `Workers.run` was asked for, and who is busy with what."""
 
     work: Callable[[Task], Any]
     tasks: Iterator[Task]
-    limits: _Limits
+    stall_limit_s: float
+    task_limit_s: float
+    n_attempts: int
     idle: list[WorkerProcess]
     niceness: int
-    events: queue.Queue[Any]
-    drawing: threading.Lock = field(default_factory=threading.Lock)
-    stopped: threading.Event = field(default_factory=threading.Event)
+    busy: dict[WorkerProcess, _Attempt[Task]] = field(default_factory=dict)
 
-    def read(self, n_threads: int) -> Iterator[tuple[Task, Any]]:
-        while n_threads:
-            event = self.events.get()
-            if isinstance(event, BaseException):
-                raise event
-            if event is None:  # a thread has ended
-                n_threads -= 1
-            else:
-                yield event
+    def begin_next(self, n: int = 1) -> None:
+        """Give the next tasks to workers that are free, or new."""
+        for task in islice(self.tasks, n):
+            self._begin(_Attempt(task))
 
-    def stand_by(self) -> None:
-        """Have one task after the other done: what a thread does."""
-        with suppress(_StoppedError):
-            try:
-                while (drawn := self._draw()) is not None:
-                    self._put((drawn[0], self._do(drawn[0])))
-            except _StoppedError:
-                raise
-            except BaseException as error:  # of drawing a task, or of one that does not pickle
-                self._put(error)
-            self._put(None)
+    def events(self) -> Iterator[tuple[Task, Any]]:
+        """Yield what the workers say, until all tasks are done."""
+        while self.busy:
+            began_s = time.monotonic()
+            heard = wait([process.channel for process in self.busy], _POLL_S)
+            now_s = time.monotonic()
+            for process, attempt in list(self.busy.items()):
+                attempt.listened_s += now_s - began_s
+                if process.channel in heard:
+                    events = self._hear(process, attempt)
+                elif now_s - attempt.heard_s > attempt.silence_limit_s:
+                    late = f"no result within {attempt.silence_limit_s:g} s"
+                    events = self._end(process, attempt, late)
+                else:
+                    continue
+                for event in events:
+                    yield attempt.task, event
 
-    def _draw(self) -> tuple[Task] | None:
-        with self.drawing:
-            for task in self.tasks:
-                return (task,)
-        return None
+    def _begin(self, attempt: _Attempt[Task]) -> None:
+        while self.idle:
+            process = self.idle.pop()
+            if process.is_alive():
+                break
+            process.end()  # died while it had nothing to do
+        else:
+            process = WorkerProcess(self.niceness)
+        self.busy[process] = attempt
+        with suppress(OSError):  # it has just died or does not listen, and will be found out
+            send(process.channel, (self.work, attempt.task))
 
-    def _do(self, task: Task) -> Finished:
-        """Have a task done, by another worker if one dies of it; return how it ended."""
-        death = Failure("")
-        for attempt in range(self.limits.n_attempts):
-            if attempt:
-                self._put((task, Restarted()))
-            process = self._free_process()
-            try:
-                finished = self._attempt(process, task)
-            except (EOFError, OSError):
-                death = process.end()
-            except _LateError as late:
-                process.end()  # the task would take the next worker as long
-                return Finished(failure=Failure(f"{late}: the worker was stopped"))
-            except BaseException:
-                process.end()
-                raise
-            else:
-                self.idle.append(process)
-                return finished
-        n = self.limits.n_attempts
-        reason = death.reason if n == 1 else death.reason.replace("died", f"died {n} times")
-        return Finished(failure=replace(death, reason=reason))
+    def _hear(self, process: WorkerProcess, attempt: _Attempt[Task]) -> Iterator[Any]:
+        """Take a message; yield what of it the reader is to know."""
+        try:
+            message = receive(process.channel)
+        except (EOFError, OSError):
+            yield from self._end(process, attempt)
+            return
+        attempt.heard_s = time.monotonic()
+        attempt.silence_limit_s = self.stall_limit_s
+        if isinstance(message, Finished):
+            self.idle.append(process)
+            del self.busy[process]
+            self.begin_next()
+            yield message
+        elif attempt.listened_s > self.task_limit_s:
+            yield from self._end(process, attempt, f"not done within {self.task_limit_s:g} s")
+        elif isinstance(message, Patience):
+            attempt.silence_limit_s += message.extra_s
+        else:
+            yield from message  # its only part
 
-    def _free_process(self) -> WorkerProcess:
-        with suppress(IndexError):
-            while not (process := self.idle.pop()).is_alive():
-                process.end()  # died while it had nothing to do
-            return process
-        return WorkerProcess(self.niceness)
-
-    def _attempt(self, process: WorkerProcess, task: Task) -> Finished:
-        """Pass on the parts of a task; return how it ended."""
-        if not process.has_started:
-            self._hear(process, _START_LIMIT_S, "no start")
-            process.has_started = True
-        process.channel.send((self.work, task))
-        busy_until_s = time.monotonic() + self.limits.task_s
-        extra_s = 0.0
-        while True:
-            message = self._hear(process, self.limits.stall_s + extra_s, "no result")
-            if isinstance(message, Finished):
-                return message
-            heard_s = time.monotonic()
-            if heard_s > busy_until_s:
-                raise _LateError(f"not done within {self.limits.task_s:g} s")
-            extra_s = message.extra_s if isinstance(message, Patience) else 0.0
-            if not isinstance(message, Patience):
-                self._put((task, *message))
-                busy_until_s += time.monotonic() - heard_s  # the reader's time
-
-    def _hear(self, process: WorkerProcess, limit_s: float, late: str) -> Any:
-        """Wait for what a worker says next."""
-        until_s = time.monotonic() + limit_s
-        while not process.channel.wait(_POLL_S):
-            if self.stopped.is_set():
-                raise _StoppedError
-            if time.monotonic() > until_s:
-                raise _LateError(f"{late} within {limit_s:g} s")
-        return process.channel.recv()
-
-    def _put(self, event: Any) -> None:
-        while not self.stopped.is_set():
-            with suppress(queue.Full):
-                self.events.put(event, timeout=_POLL_S)
-                return
-        raise _StoppedError
+    def _end(
+        self, process: WorkerProcess, attempt: _Attempt[Task], late: str = ""
+    ) -> Iterator[Restarted | Finished]:
+        """End a worker that died or is late; another one tries the task of one that died."""
+        failure = process.end()
+        del self.busy[process]
+        if late:  # the task would take the next worker as long
+            failure = Failure(f"{late}: the worker was stopped")
+        elif attempt.number < self.n_attempts:
+            self._begin(_Attempt(attempt.task, attempt.number + 1))
+            yield Restarted()
+            return
+        elif attempt.number > 1:
+            times = f"died {attempt.number} times"
+            failure = replace(failure, reason=failure.reason.replace("died", times))
+        self.begin_next()
+        yield Finished(failure=failure)
 
 
-def _end_all(processes: list[WorkerProcess]) -> None:
-    while processes:
-        processes.pop().end()
-
-
-class _StoppedError(Exception):
-    """The caller wants no more events."""
-
-
-class _LateError(Exception):
-    """A worker took too long."""
+def _end_all(processes: list[WorkerProcess] | dict[WorkerProcess, Any]) -> None:
+    for process in processes:
+        process.end()
+    processes.clear()

@@ -6,27 +6,20 @@ Nothing here is protected against a decoder that hangs or crashes: call it throu
 
 import contextlib
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 from av.container import InputContainer
-from av.video.stream import VideoStream
 
 from features.errors import MediaError as MediaError  # also for those who read clips
 from features.files import file_sha256
-
-MIN_DECODED_SHARE = 0.9
-"""A clip of which less than this share of the promised frames or sound decodes is damaged."""
+from features.media.streams import video_stream
 
 _POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
 _FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
 """Without those that name other files or addresses: a clip is its own bytes and nothing else."""
-
-_LENGTH = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -113,49 +106,6 @@ def open_media(path: Path, step: str) -> Iterator[InputContainer]:
             yield container
     except av.FFmpegError as error:
         raise MediaError("decode", f"FFmpeg cannot go on: {_reason(error)}") from None
-
-
-def decode_packets(container: InputContainer, stream: Any) -> Iterator[Any]:
-    """Decode packet by packet, so that one damaged packet costs its own frames only."""
-    for packet in container.demux(stream):
-        try:
-            yield from packet.decode()
-        except av.FFmpegError:
-            continue
-
-
-def check_codec(stream: Any) -> None:
-    """Raise `MediaError` for a stream that FFmpeg cannot decode."""
-    if stream.codec_context is None:
-        raise MediaError("decode", f"FFmpeg has no decoder for the {stream.type} stream")
-
-
-def video_stream(container: InputContainer) -> VideoStream | None:
-    """Return the first video stream that is no cover art."""
-    cover = av.stream.Disposition.attached_pic
-    return next((s for s in container.streams.video if not s.disposition & cover), None)
-
-
-def check_end(stream: Any, end_s: float) -> None:
-    """Raise `MediaError` for a stream that ends long before its header says.
-
-    Parameters
-    ----------
-    stream : Stream
-        Only Matroska and WebM say it for each stream; they count no frames.
-    end_s : float
-        When what decoded last ends, by the file's own clock.
-    """
-    promised = _LENGTH.fullmatch(stream.metadata.get("DURATION", ""))
-    if promised is None:
-        return
-    hours, minutes, seconds = promised.groups()
-    promised_s = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-    if end_s < MIN_DECODED_SHARE * promised_s:
-        raise MediaError(
-            "decode",
-            f"the {stream.type} ends after {end_s:.2f} of {promised_s:.2f} s: the file is damaged",
-        )
 
 
 def _is_still_image(container: InputContainer) -> bool:

@@ -16,12 +16,13 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from features.errors import MediaError
-from features.media.files import (
+from features.media.files import open_media
+from features.media.streams import (
     MIN_DECODED_SHARE,
     check_codec,
     check_end,
+    clip_start_s,
     decode_packets,
-    open_media,
     video_stream,
 )
 
@@ -85,16 +86,17 @@ def read_frames(
         video.codec_context.thread_count = 1
         _check_size(video.codec_context.width, video.codec_context.height)
         distance_s = 1 / Fraction(frame_rate_hz).limit_denominator(_FINEST_RATE)
+        zero_s = clip_start_s(container)
         n_decoded = n_in_order = 0
-        point_s = Fraction(0)  # the next one of the grid
         shown: av.VideoFrame | None = None
-        start_s = shown_s = Fraction(0)
+        first_s = shown_s = point_s = Fraction(0)  # point_s: the next one of the grid
         for frame in decode_packets(container, video):
             time_s = _time_s(frame, video, n_decoded)
-            if n_decoded == 0:
-                start_s = time_s
+            zero_s = time_s if zero_s is None else zero_s
+            time_s -= zero_s
+            if n_decoded == 0:  # on screen at no point of the grid, perhaps, and taken all the same
+                first_s = shown_s = point_s = max(time_s, Fraction(0))
             n_decoded += 1
-            time_s -= start_s
             if time_s < shown_s:
                 continue
             n_in_order += 1
@@ -104,12 +106,13 @@ def read_frames(
                 yield Frame(float(shown_s), _image(shown))
                 point_s = math.ceil(time_s / distance_s) * distance_s
             shown, shown_s = frame, time_s
-        if shown is not None:
+        if shown is not None and zero_s is not None:
             end_s = shown_s + _duration_s(shown)
             if shown_s >= point_s or end_s > point_s:
                 yield Frame(float(shown_s), _image(shown))
-            check_end(video, float(start_s + end_s))
-        _check_times(n_decoded, n_in_order, _n_promised(container, video), float(shown_s))
+            check_end(video, float(zero_s + end_s))
+        n_promised = _n_promised(container, video)
+        _check_times(n_decoded, n_in_order, n_promised, float(shown_s - first_s))
 
 
 def _time_s(frame: av.VideoFrame, stream: VideoStream, index: int) -> Fraction:

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from models.arrays import Bools, Ints, as_targets, check_same_rows, group_codes
+from models.arrays import Bools, Floats64, Ints, Numbers, as_targets, check_same_rows, group_codes
 from models.metrics import CONSTANT_TOLERANCE, check_predictions, rows_of_folds
 
-Array = NDArray[np.float64]
-_Sums = tuple[Array, Array, Array, Array]
+_Sums = tuple[Floats64, Floats64, Floats64, Floats64]
 
 RESAMPLES_AT_ONCE = 256
 """Keeps memory small with thousands of people, and matrix products large."""
@@ -41,12 +40,11 @@ def bootstrap_scores(
     n_resamples: int,
     seed: int,
     fold_of_row: Ints | None = None,
-) -> Array:
+) -> Floats64:
     """Mean Pearson of every resample of the people, for one or many predictions.
 
-    Scores follow `models.metrics`: in each resample a constant target or prediction counts as 0
-    and a target with fewer than two labelled rows is left out. A target with fewer than two
-    labelled rows in all is left out of every resample.
+    Scores follow `models.metrics`: in each resample a constant target or prediction counts as 0,
+    and a target with fewer than two labelled rows, in the resample or in all, is left out.
 
     Parameters
     ----------
@@ -59,16 +57,15 @@ def bootstrap_scores(
     n_resamples : int
         Number of resamples; 2,000 give steady ends of a 95 % interval.
     seed : int
-        Seed of the resampling. Equal groups, folds, labelled rows and seed give the same resamples
-        for every prediction, also in separate calls: the scores of two members are paired.
+        Equal groups, folds, labelled rows and seed give the same resamples for every prediction,
+        also in separate calls: the scores of two members are paired.
     fold_of_row : array of int [n_rows], optional
         The fold of each row, for out-of-fold predictions.
 
     Returns
     -------
     array of float64 [n_members, n_resamples] or [n_resamples]
-        Mean Pearson of each resample; all NaN when no fold has two labelled people: one person
-        tells nothing of how people differ.
+        All NaN when no fold has two labelled people: one person tells nothing of how people differ.
 
     Raises
     ------
@@ -77,10 +74,14 @@ def bootstrap_scores(
     """
     true, given = as_targets(y_true, "y_true"), np.asarray(predictions, dtype=np.float64)
     members = given if given.ndim == 3 else given[None]
-    for member in members:
-        check_predictions(true, member)
     codes = group_codes(groups)
     check_same_rows(y_true=true, groups=codes)
+    checked = [check_predictions(true, member, fold_of_row)[0] for member in members]
+    if any(not np.array_equal(each, checked[0], equal_nan=True) for each in checked):
+        # They cannot be said of the same rows.
+        alone = (groups, n_resamples, seed, fold_of_row)
+        return np.stack([bootstrap_scores(true, member, *alone) for member in members])
+    true = checked[0] if checked else true
     labelled = ~np.isnan(true).all(axis=1)
     shape = len(members), true.shape[1], n_resamples
     total, n_folds, can_differ = np.zeros(shape), np.zeros(shape), False
@@ -109,14 +110,8 @@ def bootstrap_scores(
 
 def resample_counts(
     n_groups: int, n_resamples: int, generator: np.random.Generator
-) -> Iterator[Array]:
-    """How often each group is drawn in each resample, with replacement.
-
-    Yields
-    ------
-    array of float64 [up to RESAMPLES_AT_ONCE, n_groups]
-        The next resamples; `n_resamples` in all.
-    """
+) -> Iterator[Floats64]:
+    """Yield how often each group is drawn, with replacement [up to RESAMPLES_AT_ONCE, n_groups]."""
     for start in range(0, n_resamples, RESAMPLES_AT_ONCE):
         n = min(RESAMPLES_AT_ONCE, n_resamples - start)
         draws = generator.integers(n_groups, size=(n, n_groups)) + np.arange(n)[:, None] * n_groups
@@ -124,11 +119,10 @@ def resample_counts(
         yield counts.reshape(n, n_groups).astype(np.float64)
 
 
-def percentile_interval(scores: Array) -> Interval:
-    """Interval that holds 95 % of the scores of resamples [n_resamples].
+def percentile_interval(scores: Floats64) -> Interval:
+    """Interval that holds 95 % of the scores of resamples [n_resamples], but those that are NaN.
 
-    Resamples without a score (NaN) are left out; both ends are NaN when none has one. Applied to
-    the difference of two members' scores, it is the interval of that difference.
+    Of the difference of two members' scores, it is the interval of that difference.
     """
     known = scores[~np.isnan(scores)]
     if not len(known):
@@ -137,11 +131,8 @@ def percentile_interval(scores: Array) -> Interval:
     return Interval(float(low), float(high))
 
 
-def probability_better(scores_a: Array, scores_b: Array) -> float:
-    """Share of the resamples in which a scores above b; ties count half.
-
-    Both are paired scores [n_resamples] from `bootstrap_scores`. NaN when no resample has both.
-    """
+def probability_better(scores_a: Floats64, scores_b: Floats64) -> float:
+    """Share of the resamples in which a scores above b; ties count half, NaN not at all."""
     difference = scores_a - scores_b
     difference = difference[~np.isnan(difference)]
     if not len(difference):
@@ -150,7 +141,7 @@ def probability_better(scores_a: Array, scores_b: Array) -> float:
     return float((np.where(ties, 0.5, difference > 0)).mean())
 
 
-def _sums_by_person(true: Array, members: Array, rows: NDArray[np.intp], people: Ints) -> _Sums:
+def _sums_by_person(true: Floats64, members: Floats64, rows: Numbers, people: Ints) -> _Sums:
     """Return sums per person over centred values; x are labels, y predictions.
 
     First n, x, x x [3, n_targets, n_people], then y, y y, x y [n_members, 3, n_targets, n_people];
@@ -173,7 +164,7 @@ def _sums_by_person(true: Array, members: Array, rows: NDArray[np.intp], people:
     return np.stack(labels), sums, floor_true, floor_pred
 
 
-def _centred(values: Array, known: Bools) -> tuple[Array, Array]:
+def _centred(values: Floats64, known: Bools) -> tuple[Floats64, Floats64]:
     """Deviations from the mean, 0 where unknown, and the variance below which it is constant.
 
     Centred sums keep their digits when the mean is large beside the spread.
@@ -184,7 +175,7 @@ def _centred(values: Array, known: Bools) -> tuple[Array, Array]:
     return np.where(known, filled - mean, 0.0), floor
 
 
-def _correlations(sums: _Sums, counts: Array) -> Array:
+def _correlations(sums: _Sums, counts: Floats64) -> Floats64:
     """Correlation of every member and target in every resample; NaN below two labelled rows.
 
     `counts` is [n_resamples, n_people], the result [n_members, n_targets, n_resamples].

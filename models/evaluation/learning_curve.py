@@ -54,17 +54,11 @@ def learning_curve(
     Parameters
     ----------
     head : Head
-        Copied for every fit (`sklearn.base.clone`); the given one stays as it is.
-    x : array [n_rows, n_columns]
-        The view; passed on to the head as it is.
-    y : array [n_rows, n_targets]
-        Targets; NaN where unlabelled. Rows without any label are left out.
-    groups : array [n_rows]
-        The person of each row.
-    x_held, y_held : array [n_held, n_columns], [n_held, n_targets]
-        Rows of other people, as of Val.
-    groups_held : array [n_held]
-        The person of each held-out row.
+        Copied for every fit; the given one stays as it is.
+    x, y, groups : array [n_rows, n_columns], [n_rows, n_targets], [n_rows]
+        As in `Head.fit`. Rows without any label are left out.
+    x_held, y_held, groups_held : array
+        The same of rows of other people, as of Val.
     n_people : sequence of int
         Numbers of people to fit on.
     n_repeats : int
@@ -84,11 +78,9 @@ def learning_curve(
     ValueError
         When lengths differ.
     DataError
-        When a number of people is below 1 or above those labelled, or the head cannot be fitted
-        on so few.
+        When a number of people is below 1 or above those labelled.
     """
-    targets, held = as_targets(y), as_targets(y_held, "y_held")
-    codes = group_codes(groups)
+    targets, held, codes = as_targets(y), as_targets(y_held, "y_held"), group_codes(groups)
     check_same_rows(x=x, y=targets, groups=codes)
     check_same_rows(x_held=x_held, y_held=held)
     labelled = np.flatnonzero(~np.isnan(targets).all(axis=1))

@@ -1,51 +1,45 @@
-"""A score with its interval, for many predictions of the same rows, and what differs between them.
-
-`Score` is the one noun for how good predictions are: of a head, of the stack or of a baseline, on a
-split or out of fold.
-"""
+"""Scores with their intervals, of predictions of the same rows, and what differs between them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from models.arrays import Bools, Ints, as_targets, mean_of_known
+from models.arrays import Bools, Floats64, Ints, mean_of_known
 from models.evaluation.bootstrap import (
     Interval,
     bootstrap_scores,
     percentile_interval,
     probability_better,
 )
-from models.metrics import constant_columns, mean_pearson, pearson
+from models.metrics import check_predictions, constant_columns, mean_pearson, pearson
 
-Array = NDArray[np.float64]
 Subset = tuple[str, ...]
 
 
 @dataclass(frozen=True, repr=False)
 class Score:
-    """How good some predictions are.
+    """How good some predictions are: of a head, of the stack or of a baseline.
 
     Attributes
     ----------
     pearson : array of float64 [n_targets]
-        Correlation of each target; out of fold, the mean of the correlations inside the folds. NaN
-        with fewer than two labelled rows.
+        As `models.metrics.pearson` gives it.
     pooled_mean_pearson : float
-        The mean of the correlations over all rows at once: `mean_pearson`, but for predictions out
-        of fold.
+        Mean of the correlations over all rows at once: `mean_pearson`, but for predictions out of
+        fold.
     constant : array of bool [n_targets]
-        Targets whose predictions do not vary (out of fold: inside any fold).
+        As `models.metrics.constant_columns` gives it.
     resampled : array of float64 [n_resamples]
         Mean Pearson of each person-wise resample; paired between predictions of the same rows.
     """
 
-    pearson: Array
+    pearson: Floats64
     pooled_mean_pearson: float
     constant: Bools
-    resampled: Array
+    resampled: Floats64
 
     def __post_init__(self) -> None:
         shapes = self.pearson.shape, self.constant.shape, self.resampled.shape
@@ -104,22 +98,19 @@ def score_predictions(
     Scores of separate calls with equal labels, groups, folds and seed stay comparable: the
     resamples are the same. So predictions may be added to a comparison one by one.
 
-    Parameters
-    ----------
-    y_true, predictions, groups, n_resamples, seed, fold_of_row
-        As in `bootstrap_scores`, with the same errors.
+    Arguments and errors are those of `bootstrap_scores`.
     """
-    true, members = as_targets(y_true, "y_true"), np.asarray(predictions, dtype=np.float64)
-    resampled = bootstrap_scores(true, members, groups, n_resamples, seed, fold_of_row)
-    return [
-        Score(
-            pearson=pearson(true, each, fold_of_row),
-            pooled_mean_pearson=mean_pearson(true, each),
-            constant=constant_columns(true, each, fold_of_row),
-            resampled=scores,
+    members = np.asarray(predictions, dtype=np.float64)
+    resampled = bootstrap_scores(y_true, members, groups, n_resamples, seed, fold_of_row)
+    scores = []
+    for member, own in zip(members, resampled, strict=True):
+        true, pred = check_predictions(y_true, member, fold_of_row)
+        by_target, constant = (
+            pearson(true, pred, fold_of_row),
+            constant_columns(true, pred, fold_of_row),
         )
-        for each, scores in zip(members, resampled, strict=True)
-    ]
+        scores.append(Score(by_target, mean_pearson(true, pred), constant, own))
+    return scores
 
 
 def best_first(scores: Sequence[Score]) -> list[int]:
@@ -164,19 +155,10 @@ def subsets(parts: Sequence[str]) -> list[Subset]:
 
 
 def gains(scores: Mapping[Subset, Score]) -> dict[tuple[str, Subset], Difference]:
-    """Return what each part adds to each subset that lacks it.
+    """Return what each part adds to each subset that lacks it, by ``(part, subset)``.
 
-    Parameters
-    ----------
-    scores : mapping of tuple of str to Score
-        By subset, as `subsets` gives them, of the same rows and resamples. A pair of which one is
-        missing, such as a subset whose fit failed, has no gain.
-
-    Returns
-    -------
-    dict
-        By ``(part, to)``: what is added, and the parts that are there already. Part by part, in the
-        order of the subsets.
+    Scores are by subset, as `subsets` gives them, of the same rows and resamples. A pair of which
+    one is missing, such as a subset whose fit failed, has no gain.
     """
     parts = dict.fromkeys(part for subset in scores for part in subset)
     found = {}

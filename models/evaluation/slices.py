@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.arrays import Bools, as_groups, as_targets, check_same_rows
+from models.arrays import Bools, Floats64, as_groups, as_targets, check_same_rows
 
 MISSING = "(missing)"
 """The slice of the rows without a value."""
@@ -18,10 +18,9 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
     """Split rows by the values of one column.
 
     Numbers, also numbers written as text, are cut into `n_bands` bands of nearly equally many
-    rows, named by their ends: ``[18, 31)``, the last one ``[45, 71]``. There are fewer bands where
-    many values tie; where one value is so common that a single band is left, the different values
-    are cut instead of the rows. Numbers of at most `n_bands` different values, and everything
-    else, are categories.
+    rows, named by their ends: ``[18, 31)``, the last one ``[45, 71]``; into fewer where many values
+    tie. Where one value is so common that a single band is left, the different values are cut
+    instead. Numbers of at most `n_bands` different values, and all else, are categories.
 
     Parameters
     ----------
@@ -33,13 +32,8 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
     Returns
     -------
     dict of str to array of bool [n_rows]
-        The rows of each slice, in ascending order, `MISSING` last and only where rows are missing.
-        Every row is in exactly one slice.
-
-    Raises
-    ------
-    ValueError
-        When `values` is not one-dimensional or `n_bands` is below 1.
+        In ascending order, `MISSING` last and only where rows are missing. Every row is in exactly
+        one slice.
     """
     column = np.asarray(values, dtype=object)
     if column.ndim != 1:
@@ -62,18 +56,10 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
     return slices
 
 
-def column_numbers(values: ArrayLike) -> NDArray[np.float64] | None:
-    """Read a column as numbers, also where they are written as text.
+def column_numbers(values: ArrayLike) -> Floats64 | None:
+    """Read a column, as of `slice_rows`, as numbers [n_rows], also where they are written as text.
 
-    Parameters
-    ----------
-    values : array [n_rows]
-        As in `slice_rows`.
-
-    Returns
-    -------
-    array of float64 [n_rows], or None
-        NaN where missing; None when a value is no finite number. Truth values are none.
+    NaN where missing; None when a value is no finite number. Truth values are none.
     """
     column = np.asarray(values, dtype=object)
     known = _known(column)
@@ -97,22 +83,15 @@ def scored_slices(
 
     Parameters
     ----------
-    y_true : array [n_rows, n_targets]
-        Labels; NaN where unlabelled.
-    groups : array [n_rows]
-        The person of each row.
+    y_true, groups : array [n_rows, n_targets], [n_rows]
+        Labels (NaN where unlabelled) and people.
     slices : mapping of str to array of bool [n_rows]
-        From `slice_rows`, made of these rows or of a table that they are part of.
+        From `slice_rows`.
 
     Returns
     -------
     dict of str to array of bool [n_rows]
-        In the order of `slices`, without those that have no labelled row; `FEW` last.
-
-    Raises
-    ------
-    ValueError
-        When lengths differ.
+        Those that have a labelled row, in their order; `FEW` last.
     """
     true, people = as_targets(y_true), as_groups(groups)
     check_same_rows(y_true=true, groups=people, **slices)
@@ -131,14 +110,14 @@ def scored_slices(
 
 
 def _known(column: NDArray[np.object_]) -> Bools:
-    return np.array([not _is_missing(value) for value in column], dtype=np.bool_)
+    missing = [
+        value is None or value != value or (isinstance(value, str) and not value.strip())
+        for value in column
+    ]
+    return ~np.array(missing, dtype=np.bool_)
 
 
-def _is_missing(value: object) -> bool:
-    return value is None or value != value or (isinstance(value, str) and not value.strip())
-
-
-def _bands(numbers: NDArray[np.float64], known: Bools, n_bands: int) -> dict[str, Bools]:
+def _bands(numbers: Floats64, known: Bools, n_bands: int) -> dict[str, Bools]:
     shares = np.linspace(0, 1, n_bands + 1)
     # Ends that occur among the values are short to write.
     ends = np.unique(np.quantile(numbers[known], shares, method="higher"))

@@ -8,18 +8,15 @@ import difflib
 import inspect
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
-from models.heads.banded_ridge import BandedRidgeHead
-from models.heads.base import Head
-from models.heads.kernel import KernelRidgeHead
+from models.heads.base import Choice, Head, MeanHead, Range
+from models.heads.kernel import KernelRidgeHead, SVRHead
 from models.heads.lightgbm import LightGBMHead
-from models.heads.mean import MeanHead
+from models.heads.linear import BandedRidgeHead, RidgeHead
 from models.heads.mlp import MLPHead
-from models.heads.ridge import RidgeHead
-from models.heads.search import Choice, Range
 from models.heads.sklearn_heads import (
     ElasticNetHead,
     LinearSVRHead,
@@ -27,9 +24,8 @@ from models.heads.sklearn_heads import (
     PLSHead,
     RandomTreesHead,
 )
-from models.heads.svr import SVRHead
 
-__all__ = ["HEADS", "Head", "HeadSpec", "check_spec", "make_head", "search_space"]
+__all__ = ["HEADS", "Head", "check_spec", "make_head", "search_space"]
 
 HEADS: dict[str, type[Head]] = {
     "banded_ridge": BandedRidgeHead,
@@ -51,7 +47,7 @@ GIVEN = frozenset({"bands", "seed"})
 """Constructor parameters that are no settings: the run gives them, the view and its seed."""
 
 
-class BaseHeadSpec(BaseModel):
+class HeadSpec(BaseModel):
     """What the entries of all kinds have in common; unknown keys are refused.
 
     Attributes
@@ -69,21 +65,16 @@ class BaseHeadSpec(BaseModel):
         return {name: value for name, value in self if name != "kind"}
 
 
-def check_spec(entry: Mapping[str, Any]) -> BaseHeadSpec:
+def check_spec(entry: Mapping[str, Any]) -> HeadSpec:
     """Check an entry of ``heads`` in ``params.yaml``; ``{"kind": ...}`` is enough.
 
-    Raises
-    ------
-    ValueError
-        For an unknown kind, naming the nearest known one; for an unknown key or a value out of
-        bounds (pydantic's ValidationError is a ValueError).
+    A ValueError (such as pydantic's ValidationError) names an unknown kind with the nearest known
+    one, an unknown key or a value out of bounds.
     """
     return _spec_class(_head_class(str(entry.get("kind")))).model_validate(dict(entry))
 
 
-def make_head(
-    spec: BaseHeadSpec | Mapping[str, Any], seed: int, bands: tuple[int, ...] = ()
-) -> Head:
+def make_head(spec: HeadSpec | Mapping[str, Any], seed: int, bands: tuple[int, ...] = ()) -> Head:
     """Build an unfitted head.
 
     Parameters
@@ -105,13 +96,7 @@ def make_head(
 
 
 def search_space(kind: str) -> dict[str, Range | Choice]:
-    """Return what a search ranges over, by setting; empty for heads that choose by themselves.
-
-    Raises
-    ------
-    ValueError
-        When the kind is unknown; names the nearest known one.
-    """
+    """Return what a search ranges over, by setting; empty for heads that choose by themselves."""
     return {
         name: each
         for name, (hint, _) in _settings(_head_class(kind)).items()
@@ -129,12 +114,12 @@ def _head_class(kind: str) -> type[Head]:
 
 
 @cache
-def _spec_class(head_class: type[Head]) -> type[BaseHeadSpec]:
+def _spec_class(head_class: type[Head]) -> type[HeadSpec]:
     """Make the type of entries of a head, from the signature of its constructor."""
     kind = next(kind for kind, each in HEADS.items() if each is head_class)
     name = f"{head_class.__name__.removesuffix('Head')}Spec"
     fields: dict[str, Any] = {"kind": (Literal[kind], kind), **_settings(head_class)}
-    return create_model(name, __base__=BaseHeadSpec, **fields)
+    return create_model(name, __base__=HeadSpec, **fields)
 
 
 def _settings(head_class: type[Head]) -> dict[str, Any]:
@@ -146,13 +131,3 @@ def _settings(head_class: type[Head]) -> dict[str, Any]:
         for name, parameter in parameters.items()
         if name not in GIVEN
     }
-
-
-if TYPE_CHECKING:
-    HeadSpec = BaseHeadSpec
-else:
-    HeadSpec = Annotated[
-        Union[tuple(_spec_class(each) for each in HEADS.values())],  # noqa: UP007 (a list of them)
-        Field(discriminator="kind"),
-    ]
-    """An entry under ``heads`` in ``params.yaml``: what is allowed there depends on its kind."""

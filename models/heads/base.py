@@ -1,18 +1,30 @@
-"""The interface of all heads: from a view to all targets at once."""
+"""The interface of all heads, from a view to all targets at once; and the simplest one."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from models.arrays import Bools, DataError, Floats, Groups, as_groups, as_targets, check_same_rows
+from models.arrays import (
+    Bools,
+    DataError,
+    Floats,
+    Floats32,
+    Floats64,
+    Groups,
+    Numbers,
+    as_groups,
+    as_targets,
+    check_same_rows,
+)
 from models.projection import Projection, principal_axes
-from models.ridge.gram import FoldGram
+from models.ridge.equations import FoldGram
 from models.scaling import InputScaler
 from models.view import WHOLE, CrossFit, FoldedView
 
@@ -21,17 +33,42 @@ PositiveInts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_leng
 """Candidates for a setting."""
 
 
+@dataclass(frozen=True)
+class Range:
+    """What a search ranges over, in the annotation of a setting: ``Annotated[float, Range(...)]``.
+
+    Attributes
+    ----------
+    low, high : float
+        Both included; whole numbers where the setting is one.
+    log : bool
+        Whether factors matter, not differences.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """As `Range`, for one of some values."""
+
+    values: tuple[str | int | float, ...]
+
+
 class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """A scikit-learn regressor for several targets, some of them unlabelled in some rows.
 
     This class checks and scales: rows without any label are left out of the fit, inputs are
     imputed and standardised (`InputScaler`), each target is standardised over its labelled rows.
+    A target of a single label is predicted as that label, one without any as NaN.
+
     A new head implements `_fit` and `_predict` on such arrays. It is a dataclass whose fields are
     its parameters, so that `sklearn.base.clone` works; a head that draws random numbers has a
-    parameter `seed`, one that knows encoders apart a parameter `bands`.
-
-    A head that can do better than one fit per fold also overrides `cross_fit`; its predictions
-    have to stay those of the plain loop here.
+    parameter `seed`, one that knows encoders apart a parameter `bands`. One that can do better than
+    a fit per fold also overrides `_fit_folds`, or `cross_fit`; its predictions have to stay those
+    of a fit per fold.
     """
 
     def fit(self, X: Floats, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
@@ -51,7 +88,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         ValueError
             When lengths differ, or X or y is no matrix of numbers or holds infinities.
         DataError
-            When a target has fewer than two labels.
+            When no row has a label.
         """
         if y is None:
             raise ValueError(
@@ -63,14 +100,18 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         targets = as_targets(y.reshape(-1, 1) if self.one_target_ else y)
         people = as_groups(np.arange(len(targets)) if groups is None else groups)
         check_same_rows(X=X, y=targets, groups=people)
-        _check_labels(targets)
         used = ~np.isnan(targets).all(axis=1)
+        if not used.any():
+            raise DataError("no row has a label: a head is fitted on labelled rows")
         if not used.all():
             X, targets, people = X[used], targets[used], people[used]
         self.input_scaler_ = InputScaler().fit(X)
-        return self._fit_scaled(self.input_scaler_.transform(X), targets, people)
+        if self._begin_fit(targets):
+            inputs = self._prepare(self.input_scaler_.transform(X))
+            self._fit(inputs, self._standardised(targets), people)
+        return self
 
-    def predict(self, X: Floats) -> NDArray[np.float64]:
+    def predict(self, X: Floats) -> Floats64:
         """Predict every target of every row, in target units [n_rows, n_targets].
 
         Of shape [n_rows] where `fit` was given one target in that shape.
@@ -93,59 +134,78 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             The predictions, and the refit that made those of the held-out rows.
         """
         predicted = view.empty_predictions()
-        for fold in [*view.folds, WHOLE]:
-            head = clone(self)._fit_without(view, fold)
+        folds = [*view.folds, WHOLE]
+        for fold, head in zip(folds, self._fit_folds(view, folds), strict=True):
             places, inputs = view.left_out(fold)
             if len(places):
                 predicted[places] = head._predict_scaled(inputs)
         return view.as_cross_fit(predicted, head)
 
     @abstractmethod
-    def _fit(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         """Fit on scaled inputs and standardised targets (NaN = unlabelled)."""
 
     @abstractmethod
-    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _predict(self, inputs: Floats32) -> Floats64:
         """Predict standardised targets [n_rows, n_targets] from scaled inputs."""
+
+    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
+        """Yield a copy of this head for each of the folds, fitted without it."""
+        for fold in folds:
+            head = clone(self)
+            if head._begin_fit(view.targets[view.training_rows(fold)]):
+                head._fit(*head._training_arrays(view, fold))
+            yield head
+
+    def _training_arrays(self, view: FoldedView, fold: int) -> tuple[Floats32, Floats64, Groups]:
+        """Return what `_fit` takes, of the training set of a fold."""
+        rows = view.training_rows(fold)
+        inputs = self._prepare(view.inputs, view, fold)[rows]
+        return inputs, self._standardised(view.targets[rows]), view.inner_groups[rows]
+
+    def _prepare(
+        self,
+        inputs: Floats32,
+        view: FoldedView | None = None,  # noqa: ARG002
+        fold: int = WHOLE,  # noqa: ARG002
+    ) -> Floats32:
+        """Learn what comes between scaled inputs and `_fit`, from the training set; apply it."""
+        return inputs
+
+    def _applied(self, inputs: Floats32) -> Floats32:
+        """Apply what `_prepare` learned."""
+        return inputs
+
+    def _begin_fit(self, targets: Floats64) -> bool:
+        """Learn the mean and scale of targets; return whether there is anything to fit."""
+        known = ~np.isnan(targets)
+        n_known = known.sum(axis=0)
+        means = np.where(known, targets, 0.0).sum(axis=0) / np.maximum(n_known, 1)
+        self.target_mean_ = np.where(n_known > 0, means, np.nan)
+        deviation = np.where(known, targets - means, 0.0)
+        spread = np.sqrt(np.square(deviation).sum(axis=0) / np.maximum(n_known, 1))
+        self.target_scale_ = np.where(spread > 1e-12 * np.abs(means), spread, 1.0)
+        self.fitted_ = np.flatnonzero(n_known > 1)
+        return len(self.fitted_) > 0
+
+    def _standardised(self, targets: Floats64) -> Floats64:
+        """Return the targets that are fitted, by what `_begin_fit` learned."""
+        standardised: Floats64 = (targets - self.target_mean_) / self.target_scale_
+        return standardised[:, self.fitted_]
+
+    def _predict_scaled(self, inputs: Floats32) -> Floats64:
+        predicted = np.tile(self.target_mean_, (len(inputs), 1))
+        if len(self.fitted_):
+            scale, mean = self.target_scale_[self.fitted_], self.target_mean_[self.fitted_]
+            predicted[:, self.fitted_] = self._predict(self._applied(inputs)) * scale + mean
+        return predicted
 
     def _checked(self, X: Floats, fitting: bool = False) -> Floats:
         """Check the shape, type and names of columns; remember them when fitting."""
         checked: Floats = validate_data(
-            self,
-            X,
-            reset=fitting,
-            dtype=(np.float64, np.float32),
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=2 if fitting else 1,
+            self, X, reset=fitting, dtype=(np.float64, np.float32), ensure_all_finite="allow-nan"
         )
         return checked
-
-    def _fit_without(self, view: FoldedView, fold: int) -> Self:
-        rows = view.training_rows(fold)
-        return self._fit_scaled(view.inputs[rows], view.targets[rows], view.inner_groups[rows])
-
-    def _fit_scaled(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> Self:
-        self._fit(inputs, self._standardise(targets), groups)
-        return self
-
-    def _standardise(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Learn the mean and scale of every target over its labelled rows, and apply them."""
-        _check_labels(targets)
-        self.target_mean_ = np.nanmean(targets, axis=0)
-        spread = np.nanstd(targets, axis=0)
-        self.target_scale_ = np.where(spread > 1e-12 * np.abs(self.target_mean_), spread, 1.0)
-        standardised: NDArray[np.float64] = (targets - self.target_mean_) / self.target_scale_
-        return standardised
-
-    def _predict_scaled(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        predicted: NDArray[np.float64] = (
-            self._predict(inputs) * self.target_scale_ + self.target_mean_
-        )
-        return predicted
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -173,31 +233,33 @@ class ProjectedHead(Head):
     n_components: Annotated[int, Field(ge=1)] | None = 128
     seed: int = 0
 
-    def _fit_scaled(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> Self:
+    def _prepare(
+        self, inputs: Floats32, view: FoldedView | None = None, fold: int = WHOLE
+    ) -> Floats32:
         self.projection_: Projection | None = None
         if self.n_components is not None and inputs.shape[1] > self.n_components:
-            gram = FoldGram(inputs, np.zeros(len(inputs), dtype=np.int64))
-            self.projection_ = principal_axes(gram.equations(), self.n_components, self.seed)
-        return super()._fit_scaled(self._project(inputs), targets, groups)
+            if view is None:
+                equations = FoldGram(inputs, np.zeros(len(inputs), np.int64)).equations()
+                self.projection_ = principal_axes(equations, self.n_components, self.seed)
+            else:
+                self.projection_ = view.projection(fold, self.n_components, self.seed)
+        return self._applied(inputs)
 
-    def _fit_without(self, view: FoldedView, fold: int) -> Self:
-        rows = view.training_rows(fold)
-        self.projection_ = None
-        if self.n_components is not None and view.inputs.shape[1] > self.n_components:
-            self.projection_ = view.projection(fold, self.n_components, self.seed)
-        inputs = self._project(view.inputs)[rows]  # in this order, for the sake of memory
-        return super()._fit_scaled(inputs, view.targets[rows], view.inner_groups[rows])
-
-    def _predict_scaled(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        return super()._predict_scaled(self._project(inputs))
-
-    def _project(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _applied(self, inputs: Floats32) -> Floats32:
         return inputs if self.projection_ is None else self.projection_.apply(inputs)
 
 
-def label_patterns(targets: NDArray[np.float64]) -> list[tuple[Bools, NDArray[np.intp]]]:
+class MeanHead(Head):
+    """Predict the training mean of every target, whatever the inputs: what a head has to beat."""
+
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
+        pass
+
+    def _predict(self, inputs: Floats32) -> Floats64:
+        return np.zeros((len(inputs), len(self.fitted_)))
+
+
+def label_patterns(targets: Floats64) -> list[tuple[Bools, Numbers]]:
     """Group the targets that are labelled in the same rows.
 
     Parameters
@@ -215,15 +277,3 @@ def label_patterns(targets: NDArray[np.float64]) -> list[tuple[Bools, NDArray[np
         (rows, np.flatnonzero(pattern_of_target == number))
         for number, rows in enumerate(patterns.T)
     ]
-
-
-def _check_labels(targets: NDArray[np.float64]) -> None:
-    n_labelled = (~np.isnan(targets)).sum(axis=0)
-    scarce = np.flatnonzero(n_labelled < 2)
-    if len(scarce):
-        raise DataError(
-            f"target column {scarce[0]} has {n_labelled[scarce[0]]} labelled rows among "
-            f"{len(targets)}; a head needs at least 2 per target. Leave that target out, or use "
-            "fewer folds.",
-            target=int(scarce[0]),
-        )

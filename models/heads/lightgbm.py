@@ -5,15 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.base import clone
 
-from models.arrays import Groups, take_rows
-from models.heads.base import ProjectedHead
-from models.heads.search import Range
+from models.arrays import Bools, Floats32, Floats64, Groups, Numbers
+from models.heads.base import ProjectedHead, Range
 from models.ridge.penalties import inner_folds
-from models.view import WHOLE, CrossFit, FoldedView
 
 if TYPE_CHECKING:
     import lightgbm
@@ -42,9 +38,7 @@ class LightGBMHead(ProjectedHead):
     """One LightGBM booster per target, stopped early; values are binned once for all targets.
 
     Trees on thousands of embedding columns are slow, so by default they grow on principal
-    components of the training rows, which heads with as many components share. With
-    `n_components=None` they grow on the columns; then `cross_fit` bins all labelled rows of the
-    view once for all folds, so the edges of bins (no more than that) know of the rows left out.
+    components of the training rows, which heads with as many components share.
 
     For each target, one inner fold of people tells after how many trees the squared error is least;
     that many are grown on all rows. With fewer than `LEAST_HELD` rows to hold out, all are grown.
@@ -78,36 +72,15 @@ class LightGBMHead(ProjectedHead):
     feature_fraction: Annotated[float, Field(gt=0, le=1), Range(0.1, 1.0)] = 0.5
     bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
 
-    def cross_fit(self, view: FoldedView) -> CrossFit:
-        """Cross-fit; on columns, all training sets are parts of one binned data set."""
-        if self.n_components is not None:
-            return super().cross_fit(view)
-        used = view.labelled
-        data = self._binned(take_rows(view.inputs, used))
-        predicted = view.empty_predictions()
-        for fold in [*view.folds, WHOLE]:
-            places, inputs = view.left_out(fold)
-            head = clone(self)
-            head.projection_ = None
-            rows = view.training_rows(fold)
-            targets = np.full(view.targets.shape, np.nan)
-            targets[rows] = head._standardise(view.targets[rows])
-            head._grow(data, targets[used], view.inner_groups[used])
-            if len(places):
-                predicted[places] = head._predict_scaled(inputs)
-        return view.as_cross_fit(predicted, head)
-
-    def _fit(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         self._grow(self._binned(inputs), targets, groups)
 
-    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _predict(self, inputs: Floats32) -> Floats64:
         threads = _n_threads(len(inputs))
         columns = [booster.predict(inputs, num_threads=threads) for booster in self.boosters_]
         return np.stack(columns, axis=1)
 
-    def _binned(self, inputs: NDArray[np.float32]) -> "lightgbm.Dataset":
+    def _binned(self, inputs: Floats32) -> "lightgbm.Dataset":
         # Imported here, so that reading settings does not wait seconds for the library.
         import lightgbm
 
@@ -115,7 +88,7 @@ class LightGBMHead(ProjectedHead):
         # Parts of a data set ask for labels, which they are given target by target.
         return lightgbm.Dataset(inputs, np.zeros(len(inputs)), params=parameters).construct()
 
-    def _grow(self, data: "lightgbm.Dataset", targets: NDArray[np.float64], groups: Groups) -> None:
+    def _grow(self, data: "lightgbm.Dataset", targets: Floats64, groups: Groups) -> None:
         """Fit one booster per target on the rows of `data` that are labelled for it."""
         n_at_once = min(joblib.cpu_count(), targets.shape[1])
         parameters = self._parameters(_n_threads(len(targets), n_at_once))
@@ -124,11 +97,7 @@ class LightGBMHead(ProjectedHead):
         )
 
     def _booster(
-        self,
-        data: "lightgbm.Dataset",
-        target: NDArray[np.float64],
-        groups: Groups,
-        parameters: dict[str, Any],
+        self, data: "lightgbm.Dataset", target: Floats64, groups: Groups, parameters: dict[str, Any]
     ) -> "lightgbm.Booster":
         import lightgbm
 
@@ -142,7 +111,7 @@ class LightGBMHead(ProjectedHead):
             ).best_iteration
         return lightgbm.train(parameters, _part(data, rows, target), n_rounds)
 
-    def _held(self, groups: Groups) -> NDArray[np.bool_] | None:
+    def _held(self, groups: Groups) -> Bools | None:
         """Mark the rows held out to stop early [n_rows]; None where they would be too few."""
         folds = inner_folds(groups, self.seed)
         sizes = np.bincount(folds)
@@ -162,8 +131,6 @@ def _n_threads(n_rows: int, n_at_once: int = 1) -> int:
     return max(1, min(n_cores // n_at_once, n_rows // ROWS_PER_THREAD))
 
 
-def _part(
-    data: "lightgbm.Dataset", rows: NDArray[np.intp], target: NDArray[np.float64]
-) -> "lightgbm.Dataset":
+def _part(data: "lightgbm.Dataset", rows: Numbers, target: Floats64) -> "lightgbm.Dataset":
     """Take some rows of binned data, with the labels of one target."""
     return data.subset(rows.tolist()).construct().set_label(target[rows])

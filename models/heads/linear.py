@@ -1,17 +1,21 @@
 """Heads that are linear in features of the inputs, and choose among candidates on grouped folds."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from math import comb
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 
-from models.arrays import Groups, Ints
-from models.heads.base import Head, label_patterns
-from models.kernel import KernelFeatures
+from models.arrays import Floats32, Floats64, Groups, Ints, Numbers
+from models.heads.base import Head, PositiveFloats, label_patterns
+from models.ridge.equations import FoldGram
 from models.ridge.penalties import (
+    Candidates,
     Fitted,
-    LinearCandidates,
+    RidgeCandidates,
     can_nest,
     choose,
     choose_for_all_folds,
@@ -19,7 +23,13 @@ from models.ridge.penalties import (
 )
 from models.view import WHOLE, CrossFit, FoldedView
 
-Matrix = NDArray[np.float64]
+if TYPE_CHECKING:
+    from models.heads.kernel import KernelFeatures
+
+
+ALPHAS = tuple(10.0 ** (half / 2) for half in range(6, -5, -1))
+MOST_MIXTURES = 10
+FINEST = 4
 
 
 class LinearHead(Head):
@@ -38,31 +48,13 @@ class LinearHead(Head):
 
     @abstractmethod
     def _candidates(
-        self,
-        inputs: NDArray[np.float32],
-        fold_of_row: Ints,
-        targets: Matrix,
-        view: FoldedView | None = None,
-    ) -> tuple[KernelFeatures | None, NDArray[np.float32], LinearCandidates]:
-        """Make features, and the regressions on them to choose from.
+        self, inputs: Floats32, fold_of_row: Ints, targets: Floats64, view: FoldedView | None = None
+    ) -> tuple["KernelFeatures | None", Floats32, Candidates]:
+        """Make features [n_rows, n_features] of scaled inputs, and regressions on them.
 
-        Parameters
-        ----------
-        inputs : array [n_rows, n_columns]
-            Scaled.
-        fold_of_row : array of int [n_rows]
-            Negative for rows that are not to be fitted on.
-        targets : array [n_rows, n_targets]
-            Without NaN where a row is in a fold.
-        view : FoldedView, optional
-            Where inputs and folds come from, if from one.
-
-        Returns
-        -------
-        basis : KernelFeatures, optional
-            Makes features of other inputs; None where the inputs are the features.
-        features : array [n_rows, n_features]
-        candidates : LinearCandidates
+        `fold_of_row` is negative, and `targets` may be NaN, for rows that are not to be fitted on;
+        inputs and folds come from `view`, if from one. The first thing returned makes features of
+        other inputs; it is None where the inputs are the features.
         """
 
     def cross_fit(self, view: FoldedView) -> CrossFit:
@@ -71,6 +63,7 @@ class LinearHead(Head):
             return super().cross_fit(view)
         n_targets = view.targets.shape[1]
         predicted, whole = view.empty_predictions(), clone(self)
+        whole._begin_fit(view.targets[view.labelled])
         whole._begin(n_targets)
         # Coefficients are for targets as they are.
         whole.target_mean_, whole.target_scale_ = np.zeros(n_targets), np.ones(n_targets)
@@ -89,7 +82,7 @@ class LinearHead(Head):
         predicted[view.places(WHOLE)] = whole._predict_scaled(view.held_inputs)
         return view.as_cross_fit(predicted, whole)
 
-    def _fit(self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         self._begin(targets.shape[1])
         for rows, columns in label_patterns(targets):
             fold_of_row = np.full(len(rows), WHOLE, np.int64)
@@ -100,22 +93,110 @@ class LinearHead(Head):
 
     def _begin(self, n_targets: int) -> None:
         self.chosen_ = np.zeros(n_targets, np.intp)
-        self.fits_: list[tuple[KernelFeatures | None, NDArray[np.intp], Fitted]] = []
+        self.fits_: list[tuple[KernelFeatures | None, Numbers, Fitted]] = []
 
     def _keep(
-        self,
-        basis: KernelFeatures | None,
-        columns: NDArray[np.intp],
-        fitted: Fitted,
-        chosen: NDArray[np.intp],
+        self, basis: "KernelFeatures | None", columns: Numbers, fitted: Fitted, chosen: Numbers
     ) -> None:
-        """Keep what was chosen and fitted for the targets numbered `columns`."""
         self.chosen_[columns] = chosen
         self.fits_.append((basis, columns, fitted))
 
-    def _predict(self, inputs: NDArray[np.float32]) -> Matrix:
+    def _predict(self, inputs: Floats32) -> Floats64:
         predicted = np.empty((len(inputs), len(self.chosen_)))
         for basis, columns, (coef, intercept) in self.fits_:
             features = inputs if basis is None else basis.transform(inputs)
             predicted[:, columns] = features @ coef + intercept
         return predicted
+
+
+@dataclass(eq=False, repr=False)
+class RidgeHead(LinearHead):
+    """Multi-target ridge regression; the penalty of each target is chosen on grouped folds.
+
+    Parameters
+    ----------
+    alphas : tuple of float
+        Candidate penalties, as multiples of the mean eigenvalue of the Gram matrix of the
+        standardised training rows (its trace / min(rows, columns)). So one grid, by default
+        1e-2 ... 1e3 in half decades, means the same shrinkage for 1 column and for 16,000.
+    seed : int
+        Seed of the inner folds.
+
+    Attributes
+    ----------
+    alpha_ : array [n_targets]
+        The penalty of each target.
+    """
+
+    alphas: PositiveFloats = ALPHAS
+    seed: int = 0
+
+    @property
+    def alpha_(self) -> Floats64:  # noqa: D102 (see the class)
+        return np.sort(self.alphas)[::-1][self.chosen_ % len(self.alphas)]
+
+    def _candidates(
+        self, inputs: Floats32, fold_of_row: Ints, targets: Floats64, view: FoldedView | None = None
+    ) -> tuple[None, Floats32, RidgeCandidates]:
+        gram = FoldGram(inputs, fold_of_row) if view is None else view.gram_of(fold_of_row >= 0)
+        mixtures = self._mixtures(inputs.shape[1])
+        return None, inputs, RidgeCandidates(gram, targets, self.alphas, *mixtures)
+
+    def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Floats64 | None]:  # noqa: ARG002
+        """Bands of columns, and mixtures of them to choose from; here none."""
+        return (), None
+
+
+@dataclass(eq=False, repr=False)
+class BandedRidgeHead(RidgeHead):
+    """Ridge regression in which every band of columns (encoder) has a weight of its own.
+
+    Bands are brought to equal variance and weighted; weights sum to 1. Each target takes the
+    mixture of bands and the penalty that predict best on grouped folds (Nunez-Elizalde et al.,
+    2019; Dupre la Tour et al., 2022). A band of weight 0 takes no part: where an encoder only adds
+    noise, it costs nothing.
+
+    Parameters
+    ----------
+    alphas, seed
+        As in `RidgeHead`.
+    bands : tuple of int
+        Number of columns of each band, in order; () is a single band.
+
+    Attributes
+    ----------
+    weights_ : array [n_targets, n_bands]
+        The mixture of each target.
+    """
+
+    bands: tuple[int, ...] = ()
+
+    @property
+    def weights_(self) -> Floats64:  # noqa: D102 (see the class)
+        return mixtures_of(max(1, len(self.bands)))[self.chosen_ // len(self.alphas)]
+
+    def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Floats64]:
+        bands = self.bands or (n_columns,)
+        if sum(bands) != n_columns:
+            raise ValueError(
+                f"bands {bands} are {sum(bands)} columns, X has {n_columns}; give the number of "
+                "columns of each encoder in the view."
+            )
+        # Of equal variance, and weighted; together they keep their variance.
+        return bands, mixtures_of(len(bands)) * n_columns / np.array(bands)
+
+
+def mixtures_of(n_bands: int) -> Floats64:
+    """Weights of the bands to choose from [n_mixtures, n_bands], equal ones first.
+
+    All ways to share out up to four equal parts among the bands, as finely as ten mixtures allow:
+    each band alone is always among them.
+    """
+    fine = [n for n in range(1, FINEST + 1) if comb(n + n_bands - 1, n) <= MOST_MIXTURES]
+    n_parts = max(fine, default=1)
+    shares = [
+        np.bincount(parts, minlength=n_bands) / n_parts
+        for parts in combinations_with_replacement(range(n_bands), n_parts)
+    ]
+    equal = np.full(n_bands, 1 / n_bands)
+    return np.stack([equal, *(share for share in shares if not np.allclose(share, equal))])

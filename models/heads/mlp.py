@@ -1,18 +1,17 @@
 """A small neural network on a projection of the view, averaged over several members."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.base import clone
 
-from models.arrays import Groups
-from models.heads.base import ProjectedHead
-from models.heads.search import Choice, Range
+from models.arrays import Floats32, Floats64, Groups
+from models.heads.base import Choice, ProjectedHead, Range
 from models.ridge.penalties import inner_folds
-from models.view import WHOLE, CrossFit, FoldedView
+from models.view import FoldedView
 
 if TYPE_CHECKING:
     from models.heads.mlp_training import TrainingSet
@@ -69,55 +68,39 @@ class MLPHead(ProjectedHead):
     patience: Annotated[int, Field(ge=1)] = 5
     n_seeds: Annotated[int, Field(ge=1)] = 3
 
-    def cross_fit(self, view: FoldedView) -> CrossFit:
-        """Cross-fit by one batched model of all training sets; equal to a fit per fold."""
+    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
+        """Train the members of all training sets as one batched model."""
         from models.heads import mlp_training
 
-        folds = [*view.folds, WHOLE]
-        untrained = [
-            _UntrainedMLP(**self.get_params(deep=False))._fit_without(view, fold) for fold in folds
-        ]
-        networks = mlp_training.train([each.training_set_ for each in untrained], self)
-        predicted = view.empty_predictions()
-        for fold, prepared, network in zip(folds, untrained, networks, strict=True):
-            places, inputs = view.left_out(fold)
-            head = clone(self)
-            head.projection_, head.network_ = prepared.projection_, network
-            head.target_mean_, head.target_scale_ = prepared.target_mean_, prepared.target_scale_
-            if len(places):
-                predicted[places] = head._predict_scaled(inputs)
-        return view.as_cross_fit(predicted, head)
+        heads, sets = [clone(self) for _ in folds], []
+        for head, fold in zip(heads, folds, strict=True):
+            if head._begin_fit(view.targets[view.training_rows(fold)]):
+                sets.append(head._training_set(*head._training_arrays(view, fold)))
+        widths = {(part.inputs.shape[1], part.targets.shape[1]) for part in sets}
+        if len(sets) < len(heads) or len(widths) > 1:  # with few rows
+            yield from super()._fit_folds(view, folds)
+            return
+        for head, network in zip(heads, mlp_training.train(sets, self), strict=True):
+            head.network_ = network
+            yield head
 
-    def _fit(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         # Imported here, so that reading settings does not wait seconds for torch.
         from models.heads import mlp_training
 
         training_set = self._training_set(inputs, targets, groups)
         (self.network_,) = mlp_training.train([training_set], self)
 
-    def _predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _predict(self, inputs: Floats32) -> Floats64:
         from models.heads import mlp_training
 
         members = mlp_training.predict_members(self.network_, inputs)
         return np.asarray(members.mean(axis=0), dtype=np.float64)
 
-    def _training_set(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> "TrainingSet":
+    def _training_set(self, inputs: Floats32, targets: Floats64, groups: Groups) -> "TrainingSet":
         from models.heads import mlp_training
 
         fold_of_row = inner_folds(groups, self.seed)
         n_folds = int(fold_of_row.max()) + 1
         held = np.stack([fold_of_row == member % n_folds for member in range(self.n_seeds)])
         return mlp_training.TrainingSet(inputs, targets.astype(np.float32), held)
-
-
-class _UntrainedMLP(MLPHead):
-    """Prepares all but the networks, which are trained together with those of other heads."""
-
-    def _fit(
-        self, inputs: NDArray[np.float32], targets: NDArray[np.float64], groups: Groups
-    ) -> None:
-        self.training_set_ = self._training_set(inputs, targets, groups)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from models.arrays import Bools, Floats32, Ints
 
 if TYPE_CHECKING:
     from models.heads.mlp import MLPHead
@@ -53,9 +54,9 @@ class TrainingSet:
         label trains until the last epoch.
     """
 
-    inputs: NDArray[np.float32]
-    targets: NDArray[np.float32]
-    held: NDArray[np.bool_]
+    inputs: Floats32
+    targets: Floats32
+    held: Bools
 
     def __post_init__(self) -> None:
         if not len(self.inputs) == len(self.targets) == self.held.shape[1]:
@@ -68,27 +69,19 @@ class TrainingSet:
         return f"TrainingSet(inputs {self.inputs.shape}, held {self.held.shape})"
 
 
-def train(sets: Sequence[TrainingSet], head: "MLPHead") -> list[list[NDArray[np.float32]]]:
+def train(sets: Sequence[TrainingSet], head: "MLPHead") -> list[list[Floats32]]:
     """Train the members of all sets as one batched model and keep each at its best epoch.
 
-    Parameters
-    ----------
-    sets : sequence of TrainingSet
-        They share their targets; rows and columns may differ.
-    head : MLPHead
-        Says how to train.
-
-    Returns
-    -------
-    list of list of array
-        Of every set, the `Parameters` of its members.
+    The sets share their targets and columns; rows may differ. `head` says how to train. Returns the
+    `Parameters` of the members of every set.
     """
-    table = _table(sets)
+    labels = torch.from_numpy(np.concatenate([part.targets for part in sets]))
+    inputs = torch.from_numpy(np.concatenate([part.inputs for part in sets]))
+    table = inputs, labels.nan_to_num(), (~labels.isnan()).float()
     starts = np.cumsum([0, *(len(part.inputs) for part in sets)])
     members = [
-        [_Member(number, part.inputs.shape[1], start, held, head) for number, held in pairs]
+        [_Member(number, start, held, head) for number, held in enumerate(part.held)]
         for part, start in zip(sets, starts, strict=False)
-        for pairs in [list(enumerate(part.held))]
     ]
     n_threads = torch.get_num_threads()
     # The operations of a step are short: threads that wait for each other at every one made a run
@@ -96,18 +89,16 @@ def train(sets: Sequence[TrainingSet], head: "MLPHead") -> list[list[NDArray[np.
     torch.set_num_threads(1)
     try:
         _train([member for group in members for member in group], table, head)
-        return [[p.numpy() for p in _stacked(group, table, head.loss)] for group in members]
+        return [_stacked(group, table, head.loss) for group in members]
     finally:
         torch.set_num_threads(n_threads)
 
 
-def predict_members(
-    parameters: Sequence[NDArray[np.float32]], inputs: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def predict_members(parameters: Sequence[Floats32], inputs: Floats32) -> Floats32:
     """Predictions of every member [n_members, n_rows, n_targets]."""
     tensors = [torch.from_numpy(array) for array in parameters]
     x = torch.from_numpy(inputs).expand(len(tensors[0]), -1, -1)
-    predicted: NDArray[np.float32] = _forward(tensors, x).mT.numpy()
+    predicted: Floats32 = _forward(tensors, x).mT.numpy()
     return predicted
 
 
@@ -121,10 +112,8 @@ def loss_of(kind: Loss, predicted: Tensor, labels: Tensor, known: Tensor) -> tup
         targets of 1 - r, r the Pearson correlation; it leaves scale and offset free. ``ccc``: the
         same with the concordance correlation coefficient (Lin, 1989, Biometrics 45:255-268), which
         holds predictions to the scale and offset of the labels too.
-    predicted, labels : Tensor [..., n_targets, n_rows]
-        Standardised; labels are finite also where they are unknown.
-    known : Tensor [..., n_targets, n_rows]
-        1 where a row is labelled, 0 where it is not.
+    predicted, labels, known : Tensor [..., n_targets, n_rows]
+        Standardised; labels are finite also where they are unknown, which is where `known` is 0.
 
     Returns
     -------
@@ -157,10 +146,7 @@ def loss_of(kind: Loss, predicted: Tensor, labels: Tensor, known: Tensor) -> tup
 class _Member:
     """One network in training: its rows, its random numbers and its stopping point."""
 
-    def __init__(
-        self, number: int, n_inputs: int, start: int, held: NDArray[np.bool_], head: "MLPHead"
-    ) -> None:
-        self.n_inputs = n_inputs
+    def __init__(self, number: int, start: int, held: Bools, head: "MLPHead") -> None:
         self.rows, self.held = start + np.flatnonzero(~held), start + np.flatnonzero(held)
         n_rows = len(self.rows)
         self.batch_size = max(1, min(head.batch_size, -(-n_rows // FEWEST_BATCHES)))
@@ -173,18 +159,17 @@ class _Member:
         self._n_epochs = self._n_waited = 0
 
     def first_parameters(self, n_columns: int, hidden: Sequence[int], n_targets: int) -> Parameters:
-        """Draw a network (He et al., 2015); columns beyond its own inputs are zero."""
-        parameters, n_in, room = Parameters(), self.n_inputs, n_columns
+        """Draw a network (He et al., 2015)."""
+        parameters, n_in = Parameters(), n_columns
         for width in hidden:
-            weights = torch.zeros(width, room)
             drawn = self._drawing.standard_normal((n_in, width), dtype=np.float32)
-            weights[:, :n_in] = torch.from_numpy(drawn.T) * (2 / n_in) ** 0.5
+            weights = torch.from_numpy(drawn.T.copy()) * (2 / n_in) ** 0.5
             parameters += [weights, torch.zeros(width, 1)]
-            n_in = room = width
+            n_in = width
         outputs = (n_targets, n_in), (n_targets, 1), (n_targets, n_columns)
         return [*parameters, *(torch.zeros(shape) for shape in outputs)]
 
-    def next_rows(self) -> NDArray[np.int64]:
+    def next_rows(self) -> Ints:
         """Return the next batch: shuffled passes over the rows, one after the other."""
         while len(self._coming) < self.batch_size:
             shuffled = self.rows[self._order.permutation(len(self.rows))]
@@ -278,16 +263,7 @@ def _dropout_masks(
     return list(torch.split(masks.mT.contiguous(), list(head.hidden)))
 
 
-def _table(sets: Sequence[TrainingSet]) -> Table:
-    """Put the rows of all sets under each other; missing columns are zero."""
-    n_columns = max(part.inputs.shape[1] for part in sets)
-    inputs = [np.pad(p.inputs, ((0, 0), (0, n_columns - p.inputs.shape[1]))) for p in sets]
-    labels = torch.from_numpy(np.concatenate([part.targets for part in sets]))
-    x = torch.from_numpy(np.concatenate(inputs).astype(np.float32, copy=False))
-    return x, labels.nan_to_num(), (~labels.isnan()).float()
-
-
-def _take(table: Table, rows: NDArray[np.int64]) -> Table:
+def _take(table: Table, rows: Ints) -> Table:
     """Return inputs [..., n, n_columns], labels and known [..., n_targets, n]; nothing at -1."""
     places = torch.from_numpy(rows)
     flat = places.clamp(min=0).flatten()
@@ -297,15 +273,13 @@ def _take(table: Table, rows: NDArray[np.int64]) -> Table:
     return x, labels.mT, known.mT * (places >= 0).unsqueeze(-2)
 
 
-def _stacked(members: list[_Member], table: Table, loss: Loss) -> Parameters:
-    """Stack the members of one set at their best, for its own columns."""
+def _stacked(members: list[_Member], table: Table, loss: Loss) -> list[Floats32]:
+    """Stack the members of one set at their best."""
     if loss == "pearson":
         for member in members:
             _scale_outputs(member, table)
-    parameters = [torch.stack(each) for each in zip(*(m.best for m in members), strict=True)]
-    first, *others, linear = parameters
-    n_inputs = members[0].n_inputs
-    return [first[:, :, :n_inputs].clone(), *others, linear[:, :, :n_inputs].clone()]
+    parts = zip(*(member.best for member in members), strict=True)
+    return [torch.stack(each).numpy() for each in parts]
 
 
 def _scale_outputs(member: _Member, table: Table) -> None:

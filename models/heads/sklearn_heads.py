@@ -1,7 +1,7 @@
-"""Heads made of scikit-learn's regressors, on principal components of the view.
+"""Heads made of scikit-learn's regressors, on principal components of the view, for comparison.
 
-They are here for comparison. What each adds is a list of regressors that differ in one setting;
-gaps in targets and the choice among the regressors are the same for all.
+Each adds a list of regressors that differ in one setting; gaps in targets and the choice among the
+regressors are the same for all.
 """
 
 import warnings
@@ -11,15 +11,11 @@ from typing import Annotated, Any
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from models.arrays import Groups
-from models.heads.base import PositiveFloats, PositiveInts, ProjectedHead, label_patterns
-from models.heads.search import Range
+from models.arrays import Floats32, Floats64, Groups, Numbers
+from models.heads.base import PositiveFloats, PositiveInts, ProjectedHead, Range, label_patterns
 from models.ridge.penalties import inner_folds
-
-Matrix = NDArray[np.float64]
 
 LEAST_ROWS = 10
 """With fewer rows in an inner training set, a comparison of candidates would be a guess."""
@@ -43,9 +39,9 @@ class SklearnHead(ProjectedHead):
         `n_rows` rows.
         """
 
-    def _fit(self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups) -> None:
+    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         self.n_targets_ = targets.shape[1]
-        self.regressors_: list[tuple[NDArray[np.intp], NDArray[np.intp], Any]] = []
+        self.regressors_: list[tuple[Numbers, Numbers, Any]] = []
         # Not so for predicting: threads would add up trees in the order they come in.
         n_jobs = -1 if inputs.size >= VALUES_FOR_THREADS else 1
         with joblib.parallel_config("threading", n_jobs=n_jobs), warnings.catch_warnings():
@@ -60,15 +56,13 @@ class SklearnHead(ProjectedHead):
                     places = np.flatnonzero(chosen == number)
                     self.regressors_.append((columns[places], places, regressor))
 
-    def _predict(self, inputs: NDArray[np.float32]) -> Matrix:
+    def _predict(self, inputs: Floats32) -> Floats64:
         predicted = np.empty((len(inputs), self.n_targets_))
         for columns, places, regressor in self.regressors_:
             predicted[:, columns] = _predictions(regressor, inputs)[:, places]
         return predicted
 
-    def _choose(
-        self, inputs: NDArray[np.float32], targets: Matrix, groups: Groups
-    ) -> NDArray[np.intp]:
+    def _choose(self, inputs: Floats32, targets: Floats64, groups: Groups) -> Numbers:
         """Return the number of the candidate of each target [n_targets]."""
         errors = np.zeros((len(self._candidates(*inputs.shape)), targets.shape[1]))
         fold_of_row = inner_folds(groups, self.seed)
@@ -80,7 +74,7 @@ class SklearnHead(ProjectedHead):
             for number, regressor in enumerate(self._candidates(*x.shape)):
                 predicted = _predictions(regressor.fit(x, y), inputs[held])
                 errors[number] += np.square(predicted - targets[held]).sum(axis=0)
-        best: NDArray[np.intp] = np.argmin(errors, axis=0)
+        best: Numbers = np.argmin(errors, axis=0)
         return best
 
 
@@ -105,11 +99,8 @@ class ElasticNetHead(SklearnHead):
         from sklearn.linear_model import ElasticNet
 
         # Inner products once for all targets, where that is the smaller matrix.
-        precompute = n_rows > n_columns
-        return [
-            ElasticNet(alpha=alpha, l1_ratio=self.l1_ratio, precompute=precompute, tol=1e-3)
-            for alpha in sorted(self.alphas, reverse=True)
-        ]
+        shared = {"l1_ratio": self.l1_ratio, "precompute": n_rows > n_columns, "tol": 1e-3}
+        return [ElasticNet(alpha=alpha, **shared) for alpha in sorted(self.alphas, reverse=True)]
 
 
 @dataclass(eq=False, repr=False)
@@ -119,7 +110,7 @@ class LinearSVRHead(SklearnHead):
     Parameters
     ----------
     n_components, seed
-        As in `ProjectedHead`; the seed is that of the inner folds too.
+        As in `ElasticNetHead`.
     costs : tuple of float
         Candidate weights of errors (C), for targets of standard deviation 1.
     epsilon : float
@@ -133,14 +124,10 @@ class LinearSVRHead(SklearnHead):
         from sklearn.multioutput import MultiOutputRegressor
         from sklearn.svm import LinearSVR
 
-        loss = "squared_epsilon_insensitive"
-        return [
-            # Without its dual there are no random numbers.
-            MultiOutputRegressor(
-                LinearSVR(epsilon=self.epsilon, loss=loss, C=cost, dual=False, tol=1e-2)
-            )
-            for cost in sorted(self.costs)
-        ]
+        # Without its dual there are no random numbers.
+        shared = {"epsilon": self.epsilon, "loss": "squared_epsilon_insensitive", "tol": 1e-2}
+        regressors = [LinearSVR(C=cost, dual=False, **shared) for cost in sorted(self.costs)]
+        return [MultiOutputRegressor(each) for each in regressors]
 
 
 @dataclass(eq=False, repr=False)
@@ -150,7 +137,7 @@ class NeighboursHead(SklearnHead):
     Parameters
     ----------
     n_components, seed
-        As in `ProjectedHead`; the seed is that of the inner folds too.
+        As in `ElasticNetHead`.
     n_neighbours : tuple of int
         Candidates; none takes more than a third of the rows.
     """
@@ -160,12 +147,9 @@ class NeighboursHead(SklearnHead):
     def _candidates(self, n_rows: int, n_columns: int) -> list[Any]:  # noqa: ARG002
         from sklearn.neighbors import KNeighborsRegressor
 
-        most = max(1, n_rows // 3)
-        return [
-            # Search trees are no help in as many dimensions.
-            KNeighborsRegressor(min(number, most), algorithm="brute")
-            for number in sorted(self.n_neighbours, reverse=True)
-        ]
+        numbers = [min(number, max(1, n_rows // 3)) for number in self.n_neighbours]
+        # Search trees are no help in as many dimensions.
+        return [KNeighborsRegressor(n, algorithm="brute") for n in sorted(numbers, reverse=True)]
 
 
 @dataclass(eq=False, repr=False)
@@ -175,7 +159,7 @@ class PLSHead(SklearnHead):
     Parameters
     ----------
     n_components, seed
-        As in `ProjectedHead`; the seed is that of the inner folds too.
+        As in `ElasticNetHead`.
     n_factors : tuple of int
         Candidates; as many as rows or columns allow where these are fewer.
     """
@@ -212,16 +196,10 @@ class RandomTreesHead(SklearnHead):
     def _candidates(self, n_rows: int, n_columns: int) -> list[Any]:  # noqa: ARG002
         from sklearn.ensemble import ExtraTreesRegressor
 
-        return [
-            ExtraTreesRegressor(
-                self.n_trees,
-                min_samples_leaf=self.min_samples_leaf,
-                max_features=self.max_features,
-                random_state=self.seed,
-            )
-        ]
+        shared = {"min_samples_leaf": self.min_samples_leaf, "max_features": self.max_features}
+        return [ExtraTreesRegressor(self.n_trees, random_state=self.seed, **shared)]
 
 
-def _predictions(regressor: Any, inputs: NDArray[np.float32]) -> Matrix:
+def _predictions(regressor: Any, inputs: Floats32) -> Floats64:
     """Predictions [n_rows, n_targets], also of regressors that drop the axis of a single target."""
     return np.asarray(regressor.predict(inputs), dtype=np.float64).reshape(len(inputs), -1)

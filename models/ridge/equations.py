@@ -1,57 +1,147 @@
-"""The equations of ridge regressions on one training set, with columns or with rows as unknowns.
+"""What ridge regressions on the training sets of folds have to solve.
 
-The unknowns are a coefficient for every column, or, where there are fewer rows than columns or only
-a kernel is known, a weight for every training row. Both give the same predictions.
+Leaving folds out is a sum over the other folds' blocks X'X, or a part of the kernel XX'. With the
+one, the unknowns are a coefficient for every column; with the other a weight for every training
+row. Both give the same predictions; the smaller is taken.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.arrays import Bools
+from models.arrays import Bools, Floats, Floats64, Ints, Numbers
 from models.ridge.solver import MixedMatrix, solve_penalised
 
-Matrix = NDArray[np.floating[Any]]
-Floats64 = NDArray[np.float64]
-Numbers = NDArray[np.intp]
-
+EXACT_SIZE = 2000
+"""Up to this size, Gram matrices are summed in float64; beyond, in float32 at half the cost."""
 CHUNK_ROWS = 2048
 """Rows that are brought to float64 at a time, where that is the type of Gram matrices."""
 
 
-class RidgeEquations(ABC):
-    """What ridge regressions on one training set have to solve; intercepts are not penalised.
-
-    A regression is a column: one target, on inputs whose columns are scaled in one of several ways
-    (mixtures).
+class FoldGram:
+    """Gram matrices of the training sets of rows in folds, from one product per fold.
 
     Parameters
+    ----------
+    inputs : array of float32 [n_rows, n_columns]
+        Or a kernel [n_rows, n_rows] of any sort.
+    fold_of_row : array of int [n_rows]
+        Negative for rows that belong to no training set.
+    is_kernel : bool
+        Whether `inputs` is a kernel.
+    by_columns : bool, optional
+        Whether the Gram matrices are X'X [n_columns, n_columns], not XX' [n_rows, n_rows]; by
+        default, whatever is smaller.
+
+    Attributes
+    ----------
+    folds : list of int
+        The numbers of the folds.
+    """
+
+    def __init__(
+        self,
+        inputs: Floats,
+        fold_of_row: Ints,
+        is_kernel: bool = False,
+        by_columns: bool | None = None,
+    ) -> None:
+        self.inputs, self.fold_of_row, self.is_kernel = inputs, fold_of_row, is_kernel
+        self.folds = [int(fold) for fold in np.unique(fold_of_row[fold_of_row >= 0])]
+        n_rows, n_columns = int((fold_of_row >= 0).sum()), inputs.shape[1]
+        if by_columns is None:
+            by_columns = n_columns <= n_rows and not is_kernel
+        size = n_columns if by_columns else n_rows
+        self._type = np.float64 if size <= EXACT_SIZE else inputs.dtype
+        self._sums: dict[int, Floats64] = {}
+        self._blocks: dict[int, Floats] = {}
+        for fold in self.folds:
+            part = inputs[fold_of_row == fold]
+            self._sums[fold] = part.sum(axis=0, dtype=np.float64)
+            if by_columns:
+                part = part.astype(self._type, copy=False)
+                self._blocks[fold] = part.T @ part
+        self._kernels: dict[tuple[int, ...], list[Floats]] = {}
+
+    def equations(
+        self,
+        excluded: tuple[int, ...] = (),
+        bands: tuple[int, ...] = (),
+        shares: Floats64 | None = None,
+    ) -> "RidgeEquations":
+        """Return the equations of all rows but those of the excluded folds.
+
+        Parameters
+        ----------
+        excluded : tuple of int
+            Numbers of folds; others than those that there are do not matter.
+        bands : tuple of int
+            Number of columns of each band, where bands are weighed against each other.
+        shares : array [n_mixtures, n_bands], optional
+            Ways to weigh them: factors of their variances. By default a single one, the columns as
+            they are.
+        """
+        if shares is None:
+            bands, shares = (self.inputs.shape[1],), np.ones((1, 1))
+        rows: Bools = (self.fold_of_row >= 0) & ~np.isin(self.fold_of_row, excluded)
+        scales = np.repeat(np.sqrt(shares), bands, axis=1)
+        kept = [fold for fold in self.folds if fold not in excluded]
+        mean = np.sum([self._sums[fold] for fold in kept], axis=0) / int(rows.sum())
+        if self._blocks:
+            scaled = (-int(rows.sum()) * mean).astype(self._type)
+            gram: Floats = np.outer(scaled, mean.astype(self._type))
+            for fold in kept:
+                gram += self._blocks[fold]
+            return RidgeEquations(rows, self.inputs, mean, scales, MixedMatrix([gram], [scales]))
+        if bands not in self._kernels:
+            self._kernels[bands] = self._make_kernels(bands)
+        kernels = self._kernels[bands]
+        parts = [_centred(kernel[np.ix_(rows, rows)]) for kernel in kernels]
+        matrix = MixedMatrix(parts, [np.sqrt(share)[:, None] for share in shares.T])
+        return RidgeEquations(
+            rows, self.inputs, mean, scales, matrix, kernels, shares, self.is_kernel
+        )
+
+    def _make_kernels(self, bands: tuple[int, ...]) -> list[Floats]:
+        if self.is_kernel:
+            return [self.inputs.astype(self._type, copy=False)]
+        parts = np.split(self.inputs, np.cumsum(bands)[:-1], axis=1)
+        parts = [part.astype(self._type, copy=False) for part in parts]
+        return [part @ part.T for part in parts]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RidgeEquations:
+    """What ridge regressions on one training set have to solve; intercepts are not penalised.
+
+    A regression is one target, on inputs whose columns are scaled in one of several ways
+    (mixtures).
+
+    Attributes
     ----------
     rows : array of bool [n_rows]
         The training set.
     inputs : array [n_rows, n_columns]
-        All rows.
+        All rows; or, where `is_kernel`, their kernel, whose coefficients are weights of rows.
     mean : array [n_columns]
         Of the training set.
     scales : array [n_mixtures, n_columns]
         Factors of the columns of `inputs`.
     matrix : MixedMatrix
         The centred Gram matrices of the training set in all mixtures, as wide as the unknowns.
+    kernels, shares : sequence of array [n_rows, n_rows], array [n_mixtures, n_kernels]
+        Where the unknowns are weights of rows: kernels of the bands, not centred, and factors.
     """
 
-    def __init__(
-        self,
-        rows: Bools,
-        inputs: Matrix,
-        mean: Floats64,
-        scales: Floats64,
-        matrix: MixedMatrix,
-    ) -> None:
-        self.rows, self.inputs, self.mean = rows, inputs, mean
-        self.scales, self.matrix = scales, matrix
+    rows: Bools
+    inputs: Floats
+    mean: Floats64
+    scales: Floats64
+    matrix: MixedMatrix
+    kernels: Sequence[Floats] = ()
+    shares: Floats64 | None = None
+    is_kernel: bool = False
 
     @property
     def units(self) -> Floats64:
@@ -66,141 +156,62 @@ class RidgeEquations(ABC):
 
     def solve(
         self, targets: Floats64, mixture_of_column: Numbers, alphas: Floats64, tolerance: float
-    ) -> Matrix:
-        """Solve one regression per column and penalty.
+    ) -> Floats:
+        """Solve one regression per column of targets [n_rows, n] and penalty [n_alphas, n].
 
-        Parameters
-        ----------
-        targets : array [n_rows, n_columns]
-            Values outside the training set do not matter.
-        mixture_of_column : array of int [n_columns]
-        alphas : array [n_alphas, n_columns]
-            Penalties in multiples of `units`, ascending.
-        tolerance : float
-            As in `models.ridge.solver.solve_penalised`.
-
-        Returns
-        -------
-        array [n_alphas, size, n_columns]
-            The unknowns.
+        Penalties ascend, in multiples of `units`; the tolerance is that of
+        `models.ridge.solver.solve_penalised`. Targets outside the training set do not matter.
+        Returns the unknowns [n_alphas, size, n].
         """
-        known = targets[self.rows]
-        right = self._right(known - known.mean(axis=0), mixture_of_column)
+        right = targets[self.rows] - targets[self.rows].mean(axis=0)
+        if not self.kernels:
+            right = self.scales[mixture_of_column].T * self._products(right)
         penalties = self.units[mixture_of_column] * alphas
         return solve_penalised(self.matrix, mixture_of_column, right, penalties, tolerance)
 
     def squared_errors(
-        self, solutions: Matrix, targets: Floats64, mixture_of_column: Numbers, rows: Bools
+        self, solutions: Floats, targets: Floats64, mixture_of_column: Numbers, rows: Bools
     ) -> Floats64:
-        """Sum of squared errors of solutions on some rows [n_alphas, n_columns].
-
-        Parameters
-        ----------
-        solutions : array [n_alphas, size, n_columns]
-            From `solve`.
-        targets : array [n_rows, n_columns]
-        mixture_of_column : array of int [n_columns]
-        rows : array of bool [n_rows]
-        """
+        """Sum of squared errors on some rows [n_alphas, n] of what `solve` found."""
         residuals = self._predicted(solutions, mixture_of_column, rows)
         residuals += (targets[self.rows].mean(axis=0) - targets[rows])[:, None]
         squares: Floats64 = np.einsum("rac,rac->ac", residuals, residuals, dtype=np.float64)
         return squares
+
+    def coefficients(self, solutions: Floats, mixture_of_column: Numbers) -> Floats:
+        """Turn unknowns [size, n] into coefficients of the inputs [n_columns, n]."""
+        if self.is_kernel:
+            weights = np.zeros((len(self.rows), solutions.shape[1]), solutions.dtype)
+            weights[self.rows] = solutions
+            return weights
+        scales = self.scales[mixture_of_column].T
+        if not self.kernels:
+            return scales.astype(solutions.dtype) * solutions
+        return np.square(scales).astype(solutions.dtype) * (self.inputs[self.rows].T @ solutions)
 
     def intercepts(self, coef: Floats64, targets: Floats64) -> Floats64:
         """Return intercepts [n_targets] for coefficients [n_columns, n_targets]."""
         intercepts: Floats64 = targets[self.rows].mean(axis=0) - self.mean @ coef
         return intercepts
 
-    @abstractmethod
-    def coefficients(self, solutions: Matrix, mixture_of_column: Numbers) -> Matrix:
-        """Turn unknowns [size, n] into coefficients of the inputs [n_columns, n]."""
-
-    @abstractmethod
-    def _right(self, targets: Floats64, mixture_of_column: Numbers) -> Matrix:
-        """Make right sides [size, n_columns] of centred targets [n_training_rows, n_columns]."""
-
-    @abstractmethod
-    def _predicted(self, solutions: Matrix, mixture_of_column: Numbers, rows: Bools) -> Matrix:
-        """Predict rows, less the mean of the training targets [n, n_alphas, n_columns]."""
-
-
-class ColumnEquations(RidgeEquations):
-    """With a coefficient for every column as unknowns: ``X'X``.
-
-    Parameters
-    ----------
-    rows, inputs, mean, scales
-        As in `RidgeEquations`.
-    gram : array [n_columns, n_columns]
-        Of the training set, centred, without scales.
-    """
-
-    def __init__(
-        self, rows: Bools, inputs: Matrix, mean: Floats64, scales: Floats64, gram: Matrix
-    ) -> None:
-        super().__init__(rows, inputs, mean, scales, MixedMatrix([gram], [scales]))
-
-    def coefficients(self, solutions: Matrix, mixture_of_column: Numbers) -> Matrix:  # noqa: D102
-        return self.scales[mixture_of_column].T.astype(solutions.dtype) * solutions
-
-    def _right(self, targets: Floats64, mixture_of_column: Numbers) -> Matrix:
-        right = np.zeros((self.matrix.size, targets.shape[1]), self.matrix.dtype)
-        padded = np.zeros((len(self.rows), targets.shape[1]), self.matrix.dtype)
-        padded[self.rows] = targets
+    def _products(self, centred: Floats64) -> Floats:
+        """Multiply the inputs of the training set with centred targets [n_columns, n]."""
+        kind = self.matrix.dtype
+        total = np.zeros((self.matrix.size, centred.shape[1]), kind)
+        padded = np.zeros((len(self.rows), centred.shape[1]), kind)
+        padded[self.rows] = centred
         for start in range(0, len(padded), CHUNK_ROWS):
             chunk = slice(start, start + CHUNK_ROWS)
-            right += self.inputs[chunk].T.astype(right.dtype, copy=False) @ padded[chunk]
-        return self.scales[mixture_of_column].T * right
+            total += self.inputs[chunk].T.astype(kind, copy=False) @ padded[chunk]
+        return total
 
-    def _predicted(self, solutions: Matrix, mixture_of_column: Numbers, rows: Bools) -> Matrix:
-        coef = self.coefficients(solutions, mixture_of_column)
-        predicted = np.tensordot(self.inputs[rows], coef, (1, 1))
-        return predicted - np.tensordot(self.mean, coef, (0, 1))
-
-
-class RowEquations(RidgeEquations):
-    """With a weight for every training row as unknowns: ``XX'``, or any other kernel.
-
-    Parameters
-    ----------
-    rows, inputs, mean, scales
-        As in `RidgeEquations`.
-    kernels : sequence of array [n_rows, n_rows]
-        Of the bands of columns, not centred.
-    shares : array [n_mixtures, n_kernels]
-        Factors of the kernels.
-    is_kernel : bool
-        Whether `inputs` is the kernel itself: then weights of rows are its coefficients.
-    """
-
-    def __init__(
-        self,
-        rows: Bools,
-        inputs: Matrix,
-        mean: Floats64,
-        scales: Floats64,
-        kernels: Sequence[Matrix],
-        shares: Floats64,
-        is_kernel: bool,
-    ) -> None:
-        self.kernels, self.shares, self.is_kernel = kernels, shares, is_kernel
-        parts = [_centred(kernel[np.ix_(rows, rows)]) for kernel in kernels]
-        factors = [np.sqrt(share)[:, None] for share in shares.T]
-        super().__init__(rows, inputs, mean, scales, MixedMatrix(parts, factors))
-
-    def coefficients(self, solutions: Matrix, mixture_of_column: Numbers) -> Matrix:  # noqa: D102
-        if self.is_kernel:
-            weights = np.zeros((len(self.rows), solutions.shape[1]), solutions.dtype)
-            weights[self.rows] = solutions
-            return weights
-        squares = np.square(self.scales[mixture_of_column].T).astype(solutions.dtype)
-        return squares * (self.inputs[self.rows].T @ solutions)
-
-    def _right(self, targets: Floats64, mixture_of_column: Numbers) -> Matrix:  # noqa: ARG002
-        return targets
-
-    def _predicted(self, solutions: Matrix, mixture_of_column: Numbers, rows: Bools) -> Matrix:
+    def _predicted(self, solutions: Floats, mixture_of_column: Numbers, rows: Bools) -> Floats:
+        """Predict rows, less the mean of the training targets [n, n_alphas, n_columns]."""
+        if self.shares is None:
+            coef = self.coefficients(solutions, mixture_of_column)
+            return np.tensordot(self.inputs[rows], coef, (1, 1)) - np.tensordot(
+                self.mean, coef, (0, 1)
+            )
         total = np.zeros((int(rows.sum()), len(solutions), solutions.shape[2]), solutions.dtype)
         for kernel, share in zip(self.kernels, self.shares.T, strict=True):
             # Weights sum to 0, so centring leaves an offset alone.
@@ -210,7 +221,7 @@ class RowEquations(RidgeEquations):
         return total
 
 
-def _centred(kernel: Matrix) -> Matrix:
+def _centred(kernel: Floats) -> Floats:
     """Centre a kernel [n, n] in feature space, in place."""
     mean = kernel.mean(axis=0)
     kernel -= mean

@@ -9,13 +9,11 @@ from itertools import combinations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.arrays import Groups, Ints, group_codes
+from models.arrays import Floats, Floats64, Groups, Ints, Numbers, group_codes
 from models.folds import assign_folds
+from models.ridge.equations import FoldGram
 from models.view import WHOLE, FoldedView
-
-Matrix = NDArray[np.float64]
 
 N_INNER_FOLDS = 5
 MOST_INNER_FOLDS = 10
@@ -25,27 +23,82 @@ FINAL_TOLERANCE = 3e-5
 """Residual of the solution that is kept. With 1e-5, which float32 hardly reaches, thousands of rows
 take three times as long."""
 
-
-Fitted = tuple[NDArray[np.floating], Matrix]
+Fitted = tuple[Floats, Floats64]
 """Coefficients [n_columns, n_targets] and intercepts [n_targets]."""
 
 
 class Candidates(Protocol):
-    """A family of regressions on rows in folds, with several candidates per target."""
+    """A family of linear regressions on rows in folds, with several candidates per target."""
 
     @property
     def folds(self) -> Sequence[int]:
         """Numbers of the folds."""
 
-    def errors(self, excluded: tuple[int, ...]) -> dict[int, Matrix]:
+    def errors(self, excluded: tuple[int, ...]) -> dict[int, Floats64]:
         """Fit without the excluded folds; squared errors on each [n_candidates, n_targets]."""
 
-
-class LinearCandidates(Candidates, Protocol):
-    """A family whose members predict by coefficients."""
-
-    def fit(self, fold: int, chosen: NDArray[np.intp]) -> Fitted:
+    def fit(self, fold: int, chosen: Numbers) -> Fitted:
         """Fit without `fold` (`WHOLE`: on all) the candidates chosen for each target."""
+
+
+class RidgeCandidates:
+    """Ridge regressions of the same targets on all training sets of folds (`Candidates`).
+
+    Penalties are multiples of the mean eigenvalue of the centred Gram matrix in use; that is its
+    trace / min(n_rows, n_columns). Intercepts are not penalised.
+
+    Candidate number ``m * n_alphas + a`` is mixture m with penalty a. Penalties are tried from the
+    largest down: where two predict alike, the first is taken, which shrinks more.
+
+    Parameters
+    ----------
+    gram : FoldGram
+        Of the rows that are labelled.
+    targets : array [n_rows, n_targets]
+        Without NaN where a row is in a fold.
+    alphas : sequence of float
+        In any order.
+    bands, shares : optional
+        Mixtures, as in `FoldGram.equations`.
+    """
+
+    def __init__(
+        self,
+        gram: FoldGram,
+        targets: Floats64,
+        alphas: Sequence[float],
+        bands: tuple[int, ...] = (),
+        shares: Floats64 | None = None,
+    ) -> None:
+        self.folds = gram.folds
+        self._gram, self._targets, self._mixtures = gram, targets, (bands, shares)
+        self._alphas = np.sort(np.asarray(alphas, dtype=np.float64))[::-1]
+        self._n_mixtures = 1 if shares is None else len(shares)
+
+    def errors(self, excluded: tuple[int, ...]) -> dict[int, Floats64]:
+        """Fit without the excluded folds; squared errors on each [n_candidates, n_targets]."""
+        n_targets = self._targets.shape[1]
+        equations = self._gram.equations(excluded, *self._mixtures)
+        mixture = np.repeat(np.arange(self._n_mixtures), n_targets)
+        targets = np.tile(self._targets, self._n_mixtures)
+        ascending = np.repeat(self._alphas[::-1, None], len(mixture), axis=1)
+        solutions = equations.solve(targets, mixture, ascending, CHOOSING_TOLERANCE)
+        errors = {}
+        for fold in excluded:
+            rows = self._gram.fold_of_row == fold
+            squares = equations.squared_errors(solutions, targets, mixture, rows)[::-1]
+            by_mixture = np.split(squares, self._n_mixtures, axis=1)
+            errors[fold] = np.concatenate(by_mixture)
+        return errors
+
+    def fit(self, fold: int, chosen: Numbers) -> Fitted:
+        """Fit without `fold` (`WHOLE`: on all) the candidate chosen for each target."""
+        mixture, alpha = np.divmod(chosen, len(self._alphas))
+        equations = self._gram.equations((fold,), *self._mixtures)
+        alphas = self._alphas[alpha][None]
+        (solutions,) = equations.solve(self._targets, mixture, alphas, FINAL_TOLERANCE)
+        coef = equations.coefficients(solutions, mixture).astype(np.float64)
+        return coef, equations.intercepts(coef, self._targets)
 
 
 def can_nest(view: FoldedView) -> bool:
@@ -61,39 +114,30 @@ def can_nest(view: FoldedView) -> bool:
     return all(labelled[view.fold_of_row == fold].any(axis=0).all() for fold in folds)
 
 
-def choose_for_all_folds(family: Candidates) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Choose candidates for every training set of a cross-fit, and for all rows.
+def choose_for_all_folds(family: Candidates) -> Iterator[tuple[int, Numbers]]:
+    """Yield each fold, last `WHOLE`, and the best candidates [n_targets] for its training set.
 
     Inside the training set that lacks fold a, candidates are compared on every other fold b, by
     fits that saw neither a nor b: nested cross-validation over one set of folds.
-
-    Yields
-    ------
-    fold : int
-        The fold that the training set lacks; last, `WHOLE`.
-    best : array of int [n_targets]
-        Number of the best candidate of each target.
     """
-    folds = family.folds
-    totals: dict[int, Matrix] = {fold: np.zeros(1) for fold in folds}
-    for first, second in combinations(folds, 2):
+    totals: dict[int, Floats64] = {fold: np.zeros(1) for fold in family.folds}
+    for first, second in combinations(family.folds, 2):
         errors = family.errors((first, second))
         totals[first] = totals[first] + errors[second]
         totals[second] = totals[second] + errors[first]
-    for fold in folds:
+    for fold in family.folds:
         yield fold, np.argmin(totals[fold], axis=0)
     yield WHOLE, choose(family)
 
 
-def choose(family: Candidates) -> NDArray[np.intp]:
+def choose(family: Candidates) -> Numbers:
     """Choose the candidate of each target for all rows [n_targets].
 
     By squared error, not correlation: it adds up over rows, so small folds stay comparable, and it
     notices too little shrinkage, which correlation cannot see. The first of equal ones is taken.
     """
-    best: NDArray[np.intp] = np.argmin(
-        np.sum([family.errors((fold,))[fold] for fold in family.folds], axis=0), axis=0
-    )
+    errors = [family.errors((fold,))[fold] for fold in family.folds]
+    best: Numbers = np.argmin(np.sum(errors, axis=0), axis=0)
     return best
 
 

@@ -3,22 +3,17 @@
 A ridge regression solves ``(A + penalty I) x = b``, where A is a Gram matrix. The systems of all
 penalties differ by a multiple of the identity only, so one small space of directions, grown from
 the right sides by products with A (a block Krylov space), holds good solutions of all of them
-(Golub and Van Loan, Matrix Computations, 10.3; O'Leary, 1980). Every solution is checked in its own
+(Golub and Van Loan, Floats Computations, 10.3; O'Leary, 1980). Every solution is checked in its own
 equation; what misses the tolerance, and every small system, is solved by a Cholesky decomposition.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
 
-from models.arrays import DataError
-
-Matrix = NDArray[np.floating[Any]]
-Floats64 = NDArray[np.float64]
+from models.arrays import DataError, Floats, Floats64, Numbers
 
 SMALL = 400
 """Up to this size one decomposition per penalty is quicker than a space of directions."""
@@ -38,16 +33,15 @@ class MixedMatrix:
     matrices : sequence of array [size, size]
         Symmetric, positive semidefinite, of one type.
     factors : sequence of array [n_mixtures, size or 1]
-        One for each matrix. Without them, the one matrix stands for itself.
+        One for each matrix.
     """
 
-    def __init__(self, matrices: Sequence[Matrix], factors: Sequence[Matrix] | None = None) -> None:
-        ones = np.ones((1, 1), matrices[0].dtype)
+    def __init__(self, matrices: Sequence[Floats], factors: Sequence[Floats]) -> None:
         self.matrices = tuple(matrices)
-        self.factors = tuple(factor.astype(ones.dtype) for factor in factors or [ones])
         self.size, self.dtype = len(matrices[0]), matrices[0].dtype
+        self.factors = tuple(factor.astype(self.dtype) for factor in factors)
 
-    def times(self, columns: Matrix, mixture_of_column: NDArray[np.intp]) -> Matrix:
+    def times(self, columns: Floats, mixture_of_column: Numbers) -> Floats:
         """Multiply columns [size, n_columns], each by its mixture [n_columns]."""
         total = np.zeros_like(columns)
         for matrix, factors in zip(self.matrices, self.factors, strict=True):
@@ -57,34 +51,34 @@ class MixedMatrix:
 
     def dense(self, mixture: int) -> Floats64:
         """Return one of the mixtures in float64 [size, size]."""
-        pairs = [(m, f[mixture]) for m, f in zip(self.matrices, self.factors, strict=True)]
-        terms = [factor[:, None].astype(np.float64) * matrix * factor for matrix, factor in pairs]
-        return np.asarray(sum(terms[1:], terms[0]))
+        total = np.zeros((self.size, self.size))
+        for matrix, factors in zip(self.matrices, self.factors, strict=True):
+            factor = factors[mixture].astype(np.float64)
+            total += factor[:, None] * matrix * factor
+        return total
 
     def traces(self) -> Floats64:
         """Return the sum of the diagonal of each mixture [n_mixtures]."""
-        traces: list[Floats64] = [
+        terms = [
             (np.square(factor, dtype=np.float64) * np.diagonal(matrix)).sum(axis=1)
             for matrix, factor in zip(self.matrices, self.factors, strict=True)
         ]
-        return np.asarray(np.sum(traces, axis=0))
+        return np.asarray(np.sum(terms, axis=0))
 
 
 def solve_penalised(
     matrix: MixedMatrix,
-    mixture_of_column: NDArray[np.intp],
-    right: Matrix,
+    mixture_of_column: Numbers,
+    right: Floats,
     penalties: Floats64,
     tolerance: float,
-) -> Matrix:
+) -> Floats:
     """Solve ``(A + penalty I) x = b`` for every column b and each of its penalties.
 
     Parameters
     ----------
     matrix : MixedMatrix
-        Holds the A of every column.
-    mixture_of_column : array of int [n_columns]
-        Which of the mixtures that is.
+        Holds the A of every column: the mixture `mixture_of_column` [n_columns].
     right : array [size, n_columns]
         The columns b.
     penalties : array [n_penalties, n_columns]
@@ -122,33 +116,26 @@ def solve_penalised(
     return solutions
 
 
-@dataclass
+@dataclass(eq=False)
 class _Space:
-    """Directions in which the columns of one mixture are solved.
+    """Directions in which the regressions `columns` [n] of one mixture are solved.
 
-    Attributes
-    ----------
-    mixture : int
-    columns : array of int [n]
-        Numbers of the columns.
-    basis, images : array [size, n_basis]
-        Orthonormal directions, and the products of the matrix with them.
-    block : array [size, n_next]
-        The directions that come next; none where the space cannot grow.
+    `basis` and `images` [size, n_basis] are orthonormal directions and their products with the
+    matrix; `block` [size, n_next] comes next, and is empty where the space cannot grow.
     """
 
     mixture: int
-    columns: NDArray[np.intp]
-    basis: Matrix
-    images: Matrix
-    block: Matrix
+    columns: Numbers
+    basis: Floats
+    images: Floats
+    block: Floats
 
     def is_full(self) -> bool:
         """Whether there is nothing to add, or a decomposition would cost less."""
         n_next = self.block.shape[1]
         return n_next == 0 or bool(self.basis.shape[1] + n_next > LARGEST_SHARE * len(self.basis))
 
-    def grow(self, image: Matrix) -> None:
+    def grow(self, image: Floats) -> None:
         """Take the block in, given the product of the matrix with it, and find the next one."""
         self.basis = np.hstack([self.basis, self.block])
         self.images = np.hstack([self.images, image])
@@ -157,41 +144,37 @@ class _Space:
 
 def _solve_in_small_spaces(
     matrix: MixedMatrix,
-    mixture_of_column: NDArray[np.intp],
-    right: Matrix,
+    mixture_of_column: Numbers,
+    right: Floats,
     penalties: Floats64,
     tolerance: float,
-) -> tuple[Matrix, Floats64]:
-    """Solve as well as small spaces allow, one for each mixture, grown side by side.
+) -> tuple[Floats, Floats64]:
+    """Solve as well as small spaces allow, one for each mixture.
 
-    Returns
-    -------
-    solutions : array [n_penalties, size, n_columns]
-    residuals : array [n_penalties, n_columns]
-        How far each is from solving its equation, relative to its right side.
+    Returns solutions [n_penalties, size, n_columns], and how far each is from solving its equation,
+    relative to its right side [n_penalties, n_columns].
     """
     solutions = np.zeros((len(penalties), *right.shape), right.dtype)
     residuals = np.full(penalties.shape, np.inf)
-    nothing, spaces = right[:, :0], []
+    spaces = []
     for mixture in np.unique(mixture_of_column):
         own = np.flatnonzero(mixture_of_column == mixture)
+        nothing = right[:, :0]
         block = _new_directions(right[:, own], nothing)
         spaces.append(_Space(int(mixture), own, nothing, nothing, block))
     step, next_check = 0, FIRST_CHECK
     while spaces:
-        is_due, running = step >= next_check, []
-        for space in spaces:
-            own, is_done = space.columns, space.is_full()
-            if is_done or is_due:
-                solutions[:, :, own], residuals[:, own] = _best_in_space(
-                    space.basis, space.images, right[:, own], penalties[:, own]
-                )
-            if not (is_done or (residuals[:, own] <= tolerance).all()):
-                running.append(space)
-        spaces = running
+        is_due = step >= next_check
         if is_due:
             next_check = max(step + 3, int(1.25 * step))
-        if spaces:
+        for space in [space for space in spaces if is_due or space.is_full()]:
+            own = space.columns
+            solutions[:, :, own], residuals[:, own] = _best_in_space(
+                space, right[:, own], penalties[:, own]
+            )
+            if space.is_full() or (residuals[:, own] <= tolerance).all():
+                spaces.remove(space)
+        if spaces:  # they grow side by side: the matrix, which is large, is read once
             widths = [space.block.shape[1] for space in spaces]
             mixture = np.repeat([space.mixture for space in spaces], widths)
             images = matrix.times(np.hstack([space.block for space in spaces]), mixture)
@@ -202,7 +185,7 @@ def _solve_in_small_spaces(
     return solutions, residuals
 
 
-def _new_directions(columns: Matrix, basis: Matrix) -> Matrix:
+def _new_directions(columns: Floats, basis: Floats) -> Floats:
     """Orthonormal directions [size, n] of columns that a basis [size, n_basis] does not hold yet.
 
     Fewer than columns, where these depend on each other or on the basis.
@@ -217,13 +200,9 @@ def _new_directions(columns: Matrix, basis: Matrix) -> Matrix:
     return columns
 
 
-def _best_in_space(
-    basis: Matrix, images: Matrix, right: Matrix, penalties: Floats64
-) -> tuple[Matrix, Floats64]:
-    """Solve within a space given by an orthonormal basis and its images under the matrix [size, n].
-
-    Returns what `_solve_in_small_spaces` does, for these columns.
-    """
+def _best_in_space(space: _Space, right: Floats, penalties: Floats64) -> tuple[Floats, Floats64]:
+    """Solve within a space, and say how well, as `_solve_in_small_spaces` does."""
+    basis, images = space.basis, space.images
     projected = (basis.T @ images).astype(np.float64)
     values, vectors = np.linalg.eigh((projected + projected.T) / 2)
     values = np.maximum(values, 0)  # rounding makes small ones negative
@@ -238,7 +217,7 @@ def _best_in_space(
     return solutions, np.divide(residuals, norms, out=np.zeros_like(residuals), where=norms > 0)
 
 
-def _decompose_and_solve(matrix: Floats64, penalty: float, right: Matrix) -> Floats64:
+def _decompose_and_solve(matrix: Floats64, penalty: float, right: Floats) -> Floats64:
     penalised = matrix.copy()
     penalised[np.diag_indices(len(matrix))] += penalty
     try:

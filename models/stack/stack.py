@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.arrays import Bools, DataError, Ints, as_targets, check_same_rows
-from models.stack.folded import Array, FoldedMembers, spread, standardize
-from models.stack.weights import choose_share, fit_weights
+from models.arrays import Bools, Floats64, Ints, as_targets, check_same_rows
+from models.metrics import CONSTANT_TOLERANCE
+from models.stack.weights import FoldedMembers, choose_share, fit_weights, spread, standardize
 
 LEAST_CORRELATION = 0.01
 """What the line to target units takes for the correlation at least.
@@ -37,30 +37,26 @@ class Stack:
         0 where a member is constant.
     slope, intercept : array [n_targets]
         From the combined z-scores to target units; a slope is positive, or 0 where nothing
-        varies.
+        varies: then the intercept, the training mean, is predicted. It is NaN for a target that no
+        row is labelled for.
     """
 
     share: float
-    weights: Array
-    center: Array
-    scale: Array
-    slope: Array
-    intercept: Array
+    weights: Floats64
+    center: Floats64
+    scale: Floats64
+    slope: Floats64
+    intercept: Floats64
 
     def __post_init__(self) -> None:
-        n_members, n_targets = self.center.shape
-        expected = {
-            "weights": (n_targets, n_members),
-            "scale": (n_members, n_targets),
-            "slope": (n_targets,),
-            "intercept": (n_targets,),
-        }
-        for name, shape in expected.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(
-                    f"{name} has shape {getattr(self, name).shape}; expected {shape} for center of "
-                    f"shape {self.center.shape}, which is [n_members, n_targets]."
-                )
+        n_targets = self.center.shape[1]
+        found = self.weights.T.shape, self.scale.shape, self.slope.shape, self.intercept.shape
+        if found != (self.center.shape, self.center.shape, (n_targets,), (n_targets,)):
+            raise ValueError(
+                f"weights {self.weights.shape}, scale {self.scale.shape}, slope {self.slope.shape} "
+                f"and intercept {self.intercept.shape} do not fit center [n_members, n_targets] of "
+                f"shape {self.center.shape}."
+            )
 
     def __repr__(self) -> str:
         n_members, n_targets = self.center.shape
@@ -71,11 +67,17 @@ class Stack:
 
     @property
     def method(self) -> str:
-        """How members are combined: ``average``, or ``nnls`` (non-negative least squares)."""
+        """How members are combined.
+
+        ``nnls`` (non-negative least squares), ``average``, or ``mean``, where no member varies and
+        the mean of the training labels is all that can be predicted.
+        """
+        if not self.used.any():
+            return "mean"
         return "nnls" if self.share else "average"
 
     @property
-    def member_weights(self) -> Array:
+    def member_weights(self) -> Floats64:
         """Each member's share of the weight on a target [n_targets, n_members].
 
         It sums to 1 per target (0 where every member is constant). It says how much a member is
@@ -90,32 +92,26 @@ class Stack:
         """Which members have any weight on any target [n_members]."""
         return np.asarray((self.weights != 0).any(axis=0))
 
+    @property
+    def kept(self) -> Bools:
+        """The `used` members; where there is none, the first, through which it says the mean."""
+        none_used = np.arange(len(self.center)) == 0
+        return self.used if self.used.any() else none_used
+
     def without_idle_members(self) -> "Stack":
-        """Return the same stack for the `used` members alone."""
+        """Return the same stack for the `kept` members alone."""
         return replace(
             self,
-            weights=self.weights[:, self.used],
-            center=self.center[self.used],
-            scale=self.scale[self.used],
+            weights=self.weights[:, self.kept],
+            center=self.center[self.kept],
+            scale=self.scale[self.kept],
         )
 
-    def predict(self, members: Array) -> Array:
-        """Combine the members' predictions of new rows.
+    def predict(self, members: Floats64) -> Floats64:
+        """Combine the members' predictions of new rows, in target units [n_rows, n_targets].
 
-        Parameters
-        ----------
-        members : array [n_rows, n_members, n_targets]
-            In the order of the fit, from heads refitted on all rows.
-
-        Returns
-        -------
-        array [n_rows, n_targets]
-            In target units.
-
-        Raises
-        ------
-        ValueError
-            When the members or targets are not as many as in the fit, or a prediction is missing.
+        `members` [n_rows, n_members, n_targets] come from heads refitted on all rows, in the order
+        of the fit. A ValueError says when they are not as many, or a prediction is missing.
         """
         values = _checked_members(members)
         if values.shape[1:] != self.center.shape:
@@ -124,12 +120,13 @@ class Stack:
                 f"{self.center.shape[0]} and {self.center.shape[1]}; pass the (head, view) pairs "
                 "it was fitted on, in that order."
             )
+        _refuse_gaps(np.isnan(values) & (self.weights.T > 0) & ~np.isnan(self.intercept))
         z_scores = standardize(values, self.center, self.scale)
         combined = np.einsum("nmt,tm->nt", z_scores, self.weights)
         return np.asarray(combined * self.slope + self.intercept)
 
 
-def fit_stack(members: Array, y: ArrayLike, fold_of_row: Ints) -> Stack:
+def fit_stack(members: Floats64, y: ArrayLike, fold_of_row: Ints) -> Stack:
     """Fit a stack on out-of-fold predictions.
 
     Non-negative weights are fitted on all folds but one and scored on that one. They replace the
@@ -139,7 +136,8 @@ def fit_stack(members: Array, y: ArrayLike, fold_of_row: Ints) -> Stack:
     Parameters
     ----------
     members : array [n_rows, n_members, n_targets]
-        Out-of-fold predictions of each (head, view) pair.
+        Out-of-fold predictions of each (head, view) pair; NaN for a target that no head could
+        predict in a fold, since nobody outside it is labelled.
     y : array [n_rows, n_targets]
         Targets; NaN where unlabelled, then left out.
     fold_of_row : array of int [n_rows]
@@ -148,8 +146,6 @@ def fit_stack(members: Array, y: ArrayLike, fold_of_row: Ints) -> Stack:
 
     Raises
     ------
-    DataError
-        When a target is labelled in less than two folds.
     ValueError
         When shapes differ or a prediction is missing.
 
@@ -180,46 +176,51 @@ def fit_stack(members: Array, y: ArrayLike, fold_of_row: Ints) -> Stack:
     return _fit(*_checked(members, y, fold_of_row), np.asarray(fold_of_row))
 
 
-def stack_oof(members: Array, y: ArrayLike, fold_of_row: Ints) -> Array:
+def stack_oof(members: Floats64, y: ArrayLike, fold_of_row: Ints) -> Floats64:
     """Predict every row by the stack of the other folds, applied as it would be to new rows.
 
     Centre, scale, weights, slope and intercept all come from the other folds: no label and no
     prediction of a row's own fold takes part, but through the members (see `fit_stack`). The
     stacks of the folds differ in mean, so score them fold by fold
-    (`models.evaluation.scores.score_predictions`).
-
-    Parameters
-    ----------
-    members, y, fold_of_row
-        As in `fit_stack`, with the same errors.
+    (`models.evaluation.scores.score_predictions`). Arguments and errors are those of `fit_stack`.
 
     Returns
     -------
     array [n_rows, n_targets]
-        In target units.
+        In target units; NaN where nobody outside the fold is labelled.
     """
     values, targets = _checked(members, y, fold_of_row)
     folds = np.asarray(fold_of_row)
-    predicted = np.empty_like(targets)
+    predicted = np.full(targets.shape, np.nan)
     for fold in np.unique(folds):
         own = folds == fold
-        predicted[own] = _fit(values[~own], targets[~own], folds[~own]).predict(values[own])
+        if not own.all():
+            predicted[own] = _fit(values[~own], targets[~own], folds[~own]).predict(values[own])
     return predicted
 
 
-def _fit(members: Array, targets: Array, fold_of_row: Ints) -> Stack:
-    data = FoldedMembers(members, targets, fold_of_row)
+def _fit(members: Floats64, targets: Floats64, fold_of_row: Ints) -> Stack:
+    can_be_said: Bools = np.asarray(~np.isnan(members).any(axis=1))
+    known = np.where(can_be_said, targets, np.nan)
+    data = FoldedMembers(members, known, fold_of_row)
     share = choose_share(data)
-    variances = [np.square(spread(members[rows])) * rows.mean() for rows in data.folds]
     # The spread inside folds: the differing means of the folds' models are no signal.
-    scale = np.sqrt(np.sum(variances, axis=0))
+    variances = [
+        np.nan_to_num(np.square(spread(members[rows]))) * rows.sum() for rows in data.folds
+    ]
+    n_said = np.maximum(can_be_said.sum(axis=0), 1)
+    scale = np.sqrt(np.sum(variances, axis=0) / n_said)
+    center = np.where(can_be_said[:, None], members, 0.0).sum(axis=0) / n_said
     weights = np.where(scale.T > 0, fit_weights(data.sums(), share), 0.0)
-    everywhere = np.ones(len(members), np.bool_)
-    slope, intercept = _lines(data.combine(weights, everywhere), targets)
-    return Stack(share, weights, members.mean(axis=0), scale, slope, intercept)
+    slope, intercept = _lines(data.combine(weights, np.ones(len(members), np.bool_)), known)
+    # Labels, but none beside a prediction (those of a single fold): the average in its own units.
+    alone = np.isnan(known).all(axis=0) & ~np.isnan(targets).all(axis=0)
+    weights[alone], scale[:, alone], center[:, alone] = 1 / members.shape[1], 1.0, 0.0
+    slope[alone], intercept[alone] = 1.0, 0.0
+    return Stack(share, weights, center, scale, slope, intercept)
 
 
-def _lines(combined: Array, targets: Array) -> tuple[Array, Array]:
+def _lines(combined: Floats64, targets: Floats64) -> tuple[Floats64, Floats64]:
     """Least-squares lines with rising slopes, 0 where nothing varies; NaN intercept unlabelled."""
     slope, intercept = np.zeros(targets.shape[1]), np.full(targets.shape[1], np.nan)
     for number, (score, target) in enumerate(zip(combined.T, targets.T, strict=True)):
@@ -228,40 +229,38 @@ def _lines(combined: Array, targets: Array) -> tuple[Array, Array]:
             mean, target_mean = score[rows].mean(), target[rows].mean()
             x, t = score[rows] - mean, target[rows] - target_mean
             size, target_size = np.linalg.norm(x), np.linalg.norm(t)
-            if size > 0:
+            if size > CONSTANT_TOLERANCE * np.sqrt(len(x)):  # of z-scores, whose unit is 1
                 slope[number] = max(float(x @ t) / size, LEAST_CORRELATION * target_size) / size
             intercept[number] = target_mean - slope[number] * mean
     return slope, intercept
 
 
-def _checked(members: Array, y: ArrayLike, fold_of_row: Ints) -> tuple[Array, Array]:
-    targets = as_targets(y)
-    values = _checked_members(members)
+def _checked(members: Floats64, y: ArrayLike, fold_of_row: Ints) -> tuple[Floats64, Floats64]:
+    values, targets = _checked_members(members), as_targets(y)
     check_same_rows(members=values, y=targets, fold_of_row=fold_of_row)
-    if values.shape[2] != targets.shape[1]:
+    if values.shape[1] == 0 or values.shape[2] != targets.shape[1]:
         raise ValueError(
-            f"members predict {values.shape[2]} targets, y has {targets.shape[1]}; "
-            "expected the same targets in the same order."
+            f"{values.shape[1]} members predict {values.shape[2]} targets, y has "
+            f"{targets.shape[1]}; expected at least one member, and the same targets in the same "
+            "order."
         )
-    for number, target in enumerate(targets.T):
-        n_folds = len(np.unique(fold_of_row[~np.isnan(target)]))
-        if n_folds < 2:
-            raise DataError(
-                f"target column {number} is labelled in {n_folds} folds; a stack needs labels in "
-                "at least 2. Leave the target out, or label more rows."
-            )
+    missing = np.isnan(values)
+    _refuse_gaps(missing & ~missing.all(axis=1, keepdims=True))
     return values, targets
 
 
-def _checked_members(members: ArrayLike) -> Array:
+def _checked_members(members: ArrayLike) -> Floats64:
     values = np.asarray(members, dtype=np.float64)
-    if values.ndim != 3 or values.shape[1] == 0:
+    if values.ndim != 3 or np.isinf(values).any():
         raise ValueError(
-            f"members has shape {values.shape}; expected [n_rows, n_members, n_targets] with at "
-            "least one member."
-        )
-    if not np.isfinite(values).all():
-        raise ValueError(
-            "members holds NaN or infinite predictions; every head predicts every row."
+            f"members has shape {values.shape}; expected [n_rows, n_members, n_targets], without "
+            "infinite values."
         )
     return values
+
+
+def _refuse_gaps(missing: Bools) -> None:
+    if missing.any():
+        raise ValueError(
+            f"members lack {int(missing.sum())} predictions; every head predicts every row."
+        )

@@ -6,11 +6,14 @@ the noise on folds that they were not fitted on, and then by a share that grows 
 from zero: near the border a wrong decision costs next to nothing.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import nnls as solve_nnls
 
-from models.stack.folded import Array, FoldedMembers, Sums
+from models.arrays import Bools, Floats64, Ints
+from models.metrics import CONSTANT_TOLERANCE
 
 MARGIN = 3.0
 """Standard errors by which fitted weights must beat the plain average.
@@ -35,19 +38,104 @@ PRIOR_ROWS = 200
 """Equal weights count as much as this many rows: few rows stay near them, thousands leave them."""
 
 
-def choose_share(data: FoldedMembers) -> float:
-    """Decide how much of the fitted weights to take, by folds left out one at a time.
+class Sums(NamedTuple):
+    """Sums of products over the labelled rows of some folds, centred inside each.
+
+    The number of labelled rows [n_targets]; of z-scored members with each other [n_targets,
+    n_members, n_members] and with the target [n_targets, n_members]; of the target with itself.
+    """
+
+    n_rows: Floats64
+    gram: Floats64
+    cross: Floats64
+    size: Floats64
+
+    def variation(self, weights: Floats64) -> Floats64:
+        """Sum squares of the members combined by `weights` [n_targets, n_members].
+
+        The result is [n_targets]; 0 where only rounding varies.
+        """
+        squares = np.einsum("tm,tmn,tn->t", weights, self.gram, weights)
+        rounding = 1e-12 * self.n_rows * np.square(np.abs(weights).sum(axis=1))
+        return np.where(squares > rounding, squares, 0.0)
+
+
+class FoldedMembers:
+    """Z-scored members and centred targets in their folds, and sums of their products.
+
+    Everything is centred inside its fold: the models of the folds have means of their own. Leaving
+    a fold out is then leaving out its sums, and no fit ever goes back to the rows.
 
     Parameters
     ----------
-    data : FoldedMembers
-        Members and targets.
+    members : array [n_rows, n_members, n_targets]
+        Out-of-fold predictions.
+    targets : array [n_rows, n_targets]
+        NaN where unlabelled.
+    fold_of_row : array of int [n_rows]
 
-    Returns
-    -------
-    float
-        At most 1; the rest is the plain average's. One for all targets, since choosing per target
-        gained nothing. 0 where the average is not beaten, or with fewer than two folds.
+    Attributes
+    ----------
+    z_scores : array [n_rows, n_members, n_targets]
+        0 where a member is constant in the fold.
+    centred : array [n_rows, n_targets]
+        Targets less the mean of their fold, 0 where unlabelled.
+    labelled : array of bool [n_rows, n_targets]
+    folds : list of array of bool [n_rows]
+        The rows of each fold.
+    """
+
+    def __init__(self, members: Floats64, targets: Floats64, fold_of_row: Ints) -> None:
+        self.folds: list[Bools] = [fold_of_row == fold for fold in np.unique(fold_of_row)]
+        self.labelled: Bools = ~np.isnan(targets)
+        self.z_scores = np.empty_like(members)
+        for rows in self.folds:
+            part = members[rows]
+            self.z_scores[rows] = standardize(part, part.mean(axis=0), spread(part))
+        self.centred = self.center(np.where(self.labelled, targets, 0.0))
+        self._sums = [self._sums_of(rows) for rows in self.folds]
+
+    def sums(self, without: int | None = None) -> Sums:
+        """Return the sums over all folds, or all but the one of that number."""
+        parts = [part for number, part in enumerate(self._sums) if number != without]
+        return Sums(*(np.sum(values, axis=0) for values in zip(*parts, strict=True)))
+
+    def combine(self, weights: Floats64, rows: Bools) -> Floats64:
+        """Add up the members of some rows by weights [n_targets, n_members]."""
+        return np.asarray(np.einsum("nmt,tm->nt", self.z_scores[rows], weights))
+
+    def center(self, values: Floats64) -> Floats64:
+        """Subtract the mean over the labelled rows of each fold; 0 where unlabelled or constant.
+
+        `values` and the result are [n_rows, n_targets].
+        """
+        centred = np.zeros_like(values)
+        for rows in self.folds:
+            labelled = self.labelled[rows]
+            known = np.where(labelled, values[rows], 0.0)
+            n_rows = np.maximum(labelled.sum(axis=0), 1)
+            deviation = np.where(labelled, known - known.sum(axis=0) / n_rows, 0.0)
+            size = np.sqrt(np.square(deviation).sum(axis=0) / n_rows)
+            constant = size <= CONSTANT_TOLERANCE * np.abs(known).max(axis=0, initial=0.0)
+            centred[rows] = np.where(constant, 0.0, deviation)
+        return centred
+
+    def _sums_of(self, rows: Bools) -> Sums:
+        labelled, centred = self.labelled[rows], self.centred[rows]
+        n_rows = labelled.sum(axis=0).astype(np.float64)
+        known = self.z_scores[rows] * labelled[:, None]
+        inputs = (known - known.sum(axis=0) / np.maximum(n_rows, 1)) * labelled[:, None]
+        by_target = inputs.transpose(2, 1, 0)
+        gram = by_target @ by_target.transpose(0, 2, 1)
+        cross = np.einsum("nmt,nt->tm", inputs, centred)
+        return Sums(n_rows, gram, cross, np.square(centred).sum(axis=0))
+
+
+def choose_share(data: FoldedMembers) -> float:
+    """Decide how much of the fitted weights to take, by folds left out one at a time.
+
+    At most 1; the rest is the plain average's. One for all targets, since choosing per target
+    gained nothing. 0 where the average is not beaten, or with fewer than two folds.
     """
     if len(data.folds) < 2:
         return 0.0
@@ -60,20 +148,10 @@ def choose_share(data: FoldedMembers) -> float:
     return 1 - (border / gain) ** SHARPNESS if gain > border else 0.0
 
 
-def fit_weights(sums: Sums, share: float) -> Array:
-    """Mix fitted weights with those of the plain average.
+def fit_weights(sums: Sums, share: float) -> Floats64:
+    """Mix a share of fitted weights with those of the plain average [n_targets, n_members].
 
-    Parameters
-    ----------
-    sums : Sums
-        Over the rows to fit on.
-    share : float
-        Of the fitted weights, 0 to 1.
-
-    Returns
-    -------
-    array [n_targets, n_members]
-        Not negative, and scaled so that the combination varies as much as the plain average does.
+    Not negative, and scaled so that the combination varies as much as the plain average does.
     """
     average = np.full(sums.cross.shape, 1 / sums.cross.shape[1])
     if share == 0:
@@ -83,13 +161,26 @@ def fit_weights(sums: Sums, share: float) -> Array:
     return _as_varied(share * fitted + (1 - share) * average, sums, goal)
 
 
-def _as_varied(weights: Array, sums: Sums, goal: Array) -> Array:
+def standardize(members: Floats64, center: Floats64, scale: Floats64) -> Floats64:
+    """Return z-scores, 0 where the scale is 0."""
+    deviation = members - center
+    return np.divide(deviation, scale, out=np.zeros_like(deviation), where=scale > 0)
+
+
+def spread(members: Floats64) -> Floats64:
+    """Return the standard deviation over rows, 0 where only rounding varies."""
+    size = members.std(axis=0)
+    constant = size <= CONSTANT_TOLERANCE * np.abs(members).max(axis=0)
+    return np.where(constant, 0.0, size)
+
+
+def _as_varied(weights: Floats64, sums: Sums, goal: Floats64) -> Floats64:
     size = sums.variation(weights)
     factor = np.divide(goal, size, out=np.ones_like(size), where=(size > 0) & (goal > 0))
     return np.asarray(weights * np.sqrt(factor)[:, None])
 
 
-def _non_negative_least_squares(sums: Sums) -> Array:
+def _non_negative_least_squares(sums: Sums) -> Floats64:
     """Fit per target, pulled towards the equally weighted fit by `PRIOR_ROWS`.
 
     Non-negative weights are what makes stacked regressions work (Breiman 1996, Machine Learning
@@ -110,7 +201,7 @@ def _non_negative_least_squares(sums: Sums) -> Array:
     return weights
 
 
-def _left_out(data: FoldedMembers, share: float) -> Array:
+def _left_out(data: FoldedMembers, share: float) -> Floats64:
     """Combine each fold by weights of the others, centred [n_rows, n_targets]."""
     combined = np.zeros_like(data.centred)
     for number, rows in enumerate(data.folds):
@@ -118,7 +209,7 @@ def _left_out(data: FoldedMembers, share: float) -> Array:
     return data.center(combined)
 
 
-def _influence(data: FoldedMembers, combined: Array) -> tuple[Array, Array]:
+def _influence(data: FoldedMembers, combined: Floats64) -> tuple[Floats64, Floats64]:
     """Correlation per target, and what each row contributes to it [n_rows, n_targets].
 
     For standardised x and y a row moves the correlation r by ``x y - r (x^2 + y^2) / 2`` over the

@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.arrays import DataError
+from pipeline.demo import DemoSettings
 from pipeline.demo.face import draw_picture
 from pipeline.demo.people import Person, draw_person
 from pipeline.demo.rules import CUE_RATE_HZ, FACE_CUES, RULES, FloatArray, act, draw_intensities
-from pipeline.demo.settings import DemoSettings
 from pipeline.demo.voice import SAMPLE_RATE_HZ, speak
 
 FRAME_RATE_HZ = 15

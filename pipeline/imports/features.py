@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.cache import Embedding
-from features.extraction.progress import clip_progress
+from features.extraction.index import clip_progress
 from features.pool import is_clip_level
 from features.store import StoredClip
 from pipeline.imports.columns import (

@@ -32,23 +32,22 @@ def split_table(rows: Rows, imputed: pd.DataFrame) -> pd.DataFrame:
     """Describe every split that has clips, one row each; `imputed` is ``imputed.csv``."""
     labelled = np.isfinite(rows.y).any(axis=1)
     duration_s = pd.Series(durations(rows.clips))
-    described = []
-    for split, chosen in _splits(rows):
-        lacking = imputed[imputed["split"] == split]
-        described.append(
-            {
-                "split": split,
-                "clips": int(chosen.sum()),
-                "labelled": int((chosen & labelled).sum()),
-                "people": _n_people(rows, chosen),
-                "hours": duration_s[chosen].sum(min_count=1) / 3600,
-                "median s": duration_s[chosen].median(),
-                "with video": _count(rows.clips, "has_video", chosen),
-                "with sound": _count(rows.clips, "has_audio", chosen),
-                "lacking some features": len(lacking),
-                "lacking all": int(lacking["all_missing"].astype(bool).sum()),
-            }
-        )
+    lacking = imputed.astype({"all_missing": bool}).groupby("split")["all_missing"]
+    described = [
+        {
+            "split": split,
+            "clips": chosen.sum(),
+            "labelled": (chosen & labelled).sum(),
+            "people": _n_people(rows, chosen),
+            "hours": duration_s[chosen].sum(min_count=1) / 3600,
+            "median s": duration_s[chosen].median(),
+            "with video": _count(rows.clips, "has_video", chosen),
+            "with sound": _count(rows.clips, "has_audio", chosen),
+            "lacking some features": lacking.size().get(split, 0),
+            "lacking all": lacking.sum().get(split, 0),
+        }
+        for split, chosen in _splits(rows)
+    ]
     table = pd.DataFrame(described)
     hours, median_s = number_text(table["hours"], ".2f"), number_text(table["median s"], ".1f")
     return table.assign(**{"hours": hours, "median s": median_s})
@@ -70,7 +69,8 @@ def label_table(rows: Rows, targets: Sequence[str]) -> pd.DataFrame:
 def data_warnings(rows: Rows, targets: Sequence[str]) -> list[str]:
     """Say what a reader has to know of the data before believing a score.
 
-    People or files in several splits, targets that do not vary, and splits of few people.
+    People or files in several splits, targets that do not vary or have too few labels, and splits
+    of few people.
     """
     clips, said = rows.clips, []
     if people := people_across_splits(clips):
@@ -87,6 +87,10 @@ def data_warnings(rows: Rows, targets: Sequence[str]) -> list[str]:
         )
     labelled = np.isfinite(rows.y).any(axis=1)
     for split, chosen in _splits(rows):
+        n_labels = np.isfinite(rows.y[chosen]).sum(axis=0)
+        few = [targets[int(column)] for column in np.flatnonzero(n_labels < 2)]
+        if few and n_labels.any():
+            said.append(f"{split}: fewer than two labels: {_some(few)}; there is no score of them")
         constant = np.flatnonzero(constant_columns(rows.y[chosen], rows.y[chosen]))
         if len(constant):
             names = _some([targets[int(column)] for column in constant])
@@ -94,7 +98,8 @@ def data_warnings(rows: Rows, targets: Sequence[str]) -> list[str]:
                 f"{split}: labels that do not vary: {names}; they count as a correlation of zero"
             )
         if 0 < (n := _n_people(rows, chosen & labelled)) < _FEW_PEOPLE:
-            said.append(f"{split} has labels of {n} people only: its intervals say little")
+            who = "person" if n == 1 else "people"
+            said.append(f"{split} has labels of {n} {who} only: its intervals say little")
     return said
 
 

@@ -126,7 +126,10 @@ def _in_words(plot: Plot, table: pd.DataFrame) -> str:
     """Say what a figure shows: estimates one by one, and of other tables what they range over."""
     if "row" in table and "ci95_low" in table and len(table) <= _MOST_LISTED:
         rows = table[["row", plot.x, "ci95_low", "ci95_high"]].itertuples(index=False, name=None)
-        return "; ".join(f"{row}: {value} [{low}, {high}]" for row, value, low, high in rows)
+        return "; ".join(
+            f"{row}: {f'{value} [{low}, {high}]' if low else value or 'undefined'}"
+            for row, value, low, high in rows
+        )
     ranges = []
     for column, label in ((plot.x, plot.x_label), (plot.y, plot.y_label), ("value", "value")):
         numbers = pd.to_numeric(table.get(column, pd.Series(dtype=str)), errors="coerce").dropna()

@@ -7,9 +7,10 @@ is that of the Hugging Face hub.
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.leaderboard import STACK, leaderboard_text
-from pipeline.report import data, tables
-from pipeline.report.page import SPLIT_NAMES, page_template, run_notes, stack_errors
+import pandas as pd
+
+from pipeline.leaderboard import STACK
+from pipeline.report.page import SLICES, page_template, shared_content
 from pipeline.report.results import Results
 from pipeline.settings_files import yaml_text
 from pipeline.tables import laid_out
@@ -34,40 +35,28 @@ _HEADER = {
 
 
 def render_model_card(results: Results) -> str:
-    """Render the model card of a run as Markdown.
-
-    Parameters
-    ----------
-    results : Results
-        What the report is made of, too.
-    """
-    params = results.params
-    record = results.record
-    settings = params.model_dump(mode="json", exclude_unset=True)
+    """Render the model card of a run, from what the report is made of too, as Markdown."""
+    record, slices = results.record, results.slices
+    settings = results.params.model_dump(mode="json", exclude_unset=True)
     kinds = sorted({encoder["kind"] for encoder in record["encoders"].values()})
     overall = float(results.scores["mean_pearson"][STACK])
-    worse = tables.worse_slices(results.slices, overall, results.split).head(_MOST_SLICES)
-    worse_names = {key: tables.SLICES[key] for key in tables.SLICES if key not in ("split", "name")}
+    own = slices[(slices["split"] == results.split) & (slices["name"] == STACK)]
+    worse = own[own["mean_pearson"] < overall].sort_values("mean_pearson").head(_MOST_SLICES)
+    surely = pd.Series("", worse.index).mask(worse["ci95_high"] < overall, "surely")
+    names = {key: SLICES[key] for key in SLICES if key not in ("split", "name")}
     return page_template("model_card.md").render(
+        **shared_content(results),
+        params=results.params,
         header=yaml_text(_HEADER),
-        params=params,
-        notes=run_notes(params),
         version=record["versions"].get("eri", ""),
-        encoders=tables.encoder_text(record),
         licences={kind: LICENCES[kind] for kind in kinds if kind in LICENCES},
         uses_faces=any("yunet" in str(spec) for spec in settings["encoders"].values()),
         heads={name: _described(spec) for name, spec in settings["heads"].items()},
-        split=SPLIT_NAMES[results.split],
-        scores=leaderboard_text(results.board),
-        errors=stack_errors(results),
         curve=results.curve,
-        splits=data.split_table(results.rows, results.imputed),
-        labels=data.label_table(results.rows, params.targets),
         warnings=results.warnings,
-        people=data.people_sentences(results.people),
-        slices=laid_out(worse, {**worse_names, "surely": ""}),
-        has_slices=len(results.slices) > 0,
-        has_groups=bool(tables.group_columns(results.slices)),
+        slices=laid_out(worse.assign(surely=surely), {**names, "surely": ""}),
+        overall=overall,
+        has_slices=len(slices) > 0,
     )
 
 

@@ -2,24 +2,32 @@
 
 The plots of `dvc.yaml` name these tables and the templates of ``.dvc/plots`` that draw them. Errors
 and scores are those of Val where it has labels, else out of fold on Train.
+
+In functions of arrays, ``y`` and ``predictions`` are float64 [n_clips, n_targets], with NaN for a
+label that is not there, and ``people`` says whom each clip shows [n_clips].
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
+from models.evaluation.slices import slice_rows
 from pipeline.clip_table import Rows
-from pipeline.leaderboard import BASELINE, SPLITS, STACK, board_of_split, shown_splits
-from pipeline.report import errors
-from pipeline.report.errors import Estimate
+from pipeline.leaderboard import BASELINE, N_DIGITS, SPLITS, STACK, board_of_split, shown_splits
 from pipeline.views import JOIN
 
 INTERVAL_COLUMNS = ["row", "value", "ci95_low", "ci95_high"]
 CELL_COLUMNS = ["row", "target", "value"]
 CALIBRATION_COLUMNS = ["target", "prediction", "label", "ci95_low", "ci95_high", "n_clips"]
 SCATTER_COLUMNS = ["target", "prediction", "label", "n_clips"]
+ERROR_COLUMNS = [
+    *("target", "n_clips", "bias", "ci95_low", "ci95_high"),
+    *("mean_absolute", "label_sd", "prediction_sd"),
+]
 
 MOST_POINTS = 1000
 """From more clips than this the scatter counts clips in a grid of cells."""
@@ -28,10 +36,22 @@ NOTHING = "nothing to show"
 """The only row of an otherwise empty table, from which DVC could draw no plot at all."""
 
 _N_CELLS = 32
-_N_DIGITS = 6
 _MOST_PEOPLE = 12
+_MOST_BANDS = 10
+_MIN_CLIPS_PER_BAND = 5
+_N_DURATION_BANDS = 6
 
 Floats = NDArray[np.float64]
+People = NDArray[np.object_]
+
+
+class Estimate(NamedTuple):
+    """A mean with its 95 % interval, whose ends are NaN with fewer than two people."""
+
+    mean: float
+    low: float
+    high: float
+    n_clips: int
 
 
 def score_tables(
@@ -56,22 +76,19 @@ def score_tables(
     own = slices[(slices["split"] == split) & (slices["name"] == STACK)]
     slice_of = ("column", "slice", "n_rows")
     adds = contributions.rename(columns={"gain": "mean_pearson"})
-    prefix = "pearson_"
-    cells = {
-        str(name).removeprefix(prefix): part[name] for name in part if str(name).startswith(prefix)
-    }
+    by_target = part.set_index("name").filter(regex="^pearson_")
     return {
         "leaderboard": _scores(part, part["name"]),
         "encoders": _encoders(part),
         "contributions": _scores(adds, map("{}: + {}".format, adds["kind"], adds["part"])),
         "slices": _scores(own, map("{}: {} · {} clips".format, *(own[name] for name in slice_of))),
-        "by_target": _cells(part["name"], cells),
+        "by_target": _cells(by_target.rename(columns=lambda name: name.removeprefix("pearson_"))),
     }
 
 
 def weight_table(weights: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
     """Return the weights of the stack, as shares of all weight on a target: `CELL_COLUMNS`."""
-    return _cells(weights["member"], {target: weights[target] for target in targets})
+    return _cells(weights.set_index("member")[list(targets)])
 
 
 def error_tables(
@@ -106,17 +123,111 @@ def error_tables(
         known = np.isfinite(y[:, column])
         label, prediction = y[known, column], predicted[known, column]
         scatter += [(target, *point) for point in _points(prediction, label)]
-        bands = errors.calibration_bands(label, prediction, people[known]) if len(label) else []
+        bands = _calibration(label, prediction, people[known]) if len(label) else []
         calibration += [(target, at, *estimate) for at, estimate in bands]
-    lean = errors.mean_over_targets(y - predicted)
-    size = errors.mean_over_targets(np.abs(y - predicted))
+    lean, size = mean_over_targets(y - predicted), mean_over_targets(np.abs(y - predicted))
     return {
-        "scatter": pd.DataFrame(scatter, columns=SCATTER_COLUMNS).round(_N_DIGITS),
-        "calibration": pd.DataFrame(calibration, columns=CALIBRATION_COLUMNS).round(_N_DIGITS),
-        "residuals_by_person": _estimates(errors.people_furthest_off(lean, people, _MOST_PEOPLE)),
-        "residuals_by_duration": _estimates(errors.by_duration(lean, duration_s, people)),
-        "errors_by_duration": _estimates(errors.by_duration(size, duration_s, people)),
+        "scatter": pd.DataFrame(scatter, columns=SCATTER_COLUMNS).round(N_DIGITS),
+        "calibration": pd.DataFrame(calibration, columns=CALIBRATION_COLUMNS).round(N_DIGITS),
+        "residuals_by_person": _estimates(people_furthest_off(lean, people, _MOST_PEOPLE)),
+        "residuals_by_duration": _estimates(by_duration(lean, duration_s, people)),
+        "errors_by_duration": _estimates(by_duration(size, duration_s, people)),
     }
+
+
+def error_table(
+    y: Floats, predictions: Floats, people: People, targets: Sequence[str]
+) -> pd.DataFrame:
+    """Describe how the predictions of each target are off, in units of the labels.
+
+    Returns
+    -------
+    DataFrame
+        ``target``, ``n_clips``; ``bias``, the mean of label minus prediction, with ``ci95_low`` and
+        ``ci95_high``; ``mean_absolute``, the mean size of the errors; ``label_sd`` and
+        ``prediction_sd``. What the clips do not allow to say is NaN.
+    """
+    rows = []
+    for column, target in enumerate(targets):
+        known = np.isfinite(y[:, column])
+        label, prediction = pd.Series(y[known, column]), pd.Series(predictions[known, column])
+        error = label - prediction
+        bias = mean_by_people(error.to_numpy(), people[known])
+        spreads = (error.abs().mean(), label.std(ddof=0), prediction.std(ddof=0))
+        rows.append((target, bias.n_clips, bias.mean, bias.low, bias.high, *spreads))
+    return pd.DataFrame(rows, columns=ERROR_COLUMNS)
+
+
+def mean_by_people(values: Floats, people: People) -> Estimate:
+    """Return the mean of values [n_clips] with an interval over people; NaN are left out.
+
+    The clips of a person count as one draw.
+
+    Notes
+    -----
+    The cluster-robust variance of a mean (Liang and Zeger 1986), with Student's t for the number
+    of people.
+    """
+    known = np.isfinite(values)
+    values, n = values[known], int(known.sum())
+    if not n:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    mean = float(values.mean())
+    codes = np.unique(people[known].astype(str), return_inverse=True)[1]
+    sums = np.bincount(codes, values - mean)
+    n_people = len(sums)
+    if n_people < 2:
+        return Estimate(mean, np.nan, np.nan, n)
+    error = np.sqrt((sums**2).sum() * n_people / (n_people - 1)) / n
+    half = float(stdtrit(n_people - 1, 0.975) * error)
+    return Estimate(mean, mean - half, mean + half, n)
+
+
+def mean_over_targets(errors: Floats) -> Floats:
+    """Return each clip's mean over its labelled targets [n_clips]; NaN without any."""
+    return pd.DataFrame(errors).mean(axis=1).to_numpy(np.float64)
+
+
+def people_furthest_off(error: Floats, people: People, n_most: int) -> list[tuple[str, Estimate]]:
+    """Return the people whose mean error is furthest from zero, the most underestimated first.
+
+    Errors [n_clips] that are NaN are left out. People of one clip are there only where nobody has
+    more. The interval takes the person's clips as draws.
+    """
+    table = pd.DataFrame({"error": error, "person": people.astype(str)}).dropna(subset="error")
+    by_person = table.groupby("person")["error"].agg(["mean", "size", np.array])
+    by_person = by_person[(by_person["size"] > 1) | (by_person["size"].max() == 1)]
+    furthest = by_person.sort_values("mean", key=lambda each: -each.abs(), kind="stable")[:n_most]
+    own = furthest.sort_values("mean", ascending=False, kind="stable")["array"]
+    alone = {len(each): np.arange(len(each)).astype(object) for each in own}
+    return [(str(name), mean_by_people(each, alone[len(each)])) for name, each in own.items()]
+
+
+def by_duration(values: Floats, duration_s: Floats, people: People) -> list[tuple[str, Estimate]]:
+    """Return the mean of values [n_clips] in bands of equally many clips by duration.
+
+    NaN are left out. Nothing where durations are unknown or all the same.
+    """
+    known = np.isfinite(values) & np.isfinite(duration_s)
+    values, people, rounded_s = values[known], people[known], np.round(duration_s[known], 1)
+    if len(np.unique(rounded_s)) < 2:
+        return []
+    bands = slice_rows(rounded_s, _N_DURATION_BANDS)
+    return [
+        (f"{name} s", mean_by_people(values[rows], people[rows]))
+        for name, rows in bands.items()
+        if rows.any()
+    ]
+
+
+def sizes_of_errors(y: Floats, predictions: Floats) -> Floats:
+    """Return the size of each error [n_clips, n_targets], in standard deviations of its target's.
+
+    What is hard to predict anyway counts no more than the rest. NaN where there is no label.
+    """
+    size = np.abs(y - predictions)
+    spread = np.sqrt(pd.DataFrame(size**2).mean().to_numpy(np.float64))
+    return np.asarray(size / np.where(spread > 0, spread, 1.0))
 
 
 def durations(clips: pd.DataFrame) -> Floats:
@@ -126,15 +237,31 @@ def durations(clips: pd.DataFrame) -> Floats:
     return clips["duration_s"].to_numpy(np.float64, na_value=np.nan)
 
 
+def _calibration(
+    label: Floats, prediction: Floats, people: People
+) -> Iterator[tuple[float, Estimate]]:
+    """Yield mean prediction and mean label in bands of equally many clips by prediction."""
+    n_bands = min(_MOST_BANDS, max(1, len(label) // _MIN_CLIPS_PER_BAND))
+    for rows in slice_rows(prediction, n_bands).values():
+        if rows.any():
+            yield float(prediction[rows].mean()), mean_by_people(label[rows], people[rows])
+
+
 def _encoders(part: pd.DataFrame) -> pd.DataFrame:
     """Lay out each head on each encoder, best first, then on all joined; nothing with only one."""
     own = part[(part["name"] != STACK) & ~part["name"].str.startswith(BASELINE)]
-    names = [str(name).partition("/") for name in own["name"]]
-    if not any(JOIN in view for _, _, view in names):
+    names = own["name"].str.split("/", n=1)
+    head, view = names.str[0], names.str[1].astype(str)
+    joined = view.str.contains(JOIN, regex=False)
+    if not joined.any():
         return _intervals([])
-    order = sorted(range(len(own)), key=lambda k: (names[k][0], JOIN in names[k][2]))
-    shown = [(head, "all joined" if JOIN in view else view) for head, _, view in names]
-    return _scores(own.iloc[order], [": ".join(shown[k]) for k in order])
+    order = (
+        pd.DataFrame({"head": head, "joined": joined})
+        .sort_values(["head", "joined"], kind="stable")
+        .index
+    )
+    shown = head + ": " + view.mask(joined, "all joined")
+    return _scores(own.loc[order], shown[order])
 
 
 def _points(prediction: Floats, label: Floats) -> Iterator[tuple[float, float, int]]:
@@ -159,13 +286,14 @@ def _estimates(named: Iterable[tuple[str, Estimate]]) -> pd.DataFrame:
 
 def _intervals(rows: Iterable[tuple[str, float, float, float]]) -> pd.DataFrame:
     content = list(rows) or [(NOTHING, np.nan, np.nan, np.nan)]
-    return pd.DataFrame(content, columns=INTERVAL_COLUMNS).round(_N_DIGITS)
+    return pd.DataFrame(content, columns=INTERVAL_COLUMNS).round(N_DIGITS)
 
 
-def _cells(names: "pd.Series[str]", columns: Mapping[str, "pd.Series[float]"]) -> pd.DataFrame:
+def _cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay a table with a row per name and a column per target out cell by cell."""
     rows = [
-        (name, target, value)
-        for target, values in columns.items()
-        for name, value in zip(names, values.astype(np.float64), strict=True)
+        (name, target, float(value))
+        for target, values in table.items()
+        for name, value in values.items()
     ]
-    return pd.DataFrame(rows, columns=CELL_COLUMNS).round(_N_DIGITS)
+    return pd.DataFrame(rows, columns=CELL_COLUMNS).round(N_DIGITS)

@@ -2,7 +2,9 @@
 
 import json
 import platform
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -14,34 +16,27 @@ from numpy.typing import NDArray
 
 from features.files import file_sha256
 from features.store import shards_of, store_metadata
+from pipeline import paths
 from pipeline.clip_table import Rows, read_rows
 from pipeline.leaderboard import SPLITS, board_of_split, shown_splits
 from pipeline.params import Params, ParamsError
-from pipeline.paths import (
-    CLIPS,
-    CONTRIBUTIONS,
-    FOLDS,
-    FOLDS_REPORT,
-    IMPUTED,
-    LEADERBOARD,
-    LEARNING_CURVE,
-    PEOPLE_REPORT,
-    SLICES,
-    STACK,
-)
 from pipeline.people import read_warnings
 from pipeline.report.data import data_warnings
 from pipeline.report.figures import Plot, read_plots
 from pipeline.tables import read_run_table
 from pipeline.views import read_prediction_table
 
-_NEEDED = (
-    *(CLIPS, FOLDS, FOLDS_REPORT, PEOPLE_REPORT, STACK),
-    *(LEADERBOARD, SLICES, CONTRIBUTIONS, IMPUTED, LEARNING_CURVE),
-)
-
 ENCODER_KEYS = ("kind", "model", "weights", "weights_digest", "identity")
 
+_TABLES = {
+    "board": paths.LEADERBOARD,
+    "contributions": paths.CONTRIBUTIONS,
+    "slices": paths.SLICES,
+    "curve": paths.LEARNING_CURVE,
+    "imputed": paths.IMPUTED,
+}
+_KNOWN_BY = (paths.CLIPS, paths.FOLDS, paths.STACK, paths.LEADERBOARD)
+_NEEDED = (*_KNOWN_BY, paths.FOLDS_REPORT, paths.PEOPLE_REPORT, *_TABLES.values())
 _LIBRARIES = ("eri", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "torch")
 _UNKNOWN = "n/a"
 
@@ -117,33 +112,26 @@ def read_results(params: Params) -> Results:
     if missing:
         raise ParamsError(f"there is no finished run here: {missing} are missing. Run `dvc repro`")
     rows = read_rows(params)
+    metadata = {
+        name: store_metadata(pq.read_schema(shards_of(params.store_folder(name))[0]))
+        for name in params.feature_names
+    }
     return Results(
         params=params,
         rows=rows,
-        stack=read_prediction_table(STACK, rows, params.targets)["stack"],
-        board=read_run_table(LEADERBOARD),
-        contributions=read_run_table(CONTRIBUTIONS),
-        slices=read_run_table(SLICES),
-        curve=read_run_table(LEARNING_CURVE),
-        imputed=read_run_table(IMPUTED),
+        stack=read_prediction_table(paths.STACK, rows, params.targets)["stack"],
+        **{name: read_run_table(path) for name, path in _TABLES.items()},
         plots={
             name: (plot, pd.read_csv(plot.table, dtype=str, keep_default_na=False))
             for name, plot in plots.items()
         },
         failures={n: pd.read_parquet(params.failures_file(n)) for n in params.feature_names},
         warnings=[
-            *read_warnings(PEOPLE_REPORT, FOLDS_REPORT),
+            *read_warnings(paths.PEOPLE_REPORT, paths.FOLDS_REPORT),
             *data_warnings(rows, params.targets),
         ],
-        people=json.loads(PEOPLE_REPORT.read_text(encoding="utf-8")),
-        record=run_record(
-            params,
-            {
-                name: store_metadata(pq.read_schema(shards_of(params.store_folder(name))[0]))
-                for name in params.feature_names
-            },
-            {str(path): file_sha256(path) for path in (CLIPS, FOLDS, STACK, LEADERBOARD)},
-        ),
+        people=json.loads(paths.PEOPLE_REPORT.read_text(encoding="utf-8")),
+        record=run_record(params, metadata, {str(path): file_sha256(path) for path in _KNOWN_BY}),
     )
 
 
@@ -174,24 +162,18 @@ def run_record(
         name: {"kind": "imported", "model": entry["store"], "weights_digest": entry["sha256"]}
         for name, entry in settings["stores"].items()
     }
+    versions: dict[str, set[str]] = defaultdict(set, python={platform.python_version()})
+    for store in stores.values():
+        for name, number in store.get("versions", {}).items():
+            versions[str(name)].add(str(number))
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):  # run from a checkout
+            versions[name].add(version(name))
     return {
         "encoders": {
             name: {key: str(each.get(key, _UNKNOWN)) for key in ENCODER_KEYS}
             for name, each in (made | imported).items()
         },
-        "versions": _versions(stores),
+        "versions": {name: ", ".join(sorted(each)) for name, each in sorted(versions.items())},
         "files": dict(files),
     }
-
-
-def _versions(stores: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    found = {"python": {platform.python_version()}}
-    for store in stores.values():
-        for name, number in store.get("versions", {}).items():
-            found.setdefault(str(name), set()).add(str(number))
-    for name in _LIBRARIES:
-        try:
-            found.setdefault(name, set()).add(version(name))
-        except PackageNotFoundError:  # run from a checkout
-            continue
-    return {name: ", ".join(sorted(numbers)) for name, numbers in sorted(found.items())}

@@ -2,23 +2,17 @@
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
-from features.extraction.workers import Finished, Restarted, Workers
+from features.extraction.workers import WorkerError, Workers
 from features.media.frames import read_frames
 
 _SIZE_PX = (192, 144)
 _QUALITY = 70
 _FRAME_RATE_HZ = 1.0
 _LIMIT_S = 20.0
-
-
-class _Task(NamedTuple):
-    clip_id: str
-    path: Path
-    at_s: float
 
 
 def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
@@ -31,29 +25,27 @@ def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
     files : mapping of str to (Path, float)
         By clip id: the media file, and its length in seconds.
     """
-    there = [_Task(name, path, s / 2) for name, (path, s) in files.items() if path.is_file()]
     found: dict[str, str] = {}
-    with (
-        Workers(1) as workers,
-        workers.run(_picture, there, stall_limit_s=_LIMIT_S) as events,
-    ):
-        for task, part in events:
-            if not isinstance(part, Finished | Restarted):
-                found[task.clip_id] = f"data:image/jpeg;base64,{part}"
+    with Workers(1) as workers:
+        for name, (path, duration_s) in files.items():
+            if path.is_file():
+                with suppress(WorkerError):
+                    found[name] = workers.call(_picture, (path, duration_s / 2), limit_s=_LIMIT_S)
     return found
 
 
-def _picture(task: _Task) -> Iterator[str]:
-    """Yield the frame on screen at a time of the clip, in a worker that can be killed."""
+def _picture(work: tuple[Path, float]) -> str:
+    """Return the frame on screen at a time of the clip, in a worker that can be killed."""
+    path, at_s = work
     chosen = None
-    for frame in read_frames(task.path, _FRAME_RATE_HZ):
-        if chosen is not None and frame.time_s > task.at_s:
+    for frame in read_frames(path, _FRAME_RATE_HZ):
+        if chosen is not None and frame.time_s > at_s:
             break
         chosen = frame.image
     if chosen is None:
-        return
+        raise ValueError("the clip has no picture")
     picture = chosen.convert("RGB")
     picture.thumbnail(_SIZE_PX)
     content = io.BytesIO()
     picture.save(content, "JPEG", quality=_QUALITY, optimize=True)
-    yield base64.b64encode(content.getvalue()).decode("ascii")
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"

@@ -163,22 +163,7 @@ def create_app(
 def _answer_clip(
     predictor: Predictor, path: Path, name: str, cache_root: Path, max_duration_s: float
 ) -> Answer:
-    """Predict one clip, as a whole and over time.
-
-    Parameters
-    ----------
-    predictor, path, name
-        What predicts; the clip, and what the answer calls it.
-    cache_root
-        Where its embeddings go.
-    max_duration_s
-        Longest clip, in seconds.
-
-    Raises
-    ------
-    HTTPException
-        Status 422 when the clip is too long, or nothing in it can be used.
-    """
+    """Predict one clip, as a whole and over time; status 422 where nothing in it can be used."""
     embedded = predictor.embed(
         [path], cache_root=cache_root, max_duration_s=max_duration_s, progress=False
     )

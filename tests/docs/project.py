@@ -26,7 +26,7 @@ from pipeline import cli
 from pipeline.clip_ids import find_media
 from pipeline.imports.layouts import HUME_TARGETS
 from pipeline.params import Params, load_params
-from pipeline.systems_file import load_systems
+from pipeline.systems import load_systems
 from tests.conftest import write_clip
 from tests.pipeline.stages_in_process import run_stages
 

@@ -16,18 +16,9 @@ class Box:
 
 @dataclass(frozen=True)
 class Patch:
-    """Numbers to write into the first box of a kind within the track of a kind.
+    """Numbers of 32 bits to write into the first such box of a track, ``vide`` or ``soun``.
 
-    Attributes
-    ----------
-    track : {"vide", "soun"}
-        Which track.
-    box : str
-        Which box of it.
-    offset : int
-        Where in the box's content.
-    values : tuple of int
-        Big-endian 32 bits each.
+    `offset` is where in the box's content.
     """
 
     track: str
@@ -45,12 +36,10 @@ class Patch:
         return content[:start] + data + content[start + len(data) :]
 
     def _box(self, content: bytes) -> Box:
-        track = ""
-        found = {}
+        track, found = "", {}
         for box in mp4_boxes(content):
             if box.kind == "trak":
-                found = {}
-                track = ""
+                track, found = "", {}
             elif box.kind == "hdlr" and not track:
                 track = content[box.start + 8 : box.start + 12].decode("latin1")
             found.setdefault(box.kind, box)

@@ -30,18 +30,9 @@ Outcome = Literal["embedded", "failed", "either"]
 
 @dataclass(frozen=True)
 class Mutation:
-    """One file, and what must become of it.
+    """One file, what was done to it, and what must become of it with encoders of each kind.
 
-    Attributes
-    ----------
-    path : Path
-        The file.
-    kind : str
-        What was done.
-    pictures, sound : Outcome
-        What must become of it with an encoder of that kind.
-    n_pictures : int or None
-        Frames on screen at the points of a grid of `GRID_HZ`; None when nobody can say.
+    `n_pictures` is the number of frames on screen at a grid of `GRID_HZ`; None: nobody can say.
     """
 
     path: Path
@@ -54,28 +45,10 @@ class Mutation:
 def mutate(
     source_clips: Sequence[Path], folder: Path, n: int, seed: int, *, silence_s: int = 60
 ) -> dict[str, Mutation]:
-    """Write `n` files into `folder`.
+    """Write `n` files into `folder`; returns them by clip id.
 
     Whole variants and foreign files come first, then random damage to all clips and patched headers
-    of the first in turn.
-
-    Parameters
-    ----------
-    source_clips : sequence of Path
-        The first one is an mp4 with video and sound.
-    folder : Path
-        Where the files go.
-    n : int
-        At least as many as there are fixed ones.
-    seed : int
-        Of the random damage.
-    silence_s : int
-        Length of the one long file.
-
-    Returns
-    -------
-    dict of str to Mutation
-        By clip id.
+    of the first, an mp4 with video and sound, in turn.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mutations = [*_whole(folder, silence_s), *_foreign(folder, source_clips[0])]
@@ -110,10 +83,6 @@ def damaged(source_clips: Sequence[Path], folder: Path, n: int, seed: int) -> It
 _Damage = Callable[[bytes, bytes, random.Random], bytes]
 
 
-def _truncate(content: bytes, _: bytes, rng: random.Random) -> bytes:
-    return content[: rng.randrange(1, len(content))]
-
-
 def _flip(content: bytearray, start: int, end: int, n: int, rng: random.Random) -> bytes:
     for _ in range(n):
         content[rng.randrange(start, end)] ^= 1 << rng.randrange(8)
@@ -136,37 +105,27 @@ def _overwrite(content: bytes, filling: bytes, rng: random.Random) -> bytes:
     return content[:start] + filling[:length] + content[start + length :]
 
 
-def _zero(content: bytes, _: bytes, rng: random.Random) -> bytes:
-    return _overwrite(content, bytes(len(content)), rng)
-
-
-def _splice(content: bytes, other: bytes, rng: random.Random) -> bytes:
-    return _overwrite(content, other[rng.randrange(len(other)) :], rng)
-
-
-def _graft(content: bytes, other: bytes, rng: random.Random) -> bytes:
-    return content[: rng.randrange(len(content))] + other[rng.randrange(len(other)) :]
-
-
 def _drop(content: bytes, _: bytes, rng: random.Random) -> bytes:
     start = rng.randrange(len(content))
     return content[:start] + content[start + rng.choice([1, 100, 10_000]) :]
 
 
-def _append(content: bytes, other: bytes, rng: random.Random) -> bytes:
-    return content + rng.choice([rng.randbytes(5000), other])
-
-
 _DAMAGE: dict[str, _Damage] = {
-    "truncated": _truncate,
+    "truncated": lambda content, _, rng: content[: rng.randrange(1, len(content))],
     "flipped_header": _flip_in_header,
     "flipped_body": _flip_in_body,
-    "zeroed": _zero,
-    "spliced": _splice,
-    "grafted": _graft,
+    "zeroed": lambda content, _, rng: _overwrite(content, bytes(len(content)), rng),
+    "spliced": lambda content, other, rng: _overwrite(content, _end_of(other, rng), rng),
+    "grafted": lambda content, other, rng: (
+        content[: rng.randrange(len(content))] + _end_of(other, rng)
+    ),
     "dropped": _drop,
-    "appended": _append,
+    "appended": lambda content, other, rng: content + rng.choice([rng.randbytes(5000), other]),
 }
+
+
+def _end_of(content: bytes, rng: random.Random) -> bytes:
+    return content[rng.randrange(len(content)) :]
 
 
 def _whole(folder: Path, silence_s: int) -> Iterator[Mutation]:

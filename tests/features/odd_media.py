@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,26 +19,9 @@ GRID_HZ = 5
 
 @dataclass(frozen=True)
 class Film:
-    """What `write_film` writes.
+    """What `write_film` writes: frames at `times_s`, none without; sound, none where it is 0 s.
 
-    Attributes
-    ----------
-    times_s : tuple of float
-        When the frames are shown; none: no video stream.
-    codec, pixels : str
-        Of the video.
-    size : (int, int)
-        Width and height.
-    rotation : int
-        In degrees, as a flag.
-    sound_s : float
-        Length of the sound; 0: no audio stream.
-    sound_codec, layout : str
-        Of the sound.
-    rate_hz : int
-        Of the sound.
-    options : mapping of str to str
-        Of the container.
+    `rotation` is a flag, in degrees; `options` are the container's.
     """
 
     times_s: tuple[float, ...] = tuple(k / 10 for k in range(20))
@@ -87,6 +70,39 @@ def write_film(path: Path, film: Film) -> Path:
             for frame in _sound_frames(film):
                 container.mux(audio.encode(frame))
             container.mux(audio.encode(None))
+    return path
+
+
+def write_sound(
+    path: Path,
+    channels: NDArray[np.float32],
+    rate_hz: int = 16000,
+    *,
+    codec: str = "pcm_f32le",
+    layout: str = "mono",
+    starts_s: Sequence[float] = (0,),
+) -> Path:
+    """Write channels of sound, shape (n_channels, n_samples), once from each of these times on."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream(codec, rate=rate_hz)
+        stream.layout = layout
+        wanted = stream.codec_context.codec.audio_formats[0].name
+        resampler = av.AudioResampler(format=wanted, layout=layout, rate=rate_hz)
+        packets = []
+        for start in range(0, channels.shape[1], _SAMPLES):
+            part = channels[:, start : start + _SAMPLES].T.reshape(1, -1).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(part, format="flt", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate_hz, start, Fraction(1, rate_hz)
+            for same in resampler.resample(frame):
+                packets += stream.encode(same)
+        packets += stream.encode(None)
+        for start_s in starts_s:
+            for packet in packets:
+                moved = av.Packet(bytes(packet))
+                moved.stream, moved.time_base = stream, packet.time_base
+                moved.duration = packet.duration
+                moved.pts = moved.dts = (packet.pts or 0) + round(start_s / packet.time_base)
+                container.mux(moved)
     return path
 
 

@@ -1,5 +1,7 @@
 """Clips and embeddings that tests put into stores and caches."""
 
+from pathlib import Path
+
 import numpy as np
 
 from features.cache import Embedding
@@ -25,3 +27,9 @@ def clips(n: int = 5, dtype: str = "float16", face_share: float | None = None) -
     return [
         StoredClip(f"c{k}", f"digest{k}", embedding(k + 1, k, dtype, face_share)) for k in range(n)
     ]
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder, by their path in it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -1,7 +1,5 @@
 import os
-import tempfile
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,21 +59,6 @@ def test_two_runs_at_once_keep_both_shares_and_what_came_first(root):
         assert same(cache.get(A), CLIPS[A])
     assert B in EmbeddingCache(root, "identity")
     assert B not in first  # it was made before
-
-
-def test_the_description_keeps_what_earlier_runs_added(root):
-    filled(root).describe({"outputs": [["head", 3]]})
-    again = EmbeddingCache(root, "identity", {"spec": {"model": "m"}, "sampling": {}})
-    said = {"spec": {"model": "m"}, "outputs": [["head", 3]], "sampling": {}}
-    assert again.description == said == EmbeddingCache(root, "identity").description
-
-
-def test_a_description_cut_short_costs_nothing_else(tmp_path):
-    filled(tmp_path)
-    (tmp_path / "identity" / "encoder.json").write_bytes(b'{"spec')
-    cache = EmbeddingCache(tmp_path, "identity")
-    assert cache.description == {}
-    assert A in cache
 
 
 def test_looking_clips_up_costs_one_listing(tmp_path, monkeypatch):
@@ -165,22 +148,21 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
     assert same(EmbeddingCache(tmp_path, "identity").get(A), CLIPS[A])
 
 
-@pytest.fixture
-def read_only() -> Iterator[Path]:
-    """A folder that this process may not write, even where the tests run as root."""
-    folder = Path(tempfile.mkdtemp())  # not below tmp_path, which others may not enter
-    folder.chmod(0o555)
-    user = os.geteuid()
-    if user == 0:  # root may write everywhere: be nobody for a while
-        os.seteuid(65534)
-    yield folder
-    os.seteuid(user)
-    folder.rmdir()
-
-
 def test_an_unwritable_cache_is_said_before_anything_is_computed(read_only):
     with pytest.raises(OSError, match=r"cannot be written \(Permission denied\).*ERI_CACHE"):
         EmbeddingCache(read_only, "identity", {})
+
+
+def test_an_object_of_another_user_is_said(tmp_path, monkeypatch):
+    filled(tmp_path)
+
+    def refuse(*_: object) -> bytes:
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(LocalFileSystem, "cat_file", refuse)
+    cache = EmbeddingCache(tmp_path, "identity")
+    with pytest.raises(OSError, match=r"cannot be read \(Permission denied\): give.*ERI_CACHE"):
+        _ = A in cache
 
 
 def test_a_cache_that_cannot_be_made_is_said(tmp_path):
@@ -194,6 +176,8 @@ def test_the_cache_is_relocated_by_an_environment_variable(monkeypatch):
     assert default_cache_root() == Path(".eri-cache")
     monkeypatch.setenv("ERI_CACHE", "/elsewhere")
     assert default_cache_root() == Path("/elsewhere")
+    monkeypatch.setenv("ERI_CACHE", "~/cache")
+    assert default_cache_root() == Path.home() / "cache"
 
 
 def test_an_embedding_has_one_time_for_each_row_and_prints_its_shape():

@@ -18,6 +18,7 @@ from tests.features import work
 from tests.features.mp4_patches import PATCHES
 from tests.features.mutations import Mutation, Outcome, damaged, mutate
 from tests.features.odd_media import FILMS, GRID_HZ, Film, headers_that_lie, write_film
+from tests.features.stored import bytes_of
 
 N_MUTATIONS = int(os.environ.get("ERI_TEST_MUTATIONS", "120"))
 IS_FULL = N_MUTATIONS >= 1000
@@ -90,11 +91,6 @@ def check_numbers(made: dict[str, Mutation], n_rows: dict[str, int]) -> None:
     expected = {name: each.n_pictures for name, each in made.items() if each.n_pictures}
     off = {name: (n_rows[name], n) for name, n in expected.items() if abs(n_rows[name] - n) > 1}
     assert off == {}
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_equal_seeds_give_equal_files(tmp_path):

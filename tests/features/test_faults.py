@@ -21,6 +21,7 @@ from features.encoders import make_encoder
 from features.extraction import ExtractReport, extract, index_files
 from features.identity import Sampling
 from features.upkeep import verify_cache
+from tests.features.stored import bytes_of
 
 N_KILLS = int(os.environ.get("ERI_TEST_KILLS", "3"))
 N_CLIPS = 20
@@ -144,11 +145,6 @@ def runner(request, media, tmp_path, tiny_clip) -> Iterator[Runner]:
     with process:
         yield Runner(process, counter)
         process.stdin.close()
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.mark.timeout(120 + 30 * N_KILLS)

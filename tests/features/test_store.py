@@ -5,87 +5,132 @@ import pyarrow.parquet as pq
 import pytest
 
 from features import store_writer
-from features.store import (
-    FeatureStore,
-    StoreError,
-    gather,
-    read_shards,
-    read_store,
-    stored_clips,
+from features.store import FeatureStore, StoreError, gather, read_shards, read_store, stored_clips
+from features.store_writer import (
+    check_replaceable,
+    write_clip_vectors,
+    write_failures,
+    write_store,
 )
-from features.store_writer import write_store
 from tests.features.stored import clips
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32"])
-@pytest.mark.parametrize("shard_bytes", [1, 2**28])
+@pytest.fixture
+def one_clip_per_shard(monkeypatch):
+    monkeypatch.setattr(store_writer, "_SHARD_BYTES", 1)
+
+
+@pytest.mark.parametrize(("dtype", "face_share"), [("float16", None), ("float32", 0.5)])
+@pytest.mark.parametrize("shard_bytes", [1, 20, 2**28])
 @pytest.mark.parametrize("row_group_bytes", [1, 2**24])
-def test_a_store_reads_back_as_written(tmp_path, monkeypatch, dtype, shard_bytes, row_group_bytes):
+def test_a_store_reads_back_as_written(
+    tmp_path, monkeypatch, dtype, face_share, shard_bytes, row_group_bytes
+):
     monkeypatch.setattr(store_writer, "_SHARD_BYTES", shard_bytes)
     monkeypatch.setattr(store_writer, "_ROW_GROUP_BYTES", row_group_bytes)
-    written = clips(dtype=dtype)
+    written = clips(dtype=dtype, face_share=face_share)
     write_store(tmp_path / "clip", written, {"identity": "x"})
-    store = read_store(tmp_path / "clip")
-    assert store.metadata == {"identity": "x"}
-    assert store.embedding.dtype == dtype
-    assert np.array_equal(store.embedding, np.concatenate([c.embedding.values for c in written]))
-    assert np.array_equal(store.time_s, np.concatenate([c.embedding.time_s for c in written]))
-    assert list(dict.fromkeys(store.clip_id)) == [clip.clip_id for clip in written]
-    assert store.face_share is None
-    n_shards = len(list((tmp_path / "clip").iterdir()))
-    assert n_shards == (len(written) if shard_bytes == 1 else 1)
+    store, gathered = read_store(tmp_path / "clip"), gather(written, {"identity": "x"})
     shards = list(read_shards(tmp_path / "clip"))
-    assert len(shards) == n_shards
-    assert np.array_equal(np.concatenate([shard.embedding for shard in shards]), store.embedding)
-    assert all(shard.metadata == store.metadata for shard in shards)
-    gathered = gather(written, {"identity": "x"})
-    assert np.array_equal(gathered.embedding, store.embedding)
-    assert gathered.clip_id.tolist() == store.clip_id.tolist()
-
-
-def test_the_share_of_frames_with_a_face_is_a_column(tmp_path):
-    written = clips(face_share=0.5)
-    write_store(tmp_path / "face", written, {})
-    store = read_store(tmp_path / "face")
-    assert store.face_share.tolist() == [0.5] * len(store.embedding)
-    assert pd.read_parquet(tmp_path / "face")["face_share"].eq(0.5).all()
-
-
-def test_a_store_gives_its_clips_back_with_their_digests(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_writer, "_SHARD_BYTES", 20)
-    written = clips(face_share=0.5)
-    write_store(tmp_path / "clip", written, {"identity": "x"})
-    shards = list(stored_clips(tmp_path / "clip"))
-    assert len(shards) > 1
-    assert all(metadata == {"identity": "x"} for metadata, _ in shards)
-    back = [clip for _, shard in shards for clip in shard]
+    assert len(shards) == len(list((tmp_path / "clip").iterdir()))
+    assert (len(shards) == 1) == (shard_bytes == 2**28)
+    for name in ("embedding", "time_s", "clip_id", "face_share"):
+        given = getattr(gathered, name)
+        if given is None:
+            assert getattr(store, name) is None
+            continue
+        for read in (getattr(store, name), np.concatenate([getattr(s, name) for s in shards])):
+            assert read.dtype == given.dtype
+            assert np.array_equal(read, given)
+    assert all(each.metadata == {"identity": "x"} for each in (store, *shards))
+    parts = list(stored_clips(tmp_path / "clip"))
+    assert all(metadata == {"identity": "x"} for metadata, _ in parts)
+    back = [clip for _, part in parts for clip in part]
     assert [clip[:2] for clip in back] == [clip[:2] for clip in written]
-    for a, b in zip(back, written, strict=True):
-        assert np.array_equal(a.embedding.values, b.embedding.values)
-        assert a.embedding.face_share == 0.5
+    assert np.array_equal(gather(back, {}).embedding, store.embedding)
+    assert all(clip.embedding.face_share == face_share for clip in back)
 
 
-def test_to_pandas_is_indexed_by_clip_and_time(tmp_path):
+def test_equal_content_gives_equal_bytes_of_plain_parquet(tmp_path):
+    for name in ("a", "b"):
+        write_store(tmp_path / name, clips(face_share=0.5), {"identity": "x"})
+    first, second = (tmp_path / name / "part-00000.parquet" for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+    table = pd.read_parquet(tmp_path / "a")
+    assert list(table.columns) == ["clip_id", "time_s", "face_share", "embedding"]
+    assert table["face_share"].eq(0.5).all()
+    field = pq.read_schema(first).field("embedding")
+    assert not field.nullable
+    assert field.type.list_size == 3
+
+
+def test_a_failed_write_leaves_the_old_store(tmp_path):
+    def failing():
+        yield clips(1)[0]
+        raise OSError("disk full")
+
     write_store(tmp_path / "clip", clips(2), {})
-    table = read_store(tmp_path / "clip").to_pandas()
-    assert table.index.names == ["clip_id", "time_s"]
-    assert table.shape[1] == 3
+    with pytest.raises(OSError, match=r"clip cannot be written \(disk full\): make room"):
+        write_store(tmp_path / "clip", failing(), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
+    assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
 
 
-def test_a_missing_store_says_what_to_do(tmp_path):
+def test_clips_are_drawn_only_as_their_shard_is_written(tmp_path, one_clip_per_shard):
+    def drawn():
+        for k, clip in enumerate(clips(20)):
+            (beside,) = tmp_path.glob(".part.*")
+            assert len(list(beside.iterdir())) >= k - 1
+            yield clip
+
+    write_store(tmp_path / "clip", drawn(), {})
+    assert len(list((tmp_path / "clip").iterdir())) == 20
+    write_store(tmp_path / "clip", clips(2), {})
+    assert len(list((tmp_path / "clip").iterdir())) == 2  # no old shard is left
+
+
+def test_what_is_no_store_is_never_overwritten(tmp_path):
+    precious = tmp_path / "clip" / "precious.mp4"
+    precious.parent.mkdir()
+    precious.write_text("precious")
+    with pytest.raises(StoreError, match=r"holds precious\.mp4.*not overwritten"):
+        write_store(tmp_path / "clip", clips(1), {})
+    assert precious.read_text() == "precious"
+    with pytest.raises(OSError, match=r"below cannot be written \(Not a directory\)"):
+        check_replaceable(precious / "below")
+
+
+def test_a_place_that_cannot_be_written_is_said_before_any_work(read_only):
+    denied = r"b cannot be written \(Permission denied\).*another folder"
+    with pytest.raises(OSError, match=denied):
+        check_replaceable(read_only / "a" / "b")
+
+
+def test_clip_vectors_have_no_time(tmp_path):
+    vectors = np.arange(6, dtype=np.float32).reshape(2, 3)
+    write_clip_vectors(tmp_path / "x.parquet", np.array(["a", "b"], object), vectors, {"k": 1})
+    store = read_store(tmp_path / "x.parquet")
+    assert store.time_s is None
+    with pytest.raises(StoreError, match="does not say which bytes"):
+        list(stored_clips(tmp_path / "x.parquet"))
+    assert store.metadata == {"k": 1}
+    assert store.to_pandas().loc["b"].tolist() == [3, 4, 5]
+
+
+def test_a_failure_table_may_be_empty(tmp_path):
+    columns = ["clip_id", "step", "reason"]
+    write_failures(tmp_path / "none.parquet", pd.DataFrame(columns=columns))
+    assert list(pd.read_parquet(tmp_path / "none.parquet").columns) == columns
+
+
+def test_a_store_that_cannot_be_read_says_what_to_do(tmp_path):
     with pytest.raises(StoreError, match="dvc repro"):
         read_store(tmp_path / "nothing")
-
-
-def test_a_damaged_store_says_so(tmp_path):
     write_store(tmp_path / "clip", clips(), {})
     shard = tmp_path / "clip" / "part-00000.parquet"
     shard.write_bytes(shard.read_bytes()[:-20])
     with pytest.raises(StoreError, match="or it is damaged.*Write it again"):
         read_store(tmp_path / "clip")
-
-
-def test_another_parquet_file_is_refused(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(StoreError, match="not a feature store"):
         read_store(tmp_path / "other.parquet")
@@ -99,28 +144,28 @@ def test_another_parquet_file_is_refused(tmp_path):
         (pa.array([[1, 2, 3, 4], None], pa.list_(pa.float32(), 4)), "nulls"),
         (pa.array([[1, 2, 3, 4], [5, 6, 7, 8]], pa.list_(pa.int8(), 4)), "int8"),
         (pa.array([[1, 2, 3, 4], [5, 6]], pa.list_(pa.float32())), "list"),
+        (pa.array([[1, 2], [3, 4]], pa.list_(pa.float64(), 2)), None),
     ],
 )
 def test_what_is_no_matrix_of_floats_is_refused(tmp_path, embedding, reason, settings):
     path = tmp_path / "part-00000.parquet"
     table = pa.table({"clip_id": ["a", "b"], "time_s": [0.0, 0.0], "embedding": embedding})
-    pq.write_table(table.replace_schema_metadata({"eri.clips": "1 2"}), path, **settings)
-    with pytest.raises(StoreError, match=reason):
-        read_store(tmp_path)
+    pq.write_table(table, path, **settings)
+    if reason is None:
+        assert read_store(path).embedding.tolist() == embedding.to_pylist()
+    else:
+        with pytest.raises(StoreError, match=reason):
+            read_store(tmp_path)
 
 
-def test_a_nullable_column_without_nulls_is_read(tmp_path):
-    embedding = pa.array([[1, 2], [3, 4]], pa.list_(pa.float64(), 2))
-    table = pa.table({"clip_id": ["a", "b"], "time_s": [0.0, 0.0], "embedding": embedding})
-    pq.write_table(table, tmp_path / "x.parquet", use_dictionary=False, compression="none")
-    assert read_store(tmp_path / "x.parquet").embedding.tolist() == [[1, 2], [3, 4]]
-
-
-def test_a_store_in_memory_prints_its_shape_and_has_equally_long_columns(tmp_path):
+def test_a_store_in_memory_prints_its_shape_and_has_equally_long_columns():
     store = gather(clips(3, face_share=0.5), {"identity": "x"})
     assert repr(store) == (
         "FeatureStore(3 clips, 6 rows x 3 float16, time_s, face_share; metadata: identity)"
     )
+    table = store.to_pandas()
+    assert table.index.names == ["clip_id", "time_s"]
+    assert table.shape == (6, 3)
     columns = {"clip_id": store.clip_id, "time_s": store.time_s, "embedding": store.embedding}
     for name in columns:
         with pytest.raises(ValueError, match=r"of shape .*expected \("):

@@ -40,6 +40,8 @@ def test_identities_are_listed_with_what_they_are(tmp_path):
     assert one["unused_days"] == pytest.approx(3, abs=0.1)
     assert one["n_bytes"] > 100
     assert list_cache(tmp_path / "nothing") == []
+    (tmp_path / "one" / "encoder.json").write_bytes(b'{"spec')  # cut short
+    assert [each["description"] for each in list_cache(tmp_path)] == [{}, DESCRIPTION]
 
 
 def test_damage_is_found_and_removed(tmp_path):
@@ -87,13 +89,15 @@ def test_what_is_pruned_meanwhile_is_no_error(tmp_path):
     assert list(objects) == []
 
 
-def test_a_cache_elsewhere_is_looked_after_too():
-    fill("memory://upkeep")
-    (entry,) = list_cache("memory://upkeep")
+@pytest.mark.parametrize("root", ["memory://upkeep", "[x] *?", "a::b", "s3:", "-é😀", "x{1,2}"])
+def test_a_cache_elsewhere_and_of_any_name_is_looked_after_too(root, tmp_path):
+    root = root if "//" in root else tmp_path / root
+    fill(root)
+    (entry,) = list_cache(root)
     assert (entry["identity"], entry["n_clips"]) == ("one", 3)
-    assert [what for _, what in verify_cache("memory://upkeep")] == [None] * 3
-    assert prune_cache("memory://upkeep", 0)[0] == ["one"]
-    assert list_cache("memory://upkeep") == []
+    assert [what for _, what in verify_cache(root)] == [None] * 3
+    assert prune_cache(root, 0)[0] == ["one"]
+    assert list_cache(root) == []
 
 
 def test_a_cache_is_seeded_from_a_store(tmp_path):
@@ -107,7 +111,7 @@ def test_a_cache_is_seeded_from_a_store(tmp_path):
     assert seed_cache(tmp_path / "store", root) == 2
     cache = EmbeddingCache(root, "one")
     assert same(cache.get("b" * 64), written[1].embedding)
-    assert cache.description == DESCRIPTION | {"identity": "one"}
+    assert list_cache(root)[0]["description"] == DESCRIPTION | {"identity": "one"}
     assert seed_cache(tmp_path / "store", root) == 0
 
 

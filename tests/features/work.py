@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from features.extraction import worker_process
 from features.extraction.reading import ClipToRead, read_clip
-from features.extraction.worker_process import Channel, Patience
+from features.extraction.worker_process import Patience
 from features.media.files import MediaError, probe
 from features.media.frames import read_frames
 from features.media.sound import read_sound
@@ -19,6 +23,12 @@ from tests.features.odd_media import GRID_HZ
 
 def count_to(n: int) -> Iterator[int]:
     yield from range(n)
+
+
+def count_in_arrays(n: int) -> Iterator[np.ndarray]:
+    """Yield parts that are larger than what a channel takes before it is read."""
+    for k in range(n):
+        yield np.full(1 << 20, k)
 
 
 def sleep(duration_s: float) -> Iterator[None]:
@@ -33,11 +43,11 @@ def sleep_after_a_word(extra_and_s: tuple[float, float]) -> Iterator[Patience | 
 
 
 def stop_in_a_message(_task: int) -> Iterator[None]:
-    Channel.send = _send_a_length_and_stop
+    worker_process.send = _send_a_length_and_stop
     yield None
 
 
-def _send_a_length_and_stop(channel: Channel, _message: object) -> None:
+def _send_a_length_and_stop(channel: socket.socket, _message: object) -> None:
     os.write(channel.fileno(), bytes(4))
     os.kill(os.getpid(), signal.SIGSTOP)
 

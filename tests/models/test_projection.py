@@ -3,8 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from models.projection import principal_axes
-from models.ridge import gram as gram_module
-from models.ridge.gram import FoldGram
+from models.ridge.equations import FoldGram
 
 
 def table(n_rows, n_columns, seed=0):
@@ -60,7 +59,7 @@ def test_weak_components_survive_the_randomized_solver(monkeypatch):
     x = (traits @ rng.normal(size=(500, 700)) / 10).astype(np.float32)
     folds = np.zeros(900, np.int64)
     (matrix,) = FoldGram(x, folds).equations().matrix.matrices
-    monkeypatch.setattr(gram_module, "EXACT_SIZE", 0)
+    monkeypatch.setattr("models.ridge.equations.EXACT_SIZE", 0)
     axes = principal_axes(FoldGram(x, folds).equations(), 128, 0).axes
     axes = axes / np.linalg.norm(axes, axis=0)
     values = np.linalg.eigvalsh(matrix)[::-1]

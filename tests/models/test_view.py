@@ -26,7 +26,7 @@ class MemoryHead(Head):
     def _fit(self, inputs, targets, groups):
         self.seen_ = set(inputs[:, 0].tolist())
         self.n_targets_ = targets.shape[1]
-        self.target_scale_, self.target_mean_ = 1.0, 0.0
+        self.target_scale_, self.target_mean_ = np.ones(2), np.zeros(2)
 
     def _predict(self, inputs):
         seen = [float(value in self.seen_) for value in inputs[:, 0].tolist()]

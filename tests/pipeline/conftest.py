@@ -158,6 +158,6 @@ def fitted(monkeypatch) -> list[str]:
     WorkersHere.fitted = []
     monkeypatch.setattr("pipeline.comparison.Workers", WorkersHere)
     # Nobody who edits `models` while tests run spoils them.
-    for name in ("code_digest", "code_in_use"):
+    for name in ("code_digest", "_code_in_use"):
         monkeypatch.setattr(f"pipeline.fit.{name}", lambda: "code")
     return WorkersHere.fitted

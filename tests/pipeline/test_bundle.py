@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.arrays import DataError
-from models.heads.mean import MeanHead
+from models.heads.base import MeanHead
 from models.persistence import loads
 from pipeline import stages
 from pipeline.bundle import (

@@ -1,5 +1,4 @@
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -8,13 +7,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from features.store_writer import write_clip_vectors, write_failures
 from models.metrics import mean_pearson
-from pipeline import cli
-from pipeline.challenge import check_submission, check_text
+from pipeline import cli, stages
+from pipeline.challenge import (
+    IMPUTED_COLUMNS,
+    check_content,
+    check_submission,
+    check_text,
+    file_ids,
+    imputed_table,
+    submission_table,
+)
 from pipeline.params import ParamsError
-from pipeline.submission import submission_table
+from pipeline.paths import IMPUTED, PREDICTIONS
 
 TARGETS = ["joy", "fear", "awe"]
+ANY_FIXTURE = [HealthCheck.function_scoped_fixture]
 
 
 @pytest.fixture
@@ -24,7 +33,7 @@ def clips(clips):
 
 
 @pytest.fixture
-def table(rows, params):
+def table(rows):
     """A file without fault: ids are [00003] and the like."""
     noise = np.random.default_rng(0).uniform(size=rows.y.shape)
     return submission_table(0.5 * np.nan_to_num(rows.y) + 0.5 * noise, rows.clips, TARGETS)
@@ -38,13 +47,30 @@ def check(clips, tmp_path):
         path = tmp_path / "predictions.csv"
         text = content if isinstance(content, str) else content.to_csv(index=False)
         path.write_bytes(text.encode(encoding))
-        return check_submission(path, clips, TARGETS, split)
+        checked = check_submission(path, clips, TARGETS, split)
+        json.dumps(check_content(checked), allow_nan=False)
+        assert check_text(checked, path)
+        return checked
 
     return run
 
 
 def faults(checked):
-    return {fault.what.split(";")[0]: (fault.count, *fault.examples) for fault in checked.faults}
+    found = check_content(checked)["faults"]
+    return {each["what"].split(";")[0]: (each["count"], *each["examples"]) for each in found}
+
+
+def test_a_file_has_each_clip_of_val_and_test_under_the_challenge_s_id(rows):
+    predictions = np.random.default_rng(0).normal(size=rows.y.shape)
+    held = rows.clips[rows.clips["split"] != "Train"]
+    table = submission_table(predictions, rows.clips, TARGETS)
+    assert table.columns.tolist() == ["File_ID", *TARGETS]
+    assert table["File_ID"].tolist() == list(held["file_id"])
+    np.testing.assert_array_equal(table[TARGETS], predictions[held.index])
+    rows.clips.loc[held.index[:2], "file_id"] = [pd.NA, ""]  # the clip's own
+    ids = submission_table(predictions, rows.clips, TARGETS)["File_ID"].tolist()
+    assert ids == [*held["clip_id"][:2], *held["file_id"][2:]]
+    assert file_ids(rows.clips.drop(columns="file_id")).tolist() == rows.clip_ids
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -52,8 +78,7 @@ def faults(checked):
 def test_our_own_file_is_accepted_and_scored(check, table, clips, encoding, line_end):
     table = table.sample(frac=1, random_state=1)  # the order of rows is free
     checked = check(table.to_csv(index=False, lineterminator=line_end), encoding=encoding)
-    assert checked.accepted
-    assert not checked.warnings
+    assert checked.faults == checked.warnings == {}
     assert checked.n_rows == checked.n_expected == len(table)
     assert list(checked.scores) == ["val"]  # Test has no labels
     val = clips[clips["split"] == "Val"].set_index("file_id")
@@ -65,49 +90,31 @@ def test_our_own_file_is_accepted_and_scored(check, table, clips, encoding, line
 
 
 def test_one_split_alone(check, table, clips):
-    test = clips.loc[clips["split"] == "Test", "file_id"]
-    alone = check(table[table["File_ID"].isin(test)], "Test")
-    assert alone.accepted
-    assert alone.n_rows == 6
-    both = faults(check(table, "Test"))
+    test = table[table["File_ID"].isin(clips.loc[clips["split"] == "Test", "file_id"])]
+    assert check(test, "Test").faults == {}
     n_val = (clips["split"] == "Val").sum()
-    assert list(both) == ["ids are of clips of another split (see --split)"]
-    assert next(iter(both.values()))[:2] == (n_val, "'[00003]' is of Val")
-    assert "ids are missing" in faults(check(table[table["File_ID"].isin(test)], "all"))
+    ((what, places),) = faults(check(table, "Test")).items()
+    assert what == "ids are of clips of another split (see --split)"
+    assert places[:2] == (n_val, "'[00003]' is of Val")
+    assert "ids are missing" in faults(check(test, "all"))
 
 
 @pytest.mark.parametrize(
-    ("written", "ours"),
-    [
-        ("00003", "[00003]"),
-        ("3", "[00003]"),
-        ("[3]", "[00003]"),
-        (" [00003]", "[00003]"),
-        ("(00003)", "[00003]"),
-        ("00003.mp4", "[00003]"),
-        ("[00003].MP4", "[00003]"),
-        ("val/mp4/00003.mp4", "[00003]"),
-    ],
+    "written",
+    ["00003", "3", "[3]", " [00003]", "(00003)", "00003.mp4", "[00003].MP4", "val/mp4/00003.mp4"],
 )
-def test_an_id_written_otherwise_is_a_fault_with_its_mending(check, table, written, ours):
-    table["File_ID"] = table["File_ID"].replace(ours, written)
-    assert faults(check(table)) == {
-        "ids are not written as the challenge does": (1, f"{written!r}: write {ours!r}")
-    }
+def test_an_id_written_otherwise_is_a_fault_with_its_mending(check, table, written):
+    table["File_ID"] = table["File_ID"].replace("[00003]", written)
+    what = "ids are not written as the challenge does"
+    assert faults(check(table)) == {what: (1, f"{written!r}: write '[00003]'")}
 
 
-def test_case_is_told_apart(tmp_path, clips):
+def test_case_is_told_apart(check, clips, table):
     clips["file_id"] = "Clip_" + clips["clip_id"]
-    held = clips[clips["split"] != "Train"]
-    table = pd.DataFrame({"File_ID": held["file_id"].str.lower()})
-    table[TARGETS] = np.random.default_rng(0).uniform(size=(len(held), 3))
-    table.to_csv(tmp_path / "p.csv", index=False)
-    found = faults(check_submission(tmp_path / "p.csv", clips, TARGETS))
-    assert found["ids are not written as the challenge does"][:2] == (
-        len(held),
-        "'clip_003': write 'Clip_003'",
-    )
-    assert len(found) == 1
+    held = clips.loc[clips["split"] != "Train", "file_id"]
+    ((what, places),) = faults(check(table.assign(File_ID=held.str.lower().to_numpy()))).items()
+    assert what == "ids are not written as the challenge does"
+    assert places[:2] == (len(held), "'clip_003': write 'Clip_003'")
 
 
 def test_ids_missing_repeated_unknown_and_of_train(check, table):
@@ -129,69 +136,62 @@ def test_ids_missing_repeated_unknown_and_of_train(check, table):
 def test_a_cell_that_is_no_finite_number(check, table, cell):
     text = table.astype(object)
     text.loc[4, "fear"] = cell
-    expected = {"cells are no finite numbers": (1, f"{table['File_ID'][4]} fear: {cell!r}")}
     checked = check(text)
-    assert faults(checked) == expected
+    place = f"{table['File_ID'][4]} fear: {cell!r}"
+    assert faults(checked) == {"cells are no finite numbers": (1, place)}
     assert not checked.scores
 
 
-def test_columns(check, table):
-    assert list(faults(check(table[["File_ID", "fear", "joy", "awe"]]))) == [
-        "columns are in another order"
-    ]
+def test_columns_and_lines(check, table):
+    order = faults(check(table[["File_ID", "fear", "joy", "awe"]]))
+    assert list(order) == ["columns are in another order"]
     assert faults(check(table.drop(columns="awe"))) == {"columns are missing": (1, "'awe'")}
     assert faults(check(table.assign(Age=3))) == {"columns are unknown": (1, "'Age'")}
     renamed = faults(check(table.rename(columns={"joy": "Joy"})))
     assert renamed == {"columns are not written as the challenge does": (1, "'Joy': write 'joy'")}
     doubled = table.assign(more=0).rename(columns={"more": "joy"})
     assert "columns are there several times" in faults(check(doubled))
-
-
-def test_lines_of_another_width(check, table):
     text = table.to_csv(index=False).splitlines()
-    text[2] += ",0.5"
-    text[3] = text[3].rsplit(",", 1)[0]
-    found = faults(check("\n".join(text)))
+    text[2:4] = text[2] + ",0.5", text[3].rsplit(",", 1)[0]
     width = "lines have another number of cells than the header's 4"
-    assert found[width] == (2, "line 3: 5 cells", "line 4: 3 cells")
+    assert faults(check("\n".join(text)))[width] == (2, "line 3: 5 cells", "line 4: 3 cells")
 
 
-@pytest.mark.parametrize("text", ["", "\n", "File_ID", "File_ID,joy,fear,awe\n"])
-def test_a_file_of_nothing(check, text):
-    checked = check(text)
+@pytest.mark.parametrize(
+    ("text", "encoding", "said"),
+    [
+        *((text, "utf-8", "") for text in ("", "\n", "File_ID", "File_ID,joy,fear,awe\n")),
+        ("File_ID,jöy", "latin-1", "no CSV in UTF-8"),
+        ("File_ID,joy" * 9, "utf-16", ""),
+        ("File_ID,joy,fear,awe\n" + "1" * 200_000, "utf-8", "no CSV"),
+    ],
+)
+def test_what_is_no_table(check, text, encoding, said):
+    checked = check(text, encoding=encoding)
     assert checked.n_rows == 0
-    assert checked.faults
-
-
-def test_what_is_no_text(check):
-    assert "no CSV in UTF-8" in check("File_ID,jöy", encoding="latin-1").faults[0].what
-    assert not check("File_ID,joy" * 9, encoding="utf-16").accepted
-    assert "no CSV" in check("File_ID,joy,fear,awe\n" + "1" * 200_000).faults[0].what
+    assert said in next(iter(checked.faults))
 
 
 def test_a_constant_column_is_a_warning_and_the_official_score_undefined(check, table):
     checked = check(table.assign(fear=0.1))
-    assert checked.accepted
-    assert [(each.what.split(":")[0], each.examples) for each in checked.warnings] == [
-        ("columns are constant on Val", ["fear"]),
-        ("columns are constant on Test", ["fear"]),
-    ]
+    assert not checked.faults
+    reason = ": the official metric becomes NaN"
+    splits = [f"columns are constant on {split}{reason}" for split in ("Val", "Test")]
+    assert checked.warnings == {split: ["fear"] for split in splits}
     score = checked.scores["val"]
-    assert score["official_mean_pearson"] is None
-    assert score["official_pearson"]["fear"] is None
+    assert score["official_mean_pearson"] is score["official_pearson"]["fear"] is None
     assert score["pearson"]["fear"] == 0
-    assert "NaN" in check_text(checked, "file")
-    json.dumps(asdict(checked), allow_nan=False)
+    table.loc[[0, 1, 2], "joy"] = 50, -0.6, -0.4
+    ((what, places),) = check(table).warnings.items()
+    assert what == "values on Val are far outside [0, 1]"
+    assert places == ["[00003] joy: 50", "[00007] joy: -0.6"]
 
 
-def test_far_values_are_a_warning(check, table):
-    table.loc[0, "joy"], table.loc[1, "joy"], table.loc[2, "joy"] = 50, -0.6, -0.4
-    (warning,) = check(table).warnings
-    assert warning.count == 2
-    assert warning.examples[0] == "[00003] joy: 50"
-
-
-def test_a_split_without_clips_and_a_repeated_id_are_errors(check, table, clips):
+def test_what_cannot_be_checked_is_an_error(check, table, clips, tmp_path):
+    expected = "expected a prediction file, CSV, such as results/predictions.csv"
+    for name, came in (("gone.csv", "is not there"), ("", "is a folder")):
+        with pytest.raises(ParamsError, match=f"{came}: {expected}"):
+            check_submission(tmp_path / name, clips, TARGETS)
     clips.loc[clips.index[-2:], "file_id"] = "[7]"
     with pytest.raises(ParamsError, match=r"1 values of `file_id` belong.*'\[7\]'"):
         check(table)
@@ -200,54 +200,87 @@ def test_a_split_without_clips_and_a_repeated_id_are_errors(check, table, clips)
         check(table, "Test")
 
 
-CELLS = st.text(st.characters(codec="utf-8"), max_size=8)
-
-
-@settings(
-    deadline=None,
-    max_examples=150,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+@settings(deadline=None, max_examples=150, suppress_health_check=ANY_FIXTURE)
+@given(
+    place=st.integers(0, 15),
+    column=st.integers(0, 3),
+    cell=st.text(st.characters(codec="utf-8"), max_size=8),
 )
-@given(place=st.integers(0, 15), column=st.integers(0, 3), cell=CELLS)
 def test_only_what_means_the_same_is_accepted(check, table, place, column, cell):
     """Whatever is written into a cell: the file is accepted only if ids and numbers stay good."""
     broken = table.astype(object)
     old = broken.iloc[place % len(table), column]
     broken.iloc[place % len(table), column] = cell
     checked = check(broken)
-    json.dumps(asdict(checked), allow_nan=False)
-    assert check_text(checked, "file")
     if column == 0:
-        assert checked.accepted == (cell == old)
-    elif checked.accepted:
+        assert (not checked.faults) == (cell == old)
+    elif not checked.faults:
         assert np.isfinite(float(cell))
-    else:
-        assert faults(checked)
 
 
-def test_the_command(project, tmp_path):
+def test_the_command(project):
     held = project.clips[project.clips["split"] != "Train"]
     table = pd.DataFrame({"File_ID": held["file_id"]})
     table[TARGETS] = np.random.default_rng(0).uniform(size=(len(held), 3))
     table.to_csv("good.csv", index=False)
     table[1:].to_csv("bad.csv", index=False)
-    runner = CliRunner()
-    good = runner.invoke(cli.app, ["check-submission", "good.csv"])
-    assert good.exit_code == 0
-    assert "val r" in good.stdout
-    bad = runner.invoke(cli.app, ["check-submission", "bad.csv"])
-    assert bad.exit_code == 1
-    assert "FAULT  ids are missing (1)" in bad.stdout
-    assert "refused" in bad.stdout
-    shown = runner.invoke(cli.app, ["check-submission", "bad.csv", "--json"])
-    assert shown.exit_code == 1
-    content = json.loads(shown.stdout)
+    said = []
+    for status, *arguments in ((0, "good.csv"), (1, "bad.csv"), (1, "bad.csv", "--json")):
+        shown = CliRunner().invoke(cli.app, ["check-submission", *arguments])
+        assert shown.exit_code == status
+        said.append(shown.stdout)
+    assert "val r" in said[0]
+    assert "FAULT  ids are missing (1)" in said[1]
+    assert "refused" in said[1]
+    content = json.loads(said[2])
     assert content["accepted"] is False
     assert content["faults"][0]["count"] == 1
 
 
-@pytest.mark.parametrize(("name", "came"), [("gone.csv", "is not there"), ("", "is a folder")])
-def test_what_is_no_file_is_said_with_what_was_expected(clips, tmp_path, name, came):
-    expected = f"{came}: expected a prediction file, CSV, such as results/predictions.csv"
-    with pytest.raises(ParamsError, match=expected):
-        check_submission(tmp_path / name, clips, TARGETS)
+def write_vectors(path, clip_ids):
+    vectors = np.random.default_rng(0).normal(size=(len(clip_ids), 4)).astype(np.float32)
+    path.parent.mkdir(exist_ok=True)
+    write_clip_vectors(path, np.array(clip_ids, object), vectors, {})
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=ANY_FIXTURE)
+@given(lost=st.lists(st.sets(st.integers(0, 39)), min_size=3, max_size=3))
+def test_exactly_the_clips_without_some_features_are_listed(rows, tmp_path, lost):
+    encoders = ["b", "c", "a"]
+    for encoder, without in zip(encoders, lost, strict=True):
+        ids = [clip_id for k, clip_id in enumerate(rows.clip_ids) if k not in without]
+        write_vectors(tmp_path / f"{encoder}.parquet", ids)
+    failures = {name: tmp_path / f"{name}.failures.parquet" for name in encoders}
+    table = imputed_table(rows, failures, tmp_path)
+    assert table.columns.tolist() == IMPUTED_COLUMNS
+    assert table["clip_id"].tolist() == [rows.clip_ids[k] for k in sorted(set.union(*lost))]
+    for row in table.itertuples():
+        place = rows.clip_ids.index(row.clip_id)
+        missing = sorted(e for e, without in zip(encoders, lost, strict=True) if place in without)
+        assert row.missing == "+".join(missing)
+        assert row.all_missing == (len(missing) == 3)
+        assert row.split == rows.clips["split"][place]
+        assert row.reasons == "; ".join(f"{encoder}: no features" for encoder in missing)
+
+
+def test_the_stage_predicts_clips_that_failed_and_says_why(project):
+    """One clip of Test has no features at all, one of Val no face."""
+    for encoder, lost in {"face": ["039", "003"], "voice": ["039"]}.items():
+        ids = [clip_id for clip_id in project.clips["clip_id"] if clip_id not in lost]
+        write_vectors(project.folder / "data" / "pooled" / f"{encoder}.parquet", ids)
+        failed = pd.DataFrame({"clip_id": ["039"], "step": "decode", "reason": f"no {encoder}"})
+        write_failures(project.folder / f"data/features/{encoder}.failures.parquet", failed)
+    project.write()
+    for head in project.content["heads"]:
+        stages.fit(head)
+    stages.stack()
+    predicted = pd.read_csv(PREDICTIONS).set_index("File_ID")
+    assert {"[00039]", "[00003]"} <= set(predicted.index)
+    assert len(predicted) == (project.clips["split"] != "Train").sum()
+    assert np.isfinite(predicted.to_numpy()).all()
+    flagged = pd.read_csv(IMPUTED, dtype={"clip_id": str})
+    assert flagged.drop(columns="clip_id").to_numpy().tolist() == [
+        ["[00003]", "Val", "face", False, "face: no features"],
+        ["[00039]", "Test", "face+voice", True, "face: decode: no face; voice: decode: no voice"],
+    ]
+    assert not list(PREDICTIONS.parent.glob(".*"))

@@ -149,7 +149,25 @@ def test_list_shows_encoders_and_computes_nothing(make_clip, params_file, tmp_pa
     assert (tiny["name"], tiny["dimension"], tiny["n_cached"], tiny["n_clips"]) == ("tiny", 8, 0, 1)
     assert sound["dimension"] == 88
     assert not (tmp_path / "cache").exists()
+    silent = make_clip("b.mp4", n_frames=7, sound_s=0)
+    out = ["--out", str(tmp_path / "out"), "--params", str(params_file)]
+    assert runner.invoke(cli.app, ["extract", str(clip), *out]).exit_code == 0
+    arguments.insert(2, str(silent))
+    entries = json.loads(runner.invoke(cli.app, arguments).stdout)
+    assert [(each["n_cached"], each["n_clips"]) for each in entries] == [(1, 2), (1, 1)]
     shown = runner.invoke(cli.app, ["extract", "--list", "--params", str(params_file)])
     assert "opensmile" in shown.stdout
     shown = runner.invoke(cli.app, ["extract", "--params", str(params_file)])
     assert shown.exit_code == 2  # neither media nor --list
+
+
+def test_weights_that_are_not_here_are_named_and_not_downloaded(tmp_path, monkeypatch, params_file):
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
+    params = yaml.safe_load(params_file.read_text())
+    spec = {"kind": "torchvision", "model": "resnet18", "weights": "IMAGENET1K_V1"}
+    params_file.write_text(yaml.safe_dump(params | {"encoders": {"r": spec}}))
+    arguments = ["extract", "--list", "--json", "--params", str(params_file)]
+    (entry,) = json.loads(runner.invoke(cli.app, arguments).stdout)
+    assert (entry["identity"], entry["dimension"], entry["n_cached"]) == (None, 512, 0)
+    assert "has not been downloaded yet" in entry["problem"]
+    assert not (tmp_path / "hub").exists()

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,6 +140,17 @@ def test_files_of_one_name_are_told_apart_by_their_paths(tmp_path, capsys):
     both = find_media([tmp_path / "hume", tmp_path / "other"])
     assert sorted(both.values()) == sorted(path for path in tmp_path.rglob("*.*") if path.is_file())
     assert find_media([tmp_path / "hume" / "train" / "mp4"]).keys() == {"00017", "00018"}
+
+
+def test_ids_are_composed_and_files_that_differ_only_therein_stay_two(tmp_path, capsys):
+    composed, apart = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
+    for name in (f"one/{apart}.wav", f"two/{composed}.wav", f"two/{apart}.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_media([tmp_path / "one"]) == {composed: tmp_path / f"one/{apart}.wav"}
+    both = find_media([tmp_path / "two"])
+    assert sorted(both.values()) == sorted((tmp_path / "two").iterdir())
+    assert "2 files share their name with another" in capsys.readouterr().err
 
 
 def test_the_same_file_twice_is_one_clip(tmp_path):

@@ -99,7 +99,7 @@ def test_folds_do_not_depend_on_the_order_of_the_table(clips, params, rows):
 
 def test_fewer_people_than_folds_is_an_error(clips, params):
     clips.loc[clips["split"] == "Train", "group"] = "one"
-    with pytest.raises(DataError, match="Set n_folds to at most 1"):
+    with pytest.raises(DataError, match="Add clips of more people"):
         make_folds(clips, params)
 
 

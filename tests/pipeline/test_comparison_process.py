@@ -145,7 +145,7 @@ def test_two_comparisons_at_once_do_not_disturb_each_other(project, environment)
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(run, range(2))
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
-    rows = [json.loads(each.stdout)["rows"] for each in (first, second)]
+    rows = [json.loads(each.stdout)["leaderboard"] for each in (first, second)]
     for row in [*rows[0], *rows[1]]:
         row.pop("fit_s")
     assert rows[0] == rows[1]

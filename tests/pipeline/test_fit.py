@@ -24,7 +24,7 @@ LABELS = ["joy", "fear", "awe"]
 @pytest.fixture(autouse=True)
 def the_same_code(monkeypatch):
     """Others may edit the code while tests run."""
-    for name in ("code_digest", "code_in_use"):
+    for name in ("code_digest", "_code_in_use"):
         monkeypatch.setattr(fit_module, name, lambda: "code")
 
 

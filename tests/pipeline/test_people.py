@@ -81,7 +81,7 @@ def test_known_groups_stay_and_draw_the_others_in(clips, shown, by_faces):
     assert people["person"][known].tolist() == shown[known].tolist()
     assert n_pairs_of(people, shown) == shown.nunique()
     agreement = record["agreement_with_groups"]
-    assert (agreement["n_clips"], agreement["adjusted_rand"]) == (known.sum(), 1)
+    assert (agreement["n_rows"], agreement["adjusted_rand"]) == (known.sum(), 1)
 
 
 def test_a_cluster_of_two_groups_is_seen_in_the_agreement(clips, shown, by_faces):

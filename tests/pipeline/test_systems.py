@@ -1,17 +1,19 @@
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from models.evaluation.bootstrap import bootstrap_scores
 from models.metrics import mean_pearson
+from pipeline import cli
 from pipeline.comparison import run_comparison
 from pipeline.params import ParamsError, load_params
-from pipeline.systems import gains_table, plan_systems, systems_table, write_systems
-from pipeline.systems_file import PUBLISHED, load_systems
+from pipeline.systems import gains_table, load_systems, plan_systems, systems_table
 from tests.pipeline import odd_heads
 
 
@@ -29,6 +31,10 @@ class SystemsProject:
             },
             "modalities": {"vision": ["face", "posture"], "sound": ["voice"]},
             "modality_head": "ridge",
+            "published": {
+                "paper, ResNet50": {"test": "0.4080", "source": "the paper, pre-trained"},
+                "another": {"val": "about 0.52", "source": "them"},
+            },
         }
 
     def load(self):
@@ -91,14 +97,6 @@ def test_what_is_wrong_is_said_with_its_place(systems_project, place, value, mes
     assert str(caught.value).startswith("systems.yaml: ")
 
 
-def test_a_name_that_stands_twice_is_refused(systems_project, tmp_path):
-    system = "{encoders: [face], head: ridge}"
-    path = tmp_path / "twice.yaml"
-    path.write_text(f"systems:\n  a: {system}\n  b: {system}\n  a: {system}\n")
-    with pytest.raises(ParamsError, match=r"the key 'a' stands there twice"):
-        load_systems(load_params(check_heads=False), path)
-
-
 def test_the_project_s_own_file_has_the_paper_s_five_systems(request, monkeypatch):
     monkeypatch.chdir(request.config.rootpath)
     systems, _ = load_systems(load_params(check_heads=False))
@@ -108,6 +106,8 @@ def test_the_project_s_own_file_has_the_paper_s_five_systems(request, monkeypatc
     others = {s.published for name, s in paper.items() if name != "resnet50"}
     assert others == {"not available"}
     assert len(systems.by_modality) == 7
+    assert len(systems.published) == 18
+    assert all((each.val or each.test) and each.source for each in systems.published.values())
 
 
 def last(systems, params, split=None, **settings):
@@ -118,22 +118,17 @@ def last(systems, params, split=None, **settings):
 def test_ours_stand_beside_the_published_ones(systems_project, fitted):
     systems, params = systems_project.load()
     table = systems_table(last(systems, params), systems).set_index("system")
-    others = [name for name in PUBLISHED if name != "paper, ResNet50"]
-    assert list(table.index) == [
-        *("eyes", "body", "both", "vision", "sound", "vision+sound"),
-        *("stack", "baseline/mean", "baseline/duration", *others),
-    ]
-    ours = table[table["kind"] != "published"]
-    assert ours["mean_pearson"].notna().all()
-    assert (ours["ci95_low"] <= ours["ci95_high"]).all()
-    assert table["published_test"]["eyes"] == "0.4080"
-    assert table["source"]["eyes"] == "the paper, pre-trained ResNet50"
-    assert table["published_test"]["body"] == "not available"
+    ours = ["eyes", "body", "both", "vision", "sound", "vision+sound"]
+    assert list(table.index) == [*ours, "stack", "baseline/mean", "baseline/duration", "another"]
+    scores = table.loc[table["kind"] != "published", ["ci95_low", "mean_pearson", "ci95_high"]]
+    assert (scores.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+    figures = table[["published_val", "published_test", "source"]]
+    assert figures.loc["eyes"].tolist() == ["", "0.4080", "the paper, pre-trained"]
+    assert figures.loc["body"].tolist() == ["", "not available", ""]
+    assert figures.loc["another"].tolist() == ["about 0.52", "", "them"]
+    assert (figures.loc[["both", "stack"]] == "").all(axis=None)
+    assert np.isnan(table["mean_pearson"]["another"])
     assert table["note"]["both"] == "as is"
-    published = table.loc[others]
-    assert published["mean_pearson"].isna().all()
-    assert (published["source"] != "").all()
-    assert ((published["published_val"] + published["published_test"]) != "").all()
     assert len(fitted) == 2 + 3 + 3  # baselines, systems, subsets
     fitted.clear()
     last(systems, params)
@@ -145,8 +140,8 @@ def test_what_sound_adds_is_what_a_direct_computation_gives(systems_project, fit
     found = last(systems, params)
     gained = gains_table(found, systems).set_index(["modality", "added_to"])
     assert list(gained.index) == [("vision", "sound"), ("sound", "vision")]
-    is_val = (found.plan.rows.clips["split"] == "Val").to_numpy()
-    y, people = found.plan.rows.y[is_val], found.plan.rows.people[is_val]
+    is_val = (found.rows.clips["split"] == "Val").to_numpy()
+    y, people = found.rows.y[is_val], found.rows.people[is_val]
     rows = ["ridge/face+posture+voice", "ridge/face+posture"]
     both, vision = (found.fits[row].predictions[is_val] for row in rows)
     resampled = bootstrap_scores(y, np.stack([both, vision]), people, 100, params.seed)
@@ -157,20 +152,19 @@ def test_what_sound_adds_is_what_a_direct_computation_gives(systems_project, fit
     assert (row["ci95_low"], row["ci95_high"]) == pytest.approx((low, high), abs=1e-6)
 
 
-def test_files_hold_the_same_and_say_whose_data(systems_project, fitted, tmp_path):
-    systems, params = systems_project.load()
-    folder = tmp_path / "out"
-    files = write_systems(last(systems, params, "oof"), systems, folder)
-    assert sorted(folder.iterdir()) == sorted(files)
-    table = pd.read_csv(folder / "systems.csv", dtype={"published_test": str})
-    content = json.loads((folder / "systems.json").read_text())
+def test_the_command_writes_tables_and_says_whose_data(systems_project, fitted, monkeypatch):
+    systems_project.load()
+    monkeypatch.setattr("pipeline.systems.extract_features", lambda *_: {})
+    shown = CliRunner().invoke(cli.app, ["systems", "--split", "oof", "--json", "--out", "out"])
+    assert shown.exit_code == 0, shown.output
+    content = json.loads(shown.stdout)
+    table = pd.read_csv("out/systems.csv", dtype={"published_test": str})
     assert [row["system"] for row in content["systems"]] == table["system"].tolist()
-    assert table.set_index("system")["published_test"]["eyes"] == "0.4080"
-    assert content["split"] == "oof"
-    page = (folder / "systems.md").read_text()
+    assert (content["split"], len(content["gains"])) == ("oof", 2)
+    page = Path("out/systems.md").read_text()
     assert "Published figures are of Hume-Reaction" in page
     assert "data/demo/labels.csv" in page
-    assert page.count("| (") == len(PUBLISHED) - 1
+    assert page.count("| (") == 1
     assert "What a modality adds (ridge; paired" in page
 
 

@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from pipeline.contributions import CONTRIBUTION_COLUMNS
-from pipeline.leaderboard import SLICE_COLUMNS
-from pipeline.submission import IMPUTED_COLUMNS
+from pipeline.breakdowns import CONTRIBUTION_COLUMNS, SLICE_COLUMNS
+from pipeline.challenge import IMPUTED_COLUMNS
 from pipeline.tables import read_run_table
 
 IMPUTED = ("00017", "NA", "Val", "null", True, "null: read: nan")

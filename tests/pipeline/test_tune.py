@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from models.heads import HEADS, make_head, search_space
-from models.heads.search import Choice, Range
+from models.heads.base import Choice, Range
 from pipeline.cli import app
 from pipeline.params import ParamsError, load_params
 from pipeline.tune import best_trial, tune

@@ -1,27 +1,28 @@
-from itertools import accumulate
-
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.extraction.batches import Batcher
+from features.extraction.embedder import Batcher
 
 
-class _Counting:
+class _Pixels:
     """Stands for a model: the embedding of a picture is its only pixel."""
 
-    def __init__(self, batch_size: int = 16, runs_beside: bool = False) -> None:
-        self.batch_size = batch_size
-        self.runs_beside = runs_beside
+    def __init__(self, batch_size: int = 16, runs_beside: bool = False, shrinks_to: int = 0):
+        self.batch_size, self.runs_beside, self._shrinks_to = batch_size, runs_beside, shrinks_to
         self.sizes: list[int] = []
+        self.order: list[str] = []
 
     def new_batch(self, piece_shape: tuple[int, ...]) -> np.ndarray:
         return np.empty((self.batch_size, *piece_shape), np.uint8)
 
     def submit(self, pictures: np.ndarray):
+        self.batch_size = self._shrinks_to or self.batch_size
         self.sizes.append(len(pictures))
+        self.order.append("submit")
         rows = pictures.reshape(-1, 1).astype(np.float32)
-        return lambda: rows
+        return lambda: self.order.append("wait") or rows
 
 
 def numbered(first: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,44 +39,40 @@ def kept(model) -> tuple[dict, Batcher]:
 
 @settings(max_examples=50, deadline=None)
 @given(
-    sizes=st.lists(st.lists(st.integers(1, 40), max_size=3), max_size=8),
+    events=st.lists(
+        st.tuples(st.integers(0, 3), st.just("begins again") | st.integers(1, 40)), max_size=24
+    ),
     runs_beside=st.booleans(),
+    shrinks_to=st.sampled_from([0, 5]),
 )
-def test_every_clip_gets_its_own_rows_whatever_the_batches(sizes, runs_beside):
-    model = _Counting(runs_beside=runs_beside)
+def test_every_clip_gets_its_own_rows_whatever_the_batches(events, runs_beside, shrinks_to):
+    """Clips come in parts between each other, and some begin again."""
+    model = _Pixels(16, runs_beside, shrinks_to)
     done, batcher = kept(model)
-    ends = list(accumulate((n for clip in sizes for n in clip), initial=0))
-    starts = iter(ends)
-    # Clips arrive in parts, two at a time between each other.
-    for key, clip in enumerate(sizes):
-        for n in clip:
-            batcher.add(key, *numbered(next(starts), n))
-    for key in range(len(sizes)):
-        batcher.end(key)
+    expected: dict[int, list[int]] = {}
+    first = 0
+    for key, n in events:
+        if n == "begins again":
+            expected.pop(key, None)
+            batcher.discard(key)
+            continue
+        batcher.add(key, *numbered(first, n))
+        expected.setdefault(key, []).extend(range(first, first + n))
+        first += n
+    for key in expected:
+        batcher.end(key, key / 8)
     batcher.flush()
-    assert list(done) == [key for key, clip in enumerate(sizes) if clip]
-    rows = [rows for _, rows, _ in done.values()]
-    expected = np.arange(ends[-1])
-    assert np.concatenate([[], *(r.ravel() for r in rows)]).tolist() == (expected % 256).tolist()
-    times = np.concatenate([[], *(time_s for time_s, _, _ in done.values())])
-    assert times.tolist() == (expected / 8).tolist()
-    assert all(size == model.batch_size for size in model.sizes[:-1])
-
-
-def test_clips_between_each_other_do_not_mix():
-    done, batcher = kept(_Counting(batch_size=4))
-    for part in range(3):
-        batcher.add("a", *numbered(10 * part, 3))
-        batcher.add("b", *numbered(100 + 10 * part, 2))
-    batcher.end("b")
-    batcher.end("a")
-    batcher.flush()
-    assert done["a"][1].ravel().tolist() == [0, 1, 2, 10, 11, 12, 20, 21, 22]
-    assert done["b"][1].ravel().tolist() == [100, 101, 110, 111, 120, 121]
+    assert set(done) == set(expected)
+    for key, values in expected.items():
+        time_s, rows, share = done[key]
+        assert rows.ravel().tolist() == [value % 256 for value in values]
+        assert time_s.tolist() == [value / 8 for value in values]
+        assert share == key / 8
+    assert all(size == (shrinks_to or 16) for size in model.sizes[1:-1])
 
 
 def test_a_clip_is_handed_on_with_the_batch_that_completes_it():
-    done, batcher = kept(_Counting(batch_size=4))
+    done, batcher = kept(_Pixels(batch_size=4))
     batcher.add("a", *numbered(0, 3))
     batcher.end("a")
     assert done == {}
@@ -83,44 +80,21 @@ def test_a_clip_is_handed_on_with_the_batch_that_completes_it():
     assert list(done) == ["a"]
 
 
-def test_a_clip_that_starts_again_leaves_nothing_of_the_first_time():
-    done, batcher = kept(_Counting(batch_size=4))
-    batcher.add("a", *numbered(50, 3))
-    batcher.discard("a")
-    batcher.add("a", *numbered(0, 2))
-    batcher.end("a")
-    batcher.flush()
-    assert done["a"][1].ravel().tolist() == [0, 1]
-
-
-def test_a_model_that_runs_beside_gets_the_next_batch_before_the_last_is_waited_for():
-    order = []
-
-    class Watched(_Counting):
-        def submit(self, pictures):
-            order.append("submit")
-            wait = super().submit(pictures)
-            return lambda: order.append("wait") or wait()
-
-    _, batcher = kept(Watched(batch_size=2, runs_beside=True))
+@pytest.mark.parametrize(
+    ("runs_beside", "order"),
+    [
+        (True, ["submit", "submit", "wait", "submit", "wait", "wait"]),
+        (False, ["submit", "wait"] * 3),
+    ],
+)
+def test_a_model_that_runs_beside_gets_the_next_batch_before_the_last_is_waited_for(
+    runs_beside, order
+):
+    model = _Pixels(2, runs_beside)
+    _, batcher = kept(model)
     batcher.add("a", *numbered(0, 6))
     batcher.flush()
-    assert order == ["submit", "submit", "wait", "submit", "wait", "wait"]
-
-
-def test_a_batch_size_that_shrinks_is_followed():
-    class Shrinking(_Counting):
-        def submit(self, pictures):
-            self.batch_size = 4
-            return super().submit(pictures)
-
-    model = Shrinking(batch_size=16)
-    done, batcher = kept(model)
-    batcher.add("a", *numbered(0, 40))
-    batcher.end("a")
-    batcher.flush()
-    assert model.sizes == [16, 4, 4, 4, 4, 4, 4]
-    assert done["a"][1].ravel().tolist() == list(range(40))
+    assert model.order == order
 
 
 def test_pieces_that_are_embeddings_already_wait_for_no_batch():

@@ -1,5 +1,4 @@
 import shutil
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +8,19 @@ import pytest
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.torch_model import TorchFrameModel
-from features.extraction import ExtractReport, embed_files, embedder, extract, index_files
+from features.extraction import (
+    ExtractReport,
+    embed_files,
+    embedder,
+    extract,
+    index_files,
+    workers,
+)
 from features.identity import Sampling
 from features.pool import Pooling, pool_clips
 from features.store import read_store
 from tests.features import work
+from tests.features.stored import bytes_of
 
 SAMPLING = Sampling(frame_rate_hz=5, sample_rate_hz=16000)
 
@@ -35,16 +42,11 @@ def corpus(make_clip) -> dict[str, Path]:
 
 @pytest.fixture
 def run(tmp_path, encoders):
-    def run(paths: dict[str, Path], encoders=encoders, out: str = "out") -> ExtractReport:
-        clips = index_files(paths, progress=False)
-        return extract(
-            clips,
-            encoders,
-            SAMPLING,
-            tmp_path / out,
-            cache_root=tmp_path / "cache",
-            progress=False,
-        )
+    def run(files, encoders=encoders, out: str = "out") -> ExtractReport:
+        """Extract files by id, or those of a clip table."""
+        clips = files if isinstance(files, pd.DataFrame) else index_files(files, progress=False)
+        places = {"destination": tmp_path / out, "cache_root": tmp_path / "cache"}
+        return extract(clips, encoders, SAMPLING, **places, progress=False)
 
     return run
 
@@ -53,74 +55,44 @@ def computed(report: ExtractReport) -> list[int]:
     return [report.n_computed[name] for name in ("one", "two", "sound")]
 
 
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def test_every_clip_is_embedded_by_every_encoder(run, corpus, tmp_path):
-    report = run(corpus)
-    assert computed(report) == [4, 4, 4]
-    store = read_store(tmp_path / "out" / "one")
+def test_every_clip_is_embedded_by_every_encoder_and_nothing_twice(
+    run, corpus, encoders, tmp_path, make_clip, monkeypatch, tiny_clip
+):
+    run({"c2": corpus["c2"]}, out="alone")
+    shutil.rmtree(tmp_path / "cache")
+    assert computed(run(corpus)) == [4, 4, 4]
+    store, alone = read_store(tmp_path / "out" / "one"), read_store(tmp_path / "alone" / "one")
     assert list(dict.fromkeys(store.clip_id)) == list(corpus)
-    first = store.time_s[store.clip_id == "c0"]
-    assert first == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    assert store.time_s[store.clip_id == "c0"] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
     assert store.embedding.dtype == np.float16
     assert store.metadata["spec"]["weights"] == "random"
+    # Whatever else is embedded.
+    assert np.array_equal(store.embedding[store.clip_id == "c2"], alone.embedding)
     sound = read_store(tmp_path / "out" / "sound")
     assert sound.embedding.shape == (4, 88)
     halves = Pooling(statistics=("mean", "std"), parts=("whole", "halves"))
     assert np.array_equal(pool_clips(sound, halves)[1], sound.embedding)  # nothing to pool
 
-
-def test_a_second_run_decodes_nothing_and_writes_the_same_bytes(run, corpus, tmp_path, monkeypatch):
-    run(corpus)
-
-    class NoWorkers(embedder.Workers):
-        def run(self, *_, **__):
-            raise AssertionError("a cached run must not decode")
-
-    monkeypatch.setattr(embedder, "Workers", NoWorkers)
-    assert computed(run(corpus, out="again")) == [0, 0, 0]
+    clips = index_files(corpus, progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(embedder.Workers, "run", lambda *_, **__: pytest.fail("a clip was read"))
+        assert computed(run(clips, out="again")) == [0, 0, 0]
     assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "out")
 
+    corpus["new"] = make_clip("new.mp4", n_frames=7)
+    corpus["twin"] = Path(shutil.copy(corpus["new"], tmp_path / "twin.mp4"))
+    assert computed(run(corpus)) == [1, 1, 1]
+    spec = {"kind": "open_clip", "model": tiny_clip, "weights": "random", "seed": 3}
+    assert computed(run(corpus, {**encoders, "two": make_encoder(spec)})) == [0, 5, 0]
 
-def test_one_more_clip_costs_one_embedding_per_encoder(run, corpus, make_clip):
-    run(corpus)
-    assert computed(run({**corpus, "new": make_clip("new.mp4", n_frames=7)})) == [1, 1, 1]
-
-
-def test_removing_renaming_and_copying_cost_none(run, corpus, tmp_path):
-    run(corpus)
     corpus.pop("c0")
     corpus["renamed"] = corpus.pop("c1").rename(tmp_path / "elsewhere.mp4")
-    corpus["copy"] = shutil.copy(corpus["c2"], tmp_path / "copy.mp4")
-    corpus["copy"] = Path(corpus["copy"])
+    corpus["copy"] = Path(shutil.copy(corpus["c2"], tmp_path / "copy.mp4"))
     assert computed(run(corpus)) == [0, 0, 0]
     store = read_store(tmp_path / "out" / "one")
-    assert list(dict.fromkeys(store.clip_id)) == ["c2", "c3", "renamed", "copy"]
+    assert list(dict.fromkeys(store.clip_id)) == ["c2", "c3", "new", "twin", "renamed", "copy"]
     copied, original = (store.embedding[store.clip_id == clip] for clip in ("copy", "c2"))
     assert np.array_equal(copied, original)
-
-
-def test_clips_of_equal_bytes_are_embedded_once(run, corpus, tmp_path):
-    twin = Path(shutil.copy(corpus["c0"], tmp_path / "twin.mp4"))
-    assert computed(run({"c0": corpus["c0"], "twin": twin})) == [1, 1, 1]
-
-
-def test_an_encoder_that_changed_is_the_only_one_computed(run, corpus, encoders, tiny_clip):
-    run(corpus)
-    spec = {"kind": "open_clip", "model": tiny_clip, "weights": "random", "seed": 3}
-    assert computed(run(corpus, {**encoders, "two": make_encoder(spec)})) == [0, 4, 0]
-
-
-def test_embeddings_do_not_depend_on_what_else_is_embedded(run, corpus, tmp_path):
-    run({"c2": corpus["c2"]}, out="alone")
-    shutil.rmtree(tmp_path / "cache")
-    run(corpus)
-    store = read_store(tmp_path / "out" / "one")
-    alone = read_store(tmp_path / "alone" / "one")
-    assert np.array_equal(store.embedding[store.clip_id == "c2"], alone.embedding)
 
 
 def test_every_clip_is_either_embedded_or_in_the_failure_table(run, corpus, make_clip, tmp_path):
@@ -128,47 +100,56 @@ def test_every_clip_is_either_embedded_or_in_the_failure_table(run, corpus, make
     corpus["voice"] = make_clip("voice.m4a", n_frames=0)
     corpus["broken"] = tmp_path / "broken.mp4"
     corpus["broken"].write_bytes(b"broken")
-    report = run(corpus)
+    corpus["changed"] = make_clip("changed.mp4", n_frames=7)
+    corpus["gone"] = make_clip("gone.mp4", n_frames=6)
+    corpus["copy"] = Path(shutil.copy(corpus["gone"], tmp_path / "copy.mp4"))
+    clips = index_files(corpus, progress=False)
+    corpus["changed"].write_bytes(corpus["c1"].read_bytes())
+    corpus["gone"].unlink()  # its copy stands in for it
+    report = run(clips)
     for name, expected in {
-        "one": {"voice": "stream", "broken": "probe"},
-        "sound": {"silent": "stream", "broken": "probe"},
+        "one": {"voice": "stream", "broken": "probe", "changed": "read"},
+        "sound": {"silent": "stream", "broken": "probe", "changed": "read"},
     }.items():
         failures = pd.read_parquet(tmp_path / "out" / f"{name}.failures.parquet")
         assert dict(zip(failures["clip_id"], failures["step"], strict=True)) == expected
+        reason = failures.set_index("clip_id").loc["changed", "reason"]
+        assert "changed since it was indexed" in reason
         stored = set(read_store(tmp_path / "out" / name).clip_id)
         assert stored | set(expected) == set(corpus)
         assert report.n_embedded[name] == len(stored)
+    with pytest.raises(EncoderError, match="'sound' embedded none of 1 clips.*no sound"):
+        run({"silent": corpus["silent"]})
 
 
-def test_a_file_that_changed_since_the_index_is_not_embedded(corpus, encoders, tmp_path):
-    clips = index_files(corpus, progress=False)
-    corpus["c0"].write_bytes(corpus["c1"].read_bytes())
-    report = extract(
-        clips, encoders, SAMPLING, tmp_path / "out", cache_root=tmp_path / "c", progress=False
-    )
-    (failure,) = report.failures["one"].to_dict("records")
-    assert failure["clip_id"] == "c0"
-    assert "changed since it was indexed" in failure["reason"]
-
-
-def test_a_copy_stands_in_for_a_file_that_is_gone(corpus, encoders, tmp_path):
-    corpus["copy"] = Path(shutil.copy(corpus["c0"], tmp_path / "copy.mp4"))
-    clips = index_files(corpus, progress=False)
-    corpus["c0"].unlink()
-    report = extract(
-        clips, encoders, SAMPLING, tmp_path / "out", cache_root=tmp_path / "c", progress=False
-    )
-    assert report.n_embedded["one"] == len(corpus)
+def test_names_may_be_as_long_and_odd_as_a_disk_takes_them(run, make_clip, encoders, tmp_path):
+    original = make_clip()
+    names = [
+        "a" * 251 + ".mp4",
+        "😀" * 62 + ".mp4",
+        "-rf.mp4",
+        " a  b .mp4",
+        "%d?*[x]'.mp4",
+        "a\nb.mp4",
+    ]
+    files = {}
+    for number, name in enumerate(names):
+        path = tmp_path / name
+        path.write_bytes(original.read_bytes() + bytes([number]))
+        files[path.stem] = path
+    files["deep/er/😀"] = original
+    name = "e" * 237  # the longest that leaves room for `.failures.parquet`
+    report = run(files, {name: encoders["sound"]})
+    assert report.n_embedded == {name: len(files)}
+    assert read_store(tmp_path / "out" / name).clip_id.tolist() == list(files)
+    assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_files_are_embedded_in_one_call(corpus, tmp_path, tiny_clip):
     paths = [corpus["c1"], str(corpus["c0"]), tmp_path / "gone.mp4"]
+    spec = {"kind": "open_clip", "model": tiny_clip, "weights": "random"}
     store, failures = embed_files(
-        paths,
-        {"kind": "open_clip", "model": tiny_clip, "weights": "random"},
-        frame_rate_hz=5,
-        cache_root=tmp_path / "cache",
-        progress=False,
+        paths, spec, frame_rate_hz=5, cache_root=tmp_path / "cache", progress=False
     )
     assert list(dict.fromkeys(store.clip_id)) == [str(path) for path in paths[:2]]
     assert store.embedding.shape == (len(store.time_s), 8)
@@ -190,28 +171,21 @@ def test_what_was_finished_before_an_interrupt_is_kept(run, corpus, monkeypatch)
         patch.setattr(TorchFrameModel, "submit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(corpus)
-    again = run(corpus)
-    assert 0 < sum(computed(again)) < 12
+    assert 0 < sum(computed(run(corpus))) < 12
 
 
 def test_networks_are_loaded_while_the_workers_read(run, corpus, monkeypatch):
-    load = TorchEncoder.load_model
-    reading = []
-
-    def watched(encoder, device=None):
-        reading.append(any(thread.name == "eri-workers" for thread in threading.enumerate()))
-        return load(encoder, device)
-
-    monkeypatch.setattr(TorchEncoder, "load_model", watched)
+    load, send, order = TorchEncoder.load_model, workers.send, []
+    monkeypatch.setattr(workers, "send", lambda *args: order.append(args[1][0]) or send(*args))
+    monkeypatch.setattr(
+        TorchEncoder, "load_model", lambda *args: order.append("load") or load(*args)
+    )
     run(corpus)
-    assert reading == [True, True]
+    begun = order.index("load")
+    assert embedder.read_clip in order[:begun]
+    assert order.count("load") == 2
     run(corpus)
-    assert reading == [True, True]  # everything is cached
-
-
-def test_an_encoder_that_embeds_nothing_is_an_error(run, make_clip):
-    with pytest.raises(EncoderError, match="'sound' embedded none of 1 clips.*no sound"):
-        run({"silent": make_clip(sound_s=0)})
+    assert order.count("load") == 2  # everything is cached
 
 
 def test_a_worker_that_dies_before_its_last_word_leaves_no_clip_both_embedded_and_failed(

@@ -1,4 +1,5 @@
 import os
+import socket
 from pathlib import Path
 
 from features.extraction.index import index_files, iterate_clips
@@ -41,3 +42,19 @@ def test_a_name_that_is_no_text_costs_its_own_clip_only(make_clip, tmp_path):
     assert table["error_step"].fillna("").tolist() == ["", "read", "read"]
     assert "not UTF-8: rename it" in table["error_reason"][1]
     table.to_parquet(tmp_path / "clips.parquet")
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(make_clip, tmp_path):
+    paths = {name: tmp_path / f"{name}.mp4" for name in ("pipe", "socket", "link", "folder")}
+    os.mkfifo(paths["pipe"])
+    paths["link"].symlink_to("gone.mp4")
+    paths["folder"].mkdir()
+    paths |= {"device": Path("/dev/zero"), "loop": tmp_path / "loop.mp4", "good": make_clip()}
+    paths["loop"].symlink_to("loop.mp4")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(paths["socket"]))
+        table = index_files(paths, progress=False).set_index("clip_id")
+    assert table["error_step"].fillna("").to_dict() == dict.fromkeys(paths, "read") | {"good": ""}
+    for name in ("pipe", "socket", "device"):
+        assert "a pipe, a socket or a device" in table.loc[name, "error_reason"]
+    assert "there is no file" in table.loc["link", "error_reason"]

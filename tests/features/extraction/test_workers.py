@@ -47,38 +47,56 @@ def outcomes_of(workers, task_function, tasks, stall_limit_s=30.0, **limits):
     return parts, errors
 
 
-@pytest.mark.parametrize("n_tasks", [0, 12])
-def test_every_task_comes_back_once_with_its_parts_in_order(outcomes, n_tasks):
-    parts, errors = outcomes(work.count_to, range(n_tasks))
-    assert parts == {n: list(range(n)) for n in range(n_tasks)}
-    assert errors == dict.fromkeys(range(n_tasks))
+PATIENT, HASTY, ENDLESS = (60.0, 5.0), (0.0, 600.0), (1000, 0.1)
 
 
-def test_a_task_that_hangs_is_stopped_and_the_others_go_on(outcomes):
-    _, errors = outcomes(work.sleep, [0.0, 600.0, 0.01], stall_limit_s=3.0)
-    failure = errors.pop(600.0)
-    assert errors == {0.0: None, 0.01: None}
-    assert failure.reason == "no result within 3 s: the worker was stopped"
-
-
-def test_a_task_may_take_longer_than_the_limit_while_it_hands_over_parts(outcomes):
-    parts, errors = outcomes(work.sleep_often, [(6, 0.5)], stall_limit_s=2.0)
-    assert parts == {(6, 0.5): list(range(6))}
-    assert errors == {(6, 0.5): None}
-
-
-def test_a_task_may_ask_for_patience(outcomes):
-    patient, hasty = (60.0, 5.0), (0.0, 600.0)
-    parts, errors = outcomes(work.sleep_after_a_word, [patient, hasty], stall_limit_s=3.0)
-    assert parts == {patient: ["done"], hasty: []}
-    assert errors[patient] is None
-    assert "no result within 3 s" in errors[hasty].reason
+@pytest.mark.parametrize(
+    ("function", "limits", "parts", "reasons"),
+    [
+        (work.count_to, {}, {}, {}),
+        (work.count_to, {}, {n: list(range(n)) for n in range(12)}, {}),
+        (work.sleep, {"stall_limit_s": 3}, {0.0: [None], 0.01: [None]}, {600.0: "no result"}),
+        (work.sleep_often, {"stall_limit_s": 2}, {(6, 0.5): list(range(6))}, {}),
+        (
+            work.sleep_after_a_word,
+            {"stall_limit_s": 3},
+            {PATIENT: ["done"]},
+            {HASTY: "no result within 3 s: the worker was stopped"},
+        ),
+        (
+            work.sleep_often,
+            {"task_limit_s": 4.0},
+            {(1, 0.0): [0]},
+            {ENDLESS: "not done within 4 s: the worker was stopped"},
+        ),
+        (work.exit_if_negative, {}, {1: [1], 2: [2]}, {-7: "died 2 times (exit code 7)"}),
+    ],
+)
+def test_a_task_comes_back_with_its_parts_in_order_or_with_the_reason_why_not(
+    outcomes, function, limits, parts, reasons
+):
+    found, errors = outcomes(function, [*reasons, *parts], **limits)
+    assert {task: made for task, made in found.items() if task in parts} == parts
+    assert errors.keys() == parts.keys() | reasons.keys()
+    for task, failure in errors.items():
+        assert reasons[task] in failure.reason if failure else task in parts
+    assert len(found.get(ENDLESS, ())) < 300
 
 
 def test_a_worker_that_is_stopped_in_the_middle_of_a_message_is_replaced(outcomes, monkeypatch):
     monkeypatch.setattr("features.extraction.worker_process._PAUSE_LIMIT_S", 0.5)
     _, errors = outcomes(work.stop_in_a_message, [1])
     assert "died 2 times (signal 9, Killed" in errors[1].reason
+
+
+def test_a_worker_that_does_not_even_take_its_task_is_stopped(one_worker, monkeypatch):
+    monkeypatch.setattr("features.extraction.worker_process.START_LIMIT_S", 2)
+    one_worker.close()
+    (pid,) = pids_of(one_worker, [0])
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(WorkerError, match="no result within 2 s: the worker was stopped"):
+        one_worker.call(len, bytes(1 << 24), limit_s=60)
+    assert not _is_running(pid)
 
 
 def test_a_file_of_the_working_folder_stands_in_for_no_library(outcomes, tmp_path, monkeypatch):
@@ -88,21 +106,12 @@ def test_a_file_of_the_working_folder_stands_in_for_no_library(outcomes, tmp_pat
 
 
 def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
-    run = one_worker.run(work.count_to, [60], stall_limit_s=2, task_limit_s=4)
-    seen = []
+    run = one_worker.run(work.count_in_arrays, [20], stall_limit_s=2, task_limit_s=4)
     with run as events:
-        for _, event in events:
-            if len(seen) == 1:
-                time.sleep(5)  # the queue is full by then
-            seen.append(event)
-    assert seen == [*range(60), Finished()]
-
-
-def test_a_worker_that_dies_of_its_task_fails_that_task_only(outcomes):
-    parts, errors = outcomes(work.exit_if_negative, [1, -7, 2])
-    assert "died 2 times (exit code 7)" in errors.pop(-7).reason
-    assert errors == {1: None, 2: None}
-    assert parts[1] == [1]
+        seen = [next(events)[1][0]]
+        time.sleep(5)  # the worker waits in the middle of a part
+        seen += [event if isinstance(event, Finished) else event[0] for _, event in events]
+    assert seen == [*range(20), Finished()]
 
 
 def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
@@ -122,16 +131,11 @@ def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
 def test_what_work_raises_fails_its_own_task_and_comes_back(outcomes):
     _, failures = outcomes(work.fail_if_text, ["text", 1])
     assert failures[1] is None
-    failure = failures["text"]
-    assert failure.reason.startswith("TypeError: unsupported operand")
-    assert "fail_if_text" in failure.details  # the traceback
-    assert isinstance(failure.error, TypeError)
-
-
-def test_an_error_that_does_not_pickle_comes_back_as_text(outcomes):
-    _, failures = outcomes(work.raise_odd_error, [1])
-    assert failures[1].reason == "OddError: 1 and 2"
-    assert failures[1].error is None
+    assert failures["text"].reason.startswith("TypeError: unsupported operand")
+    assert "fail_if_text" in failures["text"].details  # the traceback
+    assert isinstance(failures["text"].error, TypeError)
+    _, failures = outcomes(work.raise_odd_error, [1])  # which does not pickle
+    assert (failures[1].reason, failures[1].error) == ("OddError: 1 and 2", None)
 
 
 def test_a_result_or_a_task_that_does_not_pickle_is_an_error(workers):
@@ -152,13 +156,6 @@ def test_a_call_returns_its_result_and_keeps_what_was_loaded(one_worker):
         one_worker.call(work.crash, 0, limit_s=60)
     assert "the last words" in caught.value.failure.details
     assert "Segmentation fault" in caught.value.failure.details  # and where it happened
-
-
-def test_a_task_has_a_limit_however_often_it_hands_over_parts(outcomes):
-    parts, errors = outcomes(work.sleep_often, [(1000, 0.1), (1, 0.0)], task_limit_s=4.0)
-    assert "not done within 4 s: the worker was stopped" in errors[1000, 0.1].reason
-    assert 0 < len(parts[1000, 0.1]) < 300
-    assert errors[1, 0.0] is None
 
 
 def test_tasks_are_drawn_only_as_fast_as_results_are_taken(one_worker):

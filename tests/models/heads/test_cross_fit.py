@@ -5,15 +5,9 @@ import pytest
 
 from models.folds import assign_folds
 from models.heads import HEADS, make_head
-from models.heads.base import Head as Plain
 from models.view import FoldedView
+from tests.models.small import ENTRIES, VARIANTS, plain_cross_fit
 
-SMALL = {
-    "lightgbm": {"n_rounds": 30},
-    "mlp": {"max_epochs": 20, "n_seeds": 2},
-    "pls": {"n_factors": (1, 3)},
-    "random_trees": {"n_trees": 10},
-}
 # A small penalty amplifies the rounding of the float32 kernel, which differs between machines.
 OOF_TOLERANCE = {"kernel_ridge": 1e-3}
 
@@ -30,13 +24,6 @@ def view_of(n_rows=120, n_columns=10, seed=0, gaps=False):
     return FoldedView(x[:n_rows], y[:n_rows], groups, folds, x[n_rows:])
 
 
-VARIANTS = {
-    **{kind: (kind, SMALL.get(kind, {})) for kind in HEADS},
-    "landmarks": ("kernel_ridge", {"memory_limit_mib": 1, "n_landmarks": 50}),
-    "columns": ("lightgbm", {"n_rounds": 5, "n_components": None}),
-}
-
-
 @pytest.mark.parametrize("n_held", [20, 0])
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 def test_the_head_that_predicted_the_held_out_rows_is_kept(variant, n_held):
@@ -49,8 +36,7 @@ def test_the_head_that_predicted_the_held_out_rows_is_kept(variant, n_held):
     groups = rng.integers(20, size=n_rows)
     x_held = x[n_rows : n_rows + n_held]
     view = FoldedView(x[:n_rows], y, groups, assign_folds(groups, 4, 0), x_held)
-    kind, settings = VARIANTS[variant]
-    fitted = make_head({"kind": kind, **settings}, 3).cross_fit(view)
+    fitted = make_head(VARIANTS[variant], 3).cross_fit(view)
     predicted = fitted.head.predict(x[n_rows:])
     assert predicted.shape == (20, 3)
     assert np.isfinite(predicted).all()
@@ -62,8 +48,8 @@ def test_the_head_that_predicted_the_held_out_rows_is_kept(variant, n_held):
 @pytest.mark.parametrize("kind", sorted(HEADS))
 def test_cross_fit_equals_the_plain_loop(kind, n_columns, gaps):
     view = view_of(n_columns=n_columns, gaps=gaps)
-    head = make_head({"kind": kind, **SMALL.get(kind, {})}, 3)
-    fast, plain = head.cross_fit(view), Plain.cross_fit(head, view)
-    np.testing.assert_allclose(fast.oof, plain.oof, atol=OOF_TOLERANCE.get(kind, 1e-4))
-    np.testing.assert_allclose(fast.held, plain.held, atol=1e-4)
+    head = make_head(ENTRIES[kind], 3)
+    fast, (oof, held) = head.cross_fit(view), plain_cross_fit(head, view)
+    np.testing.assert_allclose(fast.oof, oof, atol=OOF_TOLERANCE.get(kind, 1e-4))
+    np.testing.assert_allclose(fast.held, held, atol=1e-4)
     assert np.isfinite(fast.oof).all()

@@ -2,11 +2,8 @@ import lightgbm
 import numpy as np
 import pytest
 
-from models.folds import assign_folds
-from models.heads.base import Head as Plain
 from models.heads.lightgbm import LightGBMHead
 from models.metrics import mean_pearson
-from models.view import FoldedView
 
 
 @pytest.fixture
@@ -14,17 +11,6 @@ def clips():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(150, 5)).astype(np.float32)
     return x, np.stack([np.abs(x[:, 0]), x[:, 1] * x[:, 2]], axis=1)
-
-
-@pytest.fixture
-def view():
-    # Few values per column, all of them in every training set: any of them gives the same bins.
-    rng = np.random.default_rng(1)
-    x = rng.integers(5, size=(220, 12)).astype(np.float32)
-    y = x[:, :2] + x[:, 2:4] * x[:, 4:6] + rng.normal(size=(220, 2))
-    groups = rng.integers(40, size=200)
-    y[:30, 1], y[40:50] = np.nan, np.nan
-    return FoldedView(x[:200], y[:200], groups, assign_folds(groups, 4, 0), x[200:])
 
 
 @pytest.fixture
@@ -67,20 +53,6 @@ def test_wide_views_are_projected():
     head = LightGBMHead(n_components=6, n_rounds=2).fit(x, x[:, :1])
     assert head.boosters_[0].num_feature() == 6
     assert LightGBMHead(n_components=None, n_rounds=2).fit(x, x[:, :1]).projection_ is None
-
-
-@pytest.mark.parametrize("patience", [None, 3])
-def test_on_columns_cross_fit_equals_a_fit_per_fold_given_the_same_bins(
-    view, patience, stops_early, monkeypatch
-):
-    binned, n_binned = LightGBMHead._binned, []
-    monkeypatch.setattr(LightGBMHead, "_binned", lambda *a: n_binned.append(1) or binned(*a))
-    head = LightGBMHead(n_components=None, n_rounds=30, patience=patience)
-    shared = head.cross_fit(view)
-    assert len(n_binned) == 1
-    plain = Plain.cross_fit(head, view)
-    np.testing.assert_array_equal(shared.oof, plain.oof)
-    np.testing.assert_array_equal(shared.held, plain.held)
 
 
 def test_rounds_are_those_with_the_least_error_on_held_out_people(clips, stops_early):

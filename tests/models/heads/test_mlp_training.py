@@ -43,10 +43,10 @@ def test_members_fit_and_differ(part):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_company_changes_nothing(part, loss):
-    """Also of other widths, with other numbers of rows, and that stops at another time."""
+    """Also with other numbers of rows, and that stops at another time."""
     rng = np.random.default_rng(2)
     other = TrainingSet(
-        rng.normal(size=(90, 7)).astype(np.float32),
+        rng.normal(size=(90, 3)).astype(np.float32),
         rng.normal(size=(90, 2)).astype(np.float32),
         rng.random((2, 90)) < 0.3,
     )

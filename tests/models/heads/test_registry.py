@@ -1,9 +1,7 @@
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from models.heads import GIVEN, HEADS, BaseHeadSpec, HeadSpec, check_spec, make_head
-
-ENTRY = TypeAdapter(dict[str, HeadSpec])
+from models.heads import GIVEN, HEADS, HeadSpec, check_spec, make_head
 
 
 @pytest.mark.parametrize("kind", HEADS)
@@ -12,9 +10,8 @@ def test_settings_are_the_constructor_parameters_with_its_defaults(kind):
         name: each for name, each in HEADS[kind]().get_params().items() if name not in GIVEN
     }
     spec = check_spec({"kind": kind})
-    assert isinstance(spec, BaseHeadSpec)
+    assert isinstance(spec, HeadSpec)
     assert spec.settings == expected
-    assert ENTRY.validate_python({"a": {"kind": kind}}) == {"a": spec}
     assert check_spec(spec.model_dump(mode="json")) == spec
 
 
@@ -27,8 +24,8 @@ def test_unknown_settings_are_refused(kind):
 def test_values_out_of_bounds_are_refused():
     with pytest.raises(ValidationError, match=r"alphas\.0"):
         make_head({"kind": "ridge", "alphas": [-1.0]}, 0)
-    with pytest.raises(ValidationError, match=r"net\.mlp\.dropout"):
-        ENTRY.validate_python({"net": {"kind": "mlp", "dropout": 1.0}})
+    with pytest.raises(ValidationError, match="dropout"):
+        check_spec({"kind": "mlp", "dropout": 1.0})
 
 
 def test_settings_seed_and_bands_reach_the_head():

@@ -1,4 +1,4 @@
-"""The equations of training sets, made by `models.ridge.gram`, with either kind of unknowns."""
+"""The equations of training sets, with either kind of unknowns."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from models.ridge import gram as gram_module
-from models.ridge.equations import ColumnEquations
-from models.ridge.gram import BandMixtures, FoldGram
+from models.ridge.equations import FoldGram
 
 ALPHAS = np.array([1e-3, 0.1, 1.0, 100.0])
 by_side = pytest.mark.parametrize("by_columns", [True, False], ids=["columns", "rows"])
@@ -84,12 +82,12 @@ def test_rows_outside_all_folds_or_in_excluded_ones_take_no_part(by_columns, exc
 @by_side
 def test_mixtures_are_regressions_on_scaled_columns(by_columns):
     x, y, folds = table()
-    mixtures = BandMixtures((4, 5), np.array([[1.0, 1.0], [2.0, 0.0], [0.5, 3.0]]))
-    equations = FoldGram(x, folds, by_columns=by_columns).equations((1,), mixtures)
+    shares = np.array([[1.0, 1.0], [2.0, 0.0], [0.5, 3.0]])
+    equations = FoldGram(x, folds, by_columns=by_columns).equations((1,), (4, 5), shares)
     mixture = np.array([2, 0, 1, 1])
     solutions, _ = solve(equations, y, ALPHAS, mixture)
     for column, own in enumerate(mixture):
-        scale = np.repeat(np.sqrt(mixtures.shares[own]), (4, 5)).astype(np.float32)
+        scale = np.repeat(np.sqrt(shares[own]), (4, 5)).astype(np.float32)
         train = (x * scale)[folds != 1].astype(np.float64)
         unit = np.square(centred(train)).sum() / np.count_nonzero(scale)
         for solution, alpha in zip(solutions, ALPHAS, strict=True):
@@ -98,24 +96,19 @@ def test_mixtures_are_regressions_on_scaled_columns(by_columns):
             np.testing.assert_allclose(coef, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_mixtures_of_other_bands_are_refused():
-    with pytest.raises(ValueError, match=r"\(3, 2\); expected \[n_mixtures, 3\]"):
-        BandMixtures((1, 2, 3), np.ones((3, 2)))
-
-
 def test_large_sizes_are_summed_in_float32(monkeypatch):
     x, _, folds = table()
     (exact,) = FoldGram(x, folds).equations((2,)).matrix.matrices
-    monkeypatch.setattr(gram_module, "EXACT_SIZE", 5)
+    monkeypatch.setattr("models.ridge.equations.EXACT_SIZE", 5)
     (rough,) = FoldGram(x, folds).equations((2,)).matrix.matrices
     assert (exact.dtype, rough.dtype) == (np.float64, np.float32)
     np.testing.assert_allclose(rough, exact, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize(("shape", "by_columns"), [((10, 20), False), ((10, 5), True)])
-def test_the_smaller_side_is_taken(shape, by_columns):
+@pytest.mark.parametrize("shape", [(10, 20), (10, 5)])
+def test_the_smaller_side_is_taken(shape):
     x, _, folds = table(*shape)
-    assert isinstance(FoldGram(x, folds).equations(), ColumnEquations) == by_columns
+    assert FoldGram(x, folds).equations().matrix.size == min(shape)
 
 
 @by_side

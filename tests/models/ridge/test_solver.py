@@ -19,6 +19,10 @@ def gram(size, rank, seed):
     return matrix * size / np.trace(matrix)
 
 
+def one(matrix):
+    return MixedMatrix([matrix], [np.ones((1, 1))])
+
+
 def plain(matrix, right, penalties):
     own = [
         np.linalg.solve(matrix + p * np.eye(len(matrix)), b)
@@ -43,9 +47,7 @@ def test_every_solution_is_that_of_its_own_equation(small, size, rank, n_columns
     right[:, 3::7] = 0
     penalties = lowest * np.array([[1.0], [30.0], [1e4]]) * rng.uniform(1, 2, (1, n_columns))
     with mock.patch.object(solver, "SMALL", small):
-        found = solve_penalised(
-            MixedMatrix([matrix]), np.zeros(n_columns, int), right, penalties, 1e-8
-        )
+        found = solve_penalised(one(matrix), np.zeros(n_columns, int), right, penalties, 1e-8)
     for solution, penalty in zip(found, penalties, strict=True):
         left = right - matrix @ solution - penalty * solution
         norms = np.linalg.norm(right, axis=0)
@@ -61,7 +63,7 @@ def test_more_right_sides_than_unknowns(n_columns):
     matrix = gram(size, 900, 0)
     right = np.random.default_rng(1).normal(size=(size, n_columns))
     penalties = np.full((1, n_columns), 0.1)
-    found = solve_penalised(MixedMatrix([matrix]), np.zeros(n_columns, int), right, penalties, 1e-6)
+    found = solve_penalised(one(matrix), np.zeros(n_columns, int), right, penalties, 1e-6)
     expected = plain(matrix, right, penalties[0])
     assert np.abs(found[0] - expected).max() < 1e-5 * np.abs(expected).max()
 
@@ -70,7 +72,7 @@ def test_float32_meets_its_tolerance_too():
     matrix = gram(600, 900, 0).astype(np.float32)
     right = np.random.default_rng(1).normal(size=(600, 9)).astype(np.float32)
     penalties = np.repeat([[1e-3], [1.0], [1e3]], 9, axis=1)
-    found = solve_penalised(MixedMatrix([matrix]), np.zeros(9, int), right, penalties, 1e-5)
+    found = solve_penalised(one(matrix), np.zeros(9, int), right, penalties, 1e-5)
     assert found.dtype == np.float32
     for solution, penalty in zip(found, penalties[:, 0], strict=True):
         left = right - matrix.astype(np.float64) @ solution - penalty * solution
@@ -111,7 +113,7 @@ def test_what_a_small_space_misses_is_decomposed(wrong, monkeypatch):
     else:
         nothing = np.full((2, size, 3), np.nan), np.full((2, 3), np.nan)
         monkeypatch.setattr(solver, "_best_in_space", lambda *_: nothing)
-    found = solve_penalised(MixedMatrix([matrix]), np.zeros(3, int), right, penalties, 1e-6)
+    found = solve_penalised(one(matrix), np.zeros(3, int), right, penalties, 1e-6)
     for solution, penalty in zip(found, penalties, strict=True):
         np.testing.assert_allclose(solution, plain(matrix, right, penalty), atol=1e-4)
 
@@ -120,6 +122,4 @@ def test_a_penalty_that_rounding_swallows_is_refused():
     x = np.random.default_rng(0).normal(size=(3, 30))
     right = np.ones((30, 1))
     with pytest.raises(DataError, match="lost in the rounding"):
-        solve_penalised(
-            MixedMatrix([x.T @ x]), np.zeros(1, int), right, np.full((1, 1), 1e-30), 1e-9
-        )
+        solve_penalised(one(x.T @ x), np.zeros(1, int), right, np.full((1, 1), 1e-30), 1e-9)

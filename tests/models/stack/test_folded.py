@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.stack.folded import FoldedMembers
+from models.stack.weights import FoldedMembers
 
 
 def folded(n_rows=60, n_members=3, n_targets=2, seed=0, gaps=0.0):

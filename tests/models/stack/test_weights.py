@@ -3,8 +3,7 @@ import pytest
 from scipy.optimize import nnls
 
 from models.stack import weights as stack_weights
-from models.stack.folded import FoldedMembers
-from models.stack.weights import choose_share, fit_weights
+from models.stack.weights import FoldedMembers, choose_share, fit_weights
 
 
 def folded(strengths, n_rows=400, n_targets=3, seed=0, units=1.0):

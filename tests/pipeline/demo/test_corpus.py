@@ -6,9 +6,9 @@ from pydantic import ValidationError
 
 from features.media.frames import read_frames
 from models.arrays import DataError
+from pipeline.demo import DemoSettings
 from pipeline.demo.corpus import write_corpus
 from pipeline.demo.rules import RULES
-from pipeline.demo.settings import DemoSettings
 
 TARGETS = list(RULES)
 SMALL = DemoSettings(n_people=16, clips_per_person=1)

@@ -4,14 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.contributions import CONTRIBUTION_COLUMNS
-from pipeline.leaderboard import SLICE_COLUMNS, leaderboard, score_splits, shown_splits
-from pipeline.learning_curve import CURVE_COLUMNS
+from pipeline.breakdowns import CONTRIBUTION_COLUMNS, CURVE_COLUMNS, SLICE_COLUMNS
+from pipeline.challenge import IMPUTED_COLUMNS
+from pipeline.leaderboard import leaderboard, score_splits, shown_splits
 from pipeline.report.figures import read_plots
 from pipeline.report.page import render_report
 from pipeline.report.plots import error_tables, score_tables, weight_table
 from pipeline.report.results import Results, run_record
-from pipeline.submission import IMPUTED_COLUMNS
 
 
 @pytest.fixture

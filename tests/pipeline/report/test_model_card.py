@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from pipeline.leaderboard import SLICE_COLUMNS
+from pipeline.breakdowns import SLICE_COLUMNS
 from pipeline.report.model_card import render_model_card
 
 

@@ -5,11 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.breakdowns import CONTRIBUTION_COLUMNS, CURVE_COLUMNS, SLICE_COLUMNS
 from pipeline.clip_table import Rows
-from pipeline.contributions import CONTRIBUTION_COLUMNS
 from pipeline.labels import SPLITS
-from pipeline.leaderboard import SLICE_COLUMNS
-from pipeline.learning_curve import CURVE_COLUMNS
 from pipeline.report import page as page_module
 from pipeline.report.page import render_report, run_notes
 
@@ -114,7 +112,7 @@ def test_what_is_missing_breaks_nothing(render, rows):
     text = render()
     check(text)
     assert "single encoder" in text
-    assert "Val has no labels to score on" in text
+    assert "Val has too few labels to score on" in text
     assert "Nothing is known of how scores differ between groups" in text
     assert "No warnings" in text
     clips = rows.clips.drop(columns="duration_s")
@@ -144,10 +142,11 @@ def test_one_target_is_enough(render, rows, params):
     check(render(params=one, rows=dataclasses.replace(rows, y=rows.y[:, :1])))
 
 
-def test_a_refit_is_said(params):
+def test_a_refit_is_said(results, params):
     final = params.final.model_copy(update={"refit_on": "train+val"})
-    assert "refitted on Train and Val" in run_notes(params.model_copy(update={"final": final}))[-1]
-    assert not any("refitted" in note for note in run_notes(params))
+    refitted = results(params=params.model_copy(update={"final": final}))
+    assert "refitted on Train and Val" in run_notes(refitted)[-1]
+    assert not any("refitted" in note for note in run_notes(results()))
 
 
 def test_the_worst_clips_are_asked_for_their_pictures(render, rows, monkeypatch):

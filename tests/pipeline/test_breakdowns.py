@@ -1,7 +1,15 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from pipeline.contributions import CONTRIBUTION_COLUMNS, contribution_table, modalities
+from models.evaluation.slices import FEW, MISSING
+from pipeline.breakdowns import (
+    CONTRIBUTION_COLUMNS,
+    SLICE_COLUMNS,
+    contribution_table,
+    modalities,
+    slice_table,
+)
 from pipeline.leaderboard import score
 from pipeline.params import ImportedStore
 
@@ -51,14 +59,32 @@ def test_alone_is_the_score_of_its_heads(members, rows, params):
     assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_single_encoder_adds_to_nothing(members, rows, params):
-    one = params.model_copy(update={"encoders": {"clip": params.encoders["clip"]}})
-    table = contribution_table({"ridge/clip": members["ridge/clip"]}, rows, one, "val")
-    assert table.columns.tolist() == CONTRIBUTION_COLUMNS
-    assert table.empty
+def test_kinds_of_a_single_part_are_left_out(members, rows, params):
+    for names, kinds in ((["clip"], []), (["clip", "resnet50"], ["encoder"])):
+        few = params.model_copy(update={"encoders": {n: params.encoders[n] for n in names}})
+        table = contribution_table(members, rows, few, "val")
+        assert table.columns.tolist() == CONTRIBUTION_COLUMNS
+        assert table["kind"].unique().tolist() == kinds
 
 
-def test_with_one_modality_only_encoders_are_compared(members, rows, params):
-    vision = {name: params.encoders[name] for name in ("clip", "resnet50")}
-    table = contribution_table(members, rows, params.model_copy(update={"encoders": vision}), "val")
-    assert table["kind"].unique().tolist() == ["encoder"]
+def test_slices_of_categories_and_numbers_are_scored(rows, params):
+    k = np.arange(len(rows.clips))
+    country = pd.Series(np.where(k % 2, "X", "Y"), dtype="string")
+    rows.clips["country"] = country.mask(k % 9 == 0)
+    rows.clips["age"] = pd.Series(18 + k % 12, dtype="string")  # as a CSV file gives it
+    exact = np.nan_to_num(rows.y)
+    named = {"head0": exact, "head1": exact + np.random.default_rng(0).normal(size=exact.shape)}
+    assert slice_table(named, rows, params, [], ["val"]).columns.tolist() == SLICE_COLUMNS
+    table = slice_table(named, rows, params, ["country", "age"], ["oof", "val"])
+    assert table.columns.tolist() == SLICE_COLUMNS
+    out_of_fold = table.loc[(table["split"] == "oof") & (table["name"] == "head0"), "slice"]
+    assert out_of_fold.tolist() == ["X", "Y", MISSING, "[18, 21)", "[21, 25)", "[25, 29]"]
+    assert set(table["slice"]) - set(out_of_fold) <= {FEW}
+    assert set(table["split"]) == {"oof", "val"}
+    n_rows = table[table["name"] == "head1"].groupby(["column", "split"])["n_rows"].sum()
+    n_val = (rows.clips["split"] == "Val").sum()
+    assert n_rows.tolist() == [rows.n_train, n_val] * 2
+    exact = table.loc[table["name"] == "head0", "mean_pearson"]
+    assert (exact.dropna() > 0.999).all()
+    scored = table[table["n_people"] > 1].dropna()
+    assert (scored["ci95_low"] <= scored["ci95_high"]).all()

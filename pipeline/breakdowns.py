@@ -1,0 +1,248 @@
+"""What a score is made of: by slice of the clips, by modality and encoder, by number of people."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.encoders import ENCODERS
+from models.evaluation.bootstrap import percentile_interval
+from models.evaluation.scores import Score, difference, score_predictions
+from models.evaluation.slices import scored_slices, slice_rows
+from pipeline.clip_table import Rows, column_values
+from pipeline.fit import FitTask, Fitting
+from pipeline.leaderboard import N_DIGITS, Predictions, rounded, rows_of_splits, score
+from pipeline.params import Params
+from pipeline.result_cache import digest_of, keep_result, load_result
+
+SLICE_COLUMNS = [
+    *("column", "slice", "split", "name", "n_rows", "n_people"),
+    *("mean_pearson", "ci95_low", "ci95_high"),
+]
+CONTRIBUTION_COLUMNS = [
+    *("kind", "part", "encoders"),
+    *("alone", "alone_ci95_low", "alone_ci95_high"),
+    *("gain", "ci95_low", "ci95_high", "p_better"),
+]
+CURVE_COLUMNS = [
+    *("n_people", "n_rows", "n_fits", "mean_pearson", "ci95_low", "ci95_high"),
+    *("lowest", "highest"),
+]
+
+CURVE_SHARES = (1 / 8, 1 / 4, 1 / 2)
+"""Of the people of Train, before all of them."""
+CURVE_REPEATS = 3
+
+
+def slice_table(
+    predictions: Mapping[str, Predictions],
+    rows: Rows,
+    params: Params,
+    columns: Sequence[str],
+    splits: Sequence[str],
+) -> pd.DataFrame:
+    """Score named predictions inside the slices of columns of the clip table.
+
+    Bands of numbers are cut over all clips, so that they are the same on every split.
+
+    Parameters
+    ----------
+    predictions, rows, params
+        As in `pipeline.leaderboard.score`.
+    columns : sequence of str
+        By whose values clips are sliced.
+    splits : sequence of str
+        On which they are scored.
+
+    Returns
+    -------
+    DataFrame
+        `SLICE_COLUMNS`; one row per column, split, slice and name. ``n_rows`` and ``n_people``
+        count the labelled clips of the slice and their people.
+    """
+    marked, table = rows_of_splits(rows), []
+    for column in columns:
+        slices = slice_rows(column_values(rows.clips[column]))
+        for split in splits:
+            y = np.where(marked[split][:, None], rows.y, np.nan)
+            for value, chosen in scored_slices(y, rows.people, slices).items():
+                size = int(chosen.sum()), len(set(rows.people[chosen]))
+                for name, each in score(predictions, rows, params, split, chosen).items():
+                    table.append((column, value, split, name, *size, *_estimate(each)))
+    return _table(table, SLICE_COLUMNS)
+
+
+def modalities(params: Params) -> dict[str, tuple[str, ...]]:
+    """Sort encoders by what they look at: ``vision`` or ``sound``; ``imported`` stores do not say.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Names of encoders by modality.
+    """
+    parts: dict[str, list[str]] = {}
+    for name, spec in params.encoders.items():
+        parts.setdefault(ENCODERS[spec.kind].modality, []).append(name)
+    if params.stores:
+        parts["imported"] = list(params.stores)
+    return {name: tuple(members) for name, members in parts.items()}
+
+
+def contribution_table(
+    members: Mapping[str, Predictions], rows: Rows, params: Params, split: str
+) -> pd.DataFrame:
+    """Score each modality and each encoder alone, and what it adds to all the others.
+
+    Every score is that of a stack of the heads on single encoders, fitted anew. Heads on joined
+    encoders have no part in it: without one of its encoders a join is another one, which nobody
+    has fitted, so to leave it out with each of them would add it to the gain of all.
+
+    Parameters
+    ----------
+    members : mapping of str to ndarray of float64, shape (n_clips, n_targets)
+        Predictions of ``head/view``, in the order of `rows`.
+    rows : Rows
+        Labels, people and folds.
+    params : Params
+        Names of the encoders, number of resamples and seed.
+    split : {"val", "oof"}
+        The predictions that are scored.
+
+    Returns
+    -------
+    DataFrame
+        `CONTRIBUTION_COLUMNS`; ``kind`` is ``modality`` or ``encoder``, and a kind with a single
+        part is left out. ``gain`` is the mean Pearson with the part less that without it, with a
+        95 % interval over paired resamples of people.
+    """
+    kinds: dict[str, dict[str, tuple[str, ...]]] = {
+        "modality": modalities(params),
+        "encoder": {name: (name,) for name in params.feature_names},
+    }
+
+    @cache
+    def stacked(encoders: frozenset[str]) -> Score:
+        heads = [each for name, each in members.items() if name.partition("/")[2] in encoders]
+        return score({"": stack_members(heads, rows)}, rows, params, split)[""]
+
+    table = []
+    for kind, parts in kinds.items():
+        everything = frozenset(name for part in parts.values() for name in part)
+        for part, encoders in parts.items() if len(parts) > 1 else ():
+            alone, whole = stacked(frozenset(encoders)), stacked(everything)
+            gain = difference(whole, stacked(everything.difference(encoders)))
+            interval = gain.interval.low, gain.interval.high
+            numbers = *_estimate(alone), gain.gain, *interval, gain.p_better
+            table.append((kind, part, " ".join(encoders), *numbers))
+    return _table(table, CONTRIBUTION_COLUMNS)
+
+
+def stack_members(members: Sequence[Predictions], rows: Rows) -> Predictions:
+    """Stack the predictions of members (n_clips, n_targets), those of Train out of fold.
+
+    Raises
+    ------
+    DataError
+        When fewer than two folds are labelled.
+    """
+    from models.stack import fit_stack, stack_oof  # imports scikit-learn
+
+    values, n, folds = np.stack(members, axis=1), rows.n_train, rows.fold_of_row
+    oof = stack_oof(values[:n], rows.y[:n], folds)
+    return np.concatenate([oof, fit_stack(values[:n], rows.y[:n], folds).predict(values[n:])])
+
+
+def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.DataFrame:
+    """Fit a head on an eighth, a quarter and half of the people of Train, and score it on Val.
+
+    All people are the last row: the fit that is on the leaderboard. What was fitted before comes
+    from the cache.
+
+    Parameters
+    ----------
+    fitting : Fitting
+        Of the run's clips, of which some of Val have labels.
+    task : FitTask
+        The head and its view.
+    params : Params
+        Number of resamples and seed.
+
+    Returns
+    -------
+    DataFrame
+        ``name`` of the head and view, and `CURVE_COLUMNS`: people fitted on, their labelled clips
+        (mean), number of fits, each on other people; mean Pearson over the fits, with its 95 %
+        interval over the people of Val; the lowest and the highest fit.
+
+    Raises
+    ------
+    DataError
+        When the head cannot be fitted on so few people; also as `Fitting.fit`.
+    """
+    known = known_learning_curve(fitting, task, params)
+    if known is not None:
+        return known
+    table = []
+    for n_people, fits in _fit_curve(fitting, task, params).items():
+        n_rows = round(np.mean([n_rows for n_rows, _ in fits]))
+        means = [score.mean_pearson for _, score in fits]
+        ends = percentile_interval(np.mean([score.resampled for _, score in fits], axis=0))
+        numbers = np.mean(means), ends.low, ends.high, min(means), max(means)
+        table.append((n_people, n_rows, len(fits), *numbers))
+    numbers_of_all = np.array(table, np.float64).round(N_DIGITS)
+    keep_result(_curve_key(fitting, task, params), {"table": numbers_of_all})
+    return _curve(task, numbers_of_all)
+
+
+def known_learning_curve(fitting: Fitting, task: FitTask, params: Params) -> pd.DataFrame | None:
+    """Return what `learning_curve_table` made before, from the cache, or None."""
+    arrays = load_result(_curve_key(fitting, task, params))
+    return None if arrays is None else _curve(task, arrays["table"])
+
+
+def _fit_curve(
+    fitting: Fitting, task: FitTask, params: Params
+) -> dict[int, list[tuple[int, Score]]]:
+    """Return by number of people the labelled clips and the score of each fit on so many."""
+    from models.evaluation.learning_curve import learning_curve  # loads scikit-learn
+
+    rows, resampling = fitting.rows, (params.evaluation.n_resamples, params.seed)
+    whole, view, n = fitting.fit(task), fitting.view(task), rows.n_train
+    people = rows.people[:n][view.labelled]
+    n_people = len(set(people))
+    val = (rows.clips["split"] == "Val").to_numpy(bool)
+    held = (view.held_inputs[val[n:]], rows.y[val], rows.people[val])
+    fewer = sorted({max(2, round(share * n_people)) for share in CURVE_SHARES})
+    points = learning_curve(
+        task.make_head(),
+        *(view.inputs, view.targets, view.groups, *held),
+        *([size for size in fewer if size < n_people], CURVE_REPEATS, *resampling),
+    )
+    found: dict[int, list[tuple[int, Score]]] = {}
+    for point in points:
+        found.setdefault(point.n_people, []).append((point.n_rows, point.score))
+    predicted = whole.predictions[val][None]
+    (last,) = score_predictions(rows.y[val], predicted, rows.people[val], *resampling)
+    return found | {n_people: [(len(people), last)]}
+
+
+def _curve_key(fitting: Fitting, task: FitTask, params: Params) -> str:
+    settings = [CURVE_SHARES, CURVE_REPEATS, params.evaluation.n_resamples, params.seed]
+    return digest_of(curve_of=fitting.key(task), settings=settings, columns=CURVE_COLUMNS)
+
+
+def _curve(task: FitTask, numbers: NDArray[np.float64]) -> pd.DataFrame:
+    counts = dict.fromkeys(("n_people", "n_rows", "n_fits"), int)
+    table = pd.DataFrame(numbers, columns=CURVE_COLUMNS).astype(counts)
+    table.insert(0, "name", task.name)
+    return table
+
+
+def _estimate(score: Score) -> tuple[float, float, float]:
+    return score.mean_pearson, score.interval.low, score.interval.high
+
+
+def _table(rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> pd.DataFrame:
+    return rounded(pd.DataFrame(rows, columns=list(columns)))
