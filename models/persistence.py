@@ -32,6 +32,7 @@ TRUSTED = frozenset(
         "collections.defaultdict",
         "lightgbm.basic.Booster",
         "sklearn.cross_decomposition._pls.PLSRegression",
+        "sklearn.dummy.DummyRegressor",
         "sklearn.ensemble._forest.ExtraTreesRegressor",
         "sklearn.linear_model._coordinate_descent.ElasticNet",
         "sklearn.multioutput.MultiOutputRegressor",

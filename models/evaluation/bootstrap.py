@@ -192,5 +192,6 @@ def _correlations(sums: _Sums, counts: Floats64) -> Floats64:
     # The second term covers what cancellation leaves of a resample of equal values.
     constant = var_x <= floor_true[:, None] + 1e-12 * sxx / size
     constant = constant | (var_y <= floor_pred[:, :, None] + 1e-12 * syy / size)
-    r = np.clip(cov / np.sqrt(np.where(constant, 1.0, var_x * var_y)), -1.0, 1.0)
+    size = np.sqrt(np.where(constant, 1.0, var_x)) * np.sqrt(np.where(constant, 1.0, var_y))
+    r = np.clip(cov / size, -1.0, 1.0)
     return np.where(n >= 2, np.where(constant, 0.0, r), np.nan)

@@ -52,7 +52,7 @@ class SklearnHead(ProjectedHead):
                 x, y = inputs[rows], targets[np.ix_(rows, columns)]
                 chosen = self._choose(x, y, groups[rows])
                 for number in np.unique(chosen):
-                    regressor = self._candidates(*x.shape)[number].fit(x, y)
+                    regressor = _fitted(self._candidates(*x.shape)[number], x, y)
                     places = np.flatnonzero(chosen == number)
                     self.regressors_.append((columns[places], places, regressor))
 
@@ -72,7 +72,7 @@ class SklearnHead(ProjectedHead):
             held = fold_of_row == fold
             x, y = inputs[~held], targets[~held]
             for number, regressor in enumerate(self._candidates(*x.shape)):
-                predicted = _predictions(regressor.fit(x, y), inputs[held])
+                predicted = _predictions(_fitted(regressor, x, y), inputs[held])
                 errors[number] += np.square(predicted - targets[held]).sum(axis=0)
         best: Numbers = np.argmin(errors, axis=0)
         return best
@@ -198,6 +198,13 @@ class RandomTreesHead(SklearnHead):
 
         shared = {"min_samples_leaf": self.min_samples_leaf, "max_features": self.max_features}
         return [ExtraTreesRegressor(self.n_trees, random_state=self.seed, **shared)]
+
+
+def _fitted(regressor: Any, inputs: Floats32, targets: Floats64) -> Any:
+    """Fit a regressor; where no input varies, which not all of them can bear, the mean."""
+    from sklearn.dummy import DummyRegressor
+
+    return (regressor if np.ptp(inputs, axis=0).any() else DummyRegressor()).fit(inputs, targets)
 
 
 def _predictions(regressor: Any, inputs: Floats32) -> Floats64:
