@@ -76,7 +76,7 @@ def measure(encoder: FrameEncoder, *, fast: bool) -> tuple[float, float, NDArray
     """
     model = encoder.load_model(default_device())
     assert isinstance(model, TorchFrameModel)
-    shape = (model.batch_size, 3, *encoder.preprocessing.geometry.size_px)
+    shape = (model.batch_size, 3, *encoder.picture_preprocessing().geometry.size_px)
     pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     rows = model.submit(pictures)()
     run_resident(model, shape, 1)

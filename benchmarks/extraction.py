@@ -170,22 +170,22 @@ def plain_loop(encoder: FrameEncoder, clips: pd.DataFrame) -> dict[str, np.ndarr
 def library_model(encoder: FrameEncoder) -> tuple[torch.nn.Module, Any]:
     """Return the network and the eval transform as its library makes them."""
     torch.manual_seed(0)
-    if encoder.spec.kind == "torchvision":
+    if encoder.kind == "torchvision":
         import torchvision
 
-        model = torchvision.models.get_model(encoder.spec.model)
+        model = torchvision.models.get_model(encoder.model)
         model.fc = torch.nn.Identity()
-        weights = torchvision.models.get_model_weights(encoder.spec.model)
+        weights = torchvision.models.get_model_weights(encoder.model)
         return model.eval(), weights.DEFAULT.transforms()
     import open_clip
 
-    model, _, transform = open_clip.create_model_and_transforms(encoder.spec.model)
+    model, _, transform = open_clip.create_model_and_transforms(encoder.model)
     return model.visual.eval(), transform
 
 
 def warm_up(encoder: FrameEncoder) -> None:
     """Import everything, and let the libraries choose their kernels."""
-    size = encoder.preprocessing.geometry.size_px
+    size = encoder.picture_preprocessing().geometry.size_px
     encoder.load_model(default_device()).submit(np.zeros((1, 3, *size), np.uint8))()
 
 

@@ -102,7 +102,7 @@ def make_clips(folder: Path) -> list[Path]:
 
 def extraction_seconds(params: Params, clips: list[Path], folder: Path) -> float:
     """Time the feature engine on the clips, from the clip table to the stores."""
-    encoders = params.make_encoders()
+    encoders = params.encoders
     for encoder in encoders.values():
         if isinstance(encoder, FrameEncoder):
             warm_up(encoder)

@@ -47,13 +47,13 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
     EncoderError
         When the weights cannot be had.
     """
-    spec = encoder.spec.model_dump(exclude=_NAMED_BY_THEIR_BYTES)
+    spec = encoder.model_dump(exclude=_NAMED_BY_THEIR_BYTES)
     parts: dict[str, Any] = {
         "extractor": EXTRACTOR_VERSION,
         "weights": encoder.weights_digest(),
     }
     if isinstance(encoder, FrameEncoder):
-        parts["preprocessing"] = encoder.preprocessing.model_dump()
+        parts["preprocessing"] = encoder.picture_preprocessing().model_dump()
         parts["frame_rate_hz"] = sampling.frame_rate_hz
         detector = encoder.detector_file()
         if detector is None:

@@ -103,14 +103,14 @@ def _params(path: Path) -> Iterator[Finding]:
     yield Finding(str(path), True, f"{n_features} encoders and stores, {n_heads} heads")
     yield from _followed_keys(path)
     yield from _data(params)
-    for name, encoder in params.make_encoders().items():
+    for name, encoder in params.encoders.items():
         try:
             identity = encoder_identity(encoder, params.sampling)
         except EncoderError as error:
             yield Finding(f"encoders.{name}", False, str(error))
         else:
-            weights = getattr(encoder.spec, "weights", encoder.weights_digest())
-            detail = f"{encoder.spec.model}, {weights}, identity {identity}"
+            weights = getattr(encoder, "weights", encoder.weights_digest())
+            detail = f"{encoder.model}, {weights}, identity {identity}"
             yield Finding(f"encoders.{name}", True, detail)
     for name in params.stores:
         try:

@@ -48,7 +48,7 @@ def extract_command(
     from pipeline.params import ParamsError, load_params
 
     params = load_params(params_file)
-    available = params.make_encoders()
+    available = params.encoders
     names = names_of(encoders) or list(available)
     unknown = [name for name in names if name not in available]
     if unknown:
@@ -132,9 +132,9 @@ def _describe(
         cached &= wanted
     return {
         "name": name,
-        "kind": encoder.spec.kind,
-        "model": encoder.spec.model,
-        "weights": getattr(encoder.spec, "weights", "-"),
+        "kind": encoder.kind,
+        "model": encoder.model,
+        "weights": getattr(encoder, "weights", "-"),
         "dimension": dimension,
         "identity": identity,
         "n_cached": len(cached),

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from features.encoders import Encoder, EncoderSpec, make_encoder
+from features.encoders import AnyEncoder
 from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo import DemoSettings
@@ -185,7 +185,7 @@ class Params(_Section):
     data: Data
     demo: DemoSettings = DemoSettings()
     sampling: Sampling
-    encoders: dict[Name, EncoderSpec] = {}
+    encoders: dict[Name, AnyEncoder] = {}
     stores: dict[Name, ImportedStore] = {}
     pooling: Pooling
     people: People = People()
@@ -226,10 +226,6 @@ class Params(_Section):
         """Where the table of clips lies that an encoder or an imported store has nothing of."""
         folder = POOLED if name in self.stores else FEATURES
         return folder / f"{name}.failures.parquet"
-
-    def make_encoders(self) -> dict[str, Encoder]:
-        """Build every encoder by name; no weights are loaded."""
-        return {name: make_encoder(spec) for name, spec in self.encoders.items()}
 
     def make_head(self, name: str) -> "Head":
         """Build a head under its name, unfitted."""

@@ -67,7 +67,7 @@ def extract() -> None:
 
     params, clips = load_params(), read_clip_table()
     paths.FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
-    report = extraction.extract(clips, params.make_encoders(), params.sampling, paths.FEATURES)
+    report = extraction.extract(clips, params.encoders, params.sampling, paths.FEATURES)
     report_extraction(report, len(clips), params.data.max_failed_share)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.encoders import EncoderSpec
+from features.encoders import AnyEncoder
 from features.extraction.workers import Failure
 from models.evaluation.scores import gains, subsets
 from pipeline.clip_table import read_clip_table, read_rows
@@ -107,7 +107,7 @@ class Systems(_Entry):
         What others reached.
     """
 
-    encoders: dict[Name, EncoderSpec] = {}
+    encoders: dict[Name, AnyEncoder] = {}
     systems: dict[Name, System] = Field(min_length=1)
     modalities: dict[Name, tuple[str, ...]] = {}
     modality_head: str = "ridge"
@@ -207,7 +207,7 @@ def extract_features(systems: Systems, params: Params) -> dict[str, str]:
     from features.identity import encoder_identity
     from pipeline.errors import report_extraction
 
-    made, clips = params.make_encoders(), read_clip_table()
+    made, clips = params.encoders, read_clip_table()
     encoders, lacking = {name: made[name] for name in systems.encoders}, {}
     for name in systems.encoders:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field, TypeAdapter
 
-from features.encoders.base import Encoder, FrameEncoder, SoundTransform, Spec
+from features.encoders.base import Encoder, FrameEncoder, SoundTransform
 from features.encoders.onnx import OnnxEncoder
 from features.encoders.open_clip import OpenClipEncoder
 from features.encoders.opensmile import OpenSmileEncoder
@@ -25,39 +25,31 @@ ENCODERS: dict[str, type[Encoder]] = {
     "torchvision": TorchvisionEncoder,
 }
 
-
 if TYPE_CHECKING:
-    EncoderSpec = Spec
+    AnyEncoder = Encoder
 else:  # made of the registry, so that a kind is entered there and nowhere else
-    _Specs = Union[tuple(each.Spec for each in ENCODERS.values())]  # noqa: UP007
-    EncoderSpec = Annotated[_Specs, Field(discriminator="kind")]
-"""An entry under ``encoders`` in ``params.yaml``: a union, what is allowed depends on ``kind``."""
+    AnyEncoder = Annotated[Union[tuple(ENCODERS.values())], Field(discriminator="kind")]  # noqa: UP007
+"""A field of pydantic models: which keys an entry may have depends on its ``kind``."""
 
 
-def make_encoder(spec: EncoderSpec | Mapping[str, Any]) -> Encoder:
-    """Build an encoder from its entry in ``params.yaml``; loads no weights.
-
-    Parameters
-    ----------
-    spec : EncoderSpec or mapping
-        A mapping is checked first.
+def make_encoder(entry: Mapping[str, Any]) -> Encoder:
+    """Make an encoder of an entry as in ``params.yaml``; loads no weights.
 
     Raises
     ------
     pydantic.ValidationError
         For an unknown kind, an unknown key or a value out of range.
     """
-    checked = _SPECS.validate_python(dict(spec)) if isinstance(spec, Mapping) else spec
-    return ENCODERS[checked.kind](checked)
+    return _ADAPTER.validate_python(dict(entry))
 
 
-_SPECS: TypeAdapter[EncoderSpec] = TypeAdapter(EncoderSpec)
+_ADAPTER: TypeAdapter[AnyEncoder] = TypeAdapter(AnyEncoder)
 
 __all__ = [
     "ENCODERS",
+    "AnyEncoder",
     "Encoder",
     "EncoderError",
-    "EncoderSpec",
     "FrameEncoder",
     "SoundTransform",
     "make_encoder",

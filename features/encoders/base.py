@@ -1,4 +1,4 @@
-"""What every encoder offers: a spec, the pieces of clips it takes, and the way to embeddings."""
+"""What every encoder offers: its settings, the pieces of clips it takes, the way to embeddings."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from features.encoders.pieces import FaceCrop, Pictures, PieceKind, SoundPieces
-from features.encoders.preprocessing import Preprocessing
+from features.encoders.pieces import Pictures, PieceKind, Preprocessing, SoundPieces
 from features.encoders.weights import weights_file
 from features.media.faces import FaceDetection
 
@@ -18,58 +17,6 @@ if TYPE_CHECKING:
     import torch
 
     from features.identity import Sampling
-
-
-class Spec(BaseModel):
-    """One entry under ``encoders`` in ``params.yaml``; each kind adds its own keys.
-
-    Attributes
-    ----------
-    kind : str
-        A key of `features.encoders.ENCODERS`.
-    model : str
-        The model's name in the library of that kind.
-    dtype : {"float16", "float32"}
-        How embeddings are stored.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    kind: str
-    model: str
-    dtype: Literal["float16", "float32"] = "float32"
-
-
-class FaceSpec(Spec):
-    """Cropping to the face before an encoder of frames.
-
-    Attributes
-    ----------
-    face : {"none", "yunet"}
-        Whole frames, or the face that YuNet finds in them.
-    face_weights : str
-        The detector's ONNX file, local or on the Hugging Face hub (``hf://owner/repo/file``).
-    face_margin : float
-        Added on each side of the face's box, as a share of its larger side.
-    face_min_score : float
-        Detections below this score are no face.
-    face_missing : {"whole_frame", "leave_out"}
-        What happens to a frame without a face. A clip without any has failed either way.
-    """
-
-    face: Literal["none", "yunet"] = "none"
-    face_weights: str = "hf://opencv/face_detection_yunet/face_detection_yunet_2023mar.onnx"
-    face_margin: float = Field(default=0.1, ge=0, le=10)
-    face_min_score: float = Field(default=0.6, gt=0, le=1)
-    face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
-    dtype: Literal["float16", "float32"] = "float16"
-
-    @model_validator(mode="after")
-    def _face_keys_need_a_detector(self) -> "FaceSpec":
-        idle = sorted(key for key in self.model_fields_set if key.startswith("face_"))
-        if self.face == "none" and idle:
-            raise ValueError(f"{', '.join(idle)} need `face: yunet`")
-        return self
 
 
 class Model(Protocol):
@@ -104,21 +51,30 @@ class Model(Protocol):
         """
 
 
-class Encoder(ABC):
-    """Frozen: it turns pieces of a clip into one vector each, and is never trained here.
+class Encoder(BaseModel, ABC):
+    """An entry under ``encoders`` in ``params.yaml``, checked, and what embeds as it says.
 
-    Parameters
+    It is frozen: it turns pieces of a clip into one vector each, and is never trained here. A kind
+    adds its own keys.
+
+    Attributes
     ----------
-    spec : Spec
-        The validated entry of ``params.yaml``.
+    kind : str
+        A key of `features.encoders.ENCODERS`.
+    model : str
+        The model's name in the library of that kind.
+    dtype : {"float16", "float32"}
+        How embeddings are stored.
     """
 
-    Spec: ClassVar[type[Spec]]
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
     modality: ClassVar[Literal["vision", "sound"]]
     """Which of a clip's streams it needs."""
 
-    def __init__(self, spec: Any) -> None:
-        self.spec = spec
+    kind: str
+    model: str
+    dtype: Literal["float16", "float32"] = "float32"
 
     @abstractmethod
     def pieces(self, sampling: "Sampling") -> PieceKind:
@@ -169,29 +125,58 @@ class Encoder(ABC):
 
 
 class FrameEncoder(Encoder):
-    """An encoder of frames, or of the faces in them."""
+    """An encoder of frames, or of the faces in them.
 
-    Spec: ClassVar[type[FaceSpec]]
+    Attributes
+    ----------
+    face : {"none", "yunet"}
+        Whole frames, or the face that YuNet finds in them.
+    face_weights : str
+        The detector's ONNX file, local or on the Hugging Face hub (``hf://owner/repo/file``).
+    face_margin : float
+        Added on each side of the face's box, as a share of its larger side.
+    face_min_score : float
+        Detections below this score are no face.
+    face_missing : {"whole_frame", "leave_out"}
+        What happens to a frame without a face. A clip without any has failed either way.
+    """
+
     modality = "vision"
 
-    @property
+    dtype: Literal["float16", "float32"] = "float16"
+    face: Literal["none", "yunet"] = "none"
+    face_weights: str = "hf://opencv/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+    face_margin: float = Field(default=0.1, ge=0, le=10)
+    face_min_score: float = Field(default=0.6, gt=0, le=1)
+    face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
+
+    @model_validator(mode="after")
+    def _face_keys_need_a_detector(self) -> "FrameEncoder":
+        idle = sorted(key for key in self.model_fields_set if key.startswith("face_"))
+        if self.face == "none" and idle:
+            raise ValueError(f"{', '.join(idle)} need `face: yunet`")
+        return self
+
     @abstractmethod
-    def preprocessing(self) -> Preprocessing:
-        """The preprocessing that belongs to these weights."""
+    def picture_preprocessing(self) -> Preprocessing:
+        """Return the preprocessing that belongs to the weights."""
 
     def detector_file(self) -> Path | None:
         """Return the face detector's weights file, fetched; None for whole frames."""
-        return None if self.spec.face == "none" else weights_file(self.spec.face_weights)
+        return None if self.face == "none" else weights_file(self.face_weights)
 
     def pieces(self, sampling: "Sampling") -> Pictures:
-        """Take frames, cropped to the face if the spec says so."""
-        face, spec = None, self.spec
+        """Take frames, cropped to the face if the entry says so."""
+        geometry = self.picture_preprocessing().geometry
+        pictures = Pictures(frame_rate_hz=sampling.frame_rate_hz, geometry=geometry)
         if detector := self.detector_file():
-            detection = FaceDetection(weights=detector, min_score=spec.face_min_score)
-            face = FaceCrop(detection=detection, margin=spec.face_margin, missing=spec.face_missing)
-        return Pictures(
-            frame_rate_hz=sampling.frame_rate_hz, geometry=self.preprocessing.geometry, face=face
-        )
+            face = {
+                "face": FaceDetection(weights=detector, min_score=self.face_min_score),
+                "face_margin": self.face_margin,
+                "face_missing": self.face_missing,
+            }
+            pictures = pictures.model_copy(update=face)
+        return pictures
 
 
 class SoundTransform(Encoder):

@@ -1,23 +1,22 @@
 """Any network of pictures in an ONNX file: expression recognisers, face recognisers, exports."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
-from features.encoders.base import FaceSpec, FrameEncoder
-from features.encoders.preprocessing import Geometry, Preprocessing
+from features.encoders.base import FrameEncoder
+from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.weights import one_line, weights_file
 from features.errors import EncoderError
 from features.files import file_sha256
 
 if TYPE_CHECKING:
     import torch
-
 
 _DTYPES: dict[str, type[np.generic]] = {
     "tensor(double)": np.float64,
@@ -44,8 +43,8 @@ class OnnxPreprocessing(Geometry):
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0)
 
 
-class OnnxSpec(FaceSpec):
-    """What an ONNX encoder needs beside `kind`.
+class OnnxEncoder(FrameEncoder):
+    """The outputs of an ONNX network, run by ONNX Runtime on the CPU or through CUDA.
 
     Attributes
     ----------
@@ -83,16 +82,9 @@ class OnnxSpec(FaceSpec):
             raise ValueError(f"an output is named twice in {list(outputs)}")
         return outputs
 
-
-class OnnxEncoder(FrameEncoder):
-    """The outputs of an ONNX network, run by ONNX Runtime on the CPU or through CUDA."""
-
-    Spec: ClassVar[type[FaceSpec]] = OnnxSpec
-
-    @cached_property
-    def preprocessing(self) -> Preprocessing:
-        """The spec's, with mean and standard deviation as shares of white."""
-        given: OnnxPreprocessing = self.spec.preprocessing
+    def picture_preprocessing(self) -> Preprocessing:
+        """Return the entry's, with mean and standard deviation as shares of white."""
+        given = self.preprocessing
         return Preprocessing(
             geometry=Geometry(**given.model_dump(include=set(Geometry.model_fields))),
             mean=tuple(value / given.white for value in given.mean),
@@ -108,7 +100,7 @@ class OnnxEncoder(FrameEncoder):
         from features.encoders.torch_model import BATCH_SIZE, default_device
 
         kind = (device or default_device()).type
-        return OnnxModel(self._path, self.spec, self.preprocessing, kind, BATCH_SIZE[kind])
+        return OnnxModel(self, self._path, kind, BATCH_SIZE[kind])
 
     def dimension(self) -> int:
         """Width of an embedding; this needs the file."""
@@ -120,13 +112,13 @@ class OnnxEncoder(FrameEncoder):
 
     @cached_property
     def _columns(self) -> dict[str, int]:
-        model = OnnxModel(self._path, self.spec, self.preprocessing, "cpu", 1)
-        black = np.zeros((1, 3, *self.preprocessing.geometry.size_px), np.uint8)
-        return {name: rows.shape[1] for name, rows in model.run(black).items()}
+        black = np.zeros((1, 3, *self.preprocessing.size_px), np.uint8)
+        outputs = OnnxModel(self, self._path, "cpu", 1).run(black)
+        return {name: rows.shape[1] for name, rows in outputs.items()}
 
     @cached_property
     def _path(self) -> Path:
-        return weights_file(self.spec.weights)
+        return weights_file(self.weights)
 
 
 class OnnxModel:
@@ -137,12 +129,10 @@ class OnnxModel:
 
     Parameters
     ----------
+    encoder : OnnxEncoder
+        How the network takes pictures, and the names of the outputs to embed.
     path : Path
         The ONNX file.
-    spec : OnnxSpec
-        How the network takes pictures, and the names of the outputs to embed.
-    preprocessing : Preprocessing
-        Its mean and standard deviation are applied here.
     device_type : {"cpu", "cuda"}
         Where to run it; on the CPU where ONNX Runtime lacks CUDA.
     batch_size : int
@@ -151,21 +141,14 @@ class OnnxModel:
 
     runs_beside = False
 
-    def __init__(
-        self,
-        path: Path,
-        spec: OnnxSpec,
-        preprocessing: Preprocessing,
-        device_type: str,
-        batch_size: int,
-    ) -> None:
-        self._path, self._spec = path, spec
+    def __init__(self, encoder: OnnxEncoder, path: Path, device_type: str, batch_size: int) -> None:
+        self._encoder, self._path = encoder, path
         self._session = _open_session(path, device_type)
         self._input = self._session.get_inputs()[0]
-        self._dtype = _DTYPES.get(self._input.type, np.float32)
+        self._outputs = encoder.outputs or [each.name for each in self._session.get_outputs()]
         n_fixed = self._input.shape[0] if self._input.shape else None
         self.batch_size = n_fixed if isinstance(n_fixed, int) else batch_size
-        self._outputs = spec.outputs or [output.name for output in self._session.get_outputs()]
+        preprocessing = encoder.picture_preprocessing()
         mean, std = (
             np.array(values, np.float64).reshape(3, 1, 1)
             for values in (preprocessing.mean, preprocessing.std)
@@ -192,42 +175,40 @@ class OnnxModel:
             row of numbers per picture.
         """
         batch = self._as_the_network_takes_them(pictures)
+        rows = {}
         try:
             outputs = self._session.run(self._outputs, {self._input.name: batch})
-            return {
-                name: self._one_row_each(name, output)[: len(pictures)]
-                for name, output in zip(self._outputs, outputs, strict=True)
-            }
+            for name, output in zip(self._outputs, outputs, strict=True):
+                if np.shape(output)[:1] != (self.batch_size,):
+                    shape = np.shape(output)
+                    raise ValueError(f"the output {name!r} has the shape {shape}, not a row each.")
+                every = np.reshape(output, (self.batch_size, -1)).astype(np.float32)
+                rows[name] = every[: len(pictures)]
         except Exception as error:  # ONNX Runtime's own share no base class
+            taken, given = (
+                ", ".join(f"{end.name!r} ({end.type} of shape {end.shape})" for end in ends)
+                for ends in (self._session.get_inputs(), self._session.get_outputs())
+            )
             raise EncoderError(
                 f"{self._path} cannot embed {batch.dtype} of shape {batch.shape}: "
-                f"{one_line(error)} It takes {_described(self._session.get_inputs())} and gives "
-                f"{_described(self._session.get_outputs())}: correct `size_px`, `layout`, "
-                "`outputs`, or the file."
+                f"{one_line(error)} It takes {taken} and gives {given}: correct `size_px`, "
+                "`layout`, `outputs`, or the file."
             ) from error
+        return rows
 
     def _as_the_network_takes_them(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
         values = np.zeros((self.batch_size, *pictures.shape[1:]), np.float32)
         values[: len(pictures)] = pictures
         values *= self._scale
         values += self._shift
-        if self._spec.channels == "bgr":
+        if self._encoder.channels == "bgr":
             values = values[:, ::-1]
-        if self._spec.layout == "nhwc":
+        if self._encoder.layout == "nhwc":
             values = values.transpose(0, 2, 3, 1)
-        if self._dtype is np.uint8:
+        dtype = _DTYPES.get(self._input.type, np.float32)
+        if dtype is np.uint8:
             values = np.rint(values)
-        return np.ascontiguousarray(values, dtype=self._dtype)
-
-    def _one_row_each(self, name: str, output: Any) -> NDArray[np.float32]:
-        shape = np.shape(output)
-        if shape[:1] != (self.batch_size,):
-            raise ValueError(f"the output {name!r} has the shape {shape}, not a row per picture.")
-        return np.reshape(output, (self.batch_size, -1)).astype(np.float32)
-
-
-def _described(ends: Sequence[Any]) -> str:
-    return ", ".join(f"{end.name!r} ({end.type} of shape {end.shape})" for end in ends)
+        return np.ascontiguousarray(values, dtype=dtype)
 
 
 def _open_session(path: Path, device_type: str) -> Any:

@@ -6,18 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from features.encoders.preprocessing import Geometry, Preprocessing
-from features.encoders.torch_encoder import TorchEncoder, TorchSpec
+from features.encoders.pieces import Geometry, Preprocessing
+from features.encoders.torch_encoder import TorchEncoder
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
-
-
-class OpenClipSpec(TorchSpec):
-    """An entry of ``encoders`` of this kind."""
-
-    kind: Literal["open_clip"]
 
 
 class OpenClipEncoder(TorchEncoder):
@@ -27,8 +21,9 @@ class OpenClipEncoder(TorchEncoder):
     ``open_clip.list_pretrained()``, for example ``ViT-B-32`` with ``laion2b_s34b_b79k``.
     """
 
-    Spec = OpenClipSpec
     distribution = "open_clip_torch"
+
+    kind: Literal["open_clip"]
 
     @cached_property
     def tags(self) -> Sequence[str]:
@@ -36,7 +31,7 @@ class OpenClipEncoder(TorchEncoder):
         import open_clip
 
         _ = self._config  # an unknown model is an error
-        tags: list[str] = open_clip.list_pretrained_tags_by_model(self.spec.model)
+        tags: list[str] = open_clip.list_pretrained_tags_by_model(self.model)
         return tags
 
     def preprocessing_for(self, tag: str | None) -> Preprocessing:
@@ -44,7 +39,7 @@ class OpenClipEncoder(TorchEncoder):
         import open_clip
         from open_clip.transform import PreprocessCfg
 
-        special = (open_clip.get_pretrained_cfg(self.spec.model, tag) if tag else None) or {}
+        special = (open_clip.get_pretrained_cfg(self.model, tag) if tag else None) or {}
         defaults = asdict(PreprocessCfg())
         cfg = defaults | {key: value for key, value in special.items() if key in defaults}
         size = self._config["vision_cfg"].get("image_size", 224)
@@ -61,12 +56,12 @@ class OpenClipEncoder(TorchEncoder):
         """
         import open_clip
 
-        cfg = open_clip.get_pretrained_cfg(self.spec.model, tag)
-        quick = f"{self.spec.model}-quickgelu"
+        cfg = open_clip.get_pretrained_cfg(self.model, tag)
+        quick = f"{self.model}-quickgelu"
         mismatch = cfg.get("quick_gelu", False) and not self._config.get("quick_gelu", False)
         if mismatch and quick in open_clip.list_models():
             raise EncoderError(
-                f"the weights {tag!r} were trained with QuickGELU, which {self.spec.model!r} does "
+                f"the weights {tag!r} were trained with QuickGELU, which {self.model!r} does "
                 f"not use: set `model: {quick}`"
             )
         return Path(open_clip.download_pretrained(cfg))
@@ -77,7 +72,7 @@ class OpenClipEncoder(TorchEncoder):
         import torch
 
         model = open_clip.create_model(
-            self.spec.model,
+            self.model,
             None if path is None else str(path),
             device=torch.get_default_device(),
             pretrained_text=False,
@@ -89,10 +84,9 @@ class OpenClipEncoder(TorchEncoder):
     def _config(self) -> dict[str, Any]:
         import open_clip
 
-        config: dict[str, Any] | None = open_clip.get_model_config(self.spec.model)
+        config: dict[str, Any] | None = open_clip.get_model_config(self.model)
         if config is None:
             raise EncoderError(
-                f"open_clip has no model {self.spec.model!r}: expected one of "
-                f"{open_clip.list_models()}"
+                f"open_clip has no model {self.model!r}: expected one of {open_clip.list_models()}"
             )
         return config

@@ -3,13 +3,13 @@
 import warnings
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from features.encoders.base import SoundTransform, Spec
+from features.encoders.base import SoundTransform
 from features.errors import EncoderError, MediaError
 
 if TYPE_CHECKING:
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 _LARGEST = np.float32(32767 / 32768)  # openSMILE takes 16 bits: 1.0 would wrap round to -1.0
 
 
-class OpenSmileSpec(Spec):
-    """What an openSMILE encoder needs beside `kind` and `model`.
+class OpenSmileEncoder(SoundTransform):
+    """Functionals of windows, or low-level descriptors over time.
+
+    Source: openSMILE (Eyben et al., 2010) through audEERING's ``opensmile``; `model` is a name in
+    ``opensmile.FeatureSet``.
 
     Attributes
     ----------
@@ -37,68 +40,51 @@ class OpenSmileSpec(Spec):
     hop_s: float | None = Field(default=None, ge=0.01, le=3600)
 
     @model_validator(mode="after")
-    def _windows_belong_together(self) -> "OpenSmileSpec":
+    def _windows_belong_together(self) -> "OpenSmileEncoder":
         if (self.window_s is None) != (self.hop_s is None):
             raise ValueError("window_s and hop_s go together: give both, or neither")
         if self.level == "lld" and self.window_s is not None:
             raise ValueError("window_s and hop_s belong to `level: functionals`")
         return self
 
-
-class OpenSmileEncoder(SoundTransform):
-    """Functionals of windows, or low-level descriptors over time.
-
-    Source: openSMILE (Eyben et al., 2010) through audEERING's ``opensmile``; `model` is a name in
-    ``opensmile.FeatureSet``.
-    """
-
-    Spec: ClassVar[type[Spec]] = OpenSmileSpec
-
     def weights_digest(self) -> str:
         """Name the library's version: its configuration files are what weights are elsewhere."""
-        _extractor(self.spec.model, self.spec.level)  # an unknown feature set is said here
+        _extractor(self.model, self.level)  # an unknown feature set is said here
         return f"opensmile:{version('opensmile')}"
 
     def dimension(self) -> int:
         """Count the feature set's columns."""
-        return len(_extractor(self.spec.model, self.spec.level).feature_names)
+        return len(_extractor(self.model, self.level).feature_names)
 
     def is_clip_level(self) -> bool:
         """Whether functionals are of the whole clip."""
-        return self.spec.level == "functionals" and self.spec.window_s is None
+        return self.level == "functionals" and self.window_s is None
 
     def embed(
         self, sound: NDArray[np.float32], sample_rate_hz: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Embed one clip's sound; windows too short for the feature set are left out."""
-        extractor = _extractor(self.spec.model, self.spec.level)
+        extractor = _extractor(self.model, self.level)
         sound = np.clip(sound, -1, _LARGEST)
+        length = round((self.window_s or 0) * sample_rate_hz) or len(sound)
+        hop = max(round((self.hop_s or 0) * sample_rate_hz), 1)
         times, rows = [], []
         with warnings.catch_warnings():
             # A NaN row says the same as the warning, and is dealt with below.
             warnings.filterwarnings("ignore", message="Segment too short")
-            for start_s, part in self._windows(sound, sample_rate_hz):
+            for start in range(0, max(len(sound) - length, 0) + 1, hop):
+                part = sound[start : start + length]
                 table = extractor.process_signal(part, sample_rate_hz)
-                times.append(start_s + _middles_s(table.index))
+                times.append(start / sample_rate_hz + _middles_s(table.index))
                 rows.append(table.to_numpy(np.float32))
         time_s, embedding = np.concatenate(times), np.concatenate(rows)
         finite = np.isfinite(embedding).all(axis=1)
         if not finite.any():
             raise MediaError(
                 "encode",
-                f"{len(sound) / sample_rate_hz:.2f} s of sound are too short for {self.spec.model}",
+                f"{len(sound) / sample_rate_hz:.2f} s of sound are too short for {self.model}",
             )
         return time_s[finite], embedding[finite]
-
-    def _windows(
-        self, sound: NDArray[np.float32], sample_rate_hz: int
-    ) -> list[tuple[float, NDArray[np.float32]]]:
-        if self.spec.window_s is None:
-            return [(0.0, sound)]
-        length = round(self.spec.window_s * sample_rate_hz)
-        hop = max(round(self.spec.hop_s * sample_rate_hz), 1)
-        starts = range(0, max(len(sound) - length, 0) + 1, hop)
-        return [(start / sample_rate_hz, sound[start : start + length]) for start in starts]
 
 
 def _middles_s(index: "pd.MultiIndex") -> NDArray[np.float64]:

@@ -1,40 +1,94 @@
 """What of a clip an encoder takes: pieces of fixed shape, each with its time in the clip.
 
 Decode workers make them, once for all encoders that take the same. No torch here: workers start
-fast, and hand over small arrays.
+fast, and hand over small arrays. Pictures become floats on the encoder's device.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from features.encoders.preprocessing import Geometry
 from features.media.faces import Box, FaceDetection, crop_face
 
+SidePx = Annotated[int, Field(gt=0, le=8192)]
+ColourLevel = Annotated[int, Field(ge=0, le=255)]
 
-class FaceCrop(BaseModel):
-    """How frames are cropped to a face; see `features.encoders.base.FaceSpec`.
+
+class Geometry(BaseModel):
+    """How a picture of any shape becomes one of a fixed shape: scaled, then centred.
 
     Attributes
     ----------
-    detection : FaceDetection
-        Equal ones are done once per frame, however many crops use them.
-    margin : float
-        Added on each side of the face's box, as a share of its larger side.
-    missing : {"whole_frame", "leave_out"}
-        What happens to a frame without a face.
+    size_px : (int, int)
+        Height and width of the result, cut out of the middle of the scaled picture. What the
+        picture does not reach has the colour `fill`.
+    mode : {"shortest", "longest", "squash"}
+        What the picture is scaled to. ``shortest``: it covers a box of `resize_px`. ``longest``:
+        it fits inside. ``squash``: it takes the box's shape.
+    resize_px : (int, int) or None
+        Height and width of that box; None: `size_px`.
+    interpolation : {"nearest", "bilinear", "bicubic"}
+        With antialiasing, as PIL resizes.
+    fill : (int, int, int)
+        Red, green and blue.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    detection: FaceDetection
-    margin: float
-    missing: Literal["whole_frame", "leave_out"]
+    size_px: tuple[SidePx, SidePx]
+    mode: Literal["shortest", "longest", "squash"] = "shortest"
+    resize_px: tuple[SidePx, SidePx] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bicubic"
+    fill: tuple[ColourLevel, ColourLevel, ColourLevel] = (0, 0, 0)
+
+    def apply(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Return the picture as a uint8 array of shape (3, height, width).
+
+        Equal, value for value, to the transforms of torchvision, open_clip and timm on PIL images
+        up to their conversion to float.
+        """
+        image = image.convert("RGB")
+        scaled_size = self._scaled_size(image)
+        if scaled_size != image.size:
+            image = image.resize(scaled_size, Image.Resampling[self.interpolation.upper()])
+        height, width = self.size_px
+        if image.size != (width, height):
+            result = Image.new("RGB", (width, height), self.fill)
+            offset = _centre_offset(image.width, width), _centre_offset(image.height, height)
+            result.paste(image, offset)
+            image = result
+        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+    def _scaled_size(self, image: Image.Image) -> tuple[int, int]:
+        height, width = self.resize_px or self.size_px
+        if self.mode == "squash":
+            return width, height
+        if self.mode == "shortest" and height == width:  # torchvision's Resize(int)
+            shorter, longer = sorted(image.size)
+            scaled = int(height * longer / shorter)
+            return (width, scaled) if image.width <= image.height else (scaled, height)
+        # ResizeKeepRatio of timm and open_clip
+        choose = min if self.mode == "shortest" else max
+        ratio = choose(image.width / width, image.height / height)
+        return max(round(image.width / ratio), 1), max(round(image.height / ratio), 1)
+
+
+class Preprocessing(BaseModel):
+    """What a picture goes through before an encoder; it travels with the encoder's weights.
+
+    Geometry, then ``(value / 255 - mean) / std`` per colour channel (red, green, blue).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    geometry: Geometry
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
 class Pictures(BaseModel):
@@ -46,24 +100,29 @@ class Pictures(BaseModel):
         Points per second of clip time, at each of which the frame on screen is taken.
     geometry : Geometry
         Size and shape of the pieces.
-    face : FaceCrop or None
-        None: the whole frame.
+    face : FaceDetection or None
+        How the face is found that frames are cropped to; None: whole frames.
+    face_margin : float
+        Added on each side of the face's box, as a share of its larger side.
+    face_missing : {"whole_frame", "leave_out"}
+        What happens to a frame without a face.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     frame_rate_hz: float
     geometry: Geometry
-    face: FaceCrop | None = None
+    face: FaceDetection | None = None
+    face_margin: float = 0.0
+    face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
 
     def cut(
         self, image: Image.Image, faces: Mapping[FaceDetection, Box | None]
     ) -> NDArray[np.uint8] | None:
         """Make the piece of a frame and the face in it; None when the frame is left out."""
-        box = faces[self.face.detection] if self.face else None
-        if self.face and box:
-            image = crop_face(image, box, self.face.margin)
-        elif self.face and self.face.missing == "leave_out":
+        if self.face and (box := faces[self.face]):
+            image = crop_face(image, box, self.face_margin)
+        elif self.face and self.face_missing == "leave_out":
             return None
         return self.geometry.apply(image)
 
@@ -87,3 +146,9 @@ class SoundPieces:
 
 PieceKind = Pictures | SoundPieces
 """Equal kinds are equal pieces."""
+
+
+def _centre_offset(size: int, room: int) -> int:
+    """Where a side of length `size` starts in the middle of `room`; below 0 when it is cut."""
+    # Odd differences fall as in torchvision: rounded when cutting, floored when padding.
+    return -round((size - room) / 2) if size >= room else (room - size) // 2

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from features.encoders.preprocessing import Geometry, Preprocessing
-from features.encoders.torch_encoder import TorchEncoder, TorchSpec
+from features.encoders.pieces import Geometry, Preprocessing
+from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.weights import torch_hub_file
 from features.errors import EncoderError
 
@@ -24,12 +24,6 @@ _MODES: dict[str, Literal["shortest", "longest", "squash"]] = {
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-class TimmSpec(TorchSpec):
-    """An entry of ``encoders`` of this kind."""
-
-    kind: Literal["timm"]
-
-
 class TimmEncoder(TorchEncoder):
     """The input of the classifier; 2048 wide for ResNet50.
 
@@ -38,15 +32,16 @@ class TimmEncoder(TorchEncoder):
     ``a1_in1k``.
     """
 
-    Spec = TimmSpec
     distribution = "timm"
+
+    kind: Literal["timm"]
 
     @cached_property
     def tags(self) -> Sequence[str]:
         """As ``timm.models.get_arch_pretrained_cfgs`` lists them, where they have weights."""
         import timm
 
-        model = self.spec.model
+        model = self.model
         if model not in timm.list_models():
             raise EncoderError(f"timm has no model {model!r}: {_hint(model)}")
         cfgs = timm.models.get_arch_pretrained_cfgs(model)
@@ -81,7 +76,7 @@ class TimmEncoder(TorchEncoder):
         overlay = {"num_classes": -1} | ({} if path is None else {"file": str(path)})
         with _load_results() as results:
             model: torch.nn.Module = timm.create_model(
-                self.spec.model,
+                self.model,
                 pretrained=path is not None,
                 pretrained_cfg=self.preprocessing_tag,  # also decides a fixed input size
                 pretrained_cfg_overlay=overlay,
@@ -94,7 +89,7 @@ class TimmEncoder(TorchEncoder):
     def _cfg(self, tag: str | None) -> Any:
         import timm
 
-        name = self.spec.model if tag is None else f"{self.spec.model}.{tag}"
+        name = self.model if tag is None else f"{self.model}.{tag}"
         return timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
 
 

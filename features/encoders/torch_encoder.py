@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from features.encoders.base import FaceSpec, FrameEncoder, Model
-from features.encoders.preprocessing import Preprocessing
+from features.encoders.base import FrameEncoder, Model
+from features.encoders.pieces import Preprocessing
 from features.encoders.weights import RANDOM, one_line, weights_file
 from features.errors import EncoderError
 from features.files import file_sha256
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 
-class TorchSpec(FaceSpec):
-    """What all kinds that run on torch share.
+class TorchEncoder(FrameEncoder):
+    """A frame encoder whose network a torch library builds; a kind fills in what is its own.
 
     Attributes
     ----------
@@ -35,32 +35,27 @@ class TorchSpec(FaceSpec):
         library's default for the model.
     """
 
+    distribution: ClassVar[str]
+    """The installed package that builds the networks: another version draws others from a seed."""
+
     weights: str
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     preprocessing_of: str | None = None
 
-
-class TorchEncoder(FrameEncoder):
-    """A frame encoder whose network a torch library builds; a kind fills in what is its own."""
-
-    distribution: ClassVar[str]
-    """The installed package that builds the networks: another version draws others from a seed."""
-
-    @cached_property
-    def preprocessing(self) -> Preprocessing:
-        """That of the tag; of `preprocessing_of`, or the library's default, for other weights."""
+    def picture_preprocessing(self) -> Preprocessing:
+        """Return that of the tag; of `preprocessing_of`, or the default, for other weights."""
         return self.preprocessing_for(self.preprocessing_tag)
 
     @property
     def preprocessing_tag(self) -> str | None:
         """The tag that preprocessing is taken from; None: the library's default."""
-        tag: str | None = self.spec.preprocessing_of
+        tag = self.preprocessing_of
         if tag is None:
-            return self.spec.weights if self.spec.weights in self.tags else None
+            return self.weights if self.weights in self.tags else None
         if tag not in self.tags:
             raise EncoderError(
-                f"`preprocessing_of: {tag}` is no tag of {self.spec.model}: expected one of "
+                f"`preprocessing_of: {tag}` is no tag of {self.model}: expected one of "
                 f"{list(self.tags)}"
             )
         return tag
@@ -70,7 +65,7 @@ class TorchEncoder(FrameEncoder):
         if self._path is not None:
             return file_sha256(self._path)
         versions = [f"{name}-{version(name)}" for name in ("torch", self.distribution)]
-        return "random:" + ":".join([str(self.spec.seed), *dict.fromkeys(versions)])
+        return "random:" + ":".join([str(self.seed), *dict.fromkeys(versions)])
 
     def load_model(self, device: "torch.device | None" = None) -> Model:
         """Build the network, load the weights, and put the embedding part on the device."""
@@ -81,27 +76,27 @@ class TorchEncoder(FrameEncoder):
         path = self._path
         try:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.spec.seed)
+                torch.manual_seed(self.seed)
                 network = self.build(path)
         except EncoderError:
             raise
         except Exception as error:  # pickle, safetensors and torch each raise their own
             raise EncoderError(
-                f"the weights {path or RANDOM} cannot be loaded into {self.spec.model}: "
+                f"the weights {path or RANDOM} cannot be loaded into {self.model}: "
                 f"{one_line(error)} Check that the file is whole, and set `model:` to the "
                 "architecture it was saved from."
             ) from error
-        return TorchFrameModel(network, self.preprocessing, self.spec.precision, device)
+        return TorchFrameModel(network, self.picture_preprocessing(), self.precision, device)
 
     def dimension(self) -> int:
         """Width of an embedding, found without the weights."""
         import torch
 
-        from features.encoders.torch_model import output_width
+        from features.encoders.torch_model import run
 
-        with torch.device("meta"):
-            network = self.build(None)
-        return output_width(network, self.preprocessing.geometry.size_px)
+        with torch.device("meta"), torch.inference_mode():
+            black = torch.zeros(1, 3, *self.picture_preprocessing().geometry.size_px)
+            return run(self.build(None).eval(), black).shape[1]
 
     @property
     @abstractmethod
@@ -130,6 +125,6 @@ class TorchEncoder(FrameEncoder):
     def _path(self) -> Path | None:
         """The checkpoint, or None for random weights."""
         tags = self.tags  # an unknown model is said before unknown weights
-        if self.spec.weights == RANDOM:
+        if self.weights == RANDOM:
             return None
-        return weights_file(self.spec.weights, tags, self.fetch)
+        return weights_file(self.weights, tags, self.fetch)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
-    from features.encoders.preprocessing import Preprocessing
+    from features.encoders.pieces import Preprocessing
 
 BATCH_SIZE = {"cpu": 8, "cuda": 256}
 """Pictures per forward pass. It changes the speed, never the embedding's identity."""
@@ -168,12 +168,6 @@ def run(network: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
             "choose another `model:`"
         )
     return embedding
-
-
-def output_width(network: torch.nn.Module, size_px: tuple[int, int]) -> int:
-    """Width of a network's embedding, without computing one; the network is on device ``meta``."""
-    with torch.inference_mode():
-        return run(network.eval(), torch.zeros(1, 3, *size_px, device="meta")).shape[1]
 
 
 @contextmanager

@@ -5,19 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from features.encoders.preprocessing import Geometry, Preprocessing
-from features.encoders.torch_encoder import TorchEncoder, TorchSpec
+from features.encoders.pieces import Geometry, Preprocessing
+from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.weights import torch_hub_file
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
-
-
-class TorchvisionSpec(TorchSpec):
-    """An entry of ``encoders`` of this kind."""
-
-    kind: Literal["torchvision"]
 
 
 class TorchvisionEncoder(TorchEncoder):
@@ -27,8 +21,9 @@ class TorchvisionEncoder(TorchEncoder):
     ``torchvision.models.get_model_weights``, for example ``resnet50`` with ``IMAGENET1K_V2``.
     """
 
-    Spec = TorchvisionSpec
     distribution = "torchvision"
+
+    kind: Literal["torchvision"]
 
     @property
     def tags(self) -> Sequence[str]:
@@ -56,14 +51,14 @@ class TorchvisionEncoder(TorchEncoder):
         import torch
         import torchvision
 
-        model: torch.nn.Module = torchvision.models.get_model(self.spec.model, weights=None)
+        model: torch.nn.Module = torchvision.models.get_model(self.model, weights=None)
         if path is not None:
             model.load_state_dict(timm.models.load_state_dict(str(path)))
         parts = model.named_modules()
         linear = [name for name, part in parts if isinstance(part, torch.nn.Linear)]
         if not linear:
             raise EncoderError(
-                f"{self.spec.model!r} does not end in a linear layer, so it has no penultimate "
+                f"{self.model!r} does not end in a linear layer, so it has no penultimate "
                 "vector: choose another torchvision model, for example resnet50"
             )
         model.set_submodule(linear[-1], torch.nn.Identity())
@@ -75,8 +70,8 @@ class TorchvisionEncoder(TorchEncoder):
         import torchvision
 
         classifiers = torchvision.models.list_models(module=torchvision.models)
-        if self.spec.model not in classifiers:
+        if self.model not in classifiers:
             raise EncoderError(
-                f"torchvision has no classifier {self.spec.model!r}: expected one of {classifiers}"
+                f"torchvision has no classifier {self.model!r}: expected one of {classifiers}"
             )
-        return torchvision.models.get_model_weights(self.spec.model)
+        return torchvision.models.get_model_weights(self.model)

@@ -71,7 +71,7 @@ class EncoderRun:
         self.pieces = encoder.pieces(sampling)
         self.n_computed = 0
         self._description = {
-            "spec": encoder.spec.model_dump(),
+            "spec": encoder.model_dump(),
             "weights_digest": encoder.weights_digest(),
             "sampling": sampling.model_dump(),
             "identity": self.identity,
@@ -95,7 +95,7 @@ class EncoderRun:
         Numbers that are not finite, or do not fit the encoder's ``dtype``, fail the clip.
         """
         with np.errstate(over="ignore"):  # an overflow is dealt with below
-            values = rows.astype(self.encoder.spec.dtype)
+            values = rows.astype(self.encoder.dtype)
         if np.isfinite(values).all():
             self._cache.put(sha256, Embedding(time_s, values, face_share))
             self.n_computed += 1
@@ -121,7 +121,7 @@ class EncoderRun:
 
     def metadata(self) -> dict[str, Any]:
         """Return what made the numbers, for the store."""
-        content = {**self._description, "versions": library_versions()}
+        content: dict[str, Any] = {**self._description, "versions": library_versions()}
         if columns := self.encoder.columns():
             content["outputs"] = [[name, width] for name, width in columns.items()]
         if self.encoder.is_clip_level():

@@ -152,7 +152,7 @@ def _cut_frames(
     path: Path, rate_hz: float, kinds: dict[int, Pictures], max_duration_s: float, end: ClipEnd
 ) -> Iterator[Pieces]:
     """Cut pieces from frames; each face detector looks once at a frame, for all kinds."""
-    finders = {k.face.detection: FaceFinder(k.face.detection) for k in kinds.values() if k.face}
+    finders = {k.face: FaceFinder(k.face) for k in kinds.values() if k.face}
     n_frames, n_with_face = 0, dict.fromkeys(finders, 0)
     waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]] = {number: [] for number in kinds}
     for frame in read_frames(path, rate_hz, max_duration_s=max_duration_s):
@@ -169,10 +169,9 @@ def _cut_frames(
     yield from _hand_over(waiting)
     for number, kind in kinds.items():
         if kind.face is not None:
-            detection = kind.face.detection
-            end.face_share[number] = n_with_face[detection] / n_frames
-            if n_with_face[detection] == 0:
-                reason = f"no frame shows a face with a score of {detection.min_score:g} or more"
+            end.face_share[number] = n_with_face[kind.face] / n_frames
+            if n_with_face[kind.face] == 0:
+                reason = f"no frame shows a face with a score of {kind.face.min_score:g} or more"
                 end.errors[number] = MediaError("face", reason)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from features.cache import default_cache_root
-from features.encoders import Encoder, EncoderSpec, make_encoder
+from features.encoders import Encoder, make_encoder
 from features.extraction.embedder import Embedder
 from features.extraction.encoder_run import EncoderRun, check_some_embedded, unusable
 from features.extraction.index import index_files, iterate_clips
@@ -95,7 +95,7 @@ def extract(
 
 def embed_files(
     paths: Iterable[Path | str],
-    encoder: EncoderSpec | Mapping[str, Any],
+    encoder: Encoder | Mapping[str, Any],
     *,
     frame_rate_hz: float = 3.0,
     sample_rate_hz: int = 16000,
@@ -108,7 +108,7 @@ def embed_files(
     ----------
     paths : iterable of Path or str
         Videos, sounds or pictures. A clip's id is its path as given.
-    encoder : mapping or EncoderSpec
+    encoder : mapping or Encoder
         As an entry under ``encoders`` in ``params.yaml``, for example
         ``{"kind": "torchvision", "model": "resnet50", "weights": "IMAGENET1K_V2"}``.
     frame_rate_hz : float
@@ -155,7 +155,7 @@ def embed_files(
     """
     root = Path(cache_root or default_cache_root())
     sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
-    made = make_encoder(encoder)
+    made = encoder if isinstance(encoder, Encoder) else make_encoder(encoder)
     files = {str(path): Path(path) for path in paths}
     with Embedder() as embedder:
         clips = index_files(files, workers=embedder.workers, progress=progress)

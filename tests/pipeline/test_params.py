@@ -23,7 +23,7 @@ def write(tmp_path):
 
 def test_the_project_s_own_parameters_are_valid(content, write):
     params = load_params(write(content))
-    assert set(params.make_encoders()) == {"clip", "resnet50", "egemaps"}
+    assert set(params.encoders) == {"clip", "resnet50", "egemaps"}
     assert [params.make_head(name) for name in params.heads]
     assert len(params.targets) == 7
 

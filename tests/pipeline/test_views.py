@@ -94,7 +94,7 @@ def test_vectors_of_whole_clips_are_the_same_under_every_pooling(project, find):
 
 
 def test_numbers_of_another_encoder_are_refused(project, find):
-    spec = make_encoder(project.content["encoders"]["face"]).spec.model_dump()
+    spec = make_encoder(project.content["encoders"]["face"]).model_dump()
     said_of(project, spec=spec, sampling=project.content["sampling"])
     find("face")
     said_of(project, spec=spec | {"model": "emobase"})

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from features.encoders import FrameEncoder
-from features.encoders.preprocessing import Preprocessing
+from features.encoders.pieces import Preprocessing
 
 CPU = torch.device("cpu")
 

@@ -104,7 +104,9 @@ def test_a_network_gives_the_same_as_in_torch(tmp_path):
     encoder = make_encoder(spec(path, IMAGENET))
     batch = pictures(3, SIZE)
     with torch.inference_mode():
-        expected = convolution(normalised(batch, encoder.preprocessing)).mean((2, 3)).numpy()
+        expected = (
+            convolution(normalised(batch, encoder.picture_preprocessing())).mean((2, 3)).numpy()
+        )
     ours = embed(encoder, batch)
     assert ours == pytest.approx(expected, abs=1e-5)
     assert ours.dtype == np.float32
@@ -196,7 +198,7 @@ def test_a_file_comes_from_the_hub_too(two_heads, put_on_hub):
     put_on_hub(two_heads, "eri/faces", "onnx/heads.onnx")
     encoder = make_encoder(spec("hf://eri/faces/onnx/heads.onnx"))
     assert encoder.weights_digest() == make_encoder(spec(two_heads)).weights_digest()
-    assert encoder.spec.model == "heads"
+    assert encoder.model == "heads"
     with pytest.raises(EncoderError, match="cannot be fetched"):
         make_encoder(spec("hf://eri/other/heads.onnx")).weights_digest()
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 from pydantic import BaseModel, ValidationError
 
-from features.encoders import ENCODERS, EncoderSpec, FrameEncoder, make_encoder
+from features.encoders import ENCODERS, AnyEncoder, FrameEncoder, make_encoder
 from features.identity import Sampling, encoder_identity
 from tests.features.encoders.samples import CPU, pictures
 
@@ -40,7 +40,7 @@ def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
 
 def embed(encoder) -> np.ndarray:
     if isinstance(encoder, FrameEncoder):
-        size_px = encoder.preprocessing.geometry.size_px
+        size_px = encoder.picture_preprocessing().geometry.size_px
         return encoder.load_model(CPU).submit(pictures(3, size_px))()
     sound = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
     return encoder.embed(sound, 16000)[1]
@@ -54,8 +54,8 @@ def test_every_kind_keeps_the_contract(kind, small_spec):
     assert rows.dtype == np.float32
     assert np.isfinite(rows).all()
     assert encoder.dimension() == rows.shape[1]
-    assert encoder.spec.kind == kind
-    assert encoder.spec.model
+    assert encoder.kind == kind
+    assert encoder.model
     again = make_encoder(small_spec(kind))
     assert np.array_equal(embed(again), rows)
     sampling = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
@@ -71,7 +71,7 @@ def test_every_kind_of_frames_takes_batches_that_are_not_full(kind, small_spec):
     encoder = make_encoder(small_spec(kind))
     model = encoder.load_model(CPU)
     assert isinstance(model.runs_beside, bool)
-    batch = pictures(model.batch_size, encoder.preprocessing.geometry.size_px)
+    batch = pictures(model.batch_size, encoder.picture_preprocessing().geometry.size_px)
     before = batch.copy()
     together = model.submit(batch)()
     assert together.shape == (model.batch_size, encoder.dimension())
@@ -86,13 +86,13 @@ def test_an_unknown_kind_lists_the_known_ones():
 
 def test_specs_are_a_union_by_kind():
     class Params(BaseModel):
-        encoders: dict[str, EncoderSpec]
+        encoders: dict[str, AnyEncoder]
 
     entry = {"kind": "timm", "model": "resnet50", "weights": "random"}
     params = Params.model_validate({"encoders": {"x": entry}})
-    encoder = make_encoder(params.encoders["x"])
+    encoder = params.encoders["x"]
     assert isinstance(encoder, ENCODERS["timm"])
-    assert encoder.spec == make_encoder(entry).spec
+    assert encoder == make_encoder(entry)
     with pytest.raises(ValidationError, match=r"encoders\.x\.timm\.level\n  Extra inputs"):
         Params.model_validate({"encoders": {"x": entry | {"level": "lld"}}})
 

@@ -33,9 +33,9 @@ def checkpoint(tmp_path) -> Path:
 def test_a_file_may_have_any_classifier_or_none(n_classes, tmp_path):
     reference = network(VIT, n_classes)
     encoder = make_encoder(spec(VIT, save(reference.state_dict(), tmp_path / "vit.bin")))
-    batch = pictures(2, encoder.preprocessing.geometry.size_px)
+    batch = pictures(2, encoder.picture_preprocessing().geometry.size_px)
     with torch.inference_mode():
-        features = reference.forward_features(normalised(batch, encoder.preprocessing))
+        features = reference.forward_features(normalised(batch, encoder.picture_preprocessing()))
         expected = reference.forward_head(features, pre_logits=True).numpy()
     assert embed(encoder, batch) == pytest.approx(
         expected, abs=1e-4 * float(np.abs(expected).max())
@@ -81,7 +81,7 @@ def test_preprocessing_is_that_of_the_tag(model, tag):
     data = timm.data.resolve_data_config(
         pretrained_cfg=timm.get_pretrained_cfg(f"{model}.{tag}").to_dict()
     )
-    preprocessing = make_encoder(spec(model, tag)).preprocessing
+    preprocessing = make_encoder(spec(model, tag)).picture_preprocessing()
     geometry = preprocessing.geometry
     modes = {"center": "shortest", "squash": "squash", "border": "longest"}
     assert geometry.size_px == tuple(data["input_size"][1:])
@@ -92,7 +92,7 @@ def test_preprocessing_is_that_of_the_tag(model, tag):
 
 
 def test_a_picture_is_padded_with_the_mean_colour():
-    geometry = make_encoder(spec("deepseek_vit_412m", "random")).preprocessing.geometry
+    geometry = make_encoder(spec("deepseek_vit_412m", "random")).picture_preprocessing().geometry
     assert (geometry.mode, geometry.fill) == ("longest", (128, 128, 128))
 
 

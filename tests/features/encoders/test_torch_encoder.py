@@ -82,7 +82,7 @@ def test_a_local_file_gives_the_library_s_own_embedding(kind, suffix, tmp_path):
     batch = pictures(2, kind.size_px)
     ours = embed(encoder, batch)
     with torch.inference_mode():
-        values = normalised(batch, encoder.preprocessing)
+        values = normalised(batch, encoder.picture_preprocessing())
         expected = kind.embedding(kind.network(), values).numpy()
     assert ours == pytest.approx(expected, abs=1e-4 * float(np.abs(expected).max()))
     assert encoder.dimension() == ours.shape[1]
@@ -94,7 +94,7 @@ def test_a_tag_is_taken_from_the_library_s_local_cache(kind, tmp_path):
         tagged.weights_digest()
     kind.put(kind.save(tmp_path / "cached.pth"))
     local = kind.encoder(kind.save(tmp_path / "local.pth"), preprocessing_of=kind.tag)
-    assert tagged.preprocessing == local.preprocessing
+    assert tagged.picture_preprocessing() == local.picture_preprocessing()
     with without_download():
         ours = embed(tagged, pictures(2, kind.size_px))
     assert np.array_equal(ours, embed(local, pictures(2, kind.size_px)))
@@ -114,7 +114,7 @@ def test_an_unknown_tag_lists_the_known_ones(kind):
     with pytest.raises(EncoderError, match=f"unknown weights 'none'.*'{kind.tag}'.*'random'"):
         kind.encoder("none").weights_digest()
     with pytest.raises(EncoderError, match=f"preprocessing_of: none.*'{kind.tag}'"):
-        _ = kind.encoder("random", preprocessing_of="none").preprocessing
+        kind.encoder("random", preprocessing_of="none").picture_preprocessing()
 
 
 class Evil:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from features.encoders import EncoderError, make_encoder
-from features.encoders.preprocessing import Geometry, Preprocessing
+from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.torch_model import TorchFrameModel
 from tests.features.encoders.samples import CPU, pictures
 

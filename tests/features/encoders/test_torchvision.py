@@ -12,7 +12,7 @@ def test_preprocessing_is_that_of_the_tag():
     tags = torchvision.models.ResNet50_Weights
     for name in ("IMAGENET1K_V1", "IMAGENET1K_V2"):
         preset = tags[name].transforms()
-        preprocessing = make_encoder(spec("resnet50", name)).preprocessing
+        preprocessing = make_encoder(spec("resnet50", name)).picture_preprocessing()
         assert preprocessing.geometry.resize_px == tuple(preset.resize_size * 2)
         assert list(preprocessing.mean) == preset.mean
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from features.encoders import make_encoder
-from features.encoders.pieces import FaceCrop, Pictures, SoundPieces
-from features.encoders.preprocessing import Geometry
+from features.encoders.pieces import Geometry, Pictures, SoundPieces
 from features.errors import MediaError
 from features.extraction import reading
 from features.extraction.reading import ClipEnd, ClipToRead, Pieces, read_clip
@@ -21,9 +20,10 @@ VOICE = make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"}).pieces(SAMPLI
 
 
 def cropped(missing: str = "whole_frame", margin: float = 0.0, min_score: float = 0.5) -> Pictures:
-    detection = FaceDetection(weights=Path("yunet.onnx"), min_score=min_score)
-    face = FaceCrop(detection=detection, margin=margin, missing=missing)
-    return Pictures(frame_rate_hz=10, geometry=SMALL, face=face)
+    face = FaceDetection(weights=Path("yunet.onnx"), min_score=min_score)
+    return Pictures(
+        frame_rate_hz=10, geometry=SMALL, face=face, face_margin=margin, face_missing=missing
+    )
 
 
 class _Finder:
@@ -150,10 +150,9 @@ def test_an_encoder_s_pieces_follow_its_spec(tmp_path):
     spec = {"kind": "torchvision", "model": "resnet18", "weights": "random"}
     assert make_encoder(spec).pieces(SAMPLING).face is None
     spec |= {"face": "yunet", "face_weights": str(weights), "face_margin": 0.4}
-    face = make_encoder(spec).pieces(SAMPLING).face
-    assert face == FaceCrop(
-        detection=FaceDetection(weights=weights, min_score=0.6), margin=0.4, missing="whole_frame"
-    )
+    pieces = make_encoder(spec).pieces(SAMPLING)
+    assert pieces.face == FaceDetection(weights=weights, min_score=0.6)
+    assert (pieces.face_margin, pieces.face_missing) == (0.4, "whole_frame")
 
 
 def test_face_keys_without_a_detector_are_an_error():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from features.encoders.preprocessing import Geometry
+from features.encoders.pieces import Geometry
 from features.encoders.timm import timm_preprocessing
 
 SIDES = st.integers(8, 90)
