@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -40,6 +40,30 @@ def file_sha256(path: Path) -> str:
     if time.time_ns() - stat.st_mtime_ns < _RECENT_NS:
         return _read_sha256(path)
     return _remembered_sha256(path.resolve(), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def known_stand_in(path: Path) -> str | None:
+    """Say what a file is that is often found in the place of a clip, or of weights.
+
+    Returns
+    -------
+    str or None
+        None: nothing known.
+    """
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(4096)
+        start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        if not head:
+            return "the file is empty: copy or download it again"
+        if head.startswith(b"version https://git-lfs.github.com/spec/"):
+            return "the file is a Git LFS pointer: fetch its content with `git lfs pull`"
+        if start.startswith((b"<!doctype html", b"<html")):
+            return "the file is a web page: the download was refused, or needs a login"
+        if not head.strip(b"\0"):
+            return "the file begins with zeros only: its download or copy was cut off"
+        if head[4:8] == b"ftyp":
+            return "its index is missing or damaged: the recording or download was cut off"
+    return None
 
 
 @contextmanager

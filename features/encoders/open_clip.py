@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 from features.encoders.pieces import Geometry, Preprocessing
@@ -12,6 +13,8 @@ from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
+
+    from features.encoders.checkpoint import State
 
 
 class OpenClipEncoder(TorchEncoder):
@@ -66,19 +69,32 @@ class OpenClipEncoder(TorchEncoder):
             )
         return Path(open_clip.download_pretrained(cfg))
 
-    def build(self, path: Path | None) -> "torch.nn.Module":
+    def build(self) -> "torch.nn.Module":
         """Build the model through open_clip and keep its image tower."""
         import open_clip
         import torch
 
         model = open_clip.create_model(
             self.model,
-            None if path is None else str(path),
             device=torch.get_default_device(),
             pretrained_text=False,
         )
         tower: torch.nn.Module = model.visual
         return tower
+
+    def convert(self, state: "State", network: "torch.nn.Module") -> "State":
+        """Bring other names, and positions of another size, to the tower's by open_clip."""
+        from open_clip.convert import convert_state_dict
+        from open_clip.model import resize_pos_embed
+
+        tower, own = SimpleNamespace(visual=network), network.state_dict()
+        if own.keys().isdisjoint(state):
+            state = convert_state_dict(tower, state)
+        else:
+            state = {f"visual.{name}": value for name, value in state.items()}
+        resize_pos_embed(state, tower)
+        visual = ((name.removeprefix("visual."), value) for name, value in state.items())
+        return dict(visual)
 
     @cached_property
     def _config(self) -> dict[str, Any]:

@@ -2,19 +2,20 @@
 
 import difflib
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder
-from features.encoders.weights import torch_hub_file
+from features.encoders.weights import RANDOM, torch_hub_file
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
+
+    from features.encoders.checkpoint import State
 
 _MODES: dict[str, Literal["shortest", "longest", "squash"]] = {
     "center": "shortest",
@@ -67,23 +68,54 @@ class TimmEncoder(TorchEncoder):
                 continue
         return Path(hf_hub_download(cfg.hf_hub_id, last))
 
-    def build(self, path: Path | None) -> "torch.nn.Module":
-        """Build the network without classifier, and load the file through timm's own filters."""
+    def build(self) -> "torch.nn.Module":
+        """Build the network without classifier."""
+        return self._create(pretrained=False)
+
+    def convert(self, state: "State", network: "torch.nn.Module") -> "State":  # noqa: ARG002
+        """Bring names and shapes to those of the network, by timm's own filter for the model.
+
+        timm offers no way to the filter but to load, and then loads leniently: so it loads into a
+        network without memory, and what it would load is kept.
+        """
+        import torch
+
+        kept: dict[str, torch.Tensor] = {}
+
+        def keep(_: torch.nn.Module, filtered: Mapping[str, torch.Tensor], **__: object) -> Any:
+            kept.update(filtered)
+            return _NothingAmiss()
+
+        load = torch.nn.Module.load_state_dict
+        torch.nn.Module.load_state_dict = keep  # type: ignore[assignment,method-assign]
+        try:
+            with torch.device("meta"):
+                self._create(
+                    pretrained=True,
+                    pretrained_cfg_overlay={"state_dict": state, "classifier": None},
+                )
+        finally:
+            torch.nn.Module.load_state_dict = load  # type: ignore[method-assign]
+        return kept
+
+    def twin(self) -> TorchEncoder | None:
+        """Return torchvision's network of this architecture, where it has one."""
+        import torchvision
+
+        from features.encoders.torchvision import TIMM_NAMES, TorchvisionEncoder
+
+        name = {ours: theirs for theirs, ours in TIMM_NAMES.items()}.get(self.model, self.model)
+        if name not in torchvision.models.list_models(module=torchvision.models):
+            return None
+        return TorchvisionEncoder(kind="torchvision", model=name, weights=RANDOM)
+
+    def _create(self, **more: Any) -> "torch.nn.Module":
         import timm
 
-        # As if the file had been trained for another task: then timm drops its classifier,
-        # whatever the number of classes.
-        overlay = {"num_classes": -1} | ({} if path is None else {"file": str(path)})
-        with _load_results() as results:
-            model: torch.nn.Module = timm.create_model(
-                self.model,
-                pretrained=path is not None,
-                pretrained_cfg=self.preprocessing_tag,  # also decides a fixed input size
-                pretrained_cfg_overlay=overlay,
-                num_classes=0,
-            )
-        if path is not None:
-            _check_complete(results[model], self._cfg(self.preprocessing_tag).classifier)
+        # The tag also decides a fixed input size.
+        model: torch.nn.Module = timm.create_model(
+            self.model, pretrained_cfg=self.preprocessing_tag, num_classes=0, **more
+        )
         return model
 
     def _cfg(self, tag: str | None) -> Any:
@@ -119,36 +151,8 @@ def _hint(model: str) -> str:
     return f"expected a name of timm.list_models(), such as {near or ['resnet50']}"
 
 
-@contextmanager
-def _load_results() -> "Iterator[dict[torch.nn.Module, Any]]":
-    """Keep what ``load_state_dict`` finds missing or unexpected.
+class _NothingAmiss(NamedTuple):
+    """What ``load_state_dict`` returns."""
 
-    timm loads leniently as soon as the classifier is left out, and only logs what did not fit:
-    weights of another network would leave random layers. It offers no way to the result, so the
-    method is wrapped while it builds one model.
-    """
-    import torch
-
-    results: dict[torch.nn.Module, Any] = {}
-    load = torch.nn.Module.load_state_dict
-
-    def load_and_keep(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-        results[self] = load(self, *args, **kwargs)
-        return results[self]
-
-    torch.nn.Module.load_state_dict = load_and_keep  # type: ignore[method-assign]  # on purpose
-    try:
-        yield results
-    finally:
-        torch.nn.Module.load_state_dict = load  # type: ignore[method-assign]  # put back
-
-
-def _check_complete(result: Any, classifier: str | tuple[str, ...] | None) -> None:
-    """Refuse weights that left part of the network random, or belong to a larger one."""
-    names = (classifier,) if isinstance(classifier, str) else classifier or ()
-    heads = {name.partition(".")[0] for name in names}
-    foreign = [key for key in result.unexpected_keys if key.partition(".")[0] not in heads]
-    for keys, what in ((result.missing_keys, "lacks"), (foreign, "has unknown")):
-        if keys:
-            shown = ", ".join(keys[:3]) + (" …" if len(keys) > 3 else "")
-            raise ValueError(f"it {what} {len(keys)} entries ({shown})")
+    missing_keys: tuple[str, ...] = ()
+    unexpected_keys: tuple[str, ...] = ()

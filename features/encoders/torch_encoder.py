@@ -1,7 +1,9 @@
 """What the kinds that run on torch share: weights by tag, file or seed, and a network of them."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +17,8 @@ from features.files import file_sha256
 
 if TYPE_CHECKING:
     import torch
+
+    from features.encoders.checkpoint import State
 
 
 class TorchEncoder(FrameEncoder):
@@ -73,19 +77,11 @@ class TorchEncoder(FrameEncoder):
 
         from features.encoders.torch_model import TorchFrameModel
 
-        path = self._path
-        try:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                network = self.build(path)
-        except EncoderError:
-            raise
-        except Exception as error:  # pickle, safetensors and torch each raise their own
-            raise EncoderError(
-                f"the weights {path or RANDOM} cannot be loaded into {self.model}: "
-                f"{one_line(error)} Check that the file is whole, and set `model:` to the "
-                "architecture it was saved from."
-            ) from error
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            network = self.build()
+        if self._path is not None:
+            network = self._load(network, self._path)
         return TorchFrameModel(network, self.picture_preprocessing(), self.precision, device)
 
     def dimension(self) -> int:
@@ -96,7 +92,7 @@ class TorchEncoder(FrameEncoder):
 
         with torch.device("meta"), torch.inference_mode():
             black = torch.zeros(1, 3, *self.picture_preprocessing().geometry.size_px)
-            return run(self.build(None).eval(), black).shape[1]
+            return run(self.build().eval(), black).shape[1]
 
     @property
     @abstractmethod
@@ -118,8 +114,40 @@ class TorchEncoder(FrameEncoder):
         """Fetch a tag's checkpoint through the library's own download and cache."""
 
     @abstractmethod
-    def build(self, path: Path | None) -> "torch.nn.Module":
-        """Build the network from normalised pictures to embeddings, with the weights of a file."""
+    def build(self) -> "torch.nn.Module":
+        """Build the network from normalised pictures to embeddings, with random weights."""
+
+    def convert(self, state: "State", network: "torch.nn.Module") -> "State":  # noqa: ARG002
+        """Bring a checkpoint's tensors under older names, or in other shapes, to the network's."""
+        return state
+
+    def twin(self) -> "TorchEncoder | None":
+        """Return the same architecture as another library has it, under other names."""
+        return None
+
+    def _load(self, network: "torch.nn.Module", path: Path) -> "torch.nn.Module":
+        """Load a checkpoint into the network, or into its twin; say what was left out."""
+        from features.encoders.checkpoint import load_trunk
+
+        try:
+            said = load_trunk(network, path, lambda state: self.convert(state, network))
+        except EncoderError:
+            raise
+        except Exception as error:  # safetensors, torch and filters of libraries have their own
+            twin = self.twin()
+            if twin is not None and twin.dimension() == self.dimension():
+                other = twin.build()
+                with suppress(Exception):
+                    said = load_trunk(other, path, lambda state: twin.convert(state, other))
+                    warnings.warn(f"{said}; run as {twin.kind}'s {twin.model}", stacklevel=3)
+                    return other
+            raise EncoderError(
+                f"the weights {path} cannot be loaded into {self.model}: {one_line(error)} Check "
+                "that the file is whole, and set `model:` to the architecture it was saved from."
+            ) from error
+        if said and self.weights not in self.tags:
+            warnings.warn(said, stacklevel=3)
+        return network
 
     @cached_property
     def _path(self) -> Path | None:

@@ -7,11 +7,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder
-from features.encoders.weights import torch_hub_file
+from features.encoders.weights import RANDOM, torch_hub_file
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
+
+
+TIMM_NAMES = {
+    "efficientnet_v2_s": "efficientnetv2_s",
+    "efficientnet_v2_m": "efficientnetv2_m",
+    "mobilenet_v2": "mobilenetv2_100",
+    "mobilenet_v3_large": "mobilenetv3_large_100",
+    "mobilenet_v3_small": "mobilenetv3_small_100",
+    "swin_b": "swin_base_patch4_window7_224",
+    "swin_s": "swin_small_patch4_window7_224",
+    "swin_t": "swin_tiny_patch4_window7_224",
+    "vit_b_16": "vit_base_patch16_224",
+    "vit_b_32": "vit_base_patch32_224",
+    "vit_l_16": "vit_large_patch16_224",
+}
+"""What timm calls an architecture, where that is not torchvision's name."""
 
 
 class TorchvisionEncoder(TorchEncoder):
@@ -45,15 +61,12 @@ class TorchvisionEncoder(TorchEncoder):
         """Fetch through torch.hub, as torchvision does."""
         return torch_hub_file(self._weights[tag].url)
 
-    def build(self, path: Path | None) -> "torch.nn.Module":
-        """Build the network, load the state dict, and take the last linear layer off."""
-        import timm  # reads safetensors and torch's own format, and runs no code from either
+    def build(self) -> "torch.nn.Module":
+        """Build the network, and take the last linear layer off."""
         import torch
         import torchvision
 
         model: torch.nn.Module = torchvision.models.get_model(self.model, weights=None)
-        if path is not None:
-            model.load_state_dict(timm.models.load_state_dict(str(path)))
         parts = model.named_modules()
         linear = [name for name, part in parts if isinstance(part, torch.nn.Linear)]
         if not linear:
@@ -63,6 +76,17 @@ class TorchvisionEncoder(TorchEncoder):
             )
         model.set_submodule(linear[-1], torch.nn.Identity())
         return model
+
+    def twin(self) -> TorchEncoder | None:
+        """Return timm's network of this architecture, where it has one."""
+        import timm
+
+        from features.encoders.timm import TimmEncoder
+
+        name = TIMM_NAMES.get(self.model, self.model)
+        if name not in timm.list_models():
+            return None
+        return TimmEncoder(kind="timm", model=name, weights=RANDOM)
 
     @cached_property
     def _weights(self) -> Any:

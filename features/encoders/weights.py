@@ -7,13 +7,14 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from features.errors import EncoderError
+from features.files import known_stand_in
 
 RANDOM = "random"
 HUB = "hf://"
 MESSAGE_CHARACTERS = 300
 """How much of what another library says is passed on."""
 
-_SUFFIXES = {".bin", ".onnx", ".pt", ".pth", ".safetensors"}
+_SUFFIXES = {".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors"}
 _may_download: ContextVar[bool] = ContextVar("may_download", default=True)
 
 
@@ -45,6 +46,8 @@ def weights_file(
         return _fetched(weights, _hub_file)
     path = Path(weights).expanduser()
     if path.is_file():
+        if known := known_stand_in(path):
+            raise EncoderError(f"{path} holds no weights: {known}")
         return path
     if path.suffix in _SUFFIXES or "/" in weights:
         raise EncoderError(f"there is no weights file {weights}: correct the path after `weights:`")

@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 
 from features.errors import MediaError as MediaError  # also for those who read clips
-from features.files import file_sha256
+from features.files import file_sha256, known_stand_in
 from features.media.streams import BARE_SOUND, is_still_image, video_stream
 
 _POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
@@ -101,7 +101,7 @@ def open_media(path: Path, step: str) -> Iterator[InputContainer]:
     except FileNotFoundError:
         raise MediaError("read", f"there is no file {path}") from None
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = _known_content(path) or _reason(error)
+        reason = known_stand_in(path) or _reason(error)
         raise MediaError(step, f"not a media file that FFmpeg can read: {reason}") from None
     try:
         with container:
@@ -125,24 +125,6 @@ def _read_duration_s(container: InputContainer) -> float | None:
         return end_s - begin_s
     rate = next((stream.average_rate for stream in container.streams.video), None)
     return float(n_untimed / rate) if rate and n_untimed else None  # raw video has no times
-
-
-def _known_content(path: Path) -> str | None:
-    """Say what a file is that is often found in the place of a clip; None: nothing known."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        head = file.read(4096)
-        start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-        if not head:
-            return "the file is empty: copy or download it again"
-        if head.startswith(b"version https://git-lfs.github.com/spec/"):
-            return "the file is a Git LFS pointer: fetch its content with `git lfs pull`"
-        if start.startswith((b"<!doctype html", b"<html")):
-            return "the file is a web page: the download was refused, or needs a login"
-        if not head.strip(b"\0"):
-            return "the file begins with zeros only: its download or copy was cut off"
-        if head[4:8] == b"ftyp":
-            return "its index is missing or damaged: the recording or download was cut off"
-    return None
 
 
 def _reason(error: Exception) -> str:

@@ -1,11 +1,20 @@
-"""A Hugging Face hub without a network: its local cache, filled by the tests."""
+"""A Hugging Face hub without a network, and a small model of each kind that runs on torch."""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import huggingface_hub.constants
+import open_clip
+import open_clip.pretrained
 import pytest
+import timm
+import torch
+import torchvision
+
+from features.encoders import FrameEncoder, make_encoder
+from tests.features.encoders.samples import save, trained
 
 
 @pytest.fixture
@@ -27,3 +36,62 @@ def put_on_hub(tmp_path, monkeypatch) -> Callable[[Path, str, str], Path]:
         return target
 
     return put
+
+
+_SIZE = (160, 160)
+
+
+class Kind(NamedTuple):
+    """A small model of a kind, as its library has it."""
+
+    kind: str
+    model: str
+    size_px: tuple[int, int]
+    build: Callable[[], torch.nn.Module]
+    embedding: Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]
+    tag: str
+    put: Callable[[Path], object]
+    """Put a file where the library keeps the weights of the tag."""
+    body_key: str
+
+    def encoder(self, weights: object, **more: object) -> FrameEncoder:
+        spec = {"kind": self.kind, "model": self.model, "weights": str(weights), **more}
+        return make_encoder(spec)
+
+    def network(self) -> torch.nn.Module:
+        return trained(self.build)
+
+    def save(self, path: Path) -> Path:
+        return save(self.network().state_dict(), path)
+
+
+@pytest.fixture(params=["open_clip", "timm", "torchvision"])
+def kind(request, tiny_clip, put_on_hub, tmp_path, monkeypatch) -> Kind:
+    if request.param == "open_clip":
+        cfg = open_clip.pretrained._pcfg(hf_hub="eri/tiny/", mean=(0.1,) * 3)
+        monkeypatch.setitem(open_clip.pretrained._PRETRAINED, tiny_clip, {"tag": cfg})
+        return Kind(
+            *("open_clip", tiny_clip, (32, 32), lambda: open_clip.create_model(tiny_clip)),
+            *(lambda network, values: network.encode_image(values), "tag"),
+            lambda path: put_on_hub(path, "eri/tiny", "open_clip_pytorch_model.bin"),
+            "visual.conv1.weight",
+        )
+    if request.param == "timm":
+        model, tag = "test_resnet", "r160_in1k"
+        return Kind(
+            *("timm", model, _SIZE, lambda: timm.create_model(model)),
+            lambda n, values: n.forward_head(n.forward_features(values), pre_logits=True),
+            tag,
+            lambda path: put_on_hub(path, f"timm/{model}.{tag}", "pytorch_model.bin"),
+            "layer1.0.conv1.weight",
+        )
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = Path(torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url).name
+    cached = tmp_path / "hub" / "checkpoints" / name
+    return Kind(
+        *("torchvision", "resnet18", _SIZE, lambda: torchvision.models.resnet18(weights=None)),
+        lambda n, values: torch.nn.Sequential(*list(n.children())[:-1])(values).flatten(1),
+        "IMAGENET1K_V1",
+        lambda path: (cached.parent.mkdir(parents=True), path.rename(cached)),
+        "layer1.0.conv1.weight",
+    )

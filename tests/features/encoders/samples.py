@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
@@ -28,6 +29,11 @@ def normalised(batch: NDArray[np.uint8], preprocessing: Preprocessing) -> torch.
         torch.tensor(values).view(3, 1, 1) for values in (preprocessing.mean, preprocessing.std)
     )
     return (torch.from_numpy(batch).float() / 255 - mean) / std
+
+
+def close_to(expected: NDArray[np.float32], share: float = 1e-4) -> object:
+    """Compare equal to what is off by no more than a share of the largest value."""
+    return pytest.approx(expected, abs=share * float(np.abs(expected).max()))
 
 
 def trained(build: Callable[[], torch.nn.Module]) -> torch.nn.Module:

@@ -1,7 +1,6 @@
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import pytest
 import timm
 import torch
@@ -9,7 +8,7 @@ from timm.models import _registry
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.weights import without_download
-from tests.features.encoders.samples import embed, normalised, pictures, save, trained
+from tests.features.encoders.samples import close_to, embed, normalised, pictures, save, trained
 
 RESNET, VIT = "test_resnet", "test_vit"
 TAG = "r160_in1k"
@@ -37,19 +36,7 @@ def test_a_file_may_have_any_classifier_or_none(n_classes, tmp_path):
     with torch.inference_mode():
         features = reference.forward_features(normalised(batch, encoder.picture_preprocessing()))
         expected = reference.forward_head(features, pre_logits=True).numpy()
-    assert embed(encoder, batch) == pytest.approx(
-        expected, abs=1e-4 * float(np.abs(expected).max())
-    )
-
-
-def test_a_checkpoint_of_a_training_run_is_unwrapped(tmp_path):
-    state = {f"module.{key}": value for key, value in network(RESNET).state_dict().items()}
-    path = tmp_path / "last.pth"
-    torch.save({"epoch": 3, "state_dict": state}, path)
-    plain = save(network(RESNET).state_dict(), tmp_path / "plain.pth")
-    batch = pictures(1, (160, 160))
-    ours = embed(make_encoder(spec(RESNET, path)), batch)
-    assert np.array_equal(ours, embed(make_encoder(spec(RESNET, plain)), batch))
+    assert embed(encoder, batch) == close_to(expected)
 
 
 def test_a_tag_with_an_address_is_taken_from_torch_s_local_cache(checkpoint, tmp_path, monkeypatch):
@@ -114,15 +101,6 @@ def test_an_unknown_model_names_what_was_meant(model, hint):
     with pytest.raises(EncoderError, match=f"no model '{model}'.*{hint}") as caught:
         make_encoder(spec(model, "random")).weights_digest()
     assert len(str(caught.value)) < 200
-
-
-def test_a_file_of_a_larger_network_or_another_family_is_refused(checkpoint, tmp_path):
-    state = network(RESNET).state_dict() | {"layer9.conv1.weight": torch.zeros(2)}
-    path = save(state, tmp_path / "more.pth")
-    with pytest.raises(EncoderError, match=r"unknown 1 .*layer9\.conv1\.weight.*`model:`"):
-        embed(make_encoder(spec(RESNET, path)), pictures(1))
-    with pytest.raises(EncoderError, match="cannot be loaded into test_vit"):
-        embed(make_encoder(spec(VIT, checkpoint)), pictures(1))
 
 
 def test_loading_leaves_torch_as_it_was(checkpoint):

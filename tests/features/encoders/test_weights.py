@@ -15,10 +15,27 @@ def no_fetch(tag: str) -> Path:
 def test_a_tag_comes_before_a_file_of_the_same_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    Path("tag").touch()
+    Path("tag").write_bytes(b"x")
     assert weights_file("tag", ["tag"], lambda tag: Path("fetched")) == Path("fetched")
     assert weights_file("tag", ["other"], no_fetch) == Path("tag")
     assert weights_file("~/tag", [], no_fetch) == tmp_path / "tag"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty: copy or download it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1f\n", "`git lfs pull`"),
+        (b"\n<!DOCTYPE html><html>Sign in</html>", "is a web page"),
+        (bytes(5000), "zeros only"),
+    ],
+)
+@pytest.mark.parametrize("name", ["w.pth", "w.onnx"])
+def test_what_stands_in_the_place_of_weights_is_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(EncoderError, match=rf"{name} holds no weights: .*{message}"):
+        weights_file(str(path))
 
 
 @pytest.mark.parametrize("address", ["hf://owner/repo/absent.pt", "hf://owner/a.pt", "hf://"])

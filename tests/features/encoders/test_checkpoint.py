@@ -1,0 +1,258 @@
+"""Files of weights as training runs leave them, for every kind that runs on torch."""
+
+import argparse
+import collections
+import os
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+
+from features.encoders import EncoderError, make_encoder
+from features.encoders.torch_model import TorchFrameModel
+from tests.features.encoders.samples import (
+    CPU,
+    close_to,
+    embed,
+    normalised,
+    pictures,
+    save,
+    trained,
+)
+
+
+class Settings(dict):
+    """Stands for the classes of others that training runs put beside the numbers."""
+
+
+def with_prefix(state, prefix):
+    return {prefix + name: value for name, value in state.items()}
+
+
+def without_head(state):
+    return {k: v for k, v in state.items() if not re.match(r"(fc|text_projection)\b", k)}
+
+
+def with_head(state, *names):
+    return without_head(state) | {name: torch.ones(7, 9) for name in names}
+
+
+def lightning(state):
+    return {
+        "state_dict": with_prefix(with_head(state), "model.backbone.")
+        | {"head.weight": torch.ones(7, 9), "loss.weight": torch.ones(7)},
+        "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(3)}}}],
+        "hyper_parameters": Settings(lr=0.1, args=argparse.Namespace(seed=np.float64(3))),
+        "callbacks": collections.defaultdict(list),
+    }
+
+
+def with_ema(state):
+    other = {name: torch.zeros_like(value) for name, value in state.items()}
+    return {"model": other, "model_ema": state, "epoch": 3}
+
+
+FORMS = {
+    "plain": lambda s: s,
+    "seven classes": lambda s: with_head(s, "fc.weight"),
+    "no head": without_head,
+    "a longer head": lambda s: with_head(s, "fc.0.weight", "fc.3.weight"),
+    "other names of heads": lambda s: with_head(s, "classifier.1.weight", "head.weight", "age.0.w"),
+    **{
+        prefix: lambda s, prefix=prefix: with_prefix(s, prefix)
+        for prefix in ("module.", "backbone.", "model.", "encoder.", "net.", "_orig_mod.")
+    },
+    "several prefixes": lambda s: with_prefix(s, "_orig_mod.module.model.backbone."),
+    **{
+        key: lambda s, key=key: {"epoch": 3, key: s, "optimizer": {"state": {0: torch.ones(2)}}}
+        for key in ("state_dict", "model", "model_state_dict", "net", "ema", "weights")
+    },
+    "nested twice": lambda s: {"checkpoint": {"model": with_prefix(s, "module.")}},
+    "lightning": lightning,
+    "moving average": with_ema,
+    "the same twice": lambda s: with_prefix(s, "model.") | with_prefix(s, "model.backbone."),
+    "half": lambda s: {k: v.half() if v.is_floating_point() else v for k, v in s.items()},
+    "no counters": lambda s: {k: v for k, v in s.items() if "num_batches" not in k},
+    "profiled": lambda s: s | {"total_ops": torch.zeros(1), "n_averaged": torch.tensor(3)},
+}
+
+
+def library_embedding(kind, network, batch):
+    values = normalised(batch, kind.encoder("random").picture_preprocessing())
+    with torch.inference_mode():
+        return kind.embedding(network, values).numpy()
+
+
+@pytest.mark.filterwarnings("ignore:.*left out|.*took")
+@pytest.mark.parametrize("form", FORMS)
+def test_the_trunk_is_loaded_whole_from_every_form(kind, form, tmp_path):
+    network, path = kind.network(), tmp_path / "weights.ckpt"
+    torch.save(FORMS[form](network.state_dict()), path)
+    batch = pictures(1, kind.size_px)
+    expected = library_embedding(kind, network, batch)
+    off = 2e-2 if form == "half" else 1e-4
+    assert embed(kind.encoder(path), batch) == close_to(expected, off)
+
+
+@pytest.mark.filterwarnings("ignore:.*left out|.*took")
+@pytest.mark.parametrize(("suffix", "older"), [(".bin", False), (".pt", True), (".pth", True)])
+def test_the_content_says_what_a_file_is(kind, suffix, older, tmp_path):
+    state, path = kind.network().state_dict(), tmp_path / f"weights{suffix}"
+    if older:
+        torch.save({"state_dict": state}, path, _use_new_zipfile_serialization=False)
+    else:
+        save(state, tmp_path / "w.safetensors").rename(path)
+    batch = pictures(1, kind.size_px)
+    plain = embed(kind.encoder(kind.save(tmp_path / "plain.pth")), batch)
+    assert np.array_equal(embed(kind.encoder(path), batch), plain)
+
+
+def test_what_was_left_out_is_said_in_a_line(tmp_path):
+    state = torchvision.models.resnet18().state_dict()
+    path = tmp_path / "faces.ckpt"
+    torch.save(lightning(state), path)
+    encoder = make_encoder({"kind": "torchvision", "model": "resnet18", "weights": str(path)})
+    said = r"faces\.ckpt: took `state_dict\.model\.backbone`, left out head, loss$"
+    with pytest.warns(UserWarning, match=said):
+        encoder.load_model(CPU)
+    save(without_head(state), path)
+    with warnings.catch_warnings(action="error"):
+        encoder.load_model(CPU)
+
+
+@pytest.mark.filterwarnings("ignore:.*left out|.*took")
+@pytest.mark.parametrize("prefix", ["", "features."])
+def test_a_trunk_made_of_the_network_s_children_is_known_by_their_order(tmp_path, prefix):
+    network = trained(torchvision.models.resnet18)
+    trunk = torch.nn.Sequential(*list(network.children())[:-1])
+    state = with_prefix(trunk.state_dict(), prefix) | {"age.weight": torch.ones(2)}
+    path = save(state, tmp_path / "weights.pth")
+    encoder = make_encoder({"kind": "torchvision", "model": "resnet18", "weights": str(path)})
+    batch = pictures(1, (64, 64))
+    with torch.inference_mode():
+        values = normalised(batch, encoder.picture_preprocessing())
+        expected = trunk(values).flatten(1).numpy()
+    assert embed(encoder, batch) == close_to(expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*left out|.*took")
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (("timm", "resnet18"), ("torchvision", "resnet18")),
+        (("timm", "mobilenetv3_small_100"), ("torchvision", "mobilenet_v3_small")),
+        (("torchvision", "mobilenet_v3_small"), ("timm", "mobilenetv3_small_100")),
+        (("torchvision", "convnext_tiny"), ("timm", "convnext_tiny")),
+        (("timm", "vit_base_patch16_224"), ("torchvision", "vit_b_16")),
+    ],
+)
+def test_names_of_timm_and_torchvision_stand_for_each_other(tmp_path, theirs, ours):
+    library, model = theirs
+    make = timm.create_model if library == "timm" else torchvision.models.get_model
+    path = save(trained(lambda: make(model)).state_dict(), tmp_path / "weights.pth")
+    batch = pictures(1, (224, 224))
+    theirs, ours = (
+        make_encoder({"kind": kind, "model": name, "weights": str(path)})
+        for kind, name in (theirs, ours)
+    )
+    network = theirs.load_model(CPU).network
+    expected = TorchFrameModel(network, ours.picture_preprocessing(), "fp32", CPU).submit(batch)()
+    assert np.isfinite(expected).all()
+    assert np.array_equal(embed(ours, batch), expected)
+
+
+@pytest.mark.parametrize("what", ["another", "less"])
+def test_a_trunk_is_never_partly_random(kind, what, tmp_path):
+    state = {"weight": torch.zeros(2)}
+    if what == "less":
+        state = without(kind.network().state_dict(), kind.body_key)
+    path = save(state, tmp_path / "weights.pth")
+    missing = kind.body_key.removeprefix("visual.") if what == "less" else ""
+    message = rf"weights\.pth cannot be loaded into {kind.model}: it lacks .*{missing}"
+    with pytest.raises(EncoderError, match=message):
+        embed(kind.encoder(path), pictures(1, kind.size_px))
+
+
+def resnet(n: int = 18, **more):
+    return getattr(torchvision.models, f"resnet{n}")(**more).state_dict()
+
+
+def without(state, name):
+    return {key: value for key, value in state.items() if key != name}
+
+
+REFUSED = {
+    "lacks one": (
+        lambda: without(resnet(), "layer1.0.conv1.weight"),
+        r"lacks 1 .*layer1\.0\.conv1",
+    ),
+    "a bias more": (lambda: resnet() | {"conv1.bias": torch.ones(64)}, r"unknown 1 .*conv1\.bias"),
+    "deeper": (lambda: resnet(34), r"unknown .*layer1\.2\.conv1.*set `model:`"),
+    "wider": (lambda: resnet(50), r"lacks|shapes are others"),
+    "a stage more": (lambda: resnet() | {"layer9.weight": torch.ones(2)}, r"unknown 1 .*layer9"),
+    "other width": (
+        lambda: resnet() | {"conv1.weight": torch.ones(64, 1, 7, 7)},
+        r"conv1\.weight of shape \(64, 1, 7, 7\) in the place of \(64, 3, 7, 7\)",
+    ),
+    "two networks": (
+        lambda: {"student": resnet(), "teacher": resnet()},
+        "several such networks, student, teacher: save the state dict of one",
+    ),
+    "no tensors": (lambda: {"epoch": 3, "lr": [0.1]}, "no tensors by name"),
+    "a list": (lambda: list(resnet().values()), "no tensors by name"),
+    "a network": (
+        lambda: torchvision.models.resnet18(),
+        r"pickled network \(torchvision\.models\.resnet\.ResNet\).*torch\.load\('.*refused\.pth', "
+        r"weights_only=False\); torch\.save\(network\.state_dict\(\).*set `weights:",
+    ),
+    "a network in a dict": (
+        lambda: {"epoch": 1, "model": torch.nn.DataParallel(torchvision.models.resnet18())},
+        r"pickled network \(.*DataParallel\).*weights_only=False\)\['model'\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_does_not_fit_is_refused_with_what_came(tmp_path, what):
+    make, message = REFUSED[what]
+    path = tmp_path / "refused.pth"
+    torch.save(make(), path)
+    encoder = make_encoder({"kind": "torchvision", "model": "resnet18", "weights": str(path)})
+    with pytest.raises(EncoderError, match=rf"refused\.pth .*{message}") as caught:
+        encoder.load_model(CPU)
+    assert "weights_only=True" not in str(caught.value)
+
+
+def test_a_torchscript_archive_says_how_to_convert_it(tmp_path):
+    path = tmp_path / "script.pt"
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
+    encoder = make_encoder({"kind": "torchvision", "model": "resnet18", "weights": str(path)})
+    with pytest.raises(EncoderError, match=r"it is TorchScript: save torch\.jit\.load"):
+        encoder.load_model(CPU)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("made",)
+
+
+@pytest.mark.parametrize("content", [{"weight": Evil()}, Evil()])
+def test_no_code_in_a_file_is_run(kind, tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    torch.save(content, "weights.pth")
+    with pytest.raises(EncoderError, match=r"weights\.pth cannot be loaded into .*mkdir"):
+        embed(kind.encoder("weights.pth"), pictures(1, kind.size_px))
+    assert not Path("made").exists()
+
+
+@pytest.mark.parametrize("n_bytes", [1, 4000, -1])
+def test_a_file_that_is_cut_off_is_said(kind, tmp_path, n_bytes):
+    path = kind.save(tmp_path / "weights.pth")
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with pytest.raises(EncoderError, match=r"weights\.pth cannot be loaded.*file is whole"):
+        embed(kind.encoder(path), pictures(1, kind.size_px))
