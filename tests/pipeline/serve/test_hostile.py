@@ -126,8 +126,8 @@ def test_a_clip_without_a_length_in_its_header_is_predicted(client, tmp_path):
         assert container.duration is None
     reply = client.post("/predict", files={"file": ("live.webm", path.read_bytes())})
     assert reply.status_code == 200, reply.text
-    assert reply.json()["duration_s"] is None
-    assert reply.json()["time_s"] == [1.0, 1.5]
+    assert reply.json()["duration_s"] == 3.0
+    assert reply.json()["time_s"] == [1.0, 1.5, 2.0]
 
 
 def test_damaged_clips_are_predicted_or_refused(client, clip):
