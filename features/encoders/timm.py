@@ -75,8 +75,8 @@ class TimmEncoder(TorchEncoder):
     def convert(self, state: "State", network: "torch.nn.Module") -> "State":  # noqa: ARG002
         """Bring names and shapes to those of the network, by timm's own filter for the model.
 
-        timm offers no way to the filter but to load, and then loads leniently: so it loads into a
-        network without memory, and what it would load is kept.
+        timm offers no way to the filter but to load, and then loads leniently: so what it would
+        load into another such network is kept instead.
         """
         import torch
 
@@ -89,11 +89,8 @@ class TimmEncoder(TorchEncoder):
         load = torch.nn.Module.load_state_dict
         torch.nn.Module.load_state_dict = keep  # type: ignore[assignment,method-assign]
         try:
-            with torch.device("meta"):
-                self._create(
-                    pretrained=True,
-                    pretrained_cfg_overlay={"state_dict": state, "classifier": None},
-                )
+            source = {"state_dict": state, "classifier": None}
+            self._create(pretrained=True, pretrained_cfg_overlay=source)
         finally:
             torch.nn.Module.load_state_dict = load  # type: ignore[method-assign]
         return kept

@@ -80,8 +80,8 @@ class TorchEncoder(FrameEncoder):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = self.build()
-        if self._path is not None:
-            network = self._load(network, self._path)
+            if self._path is not None:
+                network = self._load(network, self._path)
         return TorchFrameModel(network, self.picture_preprocessing(), self.precision, device)
 
     def dimension(self) -> int:
