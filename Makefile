@@ -4,23 +4,27 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: install repro systems test docs lint types check clean
+# Scripts of an environment name its folder, so a checkout that was moved gets a new one.
+MOVED := $(shell test "$$(cat $(INSTALLED) 2>/dev/null)" = "$$(pwd -P)" || echo moved)
+
+.PHONY: moved install repro systems test docs lint types check clean
 
 install: $(INSTALLED)
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml $(MOVED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12")'
+	$(if $(MOVED),rm -rf $(VENV))
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	pwd -P > $@
 
 repro: $(INSTALLED)
 	dvc repro
 
 # The systems of systems.yaml in one table beside published figures, on the everyday run's data.
 systems: $(INSTALLED)
-	dvc repro pool pool_store folds
+	dvc repro pool folds
 	eri systems
 
 # Each processor takes a file at a time, in one thread; a fifth would wait for the longest file.

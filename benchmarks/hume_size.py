@@ -159,7 +159,7 @@ def stages(folder: Path) -> list[list[str]]:
     return [
         ["index"],
         ["extract"],
-        *(["pool", name] for name in (*params["encoders"], *params["stores"])),
+        ["pool"],
         ["people"],
         ["folds"],
         ["baseline"],

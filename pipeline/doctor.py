@@ -15,7 +15,7 @@ from features.store import StoreError
 from pipeline.clip_table import check_columns
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params
-from pipeline.paths import DEMO, PARAMS
+from pipeline.paths import DEMO, PARAMS, holds_outputs
 from pipeline.settings_files import read_keys, read_yaml
 from pipeline.terminal import Json, ParamsFile, say
 from pipeline.views import check_store
@@ -155,7 +155,10 @@ def _data(params: Params) -> Iterator[Finding]:
         yield Finding("data.labels", False, str(error) if labels.exists() else missing)
     except ParamsError as error:
         yield Finding("evaluation", False, str(error))
-    if media.is_dir():
+    if holds_outputs(media) and media != DEMO:
+        detail = f"{media} holds what stages write, which DVC refuses: move the media to a folder"
+        yield Finding("data.media", False, f"{detail} of their own, and set it in params.yaml")
+    elif media.is_dir():
         yield Finding("data.media", True, str(media))
     else:
         yield Finding("data.media", False, f"there is no folder {media}: {mend}")

@@ -194,6 +194,14 @@ class Params(_Section):
     final: Final = Final()
     evaluation: Evaluation = Evaluation()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections_are_not_there(cls, content: Any) -> Any:
+        """Take ``encoders:`` with nothing below it for a section that is left out."""
+        if not isinstance(content, dict):
+            return content
+        return {key: value for key, value in content.items() if value is not None}
+
     @model_validator(mode="after")
     def _names_are_told_apart(self) -> "Params":
         targets, baselines = self.targets, self.evaluation.baselines

@@ -47,6 +47,15 @@ SYSTEM_FEATURES = Path("data/systems")
 SYSTEM_RESULTS = RESULTS / "systems"
 
 
+OUTPUTS = (DEMO, CLIPS, FEATURES, POOLED, IMPORTS, RESULTS)
+"""What stages and imports write; DVC refuses a dependency that holds any of it."""
+
+
+def holds_outputs(folder: Path) -> bool:
+    """Whether any of `OUTPUTS` lies in a folder, so that DVC refuses it as one of media."""
+    return any(each.resolve().is_relative_to(folder.resolve()) for each in OUTPUTS)
+
+
 def fitted_head(head: str, view: str) -> Path:
     """Where the stage `fit` keeps a fitted head; a view of many encoders is named by a digest."""
     if len(view) > _LONGEST_NAME:

@@ -125,7 +125,10 @@ def update_settings(
     with replacing_file(path) as beside:
         with beside.open("w", encoding="utf-8") as file:
             yaml.dump(content, file)
-        check(beside)
+        try:
+            check(beside)
+        except ParamsError as error:  # it names the file that it was given
+            raise ParamsError(str(error).replace(str(beside), str(path))) from None
     return True
 
 

@@ -23,7 +23,7 @@ from pipeline.clip_table import (
 )
 from pipeline.errors import check_share, report_extraction, run_or_exit, summary
 from pipeline.fit import Fitting, baseline_tasks, head_task
-from pipeline.params import load_params
+from pipeline.params import Params, load_params
 from pipeline.tables import read_run_table, write_csv, write_texts
 from pipeline.views import (
     check_store,
@@ -71,36 +71,11 @@ def extract() -> None:
     report_extraction(report, len(clips), params.data.max_failed_share)
 
 
-def pool(name: str) -> None:
-    """Write ``data/pooled/<name>.parquet`` for an encoder or an imported store.
-
-    An imported store may be of other clips: those of the clip table are kept, and those that it
-    lacks are listed beside them, as `extract` does for encoders.
-    """
-    from features.pool import pool_store
-    from features.store import StoreError
-    from features.store_writer import write_clip_vectors, write_failures
-
+def pool() -> None:
+    """Write ``data/pooled/<name>.parquet`` for every encoder and imported store."""
     params = load_params(check_heads=False)
-    folder = check_store(name, params)
-    pooled = pool_store(folder, params.pooling)
-    clip_id, vectors, share = pooled.clip_id, pooled.embedding, pooled.face_share
-    metadata = pooled.metadata
-    if name in params.stores:
-        metadata |= {"store": str(folder), "sha256": params.stores[name].sha256}
-        clips = read_clip_table()["clip_id"]
-        kept = np.isin(clip_id.astype(str), clips.to_numpy(str))
-        if not kept.any():
-            raise StoreError(f"{folder} has features of no clip of the clip table: import others")
-        if not kept.all():
-            print(f"{name}: {(~kept).sum()} clips with features are not in the clip table")
-        clip_id, vectors = clip_id[kept], vectors[kept]
-        share = None if share is None else share[kept]
-        missing = clips[~clips.isin(clip_id)]
-        failures = pd.DataFrame({"clip_id": missing, "step": "stream", "reason": "no features"})
-        write_failures(params.failures_file(name), failures)
-    write_clip_vectors(paths.POOLED / f"{name}.parquet", clip_id, vectors, metadata, share)
-    print(f"{name}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
+    for name in params.feature_names:
+        _pool(name, params)
 
 
 def people() -> None:
@@ -298,6 +273,37 @@ def main() -> None:
     """Run the stage named on the command line."""
     name, *arguments = sys.argv[1:]
     {stage.__name__: stage for stage in STAGES}[name](*arguments)
+
+
+def _pool(name: str, params: Params) -> None:
+    """Pool one store.
+
+    An imported one may be of other clips: those of the clip table are kept, and those that it lacks
+    are listed beside them, as `extract` does for encoders.
+    """
+    from features.pool import pool_store
+    from features.store import StoreError
+    from features.store_writer import write_clip_vectors, write_failures
+
+    folder = check_store(name, params)
+    pooled = pool_store(folder, params.pooling)
+    clip_id, vectors, share = pooled.clip_id, pooled.embedding, pooled.face_share
+    metadata = pooled.metadata
+    if name in params.stores:
+        metadata |= {"store": str(folder), "sha256": params.stores[name].sha256}
+        clips = read_clip_table()["clip_id"]
+        kept = np.isin(clip_id.astype(str), clips.to_numpy(str))
+        if not kept.any():
+            raise StoreError(f"{folder} has features of no clip of the clip table: import others")
+        if not kept.all():
+            print(f"{name}: {(~kept).sum()} clips with features are not in the clip table")
+        clip_id, vectors = clip_id[kept], vectors[kept]
+        share = None if share is None else share[kept]
+        missing = clips[~clips.isin(clip_id)]
+        failures = pd.DataFrame({"clip_id": missing, "step": "stream", "reason": "no features"})
+        write_failures(params.failures_file(name), failures)
+    write_clip_vectors(paths.POOLED / f"{name}.parquet", clip_id, vectors, metadata, share)
+    print(f"{name}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
 
 
 if __name__ == "__main__":

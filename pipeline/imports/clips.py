@@ -18,13 +18,12 @@ from pipeline.imports.columns import LabelColumns, split_of, to_numbers
 from pipeline.imports.findings import Findings, Severity
 from pipeline.imports.reading import LFS_ADVICE, is_lfs_pointer
 from pipeline.labels import MADE_BY_INDEX, SPLITS
-from pipeline.paths import CLIPS, DEMO, FEATURES, IMPORTS, POOLED, RESULTS
+from pipeline.paths import OUTPUTS, holds_outputs
 
 Scale = Literal["seen"] | tuple[float, float]
 """The two ends of the targets' scale; or `seen`, the range of each target's own labels."""
 
 _MAX_LENGTH_RATIO = 4.0
-_OUTPUTS = (DEMO, CLIPS, FEATURES, POOLED, IMPORTS, RESULTS)
 # What studies write where nobody answered.
 _CODES = (-5, -7, -8, -9, -66, -77, -88, -99, -999, -9999, 66, 77, 88, 99, 777, 888, 999, 9999)
 _MANY = 10
@@ -137,7 +136,7 @@ def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
 def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, Path | None]:
     """Name the columns as the label table does, with the path of each clip's file."""
     table, columns, media = source.table, source.columns, source.media
-    own = [each.resolve() for each in (*_OUTPUTS, *source.feature_sets.values())]
+    own = [each.resolve() for each in (*OUTPUTS, *source.feature_sets.values())]
     listed = list_media_folder(media)
     files = [
         each.relative_to(media).as_posix()
@@ -154,8 +153,7 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
     wanted = {str(clip): str(file) for clip, file in pairs if pd.notna(clip)}
     matches = (match_paths if are_paths else match_files)(wanted, files)
     found = matches.found
-    holds_outputs = any(each.resolve().is_relative_to(media.resolve()) for each in _OUTPUTS)
-    if holds_outputs and found:
+    if holds_outputs(media) and found:
         inner = os.path.commonpath([PurePosixPath(file).parent for file in found.values()])
         media /= inner
         found = {
@@ -163,9 +161,9 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
         }
         unknown = [file for file in matches.unknown if PurePosixPath(file).is_relative_to(inner)]
         matches = replace(matches, unknown=unknown)
-        holds_outputs = not inner
         done = f"taken for {source.media}, where the outputs of the stages lie too"
-        findings.add("folder of the media", "error" if holds_outputs else "note", [media], done)
+        severity: Severity = "error" if holds_outputs(media) else "note"
+        findings.add("folder of the media", severity, [media], done)
     advice = "none was chosen: give the table a column with the path, or rename files"
     findings.add_matches(matches, advice, "labels without media", "media without labels")
     beside = [f"{clip}: {', '.join(others)}" for clip, others in matches.beside.items()]
@@ -173,7 +171,7 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
     findings.add("further files of a clip", "note", beside, done)
     others = [path.name for path in listed.left_out if path.is_relative_to(media)]
     done = f"left out, no media by their names: {listed}"
-    findings.add("other files", "note", [] if holds_outputs else others, done)
+    findings.add("other files", "note", [] if holds_outputs(media) else others, done)
     paths = {clip: media / file for clip, file in found.items()}
     pointers = [clip for clip, path in paths.items() if is_lfs_pointer(path)]
     findings.add("media that are Git LFS pointers", "error", pointers, LFS_ADVICE)
@@ -187,7 +185,7 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
     taken = {name: f"{name}_given" for name in rest if name in {*labels, *MADE_BY_INDEX}}
     done = "kept under the name with _given"
     findings.add("columns whose names have another meaning here", "note", taken, done)
-    return labels.join(rest.rename(columns=taken)), None if holds_outputs else media
+    return labels.join(rest.rename(columns=taken)), None if holds_outputs(media) else media
 
 
 def _check_ids(labels: pd.DataFrame, findings: Findings) -> pd.DataFrame:

@@ -108,14 +108,15 @@ def import_data(
     if dry_run or findings.have_errors:
         return Imported(summary, findings, [])
     written: list[Path] = []
-    changes: dict[str, Any] = {}
+    # Sections that DVC follows: it stops where one is missing.
+    changes: dict[str, Any] = {section: {} for section in ("demo", "encoders", "stores")}
     for each in features:
         store = IMPORTED_FEATURES / each.name
         write_store(store, each.clips(), each.metadata)
         entry = {"store": store.as_posix(), "sha256": store_sha256(store)}
         before = params.stores.get(each.name)
         written += [store] if before is None or before.sha256 != entry["sha256"] else []
-        changes.setdefault("stores", {})[each.name] = entry
+        changes["stores"][each.name] = entry
     if labels is not None:
         content = labels.to_csv(index=False, lineterminator="\n").encode()
         if not table.is_file() or table.read_bytes() != content:

@@ -86,8 +86,7 @@ def _run_all(run: FinishedRun, root: Path, model: str) -> None:
     clips.to_parquet(CLIPS)
     make_folds(clips, load_params()).to_parquet(FOLDS)
     stages.extract()
-    for encoder in content["encoders"]:
-        stages.pool(encoder)
+    stages.pool()
     run.fit()
 
 

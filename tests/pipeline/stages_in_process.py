@@ -12,5 +12,5 @@ def run_stages(pipeline: str = "dvc.yaml") -> None:
     params = yaml.safe_load(Path("params.yaml").read_text())
     for stage in yaml.safe_load(Path(pipeline).read_text())["stages"].values():
         run = getattr(stages, stage.get("do", stage)["cmd"].split()[3])
-        for key in params.get(stage["foreach"][2:-1], {}) if "foreach" in stage else [None]:
+        for key in params[stage["foreach"][2:-1]] if "foreach" in stage else [None]:
             run(*([] if key is None else [key]))

@@ -16,7 +16,8 @@ def examined(request, tmp_path, monkeypatch):
     shutil.copy(root / "dvc.yaml", tmp_path)
     content = yaml.safe_load((root / "params.yaml").read_text())
     content["targets"] = ["joy"]
-    content["data"] |= {"labels": "labels.csv", "media": "."}
+    content["data"] |= {"labels": "labels.csv", "media": "media"}
+    (tmp_path / "media").mkdir()
     content["encoders"] = {"sound": {"kind": "opensmile", "model": "eGeMAPSv02"}}
     labels = {"clip_id": ["a"], "split": ["Train"], "joy": [0.5], "country": ["A"]}
     pd.DataFrame(labels).to_csv("labels.csv", index=False)
@@ -46,6 +47,13 @@ def test_columns_of_the_labels_and_of_the_index_will_do(examined):
     columns = ["country", "group", "duration_s"]
     found = examined(lambda c: c["evaluation"].update(slices=columns, baselines=columns))
     assert [each for each in found.values() if not each.ok] == []
+
+
+@pytest.mark.parametrize("media", [".", "data", "results"])
+def test_media_among_what_stages_write_are_a_fault(examined, media):
+    found = examined(lambda content: content["data"].update(media=media))
+    assert not found["data.media"].ok
+    assert "DVC refuses" in found["data.media"].detail
 
 
 def test_keys_that_dvc_follows_have_to_be_there(examined):

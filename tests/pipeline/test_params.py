@@ -47,6 +47,14 @@ def test_an_unknown_key_names_the_nearest_known_one(content, write, section, key
         load_params(write(content))
 
 
+def test_a_section_with_nothing_below_it_is_as_if_left_out(content, write):
+    content |= {"encoders": None, "evaluation": None, "demo": None}
+    content["stores"] = {"fau": {"store": "fau", "sha256": "ab"}}
+    params = load_params(write(content))
+    assert params.feature_names == ["fau"]
+    assert params.evaluation.n_resamples == 2000
+
+
 def test_every_fault_is_listed_at_once(content, write):
     content["sampling"]["frame_rate_hz"] = -1
     content["heads"]["ridge"]["kind"] = "rigde"

@@ -32,8 +32,9 @@ def test_a_value_that_is_there_is_replaced(path):
 
 def test_a_file_that_would_be_refused_is_left_as_it_was(path):
     before = path.read_bytes()
-    with pytest.raises(ParamsError, match="learning_rate"):
+    with pytest.raises(ParamsError, match="learning_rate") as error:
         update_settings(path, {"heads": {"lightgbm": {"learning_rate": -1.0}}}, load_params)
+    assert str(error.value).startswith(f"{path}: 1 fault")
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == ["params.yaml"]
 

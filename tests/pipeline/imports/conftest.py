@@ -60,7 +60,8 @@ def folder(request, tmp_path, monkeypatch) -> Path:
     labels.to_csv(tmp_path / "labels.csv", index=False)
     content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
     content["targets"] = TARGETS
-    content["data"] |= {"labels": "labels.csv", "media": "."}
+    content["data"] |= {"labels": "labels.csv", "media": "media"}
+    (tmp_path / "media").mkdir()
     content["encoders"] = {}
     content["folds"]["n_folds"] = 3
     content["evaluation"] = {"n_resamples": 100, "slices": []}

@@ -35,8 +35,7 @@ def test_labels_and_features_are_enough_for_predictions(folder):
 
     stages.index()
     stages.extract()
-    for name in ("fau", "clap"):
-        stages.pool(name)
+    stages.pool()
     missing = pd.read_parquet(folder / "data/pooled/fau.failures.parquet")
     assert missing.to_numpy().tolist() == [["[00004]", "stream", "no features"]]
     assert read_store(folder / "data/pooled/fau.parquet").embedding.shape == (39, 3 * 2 * 3)
@@ -61,3 +60,14 @@ def test_labels_and_features_are_enough_for_predictions(folder):
     assert "data/imports/features/fau" in page
     findings = {finding.subject: finding for finding in examine(folder / "params.yaml")}
     assert findings["stores.fau"].ok
+
+
+def test_sections_that_dvc_follows_are_there_after_an_import(folder):
+    write_features(pd.read_csv(folder / "labels.csv"), folder)
+    params = folder / "params.yaml"
+    content = yaml.safe_load(params.read_text())
+    params.write_text(yaml.safe_dump(content | {"encoders": None, "demo": None}))
+    import_json("features", folder / "clap.npz", "--name", "clap")
+    content = yaml.safe_load(params.read_text())
+    assert content["encoders"] == content["demo"] == {}
+    assert list(content["stores"]) == ["clap"]
