@@ -166,7 +166,7 @@ def stack() -> None:
 
 def bundle() -> None:
     """Write ``results/bundle``."""
-    from pipeline.bundle import make_bundle
+    from pipeline.packing import make_bundle
 
     params = load_params()
     description = make_bundle(params, read_rows(params), paths.BUNDLE)

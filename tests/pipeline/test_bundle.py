@@ -19,10 +19,10 @@ from pipeline.bundle import (
     PINNED,
     BundleError,
     description_bytes,
-    make_bundle,
     read_bundle,
 )
 from pipeline.clip_table import read_rows
+from pipeline.packing import make_bundle
 from pipeline.params import ParamsError, load_params
 from pipeline.paths import fitted_head
 from pipeline.predict import load_bundle
@@ -128,7 +128,7 @@ def test_a_clip_may_be_called_na(finished_run, results):
 
 
 def test_a_table_that_does_not_say_what_made_it_is_refused(finished_run, monkeypatch):
-    monkeypatch.setattr("pipeline.bundle.store_metadata", lambda schema: {})
+    monkeypatch.setattr("pipeline.packing.store_metadata", lambda schema: {})
     with pytest.raises(BundleError, match="does not say which encoder made it"):
         stages.bundle()
 

@@ -1,0 +1,157 @@
+"""What a run fitted, packed into a bundle; nothing is fitted for it."""
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from features.files import replacing_folder
+from features.store import store_metadata
+from models.arrays import DataError
+from models.persistence import dumps, loads
+from models.stack import Stack
+from pipeline.bundle import (
+    DESCRIPTION,
+    PINNED,
+    PROTOCOL,
+    BundleError,
+    Description,
+    EncoderEntry,
+    Fitted,
+    MemberEntry,
+    Training,
+    description_bytes,
+    read_fitted,
+)
+from pipeline.challenge import FILE_ID, file_ids
+from pipeline.clip_table import Rows
+from pipeline.params import Params, ParamsError
+from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, fitted_head
+from pipeline.tables import read_run_table
+from pipeline.views import join_tables, member_names
+
+LARGEST_DIFFERENCE = 0.01
+"""From the run's predictions, in standard deviations of the target: beyond it something is wrong.
+Rounding alone stays far below."""
+
+
+def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
+    """Pack the fitted heads that have weight in the stack, with all that belongs to them.
+
+    What was packed is read again, and has to predict what the run did, before it takes its place.
+
+    Parameters
+    ----------
+    params : Params
+        Of the run.
+    rows : Rows
+        Its clips.
+    folder : Path
+        Where the bundle shall be; an older bundle there is replaced.
+
+    Raises
+    ------
+    BundleError
+        When an encoder's table does not say what made it, or `folder` is something else.
+    DataError
+        When the predictions of Val and Test are not those of the run.
+    ParamsError, StoreError
+        When a result of the run is missing or of other clips.
+    OSError
+        When it cannot be written; an older bundle stays.
+    """
+    if folder.exists() and not (folder / DESCRIPTION).is_file():
+        raise BundleError(f"{folder} is there and no bundle, so it is not overwritten: remove it")
+    stack = loads(_result(STACK_FITTED))
+    assert isinstance(stack, Stack)  # of no other kind is that file
+    names = member_names(params)
+    used = [names[number].split("/") for number in np.flatnonzero(stack.kept)]
+    weights = stack.member_weights.mean(axis=0)[stack.kept]
+    contents = [_result(fitted_head(head, view)) for head, view in used]
+    contents.append(dumps(stack.without_idle_members()))
+    *sha256, stack_sha256 = [hashlib.sha256(content).hexdigest() for content in contents]
+    members = tuple(
+        MemberEntry(head=head, view=view, weight=float(weight), sha256=digest)
+        for (head, view), weight, digest in zip(used, weights, sha256, strict=True)
+    )
+    fitted_on = rows.fitted_on(params.final.refit_on)
+    training = Training(
+        refit_on=params.final.refit_on,
+        n_clips=int(fitted_on.sum()),
+        n_people=len(set(rows.people[fitted_on])),
+        stack_method=stack.method,
+    )
+    description = Description(
+        protocol=PROTOCOL,
+        eri=version("eri"),
+        versions={name: version(name) for name in PINNED},
+        targets=params.targets,
+        sampling=params.sampling,
+        pooling=params.pooling,
+        encoders={name: _encoder(name, params) for each in members for name in each.encoders},
+        members=members,
+        stack_sha256=stack_sha256,
+        training=training,
+    )
+    with replacing_folder(folder) as beside:
+        for name, content in zip(description.files(), contents, strict=True):
+            (beside / name).write_bytes(content)
+        compared = _compare(read_fitted(beside, description), description, rows)
+        training = training.model_copy(update=compared)
+        description = description.model_copy(update={"training": training})
+        said = description_bytes(description.model_dump(mode="json"))
+        (beside / DESCRIPTION).write_bytes(said)
+    return description
+
+
+def _result(path: Path) -> bytes:
+    if not path.is_file():
+        raise ParamsError(f"there is no {path}: run `dvc repro`")
+    return path.read_bytes()
+
+
+def _encoder(name: str, params: Params) -> EncoderEntry:
+    schema = pq.read_schema(POOLED / f"{name}.parquet")
+    metadata, width = store_metadata(schema), schema.field("embedding").type.list_size
+    if name in params.stores:
+        digest = params.stores[name].sha256
+        return EncoderEntry(spec=None, identity="", weights_digest=digest, width=width)
+    if not {"identity", "weights_digest"} <= set(metadata):
+        raise BundleError(
+            f"{POOLED / name}.parquet does not say which encoder made it, so that new clips could "
+            "be embedded by another one: run `dvc repro`"
+        )
+    return EncoderEntry(
+        spec=params.encoders[name].model_dump(mode="json", exclude_unset=True),
+        identity=metadata["identity"],
+        weights_digest=metadata["weights_digest"],
+        width=width,
+    )
+
+
+def _compare(fitted: Fitted, description: Description, rows: Rows) -> dict[str, float]:
+    """Predict clips of Val and Test again; give their number and the largest difference."""
+    if not PREDICTIONS.is_file():
+        raise ParamsError(f"there is no {PREDICTIONS}: run `dvc repro`")
+    held, table = rows.clips[rows.n_train :], read_run_table(PREDICTIONS)
+    if table[FILE_ID].tolist() != file_ids(held).tolist():
+        raise ParamsError(f"{PREDICTIONS} is of other clips than the clip table: run `dvc repro`")
+    if description.training.refit_on == "train+val":  # Val is predicted by heads that are not kept
+        chosen = (held["split"] == "Test").to_numpy(bool)
+        held, table = held[chosen], table[chosen]
+    if held.empty:
+        return {}
+    ids = list(held["clip_id"])
+    vectors = {e: join_tables([POOLED / f"{e}.parquet"], ids) for e in description.encoders}
+    expected = table[list(description.targets)].to_numpy(np.float64)
+    difference = np.abs(fitted.predict(vectors) - expected)
+    spread = np.nanstd(rows.y[: rows.n_train], axis=0)
+    # Without spread there is no unit to compare in.
+    if (difference > LARGEST_DIFFERENCE * np.where(spread > 0, spread, 1)).any():
+        raise DataError(
+            f"the fitted heads predict otherwise than {PREDICTIONS} says, by up to "
+            f"{difference.max():.3g}: they are of another run; run `dvc repro --force`"
+        )
+    return {"n_compared": len(held), "largest_difference": float(difference.max())}
