@@ -17,6 +17,7 @@ $(INSTALLED): requirements.lock pyproject.toml $(MOVED)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	test -e .git || dvc config --local core.no_scm true # a ZIP: DVC would ask for Git
 	pwd -P > $@
 
 repro: $(INSTALLED)
