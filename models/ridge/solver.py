@@ -169,6 +169,10 @@ def _solve_in_small_spaces(
             next_check = max(step + 3, int(1.25 * step))
         for space in [space for space in spaces if is_due or space.is_full()]:
             own = space.columns
+            smallest = penalties[:, own].min(axis=0, keepdims=True)  # the last to be solved
+            _, missing = _best_in_space(space, right[:, own], smallest)
+            if not space.is_full() and (missing > tolerance).any():
+                continue
             solutions[:, :, own], residuals[:, own] = _best_in_space(
                 space, right[:, own], penalties[:, own]
             )
@@ -193,8 +197,8 @@ def _new_directions(columns: Floats, basis: Floats) -> Floats:
     least = float(np.finfo(columns.dtype).eps * 10 * np.linalg.norm(columns))
     for _ in range(2):  # the first pass may leave rounding of what it takes away; it loses itself
         rest = columns - basis @ (basis.T @ columns)
-        columns, sizes, _ = scipy.linalg.qr(rest, mode="economic", pivoting=True)
-        columns, least = columns[:, np.abs(np.diagonal(sizes)) > least], 0.5
+        columns, sizes, _ = np.linalg.svd(rest, full_matrices=False)
+        columns, least = columns[:, sizes > least], 0.5
         if columns.shape[1] == 0:
             break
     return columns
