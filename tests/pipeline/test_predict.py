@@ -38,10 +38,10 @@ def test_clips_of_the_run_get_their_numbers(finished_run, predictor):
     found = table.loc[expected.index, TARGETS]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert found["joy"].std() > 0.01
-    training = predictor.description.training
-    assert training.n_compared == 6
+    said = predictor.bundles[0].description
+    assert said.n_compared == 6
     assert (
-        np.abs(found - expected).max(axis=None) <= training.largest_difference + 1e-7
+        np.abs(found - expected).max(axis=None) <= said.largest_difference + 1e-7
     )  # of float32 sums
 
 
@@ -67,6 +67,31 @@ def test_new_clips_say_what_they_were_predicted_from(predictor, tmp_path):
     assert table.loc["silent", "reasons"] == "sound: stream: the clip has no sound"
     assert table[TARGETS].notna().all(axis=1).tolist() == [True, True, True, True, False]
     assert "probe" in table.loc["broken", "reasons"]
+
+
+def test_ready_bundles_stand_side_by_side(ready, tmp_path):
+    write_clip(tmp_path / "new/whole.mp4", n_frames=4, sound_s=0.5)
+    write_clip(tmp_path / "new/silent.mp4", n_frames=4, sound_s=0)
+    write_clip(tmp_path / "new/heard.mp4", n_frames=0, sound_s=0.5)
+    with load_bundle() as both, load_bundle("voice") as voice:
+        table, windows = both.predict("new"), both.timeline("new")
+        alone = voice.predict("new")
+    named = ["face.joy", "face.fear", "voice.joy", "voice.fear"]
+    assert table.columns[4:].tolist() == [*named, "encoders", "missing", "reasons"]
+    assert windows.columns.tolist() == ["clip_id", "time_s", *named]
+    np.testing.assert_array_equal(table[named[2:]], alone[TARGETS])
+    table = table.set_index("clip_id")
+    assert table.loc["whole", named].notna().all()
+    assert table.loc["whole", "encoders"] == "face.tiny+voice.sound"
+    assert table.loc["silent", named].isna().tolist() == [False, False, True, True]
+    assert table.loc["silent", "reasons"] == "voice.sound: stream: the clip has no sound"
+    assert table.loc["heard", named].isna().tolist() == [True, True, False, False]
+
+
+def test_a_run_s_own_bundle_comes_before_ready_ones(finished_run, ready_folder, monkeypatch):
+    monkeypatch.setattr("pipeline.bundle.READY", ready_folder)
+    assert load_bundle().targets == load_bundle("results/bundle").targets == TARGETS
+    assert list(load_bundle("face").encoders) == ["tiny"]
 
 
 def test_a_gap_is_what_training_made_of_it(finished_run, predictor):
@@ -123,7 +148,7 @@ def test_imported_features_are_of_no_new_clip(finished_run, predictor, monkeypat
 
 
 def test_another_encoder_than_in_training_is_refused(finished_run, predictor, monkeypatch):
-    spec = predictor.description.encoders["tiny"].spec
+    spec = predictor.bundles[0].description.encoders["tiny"].spec
     clip = finished_run.folder / "media" / "c24.mp4"
     monkeypatch.setitem(predictor.encoders, "tiny", make_encoder({**spec, "seed": 1}))
     with pytest.raises(BundleError, match="'tiny' here is not the one.*other weights"):

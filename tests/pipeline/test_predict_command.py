@@ -70,6 +70,32 @@ def test_a_timeline_is_tables_and_pictures(finished_run, clips, tmp_path):
     assert earlier.read_text() == "still open in a viewer"  # replaced, not written into
 
 
+def test_before_the_first_run_ready_bundles_predict(ready, clips):
+    shown = predict(clips)
+    assert shown.exit_code == 0, shown.output
+    assert "face.joy" in shown.stdout
+    assert "2 of 3 clips predicted" in shown.stdout
+    (silent,) = json.loads(predict(clips / "silent.mp4", "--json").stdout)["clips"]
+    assert [name for name, value in silent["intensities"].items() if value is None] == [
+        "voice.joy",
+        "voice.fear",
+    ]
+    assert silent["reasons"] == "voice.sound: stream: the clip has no sound"
+    assert predict(clips / "silent.mp4", "--bundle", "voice").exit_code == 1
+
+
+def test_any_clip_has_a_picture_of_its_timeline(ready, tmp_path):
+    """Names as long as a file system allows, and ids that are paths."""
+    long = "x" * 251
+    for path in (f"a/{long}.mp4", "a/b.mp4", "c/b.mp4"):
+        write_clip(tmp_path / path, n_frames=2, sound_s=0)
+    shown = predict("a", tmp_path / "c", "--timeline", "over_time")
+    assert shown.exit_code == 0, shown.output
+    pictures = sorted(tmp_path.rglob("*.svg"))
+    assert len(pictures) == 3
+    assert {path.parent.name for path in pictures} == {"over_time"}
+
+
 @pytest.mark.parametrize(
     ("option", "name", "said"),
     [

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.demo.people import draw_person
-from pipeline.demo.rules import CUE_RATE_HZ, VOICE_CUES
+from pipeline.demo.rules import FRAME_RATE_HZ, VOICE_CUES
 from pipeline.demo.voice import SAMPLE_RATE_HZ, speak
 
 PERSON = draw_person(0, np.random.default_rng(3))
@@ -11,7 +11,7 @@ DURATION_S = 6
 
 def say(person=PERSON, seed=0, **cues):
     row = [cues.get(name, 0.0) for name in VOICE_CUES]
-    table = np.tile(row, (DURATION_S * CUE_RATE_HZ, 1))
+    table = np.tile(row, (DURATION_S * FRAME_RATE_HZ, 1))
     return speak(person, table, np.random.default_rng(seed))
 
 

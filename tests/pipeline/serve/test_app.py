@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from pipeline.predict import load_bundle
 from pipeline.serve.app import create_app
 from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS
@@ -42,6 +43,19 @@ def test_what_a_clip_lacks_is_told(client, tmp_path):
     answer = predict(client, "silent.mp4", silent).json()
     assert answer["encoders"] == ["tiny"]
     assert answer["missing"] == {"sound": "stream: the clip has no sound"}
+
+
+def test_ready_bundles_answer_side_by_side(ready, tmp_path):
+    silent = write_clip(tmp_path / "silent.mp4", n_frames=4, sound_s=0).read_bytes()
+    with (
+        load_bundle() as predictor,
+        TestClient(create_app(predictor), base_url="http://localhost") as client,
+    ):
+        answer = predict(client, "silent.mp4", silent).json()
+    assert answer["encoders"] == ["face.tiny"]
+    assert answer["missing"] == {"voice.sound": "stream: the clip has no sound"}
+    assert answer["intensities"]["face.joy"] == pytest.approx(answer["over_time"]["face.joy"][0])
+    assert answer["intensities"]["voice.joy"] is None
 
 
 def test_a_picture_is_a_clip_without_a_length(client, tmp_path):
