@@ -76,27 +76,6 @@ class EncoderEntry(_Entry):
     width: int = Field(ge=1, le=MOST_COLUMNS)
 
 
-class MemberEntry(_Entry):
-    """One fitted head that the stack listens to.
-
-    Attributes
-    ----------
-    head, view : str
-        As in ``results/leaderboard.csv``; the view's encoders are joined by ``+``.
-    weight : float
-        Mean over targets of its share in the stack.
-    """
-
-    head: str
-    view: str
-    weight: float
-
-    @property
-    def encoders(self) -> list[str]:
-        """The encoders of the view in the order of its columns."""
-        return self.view.split(JOIN)
-
-
 class Description(_Entry):
     """``bundle.json``: what is in the bundle, what the heads take and give, and who wrote it.
 
@@ -114,8 +93,8 @@ class Description(_Entry):
         How clips become vectors.
     encoders : dict of str to EncoderEntry
         Those that some member's view has.
-    members : tuple of MemberEntry
-        In the order of their files.
+    members : tuple of str
+        ``head/view`` of the fitted heads that the stack listens to, in the order of their files.
     files : dict of str to str
         SHA-256 of every other file by name: the heads in order, then the stack.
     refit_on : str
@@ -135,13 +114,17 @@ class Description(_Entry):
     sampling: Sampling
     pooling: Pooling
     encoders: dict[Name, EncoderEntry]
-    members: tuple[MemberEntry, ...] = Field(min_length=1)
+    members: tuple[str, ...] = Field(min_length=1)
     files: dict[str, str]
     refit_on: str
     n_clips: int
     n_people: int
     n_compared: int = 0
     largest_difference: float | None = None
+
+    def columns(self) -> list[list[str]]:
+        """Return the encoders whose vectors each member takes side by side, in this order."""
+        return [name.partition("/")[2].split(JOIN) for name in self.members]
 
     def write(self, folder: Path) -> None:
         """Write ``bundle.json``, with a digest of itself."""
@@ -162,8 +145,8 @@ class Bundle:
         A clip that lacks an encoder's has NaN there.
         """
         predicted = [
-            head.predict(np.concatenate([vectors[name] for name in member.encoders], axis=1))
-            for head, member in zip(self.heads, self.description.members, strict=True)
+            head.predict(np.concatenate([vectors[name] for name in names], axis=1))
+            for head, names in zip(self.heads, self.description.columns(), strict=True)
         ]
         return self.stack.predict(np.stack(predicted, axis=1))
 
@@ -172,12 +155,11 @@ class Bundle:
         if not name:
             return self
         said = self.description
-        views = [JOIN.join(f"{name}.{each}" for each in member.encoders) for member in said.members]
-        pairs = zip(said.members, views, strict=True)
+        views = [JOIN.join(f"{name}.{each}" for each in names) for names in said.columns()]
         changes = {
             "targets": tuple(f"{name}.{each}" for each in said.targets),
             "encoders": {f"{name}.{key}": each for key, each in said.encoders.items()},
-            "members": tuple(each.model_copy(update={"view": view}) for each, view in pairs),
+            "members": tuple(f"{name}/{view}" for view in views),
         }
         return replace(self, description=said.model_copy(update=changes))
 
@@ -235,8 +217,8 @@ def read_bundle(folder: Path) -> Bundle:
     with _naming(path):
         *head_files, stack_file = files
         heads = []
-        for name, member in zip(head_files, description.members, strict=True):
-            width = sum(description.encoders[each].width for each in member.encoders)
+        for name, encoders in zip(head_files, description.columns(), strict=True):
+            width = sum(description.encoders[each].width for each in encoders)
             with _naming(folder / name):
                 head = loads(files[name])
                 if not isinstance(head, Head) or head.n_features_in_ != width:

@@ -21,7 +21,6 @@ from pipeline.bundle import (
     BundleError,
     Description,
     EncoderEntry,
-    MemberEntry,
     read_bundle,
 )
 from pipeline.challenge import FILE_ID, file_ids
@@ -29,7 +28,7 @@ from pipeline.clip_table import Rows
 from pipeline.params import Params, ParamsError
 from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, fitted_head
 from pipeline.tables import read_run_table
-from pipeline.views import join_tables, member_names
+from pipeline.views import JOIN, join_tables, member_names
 
 LARGEST_DIFFERENCE = 0.01
 """From the run's predictions, in standard deviations of the target: beyond it something is wrong.
@@ -66,13 +65,11 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
     stack = loads(_result(STACK_FITTED))
     assert isinstance(stack, Stack)  # of no other kind is that file
     names = member_names(params)
-    used = [names[number].split("/") for number in np.flatnonzero(stack.kept)]
-    weights = stack.member_weights.mean(axis=0)[stack.kept]
-    members = tuple(
-        MemberEntry(head=head, view=view, weight=float(weight))
-        for (head, view), weight in zip(used, weights, strict=True)
-    )
-    files = {f"member-{n:03d}.skops": _result(fitted_head(*each)) for n, each in enumerate(used)}
+    members = tuple(names[number] for number in np.flatnonzero(stack.kept))
+    files = {
+        f"member-{number:03d}.skops": _result(fitted_head(*name.split("/")))
+        for number, name in enumerate(members)
+    }
     files[STACK] = dumps(stack.without_idle_members())
     fitted_on = rows.fitted_on(params.final.refit_on)
     description = Description(
@@ -86,7 +83,11 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
         targets=params.targets,
         sampling=params.sampling,
         pooling=params.pooling,
-        encoders={name: _encoder(name, params) for each in members for name in each.encoders},
+        encoders={
+            each: _encoder(each, params)
+            for name in members
+            for each in name.split("/")[1].split(JOIN)
+        },
         members=members,
         files={name: hashlib.sha256(each).hexdigest() for name, each in files.items()},
         refit_on=params.final.refit_on,

@@ -28,10 +28,11 @@ MOST_WINDOWS = 100_000
 """Of a clip in a timeline; headers of media files may say any duration."""
 
 WHOLE = np.array([[-np.inf, np.inf]])
-"""The one window, from its begin to its end in seconds, that holds all of a clip."""
+"""The one window that holds all of a clip."""
+
+_IMPORTED = MediaError("stream", "imported features: it embeds no new clips")
 
 Paths = str | Path | Iterable[str | Path]
-Vectors = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class Predictor:
         files = find_media(Path(path) for path in given)
         table = index_files(files, workers=self._embedder.workers, progress=progress)
         clips, root = list(iterate_clips(table)), cache_root or default_cache_root()
-        runs, missing = {}, {clip.clip_id: dict[str, MediaError]() for clip in clips}
+        runs: dict[str, EncoderRun] = {}
         for name, encoder in self.encoders.items():
             if any(unusable(encoder, clip) is None for clip in clips):
                 entry, description = self._entries[name]
@@ -194,14 +195,16 @@ class Predictor:
         self._embedder.embed(
             table, list(runs.values()), max_duration_s=max_duration_s, progress=progress
         )
-        imported = MediaError("stream", "imported features: it embeds no new clips")
-        for name in self._entries:
-            errors = runs[name].errors(table) if name in runs else {}
-            for clip in clips if name not in runs else ():
-                made = self.encoders.get(name)
-                errors[clip.clip_id] = (made and unusable(made, clip)) or imported
-            for clip_id, error in errors.items():
-                missing[clip_id][name] = error
+        missing: dict[str, dict[str, MediaError]] = {clip.clip_id: {} for clip in clips}
+        failed = {name: run.errors(table) for name, run in runs.items()}
+        for clip in clips:
+            for name in self._entries:
+                error: MediaError | None = _IMPORTED
+                if name in self.encoders:
+                    error = unusable(self.encoders[name], clip)
+                    error = error or failed[name].get(clip.clip_id)
+                if error is not None:
+                    missing[clip.clip_id][name] = error
         return EmbeddedClips(table, runs, missing)
 
     def table(self, embedded: EmbeddedClips) -> pd.DataFrame:
@@ -216,9 +219,7 @@ class Predictor:
             joined by semicolons). The targets of a bundle are NaN where nothing was usable for it.
         """
         clips = embedded.clips[["clip_id", "path", "has_video", "has_audio"]]
-        whole = [self._vectors(embedded, number) for number in range(len(clips))]
-        vectors = {name: np.concatenate([each[name] for each in whole]) for name in self._entries}
-        predicted = pd.DataFrame(self._predict(vectors), columns=self.targets)
+        predicted = self._predict(embedded, dict.fromkeys(range(len(clips)), WHOLE))
         missing = [embedded.missing[clip_id] for clip_id in clips["clip_id"]]
         notes = {
             "encoders": [JOIN.join(e for e in self._entries if e not in each) for each in missing],
@@ -268,23 +269,42 @@ class Predictor:
                     f"the clip {clip_id} says to last {duration_s:.0f} s: {n_windows} windows, "
                     f"more than {MOST_WINDOWS}; take a longer hop"
                 )
-            starts_s = np.asarray(np.arange(n_windows) * hop_s, np.float64)
+            starts_s = np.arange(n_windows) * hop_s
             windows_s = np.stack([starts_s, starts_s + window_s], axis=1)
-            predicted = self._predict(self._vectors(embedded, number, windows_s))
-            table = pd.DataFrame(predicted, columns=self.targets)
+            table = self._predict(embedded, {number: windows_s})
             table.insert(0, "clip_id", str(clip_id))
             table.insert(1, "time_s", starts_s + min(window_s, duration_s or window_s) / 2)
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
 
-    def _vectors(
-        self, embedded: EmbeddedClips, number: int, windows_s: NDArray[np.float64] = WHOLE
-    ) -> Vectors:
-        """Pool the embeddings of a clip inside windows (n_windows, 2) of its time, as in training.
+    def _predict(
+        self, embedded: EmbeddedClips, windows_s: Mapping[int, NDArray[np.float64]]
+    ) -> pd.DataFrame:
+        """Predict windows of clips, by number: begins and ends (n_windows, 2), the end outside.
 
-        Returns vectors (n_windows, width) by encoder; NaN where a window, whose end is outside,
-        has no embedding. The only embedding of a clip, such as functionals of all its sound, counts
-        in every window.
+        Returns a row per window, NaN where a bundle has nothing of it.
+        """
+        of_clips = [self._vectors(embedded, number, each) for number, each in windows_s.items()]
+        vectors = {
+            name: np.concatenate([each[name] for each in of_clips]) for name in self._entries
+        }
+        predicted = []
+        for bundle in self.bundles:
+            own = {name: vectors[name] for name in bundle.description.encoders}
+            present = np.any([np.isfinite(each).any(axis=1) for each in own.values()], axis=0)
+            table = np.full((len(present), len(bundle.description.targets)), np.nan)
+            if present.any():
+                table[present] = bundle.predict({n: each[present] for n, each in own.items()})
+            predicted.append(table)
+        return pd.DataFrame(np.concatenate(predicted, axis=1), columns=self.targets)
+
+    def _vectors(
+        self, embedded: EmbeddedClips, number: int, windows_s: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Pool the embeddings of a clip inside windows of its time, as in training.
+
+        Returns vectors (n_windows, width) by encoder; NaN where a window has no embedding. The only
+        embedding of a clip, such as functionals of all its sound, counts in every window.
         """
         row = embedded.clips[number : number + 1]
         begin_s, end_s = windows_s[:, :1], windows_s[:, 1:]
@@ -309,37 +329,22 @@ class Predictor:
                 vectors[name][np.unique(windows)] = pooled
         return vectors
 
-    def _predict(self, vectors: Vectors) -> NDArray[np.float64]:
-        """Predict all targets from clip vectors (n_clips, width); NaN where a bundle has none."""
-        parts = []
-        for bundle in self.bundles:
-            own = {name: vectors[name] for name in bundle.description.encoders}
-            present = np.any([np.isfinite(each).any(axis=1) for each in own.values()], axis=0)
-            predicted = np.full((len(present), len(bundle.description.targets)), np.nan)
-            if present.any():
-                predicted[present] = bundle.predict({n: each[present] for n, each in own.items()})
-            parts.append(predicted)
-        return np.concatenate(parts, axis=1)
-
 
 def _make_encoder(name: str, spec: Mapping[str, Any]) -> Encoder:
     try:
         return make_encoder(spec)
     except (EncoderError, ValidationError) as error:
         told = " ".join(str(error).split("\n", 1)[-1].split())[:300]  # but for its title
-        raise BundleError(
-            f"the bundle's encoder {name!r} cannot be made by this version: {told}"
-        ) from error
+        what = f"the bundle's encoder {name!r} cannot be made by this version"
+        raise BundleError(f"{what}: {told}") from error
 
 
 def _check_identity(run: EncoderRun, entry: EncoderEntry) -> None:
-    if run.identity == entry.identity:
-        return
-    what = "preprocessing, sampling or version of the extraction"
-    if run.encoder.weights_digest() != entry.weights_digest:
-        what = "weights"
-    raise BundleError(
-        f"the encoder {run.name!r} here is not the one that the heads were fitted on (other "
-        f"{what}: identity {run.identity[:12]}… instead of {entry.identity[:12]}…): bring the "
-        "weights and the version of then, or make the bundle anew"
-    )
+    if run.identity != entry.identity:
+        of_weights = run.encoder.weights_digest() != entry.weights_digest
+        what = "weights" if of_weights else "preprocessing, sampling or version of the extraction"
+        raise BundleError(
+            f"the encoder {run.name!r} here is not the one that the heads were fitted on (other "
+            f"{what}: identity {run.identity[:12]}… instead of {entry.identity[:12]}…): bring the "
+            "weights and the version of then, or make the bundle anew"
+        )

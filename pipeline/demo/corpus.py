@@ -89,13 +89,8 @@ def _write_clip(
     rng = np.random.default_rng(seed)
     face, voice = act(labels, n_frames, person.expressiveness, rng)
     sound, mouth = speak(person, voice, rng)
-    time_s = np.arange(n_frames) / FRAME_RATE_HZ
     cues = dict(zip(FACE_CUES, face.T, strict=True))
-    cues["speech"] = mouth[np.round(time_s * SAMPLE_RATE_HZ).astype(int)]
-    blinks_s = np.cumsum(rng.uniform(1.0, 3.0, size=10))
-    cues["blink"] = np.exp(-(((time_s[:, None] - blinks_s) / 0.07) ** 2)).max(axis=1)
-    swing = np.sin(2 * np.pi * rng.uniform(0.2, 0.5) * time_s + rng.uniform(0, 2 * np.pi))
-    cues["turn"] = 0.3 * rng.normal() + 0.5 * swing
+    cues["speech"] = mouth[np.arange(n_frames) * SAMPLE_RATE_HZ // FRAME_RATE_HZ]
     frames = []
     for number in range(n_frames):
         now = {name: float(cue[number]) for name, cue in cues.items()}
@@ -119,15 +114,16 @@ def _encode(
     with av.open(str(path), "w", format="mp4", options=exact) as container:
         video = container.add_stream("libx264", rate=FRAME_RATE_HZ, options=_X264)
         video.width, video.height, video.pix_fmt = SIZE_PX, SIZE_PX, "yuv420p"
-        streams, content = [video], [[av.VideoFrame.from_ndarray(each) for each in frames]]
         if sound is not None:
             audio = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
             audio.bit_rate = 48_000
+        for stream in container.streams:
+            stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        for image in frames:
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(video.encode(None))
+        if sound is not None:
             block = av.AudioFrame.from_ndarray(sound[None, :], format="fltp", layout="mono")
             block.sample_rate = SAMPLE_RATE_HZ
-            streams.append(audio)
-            content.append([block])
-        for stream, parts in zip(streams, content, strict=True):
-            stream.codec_context.flags |= av.codec.context.Flags.bitexact
-            for part in [*parts, None]:
-                container.mux(stream.encode(part))
+            container.mux(audio.encode(block))
+            container.mux(audio.encode(None))

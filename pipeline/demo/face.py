@@ -25,8 +25,8 @@ def draw_picture(person: Person, cues: Mapping[str, float] | None) -> NDArray[np
     person : Person
         Who is seen.
     cues : mapping of str to float, or None
-        State of the face, by `rules.FACE_CUES`; also ``speech`` (opening of the speaking mouth),
-        ``blink`` and ``turn`` (of the head). None: the person has left the picture.
+        State of the face, by `rules.FACE_CUES`; also ``speech``, how far the mouth is open to
+        speak. None: the person has left the picture.
 
     Returns
     -------
@@ -89,8 +89,8 @@ def _draw_person(image: Image.Image, person: Person, cues: Mapping[str, float]) 
 def _draw_eye(
     head: _Pen, side: int, person: Person, skin: Colour, cues: Mapping[str, float]
 ) -> None:
-    open_ = np.clip(1 + 0.6 * cues["lid_raise"] - 0.65 * cues["squint"] - cues["blink"], 0.03, 1.6)
-    x, height = side * 0.42 + 0.12 * cues["turn"], 0.10 * open_
+    open_ = np.clip(1 + 0.6 * cues["lid_raise"] - 0.65 * cues["squint"], 0.03, 1.6)
+    x, height = side * 0.42, 0.10 * open_
     head.ellipse(x, -0.14, 0.28, 0.2, _blend(skin, _SHADE, 0.15))  # the socket
     head.ellipse(x, -0.12, 0.22, 1.25 * height, _DARK)
     head.ellipse(x, -0.1, 0.20, height, (238, 232, 228))
@@ -106,16 +106,16 @@ def _draw_eye(
 
 
 def _draw_nose_and_mouth(head: _Pen, skin: Colour, cues: Mapping[str, float]) -> None:
-    shade, turned = _blend(skin, _SHADE, 0.25), 0.16 * cues["turn"]
+    shade = _blend(skin, _SHADE, 0.25)
     wrinkle = float(np.clip(cues["nose_wrinkle"], 0, 1.1))
-    head.fill([(turned + 0.02, -0.1), (turned + 0.15, 0.32), (turned, 0.38)], shade)
-    head.stroke(turned + 0.17 * _ACROSS, 0.36 - 0.06 * wrinkle + 0.05 * _ARCH, 0.08, shade)
+    head.fill([(0.02, -0.1), (0.15, 0.32), (0, 0.38)], shade)
+    head.stroke(0.17 * _ACROSS, 0.36 - 0.06 * wrinkle + 0.05 * _ARCH, 0.08, shade)
     for line in range(3):
         height = 0.02 + 0.07 * line - 0.04 * _ARCH
-        head.stroke(turned + 0.16 * wrinkle * _ACROSS, height, 0.05 * wrinkle, shade)
+        head.stroke(0.16 * wrinkle * _ACROSS, height, 0.05 * wrinkle, shade)
     smile = cues["smile"]
     opened = float(np.clip(max(cues["mouth_open"], 0.55 * cues["speech"]), 0, 1.1))
-    x = turned + (0.36 + 0.1 * smile - 0.08 * opened * (smile < 0.5)) * _ACROSS
+    x = (0.36 + 0.1 * smile - 0.08 * opened * (smile < 0.5)) * _ACROSS
     middle = 0.72 - 0.13 * smile * (_ACROSS**2 - 0.4) - 0.08 * wrinkle * _ARCH
     upper, lower = middle - 0.08 * opened * _ARCH, middle + (0.03 + 0.34 * opened) * _ARCH
     lips = _blend(shade, (160, 50, 58), 0.6)

@@ -1,6 +1,6 @@
 """The stated rule of the demo: which intensities a clip gets, and how face and voice show them.
 
-`draw_intensities` draws coupled amounts per clip; `act` shows them by the table `RULES`: the sum
+`draw_intensities` draws amounts per clip; `act` shows them by the table `RULES`: the sum
 over emotions of amount x time course x cue, with a noise of its own in face and in voice, so that
 the two together tell more than either.
 """
@@ -63,16 +63,7 @@ RULES = {
     ),
 }
 
-# Emotions come in company: the latent amounts share three causes (delight, dread, shock).
-_CAUSES = np.array(
-    [
-        # Ado  Amu   Anx  Dis   Pai  Fea  Sur
-        [0.5, 0.5, -0.2, -0.3, 0.0, -0.3, 0.1],
-        [-0.2, -0.2, 0.5, 0.0, 0.3, 0.5, 0.1],
-        [0.0, 0.2, 0.0, 0.3, -0.2, 0.3, 0.5],
-    ]
-)
-_SPREAD = 1.2  # standard deviation of the log amounts, about
+_SPREAD = 1.4  # standard deviation of the log amounts
 _FACE_NOISE, _VOICE_NOISE = 0.08, 0.12
 _START, _RISE_S = 0.3, 0.4  # after which share of the clip reactions begin, and how fast
 _STRONGEST = 1.1  # however many emotions ask for a movement, a face has its limits
@@ -80,8 +71,7 @@ _STRONGEST = 1.1  # however many emotions ask for a movement, a face has its lim
 
 def draw_intensities(n_clips: int, rng: np.random.Generator) -> FloatArray:
     """Draw labels [n_clips, n_emotions] to four decimals, each row's largest exactly 1."""
-    shared = rng.standard_normal((n_clips, len(_CAUSES))) @ _CAUSES
-    amounts = np.exp(_SPREAD * (shared + rng.standard_normal((n_clips, len(RULES)))))
+    amounts = np.exp(_SPREAD * rng.standard_normal((n_clips, len(RULES))))
     labels: FloatArray = np.round(amounts / amounts.max(axis=1, keepdims=True), 4)
     return labels
 

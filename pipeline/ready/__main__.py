@@ -55,9 +55,10 @@ def make(
     arguments = IMPORTS[name].format(data=data.resolve()).split()
     with contextlib.chdir(work):
         app(["import", *arguments], standalone_mode=False)
+        heads = [[name] for name in load_params().heads]
         for stage in stages.STAGES[1:]:  # but for the demo
-            for head in load_params().heads if stage is stages.fit else [None]:
-                stage(*([] if head is None else [head]))
+            for arguments in heads if stage is stages.fit else [[]]:
+                stage(*arguments)
     n_bytes = sum(path.stat().st_size for path in (work / BUNDLE).iterdir())
     if n_bytes > LARGEST_BYTES:
         raise BundleError(f"{work / BUNDLE} has {n_bytes} bytes: expected {LARGEST_BYTES} at most")

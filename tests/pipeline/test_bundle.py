@@ -28,8 +28,6 @@ from pipeline.paths import fitted_head
 from pipeline.predict import load_bundle
 from tests.pipeline.finished_run import HEADS, TARGETS, predictions
 
-N_FLIPS_PER_FILE = 2
-
 
 @pytest.fixture
 def bundle(finished_run, tmp_path, monkeypatch):
@@ -58,13 +56,13 @@ def change(bundle, change):
     (bundle / DESCRIPTION).write_bytes(description_bytes(content))
 
 
-def test_it_says_what_it_is_and_needs_nothing_else_to_predict(bundle):
+def test_it_says_what_it_is_and_needs_nothing_else_to_predict(finished_run, bundle):
     read = read_bundle(bundle)
     description = read.description
     assert description.targets == tuple(TARGETS)
-    assert {member.head for member in description.members} == set(HEADS)
-    assert {member.view for member in description.members} == {"tiny", "sound", "sound+tiny"}
-    assert sum(member.weight for member in description.members) == pytest.approx(1)
+    assert {name.split("/")[0] for name in description.members} == set(HEADS)
+    assert {name.split("/")[1] for name in description.members} == {"tiny", "sound", "sound+tiny"}
+    assert set(description.versions) == {"lightgbm"}  # of other libraries nothing is in the files
     assert set(description.encoders) == {"tiny", "sound"}
     fitted_on = (description.refit_on, description.n_clips, description.n_people)
     assert fitted_on == ("train", 24, 8)
@@ -72,12 +70,9 @@ def test_it_says_what_it_is_and_needs_nothing_else_to_predict(bundle):
     entries = zip(description.encoders.items(), (1, np.nan), strict=True)
     vectors = {name: np.full((3, e.width), value, np.float32) for (name, e), value in entries}
     assert np.isfinite(read.predict(vectors)).all()
-
-
-def test_the_heads_are_those_that_were_fitted(finished_run):
-    for number, member in enumerate(read_bundle(finished_run.bundle).description.members):
-        packed = finished_run.bundle / f"member-{number:03d}.skops"
-        assert packed.read_bytes() == fitted_head(member.head, member.view).read_bytes()
+    for number, name in enumerate(description.members):  # packed as they were fitted
+        fitted = finished_run.folder / fitted_head(*name.split("/"))
+        assert (bundle / f"member-{number:03d}.skops").read_bytes() == fitted.read_bytes()
 
 
 def test_a_head_that_never_fits_twice_alike_predicts_as_it_did(
@@ -160,14 +155,11 @@ def test_a_flipped_byte_in_any_file_is_refused_by_name(bundle):
     rng = np.random.default_rng(0)
     for path in sorted(bundle.iterdir()):
         content = path.read_bytes()
-        places = rng.integers(len(content), size=N_FLIPS_PER_FILE)
-        for place in range(len(content)) if path.name == DESCRIPTION else places:
-            flipped = bytearray(content)
-            flipped[place] ^= 1 << int(rng.integers(8))
-            path.write_bytes(flipped)
-            with pytest.raises(BundleError, match=path.name):
-                read_bundle(bundle)
-        for wrong in (b"", content[:-1], content + b"\n"):
+        some = (
+            range(len(content)) if path.name == DESCRIPTION else rng.integers(len(content), size=2)
+        )
+        flipped = (content[:n] + bytes([content[n] ^ 4]) + content[n + 1 :] for n in some)
+        for wrong in (b"", content[:-1], content + b"\n", *flipped):
             path.write_bytes(wrong)
             with pytest.raises(BundleError, match=path.name):
                 read_bundle(bundle)
@@ -186,20 +178,21 @@ def test_any_other_description_is_refused(bundle, content):
 def test_missing_and_further_files_and_links_are_named(bundle):
     stack, elsewhere = bundle / "stack.skops", bundle.with_name("elsewhere")
     stack.rename(elsewhere)
-    with pytest.raises(BundleError, match=r"stack\.skops is missing"):
-        read_bundle(bundle)
-    stack.symlink_to(elsewhere)
-    with pytest.raises(BundleError, match=r"stack\.skops is a link or no plain file"):
-        read_bundle(bundle)
-    stack.unlink()
-    os.mkfifo(stack)  # reading it would wait for ever
-    with pytest.raises(BundleError, match=r"stack\.skops is a link or no plain file"):
-        read_bundle(bundle)
-    stack.unlink()
-    elsewhere.rename(stack)
-    (bundle / "payload.pkl").write_bytes(b"cos\nsystem\n")
-    with pytest.raises(BundleError, match=r"payload\.pkl does not belong"):
-        read_bundle(bundle)
+    no_file = r"stack\.skops is a link or no plain file"
+    makes = {  # reading a pipe would wait for ever
+        r"stack\.skops is missing": lambda: None,
+        no_file: lambda: stack.symlink_to(elsewhere),
+        f"{no_file}: ": lambda: os.mkfifo(stack),
+        r"payload\.pkl does not belong": lambda: (
+            elsewhere.rename(stack),
+            (bundle / "payload.pkl").write_bytes(b"cos\nsystem\n"),
+        ),
+    }
+    for said, make in makes.items():
+        stack.unlink(missing_ok=True)
+        make()
+        with pytest.raises(BundleError, match=said):
+            read_bundle(bundle)
     with pytest.raises(BundleError, match=r"there is no bundle .*dvc repro"):
         read_bundle(bundle / "elsewhere")
 

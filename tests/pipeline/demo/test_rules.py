@@ -3,16 +3,11 @@ import numpy as np
 from pipeline.demo.rules import FACE_CUES, RULES, VOICE_CUES, act, draw_intensities
 
 
-def test_intensities_are_a_profile_per_clip_and_emotions_come_in_company():
+def test_intensities_are_a_profile_per_clip():
     labels = draw_intensities(4000, np.random.default_rng(0))
     assert labels.shape == (4000, len(RULES))
     assert labels.min() >= 0
     assert (labels.max(axis=1) == 1).all()
-    together = np.corrcoef(labels.T)
-    fear, anxiety, amusement = (
-        list(RULES).index(name) for name in ("Fear", "Anxiety", "Amusement")
-    )
-    assert together[fear, anxiety] > 0.05 > 0 > together[fear, amusement]
 
 
 def test_every_rule_names_known_cues():
