@@ -44,12 +44,15 @@ class LabelSource:
         The folder of the media.
     feature_sets : mapping of str to Path
         Folders of precomputed features by name.
+    slices : tuple of str
+        Further columns to score by.
     """
 
     table: pd.DataFrame
     columns: LabelColumns
     media: Path
     feature_sets: Mapping[str, Path] = field(default_factory=dict)
+    slices: tuple[str, ...] = ()
 
 
 def labelled_clips(

@@ -4,7 +4,7 @@ import json
 import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +25,14 @@ Root = Annotated[Path, typer.Argument(help="The folder of the data set.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what is found; write nothing.")]
 Probe = Annotated[
     bool, typer.Option(help="Read every media file; the index does so again, and caches nothing.")
+]
+
+ByPerson = Annotated[
+    str,
+    typer.Option(
+        "--split-by-person",
+        help="Draw splits by person, with the seed of params.yaml: shares of Train,Val,Test.",
+    ),
 ]
 
 
@@ -68,6 +76,36 @@ def muse_command(
     _show(import_data(params_file, "muse", read, probe=probe, dry_run=dry_run), as_json)
 
 
+@app.command("cremad")
+def cremad_command(
+    root: Root,
+    ratings: Annotated[
+        Literal["voice", "face", "both"],
+        typer.Option(help="What raters had before them: the clips are those."),
+    ] = "both",
+    by_person: ByPerson = "0.6,0.2,0.2",
+    dry_run: DryRun = False,
+    probe: Probe = True,
+    params_file: ParamsFile = PARAMS,
+    as_json: Json = False,
+) -> None:
+    """Import CREMA-D, open data with rated intensities, from a clone of its repository.
+
+    Clips that are not downloaded yet are left out, and named with the command that fetches them.
+
+    Example: eri import cremad ../CREMA-D --ratings voice
+    """
+    from pipeline.imports.cremad import read_cremad
+    from pipeline.imports.importing import import_data
+    from pipeline.params import load_params
+
+    shares = _numbers(by_person, 3, "--split-by-person")
+    seed = load_params(params_file, check_heads=False, need_features=False).seed
+    read = partial(read_cremad, root, ratings, shares, seed)
+    name = f"cremad_{ratings}"
+    _show(import_data(params_file, name, read, probe=probe, dry_run=dry_run), as_json)
+
+
 @app.command("table")
 def table_command(
     labels: Annotated[Path, typer.Argument(help="CSV in any usual form, or Parquet.")],
@@ -86,13 +124,7 @@ def table_command(
             "the range of each one's own labels: seen."
         ),
     ] = None,
-    by_person: Annotated[
-        Text,
-        typer.Option(
-            "--split-by-person",
-            help="Draw splits by person, with the seed of params.yaml: shares of Train,Val,Test.",
-        ),
-    ] = None,
+    by_person: ByPerson | None = None,
     dry_run: DryRun = False,
     probe: Probe = True,
     params_file: ParamsFile = PARAMS,

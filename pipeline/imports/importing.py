@@ -125,6 +125,8 @@ def import_data(
             written.append(table)
         changes["data"] = {key: summary[key] for key in ("labels", "media")}
         changes["targets"] = summary["targets"]
+        if source.slices:
+            changes["evaluation"] = {"slices": ["duration_s", *source.slices]}
     if update_settings(params_file, changes, partial(load_params, need_features=False)):
         written.append(params_file)
     return Imported(summary, findings, written)

@@ -137,6 +137,22 @@ def split_by_person(people: "pd.Series[str]", shares: Sequence[float], seed: int
     return [split_of[person] for person in people]
 
 
+def check_layout(root: Path, names: list[str], expected: str) -> None:
+    """Make sure that a folder has files of these names.
+
+    Raises
+    ------
+    RefusedError
+        When it has not: it says what was expected, and what is there.
+    """
+    if not root.is_dir():
+        raise RefusedError("no such folder", [root], f"{root} is no folder: expected {expected}")
+    if not all((root / name).is_file() for name in names):
+        found = ", ".join(sorted(each.name for each in root.iterdir())[:8]) or "nothing"
+        why = f"{root}: expected {expected}; found {found}"
+        raise RefusedError("folders of another layout", [root], why)
+
+
 def read_hume(root: Path, findings: Findings) -> LabelSource:
     """Read ``data_info.csv`` and find the media: of the files named after a clip its video.
 
@@ -149,7 +165,7 @@ def read_hume(root: Path, findings: Findings) -> LabelSource:
         When the folder has another layout.
     """
     expected = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
-    _check_layout(root, ["data_info.csv"], expected)
+    check_layout(root, ["data_info.csv"], expected)
     table = _read_labels(root / "data_info.csv", findings, ["Split"])
     return LabelSource(table, _HUME_COLUMNS, root)
 
@@ -167,7 +183,7 @@ def read_muse(root: Path, findings: Findings) -> LabelSource:
     """
     base = root / _MUSE_FOLDER if (root / _MUSE_FOLDER).is_dir() else root
     expected = f"{_MUSE_FOLDER}/ with labels.csv, partition.csv, feats/<set>/<id>.csv (MuSe 2022)"
-    _check_layout(base, ["labels.csv", "partition.csv"], expected)
+    check_layout(base, ["labels.csv", "partition.csv"], expected)
     given = _read_labels(base / "labels.csv", findings, [])
     rows = read_text_table(base / "partition.csv", findings)
     ids, split = rows.iloc[:, 0], rows.iloc[:, -1]
@@ -182,16 +198,6 @@ def read_muse(root: Path, findings: Findings) -> LabelSource:
     table["file_id"] = table["file_id"].fillna(table.pop("file_id_partition"))
     sets = {each.name: each for each in sorted((base / "feats").glob("*")) if each.is_dir()}
     return LabelSource(table, _HUME_COLUMNS, root, sets)
-
-
-def _check_layout(root: Path, names: list[str], expected: str) -> None:
-    """Make sure that a folder has these files."""
-    if not root.is_dir():
-        raise RefusedError("no such folder", [root], f"{root} is no folder: expected {expected}")
-    if not all((root / name).is_file() for name in names):
-        found = ", ".join(sorted(each.name for each in root.iterdir())[:8]) or "nothing"
-        why = f"{root}: expected {expected}; found {found}"
-        raise RefusedError("folders of another layout", [root], why)
 
 
 def _read_labels(path: Path, findings: Findings, others: list[str]) -> pd.DataFrame:
