@@ -27,13 +27,10 @@ Probe = Annotated[
     bool, typer.Option(help="Read every media file; the index does so again, and caches nothing.")
 ]
 
-ByPerson = Annotated[
-    str,
-    typer.Option(
-        "--split-by-person",
-        help="Draw splits by person, with the seed of params.yaml: shares of Train,Val,Test.",
-    ),
-]
+_BY_PERSON = typer.Option(
+    "--split-by-person",
+    help="Draw splits by person, with the seed of params.yaml: shares of Train,Val,Test.",
+)
 
 
 @app.command("hume")
@@ -83,7 +80,7 @@ def cremad_command(
         Literal["voice", "face", "both"],
         typer.Option(help="What raters had before them: the clips are those."),
     ] = "both",
-    by_person: ByPerson = "0.6,0.2,0.2",
+    by_person: Annotated[str, _BY_PERSON] = "0.6,0.2,0.2",
     dry_run: DryRun = False,
     probe: Probe = True,
     params_file: ParamsFile = PARAMS,
@@ -124,7 +121,7 @@ def table_command(
             "the range of each one's own labels: seen."
         ),
     ] = None,
-    by_person: ByPerson | None = None,
+    by_person: Annotated[Text, _BY_PERSON] = None,
     dry_run: DryRun = False,
     probe: Probe = True,
     params_file: ParamsFile = PARAMS,
