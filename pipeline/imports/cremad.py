@@ -1,6 +1,5 @@
 """CREMA-D as its repository has it: acted sentences, rated from voice, from face and from both."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -8,9 +7,8 @@ import pandas as pd
 
 from features.media.endings import list_media_folder
 from pipeline.imports.clips import LabelSource
-from pipeline.imports.columns import LabelColumns
 from pipeline.imports.findings import Findings, RefusedError
-from pipeline.imports.layouts import check_layout, split_by_person
+from pipeline.imports.layouts import check_layout
 from pipeline.imports.reading import is_lfs_pointer, open_table, read_text_table
 
 Ratings = Literal["voice", "face", "both"]
@@ -30,9 +28,7 @@ _ACTORS = "VideoDemographics.csv"
 _LAYOUT = f"{_ACTORS}, {_VOTES} and AudioWAV/ or VideoFlash/, as in a clone of CREMA-D"
 
 
-def read_cremad(
-    root: Path, ratings: Ratings, shares: Sequence[float], seed: int, findings: Findings
-) -> LabelSource:
+def read_cremad(root: Path, ratings: Ratings, findings: Findings) -> LabelSource:
     """Read the ratings of CREMA-D, its actors, and where the clips are that were rated.
 
     Raters chose one emotion, or neutral, and its level from 0 to 100. Each target is the mean of
@@ -45,10 +41,6 @@ def read_cremad(
         A clone of the repository, or a part of it.
     ratings : {"voice", "face", "both"}
         What raters had before them: the sound, the picture, or the video with its sound.
-    shares : sequence of float
-        Shares of Train, Val and Test, drawn by actor; see `split_by_person`.
-    seed : int
-        Of that draw.
     findings : Findings
         Clips that are not downloaded are added; they are left out.
 
@@ -66,11 +58,9 @@ def read_cremad(
         findings.add(f"ratings of another medium than {ratings}", "warning", [media.name], done)
     table = _downloaded(table, media, findings)
     actors = read_text_table(root / _ACTORS, findings).rename(columns=str.lower)
-    table["actor"] = table["clip_id"].str[:4]
-    table["split"] = split_by_person(table["actor"], shares, seed)
-    table = table.merge(actors.rename(columns={"actorid": "actor"}), how="left", on="actor")
-    columns = LabelColumns("clip_id", "path", "split", "actor", CREMAD_TARGETS)
-    return LabelSource(table, columns, media, slices=("sex", "age"))
+    table["group"] = table["clip_id"].str[:4]
+    table = table.merge(actors.rename(columns={"actorid": "group"}), how="left", on="group")
+    return LabelSource(table, CREMAD_TARGETS, media, slices=("sex", "age"))
 
 
 def _mean_levels(path: Path, digit: str) -> pd.DataFrame:
