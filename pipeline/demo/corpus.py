@@ -114,11 +114,11 @@ def _encode(
     with av.open(str(path), "w", format="mp4", options=exact) as container:
         video = container.add_stream("libx264", rate=FRAME_RATE_HZ, options=_X264)
         video.width, video.height, video.pix_fmt = SIZE_PX, SIZE_PX, "yuv420p"
+        video.codec_context.flags |= av.codec.context.Flags.bitexact
         if sound is not None:
             audio = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
             audio.bit_rate = 48_000
-        for stream in container.streams:
-            stream.codec_context.flags |= av.codec.context.Flags.bitexact
+            audio.codec_context.flags |= av.codec.context.Flags.bitexact
         for image in frames:
             container.mux(video.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(video.encode(None))
