@@ -1,7 +1,7 @@
 """Our own network of facial expressions, trained on FER+."""
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder
@@ -92,7 +92,7 @@ def build_network(
     import timm
     from torch import nn
 
-    body = timm.create_model("tf_efficientnet_lite0", drop_path_rate=drop_path_share)
+    body: Any = timm.create_model("tf_efficientnet_lite0", drop_path_rate=drop_path_share)
     first = nn.Conv2d(n_channels, 32, kernel_size=3, stride=1, padding=1, bias=False)
     pool = (nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(drop_share))
     stages = {

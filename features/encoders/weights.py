@@ -241,7 +241,7 @@ def _unreachable(url: str) -> str:
 @cache
 def _answering(hubs: frozenset[str]) -> set[str]:
     """Ask all hubs at once which of them answer at all."""
-    from huggingface_hub.utils import get_session  # keeps to proxies and certificates
+    from huggingface_hub import get_session  # keeps to proxies and certificates
 
     answering = set()
 
