@@ -15,6 +15,7 @@ from features.encoders.open_clip import OpenClipEncoder
 from features.encoders.opensmile import OpenSmileEncoder
 from features.encoders.timm import TimmEncoder
 from features.encoders.torchvision import TorchvisionEncoder
+from features.encoders.transformers import TransformersEncoder
 from features.errors import EncoderError as EncoderError
 
 ENCODERS: dict[str, type[Encoder]] = {
@@ -23,6 +24,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "opensmile": OpenSmileEncoder,
     "timm": TimmEncoder,
     "torchvision": TorchvisionEncoder,
+    "transformers": TransformersEncoder,
 }
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ class Greedy(torch.nn.Module):
 def test_out_of_memory_halves_the_batch_and_goes_on():
     model = TorchFrameModel(Greedy(5), PLAIN, "fp32", CPU)
     assert model.batch_size == 8
-    with pytest.warns(UserWarning, match="going on with 4 pictures per batch"):
+    with pytest.warns(UserWarning, match="going on with 4 pieces per batch"):
         rows = model.submit(pictures(16))()
     assert model.batch_size == 4
     assert rows == pytest.approx(pictures(16).mean(axis=(2, 3)) / 255, abs=1e-5)
@@ -94,7 +94,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on():
 def test_out_of_memory_for_one_picture_is_an_error():
     model = TorchFrameModel(Greedy(0), PLAIN, "fp32", CPU)
     with (
-        pytest.warns(UserWarning, match="going on with 1 pictures"),
+        pytest.warns(UserWarning, match="going on with 1 pieces"),
         pytest.raises(torch.OutOfMemoryError),
     ):
         model.submit(pictures(3))
