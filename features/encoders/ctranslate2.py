@@ -58,7 +58,10 @@ def read_whisper(path: Path) -> "tuple[WhisperConfig, dict[str, NDArray[np.float
     width, n_mel_bins, _ = arrays["encoder/conv1/weight"].shape
     config: dict[str, Any] = {"d_model": width, "num_mel_bins": n_mel_bins}
     config["vocab_size"] = len(arrays["decoder/embeddings/weight"])
-    for part, positions in (("encoder", "max_source_positions"), ("decoder", "max_target_positions")):
+    for part, positions in (
+        ("encoder", "max_source_positions"),
+        ("decoder", "max_target_positions"),
+    ):
         config[positions] = len(arrays[f"{part}/position_encodings/encodings"])
         config[f"{part}_attention_heads"] = int(arrays[f"{part}/num_heads"])
         feed_forward = [name for name in arrays if name.endswith("ffn/linear_0/bias")]
@@ -97,8 +100,10 @@ def _arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
             shape = [number("<I") for _ in range(number("<B"))]
             dtype = np.dtype(_DTYPES[number("<B")])
             n_bytes = number("<I")
-            flat = np.frombuffer(content, dtype, n_bytes // dtype.itemsize, place)
             place += n_bytes
+            if place > len(content):
+                raise IndexError
+            flat = np.frombuffer(content, dtype, n_bytes // dtype.itemsize, place - n_bytes)
             if flat.size > 1 and dtype.kind != "f" and "alignment" not in name:
                 raise ValueError("its numbers are quantised: take a file of float16 or float32.")
             yield name, flat.reshape(shape)

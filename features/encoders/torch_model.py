@@ -18,6 +18,9 @@ BATCH_SIZE = {"cpu": 8, "cuda": 256}
 """Pictures per forward pass. It changes the speed, never the embedding's identity."""
 
 
+_BLACK = np.uint8(0)
+
+
 class TorchModel:
     """A network on a device, from pieces to embeddings; see `features.encoders.base.Model`.
 
@@ -50,7 +53,7 @@ class TorchModel:
         device: torch.device | None = None,
         *,
         batch_size: Mapping[str, int] = BATCH_SIZE,
-        padding: np.generic = np.uint8(0),
+        padding: np.generic = _BLACK,
     ) -> None:
         device = device or default_device()
         self.batch_size = batch_size[device.type]

@@ -1,13 +1,11 @@
-"""Networks of Hugging Face's transformers: of sound (speech models) and of pictures.
+"""Models of Hugging Face's transformers: where they come from, and what is kept of them.
 
-Where they come from and what is kept of them is the same for both; how a clip becomes their input,
-and what a row is, differs. The library is imported when a network is described or loaded.
+That is the same for all; the kinds differ in how a clip becomes input, and in what a row is.
 """
 
 import hashlib
-import math
-from collections.abc import Iterator
 from abc import abstractmethod
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import cached_property
@@ -15,35 +13,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, model_validator
 
-from features.encoders.base import Encoder, FrameEncoder
-from features.encoders.pieces import Geometry, Preprocessing, SoundWindows
+from features.encoders.base import Encoder
 from features.encoders.weights import PACKAGE, RANDOM, hub_folder, one_line, weights_file
-from features.errors import EncoderError, MediaError
+from features.errors import EncoderError
 from features.files import file_sha256
 
 if TYPE_CHECKING:
     import torch
 
-    from features.encoders.base import Model
-    from features.identity import Sampling
-
 _CHECKPOINTS = ("model*.safetensors", "pytorch_model*.bin")
 _PROCESSOR = "preprocessor_config.json"
 _DESCRIPTIONS = ("config.json", _PROCESSOR)
 _UNUSED = ("decoder", "mask_token", "masked_spec_embed", "pooler")
-_INTERPOLATIONS: dict[int, Literal["nearest", "bilinear", "bicubic"]] = {
-    0: "nearest",
-    2: "bilinear",
-    3: "bicubic",
-}
-
-
-_WINDOWS = {"cpu": 1, "cuda": 16}
-"""Windows of sound in a batch."""
 
 
 class AutoClasses(NamedTuple):
@@ -80,6 +63,7 @@ class TransformersNetwork(Encoder):
 
     named_by_weights = frozenset({"model", "revision"})
     auto_classes: ClassVar[AutoClasses]
+    processor_options: ClassVar[dict[str, Any]] = {}
 
     weights: str
     revision: str | None = None
@@ -91,7 +75,12 @@ class TransformersNetwork(Encoder):
     logits: bool = False
 
     @model_validator(mode="after")
-    def _something_is_kept(self) -> "TransformersNetwork":
+    def _keys_make_sense(self) -> "TransformersNetwork":
+        if self.weights not in ("hub", "folder", RANDOM) and not self.weights.startswith(PACKAGE):
+            raise ValueError(
+                f"unknown weights {self.weights!r}: expected hub, folder, {RANDOM}, or "
+                f"{PACKAGE}name/path"
+            )
         if self.layers == "none" and not self.logits:
             raise ValueError("nothing is kept: name `layers`, or set `logits: true`")
         if isinstance(self.layers, tuple) and len(set(self.layers)) < len(self.layers):
@@ -189,7 +178,8 @@ class TransformersNetwork(Encoder):
 
         if self._folder is not None and (self._folder / _PROCESSOR).is_file():
             auto = getattr(transformers, self.auto_classes.processor)
-            return auto.from_pretrained(self._folder, local_files_only=True)
+            options = {"local_files_only": True, **self.processor_options}
+            return auto.from_pretrained(self._folder, **options)
         if self.weights in ("hub", "folder"):
             raise EncoderError(
                 f"{self.model} has no {_PROCESSOR}, which says how its input is prepared: take a "
@@ -224,9 +214,15 @@ class TransformersNetwork(Encoder):
     @cached_property
     def _folder(self) -> Path | None:
         """Where the model lies on this machine; None where its description is made, not read."""
-        if self.weights == "hub":
-            return hub_folder(self.model, self.revision, (*_DESCRIPTIONS, *_CHECKPOINTS))
+        if self.weights.startswith(PACKAGE):
+            return None
         folder = Path(self.model).expanduser()
+        if self.weights == "hub":
+            for pattern in _CHECKPOINTS:  # most repositories hold both: one is enough
+                folder = hub_folder(self.model, self.revision, (*_DESCRIPTIONS, pattern))
+                if any(folder.glob(pattern)):
+                    break
+            return folder
         if (folder / "config.json").is_file():
             return folder
         if self.weights == "folder":
@@ -234,160 +230,7 @@ class TransformersNetwork(Encoder):
                 f"there is no {folder / 'config.json'}: expected `model:` to be a folder as "
                 "`save_pretrained` writes it, or `weights: hub`"
             )
-        if self.weights == RANDOM or self.weights.startswith(PACKAGE):
-            return None
-        raise EncoderError(
-            f"unknown weights {self.weights!r}: expected hub, folder, {RANDOM}, or "
-            f"{PACKAGE}name/path"
-        )
-
-
-class TransformersEncoder(TransformersNetwork):
-    """A speech model: wav2vec2, HuBERT, WavLM and their kin, or Whisper's encoder.
-
-    Sound is cut into windows side by side. A window with less sound is embedded at its own length:
-    there is no padding that could count.
-
-    Attributes
-    ----------
-    window_s : float
-        Longest stretch of sound that the model sees at once; Whisper takes 30 s at most.
-    rows : {"clip", "time"}
-        One row for each clip: mean and standard deviation of the hidden states over all of its
-        sound, and the mean of the logits. Or rows over time.
-    hop_s : float or None
-        With ``rows: time``: each row is the mean over so many seconds. None: one row for each
-        hidden state, as a rule every 20 ms.
-    """
-
-    modality = "sound"
-    auto_classes = AutoClasses(
-        "AutoModel", "AutoModelForAudioClassification", "AutoFeatureExtractor"
-    )
-
-    kind: Literal["transformers"]
-    window_s: float = Field(default=30.0, ge=0.1, le=120)
-    rows: Literal["clip", "time"] = "clip"
-    hop_s: float | None = Field(default=None, ge=0.01, le=120)
-
-    @model_validator(mode="after")
-    def _hop_belongs_to_rows_over_time(self) -> "TransformersEncoder":
-        if self.hop_s is not None and self.rows == "clip":
-            raise ValueError("hop_s belongs to `rows: time`")
-        if self.hop_s is not None and self.hop_s > self.window_s:
-            raise ValueError(f"hop_s is longer than a window of {self.window_s:g} s")
-        return self
-
-    def default_processor(self) -> Any:
-        """Return the one of the model's type as it is by default."""
-        import transformers
-
-        if self.config.model_type == "whisper":
-            return transformers.WhisperFeatureExtractor(feature_size=self.config.num_mel_bins)
-        return transformers.Wav2Vec2FeatureExtractor(return_attention_mask=False)
-
-    def pieces(self, sampling: "Sampling") -> SoundWindows:  # noqa: ARG002  # the model has its own
-        """Take windows of sound at the model's own rate."""
-        rate_hz = int(self.processor.sampling_rate)
-        return SoundWindows(rate_hz, round(self.window_s * rate_hz))
-
-    def load_model(self, device: "torch.device | None" = None) -> "Model":
-        """Load the model onto a device."""
-        from features.encoders.torch_model import TorchModel
-        from features.encoders.transformers_networks import SoundNetwork
-
-        network = SoundNetwork(
-            self.network(),
-            self.processor,
-            layers=self.kept_layers(self.config.num_hidden_layers),
-            width=self.dimension(),
-            frame_samples=self._frame_samples,
-            row_frames=self._row_frames,
-            n_rows=self._n_rows,
-            deviations=self.rows == "clip",
-        )
-        return TorchModel(
-            network, self.precision, device, batch_size=_WINDOWS, padding=np.float32(np.nan)
-        )
-
-    def columns(self) -> dict[str, int]:
-        """Name and width of what is kept, in order."""
-        names = [f"layer_{layer}" for layer in self.kept_layers(self.config.num_hidden_layers)]
-        if self.rows == "clip":
-            names = [f"{name}.{what}" for what in ("mean", "std") for name in names]
-        hidden = dict.fromkeys(names, int(self.config.hidden_size))
-        return {**hidden, **dict.fromkeys(self.logit_names(), 1)}
-
-    def is_clip_level(self) -> bool:
-        """Whether a clip is one row."""
-        return self.rows == "clip"
-
-    def finish(
-        self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Lay the windows' rows over time side by side, or make one vector of their moments."""
-        each = rows.reshape(len(rows) * self._n_rows, -1)
-        step_s = self._row_frames * self._frame_samples / self.processor.sampling_rate
-        offsets_s = (np.arange(self._n_rows) + 0.5) * step_s
-        times_s = (time_s[:, None] + offsets_s).ravel()
-        n_frames, values = each[:, 0], each[:, 1:]
-        heard = n_frames > 0
-        if not heard.any():
-            raise MediaError("encode", f"the sound is too short for {self.model}")
-        times_s, n_frames, values = times_s[heard], n_frames[heard], values[heard]
-        if self.rows == "time":
-            return times_s, values
-        return np.array([times_s.mean()]), self._joined(n_frames, values)[None]
-
-    def _joined(
-        self, n_frames: NDArray[np.float32], values: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Join the moments of windows to those of all of their frames."""
-        shares = (n_frames / n_frames.sum(dtype=np.float64))[:, None]
-        width = (self.dimension() - len(self.logit_names())) // 2
-        mean, std, logits = np.split(values.astype(np.float64), [width, 2 * width], axis=1)
-        joined = (shares * mean).sum(axis=0)
-        variance = (shares * (std**2 + (mean - joined) ** 2)).sum(axis=0)
-        parts = [joined, np.sqrt(variance), (shares * logits).sum(axis=0)]
-        return np.concatenate(parts).astype(np.float32)
-
-    @cached_property
-    def _frame_samples(self) -> int:
-        """Samples of sound to a hidden state."""
-        if self.config.model_type == "whisper":
-            longest_s = 2 * self.config.max_source_positions * self.processor.hop_length / (
-                self.processor.sampling_rate
-            )
-            if self.window_s > longest_s:
-                raise EncoderError(
-                    f"`window_s: {self.window_s:g}`: {self.model} takes {longest_s:g} s at most"
-                )
-            return 2 * int(self.processor.hop_length)
-        strides = getattr(self.config, "conv_stride", None)
-        if not strides:
-            raise EncoderError(
-                f"{self.model} ({self.config.model_type}) is no speech model that takes a wave: "
-                "expected wav2vec2, HuBERT, WavLM or the like, or Whisper; for pictures set "
-                "`kind: transformers_image`"
-            )
-        return math.prod(strides)
-
-    @property
-    def _row_frames(self) -> int:
-        if self.rows == "clip":
-            return self._frames_per_window
-        frames_hz = self.processor.sampling_rate / self._frame_samples
-        return max(round((self.hop_s or 0) * frames_hz), 1)
-
-    @property
-    def _frames_per_window(self) -> int:
-        return math.ceil(
-            round(self.window_s * self.processor.sampling_rate) / self._frame_samples
-        )
-
-    @property
-    def _n_rows(self) -> int:
-        return math.ceil(self._frames_per_window / self._row_frames)
+        return None
 
 
 def _checkpoint_files(folder: Path) -> list[Path]:

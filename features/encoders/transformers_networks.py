@@ -1,5 +1,6 @@
 """What is kept of a model of transformers, as a network from pieces to rows."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ class SoundNetwork(torch.nn.Module):
         Its feature extractor.
     layers : tuple of int
         The hidden states that are kept.
+    logits : bool
+        Whether the outputs of its head are kept.
     width : int
         Numbers that are kept of a stretch.
     frame_samples : int
@@ -39,6 +42,7 @@ class SoundNetwork(torch.nn.Module):
         processor: Any,
         *,
         layers: tuple[int, ...],
+        logits: bool,
         width: int,
         frame_samples: int,
         row_frames: int,
@@ -47,10 +51,9 @@ class SoundNetwork(torch.nn.Module):
     ) -> None:
         super().__init__()
         self._whisper = model.get_encoder() if model.config.model_type == "whisper" else None
-        has_head = model.base_model is not model
-        self.model = model if has_head or self._whisper is None else self._whisper
+        self.model = model if logits or self._whisper is None else self._whisper
         self._processor = processor
-        self._layers, self._width = layers, width
+        self._layers, self._logits, self._width = layers, logits, width
         self._frame_samples, self._row_frames, self._n_rows = frame_samples, row_frames, n_rows
         self._deviations = deviations
 
@@ -93,7 +96,7 @@ class SoundNetwork(torch.nn.Module):
                 centred = state - means[-1][:, :, None]
                 deviations.append((centred.square() * shares).sum(dim=2).sqrt())
         parts = [n_each, *means, *deviations]
-        if "logits" in output:
+        if self._logits:
             parts.append(output.logits.float()[:, None].expand(-1, n_each.shape[1], -1))
         return torch.cat(parts, dim=2)
 
@@ -118,7 +121,7 @@ class SoundNetwork(torch.nn.Module):
         return self.model(values, output_hidden_states=True)
 
     def _n_frames(self, n_samples: int) -> int:
-        """Number of hidden states that a length of sound gives."""
+        """Return how many hidden states a length of sound gives."""
         if self._whisper is not None:
             return -(-n_samples // self._frame_samples)
         config = self.model.config
@@ -131,3 +134,50 @@ class SoundNetwork(torch.nn.Module):
         length = min(self._row_frames, values.shape[1])
         missing = -values.shape[1] % length
         return torch.nn.functional.pad(values, (0, 0, 0, missing)).unflatten(1, (-1, length))
+
+
+class PictureNetwork(torch.nn.Module):
+    """Hidden states of a model of pictures, one vector each.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Of transformers.
+    kept_layers : callable
+        From the number of layers to those that are kept.
+    first_token : bool
+        Whether a hidden state is its first token, or the mean of all.
+    logits : bool
+        Whether the outputs of its head are kept.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        kept_layers: Callable[[int], tuple[int, ...]],
+        *,
+        first_token: bool,
+        logits: bool,
+    ) -> None:
+        super().__init__()
+        self.model = model if logits else model.get_encoder(modality="image")
+        self._kept_layers, self._first_token, self._logits = kept_layers, first_token, logits
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Embed normalised pictures (n, 3, height, width) to (n, width)."""
+        output = self.model(pixel_values=pictures, output_hidden_states=True)
+        parts = list(self._hidden(output).values()) + ([output.logits] if self._logits else [])
+        return torch.cat(parts, dim=1)
+
+    def hidden(self, pictures: Tensor) -> dict[int, Tensor]:
+        """Return the hidden states that are kept, of shape (n, width), by layer."""
+        return self._hidden(self.model(pixel_values=pictures, output_hidden_states=True))
+
+    def _hidden(self, output: Any) -> dict[int, Tensor]:
+        states = output.hidden_states
+        return {layer: self._vector(states[layer]) for layer in self._kept_layers(len(states) - 1)}
+
+    def _vector(self, state: Tensor) -> Tensor:
+        if state.ndim == 4:  # (n, channels, height, width)
+            return state.mean(dim=(2, 3))
+        return state[:, 0] if self._first_token else state.mean(dim=1)
