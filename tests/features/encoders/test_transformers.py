@@ -79,7 +79,7 @@ def test_moments_of_windows_join_to_those_of_the_whole_clip(folder):
     vector = embed_sound(encoder(folder), samples)[1]
     time_s, rows = embed_sound(encoder(folder, rows="time"), samples, batch_size=2)
     assert 229 <= len(rows) <= 235
-    assert np.diff(time_s) == pytest.approx(0.02, abs=0.03)  # a window ends with half a frame
+    assert np.diff(time_s) == pytest.approx(0.02, abs=0.041)  # windows end with half a frame
     assert vector == close_to(moments(rows), 1e-5)
 
 
