@@ -165,23 +165,6 @@ def torch_hub_file(url: str) -> Path:
     return path
 
 
-def hub_folder(repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
-    """Fetch files of a repository of the Hugging Face hub; return the folder that holds them.
-
-    Raises
-    ------
-    EncoderError
-        When they cannot be had.
-    """
-
-    def fetch(name: str) -> Path:
-        from huggingface_hub import snapshot_download
-
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
-
-    return _fetched(repository, fetch)
-
-
 @contextmanager
 def without_download() -> Iterator[None]:
     """Within this context weights that are not on this machine are an error, not a download."""
