@@ -107,7 +107,8 @@ def _params(path: Path) -> Iterator[Finding]:
         try:
             identity = encoder_identity(encoder, params.sampling)
         except EncoderError as error:
-            yield Finding(f"encoders.{name}", False, str(error))
+            detail = f"optional, and LEFT OUT of a run: {error}" if encoder.optional else str(error)
+            yield Finding(f"encoders.{name}", encoder.optional, detail)
         else:
             weights = getattr(encoder, "weights", encoder.weights_digest())
             detail = f"{encoder.model}, {weights}, identity {identity}"

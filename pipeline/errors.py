@@ -16,6 +16,7 @@ _MEANING = {
     "decode": "not decodable",
     "face": "without a face",
     "encode": "not encodable",
+    "weights": "without the encoder's weights",
 }
 
 
@@ -72,6 +73,8 @@ def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_shar
 def report_extraction(report: "ExtractReport", n_clips: int, max_failed_share: float) -> None:
     """Print what became of the clips, encoder by encoder; stop when too many failed.
 
+    That all of them have nothing of an encoder that is left out is no reason to stop.
+
     Raises
     ------
     FailedClipsError
@@ -79,8 +82,11 @@ def report_extraction(report: "ExtractReport", n_clips: int, max_failed_share: f
     """
     for name, failures in report.failures.items():
         print(f"{summary(name, n_clips, failures)}; {report.n_computed[name]} computed now")
+    for name, reason in report.left_out.items():
+        print(f"{name} is LEFT OUT: {reason}")
     for name, failures in report.failures.items():
-        check_share(name, n_clips, failures, max_failed_share)
+        if name not in report.left_out:
+            check_share(name, n_clips, failures, max_failed_share)
 
 
 def user_errors() -> tuple[type[Exception], ...]:

@@ -67,6 +67,7 @@ def extract_command(
             "n_clips": len(clips),
             "n_embedded": report.n_embedded[name],
             "n_computed": report.n_computed[name],
+            "left_out": report.left_out.get(name),
             "failures": failures.to_dict("records"),
         }
         for name, failures in report.failures.items()
@@ -74,10 +75,13 @@ def extract_command(
     lines = [
         f"{summary(name, len(clips), failures)} -> {out / name}"
         for name, failures in report.failures.items()
+        if name not in report.left_out
     ]
+    lines += [f"{name} is LEFT OUT: {reason}" for name, reason in report.left_out.items()]
     say(as_json, content, lines)
     for name, failures in report.failures.items():
-        check_share(name, len(clips), failures, params.data.max_failed_share)
+        if name not in report.left_out:
+            check_share(name, len(clips), failures, params.data.max_failed_share)
 
 
 def _list_encoders(

@@ -1,6 +1,6 @@
 """`params.yaml`, typed and checked when it is read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
@@ -9,6 +9,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    PrivateAttr,
     StringConstraints,
     create_model,
     model_validator,
@@ -19,7 +20,7 @@ from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo import DemoSettings
 from pipeline.paths import FEATURES, PARAMS, POOLED
-from pipeline.settings_files import ParamsError, model_faults, nearest, read_keys, refuse
+from pipeline.settings_files import Fault, ParamsError, model_faults, nearest, read_keys, refuse
 from pipeline.tables import TEXT_COLUMNS
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ParamsError",
     "head_faults",
     "load_params",
+    "load_run",
 ]
 
 if TYPE_CHECKING:
@@ -193,6 +195,7 @@ class Params(_Section):
     heads: dict[Name, HeadEntry] = Field(min_length=1)
     final: Final = Final()
     evaluation: Evaluation = Evaluation()
+    _left_out: tuple[str, ...] = PrivateAttr(default=())
 
     @model_validator(mode="before")
     @classmethod
@@ -202,29 +205,15 @@ class Params(_Section):
             return content
         return {key: value for key, value in content.items() if value is not None}
 
-    @model_validator(mode="after")
-    def _names_are_told_apart(self) -> "Params":
-        targets, baselines = self.targets, self.evaluation.baselines
-        rules: list[tuple[Iterable[str], str]] = [
-            ({each for each in targets if targets.count(each) > 1}, "targets must differ"),
-            (RESERVED.intersection(targets), "targets must not have the names of other columns"),
-            (self.encoders.keys() & self.stores.keys(), "one name is under encoders and stores"),
-            ({"baseline"} & self.heads.keys(), "heads: rows `baseline/...` are there already"),
-            ({"mean", "duration"}.intersection(baselines), "evaluation.baselines: there already"),
-        ]
-        for names, what in rules:
-            if names:
-                raise ValueError(f"{what}: {', '.join(sorted(names))}; rename them")
-        name = self.people.encoder
-        if name is not None and name not in self.feature_names:
-            hint = nearest(name, self.feature_names)
-            raise ValueError(f"people.encoder: unknown encoder {name!r}{hint}")
-        return self
-
     @property
     def feature_names(self) -> list[str]:
         """Names of all features: encoders, then imported stores."""
         return [*self.encoders, *self.stores]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the optional encoders that the run does without; see `load_run`."""
+        return self._left_out
 
     def store_folder(self, name: str) -> Path:
         """Where the feature store of an encoder, or an imported one, lies."""
@@ -267,14 +256,51 @@ def load_params(
     faults = model_faults(Params, content)
     if check_heads:
         faults += [each for each in head_faults(content.get("heads")) if each not in faults]
-    if need_features and not (content.get("encoders") or content.get("stores") or faults):
-        faults.append("  no features: expected an entry under `encoders` or `stores`")
     refuse(path, faults)
-    return Params.model_validate(content)
+    params = Params.model_validate(content)
+    refuse(path, _clashes(params, need_features))
+    return params
 
 
-def head_faults(entries: object) -> list[str]:
-    """Say in one line each what is wrong with the settings of heads, by name."""
+def load_run(path: Path = PARAMS, check_heads: bool = True) -> Params:
+    """Read `params.yaml` as the run in this folder has it: without the encoders that it left out.
+
+    Those are the optional ones of which the stage `extract` has written a table of failures and no
+    store. Whatever comes after that stage goes by this.
+
+    Raises
+    ------
+    ParamsError
+        As `load_params`; also when all features are left out, or the encoder of `people` is.
+    """
+    params = load_params(path, check_heads)
+    left_out = tuple(
+        name
+        for name, encoder in params.encoders.items()
+        if encoder.optional
+        and params.failures_file(name).is_file()
+        and not params.store_folder(name).is_dir()
+    )
+    kept = {name: each for name, each in params.encoders.items() if name not in left_out}
+    run = params.model_copy(update={"encoders": kept})
+    run._left_out = left_out
+    if left_out and (not run.feature_names or params.people.encoder in left_out):
+        what = "its faces for `people`" if run.feature_names else "any features"
+        raise ParamsError(f"a run needs {what}. {left_out_note(left_out)}")
+    return run
+
+
+def left_out_note(names: Sequence[str]) -> str:
+    """Say which encoders a run does without, and how it gets them."""
+    return (
+        f"LEFT OUT of this run: {', '.join(names)}, whose weights cannot be had here "
+        "(data/features/<encoder>.failures.parquet says why). Once there is a network, "
+        "`dvc repro -fs extract && dvc repro` fetches them and fits them in."
+    )
+
+
+def head_faults(entries: object) -> list[Fault]:
+    """Say what is wrong with the settings of heads, by name."""
     from models.heads import HEADS, check_spec
 
     specs = tuple(type(check_spec({"kind": kind})) for kind in HEADS)  # a notebook may add some
@@ -283,3 +309,28 @@ def head_faults(entries: object) -> list[str]:
     entry = Annotated[kinds, by_kind]
     heads = create_model("Heads", heads=(dict[str, entry], {}))
     return model_faults(heads, {"heads": entries})
+
+
+def _clashes(params: Params, need_features: bool) -> Iterator[Fault]:
+    """Say which names mean two things, or nothing."""
+    targets, baselines = params.targets, params.evaluation.baselines
+    same = params.encoders.keys() & params.stores.keys()
+    rules: list[tuple[tuple[str, ...], Iterable[str], str]] = [
+        (("targets",), {each for each in targets if targets.count(each) > 1}, "they must differ"),
+        (("targets",), RESERVED.intersection(targets), "they must not be names of other columns"),
+        (("stores",), same, "encoders have the same names"),
+        (("heads",), {"baseline"} & params.heads.keys(), "rows `baseline/...` are there already"),
+        (
+            ("evaluation", "baselines"),
+            {"mean", "duration"} & {*baselines},
+            "they are there already",
+        ),
+    ]
+    for place, names, what in rules:
+        if names:
+            yield Fault(place, f"{what}: {', '.join(sorted(names))}; rename them")
+    known, wanted = params.feature_names, params.people.encoder
+    if wanted is not None and wanted not in known:
+        yield Fault(("people", "encoder"), f"unknown encoder {wanted!r}{nearest(wanted, known)}")
+    if need_features and not known:
+        yield Fault((), "no features: expected an entry under `encoders` or `stores`")

@@ -23,7 +23,7 @@ from pipeline.clip_table import (
 )
 from pipeline.errors import check_share, report_extraction, run_or_exit, summary
 from pipeline.fit import Fitting, baseline_tasks, head_task
-from pipeline.params import Params, load_params
+from pipeline.params import Params, left_out_note, load_params, load_run
 from pipeline.tables import read_run_table, write_csv, write_texts
 from pipeline.views import (
     check_store,
@@ -69,11 +69,13 @@ def extract() -> None:
     paths.FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
     report = extraction.extract(clips, params.encoders, params.sampling, paths.FEATURES)
     report_extraction(report, len(clips), params.data.max_failed_share)
+    if report.left_out:
+        print(left_out_note([*report.left_out]))
 
 
 def pool() -> None:
     """Write ``data/pooled/<name>.parquet`` for every encoder and imported store."""
-    params = load_params(check_heads=False)
+    params = load_run(check_heads=False)
     for name in params.feature_names:
         _pool(name, params)
 
@@ -83,7 +85,7 @@ def people() -> None:
     from features.store_writer import write_clip_vectors
     from pipeline.people import face_vectors, find_people, write_record
 
-    params, clips = load_params(check_heads=False), read_clip_table()
+    params, clips = load_run(check_heads=False), read_clip_table()
     faces = face_vectors(clips, params)
     table, record = find_people(clips, faces, params)
     table.to_parquet(paths.PEOPLE, index=False)
@@ -96,7 +98,7 @@ def folds() -> None:
     """Write ``data/folds.parquet`` (``clip_id, fold``), and faces that leak in ``folds.json``."""
     from pipeline.people import Record, find_leaks, write_record
 
-    params = load_params()
+    params = load_run()
     table = make_folds(read_clips_of_people(params), params)
     table.to_parquet(paths.FOLDS, index=False)
     sizes = table["fold"].value_counts().sort_index()
@@ -111,7 +113,7 @@ def folds() -> None:
 
 def baseline() -> None:
     """Write ``results/baselines.parquet`` with the views ``mean``, ``duration`` and the columns."""
-    params = load_params()
+    params = load_run()
     rows = read_rows(params)
     fitting, predictions = Fitting(rows), {}
     for task in baseline_tasks(params):
@@ -122,7 +124,7 @@ def baseline() -> None:
 
 def fit(head: str) -> None:
     """Write ``results/oof/<head>.parquet`` and ``results/heads/<head>/<view>.skops``."""
-    params = load_params()
+    params = load_run()
     rows = read_rows(params)
     fitting, predictions = Fitting(rows), {}
     for view in view_names(params.feature_names):
@@ -142,7 +144,7 @@ def stack() -> None:
     from models.stack import fit_stack, stack_oof
     from pipeline.challenge import imputed_table, submission_table
 
-    params = load_params()
+    params = load_run()
     rows = read_rows(params)
     n = rows.n_train
     by_name = read_members(params, rows)
@@ -168,7 +170,7 @@ def bundle() -> None:
     """Write ``results/bundle``."""
     from pipeline.packing import make_bundle
 
-    params = load_params()
+    params = load_run()
     description = make_bundle(params, read_rows(params), paths.BUNDLE)
     training = description.training
     difference = training.largest_difference
@@ -182,7 +184,7 @@ def evaluate() -> None:
     from pipeline.leaderboard import BASELINE, STACK, leaderboard, metrics, score_splits
     from pipeline.report.plots import error_tables, score_tables, weight_table
 
-    params = load_params()
+    params = load_run()
     targets = params.targets
     rows = read_rows(params)
     stacked = read_prediction_table(paths.STACK, rows, targets)[STACK]
@@ -220,7 +222,7 @@ def learning_curve() -> None:
     from pipeline.breakdowns import CURVE_COLUMNS, learning_curve_table
     from pipeline.leaderboard import rows_of_splits
 
-    params = load_params()
+    params = load_run()
     rows = read_rows(params)
     table = pd.DataFrame(columns=["name", *CURVE_COLUMNS])
     # The first that is neither the stack nor a baseline.
@@ -247,7 +249,7 @@ def report() -> None:
     from pipeline.report.page import render_report, run_notes
     from pipeline.report.results import read_results
 
-    params = load_params()
+    params = load_run()
     results = read_results(params)
     pages = {
         paths.REPORT.name: render_report(results),

@@ -16,6 +16,8 @@ from unittest import mock
 
 import pandas as pd
 import pytest
+import torch
+import torchvision
 import yaml
 from typer.testing import CliRunner
 
@@ -26,6 +28,7 @@ from pipeline.params import RESERVED
 from tests.pipeline.stages_in_process import run_stages
 
 ROOT = Path(__file__).parents[2]
+LATER = "weights/later.pth"
 DOWNSTREAM = ["stack", "bundle", "evaluate", "learning_curve", "report"]
 
 
@@ -91,6 +94,7 @@ def small_params() -> dict:
     content["encoders"] = {
         "face": {"kind": "torchvision", "model": "resnet18", "weights": "random"},
         "voice": {"kind": "opensmile", "model": "eGeMAPSv02"},
+        "later": {"kind": "torchvision", "model": "resnet18", "weights": LATER, "optional": True},
     }
     content["folds"]["n_folds"] = 3
     content["heads"] = {
@@ -156,6 +160,20 @@ def test_the_first_run_ends_with_the_leaderboard_and_the_files(project):
     for name in files:
         assert f"results/{name}" in output
         assert project.result(name).is_file()
+
+
+def test_an_encoder_without_its_weights_is_left_out_and_said_so(project):
+    folder, note = project.folder, "LEFT OUT of this run: later, whose weights cannot be had"
+    failures = pd.read_parquet(folder / "data/features/later.failures.parquet")
+    assert list(failures["clip_id"]) == list(project.labels()["clip_id"])
+    assert set(failures["step"]) == {"weights"}
+    assert f"there is no weights file {LATER}" in failures["reason"].iloc[0]
+    assert f"later is LEFT OUT: there is no weights file {LATER}" in project.first_output
+    assert project.first_output.count(note) == 2  # after extraction, and with the leaderboard
+    for page in ("report.html", "model_card.md"):
+        assert note in project.result(page).read_text(encoding="utf-8")
+    assert note in project.eri("compare", "--heads", "ridge", "--encoders", "face")
+    assert note in project.eri("compare", "--encoders", "face+later", status=1)
 
 
 def test_metrics_have_the_form_of_the_contract(project):
@@ -277,7 +295,7 @@ def test_a_new_machine_starts_from_the_stores_that_dvc_brings(project):
     shutil.rmtree(project.folder / "cache")
     project.eri("store", "seed", "data/features/face", "data/features/voice")
     output = project.run("dvc", "repro", "--force", "--single-item", "extract")
-    assert computed(output) == {"face": 0, "voice": 0}
+    assert computed(output) == {"face": 0, "voice": 0, "later": 0}
     assert store.read_bytes() == before
 
 
@@ -313,6 +331,18 @@ def test_features_change_nothing_of_the_folds_until_people_are_found_by_faces(pr
     path.write_text(before)
 
 
+def test_weights_that_have_come_are_taken_by_the_command_that_the_note_names(project):
+    assert "`dvc repro -fs extract && dvc repro`" in project.first_output
+    weights = project.folder / LATER
+    weights.parent.mkdir()
+    torch.save(torchvision.models.resnet18().state_dict(), weights)
+    output = project.run("dvc", "repro", "-fs", "extract")
+    assert computed(output) == {"face": 0, "voice": 0, "later": len(project.labels())}
+    assert "LEFT OUT" not in output
+    assert stages_run(project.run("dvc", "repro", "pool")) == ["pool"]
+    assert (project.folder / "data/pooled/later.parquet").is_file()
+
+
 def test_adding_a_clip_embeds_one_and_removing_or_renaming_none(project):
     labels = pd.read_csv(project.folder / "all_labels.csv", dtype={"clip_id": str})
     corpus = project.folder / "corpus"
@@ -323,7 +353,7 @@ def test_adding_a_clip_embeds_one_and_removing_or_renaming_none(project):
     project.write_labels(labels.drop(index=1))
     output = project.run("dvc", "repro", "extract")
     assert stages_run(output) == ["index", "extract"]
-    assert computed(output) == {"face": 1, "voice": 1}
+    assert computed(output) == {"face": 1, "voice": 1, "later": 1}
 
 
 def test_too_many_damaged_clips_stop_the_run(project):
