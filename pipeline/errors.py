@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pipeline.terminal import say
+
 if TYPE_CHECKING:
     from features.extraction import ExtractReport
 
@@ -18,6 +20,7 @@ _MEANING = {
     "encode": "not encodable",
     "weights": "without the encoder's weights",
 }
+_NO_FAULTS = ("stream", "weights")
 
 
 class FailedClipsError(Exception):
@@ -46,20 +49,22 @@ def summary(name: str, n_clips: int, failures: pd.DataFrame) -> str:
     failures : DataFrame
         ``clip_id, step, reason``.
     """
-    steps = sorted(failures["step"].astype(str))
-    why = ", ".join(f"{steps.count(step)} {_MEANING[step]}" for step in dict.fromkeys(steps))
+    counts = failures["step"].astype(str).value_counts().sort_index()
+    why = ", ".join(f"{n} {_MEANING[step]}" for step, n in counts.items())
     return f"{name}: {n_clips - len(failures)} of {n_clips} clips" + (f" ({why})" if why else "")
 
 
 def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_share: float) -> None:
-    """Stop when more than the allowed share of clips failed; a missing stream is no failure.
+    """Stop when more than the allowed share of clips failed.
+
+    A clip without such a stream, and an encoder that is left out, are no faults.
 
     Raises
     ------
     FailedClipsError
         With the first three failures.
     """
-    faults = failures[failures["step"] != "stream"]
+    faults = failures[~failures["step"].isin(_NO_FAULTS)]
     if len(faults) <= max_failed_share * n_clips:
         return
     first = "\n".join(f"  {f.clip_id}: {f.step}: {f.reason}" for f in faults.head(3).itertuples())
@@ -70,23 +75,31 @@ def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_shar
     )
 
 
-def report_extraction(report: "ExtractReport", n_clips: int, max_failed_share: float) -> None:
+def report_extraction(
+    report: "ExtractReport", n_clips: int, max_failed_share: float, as_json: bool = False
+) -> None:
     """Print what became of the clips, encoder by encoder; stop when too many failed.
-
-    That all of them have nothing of an encoder that is left out is no reason to stop.
 
     Raises
     ------
     FailedClipsError
         As `check_share`.
     """
+    lines, content = [], {}
     for name, failures in report.failures.items():
-        print(f"{summary(name, n_clips, failures)}; {report.n_computed[name]} computed now")
-    for name, reason in report.left_out.items():
-        print(f"{name} is LEFT OUT: {reason}")
+        n_computed = report.n_computed[name]
+        lines.append(f"{summary(name, n_clips, failures)}; {n_computed} computed now")
+        content[name] = {
+            "n_clips": n_clips,
+            "n_embedded": report.n_embedded[name],
+            "n_computed": n_computed,
+            "left_out": report.left_out.get(name),
+            "failures": failures.to_dict("records"),
+        }
+    lines += [f"{name} is LEFT OUT: {reason}" for name, reason in report.left_out.items()]
+    say(as_json, content, lines)
     for name, failures in report.failures.items():
-        if name not in report.left_out:
-            check_share(name, n_clips, failures, max_failed_share)
+        check_share(name, n_clips, failures, max_failed_share)
 
 
 def user_errors() -> tuple[type[Exception], ...]:

@@ -11,7 +11,6 @@ from pydantic import (
     PositiveInt,
     PrivateAttr,
     StringConstraints,
-    create_model,
     model_validator,
 )
 
@@ -20,7 +19,7 @@ from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo import DemoSettings
 from pipeline.paths import FEATURES, PARAMS, POOLED
-from pipeline.settings_files import Fault, ParamsError, model_faults, nearest, read_keys, refuse
+from pipeline.settings_files import ParamsError, model_faults, nearest, read_yaml, refuse
 from pipeline.tables import TEXT_COLUMNS
 
 __all__ = [
@@ -252,7 +251,7 @@ def load_params(
         With one line per fault: where, what came, what was expected; for an unknown key, the
         nearest known one.
     """
-    content = read_keys(path, Params)
+    content = read_yaml(path)
     faults = model_faults(Params, content)
     if check_heads:
         faults += [each for each in head_faults(content.get("heads")) if each not in faults]
@@ -299,38 +298,33 @@ def left_out_note(names: Sequence[str]) -> str:
     )
 
 
-def head_faults(entries: object) -> list[Fault]:
-    """Say what is wrong with the settings of heads, by name."""
+def head_faults(entries: object) -> list[str]:
+    """Say in one line each what is wrong with the settings of heads, by name."""
     from models.heads import HEADS, check_spec
 
     specs = tuple(type(check_spec({"kind": kind})) for kind in HEADS)  # a notebook may add some
     kinds: Any = Union.__getitem__(specs)
-    by_kind = Field(discriminator="kind")
-    entry = Annotated[kinds, by_kind]
-    heads = create_model("Heads", heads=(dict[str, entry], {}))
-    return model_faults(heads, {"heads": entries})
+    entry = Annotated[kinds, Field(discriminator="kind")]
+    return model_faults(dict[str, entry], entries or {}, ("heads",))
 
 
-def _clashes(params: Params, need_features: bool) -> Iterator[Fault]:
+def _clashes(params: Params, need_features: bool) -> Iterator[str]:
     """Say which names mean two things, or nothing."""
     targets, baselines = params.targets, params.evaluation.baselines
+    twice = {each for each in targets if targets.count(each) > 1}
     same = params.encoders.keys() & params.stores.keys()
-    rules: list[tuple[tuple[str, ...], Iterable[str], str]] = [
-        (("targets",), {each for each in targets if targets.count(each) > 1}, "they must differ"),
-        (("targets",), RESERVED.intersection(targets), "they must not be names of other columns"),
-        (("stores",), same, "encoders have the same names"),
-        (("heads",), {"baseline"} & params.heads.keys(), "rows `baseline/...` are there already"),
-        (
-            ("evaluation", "baselines"),
-            {"mean", "duration"} & {*baselines},
-            "they are there already",
-        ),
-    ]
-    for place, names, what in rules:
+    rules: dict[str, Iterable[str]] = {
+        "targets: they must differ": twice,
+        "targets: they must not be names of other columns": RESERVED.intersection(targets),
+        "stores: encoders have the same names": same,
+        "heads: rows `baseline/...` are there already": {"baseline"} & params.heads.keys(),
+        "evaluation.baselines: they are there already": {"mean", "duration"} & {*baselines},
+    }
+    for rule, names in rules.items():
         if names:
-            yield Fault(place, f"{what}: {', '.join(sorted(names))}; rename them")
+            yield f"{rule}: {', '.join(sorted(names))}; rename them"
     known, wanted = params.feature_names, params.people.encoder
     if wanted is not None and wanted not in known:
-        yield Fault(("people", "encoder"), f"unknown encoder {wanted!r}{nearest(wanted, known)}")
+        yield f"people.encoder: unknown encoder {wanted!r}{nearest(wanted, known)}"
     if need_features and not known:
-        yield Fault((), "no features: expected an entry under `encoders` or `stores`")
+        yield "no features: expected an entry under `encoders` or `stores`"

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.resolver import implicit_resolvers
@@ -28,75 +27,47 @@ class ParamsError(Exception):
     """`params.yaml` is missing or not as it should be; the message lists every fault."""
 
 
-class Fault(NamedTuple):
-    """What is wrong at a place of a file.
-
-    Attributes
-    ----------
-    place : tuple of str
-        The keys, and numbers of items, that lead there; empty for the whole file.
-    text : str
-        What came, what was expected.
-    """
-
-    place: tuple[str, ...]
-    text: str
-
-
-def read_keys(path: Path, model: type[BaseModel]) -> dict[str, Any]:
-    """Read a YAML file of keys, those that `model` has.
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of keys.
 
     Raises
     ------
     ParamsError
-        As `read_yaml`; also when the file holds no keys.
-    """
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise ParamsError(f"{path} holds no keys: expected {list(model.model_fields)}")
-    return content
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file.
-
-    Raises
-    ------
-    ParamsError
-        When the file is missing, is no YAML in UTF-8, or holds a key twice.
+        When the file is missing, is no YAML in UTF-8, holds no keys, or one twice.
     """
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"there is no {path} here: run from the root of the repository") from None
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
-    except DuplicateKeyError as error:
-        key = str(error.problem).split('"')[1]
-        raise ParamsError(
-            f"{path}: the key {key!r} stands there twice{error.problem_mark}"
-        ) from None
     except YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {error}") from error
+        marked = isinstance(error, MarkedYAMLError)
+        said = f"{error.problem},{error.problem_mark}" if marked else error
+        raise ParamsError(f"{path} is not valid YAML: {said}") from error
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path} holds no keys")
+    return content
 
 
-def refuse(path: Path, faults: Iterable[Fault]) -> None:
-    """Raise `ParamsError` with the faults of a file and their lines, one each, if there are any."""
+def refuse(path: Path, faults: Iterable[str]) -> None:
+    """Raise `ParamsError` with the faults of a file, one per line, if there are any.
+
+    Each begins with its place, such as ``encoders.clip.model:``; its line is put before that.
+    """
     yaml = path.read_text(encoding="utf-8") if path.is_file() else ""
-    lines = [
-        "  " + ": ".join(filter(None, [_line(yaml, place), ".".join(place), text]))
-        for place, text in faults
-    ]
+    lines = [f"  {_line(yaml, fault.strip())}{fault.strip()}" for fault in faults]
     if lines:
         raise ParamsError("\n".join([f"{path}: {len(lines)} fault(s)", *lines]))
 
 
-def model_faults(model: type[BaseModel], values: Any) -> list[Fault]:
-    """Say what `model` has against the values."""
+def model_faults(model: Any, values: Any, place: tuple[str, ...] = ()) -> list[str]:
+    """Say what a type of pydantic's has against the values at a place, in one line each."""
     try:
-        model.model_validate(values)
+        TypeAdapter(model).validate_python(values)
     except ValidationError as error:
-        return [_fault(model, each) for each in error.errors() if not _counts_wrong_items(each)]
+        found = [each for each in error.errors() if not _counts_wrong_items(each)]
+        return [".".join([*place, _fault(model, each)]) for each in found]
     return []
 
 
@@ -175,27 +146,27 @@ _Representer.add_representer(type(None), _Representer.null)
 _Representer.add_representer(list, _Representer.list)
 
 
-def _fault(model: type[BaseModel], error: Any) -> Fault:
-    place, section = _place(model, error["loc"])
-    kind, value = error["type"], error["input"]
+def _fault(model: Any, error: Any) -> str:
+    names, section = _place(model, error["loc"])
+    kind, value, message = error["type"], error["input"], error["msg"]
     if kind == "extra_forbidden":
-        return Fault(place, f"unknown key{nearest(place[-1], list(section.model_fields))}")
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        message = f"unknown key{nearest(names[-1], list(section.model_fields))}"
+    elif kind in ("union_tag_invalid", "union_tag_not_found"):
         kinds = [each.strip("' ") for each in error["ctx"].get("expected_tags", "").split(",")]
         tag = str(error["ctx"].get("tag"))
-        return Fault((*place, "kind"), f"unknown kind {tag!r}{nearest(tag, kinds)}")
-    if kind == "missing":
-        return Fault(place, "missing; it is required")
-    if kind == "string_type" and not isinstance(value, Mapping | list):
-        said = "null" if value is None else str(value)
-        text = f"YAML takes this for {said}, but a name is expected: put it in quotes"
-        return Fault(place, text)
-    message = error["msg"].removeprefix("Value error, ")
-    if kind in ("tuple_type", "too_short"):  # YAML has lists
-        message = message.replace("valid tuple", "valid list").replace("Tuple", "List")
-    if kind != "value_error" or not isinstance(value, Mapping | BaseModel):
-        message += f"; got {value!r}"
-    return Fault(place, message)
+        names, message = [*names, "kind"], f"unknown kind {tag!r}{nearest(tag, kinds)}"
+    elif kind == "missing":
+        message = "missing; it is required"
+    elif kind == "string_type" and not isinstance(value, Mapping | list):
+        said = "null" if value is None else value
+        message = f"YAML takes this for {said}, but a name is expected: put it in quotes"
+    else:
+        message = message.removeprefix("Value error, ")
+        if kind in ("tuple_type", "too_short"):  # YAML has lists
+            message = message.replace("valid tuple", "valid list").replace("Tuple", "List")
+        if kind != "value_error" or not isinstance(value, Mapping):
+            message += f"; got {value!r}"
+    return f"{'.'.join(names)}: {message}"
 
 
 def _counts_wrong_items(error: Any) -> bool:
@@ -203,9 +174,10 @@ def _counts_wrong_items(error: Any) -> bool:
     return error["type"] == "too_short" and len(error["input"]) > int(error["ctx"]["actual_length"])
 
 
-def _place(model: Any, loc: Sequence[str | int]) -> tuple[tuple[str, ...], Any]:
+def _place(model: Any, loc: Sequence[str | int]) -> tuple[list[str], Any]:
     """Turn a place of pydantic's into names as in the file; return the type that holds the last."""
-    names, section, annotation = [], model, model
+    names: list[str] = []
+    section = annotation = model
     for part in loc:
         if part == "[key]":  # the key itself is wrong
             break
@@ -222,7 +194,7 @@ def _place(model: Any, loc: Sequence[str | int]) -> tuple[tuple[str, ...], Any]:
             annotation = None if field is None else field.annotation
         else:
             annotation = get_args(section)[-1] if get_origin(section) is dict else None
-    return tuple(names), section
+    return names, section
 
 
 def _is_model(annotation: Any) -> bool:
@@ -242,14 +214,14 @@ def _nodes(node: Node) -> dict[str, tuple[Node, Node]]:
     return {str(number): (item, item) for number, item in enumerate(items)}
 
 
-def _line(text: str, place: Sequence[str]) -> str:
-    """Name the line of a place in a file, or of what is there of it."""
+def _line(text: str, fault: str) -> str:
+    """Name the line of a fault's place, or of what is there of it."""
     line, node = "", YAML().compose(text)
-    for name in place:
+    for name in fault.partition(":")[0].split("."):
         if name not in _nodes(node):
             break
         key, node = _nodes(node)[name]
-        line = f"line {key.start_mark.line + 1}"
+        line = f"line {key.start_mark.line + 1}: "
     return line
 
 

@@ -25,7 +25,7 @@ from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK, rounded
 from pipeline.params import Name, Params, left_out_note, load_run
 from pipeline.paths import PARAMS, SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
-from pipeline.settings_files import model_faults, nearest, read_keys, refuse
+from pipeline.settings_files import model_faults, nearest, read_yaml, refuse
 from pipeline.tables import laid_out
 from pipeline.terminal import Json, ParamsFile, TitledTable
 from pipeline.views import JOIN
@@ -181,7 +181,7 @@ def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]
         When the file is missing or wrong: unknown keys, encoders or published results, a name that
         stands twice.
     """
-    content = read_keys(path, Systems)
+    content = read_yaml(path)
     refuse(path, model_faults(Systems, content))
     systems = Systems.model_validate(content)
     refuse(path, [f"  {fault}" for fault in _faults(systems, params)])

@@ -76,33 +76,6 @@ def test_extract_fails_when_too_many_clips_did_but_keeps_the_others(
     assert set(read_store(out / "sound").clip_id) == {"a"}
 
 
-def test_doctor_names_weights_that_cannot_be_had(params_file):
-    content = yaml.safe_load(params_file.read_text())
-    content["encoders"]["tiny"]["weights"] = "nowhere/weights.pt"
-    params_file.write_text(yaml.safe_dump(content))
-    shown = runner.invoke(cli.app, ["doctor", "--json", "--params", str(params_file)])
-    assert shown.exit_code == 1
-    failed = [finding for finding in json.loads(shown.stdout) if not finding["ok"]]
-    assert [finding["subject"] for finding in failed] == ["encoders.tiny"]
-    assert "no weights file nowhere/weights.pt" in failed[0]["detail"]
-    text = runner.invoke(cli.app, ["doctor", "--params", str(params_file)]).stdout
-    assert "FAIL  encoders.tiny" in text
-    assert "ok    encoders.sound" in text
-
-
-def test_doctor_names_labels_and_media_that_are_not_there(params_file):
-    content = yaml.safe_load(params_file.read_text())
-    content["data"] |= {"labels": "gone/labels.csv", "media": "gone"}
-    params_file.write_text(yaml.safe_dump(content))
-    shown = runner.invoke(cli.app, ["doctor", "--json", "--params", str(params_file)])
-    assert shown.exit_code == 1
-    failed = {
-        each["subject"]: each["detail"] for each in json.loads(shown.stdout) if not each["ok"]
-    }
-    assert "no label table gone/labels.csv" in failed["data.labels"]
-    assert "eri import" in failed["data.media"]
-
-
 def test_wrong_usage_is_status_two():
     assert runner.invoke(cli.app, ["extract"]).exit_code == 2
 
@@ -141,24 +114,18 @@ def test_an_error_is_one_line_with_status_one(tmp_path, request, monkeypatch):
 
 
 def test_list_shows_encoders_and_computes_nothing(make_clip, params_file, tmp_path):
-    clip = make_clip("a.mp4")
-    arguments = ["extract", str(clip), "--list", "--json", "--params", str(params_file)]
-    shown = runner.invoke(cli.app, arguments)
-    assert shown.exit_code == 0
-    tiny, sound = json.loads(shown.stdout)
-    assert (tiny["name"], tiny["dimension"], tiny["n_cached"], tiny["n_clips"]) == ("tiny", 8, 0, 1)
-    assert sound["dimension"] == 88
+    def listed() -> list[tuple]:
+        shown = runner.invoke(cli.app, ["extract", "--list", "--json", *params])
+        return [(e["name"], e["dimension"], e["n_cached"]) for e in json.loads(shown.stdout)]
+
+    params = ["--params", str(params_file)]
+    assert listed() == [("tiny", 8, 0), ("sound", 88, 0)]
     assert not (tmp_path / "cache").exists()
-    silent = make_clip("b.mp4", n_frames=7, sound_s=0)
-    out = ["--out", str(tmp_path / "out"), "--params", str(params_file)]
-    assert runner.invoke(cli.app, ["extract", str(clip), *out]).exit_code == 0
-    arguments.insert(2, str(silent))
-    entries = json.loads(runner.invoke(cli.app, arguments).stdout)
-    assert [(each["n_cached"], each["n_clips"]) for each in entries] == [(1, 2), (1, 1)]
-    shown = runner.invoke(cli.app, ["extract", "--list", "--params", str(params_file)])
-    assert "opensmile" in shown.stdout
-    shown = runner.invoke(cli.app, ["extract", "--params", str(params_file)])
-    assert shown.exit_code == 2  # neither media nor --list
+    out = ["--out", str(tmp_path / "out"), *params]
+    assert runner.invoke(cli.app, ["extract", str(make_clip("a.mp4")), *out]).exit_code == 0
+    assert listed() == [("tiny", 8, 1), ("sound", 88, 1)]
+    assert "opensmile" in runner.invoke(cli.app, ["extract", "--list", *params]).stdout
+    assert runner.invoke(cli.app, ["extract", *params]).exit_code == 2  # neither media nor --list
 
 
 def test_weights_that_are_not_here_are_named_and_not_downloaded(tmp_path, monkeypatch, params_file):

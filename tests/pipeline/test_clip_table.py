@@ -64,21 +64,21 @@ def test_a_slice_by_an_unknown_column_stops_the_first_stage(make_clip, tmp_path,
     pd.DataFrame(labels | dict.fromkeys(params.targets, 0.5)).to_csv(tmp_path / "l.csv")
     data = params.data.model_copy(update={"labels": tmp_path / "l.csv", "media": tmp_path})
     params = sliced_by(params, "country", "age").model_copy(update={"data": data})
-    with pytest.raises(ParamsError, match=r"names \['age'\].*expected some of .*'country'"):
+    with pytest.raises(ParamsError, match=r"names \['age'\]: expected .*'country'"):
         build_clip_table(params)
     labels = read_labels(tmp_path / "l.csv", params.targets).assign(duration_s=1.0)
     with pytest.raises(ParamsError, match=r"names \['age'\].*'duration_s'"):
-        arrange_rows(labels, labels[["clip_id"]].assign(fold=0), params)
+        arrange_rows(labels, labels[["clip_id"]], params)
 
 
 def test_folds_are_of_train_and_keep_people_whole(clips, params):
     folds = make_folds(clips, params)
-    assert folds.columns.tolist() == ["clip_id", "fold"]
-    train = clips.merge(folds, on="clip_id")
-    assert set(train["split"]) == {"Train"}
-    assert len(folds) == (clips["split"] == "Train").sum()
+    assert folds.columns.tolist() == ["clip_id", "person", "fold"]
+    assert folds["clip_id"].tolist() == clips["clip_id"].tolist()
+    train = clips.assign(fold=folds["fold"])[clips["split"] == "Train"]
+    assert set(folds["fold"][clips["split"] != "Train"]) == {-1}
     assert len(train[["group", "fold"]].drop_duplicates()) == train["group"].nunique()
-    assert set(folds["fold"]) == {0, 1, 2}
+    assert set(train["fold"]) == {0, 1, 2}
 
 
 def test_folds_are_balanced_by_targets(clips, params):
@@ -107,13 +107,15 @@ def test_rows_have_the_saved_folds(clips, params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     folds = make_folds(clips, params).sample(frac=1, random_state=1)
-    folds["fold"] = 2 - folds["fold"]
+    folds["fold"] = folds["fold"].replace({0: 2, 2: 0})
     clips.to_parquet("data/clips.parquet")
-    with pytest.raises(ParamsError, match=r"no fold table .*folds\.parquet: run `dvc repro`"):
+    with pytest.raises(
+        ParamsError, match=r"no table of people and .*folds\.parquet: run `dvc repro`"
+    ):
         read_rows(params)
     folds.to_parquet("data/folds.parquet")
     rows = read_rows(params)
-    saved = dict(zip(folds["clip_id"], folds["fold"], strict=True))
+    saved = folds.set_index("clip_id")["fold"]
     assert rows.fold_of_row.dtype == np.int64
     assert rows.fold_of_row.tolist() == [saved[name] for name in rows.clip_ids[: rows.n_train]]
 
@@ -126,7 +128,7 @@ def test_folds_of_other_clips_are_refused(clips, params, wrong):
         "twice": pd.concat([folds, folds[:1]]),
         "others": folds.assign(clip_id="x" + folds["clip_id"]),
     }
-    with pytest.raises(ParamsError, match="folds are of other clips.*dvc repro"):
+    with pytest.raises(ParamsError, match=r"folds\.parquet is of other clips.*dvc repro"):
         arrange_rows(clips, changed[wrong], params)
 
 

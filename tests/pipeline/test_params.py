@@ -116,7 +116,7 @@ def test_a_section_with_nothing_below_it_is_as_if_left_out(request, tmp_path):
     [
         (None, "run from the root"),
         (b"a: [", "not valid YAML"),
-        (b"a: 1\na: 2", "the key 'a' stands there twice"),
+        (b"a: 1\na: 2", 'found duplicate key "a" .*line 2'),
         (b"seed: 0 # f\xfcr alle", r"params\.yaml is not UTF-8 .*save it as UTF-8"),
         (b"", "holds no keys"),
     ],
