@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from features.cache import default_cache_root
+from features.cache import EmbeddingCache, default_cache_root
 from pipeline.clip_table import check_columns
 from pipeline.errors import user_errors
 from pipeline.labels import read_labels
@@ -169,4 +169,8 @@ def _encoder(encoder: "Encoder", params: Params) -> str:
             raise
         return f"optional, and LEFT OUT of a run: {error}"
     weights = getattr(encoder, "weights", encoder.weights_digest())
-    return f"{encoder.model}, {weights}, identity {identity}"
+    n_cached = len(set(EmbeddingCache(default_cache_root(), identity)))
+    return (
+        f"{encoder.model}, {weights}, {encoder.dimension()} numbers each, {n_cached} clips cached, "
+        f"identity {identity}"
+    )

@@ -146,17 +146,27 @@ class Fitting:
         OSError
             When the cache cannot be written.
         """
-        key = self.key(task)
-        if refit_on == "train+val":
-            return self._refit(task, with_head, digest_of(refit_of=key))
+        refits = refit_on == "train+val"
+        key = digest_of(refit_of=self.key(task)) if refits else self.key(task)
         if known := _load(key, with_head):
             return known
-        view = self.view(task)
-        began_s = time.perf_counter()
-        done = task.make_head().cross_fit(view)
-        took_s = time.perf_counter() - began_s
-        fit = Fit(np.concatenate([done.oof, done.held]), took_s)
-        return self._keep(key, fit, done.head if with_head else None)
+        fit, head = self._refit(task) if refits else self._cross_fit(task)
+        wrong = ~np.isfinite(fit.predictions).all(axis=1)
+        if wrong.any():
+            raise DataError(
+                f"{wrong.sum()} of {len(wrong)} clips have a prediction that is not finite; a head "
+                "predicts a number for every clip"
+            )
+        if code_digest() != self._code:
+            raise ParamsError("the code of models/ was changed since it was loaded: start again")
+        keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+        if not with_head:
+            return fit
+        from models.persistence import dumps
+
+        dumped = dumps(head)
+        keep_result(digest_of(head_of=key), {"head": np.frombuffer(dumped, np.uint8)})
+        return replace(fit, head=dumped)
 
     def view(self, task: FitTask) -> "FoldedView":
         """Load the view of a task and scale it, unless it is the one that is loaded.
@@ -173,16 +183,21 @@ class Fitting:
             self._loaded = digests, FoldedView(x[:n], *rest, copy=False)
         return self._loaded[1]
 
-    def _refit(self, task: FitTask, with_head: bool, key: str) -> Fit:
-        first, rows = self.fit(task), self.rows
-        split = rows.clips["split"].to_numpy(object)
+    def _cross_fit(self, task: FitTask) -> "tuple[Fit, Head]":
+        view = self.view(task)
+        began_s = time.perf_counter()
+        done = task.make_head().cross_fit(view)
+        took_s = time.perf_counter() - began_s
+        return Fit(np.concatenate([done.oof, done.held]), took_s), done.head
+
+    def _refit(self, task: FitTask) -> "tuple[Fit, Head]":
+        rows, split = self.rows, self.rows.clips["split"].to_numpy(object)
         used, test = rows.fitted_on("train+val"), split == "Test"
         if not used[split == "Val"].any():
             raise ParamsError(
                 "`final.refit_on` is train+val, but no clip of Val is labelled: set it to train"
             )
-        if known := _load(key, with_head):
-            return replace(known, reused=first.reused)
+        first = self.fit(task)
         self._loaded = None  # two views would be in memory
         x = self._vectors(task)
         began_s = time.perf_counter()
@@ -190,8 +205,7 @@ class Fitting:
         predictions = first.predictions.copy()
         if test.any():
             predictions[test] = head.predict(x[test])
-        took_s = first.fit_s + time.perf_counter() - began_s
-        return self._keep(key, Fit(predictions, took_s), head if with_head else None)
+        return Fit(predictions, first.fit_s + time.perf_counter() - began_s), head
 
     def _vectors(self, task: FitTask) -> NDArray[np.float32]:
         if task.column is not None:
@@ -206,24 +220,6 @@ class Fitting:
         if task.column is None:
             return [file_sha256(path) for path in task.files]
         return [_sha256(column_vectors(self.rows.clips[task.column]))]
-
-    def _keep(self, key: str, fit: Fit, head: "Head | None") -> Fit:
-        wrong = ~np.isfinite(fit.predictions).all(axis=1)
-        if wrong.any():
-            raise DataError(
-                f"{wrong.sum()} of {len(wrong)} clips have a prediction that is not finite; a head "
-                "predicts a number for every clip"
-            )
-        if code_digest() != self._code:
-            raise ParamsError("the code of models/ was changed since it was loaded: start again")
-        keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
-        if head is None:
-            return fit
-        from models.persistence import dumps
-
-        dumped = dumps(head)
-        keep_result(digest_of(head_of=key), {"head": np.frombuffer(dumped, np.uint8)})
-        return replace(fit, head=dumped)
 
 
 def head_task(

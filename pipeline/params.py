@@ -19,20 +19,9 @@ from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo import DemoSettings
 from pipeline.paths import FEATURES, PARAMS, POOLED
-from pipeline.settings_files import ParamsError, model_faults, nearest, read_yaml, refuse
+from pipeline.settings_files import ParamsError as ParamsError
+from pipeline.settings_files import model_faults, nearest, read_yaml, refuse
 from pipeline.tables import TEXT_COLUMNS
-
-__all__ = [
-    "RESERVED",
-    "HeadEntry",
-    "ImportedStore",
-    "Name",
-    "Params",
-    "ParamsError",
-    "head_faults",
-    "load_params",
-    "load_run",
-]
 
 if TYPE_CHECKING:
     from models.heads import Head
@@ -52,24 +41,15 @@ RESERVED = TEXT_COLUMNS | {
     *("n_rows", "n_people", "n_fits", "n_clips", "state", "error", "fit_s"),
 }
 
-_LARGEST_SEED = 2**31 - 1  # every library takes it
-
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Data(_Section):
-    """Which clips.
+    """The label table, the folder that its paths are relative to, and how many clips may fail.
 
-    Attributes
-    ----------
-    labels : Path
-        The label table, CSV or Parquet (`pipeline.labels`).
-    media : Path
-        The folder that its ``path`` column is relative to.
-    max_failed_share : float
-        Share of clips that may fail, per encoder, before the run stops with an error.
+    A run stops where an encoder fails on more than `max_failed_share` of the clips.
     """
 
     labels: Path
@@ -78,14 +58,9 @@ class Data(_Section):
 
 
 class ImportedStore(_Section):
-    """Features that others computed, as `eri import features` enters them.
+    """A feature store of features that others computed, as `eri import features` enters it.
 
-    Attributes
-    ----------
-    store : Path
-        The folder of a feature store; its clips are those of the label table, by id.
-    sha256 : str
-        Its `pipeline.views.store_sha256`, so that DVC sees when the store changes.
+    `sha256` is its `pipeline.views.store_sha256`, so that DVC sees when it changes.
     """
 
     store: Path
@@ -93,15 +68,10 @@ class ImportedStore(_Section):
 
 
 class HeadEntry(BaseModel):
-    """An entry under `heads`: a kind, and those of its settings that are not the default.
+    """A kind of `models.heads.HEADS`, and those of its settings that are not the default.
 
     What settings there are is known only once scikit-learn is loaded, which takes a second that
-    many commands do without: `load_params` checks them as `models.heads.HeadSpec`.
-
-    Attributes
-    ----------
-    kind : str
-        A key of `models.heads.HEADS`.
+    many commands do without: `load_params` checks them.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -118,8 +88,8 @@ class People(_Section):
     source : {"group", "faces"}
         The label table's ``group``, or pseudo-subjects by clustering an encoder's faces.
     encoder : str, optional
-        A name under `encoders` or `stores`, best one that tells faces apart. Needed for faces; with
-        it, clips on different sides of a split or fold are also searched for near-identical faces.
+        An encoder or store, best one that tells faces apart. Needed for faces; with it, clips on
+        different sides of a split or fold are also searched for near-identical faces.
     threshold : float or "auto"
         Mean cosine distance from which clusters stay apart; `models.people` chooses by default.
     near_identical : float
@@ -150,14 +120,11 @@ class Evaluation(_Section):
     Attributes
     ----------
     n_resamples : int
-        Person-wise bootstrap resamples that an interval rests on; see
-        `models.evaluation.bootstrap`.
+        Bootstrap resamples of people that an interval rests on.
     slices : tuple of str
-        Columns of the label table, such as country or age, by whose values scores are also given;
-        see `models.evaluation.slices`.
+        Columns of the label table, such as country or age, by whose values scores are also given.
     baselines : tuple of str
-        Columns of the label table, such as age, that get a row of their own on the leaderboard: how
-        far each predicts by itself. Text counts by its values.
+        Such columns with a row on the leaderboard: how far each predicts by itself.
     """
 
     n_resamples: PositiveInt = 2000
@@ -166,13 +133,9 @@ class Evaluation(_Section):
 
 
 class Final(_Section):
-    """Which models the predictions of Test come from.
+    """The labelled clips that heads are fitted on before they predict Test.
 
-    Attributes
-    ----------
-    refit_on : {"train", "train+val"}
-        The labelled clips that heads are fitted on before they predict Test. Val and out-of-fold
-        predictions are those of heads fitted on Train only, whatever this says.
+    Val and out-of-fold predictions are those of heads fitted on Train, whatever this says.
     """
 
     refit_on: Literal["train", "train+val"] = "train"
@@ -181,7 +144,7 @@ class Final(_Section):
 class Params(_Section):
     """All of `params.yaml`; `docs/` explain the keys by example."""
 
-    seed: int = Field(ge=0, le=_LARGEST_SEED)
+    seed: int = Field(ge=0, le=2**31 - 1)  # every library takes it
     targets: tuple[str, ...] = Field(min_length=1)
     data: Data
     demo: DemoSettings = DemoSettings()
@@ -195,14 +158,6 @@ class Params(_Section):
     final: Final = Final()
     evaluation: Evaluation = Evaluation()
     _left_out: tuple[str, ...] = PrivateAttr(default=())
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_sections_are_not_there(cls, content: Any) -> Any:
-        """Take ``encoders:`` with nothing below it for a section that is left out."""
-        if not isinstance(content, dict):
-            return content
-        return {key: value for key, value in content.items() if value is not None}
 
     @property
     def feature_names(self) -> list[str]:
@@ -240,8 +195,7 @@ def load_params(
     path : Path
         The file.
     check_heads : bool
-        False leaves the settings of heads unchecked: what is allowed there is known only once the
-        libraries are loaded that heads are made of, and that takes seconds.
+        False leaves the settings of heads unchecked, and loads no libraries for them.
     need_features : bool
         False allows that there is neither an encoder nor a store: both may be yet to come.
 
@@ -251,7 +205,8 @@ def load_params(
         With one line per fault: where, what came, what was expected; for an unknown key, the
         nearest known one.
     """
-    content = read_yaml(path)
+    # `encoders:` with nothing below it is as if left out.
+    content = {key: value for key, value in read_yaml(path).items() if value is not None}
     faults = model_faults(Params, content)
     if check_heads:
         faults += [each for each in head_faults(content.get("heads")) if each not in faults]
@@ -273,19 +228,16 @@ def load_run(path: Path = PARAMS, check_heads: bool = True) -> Params:
         As `load_params`; also when all features are left out, or the encoder of `people` is.
     """
     params = load_params(path, check_heads)
-    left_out = tuple(
-        name
-        for name, encoder in params.encoders.items()
-        if encoder.optional
-        and params.failures_file(name).is_file()
-        and not params.store_folder(name).is_dir()
-    )
-    kept = {name: each for name, each in params.encoders.items() if name not in left_out}
-    run = params.model_copy(update={"encoders": kept})
-    run._left_out = left_out
+    encoders = dict(params.encoders)
+    for name, encoder in params.encoders.items():
+        has_failures = encoder.optional and params.failures_file(name).is_file()
+        if has_failures and not params.store_folder(name).is_dir():
+            del encoders[name]
+    run = params.model_copy(update={"encoders": encoders})
+    run._left_out = left_out = tuple(name for name in params.encoders if name not in encoders)
     if left_out and (not run.feature_names or params.people.encoder in left_out):
-        what = "its faces for `people`" if run.feature_names else "any features"
-        raise ParamsError(f"a run needs {what}. {left_out_note(left_out)}")
+        what = f"`people.encoder` is {params.people.encoder}" if encoders else "none is left"
+        raise ParamsError(f"{what}. {left_out_note(left_out)}")
     return run
 
 

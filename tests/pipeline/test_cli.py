@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from features.store import read_store
 from pipeline import cli
+from pipeline.doctor import examine
 from pipeline.errors import FailedClipsError
 
 runner = CliRunner()
@@ -41,6 +42,9 @@ def test_extract_writes_one_store_per_encoder(make_clip, params_file, tmp_path):
     assert content["tiny"]["n_embedded"] == content["tiny"]["n_computed"] == 2
     assert [f["clip_id"] for f in content["sound"]["failures"]] == ["b"]
     assert set(read_store(out / "tiny").clip_id) == {"a", "b"}
+    found = {each.subject: each for each in examine(params_file)}
+    assert "tiny, random, 8 numbers each, 2 clips cached" in found["encoders.tiny"].detail
+    assert "88 numbers each, 1 clips cached" in found["encoders.sound"].detail
 
 
 def test_a_clip_without_a_face_is_a_failure_among_others(request, params_file, tmp_path):
@@ -111,30 +115,3 @@ def test_an_error_is_one_line_with_status_one(tmp_path, request, monkeypatch):
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: there is no params.yaml here")
     assert "Traceback" not in failed.stderr
-
-
-def test_list_shows_encoders_and_computes_nothing(make_clip, params_file, tmp_path):
-    def listed() -> list[tuple]:
-        shown = runner.invoke(cli.app, ["extract", "--list", "--json", *params])
-        return [(e["name"], e["dimension"], e["n_cached"]) for e in json.loads(shown.stdout)]
-
-    params = ["--params", str(params_file)]
-    assert listed() == [("tiny", 8, 0), ("sound", 88, 0)]
-    assert not (tmp_path / "cache").exists()
-    out = ["--out", str(tmp_path / "out"), *params]
-    assert runner.invoke(cli.app, ["extract", str(make_clip("a.mp4")), *out]).exit_code == 0
-    assert listed() == [("tiny", 8, 1), ("sound", 88, 1)]
-    assert "opensmile" in runner.invoke(cli.app, ["extract", "--list", *params]).stdout
-    assert runner.invoke(cli.app, ["extract", *params]).exit_code == 2  # neither media nor --list
-
-
-def test_weights_that_are_not_here_are_named_and_not_downloaded(tmp_path, monkeypatch, params_file):
-    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
-    params = yaml.safe_load(params_file.read_text())
-    spec = {"kind": "torchvision", "model": "resnet18", "weights": "IMAGENET1K_V1"}
-    params_file.write_text(yaml.safe_dump(params | {"encoders": {"r": spec}}))
-    arguments = ["extract", "--list", "--json", "--params", str(params_file)]
-    (entry,) = json.loads(runner.invoke(cli.app, arguments).stdout)
-    assert (entry["identity"], entry["dimension"], entry["n_cached"]) == (None, 512, 0)
-    assert "has not been downloaded yet" in entry["problem"]
-    assert not (tmp_path / "hub").exists()
