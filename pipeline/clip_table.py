@@ -32,18 +32,11 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     LabelError
         When the label table cannot be used.
     ParamsError
-        When a target has no label in Train, or `evaluation` names a column that is not there.
+        When `evaluation` names a column that is not there.
     """
     from features.extraction.index import index_files  # readers of the table need not wait for it
 
     labels = read_labels(params.data.labels, params.targets)
-    of_train = labels.loc[labels["split"] == "Train", list(params.targets)]
-    blank = list(of_train.columns[of_train.isna().all()])
-    if blank:
-        raise ParamsError(
-            f"no clip of Train is labelled for {', '.join(map(repr, blank))}, so nothing could be "
-            f"fitted: label some in {params.data.labels}, or take them out of `targets`"
-        )
     paths = {
         clip_id: None if pd.isna(path) else params.data.media / path
         for clip_id, path in zip(labels["clip_id"], labels["path"], strict=True)
@@ -56,13 +49,7 @@ def build_clip_table(params: Params) -> pd.DataFrame:
 
 
 def read_clip_table() -> pd.DataFrame:
-    """Read the clip table that the index stage wrote.
-
-    Raises
-    ------
-    ParamsError
-        When there is none yet.
-    """
+    """Read the clip table that the stage `index` wrote; without one, a ParamsError."""
     return _read(CLIPS, "clip table")
 
 
@@ -105,12 +92,8 @@ class Rows:
 def make_folds(clips: pd.DataFrame, params: Params) -> pd.DataFrame:
     """Return ``clip_id, person, fold``: people whole, folds alike in their targets.
 
-    The ``group`` of a clip says who it shows; its fold is -1 outside of Train.
-
-    Raises
-    ------
-    DataError
-        When Train has fewer people than folds.
+    The ``group`` of a clip says who it shows; its fold is -1 outside of Train. Fewer people in
+    Train than folds are a DataError.
     """
     from models.folds import assign_folds
 
@@ -188,12 +171,9 @@ def people_across_splits(clips: pd.DataFrame) -> Sequence[str]:
 
 
 def check_columns(table: pd.DataFrame, params: Params) -> None:
-    """Make sure that the label or clip table has every column that `evaluation` names.
+    """Raise a ParamsError unless the label or clip table has what `evaluation` names.
 
-    Raises
-    ------
-    ParamsError
-        When a column is not there, or is a target.
+    A baseline must not be a target.
     """
     there = {"path", "group", *MADE_BY_INDEX, *map(str, table)}
     known = {"slices": there, "baselines": there.difference(params.targets)}

@@ -135,16 +135,12 @@ class Fitting:
 
         Raises
         ------
-        DataError
-            When a prediction is not finite, the data do not allow the fit, or a file was changed
-            meanwhile.
-        StoreError
-            When clip vectors are missing or damaged.
+        DataError, StoreError
+            When the data do not allow the fit, a prediction is not finite, or clip vectors are
+            missing, damaged or changed meanwhile.
         ParamsError
             When the code was changed meanwhile: which version fitted cannot be told. When no clip
             of Val is labelled to refit on.
-        OSError
-            When the cache cannot be written.
         """
         refits = refit_on == "train+val"
         key = digest_of(refit_of=self.key(task)) if refits else self.key(task)

@@ -43,7 +43,7 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     ------
     LabelError
         For a missing file or column, duplicate or empty ids, an unknown split, a target that is
-        no number in [0, 1], or no labelled Train clip.
+        no number in [0, 1], or one without a label in Train.
     """
     table = _read(path)
     _check_columns(table, path, targets)
@@ -63,8 +63,12 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
                 " = ".join(dict.fromkeys(map(str, row))) for row in islice(rows, 3)
             )
             raise LabelError(f"{path}: {wrong.sum()} of {len(table)} rows have {rule}: {examples}")
-    if not table.loc[table["split"] == "Train", [*targets]].notna().any(axis=None):
-        raise LabelError(f"{path} has no labelled clip with split Train: nothing could be fitted")
+    of_train = table.loc[table["split"] == "Train", [*targets]]
+    if blank := [repr(target) for target in of_train if of_train[target].isna().all()]:
+        raise LabelError(
+            f"{path}: no clip with split Train is labelled for {', '.join(blank)}: label some, or "
+            "take them out of `targets` in params.yaml"
+        )
     first = ["clip_id", "path", "split", "group", *targets]
     return table[[*first, *table.columns.difference(first, sort=False)]]
 

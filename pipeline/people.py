@@ -95,50 +95,39 @@ def find_people(
         "share_of_people_with_one_clip": round(float((sizes == 1).mean()), 6),
     }
     if faces is not None:
-        train = (table["fold"] >= 0).to_numpy()
-        leaks = {
-            "splits": _leaks(clips["clip_id"], faces, clips["split"], settings.near_identical),
-            "folds": _leaks(
-                table["clip_id"][train], faces[train], table["fold"][train], settings.near_identical
-            ),
-        }
-        record["near_identical"] = leaks
-        record["warnings"] += [_leak_warning(*each) for each in leaks.items() if each[1]["n_pairs"]]
+        record["near_identical"] = {}
+        of_train = np.where(table[["fold"]] >= 0, faces, np.nan).astype(np.float32)
+        for sides, side, seen in (
+            ("splits", clips["split"], faces),
+            ("folds", table["fold"], of_train),
+        ):
+            leaks, warnings = _leaks(clips["clip_id"], seen, sides, side, settings.near_identical)
+            record["near_identical"][sides] = leaks
+            record["warnings"] += warnings
     return table, record
 
 
 def _leaks(
-    clip_ids: "pd.Series[str]", faces: NDArray[np.float32], side: "pd.Series[Any]", least: float
-) -> Record:
-    """Search clips on different sides for near-identical faces; the nearest pairs are examples."""
+    clip_ids: "pd.Series[str]",
+    faces: NDArray[np.float32],
+    sides: str,
+    side: "pd.Series[Any]",
+    least: float,
+) -> tuple[Record, list[str]]:
+    """Search clips on different sides for near-identical faces; warn of the nearest."""
     leak = near_identical(faces, side.to_numpy(), least)
-    examples = [
-        {
-            "clips": [clip_ids.iloc[a], clip_ids.iloc[b]],
-            "sides": [str(side.iloc[a]), str(side.iloc[b])],
-            "similarity": round(similarity, 4),
-        }
-        for a, b, similarity in leak.examples
+    record: Record = {"min_similarity": least, "n_pairs": leak.n_pairs, "n_clips": leak.n_rows}
+    record |= {"share": round(leak.share, 6), "examples": []}
+    for a, b, similarity in leak.examples:
+        pair = [f"{clip_ids.iloc[row]} ({side.iloc[row]})" for row in (a, b)]
+        record["examples"].append({"clips": pair, "similarity": round(similarity, 4)})
+    warnings = [
+        f"{leak.n_pairs} pairs of clips with near-identical faces (cosine similarity {least:g} or "
+        f"more) stand in different {sides}: scores may reward knowing the person. The nearest: "
+        f"{' and '.join(nearest['clips'])}, {nearest['similarity']:.3f}"
+        for nearest in record["examples"][:1]
     ]
-    return {
-        "min_similarity": least,
-        "n_pairs": leak.n_pairs,
-        "n_clips": leak.n_rows,
-        "share": round(leak.share, 6),
-        "examples": examples,
-    }
-
-
-def _leak_warning(sides: str, leaks: Record) -> str:
-    nearest = leaks["examples"][0]
-    clips = " and ".join(
-        f"{clip} ({side})" for clip, side in zip(nearest["clips"], nearest["sides"], strict=True)
-    )
-    return (
-        f"{leaks['n_pairs']} pairs of clips with near-identical faces (cosine similarity "
-        f"{leaks['min_similarity']:g} or more) stand in different {sides}: scores may reward "
-        f"knowing the person. The nearest: {clips}, {nearest['similarity']:.3f}"
-    )
+    return record, warnings
 
 
 def _named(clips: pd.DataFrame, label: NDArray[np.int64]) -> "pd.Series[str]":
@@ -177,9 +166,7 @@ def _quality(
         "n_without_face": int(clusters.isna().sum()),
         "n_clusters": n_clusters,
         "clusters_in_several_splits": n_spread,
-        "similarity_within": apart["within"],
-        "similarity_to_nearest_other": apart["nearest_other"],
-        "silhouette": silhouette,
+        **apart,
         "agreement_with_groups": None if agreement is None else _rounded(agreement),
         "warnings": warnings,
     }

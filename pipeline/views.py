@@ -62,7 +62,7 @@ def vectors_file(
     params : Params
         What encoders, stores and pooling have to be.
     pooling : Pooling, optional
-        Another pooling than that of `params`.
+        Another pooling than that.
     folder : Path, optional
         Where feature stores lie that are not in their usual place.
 
@@ -97,12 +97,9 @@ def store_sha256(folder: Path) -> str:
 
 
 def check_store(name: str, params: Params) -> Path:
-    """Return the folder of an encoder's or an imported feature store, the latter checked.
+    """Return the folder of a feature store.
 
-    Raises
-    ------
-    StoreError
-        When an imported store is missing, or another one than `params.yaml` says.
+    An imported one that is missing, or another one than `params.yaml` says, is a StoreError.
     """
     folder = params.store_folder(name)
     if name not in params.stores:

@@ -10,6 +10,7 @@ from features.store import read_store
 from pipeline import cli
 from pipeline.doctor import examine
 from pipeline.errors import FailedClipsError
+from tests.conftest import TINY_CLIP
 
 runner = CliRunner()
 
@@ -31,34 +32,45 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
 
 
-def test_extract_writes_one_store_per_encoder(make_clip, params_file, tmp_path):
+@pytest.fixture
+def extract(params_file, tmp_path):
+    """Run `eri extract` into ``out``, with changed parameters."""
+
+    def extract(*arguments, **changes):
+        content = yaml.safe_load(params_file.read_text())
+        for key, value in changes.items():
+            content[key] |= value
+        params_file.write_text(yaml.safe_dump(content))
+        command = ["extract", *map(str, arguments), "--out", str(tmp_path / "out")]
+        return runner.invoke(cli.app, [*command, "--params", str(params_file)])
+
+    return extract
+
+
+def test_extract_writes_one_store_per_encoder(make_clip, extract, params_file, tmp_path):
     make_clip("clips/a.mp4")
     make_clip("clips/b.mp4", sound_s=0)
-    out = tmp_path / "out"
-    arguments = ["extract", str(tmp_path / "clips"), "--out", str(out), "--json"]
-    shown = runner.invoke(cli.app, [*arguments, "--params", str(params_file)])
+    shown = extract(tmp_path / "clips", "--json")
     assert shown.exit_code == 0
     content = json.loads(shown.stdout)
     assert content["tiny"]["n_embedded"] == content["tiny"]["n_computed"] == 2
     assert [f["clip_id"] for f in content["sound"]["failures"]] == ["b"]
-    assert set(read_store(out / "tiny").clip_id) == {"a", "b"}
+    assert set(read_store(tmp_path / "out" / "tiny").clip_id) == {"a", "b"}
     found = {each.subject: each for each in examine(params_file)}
     assert "tiny, random, 8 numbers each, 2 clips cached" in found["encoders.tiny"].detail
     assert "88 numbers each, 1 clips cached" in found["encoders.sound"].detail
 
 
-def test_a_clip_without_a_face_is_a_failure_among_others(request, params_file, tmp_path):
+def test_a_clip_without_a_face_is_a_failure_among_others(request, extract, tmp_path):
     shared = request.config.rootpath.parent / "shared"
     if not shared.is_dir():
         pytest.skip("../shared is not there")
-    content = yaml.safe_load(params_file.read_text())
     weights = str(shared / "weights" / "yunet_n_dynamic.onnx")
-    content["encoders"]["tiny"] |= {"face": "yunet", "face_weights": weights}
-    content["data"]["max_failed_share"] = 0.5
-    params_file.write_text(yaml.safe_dump(content))
-    clips = [str(shared / "clips" / f"{clip}.mp4") for clip in ("no_face", "single_face")]
-    arguments = ["extract", *clips, "--out", str(tmp_path / "out"), "--encoders", "tiny"]
-    shown = runner.invoke(cli.app, [*arguments, "--params", str(params_file)])
+    tiny = {"kind": "open_clip", "model": TINY_CLIP, "weights": "random", "face": "yunet"}
+    encoders = {"tiny": tiny | {"face_weights": weights}}
+    clips = [shared / "clips" / f"{clip}.mp4" for clip in ("no_face", "single_face")]
+    arguments = [*clips, "--encoders", "tiny"]
+    shown = extract(*arguments, encoders=encoders, data={"max_failed_share": 0.5})
     assert shown.exit_code == 0, shown.output
     assert "tiny: 1 of 2 clips (1 without a face)" in shown.stdout
     store = read_store(tmp_path / "out" / "tiny")
@@ -66,18 +78,14 @@ def test_a_clip_without_a_face_is_a_failure_among_others(request, params_file, t
     assert store.face_share.min() > 0.5
 
 
-def test_extract_fails_when_too_many_clips_did_but_keeps_the_others(
-    make_clip, params_file, tmp_path
-):
+def test_extract_fails_when_too_many_clips_did_but_keeps_the_others(make_clip, extract, tmp_path):
     make_clip("clips/a.mp4")
     (tmp_path / "clips/b.mp4").write_bytes(b"no video")
-    out = tmp_path / "out"
-    arguments = ["extract", str(tmp_path / "clips"), "--out", str(out), "--encoders", "sound"]
-    shown = runner.invoke(cli.app, [*arguments, "--json", "--params", str(params_file)])
+    shown = extract(tmp_path / "clips", "--encoders", "sound", "--json")
     assert isinstance(shown.exception, FailedClipsError)
     assert "sound: 1 of 2 clips failed, more than `data.max_failed_share`" in str(shown.exception)
     assert json.loads(shown.stdout)["sound"]["n_embedded"] == 1
-    assert set(read_store(out / "sound").clip_id) == {"a"}
+    assert set(read_store(tmp_path / "out" / "sound").clip_id) == {"a"}
 
 
 def test_wrong_usage_is_status_two():

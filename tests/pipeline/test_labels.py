@@ -63,7 +63,7 @@ def test_a_clip_without_a_group_is_a_person_of_its_own_and_na_may_be_one(read):
         ({"joy": [1.0, 1.5, None]}, r"a joy outside \[0, 1\]: 00002 = 1.5"),
         ({"fear": [-0.1, 1.0, None]}, r"a fear outside \[0, 1\]: 00001 = -0.1"),
         ({"joy": ["1", "high", ""]}, "a joy that is no number: 00002 = high"),
-        ({"joy": [None] * 3, "fear": [None, 1.0, None]}, "no labelled clip with split Train"),
+        ({"joy": [None] * 3}, "no clip with split Train is labelled for 'joy': label"),
         ({"sha256": ["x", "y", "z"]}, r"has the column\(s\) \['sha256'\].*rename them"),
     ],
 )

@@ -123,7 +123,7 @@ def test_leaks_across_splits_and_folds_are_found_by_groups_too(clips, params):
     record = find_people(clips, faces, params)[1]
     assert record["near_identical"]["splits"]["n_pairs"] == 1
     assert record["near_identical"]["splits"]["examples"] == [
-        {"clips": ["000", "003"], "sides": ["Train", "Val"], "similarity": 1.0}
+        {"clips": ["000 (Train)", "003 (Val)"], "similarity": 1.0}
     ]
     of_splits, of_folds = record["warnings"]
     assert "1 pairs of clips with near-identical faces" in of_splits
