@@ -38,31 +38,16 @@ def run_or_exit(action: Callable[[], None]) -> None:
 
 
 def summary(name: str, n_clips: int, failures: pd.DataFrame) -> str:
-    """Say how many clips passed and why the others did not.
-
-    Parameters
-    ----------
-    name : str
-        An encoder, or what else was done to the clips.
-    n_clips : int
-        Number of clips in all.
-    failures : DataFrame
-        ``clip_id, step, reason``.
-    """
+    """Say how many clips passed `name`, an encoder or another step, and why the others did not."""
     counts = failures["step"].astype(str).value_counts().sort_index()
     why = ", ".join(f"{n} {_MEANING[step]}" for step, n in counts.items())
     return f"{name}: {n_clips - len(failures)} of {n_clips} clips" + (f" ({why})" if why else "")
 
 
 def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_share: float) -> None:
-    """Stop when more than the allowed share of clips failed.
+    """Raise FailedClipsError, with the first three, when more than the allowed share failed.
 
     A clip without such a stream, and an encoder that is left out, are no faults.
-
-    Raises
-    ------
-    FailedClipsError
-        With the first three failures.
     """
     faults = failures[~failures["step"].isin(_NO_FAULTS)]
     if len(faults) <= max_failed_share * n_clips:
@@ -78,13 +63,7 @@ def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_shar
 def report_extraction(
     report: "ExtractReport", n_clips: int, max_failed_share: float, as_json: bool = False
 ) -> None:
-    """Print what became of the clips, encoder by encoder; stop when too many failed.
-
-    Raises
-    ------
-    FailedClipsError
-        As `check_share`.
-    """
+    """Print what became of the clips, encoder by encoder, and `check_share` of each."""
     lines, content = [], {}
     for name, failures in report.failures.items():
         n_computed = report.n_computed[name]

@@ -60,21 +60,16 @@ def find_people(
     clips : DataFrame
         The clip table.
     faces : ndarray of float32, shape (n_clips, dimension), or None
-        From `face_vectors`.
+        From `face_vectors`. No face at all is a DataError.
     params : Params
         Gives `people`, `folds` and the seed.
 
     Returns
     -------
     table : DataFrame
-        ``clip_id, person, fold``, from `pipeline.clip_table.make_folds`.
+        ``clip_id, person, fold``, from `pipeline.clip_table.make_folds`, with its errors.
     record : dict
         The quality report, for JSON; its ``warnings`` are sentences.
-
-    Raises
-    ------
-    DataError
-        When no clip has a face vector, or Train has fewer people than folds.
     """
     settings = params.people
     record: Record = {"source": settings.source, "encoder": settings.encoder, "warnings": []}

@@ -91,10 +91,9 @@ def yaml_text(content: Any) -> str:
 def update_settings(
     path: Path, changes: Mapping[str, Any], check: Callable[[Path], object]
 ) -> bool:
-    """Set values in a file of settings; all other text stays as it is.
+    """Set values in a file of settings, and say whether that changed it.
 
-    The file is written beside its place, checked, and only then renamed: it is never left
-    half-written or unusable.
+    All other text stays as it is, and the file is never left half-written or unusable.
 
     Parameters
     ----------
@@ -104,11 +103,6 @@ def update_settings(
         Values by key; a mapping is merged into the section of that name, key by key.
     check : callable
         Is given the new file before it takes its place; raises when it is not valid.
-
-    Returns
-    -------
-    bool
-        Whether anything changed; if not, the file was not written.
     """
     before = path.read_text(encoding="utf-8")
     after = _with(before, (), changes)
@@ -124,17 +118,11 @@ def update_settings(
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes null as such, and quotes around text that some reader of YAML would not take as text.
-
-    Among such text are ``no``, ``1:30`` and ``0o17``.
-    """
+    """Puts text in quotes that some reader of YAML would not take as text, such as ``1:30``."""
 
     def text(self, value: str) -> Node:
         ambiguous = any(pattern.match(value) for _, _, pattern, _ in implicit_resolvers)
         return self.represent_scalar(_TAG + "str", value, style="'" if ambiguous else None)
-
-    def null(self, _: None) -> Node:
-        return self.represent_scalar(_TAG + "null", "null")
 
     def list(self, items: Sequence[Any]) -> Node:
         return self.represent_sequence(_TAG + "seq", items, flow_style=True)
@@ -142,7 +130,6 @@ class _Representer(RoundTripRepresenter):
 
 _TAG = "tag:yaml.org,2002:"
 _Representer.add_representer(str, _Representer.text)
-_Representer.add_representer(type(None), _Representer.null)
 _Representer.add_representer(list, _Representer.list)
 
 

@@ -53,7 +53,7 @@ def test_what_is_there_already_is_not_written(path):
         ("a: # one\n\n# two\nb: 2", {"a": {"c": 1}}, "a: # one\n  c: 1\n\n# two\nb: 2"),
         ("a:\n   c: 1 # x\n\n# y\nb: 2", {"a": {"d": 1}}, "a:\n   c: 1 # x\n   d: 1\n\n# y\nb: 2"),
         ("a: {c: {d: 1}} # one", {"a": {"c": {"e": 2}}}, "a: # one\n  c:\n    d: 1\n    e: 2"),
-        ("a: 1", {"b": {}, "c": None}, "a: 1\nb: {}\nc: null"),
+        ("a: 1", {"b": {}, "c": None}, "a: 1\nb: {}\nc:"),
         ("a: null", {"a": {}}, "a: {}"),
     ],
 )  # fmt: skip
