@@ -40,7 +40,7 @@ def run_or_exit(action: Callable[[], None]) -> None:
 def summary(name: str, n_clips: int, failures: pd.DataFrame) -> str:
     """Say how many clips passed `name`, an encoder or another step, and why the others did not."""
     counts = failures["step"].astype(str).value_counts().sort_index()
-    why = ", ".join(f"{n} {_MEANING[step]}" for step, n in counts.items())
+    why = ", ".join(f"{n} {_MEANING[str(step)]}" for step, n in counts.items())
     return f"{name}: {n_clips - len(failures)} of {n_clips} clips" + (f" ({why})" if why else "")
 
 

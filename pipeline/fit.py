@@ -147,11 +147,11 @@ class Fitting:
         if known := _load(key, with_head):
             return known
         fit, head = self._refit(task) if refits else self._cross_fit(task)
-        wrong = ~np.isfinite(fit.predictions).all(axis=1)
+        wrong = ~np.isfinite(fit.predictions)
         if wrong.any():
             raise DataError(
-                f"{wrong.sum()} of {len(wrong)} clips have a prediction that is not finite; a head "
-                "predicts a number for every clip"
+                f"{int(wrong.any(axis=1).sum())} of {len(wrong)} clips have a prediction that is "
+                "not finite; a head predicts a number for every clip"
             )
         if code_digest() != self._code:
             raise ParamsError("the code of models/ was changed since it was loaded: start again")

@@ -89,9 +89,15 @@ def _read(path: Path) -> pd.DataFrame:
         # Text first: ids like 00017 keep their zeros.
         # Only nothing is nothing: NA may be a person or a country.
         # Rows that end in a comma, unlike the header, have no column of row names before them.
-        kept = {"dtype": "string", "keep_default_na": False, "na_values": [""], "index_col": False}
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            return pd.read_csv(path, encoding="utf-8-sig", **kept)
+            return pd.read_csv(
+                path,
+                dtype="string",
+                encoding="utf-8-sig",
+                keep_default_na=False,
+                na_values=[""],
+                index_col=False,
+            )
     except pd.errors.ParserWarning:
         raise LabelError(
             f"{path} has rows with more cells than its header has columns: put text with commas "

@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.resolver import implicit_resolvers
@@ -42,8 +42,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
     except YAMLError as error:
-        marked = isinstance(error, MarkedYAMLError)
-        said = f"{error.problem},{error.problem_mark}" if marked else error
+        mark = getattr(error, "problem_mark", None)
+        said = f"{getattr(error, 'problem', '')},{mark}" if mark else error
         raise ParamsError(f"{path} is not valid YAML: {said}") from error
     if not isinstance(content, dict):
         raise ParamsError(f"{path} holds no keys")

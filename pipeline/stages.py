@@ -235,8 +235,8 @@ def learning_curve() -> None:
     try:
         if "val" not in rows_of_splits(rows):
             raise DataError("fewer than two clips of Val are labelled")
-        task = head_task(*best.split("/"), params)
-        table = learning_curve_table(Fitting(rows), task, params)
+        head, view = best.split("/")
+        table = learning_curve_table(Fitting(rows), head_task(head, view, params), params)
         print(table.to_string(index=False, na_rep=""))
     except DataError as error:  # a curve is no reason to stop a run whose scores are there
         print(f"no learning curve of {best}: {error}")
