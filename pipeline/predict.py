@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from features.cache import Embedding, default_cache_root
 from features.encoders import Encoder, EncoderError, make_encoder
+from features.errors import MediaError
 from features.extraction.embedder import Embedder
 from features.extraction.encoder_run import EncoderRun, unusable
 from features.extraction.index import Clip, index_files, iterate_clips
-from features.media.files import MediaError
 from features.pool import pool_clips
 from features.store import StoredClip, gather
 from pipeline.bundle import BundleError, Description, Fitted, read_bundle

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from features.media.sound import read_track
+
 GRID_HZ = 5
 """`Film.n_pictures` counts frames at this rate."""
 
@@ -104,6 +106,12 @@ def write_sound(
                 moved.pts = moved.dts = (packet.pts or 0) + round(start_s / packet.time_base)
                 container.mux(moved)
     return path
+
+
+def read_sound(path: Path, rate_hz: int, **options: float) -> NDArray[np.float32]:
+    """Read sound on the clock of the clip: sample k is heard at ``k / rate_hz``."""
+    track = read_track(path, rate_hz, **options)
+    return np.pad(track.samples, (round(track.start_s * rate_hz), 0))
 
 
 _TICKS = 100  # per second: GIF knows no finer ones

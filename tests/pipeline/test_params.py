@@ -91,8 +91,8 @@ def test_every_fault_is_listed_at_once(content, write):
             "pooling",
             "statistics",
             ["avg"],
-            "pooling.statistics.0: unknown statistic 'avg': expected one of mean, std, min, max, "
-            "q10, q25, median, q75, q90, slope; got 'avg'",
+            "pooling.statistics: unknown statistic 'avg': expected one of mean, std, min, max, "
+            "q10, q25, median, q75, q90, slope; got ['avg']",
         ),
         (
             "pooling",

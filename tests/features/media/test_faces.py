@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from onnx import helper
 from PIL import Image
 
-from features.errors import EncoderError
+from features.errors import EncoderError, MediaError
 from features.media import faces
 from features.media.faces import (
     DETECTION_SIDE_PX,
@@ -20,7 +20,6 @@ from features.media.faces import (
     choose,
     crop_face,
 )
-from features.media.files import MediaError
 from features.media.frames import read_frames
 
 MIN_SCORE = 0.6

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from features.media.files import MediaError, probe
+from features.errors import MediaError
+from features.media.files import probe
 from features.media.frames import read_frames
 from tests.features.odd_media import Film, write_film
 

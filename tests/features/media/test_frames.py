@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.media.files import MediaError, check_duration, probe
+from features.errors import MediaError
+from features.media.files import check_duration, probe
 from features.media.frames import read_frames
-from features.media.sound import read_sound
 from tests.features.mp4_patches import PATCHES
-from tests.features.odd_media import Film, png, write_film
+from tests.features.odd_media import Film, png, read_sound, write_film
 
 MS = Fraction(1, 1000)
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from features.encoders import make_encoder
-from features.media.sound import read_sound
-from tests.features.odd_media import wav, write_sound
+from tests.features.odd_media import read_sound, wav, write_sound
 
 RATE_HZ = 16000
 SECONDS = np.arange(2 * RATE_HZ) / RATE_HZ

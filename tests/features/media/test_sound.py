@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from features.encoders import make_encoder
+from features.errors import MediaError
 from features.extraction import embed_files
-from features.media.files import MediaError, probe
+from features.media.files import probe
 from features.media.frames import read_frames
-from features.media.sound import read_sound, read_track
-from tests.features.odd_media import FILMS, Film, wav, write_film, write_sound
+from features.media.sound import read_track
+from tests.features.odd_media import FILMS, Film, read_sound, wav, write_film, write_sound
 
 RATES_HZ = (16000, 44100)
 
