@@ -32,6 +32,7 @@ class Film:
     size: tuple[int, int] = (64, 48)
     rotation: int = 0
     sound_s: float = 2.0
+    sound_starts_s: float = 0.0
     sound_codec: str = "aac"
     layout: str = "mono"
     rate_hz: int = 16000
@@ -125,7 +126,8 @@ def _sound_frames(film: Film) -> Iterator[av.AudioFrame]:
         part = np.tile(tone[start : start + _SAMPLES].astype(np.float32), (n_channels, 1))
         frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=film.layout)
         frame.sample_rate = film.rate_hz
-        frame.pts, frame.time_base = start, Fraction(1, film.rate_hz)
+        frame.pts = start + round(film.sound_starts_s * film.rate_hz)
+        frame.time_base = Fraction(1, film.rate_hz)
         yield frame
 
 
