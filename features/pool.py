@@ -99,12 +99,13 @@ class Pooling(BaseModel):
     @field_validator("statistics", "parts")
     @classmethod
     def _are_known_and_differ(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        known = STATISTICS if info.field_name == "statistics" else PARTS
+        is_statistic = info.field_name == "statistics"
+        what, known = ("statistic", STATISTICS) if is_statistic else ("part", PARTS)
         for number, name in enumerate(names):
             if name not in known:
-                raise ValueError(f"unknown {str(info.field_name)[:-1]} {name!r}: expected one of {', '.join(known)}")
+                raise ValueError(f"unknown {what} {name!r}: expected one of {', '.join(known)}")
             if name in names[:number]:
-                raise ValueError(f"{name!r} is given more than once")
+                raise ValueError(f"the {what} {name!r} is given more than once")
         return names
 
 

@@ -190,22 +190,22 @@ def check_codec(stream: Any) -> None:
         raise MediaError("decode", f"FFmpeg has no decoder for the {stream.type} stream")
 
 
+def check_share(came: float, promised: float, reason: str) -> None:
+    """Raise `MediaError` when less than `MIN_DECODED_SHARE` of what was promised came."""
+    if came < MIN_DECODED_SHARE * promised:
+        raise MediaError("decode", f"{reason.format(came, promised)}: the file is damaged")
+
+
 def check_end(stream: Any, end_s: float) -> None:
     """Raise `MediaError` for a stream that ends long before its header says.
 
     Only Matroska and WebM say it for each stream; they count no frames. `end_s` is when what
     decoded last ends, by the file's own clock.
     """
-    promised = _LENGTH.fullmatch(stream.metadata.get("DURATION", ""))
-    if promised is None:
-        return
-    hours, minutes, seconds = map(float, promised.groups())
-    promised_s = 3600 * hours + 60 * minutes + seconds
-    if end_s < MIN_DECODED_SHARE * promised_s:
-        raise MediaError(
-            "decode",
-            f"the {stream.type} ends after {end_s:.2f} of {promised_s:.2f} s: the file is damaged",
-        )
+    if promised := _LENGTH.fullmatch(stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = map(float, promised.groups())
+        promised_s = 3600 * hours + 60 * minutes + seconds
+        check_share(end_s, promised_s, f"the {stream.type} ends after {{:.2f}} of {{:.2f}} s")
 
 
 def _is_default(stream: Any) -> bool:

@@ -17,9 +17,9 @@ from PIL import Image
 
 from features.errors import MediaError
 from features.media.files import (
-    MIN_DECODED_SHARE,
     check_codec,
     check_end,
+    check_share,
     clip_start_s,
     decode_packets,
     is_still_image,
@@ -73,9 +73,10 @@ def read_frames(
     ------
     MediaError
         Step ``stream`` without video; ``decode`` when nothing decodes, when there are frames after
-        `max_duration_s`, or when pictures exceed the bounds of `check_size`. At the end also
-        when less than `MIN_DECODED_SHARE` of the promised frames came, or of the promised time, or
-        of those that came in the order of time, or they came faster than `MAX_FRAME_RATE_HZ`.
+        `max_duration_s`, or when pictures exceed the bounds of `check_size`. At the end also when
+        too few of the promised frames came, or of the promised time, or of those that came in the
+        order of time (`features.media.files.MIN_DECODED_SHARE`), or when they came faster than
+        `MAX_FRAME_RATE_HZ`.
     """
     with open_media(path, step="decode") as container:
         still = read_still(path, container) if is_still_image(container) else None
@@ -134,10 +135,15 @@ def _decoded(container: InputContainer) -> Iterator[_Shown]:
         duration_s = (frame.duration or 0) * (frame.time_base or Fraction(0))
         last_s, end_s = time_s, zero_s + time_s + duration_s
         yield time_s, duration_s, partial(screen.show, frame)
-    if n_decoded:
-        check_end(video, float(end_s))
+    if n_decoded == 0:
+        raise MediaError("decode", "no frame of the video stream decodes")
+    check_end(video, float(end_s))
     n_promised = 0 if container.format.name == "avi" else _n_promised(video)
-    _check_times(n_decoded, n_in_order, n_promised, float(last_s - first_s))
+    check_share(n_decoded, n_promised, "only {} of {} frames decode")
+    check_share(n_in_order, n_decoded, "only {} of {} frames are in the order of time")
+    if n_decoded - 1 > MAX_FRAME_RATE_HZ * (last_s - first_s):
+        reason = f"{n_decoded} frames within {float(last_s - first_s):.3g} s"
+        raise MediaError("decode", f"{reason}: the time stamps are damaged")
 
 
 def _n_promised(stream: Any) -> int:
@@ -150,19 +156,3 @@ def _n_promised(stream: Any) -> int:
         shown = round(stream.duration * stream.time_base * stream.average_rate)
         return min(stream.frames, shown)
     return stream.frames
-
-
-def _check_times(n_decoded: int, n_in_order: int, n_promised: int, last_s: float) -> None:
-    """Refuse a clip that lost frames, or whose time stamps cannot be those of its frames."""
-    reason = None
-    if n_decoded == 0:
-        reason = "no frame of the video stream decodes"
-    elif n_decoded < MIN_DECODED_SHARE * n_promised:  # 0 promised: the header does not say
-        reason = f"only {n_decoded} of {n_promised} frames decode: the file is damaged"
-    elif n_in_order < MIN_DECODED_SHARE * n_decoded:
-        order = f"only {n_in_order} of {n_decoded} frames are in the order of time"
-        reason = f"{order}: the time stamps are damaged"
-    elif n_decoded - 1 > MAX_FRAME_RATE_HZ * last_s:
-        reason = f"{n_decoded} frames within {last_s:.3g} s: the time stamps are damaged"
-    if reason:
-        raise MediaError("decode", reason)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from features.errors import MediaError
 from features.media.files import (
     BARE_SOUND,
-    MIN_DECODED_SHARE,
     audio_streams,
     check_codec,
     check_end,
+    check_share,
     clip_start_s,
     decode_packets,
     open_media,
@@ -57,8 +57,6 @@ class Track:
     ----------
     samples : ndarray of float32, shape (n_samples,)
         In [-1, 1], one channel; zeros in gaps.
-    sample_rate_hz : int
-        Samples per second.
     start_s : float
         When the first sample is, in clip time.
     gaps_s : ndarray of float64, shape (n_gaps, 2)
@@ -66,12 +64,11 @@ class Track:
     """
 
     samples: NDArray[np.float32]
-    sample_rate_hz: int
     start_s: float
     gaps_s: NDArray[np.float64]
 
     def __repr__(self) -> str:
-        return f"Track({self.samples.shape} at {self.sample_rate_hz} Hz from {self.start_s:g} s)"
+        return f"Track({self.samples.shape} from {self.start_s:g} s)"
 
     def is_gap(self, time_s: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which moments lie in a gap."""
@@ -105,9 +102,9 @@ def read_track(path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_S
     ------
     MediaError
         Step ``stream`` without sound; ``decode`` when no sample decodes, when it is longer than
-        `max_duration_s`, when the rate is not within `SAMPLE_RATES_HZ`, when less than
-        `MIN_DECODED_SHARE` of the promised sound decodes, or when samples are no numbers or in
-        another scale than [-1, 1].
+        `max_duration_s`, when the rate is not within `SAMPLE_RATES_HZ`, when less of the promised
+        sound decodes than `features.media.files.MIN_DECODED_SHARE`, or when samples are no numbers
+        or in another scale than [-1, 1].
     """
     limit_s = min(max_duration_s, MAX_SOUND_S)
     with open_media(path, step="decode") as container:
@@ -154,7 +151,7 @@ def _read_stream(path: Path, index: int, mixer: Mixer, rate_hz: int, limit_s: fl
         samples = np.concatenate(parts)
         _check_scale(samples, stream.codec_context.name)
     np.clip(samples, -1, 1, out=samples)
-    return Track(samples, rate_hz, start_s, np.array(gaps_s, np.float64).reshape(-1, 2))
+    return Track(samples, start_s, np.array(gaps_s, np.float64).reshape(-1, 2))
 
 
 def _timed(
@@ -209,16 +206,16 @@ def _check_length(end_s: float, limit_s: float) -> None:
 
 def _check_scale(samples: NDArray[np.float32], codec: str) -> None:
     """Refuse what would be noise: decoders of music overshoot a little, and are clipped."""
-    peak = float(np.abs(samples).max())
+    level = np.abs(samples)
     reason = None
-    if not np.isfinite(samples).all():
-        reason = "its samples are not all numbers (NaN or infinite)"
-    elif codec.startswith("pcm_f") and peak > MAX_FLOAT_PEAK:
-        reason = f"its samples reach {peak:.4g}, not [-1, 1]: divide them by their scale"
-    elif float(np.mean(np.abs(samples) > MAX_FLOAT_PEAK)) > MAX_BEYOND_PEAK:
-        reason = f"its samples reach {peak:.4g}, not [-1, 1]: it is damaged or in another scale"
+    if not np.isfinite(level).all():
+        reason = "are not all numbers (NaN or infinite)"
+    elif codec.startswith("pcm_f") and level.max() > MAX_FLOAT_PEAK:
+        reason = f"reach {level.max():.4g}, not [-1, 1]: divide them by their scale"
+    elif np.mean(level > MAX_FLOAT_PEAK) > MAX_BEYOND_PEAK:
+        reason = f"reach {level.max():.4g}, not [-1, 1]: it is damaged or in another scale"
     if reason:
-        raise MediaError("decode", f"the sound is no sound: {reason}")
+        raise MediaError("decode", f"the sound is no sound: its samples {reason}")
 
 
 def _check_whole(stream: Any, spans: Sequence[tuple[float | None, float]]) -> None:
@@ -237,8 +234,4 @@ def _check_whole(stream: Any, spans: Sequence[tuple[float | None, float]]) -> No
     promised_s = min(
         float(stream.duration * stream.time_base), (stream.frames - _RUN_IN_FRAMES) * max(lengths_s)
     )
-    if sum(lengths_s) < MIN_DECODED_SHARE * promised_s:
-        raise MediaError(
-            "decode",
-            f"only {sum(lengths_s):.2f} of {promised_s:.2f} s of sound decode: the file is damaged",
-        )
+    check_share(sum(lengths_s), promised_s, "only {:.2f} of {:.2f} s of sound decode")
