@@ -217,29 +217,22 @@ def headers_that_lie() -> dict[str, bytes]:
 
 def png(width: int, height: int, data: bytes) -> bytes:
     """Return a grey PNG file with this header and these data."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        check = zlib.crc32(kind + content)
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"".join(
-        (b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b""))
-    )
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, chunk in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b"")):
+        check = zlib.crc32(kind + chunk)
+        content += struct.pack(">I", len(chunk)) + kind + chunk + struct.pack(">I", check)
+    return content
 
 
 def wav(samples: NDArray[np.int16], rate_hz: int, n_channels: int = 1) -> bytes:
     """Return a WAV file of 16 bits; the header is not checked."""
     frame_bytes = 2 * n_channels
-    bytes_per_s = frame_bytes * rate_hz % 2**32
-    layout = struct.pack(
-        "<IHHIIHH", 16, 1, n_channels, rate_hz, bytes_per_s, frame_bytes % 2**16, 16
-    )
+    rates = rate_hz, frame_bytes * rate_hz % 2**32, frame_bytes % 2**16
+    layout = struct.pack("<IHHIIHH", 16, 1, n_channels, *rates, 16)
     data = samples.tobytes()
-    size = struct.pack("<I", len(data))
-    return b"".join(
-        (b"RIFF", struct.pack("<I", 36 + len(data)), b"WAVEfmt ", layout, b"data", size, data)
-    )
+    sizes = (struct.pack("<I", n_bytes) for n_bytes in (36 + len(data), len(data)))
+    return b"RIFF%sWAVEfmt %sdata%s%s" % (next(sizes), layout, next(sizes), data)
 
 
 def _with_size(kind: str, offset: int, pattern: str, side: int) -> bytes:
