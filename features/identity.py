@@ -42,7 +42,8 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
         When the weights cannot be had.
     """
     # Weights are named by their bytes, preprocessing by what it is.
-    spec = encoder.model_dump(exclude={"weights", "seed", "face_weights", "preprocessing_of"})
+    named = {"weights", "seed", "face_weights", "preprocessing_of"} | encoder.named_by_weights
+    spec = encoder.model_dump(exclude=named)
     parts: dict[str, Any] = {
         "extractor": EXTRACTOR_VERSION,
         "weights": encoder.weights_digest(),
