@@ -214,15 +214,21 @@ def _read(path: Path, shards: Sequence[Path]) -> FeatureStore:
             f"clip_id and embedding (fixed-size list of floats); {error}. Write it again with "
             "`dvc repro` or `eri extract`"
         ) from error
-    return FeatureStore(metadata=store_metadata(schema), **({"time_s": None} | column))
+    return FeatureStore(
+        column["clip_id"],
+        column.get("time_s"),
+        column["embedding"],
+        store_metadata(schema),
+        column.get("face_share"),
+    )
 
 
 def _values(column: pa.Array) -> NDArray[Any]:
     if pa.types.is_dictionary(column.type):  # one object for all rows of a clip
-        return column.dictionary.to_numpy(zero_copy_only=False)[column.indices]
+        return np.asarray(column.dictionary.to_numpy(zero_copy_only=False)[column.indices])
     if not pa.types.is_fixed_size_list(column.type):
-        return column.to_numpy(zero_copy_only=False)
+        return np.asarray(column)
     numbers = column.flatten()
     if column.null_count or numbers.null_count:
         raise pa.ArrowInvalid("nulls among the numbers of an embedding: write NaN instead")
-    return numbers.to_numpy().reshape(len(column), -1)
+    return np.asarray(numbers).reshape(len(column), -1)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from av.container import InputContainer
+from av.video.stream import VideoStream
 from PIL import Image
 
 from features.errors import MediaError
@@ -146,7 +146,7 @@ def _decoded(container: InputContainer) -> Iterator[_Shown]:
         raise MediaError("decode", f"{reason}: the time stamps are damaged")
 
 
-def _n_promised(stream: Any) -> int:
+def _n_promised(stream: VideoStream) -> int:
     """Frames that the header promises to show; 0 when it does not say.
 
     A clip that was trimmed without encoding anew holds frames before its first shown one. AVI

@@ -80,8 +80,8 @@ class Screen:
         return Image.fromarray(_upright(pixels, frame))
 
     def _convert(self, frame: av.VideoFrame, pixels: str) -> NDArray[Any]:
-        width = round(frame.width * max(self._pixel_aspect, 1))
-        height = round(frame.height / min(self._pixel_aspect, 1))
+        width = round(frame.width * max(self._pixel_aspect, Fraction(1)))
+        height = round(frame.height / min(self._pixel_aspect, Fraction(1)))
         check_size(width, height)
         matrix = self._matrix(frame)
         source = _first_field(frame) if frame.interlaced_frame and frame.height > 1 else frame

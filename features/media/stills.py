@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from av.container import InputContainer
+from av.video.frame import VideoFrame
 from PIL import Image, ImageCms, ImageOps
 
 from features.errors import MediaError
@@ -155,6 +156,7 @@ def _put_together(container: InputContainer, grid: _Grid) -> Image.Image:
     n_put = 0
     for packet in container.demux(streams):
         for frame in packet.decode():
+            assert isinstance(frame, VideoFrame)
             tile = screens[packet.stream.id].show(frame)
             place = grid.tiles.index(packet.stream.id)
             row, column = divmod(place, -(-grid.size[0] // tile.width))
