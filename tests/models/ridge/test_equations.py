@@ -120,27 +120,3 @@ def test_constant_inputs_predict_the_mean(by_columns):
     coef = equations.coefficients(solutions[0], mixture)
     np.testing.assert_array_equal(coef, 0)
     assert equations.intercepts(coef, y) == pytest.approx(3.0)
-
-
-def test_a_kernel_stands_for_inputs_that_nobody_knows():
-    x, y, folds = table(20, 30)
-    kernel = (x @ x.T).astype(np.float64)
-    known = FoldGram(x, folds).equations((2,))
-    unknown = FoldGram(kernel, folds, is_kernel=True).equations((2,))
-    (first, mixture), (second, _) = solve(known, y, ALPHAS), solve(unknown, y, ALPHAS)
-    held = folds == 2
-    np.testing.assert_allclose(
-        unknown.squared_errors(second, y, mixture, held),
-        known.squared_errors(first, y, mixture, held),
-        rtol=1e-3,
-    )
-    coef, weights = (
-        each.coefficients(solution[1], mixture)
-        for each, solution in ((known, first), (unknown, second))
-    )
-    assert not weights[held].any()
-    np.testing.assert_allclose(
-        kernel @ weights + unknown.intercepts(weights, y),
-        x @ coef + known.intercepts(coef, y),
-        atol=1e-3,
-    )

@@ -41,17 +41,28 @@ def test_the_share_grows_with_the_evidence():
 
 def test_weights_are_those_of_the_rows_with_the_prior_as_further_rows():
     data = folded((0.2, 0.5, 1.0), n_rows=120)
-    found = shares(fit_weights(data.sums(), 1.0))
+    found, average = (shares(fit_weights(data.sums(), share)) for share in (1.0, 0.0))
     for target in range(3):
         x, y = data.z_scores[:, :, target], data.centred[:, target]
-        total = x.sum(axis=1)
+        total = x @ average[target]
         pull = np.sqrt(stack_weights.PRIOR_ROWS)
         unit = np.sqrt(np.mean(np.square(y)))
-        equal = (total @ y / unit) / (total @ total)
-        expected = nnls(
-            np.vstack([x, pull * np.eye(3)]), np.append(y / unit, np.full(3, pull * equal))
-        )[0]
+        expected = (total @ y / unit) / (total @ total) * average[target]
+        expected = nnls(np.vstack([x, pull * np.eye(3)]), np.append(y / unit, pull * expected))[0]
         np.testing.assert_allclose(found[target], expected / expected.sum(), atol=1e-9)
+
+
+def test_the_average_is_by_skill_and_leaves_out_who_has_none():
+    data = folded((1.0, 0.5, -0.5), n_rows=2_000)
+    found = fit_weights(data.sums(), 0.0)
+    r = [
+        np.mean([np.corrcoef(data.z_scores[:, m, t], data.centred[:, t])[0, 1] for t in range(3)])
+        for m in range(2)
+    ]
+    expected = np.append(np.square(r), 0) / np.sum(np.square(r))
+    np.testing.assert_allclose(found, np.tile(expected, (3, 1)), atol=0.01)
+    none = fit_weights(folded((-1.0, -1.0)).sums(), 0.0)
+    np.testing.assert_array_equal(none, 0.5)
 
 
 def test_weights_do_not_depend_on_the_units_of_the_target():
@@ -67,7 +78,6 @@ def test_all_combinations_vary_alike_and_the_share_mixes(share):
     fitted, average = fit_weights(sums, 1.0), fit_weights(sums, 0.0)
     mixed = fit_weights(sums, share)
     np.testing.assert_allclose(sums.variation(mixed), sums.variation(average))
-    np.testing.assert_array_equal(average, 1 / 3)
     np.testing.assert_allclose(shares(mixed), shares(share * fitted + (1 - share) * average))
 
 
