@@ -94,29 +94,3 @@ def test_mixtures_are_regressions_on_scaled_columns(by_columns):
             coef = equations.coefficients(solution, mixture)[:, column]
             expected = Ridge(alpha * unit).fit(train, y[folds != 1, column]).coef_ * scale
             np.testing.assert_allclose(coef, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_large_sizes_are_summed_in_float32(monkeypatch):
-    x, _, folds = table()
-    (exact,) = FoldGram(x, folds).equations((2,)).matrix.matrices
-    monkeypatch.setattr("models.ridge.equations.EXACT_SIZE", 5)
-    (rough,) = FoldGram(x, folds).equations((2,)).matrix.matrices
-    assert (exact.dtype, rough.dtype) == (np.float64, np.float32)
-    np.testing.assert_allclose(rough, exact, rtol=1e-4, atol=1e-3)
-
-
-@pytest.mark.parametrize("shape", [(10, 20), (10, 5)])
-def test_the_smaller_side_is_taken(shape):
-    x, _, folds = table(*shape)
-    assert FoldGram(x, folds).equations().matrix.size == min(shape)
-
-
-@by_side
-def test_constant_inputs_predict_the_mean(by_columns):
-    y = np.arange(8.0)[:, None]
-    gram = FoldGram(np.ones((8, 3), np.float32), np.arange(8) % 2, by_columns=by_columns)
-    equations = gram.equations((1,))
-    solutions, mixture = solve(equations, y, [1.0])
-    coef = equations.coefficients(solutions[0], mixture)
-    np.testing.assert_array_equal(coef, 0)
-    assert equations.intercepts(coef, y) == pytest.approx(3.0)

@@ -206,19 +206,6 @@ def test_members_that_only_rounding_tells_apart_say_the_mean():
         assert np.abs(predicted - 0.5).max() < 1
 
 
-def test_each_target_uses_its_own_labelled_rows():
-    members, y, _, folds = simulated(n_held=0)
-    gaps = y.copy()
-    gaps[::3, 1] = np.nan
-    rows = ~np.isnan(gaps[:, 1])
-    stack = fit_stack(members, gaps, folds)
-    combined = np.einsum("nmt,tm->nt", (members - stack.center) / stack.scale, stack.weights)
-    assert np.isfinite(stack_oof(members, gaps, folds)).all()
-    # Centres differ a little between folds, so the line through the labelled rows is near the fit.
-    slope = np.polyfit(combined[rows, 1], y[rows, 1], 1)[0]
-    assert stack.slope[1] == pytest.approx(slope, rel=0.05)
-
-
 def test_missing_labels_predictions_and_members_are_refused():
     members, y, _, folds = simulated(n_held=0)
     with pytest.raises(ValueError, match="2 members and 3 targets, the stack 3 and 3"):
