@@ -90,7 +90,7 @@ def make_head(spec: HeadSpec | Mapping[str, Any], seed: int, bands: tuple[int, .
     checked = check_spec(spec) if isinstance(spec, Mapping) else spec
     head_class = _head_class(checked.kind)
     names = inspect.signature(head_class).parameters
-    given = {"seed": seed, "bands": bands}
+    given: dict[str, Any] = {"seed": seed, "bands": bands}
     return head_class(
         **checked.settings, **{name: value for name, value in given.items() if name in names}
     )

