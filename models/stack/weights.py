@@ -34,7 +34,7 @@ The form is that of the non-negative garrote (Breiman 1995, Technometrics 37:373
 
 FEW_ROWS = 12
 """The standard error holds for many rows; for n it is taken ``1 + FEW_ROWS / n`` times as large. In
-the average all members count the same up to so many rows, and nearly so with a few times as many."""
+the average all members count the same up to so many rows, and nearly so with a few times more."""
 
 PRIOR_ROWS = 200
 """The average counts as much as this many rows: few rows stay near it, thousands leave it."""
