@@ -10,19 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 from pydantic import Field, TypeAdapter
 
 from features.encoders.base import Encoder, FrameEncoder, SoundTransform
+from features.encoders.expression import ExpressionEncoder
 from features.encoders.onnx import OnnxEncoder
 from features.encoders.open_clip import OpenClipEncoder
 from features.encoders.opensmile import OpenSmileEncoder
 from features.encoders.timm import TimmEncoder
 from features.encoders.torchvision import TorchvisionEncoder
+from features.encoders.transformers_image import TransformersImageEncoder
+from features.encoders.transformers_sound import TransformersEncoder
 from features.errors import EncoderError as EncoderError
 
 ENCODERS: dict[str, type[Encoder]] = {
+    "expression": ExpressionEncoder,
     "onnx": OnnxEncoder,
     "open_clip": OpenClipEncoder,
     "opensmile": OpenSmileEncoder,
     "timm": TimmEncoder,
     "torchvision": TorchvisionEncoder,
+    "transformers": TransformersEncoder,
+    "transformers_image": TransformersImageEncoder,
 }
 
 if TYPE_CHECKING:

@@ -65,6 +65,9 @@ class Encoder(BaseModel, ABC):
         The model's name in the library of that kind.
     dtype : {"float16", "float32"}
         How embeddings are stored.
+    optional : bool
+        Whether `features.extraction.extract` goes on without it where its weights cannot be had. It
+        is no part of what an embedding is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -72,9 +75,13 @@ class Encoder(BaseModel, ABC):
     modality: ClassVar[Literal["vision", "sound"]]
     """Which of a clip's streams it needs."""
 
+    named_by_weights: ClassVar[frozenset[str]] = frozenset()
+    """Keys that only say where weights are: their bytes say more, and count for the identity."""
+
     kind: str
     model: str
     dtype: Literal["float16", "float32"] = "float32"
+    optional: bool = Field(default=False, exclude=True)
 
     @abstractmethod
     def pieces(self, sampling: "Sampling") -> PieceKind:
@@ -115,6 +122,31 @@ class Encoder(BaseModel, ABC):
     def dimension(self) -> int:
         """Width of an embedding, found without the weights where that is possible."""
 
+    def finish(
+        self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Make a clip's embeddings of what the model gave for its pieces; default: one a piece.
+
+        Parameters
+        ----------
+        time_s : ndarray of float64, shape (n_pieces,)
+            Times of the pieces.
+        rows : ndarray of float32, shape (n_pieces, width)
+            The model's row for each.
+
+        Returns
+        -------
+        time_s : ndarray of float64, shape (n,)
+            In ascending order.
+        embedding : ndarray of float32, shape (n, dimension)
+
+        Raises
+        ------
+        features.errors.MediaError
+            Step ``encode`` when there is nothing to embed.
+        """
+        return time_s, rows
+
     def columns(self) -> dict[str, int]:
         """Names and widths of the outputs that make up an embedding; empty for a single one."""
         return {}
@@ -139,7 +171,8 @@ class FrameEncoder(Encoder):
     face_min_score : float
         Detections below this score are no face.
     face_missing : {"whole_frame", "leave_out"}
-        What happens to a frame without a face. A clip without any has failed either way.
+        What happens to a frame without a face. A video without any has failed either way; a
+        picture is a clip of one frame.
     """
 
     modality = "vision"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.encoders.pieces import Pictures, PieceKind, SoundPieces
+from features.encoders.pieces import Pictures, PieceKind, SoundPieces, SoundWindows
 from features.errors import MediaError
 from features.extraction.worker_process import Patience
 from features.media.faces import FaceFinder
@@ -112,7 +112,7 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     check_duration(path, clip.max_duration_s)
     end = ClipEnd()
     pictures: dict[float, dict[int, Pictures]] = {}
-    sound: dict[int, dict[int, SoundPieces]] = {}
+    sound: dict[int, dict[int, SoundPieces | SoundWindows]] = {}
     for number, kind in enumerate(clip.kinds):
         if isinstance(kind, Pictures):
             pictures.setdefault(kind.frame_rate_hz, {})[number] = kind
@@ -170,7 +170,8 @@ def _cut_frames(
     for number, kind in kinds.items():
         if kind.face is not None:
             end.face_share[number] = n_with_face[kind.face] / n_frames
-            if n_with_face[kind.face] == 0:
+            is_picture = n_frames == 1 and kind.face_missing == "whole_frame"
+            if n_with_face[kind.face] == 0 and not is_picture:
                 reason = f"no frame shows a face with a score of {kind.face.min_score:g} or more"
                 end.errors[number] = MediaError("face", reason)
 
@@ -184,18 +185,17 @@ def _hand_over(waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]]) -> Ite
 
 
 def _cut_sound(
-    path: Path, rate_hz: int, kinds: dict[int, SoundPieces], max_duration_s: float, end: ClipEnd
+    path: Path,
+    rate_hz: int,
+    kinds: dict[int, SoundPieces | SoundWindows],
+    max_duration_s: float,
+    end: ClipEnd,
 ) -> Iterator[Pieces | Patience]:
     track = read_track(path, rate_hz, max_duration_s=max_duration_s)
     for number, kind in kinds.items():
         yield Patience(len(track.samples) / rate_hz * _SOUND_WORK)
         try:
-            time_s, values = kind.cut(track.samples, rate_hz)
+            for time_s, values in kind.cut(track):
+                yield Pieces(number, time_s, values)
         except MediaError as error:
             end.errors[number] = error
-            continue
-        time_s = time_s + track.start_s
-        # Nothing was recorded in a gap: a piece in the middle of it says nothing of the person.
-        kept = ~track.is_gap(time_s)
-        kept |= not kept.any()
-        yield Pieces(number, time_s[kept], values[kept])
