@@ -1,6 +1,7 @@
 """`eri compare`: which heads on which features, with what certainty."""
 
 import json
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,8 +14,15 @@ import pandas as pd
 import typer
 
 from features.files import replacing_file
-from pipeline.comparison import TIME_LIMIT_S, Comparison, Split, plan_comparison, run_comparison
-from pipeline.leaderboard import notes, rows_of_splits
+from pipeline.comparison import (
+    LEFT_OUT,
+    TIME_LIMIT_S,
+    Comparison,
+    Split,
+    plan_comparison,
+    run_comparison,
+)
+from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
 from pipeline.paths import COMPARISON, PARAMS
 from pipeline.tables import laid_out, markdown_page, number_text, records, score_text, write_texts
 from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
@@ -37,6 +45,7 @@ def compare(
     split: Split | None = None,
     params: Path = PARAMS,
     time_limit_s: float = TIME_LIMIT_S,
+    budget_s: float = math.inf,
 ) -> pd.DataFrame:
     """Fit heads on views, and rank them; what was fitted before is not fitted again.
 
@@ -59,13 +68,15 @@ def compare(
         The parameters.
     time_limit_s : float
         Longest time for one head on one view, without loading the view.
+    budget_s : float
+        What all may take together: what is quick comes first, and what has no room is left out.
 
     Returns
     -------
     DataFrame
         Every head on every view, two baselines and the stack of the heads, best first, with the
-        columns of `pipeline.comparison.Comparison.table`; then what failed, with the reason in
-        ``error``.
+        columns of `pipeline.comparison.Comparison.table`; then what failed or was left out,
+        with the reason in ``error``.
 
     Raises
     ------
@@ -110,7 +121,7 @@ def compare(
     True
     """
     plan = plan_comparison(params, encoders, heads, targets, pooling, split)
-    *_, found = run_comparison(plan, time_limit_s)
+    *_, found = run_comparison(plan, time_limit_s, budget_s)
     return found.table()
 
 
@@ -136,6 +147,9 @@ def compare_command(
         bool, typer.Option("--learning-curve", help="Fit the best one on fewer people too.")
     ] = False,
     time_limit_s: TimeLimit = TIME_LIMIT_S,
+    budget_s: Annotated[
+        float | None, typer.Option(min=1, help="The best leaderboard within so many seconds.")
+    ] = None,
     out: OutFolder = COMPARISON,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,
@@ -143,17 +157,21 @@ def compare_command(
     """Rank heads on views: which heads on which features, with what certainty.
 
     Names are joined by commas. What was fitted before, here or by `dvc repro`, is not fitted
-    again. A head that fails or takes too long is a row.
+    again. What is quick comes first. A head that fails, takes too long or has no room in the budget
+    is a row that says so.
 
     Example: eri compare --heads ridge,lightgbm --encoders clip,egemaps,clip+egemaps
 
     Example: eri compare --pooling mean,std,slope/whole,quarters --split oof
 
     Example: eri compare --by country --learning-curve
+
+    Example: eri compare --heads ridge,lightgbm,svr,mlp --budget-s 120
     """
     asked = names_of(encoders), names_of(heads), names_of(targets)
     plan = plan_comparison(params_file, *asked, pooling, split, by, learning_curve)
-    found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
+    steps = run_comparison(plan, time_limit_s, math.inf if budget_s is None else budget_s)
+    found = show_progress(steps, quiet=as_json)
     tables = {"slices": found.slices, "learning_curve": found.curve}
     tables["leaderboard"] = found.table().assign(split=found.split)
     publish(found, "leaderboard", tables, all_tables(found), remarks(found), out, as_json)
@@ -183,16 +201,16 @@ def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Compariso
             return found
         found = next(steps)
         told: set[str] = set()
-        with drawn_anew(lambda: (_progress(found), main_table(found))) as draw:
+        with drawn_anew(lambda: (progress(found), main_table(found))) as draw:
             for _ in chain([found], steps):
                 if draw is not None:
                     draw()
                     continue
                 for name in {**found.scores, **found.failures}:
                     if name not in told and not (name in found.fits and found.fits[name].reused):
-                        print(outcome(found, name), flush=True)
+                        print(f"{outcome(found, name)}{_to_go(found)}", flush=True)
                         told.add(name)
-        print_tables((), [_progress(found)])
+        print_tables((), [progress(found)])
         return found
     except KeyboardInterrupt:
         print("interrupted; what is fitted stays so: the same command goes on", file=sys.stderr)
@@ -214,15 +232,11 @@ def heading(found: Comparison) -> str:
 def main_table(found: Comparison) -> pd.DataFrame:
     """Lay out the leaderboard: per row its score, how sure it is, time, and score by target."""
     table = found.table()
-    names = {
-        **{"name": "head/view", "mean_pearson": "mean r", "ci95_low": "95 % CI"},
-        **{"better_than_best": "P > best", "pooled_mean_pearson": "pooled"},
-        **{"fit_s": "fit s", "constant": "constant"},
-        **{f"pearson_{target}": target for target in found.params.targets},
-    }
-    empty = set() if table["constant"].any() else {"constant"}
-    text = laid_out(table, {key: names[key] for key in names if key in set(table) - empty})
-    text.iloc[:, 1] = text.iloc[:, 1].where(table["error"] == "", "failed")
+    board = leaderboard({found.split: table}).assign(fit_s=table["fit_s"])
+    by_target = {f"{found.split}_pearson_{target}": target for target in found.params.targets}
+    text = leaderboard_text(board, {"fit_s": "fit s", **by_target})
+    why = table["error"].astype(str).str.startswith(LEFT_OUT).map({True: LEFT_OUT, False: "failed"})
+    text.iloc[:, 1] = text.iloc[:, 1].where(table["error"] == "", why)
     return text
 
 
@@ -280,7 +294,11 @@ def publish(
         When no head could be fitted.
     """
     pages, failures = list(shown), found.failures.items()
-    errors = "\n\n".join(f"{name}: {each.reason}\n{each.details}" for name, each in failures)
+    errors = "\n\n".join(
+        f"{name}: {each.reason}\n{each.details}"
+        for name, each in failures
+        if not each.reason.startswith(LEFT_OUT)
+    )
     csv = {
         each: None if table is None else table.to_csv(index=False) for each, table in tables.items()
     }
@@ -304,17 +322,34 @@ def publish(
 def outcome(found: Comparison, name: str) -> str:
     """Say in one line what came of a row."""
     if name in found.failures:
-        return f"{name} failed: {found.failures[name].reason}"
+        reason = found.failures[name].reason
+        return f"{name} {'' if reason.startswith(LEFT_OUT) else 'failed: '}{reason}"
     score, took_s = found.scores[name].mean_pearson, found.fits[name].fit_s
     return f"{name}: mean Pearson {score_text(score)}, {took_s:.1f} s"
 
 
-def _progress(found: Comparison) -> str:
-    """Say how far a comparison is, and what runs now and since when."""
+def progress(found: Comparison) -> str:
+    """Say how far a comparison is, what runs now and since when, and how long the rest takes."""
     n_rows = len({task.name for task in found.tasks}.union(found.scores, found.failures))
     text = f"{len(found.scores)} of {n_rows} rows are done, {found.n_reused} of them from before"
-    text += f"; {len(found.failures)} failed" if found.failures else ""
+    failed = [each for each in found.failures.values() if not each.reason.startswith(LEFT_OUT)]
+    n_left_out = len(found.failures) - len(failed)
+    text += f"; {len(failed)} failed" if failed else ""
+    text += f"; {n_left_out} left out" if n_left_out else ""
     if found.running is not None:
         name, since_s = found.running
         text += f"; {name} has taken {time.monotonic() - since_s:.0f} s"
-    return text
+    return text + _to_go(found)
+
+
+def _to_go(found: Comparison) -> str:
+    """Say how long the rest takes, as far as it is known."""
+    rest = [task for task in found.remaining if not task.is_baseline]
+    needs_s = [found.estimate_s(task) for task in rest]
+    unknown = {
+        t.name.partition("/")[0] for t, s in zip(rest, needs_s, strict=True) if s == math.inf
+    }
+    known_s = sum(s for s in needs_s if s < math.inf)
+    said = [f"about {known_s:.3g} s to go"] if known_s else []
+    said += [f"{', '.join(sorted(unknown))} not known yet"] if unknown else []
+    return "".join(f"; {each}" for each in said)

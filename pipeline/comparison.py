@@ -1,10 +1,10 @@
-"""Heads on views, fitted one by one and scored: what is compared, and how far it is."""
+"""Heads on views, fitted one by one, cheap ones first: what is compared, and how far it is."""
 
+import math
 import pickle
 import time
 import unicodedata
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,11 +23,11 @@ from pipeline.breakdowns import (
     stack_members,
 )
 from pipeline.clip_table import Rows, read_rows
-from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
-from pipeline.leaderboard import STACK, rows_of_splits, score, score_table
+from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task, keep_fit, kept_fit
+from pipeline.leaderboard import STACK, Predictions, rows_of_splits, score, score_table
 from pipeline.params import Params, ParamsError, head_faults, load_params
 from pipeline.paths import PARAMS
-from pipeline.result_cache import digest_of, keep_result, load_result
+from pipeline.result_cache import digest_of
 from pipeline.settings_files import nearest, refuse
 from pipeline.views import JOIN, view_names
 
@@ -36,8 +36,21 @@ Split = Literal["oof", "val"]
 TIME_LIMIT_S = 600.0
 """Longest time for one head on one view, without loading the view."""
 
-CURVE_OF = "learning curve of "
-"""Begins the name of what is no row."""
+CURVE = "learning curve"
+"""Runs like a row, and is none."""
+
+LEFT_OUT = "left out"
+"""Begins the reason of what the budget has no room for."""
+
+CHEAP_FIRST = ("mean", "ridge", "pls", "kernel_ridge", "banded_ridge", "neighbours", "linear_svr")
+CHEAP_FIRST += ("lightgbm", "svr", "mlp", "elastic_net", "random_trees")
+"""Kinds of heads, in the order in which they are tried as long as their cost is not known."""
+
+_UNKNOWN_FACTOR = 10.0
+"""A head not seen yet is taken for so much costlier than the costliest of a cheaper kind."""
+
+_HEADS_SHARE = 0.9
+"""Of the budget; the rest is left to the stack."""
 
 _LOAD_LIMIT_S = 600.0
 
@@ -62,6 +75,8 @@ class Comparison:
         Whether the best head is also fitted on fewer people.
     fits, scores, failures : dict of str to Fit, Score and Failure
         What came of each row: its fit with its score, or why there is none.
+    took_s : dict of str to float
+        Seconds that each row took, or had before it was ended.
     running : (str, float), optional
         What is fitted now, and since when, by `time.monotonic`.
     slices, curve : DataFrame, optional
@@ -77,6 +92,7 @@ class Comparison:
     fits: dict[str, Fit] = field(default_factory=dict)
     scores: dict[str, Score] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
+    took_s: dict[str, float] = field(default_factory=dict)
     running: tuple[str, float] | None = None
     slices: pd.DataFrame | None = None
     curve: pd.DataFrame | None = None
@@ -88,12 +104,56 @@ class Comparison:
         return {name: task for name, task in done.items() if not task.is_baseline}
 
     @property
+    def remaining(self) -> list[FitTask]:
+        """What is to be fitted yet, in the order in which it will be: what takes least comes first.
+
+        A head of unknown cost comes after those of cheaper kinds, unless they take far longer than
+        they did so far.
+        """
+        rest = [task for task in self.tasks if task.name not in {**self.fits, **self.failures}]
+
+        def order(task: FitTask) -> tuple[float, int, int]:
+            rank, took_s = _rank(task), self.estimate_s(task)
+            if not math.isfinite(took_s):
+                cheaper = [t.name for t in self.tasks if not t.is_baseline and _rank(t) < rank]
+                longest_s = max((self.took_s.get(name, 0.0) for name in cheaper), default=0.0)
+                took_s = _UNKNOWN_FACTOR * longest_s
+            return -1.0 if task.is_baseline else took_s, rank, sum(task.widths)
+
+        return sorted(rest, key=order)
+
+    @property
     def n_reused(self) -> int:
         """Number of rows that were fitted before."""
         return sum(fit.reused for fit in self.fits.values())
 
+    def estimate_s(self, task: FitTask) -> float:
+        """Return how long a fit will take, by what its head took on other views of the same clips.
+
+        Seconds grow with a power of the number of columns: the one that fits what was seen, or of
+        a single view the square root. An estimate that is too low costs idle time only; one that
+        is too high leaves out a row that had room.
+
+        Returns
+        -------
+        float
+            Infinite where the head was not seen on any view.
+        """
+        seen = [
+            (math.log(max(1, sum(each.widths))), math.log(max(1e-3, self.took_s[each.name])))
+            for each in self.tasks
+            if each.name in self.took_s and each.head == task.head and not each.is_baseline
+        ]
+        if not seen:
+            return math.inf
+        widths, log_s = np.array(seen).T
+        steep = np.polyfit(widths, log_s, 1)[0] if np.ptp(widths) > 0.1 else 0.5
+        away = math.log(max(1, sum(task.widths))) - widths
+        near = int(np.abs(away).argmin())
+        return math.exp(log_s[near] + min(max(steep, 0.0), 2.0) * away[near])
+
     def table(self) -> pd.DataFrame:
-        """Return the leaderboard so far, best first, then what failed.
+        """Return the leaderboard so far, best first, then what failed or was left out.
 
         Returns
         -------
@@ -101,11 +161,12 @@ class Comparison:
             As `pipeline.leaderboard.score_table`, and ``fit_s``, the seconds that a fit took, and
             ``error``, empty where there is none.
         """
-        table = score_table(self.scores, self.params.targets, self.split)
+        in_order = [*(task.name for task in self.tasks), STACK]  # not that in which they came
+        scores = {name: self.scores[name] for name in in_order if name in self.scores}
+        table = score_table(scores, self.params.targets, self.split)
         took_s = [round(self.fits[name].fit_s, 6) for name in table["name"]]
         table.insert(list(table).index("constant"), "fit_s", np.array(took_s, np.float64))
-        reasons = {name: each.reason for name, each in self.failures.items()}
-        failed = {name: why for name, why in reasons.items() if not name.startswith(CURVE_OF)}
+        failed = {name: each.reason for name, each in self.failures.items() if name != CURVE}
         table = table.reindex(range(len(table) + len(failed)))
         table["error"] = [""] * len(self.scores) + list(failed.values())
         table.loc[table["error"] != "", "name"] = list(failed)
@@ -165,12 +226,23 @@ def plan_comparison(
     return Comparison(params, rows, scored_split(split, rows), tasks, by, learning_curve)
 
 
-def run_comparison(found: Comparison, time_limit_s: float = TIME_LIMIT_S) -> Iterator[Comparison]:
-    """Take what was fitted before, fit the rest, and stack it all.
+def run_comparison(
+    found: Comparison, time_limit_s: float = TIME_LIMIT_S, budget_s: float = math.inf
+) -> Iterator[Comparison]:
+    """Take what was fitted before, fit the rest in the order of its cost, and stack it all.
 
     Heads run one after the other in a process of their own, which has all processors to itself. One
-    that fails or takes longer than `time_limit_s` is a row with an error, and is tried again next
-    time.
+    that fails or takes too long is a row with an error, and is tried again next time.
+
+    Parameters
+    ----------
+    found : Comparison
+        From `plan_comparison`; it is filled.
+    time_limit_s : float
+        Longest time for one head on one view, without loading the view.
+    budget_s : float
+        What all may take together. A head whose estimate does not fit into the rest is left out,
+        and what is under way when the time is over is ended.
 
     Yields
     ------
@@ -182,6 +254,7 @@ def run_comparison(found: Comparison, time_limit_s: float = TIME_LIMIT_S) -> Ite
     ParamsError
         For an unknown kind of head, or wrong settings.
     """
+    began_s = time.monotonic()
     fitting = Fitting(found.rows)
     known = {task.name: fitting.known(task) for task in found.tasks}
     _add(found, {name: fit for name, fit in known.items() if fit is not None})
@@ -190,17 +263,42 @@ def run_comparison(found: Comparison, time_limit_s: float = TIME_LIMIT_S) -> Ite
     yield found
     pickled = pickle.dumps(found.rows)
     with Workers(1) as workers:
-        for task in found.tasks:
-            if task.name not in found.fits:
-                yield _begin(found, task.name)
-                with _failing(found, task.name):
-                    fit = workers.call(_fit, (pickled, task, None), limit_s=time_limit_s)
-                    _add(found, {task.name: fit})
-                yield found
+
+        def attempt(name: str, work: Callable[[Any], Any], what: object, share: float = 1) -> Any:
+            """Do something in the worker; None, and the reason noted, where nothing comes of it."""
+            task_s = time.monotonic()
+            left_s = began_s + share * budget_s - task_s
+            limit_s = time_limit_s if budget_s == math.inf else min(time_limit_s, left_s)
+            try:
+                if left_s <= 0:
+                    raise WorkerError(Failure(f"{LEFT_OUT}: the budget was spent"))
+                return workers.call(work, (pickled, what, budget_s == math.inf), limit_s=limit_s)
+            except WorkerError as error:
+                found.failures[name] = error.failure
+                if time.monotonic() - task_s >= left_s > 0:
+                    reason = f"{LEFT_OUT}: ended after {left_s:.3g} s, when the budget was spent"
+                    found.failures[name] = Failure(reason)
+            finally:
+                found.took_s[name], found.running = time.monotonic() - task_s, None
+            return None
+
+        while remaining := found.remaining:
+            task, needs_s = remaining[0], found.estimate_s(remaining[0])
+            left_s = began_s + _HEADS_SHARE * budget_s - time.monotonic()
+            if left_s < needs_s < math.inf:
+                reason = f"about {needs_s:.3g} s, and {max(0.0, left_s):.3g} s were left"
+                found.failures[task.name] = Failure(f"{LEFT_OUT}: {reason}")
+                continue
+            yield _begin(found, task.name)
+            fit = attempt(task.name, _fit, task, _HEADS_SHARE)
+            _add(found, {} if fit is None else {task.name: fit})
+            yield found
         if len(found.members) > 1:
             yield _begin(found, STACK)
-            with _failing(found, STACK):
-                _add(found, {STACK: _stack(found, fitting)})
+            key = digest_of(stack_of=[fitting.key(task) for task in found.members.values()])
+            members = [found.fits[name].predictions for name in found.members]
+            fit = kept_fit(key) or attempt(STACK, _stack, (key, members))
+            _add(found, {} if fit is None else {STACK: fit})
         order = [name for name in found.table()["name"] if name in found.fits]
         if found.by is not None:
             named = {name: found.fits[name].predictions for name in order}
@@ -209,10 +307,9 @@ def run_comparison(found: Comparison, time_limit_s: float = TIME_LIMIT_S) -> Ite
         for task in best if found.learning_curve else ():
             found.curve = known_learning_curve(fitting, task, found.params)
             if found.curve is None:
-                yield _begin(found, name := f"{CURVE_OF}{task.name}")
-                with _failing(found, name):
-                    work = pickled, task, found.params
-                    found.curve = workers.call(_fit, work, limit_s=time_limit_s)
+                yield _begin(found, CURVE)
+                found.curve = attempt(CURVE, _curve, (task, found.params))
+    found.running = None
     yield found
 
 
@@ -285,41 +382,22 @@ def _parse_pooling(text: str) -> Pooling:
     return Pooling.model_validate({"statistics": statistics, "parts": parts})
 
 
+def _rank(task: FitTask) -> int:
+    kind = task.head.kind
+    return CHEAP_FIRST.index(kind) if kind in CHEAP_FIRST else len(CHEAP_FIRST)
+
+
 def _begin(found: Comparison, name: str) -> Comparison:
     found.running = name, time.monotonic()
     return found
-
-
-@contextmanager
-def _failing(found: Comparison, name: str) -> Iterator[None]:
-    """End what is running; note why, if it has failed."""
-    try:
-        yield
-    except WorkerError as error:
-        found.failures[name] = error.failure
-    except ValueError as error:  # the stack wants labels in two folds
-        found.failures[name] = Failure(str(error))
-    found.running = None
 
 
 def _add(found: Comparison, fits: dict[str, Fit]) -> None:
     """Score fits, all at once, and enter them."""
     predictions = {name: fit.predictions for name, fit in fits.items()}
     found.scores |= score(predictions, found.rows, found.params, found.split)
+    found.took_s = {name: fit.fit_s for name, fit in fits.items()} | found.took_s
     found.fits |= fits
-
-
-def _stack(found: Comparison, fitting: Fitting) -> Fit:
-    """Stack the members, or take from the cache what they were stacked to before."""
-    key = digest_of(stack_of=[fitting.key(task) for task in found.members.values()])
-    known = load_result(key)
-    if known is not None:
-        return Fit(known["predictions"], float(known["fit_s"]), reused=True)
-    began_s = time.perf_counter()
-    stacked = stack_members([found.fits[name].predictions for name in found.members], found.rows)
-    fit = Fit(stacked, time.perf_counter() - began_s)
-    keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
-    return fit
 
 
 @lru_cache(maxsize=1)
@@ -328,12 +406,26 @@ def _fitting(rows: bytes) -> Fitting:
     return Fitting(pickle.loads(rows))
 
 
-def _fit(work: tuple[bytes, FitTask, Params | None]) -> Generator[Any, None, Any]:
-    """In the worker: fit a head; or with parameters, make its learning curve."""
-    rows, task, params = work
-    yield Patience(_LOAD_LIMIT_S)
-    fitting = _fitting(rows)
-    fitting.view(task)
-    task.make_head()  # loads its library
-    yield "loaded"
-    return fitting.fit(task) if params is None else learning_curve_table(fitting, task, params)
+def _fit(work: tuple[bytes, FitTask, bool]) -> Generator[Any, None, Fit]:
+    """In the worker: fit a head; unless there is a budget, loading does not count."""
+    rows, task, is_patient = work
+    if is_patient:
+        yield Patience(_LOAD_LIMIT_S)
+        _fitting(rows).view(task)
+        task.make_head()  # loads its library
+        yield "loaded"
+    return _fitting(rows).fit(task)
+
+
+def _curve(work: tuple[bytes, tuple[FitTask, Params], bool]) -> pd.DataFrame:
+    """In the worker: make the learning curve of a head."""
+    rows, (task, params), _ = work
+    return learning_curve_table(_fitting(rows), task, params)
+
+
+def _stack(work: tuple[bytes, tuple[str, list[Predictions]], bool]) -> Fit:
+    """In the worker: stack the predictions of members, and keep the result."""
+    rows, (key, members), _ = work
+    began_s = time.perf_counter()
+    stacked = stack_members(members, _fitting(rows).rows)
+    return keep_fit(key, Fit(stacked, time.perf_counter() - began_s))

@@ -7,7 +7,7 @@ of it. The stages, `eri compare`, `eri tune` and `eri systems` share the results
 import hashlib
 import time
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,12 @@ class FitTask:
         """Whether it sees nothing of what the clip shows."""
         return self.column is not None
 
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Number of columns of each encoder of the view."""
+        schemas = [pq.read_schema(path) for path in self.files]
+        return tuple(schema.field("embedding").type.list_size for schema in schemas)
+
     def make_head(self) -> "Head":
         """Build the head, unfitted.
 
@@ -72,8 +78,7 @@ class FitTask:
         """
         from models.heads import make_head
 
-        widths = [pq.read_schema(path).field("embedding").type.list_size for path in self.files]
-        return make_head(self.head.model_dump(), self.seed, tuple(widths))
+        return make_head(self.head.model_dump(), self.seed, self.widths)
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ class Fitting:
 
     def known(self, task: FitTask) -> Fit | None:
         """Return the result of `fit`, without the head, if it is in the cache."""
-        return _load(self.key(task), with_head=False)
+        return kept_fit(self.key(task), with_head=False)
 
     def fit(self, task: FitTask, with_head: bool = False, refit_on: str = "train") -> Fit:
         """Predict every clip: Train out of fold, the others by a head fitted on all of Train.
@@ -160,7 +165,7 @@ class Fitting:
         if refit_on == "train+val":
             return self._refit(task, with_head)
         key = self.key(task)
-        known = _load(key, with_head)
+        known = kept_fit(key, with_head)
         if known is not None:
             return known
         view = self.view(task)
@@ -197,7 +202,7 @@ class Fitting:
                 "`final.refit_on` is train+val, but no clip of Val is labelled: set it to train"
             )
         key = digest_of(refit_of=self.key(task))
-        known = _load(key, with_head)
+        known = kept_fit(key, with_head)
         if known is not None:
             return replace(known, reused=first.reused)
         self._loaded = None  # two views would be in memory
@@ -228,7 +233,7 @@ class Fitting:
     def _keep(self, key: str, fit: Fit, head: "Head | None") -> Fit:
         if code_digest() != self._code:
             raise ParamsError("the code of models/ was changed since it was loaded: start again")
-        keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+        keep_fit(key, fit)
         if head is None:
             return fit
         from models.persistence import dumps
@@ -281,7 +286,14 @@ def _code_in_use() -> str:
     return code_digest()
 
 
-def _load(key: str, with_head: bool) -> Fit | None:
+def keep_fit(key: str, fit: Fit) -> Fit:
+    """Keep a fit, without its head, under a key, and return it."""
+    keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+    return fit
+
+
+def kept_fit(key: str, with_head: bool = False) -> Fit | None:
+    """Return what was kept under a key, if all that is asked for was."""
     arrays = load_result(key)
     kept = load_result(digest_of(head_of=key)) if with_head else {}
     if arrays is None or kept is None:

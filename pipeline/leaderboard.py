@@ -4,7 +4,7 @@ Rows are called ``stack``, ``<head>/<view>`` and ``baseline/<name>``. Splits are
 ``test``, where labelled, and ``oof``: Train, predicted out of fold.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -132,7 +132,7 @@ def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str)
         columns[f"pearson_{target}"] = [float(score.pearson[number]) for score in each]
     table = rounded(pd.DataFrame(columns, dtype=np.float64))
     constant = [
-        "all" if score.constant.all() else ", ".join(_quoted(targets, score.constant))
+        "all" if score.constant.all() else ", ".join(np.array(targets, object)[score.constant])
         for score in each
     ]
     table.insert(len(columns) - len(targets), "constant", np.array(constant, object))
@@ -181,51 +181,45 @@ def leaderboard(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``name``, then the columns of each split, called ``val_mean_pearson`` and the like; then
-        ``constant`` over all splits, and ``val_pearson_<target>`` and the like.
+        ``name``, then the columns of each split, called ``val_mean_pearson`` and the like.
     """
     by_name = [table.set_index("name").add_prefix(f"{split}_") for split, table in tables.items()]
-    board = pd.concat(by_name, axis=1)
-    constant = board[[f"{split}_constant" for split in tables]]
-    board = board.drop(columns=list(constant))
-    is_of_target = board.columns.str.partition("_").get_level_values(2).str.startswith("pearson_")
-    first = board.loc[:, ~is_of_target].assign(
-        constant=[_union(row) for row in constant.to_numpy()]
-    )
-    return first.join(board.loc[:, is_of_target]).reset_index()
+    return pd.concat(by_name, axis=1).reset_index()
 
 
-def leaderboard_text(board: pd.DataFrame) -> pd.DataFrame:
+def leaderboard_text(board: pd.DataFrame, more: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Lay out a leaderboard as text: per row the score on each split, and how sure it is.
 
     Parameters
     ----------
     board : DataFrame
         From `leaderboard`, best first.
+    more : mapping of str to str, optional
+        Further columns of it, and what readers call them.
 
     Returns
     -------
     DataFrame of str
-        ``P > best`` is of the split that the board is sorted by. ``official`` is the challenge's
-        score there where it differs from ours, ``constant`` names targets whose predictions do not
-        vary: columns that would be empty are left out.
+        ``P > best`` is of the split that the board is sorted by, as are ``official``, the
+        challenge's score where it differs from ours, and ``constant``, the targets whose
+        predictions do not vary: these two are left out where they would be empty.
     """
     splits, names = shown_splits(board), {"name": "head/view"}
     for split in splits:
         names |= {f"{split}_mean_pearson": f"{split} r", f"{split}_ci95_low": f"{split} 95 % CI"}
     main = board_of_split(board, splits[0])
-    ours = main["mean_pearson"]
-    official = main.get("official_mean_pearson", ours)  # there is none out of fold
-    differs = ours.notna() & (ours != official)
+    official = main.get("official_mean_pearson", main["mean_pearson"])  # there is none out of fold
+    differs = main["mean_pearson"].notna() & (main["mean_pearson"] != official)
     shown = board.assign(
         official=number_text(official, undefined="undefined").where(differs, ""),
         better_than_best=main["better_than_best"],
-        constant=board["constant"].astype("string").fillna(""),  # empty in a file is missing
+        constant=main["constant"].astype("string").fillna(""),  # empty in a file is missing
     )
     names |= {"official": "official", "oof_pooled_mean_pearson": "oof pooled"}
     names |= {"better_than_best": "P > best", "constant": "constant"}
-    empty = [name for name in ("official", "constant") if not (shown[name] != "").any()]
-    return laid_out(shown, {key: name for key, name in names.items() if key not in empty})
+    empty = {name for name in ("official", "constant") if not (shown[name] != "").any()}
+    kept = {key: name for key, name in names.items() if key in {*shown} - empty}
+    return laid_out(shown, {**kept, **(more or {})})
 
 
 def shown_splits(board: pd.DataFrame) -> list[str]:
@@ -282,15 +276,3 @@ def rounded(numbers: _Numbers) -> _Numbers:
     """Round scores below the last digit that means anything, without a -0.0."""
     near = numbers.round(N_DIGITS)
     return near.mask(near == 0, 0)
-
-
-def _quoted(targets: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
-    """Name targets; one that is called `all` in quotes."""
-    names = [name for name, is_chosen in zip(targets, chosen, strict=True) if is_chosen]
-    return ["'all'" if name == "all" else name for name in names]
-
-
-def _union(constant: Iterable[str]) -> str:
-    """Join the names of constant targets on several splits, each once."""
-    names = dict.fromkeys(name for text in constant if text for name in text.split(", "))
-    return "all" if "all" in names else ", ".join(names)

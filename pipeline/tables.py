@@ -10,7 +10,7 @@ from features.files import replacing_file
 
 TEXT_COLUMNS = frozenset(
     {"File_ID", "clip_id", "column", "constant", "encoders", "kind", "member", "missing", "name"}
-    | {"part", "reasons", "slice", "split"}
+    | {"oof_constant", "part", "reasons", "slice", "split", "test_constant", "val_constant"}
 )
 """Text, whatever it looks like: the clip 00017 keeps its zeros."""
 

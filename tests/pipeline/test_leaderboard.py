@@ -98,7 +98,7 @@ def test_constant_predictions_are_flagged_and_leave_the_official_score_undefined
         "every": False,
     }
     board = leaderboard(tables).set_index("name")
-    assert board["constant"].to_dict() == val["constant"].to_dict()
+    assert board["val_constant"].to_dict() == val["constant"].to_dict()
 
 
 @pytest.mark.parametrize("target", ["ci95_low", "mean_pearson", "constant", "pearson_joy", "name"])
