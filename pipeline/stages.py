@@ -222,7 +222,7 @@ def learning_curve() -> None:
 
     params = load_params()
     rows = read_rows(params)
-    table = pd.DataFrame(columns=["name", *CURVE_COLUMNS])
+    table = pd.DataFrame(columns=CURVE_COLUMNS)
     # The first that is neither the stack nor a baseline.
     split_names = (n.partition("/") for n in read_run_table(paths.LEADERBOARD)["name"])
     head, view = next(

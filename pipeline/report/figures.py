@@ -55,9 +55,8 @@ class Plot:
 
 def read_plots() -> dict[str, Plot]:
     """Read the plots that the `dvc.yaml` of this code defines, by name."""
-    entries = read_yaml(CHECKOUT / "dvc.yaml")["plots"]
     plots = {}
-    for entry in entries:
+    for entry in read_yaml(CHECKOUT / "dvc.yaml")["plots"]:
         for name, settings in entry.items():
             ((table, y),) = settings["y"].items()
             plots[str(name)] = Plot(**{**settings, "table": Path(table), "y": y})
@@ -104,16 +103,9 @@ def render_svg(
 
 
 def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
-    """Draw a plot for a page, with a text alternative for those who cannot see it.
+    """Draw the table of a plot, or a part of it, with a text alternative for who cannot see it.
 
-    Parameters
-    ----------
-    plot : Plot
-        Which template, and how it is labelled.
-    table : DataFrame
-        The table of the plot or a part of it, read as text: an empty cell is missing.
-    title : str
-        Written above; default the plot's own.
+    The table is one of text, where an empty cell is missing; the title is by default the plot's.
     """
     title = title or plot.title
     labels = {name: getattr(plot, name) for name in ("x", "y", "x_label", "y_label")}
@@ -130,9 +122,10 @@ def _in_words(plot: Plot, table: pd.DataFrame) -> str:
             f"{row}: {f'{value} [{low}, {high}]' if low else value or 'undefined'}"
             for row, value, low, high in rows
         )
-    ranges = []
-    for column, label in ((plot.x, plot.x_label), (plot.y, plot.y_label), ("value", "value")):
-        numbers = pd.to_numeric(table.get(column, pd.Series(dtype=str)), errors="coerce").dropna()
-        if len(numbers):
-            ranges.append(f"{label} from {numbers.min():.3g} to {numbers.max():.3g}")
+    labels = {plot.x: plot.x_label, plot.y: plot.y_label, "value": "value"}
+    numbers = table.reindex(columns=[*labels]).apply(pd.to_numeric, errors="coerce")
+    ends = numbers.agg(["min", "max"]).T.dropna()
+    ranges = [
+        f"{labels[name]} from {low:.3g} to {high:.3g}" for name, low, high in ends.itertuples()
+    ]
     return f"{len(table)} marks; {', '.join(ranges)}"

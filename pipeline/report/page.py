@@ -1,7 +1,7 @@
 """The report as one self-contained HTML page."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,7 @@ from markupsafe import Markup
 from pipeline.leaderboard import SPLITS, STACK, leaderboard_text, notes
 from pipeline.report import data
 from pipeline.report.figures import draw
-from pipeline.report.plots import (
-    NOTHING,
-    durations,
-    error_table,
-    mean_over_targets,
-    sizes_of_errors,
-)
+from pipeline.report.plots import NOTHING, durations, error_table
 from pipeline.report.results import Results
 from pipeline.report.thumbnails import thumbnails
 from pipeline.settings_files import yaml_text
@@ -52,6 +46,7 @@ ERRORS = {
     **{"bias": "label minus prediction", "ci95_low": "95 % CI", "mean_absolute": "mean size"},
     **{"label_sd": "SD of labels", "prediction_sd": "SD of predictions"},
 }
+ENCODERS = {"weights_digest": "digest of the weights", "identity": "identity of its embeddings"}
 
 _BY_TARGET = {"scatter": "labels and predictions", "calibration": "calibration"}
 _MOST_CLIPS = 12
@@ -81,37 +76,26 @@ def render_report(results: Results) -> str:
 
 def shared_content(results: Results) -> dict[str, Any]:
     """Return what report and model card both say, by its name in their templates."""
-    rows, targets = results.rows, results.params.targets
+    rows, targets, scored = results.rows, results.params.targets, results.scored
     columns = results.slices["column"].unique()
+    errors = error_table(rows.y[scored], results.stack[scored], rows.people[scored], targets)
+    of_stack = results.scores.loc[STACK]
+    errors["pearson"] = [of_stack[f"pearson_{target}"] for target in targets]
+    encoders = pd.DataFrame.from_dict(results.record["encoders"], orient="index")
+    encoders["weights_digest"] = encoders["weights_digest"].str[:16]
+    encoders = encoders.rename_axis("encoder").rename(columns=ENCODERS).reset_index()
     return {
         "notes": run_notes(results),
         "split": SPLIT_NAMES[results.split],
         "board": leaderboard_text(results.board),
-        "errors": stack_errors(results),
+        "errors": laid_out(errors, ERRORS),
         # Slices by duration say nothing of people.
         "has_groups": any(name != "duration_s" for name in columns),
         "people": data.people_sentences(results.people),
         "splits": data.split_table(rows, results.imputed),
         "labels": data.label_table(rows, targets),
-        "encoders": encoder_text(results.record),
+        "encoders": encoders,
     }
-
-
-def stack_errors(results: Results) -> pd.DataFrame:
-    """Lay out how the stack's predictions of each target are off."""
-    rows, scored = results.rows, results.scored
-    y, predicted, people = rows.y[scored], results.stack[scored], rows.people[scored]
-    errors = error_table(y, predicted, people, results.params.targets)
-    pearson = [results.scores[f"pearson_{target}"][STACK] for target in errors["target"]]
-    return laid_out(errors.assign(pearson=pearson), ERRORS)
-
-
-def encoder_text(record: Mapping[str, Any]) -> pd.DataFrame:
-    """Lay out the encoders of a run, from `pipeline.report.results.run_record`."""
-    table = pd.DataFrame.from_dict(record["encoders"], orient="index").rename_axis("encoder")
-    table["weights_digest"] = table["weights_digest"].str[:16]
-    names = {"weights_digest": "digest of the weights", "identity": "identity of its embeddings"}
-    return table.rename(columns=names).reset_index()
 
 
 def run_notes(results: Results) -> list[str]:
@@ -147,28 +131,31 @@ def _on_one_line(text: str) -> str:
 def _figure(results: Results, name: str) -> Markup:
     """Draw a plot whole; empty where there is nothing to show."""
     plot, table = results.plots[name]
-    if not len(table) or table.iloc[0, 0] == NOTHING:
-        return Markup("")
-    return draw(plot, table)
+    is_empty = not len(table) or table.iloc[0, 0] == NOTHING
+    return Markup("") if is_empty else draw(plot, table)
 
 
 def _panels(results: Results) -> Iterator[Markup]:
     """Draw the plots that have a panel per target, target by target: so they fit any screen."""
     for target in results.params.targets:
-        for name, what in _BY_TARGET.items():
-            plot, table = results.plots.get(name, (None, pd.DataFrame(columns=["target"])))
-            part = table[table["target"] == target]
-            if plot is not None and len(part):
-                yield draw(plot, part, f"{target}: {what}")
+        for name in (each for each in _BY_TARGET if each in results.plots):
+            plot, table = results.plots[name]
+            if len(part := table[table["target"] == target]):
+                yield draw(plot, part, f"{target}: {_BY_TARGET[name]}")
 
 
 def _worst(results: Results) -> list[dict[str, Any]]:
-    """Describe the clips that the stack is furthest off on, the worst first, with pictures."""
+    """Describe the clips that the stack is furthest off on, the worst first, with pictures.
+
+    Errors are in standard deviations of their target's: what is hard to predict anyway counts no
+    more than the rest.
+    """
     targets, rows, scored = results.params.targets, results.rows, results.scored
     y, predicted = rows.y[scored], results.stack[scored]
-    sizes = sizes_of_errors(y, predicted)
+    squares = pd.DataFrame((y - predicted) ** 2)
+    squares /= squares.mean().where(squares.mean() > 0, 1.0)
     clips = rows.clips[scored].reindex(columns=["clip_id", "path"]).reset_index(drop=True)
-    clips["person"], clips["size"] = rows.people[scored], np.sqrt(mean_over_targets(sizes**2))
+    clips["person"], clips["size"] = rows.people[scored], np.sqrt(squares.mean(axis=1))
     clips["duration_s"] = np.nan_to_num(durations(rows.clips[scored]))
     worst = clips.dropna(subset="size").sort_values("size", ascending=False, kind="stable")
     worst = worst[:_MOST_CLIPS].astype({"clip_id": str})
@@ -179,8 +166,7 @@ def _worst(results: Results) -> list[dict[str, Any]]:
     worst["targets"] = [
         "; ".join(
             f"{targets[k]} {y[row, k]:.2f}, predicted {predicted[row, k]:.2f}"
-            for k in np.argsort(-np.nan_to_num(sizes[row]), kind="stable")[:_MOST_TARGETS]
-            if np.isfinite(y[row, k])
+            for k in squares.loc[row].dropna().nlargest(_MOST_TARGETS).index
         )
         for row in worst.index
     ]

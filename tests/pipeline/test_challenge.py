@@ -12,9 +12,7 @@ from models.metrics import mean_pearson
 from pipeline import cli, stages
 from pipeline.challenge import (
     IMPUTED_COLUMNS,
-    check_content,
     check_submission,
-    check_text,
     file_ids,
     imputed_table,
     submission_table,
@@ -48,15 +46,15 @@ def check(clips, tmp_path):
         text = content if isinstance(content, str) else content.to_csv(index=False)
         path.write_bytes(text.encode(encoding))
         checked = check_submission(path, clips, TARGETS, split)
-        json.dumps(check_content(checked), allow_nan=False)
-        assert check_text(checked, path)
+        json.dumps(checked.content(), allow_nan=False)
+        assert str(checked)
         return checked
 
     return run
 
 
 def faults(checked):
-    found = check_content(checked)["faults"]
+    found = checked.content()["faults"]
     return {each["what"].split(";")[0]: (each["count"], *each["examples"]) for each in found}
 
 

@@ -100,7 +100,7 @@ def test_what_is_wrong_is_said_with_its_place(systems_project, place, value, mes
 def test_the_project_s_own_file_has_the_paper_s_five_systems(request, monkeypatch):
     monkeypatch.chdir(request.config.rootpath)
     systems, _ = load_systems(load_params(check_heads=False))
-    paper = {name: s for name, s in systems.systems.items() if s.published is not None}
+    paper = {name: s for name, s in systems.systems.items() if s.published}
     assert len(paper) == 5
     assert paper["resnet50"].published == "paper, ResNet50"
     others = {s.published for name, s in paper.items() if name != "resnet50"}

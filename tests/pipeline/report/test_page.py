@@ -46,7 +46,7 @@ def slices(name="country"):
 def curve():
     rows = [("ridge/face", 4, 12, 3, 0.2, 0.1, 0.3, 0.1, 0.3)]
     rows += [("ridge/face", 9, 30, 1, 0.4, np.nan, np.nan, 0.4, 0.4)]
-    return pd.DataFrame(rows, columns=["name", *CURVE_COLUMNS])
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
 def contributions():
