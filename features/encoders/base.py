@@ -132,7 +132,8 @@ class FrameEncoder(Encoder):
     face : {"none", "yunet"}
         Whole frames, or the face that YuNet finds in them.
     face_weights : str
-        The detector's ONNX file, local or on the Hugging Face hub (``hf://owner/repo/file``).
+        The detector's ONNX file: local, of a package, or of the Hugging Face hub
+        (``hf://owner/repo/file``). By default the one that comes with this package.
     face_margin : float
         Added on each side of the face's box, as a share of its larger side.
     face_min_score : float
@@ -145,7 +146,7 @@ class FrameEncoder(Encoder):
 
     dtype: Literal["float16", "float32"] = "float16"
     face: Literal["none", "yunet"] = "none"
-    face_weights: str = "hf://opencv/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+    face_weights: str = "package://features/encoders/files/yunet.onnx"
     face_margin: float = Field(default=0.1, ge=0, le=10)
     face_min_score: float = Field(default=0.6, gt=0, le=1)
     face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"

