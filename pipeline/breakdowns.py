@@ -165,9 +165,10 @@ def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.
     DataError
         When the head cannot be fitted on so few people; also as `Fitting.fit`.
     """
-    known = known_learning_curve(fitting, task, params)
-    if known is not None:
-        return known
+    settings = [CURVE_SHARES, CURVE_REPEATS, params.evaluation.n_resamples, params.seed]
+    key = digest_of(curve_of=fitting.key(task), settings=settings, columns=CURVE_COLUMNS)
+    if (known := load_result(key)) is not None:
+        return _curve(task, known["table"])
     from models.evaluation.learning_curve import learning_curve  # loads scikit-learn
 
     rows, resampling = fitting.rows, (params.evaluation.n_resamples, params.seed)
@@ -194,19 +195,8 @@ def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.
         numbers = np.mean(means), ends.low, ends.high, min(means), max(means)
         table.append((size, n_rows, len(own), *numbers))
     numbers_of_all = np.array(table, np.float64).round(N_DIGITS)
-    keep_result(_curve_key(fitting, task, params), {"table": numbers_of_all})
+    keep_result(key, {"table": numbers_of_all})
     return _curve(task, numbers_of_all)
-
-
-def known_learning_curve(fitting: Fitting, task: FitTask, params: Params) -> pd.DataFrame | None:
-    """Return what `learning_curve_table` made before, from the cache, or None."""
-    arrays = load_result(_curve_key(fitting, task, params))
-    return None if arrays is None else _curve(task, arrays["table"])
-
-
-def _curve_key(fitting: Fitting, task: FitTask, params: Params) -> str:
-    settings = [CURVE_SHARES, CURVE_REPEATS, params.evaluation.n_resamples, params.seed]
-    return digest_of(curve_of=fitting.key(task), settings=settings, columns=CURVE_COLUMNS)
 
 
 def _curve(task: FitTask, numbers: NDArray[np.float64]) -> pd.DataFrame:

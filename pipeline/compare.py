@@ -13,21 +13,32 @@ import numpy as np
 import pandas as pd
 import typer
 
+from features.extraction.workers import Failure
 from features.files import replacing_file
+from models.arrays import DataError
+from pipeline.breakdowns import learning_curve_table, slice_table
 from pipeline.comparison import (
     LEFT_OUT,
     TIME_LIMIT_S,
     Comparison,
     Split,
+    known_names,
     plan_comparison,
     run_comparison,
+    scored_split,
 )
+from pipeline.fit import Fitting
 from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
 from pipeline.paths import COMPARISON, PARAMS
 from pipeline.tables import laid_out, markdown_page, number_text, records, score_text, write_texts
 from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
 
 INTERRUPTED = 130
+
+_CURVE = {
+    **{"n_people": "people", "n_rows": "clips", "mean_pearson": "mean r"},
+    **{"ci95_low": "95 % CI", "lowest": "lowest", "highest": "highest"},
+}
 
 ScoredSplit = Annotated[
     Split | None,
@@ -74,9 +85,8 @@ def compare(
     Returns
     -------
     DataFrame
-        Every head on every view, two baselines and the stack of the heads, best first, with the
-        columns of `pipeline.comparison.Comparison.table`; then what failed or was left out,
-        with the reason in ``error``.
+        The columns of `pipeline.comparison.Comparison.table`: every head on every view, two
+        baselines and the stack of the heads, best first; then what came to nothing, and why.
 
     Raises
     ------
@@ -162,54 +172,61 @@ def compare_command(
 
     Example: eri compare --heads ridge,lightgbm --encoders clip,egemaps,clip+egemaps
 
+    Example: eri compare --heads ridge,lightgbm,svr,mlp --budget-s 120
+
     Example: eri compare --pooling mean,std,slope/whole,quarters --split oof
 
     Example: eri compare --by country --learning-curve
-
-    Example: eri compare --heads ridge,lightgbm,svr,mlp --budget-s 120
     """
     asked = names_of(encoders), names_of(heads), names_of(targets)
-    plan = plan_comparison(params_file, *asked, pooling, split, by, learning_curve)
+    plan = plan_comparison(params_file, *asked, pooling, split)
+    if by is not None:
+        known_names([by], [str(column) for column in plan.rows.clips], "column")
+    if learning_curve:
+        scored_split("val", plan.rows)  # it is scored there
     steps = run_comparison(plan, time_limit_s, math.inf if budget_s is None else budget_s)
     found = show_progress(steps, quiet=as_json)
-    tables = {"slices": found.slices, "learning_curve": found.curve}
-    tables["leaderboard"] = found.table().assign(split=found.split)
-    publish(found, "leaderboard", tables, all_tables(found), remarks(found), out, as_json)
+    tables = {"leaderboard": found.table().assign(split=found.split)}
+    shown, said = [(heading(found), board_text(found))], remarks(found)
+    in_order = [name for name in tables["leaderboard"]["name"] if name in found.fits]
+    if by is not None:
+        named = {name: found.fits[name].predictions for name in in_order}
+        slices = slice_table(named, found.rows, found.params, [by], [found.split])
+        tables["slices"] = slices
+        shown.append((f"Mean Pearson by {by}", _slices_text(slices)))
+    if learning_curve and found.members:
+        best = next(found.members[name] for name in in_order if name in found.members)
+        try:
+            curve = learning_curve_table(Fitting(found.rows), best, found.params)
+            tables["learning_curve"] = curve
+            shown.append((f"Learning curve of {best.name} on Val", laid_out(curve, _CURVE)))
+        except DataError as error:
+            said.append(f"no learning curve of {best.name}: {error}")
+    nothing = {"slices": None, "learning_curve": None}
+    publish(found, "leaderboard", nothing | tables, shown, said, out, as_json)
 
 
 def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
-    """Run a comparison to its end, and show how it fills up.
+    """Run a comparison to its end, and show how it fills up, unless that is to be quiet.
 
     In a terminal the leaderboard is drawn anew whenever something changes, and disappears in the
-    end; elsewhere every finished row is one line.
-
-    Parameters
-    ----------
-    steps : iterator of Comparison
-        From `pipeline.comparison.run_comparison`.
-    quiet : bool
-        Show nothing.
-
-    Raises
-    ------
-    typer.Exit
-        When it was interrupted; what is fitted stays so.
+    end; elsewhere every finished row is one line. Ctrl-C ends the command; what is fitted stays so.
     """
     try:
-        if quiet:
-            *_, found = steps
-            return found
         found = next(steps)
+        if quiet:
+            *_, found = found, *steps
+            return found
         told: set[str] = set()
-        with drawn_anew(lambda: (progress(found), main_table(found))) as draw:
+        with drawn_anew(lambda: (progress(found), board_text(found))) as draw:
             for _ in chain([found], steps):
                 if draw is not None:
                     draw()
                     continue
-                for name in {**found.scores, **found.failures}:
+                for name in {**found.fits, **found.failures}:
                     if name not in told and not (name in found.fits and found.fits[name].reused):
                         print(f"{outcome(found, name)}{_to_go(found)}", flush=True)
-                        told.add(name)
+                    told.add(name)
         print_tables((), [progress(found)])
         return found
     except KeyboardInterrupt:
@@ -229,30 +246,16 @@ def heading(found: Comparison) -> str:
     )
 
 
-def main_table(found: Comparison) -> pd.DataFrame:
+def board_text(found: Comparison) -> pd.DataFrame:
     """Lay out the leaderboard: per row its score, how sure it is, time, and score by target."""
     table = found.table()
     board = leaderboard({found.split: table}).assign(fit_s=table["fit_s"])
     by_target = {f"{found.split}_pearson_{target}": target for target in found.params.targets}
     text = leaderboard_text(board, {"fit_s": "fit s", **by_target})
-    why = table["error"].astype(str).str.startswith(LEFT_OUT).map({True: LEFT_OUT, False: "failed"})
-    text.iloc[:, 1] = text.iloc[:, 1].where(table["error"] == "", why)
+    for row, error in enumerate(table["error"]):
+        if error:
+            text.iloc[row, 1] = LEFT_OUT if error.startswith(LEFT_OUT) else "failed"
     return text
-
-
-def all_tables(found: Comparison) -> Iterator[TitledTable]:
-    """Lay out the leaderboard, scores by slice, and the learning curve, with their titles."""
-    yield heading(found), main_table(found)
-    if found.slices is not None:
-        columns = {"head/view": found.slices["name"].drop_duplicates().reset_index(drop=True)}
-        for name, part in found.slices.groupby("slice", sort=False):
-            size = f"{part['n_rows'].iloc[0]:,} clips, {part['n_people'].iloc[0]:,} people"
-            columns[f"{name}: {size}"] = number_text(part["mean_pearson"]).reset_index(drop=True)
-        yield f"Mean Pearson by {found.by}", pd.DataFrame(columns)
-    if found.curve is not None:
-        names = {"n_people": "people", "n_rows": "clips", "mean_pearson": "mean r"}
-        names |= {"ci95_low": "95 % CI", "lowest": "lowest", "highest": "highest"}
-        yield f"Learning curve of {found.curve['name'][0]} on Val", laid_out(found.curve, names)
 
 
 def remarks(found: Comparison) -> list[str]:
@@ -293,26 +296,22 @@ def publish(
     typer.Exit
         When no head could be fitted.
     """
-    pages, failures = list(shown), found.failures.items()
-    errors = "\n\n".join(
-        f"{name}: {each.reason}\n{each.details}"
-        for name, each in failures
-        if not each.reason.startswith(LEFT_OUT)
-    )
-    csv = {
-        each: None if table is None else table.to_csv(index=False) for each, table in tables.items()
+    pages = list(shown)
+    errors = [f"{row}: {why.reason}\n{why.details}" for row, why in _failed(found).items()]
+    texts = {
+        f"{each}.csv": None if table is None else table.to_csv(index=False)
+        for each, table in tables.items()
     }
-    texts = {f"{each}.csv": text for each, text in csv.items()}
-    texts |= {f"{name}.md": markdown_page(pages, said), "errors.txt": errors or None}
-    files = [str(path) for path in write_texts(folder, texts)]
-    if (main := tables[name]) is not None:
-        with replacing_file(folder / f"{name}.parquet") as beside:
-            main.to_parquet(beside, index=False)
-        files.append(str(folder / f"{name}.parquet"))
+    texts |= {f"{name}.md": markdown_page(pages, said), "errors.txt": "\n\n".join(errors) or None}
+    files = [str(path) for path in [*write_texts(folder, texts), folder / f"{name}.parquet"]]
+    main = tables[name]
+    assert main is not None
+    with replacing_file(folder / f"{name}.parquet") as beside:
+        main.to_parquet(beside, index=False)
     if as_json:
         rows = {each: records(table) for each, table in tables.items()}
-        about = {"split": found.split, "n_reused": found.n_reused, "remarks": said, "files": files}
-        print(json.dumps({**about, **rows}, indent=2))
+        about = {"split": found.split, "n_reused": _n_reused(found), "remarks": said}
+        print(json.dumps({**about, "files": files, **rows}, indent=2))
     else:
         print_tables(pages, [*said, "", *files])
     if not found.members:
@@ -323,7 +322,7 @@ def outcome(found: Comparison, name: str) -> str:
     """Say in one line what came of a row."""
     if name in found.failures:
         reason = found.failures[name].reason
-        return f"{name} {'' if reason.startswith(LEFT_OUT) else 'failed: '}{reason}"
+        return f"{name} {'failed: ' if name in _failed(found) else ''}{reason}"
     score, took_s = found.scores[name].mean_pearson, found.fits[name].fit_s
     return f"{name}: mean Pearson {score_text(score)}, {took_s:.1f} s"
 
@@ -331,11 +330,10 @@ def outcome(found: Comparison, name: str) -> str:
 def progress(found: Comparison) -> str:
     """Say how far a comparison is, what runs now and since when, and how long the rest takes."""
     n_rows = len({task.name for task in found.tasks}.union(found.scores, found.failures))
-    text = f"{len(found.scores)} of {n_rows} rows are done, {found.n_reused} of them from before"
-    failed = [each for each in found.failures.values() if not each.reason.startswith(LEFT_OUT)]
-    n_left_out = len(found.failures) - len(failed)
-    text += f"; {len(failed)} failed" if failed else ""
-    text += f"; {n_left_out} left out" if n_left_out else ""
+    text = f"{len(found.scores)} of {n_rows} rows are done, {_n_reused(found)} of them from before"
+    n_failed = len(_failed(found))
+    for n, what in ((n_failed, "failed"), (len(found.failures) - n_failed, LEFT_OUT)):
+        text += f"; {n} {what}" if n else ""
     if found.running is not None:
         name, since_s = found.running
         text += f"; {name} has taken {time.monotonic() - since_s:.0f} s"
@@ -345,11 +343,27 @@ def progress(found: Comparison) -> str:
 def _to_go(found: Comparison) -> str:
     """Say how long the rest takes, as far as it is known."""
     rest = [task for task in found.remaining if not task.is_baseline]
-    needs_s = [found.estimate_s(task) for task in rest]
-    unknown = {
-        t.name.partition("/")[0] for t, s in zip(rest, needs_s, strict=True) if s == math.inf
-    }
-    known_s = sum(s for s in needs_s if s < math.inf)
-    said = [f"about {known_s:.3g} s to go"] if known_s else []
-    said += [f"{', '.join(sorted(unknown))} not known yet"] if unknown else []
-    return "".join(f"; {each}" for each in said)
+    needs_s = {task.name: found.estimate_s(task) for task in rest}
+    known_s = sum(each_s for each_s in needs_s.values() if each_s < math.inf)
+    unknown = {name.partition("/")[0] for name, each_s in needs_s.items() if each_s == math.inf}
+    text = f"; about {known_s:.3g} s to go" if known_s else ""
+    return text + (f"; {', '.join(sorted(unknown))} not known yet" if unknown else "")
+
+
+def _n_reused(found: Comparison) -> int:
+    return sum(fit.reused for fit in found.fits.values())
+
+
+def _failed(found: Comparison) -> dict[str, Failure]:
+    """Return what has gone wrong; what the budget has no room for has not."""
+    failures = found.failures.items()
+    return {name: each for name, each in failures if not each.reason.startswith(LEFT_OUT)}
+
+
+def _slices_text(slices: pd.DataFrame) -> pd.DataFrame:
+    """Lay out scores by slice: a row per head and view, a column per slice."""
+    columns = {"head/view": slices["name"].drop_duplicates().reset_index(drop=True)}
+    for name, part in slices.groupby("slice", sort=False):
+        size = f"{part['n_rows'].iloc[0]:,} clips, {part['n_people'].iloc[0]:,} people"
+        columns[f"{name}: {size}"] = number_text(part["mean_pearson"]).reset_index(drop=True)
+    return pd.DataFrame(columns)

@@ -16,12 +16,7 @@ import pandas as pd
 from features.extraction.workers import Failure, Patience, WorkerError, Workers
 from features.pool import PARTS, STATISTICS, Pooling
 from models.evaluation.scores import Score
-from pipeline.breakdowns import (
-    known_learning_curve,
-    learning_curve_table,
-    slice_table,
-    stack_members,
-)
+from pipeline.breakdowns import stack_members
 from pipeline.clip_table import Rows, read_rows
 from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task, keep_fit, kept_fit
 from pipeline.leaderboard import STACK, Predictions, rows_of_splits, score, score_table
@@ -35,9 +30,6 @@ Split = Literal["oof", "val"]
 
 TIME_LIMIT_S = 600.0
 """Longest time for one head on one view, without loading the view."""
-
-CURVE = "learning curve"
-"""Runs like a row, and is none."""
 
 LEFT_OUT = "left out"
 """Begins the reason of what the budget has no room for."""
@@ -69,75 +61,55 @@ class Comparison:
         The predictions that are scored.
     tasks : list of FitTask
         Baselines first, then view by view.
-    by : str, optional
-        A column of the clip table by whose values scores are given as well.
-    learning_curve : bool
-        Whether the best head is also fitted on fewer people.
     fits, scores, failures : dict of str to Fit, Score and Failure
         What came of each row: its fit with its score, or why there is none.
     took_s : dict of str to float
         Seconds that each row took, or had before it was ended.
     running : (str, float), optional
         What is fitted now, and since when, by `time.monotonic`.
-    slices, curve : DataFrame, optional
-        Scores by slice, and the learning curve of the best head, where asked for.
     """
 
     params: Params
     rows: Rows
     split: Split
     tasks: list[FitTask]
-    by: str | None = None
-    learning_curve: bool = False
     fits: dict[str, Fit] = field(default_factory=dict)
     scores: dict[str, Score] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
     took_s: dict[str, float] = field(default_factory=dict)
     running: tuple[str, float] | None = None
-    slices: pd.DataFrame | None = None
-    curve: pd.DataFrame | None = None
 
     @property
     def members(self) -> dict[str, FitTask]:
         """The heads on views that are done, which are stacked."""
-        done = {task.name: task for task in self.tasks if task.name in self.fits}
-        return {name: task for name, task in done.items() if not task.is_baseline}
+        done = [task for task in self.tasks if task.name in self.fits and not task.is_baseline]
+        return {task.name: task for task in done}
 
     @property
     def remaining(self) -> list[FitTask]:
         """What is to be fitted yet, in the order in which it will be: what takes least comes first.
 
-        A head of unknown cost comes after those of cheaper kinds, unless they take far longer than
-        they did so far.
+        A head of unknown cost comes after those of cheaper kinds, unless what is left of them
+        takes far longer than they did so far.
         """
-        rest = [task for task in self.tasks if task.name not in {**self.fits, **self.failures}]
 
         def order(task: FitTask) -> tuple[float, int, int]:
-            rank, took_s = _rank(task), self.estimate_s(task)
-            if not math.isfinite(took_s):
+            rank, needs_s = _rank(task), self.estimate_s(task)
+            if needs_s == math.inf:
                 cheaper = [t.name for t in self.tasks if not t.is_baseline and _rank(t) < rank]
                 longest_s = max((self.took_s.get(name, 0.0) for name in cheaper), default=0.0)
-                took_s = _UNKNOWN_FACTOR * longest_s
-            return -1.0 if task.is_baseline else took_s, rank, sum(task.widths)
+                needs_s = _UNKNOWN_FACTOR * longest_s
+            return -1.0 if task.is_baseline else needs_s, rank, sum(task.widths)
 
-        return sorted(rest, key=order)
-
-    @property
-    def n_reused(self) -> int:
-        """Number of rows that were fitted before."""
-        return sum(fit.reused for fit in self.fits.values())
+        done = {*self.fits, *self.failures}
+        return sorted((task for task in self.tasks if task.name not in done), key=order)
 
     def estimate_s(self, task: FitTask) -> float:
         """Return how long a fit will take, by what its head took on other views of the same clips.
 
         Seconds grow with a power of the number of columns: the one that fits what was seen, or of
         a single view the square root. An estimate that is too low costs idle time only; one that
-        is too high leaves out a row that had room.
-
-        Returns
-        -------
-        float
-            Infinite where the head was not seen on any view.
+        is too high leaves out a row that had room. Infinite where nothing was seen of the head.
         """
         seen = [
             (math.log(max(1, sum(each.widths))), math.log(max(1e-3, self.took_s[each.name])))
@@ -166,11 +138,10 @@ class Comparison:
         table = score_table(scores, self.params.targets, self.split)
         took_s = [round(self.fits[name].fit_s, 6) for name in table["name"]]
         table.insert(list(table).index("constant"), "fit_s", np.array(took_s, np.float64))
-        failed = {name: each.reason for name, each in self.failures.items() if name != CURVE}
-        table = table.reindex(range(len(table) + len(failed)))
-        table["error"] = [""] * len(self.scores) + list(failed.values())
-        table.loc[table["error"] != "", "name"] = list(failed)
-        return table.fillna({"constant": ""})
+        table = table.reindex(range(len(scores) + len(self.failures)))
+        table.loc[len(scores) :, "name"] = list(self.failures)
+        reasons = [each.reason for each in self.failures.values()]
+        return table.assign(error=[""] * len(scores) + reasons).fillna({"constant": ""})
 
 
 def plan_comparison(
@@ -180,19 +151,10 @@ def plan_comparison(
     targets: Sequence[str] | None = None,
     pooling: str | None = None,
     split: Split | None = None,
-    by: str | None = None,
-    learning_curve: bool = False,
 ) -> Comparison:
     """Check every name that was asked for, and list what has to be fitted.
 
-    Parameters
-    ----------
-    params_file : Path
-        The parameters.
-    encoders, heads, targets, pooling, split
-        As in `pipeline.compare.compare`.
-    by, learning_curve
-        As in `Comparison`.
+    Arguments are those of `pipeline.compare.compare`.
 
     Raises
     ------
@@ -216,14 +178,10 @@ def plan_comparison(
     )
     pooled = None if pooling is None else _parse_pooling(pooling)
     rows = read_rows(params)
-    if by is not None:
-        known_names([by], list(map(str, rows.clips.columns)), "column")
-    if learning_curve:
-        scored_split("val", rows)  # it is scored there
     asked = list(dict.fromkeys(params.heads if heads is None else heads))
     tasks = baseline_tasks(params)
     tasks += [head_task(head, view, params, pooled) for view in views for head in asked]
-    return Comparison(params, rows, scored_split(split, rows), tasks, by, learning_curve)
+    return Comparison(params, rows, scored_split(split, rows), tasks)
 
 
 def run_comparison(
@@ -254,62 +212,52 @@ def run_comparison(
     ParamsError
         For an unknown kind of head, or wrong settings.
     """
-    began_s = time.monotonic()
-    fitting = Fitting(found.rows)
+    began_s, fitting = time.monotonic(), Fitting(found.rows)
     known = {task.name: fitting.known(task) for task in found.tasks}
-    _add(found, {name: fit for name, fit in known.items() if fit is not None})
+    fits = {name: fit for name, fit in known.items() if fit is not None}
+    found.took_s |= {name: fit.fit_s for name, fit in fits.items()}
+    _add(found, fits)
     if len(found.fits) < len(found.tasks):
         _check_heads(found)
     yield found
     pickled = pickle.dumps(found.rows)
     with Workers(1) as workers:
 
-        def attempt(name: str, work: Callable[[Any], Any], what: object, share: float = 1) -> Any:
-            """Do something in the worker; None, and the reason noted, where nothing comes of it."""
+        def attempt(name: str, work: Callable[[Any], Any], what: object, until_s: float) -> None:
+            """Make a row in the worker; where nothing comes of it, note why."""
             task_s = time.monotonic()
-            left_s = began_s + share * budget_s - task_s
-            limit_s = time_limit_s if budget_s == math.inf else min(time_limit_s, left_s)
+            limit_s = min(time_limit_s, max(0.0, until_s - task_s))
             try:
-                if left_s <= 0:
-                    raise WorkerError(Failure(f"{LEFT_OUT}: the budget was spent"))
-                return workers.call(work, (pickled, what, budget_s == math.inf), limit_s=limit_s)
+                fit = workers.call(work, (pickled, what, until_s == math.inf), limit_s=limit_s)
+                _add(found, {name: fit})
             except WorkerError as error:
-                found.failures[name] = error.failure
-                if time.monotonic() - task_s >= left_s > 0:
-                    reason = f"{LEFT_OUT}: ended after {left_s:.3g} s, when the budget was spent"
-                    found.failures[name] = Failure(reason)
-            finally:
-                found.took_s[name], found.running = time.monotonic() - task_s, None
-            return None
+                late = time.monotonic() >= until_s
+                ended = f"{LEFT_OUT}: ended after {limit_s:.3g} s, when the budget was spent"
+                found.failures[name] = Failure(ended) if late else error.failure
+            found.took_s[name], found.running = time.monotonic() - task_s, None
 
+        heads_until_s = began_s + _HEADS_SHARE * budget_s
         while remaining := found.remaining:
             task, needs_s = remaining[0], found.estimate_s(remaining[0])
-            left_s = began_s + _HEADS_SHARE * budget_s - time.monotonic()
-            if left_s < needs_s < math.inf:
-                reason = f"about {needs_s:.3g} s, and {max(0.0, left_s):.3g} s were left"
-                found.failures[task.name] = Failure(f"{LEFT_OUT}: {reason}")
+            left_s = heads_until_s - time.monotonic()
+            if left_s <= 0 or left_s < needs_s < math.inf:
+                needs = "" if needs_s == math.inf else f"about {needs_s:.3g} s, and "
+                reason = f"{LEFT_OUT}: {needs}{max(0.0, left_s):.3g} s were left"
+                found.failures[task.name] = Failure(reason)
                 continue
-            yield _begin(found, task.name)
-            fit = attempt(task.name, _fit, task, _HEADS_SHARE)
-            _add(found, {} if fit is None else {task.name: fit})
+            found.running = task.name, time.monotonic()
+            yield found
+            attempt(task.name, _fit, task, heads_until_s)
             yield found
         if len(found.members) > 1:
-            yield _begin(found, STACK)
             key = digest_of(stack_of=[fitting.key(task) for task in found.members.values()])
-            members = [found.fits[name].predictions for name in found.members]
-            fit = kept_fit(key) or attempt(STACK, _stack, (key, members))
-            _add(found, {} if fit is None else {STACK: fit})
-        order = [name for name in found.table()["name"] if name in found.fits]
-        if found.by is not None:
-            named = {name: found.fits[name].predictions for name in order}
-            found.slices = slice_table(named, found.rows, found.params, [found.by], [found.split])
-        best = [found.members[name] for name in order if name in found.members][:1]
-        for task in best if found.learning_curve else ():
-            found.curve = known_learning_curve(fitting, task, found.params)
-            if found.curve is None:
-                yield _begin(found, CURVE)
-                found.curve = attempt(CURVE, _curve, (task, found.params))
-    found.running = None
+            if (kept := kept_fit(key)) is not None:
+                _add(found, {STACK: kept})
+            else:
+                found.running = STACK, time.monotonic()
+                yield found
+                members = [found.fits[name].predictions for name in found.members]
+                attempt(STACK, _stack, (key, members), began_s + budget_s)
     yield found
 
 
@@ -387,16 +335,10 @@ def _rank(task: FitTask) -> int:
     return CHEAP_FIRST.index(kind) if kind in CHEAP_FIRST else len(CHEAP_FIRST)
 
 
-def _begin(found: Comparison, name: str) -> Comparison:
-    found.running = name, time.monotonic()
-    return found
-
-
 def _add(found: Comparison, fits: dict[str, Fit]) -> None:
     """Score fits, all at once, and enter them."""
     predictions = {name: fit.predictions for name, fit in fits.items()}
     found.scores |= score(predictions, found.rows, found.params, found.split)
-    found.took_s = {name: fit.fit_s for name, fit in fits.items()} | found.took_s
     found.fits |= fits
 
 
@@ -415,12 +357,6 @@ def _fit(work: tuple[bytes, FitTask, bool]) -> Generator[Any, None, Fit]:
         task.make_head()  # loads its library
         yield "loaded"
     return _fitting(rows).fit(task)
-
-
-def _curve(work: tuple[bytes, tuple[FitTask, Params], bool]) -> pd.DataFrame:
-    """In the worker: make the learning curve of a head."""
-    rows, (task, params), _ = work
-    return learning_curve_table(_fitting(rows), task, params)
 
 
 def _stack(work: tuple[bytes, tuple[str, list[Predictions]], bool]) -> Fit:

@@ -61,7 +61,7 @@ def test_nothing_is_fitted_twice(project, fitted):
     oof = compare(split="oof")
     assert oof["mean_pearson"].tolist() != first["mean_pearson"].tolist()
     assert len(fitted) == n
-    assert last().n_reused == 9  # the stack as well
+    assert sum(fit.reused for fit in last().fits.values()) == 9  # the stack as well
     compare(encoders=["face"], heads=["ridge", "pls"])
     assert fitted[n:] == ["pls/face"]
 
@@ -95,7 +95,6 @@ def test_views_heads_and_targets_are_chosen_by_name(project):
         ({"heads": ["averag"]}, "unknown head 'averag'; did you mean 'average'"),
         ({"heads": ["ridge", "svrr"]}, "unknown head 'svrr'; did you mean 'svr'"),
         ({"targets": ["joyy"]}, "unknown target 'joyy'; did you mean 'joy'? Known: joy, fear, awe"),
-        ({"by": "contry"}, "unknown column 'contry'"),
         ({"pooling": "mean/hole"}, "unknown part 'hole'; did you mean 'whole'"),
         ({"pooling": "mean"}, "statistics/parts"),
         ({"pooling": "mean/whole/halves"}, "statistics/parts"),
@@ -119,9 +118,9 @@ def test_val_is_scored_where_it_is_labelled_else_train_out_of_fold(project):
     project.clips.loc[project.clips["split"] == "Val", project.content["targets"]] = np.nan
     project.write()
     assert plan_comparison(PARAMS).split == "oof"
-    for asked in ({"split": "val"}, {"learning_curve": True}):
-        with pytest.raises(ParamsError, match="fewer than two clips of Val are labelled"):
-            plan_comparison(PARAMS, **asked)
+    for asked in (["--split", "val"], ["--learning-curve"], ["--by", "contry"]):
+        said = "unknown column 'contry'" if "--by" in asked else "fewer than two clips of Val"
+        assert said in str(run(*asked, status=1).exception)
 
 
 def test_missing_clip_vectors_are_said_before_anything_runs(project):
@@ -250,23 +249,24 @@ def test_columns_of_the_label_table_are_baselines(project, fitted):
 def test_slices_have_every_row_and_every_clip(project, fitted):
     project.clips["country"] = [*"AAAABBBB"] * 5
     project.write()
-    found = last(encoders=["face"], by="country")
-    rows = found.slices.groupby("slice", sort=False)["name"].apply(list).tolist()
-    assert rows == [found.table()["name"].tolist()] * found.slices["slice"].nunique()
+    content = json.loads(run("--encoders", "face", "--by", "country", "--json").stdout)
+    slices = pd.DataFrame(content["slices"])
+    rows = slices.groupby("slice", sort=False)["name"].apply(list).tolist()
+    assert rows == [[row["name"] for row in content["leaderboard"]]] * slices["slice"].nunique()
     n_val = int((project.clips["split"] == "Val").sum())
-    assert found.slices.drop_duplicates("slice")["n_rows"].sum() == n_val
+    assert slices.drop_duplicates("slice")["n_rows"].sum() == n_val
 
 
-def test_the_learning_curve_is_of_the_best_head_and_kept(project, fitted):
-    found = last(encoders=["face"], learning_curve=True)
-    assert set(found.curve["name"]) == {"ridge/face"}
+def test_the_learning_curve_is_of_the_best_head_and_kept(project, fitted, monkeypatch):
+    asked = ("--encoders", "face", "--learning-curve", "--json")
+    content = json.loads(run(*asked).stdout)
+    curve = pd.DataFrame(content["learning_curve"])
+    assert set(curve["name"]) == {"ridge/face"}
     n_people = project.clips.query("split == 'Train'")["group"].nunique()
-    assert found.curve["n_people"].max() == n_people
-    assert (found.curve["ci95_low"] < found.curve["ci95_high"]).all()
-    fitted.clear()
-    again = last(encoders=["face"], learning_curve=True)
-    pd.testing.assert_frame_equal(again.curve, found.curve)
-    assert fitted == []
+    assert curve["n_people"].max() == n_people
+    assert (curve["ci95_low"] < curve["ci95_high"]).all()
+    monkeypatch.setattr("models.evaluation.learning_curve.learning_curve", None)
+    assert json.loads(run(*asked).stdout)["learning_curve"] == content["learning_curve"]
 
 
 def test_rows_come_as_lines_then_the_tables(project, fitted):
