@@ -38,13 +38,9 @@ Found = dict[str, list[str]]
 
 
 def file_ids(clips: pd.DataFrame) -> "pd.Series[str]":
-    """Return each clip's id as the challenge writes it.
+    """Return each clip's id as the challenge writes it: ``file_id`` of the clip table, or its id.
 
-    Parameters
-    ----------
-    clips : DataFrame
-        The clip table. Its column ``file_id`` holds those ids; where it is empty or not there, the
-        challenge's id is the clip's.
+    The latter where that column is empty or not there.
     """
     own = clips.reindex(columns=["file_id"])["file_id"].astype("string").replace("", pd.NA)
     return own.fillna(clips["clip_id"].astype("string")).astype(object)
@@ -53,21 +49,12 @@ def file_ids(clips: pd.DataFrame) -> "pd.Series[str]":
 def submission_table(
     predictions: NDArray[np.float64], clips: pd.DataFrame, targets: Sequence[str]
 ) -> pd.DataFrame:
-    """Lay predictions out in the challenge's format.
-
-    Parameters
-    ----------
-    predictions : ndarray of float64, shape (n_clips, n_targets)
-        In the order of `clips`.
-    clips : DataFrame
-        The clip table.
-    targets : sequence of str
-        In the challenge's order.
+    """Lay predictions (n_clips, n_targets) out in the challenge's format.
 
     Returns
     -------
     DataFrame
-        ``File_ID``, then the targets; one row per clip of Val and Test.
+        ``File_ID``, then the targets in the challenge's order; one row per clip of Val and Test.
 
     Raises
     ------
@@ -90,7 +77,7 @@ def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLE
     failures : mapping of str to Path
         By encoder or imported store, its failure table, which gives the reasons.
     pooled : Path
-        The folder of the clip vectors that heads were fitted on.
+        The folder of the clip vectors.
 
     Returns
     -------

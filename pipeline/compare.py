@@ -35,10 +35,6 @@ from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_o
 
 INTERRUPTED = 130
 
-_CURVE = {
-    **{"n_people": "people", "n_rows": "clips", "mean_pearson": "mean r"},
-    **{"ci95_low": "95 % CI", "lowest": "lowest", "highest": "highest"},
-}
 
 ScoredSplit = Annotated[
     Split | None,
@@ -199,7 +195,7 @@ def compare_command(
         try:
             curve = learning_curve_table(Fitting(found.rows), best, found.params)
             tables["learning_curve"] = curve
-            shown.append((f"Learning curve of {best.name} on Val", laid_out(curve, _CURVE)))
+            shown.append(("Learning curve on Val", laid_out(curve)))
         except DataError as error:
             said.append(f"no learning curve of {best.name}: {error}")
     nothing = {"slices": None, "learning_curve": None}

@@ -59,10 +59,7 @@ def score(
     split: str,
     among: NDArray[np.bool_] | None = None,
 ) -> dict[str, Score]:
-    """Score named predictions on one split.
-
-    The score out of fold is the mean of the correlations inside the folds, since the models of the
-    folds differ in mean.
+    """Score named predictions on one split; out of fold by the mean of the folds' correlations.
 
     Parameters
     ----------
@@ -101,15 +98,6 @@ def score(
 def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str) -> pd.DataFrame:
     """Lay the scores of one split out as a table, best first.
 
-    Parameters
-    ----------
-    scores : mapping of str to Score
-        By name; all of the same clips.
-    targets : sequence of str
-        Their names, in the order of the scores.
-    split : {"val", "test", "oof"}
-        Which clips they are of.
-
     Returns
     -------
     DataFrame
@@ -119,23 +107,20 @@ def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str)
         ``constant``, the targets whose predictions do not vary, or ``all``; then
         ``pearson_<target>``: the prefix keeps a target of any name apart from these columns.
     """
-    each, better = list(scores.values()), better_than_best(list(scores.values()))
+    each, names = list(scores.values()), np.array(targets, object)
     columns = {
         "mean_pearson": [score.mean_pearson for score in each],
         "ci95_low": [score.interval.low for score in each],
         "ci95_high": [score.interval.high for score in each],
-        "better_than_best": better,
+        "better_than_best": better_than_best(each),
     }
     if split == "oof":
         columns["pooled_mean_pearson"] = [score.pooled_mean_pearson for score in each]
-    for number, target in enumerate(targets):
-        columns[f"pearson_{target}"] = [float(score.pearson[number]) for score in each]
+    n_columns = len(columns)
+    columns |= {f"pearson_{t}": [float(s.pearson[k]) for s in each] for k, t in enumerate(targets)}
     table = rounded(pd.DataFrame(columns, dtype=np.float64))
-    constant = [
-        "all" if score.constant.all() else ", ".join(np.array(targets, object)[score.constant])
-        for score in each
-    ]
-    table.insert(len(columns) - len(targets), "constant", np.array(constant, object))
+    constant = ["all" if s.constant.all() else ", ".join(names[s.constant]) for s in each]
+    table.insert(n_columns, "constant", np.array(constant, object))
     table.insert(0, "name", np.array(list(scores), object))
     return table.iloc[best_first(each)].reset_index(drop=True)
 
@@ -143,12 +128,7 @@ def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str)
 def score_splits(
     predictions: Mapping[str, Predictions], rows: Rows, params: Params
 ) -> dict[str, pd.DataFrame]:
-    """Score named predictions on every split that has labels.
-
-    Parameters
-    ----------
-    predictions, rows, params
-        As in `score`.
+    """Score named predictions (see `score`) on every split that has labels.
 
     Returns
     -------
@@ -160,23 +140,15 @@ def score_splits(
     for split, chosen in rows_of_splits(rows).items():
         table = score_table(score(predictions, rows, params, split), params.targets, split)
         if split != "oof":
-            official = [
-                official_mean_pearson(rows.y[chosen], predictions[name][chosen])
-                for name in table["name"]
-            ]
-            place = list(table).index("constant")
-            table.insert(place, "official_mean_pearson", rounded(pd.Series(official, dtype=float)))
+            y, given = rows.y[chosen], (predictions[name][chosen] for name in table["name"])
+            official = pd.Series([official_mean_pearson(y, each) for each in given], dtype=float)
+            table.insert(list(table).index("constant"), "official_mean_pearson", rounded(official))
         tables[split] = table
     return tables
 
 
 def leaderboard(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put the tables of all splits side by side, in the order of the first: best first.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        From `score_splits`.
+    """Put tables of `score_splits` side by side, in the order of the first: best first.
 
     Returns
     -------
@@ -242,14 +214,7 @@ def notes(params: Params, scores: "pd.Series[float]") -> list[str]:
 
 
 def metrics(tables: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> dict[str, Any]:
-    """Return the scores as `metrics.json` has them, for `json.dumps`.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        From `score_splits`.
-    targets : sequence of str
-        Their names.
+    """Return the scores of `score_splits` as `metrics.json` has them, for `json.dumps`.
 
     Returns
     -------

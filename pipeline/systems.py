@@ -299,10 +299,8 @@ def _text_tables(found: Comparison, systems: Systems) -> Iterator[TitledTable]:
     yield title, laid_out(table, names)
     gained = gains_table(found, systems)
     if len(gained):
-        names = {"modality": "modality", "added_to": "added to", "gain": "gain"}
-        names |= {"ci95_low": "95 % CI", "p_better": "P > 0"}
         title = f"What a modality adds ({systems.modality_head}; paired resamples of people)"
-        yield title, laid_out(gained, names)
+        yield title, laid_out(gained)
 
 
 def _faults(systems: Systems, params: Params) -> Iterator[str]:

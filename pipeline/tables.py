@@ -14,6 +14,17 @@ TEXT_COLUMNS = frozenset(
 )
 """Text, whatever it looks like: the clip 00017 keeps its zeros."""
 
+NAMES = {
+    **{"name": "head/view", "n_rows": "clips", "n_clips": "clips", "n_people": "people"},
+    **{"n_fits": "fits", "mean_pearson": "mean r", "pearson": "r", "ci95_low": "95 % CI"},
+    **{"alone_ci95_low": "alone 95 % CI", "gain": "adds", "added_to": "to", "p_better": "P > 0"},
+    **{"lowest": "lowest draw", "highest": "highest draw", "bias": "label minus prediction"},
+    **{"mean_absolute": "mean size", "label_sd": "SD of labels"},
+    **{"prediction_sd": "SD of predictions", "weights_digest": "digest of the weights"},
+    **{"identity": "identity of its embeddings"},
+}
+"""What readers call columns of our tables, where that is not their name."""
+
 _NUMBER_FORMS = {"better_than_best": ".3f", "p_better": ".3f", "fit_s": ".1f"}
 _NUMBER_FORMS |= dict.fromkeys(["mean_absolute", "label_sd", "prediction_sd"], ".3f")
 """How the numbers of a column are written; others are scores, which have a sign."""
@@ -34,21 +45,24 @@ def read_run_table(path: Path) -> pd.DataFrame:
     )
 
 
-def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+def laid_out(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Turn a table of numbers into one of text.
 
     Parameters
     ----------
     table : DataFrame
         As a stage wrote it.
-    names : mapping of str to str
-        The columns wanted, and what readers call them. The low end of an interval stands for both.
+    names : mapping of str to str, optional
+        The columns wanted, and what readers call them; default all, by `NAMES`. The low end of an
+        interval stands for both.
 
     Returns
     -------
     DataFrame of str
         Scores have a sign; two columns may be called alike, as a target and one of ours.
     """
+    if names is None:
+        names = {each: NAMES.get(each, each) for each in table if not each.endswith("ci95_high")}
     shown = []
     for column in names:
         values = table[column]

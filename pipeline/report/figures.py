@@ -6,9 +6,8 @@ A plot is a template of Vega-Lite in ``.dvc/plots`` and a table that a stage wro
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from markupsafe import Markup
@@ -28,21 +27,8 @@ _CONFIG = {  # one run is shown: nothing has to say which one, and the text stan
 _MOST_LISTED = 40
 
 
-@dataclass(frozen=True)
-class Plot:
-    """One entry of ``plots:`` in `dvc.yaml`.
-
-    Attributes
-    ----------
-    template : str
-        Name of a file in ``.dvc/plots``, without its ending.
-    table : Path
-        The CSV file that is drawn.
-    x, y : str
-        Its columns.
-    x_label, y_label, title : str
-        What a reader sees.
-    """
+class Plot(NamedTuple):
+    """One entry of ``plots:`` in `dvc.yaml`: columns of a CSV file, drawn by a template."""
 
     template: str
     table: Path
@@ -74,15 +60,13 @@ def render_svg(
     Parameters
     ----------
     template : str or Path
-        Name of a template in ``.dvc/plots``, or the whole path of one. It may hold what templates
-        of DVC hold, such as ``<DVC_METRIC_DATA>``.
+        Name of a template in ``.dvc/plots``, or the whole path of one.
     table : DataFrame
         One mark per row; must not be empty.
     config : mapping, optional
         Of Vega-Lite, such as sizes of text, beyond what the template says.
     **properties : str
-        What else the template asks for: ``x`` and ``y`` (columns), ``x_label``, ``y_label`` and
-        ``title``.
+        What the template asks for: ``x``, ``y`` (columns), ``x_label``, ``y_label``, ``title``.
 
     Returns
     -------
@@ -117,15 +101,13 @@ def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
 def _in_words(plot: Plot, table: pd.DataFrame) -> str:
     """Say what a figure shows: estimates one by one, and of other tables what they range over."""
     if "row" in table and "ci95_low" in table and len(table) <= _MOST_LISTED:
-        rows = table[["row", plot.x, "ci95_low", "ci95_high"]].itertuples(index=False, name=None)
-        return "; ".join(
-            f"{row}: {f'{value} [{low}, {high}]' if low else value or 'undefined'}"
-            for row, value, low, high in rows
+        rows = table[["row", plot.x, "ci95_low", "ci95_high"]].to_numpy().tolist()
+        told = (
+            (row, f"{r} [{low}, {high}]" if low else r or "undefined") for row, r, low, high in rows
         )
+        return "; ".join(f"{row}: {said}" for row, said in told)
     labels = {plot.x: plot.x_label, plot.y: plot.y_label, "value": "value"}
     numbers = table.reindex(columns=[*labels]).apply(pd.to_numeric, errors="coerce")
-    ends = numbers.agg(["min", "max"]).T.dropna()
-    ranges = [
-        f"{labels[name]} from {low:.3g} to {high:.3g}" for name, low, high in ends.itertuples()
-    ]
+    ends = numbers.agg(["min", "max"]).T.dropna().itertuples()
+    ranges = [f"{labels[name]} from {low:.3g} to {high:.3g}" for name, low, high in ends]
     return f"{len(table)} marks; {', '.join(ranges)}"

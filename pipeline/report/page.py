@@ -25,29 +25,6 @@ REFIT_NOTE = (
     "out-of-fold scores from heads fitted on Train only."
 )
 
-# What readers call the columns of the tables of a run. The low end of an interval stands for both.
-CONTRIBUTIONS = {
-    **{"kind": "kind", "part": "part", "encoders": "encoders"},
-    **{"alone": "alone", "alone_ci95_low": "alone 95 % CI"},
-    **{"gain": "adds", "ci95_low": "adds 95 % CI", "p_better": "P > 0"},
-}
-SLICES = {
-    **{"column": "column", "slice": "slice", "split": "split", "name": "head/view"},
-    **{"n_rows": "clips", "n_people": "people"},
-    **{"mean_pearson": "mean Pearson", "ci95_low": "95 % CI"},
-}
-CURVE = {
-    **{"n_people": "people", "n_rows": "clips", "n_fits": "fits"},
-    **{"mean_pearson": "mean Pearson", "ci95_low": "95 % CI"},
-    **{"lowest": "lowest draw", "highest": "highest draw"},
-}
-ERRORS = {
-    **{"target": "target", "n_clips": "clips", "pearson": "Pearson"},
-    **{"bias": "label minus prediction", "ci95_low": "95 % CI", "mean_absolute": "mean size"},
-    **{"label_sd": "SD of labels", "prediction_sd": "SD of predictions"},
-}
-ENCODERS = {"weights_digest": "digest of the weights", "identity": "identity of its embeddings"}
-
 _BY_TARGET = {"scatter": "labels and predictions", "calibration": "calibration"}
 _MOST_CLIPS = 12
 _MOST_SLICES = 200
@@ -63,9 +40,9 @@ def render_report(results: Results) -> str:
         lead=results.scores.loc[STACK],
         figures=defaultdict(str, drawn),  # without those that dvc.yaml has no more
         panels=list(_panels(results)),
-        contributions=laid_out(results.contributions, CONTRIBUTIONS),
-        slices=laid_out(results.slices.head(_MOST_SLICES), SLICES),
-        curve=laid_out(results.curve, CURVE),
+        contributions=laid_out(results.contributions),
+        slices=laid_out(results.slices.head(_MOST_SLICES)),
+        curve=laid_out(results.curve.drop(columns="name")),
         worst=_worst(results),
         clip_lists=data.clip_lists(results.rows.clips, results.imputed, results.failures),
         versions=pd.DataFrame(results.record["versions"].items(), columns=["library", "version"]),
@@ -80,21 +57,20 @@ def shared_content(results: Results) -> dict[str, Any]:
     columns = results.slices["column"].unique()
     errors = error_table(rows.y[scored], results.stack[scored], rows.people[scored], targets)
     of_stack = results.scores.loc[STACK]
-    errors["pearson"] = [of_stack[f"pearson_{target}"] for target in targets]
+    errors.insert(2, "pearson", [of_stack[f"pearson_{target}"] for target in targets])
     encoders = pd.DataFrame.from_dict(results.record["encoders"], orient="index")
     encoders["weights_digest"] = encoders["weights_digest"].str[:16]
-    encoders = encoders.rename_axis("encoder").rename(columns=ENCODERS).reset_index()
     return {
         "notes": run_notes(results),
         "split": SPLIT_NAMES[results.split],
         "board": leaderboard_text(results.board),
-        "errors": laid_out(errors, ERRORS),
+        "errors": laid_out(errors),
         # Slices by duration say nothing of people.
         "has_groups": any(name != "duration_s" for name in columns),
         "people": data.people_sentences(results.people),
         "splits": data.split_table(rows, results.imputed),
         "labels": data.label_table(rows, targets),
-        "encoders": encoders,
+        "encoders": laid_out(encoders.rename_axis("encoder").reset_index()),
     }
 
 

@@ -57,12 +57,7 @@ class Estimate(NamedTuple):
 def score_tables(
     board: pd.DataFrame, contributions: pd.DataFrame, slices: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """Return what is drawn of scores, by name of the plot.
-
-    Parameters
-    ----------
-    board, contributions, slices : DataFrame
-        What ``leaderboard.csv``, ``contributions.csv`` and ``slices.csv`` hold.
+    """Return what is drawn of the leaderboard, of contributions and slices, by name of the plot.
 
     Returns
     -------
@@ -94,18 +89,7 @@ def weight_table(weights: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
 def error_tables(
     stack: Floats, rows: Rows, targets: Sequence[str], split: str
 ) -> dict[str, pd.DataFrame]:
-    """Return how the predictions of the stack are off, by name of the plot.
-
-    Parameters
-    ----------
-    stack : ndarray of float64, shape (n_clips, n_targets)
-        Predictions, in the order of `rows`.
-    rows : Rows
-        Labels, people and durations.
-    targets : sequence of str
-        In the order of the columns.
-    split : {"val", "test", "oof"}
-        The clips that are looked at.
+    """Return how the predictions of the stack are off on one split, by name of the plot.
 
     Returns
     -------

@@ -43,21 +43,14 @@ _UNKNOWN = "n/a"
 
 @dataclass(frozen=True)
 class Results:
-    """What a report is made of.
+    """What a report is made of: what a run wrote, read.
 
     Attributes
     ----------
-    params, rows : Params, Rows
-        Of the run: its settings; its clips, their labels and people.
     stack : ndarray of float64, shape (n_clips, n_targets)
         Predictions of the stack, in the order of `rows`.
-    board, contributions, slices, curve, imputed : DataFrame
-        What ``leaderboard.csv``, ``contributions.csv``, ``slices.csv``, ``learning_curve.csv`` and
-        ``imputed.csv`` hold.
-    plots : mapping of str to (Plot, DataFrame)
-        The plots of `dvc.yaml` by name, with their tables.
-    failures : mapping of str to DataFrame
-        Failure table by encoder.
+    plots, failures : mapping of str to (Plot, DataFrame), mapping of str to DataFrame
+        The plots of `dvc.yaml` with their tables; the failure table of each encoder.
     warnings : sequence of str
         What a reader has to know of the data.
     people, record : mapping
@@ -148,9 +141,8 @@ def run_record(
     Returns
     -------
     dict
-        ``encoders``, imported stores among them: by name `ENCODER_KEYS`. ``versions``: of the
-        libraries behind the embeddings, as the stores say, and of those that fit heads; all of them
-        where they differ. ``files``.
+        ``encoders``: `ENCODER_KEYS` by name, of imported stores too. ``versions`` of the libraries
+        behind the embeddings and the heads; all of them where they differ. ``files``.
     """
     settings = params.model_dump(mode="json")
     made = {name: {**stores.get(name, {}), **spec} for name, spec in settings["encoders"].items()}

@@ -290,7 +290,7 @@ def test_rows_come_as_lines_then_the_tables(project, fitted):
     ):
         assert column in text
     assert "Mean Pearson by country" in text
-    assert "Learning curve of ridge/face on Val" in text
+    assert "Learning curve on Val" in text
     again = run("--encoders", "face").stdout.splitlines()
     assert again[0] == "5 of 5 rows are done, 5 of them from before"
 
