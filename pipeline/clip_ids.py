@@ -4,8 +4,9 @@ import re
 import sys
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -18,7 +19,55 @@ from features.media.endings import (
 from pipeline.settings_files import ParamsError
 
 _SUFFIXES = MEDIA_SUFFIXES | {".csv", ".gz", ".npy", ".npz", ".parquet", ".tsv", ".txt"}
+_SUFFIXES |= {".arff", ".feather", ".tab"}
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
+
+
+def find_media(paths: Iterable[Path]) -> dict[str, Path]:
+    """Collect media files; a folder stands for all media files below it.
+
+    What else lies there is left out, and one line on standard error says so; another one where
+    several files have one name, such as ``mp4/00017.mp4`` and ``wav/00017.wav``.
+
+    Returns
+    -------
+    dict of str to Path
+        By clip id: the file's name without its ending. Where names are not enough: the path below
+        the folder that was given, without its ending or with it; at last the path as given.
+
+    Raises
+    ------
+    ParamsError
+        When a path is missing, or nothing is found.
+    """
+    spellings: dict[Path, list[str]] = {}
+    for path in paths:
+        if not path.exists():
+            raise ParamsError(f"there is no file or folder {path}")
+        found = list_media_folder(path) if path.is_dir() else None
+        if found and found.left_out:
+            print(f"left out of {path}: {found}", file=sys.stderr)
+        for file in found.files if found else [path]:
+            below = file.relative_to(path) if found else Path(path.name)
+            forms = [Path(file.stem), below.with_suffix(""), below, file.with_suffix(""), file]
+            # Composed, as tables have them; macOS takes letters with accents apart.
+            composed = [unicodedata.normalize("NFC", each.as_posix()) for each in forms]
+            spellings.setdefault(file, [*composed, file.as_posix()])
+    if not spellings:
+        raise ParamsError(f"no media file there: expected one of {sorted(MEDIA_SUFFIXES)}")
+    owners = Counter(form for forms in spellings.values() for form in set(forms))
+    ids = {  # the last form no other file has
+        next((form for form in forms if owners[form] == 1), forms[-1]): file
+        for file, forms in spellings.items()
+    }
+    renamed = [clip_id for clip_id, file in ids.items() if clip_id != spellings[file][0]]
+    if renamed:
+        print(
+            f"{len(renamed)} files share their name with another: their clip ids are paths, such "
+            f"as {renamed[0]!r}",
+            file=sys.stderr,
+        )
+    return ids
 
 
 @dataclass(frozen=True)
@@ -47,50 +96,56 @@ class Matches:
     unknown: list[str] = field(default_factory=list)
 
 
-def find_media(paths: Iterable[Path]) -> dict[str, Path]:
-    """Collect media files; a folder stands for all media files below it.
+def match_ids(wanted: Iterable[str], have: Iterable[str]) -> Matches:
+    """Match unique ids: equal ones first, then those that differ in spelling only."""
+    return match_files({each: each for each in wanted}, have)
 
-    What else lies there is left out, and one line on standard error says so.
 
-    Where several files have one name, such as ``mp4/00017.mp4`` and ``wav/00017.wav``, their ids
-    are paths, and one line on standard error says so.
+def match_files(wanted: Mapping[str, str], files: Iterable[str]) -> Matches:
+    """Find what clips are called among files or ids, forgiving one spelling after the other.
 
-    Returns
-    -------
-    dict of str to Path
-        By clip id: the file's name without its ending. Where names are not enough: the path below
-        the folder that was given, without its ending or with it; at last the path as given.
+    Of several that fit equally well a video is taken before a picture, and that before a sound.
 
-    Raises
-    ------
-    ParamsError
-        When a path is missing, or nothing is found.
+    Parameters
+    ----------
+    wanted : mapping of str to str
+        By wanted id: the clip's path, or its name with or without an ending. Of paths as many
+        folders count as possible: ``x/1.mp4`` and ``y/1.mp4`` are two files. Clips of one path all
+        get the file.
+    files : iterable of str
+        Paths with slashes, or ids.
     """
-    spellings: dict[Path, Sequence[str]] = {}
-    for path in paths:
-        if not path.exists():
-            raise ParamsError(f"there is no file or folder {path}")
-        for file, below in _files_of(path):
-            spellings.setdefault(file, _spellings(file, below))
-    if not spellings:
-        raise ParamsError(f"no media file there: expected one of {sorted(MEDIA_SUFFIXES)}")
-    level = dict.fromkeys(spellings, 0)
-    while True:
-        ids = {file: spellings[file][level[file]] for file in spellings}
-        n_files = Counter(ids.values())
-        alike = [file for file in ids if n_files[ids[file]] > 1]
-        if not alike:
-            break
-        for file in alike:
-            level[file] = min(level[file] + 1, len(spellings[file]) - 1)
-    renamed = [ids[file] for file in ids if level[file]]
-    if renamed:
-        print(
-            f"{len(renamed)} files share their name with another: their clip ids are paths, such "
-            f"as {renamed[0]!r}",
-            file=sys.stderr,
-        )
-    return {clip_id: file for file, clip_id in ids.items()}
+    matches = Matches()
+    left, free = dict(wanted), dict.fromkeys(files)
+    for what, plain in _SPELLINGS:
+        alike = _by_key({file: file for file in free}, plain)
+        for key, ids in _by_key(left, plain).items():
+            ranked = sorted((_media_rank(file), file) for file in alike.get(key, []))
+            if not ranked:
+                continue
+            best, *others = fitting = [file for _, file in ranked]
+            is_exact = what == ""
+            if (len(ids) > 1 and not is_exact) or (others and ranked[0][0] == ranked[1][0]):
+                matches.ambiguous.update(dict.fromkeys(ids, fitting))
+            else:
+                matches.found.update(dict.fromkeys(ids, best))
+                matches.beside.update({ids[0]: others} if others else {})
+                if not is_exact and wanted[ids[0]] != _without_ending(best):
+                    matches.differing.setdefault(what, {})[ids[0]] = best
+            for each in ids:
+                del left[each]
+            for each in fitting:
+                del free[each]
+    matches.missing.extend(left)
+    # What is left over may be called as one that was found by its path.
+    clips = _by_key(matches.found, _without_ending)
+    for file in free:
+        same = clips.get(_without_ending(file), [])
+        if len(same) == 1:
+            matches.beside.setdefault(same[0], []).append(file)
+        else:
+            matches.unknown.append(file)
+    return matches
 
 
 def canonical_id(text: str) -> str:
@@ -114,109 +169,9 @@ def plain_text(name: str) -> str:
     return " ".join(visible.split())
 
 
-def media_rank(file: str) -> int:
-    """Return 0 for a video, 1 for a picture and 2 for a sound, by the file's ending."""
+def _media_rank(file: str) -> int:
     suffix = PurePosixPath(file).suffix.lower()
     return 2 if suffix in SOUND_SUFFIXES else 1 if suffix in PICTURE_SUFFIXES else 0
-
-
-def match_ids(wanted: Iterable[str], have: Iterable[str]) -> Matches:
-    """Match unique ids: equal ones first, then those that differ in spelling only."""
-    names = {each: each for each in wanted}, {each: each for each in have}
-    return _match(*names, lambda _: 0, _SPELLINGS)
-
-
-def match_files(names: Mapping[str, str], files: Iterable[str]) -> Matches:
-    """Find the file of each clip by the file's name: a video, else a picture, else a sound.
-
-    Parameters
-    ----------
-    names : mapping of str to str
-        By wanted id: what the file is called, without its ending.
-    files : iterable of str
-        Paths, with slashes.
-    """
-    return _match(names, {file: _stem(file) for file in files}, media_rank, _SPELLINGS)
-
-
-def match_paths(paths: Mapping[str, str], files: Iterable[str]) -> Matches:
-    """Find the file of each clip by its clean path; one that is not there is looked for by name.
-
-    Several ids may have one path: they all get the file.
-    """
-    there = dict.fromkeys(files)
-    exact = {each: path for each, path in paths.items() if path in there}
-    taken = set(exact.values())
-    free = {file: file for file in there if file not in taken}
-    left = {each: path for each, path in paths.items() if each not in exact}
-    by_name = _match(left, free, media_rank, _PATH_SPELLINGS)
-    # What is left over may have the name of a clip that was found by its path.
-    named = _by_key({each: _stem(path) for each, path in exact.items()}, _same)
-    beside, unknown = dict(by_name.beside), []
-    for file in by_name.unknown:
-        clips = named.get(_stem(file), [])
-        if len(clips) == 1:
-            beside.setdefault(clips[0], []).append(file)
-        else:
-            unknown.append(file)
-    return replace(by_name, found=exact | by_name.found, beside=beside, unknown=unknown)
-
-
-def _files_of(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield the media files of a path, and where they lie below it."""
-    if not path.is_dir():
-        yield path, Path(path.name)
-        return
-    found = list_media_folder(path)
-    if found.left_out:
-        print(f"left out of {path}: {found}", file=sys.stderr)
-    for file in found.files:
-        yield file, file.relative_to(path)
-
-
-def _spellings(file: Path, below: Path) -> list[str]:
-    """Return what may name a file, the shortest first; the last one no other file has."""
-    paths = [Path(file.stem), below.with_suffix(""), below, file.with_suffix(""), file]
-    # Composed, as tables have them; macOS takes letters with accents apart.
-    composed = [unicodedata.normalize("NFC", path.as_posix()) for path in paths]
-    return [*composed, file.as_posix()]
-
-
-def _stem(path: str) -> str:
-    return PurePosixPath(path).stem
-
-
-def _match(
-    wanted: Mapping[str, str],
-    have: Mapping[str, str],
-    rank: Callable[[str], int],
-    spellings: Sequence[tuple[str, Callable[[str], str]]],
-) -> Matches:
-    """Match by names, forgiving one thing after the other.
-
-    Of several that fit, the one of the smallest rank is taken.
-    """
-    matches = Matches()
-    left, free = dict(wanted), dict(have)
-    for what, plain in spellings:
-        alike = _by_key(free, plain)
-        for key, ids in _by_key(left, plain).items():
-            ranked = sorted((rank(each), each) for each in alike.get(key, []))
-            if not ranked:
-                continue
-            best, *others = fitting = [each for _, each in ranked]
-            if len(ids) > 1 or (others and ranked[0][0] == ranked[1][0]):
-                matches.ambiguous.update(dict.fromkeys(ids, fitting))
-            else:
-                matches.found[ids[0]] = best
-                matches.beside.update({ids[0]: others} if others else {})
-                if what:
-                    matches.differing.setdefault(what, {})[ids[0]] = best
-            for each in ids:
-                del left[each]
-            for each in fitting:
-                del free[each]
-    return replace(matches, missing=list(left), unknown=list(free))
 
 
 def _by_key(names: Mapping[str, str], plain: Callable[[str], str]) -> dict[str, list[str]]:
@@ -226,23 +181,33 @@ def _by_key(names: Mapping[str, str], plain: Callable[[str], str]) -> dict[str, 
     return groups
 
 
-def _same(name: str) -> str:
-    return name
-
-
-def _bare(name: str) -> str:
-    return plain_text(name).strip("[](){}<>\"' ")
+def _end_of_path(n_folders: int, path: str) -> str:
+    *folders, name = unquote(plain_text(path)).split("/")
+    if not folders:
+        return path
+    return "/".join([*folders[-n_folders:], _without_ending(name)]).casefold()
 
 
 def _without_ending(name: str) -> str:
-    name = _bare(unquote(_bare(name)).replace("\\", "/").rsplit("/", 1)[-1])
+    name = name.rpartition("/")[2]
     stem, dot, ending = name.rpartition(".")
-    is_ending = stem and (dot + ending).lower() in _SUFFIXES
-    return _without_ending(stem) if is_ending else name
+    return _without_ending(stem) if stem and (dot + ending).lower() in _SUFFIXES else name
+
+
+def _visible(name: str) -> str:
+    return plain_text(_without_ending(name))
+
+
+def _bare(name: str) -> str:
+    return _visible(name).strip("[](){}<>\"' ")
+
+
+def _unquoted(name: str) -> str:
+    return _bare(unquote(_bare(name)).replace("\\", "/"))
 
 
 def _as_number(name: str) -> str:
-    return re.sub(r"^(\d+)\.0+$", r"\1", _without_ending(name))
+    return re.sub(r"^(\d+)\.0+$", r"\1", _unquoted(name))
 
 
 def _folded(name: str) -> str:
@@ -253,29 +218,17 @@ def _one_gap(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", _folded(name))
 
 
-def _end_of_path(n_parts: int) -> Callable[[str], str]:
-    def plain(path: str) -> str:
-        *folders, name = unquote(plain_text(path)).split("/")[-n_parts:]
-        return "/".join([*folders, _without_ending(name)]).casefold()
-
-    return plain
-
-
 # Each forgives what those before it forgive.
 _SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
-    ("", _same),
+    ("", str),
     ("accents, spaces or invisible characters", plain_text),
-    ("brackets", _bare),
+    *(("folder or file ending", partial(_end_of_path, n)) for n in (9, 4, 3, 2, 1)),
     ("folder or file ending", _without_ending),
+    ("accents, spaces or invisible characters", _visible),
+    ("brackets", _bare),
+    ("folder or file ending", _unquoted),
     ("a .0 behind the number", _as_number),
     ("case", _folded),
     ("spaces, _ and -", _one_gap),
     ("zero padding", canonical_id),
-)
-# Of paths as many folders as possible count: x/1.mp4 and y/1.mp4 are two files.
-_PATH_SPELLINGS = (
-    ("accents, spaces or invisible characters", plain_text),
-    *(("folder or file ending", _end_of_path(n_parts)) for n_parts in (5, 4, 3, 2)),
-    ("folder or file ending", _stem),
-    *((what, lambda path, plain=plain: plain(_stem(path))) for what, plain in _SPELLINGS[1:]),
 )

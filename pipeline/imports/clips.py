@@ -1,8 +1,8 @@
 """What every label table must be, whatever its layout: media, ids, splits, numbers, people."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 
 from features.extraction.index import index_files
 from features.media.endings import list_media_folder
-from pipeline.clip_ids import clean_path, match_files, match_paths
+from pipeline.clip_ids import clean_path, match_files
 from pipeline.clip_table import people_across_splits
-from pipeline.imports.columns import LabelColumns, split_of, to_numbers
-from pipeline.imports.findings import Findings, Severity
+from pipeline.imports.columns import split_of, to_numbers
+from pipeline.imports.findings import Findings, RefusedError, Severity
 from pipeline.imports.reading import LFS_ADVICE, is_lfs_pointer
-from pipeline.labels import MADE_BY_INDEX, SPLITS
+from pipeline.labels import SPLITS, person_of
 from pipeline.paths import OUTPUTS, holds_outputs
 
 Scale = Literal["seen"] | tuple[float, float]
 """The two ends of the targets' scale; or `seen`, the range of each target's own labels."""
 
+_TEXTS = ["clip_id", "path", "split", "group", "file_id"]
 _MAX_LENGTH_RATIO = 4.0
 # What studies write where nobody answered.
 _CODES = (-5, -7, -8, -9, -66, -77, -88, -99, -999, -9999, 66, 77, 88, 99, 777, 888, 999, 9999)
@@ -36,24 +37,32 @@ class LabelSource:
     Attributes
     ----------
     table : DataFrame
-        A row per clip, all text.
-    columns : LabelColumns
-        Which column is what. Without paths, files are found by the clips' ids; without ids, a clip
-        is called as its file.
+        A row per clip, all text: ``clip_id`` (without it, a clip is called as its file), ``path``
+        (without it, files are found by the clips' ids), ``split`` and ``group`` where known, the
+        targets, further columns.
+    targets : tuple of str
+        The columns with targets.
     media : Path
         The folder of the media.
     feature_sets : mapping of str to Path
         Folders of precomputed features by name.
+    slices : tuple of str
+        Further columns to score by.
     """
 
     table: pd.DataFrame
-    columns: LabelColumns
+    targets: tuple[str, ...]
     media: Path
     feature_sets: Mapping[str, Path] = field(default_factory=dict)
+    slices: tuple[str, ...] = ()
 
 
 def labelled_clips(
-    source: LabelSource, findings: Findings, scale: Scale | None = None
+    source: LabelSource,
+    findings: Findings,
+    scale: Scale | None = None,
+    shares: Sequence[float] | None = None,
+    seed: int = 0,
 ) -> tuple[pd.DataFrame, Path | None]:
     """Find the media of labels, and bring both into the form that `pipeline.labels` reads.
 
@@ -65,31 +74,105 @@ def labelled_clips(
         What is noticed is added.
     scale : "seen" or (low, high), optional
         Rescale the targets from there to [0, 1].
+    shares, seed : sequence of float, int, optional
+        Draw new splits; see `split_by_person`.
 
     Returns
     -------
     labels : DataFrame
-        ``clip_id, path`` (relative to the media; null where there are none at all), ``split``,
-        perhaps ``group``, the targets as float64, further columns, where decimal commas have become
-        points. Only where no finding is an error may it be used.
+        ``clip_id, path`` (relative to the media; null where there are none at all), ``group`` and
+        ``split``, the targets as float64, further columns, where decimal commas have become points.
+        Only where no finding is an error may it be used.
     media : Path or None
         The folder of the media: `source.media`, or the deepest one below it that holds them all,
         where the outputs of the stages lie in it too. None where it would hold no media but those.
+
+    Raises
+    ------
+    RefusedError
+        When no column has splits and none are drawn; as `split_by_person`.
     """
-    targets = list(source.columns.targets)
+    targets = list(source.targets)
     labels, media = _with_media(source, findings)
-    labels = _check_ids(labels, findings)
-    labels["split"] = _check_splits(labels, findings)
-    texts = ["clip_id", "path", "split", "group", "file_id"]
-    for name in labels.columns.difference(texts, sort=False):
+    no_id = labels["clip_id"].isna()
+    rows = [f"row {n + 1}" for n in np.flatnonzero(no_id)]
+    findings.add("rows without an id", "error", rows, "refused")
+    repeated = labels.duplicated() & ~no_id
+    done = "one of them is kept"
+    findings.add("rows twice the same", "warning", labels.loc[repeated, "clip_id"], done)
+    labels = labels[~repeated].reset_index(drop=True)
+    ids = labels["clip_id"].dropna()
+    done = "make every id unique: of several raters or takes keep one row, or average them"
+    twice = ids[ids.duplicated()].drop_duplicates()
+    findings.add("duplicate ids with different rows", "error", twice, done)
+    if shares is not None:
+        people = person_of(labels if "group" in labels else labels.assign(group=None))
+        labels["split"] = split_by_person(people.fillna(""), shares, seed)
+    elif "split" not in labels:
+        how = "name the column with --split, or draw splits with --split-by-person"
+        raise RefusedError("missing columns", ["split"], f"no column has train, val or test: {how}")
+    else:
+        labels["split"] = _check_splits(labels, findings)
+    for name in labels.columns.difference(_TEXTS, sort=False):
         values, wrong = to_numbers(labels[name])
         if name in targets:
             labels[name] = _check_target(labels, name, values, wrong, scale, findings)
         elif labels[name].str.contains(",").any() and not wrong.any():
             labels[name] = values
     _check_labelled(labels, targets, findings)
-    _check_people(labels, findings)
+    alone = labels["clip_id"]
+    if "group" in labels:
+        done = "kept: scores on Val and Test then leak identity; --split-by-person makes new splits"
+        findings.add("people in several splits", "warning", people_across_splits(labels), done)
+        alone = alone[labels["group"].isna()]
+    done = (
+        "each counts as a person of its own, so folds, and splits drawn by person, may part "
+        "people: `people.source: faces` in params.yaml finds people by their faces"
+    )
+    findings.add("clips without a person", "warning", alone, done)
     return labels, media
+
+
+def split_by_person(people: "pd.Series[str]", shares: Sequence[float], seed: int) -> list[str]:
+    """Draw a split for every clip, all clips of a person the same.
+
+    People are shuffled; each goes to the split that lacks most of its share of the clips, and the
+    splits that have nobody yet come first when people run out. The order of the rows is of no
+    account.
+
+    Parameters
+    ----------
+    people : Series of str
+        The person of each clip.
+    shares : sequence of float
+        Shares of the clips for Train, Val and Test; they sum to 1.
+    seed : int
+        Of the shuffle.
+
+    Raises
+    ------
+    RefusedError
+        When the shares are none, or there are fewer people than splits.
+    """
+    wanted = np.array(shares, float)
+    if len(wanted) != len(SPLITS) or (wanted < 0).any() or not np.isclose(wanted.sum(), 1):
+        why = "expected three shares for Train, Val and Test that sum to 1, such as 0.7,0.15,0.15"
+        raise RefusedError("shares that are none", list(shares), f"{why}; got {list(shares)}")
+    sizes = people.value_counts().sort_index()
+    n_splits = np.count_nonzero(wanted)
+    if len(sizes) < n_splits:
+        why = f"{len(sizes)} people cannot be in {n_splits} splits: name fewer splits"
+        raise RefusedError("too few people", sizes.index, why)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    filled = np.zeros(len(SPLITS))
+    split_of = {}
+    for n_done, person in enumerate(order):
+        empty = (filled == 0) & (wanted > 0)
+        may = empty if len(order) - n_done <= empty.sum() else wanted > 0
+        split = int(np.argmax(np.where(may, wanted * len(people) - filled, -np.inf)))
+        filled[split] += sizes.iloc[person]
+        split_of[sizes.index[person]] = SPLITS[split]
+    return [split_of[person] for person in people]
 
 
 def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
@@ -134,8 +217,8 @@ def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
 
 
 def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, Path | None]:
-    """Name the columns as the label table does, with the path of each clip's file."""
-    table, columns, media = source.table, source.columns, source.media
+    """Find each clip's file; put ids, paths, people, splits and targets first."""
+    table, media = source.table, source.media
     own = [each.resolve() for each in (*OUTPUTS, *source.feature_sets.values())]
     listed = list_media_folder(media)
     files = [
@@ -143,64 +226,36 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
         for each in listed.files
         if not any(map(each.resolve().is_relative_to, own))
     ]
-    named = columns.path or columns.id
-    expected = table[named].map(clean_path, "ignore")
-    stems = expected.map(lambda path: PurePosixPath(path).stem, "ignore")
-    ids = stems if columns.id is None else table[columns.id]
-    are_paths = columns.path is not None or expected.str.contains("/").any()
-    expected = (expected if are_paths else ids).fillna(ids)
-    pairs = zip(ids, expected, strict=True)
-    wanted = {str(clip): str(file) for clip, file in pairs if pd.notna(clip)}
-    matches = (match_paths if are_paths else match_files)(wanted, files)
-    found = matches.found
+    wanted = table["path" if "path" in table else "clip_id"].map(clean_path, "ignore")
+    stems = wanted.map(lambda path: PurePosixPath(path).stem, "ignore")
+    ids = table.get("clip_id", stems)
+    wanted = wanted.fillna(ids)
+    matches = match_files(dict(zip(ids[ids.notna()], wanted[ids.notna()], strict=True)), files)
+    found, unknown = matches.found, matches.unknown
     if holds_outputs(media) and found:
         inner = os.path.commonpath([PurePosixPath(file).parent for file in found.values()])
         media /= inner
-        found = {
-            clip: PurePosixPath(file).relative_to(inner).as_posix() for clip, file in found.items()
-        }
-        unknown = [file for file in matches.unknown if PurePosixPath(file).is_relative_to(inner)]
-        matches = replace(matches, unknown=unknown)
+        found = {clip: os.path.relpath(file, inner) for clip, file in found.items()}
+        unknown[:] = [file for file in unknown if PurePosixPath(file).is_relative_to(inner)]
         done = f"taken for {source.media}, where the outputs of the stages lie too"
         severity: Severity = "error" if holds_outputs(media) else "note"
         findings.add("folder of the media", severity, [media], done)
     advice = "none was chosen: give the table a column with the path, or rename files"
-    findings.add_matches(matches, advice, "labels without media", "media without labels")
+    findings.add_matches(matches, "media", advice)
     beside = [f"{clip}: {', '.join(others)}" for clip, others in matches.beside.items()]
     done = "not used: a clip is one file, and a video's own sound is read"
     findings.add("further files of a clip", "note", beside, done)
     others = [path.name for path in listed.left_out if path.is_relative_to(media)]
     done = f"left out, no media by their names: {listed}"
     findings.add("other files", "note", [] if holds_outputs(media) else others, done)
-    paths = {clip: media / file for clip, file in found.items()}
-    pointers = [clip for clip, path in paths.items() if is_lfs_pointer(path)]
+    pointers = [clip for clip, file in found.items() if is_lfs_pointer(media / file)]
     findings.add("media that are Git LFS pointers", "error", pointers, LFS_ADVICE)
-    rows = [found.get(clip, wanted.get(clip)) if files else None for clip in ids]
-    labels = pd.DataFrame({"clip_id": ids, "path": rows}, index=table.index)
-    for name, given in (("group", columns.person), ("split", columns.split)):
-        if given is not None:
-            labels[name] = table[given]
-    labels = labels.join(table[list(columns.targets)])
-    rest = table.drop(columns=columns.named())
-    taken = {name: f"{name}_given" for name in rest if name in {*labels, *MADE_BY_INDEX}}
-    done = "kept under the name with _given"
-    findings.add("columns whose names have another meaning here", "note", taken, done)
-    return labels.join(rest.rename(columns=taken)), None if holds_outputs(media) else media
-
-
-def _check_ids(labels: pd.DataFrame, findings: Findings) -> pd.DataFrame:
-    no_id = labels["clip_id"].isna()
-    rows = [f"row {n + 1}" for n in np.flatnonzero(no_id)]
-    findings.add("rows without an id", "error", rows, "refused")
-    repeated = labels.duplicated() & ~no_id
-    ids = labels.loc[repeated, "clip_id"]
-    findings.add("rows twice the same", "warning", ids, "one of them is kept")
-    labels = labels[~repeated].reset_index(drop=True)
-    ids = labels["clip_id"].dropna()
-    duplicate = ids[ids.duplicated()].drop_duplicates()
-    done = "make every id unique: of several raters or takes keep one row, or average them"
-    findings.add("duplicate ids with different rows", "error", duplicate, done)
-    return labels
+    paths = ids.map(found.get, "ignore").astype("string").fillna(wanted) if files else None
+    labels = table.assign(clip_id=ids, path=paths)
+    first = [name for name in ("clip_id", "path", "group", "split") if name in labels]
+    first += source.targets
+    labels = labels[[*first, *labels.columns.difference(first, sort=False)]]
+    return labels, None if holds_outputs(media) else media
 
 
 def _check_splits(labels: pd.DataFrame, findings: Findings) -> "pd.Series[str]":
@@ -296,16 +351,3 @@ def _check_labelled(labels: pd.DataFrame, targets: list[str], findings: Findings
     never = [target for target in targets if not train[target].any()]
     done = "nothing could be fitted: leave them out, or label clips of Train"
     findings.add("targets without a label in Train", "error", never, done)
-
-
-def _check_people(labels: pd.DataFrame, findings: Findings) -> None:
-    alone = labels["clip_id"]
-    if "group" in labels:
-        done = "kept: scores on Val and Test then leak identity; --split-by-person makes new splits"
-        findings.add("people in several splits", "warning", people_across_splits(labels), done)
-        alone = alone[labels["group"].isna()]
-    done = (
-        "each counts as a person of its own, so folds, and splits drawn by person, may part "
-        "people: `people.source: faces` in params.yaml finds people by their faces"
-    )
-    findings.add("clips without a person", "warning", alone, done)

@@ -3,17 +3,14 @@
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.media.endings import MEDIA_SUFFIXES
 from pipeline.imports.findings import RefusedError
-from pipeline.labels import MADE_BY_INDEX
 
 _SPLIT_WORDS = {
     "Train": "train training tr trn entrenamiento entrainement apprentissage",
@@ -21,17 +18,8 @@ _SPLIT_WORDS = {
     "Test": "test testing te heldout prueba",
 }
 
-# Roles in a label table, and the names that columns of them have, the best ones first.
-_LABEL_ROLES = {
-    "path": ["path", "filepath", "videopath", "filename", "file", "media", "image", "audio"],
-    "id": ["clipid", "fileid", "videoid", "sampleid", "clip", "id", "name", "video", "sample"],
-    "split": ["split", "partition", "subset", "set", "usage"],
-    "person": ["group", "person", "subject", "speaker", "participant", "actor", "user"],
-}
-# Numbers that are no reaction, when targets are guessed.
-_NO_TARGET = MADE_BY_INDEX | {"age", "gender", "sex", "year", "duration", "frames", "fps", "fold"}
-_NO_TARGET |= {"width", "height", "index", "start", "end", "number", "country", "seed", "id"}
-_NO_TARGET |= {"progress", "finished", "latitude", "longitude", "timestamp", "unnamed", "rater"}
+PERSON_WORDS = "group person subject speaker participant actor user"
+"""What columns of people are called, the best words first; perhaps with ``id`` behind."""
 
 # Names of columns that come before the features.
 _IDS = {"id", "ids", "name", "clip", "clip_id", "file", "file_id", "file_name", "filename"}
@@ -87,60 +75,6 @@ def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return values, odd
 
 
-def _parsed(text: "pd.Series[str]") -> NDArray[np.float64]:
-    return pd.to_numeric(text, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
-
-
-def _with_points(text: "pd.Series[str]") -> "pd.Series[str]":
-    """Write numbers with decimal points and nothing else, where that is clear."""
-    if text.str.endswith("%").all():
-        return text.str.removesuffix("%").str.strip() + "e-2"
-    commas, points = (text.str.contains(mark, regex=False) for mark in ",.")
-    large = bool((np.abs(_parsed(text[~commas])) >= 100).any())
-    of_thousands = text[commas].str.fullmatch(_COMMAS_OF_THOUSANDS).all()
-    if of_thousands and (large or (text[commas].str.count("[,.]") > 1).any()):
-        return text.str.replace(",", "", regex=False)
-    grouped = text[points].str.fullmatch(_POINTS_OF_THOUSANDS)
-    if commas.any() and grouped.all() and (commas[points].any() or not points.any()):
-        text = text.str.replace(".", "", regex=False)
-        return text.where(~text.str.fullmatch(_DECIMAL_COMMA), text.str.replace(",", "."))
-    return text
-
-
-@dataclass(frozen=True)
-class LabelColumns:
-    """Which column of a label table is what; None is to be guessed, as are no `targets`."""
-
-    id: str | None = None
-    path: str | None = None
-    split: str | None = None
-    person: str | None = None
-    targets: tuple[str, ...] = ()
-
-    def named(self) -> list[str]:
-        """Return the columns that have a role."""
-        roles = (self.id, self.path, self.split, self.person, *self.targets)
-        return [name for name in roles if name is not None]
-
-
-def guess_label_columns(table: pd.DataFrame, given: LabelColumns) -> LabelColumns:
-    """Guess the roles that are not given, by names and by what is in a table of text.
-
-    None, or no targets, are left where nothing fits. A target is a column of which at least half
-    of the filled cells are numbers.
-    """
-    free = [str(name) for name in table if name not in given.named()]
-    chosen = {}
-    for role, words in _LABEL_ROLES.items():
-        chosen[role] = getattr(given, role)
-        if chosen[role] is None:
-            by_word = {_word(name): name for name in reversed(free) if _fits(role, table[name])}
-            chosen[role] = next((by_word[word] for word in words if word in by_word), None)
-            free = [name for name in free if name != chosen[role]]
-    targets = given.targets or tuple(name for name in free if _is_target(name, table[name]))
-    return LabelColumns(**chosen, targets=targets)
-
-
 class FeatureColumns(NamedTuple):
     """What the columns of a table of features are.
 
@@ -172,17 +106,16 @@ def guess_feature_columns(names: Sequence[Any], source: Path) -> FeatureColumns:
     RefusedError
         For a table without a header or without a feature.
     """
-    of_array = not isinstance(names[-1], str)
-    if not of_array and not to_numbers(list(map(str, names)))[1].any():
+    if isinstance(names[-1], str) and not to_numbers([*map(str, names)])[1].any():
         why = f"{source} has no header: expected the names of its columns"
         raise RefusedError("files without a header", [source], why)
     plain = {name: _plain(name) for name in names}
     leading = _IDS | _TIMES | _NO_FEATURES | _FACES | _FRAMES | _TRACKER_TIMES
     n_leading = next((k for k, name in enumerate(names) if plain[name] not in leading), len(names))
-    known = set(plain.values())
-    of_frames = known & (_FRAMES | _TRACKER_TIMES | {"face", "facerectx"})
-    anywhere = _FLAGS | _FACES | _FRAMES | _TRACKER_TIMES | _OF_TRACKERS if of_frames else set()
+    of_tracker = not {*plain.values()}.isdisjoint(_FRAMES | _TRACKER_TIMES | {"face", "facerectx"})
+    anywhere = _FLAGS | _FACES | _FRAMES | _TRACKER_TIMES | _OF_TRACKERS if of_tracker else set()
     others = [*names[:n_leading], *(name for name in names[n_leading:] if plain[name] in anywhere)]
+    others += [name for name in names[-1:] if plain[name] == "class"]  # the last one of an ARFF
     features = [name for name in names if name not in others]
     if not features:
         why = f"{source} has no feature column: it has {list(names)[:10]}"
@@ -197,9 +130,15 @@ def guess_feature_columns(names: Sequence[Any], source: Path) -> FeatureColumns:
     return FeatureColumns(*roles, flags, left_out, features)
 
 
+def word_of(name: str) -> str:
+    """Write a name of a column in plain letters: ``Vidéo ID`` and ``video_id`` are ``videoid``."""
+    word = re.sub(r"[^a-z]", "", unicodedata.normalize("NFKD", name).lower())
+    return word.removesuffix("id") if word.removesuffix("id") in PERSON_WORDS.split() else word
+
+
 def split_of(text: str) -> str | None:
     """Return the split that a word means, such as ``dev`` and ``Training set``; None for none."""
-    word = _word(text)
+    word = word_of(text)
     word = word.removesuffix("set") or word
     return next((split for split, words in _SPLIT_WORDS.items() if word in words.split()), None)
 
@@ -210,14 +149,13 @@ def is_id_name(name: Any) -> bool:
 
 
 def is_measured(flags: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether each row was measured, by its flags: at least 0.5, or true."""
-    texts = flags.astype("string").apply(lambda cells: cells.str.strip().str.lower())
-    numbers = texts.replace({"true": "1", "yes": "1", "false": "0", "no": "0"})
+    """Whether each row was measured, by its flags: at least 0.5 (of 100: 50), or true."""
     measured = np.full(len(flags), True)
-    for name in numbers:
-        values, _ = to_numbers(numbers[name])
-        of_hundred = np.nanmax(values, initial=0) > 1
-        measured &= values >= _LEAST_CONFIDENCE * (100 if of_hundred else 1)
+    for name in flags:
+        text = flags[name].astype("string").str.strip().str.lower()
+        values, _ = to_numbers(text.replace({"true": "1", "yes": "1", "false": "0", "no": "0"}))
+        top = 100 if np.nanmax(values, initial=0) > 1 else 1
+        measured &= values >= _LEAST_CONFIDENCE * top
     return measured
 
 
@@ -225,8 +163,9 @@ def to_times(column: pd.Series) -> NDArray[np.float64]:
     """Read times: numbers in any unit, or ``0 days 00:00:01.5`` and ``00:01.5`` in seconds."""
     times, wrong = to_numbers(column)
     if wrong.any():
-        text = column.astype("string").str.strip()
-        text = text.str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
+        text = (
+            column.astype("string").str.strip().str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
+        )
         seconds = pd.to_timedelta(text, errors="coerce").dt.total_seconds()
         return np.asarray(seconds, np.float64)
     return times
@@ -280,41 +219,32 @@ def feature_values(block: pd.DataFrame, source: Path) -> NDArray[np.float64]:
     values, wrong = to_numbers(block.to_numpy(object).ravel())
     if wrong.any():
         row, column = divmod(int(np.argmax(wrong)), block.shape[1])
-        raise RefusedError(
-            "files with text among the numbers",
-            [source],
+        why = (
             f"{source} has text in the column {block.columns[column]!r}, such as "
-            f"{str(block.iloc[row, column])!r}: expected numbers; remove the column",
+            f"{str(block.iloc[row, column])!r}: expected numbers; remove the column"
         )
+        raise RefusedError("files with text among the numbers", [source], why)
     return values.reshape(block.shape)
 
 
-def _fits(role: str, column: "pd.Series[str]") -> bool:
-    filled = column.dropna()
-    if role == "person":
-        return True
-    if role == "id":
-        # Several raters have a row each; a name is rather that of a person then.
-        many = column.nunique() > len(column) / 2 or _word(str(column.name)).startswith("clip")
-        return bool(column.notna().all() and many)
-    if role == "split":
-        known = filled.map(split_of).notna()
-    else:
-        known = filled.map(lambda cell: PurePosixPath(cell).suffix.lower()).isin(MEDIA_SUFFIXES)
-    return bool(len(filled)) and bool(known.mean() > 0.5)
+def _parsed(text: "pd.Series[str]") -> NDArray[np.float64]:
+    return pd.to_numeric(text, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
 
 
-def _is_target(name: str, column: "pd.Series[str]") -> bool:
-    """Whether most of a column are numbers, and not of something else."""
-    values, wrong = to_numbers(column)
-    about = set(re.split(r"[^a-z]+", name.lower()))
-    return bool(np.isfinite(values).sum() > wrong.sum() and not about & _NO_TARGET)
-
-
-def _word(name: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", name).lower()
-    word = re.sub(r"[^a-z]", "", decomposed)
-    return word.removesuffix("id") if word.removesuffix("id") in _LABEL_ROLES["person"] else word
+def _with_points(text: "pd.Series[str]") -> "pd.Series[str]":
+    """Write numbers with decimal points and nothing else, where that is clear."""
+    if text.str.endswith("%").all():
+        return text.str.removesuffix("%").str.strip() + "e-2"
+    commas, points = (text.str.contains(mark, regex=False) for mark in ",.")
+    large = bool((np.abs(_parsed(text[~commas])) >= 100).any())
+    of_thousands = text[commas].str.fullmatch(_COMMAS_OF_THOUSANDS).all()
+    if of_thousands and (large or (text[commas].str.count("[,.]") > 1).any()):
+        return text.str.replace(",", "", regex=False)
+    grouped = text[points].str.fullmatch(_POINTS_OF_THOUSANDS)
+    if commas.any() and grouped.all() and (commas[points].any() or not points.any()):
+        text = text.str.replace(".", "", regex=False)
+        return text.where(~text.str.fullmatch(_DECIMAL_COMMA), text.str.replace(",", "."))
+    return text
 
 
 def _plain(name: Any) -> str:

@@ -4,7 +4,7 @@ import json
 import re
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,7 +13,6 @@ from pipeline.terminal import Json, ParamsFile, names_of
 
 if TYPE_CHECKING:
     from pipeline.imports.clips import Scale
-    from pipeline.imports.importing import Imported
 
 app = typer.Typer(
     help="Bring in a data set's labels, or features that others computed; media are never touched.",
@@ -26,6 +25,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what is found; wri
 Probe = Annotated[
     bool, typer.Option(help="Read every media file; the index does so again, and caches nothing.")
 ]
+_BY_PERSON = typer.Option(
+    "--split-by-person",
+    help="Draw splits by person, with the seed of params.yaml: shares of Train,Val,Test.",
+)
 
 
 @app.command("hume")
@@ -40,11 +43,9 @@ def hume_command(
 
     Example: eri import hume /data/hume_reaction --dry-run
     """
-    from pipeline.imports.importing import import_data
     from pipeline.imports.layouts import read_hume
 
-    read = partial(read_hume, root)
-    _show(import_data(params_file, "hume", read, probe=probe, dry_run=dry_run), as_json)
+    _import(as_json, params_file, "hume", partial(read_hume, root), probe=probe, dry_run=dry_run)
 
 
 @app.command("muse")
@@ -61,11 +62,36 @@ def muse_command(
 
     Example: eri import muse /data/muse2022 --dry-run
     """
-    from pipeline.imports.importing import import_data
     from pipeline.imports.layouts import read_muse
 
-    read = partial(read_muse, root)
-    _show(import_data(params_file, "muse", read, probe=probe, dry_run=dry_run), as_json)
+    _import(as_json, params_file, "muse", partial(read_muse, root), probe=probe, dry_run=dry_run)
+
+
+@app.command("cremad")
+def cremad_command(
+    root: Root,
+    ratings: Annotated[
+        Literal["voice", "face", "both"],
+        typer.Option(help="What raters had before them: the clips are those."),
+    ] = "both",
+    by_person: Annotated[str, _BY_PERSON] = "0.6,0.2,0.2",
+    dry_run: DryRun = False,
+    probe: Probe = True,
+    params_file: ParamsFile = PARAMS,
+    as_json: Json = False,
+) -> None:
+    """Import CREMA-D, open data with rated intensities, from a clone of its repository.
+
+    Clips that are not downloaded yet are left out, and named with the command that fetches them.
+
+    Example: eri import cremad ../CREMA-D --ratings voice
+    """
+    from pipeline.imports.cremad import read_cremad
+
+    shares = _numbers(by_person, 3, "--split-by-person")
+    read = partial(read_cremad, root, ratings)
+    name = f"cremad_{ratings}"
+    _import(as_json, params_file, name, read, shares=shares, probe=probe, dry_run=dry_run)
 
 
 @app.command("table")
@@ -86,13 +112,7 @@ def table_command(
             "the range of each one's own labels: seen."
         ),
     ] = None,
-    by_person: Annotated[
-        Text,
-        typer.Option(
-            "--split-by-person",
-            help="Draw splits by person, with the seed of params.yaml: shares of Train,Val,Test.",
-        ),
-    ] = None,
+    by_person: Annotated[Text, _BY_PERSON] = None,
     dry_run: DryRun = False,
     probe: Probe = True,
     params_file: ParamsFile = PARAMS,
@@ -106,14 +126,8 @@ def table_command(
     """
     if split_column is not None and by_person is not None:
         raise typer.BadParameter("give --split or --split-by-person, not both")
-    from pipeline.imports.columns import LabelColumns
-    from pipeline.imports.importing import import_data
     from pipeline.imports.layouts import read_table
-    from pipeline.params import load_params
 
-    columns = LabelColumns(
-        id_column, path_column, split_column, person_column, tuple(names_of(targets) or ())
-    )
     shares = None if by_person is None else _numbers(by_person, 3, "--split-by-person")
     scale: Scale | None = "seen" if rescale == "seen" else None
     if rescale is not None and scale is None:
@@ -121,11 +135,11 @@ def table_command(
         if low >= high:
             raise typer.BadParameter(f"--rescale {rescale}: expected the lower end first")
         scale = low, high
+    given = {"id": id_column, "path": path_column, "split": split_column, "person": person_column}
+    read = partial(read_table, labels, media, given, names_of(targets) or [])
     name = re.sub(r"[^A-Za-z0-9-]+", "_", labels.stem).strip("_-") or "table"
-    seed = load_params(params_file, check_heads=False, need_features=False).seed
-    read = partial(read_table, labels, media, columns, shares, seed)
-    done = import_data(params_file, name, read, scale=scale, probe=probe, dry_run=dry_run)
-    _show(done, as_json)
+    options = {"scale": scale, "shares": shares, "probe": probe, "dry_run": dry_run}
+    _import(as_json, params_file, name, read, **options)
 
 
 @app.command("features")
@@ -152,16 +166,17 @@ def features_command(
 
     Example: eri import features vectors.npy --ids ids.txt --name clap
     """
+    _import(as_json, params_file, name, files=files, ids=ids, dry_run=dry_run)
+
+
+def _import(as_json: bool, *arguments: Any, **options: Any) -> None:
+    """Import, and show what was found, as JSON or in words; status 1 where there is an error."""
     from pipeline.imports.importing import import_data
 
-    _show(import_data(params_file, name, files=files, ids=ids, dry_run=dry_run), as_json)
-
-
-def _show(done: "Imported", as_json: bool) -> None:
-    """Show what was found, as JSON or in words; status 1 where there is an error."""
-    summary, findings, written = done.summary, done.findings, [*map(str, done.written)]
+    summary, findings, written = import_data(*arguments, **options)
     if as_json:
-        content = summary | {"findings": findings.as_json(), "written": written}
+        said = [{**vars(each), "count": len(each.items)} for each in findings.all]
+        content = summary | {"findings": said, "written": [*map(str, written)]}
         print(json.dumps(content, indent=2))
     else:
         if "n_clips" in summary:
@@ -177,7 +192,7 @@ def _show(done: "Imported", as_json: bool) -> None:
         if findings.have_errors:
             verdict = "nothing is written: mend the errors first"
         elif written:
-            verdict = f"written: {', '.join(written)}\nnow run `dvc repro`"
+            verdict = f"written: {', '.join(map(str, written))}\nnow run `dvc repro`"
         print(*findings.all, verdict, sep="\n")
     if findings.have_errors:
         raise typer.Exit(1)

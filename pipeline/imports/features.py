@@ -27,7 +27,7 @@ from pipeline.imports.reading import OPENERS, Table, ending_of, open_table
 
 # What is kept of each row of a file.
 _ROW = {"clip": "str", "time_s": "float64", "face_share": "float64", "face": "str"}
-_ROW |= {"n_values": "int64", "n_gaps": "int64", "is_measured": "bool"}
+_ROW |= {"n_gaps": "int64", "is_measured": "bool"}
 _MAX_START_S = 86_400.0
 
 
@@ -68,27 +68,25 @@ class Features:
         self._dimension = self._n_files = 0
         self._source: dict[str, Path] = {}  # by clip
         rows = pd.concat([self._read(path, ids) for path in paths], ignore_index=True)
-        rows = _of_one_face(rows, findings)
+        rows = _of_one_face(rows, rows["n_gaps"] < self._dimension, findings)
         gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
         done = "fill them, or remove the rows"
         findings.add("clips with rows without a time", "error", gone, done)
         unmeasured = rows[~rows["is_measured"]]
         done = f"{len(unmeasured)} rows are left out: their flag is below 0.5"
         findings.add("clips with rows not measured", "note", unmeasured["clip"].unique(), done)
-        rows = rows[rows["is_measured"]]
-        totals = rows.groupby("clip", sort=False)[["n_values", "n_gaps"]].sum()
-        n_gaps = totals["n_gaps"]
-        done = f"{n_gaps.sum()} values are gaps, which pooling leaves out column by column"
-        findings.add(
-            "clips with empty or infinite values", "warning", totals.index[n_gaps > 0], done
-        )
-        self.id_of = {str(clip): str(clip) for clip in totals.index[totals["n_values"] > 0]}
+        # Rows without times keep the order of the file.
+        self._rows = rows[rows["is_measured"]].sort_values("time_s", kind="stable")
+        n_gaps = self._rows.groupby("clip", sort=False)["n_gaps"].agg(["sum", "min"])
+        done = f"{n_gaps['sum'].sum()} values are gaps, which pooling leaves out column by column"
+        gappy = n_gaps.index[n_gaps["sum"] > 0]
+        findings.add("clips with empty or infinite values", "warning", gappy, done)
+        full = n_gaps.index[n_gaps["min"] < self._dimension]
+        self.id_of = {str(clip): str(clip) for clip in full}
         empty = [clip for clip in self._source if clip not in self.id_of]
         findings.add("clips without any value", "warning", empty, "left out")
         if not self.id_of and not findings.have_errors:
             findings.add("features without any value", "error", [name], "no clip has a value")
-        # Rows without times keep the order of the file.
-        self._rows = rows.sort_values("time_s", kind="stable")
         self._places = self._rows.groupby("clip").indices
         self._n_rows = [len(self._places[clip]) for clip in self.id_of]
         if max(self._n_rows, default=1) > 1:
@@ -136,8 +134,7 @@ class Features:
             return rows
         time = "none, rows are counted"
         if columns.time is not None:
-            given = rows["time_s"].where(np.isfinite(rows["time_s"]))
-            times = given.groupby(rows["clip"])
+            times = rows["time_s"].where(np.isfinite(rows["time_s"])).groupby(rows["clip"])
             steps = times.diff().dropna().to_numpy()
             unit, seconds = time_unit(columns.time, steps[steps != 0])
             # Frames are counted from 0, and times since 1970 or the start of a session too.
@@ -168,7 +165,7 @@ class Features:
                 by_ending.setdefault(ending_of(path), []).append(path)
         if not by_ending:
             why = f"{folder} is empty: expected a table or an array per clip, or a store"
-            self._findings.refuse(RefusedError("folders without features", [folder], why))
+            self._findings.add("folders without features", "error", [folder], why)
             return []
         chosen = max(by_ending, key=lambda each: (each in OPENERS, len(by_ending[each])))
         others = [path for ending in by_ending if ending != chosen for path in by_ending[ending]]
@@ -178,13 +175,13 @@ class Features:
 
     def _columns(self, table: Table, source: Path, clip: str | None) -> FeatureColumns:
         """Tell what the columns are of a table, which is of one clip where that is given."""
-        names, own = table.columns, table.metadata  # of a feature store of ours
+        own = table.metadata  # of a feature store of ours
+        names = [name for name in table.columns if own is None or name != "face_share"]
+        columns = guess_feature_columns(names, source)
         if own is not None:
             self.metadata["origin"] = own
-            names = [name for name in names if name != "face_share"]
-        columns = guess_feature_columns(names, source)
-        if own is not None and columns.time is not None and not is_clip_level(own):
-            self.metadata["level"] = "frame"
+            if columns.time is not None and not is_clip_level(own):
+                self.metadata["level"] = "frame"
         if clip is not None:
             self._note_source([clip], source)  # also of one without rows
         elif columns.id is None:
@@ -203,26 +200,20 @@ class Features:
         for block in table.blocks:
             with np.errstate(over="ignore"):
                 values = feature_values(block[columns.features], source).astype("f4", order="C")
-            values[np.isinf(values)] = np.nan
             measured = is_measured(block[columns.flags])
-            values[~measured] = np.nan
+            values[np.isinf(values) | ~measured[:, None]] = np.nan
             self._check_columns(names, values.shape[1], source)
-            ids = clip if clip is not None else _ids(block[columns.id]).to_numpy(object)
-            if clip is None and "" in ids:
+            rows = pd.DataFrame({"n_gaps": np.isnan(values).sum(axis=1), "is_measured": measured})
+            rows["clip"] = clip if clip is not None else _ids(block[columns.id])
+            if (rows["clip"] == "").any():
                 why = f"{source} has rows without an id in {columns.id!r}: fill it"
                 raise RefusedError("tables with rows without an id", [source], why)
-            n_gaps = np.isnan(values).sum(axis=1)
-            rows = pd.DataFrame({"n_values": values.shape[1] - n_gaps, "n_gaps": n_gaps * measured})
-            rows = rows.assign(clip=ids, time_s=np.nan, face_share=np.nan, face="")
-            rows["is_measured"] = measured
-            if columns.face is not None:
-                rows["face"] = _ids(block[columns.face])
             self._note_source(rows["clip"].unique(), source)
-            if columns.time is not None:
-                times = to_times(block[columns.time])
-                rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
-            if table.metadata is not None and "face_share" in block:
-                rows["face_share"] = block["face_share"].to_numpy(np.float64)
+            rows["face"] = "" if columns.face is None else _ids(block[columns.face])
+            times = np.nan if columns.time is None else to_times(block[columns.time])
+            rows["time_s"] = np.where(np.isfinite(times) | (columns.time is None), times, np.inf)
+            has_share = table.metadata is not None and "face_share" in block
+            rows["face_share"] = block["face_share"].to_numpy() if has_share else np.nan
             self._spool.write(values.data)
             yield rows
 
@@ -252,19 +243,19 @@ class Features:
             raise RefusedError("files with other columns", [source], why)
 
 
-def _of_one_face(rows: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+def _of_one_face(
+    rows: pd.DataFrame, has_values: "pd.Series[bool]", findings: Findings
+) -> pd.DataFrame:
     """Keep of each clip the rows of the face that was measured most often."""
-    measured = rows[rows["n_values"] > 0]
-    n_rows = measured.groupby(["clip", "face"], sort=False).size()
+    n_rows = rows[has_values].groupby(["clip", "face"], sort=False).size()
     n_faces = n_rows.groupby("clip", sort=False).size()
     several = n_faces[n_faces > 1]
     done = "the face with the most measured rows is kept; for another, leave its rows only"
     shown = [f"{clip}: {n}" for clip, n in several.items()]
     findings.add("clips with several faces", "warning", shown, done)
-    best = {clip: n_rows[clip].idxmax() for clip in several.index}
-    chosen = rows["clip"].map(best)
+    chosen = rows["clip"].map({clip: n_rows[clip].idxmax() for clip in several.index}.get)
     rows = rows[chosen.isna() | (chosen == rows["face"])]
-    timed = rows[rows["time_s"].notna() & (rows["n_values"] > 0)]
+    timed = rows[rows["time_s"].notna() & has_values[rows.index]]
     twice = timed.loc[timed.duplicated(["clip", "time_s"]), "clip"].unique()
     done = "of several people? Keep the rows of one, or name the faces in a column `face_id`"
     severity: Severity = "warning" if rows["is_measured"].all() else "error"

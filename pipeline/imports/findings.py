@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.clip_ids import Matches
 
@@ -85,34 +85,29 @@ class Findings:
         """Add what an error says."""
         self.add(error.kind, "error", error.items, str(error))
 
-    def add_matches(self, matches: Matches, advice: str, missing: str, unknown: str) -> None:
-        """Say how clips and what belongs to them were matched.
+    def add_matches(self, matches: Matches, what: str, advice: str) -> None:
+        """Say how clips and what belongs to them, media or features, were matched.
 
         Parameters
         ----------
         matches : Matches
             Of the ids of clips.
+        what : str
+            What belongs to clips.
         advice : str
             What to do where several fit.
-        missing, unknown : str
-            What clips without a counterpart are called, and what belongs to no clip.
         """
-        for what, found in matches.differing.items():
+        for spelling, found in matches.differing.items():
             pairs = [f"{theirs} -> {ours}" for ours, theirs in found.items()]
-            self.add(f"ids that differ by {what}", "warning", pairs, "taken as the same clip")
-        unclear = [
-            f"{' or '.join(theirs)} for {ours}" for ours, theirs in matches.ambiguous.items()
-        ]
+            self.add(f"ids that differ by {spelling}", "warning", pairs, "taken as the same clip")
+        unclear = [f"{' or '.join(fit)} for {ours}" for ours, fit in matches.ambiguous.items()]
         self.add("several that fit one clip, or several clips", "error", unclear, advice)
         done = "kept: predicted from what else there is, or as the training mean"
-        self.add(missing, "warning", matches.missing, done)
-        self.add(unknown, "warning", matches.unknown, "left alone; they are no clips")
+        self.add(f"labels without {what}", "warning", matches.missing, done)
+        done = "left alone; they are no clips"
+        self.add(f"{what} without labels", "warning", matches.unknown, done)
 
     @property
     def have_errors(self) -> bool:
         """Whether something keeps the import from being written."""
         return any(finding.severity == "error" for finding in self.all)
-
-    def as_json(self) -> list[dict[str, Any]]:
-        """Return all of them for `json.dumps`."""
-        return [{**vars(found), "count": len(found.items)} for found in self.all]

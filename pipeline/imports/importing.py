@@ -48,6 +48,7 @@ def import_data(
     ids: Path | None = None,
     *,
     scale: Scale | None = None,
+    shares: Sequence[float] | None = None,
     probe: bool = True,
     dry_run: bool = False,
 ) -> Imported:
@@ -63,8 +64,8 @@ def import_data(
         Gives the labels.
     files, ids : sequence of Path, Path, optional
         The features; see `Features`.
-    scale : "seen" or (low, high), optional
-        Of the targets, where that is not [0, 1].
+    scale, shares : optional
+        Of the targets, and of the splits; see `labelled_clips`.
     probe : bool
         Read every media file.
     dry_run : bool
@@ -76,40 +77,41 @@ def import_data(
         When the parameters would not be valid, such as for a target with the name of a column.
     """
     params = load_params(params_file, check_heads=False, need_features=False)
-    findings, table, labels = Findings(), IMPORTS / name / "labels.csv", None
+    findings, table = Findings(), IMPORTS / name / "labels.csv"
     summary: dict[str, Any] = {"name": name, "features": {}}
-    sets: dict[str, Sequence[Path]] = {name: files}
+    labels, sets = None, {name: files}
+    # Sections that DVC follows: it stops where one is missing.
+    changes: dict[str, Any] = {section: {} for section in ("demo", "encoders", "stores")}
+    features = []
     try:
         if read is None:
             wanted = list(read_labels(params.data.labels, params.targets)["clip_id"])
         else:
             source = read(findings)
-            labels, media = labelled_clips(source, findings, scale)
+            labels, media = labelled_clips(source, findings, scale, shares, params.seed)
             if probe and media is not None:
                 probe_files(labels, media, findings)
             wanted = list(labels["clip_id"].dropna().unique())
+            data = {"labels": table.as_posix(), "media": (media or table.parent).as_posix()}
+            changes |= {"data": data, "targets": list(source.targets)}
+            if source.slices:
+                changes["evaluation"] = {"slices": ["duration_s", *source.slices]}
             splits = {str(split): int(n) for split, n in labels["split"].value_counts().items()}
-            summary |= {"labels": table.as_posix(), "media": (media or table.parent).as_posix()}
-            summary |= {"targets": list(source.columns.targets)}
-            summary |= {"n_clips": len(labels), "n_clips_of_split": splits}
+            summary |= data | {"targets": list(source.targets), "n_clips": len(labels)}
+            summary["n_clips_of_split"] = splits
             sets = {f"{name}_{key}": [folder] for key, folder in source.feature_sets.items()}
+        for key, paths in sets.items():
+            findings.prefix = "" if labels is None else f"{key}: "
+            features.append(_read_features(params, key, paths, ids, wanted, findings))
+            summary["features"][key] = features[-1].summary()
     except RefusedError as error:
         findings.refuse(error)
-        return Imported(summary, findings, [])
     except LabelError as error:
         kind = "label tables that cannot be used"
         findings.add(kind, "error", [params.data.labels], str(error))
-        return Imported(summary, findings, [])
-    features = []
-    for key, paths in sets.items():
-        findings.prefix = "" if labels is None else f"{key}: "
-        features.append(_read_features(params, key, paths, ids, wanted, findings))
-        summary["features"][key] = features[-1].summary()
-    if dry_run or findings.have_errors:
-        return Imported(summary, findings, [])
     written: list[Path] = []
-    # Sections that DVC follows: it stops where one is missing.
-    changes: dict[str, Any] = {section: {} for section in ("demo", "encoders", "stores")}
+    if dry_run or findings.have_errors:
+        return Imported(summary, findings, written)
     for each in features:
         store = IMPORTED_FEATURES / each.name
         write_store(store, each.clips(), each.metadata)
@@ -123,8 +125,6 @@ def import_data(
             with replacing_file(table) as beside:
                 beside.write_bytes(content)
             written.append(table)
-        changes["data"] = {key: summary[key] for key in ("labels", "media")}
-        changes["targets"] = summary["targets"]
     if update_settings(params_file, changes, partial(load_params, need_features=False)):
         written.append(params_file)
     return Imported(summary, findings, written)
@@ -149,8 +149,7 @@ def _read_features(
     matches = match_ids(wanted, features.id_of)
     if matches.found or matches.ambiguous:
         advice = "they cannot be told apart: rename them as in the label table"
-        missing = "clips of the label table without features"
-        findings.add_matches(matches, advice, missing, "features of no clip in the label table")
+        findings.add_matches(matches, "features", advice)
         features.id_of |= {theirs: ours for ours, theirs in matches.found.items()}
     else:
         done = f"no id of the files is in the label table, which has {list(wanted[:3])}"
@@ -162,11 +161,13 @@ def _read_features(
             continue
         tables = (pq.read_table(each, columns=["clip_id"]) for each in shards_of(entry.store))
         others = {clip for table in tables for clip in table["clip_id"].unique().to_pylist()}
+        severity: Severity = "warning" if others & clips else "error"
         done = "in a view of both they have gaps there, which heads fill with the training mean"
         if not others & clips:
             done = f"no clip in common: take `{other}` out of `stores` in params.yaml"
-        severity: Severity = "warning" if others & clips else "error"
-        lacking, more = sorted(others - clips), sorted(clips - others)
-        findings.add(f"clips that `{other}` has and these lack", severity, lacking, done)
-        findings.add(f"clips that `{other}` lacks and these have", severity, more, done)
+        for which, gone in (
+            ("has and these lack", others - clips),
+            ("lacks and these have", clips - others),
+        ):
+            findings.add(f"clips that `{other}` {which}", severity, sorted(gone), done)
     return features

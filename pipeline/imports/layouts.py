@@ -1,8 +1,8 @@
 """Where labels are and how they are laid out: any table, and Hume-Reaction in its two layouts."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -10,26 +10,37 @@ import pandas as pd
 from features.media.endings import MEDIA_SUFFIXES, list_media_folder
 from pipeline.clip_ids import match_ids
 from pipeline.imports.clips import LabelSource
-from pipeline.imports.columns import LabelColumns, guess_label_columns
+from pipeline.imports.columns import PERSON_WORDS, split_of, to_numbers, word_of
 from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.reading import read_text_table
-from pipeline.labels import SPLITS
+from pipeline.labels import MADE_BY_INDEX
 from pipeline.settings_files import nearest
 
 # The challenge's spelling and order.
 HUME_TARGETS = (
     *("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"),
 )
-_HUME_COLUMNS = LabelColumns(id="clip_id", split="split", targets=HUME_TARGETS)
 _MUSE_FOLDER = "c2_muse_reaction"
+
+# Options of `eri import table`: the column of the label table, and words that columns with it are
+# called by, the best ones first.
+_ROLES = {
+    "path": ("path", "path filepath videopath filename file media image audio"),
+    "id": ("clip_id", "clipid fileid videoid sampleid clip id name video sample"),
+    "split": ("split", "split partition subset set usage"),
+    "person": ("group", PERSON_WORDS),
+}
+# Numbers that are no reaction, when targets are guessed.
+_NO_TARGET = MADE_BY_INDEX | {"age", "gender", "sex", "year", "duration", "frames", "fps", "fold"}
+_NO_TARGET |= {"width", "height", "index", "start", "end", "number", "country", "seed", "id"}
+_NO_TARGET |= {"progress", "finished", "latitude", "longitude", "timestamp", "unnamed", "rater"}
 
 
 def read_table(
     path: Path,
     media: Path | None,
-    given: LabelColumns,
-    shares: Sequence[float] | None,
-    seed: int,
+    given: Mapping[str, str | None],
+    targets: Sequence[str],
     findings: Findings,
 ) -> LabelSource:
     """Read any table of labels beside any folder of media.
@@ -40,13 +51,11 @@ def read_table(
         CSV in any usual form, or Parquet.
     media : Path or None
         The folder of the media; None is the folder of the table.
-    given : LabelColumns
-        What is known of the columns; the others are guessed, and the guess is a finding.
-    shares : sequence of float or None
-        Shares of Train, Val and Test: draw new splits by person. A column with splits is then
-        not used.
-    seed : int
-        Of that draw.
+    given : mapping of str to str or None
+        Which column is what, by ``id``, ``path``, ``split`` and ``person``. What is not given is
+        guessed by names and by what is in the columns, and the guess is a finding.
+    targets : sequence of str
+        The columns with targets; without any, those that are mostly numbers.
     findings : Findings
         What is noticed is added.
 
@@ -56,85 +65,48 @@ def read_table(
         For a column that is not there or cannot be guessed, or a media folder without media.
     """
     table = read_text_table(path, findings)
-    unknown = [name for name in given.named() if name not in table]
+    named = [name for name in (*given.values(), *targets) if name]
+    unknown = [name for name in named if name not in table]
     if unknown:
         why = f"{path} has no column {unknown[0]!r}{nearest(unknown[0], list(map(str, table)))}"
         raise RefusedError("missing columns", unknown, why)
-    columns = guess_label_columns(table, given)
-    if shares is not None:
-        columns = replace(columns, split=None)
-    lacking = []
-    if not (columns.id or columns.path):
-        lacking.append("an id or a path: name one with --id or --path")
-    if not (columns.split or shares):
-        how = "name it with --split, or draw splits with --split-by-person"
-        lacking.append(f"train, val or test: {how}")
-    if not columns.targets:
-        lacking.append("a target: name them with --targets a,b,c")
+    free = [str(name) for name in table if name not in named]
+    columns, guessed = {}, []
+    for role, (column, words) in _ROLES.items():
+        chosen = given.get(role)
+        if chosen is None:
+            by_word = {word_of(name): name for name in reversed(free) if _fits(role, table[name])}
+            chosen = next((by_word[word] for word in words.split() if word in by_word), None)
+            guessed += [f"{role} = {chosen}"] if chosen else []
+            free = [name for name in free if name != chosen]
+        if chosen is not None:
+            columns[column] = table[chosen]
+    if not targets:
+        targets = [name for name in free if _is_target(name, table[name])]
+        guessed += [f"targets = {','.join(targets)}"] if targets else []
+    lacking = (
+        [] if {"clip_id", "path"} & columns.keys() else ["an id or a path: name --id or --path"]
+    )
+    lacking += [] if targets else ["a target: name them with --targets a,b,c"]
     if lacking:
         why = f"no column of {path} looks like {lacking[0]}; it has {list(table)}"
         raise RefusedError("missing columns", [path], why)
     done = "name them by --id, --path, --split, --person or --targets where that is wrong"
-    for role in ("path", "id", "split", "person", "targets"):
-        found = getattr(columns, role)
-        if found and not getattr(given, role):
-            shown = found if role != "targets" else ",".join(found)
-            findings.add("guessed", "note", [f"{role} = {shown}"], done)
-    further = [name for name in table if name not in columns.named()]
+    findings.add("guessed", "note", guessed, done)
+    further = [name for name in free if name not in targets]
     done = "kept, but no targets, by their names or for they are of text; --targets names others"
     findings.add("further columns", "note", further, done)
-    if shares is not None:
-        alone = "clip:" + table[columns.id or columns.path]
-        people = table[columns.person].fillna(alone) if columns.person else alone
-        table["split"] = split_by_person(people, shares, seed)
-        columns = replace(columns, split="split")
+    ours = {*MADE_BY_INDEX, *(column for column, _ in _ROLES.values())}
+    taken = {name: f"{name}_given" for name in further if name in ours}
+    done = "kept under the name with _given"
+    findings.add("columns whose names have another meaning here", "note", taken, done)
     if media is not None and not list_media_folder(media).files:
         what = "has no media files" if media.is_dir() else "is no folder"
         why = f"{media} {what}: expected some of {sorted(MEDIA_SUFFIXES)} in it"
         raise RefusedError("folders without media", [media], why)
-    return LabelSource(table, columns, path.parent if media is None else media)
-
-
-def split_by_person(people: "pd.Series[str]", shares: Sequence[float], seed: int) -> list[str]:
-    """Draw a split for every clip, all clips of a person the same.
-
-    People are shuffled; each goes to the split that lacks most of its share of the clips, and the
-    splits that have nobody yet come first when people run out. The result depends on the people,
-    their numbers of clips and the seed, not on the order of the rows.
-
-    Parameters
-    ----------
-    people : Series of str
-        The person of each clip.
-    shares : sequence of float
-        Shares of the clips for Train, Val and Test; they sum to 1.
-    seed : int
-        Of the shuffle.
-
-    Raises
-    ------
-    RefusedError
-        When the shares are none, or there are fewer people than splits.
-    """
-    wanted = np.array(shares, float)
-    if len(wanted) != len(SPLITS) or (wanted < 0).any() or not np.isclose(wanted.sum(), 1):
-        why = "expected three shares for Train, Val and Test that sum to 1, such as 0.7,0.15,0.15"
-        raise RefusedError("shares that are none", list(shares), f"{why}; got {list(shares)}")
-    sizes = people.value_counts().sort_index()
-    n_splits = np.count_nonzero(wanted)
-    if len(sizes) < n_splits:
-        why = f"{len(sizes)} people cannot be in {n_splits} splits: name fewer splits"
-        raise RefusedError("too few people", sizes.index, why)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    filled = np.zeros(len(SPLITS))
-    split_of = {}
-    for n_done, person in enumerate(order):
-        empty = (filled == 0) & (wanted > 0)
-        may = empty if len(order) - n_done <= empty.sum() else wanted > 0
-        split = int(np.argmax(np.where(may, wanted * len(people) - filled, -np.inf)))
-        filled[split] += sizes.iloc[person]
-        split_of[sizes.index[person]] = SPLITS[split]
-    return [split_of[person] for person in people]
+    rest = table[[*targets, *further]].rename(columns=taken)
+    source = pd.DataFrame(columns).join(rest)
+    return LabelSource(source, tuple(targets), path.parent if media is None else media)
 
 
 def read_hume(root: Path, findings: Findings) -> LabelSource:
@@ -149,9 +121,9 @@ def read_hume(root: Path, findings: Findings) -> LabelSource:
         When the folder has another layout.
     """
     expected = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
-    _check_layout(root, ["data_info.csv"], expected)
+    check_layout(root, ["data_info.csv"], expected)
     table = _read_labels(root / "data_info.csv", findings, ["Split"])
-    return LabelSource(table, _HUME_COLUMNS, root)
+    return LabelSource(table, HUME_TARGETS, root)
 
 
 def read_muse(root: Path, findings: Findings) -> LabelSource:
@@ -167,7 +139,7 @@ def read_muse(root: Path, findings: Findings) -> LabelSource:
     """
     base = root / _MUSE_FOLDER if (root / _MUSE_FOLDER).is_dir() else root
     expected = f"{_MUSE_FOLDER}/ with labels.csv, partition.csv, feats/<set>/<id>.csv (MuSe 2022)"
-    _check_layout(base, ["labels.csv", "partition.csv"], expected)
+    check_layout(base, ["labels.csv", "partition.csv"], expected)
     given = _read_labels(base / "labels.csv", findings, [])
     rows = read_text_table(base / "partition.csv", findings)
     ids, split = rows.iloc[:, 0], rows.iloc[:, -1]
@@ -181,17 +153,46 @@ def read_muse(root: Path, findings: Findings) -> LabelSource:
     table = partition.merge(given, on="clip_id", how="left", suffixes=("_partition", ""))
     table["file_id"] = table["file_id"].fillna(table.pop("file_id_partition"))
     sets = {each.name: each for each in sorted((base / "feats").glob("*")) if each.is_dir()}
-    return LabelSource(table, _HUME_COLUMNS, root, sets)
+    return LabelSource(table, HUME_TARGETS, root, sets)
 
 
-def _check_layout(root: Path, names: list[str], expected: str) -> None:
-    """Make sure that a folder has these files."""
+def check_layout(root: Path, names: list[str], expected: str) -> None:
+    """Make sure that a folder has files of these names.
+
+    Raises
+    ------
+    RefusedError
+        When it has not: it says what was expected, and what is there.
+    """
     if not root.is_dir():
         raise RefusedError("no such folder", [root], f"{root} is no folder: expected {expected}")
     if not all((root / name).is_file() for name in names):
         found = ", ".join(sorted(each.name for each in root.iterdir())[:8]) or "nothing"
         why = f"{root}: expected {expected}; found {found}"
         raise RefusedError("folders of another layout", [root], why)
+
+
+def _fits(role: str, column: "pd.Series[str]") -> bool:
+    """Whether what is in a column may be of a role."""
+    filled = column.dropna()
+    if role == "person":
+        return True
+    if role == "id":
+        # Several raters have a row each; a name is rather that of a person then.
+        many = column.nunique() > len(column) / 2 or word_of(str(column.name)).startswith("clip")
+        return bool(column.notna().all() and many)
+    if role == "split":
+        known = filled.map(split_of).notna()
+    else:
+        known = filled.map(lambda cell: PurePosixPath(cell).suffix.lower()).isin(MEDIA_SUFFIXES)
+    return len(filled) > 0 and bool(known.mean() > 0.5)
+
+
+def _is_target(name: str, column: "pd.Series[str]") -> bool:
+    """Whether most of a column are numbers, and not of something else."""
+    values, wrong = to_numbers(column)
+    about = set(re.split(r"[^a-z]+", name.lower()))
+    return bool(np.isfinite(values).sum() > wrong.sum() and not about & _NO_TARGET)
 
 
 def _read_labels(path: Path, findings: Findings, others: list[str]) -> pd.DataFrame:

@@ -1,14 +1,12 @@
-"""Other people's tables, some rows at a time: CSV in any usual form, Parquet, arrays.
+"""Other people's tables, some rows at a time: CSV in any usual form, ARFF, Parquet, arrays.
 
 Every kind of file becomes a `Table` of data frames, for labels and features alike. Cells of text
 stay text: nothing but an empty cell is missing until `pipeline.imports.columns` reads numbers.
 Nothing is loaded that could run code.
 """
 
-import codecs
 import csv
 import gzip
-import io
 import re
 import zipfile
 from collections import Counter
@@ -16,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,11 +40,6 @@ _OTHER_PROGRAMS = {
     **dict.fromkeys([".xlsx", ".xls", ".xlsm", ".xlsb"], "an Excel workbook"),
     **{".ods": "a LibreOffice sheet", ".numbers": "a Numbers sheet", ".sav": "a file of SPSS"},
     **{".dta": "a file of Stata", ".rds": "a file of R", ".mat": "a file of MATLAB"},
-}
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
 }
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SAMPLE_SIZE, _SAMPLE_ROWS = 2**20, 16
@@ -94,7 +87,7 @@ def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False
     Parameters
     ----------
     path : Path
-        CSV, perhaps compressed, Parquet, Feather, npy or npz.
+        CSV, perhaps compressed, ARFF, Parquet, Feather, npy or npz.
     ids : Path, optional
         The ids of the rows of an array: text, one in each line, or a table with a column of ids.
     of_one_clip : bool
@@ -108,9 +101,9 @@ def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False
     """
     if not path.is_file():
         raise RefusedError("no such file or folder", [path], f"there is no file {path}")
-    ending = ending_of(path)
     if is_lfs_pointer(path):
         raise RefusedError("Git LFS pointers", [path], LFS_ADVICE)
+    ending = ending_of(path)
     with path.open("rb") as file:
         start = file.read(8)
     if start[:1] == b"\x80" or path.suffix.lower() in _PICKLES:
@@ -120,9 +113,8 @@ def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False
             f"'{path.name}').to_parquet('{path.stem}.parquet')\""
         )
         raise RefusedError("pickles", [path], why)
-    what = _OTHER_PROGRAMS.get(ending)
-    if OPENERS.get(ending) is _open_text and start.startswith(_WORKBOOKS):
-        what = _OTHER_PROGRAMS[".xlsx"]
+    is_workbook = ending in _TEXTS and start.startswith(_WORKBOOKS)
+    what = _OTHER_PROGRAMS.get(".xlsx" if is_workbook else ending)
     if what is not None:
         why = f"{path} is {what}: save it there as CSV, or as Parquet"
         raise RefusedError("files of other programs", [path], why)
@@ -130,10 +122,9 @@ def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False
         why = f"{path} ends in {ending!r}: expected one of {', '.join(OPENERS)}"
         raise RefusedError("files of another kind", [path], why)
     with _refusing(path):
-        opener = OPENERS[ending]
-        is_array = opener is _open_arrays
-        table = _open_arrays(path, ids, of_one_clip) if is_array else opener(path)
-    twice = {str(name) for name in table.columns if name and table.columns.count(name) > 1}
+        is_array = ending in _ARRAYS
+        table = _open_array(path, ids, of_one_clip) if is_array else OPENERS[ending](path)
+    twice = [str(name) for name, count in Counter(table.columns).items() if name and count > 1]
     if twice:
         why = f"{path} has several columns {sorted(twice)[:3]}: rename all but one"
         raise RefusedError("columns of one name", [path], why)
@@ -182,14 +173,11 @@ def _guarded(blocks: Iterator[pd.DataFrame], path: Path) -> Iterator[pd.DataFram
         yield from blocks
 
 
-def _rows_per_block(n_columns: int) -> int:
-    return max(BLOCK_VALUES // max(n_columns, 1), 1)
-
-
 def _open_text(path: Path) -> Table:
     encoding = _encoding(path)
     with _text(path, encoding) as file:
-        separator, header, n_before = _sniff(file.read(_SAMPLE_SIZE))
+        sample = file.read(_SAMPLE_SIZE)
+    separator, header, n_before = _sniff_arff(sample) or _sniff(sample)
     width = len(header)
     form = [] if encoding.startswith("utf-8") else [encoding]
     form += [] if separator == "," else [_SEPARATORS.get(separator, separator)]
@@ -198,7 +186,7 @@ def _open_text(path: Path) -> Table:
     def blocks() -> Iterator[pd.DataFrame]:
         with _text(path, encoding) as file:
             rows = islice(_rows(file, separator), n_before, None)
-            while part := list(islice(rows, _rows_per_block(width))):
+            while part := list(islice(rows, max(BLOCK_VALUES // width, 1))):
                 for line, row in part:
                     if len(row) < width or any(row[width:]):
                         raise RefusedError(
@@ -214,22 +202,21 @@ def _open_text(path: Path) -> Table:
     return Table(header, blocks(), ", ".join(form))
 
 
-def _text(path: Path, encoding: str) -> io.TextIOBase:
-    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
-    return cast(io.TextIOBase, opener(path, "rt", encoding=encoding, newline=""))
+def _text(path: Path, encoding: str) -> Any:
+    opener: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
+    return opener(path, "rt", encoding=encoding, newline="")
 
 
 def _encoding(path: Path) -> str:
     """Tell the encoding by its mark, by its zeros, or by whether all of the file decodes."""
     with _text(path, "latin-1") as file:
-        start = file.read(1024).encode("latin-1")
-    for mark, name in _MARKS.items():
-        if start.startswith(mark):
-            return name
-    for encoding in ("utf-16-le", "utf-16-be"):  # half of the bytes of plain letters are zeros
-        if start[encoding == "utf-16-le" :: 2].count(0) > len(start) / 4:
+        start = file.read(1024)
+    if start.startswith(("\xff\xfe", "\xfe\xff")):
+        return "utf-16"
+    for first, encoding in enumerate(("utf-16-be", "utf-16-le")):
+        if start[first::2].count("\0") > len(start) / 4:  # as between plain letters
             return encoding
-    for encoding in ("utf-8", "cp1252"):
+    for encoding in ("utf-8-sig", "cp1252"):
         with suppress(UnicodeDecodeError), _text(path, encoding) as file:
             while file.read(_SAMPLE_SIZE):
                 pass
@@ -240,30 +227,28 @@ def _encoding(path: Path) -> str:
 def _sniff(sample: str) -> tuple[str, list[str], int]:
     """Return the separator, the names of columns, and how many rows come before the data."""
 
-    def rows_by(separator: str) -> list[list[str]]:
-        rows = (row for _, row in _rows(io.StringIO(sample, ""), separator))
+    def rows_by(separator: str) -> tuple[list[list[str]], int]:
+        rows = []
         with suppress(csv.Error):  # a line that is too long for one cell
-            return list(islice(rows, _SAMPLE_ROWS))
-        return []
+            lines = sample.splitlines(keepends=True)
+            rows = [row for _, row in islice(_rows(lines, separator), _SAMPLE_ROWS)]
+        return rows, Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
 
     def fit(separator: str) -> tuple[float, int]:
-        rows = rows_by(separator)
-        width = _usual_width(rows)
+        rows, width = rows_by(separator)
         return (sum(len(row) == width for row in rows) / len(rows), width) if width > 1 else (0, 0)
 
     excel = re.match(r"sep=(.)\r?\n", sample)
     separator = excel[1] if excel else max(_SEPARATORS, key=fit)
-    rows = rows_by(separator)
-    width = _usual_width(rows)
+    rows, width = rows_by(separator)
     n_before = 1 if excel else 0
     for row in rows[n_before:]:  # titles and comments
-        n_filled = sum(map(bool, row))
-        if len(row) == width or not (row[0].startswith("#") or n_filled == 1):
+        if len(row) == width or not (row[0].startswith("#") or sum(map(bool, row)) == 1):
             break
         n_before += 1
-    header = [plain_text(name) for name in rows[n_before]] if n_before < len(rows) else []
-    if not header:
+    if n_before >= len(rows):
         raise ValueError("there is nothing in it")
+    header = [plain_text(name) for name in rows[n_before]]
     while not header[-1]:  # separators at the end of the line name no column
         header.pop()
     # Below the names Qualtrics writes the questions, and names of its own.
@@ -272,13 +257,19 @@ def _sniff(sample: str) -> tuple[str, list[str], int]:
     return separator, header, n_before + 1
 
 
-def _usual_width(rows: list[list[str]]) -> int:
-    return Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+def _sniff_arff(sample: str) -> tuple[str, list[str], int] | None:
+    """Return what `_sniff` does, of WEKA's ARFF, as openSMILE writes it; None for others."""
+    head = re.match(r"(?is)(.*?^@data.*?\n)", sample, re.MULTILINE)
+    if head is None:
+        return None
+    names = re.findall(r"(?im)^@attribute\s+(?:'([^']*)'|\"([^\"]*)\"|(\S+))", head[1])
+    rows = _rows(head[1].splitlines(keepends=True), ",")
+    return ",", [plain_text("".join(name)) for name in names], sum(1 for _ in rows)
 
 
-def _rows(text: io.TextIOBase, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of the rows that are not empty."""
-    reader = csv.reader(text, delimiter=separator, skipinitialspace=True)
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     for row in reader:
         if any(cell.strip() for cell in row):
             yield reader.line_num, row
@@ -311,13 +302,13 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.rename_axis([name or unnamed for name in frame.index.names]).reset_index()
 
 
-def _open_arrays(path: Path, ids_file: Path | None = None, of_one_clip: bool = False) -> Table:
+def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = False) -> Table:
     """Open one matrix, with ids and perhaps times beside it."""
-    advice = "ids that are Python objects are not loaded: np.array(ids, dtype=str) is text"
     try:
         content = np.load(path, mmap_mode="r")  # of an .npy, memory holds what is looked at
         arrays = dict(content) if isinstance(content, np.lib.npyio.NpzFile) else {"": content}
     except ValueError as error:
+        advice = "ids that are Python objects are not loaded: np.array(ids, dtype=str) is text"
         raise ValueError(f"{error}; {advice}") from error
     ids = next((arrays.pop(name) for name in ("ids", "clip_id") if name in arrays), None)
     if ids_file is not None:
@@ -340,8 +331,7 @@ def _open_arrays(path: Path, ids_file: Path | None = None, of_one_clip: bool = F
             f"numbers of shape ({n_rows}, n_columns), a row per id; where a clip has several, "
             "also `time_s` or `time_ms`",
         )
-    n_columns = matrix.shape[1]
-    size = _rows_per_block(n_columns)
+    size = max(BLOCK_VALUES // max(matrix.shape[1], 1), 1)
 
     def blocks() -> Iterator[pd.DataFrame]:
         for first in range(0, len(matrix), size):
@@ -349,7 +339,7 @@ def _open_arrays(path: Path, ids_file: Path | None = None, of_one_clip: bool = F
             columns = pd.DataFrame({name: column[rows] for name, column in beside.items()})
             yield pd.concat([columns, pd.DataFrame(matrix[rows])], axis=1)
 
-    return Table([*beside, *range(n_columns)], blocks())
+    return Table([*beside, *range(matrix.shape[1])], blocks())
 
 
 def _read_ids(path: Path) -> list[str]:
@@ -360,8 +350,10 @@ def _read_ids(path: Path) -> list[str]:
     return [*first, *(str(cell).strip() for block in table.blocks for cell in block[name])]
 
 
+_TEXTS = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".arff")
+_ARRAYS = (".npy", ".npz")
 OPENERS: dict[str, Callable[[Path], Table]] = {
-    **dict.fromkeys([".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz"], _open_text),
+    **dict.fromkeys(_TEXTS, _open_text),
     **{".parquet": _open_parquet, ".feather": _open_feather},
-    **dict.fromkeys([".npy", ".npz"], _open_arrays),
+    **dict.fromkeys(_ARRAYS, _open_array),
 }

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
@@ -27,7 +28,7 @@ from pipeline.clip_ids import find_media
 from pipeline.imports.layouts import HUME_TARGETS
 from pipeline.params import Params, load_params
 from pipeline.systems import load_systems
-from tests.conftest import write_clip
+from tests.conftest import tone, write_clip
 from tests.pipeline.stages_in_process import run_stages
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +109,7 @@ class Project:
         content = yaml.safe_load(path.read_text())
         for key, value in entries.items():
             is_section = isinstance(value, dict) and isinstance(content.get(key), dict)
+            is_section &= f"{key}: # these alone" not in block
             content[key] = content[key] | value if is_section else value
         path.write_text(yaml.safe_dump(content, sort_keys=False))
         if self._is_code_changed:  # of which this process knows nothing
@@ -317,6 +319,31 @@ def _write_neighbours(folder: Path) -> None:
     for clip_id in ids:
         rows = f"timestamp,segment_id,AU01\n0,{clip_id},0.{int(clip_id)}\n250,{clip_id},0.5\n"
         (muse / "feats" / "faus" / f"{clip_id}.csv").write_text(rows)
+    _write_cremad(beside / "CREMA-D")
+
+
+def _write_cremad(root: Path) -> None:
+    """Write fifteen voices of five actors, with the ratings of each."""
+    names = ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad")
+    levels = [f"mean{name}Resp" for name in names]
+    actors = pd.DataFrame({"ActorID": range(1001, 1006), "Age": range(20, 25)})
+    clips = [
+        f"{actor}_IEO_{end}_XX" for actor in actors["ActorID"] for end in ("ANG", "HAP", "SAD")
+    ]
+    rng = np.random.default_rng(2)
+    votes = pd.DataFrame(rng.integers(1, 5, (len(clips), 6)), columns=[name[0] for name in names])
+    votes[levels] = rng.integers(10, 90, votes.shape)
+    votes = votes.assign(fileName=clips).set_axis(range(100001, 100001 + len(clips)))
+    (root / "processedResults").mkdir(parents=True)
+    votes.to_csv(root / "processedResults" / "tabulatedVotes.csv")
+    actors.assign(Sex=["Female", "Male"] * 2 + ["Male"]).to_csv(
+        root / "VideoDemographics.csv", index=False
+    )
+    (root / "AudioWAV").mkdir()
+    for n, clip in enumerate(clips):
+        with wave.open(str(root / "AudioWAV" / f"{clip}.wav"), "wb") as file:
+            file.setparams((1, 2, 16000, 0, "NONE", ""))
+            file.writeframes((tone(1 + n / 50) * 20000).astype("<i2").tobytes())
 
 
 def _write_short(

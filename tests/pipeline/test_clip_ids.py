@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clip_ids import canonical_id, find_media, match_files, match_ids, match_paths
+from pipeline.clip_ids import canonical_id, find_media, match_files, match_ids
 from pipeline.params import ParamsError
 
 
@@ -56,7 +56,8 @@ def test_ids_that_cannot_be_told_apart_are_said(wanted, have):
         ("17", "x/17.mp4", None),
         ("[17]", "17.mp4", "brackets"),
         ("17", "[17].mp4", "brackets"),
-        ("17.mp4", "17.mp4", "folder or file ending"),
+        ("17.mp4", "17.mp4", None),
+        ("17.mp4", "17.avi", "folder or file ending"),
         ("clip_A", "CLIP_a.MP4", "case"),
         ("17", "00017.mp4", "zero padding"),
         ("s01_e007", "s1_e7.wav", "zero padding"),
@@ -90,7 +91,7 @@ def test_ids_that_are_one_when_unpadded_share_no_file():
 
 
 def test_paths_come_first():
-    matches = match_paths(
+    matches = match_files(
         {"a": "x/1.mp4", "b": "y/1.mp4", "c": "z/2.avi"}, ["x/1.mp4", "y/1.mp4", "2.mp4", "2.wav"]
     )
     assert matches.found == {"a": "x/1.mp4", "b": "y/1.mp4", "c": "2.mp4"}
@@ -103,11 +104,11 @@ def test_files_of_one_name_are_told_apart_by_their_folders(folder):
     people = ["Zo\u00eb", "Bob"]
     paths = {p: folder.format(f"{p}/01.avi") for p in people}
     files = [unicodedata.normalize("NFD", f"media/{p}/01.mp4") for p in people]
-    assert match_paths(paths, files).found == dict(zip(people, files, strict=True))
+    assert match_files(paths, files).found == dict(zip(people, files, strict=True))
 
 
 def test_files_of_the_same_name_lie_beside_one_found_by_its_path():
-    matches = match_paths({"a": "mp4/1.mp4"}, ["mp4/1.mp4", "wav/1.wav", "mp4/2.mp4"])
+    matches = match_files({"a": "mp4/1.mp4"}, ["mp4/1.mp4", "wav/1.wav", "mp4/2.mp4"])
     assert matches.found == {"a": "mp4/1.mp4"}
     assert (matches.beside, matches.unknown) == ({"a": ["wav/1.wav"]}, ["mp4/2.mp4"])
     assert not matches.differing

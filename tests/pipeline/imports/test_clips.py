@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from pipeline.imports.clips import LabelSource, labelled_clips, probe_files
-from pipeline.imports.columns import LabelColumns
 from pipeline.imports.findings import Findings
 
 SPLITS = ["Train", "Train", "Val", "Val", "Test"]
@@ -19,8 +18,7 @@ def found(joy: list[str | None]) -> dict[str, str]:
     )
     table["group"] = table["clip_id"]
     findings = Findings()
-    columns = LabelColumns("clip_id", "path", "split", "group", ("joy",))
-    labelled_clips(LabelSource(table, columns, Path("nowhere")), findings)
+    labelled_clips(LabelSource(table, ("joy",), Path("nowhere")), findings)
     return {
         each.kind: each.severity
         for each in findings.all
@@ -45,11 +43,12 @@ def test_what_lacks_labels_is_found_by_split(joy, expected):
 
 
 def test_what_cannot_be_told_apart_keeps_everything_from_being_written(touch, tmp_path):
-    table = pd.DataFrame({"id": ["a", "b"], "split": "Train", "joy": ["0", "1"]}, dtype="string")
-    columns = LabelColumns(id="id", split="split", targets=("joy",))
+    table = pd.DataFrame(
+        {"clip_id": ["a", "b"], "split": "Train", "joy": ["0", "1"]}, dtype="string"
+    )
     findings = Findings()
     touch("m/x/b.mp4", "m/y/b.mp4", "m/c.mp4")
-    labelled_clips(LabelSource(table, columns, tmp_path / "m"), findings)
+    labelled_clips(LabelSource(table, ("joy",), tmp_path / "m"), findings)
     found = {each.kind: (each.severity, each.items) for each in findings.all}
     assert (
         found

@@ -71,8 +71,8 @@ def test_a_folder_of_clips_becomes_a_store_of_frames_and_an_entry(folder):
     assert "'timestamp' in ms" in found["taken_as"]
     assert found["columns"] == NAMES
     kinds = found["by_kind"]
-    assert kinds["clips of the label table without features"]["count"] == 38
-    assert kinds["features of no clip in the label table"]["items"] == ["77777"]
+    assert kinds["labels without features"]["count"] == 38
+    assert kinds["features without labels"]["items"] == ["77777"]
     spelt = kinds["ids that differ by brackets"]["items"]
     assert spelt == ["00001 -> [00001]", "00003 -> [00003]"]
     store = read_store(found["store"])
@@ -97,8 +97,8 @@ def test_what_was_found_is_said_as_text(folder):
     for text in (
         "t: 3 clips in 1 files, 3 rows of 2 features; id: clip_id; time: none",
         "clips with empty or infinite values: 1 (00001): 1 values",
-        "clips of the label table without features: 38 ([00000], [00003], [00004], ...)",
-        "features of no clip in the label table: 1 (99999)",
+        "labels without features: 38 ([00000], [00003], [00004], ...)",
+        "features without labels: 1 (99999)",
         "nothing is written",
     ):
         assert text in done.output

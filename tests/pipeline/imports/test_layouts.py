@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.store import read_store
-from pipeline.imports.columns import LabelColumns
+from pipeline.imports.clips import split_by_person
 from pipeline.imports.findings import Findings, RefusedError
-from pipeline.imports.layouts import HUME_TARGETS, read_table, split_by_person
+from pipeline.imports.layouts import HUME_TARGETS, read_table
 from pipeline.labels import read_labels
 from pipeline.params import load_params
 
@@ -138,7 +138,7 @@ def test_labels_partition_and_feature_sets_in_one_command(muse, run):
     assert shown["n_clips_of_split"] == {"Train": 2, "Val": 2, "Test": 1}
     assert shown["features"]["muse_faus"]["columns"] == ["AU01", "AU02"]
     kinds = shown["by_kind"]
-    lost = kinds["muse_faus: clips of the label table without features"]
+    lost = kinds["muse_faus: labels without features"]
     assert lost["items"] == ["00004"]
     assert kinds["labels without media"]["count"] == 5
     assert "Adoration = 1 on Train" in kinds["constant targets"]["items"]
@@ -246,9 +246,9 @@ def test_another_range_names_the_range_and_the_option(table, run):
     assert "spans 67 to 100" in shown["by_kind"]["awe outside [0, 1]"]["what_was_done"]
 
 
-def test_without_splits_the_error_names_both_ways(table):
-    with pytest.raises(RefusedError, match=r"--split, or .*--split-by-person"):
-        read_table(table, table.parent / "media", LabelColumns(), None, 0, Findings())
+def test_without_splits_the_error_names_both_ways(table, run):
+    error = run(*by_person(table), status=1)["by_kind"]["missing columns"]
+    assert re.search("--split, or .*--split-by-person", error["what_was_done"])
 
 
 def test_bad_rows_are_named(tmp_path, touch, run):
@@ -282,17 +282,17 @@ def test_bad_rows_are_named(tmp_path, touch, run):
 
 def test_a_folder_without_media_is_refused(table, tmp_path):
     with pytest.raises(RefusedError, match="no folder"):
-        read_table(table, tmp_path / "nowhere", LabelColumns(split="age"), None, 0, Findings())
+        read_table(table, tmp_path / "nowhere", {}, [], Findings())
 
 
 def test_parquet_and_unknown_columns(tmp_path):
     path = tmp_path / "t.parquet"
     frame().assign(split="Train").to_parquet(path)
-    source = read_table(path, None, LabelColumns(), None, 0, Findings())
-    assert source.columns.targets == ("joy", "awe")
-    assert source.table["video"].iloc[1] == "001"
+    source = read_table(path, None, {}, [], Findings())
+    assert source.targets == ("joy", "awe")
+    assert source.table["clip_id"].iloc[1] == "001"
     with pytest.raises(RefusedError, match="fear"):
-        read_table(path, None, LabelColumns(targets=("fear",)), None, 0, Findings())
+        read_table(path, None, {}, ["fear"], Findings())
 
 
 @settings(max_examples=50, deadline=None)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.imports.columns import LabelColumns
 from pipeline.imports.importing import import_data
 from pipeline.imports.layouts import read_table
 
@@ -58,7 +57,7 @@ def test_nothing_is_lost_without_a_word(run, tmp_path, seed):
     )
     path = tmp_path / "t.csv"
     path.write_bytes(text.encode(rng.choice(["utf-8", "utf-8-sig", "utf-16", "cp1252"])))
-    read = partial(read_table, path, media, LabelColumns(), None, 0)
+    read = partial(read_table, path, media, {}, [])
     done = import_data(Path("params.yaml"), "t", read, probe=False)
     if done.findings.have_errors:  # too many odd cells for so few clips: refused by name
         errors = {each.kind: each for each in done.findings.all if each.severity == "error"}

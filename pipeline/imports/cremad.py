@@ -1,0 +1,99 @@
+"""CREMA-D as its repository has it: acted sentences, rated from voice, from face and from both."""
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from features.media.endings import list_media_folder
+from pipeline.imports.clips import LabelSource
+from pipeline.imports.findings import Findings, RefusedError
+from pipeline.imports.layouts import check_layout
+from pipeline.imports.reading import is_lfs_pointer, open_table, read_text_table
+
+Ratings = Literal["voice", "face", "both"]
+
+CREMAD_TARGETS = ("Anger", "Disgust", "Fear", "Happy", "Sad", "Intensity")
+
+# What raters had before them: the first digit of its rows, and the folder that holds it. A part of
+# the data set may have sound alone.
+_SOURCES = {
+    "voice": ("1", ["AudioWAV", "AudioMP3"]),
+    "face": ("2", ["VideoFlash", "AudioWAV"]),
+    "both": ("3", ["VideoFlash", "AudioWAV"]),
+}
+_NOT_THERE = "clips that are not downloaded"
+_VOTES = "processedResults/tabulatedVotes.csv"
+_ACTORS = "VideoDemographics.csv"
+_LAYOUT = f"{_ACTORS}, {_VOTES} and AudioWAV/ or VideoFlash/, as in a clone of CREMA-D"
+
+
+def read_cremad(root: Path, ratings: Ratings, findings: Findings) -> LabelSource:
+    """Read the ratings of CREMA-D, its actors, and where the clips are that were rated.
+
+    Raters chose one emotion, or neutral, and its level from 0 to 100. Each target is the mean of
+    that level over all raters of a clip, divided by 100, where a rater who chose something else
+    counts 0; ``Intensity`` is the level of whatever emotion a rater chose, 0 for neutral.
+
+    Parameters
+    ----------
+    root : Path
+        A clone of the repository, or a part of it.
+    ratings : {"voice", "face", "both"}
+        What raters had before them: the sound, the picture, or the video with its sound.
+    findings : Findings
+        Clips that are not downloaded are added; they are left out.
+
+    Raises
+    ------
+    RefusedError
+        When the folder has another layout, or none of the clips is downloaded.
+    """
+    digit, folders = _SOURCES[ratings]
+    check_layout(root, [_ACTORS, _VOTES], _LAYOUT)
+    table = _mean_levels(root / _VOTES, digit)
+    media = next((root / name for name in folders if (root / name).is_dir()), root / folders[0])
+    if media.name != folders[0]:
+        done = f"there is no {folders[0]}/: predicted from {media.name}/"
+        findings.add(f"ratings of another medium than {ratings}", "warning", [media.name], done)
+    table = _downloaded(table, media, findings)
+    actors = read_text_table(root / _ACTORS, findings).rename(columns=str.lower)
+    table["group"] = table["clip_id"].str[:4]
+    table = table.merge(actors.rename(columns={"actorid": "group"}), how="left", on="group")
+    return LabelSource(table, CREMAD_TARGETS, media, slices=("sex", "age"))
+
+
+def _mean_levels(path: Path, digit: str) -> pd.DataFrame:
+    """Return ``clip_id`` and the targets as text, of the rows whose number begins with a digit."""
+    votes = pd.concat(open_table(path).blocks, ignore_index=True)
+    named = {name: f"mean{name}Resp" for name in CREMAD_TARGETS[:-1]}
+    needed = ["fileName", *"ADFHNS", *named.values()]
+    missing = [name for name in needed if name not in votes]
+    if missing:
+        why = f"{path} has the columns {list(votes)}: expected those of CREMA-D"
+        raise RefusedError("missing columns", missing, why)
+    votes = votes[votes.iloc[:, 0].str.startswith(digit)]
+    n_votes = votes[[*"ADFHNS"]].astype(float)
+    levels = pd.DataFrame({"clip_id": votes["fileName"]})
+    for name, column in named.items():  # -1 where nobody voted so
+        level = votes[column].astype(float).clip(lower=0) / 100
+        levels[name] = n_votes[name[0]] * level / n_votes.sum(axis=1)
+    levels["Intensity"] = levels[[*named]].sum(axis=1)
+    return levels.round(4).astype("string")
+
+
+def _downloaded(table: pd.DataFrame, media: Path, findings: Findings) -> pd.DataFrame:
+    """Keep the clips whose file is there, and not as a pointer of Git LFS; add its ``path``."""
+    # One name lacks its last letter: 1040_ITH_SAD_X.wav.
+    files = {path.stem.ljust(15, "X"): path for path in list_media_folder(media).files}
+    pointers = [clip for clip, path in files.items() if is_lfs_pointer(path)]
+    is_pointer, is_there = (table["clip_id"].isin(list(each)) for each in (pointers, files))
+    fetch = f"`git lfs pull --include {media.name}` in {media.parent} fetches the rest"
+    found = table[is_there & ~is_pointer].reset_index(drop=True)
+    if found.empty:
+        what = "holds but Git LFS pointers" if pointers else "holds none of the clips"
+        raise RefusedError(_NOT_THERE, table["clip_id"], f"{media} {what}: {fetch}")
+    done = f"left out, as of a half-finished download: {fetch}"
+    findings.add("clips that are Git LFS pointers", "warning", table["clip_id"][is_pointer], done)
+    findings.add(_NOT_THERE, "warning", table["clip_id"][~is_there], done)
+    return found.assign(path=found["clip_id"].map({clip: files[clip].name for clip in files}))
