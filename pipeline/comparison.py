@@ -18,11 +18,11 @@ from features.pool import PARTS, STATISTICS, Pooling
 from models.evaluation.scores import Score
 from pipeline.breakdowns import stack_members
 from pipeline.clip_table import Rows, read_rows
-from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task, keep_fit, kept_fit
+from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
 from pipeline.leaderboard import STACK, Predictions, rows_of_splits, score, score_table
 from pipeline.params import Params, ParamsError, head_faults, load_params
 from pipeline.paths import PARAMS
-from pipeline.result_cache import digest_of
+from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.settings_files import nearest, refuse
 from pipeline.views import JOIN, view_names
 
@@ -251,8 +251,9 @@ def run_comparison(
             yield found
         if len(found.members) > 1:
             key = digest_of(stack_of=[fitting.key(task) for task in found.members.values()])
-            if (kept := kept_fit(key)) is not None:
-                _add(found, {STACK: kept})
+            if (kept := load_result(key)) is not None:
+                fit = Fit(kept["predictions"], float(kept["fit_s"]), reused=True)
+                _add(found, {STACK: fit})
             else:
                 found.running = STACK, time.monotonic()
                 yield found
@@ -364,4 +365,6 @@ def _stack(work: tuple[bytes, tuple[str, list[Predictions]], bool]) -> Fit:
     rows, (key, members), _ = work
     began_s = time.perf_counter()
     stacked = stack_members(members, _fitting(rows).rows)
-    return keep_fit(key, Fit(stacked, time.perf_counter() - began_s))
+    fit = Fit(stacked, time.perf_counter() - began_s)
+    keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+    return fit

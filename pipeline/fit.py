@@ -134,7 +134,7 @@ class Fitting:
 
     def known(self, task: FitTask) -> Fit | None:
         """Return the result of `fit`, without the head, if it is in the cache."""
-        return kept_fit(self.key(task), with_head=False)
+        return _load(self.key(task), with_head=False)
 
     def fit(self, task: FitTask, with_head: bool = False, refit_on: str = "train") -> Fit:
         """Predict every clip: Train out of fold, the others by a head fitted on all of Train.
@@ -165,7 +165,7 @@ class Fitting:
         if refit_on == "train+val":
             return self._refit(task, with_head)
         key = self.key(task)
-        known = kept_fit(key, with_head)
+        known = _load(key, with_head)
         if known is not None:
             return known
         view = self.view(task)
@@ -202,7 +202,7 @@ class Fitting:
                 "`final.refit_on` is train+val, but no clip of Val is labelled: set it to train"
             )
         key = digest_of(refit_of=self.key(task))
-        known = kept_fit(key, with_head)
+        known = _load(key, with_head)
         if known is not None:
             return replace(known, reused=first.reused)
         self._loaded = None  # two views would be in memory
@@ -233,7 +233,7 @@ class Fitting:
     def _keep(self, key: str, fit: Fit, head: "Head | None") -> Fit:
         if code_digest() != self._code:
             raise ParamsError("the code of models/ was changed since it was loaded: start again")
-        keep_fit(key, fit)
+        keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
         if head is None:
             return fit
         from models.persistence import dumps
@@ -286,14 +286,7 @@ def _code_in_use() -> str:
     return code_digest()
 
 
-def keep_fit(key: str, fit: Fit) -> Fit:
-    """Keep a fit, without its head, under a key, and return it."""
-    keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
-    return fit
-
-
-def kept_fit(key: str, with_head: bool = False) -> Fit | None:
-    """Return what was kept under a key, if all that is asked for was."""
+def _load(key: str, with_head: bool) -> Fit | None:
     arrays = load_result(key)
     kept = load_result(digest_of(head_of=key)) if with_head else {}
     if arrays is None or kept is None:
