@@ -5,13 +5,15 @@ changed byte anywhere is found; nothing is parsed before its digest was checked.
 stack is a ``.skops`` file, as the stages `fit` and `stack` kept it: nothing is fitted for a bundle.
 Nothing in it is code or leads to code, and the training data are not needed. Kernels and neighbours
 keep the vectors of training clips as part of what they learned.
+
+Bundles that come with the package are ready: they need no run, and no network.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,15 +28,18 @@ from models.heads import Head
 from models.persistence import loads
 from models.stack import Stack
 from pipeline.params import Name
+from pipeline.paths import BUNDLE
 from pipeline.views import JOIN
 
-PROTOCOL = 4
-READABLE = {4: "0.1.0"}
-"""Protocols that `read_bundle` knows, and the first version of eri that writes each. Whoever
-changes what is in a bundle adds one, and keeps reading the older ones or takes them out here."""
+PROTOCOL = 5
+"""Of what is in a bundle. Whoever changes that raises it."""
 
-PINNED = ("lightgbm", "scikit-learn")
-"""Libraries whose objects are in the files: another version may read them as something else."""
+PINNED = {"lightgbm": "lightgbm", "scikit-learn": "sklearn"}
+"""Libraries whose objects may be in the files, which another version may read as something else;
+and their modules."""
+
+READY = Path(__file__).parent / "ready"
+"""The folder of ready bundles."""
 
 MOST_COLUMNS = 10**7
 """Of a clip vector, so that a wrong number cannot ask for all memory."""
@@ -71,64 +76,15 @@ class EncoderEntry(_Entry):
     width: int = Field(ge=1, le=MOST_COLUMNS)
 
 
-class MemberEntry(_Entry):
-    """One fitted head that the stack listens to.
-
-    Attributes
-    ----------
-    head, view : str
-        As in ``results/leaderboard.csv``; the view's encoders are joined by ``+``.
-    weight : float
-        Mean over targets of its share in the stack.
-    sha256 : str
-        Digest of its file.
-    """
-
-    head: str
-    view: str
-    weight: float
-    sha256: str
-
-    @property
-    def encoders(self) -> list[str]:
-        """The encoders of the view in the order of its columns."""
-        return self.view.split(JOIN)
-
-
-class Training(_Entry):
-    """What the heads were fitted on, and how well they give the run's predictions again.
-
-    Attributes
-    ----------
-    refit_on : str
-        ``train`` or ``train+val``.
-    n_clips, n_people : int
-        Labelled clips that heads were fitted on, and who they show.
-    stack_method : str
-        How members are combined.
-    n_compared : int
-        Clips whose predictions were compared with ``predictions.csv``.
-    largest_difference : float or None
-        Largest difference there, in target units; None where no clip could be compared.
-    """
-
-    refit_on: str
-    n_clips: int
-    n_people: int
-    stack_method: str
-    n_compared: int = 0
-    largest_difference: float | None = None
-
-
 class Description(_Entry):
     """``bundle.json``: what is in the bundle, what the heads take and give, and who wrote it.
 
     Attributes
     ----------
     protocol : int
-        One of `READABLE`.
+        `PROTOCOL` of the version that wrote it.
     eri : str
-        The version that wrote it.
+        That version.
     versions : dict of str to str
         Libraries that have to be of these versions where it is read.
     targets : tuple of str
@@ -137,12 +93,18 @@ class Description(_Entry):
         How clips become vectors.
     encoders : dict of str to EncoderEntry
         Those that some member's view has.
-    members : tuple of MemberEntry
-        In the order of their files.
-    stack_sha256 : str
-        Digest of ``stack.skops``.
-    training : Training
-        What the heads were fitted on.
+    members : tuple of str
+        ``head/view`` of the fitted heads that the stack listens to, in the order of their files.
+    files : dict of str to str
+        SHA-256 of every other file by name: the heads in order, then the stack.
+    refit_on : str
+        ``train`` or ``train+val``.
+    n_clips, n_people : int
+        Labelled clips that heads were fitted on, and who they show.
+    n_compared : int
+        Clips whose predictions were compared with ``predictions.csv``.
+    largest_difference : float or None
+        Largest difference there, in target units; None where no clip could be compared.
     """
 
     protocol: int
@@ -152,29 +114,29 @@ class Description(_Entry):
     sampling: Sampling
     pooling: Pooling
     encoders: dict[Name, EncoderEntry]
-    members: tuple[MemberEntry, ...] = Field(min_length=1)
-    stack_sha256: str
-    training: Training
+    members: tuple[str, ...] = Field(min_length=1)
+    files: dict[str, str]
+    refit_on: str
+    n_clips: int
+    n_people: int
+    n_compared: int = 0
+    largest_difference: float | None = None
 
-    def files(self) -> dict[str, str]:
-        """Return the SHA-256 of every other file, by name: the heads in order, then the stack."""
-        heads = {f"member-{n:03d}.skops": each.sha256 for n, each in enumerate(self.members)}
-        return {**heads, STACK: self.stack_sha256}
+    def columns(self) -> list[list[str]]:
+        """Return the encoders whose vectors each member takes side by side, in this order."""
+        return [name.partition("/")[2].split(JOIN) for name in self.members]
+
+    def write(self, folder: Path) -> None:
+        """Write ``bundle.json``, with a digest of itself."""
+        (folder / DESCRIPTION).write_bytes(description_bytes(self.model_dump(mode="json")))
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """Heads and their stack.
+class Bundle:
+    """What a bundle says of itself; its heads, and the stack that combines them in their order."""
 
-    Attributes
-    ----------
-    members : sequence of (list of str, Head)
-        Each head, and the encoders whose vectors it takes side by side.
-    stack : Stack
-        Of the heads, in their order.
-    """
-
-    members: Sequence[tuple[Sequence[str], Head]]
+    description: Description
+    heads: tuple[Head, ...]
     stack: Stack
 
     def predict(self, vectors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
@@ -183,30 +145,63 @@ class Fitted:
         A clip that lacks an encoder's has NaN there.
         """
         predicted = [
-            head.predict(np.concatenate([vectors[name] for name in encoders], axis=1))
-            for encoders, head in self.members
+            head.predict(np.concatenate([vectors[name] for name in names], axis=1))
+            for head, names in zip(self.heads, self.description.columns(), strict=True)
         ]
         return self.stack.predict(np.stack(predicted, axis=1))
 
+    def named(self, name: str) -> "Bundle":
+        """Return it with a name before those of its targets and encoders: ``voice.Anger``."""
+        if not name:
+            return self
+        said = self.description
+        views = [JOIN.join(f"{name}.{each}" for each in names) for names in said.columns()]
+        changes = {
+            "targets": tuple(f"{name}.{each}" for each in said.targets),
+            "encoders": {f"{name}.{key}": each for key, each in said.encoders.items()},
+            "members": tuple(f"{name}/{view}" for view in views),
+        }
+        return replace(self, description=said.model_copy(update=changes))
 
-def read_bundle(folder: Path) -> tuple[Description, Fitted]:
+
+def find_bundles(which: str | Path | None) -> dict[str, Path]:
+    """Find the folders of bundles by name; one that was chosen has the empty name.
+
+    Parameters
+    ----------
+    which : str or Path, optional
+        The name of a ready bundle, or a folder. Without it: the bundle of the run in the working
+        folder, where there is one, else all ready ones.
+    """
+    ready = ready_bundles()
+    if which is not None:
+        return {"": ready.get(str(which), Path(which))}
+    return ready if ready and not BUNDLE.exists() else {"": BUNDLE}
+
+
+def ready_bundles() -> dict[str, Path]:
+    """Return the folders of the bundles that come with the package, by name."""
+    return {path.parent.name: path.parent for path in sorted(READY.glob(f"*/{DESCRIPTION}"))}
+
+
+def read_bundle(folder: Path) -> Bundle:
     """Read a bundle; every file's digest is checked before the file is parsed.
 
     Raises
     ------
     BundleError
-        When there is none, it was changed, or another version is needed to read it; names the file
-        or the library.
+        When there is none, it was changed, its parts do not fit together, or another version is
+        needed to read it; names the file or the library.
     """
     path = folder / DESCRIPTION
     if not path.exists() and not path.is_symlink():
         raise BundleError(
             f"there is no bundle {folder} ({DESCRIPTION} is missing): run `dvc repro`, which "
-            "writes results/bundle"
+            f"writes {BUNDLE}, or name a ready one: {', '.join(ready_bundles())}"
         )
     with _naming(path):
         description = _parse(path, _read_plain(path))
-    expected = {DESCRIPTION, *description.files()}
+    expected = {DESCRIPTION, *description.files}
     there = {each.name for each in folder.iterdir()}
     for name in sorted(there ^ expected):
         what = "does not belong to the bundle: remove it" if name in there else "is missing"
@@ -218,37 +213,27 @@ def read_bundle(folder: Path) -> tuple[Description, Fitted]:
                 f"{folder} was fitted with {name} {wanted}; here it is {here}: install "
                 f"{name}=={wanted}, or make the bundle anew"
             )
-    return description, read_fitted(folder, description)
-
-
-def read_fitted(folder: Path, description: Description) -> Fitted:
-    """Read the heads and the stack of a bundle, and make sure that they fit together.
-
-    Raises
-    ------
-    BundleError
-        When a file was changed, or is not what the description says; names the file.
-    """
-    files = {name: _read_plain(folder / name, sha) for name, sha in description.files().items()}
-    stack_file = files.pop(STACK)
-    members = []
-    for (name, content), member in zip(files.items(), description.members, strict=True):
-        with _naming(folder / name):
-            head = loads(content)
-            width = sum(description.encoders[each].width for each in member.encoders)
-            if not isinstance(head, Head) or head.n_features_in_ != width:
-                raise ValueError(f"expected a head on {width} columns, found {head!r:.100}")
-            members.append((member.encoders, head))
-    with _naming(folder / STACK):
-        stack, n_targets = loads(stack_file), len(description.targets)
-        if not isinstance(stack, Stack) or stack.center.shape != (len(members), n_targets):
-            raise ValueError(f"expected a stack of {len(members)} heads for {n_targets} targets")
-        fitted = Fitted(members, stack)
+    files = {name: _read_plain(folder / name, sha) for name, sha in description.files.items()}
+    with _naming(path):
+        *head_files, stack_file = files
+        heads = []
+        for name, encoders in zip(head_files, description.columns(), strict=True):
+            width = sum(description.encoders[each].width for each in encoders)
+            with _naming(folder / name):
+                head = loads(files[name])
+                if not isinstance(head, Head) or head.n_features_in_ != width:
+                    raise ValueError(f"expected a head on {width} columns, found {head!r:.100}")
+                heads.append(head)
+    with _naming(folder / stack_file):
+        stack, shape = loads(files[stack_file]), (len(heads), len(description.targets))
+        if not isinstance(stack, Stack) or stack.center.shape != shape:
+            raise ValueError("expected a stack of {} heads for {} targets".format(*shape))
+        bundle = Bundle(description, tuple(heads), stack)
         widths = {name: each.width for name, each in description.encoders.items()}
-        predicted = fitted.predict({k: np.zeros((1, n), np.float32) for k, n in widths.items()})
-        if predicted.shape != (1, n_targets) or not np.isfinite(predicted).all():
-            raise ValueError(f"it does not predict {n_targets} numbers")
-    return fitted
+        predicted = bundle.predict({k: np.zeros((1, n), np.float32) for k, n in widths.items()})
+        if predicted.shape != (1, shape[1]) or not np.isfinite(predicted).all():
+            raise ValueError(f"it does not predict {shape[1]} numbers")
+    return bundle
 
 
 def description_bytes(content: Mapping[str, Any]) -> bytes:
@@ -262,12 +247,11 @@ def _parse(path: Path, raw: bytes) -> Description:
     if not isinstance(content, dict):
         raise ValueError("it is no JSON object")
     protocol = content.get("protocol")
-    if type(protocol) is not int or protocol not in READABLE:
-        known = ", ".join(f"{number} (since {since})" for number, since in READABLE.items())
+    if type(protocol) is not int or protocol != PROTOCOL:
         raise BundleError(
             f"{path} is of protocol {str(protocol)[:40]}, written by eri "
-            f"{str(content.get('eri'))[:40]}: this version reads protocol {known}. Install "
-            "that version or a later one, or write the bundle anew"
+            f"{str(content.get('eri'))[:40]}: this version reads protocol {PROTOCOL}. Install "
+            "that version, or write the bundle anew"
         )
     content.pop("sha256", None)
     if description_bytes(content) != raw:  # however it is written, other bytes are a change

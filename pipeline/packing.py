@@ -16,21 +16,19 @@ from pipeline.bundle import (
     DESCRIPTION,
     PINNED,
     PROTOCOL,
+    STACK,
+    Bundle,
     BundleError,
     Description,
     EncoderEntry,
-    Fitted,
-    MemberEntry,
-    Training,
-    description_bytes,
-    read_fitted,
+    read_bundle,
 )
 from pipeline.challenge import FILE_ID, file_ids
 from pipeline.clip_table import Rows
 from pipeline.params import Params, ParamsError
 from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, fitted_head
 from pipeline.tables import read_run_table
-from pipeline.views import join_tables, member_names
+from pipeline.views import JOIN, join_tables, member_names
 
 LARGEST_DIFFERENCE = 0.01
 """From the run's predictions, in standard deviations of the target: beyond it something is wrong.
@@ -67,42 +65,42 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
     stack = loads(_result(STACK_FITTED))
     assert isinstance(stack, Stack)  # of no other kind is that file
     names = member_names(params)
-    used = [names[number].split("/") for number in np.flatnonzero(stack.kept)]
-    weights = stack.member_weights.mean(axis=0)[stack.kept]
-    contents = [_result(fitted_head(head, view)) for head, view in used]
-    contents.append(dumps(stack.without_idle_members()))
-    *sha256, stack_sha256 = [hashlib.sha256(content).hexdigest() for content in contents]
-    members = tuple(
-        MemberEntry(head=head, view=view, weight=float(weight), sha256=digest)
-        for (head, view), weight, digest in zip(used, weights, sha256, strict=True)
-    )
+    members = tuple(names[number] for number in np.flatnonzero(stack.kept))
+    files = {
+        f"member-{number:03d}.skops": _result(fitted_head(*name.split("/")))
+        for number, name in enumerate(members)
+    }
+    files[STACK] = dumps(stack.without_idle_members())
     fitted_on = rows.fitted_on(params.final.refit_on)
-    training = Training(
-        refit_on=params.final.refit_on,
-        n_clips=int(fitted_on.sum()),
-        n_people=len(set(rows.people[fitted_on])),
-        stack_method=stack.method,
-    )
     description = Description(
         protocol=PROTOCOL,
         eri=version("eri"),
-        versions={name: version(name) for name in PINNED},
+        versions={
+            name: version(name)
+            for name, module in PINNED.items()
+            if any(f'"__module__": "{module}.'.encode() in each for each in files.values())
+        },
         targets=params.targets,
         sampling=params.sampling,
         pooling=params.pooling,
-        encoders={name: _encoder(name, params) for each in members for name in each.encoders},
+        encoders={
+            each: _encoder(each, params)
+            for name in members
+            for each in name.split("/")[1].split(JOIN)
+        },
         members=members,
-        stack_sha256=stack_sha256,
-        training=training,
+        files={name: hashlib.sha256(each).hexdigest() for name, each in files.items()},
+        refit_on=params.final.refit_on,
+        n_clips=int(fitted_on.sum()),
+        n_people=len(set(rows.people[fitted_on])),
     )
     with replacing_folder(folder) as beside:
-        for name, content in zip(description.files(), contents, strict=True):
+        for name, content in files.items():
             (beside / name).write_bytes(content)
-        compared = _compare(read_fitted(beside, description), description, rows)
-        training = training.model_copy(update=compared)
-        description = description.model_copy(update={"training": training})
-        said = description_bytes(description.model_dump(mode="json"))
-        (beside / DESCRIPTION).write_bytes(said)
+        description.write(beside)
+        compared = _compare(read_bundle(beside), rows)
+        description = description.model_copy(update=compared)
+        description.write(beside)
     return description
 
 
@@ -131,22 +129,22 @@ def _encoder(name: str, params: Params) -> EncoderEntry:
     )
 
 
-def _compare(fitted: Fitted, description: Description, rows: Rows) -> dict[str, float]:
+def _compare(bundle: Bundle, rows: Rows) -> dict[str, float]:
     """Predict clips of Val and Test again; give their number and the largest difference."""
     if not PREDICTIONS.is_file():
         raise ParamsError(f"there is no {PREDICTIONS}: run `dvc repro`")
     held, table = rows.clips[rows.n_train :], read_run_table(PREDICTIONS)
     if table[FILE_ID].tolist() != file_ids(held).tolist():
         raise ParamsError(f"{PREDICTIONS} is of other clips than the clip table: run `dvc repro`")
-    if description.training.refit_on == "train+val":  # Val is predicted by heads that are not kept
+    description = bundle.description
+    if description.refit_on == "train+val":  # Val is predicted by heads that are not kept
         chosen = (held["split"] == "Test").to_numpy(bool)
         held, table = held[chosen], table[chosen]
     if held.empty:
         return {}
     ids = list(held["clip_id"])
     vectors = {e: join_tables([POOLED / f"{e}.parquet"], ids) for e in description.encoders}
-    expected = table[list(description.targets)].to_numpy(np.float64)
-    difference = np.abs(fitted.predict(vectors) - expected)
+    difference = np.abs(bundle.predict(vectors) - table[list(description.targets)].to_numpy(float))
     spread = np.nanstd(rows.y[: rows.n_train], axis=0)
     # Without spread there is no unit to compare in.
     if (difference > LARGEST_DIFFERENCE * np.where(spread > 0, spread, 1)).any():

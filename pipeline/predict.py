@@ -1,7 +1,7 @@
-"""Intensities of new clips, from a bundle: `load_bundle(folder).predict(paths)`."""
+"""Intensities of new clips, from bundles: `load_bundle().predict(paths)`."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,25 +11,26 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from features.cache import Embedding, default_cache_root
+from features.cache import default_cache_root
 from features.encoders import Encoder, EncoderError, make_encoder
 from features.extraction.embedder import Embedder
 from features.extraction.encoder_run import EncoderRun, unusable
-from features.extraction.index import Clip, index_files, iterate_clips
+from features.extraction.index import index_files, iterate_clips
 from features.media.files import MediaError
 from features.pool import pool_clips
-from features.store import StoredClip, gather
-from pipeline.bundle import BundleError, Description, Fitted, read_bundle
+from features.store import FeatureStore
+from pipeline.bundle import Bundle, BundleError, EncoderEntry, find_bundles, read_bundle
 from pipeline.clip_ids import find_media
 from pipeline.params import ParamsError
-from pipeline.paths import BUNDLE
 from pipeline.views import JOIN
 
 MOST_WINDOWS = 100_000
 """Of a clip in a timeline; headers of media files may say any duration."""
 
 WHOLE = np.array([[-np.inf, np.inf]])
-"""The one window, from its begin to its end in seconds, that holds all of a clip."""
+"""The one window that holds all of a clip."""
+
+_IMPORTED = MediaError("stream", "imported features: it embeds no new clips")
 
 Paths = str | Path | Iterable[str | Path]
 
@@ -44,25 +45,23 @@ class EmbeddedClips:
         From `features.extraction.index_files`.
     runs : mapping of str to EncoderRun
         By encoder: where its embeddings are, if some clip had something for it.
-    metadata : mapping of str to dict
-        By encoder of `runs`: what made the embeddings.
     missing : mapping of str to mapping of str to MediaError
         By clip id: why encoders have nothing of it, by encoder.
     """
 
     clips: pd.DataFrame
     runs: Mapping[str, EncoderRun]
-    metadata: Mapping[str, dict[str, Any]]
     missing: Mapping[str, Mapping[str, MediaError]]
 
 
-def load_bundle(folder: Path | str = BUNDLE, *, clip_limit_s: float = math.inf) -> "Predictor":
-    """Load a bundle, checked; no weights of encoders are fetched yet.
+def load_bundle(bundle: str | Path | None = None, *, clip_limit_s: float = math.inf) -> "Predictor":
+    """Load a bundle, or several side by side, checked; no weights of encoders are fetched yet.
 
     Parameters
     ----------
-    folder : path
-        The bundle's folder.
+    bundle : str or Path, optional
+        As for `pipeline.bundle.find_bundles`: a folder, or ``face`` or ``voice``, which come with
+        the package. Without it: the bundle of the run in the working folder, else both of those.
     clip_limit_s : float
         Longest time that reading one clip may take, as for `features.extraction.embedder.Embedder`.
 
@@ -81,7 +80,8 @@ def load_bundle(folder: Path | str = BUNDLE, *, clip_limit_s: float = math.inf) 
     >>> windows.columns.tolist()
     ['clip_id', 'time_s', 'joy', 'fear']
     """
-    return Predictor(*read_bundle(Path(folder)), clip_limit_s=clip_limit_s)
+    bundles = [read_bundle(path).named(name) for name, path in find_bundles(bundle).items()]
+    return Predictor(bundles, clip_limit_s=clip_limit_s)
 
 
 class Predictor:
@@ -92,28 +92,25 @@ class Predictor:
 
     Attributes
     ----------
-    description : Description
-        What the bundle says of itself.
+    bundles : sequence of Bundle
+        No two of them have a target or an encoder of one name.
+    targets : list of str
+        What is predicted, in this order.
     encoders : dict of str to Encoder
         Those that the heads were fitted on, by name.
     """
 
-    def __init__(
-        self, description: Description, fitted: Fitted, *, clip_limit_s: float = math.inf
-    ) -> None:
-        self.description, self._fitted = description, fitted
+    def __init__(self, bundles: Sequence[Bundle], *, clip_limit_s: float = math.inf) -> None:
+        self.bundles = bundles
+        self.targets = [name for each in bundles for name in each.description.targets]
+        self._entries = {
+            name: (entry, each.description)
+            for each in bundles
+            for name, entry in each.description.encoders.items()
+        }
+        specs = {name: entry.spec for name, (entry, _) in self._entries.items()}
+        self.encoders = {n: _make_encoder(n, spec) for n, spec in specs.items() if spec is not None}
         self._embedder = Embedder(clip_limit_s=clip_limit_s)
-        self.encoders: dict[str, Encoder] = {}
-        for name, entry in description.encoders.items():
-            if entry.spec is None:
-                continue
-            try:
-                self.encoders[name] = make_encoder(entry.spec)
-            except (EncoderError, ValidationError) as error:
-                told = " ".join(str(error).split("\n", 1)[-1].split())[:300]  # but for its title
-                raise BundleError(
-                    f"the bundle's encoder {name!r} cannot be made by this version: {told}"
-                ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -128,8 +125,8 @@ class Predictor:
     @property
     def random_encoders(self) -> list[str]:
         """Encoders whose weights are random: their predictions mean nothing."""
-        entries = self.description.encoders.items()
-        return [name for name, each in entries if (each.spec or {}).get("weights") == "random"]
+        specs = {name: entry.spec or {} for name, (entry, _) in self._entries.items()}
+        return [name for name, spec in specs.items() if spec.get("weights") == "random"]
 
     def predict(self, paths: Paths) -> pd.DataFrame:
         """Predict media files; a folder stands for all media files below it.
@@ -187,24 +184,28 @@ class Predictor:
         """
         given = [paths] if isinstance(paths, str | Path) else paths
         files = find_media(Path(path) for path in given)
-        clips = index_files(files, workers=self._embedder.workers, progress=progress)
-        root, sampling = cache_root or default_cache_root(), self.description.sampling
-        runs = {}
+        table = index_files(files, workers=self._embedder.workers, progress=progress)
+        clips, root = list(iterate_clips(table)), cache_root or default_cache_root()
+        runs: dict[str, EncoderRun] = {}
         for name, encoder in self.encoders.items():
-            if any(unusable(encoder, clip) is None for clip in iterate_clips(clips)):
-                runs[name] = EncoderRun(name, encoder, sampling, root)
-                self._check_identity(runs[name])
+            if any(unusable(encoder, clip) is None for clip in clips):
+                entry, description = self._entries[name]
+                runs[name] = EncoderRun(name, encoder, description.sampling, root)
+                _check_identity(runs[name], entry)
         self._embedder.embed(
-            clips, list(runs.values()), max_duration_s=max_duration_s, progress=progress
+            table, list(runs.values()), max_duration_s=max_duration_s, progress=progress
         )
-        missing: dict[str, dict[str, MediaError]] = {each: {} for each in clips["clip_id"]}
-        for name in self.description.encoders:
-            for clip in iterate_clips(clips) if name not in runs else ():
-                missing[clip.clip_id][name] = self._unusable(name, clip)
-            for clip_id, error in runs[name].errors(clips).items() if name in runs else ():
-                missing[clip_id][name] = error
-        metadata = {name: run.metadata() for name, run in runs.items()}
-        return EmbeddedClips(clips, runs, metadata, missing)
+        missing: dict[str, dict[str, MediaError]] = {clip.clip_id: {} for clip in clips}
+        failed = {name: run.errors(table) for name, run in runs.items()}
+        for clip in clips:
+            for name in self._entries:
+                error: MediaError | None = _IMPORTED
+                if name in self.encoders:
+                    error = unusable(self.encoders[name], clip)
+                    error = error or failed[name].get(clip.clip_id)
+                if error is not None:
+                    missing[clip.clip_id][name] = error
+        return EmbeddedClips(table, runs, missing)
 
     def table(self, embedded: EmbeddedClips) -> pd.DataFrame:
         """Predict clips as a whole.
@@ -215,23 +216,21 @@ class Predictor:
             One row per clip: ``clip_id`` (the file's name without its ending), ``path``,
             ``has_video``, ``has_audio``, the targets, ``encoders`` (whose features there were,
             joined by ``+``), ``missing`` (the others) and ``reasons`` (``encoder: step: reason``,
-            joined by semicolons). The targets are NaN where nothing was usable.
+            joined by semicolons). The targets of a bundle are NaN where nothing was usable for it.
         """
-        columns, names = ["clip_id", "path", "has_video", "has_audio"], self.description.encoders
-        clips = embedded.clips[columns].reset_index(drop=True)
-        whole = [self._vectors(embedded, number) for number in range(len(clips))]
-        predicted = self._predict({n: np.concatenate([each[n] for each in whole]) for n in names})
-        targets = pd.DataFrame(predicted, columns=list(self.description.targets))
+        clips = embedded.clips[["clip_id", "path", "has_video", "has_audio"]]
+        predicted = self._predict(embedded, dict.fromkeys(range(len(clips)), WHOLE))
         missing = [embedded.missing[clip_id] for clip_id in clips["clip_id"]]
         notes = {
-            "encoders": [JOIN.join(e for e in names if e not in each) for each in missing],
+            "encoders": [JOIN.join(e for e in self._entries if e not in each) for each in missing],
             "missing": [JOIN.join(each) for each in missing],
             "reasons": [
                 "; ".join(f"{name}: {error.step}: {error.reason}" for name, error in each.items())
                 for each in missing
             ],
         }
-        return pd.concat([clips, targets, pd.DataFrame(notes, dtype="string")], axis=1)
+        tables = [clips.reset_index(drop=True), predicted, pd.DataFrame(notes, dtype="string")]
+        return pd.concat(tables, axis=1)
 
     def windows(
         self, embedded: EmbeddedClips, *, window_s: float = 2.0, hop_s: float = 0.5
@@ -262,92 +261,90 @@ class Predictor:
         if not (0 < window_s < np.inf and 0 < hop_s < np.inf):
             raise ParamsError(f"expected positive seconds, not window {window_s} and hop {hop_s}")
         tables = []
-        for number, clip_id in enumerate(embedded.clips["clip_id"]):
-            duration_s = _duration_s(embedded, number)
+        durations_s = embedded.clips.set_index("clip_id")["duration_s"].fillna(0)  # of pictures
+        for number, (clip_id, duration_s) in enumerate(durations_s.items()):
             n_windows = int(max(duration_s - window_s, 0.0) / hop_s + 1e-9) + 1
             if n_windows > MOST_WINDOWS:
                 raise ParamsError(
                     f"the clip {clip_id} says to last {duration_s:.0f} s: {n_windows} windows, "
                     f"more than {MOST_WINDOWS}; take a longer hop"
                 )
-            starts_s = np.asarray(np.arange(n_windows) * hop_s, np.float64)
+            starts_s = np.arange(n_windows) * hop_s
             windows_s = np.stack([starts_s, starts_s + window_s], axis=1)
-            predicted = self._predict(self._vectors(embedded, number, windows_s))
-            table = pd.DataFrame(predicted, columns=list(self.description.targets))
+            table = self._predict(embedded, {number: windows_s})
             table.insert(0, "clip_id", str(clip_id))
             table.insert(1, "time_s", starts_s + min(window_s, duration_s or window_s) / 2)
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
 
-    def _vectors(
-        self, embedded: EmbeddedClips, number: int, windows_s: NDArray[np.float64] = WHOLE
-    ) -> dict[str, NDArray[np.float32]]:
-        """Pool the embeddings of a clip inside windows (n_windows, 2) of its time, as in training.
+    def _predict(
+        self, embedded: EmbeddedClips, windows_s: Mapping[int, NDArray[np.float64]]
+    ) -> pd.DataFrame:
+        """Predict windows of clips, by number: begins and ends (n_windows, 2), the end outside.
 
-        Returns vectors (n_windows, width) by encoder; NaN where a window, whose end is outside,
-        has no embedding. The only embedding of a clip, such as functionals of all its sound, counts
-        in every window.
+        Returns a row per window, NaN where a bundle has nothing of it.
+        """
+        of_clips = [self._vectors(embedded, number, each) for number, each in windows_s.items()]
+        vectors = {
+            name: np.concatenate([each[name] for each in of_clips]) for name in self._entries
+        }
+        predicted = []
+        for bundle in self.bundles:
+            own = {name: vectors[name] for name in bundle.description.encoders}
+            present = np.any([np.isfinite(each).any(axis=1) for each in own.values()], axis=0)
+            table = np.full((len(present), len(bundle.description.targets)), np.nan)
+            if present.any():
+                table[present] = bundle.predict({n: each[present] for n, each in own.items()})
+            predicted.append(table)
+        return pd.DataFrame(np.concatenate(predicted, axis=1), columns=self.targets)
+
+    def _vectors(
+        self, embedded: EmbeddedClips, number: int, windows_s: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Pool the embeddings of a clip inside windows of its time, as in training.
+
+        Returns vectors (n_windows, width) by encoder; NaN where a window has no embedding. The only
+        embedding of a clip, such as functionals of all its sound, counts in every window.
         """
         row = embedded.clips[number : number + 1]
         begin_s, end_s = windows_s[:, :1], windows_s[:, 1:]
         vectors = {}
-        for name, entry in self.description.encoders.items():
+        for name, (entry, description) in self._entries.items():
             vectors[name] = np.full((len(windows_s), entry.width), np.nan, np.float32)
             run = embedded.runs.get(name)
-            for stored in run.stored_clips(row) if run else ():
-                time_s, values = stored.embedding.time_s, stored.embedding.values
-                inside = (begin_s <= time_s) & (time_s < end_s) | (len(time_s) == 1)
-                filled = np.flatnonzero(inside.any(axis=1))
-                parts = [
-                    StoredClip(f"{window}", stored.sha256, Embedding(time_s[at], values[at]))
-                    for window, at in zip(filled, inside[filled], strict=True)
-                ]
-                if parts:
-                    store = gather(parts, embedded.metadata[name])
-                    pooled = pool_clips(store, self.description.pooling)[1]
-                    if pooled.shape[1] != entry.width:
-                        raise BundleError(
-                            f"the encoder {name!r} gives {pooled.shape[1]} columns here, but the "
-                            f"heads were fitted on {entry.width}: make the bundle anew"
-                        )
-                    vectors[name][filled] = pooled
+            for _, _, stored in run.stored_clips(row) if run else ():
+                inside = (begin_s <= stored.time_s) & (stored.time_s < end_s)
+                windows, at = np.nonzero(inside | (len(stored.time_s) == 1))
+                if len(windows) == 0:
+                    continue
+                level = {"level": "clip"} if self.encoders[name].is_clip_level() else {}
+                ids = windows.astype(str).astype(object)
+                store = FeatureStore(ids, stored.time_s[at], stored.values[at], level)
+                pooled = pool_clips(store, description.pooling)[1]
+                if pooled.shape[1] != entry.width:
+                    raise BundleError(
+                        f"the encoder {name!r} gives {pooled.shape[1]} columns here, but the "
+                        f"heads were fitted on {entry.width}: make the bundle anew"
+                    )
+                vectors[name][np.unique(windows)] = pooled
         return vectors
 
-    def _predict(self, vectors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
-        """Predict clip vectors (n_clips, width) by encoder; NaN where a row has none at all."""
-        present = np.any([np.isfinite(each).any(axis=1) for each in vectors.values()], axis=0)
-        predicted = np.full((len(present), len(self.description.targets)), np.nan)
-        if present.any():
-            some = {name: each[present] for name, each in vectors.items()}
-            predicted[present] = self._fitted.predict(some)
-        return predicted
 
-    def _check_identity(self, run: EncoderRun) -> None:
-        entry = self.description.encoders[run.name]
-        if run.identity == entry.identity:
-            return
-        what = "preprocessing, sampling or version of the extraction"
-        if run.encoder.weights_digest() != entry.weights_digest:
-            what = "weights"
+def _make_encoder(name: str, spec: Mapping[str, Any]) -> Encoder:
+    try:
+        return make_encoder(spec)
+    except (EncoderError, ValidationError) as error:
+        told = " ".join(str(error).split("\n", 1)[-1].split())[:300]  # but for its title
+        what = f"the bundle's encoder {name!r} cannot be made by this version"
+        raise BundleError(f"{what}: {told}") from error
+
+
+def _check_identity(run: EncoderRun, entry: EncoderEntry) -> None:
+    if run.identity != entry.identity:
+        of_weights = run.encoder.weights_digest() != entry.weights_digest
+        what = "weights" if of_weights else "preprocessing, sampling or version of the extraction"
         raise BundleError(
             f"the encoder {run.name!r} here is not the one that the heads were fitted on (other "
             f"{what}: identity {run.identity[:12]}… instead of {entry.identity[:12]}…): bring the "
             "weights and the version of then, or make the bundle anew"
         )
-
-    def _unusable(self, name: str, clip: Clip) -> MediaError:
-        if name not in self.encoders:
-            return MediaError("stream", "imported features: it embeds no new clips")
-        error = unusable(self.encoders[name], clip)
-        assert error is not None  # else there would be a run
-        return error
-
-
-def _duration_s(embedded: EmbeddedClips, number: int) -> float:
-    """Length of a clip, in seconds: from its header, or else the time of its last embedding."""
-    duration_s = float(embedded.clips["duration_s"].iloc[number])
-    if np.isfinite(duration_s):
-        return duration_s
-    row = embedded.clips[number : number + 1]
-    stored = [each for run in embedded.runs.values() for each in run.stored_clips(row)]
-    return max((float(each.embedding.time_s[-1]) for each in stored), default=0.0)

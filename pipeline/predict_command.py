@@ -1,15 +1,14 @@
 """The command `eri predict`."""
 
+import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.files import replacing_file
-from pipeline.paths import BUNDLE
-from pipeline.tables import write_csv
+from pipeline.tables import records, write_csv
 from pipeline.terminal import Json
 
 if TYPE_CHECKING:  # heavy
@@ -17,10 +16,19 @@ if TYPE_CHECKING:  # heavy
 
     from pipeline.predict import Predictor
 
+LONGEST_NAME = 200
+"""Of a picture, in bytes, without its ending; file systems allow 255 with all that is added."""
+
+WhichBundle = Annotated[
+    str | None,
+    typer.Option("--bundle", help="A ready bundle, face or voice, or the folder of another."),
+]
+"""Without it: the bundle that `dvc repro` wrote, where there is one, else both ready ones."""
+
 
 def predict_command(
     paths: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.")],
-    bundle: Annotated[Path, typer.Option(help="The bundle that `dvc repro` wrote.")] = BUNDLE,
+    bundle: WhichBundle = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table here, as CSV.")] = None,
     timeline: Annotated[
         Path | None, typer.Option(help="Folder for tables and pictures of intensity over time.")
@@ -31,12 +39,14 @@ def predict_command(
 ) -> None:
     """Predict the intensities of new clips: videos, sounds or pictures.
 
-    A clip without sound or without a face is predicted from the rest, and says so. Embeddings come
-    from the cache where it has them. Status 1 when no clip could be predicted.
+    By the bundle that `dvc repro` wrote; before the first run by the two that come with eri, side
+    by side: what faces show, and what is heard in voices. A clip without sound or without a face is
+    predicted from the rest, and says so. Embeddings come from the cache where it has them. Status 1
+    when no clip could be predicted.
 
     Example: eri predict videos/ --csv predicted.csv
 
-    Example: eri predict clip.mp4 --bundle results/bundle --json
+    Example: eri predict clip.mp4 --bundle voice --json
 
     Example: eri predict clip.mp4 --timeline over_time/ --window-s 2 --hop-s 0.5
     """
@@ -50,10 +60,9 @@ def predict_command(
             write_csv(table, csv)
         if timeline is not None:
             windows = predictor.windows(embedded, window_s=window_s, hop_s=hop_s)
-            _write_timeline(windows, predictor.description.targets, timeline)
-    predicted = table[list(predictor.description.targets)].notna().all(axis=1)
-    print((_as_json if as_json else _as_text)(table, predicted, predictor))
-    if not predicted.any():
+            _write_timeline(windows, timeline)
+    print((_as_json if as_json else _as_text)(table, predictor))
+    if table[predictor.targets].isna().all(axis=None):
         raise typer.Exit(1)
 
 
@@ -97,34 +106,43 @@ def _make_folders(csv: Path | None, timeline: Path | None) -> None:
             folder.mkdir(parents=True, exist_ok=True)
 
 
-def _write_timeline(windows: "pd.DataFrame", targets: Sequence[str], folder: Path) -> None:
+def _write_timeline(windows: "pd.DataFrame", folder: Path) -> None:
     write_csv(windows, folder / "timeline.csv")
     with replacing_file(folder / "timeline.parquet") as beside:
         windows.to_parquet(beside, index=False)
     for clip_id, part in windows.groupby("clip_id", sort=False):
-        if part[list(targets)].notna().any(axis=None):
-            picture = timeline_svg(str(clip_id), part.drop(columns="clip_id"))
-            with replacing_file(folder / f"{clip_id}.svg") as beside:
+        values = part.drop(columns="clip_id").dropna(axis="columns", how="all")
+        if len(values.columns) > 1:
+            picture = timeline_svg(str(clip_id), values)
+            with replacing_file(folder / _picture_name(str(clip_id))) as beside:
                 beside.write_text(picture, encoding="utf-8")
 
 
-def _as_json(table: "pd.DataFrame", predicted: "pd.Series[bool]", predictor: "Predictor") -> str:
-    targets = list(predictor.description.targets)
-    clips = table.drop(columns=targets).to_dict("records")
-    intensities = table[targets].to_dict("records")
-    for clip, values, there in zip(clips, intensities, predicted, strict=True):
-        clip["intensities"] = values if there else None
-    content = {"targets": targets, "random_weights": predictor.random_encoders, "clips": clips}
-    return json.dumps(content, indent=2)
+def _picture_name(clip_id: str) -> str:
+    """Name a clip's picture by its id; by a digest too where the id is long, or a path."""
+    name = clip_id.replace("/", "_")
+    if name != clip_id or len(name.encode()) > LONGEST_NAME:
+        digest = hashlib.sha256(clip_id.encode()).hexdigest()[:16]
+        name = f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
+    return f"{name}.svg"
 
 
-def _as_text(table: "pd.DataFrame", predicted: "pd.Series[bool]", predictor: "Predictor") -> str:
-    partial = predicted & (table["missing"] != "").to_numpy(bool)
+def _as_json(table: "pd.DataFrame", predictor: "Predictor") -> str:
+    clips = records(table.drop(columns=predictor.targets))
+    for clip, values in zip(clips, records(table[predictor.targets]), strict=True):
+        clip["intensities"] = None if all(each is None for each in values.values()) else values
+    content = {"targets": predictor.targets, "random_weights": predictor.random_encoders}
+    return json.dumps({**content, "clips": clips}, indent=2)
+
+
+def _as_text(table: "pd.DataFrame", predictor: "Predictor") -> str:
     lines = []
-    if predicted.any():
-        shown = table.loc[predicted, ["clip_id", *predictor.description.targets, "missing"]]
-        shown["missing"] = shown["missing"].replace("", "-")
-        lines.append(shown.to_string(index=False, float_format="{:.3f}".format))
+    for bundle in predictor.bundles:
+        shown = table[["clip_id", *bundle.description.targets]].dropna()
+        if len(shown):
+            lines += [shown.to_string(index=False, float_format="{:.3f}".format), ""]
+    predicted = table[predictor.targets].notna().any(axis=1)
+    partial = predicted & (table["missing"] != "").to_numpy(bool)
     for what, clips in (("predicted from the rest", partial), ("not predicted", ~predicted)):
         lines += [f"{what} {row.clip_id}: {row.reasons}" for row in table[clips].itertuples()]
     rest = f", {partial.sum()} of them from a part of the encoders" if partial.any() else ""

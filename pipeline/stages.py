@@ -170,10 +170,11 @@ def bundle() -> None:
 
     params = load_params()
     description = make_bundle(params, read_rows(params), paths.BUNDLE)
-    training = description.training
-    difference = training.largest_difference
+    difference = description.largest_difference
     compared = "" if difference is None else f", at most {difference:.1e} from predictions.csv"
-    print(f"{paths.BUNDLE}: {len(description.members)} heads, {training.n_clips} clips{compared}")
+    print(
+        f"{paths.BUNDLE}: {len(description.members)} heads, {description.n_clips} clips{compared}"
+    )
 
 
 def evaluate() -> None:

@@ -139,7 +139,8 @@ class FrameEncoder(Encoder):
     face_min_score : float
         Detections below this score are no face.
     face_missing : {"whole_frame", "leave_out"}
-        What happens to a frame without a face. A clip without any has failed either way.
+        What happens to a frame without a face. A video without any has failed either way; a
+        picture is a clip of one frame.
     """
 
     modality = "vision"

@@ -8,11 +8,11 @@ through for a prefix under which it has the network's own names.
 import pickle
 import re
 import zipfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -21,18 +21,10 @@ from features.errors import EncoderError
 State = dict[str, torch.Tensor]
 """Tensors by name, as ``state_dict`` gives them."""
 
-_CALLED = {
-    ("_codecs", "encode"),
-    ("builtins", "set"),
-    ("collections", "OrderedDict"),
-    ("torch", "Size"),
-    ("torch", "device"),
-    ("torch.nn.parameter", "Parameter"),
-    *(
-        ("torch._utils", f"_rebuild_{what}")
-        for what in ("parameter", "parameter_with_state", "tensor", "tensor_v2")
-    ),
-}
+_CALLED = re.compile(
+    r"torch\._utils\._rebuild_(parameter(_with_state)?|tensor(_v2)?)|torch\.nn\.parameter\.Parameter"
+    r"|torch\.(Size|device)|collections\.OrderedDict|builtins\.set|_codecs\.encode"
+)
 """All that is called while a file is read: what tensors are made of."""
 
 _HEADS = {"classifier", "fc", "head", "head_dist", "heads", "last_linear", "logits"}
@@ -65,37 +57,27 @@ def load_trunk(network: torch.nn.Module, path: Path, convert: Callable[[State], 
     ValueError
         When it holds no tensors, or they do not fit.
     """
-    wanted = {
-        name: value
-        for name, value in network.state_dict().items()
-        if not name.lower().startswith("aux")
-    }
-    found = _find(read_states(path), wanted, _children(network))
-    state = convert(found.state)
+    entries = network.state_dict().items()
+    wanted = {name: value for name, value in entries if not name.lower().startswith("aux")}
+    place, found, outside = _find(_read_states(path), wanted, network)
+    state = convert(found)
     _check_fits(state, wanted)
     network.load_state_dict({name: state[name] for name in wanted if name in state}, strict=False)
-    rest = [name for name in (found.state if found.is_named else state) if name not in wanted]
+    left = [name for name in [*state, *outside] if name not in wanted]
     modules = dict.fromkeys(
         name.rpartition(".")[0] or name
-        for name in [*rest, *found.outside]
+        for name in left
         if name.rpartition(".")[2] not in _NO_WEIGHTS
     )
-    said = [f"took `{found.place}`"] if found.place else []
+    said = [f"took `{place}`"] if place else []
     said += [f"left out {_shown(list(modules))}"] if modules else []
     return f"{path}: {', '.join(said)}" if said else ""
 
 
-def read_states(path: Path) -> dict[str, State]:
+def _read_states(path: Path) -> dict[str, State]:
     """Read every set of named tensors in a file, by the place where it is nested.
 
     Of other Python objects in it (settings of the training run, say) only an empty shell is made.
-
-    Raises
-    ------
-    EncoderError
-        When the file holds a pickled network.
-    ValueError
-        When it cannot be read, or there are no tensors in it.
     """
     with path.open("rb") as file:
         is_safetensors = file.read(9)[8:] == b"{"
@@ -104,12 +86,13 @@ def read_states(path: Path) -> dict[str, State]:
 
         return {"": load_file(path)}
     content, others = _read_torch(path)
-    states = {place: state for place, state in _states(content) if state}
+    places = list(_places(content))
+    states = {place: state for place, value in places if (state := _tensors(value))}
     if states:
         return states
-    for place, value in [("", content), *(content.items() if isinstance(content, dict) else [])]:
+    for place, value in places:
         if isinstance(value, _Shell) and value.is_network:
-            item = f"[{place!r}]" if place else ""
+            item = "".join(f"[{key!r}]" for key in place.split(".") if key)
             raise EncoderError(
                 f"{path} holds a pickled network ({type(value).__name__}), which is code, and not "
                 "its numbers alone. Where its class can be imported, and if you trust the file, "
@@ -119,19 +102,6 @@ def read_states(path: Path) -> dict[str, State]:
             )
     what = f", but {_shown(others)}" if others else ""
     raise ValueError(f"it holds no tensors by name{what}.")
-
-
-class _Found(NamedTuple):
-    """The tensors that belong to a network.
-
-    Attributes: where they are; by the network's names; whether most of those were found; and the
-    names beside them.
-    """
-
-    place: str
-    state: State
-    is_named: bool
-    outside: list[str]
 
 
 class _Shell(dict[Any, Any]):
@@ -159,7 +129,7 @@ def _read_torch(path: Path) -> tuple[Any, list[str]]:
     class Reader(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
-            if is_dtype or (module, name) in _CALLED:
+            if is_dtype or _CALLED.fullmatch(f"{module}.{name}"):
                 return super().find_class(module, name)
             names.append(f"{module}.{name}")
             return type(names[-1], (_Shell,), {})
@@ -183,61 +153,67 @@ def _read_torch(path: Path) -> tuple[Any, list[str]]:
         ) from error
 
 
-def _states(content: Any, place: str = "") -> Iterator[tuple[str, State]]:
+def _places(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Yield every mapping in what was read, with the keys that lead to it."""
     if isinstance(content, Mapping):
-        yield place, {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
+        yield place, content
         for key, value in content.items():
-            yield from _states(value, f"{place}.{key}" if place else str(key))
+            yield from _places(value, f"{place}.{key}" if place else str(key))
 
 
-def _find(states: dict[str, State], wanted: State, children: dict[str, str]) -> _Found:
-    """Find the prefix, of whichever state, under which the most of the wanted names are."""
-    counts: Counter[tuple[str, str, bool]] = Counter()
+def _tensors(content: Mapping[Any, Any]) -> State:
+    return {str(key): v for key, v in content.items() if isinstance(v, torch.Tensor)}
+
+
+def _find(
+    states: dict[str, State], wanted: State, network: torch.nn.Module
+) -> tuple[str, State, list[str]]:
+    """Find the prefix, in whichever state, under which the most of the wanted names are.
+
+    Returns where that is, what is there by the network's names, and the names beside it.
+    """
+    numbers = {name: str(k) for k, (name, _) in enumerate(network.named_children())}
+    in_sequential = {_renamed(name, numbers): name for name in wanted}  # of its children
+    found: dict[tuple[str, str, bool], State] = defaultdict(dict)
     for place, state in states.items():
-        for is_numbered in (False, True):
-            for name in wanted:
-                first, dot, last = name.partition(".")
-                end = f"{children.get(first, first)}{dot}{last}" if is_numbered else name
-                for key in state:
-                    if key.endswith(end) and key.removesuffix(end)[-1:] in ("", "."):
-                        counts[place, key.removesuffix(end), is_numbered] += 1
-    most = max(counts.values(), default=0)
+        for key, value in state.items():
+            parts = key.split(".")
+            for k in range(len(parts)):
+                prefix, end = ".".join(parts[:k]), ".".join(parts[k:])
+                if end in wanted:
+                    found[place, prefix, False][end] = value
+                if end in in_sequential:
+                    found[place, prefix, True][in_sequential[end]] = value
+    most = max(map(len, found.values()), default=0)
     if most < len(wanted) / 2:  # names of another library, which may know how to convert them
         place = max(states, key=lambda each: len(states[each]))
         plain = {re.sub(r"^(module\.|_orig_mod\.)+", "", k): v for k, v in states[place].items()}
-        return _Found(place, plain, is_named=False, outside=[])
-    best = [each for each, count in counts.items() if count == most]
+        return place, plain, []
+    best = [each for each, state in found.items() if len(state) == most]
     best = [each for each in best if _EMA.search(f"{each[0]}.{each[1]}")] or best
-    names = {number: name for name, number in children.items()}
-    taken = []
-    for place, prefix, is_numbered in best:
-        state = {
-            k.removeprefix(prefix): v for k, v in states[place].items() if k.startswith(prefix)
-        }
-        if is_numbered:
-            parts = ((k.partition("."), v) for k, v in state.items())
-            state = {f"{names.get(p[0], p[0])}{p[1]}{p[2]}": v for p, v in parts}
-        outside = [k for k in states[place] if not k.startswith(prefix)]
-        full = ".".join(filter(None, [place, prefix.removesuffix(".")]))
-        taken.append(_Found(full, state, is_named=True, outside=outside))
-    for other in taken[1:]:
-        if any(not _equal(taken[0].state, other.state, name) for name in wanted):
-            raise ValueError(
-                f"it holds several such networks, {_shown([each.place for each in taken])}: save "
-                "the state dict of one."
-            )
-    return taken[0]
+    full = [".".join(filter(None, each[:2])) for each in best]
+    if any(not _equal(found[best[0]], found[other]) for other in best[1:]):
+        raise ValueError(
+            f"it holds several such networks, {_shown(full)}: save the state dict of one."
+        )
+    place, prefix, is_numbered = best[0]
+    start = f"{prefix}." if prefix else ""
+    names = {number: name for name, number in numbers.items()} if is_numbered else {}
+    inside = {
+        _renamed(key.removeprefix(start), names): value
+        for key, value in states[place].items()
+        if key.startswith(start)
+    }
+    return full[0], inside, [key for key in states[place] if not key.startswith(start)]
 
 
-def _equal(one: State, other: State, name: str) -> bool:
-    if name not in one or name not in other:
-        return name not in one and name not in other
-    return torch.equal(one[name], other[name])
+def _renamed(name: str, firsts: dict[str, str]) -> str:
+    first, dot, rest = name.partition(".")
+    return f"{firsts.get(first, first)}{dot}{rest}"
 
 
-def _children(network: torch.nn.Module) -> dict[str, str]:
-    """Names of the network's parts to what ``Sequential(*network.children())`` calls them."""
-    return {name: str(k) for k, (name, _) in enumerate(network.named_children())}
+def _equal(one: State, other: State) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def _check_fits(state: State, wanted: State) -> None:

@@ -1,6 +1,6 @@
 """Any network of pictures in an ONNX file: expression recognisers, face recognisers, exports."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
-from features.encoders.base import FrameEncoder
+from features.encoders.base import FrameEncoder, Model
 from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.weights import one_line, weights_file
 from features.errors import EncoderError
@@ -51,7 +51,8 @@ class OnnxEncoder(FrameEncoder):
     model : str
         A name for people, by default the file's. It is no part of an embedding's identity.
     weights : str
-        A local file, or one on the Hugging Face hub (``hf://owner/repo/file``).
+        A file: local, of an installed package (``package://<import name>/<path>``), or of the
+        Hugging Face hub (``hf://owner/repo/file``).
     preprocessing : OnnxPreprocessing
         A file does not say it; the page that it comes from does.
     channels : {"rgb", "bgr"}
@@ -95,12 +96,21 @@ class OnnxEncoder(FrameEncoder):
         """Digest of the file's bytes."""
         return file_sha256(self._path)
 
-    def load_model(self, device: "torch.device | None" = None) -> "OnnxModel":
+    def load_model(self, device: "torch.device | None" = None) -> Model:
         """Open the file on the CPU, or on a GPU where ONNX Runtime was built for it."""
-        from features.encoders.torch_model import BATCH_SIZE, default_device
+        import torch
+
+        from features.encoders.torch_model import BATCH_SIZE, TorchFrameModel, default_device
 
         kind = (device or default_device()).type
-        return OnnxModel(self, self._path, kind, BATCH_SIZE[kind])
+        network = _Network(self, self._path, kind)
+        return TorchFrameModel(
+            lambda pictures: torch.from_numpy(np.hstack(list(network(pictures.numpy()).values()))),
+            self.picture_preprocessing(),
+            "fp32",
+            torch.device("cpu"),  # ONNX Runtime copies to a GPU by itself
+            {"cpu": network.fixed_batch_size or BATCH_SIZE[kind]},
+        )
 
     def dimension(self) -> int:
         """Width of an embedding; this needs the file."""
@@ -112,78 +122,44 @@ class OnnxEncoder(FrameEncoder):
 
     @cached_property
     def _columns(self) -> dict[str, int]:
-        black = np.zeros((1, 3, *self.preprocessing.size_px), np.uint8)
-        outputs = OnnxModel(self, self._path, "cpu", 1).run(black)
-        return {name: rows.shape[1] for name, rows in outputs.items()}
+        network = _Network(self, self._path, "cpu")
+        shape = (network.fixed_batch_size or 1, 3, *self.preprocessing.size_px)
+        return {name: rows.shape[1] for name, rows in network(np.zeros(shape, np.float32)).items()}
 
     @cached_property
     def _path(self) -> Path:
         return weights_file(self.weights)
 
 
-class OnnxModel:
-    """An ONNX network on a device; see `features.encoders.base.Model`.
+class _Network:
+    """From normalised pictures (n, 3, height, width) in float32 to the rows (n, width) of outputs.
 
-    Every forward pass has the same shape, the last one padded: kernels choose their order of
-    summation by shape, so only then does a frame's embedding not depend on its neighbours.
-
-    Parameters
-    ----------
-    encoder : OnnxEncoder
-        How the network takes pictures, and the names of the outputs to embed.
-    path : Path
-        The ONNX file.
-    device_type : {"cpu", "cuda"}
-        Where to run it; on the CPU where ONNX Runtime lacks CUDA.
-    batch_size : int
-        Pictures per forward pass, unless the network itself fixes the number.
+    `fixed_batch_size` is how many pictures it takes; None: any number.
     """
 
-    runs_beside = False
-
-    def __init__(self, encoder: OnnxEncoder, path: Path, device_type: str, batch_size: int) -> None:
+    def __init__(self, encoder: OnnxEncoder, path: Path, device_type: str) -> None:
         self._encoder, self._path = encoder, path
         self._session = _open_session(path, device_type)
         self._input = self._session.get_inputs()[0]
         self._outputs = encoder.outputs or [each.name for each in self._session.get_outputs()]
         n_fixed = self._input.shape[0] if self._input.shape else None
-        self.batch_size = n_fixed if isinstance(n_fixed, int) else batch_size
-        preprocessing = encoder.picture_preprocessing()
-        mean, std = (
-            np.array(values, np.float64).reshape(3, 1, 1)
-            for values in (preprocessing.mean, preprocessing.std)
-        )
-        self._scale = (1 / (255 * std)).astype(np.float32)
-        self._shift = (-mean / std).astype(np.float32)
+        self.fixed_batch_size = n_fixed if isinstance(n_fixed, int) else None
 
-    def new_batch(self, piece_shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return memory for a batch of pictures."""
-        return np.empty((self.batch_size, *piece_shape), np.uint8)
-
-    def submit(self, pieces: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
-        """Embed pictures (n, 3, height, width); call the result to get the embeddings."""
-        rows = np.concatenate(list(self.run(pieces).values()), axis=1)
-        return lambda: rows
-
-    def run(self, pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """Return the rows (n, width) of each output for pictures (n, 3, height, width).
-
-        Raises
-        ------
-        EncoderError
-            When the network takes no such pictures, lacks an output, or gives one that is not a
-            row of numbers per picture.
-        """
-        batch = self._as_the_network_takes_them(pictures)
+    def __call__(self, pictures: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        batch = pictures[:, ::-1] if self._encoder.channels == "bgr" else pictures
+        if self._encoder.layout == "nhwc":
+            batch = batch.transpose(0, 2, 3, 1)
+        dtype = _DTYPES.get(self._input.type, np.float32)
+        batch = np.rint(batch) if dtype is np.uint8 else batch
+        batch = np.ascontiguousarray(batch, dtype=dtype)
         rows = {}
         try:
             outputs = self._session.run(self._outputs, {self._input.name: batch})
             for name, output in zip(self._outputs, outputs, strict=True):
-                if np.shape(output)[:1] != (self.batch_size,):
+                if np.shape(output)[:1] != (len(batch),):
                     shape = np.shape(output)
                     raise ValueError(f"the output {name!r} has the shape {shape}, not a row each.")
-                every = np.reshape(output, (self.batch_size, -1)).astype(np.float32)
-                rows[name] = every[: len(pictures)]
+                rows[name] = np.reshape(output, (len(batch), -1)).astype(np.float32)
         except Exception as error:  # ONNX Runtime's own share no base class
             taken, given = (
                 ", ".join(f"{end.name!r} ({end.type} of shape {end.shape})" for end in ends)
@@ -195,20 +171,6 @@ class OnnxModel:
                 "`layout`, `outputs`, or the file."
             ) from error
         return rows
-
-    def _as_the_network_takes_them(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
-        values = np.zeros((self.batch_size, *pictures.shape[1:]), np.float32)
-        values[: len(pictures)] = pictures
-        values *= self._scale
-        values += self._shift
-        if self._encoder.channels == "bgr":
-            values = values[:, ::-1]
-        if self._encoder.layout == "nhwc":
-            values = values.transpose(0, 2, 3, 1)
-        dtype = _DTYPES.get(self._input.type, np.float32)
-        if dtype is np.uint8:
-            values = np.rint(values)
-        return np.ascontiguousarray(values, dtype=dtype)
 
 
 def _open_session(path: Path, device_type: str) -> Any:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder
+from features.encoders.weights import hub_file
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
 
     from features.encoders.checkpoint import State
+
+_HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 class OpenClipEncoder(TorchEncoder):
@@ -53,7 +56,7 @@ class OpenClipEncoder(TorchEncoder):
         return Preprocessing(geometry=geometry, mean=cfg["mean"], std=cfg["std"])
 
     def fetch(self, tag: str) -> Path:
-        """Fetch through open_clip, which asks the Hugging Face hub.
+        """Find the file that open_clip would load, on the Hugging Face hub.
 
         A tag trained with another activation is refused: open_clip warns and embeds wrongly.
         """
@@ -67,7 +70,9 @@ class OpenClipEncoder(TorchEncoder):
                 f"the weights {tag!r} were trained with QuickGELU, which {self.model!r} does "
                 f"not use: set `model: {quick}`"
             )
-        return Path(open_clip.download_pretrained(cfg))
+        repository, _, name = cfg["hf_hub"].rpartition("/")
+        names = (str(Path(name).with_suffix(".safetensors")), name) if name else _HUB_FILES
+        return hub_file(repository, *names)
 
     def build(self) -> "torch.nn.Module":
         """Build the model through open_clip and keep its image tower."""
@@ -75,9 +80,7 @@ class OpenClipEncoder(TorchEncoder):
         import torch
 
         model = open_clip.create_model(
-            self.model,
-            device=torch.get_default_device(),
-            pretrained_text=False,
+            self.model, device=torch.get_default_device(), pretrained_text=False
         )
         tower: torch.nn.Module = model.visual
         return tower

@@ -5,11 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
+from unittest.mock import patch
 
 from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder
-from features.encoders.weights import RANDOM, torch_hub_file
+from features.encoders.weights import hub_file, torch_hub_file
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -42,10 +44,14 @@ class TimmEncoder(TorchEncoder):
         """As ``timm.models.get_arch_pretrained_cfgs`` lists them, where they have weights."""
         import timm
 
-        model = self.model
-        if model not in timm.list_models():
-            raise EncoderError(f"timm has no model {model!r}: {_hint(model)}")
-        cfgs = timm.models.get_arch_pretrained_cfgs(model)
+        if self.model not in (known := timm.list_models()):
+            name, _, tag = self.model.partition(".")
+            near = difflib.get_close_matches(name, known, n=5) or ["resnet50"]
+            hint = f"expected a name of timm.list_models(), such as {near}"
+            if name in known:
+                hint = f"set `model: {name}` and `weights: {tag}`"
+            raise EncoderError(f"timm has no model {self.model!r}: {hint}")
+        cfgs = timm.models.get_arch_pretrained_cfgs(self.model)
         return [name.partition(".")[2] for name, cfg in cfgs.items() if cfg.has_weights]
 
     def preprocessing_for(self, tag: str | None) -> Preprocessing:
@@ -53,20 +59,12 @@ class TimmEncoder(TorchEncoder):
         return timm_preprocessing(self._cfg(tag))
 
     def fetch(self, tag: str) -> Path:
-        """Fetch the file that timm would load, from the Hugging Face hub or the tag's address."""
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError
-
+        """Find the file that timm would load: of the Hugging Face hub, or at the tag's address."""
         cfg = self._cfg(tag)
         if not cfg.hf_hub_id:
             return torch_hub_file(cfg.url)
-        *others, last = (cfg.hf_hub_filename,) if cfg.hf_hub_filename else _HUB_FILES
-        for name in others:
-            try:
-                return Path(hf_hub_download(cfg.hf_hub_id, name))
-            except EntryNotFoundError:
-                continue
-        return Path(hf_hub_download(cfg.hf_hub_id, last))
+        names = (cfg.hf_hub_filename,) if cfg.hf_hub_filename else _HUB_FILES
+        return hub_file(cfg.hf_hub_id, *names)
 
     def build(self) -> "torch.nn.Module":
         """Build the network without classifier."""
@@ -84,27 +82,12 @@ class TimmEncoder(TorchEncoder):
 
         def keep(_: torch.nn.Module, filtered: Mapping[str, torch.Tensor], **__: object) -> Any:
             kept.update(filtered)
-            return _NothingAmiss()
+            return SimpleNamespace(missing_keys=(), unexpected_keys=())
 
-        load = torch.nn.Module.load_state_dict
-        torch.nn.Module.load_state_dict = keep  # type: ignore[assignment,method-assign]
-        try:
+        with patch.object(torch.nn.Module, "load_state_dict", keep):
             source = {"state_dict": state, "classifier": None}
             self._create(pretrained=True, pretrained_cfg_overlay=source)
-        finally:
-            torch.nn.Module.load_state_dict = load  # type: ignore[method-assign]
         return kept
-
-    def twin(self) -> TorchEncoder | None:
-        """Return torchvision's network of this architecture, where it has one."""
-        import torchvision
-
-        from features.encoders.torchvision import TIMM_NAMES, TorchvisionEncoder
-
-        name = {ours: theirs for theirs, ours in TIMM_NAMES.items()}.get(self.model, self.model)
-        if name not in torchvision.models.list_models(module=torchvision.models):
-            return None
-        return TorchvisionEncoder(kind="torchvision", model=name, weights=RANDOM)
 
     def _create(self, **more: Any) -> "torch.nn.Module":
         import timm
@@ -134,22 +117,3 @@ def timm_preprocessing(cfg: Any) -> Preprocessing:
         fill=tuple(round(255 * mean) if mode == "longest" else 0 for mean in cfg.mean),
     )
     return Preprocessing(geometry=geometry, mean=cfg.mean, std=cfg.std)
-
-
-def _hint(model: str) -> str:
-    """Say what an unknown name may stand for; there are too many models to list them."""
-    import timm
-
-    renamed: str | None = timm.models.get_deprecated_models().get(model)
-    name, _, tag = (renamed or model).partition(".")
-    if name in (known := timm.list_models()):
-        return f"set `model: {name}`" + (f" and `weights: {tag}`" if tag else "")
-    near = difflib.get_close_matches(name, known, n=5)
-    return f"expected a name of timm.list_models(), such as {near or ['resnet50']}"
-
-
-class _NothingAmiss(NamedTuple):
-    """What ``load_state_dict`` returns."""
-
-    missing_keys: tuple[str, ...] = ()
-    unexpected_keys: tuple[str, ...] = ()

@@ -2,12 +2,12 @@
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from features.encoders.base import FrameEncoder, Model
 from features.encoders.pieces import Preprocessing
@@ -27,9 +27,9 @@ class TorchEncoder(FrameEncoder):
     Attributes
     ----------
     weights : str
-        A pretrained tag of the library, a file, one of an installed package
-        (``package://<import name>/<path>``) or of the Hugging Face hub (``hf://owner/repo/file``),
-        or ``random`` (seeded; for tests).
+        A pretrained tag of the library; a file: local, of an installed package
+        (``package://<import name>/<path>``), or of the Hugging Face hub
+        (``hf://owner/repo/file``); or ``random`` (seeded; for tests).
     seed : int
         Of random weights; without meaning otherwise.
     precision : {"fp32", "bf16"}
@@ -37,8 +37,8 @@ class TorchEncoder(FrameEncoder):
         processors with AVX-512 bf16 or AMX, and several times slower on others: so it is set and
         not guessed. ``benchmarks/encoders.py`` measures both.
     preprocessing_of : str or None
-        The tag whose preprocessing a local file or random weights take; None: that of the
-        library's default for the model.
+        The tag whose preprocessing a file or random weights take; None: that of the library's
+        default for the model.
     """
 
     distribution: ClassVar[str]
@@ -81,9 +81,7 @@ class TorchEncoder(FrameEncoder):
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            network = self.build()
-            if self._path is not None:
-                network = self._load(network, self._path)
+            network = self.build() if self._path is None else self._loaded(self._path)
         return TorchFrameModel(network, self.picture_preprocessing(), self.precision, device)
 
     def dimension(self) -> int:
@@ -97,64 +95,75 @@ class TorchEncoder(FrameEncoder):
             return run(self.build().eval(), black).shape[1]
 
     @property
-    @abstractmethod
     def tags(self) -> Sequence[str]:
-        """The pretrained tags that the library has for this model.
+        """The pretrained tags that the library has for this model; none unless a kind says so.
 
         Raises
         ------
         EncoderError
             When the library has no such model.
         """
+        return ()
 
     @abstractmethod
     def preprocessing_for(self, tag: str | None) -> Preprocessing:
         """Return the preprocessing of a tag; None: the library's default for this model."""
 
     @abstractmethod
-    def fetch(self, tag: str) -> Path:
-        """Fetch a tag's checkpoint through the library's own download and cache."""
-
-    @abstractmethod
     def build(self) -> "torch.nn.Module":
         """Build the network from normalised pictures to embeddings, with random weights."""
+
+    def fetch(self, tag: str) -> Path:
+        """Find a tag's checkpoint, by `hub_file` or `torch_hub_file`."""
+        raise NotImplementedError(f"{self.kind} has no tags, and thus no {tag!r}")
 
     def convert(self, state: "State", network: "torch.nn.Module") -> "State":  # noqa: ARG002
         """Bring a checkpoint's tensors under older names, or in other shapes, to the network's."""
         return state
 
-    def twin(self) -> "TorchEncoder | None":
-        """Return the same architecture as another library has it, under other names."""
-        return None
-
-    def _load(self, network: "torch.nn.Module", path: Path) -> "torch.nn.Module":
-        """Load a checkpoint into the network, or into its twin; say what was left out."""
+    def _loaded(self, path: Path) -> "torch.nn.Module":
+        """Build the network, or its twin, with a checkpoint; say what of that was left out."""
         from features.encoders.checkpoint import load_trunk
 
-        try:
-            said = load_trunk(network, path, lambda state: self._renamed(state, network))
-        except EncoderError:
-            raise
-        except Exception as error:  # safetensors, torch and filters of libraries have their own
-            twin = self.twin()
-            if twin is not None and twin.dimension() == self.dimension():
-                other = twin.build()
-                with suppress(Exception):
-                    said = load_trunk(other, path, lambda state: twin.convert(state, other))
-                    warnings.warn(f"{said}; run as {twin.kind}'s {twin.model}", stacklevel=3)
-                    return other
-            raise EncoderError(
-                f"the weights {path} cannot be loaded into {self.model}: {one_line(error)} Check "
-                "that the file is whole, and set `model:` to the architecture it was saved from."
-            ) from error
-        if said and self.weights not in self.tags:
-            warnings.warn(said, stacklevel=3)
-        return network
+        errors = []
+        for encoder in self._itself_and_twin():
+            network = encoder.build()
+            convert = partial(encoder.convert, network=network)
+            if named_in_order(self.weights):  # of the network's names, those of the head are last
+                convert = partial(_in_order, network=network)
+            try:
+                said = load_trunk(network, path, convert)
+            except EncoderError:
+                raise
+            except Exception as error:  # safetensors, torch and filters of libraries have their own
+                errors.append(error)
+                continue
+            if encoder is not self:
+                said = f"{said or path}; run as {encoder.kind}'s {encoder.model}"
+            if said and self.weights not in self.tags:
+                warnings.warn(said, stacklevel=3)
+            return network
+        raise EncoderError(
+            f"the weights {path} cannot be loaded into {self.model}: {one_line(errors[0])} Check "
+            "that the file is whole, and set `model:` to the architecture it was saved from."
+        ) from errors[0]
 
-    def _renamed(self, state: "State", network: "torch.nn.Module") -> "State":
-        if named_in_order(self.weights):
-            return dict(zip(network.state_dict(), state.values(), strict=False))  # heads come last
-        return self.convert(state, network)
+    def _itself_and_twin(self) -> Iterator["TorchEncoder"]:
+        """Yield also the same architecture as the other of timm and torchvision has it."""
+        from features.encoders import make_encoder
+        from features.encoders.torchvision import TIMM_NAMES
+
+        yield self
+        names = {
+            "timm": {theirs: ours for ours, theirs in TIMM_NAMES.items()},
+            "torchvision": TIMM_NAMES,
+        }
+        if self.kind in names:
+            model = names.pop(self.kind).get(self.model, self.model)
+            twin = make_encoder({"kind": next(iter(names)), "model": model, "weights": RANDOM})
+            with suppress(EncoderError):  # it has no such model
+                if twin.dimension() == self.dimension():
+                    yield cast(TorchEncoder, twin)
 
     @cached_property
     def _path(self) -> Path | None:
@@ -163,3 +172,7 @@ class TorchEncoder(FrameEncoder):
         if self.weights == RANDOM:
             return None
         return weights_file(self.weights, tags, self.fetch)
+
+
+def _in_order(state: "State", network: "torch.nn.Module") -> "State":
+    return dict(zip(network.state_dict(), state.values(), strict=False))

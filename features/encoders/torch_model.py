@@ -1,7 +1,7 @@
-"""Running a torch network over batches of pictures: device, precision, out-of-memory."""
+"""Running a network over batches of pieces: device, precision, out-of-memory."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,61 +17,67 @@ if TYPE_CHECKING:
 BATCH_SIZE = {"cpu": 8, "cuda": 256}
 """Pictures per forward pass. It changes the speed, never the embedding's identity."""
 
+_BLACK = np.uint8(0)
 
-class TorchFrameModel:
-    """A network on a device, from uint8 pictures to embeddings; see `features.encoders.base.Model`.
+
+class TorchModel:
+    """A network on a device, from pieces to embeddings; see `features.encoders.base.Model`.
 
     Every forward pass has the same shape, the last one padded: kernels choose their order of
-    summation by shape, so only then does a frame's embedding not depend on its neighbours.
+    summation by shape, so only then does an embedding not depend on its neighbours.
 
     Parameters
     ----------
-    network : torch.nn.Module
-        From float pictures (n, 3, height, width), normalised, to embeddings (n, dimension).
-    preprocessing : Preprocessing
-        Its mean and standard deviation are applied on the device.
+    network : callable
+        From what `prepare` makes of pieces (n, ...) to embeddings (n, dimension). A torch module
+        is brought to the device first, and to the precision.
     precision : {"fp32", "bf16"}
         Of weights and activations.
     device : torch.device, optional
         Where to run it; default: that of `default_device`.
+    batch_size : mapping of str to int
+        Pieces per forward pass, by the device's type.
+    padding : numpy scalar
+        What batches are filled up with; pieces have its dtype.
 
     Attributes
     ----------
-    network : torch.nn.Module
-        As it runs: on the device and in its precision.
+    network : callable
+        As it runs.
     """
 
     def __init__(
         self,
-        network: torch.nn.Module,
-        preprocessing: "Preprocessing",
+        network: Callable[[torch.Tensor], Any],
         precision: str,
         device: torch.device | None = None,
+        *,
+        batch_size: Mapping[str, int] = BATCH_SIZE,
+        padding: np.generic = _BLACK,
     ) -> None:
-        device = device or default_device()
-        self.batch_size = BATCH_SIZE[device.type]
-        self.runs_beside = device.type == "cuda"
-        self._device = device
+        self._device = device = device or default_device()
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        # The whole network in bf16: autocast would convert the weights anew for every batch.
-        network = _without_batch_norm(network.eval()).to(device, self._dtype)
-        self.network = network.to(memory_format=torch.channels_last)
-        self._copying: torch.cuda.Stream | None = None
-        if self.runs_beside:
-            self._copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1)
+        self._padding = padding
+        self.batch_size = batch_size[device.type]
+        self.runs_beside = device.type == "cuda"
+        if isinstance(network, torch.nn.Module):
+            # All of it in bf16: autocast would convert the weights anew for every batch.
+            network = _without_batch_norm(network.eval()).to(device, self._dtype)
+            network = network.to(memory_format=torch.channels_last)
+        self.network = network
 
-    def new_batch(self, piece_shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return memory for a batch of pictures, pinned where a GPU copies from it by itself."""
-        shape = (self.batch_size, *piece_shape)
-        batch: NDArray[np.uint8] = torch.empty(
-            shape, dtype=torch.uint8, pin_memory=self.runs_beside
-        ).numpy()
-        return batch
+    def prepare(self, pieces: torch.Tensor) -> torch.Tensor:
+        """Make of a batch, as it lies on the device, what the network takes."""
+        return pieces
 
-    def submit(self, pieces: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
-        """Start to embed pictures (n, 3, height, width); call the result to wait for it.
+    def new_batch(self, piece_shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return memory for a batch of pieces, pinned where a GPU copies from it by itself."""
+        batch = torch.from_numpy(np.empty((self.batch_size, *piece_shape), self._padding.dtype))
+        memory: NDArray[Any] = (batch.pin_memory() if self.runs_beside else batch).numpy()
+        return memory
+
+    def submit(self, pieces: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
+        """Start to embed pieces (n, ...); call the result to wait for it.
 
         On a GPU they are copied and the pass is queued, so that the caller can fill the
         next batch meanwhile. When its memory is exhausted, batches are halved from then on.
@@ -87,7 +93,7 @@ class TorchFrameModel:
                     raise
                 self.batch_size //= 2
                 warnings.warn(
-                    f"out of memory on {self._device}: going on with {self.batch_size} pictures "
+                    f"out of memory on {self._device}: going on with {self.batch_size} pieces "
                     "per batch",
                     stacklevel=2,
                 )
@@ -97,47 +103,57 @@ class TorchFrameModel:
         return lambda: np.concatenate([wait() for wait in waits])
 
     @torch.inference_mode()
-    def _start(self, pictures: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
-        batch = self._padded(pictures)
-        output = run(self.network, self._normalised(self._on_device(batch)))
-        rows = output[: len(pictures)].float()
+    def _start(self, pieces: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
+        batch = pieces
+        if len(pieces) < self.batch_size:
+            batch = self.new_batch(pieces.shape[1:])
+            batch[: len(pieces)] = pieces
+            batch[len(pieces) :] = self._padding
+        values = torch.from_numpy(batch).to(self._device, non_blocking=True)
+        rows = run(self.network, self.prepare(values))[: len(pieces)].float()
         if not self.runs_beside:
             result: NDArray[np.float32] = rows.numpy()
             return lambda: result
         host = rows.to("cpu", non_blocking=True)  # into pinned memory
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         done.record()
-        held = [batch]  # whose copy to the device may still be under way
 
-        def wait() -> NDArray[np.float32]:
+        def wait(_held: object = batch) -> NDArray[np.float32]:  # it may still be on its way
             done.synchronize()
-            held.clear()
             embedding: NDArray[np.float32] = host.numpy()
             return embedding
 
         return wait
 
-    def _padded(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        if len(pictures) == self.batch_size:
-            return pictures
-        batch = self.new_batch(pictures.shape[1:])
-        batch[: len(pictures)] = pictures
-        batch[len(pictures) :] = 0
-        return batch
 
-    def _on_device(self, batch: NDArray[np.uint8]) -> torch.Tensor:
-        """Bring a batch to the device, on a GPU beside the pass before."""
-        if self._copying is None:
-            return torch.from_numpy(batch)
-        with torch.cuda.stream(self._copying):
-            values = torch.from_numpy(batch).to(self._device, non_blocking=True)
-        computing = torch.cuda.current_stream(self._device)
-        computing.wait_stream(self._copying)
-        values.record_stream(computing)
-        return values
+class TorchFrameModel(TorchModel):
+    """A network of pictures, from uint8 (3, height, width) to embeddings.
 
-    def _normalised(self, pictures: torch.Tensor) -> torch.Tensor:
-        values = pictures.float().div_(255).sub_(self._mean).div_(self._std)
+    Parameters
+    ----------
+    network : callable
+        From float pictures (n, 3, height, width), normalised, to embeddings (n, dimension).
+    preprocessing : Preprocessing
+        Its mean and standard deviation are applied on the device.
+    precision, device, batch_size
+        As for `TorchModel`.
+    """
+
+    def __init__(
+        self,
+        network: Callable[[torch.Tensor], Any],
+        preprocessing: "Preprocessing",
+        precision: str,
+        device: torch.device | None = None,
+        batch_size: Mapping[str, int] = BATCH_SIZE,
+    ) -> None:
+        super().__init__(network, precision, device, batch_size=batch_size)
+        self._mean = torch.tensor(preprocessing.mean, device=self._device).view(1, 3, 1, 1)
+        self._std = torch.tensor(preprocessing.std, device=self._device).view(1, 3, 1, 1)
+
+    def prepare(self, pieces: torch.Tensor) -> torch.Tensor:
+        """Normalise pictures."""
+        values = pieces.float().div_(255).sub_(self._mean).div_(self._std)
         return values.to(self._dtype).contiguous(memory_format=torch.channels_last)
 
 
@@ -146,8 +162,8 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def run(network: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
-    """Embed normalised pictures (n, 3, height, width) that lie on the network's device.
+def run(network: Callable[[torch.Tensor], Any], prepared: torch.Tensor) -> torch.Tensor:
+    """Embed a prepared batch (n, ...) that lies on the network's device.
 
     Returns
     -------
@@ -157,10 +173,10 @@ def run(network: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
     Raises
     ------
     EncoderError
-        When that is not one vector per picture.
+        When that is not one vector per piece.
     """
     with _full_precision():
-        output = network(pictures)
+        output = network(prepared)
     embedding: torch.Tensor = output[0] if isinstance(output, tuple) else output
     if embedding.ndim != 2:
         raise EncoderError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder
-from features.encoders.weights import RANDOM, torch_hub_file
+from features.encoders.weights import torch_hub_file
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class TorchvisionEncoder(TorchEncoder):
         return Preprocessing(geometry=geometry, mean=preset.mean, std=preset.std)
 
     def fetch(self, tag: str) -> Path:
-        """Fetch through torch.hub, as torchvision does."""
+        """Find it through torch.hub, as torchvision does."""
         return torch_hub_file(self._weights[tag].url)
 
     def build(self) -> "torch.nn.Module":
@@ -76,17 +76,6 @@ class TorchvisionEncoder(TorchEncoder):
             )
         model.set_submodule(linear[-1], torch.nn.Identity())
         return model
-
-    def twin(self) -> TorchEncoder | None:
-        """Return timm's network of this architecture, where it has one."""
-        import timm
-
-        from features.encoders.timm import TimmEncoder
-
-        name = TIMM_NAMES.get(self.model, self.model)
-        if name not in timm.list_models():
-            return None
-        return TimmEncoder(kind="timm", model=name, weights=RANDOM)
 
     @cached_property
     def _weights(self) -> Any:

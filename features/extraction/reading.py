@@ -170,7 +170,8 @@ def _cut_frames(
     for number, kind in kinds.items():
         if kind.face is not None:
             end.face_share[number] = n_with_face[kind.face] / n_frames
-            if n_with_face[kind.face] == 0:
+            is_picture = n_frames == 1 and kind.face_missing == "whole_frame"
+            if n_with_face[kind.face] == 0 and not is_picture:
                 reason = f"no frame shows a face with a score of {kind.face.min_score:g} or more"
                 end.errors[number] = MediaError("face", reason)
 

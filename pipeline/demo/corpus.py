@@ -9,13 +9,19 @@ from numpy.typing import NDArray
 
 from models.arrays import DataError
 from pipeline.demo import DemoSettings
-from pipeline.demo.face import draw_picture
+from pipeline.demo.face import SIZE_PX, draw_picture
 from pipeline.demo.people import Person, draw_person
-from pipeline.demo.rules import CUE_RATE_HZ, FACE_CUES, RULES, FloatArray, act, draw_intensities
+from pipeline.demo.rules import (
+    FACE_CUES,
+    FRAME_RATE_HZ,
+    RULES,
+    FloatArray,
+    act,
+    draw_intensities,
+)
 from pipeline.demo.voice import SAMPLE_RATE_HZ, speak
 
-FRAME_RATE_HZ = 15
-_DURATION_S = (2.0, 4.0)
+_N_FRAMES = (30, 60)
 _SPLIT_ENDS = (0.6, 0.85)  # shares of people: Train, Val and Test
 _X264 = {"crf": "23", "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 
@@ -46,38 +52,33 @@ def write_corpus(folder: Path, settings: DemoSettings, targets: Sequence[str]) -
             f"{', '.join(RULES)} in this order"
         )
     rng = np.random.default_rng(settings.seed)
-    n_clips = settings.n_people * settings.clips_per_person
     people = [draw_person(number, rng) for number in range(settings.n_people)]
-    person_of_clip = np.repeat(np.arange(settings.n_people), settings.clips_per_person)
     place = rng.permutation(settings.n_people) / settings.n_people
-    split = np.array(["Train", "Val", "Test"])[np.digitize(place, _SPLIT_ENDS)][person_of_clip]
+    split_of_person = np.array(["Train", "Val", "Test"])[np.digitize(place, _SPLIT_ENDS)]
+    person_of_clip = np.repeat(np.arange(settings.n_people), settings.clips_per_person)
+    n_clips, split = len(person_of_clip), split_of_person[person_of_clip]
     labels = draw_intensities(n_clips, rng)
-    n_frames = np.round(rng.uniform(*_DURATION_S, size=n_clips) * FRAME_RATE_HZ).astype(int)
+    n_frames = rng.integers(*_N_FRAMES, size=n_clips)
     train = np.flatnonzero(split == "Train")
-    silent, empty = int(train[len(train) // 3]), int(train[2 * len(train) // 3])
+    lacks = {train[len(train) // 3]: "sound", train[2 * len(train) // 3]: "face"}
 
-    clips = folder / "clips"
-    clips.mkdir(parents=True, exist_ok=True)
-    names = [f"{number:05d}" for number in range(n_clips)]
-    tasks = (
+    (folder / "clips").mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame({"clip_id": [f"{number:05d}" for number in range(n_clips)]})
+    table["path"] = "clips/" + table["clip_id"] + ".mp4"
+    of_clip = [people[number] for number in person_of_clip]
+    tasks = [
         joblib.delayed(_write_clip)(
-            clips / f"{names[number]}.mp4",
-            people[person_of_clip[number]],
-            labels[number],
-            n_frames[number],
-            (settings.seed, number),
-            lacks={silent: "sound", empty: "face"}.get(number, ""),
+            folder / path, person, labels[n], n_frames[n], (settings.seed, n), lacks.get(n, "")
         )
-        for number in range(n_clips)
-    )
+        for n, (path, person) in enumerate(zip(table["path"], of_clip, strict=True))
+    ]
     done = joblib.Parallel(n_jobs=joblib.cpu_count(), return_as="generator_unordered")(tasks)
     list(track(done, "demo clips", total=n_clips))
-    table = pd.DataFrame({"clip_id": names, "path": [f"clips/{name}.mp4" for name in names]})
     table["split"] = split
-    table["group"] = [people[number].person_id for number in person_of_clip]
+    table["group"] = [person.person_id for person in of_clip]
     table[list(targets)] = np.where((split == "Test")[:, None], np.nan, labels)
-    table["age"] = [people[number].age for number in person_of_clip]
-    table["country"] = [people[number].country for number in person_of_clip]
+    table["age"] = [person.age for person in of_clip]
+    table["country"] = [person.country for person in of_clip]
     table.to_csv(folder / "labels.csv", index=False)
 
 
@@ -86,24 +87,15 @@ def _write_clip(
 ) -> None:
     """Act out, film and record one clip; it may lack its ``sound`` or the ``face``."""
     rng = np.random.default_rng(seed)
-    duration_s = n_frames / FRAME_RATE_HZ
-    face, voice = act(labels, duration_s, person.expressiveness, rng)
+    face, voice = act(labels, n_frames, person.expressiveness, rng)
     sound, mouth = speak(person, voice, rng)
-    time_s = np.arange(n_frames) / FRAME_RATE_HZ
-    steps_s = np.arange(len(face)) / CUE_RATE_HZ
-    cues = {
-        name: np.interp(time_s, steps_s, cue) for name, cue in zip(FACE_CUES, face.T, strict=True)
-    }
-    cues["speech"] = np.interp(time_s, np.arange(len(mouth)) / SAMPLE_RATE_HZ, mouth)
-    blinks_s = np.cumsum(rng.uniform(1.0, 3.0, size=10))
-    cues["blink"] = np.exp(-(((time_s[:, None] - blinks_s) / 0.07) ** 2)).max(axis=1)
-    swing = np.sin(2 * np.pi * rng.uniform(0.2, 0.5) * time_s + rng.uniform(0, 2 * np.pi))
-    cues["turn"] = 0.3 * rng.normal() + 0.5 * swing
+    cues = dict(zip(FACE_CUES, face.T, strict=True))
+    cues["speech"] = mouth[np.arange(n_frames) * SAMPLE_RATE_HZ // FRAME_RATE_HZ]
     frames = []
     for number in range(n_frames):
         now = {name: float(cue[number]) for name, cue in cues.items()}
         picture = draw_picture(person, None if lacks == "face" else now)
-        grain = person.grain * rng.standard_normal(picture.shape, dtype=np.float32)
+        grain = 2.5 * rng.standard_normal(picture.shape, dtype=np.float32)
         frames.append(np.clip(picture + grain, 0, 255).astype(np.uint8))
     _encode(path, frames, None if lacks == "sound" else sound)
 
@@ -120,16 +112,15 @@ def _encode(
 
     exact = {"fflags": "+bitexact", "movflags": "+faststart"}
     with av.open(str(path), "w", format="mp4", options=exact) as container:
-        height, width, _ = frames[0].shape
         video = container.add_stream("libx264", rate=FRAME_RATE_HZ, options=_X264)
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.width, video.height, video.pix_fmt = SIZE_PX, SIZE_PX, "yuv420p"
         video.codec_context.flags |= av.codec.context.Flags.bitexact
         if sound is not None:
             audio = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
             audio.bit_rate = 48_000
             audio.codec_context.flags |= av.codec.context.Flags.bitexact
         for image in frames:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(video.encode(None))
         if sound is not None:
             block = av.AudioFrame.from_ndarray(sound[None, :], format="fltp", layout="mono")

@@ -25,8 +25,8 @@ def draw_picture(person: Person, cues: Mapping[str, float] | None) -> NDArray[np
     person : Person
         Who is seen.
     cues : mapping of str to float, or None
-        State of the face, by `rules.FACE_CUES`; also ``speech`` (opening of the speaking mouth),
-        ``blink`` and ``turn`` (of the head). None: the person has left the picture.
+        State of the face, by `rules.FACE_CUES`; also ``speech``, how far the mouth is open to
+        speak. None: the person has left the picture.
 
     Returns
     -------
@@ -41,13 +41,11 @@ def draw_picture(person: Person, cues: Mapping[str, float] | None) -> NDArray[np
 class _Pen:
     """Fills shapes given in face units (half a head's width), wherever and however the head is."""
 
-    def __init__(
-        self, image: Image.Image, centre_px: FloatArray, unit_px: float, angle_rad: float
-    ) -> None:
+    def __init__(self, image: Image.Image, person: Person, tilt: float) -> None:
         self._draw = ImageDraw.Draw(image, "RGBA")
-        cos, sin = np.cos(angle_rad), np.sin(angle_rad)
-        self._axes = unit_px * np.array([[cos, sin], [-sin, cos]])
-        self._centre = centre_px
+        cos, sin = np.cos(0.22 * tilt), np.sin(0.22 * tilt)
+        self._axes = 0.27 * image.width * person.zoom * np.array([[cos, sin], [-sin, cos]])
+        self._centre = image.width * np.array([0.5 + person.offset + 0.09 * tilt, 0.47])
 
     def fill(self, points: FloatArray | Sequence[tuple[float, float]], colour: Colour) -> None:
         """Fill the polygon through points [n, 2]."""
@@ -70,71 +68,57 @@ class _Pen:
 
 
 def _draw_person(image: Image.Image, person: Person, cues: Mapping[str, float]) -> None:
-    size = image.width
-    unit = 0.27 * size * person.zoom * (1 - 0.15 * cues["head_back"])
-    centre = size * np.array([0.5 + person.offset_x, 0.47 + person.offset_y])
-    body = _Pen(image, centre, unit, 0.0)
-    moved = np.array([0.35 * cues["head_tilt"], 0.2 * cues["head_drop"]])
-    head = _Pen(image, centre + unit * moved, unit, 0.22 * cues["head_tilt"])
-    pale, green = (float(np.clip(cues[name], 0, 1)) for name in ("pallor", "queasy"))
-    skin = _blend(_blend(person.skin, (228, 232, 240), 0.55 * pale), (124, 166, 76), 0.4 * green)
-    if person.long_hair:
-        head.ellipse(0, 0.25, 1.2 * person.face_width, 1.55, person.hair)
-    else:
-        head.ellipse(0, -0.25, 1.06 * person.face_width, 1.15, person.hair)
+    body, head = _Pen(image, person, 0.0), _Pen(image, person, cues["head_tilt"])
+    skin = _blend(person.skin, (228, 232, 240), 0.55 * float(np.clip(-cues["blush"], 0, 1)))
+    length = 0.3 * person.long_hair
+    head.ellipse(0, -0.2 + length, 1.08 + length / 4, 1.15 + length, person.hair)
     body.fill([(-0.4, 0.7), (0.4, 0.7), (0.5, 1.6), (-0.5, 1.6)], _blend(skin, _SHADE, 0.2))
-    body.ellipse(0, 2.75, 1.7, 1.35, person.clothes)
-    head.ellipse(0, 0.05, 1.06 * person.face_width, 0.24, _blend(skin, _SHADE, 0.1))  # the ears
-    head.ellipse(0, 0, person.face_width, 1.25, skin)
+    body.ellipse(0, 2.75, 1.7, 1.35, _blend(person.wall, _SHADE, 0.6))  # the clothes
+    head.ellipse(0, 0.05, 1.06, 0.24, _blend(skin, _SHADE, 0.1))  # the ears
+    head.ellipse(0, 0, 0.96, 1.25, skin)
     cheek = _blend(skin, (226, 60, 84), 0.5 * float(np.clip(cues["blush"], 0.1, 1)))
     for side in (-1, 1):
         head.ellipse(side * 0.56, 0.32, 0.24, 0.18, cheek)
     crown, fringe = -0.4 - 0.93 * np.sqrt(_ARCH), -0.62 - 0.2 * _ARCH
-    head.band(person.face_width * _ACROSS, np.minimum(crown, fringe), fringe, person.hair)
-    _draw_eyes(head, person, skin, cues)
+    head.band(0.96 * _ACROSS, np.minimum(crown, fringe), fringe, person.hair)
+    for side in (-1, 1):
+        _draw_eye(head, side, person, skin, cues)
     _draw_nose_and_mouth(head, skin, cues)
 
 
-def _draw_eyes(head: _Pen, person: Person, skin: Colour, cues: Mapping[str, float]) -> None:
-    turned = 0.12 * cues["turn"]
-    open_ = np.clip(1 + 0.6 * cues["lid_raise"] - 0.65 * cues["squint"] - cues["blink"], 0.03, 1.6)
-    height = 0.10 * open_
-    for side in (-1, 1):
-        x = side * 0.42 + turned
-        head.ellipse(x, -0.14, 0.28, 0.2, _blend(skin, _SHADE, 0.15))  # the socket
-        head.ellipse(x, -0.12, 0.22, 1.25 * height, _DARK)
-        head.ellipse(x, -0.1, 0.20, height, (238, 232, 228))
-        look = x + 0.1 * cues["gaze_away"]
-        head.ellipse(look, -0.1, 0.12, min(0.12, height), (58, 40, 32))
-        head.ellipse(look, -0.1, 0.055, min(0.055, height), (8, 5, 5))
-        raised = 0.18 * cues["brow_raise"] - 0.14 * cues["brow_lower"]
-        inner = -side * _ACROSS  # 1 at the nose
-        slope = 0.1 * cues["brow_lower"] * inner - 0.1 * cues["tears"] * inner
-        head.stroke(x + 0.25 * _ACROSS, -0.38 - raised - 0.07 * _ARCH + slope, 0.09, person.hair)
-        tear = float(np.clip(cues["tears"], 0, 1.2))
-        if tear > 0.08:
-            head.ellipse(x + 0.03, 0.08 + 0.3 * tear, 0.07, 0.08 + 0.26 * tear, (160, 212, 250))
+def _draw_eye(
+    head: _Pen, side: int, person: Person, skin: Colour, cues: Mapping[str, float]
+) -> None:
+    open_ = np.clip(1 + 0.6 * cues["lid_raise"] - 0.65 * cues["squint"], 0.03, 1.6)
+    x, height = side * 0.42, 0.10 * open_
+    head.ellipse(x, -0.14, 0.28, 0.2, _blend(skin, _SHADE, 0.15))  # the socket
+    head.ellipse(x, -0.12, 0.22, 1.25 * height, _DARK)
+    head.ellipse(x, -0.1, 0.20, height, (238, 232, 228))
+    look = x + 0.1 * cues["gaze_away"]
+    head.ellipse(look, -0.1, 0.12, min(0.12, height), (58, 40, 32))
+    head.ellipse(look, -0.1, 0.055, min(0.055, height), (8, 5, 5))
+    raised = 0.18 * cues["brow_raise"] - 0.14 * cues["brow_lower"]
+    slope = 0.1 * (cues["tears"] - cues["brow_lower"]) * side * _ACROSS
+    head.stroke(x + 0.25 * _ACROSS, -0.38 - raised - 0.07 * _ARCH + slope, 0.09, person.hair)
+    tear = float(np.clip(cues["tears"], 0, 1.2))
+    if tear > 0.08:
+        head.ellipse(x + 0.03, 0.08 + 0.3 * tear, 0.07, 0.08 + 0.26 * tear, (160, 212, 250))
 
 
 def _draw_nose_and_mouth(head: _Pen, skin: Colour, cues: Mapping[str, float]) -> None:
-    shade, turned = _blend(skin, _SHADE, 0.25), 0.16 * cues["turn"]
+    shade = _blend(skin, _SHADE, 0.25)
     wrinkle = float(np.clip(cues["nose_wrinkle"], 0, 1.1))
-    head.fill(
-        [(turned + 0.02, -0.1), (turned + 0.15, 0.32), (turned, 0.38)], _blend(skin, _SHADE, 0.12)
-    )
-    head.stroke(turned + 0.17 * _ACROSS, 0.36 - 0.06 * wrinkle + 0.05 * _ARCH, 0.08, shade)
-    for side in (-1, 1):
-        head.ellipse(turned + 0.08 * side, 0.38 - 0.06 * wrinkle, 0.04, 0.03, _DARK)
+    head.fill([(0.02, -0.1), (0.15, 0.32), (0, 0.38)], shade)
+    head.stroke(0.17 * _ACROSS, 0.36 - 0.06 * wrinkle + 0.05 * _ARCH, 0.08, shade)
     for line in range(3):
         height = 0.02 + 0.07 * line - 0.04 * _ARCH
-        head.stroke(turned + 0.16 * wrinkle * _ACROSS, height, 0.05 * wrinkle, shade)
+        head.stroke(0.16 * wrinkle * _ACROSS, height, 0.05 * wrinkle, shade)
     smile = cues["smile"]
     opened = float(np.clip(max(cues["mouth_open"], 0.55 * cues["speech"]), 0, 1.1))
-    width = 0.36 + 0.1 * smile - 0.08 * opened * (smile < 0.5)
-    x = turned + width * _ACROSS
+    x = (0.36 + 0.1 * smile - 0.08 * opened * (smile < 0.5)) * _ACROSS
     middle = 0.72 - 0.13 * smile * (_ACROSS**2 - 0.4) - 0.08 * wrinkle * _ARCH
     upper, lower = middle - 0.08 * opened * _ARCH, middle + (0.03 + 0.34 * opened) * _ARCH
-    lips = _blend(_blend(skin, _SHADE, 0.25), (160, 50, 58), 0.6)
+    lips = _blend(shade, (160, 50, 58), 0.6)
     head.stroke(x, upper - 0.02, 0.10, lips)
     head.stroke(x, lower + 0.02, 0.12, lips)
     head.band(x, upper, lower, (86, 20, 30))

@@ -18,14 +18,14 @@ class Person:
     ----------
     person_id, age, country
         As in the label table.
-    skin, hair, clothes, wall : (red, green, blue)
+    skin, hair, wall : (red, green, blue)
         Colours of the picture.
     long_hair : bool
-    expressiveness, face_width, zoom : float
-        Factors: how strongly they show what they feel, and how wide and near the face is.
-    offset_x, offset_y, grain : float
-        Place of the face in shares of the picture (0 = centred); noise of the camera, grey levels.
-    pitch_hz, formant_scale, syllables_per_s : float
+    expressiveness, zoom : float
+        Factors: how strongly they show what they feel, and how near the face is.
+    offset : float
+        Place of the face beside the middle, in shares of the picture.
+    pitch_hz, formant_scale : float
         The neutral voice.
     """
 
@@ -34,40 +34,30 @@ class Person:
     country: str
     skin: Colour
     hair: Colour
-    clothes: Colour
     wall: Colour
     long_hair: bool
     expressiveness: float
-    face_width: float
     zoom: float
-    offset_x: float
-    offset_y: float
-    grain: float
+    offset: float
     pitch_hz: float
     formant_scale: float
-    syllables_per_s: float
 
 
 def draw_person(number: int, rng: np.random.Generator) -> Person:
     """Draw a person who differs from the others."""
     high_voice = bool(rng.random() < 0.5)
-    clothes, wall = rng.integers(40, 200, size=3), rng.integers(110, 230, size=3)
+    red, green, blue = rng.integers(110, 230, size=3).tolist()
     return Person(
         person_id=f"person_{number:03d}",
         age=round(rng.uniform(19, 60), 1),
         country=("United States", "South Africa")[number % 2],
         skin=_SKINS[rng.integers(len(_SKINS))],
         hair=_HAIRS[rng.integers(len(_HAIRS))],
-        clothes=(int(clothes[0]), int(clothes[1]), int(clothes[2])),
-        wall=(int(wall[0]), int(wall[1]), int(wall[2])),
+        wall=(red, green, blue),
         long_hair=high_voice,
         expressiveness=rng.uniform(0.8, 1.15),
-        face_width=rng.uniform(0.88, 1.02),
         zoom=rng.uniform(0.9, 1.1),
-        offset_x=rng.uniform(-0.05, 0.05),
-        offset_y=rng.uniform(-0.03, 0.03),
-        grain=rng.uniform(1.0, 4.0),
+        offset=rng.uniform(-0.05, 0.05),
         pitch_hz=rng.uniform(170, 230) if high_voice else rng.uniform(95, 140),
         formant_scale=rng.uniform(1.03, 1.15) if high_voice else rng.uniform(0.92, 1.0),
-        syllables_per_s=rng.uniform(3.8, 5.0),
     )

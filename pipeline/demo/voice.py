@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from pipeline.demo.people import Person
-from pipeline.demo.rules import CUE_RATE_HZ, VOICE_CUES, FloatArray
+from pipeline.demo.rules import FRAME_RATE_HZ, VOICE_CUES, FloatArray
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -19,7 +19,7 @@ _FORMANTS_HZ = {
     "o": (470, 900, 2450, 3400),
 }
 _BANDWIDTHS_HZ = (80, 100, 140, 200)
-_PAUSE_S = 0.25  # between phrases
+_SYLLABLES_PER_S = 4.4
 _HISS = 0.002  # of the microphone
 
 
@@ -31,8 +31,8 @@ def speak(
     Parameters
     ----------
     person : Person
-        Whose pitch, vocal tract and tempo are heard.
-    cues : array [n_steps, n_voice_cues]
+        Whose pitch and vocal tract are heard.
+    cues : array [n_frames, n_voice_cues]
         Cues of the voice, from `rules.act`.
     rng : numpy.random.Generator
         Draws vowels, accents and noise.
@@ -44,21 +44,19 @@ def speak(
     mouth : array [n_samples]
         How far the speaking mouth is open, 0 to 1.
     """
-    n_samples = len(cues) * SAMPLE_RATE_HZ // CUE_RATE_HZ
+    n_samples = len(cues) * SAMPLE_RATE_HZ // FRAME_RATE_HZ
     sound, mouth = _HISS * rng.standard_normal(n_samples), np.zeros(n_samples)
-    at, left_in_phrase = int(0.1 * SAMPLE_RATE_HZ), int(rng.integers(3, 7))
+    at = int(0.1 * SAMPLE_RATE_HZ)
     while at < n_samples:
-        now = dict(zip(VOICE_CUES, cues[at * CUE_RATE_HZ // SAMPLE_RATE_HZ], strict=True))
+        now = dict(zip(VOICE_CUES, cues[at * FRAME_RATE_HZ // SAMPLE_RATE_HZ], strict=True))
         laughs = rng.random() < 0.9 * now["laughter"]
-        rate = person.syllables_per_s * np.exp(0.5 * now["rate"]) * rng.uniform(0.9, 1.1)
+        rate = _SYLLABLES_PER_S * np.exp(0.5 * now["rate"]) * rng.uniform(0.9, 1.1)
         length_s, pause_s = (0.12, 0.05) if laughs else (0.85 / rate, 0.15 / rate)
+        pause_s += 0.25 * (rng.random() < 0.2)  # a phrase has about five syllables
         n = min(int(length_s * SAMPLE_RATE_HZ), n_samples - at)
         opening = np.sin(np.pi * np.linspace(0, 1, n)) ** 0.8
         sound[at : at + n] += opening * _syllable(person, now, laughs, n, rng)
         mouth[at : at + n] = opening
-        left_in_phrase -= 1
-        if left_in_phrase == 0:
-            left_in_phrase, pause_s = int(rng.integers(3, 7)), _PAUSE_S
         at += n + int(pause_s * SAMPLE_RATE_HZ)
     return np.tanh(sound).astype(np.float32), mouth
 
@@ -72,12 +70,8 @@ def _syllable(
     )
     lift_st = 8 * now["pitch"] + rng.normal(0, 1.5) + 5 * laughs - np.linspace(0, 2, n)
     pitch_hz = np.clip(person.pitch_hz * 2 ** ((lift_st + 1.6 * tremor) / 12), 55, 600)
-    cycles = np.cumsum(pitch_hz / SAMPLE_RATE_HZ)
-    pulse = cycles.astype(int)
-    opened = (cycles - pulse) / 0.6
+    opened = np.cumsum(pitch_hz / SAMPLE_RATE_HZ) % 1 / 0.6  # the vocal folds, in each cycle
     flow = np.where(opened < 1, 2 * opened - 3 * opened**2, 0.0)  # Klatt & Klatt 1990
-    falter = rng.standard_normal(pulse[-1] + 1)[pulse]  # rough voices falter at each pulse
-    flow *= np.clip(1 + (0.03 + 0.6 * np.clip(now["roughness"], 0, 1)) * falter, 0, 2)
     breath = np.clip(0.05 + 0.5 * now["breath"] + 0.3 * laughs, 0, 1)
     ringing = (1 - breath) * flow + 0.35 * breath * rng.standard_normal(n)
     vowel = "a" if laughs else rng.choice(list(_FORMANTS_HZ))

@@ -1,16 +1,15 @@
 """Predictions over HTTP, from a bundle: the command `eri serve`, and `pipeline.serve.app`."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.paths import BUNDLE
+from pipeline.predict_command import WhichBundle
 
 
 def serve_command(
-    bundle: Annotated[Path, typer.Option(help="The bundle that `dvc repro` wrote.")] = BUNDLE,
+    bundle: WhichBundle = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     names: Annotated[str, typer.Option(help="Further host names, joined by commas.")] = "",
@@ -20,7 +19,7 @@ def serve_command(
     receive_limit_s: Annotated[float, typer.Option(min=0.1, help="To receive one.")] = 60.0,
     answer_limit_s: Annotated[float, typer.Option(min=0.1, help="To answer it.")] = 120.0,
 ) -> None:
-    """Predict clips that are uploaded: a page to drop them on, and JSON.
+    """Predict clips that are uploaded, as `eri predict` does: a page to drop them on, and JSON.
 
     Clips, and what is computed from them, are removed before the answer is sent. There is no
     authentication: keep it on this machine, or behind a server that has some.

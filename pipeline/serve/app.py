@@ -25,6 +25,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.media.endings import MEDIA_SUFFIXES
 from pipeline.predict import Predictor
+from pipeline.tables import records
+from pipeline.views import JOIN
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 """Names that requests to this machine use."""
@@ -64,7 +66,9 @@ class Answer(BaseModel):
     duration_s: float | None = Field(description="Null for a picture, or when it is not known.")
     has_video: bool
     has_audio: bool
-    intensities: dict[str, float]
+    intensities: dict[str, float | None] = Field(
+        description="By target; null where its bundle can use nothing of the clip."
+    )
     encoders: list[str] = Field(description="Those that it was predicted from.")
     missing: dict[str, str] = Field(description="Encoders that could not be used, each with why.")
     random_weights: list[str] = Field(description="If there are any, the numbers mean nothing.")
@@ -121,7 +125,7 @@ def create_app(
         return {
             "status": "ok",
             "version": app.version,
-            "targets": list(predictor.description.targets),
+            "targets": predictor.targets,
             "random_weights": predictor.random_encoders,
             "limits": vars(limits),
         }
@@ -169,24 +173,24 @@ def _answer_clip(
     )
     clip = embedded.clips.iloc[0]
     missing = {name: str(error) for name, error in embedded.missing[clip["clip_id"]].items()}
-    encoders = [each for each in predictor.description.encoders if each not in missing]
-    if not encoders:
+    table = predictor.table(embedded)
+    intensities = records(table[predictor.targets])[0]
+    if all(value is None for value in intensities.values()):
         reasons = "; ".join(f"{encoder}: {reason}" for encoder, reason in missing.items())
         raise HTTPException(422, f"nothing in this file can be used: {reasons}")
-    table, windows = predictor.table(embedded), predictor.windows(embedded)
+    windows = predictor.windows(embedded)
     over_time = windows.astype(object).where(windows.notna(), None)  # JSON has no NaN
-    targets = predictor.description.targets
     return Answer(
         name=name,
         duration_s=clip["duration_s"] if np.isfinite(clip["duration_s"]) else None,
         has_video=clip["has_video"],
         has_audio=clip["has_audio"],
-        intensities={target: float(table[target].iloc[0]) for target in targets},
-        encoders=encoders,
+        intensities=intensities,
+        encoders=table["encoders"].iloc[0].split(JOIN),
         missing=missing,
         random_weights=predictor.random_encoders,
         time_s=windows["time_s"].tolist(),
-        over_time={target: over_time[target].tolist() for target in targets},
+        over_time={target: over_time[target].tolist() for target in predictor.targets},
     )
 
 

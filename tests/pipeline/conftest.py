@@ -1,5 +1,6 @@
 """A clip table without media, and a project of it, for tests of what comes after extraction."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,31 @@ def finished_run(shared_run, monkeypatch) -> FinishedRun:
     monkeypatch.chdir(shared_run.folder)
     monkeypatch.setenv("ERI_CACHE", str(shared_run.folder / "cache"))
     return shared_run
+
+
+@pytest.fixture(scope="session")
+def ready_folder(shared_run, tmp_path_factory) -> Path:
+    """The folder of two ready bundles: `face` sees the picture only, `voice` hears the sound."""
+    folder = tmp_path_factory.mktemp("ready")
+    run = FinishedRun(shutil.copytree(shared_run.folder, folder / "run"))
+    encoders = yaml.safe_load((run.folder / "params.yaml").read_text())["encoders"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(run.folder)
+        patch.setenv("ERI_CACHE", str(run.folder / "cache"))
+        for name, encoder in (("face", "tiny"), ("voice", "sound")):
+            run.params(encoders={encoder: encoders[encoder]}, heads={"ridge": {"kind": "ridge"}})
+            run.fit(["ridge"])
+            shutil.copytree(run.bundle, folder / "ready" / name)
+    return folder / "ready"
+
+
+@pytest.fixture
+def ready(ready_folder, tmp_path, monkeypatch) -> Path:
+    """Those bundles; and a working folder without a run."""
+    monkeypatch.setattr("pipeline.bundle.READY", ready_folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
+    return ready_folder
 
 
 class WorkersHere:

@@ -1,15 +1,19 @@
 import json
+from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from pipeline import cli
 from pipeline.predict import Predictor, load_bundle
+from pipeline.predict_command import timeline_svg
 from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS
 
 runner = CliRunner()
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture
@@ -70,6 +74,32 @@ def test_a_timeline_is_tables_and_pictures(finished_run, clips, tmp_path):
     assert earlier.read_text() == "still open in a viewer"  # replaced, not written into
 
 
+def test_before_the_first_run_ready_bundles_predict(ready, clips):
+    shown = predict(clips)
+    assert shown.exit_code == 0, shown.output
+    assert "face.joy" in shown.stdout
+    assert "2 of 3 clips predicted" in shown.stdout
+    (silent,) = json.loads(predict(clips / "silent.mp4", "--json").stdout)["clips"]
+    assert [name for name, value in silent["intensities"].items() if value is None] == [
+        "voice.joy",
+        "voice.fear",
+    ]
+    assert silent["reasons"] == "voice.sound: stream: the clip has no sound"
+    assert predict(clips / "silent.mp4", "--bundle", "voice").exit_code == 1
+
+
+def test_any_clip_has_a_picture_of_its_timeline(ready, tmp_path):
+    """Names as long as a file system allows, and ids that are paths."""
+    long = "x" * 251
+    for path in (f"a/{long}.mp4", "a/b.mp4", "c/b.mp4"):
+        write_clip(tmp_path / path, n_frames=2, sound_s=0)
+    shown = predict("a", tmp_path / "c", "--timeline", "over_time")
+    assert shown.exit_code == 0, shown.output
+    pictures = sorted(tmp_path.rglob("*.svg"))
+    assert len(pictures) == 3
+    assert {path.parent.name for path in pictures} == {"over_time"}
+
+
 @pytest.mark.parametrize(
     ("option", "name", "said"),
     [
@@ -101,9 +131,22 @@ def test_without_a_bundle_it_says_what_to_do(finished_run, clips, tmp_path, caps
         cli.main()
 
 
-def test_wrong_usage_is_status_two():
-    assert predict().exit_code == 2
+def drawn(title, **columns):
+    """Texts of a picture, and the paths of its lines."""
+    root = ElementTree.fromstring(timeline_svg(title, pd.DataFrame(columns)))
+    texts = [each.text for each in root.iter(f"{SVG}text")]
+    groups = (each for each in root.iter(f"{SVG}g") if "mark-line" in each.get("class", ""))
+    return texts, [path.get("d") for group in groups for path in group.iter(f"{SVG}path")]
 
 
-def test_help_shows_an_example():
-    assert "Example: eri predict videos/" in predict("--help").stdout
+def test_every_target_has_a_strip_in_its_order_and_a_gap_breaks_its_line():
+    columns = {"joy": [1, 2, np.nan, 3, 4], "awe": [0.0, 0.0, 1.0, 0.0, 0.0]}
+    texts, lines = drawn("clip", time_s=np.arange(5.0), **columns)
+    assert [text for text in texts if text in columns] == ["joy", "awe"]
+    shapes = ["".join(c for c in line if c.isalpha()) for line in lines]
+    assert shapes == ["MLML", "MLLLL"]
+
+
+@pytest.mark.parametrize("title", ["<script>alert(1)</script>", 'a"b&c', "ünï"])
+def test_names_are_text(title):
+    assert drawn(title, time_s=[1.0], **{title: [0.5]})[0].count(title) == 2

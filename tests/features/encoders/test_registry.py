@@ -29,6 +29,7 @@ def onnx_spec(folder: Path) -> dict[str, object]:
 def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
     """A small encoder of each kind."""
     specs = {
+        "expression": {"weights": "random"},
         "onnx": onnx_spec(tmp_path),
         "open_clip": {"model": tiny_clip, "weights": "random"},
         "opensmile": {"model": "eGeMAPSv02"},

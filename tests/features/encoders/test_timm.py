@@ -1,5 +1,4 @@
 import dataclasses
-from pathlib import Path
 
 import pytest
 import timm
@@ -8,49 +7,27 @@ from timm.models import _registry
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.weights import weights_file, without_download
-from tests.features.encoders.samples import close_to, embed, normalised, pictures, save, trained
+from tests.features.encoders.samples import close_to, embed, normalised, pictures
 
-RESNET, VIT = "test_resnet", "test_vit"
-TAG = "r160_in1k"
-REPOSITORY = f"timm/{RESNET}.{TAG}"
+RESNET, TAG = "test_resnet", "r160_in1k"
 
 
-def spec(model: str, weights: str | Path, **more: object) -> dict[str, object]:
-    return {"kind": "timm", "model": model, "weights": str(weights), **more}
+def spec(model: str, weights: str, **more: object) -> dict[str, object]:
+    return {"kind": "timm", "model": model, "weights": weights, **more}
 
 
-def network(model: str, n_classes: int = 1000) -> torch.nn.Module:
-    return trained(lambda: timm.create_model(model, num_classes=n_classes))
-
-
-@pytest.fixture
-def checkpoint(tmp_path) -> Path:
-    return save(network(RESNET).state_dict(), tmp_path / "weights.safetensors")
-
-
-@pytest.mark.parametrize("n_classes", [0, 8])
-def test_a_file_may_have_any_classifier_or_none(n_classes, tmp_path):
-    reference = network(VIT, n_classes)
-    encoder = make_encoder(spec(VIT, save(reference.state_dict(), tmp_path / "vit.bin")))
-    batch = pictures(2, encoder.picture_preprocessing().geometry.size_px)
-    with torch.inference_mode():
-        features = reference.forward_features(normalised(batch, encoder.picture_preprocessing()))
-        expected = reference.forward_head(features, pre_logits=True).numpy()
-    assert embed(encoder, batch) == close_to(expected)
-
-
-def test_a_tag_with_an_address_is_taken_from_torch_s_local_cache(checkpoint, tmp_path, monkeypatch):
+def test_a_tag_with_an_address_is_taken_from_torch_s_local_cache(tmp_path, monkeypatch):
     name = f"{RESNET}.{TAG}"
     cfg = timm.get_pretrained_cfg(name)
     cfg = dataclasses.replace(cfg, hf_hub_id=None, url="https://example.org/x/tiny-1234.pth")
     monkeypatch.setitem(_registry._model_pretrained_cfgs, name, cfg)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     encoder = make_encoder(spec(RESNET, TAG))
-    with without_download(), pytest.raises(EncoderError, match=r"tiny-1234\.pth has not been"):
+    with without_download(), pytest.raises(EncoderError, match="cannot be fetched"):
         encoder.weights_digest()
     cached = tmp_path / "hub" / "checkpoints" / "tiny-1234.pth"
     cached.parent.mkdir(parents=True)
-    checkpoint.rename(cached)
+    cached.touch()
     assert encoder.fetch(TAG) == cached
 
 
@@ -81,32 +58,6 @@ def test_preprocessing_is_that_of_the_tag(model, tag):
 def test_a_picture_is_padded_with_the_mean_colour():
     geometry = make_encoder(spec("deepseek_vit_412m", "random")).picture_preprocessing().geometry
     assert (geometry.mode, geometry.fill) == ("longest", (128, 128, 128))
-
-
-def test_tokens_without_a_pooled_vector_are_refused():
-    encoder = make_encoder(spec("qwen3_vit_88m_enc", "random"))
-    with pytest.raises(EncoderError, match="no pooled vector per picture"):
-        encoder.dimension()
-
-
-@pytest.mark.parametrize(
-    ("model", "hint"),
-    [
-        ("resnet5", r"such as \['resnet50'"),
-        ("resnet50.a1_in1k", "set `model: resnet50` and `weights: a1_in1k`"),
-        ("vit_base_patch16_224_in21k", "set `model: vit_base_patch16_224` and `weights: augreg"),
-    ],
-)
-def test_an_unknown_model_names_what_was_meant(model, hint):
-    with pytest.raises(EncoderError, match=f"no model '{model}'.*{hint}") as caught:
-        make_encoder(spec(model, "random")).weights_digest()
-    assert len(str(caught.value)) < 200
-
-
-def test_loading_leaves_torch_as_it_was(checkpoint):
-    before = torch.nn.Module.load_state_dict
-    embed(make_encoder(spec(RESNET, checkpoint)), pictures(1, (160, 160)))
-    assert torch.nn.Module.load_state_dict is before
 
 
 def test_efficientnet_lite0_of_a_package_is_timm_s_network_with_its_tensors_in_order():

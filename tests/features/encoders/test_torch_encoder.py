@@ -1,24 +1,13 @@
-"""What every kind that a torch library builds promises, wherever its weights come from."""
+"""What every kind that a torch library builds promises; what files it takes: `test_checkpoint`."""
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.weights import without_download
-from tests.features.encoders.samples import close_to, embed, normalised, pictures
-
-
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_local_file_gives_the_library_s_own_embedding(kind, suffix, tmp_path):
-    encoder = kind.encoder(kind.save(tmp_path / f"weights{suffix}"))
-    batch = pictures(2, kind.size_px)
-    ours = embed(encoder, batch)
-    with torch.inference_mode():
-        values = normalised(batch, encoder.picture_preprocessing())
-        expected = kind.embedding(kind.network(), values).numpy()
-    assert ours == close_to(expected)
-    assert encoder.dimension() == ours.shape[1]
+from tests.features.encoders.samples import embed, pictures
 
 
 def test_a_tag_is_taken_from_the_library_s_local_cache(kind, tmp_path):
@@ -51,6 +40,23 @@ def test_an_unknown_tag_lists_the_known_ones(kind):
 
 
 @pytest.mark.parametrize(
+    ("library", "model", "weights", "message"),
+    [
+        ("open_clip", "ViT-Z", "random", "no model 'ViT-Z'.*ViT-B-32"),
+        ("open_clip", "ViT-B-32", "openai", "model: ViT-B-32-quickgelu"),
+        ("timm", "resnet5", "random", r"no model 'resnet5'.*such as \['resnet50'"),
+        ("timm", "resnet50.a1_in1k", "random", "`model: resnet50` and `weights: a1_in1k`"),
+        ("torchvision", "resnet5", "random", "no classifier 'resnet5'.*resnet50"),
+        ("torchvision", "squeezenet1_0", "random", "no penultimate vector"),
+    ],
+)
+def test_a_model_that_the_library_lacks_names_those_it_has(library, model, weights, message):
+    encoder = make_encoder({"kind": library, "model": model, "weights": weights})
+    with pytest.raises(EncoderError, match=message):
+        (encoder.weights_digest(), encoder.dimension())
+
+
+@pytest.mark.parametrize(
     ("library", "model", "tag", "dimension"),
     [
         ("open_clip", "ViT-B-32", "laion2b_s34b_b79k", 512),
@@ -64,3 +70,12 @@ def test_the_dimension_is_found_without_weights(library, model, tag, dimension):
     with without_download():
         spec = {"kind": library, "model": model, "weights": tag}
         assert make_encoder(spec).dimension() == dimension
+
+
+@pytest.mark.parametrize("tag", ["IMAGENET1K_V1", "IMAGENET1K_V2"])
+def test_torchvision_s_preprocessing_is_that_of_the_tag(tag):
+    preset = torchvision.models.ResNet50_Weights[tag].transforms()
+    spec = {"kind": "torchvision", "model": "resnet50", "weights": tag}
+    preprocessing = make_encoder(spec).picture_preprocessing()
+    assert preprocessing.geometry.resize_px == tuple(preset.resize_size * 2)
+    assert list(preprocessing.mean) == preset.mean

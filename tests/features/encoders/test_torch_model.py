@@ -13,6 +13,10 @@ DEVICES = [pytest.param(CPU, id="cpu"), pytest.param(GPU, id="gpu", marks=needs_
 PLAIN = Preprocessing(geometry=Geometry(size_px=(32, 32)), mean=(0, 0, 0), std=(1, 1, 1))
 
 
+def means(batch):
+    return batch.mean(dim=(2, 3))
+
+
 @pytest.fixture(scope="module")
 def spec(tiny_clip) -> dict[str, object]:
     return {"kind": "open_clip", "model": tiny_clip, "weights": "random"}
@@ -69,101 +73,60 @@ def test_folding_batch_normalisation_changes_no_number_that_matters():
     assert model.submit(pictures(2))() == pytest.approx(reference, abs=1e-5)
 
 
-class Greedy(torch.nn.Module):
-    """A network that has memory for a number of pictures."""
-
-    def __init__(self, n_most: int) -> None:
-        super().__init__()
-        self.n_most = n_most
-
-    def forward(self, batch):
-        if len(batch) > self.n_most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return batch.mean(dim=(2, 3))
-
-
 def test_out_of_memory_halves_the_batch_and_goes_on():
-    model = TorchFrameModel(Greedy(5), PLAIN, "fp32", CPU)
+    n_most = 5
+
+    def greedy(batch):
+        if len(batch) > n_most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return means(batch)
+
+    model = TorchFrameModel(greedy, PLAIN, "fp32", CPU)
     assert model.batch_size == 8
-    with pytest.warns(UserWarning, match="going on with 4 pictures per batch"):
+    with pytest.warns(UserWarning, match="going on with 4 pieces per batch"):
         rows = model.submit(pictures(16))()
     assert model.batch_size == 4
     assert rows == pytest.approx(pictures(16).mean(axis=(2, 3)) / 255, abs=1e-5)
-
-
-def test_out_of_memory_for_one_picture_is_an_error():
-    model = TorchFrameModel(Greedy(0), PLAIN, "fp32", CPU)
+    n_most = 0
     with (
-        pytest.warns(UserWarning, match="going on with 1 pictures"),
+        pytest.warns(UserWarning, match="going on with 1 pieces"),
         pytest.raises(torch.OutOfMemoryError),
     ):
         model.submit(pictures(3))
 
 
-def test_fp32_keeps_all_its_digits_whatever_the_caller_allows(device):
-    torch.manual_seed(0)
-    network = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 64, 5), torch.nn.Flatten(), torch.nn.Linear(64 * 28 * 28, 8)
-    )
-    with torch.inference_mode():
-        exact = network.double()(torch.from_numpy(pictures(4)).double() / 255).numpy()
-    model = TorchFrameModel(network.float(), PLAIN, "fp32", device)
-    rows, _ = submitted_with_lower_precision_allowed(model)
-    assert np.abs(rows - exact).max() < 1e-5 * np.abs(exact).max()
-
-
-def test_what_the_caller_allows_holds_outside_of_a_pass_only():
-    seen = []
-
-    class Watching(torch.nn.Module):
-        def forward(self, batch):
-            seen.append(precisions())
-            return batch.mean(dim=(2, 3))
-
-    def precisions():
-        return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision
-
-    before = precisions()
-    model = TorchFrameModel(Watching(), PLAIN, "fp32", CPU)
-    _, after = submitted_with_lower_precision_allowed(model)
-    assert seen == [("ieee", "ieee")]
-    assert after == "medium"
-    assert precisions()[1] == before[1] != "ieee"
-
-
-@pytest.mark.parametrize("outputs", ["a vector", "vector and tokens", "tokens"])
-def test_of_several_outputs_the_first_counts_and_is_one_vector_per_picture(outputs):
-    class Tower(torch.nn.Module):
-        def forward(self, batch):
-            vector, tokens = batch.mean(dim=(2, 3)), batch.flatten(2)
-            return {"a vector": vector, "tokens": tokens}.get(outputs, (vector, tokens))
-
-    model = TorchFrameModel(Tower(), PLAIN, "fp32", CPU)
-    if outputs == "tokens":
-        with pytest.raises(EncoderError, match="no pooled vector per picture"):
-            model.submit(pictures(2))
-    else:
-        assert model.submit(pictures(2))().shape == (2, 3)
-
-
-def submitted_with_lower_precision_allowed(model):
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        return model.submit(pictures(4))(), torch.get_float32_matmul_precision()
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
 @needs_gpu
 def test_a_gpu_out_of_memory_halves_the_batch_and_goes_on():
-    class Large(torch.nn.Module):
-        def forward(self, batch):
-            gigabytes = torch.empty(len(batch), 1 << 30, dtype=torch.uint8, device=batch.device)
-            return batch.mean(dim=(2, 3)) + 0 * gigabytes[:, :1].float()
+    def large(batch):
+        gigabytes = torch.empty(len(batch), 1 << 30, dtype=torch.uint8, device=batch.device)
+        return means(batch) + 0 * gigabytes[:, :1].float()
 
-    model = TorchFrameModel(Large(), PLAIN, "fp32", GPU)
+    model = TorchFrameModel(large, PLAIN, "fp32", GPU)
     with pytest.warns(UserWarning, match="out of memory on cuda"):
         rows = model.submit(pictures(256))()
     assert 1 <= model.batch_size < 256
     assert rows == pytest.approx(pictures(256).mean(axis=(2, 3)) / 255, abs=1e-5)
+
+
+def test_within_a_pass_fp32_keeps_all_its_digits_whatever_the_caller_allows():
+    def precisions():
+        return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision
+
+    def watching(batch):
+        seen.append(precisions())
+        return means(batch)
+
+    seen, before = [], precisions()
+    TorchFrameModel(watching, PLAIN, "fp32", CPU).submit(pictures(1))
+    assert seen == [("ieee", "ieee")]
+    assert precisions() == before
+    assert before[1] != "ieee"
+
+
+def test_of_several_outputs_the_first_counts_and_is_one_vector_per_picture():
+    def embed(network):
+        return TorchFrameModel(network, PLAIN, "fp32", CPU).submit(pictures(2))()
+
+    assert embed(lambda batch: (means(batch), batch.flatten(2))).shape == (2, 3)
+    with pytest.raises(EncoderError, match="no pooled vector per picture"):
+        embed(lambda batch: batch.flatten(2))

@@ -16,7 +16,7 @@ from pipeline.predict import load_bundle
 from pipeline.serve.app import Limits, create_app
 from tests.conftest import write_clip
 
-LIMITS = Limits(upload_bytes=3_000_000, duration_s=5, waiting=2, receive_s=20, answer_s=30)
+LIMITS = Limits(upload_bytes=3_000_000, duration_s=5, waiting=2, receive_s=60, answer_s=300)
 
 
 class Disk:
@@ -33,15 +33,13 @@ class Disk:
     def hear(self, event: str, arguments: tuple) -> None:
         if self.folder is None or threading.current_thread() is threading.main_thread():
             return
-        if event == "open":
-            path, _, flags = arguments
-            touched = [path] if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else []
+        changes = event in {"os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod"}
+        if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            touched = arguments[:1]
         elif event in {"os.rename", "os.link", "os.symlink"}:
             touched = arguments[:2]
-        elif event in {"os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod"}:
-            touched = arguments[:1] if arguments[-1] in (-1, None) else []  # else below a folder
-        else:
-            return
+        else:  # what is named below an open folder is told when that is opened
+            touched = arguments[:1] if changes and arguments[-1] in (-1, None) else ()
         for path in touched:
             if isinstance(path, str | bytes | os.PathLike):
                 name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100
@@ -121,7 +119,7 @@ def listening(app):
         thread.join()
 
 
-def until(true, limit_s: float = 10) -> None:
+def until(true, limit_s: float = 120) -> None:
     """Wait for something to come true."""
     began_s = time.monotonic()
     while not true():

@@ -8,9 +8,7 @@ import tempfile
 import httpx
 import open_clip
 import pytest
-from typer.testing import CliRunner
 
-from pipeline import cli
 from tests.conftest import TINY_CLIP
 from tests.pipeline.serve.conftest import until
 
@@ -46,7 +44,7 @@ def serve(shared_run, tmp_path):
             log.seek(0)
             return log.read()
 
-        until(lambda: "running on" in said() or process.poll() is not None, 60)
+        until(lambda: "running on" in said() or process.poll() is not None)
         return process, said
 
     yield start, temporary
@@ -62,28 +60,12 @@ def test_it_answers_until_it_is_told_to_stop_and_leaves_nothing(serve, clip):
     port = said().rsplit("running on http://0.0.0.0:", 1)[1].split()[0]
     url = f"http://127.0.0.1:{port}"
     health = httpx.get(f"{url}/health", headers={"Host": "eri.example"}).json()
-    assert health["limits"] == {
-        "upload_bytes": 200_000_000,
-        "duration_s": 7.0,
-        "waiting": 8,
-        "receive_s": 60.0,
-        "answer_s": 120.0,
-    }
-    reply = httpx.post(f"{url}/predict", files={"file": ("a.mp4", clip)}, timeout=60)
+    assert health["limits"]["duration_s"] == 7
+    assert health["limits"]["receive_s"] == 60
+    reply = httpx.post(f"{url}/predict", files={"file": ("a.mp4", clip)}, timeout=300)
     assert reply.status_code == 200
     assert len(list(temporary.iterdir())) == 1
     process.send_signal(signal.SIGTERM)
-    process.wait(20)
+    process.wait(120)
     assert list(temporary.iterdir()) == []
     assert "Traceback" not in said()
-
-
-def test_without_a_bundle_it_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["eri", "serve", "--bundle", str(tmp_path / "none")])
-    with pytest.raises(SystemExit, match=r"error: there is no bundle .*none.*dvc repro"):
-        cli.main()
-
-
-def test_help_shows_an_example():
-    shown = CliRunner().invoke(cli.app, ["serve", "--help"])
-    assert "Example: eri serve" in shown.stdout

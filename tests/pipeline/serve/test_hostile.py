@@ -64,18 +64,11 @@ def test_what_is_not_media_is_refused(client, name):
 
 
 def test_pictures_that_would_fill_the_memory_are_refused(client):
-    claimed = png(60_000, 60_000, zlib.compress(bytes(1000)))
-    refused(client, "claimed.png", claimed)
-    rows = zlib.compress(bytes(12_000 * (1 + 12_000 // 8)), 9)  # 144 million pixels
-    assert len(rows) < 20_000
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + check
-
-    head = struct.pack(">IIBBBBB", 12_000, 12_000, 1, 0, 0, 0, 0)
-    real = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    assert "12000 x 12000 pixels" in refused(client, "real.png", real)
+    refused(client, "claimed.png", png(60_000, 60_000, zlib.compress(bytes(1000))))
+    real = io.BytesIO()
+    Image.new("1", (12_000, 12_000)).save(real, "PNG")
+    assert len(real.getvalue()) < 100_000
+    assert "12000 x 12000 pixels" in refused(client, "real.png", real.getvalue())
 
 
 def test_a_clip_that_is_too_long_is_refused(client, tmp_path):
@@ -83,21 +76,16 @@ def test_a_clip_that_is_too_long_is_refused(client, tmp_path):
     assert "5 s" in refused(client, "long.mp4", long.read_bytes())
 
 
-def hours_of_silence(path, rate_hz=8000, minutes=60):
-    with av.open(path, "w") as container:
-        stream = container.add_stream("flac", rate=rate_hz)
-        stream.layout = "mono"
-        silence = np.zeros((1, rate_hz * 60), np.int16)
-        for _ in range(minutes):
-            frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
-            frame.sample_rate = rate_hz
+def test_silence_that_unpacks_to_hours_is_refused(client, tmp_path):
+    with av.open(tmp_path / "b.flac", "w") as container:
+        stream = container.add_stream("flac", rate=8000, layout="mono")
+        for _ in range(60):
+            minute = np.zeros((1, 60 * 8000), np.int16)
+            frame = av.AudioFrame.from_ndarray(minute, format="s16", layout="mono")
+            frame.sample_rate = 8000
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return path.read_bytes()
-
-
-def test_silence_that_unpacks_to_hours_is_refused(client, tmp_path):
-    bomb = hours_of_silence(tmp_path / "b.flac")
+    bomb = (tmp_path / "b.flac").read_bytes()
     assert len(bomb) < 1_000_000
     assert "5 s" in refused(client, "b.flac", bomb)
 
@@ -110,24 +98,6 @@ def test_a_header_that_lies_about_the_length_does_not_help(client, tmp_path):
     with av.open(io.BytesIO(lie)) as container:
         assert container.duration == 1_000_000
     assert "5 s" in refused(client, "lie.mkv", lie)
-
-
-def test_a_clip_without_a_length_in_its_header_is_predicted(client, tmp_path):
-    path = tmp_path / "live.webm"
-    with av.open(path, "w", options={"live": "1"}) as container:
-        stream = container.add_stream("libvpx", rate=10)
-        stream.width = stream.height = 32
-        stream.pix_fmt = "yuv420p"
-        for k in range(30):
-            picture = np.full((32, 32, 3), 8 * k, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
-    with av.open(path) as container:
-        assert container.duration is None
-    reply = client.post("/predict", files={"file": ("live.webm", path.read_bytes())})
-    assert reply.status_code == 200, reply.text
-    assert reply.json()["duration_s"] == 3.0
-    assert reply.json()["time_s"] == [1.0, 1.5, 2.0]
 
 
 def test_damaged_clips_are_predicted_or_refused(client, clip):

@@ -42,22 +42,11 @@ def url(address, path):
     return f"http://{host}:{port}{path}"
 
 
-def answer_of(connection) -> bytes:
-    """Read until the service ends the connection."""
-    received = b""
-    while part := connection.recv(65536):
-        received += part
-    return received
-
-
-def send_for_ever(connection, block: bytes) -> None:
-    while True:
-        connection.sendall(block)
-
-
 def test_fifty_uploads_at_once_are_answered_or_told_busy(address, clip):
     async def upload_all():
-        async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=50)) as client:
+        async with httpx.AsyncClient(
+            timeout=300, limits=httpx.Limits(max_connections=50)
+        ) as client:
             calls = [
                 client.post(url(address, "/predict"), files={"file": (f"{k}.mp4", clip)})
                 for k in range(50)
@@ -69,28 +58,25 @@ def test_fifty_uploads_at_once_are_answered_or_told_busy(address, clip):
     assert set(found) <= {200, 503}
     assert found[200] >= 1
     assert all("retry-after" in reply.headers for reply in replies if reply.status_code == 503)
-    reply = httpx.post(url(address, "/predict"), files={"file": ("a.mp4", clip)}, timeout=60)
+    reply = httpx.post(url(address, "/predict"), files={"file": ("a.mp4", clip)}, timeout=300)
     assert reply.status_code == 200
 
 
 def test_an_upload_without_end_is_cut_off(address):
     with socket.create_connection(address) as connection:
         connection.sendall(HEAD.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
-        block = b"10000\r\n" + b"x" * 65536 + b"\r\n"
-        first = f"{len(PART):x}\r\n".encode() + PART + b"\r\n"
-        connection.sendall(first)
+        connection.sendall(f"{len(PART):x}\r\n".encode() + PART + b"\r\n")
         with pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
-            send_for_ever(connection, block)
+            connection.sendall((b"10000\r\n" + b"x" * 65536 + b"\r\n") * 1000)
 
 
 def test_a_slow_upload_is_cut_off(address):
-    with socket.create_connection(address, timeout=20) as connection:
+    with socket.create_connection(address, timeout=120) as connection:
         connection.sendall(HEAD.encode() + b"Content-Length: 100000\r\n\r\n" + PART)
-        began_s = time.monotonic()
-        while time.monotonic() - began_s < 1:
+        for _ in range(10):
             connection.sendall(b"x")
             time.sleep(0.1)
-        assert answer_of(connection).startswith(b"HTTP/1.1 408")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408")
 
 
 def test_an_upload_whose_connection_ends_leaves_nothing(address, disk):
@@ -102,7 +88,7 @@ def test_an_upload_whose_connection_ends_leaves_nothing(address, disk):
 
 
 def test_a_client_that_asks_first_is_told_before_it_sends(address):
-    with socket.create_connection(address, timeout=20) as connection:
+    with socket.create_connection(address, timeout=120) as connection:
         ask = b"Content-Length: 999999999\r\nExpect: 100-continue\r\n\r\n"
         connection.sendall(HEAD.encode() + ask)
         assert connection.recv(65536).startswith(b"HTTP/1.1 413")
@@ -121,7 +107,7 @@ def test_a_client_that_asks_first_is_told_before_it_sends(address):
     ],
 )
 def test_requests_that_are_wrong_get_a_4xx(address, request_text):
-    with socket.create_connection(address, timeout=20) as connection:
+    with socket.create_connection(address, timeout=120) as connection:
         connection.sendall(request_text.encode())
         assert connection.recv(65536).startswith(b"HTTP/1.1 4")
 
@@ -146,7 +132,7 @@ def test_whatever_is_asked_the_answer_is_as_described(address, api, operation, m
     @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
     @given(api[path][method].as_strategy(generation_mode=mode))
     def ask(case):
-        response = case.call(timeout=30)
+        response = case.call(timeout=120)
         assert response.status_code < 500
         # Bytes that the schema allows need not be a clip: 422 is as described.
         case.validate_response(response, excluded_checks=[positive_data_acceptance])

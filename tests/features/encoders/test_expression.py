@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from features.encoders import EncoderError, make_encoder
+from features.encoders.expression import EXPRESSIONS, MEAN, STD, build_network
+from features.extraction import embed_files
+from tests.features.encoders.samples import CPU, embed, pictures, save, trained
+
+
+@pytest.fixture(scope="module")
+def network() -> torch.nn.Module:
+    return trained(build_network)
+
+
+@pytest.fixture
+def spec(network, tmp_path) -> dict[str, object]:
+    half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    path = save(half, tmp_path / "weights.safetensors")
+    return {"kind": "expression", "weights": str(path), "dtype": "float32"}
+
+
+def test_grey_is_made_of_colours_and_both_outputs_stand_beside_each_other(spec, network):
+    encoder = make_encoder(spec)
+    assert encoder.columns() == {"vector": 320, "shares": len(EXPRESSIONS)}
+    batch = pictures(3, (48, 48))
+    grey = np.stack([np.asarray(Image.fromarray(p.transpose(1, 2, 0)).convert("L")) for p in batch])
+    values = (torch.from_numpy(grey)[:, None] / 255 - MEAN) / STD
+    with torch.inference_mode():
+        expected = network(values)[:, : len(EXPRESSIONS)].softmax(dim=1).numpy()
+    vector, shares = np.split(embed(encoder, batch), [320], axis=1)
+    assert vector.min() >= 0
+    assert shares == pytest.approx(expected, abs=0.02)
+    assert shares.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_picture_without_a_face_is_embedded_whole_and_a_video_is_not(spec, make_clip, tmp_path):
+    path = tmp_path / "grey.png"
+    Image.fromarray(pictures(1, (48, 48))[0].transpose(1, 2, 0)).save(path)
+    store, failures = embed_files([path, make_clip()], spec, cache_root=tmp_path, progress=False)
+    assert list(store.clip_id) == [str(path)]
+    assert list(store.face_share) == [0]
+    assert list(failures["step"]) == ["face"]
+    encoder = make_encoder(spec)
+    whole = encoder.picture_preprocessing().geometry.apply(Image.open(path))
+    assert store.embedding == pytest.approx(embed(encoder, whole[None]), abs=1e-4)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = save({"stem.0.weight": torch.zeros(2, 1, 3, 3)}, tmp_path / "other.pth")
+    with pytest.raises(EncoderError, match=r"other\.pth cannot be loaded into efficientnet_lite0"):
+        make_encoder({"kind": "expression", "weights": str(path)}).load_model(CPU)
