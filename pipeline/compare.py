@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -93,7 +93,7 @@ def compare(
 
     Examples
     --------
-    What `dvc repro` leaves in the folder of a project, made by hand:
+    What `dvc repro` leaves in a folder, made by hand:
 
     >>> import contextlib, pathlib, tempfile
     >>> import numpy as np
@@ -264,12 +264,12 @@ def publish(
     found: Comparison,
     name: str,
     tables: Mapping[str, pd.DataFrame | None],
-    shown: Iterable[TitledTable],
+    shown: Sequence[TitledTable],
     said: Sequence[str],
     folder: Path,
     as_json: bool,
 ) -> None:
-    """Write and print what came of a comparison.
+    """Write and print what came of a comparison; with status 1 where no head could be fitted.
 
     Parameters
     ----------
@@ -282,23 +282,15 @@ def publish(
         nothing old stays.
     shown, said
         Tables of text with their titles, and remarks: what is printed, and the page.
-    folder : Path
-        Gets the files.
-    as_json : bool
-        Print the tables as JSON instead.
-
-    Raises
-    ------
-    typer.Exit
-        When no head could be fitted.
+    folder, as_json
+        Where the files go; whether JSON is printed instead of the tables.
     """
-    pages = list(shown)
     errors = [f"{row}: {why.reason}\n{why.details}" for row, why in _failed(found).items()]
     texts = {
         f"{each}.csv": None if table is None else table.to_csv(index=False)
         for each, table in tables.items()
     }
-    texts |= {f"{name}.md": markdown_page(pages, said), "errors.txt": "\n\n".join(errors) or None}
+    texts |= {f"{name}.md": markdown_page(shown, said), "errors.txt": "\n\n".join(errors) or None}
     files = [str(path) for path in [*write_texts(folder, texts), folder / f"{name}.parquet"]]
     main = tables[name]
     assert main is not None
@@ -309,7 +301,7 @@ def publish(
         about = {"split": found.split, "n_reused": _n_reused(found), "remarks": said}
         print(json.dumps({**about, "files": files, **rows}, indent=2))
     else:
-        print_tables(pages, [*said, "", *files])
+        print_tables(shown, [*said, "", *files])
     if not found.members:
         raise typer.Exit(1)
 

@@ -154,14 +154,7 @@ def plan_comparison(
 ) -> Comparison:
     """Check every name that was asked for, and list what has to be fitted.
 
-    Arguments are those of `pipeline.compare.compare`.
-
-    Raises
-    ------
-    ParamsError
-        For a name that is not known; names the nearest and all known ones.
-    StoreError
-        When the clip vectors of an encoder are missing.
+    Arguments and errors are those of `pipeline.compare.compare`.
     """
     params = load_params(params_file, check_heads=False)
     views = view_names(params.feature_names)
@@ -206,11 +199,6 @@ def run_comparison(
     ------
     Comparison
         The one given, whenever something is new in it; last, when all is done.
-
-    Raises
-    ------
-    ParamsError
-        For an unknown kind of head, or wrong settings.
     """
     began_s, fitting = time.monotonic(), Fitting(found.rows)
     known = {task.name: fitting.known(task) for task in found.tasks}
@@ -263,13 +251,7 @@ def run_comparison(
 
 
 def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[str]:
-    """Return the names asked for, each once.
-
-    Raises
-    ------
-    ParamsError
-        For an unknown one; names the nearest and all known ones.
-    """
+    """Return the names asked for, each once; an unknown one is a ParamsError with the nearest."""
     # Shells and files may spell one name in two forms of Unicode.
     forms = {unicodedata.normalize("NFC", name): name for name in known}
     for name in asked:
@@ -280,23 +262,14 @@ def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[s
 
 
 def known_view(asked: str, params: Params) -> str:
-    """Name a view as `view_names` does, whatever the order in which its encoders were given.
-
-    Raises
-    ------
-    ParamsError
-        For an unknown encoder; as `known_names`.
-    """
+    """Name a view as `view_names` does, whatever the order in which its encoders were given."""
     return JOIN.join(sorted(known_names(asked.split(JOIN), params.feature_names, "encoder")))
 
 
 def scored_split(asked: Split | None, rows: Rows) -> Split:
     """Return the split that is scored: by default Val, or out of fold where it has too few labels.
 
-    Raises
-    ------
-    ParamsError
-        When Val is asked for and has labels of fewer than two clips.
+    Val with labels of fewer than two clips is a ParamsError.
     """
     has_labels = "val" in rows_of_splits(rows)
     if asked == "val" and not has_labels:

@@ -155,7 +155,7 @@ def systems_command(
             found.failures[system.row] = Failure(lacking[name])
     tables = {"systems": systems_table(found, systems), "gains": gains_table(found, systems)}
     said = [*remarks(found), FOREIGN_NOTE.format(params.data.labels)]
-    publish(found, "systems", tables, _text_tables(found, systems), said, out, as_json)
+    publish(found, "systems", tables, list(_text_tables(found, systems)), said, out, as_json)
 
 
 def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]:
