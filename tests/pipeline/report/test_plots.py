@@ -49,23 +49,18 @@ def test_weights_have_one_row_per_cell():
     assert drawn["target"].tolist() == ["joy", "row"]
 
 
-def test_slices_are_those_of_the_stack_on_the_split(board):
+def test_slices_are_those_of_the_stack_on_the_split_and_contributions_the_gains(board):
     rows = [
         ("age", part, split, name, 5, 2, 0.3, 0.1, 0.5)
         for part in ("young", "old")
         for split in ("oof", "val")
         for name in ("stack", "ridge/clip")
     ]
-    slices = pd.DataFrame(rows, columns=SLICE_COLUMNS)
-    drawn = score_tables(board, NO_CONTRIBUTIONS, slices)["slices"]
-    assert drawn["row"].tolist() == ["age: young · 5 clips", "age: old · 5 clips"]
-
-
-def test_contributions_are_the_gains(board):
-    row = ("modality", "sound", "egemaps", 0.5, 0.4, 0.6, 0.1, -0.1, 0.2, 0.9)
-    table = pd.DataFrame([row], columns=CONTRIBUTION_COLUMNS)
-    drawn = score_tables(board, table, NO_SLICES)["contributions"]
-    assert drawn.to_numpy().tolist() == [["modality: + sound", 0.1, -0.1, 0.2]]
+    gain = ("modality", "sound", "egemaps", 0.5, 0.4, 0.6, 0.1, -0.1, 0.2, 0.9)
+    contributions = pd.DataFrame([gain], columns=CONTRIBUTION_COLUMNS)
+    drawn = score_tables(board, contributions, pd.DataFrame(rows, columns=SLICE_COLUMNS))
+    assert drawn["slices"]["row"].tolist() == ["age: young · 5 clips", "age: old · 5 clips"]
+    assert drawn["contributions"].to_numpy().tolist() == [["modality: + sound", 0.1, -0.1, 0.2]]
 
 
 def test_without_anything_to_draw_there_is_a_row_that_says_so(board):
