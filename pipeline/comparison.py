@@ -64,7 +64,7 @@ class Comparison:
     fits, scores, failures : dict of str to Fit, Score and Failure
         What came of each row: its fit with its score, or why there is none.
     took_s : dict of str to float
-        Seconds that each row took, or had before it was ended.
+        Seconds that each fit took, or had before it was ended.
     running : (str, float), optional
         What is fitted now, and since when, by `time.monotonic`.
     """
@@ -203,7 +203,6 @@ def run_comparison(
     began_s, fitting = time.monotonic(), Fitting(found.rows)
     known = {task.name: fitting.known(task) for task in found.tasks}
     fits = {name: fit for name, fit in known.items() if fit is not None}
-    found.took_s |= {name: fit.fit_s for name, fit in fits.items()}
     _add(found, fits)
     if len(found.fits) < len(found.tasks):
         _check_heads(found)
@@ -222,7 +221,8 @@ def run_comparison(
                 late = time.monotonic() >= until_s
                 ended = f"{LEFT_OUT}: ended after {limit_s:.3g} s, when the budget was spent"
                 found.failures[name] = Failure(ended) if late else error.failure
-            found.took_s[name], found.running = time.monotonic() - task_s, None
+                found.took_s[name] = time.monotonic() - task_s
+            found.running = None
 
         heads_until_s = began_s + _HEADS_SHARE * budget_s
         while remaining := found.remaining:
@@ -313,6 +313,7 @@ def _add(found: Comparison, fits: dict[str, Fit]) -> None:
     """Score fits, all at once, and enter them."""
     predictions = {name: fit.predictions for name, fit in fits.items()}
     found.scores |= score(predictions, found.rows, found.params, found.split)
+    found.took_s |= {name: fit.fit_s for name, fit in fits.items()}
     found.fits |= fits
 
 
