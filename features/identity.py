@@ -47,7 +47,7 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
     EncoderError
         When the weights cannot be had.
     """
-    spec = encoder.model_dump(exclude=_NAMED_BY_THEIR_BYTES)
+    spec = encoder.model_dump(exclude=_NAMED_BY_THEIR_BYTES | encoder.named_by_weights)
     parts: dict[str, Any] = {
         "extractor": EXTRACTOR_VERSION,
         "weights": encoder.weights_digest(),

@@ -16,6 +16,8 @@ from features.encoders.open_clip import OpenClipEncoder
 from features.encoders.opensmile import OpenSmileEncoder
 from features.encoders.timm import TimmEncoder
 from features.encoders.torchvision import TorchvisionEncoder
+from features.encoders.transformers_image import TransformersImageEncoder
+from features.encoders.transformers_sound import TransformersEncoder
 from features.errors import EncoderError as EncoderError
 
 ENCODERS: dict[str, type[Encoder]] = {
@@ -25,6 +27,8 @@ ENCODERS: dict[str, type[Encoder]] = {
     "opensmile": OpenSmileEncoder,
     "timm": TimmEncoder,
     "torchvision": TorchvisionEncoder,
+    "transformers": TransformersEncoder,
+    "transformers_image": TransformersImageEncoder,
 }
 
 if TYPE_CHECKING:

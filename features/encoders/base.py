@@ -72,6 +72,9 @@ class Encoder(BaseModel, ABC):
     modality: ClassVar[Literal["vision", "sound"]]
     """Which of a clip's streams it needs."""
 
+    named_by_weights: ClassVar[frozenset[str]] = frozenset()
+    """Keys that only say where weights are: their bytes say more, and count for the identity."""
+
     kind: str
     model: str
     dtype: Literal["float16", "float32"] = "float32"
@@ -114,6 +117,31 @@ class Encoder(BaseModel, ABC):
     @abstractmethod
     def dimension(self) -> int:
         """Width of an embedding, found without the weights where that is possible."""
+
+    def finish(
+        self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Make a clip's embeddings of what the model gave for its pieces; default: one a piece.
+
+        Parameters
+        ----------
+        time_s : ndarray of float64, shape (n_pieces,)
+            Times of the pieces.
+        rows : ndarray of float32, shape (n_pieces, width)
+            The model's row for each.
+
+        Returns
+        -------
+        time_s : ndarray of float64, shape (n,)
+            In ascending order.
+        embedding : ndarray of float32, shape (n, dimension)
+
+        Raises
+        ------
+        features.errors.MediaError
+            Step ``encode`` when there is nothing to embed.
+        """
+        return time_s, rows
 
     def columns(self) -> dict[str, int]:
         """Names and widths of the outputs that make up an embedding; empty for a single one."""

@@ -4,9 +4,9 @@ Decode workers make them, once for all encoders that take the same. No torch her
 fast, and hand over small arrays. Pictures become floats on the encoder's device.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.media.faces import Box, FaceDetection, crop_face
+
+if TYPE_CHECKING:
+    from features.media.sound import Track
 
 SidePx = Annotated[int, Field(gt=0, le=8192)]
 ColourLevel = Annotated[int, Field(ge=0, le=255)]
@@ -127,24 +130,71 @@ class Pictures(BaseModel):
         return self.geometry.apply(image)
 
 
+Cut = tuple[NDArray[np.float64], NDArray[np.float32]]
+"""Times of pieces of shape (n,), in clip time, and the pieces, of shape (n, ...)."""
+
+
 @dataclass(frozen=True)
 class SoundPieces:
-    """Pieces of a clip's sound.
+    """Pieces that a transform makes of all of a clip's sound.
 
     Attributes
     ----------
     sample_rate_hz : int
         Rate that sound is resampled to.
-    cut : callable
-        From sound of shape (n_samples,) in float32, one channel, and its rate, to times of shape
-        (n_pieces,) and pieces of shape (n_pieces, ...). It must pickle.
+    transform : callable
+        From samples of shape (n_samples,) in float32, one channel, and their rate, to pieces and
+        their times since the first sample. It must pickle.
     """
 
     sample_rate_hz: int
-    cut: Callable[[NDArray[np.float32], int], tuple[NDArray[np.float64], NDArray[np.float32]]]
+    transform: Callable[[NDArray[np.float32], int], Cut]
+
+    def cut(self, track: "Track") -> Iterator[Cut]:
+        """Make all pieces, but those in the middle of a gap: they say nothing of the person."""
+        time_s, pieces = self.transform(track.samples, self.sample_rate_hz)
+        time_s = time_s + track.start_s
+        kept = ~track.is_gap(time_s)
+        kept |= not kept.any()
+        yield time_s[kept], pieces[kept]
 
 
-PieceKind = Pictures | SoundPieces
+@dataclass(frozen=True)
+class SoundWindows:
+    """Pieces that are windows of a clip's sound side by side, each with the time it starts at.
+
+    Samples are NaN where the clip has no sound: in gaps, and behind its end.
+
+    Attributes
+    ----------
+    sample_rate_hz : int
+        Rate that sound is resampled to.
+    n_samples : int
+        Length of a window.
+    """
+
+    sample_rate_hz: int
+    n_samples: int
+
+    def cut(self, track: "Track") -> Iterator[Cut]:
+        """Cut the windows that hold sound, a minute or so at a time."""
+        samples = track.samples.copy()
+        for gap in np.rint((track.gaps_s - track.start_s) * self.sample_rate_hz).astype(int):
+            samples[slice(*gap)] = np.nan
+        at_a_time = self.n_samples * max(60 * self.sample_rate_hz // self.n_samples, 1)
+        for first in range(0, len(samples), at_a_time):
+            part = samples[first : first + at_a_time]
+            missing = -len(part) % self.n_samples
+            windows = np.pad(part, (0, missing), constant_values=np.nan)
+            windows = windows.reshape(-1, self.n_samples)
+            start_s = track.start_s + (first + np.arange(len(windows)) * self.n_samples) / (
+                self.sample_rate_hz
+            )
+            kept = ~np.isnan(windows).all(axis=1)
+            yield start_s[kept], windows[kept]
+
+
+PieceKind = Pictures | SoundPieces | SoundWindows
 """Equal kinds are equal pieces."""
 
 

@@ -28,6 +28,7 @@ _LIBRARIES = (
     "timm",
     "torch",
     "torchvision",
+    "transformers",
 )
 
 
@@ -90,10 +91,15 @@ class EncoderRun:
         rows: NDArray[np.float32],
         face_share: float | None = None,
     ) -> None:
-        """Take a clip's embeddings (n, dimension) into the cache, and to disk.
+        """Make a clip's embeddings of its rows (n, width); take them into the cache, and to disk.
 
         Numbers that are not finite, or do not fit the encoder's ``dtype``, fail the clip.
         """
+        try:
+            time_s, rows = self.encoder.finish(time_s, rows)
+        except MediaError as error:
+            self.failed[sha256] = error
+            return
         with np.errstate(over="ignore"):  # an overflow is dealt with below
             values = rows.astype(self.encoder.dtype)
         if np.isfinite(values).all():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.encoders.pieces import Pictures, PieceKind, SoundPieces
+from features.encoders.pieces import Pictures, PieceKind, SoundPieces, SoundWindows
 from features.errors import MediaError
 from features.extraction.worker_process import Patience
 from features.media.faces import FaceFinder
@@ -112,7 +112,7 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     check_duration(path, clip.max_duration_s)
     end = ClipEnd()
     pictures: dict[float, dict[int, Pictures]] = {}
-    sound: dict[int, dict[int, SoundPieces]] = {}
+    sound: dict[int, dict[int, SoundPieces | SoundWindows]] = {}
     for number, kind in enumerate(clip.kinds):
         if isinstance(kind, Pictures):
             pictures.setdefault(kind.frame_rate_hz, {})[number] = kind
@@ -185,18 +185,17 @@ def _hand_over(waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]]) -> Ite
 
 
 def _cut_sound(
-    path: Path, rate_hz: int, kinds: dict[int, SoundPieces], max_duration_s: float, end: ClipEnd
+    path: Path,
+    rate_hz: int,
+    kinds: dict[int, SoundPieces | SoundWindows],
+    max_duration_s: float,
+    end: ClipEnd,
 ) -> Iterator[Pieces | Patience]:
     track = read_track(path, rate_hz, max_duration_s=max_duration_s)
     for number, kind in kinds.items():
         yield Patience(len(track.samples) / rate_hz * _SOUND_WORK)
         try:
-            time_s, values = kind.cut(track.samples, rate_hz)
+            for time_s, values in kind.cut(track):
+                yield Pieces(number, time_s, values)
         except MediaError as error:
             end.errors[number] = error
-            continue
-        time_s = time_s + track.start_s
-        # Nothing was recorded in a gap: a piece in the middle of it says nothing of the person.
-        kept = ~track.is_gap(time_s)
-        kept |= not kept.any()
-        yield Pieces(number, time_s[kept], values[kept])

