@@ -70,14 +70,11 @@ class System(_Entry):
         A name under `heads` of `params.yaml`, or a kind, which then has its default settings.
     published : str
         The published result that stands beside it: a name under `published`, or `NOT_AVAILABLE`.
-    note : str
-        Shown with its row.
     """
 
     encoders: tuple[str, ...] = Field(min_length=1)
     head: str
     published: str = ""
-    note: str = ""
 
     @property
     def view(self) -> str:
@@ -245,19 +242,15 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
 
     def line(system: str, kind: str, row: str = "", published: str = "", **more: str) -> object:
         score, figure = scores.get(row, {}), figures[published]
-        failed = f"failed: {score['error']}" if score.get("error") else ""
-        note = "; ".join(filter(None, [more.pop("note", ""), failed]))
+        note = f"failed: {score['error']}" if score.get("error") else ""
         beside = {f"published_{split}": getattr(figure, split) for split in ("val", "test")}
         names = {"system": system, "kind": kind, "head": "", "encoders": ""}
         return names | score | beside | {"source": figure.source, "note": note} | more
 
     lines = [
-        line(
-            *(name, "system" if name in systems.systems else "modalities", each.row),
-            **{"published": each.published, "note": each.note},
-            **{"head": each.head, "encoders": each.view},
-        )
+        line(name, kind, each.row, each.published, head=each.head, encoders=each.view)
         for name, each in systems.all.items()
+        for kind in ["system" if name in systems.systems else "modalities"]
     ]
     if STACK in found.scores:
         lines.append(line(STACK, "stack", STACK, encoders="all systems above"))
