@@ -116,9 +116,6 @@ def test_val_is_scored_where_it_is_labelled_else_train_out_of_fold(project):
     for asked in (["--split", "val"], ["--learning-curve"], ["--by", "contry"]):
         said = "unknown column 'contry'" if "--by" in asked else "fewer than two clips of Val"
         assert said in str(run(*asked, status=1).exception)
-
-
-def test_missing_clip_vectors_are_said_before_anything_runs(project):
     (project.folder / "data/pooled/voice.parquet").unlink()
     with pytest.raises(StoreError, match=r"neither data/pooled/voice.parquet nor.*dvc repro"):
         plan_comparison(PARAMS)
@@ -288,31 +285,26 @@ def test_rows_come_as_lines_then_the_tables(project, fitted):
     assert again[0] == "5 of 5 rows are done, 5 of them from before"
 
 
-def test_json_is_all_there_is_on_stdout(project, fitted):
-    content = json.loads(run("--json", "--split", "oof").stdout)
-    assert content["split"] == "oof"
+def test_json_is_all_there_is_on_stdout_and_files_are_the_same_again(project, fitted):
+    folder, files = project.folder / "there", []
+    for _ in range(2):
+        content = json.loads(run("--json", "--split", "oof", "--out", "there").stdout)
+        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert files[0] == files[1]
+    assert set(files[0]) == {f"leaderboard.{ending}" for ending in ("parquet", "csv", "md")}
     best, second, *_ = rows = content["leaderboard"]
     assert {"pearson_joy", "pearson_fear", "pearson_awe", "pooled_mean_pearson"} <= set(best)
     assert best["ci95_low"] < best["mean_pearson"] < best["ci95_high"]
     assert best["better_than_best"] is None
     assert 0 <= second["better_than_best"] <= 1
-    assert (best["error"], content["n_reused"], len(rows)) == ("", 0, 9)
+    assert (best["error"], content["n_reused"], len(rows)) == ("", 9, 9)
     assert content["slices"] == content["learning_curve"] == []
-
-
-def test_files_are_written_and_the_same_again(project, fitted):
-    folder, files = project.folder / "there", []
-    for _ in range(2):
-        run("--out", "there")
-        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
-    assert files[0] == files[1]
-    assert set(files[0]) == {f"leaderboard.{ending}" for ending in ("parquet", "csv", "md")}
     table = pd.read_parquet(folder / "leaderboard.parquet")
-    assert table["split"].unique().tolist() == ["val"]
+    assert table["split"].unique().tolist() == [content["split"]] == ["oof"]
     csv = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False, na_values=[""])
     assert csv["mean_pearson"].tolist() == table["mean_pearson"].tolist()
     text = (folder / "leaderboard.md").read_text()
-    assert "| head/view | val r | val 95 % CI |" in text
+    assert "| head/view | oof r | oof 95 % CI |" in text
     assert text.count("\n| ") == len(table) + 2
 
 
