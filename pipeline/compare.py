@@ -15,7 +15,6 @@ import typer
 
 from features.extraction.workers import Failure
 from features.files import replacing_file
-from models.arrays import DataError
 from pipeline.breakdowns import learning_curve_table, slice_table
 from pipeline.comparison import (
     LEFT_OUT,
@@ -196,7 +195,7 @@ def compare_command(
             curve = learning_curve_table(Fitting(found.rows), best, found.params)
             tables["learning_curve"] = curve
             shown.append(("Learning curve on Val", laid_out(curve)))
-        except DataError as error:
+        except ValueError as error:
             said.append(f"no learning curve of {best.name}: {error}")
     nothing = {"slices": None, "learning_curve": None}
     publish(found, "leaderboard", nothing | tables, shown, said, out, as_json)
