@@ -180,7 +180,8 @@ def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.
         task.make_head(),
         *(view.inputs, view.targets, view.groups),
         *(view.held_inputs[val[n:]], rows.y[val], rows.people[val]),
-        *([size for size in fewer if size < n_people], CURVE_REPEATS, *resampling),
+        [size for size in fewer if size < n_people],
+        *(CURVE_REPEATS, *resampling),
     )
     predicted = whole.predictions[val][None]
     (last,) = score_predictions(rows.y[val], predicted, rows.people[val], *resampling)

@@ -42,8 +42,9 @@ def file_ids(clips: pd.DataFrame) -> "pd.Series[str]":
 
     The latter where that column is empty or not there.
     """
-    own = clips.reindex(columns=["file_id"])["file_id"].astype("string").replace("", pd.NA)
-    return own.fillna(clips["clip_id"].astype("string")).astype(object)
+    ids = clips["clip_id"].astype(str)
+    own = clips.reindex(columns=["file_id"])["file_id"].astype("string").fillna("")
+    return ids.where((own == "").to_numpy(bool), own.astype(object))
 
 
 def submission_table(
@@ -147,8 +148,8 @@ class Check:
             columns = {f"{split} r official": "official_", f"{split} r eri": ""}
             table = pd.DataFrame({name: scores[f"{kind}pearson"] for name, kind in columns.items()})
             table.loc["mean"] = [scores[f"{kind}mean_pearson"] for kind in columns.values()]
-            form = {"float_format": "{:+.4f}".format, "na_rep": "undefined"}
-            lines += ["", table.astype(np.float64).to_string(**form)]
+            numbers = table.astype(np.float64)
+            lines += ["", numbers.to_string(float_format="{:+.4f}".format, na_rep="undefined")]
         right = "the format is as the challenge wants it"
         return "\n".join([*lines, "", "it would be refused" if self.faults else right])
 

@@ -181,9 +181,10 @@ def compare_command(
         scored_split("val", plan.rows)  # it is scored there
     steps = run_comparison(plan, time_limit_s, math.inf if budget_s is None else budget_s)
     found = show_progress(steps, quiet=as_json)
-    tables = {"leaderboard": found.table().assign(split=found.split)}
-    shown, said = [(heading(found), board_text(found))], remarks(found)
-    in_order = [name for name in tables["leaderboard"]["name"] if name in found.fits]
+    table, said = found.table().assign(split=found.split), remarks(found)
+    tables = {"leaderboard": table, "slices": pd.DataFrame(), "learning_curve": pd.DataFrame()}
+    shown = [(heading(found), board_text(found))]
+    in_order = [name for name in table["name"] if name in found.fits]
     if by is not None:
         named = {name: found.fits[name].predictions for name in in_order}
         slices = slice_table(named, found.rows, found.params, [by], [found.split])
@@ -197,8 +198,7 @@ def compare_command(
             shown.append(("Learning curve on Val", laid_out(curve)))
         except ValueError as error:
             said.append(f"no learning curve of {best.name}: {error}")
-    nothing = {"slices": None, "learning_curve": None}
-    publish(found, "leaderboard", nothing | tables, shown, said, out, as_json)
+    publish(found, "leaderboard", tables, shown, said, out, as_json)
 
 
 def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
@@ -262,7 +262,7 @@ def remarks(found: Comparison) -> list[str]:
 def publish(
     found: Comparison,
     name: str,
-    tables: Mapping[str, pd.DataFrame | None],
+    tables: Mapping[str, pd.DataFrame],
     shown: Sequence[TitledTable],
     said: Sequence[str],
     folder: Path,
@@ -276,9 +276,9 @@ def publish(
         When all is done. The tracebacks of what failed go to ``errors.txt``.
     name : str
         Of the main table, and of the page in Markdown.
-    tables : mapping of str to DataFrame, or None
-        Written by name as CSV, the one called `name` as Parquet too; of one that there is not,
-        nothing old stays.
+    tables : mapping of str to DataFrame
+        Written by name as CSV, the one called `name` as Parquet too; of an empty one, nothing old
+        stays.
     shown, said
         Tables of text with their titles, and remarks: what is printed, and the page.
     folder, as_json
@@ -286,15 +286,13 @@ def publish(
     """
     errors = [f"{row}: {why.reason}\n{why.details}" for row, why in _failed(found).items()]
     texts = {
-        f"{each}.csv": None if table is None else table.to_csv(index=False)
+        f"{each}.csv": table.to_csv(index=False) if len(table) else None
         for each, table in tables.items()
     }
     texts |= {f"{name}.md": markdown_page(shown, said), "errors.txt": "\n\n".join(errors) or None}
     files = [str(path) for path in [*write_texts(folder, texts), folder / f"{name}.parquet"]]
-    main = tables[name]
-    assert main is not None
     with replacing_file(folder / f"{name}.parquet") as beside:
-        main.to_parquet(beside, index=False)
+        tables[name].to_parquet(beside, index=False)
     if as_json:
         rows = {each: records(table) for each, table in tables.items()}
         about = {"split": found.split, "n_reused": _n_reused(found), "remarks": said}

@@ -20,7 +20,7 @@ from pipeline.breakdowns import stack_members
 from pipeline.clip_table import Rows, read_rows
 from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
 from pipeline.leaderboard import STACK, Predictions, rows_of_splits, score, score_table
-from pipeline.params import Params, ParamsError, head_faults, load_params
+from pipeline.params import Params, ParamsError, head_faults, left_out_note, load_run
 from pipeline.paths import PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.settings_files import nearest, refuse
@@ -34,8 +34,10 @@ TIME_LIMIT_S = 600.0
 LEFT_OUT = "left out"
 """Begins the reason of what the budget has no room for."""
 
-CHEAP_FIRST = ("mean", "ridge", "pls", "kernel_ridge", "banded_ridge", "neighbours", "linear_svr")
-CHEAP_FIRST += ("lightgbm", "svr", "mlp", "elastic_net", "random_trees")
+CHEAP_FIRST = [
+    *("mean", "ridge", "pls", "kernel_ridge", "banded_ridge", "neighbours", "linear_svr"),
+    *("lightgbm", "svr", "mlp", "elastic_net", "random_trees"),
+]
 """Kinds of heads, in the order in which they are tried as long as their cost is not known."""
 
 _UNKNOWN_FACTOR = 10.0
@@ -156,7 +158,7 @@ def plan_comparison(
 
     Arguments and errors are those of `pipeline.compare.compare`.
     """
-    params = load_params(params_file, check_heads=False)
+    params = load_run(params_file, check_heads=False)
     views = view_names(params.feature_names)
     if encoders is not None:
         views = list(dict.fromkeys(known_view(view, params) for view in encoders))
@@ -263,7 +265,11 @@ def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[s
 
 def known_view(asked: str, params: Params) -> str:
     """Name a view as `view_names` does, whatever the order in which its encoders were given."""
-    return JOIN.join(sorted(known_names(asked.split(JOIN), params.feature_names, "encoder")))
+    known = [*params.feature_names, *params.left_out]
+    names = known_names(asked.split(JOIN), known, "encoder")
+    if lacking := [each for each in params.left_out if each in names]:
+        raise ParamsError(f"the view {asked!r} cannot be had. {left_out_note(lacking)}")
+    return JOIN.join(sorted(names))
 
 
 def scored_split(asked: Split | None, rows: Rows) -> Split:

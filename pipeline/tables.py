@@ -34,11 +34,6 @@ def read_run_table(path: Path) -> pd.DataFrame:
     """Read a CSV table that a stage wrote.
 
     Only an empty cell is missing: ``NA`` may be a clip, an encoder or a country.
-
-    Parameters
-    ----------
-    path : Path
-        A table of `pipeline.paths`.
     """
     return pd.read_csv(
         path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""]
@@ -46,23 +41,14 @@ def read_run_table(path: Path) -> pd.DataFrame:
 
 
 def laid_out(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Turn a table of numbers into one of text.
+    """Turn a table of numbers, as a stage wrote it, into one of text.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As a stage wrote it.
-    names : mapping of str to str, optional
-        The columns wanted, and what readers call them; default all, by `NAMES`. The low end of an
-        interval stands for both.
-
-    Returns
-    -------
-    DataFrame of str
-        Scores have a sign; two columns may be called alike, as a target and one of ours.
+    `names` has the columns wanted and what readers call them, two perhaps alike, by default all, as
+    `NAMES` has them; the low end of an interval stands for both. Scores have a sign.
     """
     if names is None:
-        names = {each: NAMES.get(each, each) for each in table if not each.endswith("ci95_high")}
+        columns = [each for each in map(str, table) if not each.endswith("ci95_high")]
+        names = {each: NAMES.get(each, each) for each in columns}
     shown = []
     for column in names:
         values = table[column]
@@ -116,17 +102,9 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def write_texts(folder: Path, texts: Mapping[str, str | None]) -> list[Path]:
-    """Write files of text by name; one without text is removed, so that nothing old stays.
+    """Write files of text by name, and return them.
 
-    Returns
-    -------
-    list of Path
-        What was written.
-
-    Raises
-    ------
-    OSError
-        When the folder cannot be written.
+    One without text is removed, so that nothing old stays.
     """
     for name, text in texts.items():
         if text is None:
