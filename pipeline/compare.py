@@ -326,13 +326,9 @@ def progress(found: Comparison) -> str:
 
 
 def _to_go(found: Comparison) -> str:
-    """Say how long the rest takes, as far as it is known."""
+    """Say about how long the rest takes."""
     rest = [task for task in found.remaining if not task.is_baseline]
-    needs_s = {task.name: found.estimate_s(task) for task in rest}
-    known_s = sum(each_s for each_s in needs_s.values() if each_s < math.inf)
-    unknown = {name.partition("/")[0] for name, each_s in needs_s.items() if each_s == math.inf}
-    text = f"; about {known_s:.3g} s to go" if known_s else ""
-    return text + (f"; {', '.join(sorted(unknown))} not known yet" if unknown else "")
+    return f"; about {sum(map(found.estimate_s, rest)):.2g} s to go" if rest else ""
 
 
 def _n_reused(found: Comparison) -> int:

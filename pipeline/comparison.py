@@ -34,14 +34,8 @@ TIME_LIMIT_S = 600.0
 LEFT_OUT = "left out"
 """Begins the reason of what the budget has no room for."""
 
-CHEAP_FIRST = [
-    *("mean", "ridge", "pls", "kernel_ridge", "banded_ridge", "neighbours", "linear_svr"),
-    *("lightgbm", "svr", "mlp", "elastic_net", "random_trees"),
-]
-"""Kinds of heads, in the order in which they are tried as long as their cost is not known."""
-
-_UNKNOWN_FACTOR = 10.0
-"""A head not seen yet is taken for so much costlier than the costliest of a cheaper kind."""
+_OVERHEAD_S = 0.3
+"""Of any fit, however small: what tiny ones take says little of large ones."""
 
 _HEADS_SHARE = 0.9
 """Of the budget; the rest is left to the stack."""
@@ -80,6 +74,7 @@ class Comparison:
     failures: dict[str, Failure] = field(default_factory=dict)
     took_s: dict[str, float] = field(default_factory=dict)
     running: tuple[str, float] | None = None
+    _costs_s: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def members(self) -> dict[str, FitTask]:
@@ -89,42 +84,21 @@ class Comparison:
 
     @property
     def remaining(self) -> list[FitTask]:
-        """What is to be fitted yet, in the order in which it will be: what takes least comes first.
-
-        A head of unknown cost comes after those of cheaper kinds, unless what is left of them
-        takes far longer than they did so far.
-        """
-
-        def order(task: FitTask) -> tuple[float, int, int]:
-            rank, needs_s = _rank(task), self.estimate_s(task)
-            if needs_s == math.inf:
-                cheaper = [t.name for t in self.tasks if not t.is_baseline and _rank(t) < rank]
-                longest_s = max((self.took_s.get(name, 0.0) for name in cheaper), default=0.0)
-                needs_s = _UNKNOWN_FACTOR * longest_s
-            return -1.0 if task.is_baseline else needs_s, rank, sum(task.widths)
-
-        done = {*self.fits, *self.failures}
-        return sorted((task for task in self.tasks if task.name not in done), key=order)
+        """What is to be fitted yet, in its order: baselines, then what takes least."""
+        rest = [task for task in self.tasks if task.name not in {**self.fits, **self.failures}]
+        return sorted(rest, key=lambda task: (not task.is_baseline, self.estimate_s(task)))
 
     def estimate_s(self, task: FitTask) -> float:
-        """Return how long a fit will take, by what its head took on other views of the same clips.
+        """Return how long a fit will take: by its shape, and by what others took here.
 
-        Seconds grow with a power of the number of columns: the one that fits what was seen, or of
-        a single view the square root. An estimate that is too low costs idle time only; one that
-        is too high leaves out a row that had room. Infinite where nothing was seen of the head.
+        Those of the same head on other views tell most; else all heads do, by their median.
         """
-        seen = [
-            (math.log(max(1, sum(each.widths))), math.log(max(1e-3, self.took_s[each.name])))
-            for each in self.tasks
-            if each.name in self.took_s and each.head == task.head and not each.is_baseline
+        seen = [each for each in self.tasks if each.name in self.took_s and not each.is_baseline]
+        own = [each for each in seen if each.head == task.head] or seen
+        slower = [
+            (self.took_s[t.name] + _OVERHEAD_S) / (self._cost_s(t) + _OVERHEAD_S) for t in own
         ]
-        if not seen:
-            return math.inf
-        widths, log_s = np.array(seen).T
-        steep = np.polyfit(widths, log_s, 1)[0] if np.ptp(widths) > 0.1 else 0.5
-        away = math.log(max(1, sum(task.widths))) - widths
-        near = int(np.abs(away).argmin())
-        return math.exp(log_s[near] + min(max(steep, 0.0), 2.0) * away[near])
+        return self._cost_s(task) * (float(np.median(slower)) if slower else 1.0)
 
     def table(self) -> pd.DataFrame:
         """Return the leaderboard so far, best first, then what failed or was left out.
@@ -144,6 +118,14 @@ class Comparison:
         table.loc[len(scores) :, "name"] = list(self.failures)
         reasons = [each.reason for each in self.failures.values()]
         return table.assign(error=[""] * len(scores) + reasons).fillna({"constant": ""})
+
+    def _cost_s(self, task: FitTask) -> float:
+        from models.heads import estimated_cost  # imports the libraries that fit
+
+        if task.name not in self._costs_s:
+            shape = self.rows.n_train, sum(task.bands) or 1, self.rows.y.shape[1]
+            self._costs_s[task.name] = estimated_cost(task.make_head(), *shape)
+        return self._costs_s[task.name]
 
 
 def plan_comparison(
@@ -230,10 +212,11 @@ def run_comparison(
         while remaining := found.remaining:
             task, needs_s = remaining[0], found.estimate_s(remaining[0])
             left_s = heads_until_s - time.monotonic()
-            if left_s <= 0 or left_s < needs_s < math.inf:
-                needs = "" if needs_s == math.inf else f"about {needs_s:.3g} s, and "
-                reason = f"{LEFT_OUT}: {needs}{max(0.0, left_s):.3g} s were left"
-                found.failures[task.name] = Failure(reason)
+            if left_s < needs_s:
+                left = f"{max(0.0, left_s):.3g} s were left"
+                found.failures[task.name] = Failure(
+                    f"{LEFT_OUT}: about {needs_s:.3g} s, and {left}"
+                )
                 continue
             found.running = task.name, time.monotonic()
             yield found
@@ -308,11 +291,6 @@ def _parse_pooling(text: str) -> Pooling:
     statistics = known_names(lists[0], list(STATISTICS), "statistic")
     parts = known_names(lists[1], list(PARTS), "part")
     return Pooling.model_validate({"statistics": statistics, "parts": parts})
-
-
-def _rank(task: FitTask) -> int:
-    kind = task.head.kind
-    return CHEAP_FIRST.index(kind) if kind in CHEAP_FIRST else len(CHEAP_FIRST)
 
 
 def _add(found: Comparison, fits: dict[str, Fit]) -> None:

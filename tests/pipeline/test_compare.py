@@ -176,13 +176,15 @@ def costs(*seconds):
 
 
 def test_cheap_heads_come_first_and_tell_how_long_the_rest_will_take(on_machine):
-    all_s = {"mlp": costs(40, 60, 90), "ridge": costs(0.1, 0.2, 0.3), "svr": costs(1, 2, 3)}
+    all_s = {"mlp": costs(40, 60, 90), "ridge": costs(0.1, 0.2, 0.3), "mean": costs(0.1, 0.1, 0.1)}
     made, found, said = on_machine(all_s)
-    order = [f"{head}/{view}" for head in ("ridge", "svr", "mlp") for view in all_s["mlp"]]
-    assert made.begun == [*BASELINES, *order, "stack"]
+    order = [f"{head}/{view}" for head in ("mean", "ridge", "mlp") for view in all_s["mlp"]]
+    assert made.begun[:2] == BASELINES
+    assert sorted(made.begun[2:8]) == sorted(order[:6])  # by far the cheaper ones
+    assert made.begun[8:] == [*order[6:], "stack"]
     assert not found.failures
-    assert "; mlp, ridge, svr not known yet" in said[0]
-    assert any("; about 0.281 s to go; mlp, svr not known yet" in each for each in said)
+    to_go = [float(each.split("; about ")[1].split()[0]) for each in said if "to go" in each]
+    assert 20 < to_go[-1] < 150  # for the last one, of 90 s, by what it took on other views
     assert "to go" not in said[-1]
 
 
@@ -203,8 +205,9 @@ def test_a_budget_is_kept_and_what_has_no_room_is_named(on_machine, seconds, bud
         assert table["error"][name].startswith("left out: ")
     assert (f"; {len(found.failures)} left out" in said[-1]) == bool(found.failures)
     assert "failed" not in said[-1]
-    if budget_s > 10 * sum(s for each in all_s.values() for s in each.values()):
-        assert not found.failures
+    for reason in (each.reason for each in found.failures.values() if "about" in each.reason):
+        needs_s, left_s = map(float, re.findall(r"([\d.e+]+) s", reason))
+        assert needs_s >= left_s
 
 
 def test_labels_too_few_for_a_head_or_the_stack_are_rows(project, fitted, monkeypatch):
