@@ -86,7 +86,7 @@ class Comparison:
     def remaining(self) -> list[FitTask]:
         """What is to be fitted yet, in its order: baselines, then what takes least."""
         rest = [task for task in self.tasks if task.name not in {**self.fits, **self.failures}]
-        return sorted(rest, key=lambda task: (not task.is_baseline, self.estimate_s(task)))
+        return sorted(rest, key=lambda task: -1.0 if task.is_baseline else self.estimate_s(task))
 
     def estimate_s(self, task: FitTask) -> float:
         """Return how long a fit will take: by its shape, and by what others took here.
