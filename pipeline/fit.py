@@ -61,8 +61,13 @@ class FitTask:
         """Build the head, unfitted; a ValueError says what is wrong with its settings."""
         from models.heads import make_head
 
-        widths = [pq.read_schema(path).field("embedding").type.list_size for path in self.files]
-        return make_head(self.head.model_dump(), self.seed, tuple(widths))
+        return make_head(self.head.model_dump(), self.seed, self.bands)
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Number of columns of each encoder of the view."""
+        schemas = [pq.read_schema(path) for path in self.files]
+        return tuple(schema.field("embedding").type.list_size for schema in schemas)
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ class Fitting:
             self._loaded = None  # so that two views are never in memory
             x, rows, n = self._vectors(task), self.rows, self.rows.n_train
             rest = (rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:])
-            self._loaded = digests, FoldedView(x[:n], *rest, copy=False)
+            self._loaded = digests, FoldedView(x[:n], *rest, copy=False, bands=task.bands)
         return self._loaded[1]
 
     def _cross_fit(self, task: FitTask) -> "tuple[Fit, Head]":

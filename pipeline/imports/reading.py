@@ -99,31 +99,14 @@ def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False
         When there is no such file, it is a pickle or of another kind, it cannot be read, or has two
         columns of one name.
     """
-    if not path.is_file():
-        raise RefusedError("no such file or folder", [path], f"there is no file {path}")
-    if is_lfs_pointer(path):
-        raise RefusedError("Git LFS pointers", [path], LFS_ADVICE)
-    ending = ending_of(path)
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start[:1] == b"\x80" or path.suffix.lower() in _PICKLES:
-        why = (
-            f"{path} is a pickle: loading one runs whatever code is in it, so it is not loaded. "
-            'Convert it where you trust it: python -c "import pandas; pandas.read_pickle('
-            f"'{path.name}').to_parquet('{path.stem}.parquet')\""
-        )
-        raise RefusedError("pickles", [path], why)
-    is_workbook = ending in _TEXTS and start.startswith(_WORKBOOKS)
-    what = _OTHER_PROGRAMS.get(".xlsx" if is_workbook else ending)
-    if what is not None:
-        why = f"{path} is {what}: save it there as CSV, or as Parquet"
-        raise RefusedError("files of other programs", [path], why)
-    if ending not in OPENERS:
-        why = f"{path} ends in {ending!r}: expected one of {', '.join(OPENERS)}"
-        raise RefusedError("files of another kind", [path], why)
+    why_not = _why_not(path)
+    if why_not is not None:
+        raise RefusedError("files that are not read", [path], f"{path} {why_not}")
     with _refusing(path):
-        is_array = ending in _ARRAYS
-        table = _open_array(path, ids, of_one_clip) if is_array else OPENERS[ending](path)
+        if path.suffix.lower() in _ARRAYS:
+            table = _open_array(path, ids, of_one_clip)
+        else:
+            table = OPENERS[ending_of(path)](path)
     twice = [str(name) for name, count in Counter(table.columns).items() if name and count > 1]
     if twice:
         why = f"{path} has several columns {sorted(twice)[:3]}: rename all but one"
@@ -157,6 +140,29 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     findings.add("written otherwise than UTF-8 with commas", "note", form, done)
     # A column without a name is one of row numbers, as pandas writes them.
     return text.mask(text == "").drop(columns="", errors="ignore")
+
+
+def _why_not(path: Path) -> str | None:
+    """Say why a file cannot be opened, as its name and its first bytes tell."""
+    if not path.is_file():
+        return "is not there"
+    if is_lfs_pointer(path):
+        return f"and its like are no tables: {LFS_ADVICE}"
+    ending = ending_of(path)
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start[:1] == b"\x80" or path.suffix.lower() in _PICKLES:
+        return (
+            "is a pickle: loading one runs whatever code is in it, so it is not loaded. Convert it "
+            f"where you trust it: python -c \"import pandas; pandas.read_pickle('{path.name}')"
+            f".to_parquet('{path.stem}.parquet')\""
+        )
+    is_workbook = ending in _TEXTS and start.startswith(_WORKBOOKS)
+    program = _OTHER_PROGRAMS.get(".xlsx" if is_workbook else ending)
+    if program is not None:
+        return f"is {program}: save it there as CSV, or as Parquet"
+    known = ", ".join(OPENERS)
+    return None if ending in OPENERS else f"ends in {ending!r}: expected one of {known}"
 
 
 @contextmanager
@@ -213,9 +219,8 @@ def _encoding(path: Path) -> str:
         start = file.read(1024)
     if start.startswith(("\xff\xfe", "\xfe\xff")):
         return "utf-16"
-    for first, encoding in enumerate(("utf-16-be", "utf-16-le")):
-        if start[first::2].count("\0") > len(start) / 4:  # as between plain letters
-            return encoding
+    if "\0" in start:  # as between plain letters
+        return "utf-16-be" if start[0] == "\0" else "utf-16-le"
     for encoding in ("utf-8-sig", "cp1252"):
         with suppress(UnicodeDecodeError), _text(path, encoding) as file:
             while file.read(_SAMPLE_SIZE):
@@ -310,6 +315,7 @@ def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = Fa
     except ValueError as error:
         advice = "ids that are Python objects are not loaded: np.array(ids, dtype=str) is text"
         raise ValueError(f"{error}; {advice}") from error
+    shapes = {name: array.shape for name, array in arrays.items()}
     ids = next((arrays.pop(name) for name in ("ids", "clip_id") if name in arrays), None)
     if ids_file is not None:
         ids = np.array(_read_ids(ids_file))
@@ -318,19 +324,15 @@ def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = Fa
     matrix: NDArray[Any] = next(iter(arrays.values()), np.empty(0))
     if of_one_clip and matrix.ndim == 1:
         matrix = matrix[None]
-    elif ids is None and not of_one_clip:
-        why = f"{path} has no ids: give --ids ids.csv, or an array `ids` or `clip_id` in an .npz"
-        raise RefusedError("arrays without ids", [path], why)
-    is_matrix = matrix.ndim == 2 and matrix.dtype.kind in "fiu"
-    if len(arrays) != 1 or not is_matrix or {*map(len, beside.values())} - {len(matrix)}:
-        n_rows = "n_rows" if ids is None else len(ids)
-        raise RefusedError(
-            "arrays of another shape",
-            [path],
-            f"{path} holds {[each.shape for each in arrays.values()]}: expected one array of "
-            f"numbers of shape ({n_rows}, n_columns), a row per id; where a clip has several, "
-            "also `time_s` or `time_ms`",
+    fits = len(arrays) == 1 and matrix.ndim == 2 and matrix.dtype.kind in "fiu"
+    has_ids = of_one_clip or ids is not None
+    if not fits or not has_ids or {*map(len, beside.values())} - {len(matrix)}:
+        why = (
+            f"{path} holds {shapes}: expected one array of numbers of shape (n_rows, n_columns); "
+            "an id for each row in an array `ids` or `clip_id` of an .npz, or give --ids ids.csv; "
+            "where a clip has several rows, also `time_s` or `time_ms`"
         )
+        raise RefusedError("arrays of another shape, or without ids", [path], why)
     size = max(BLOCK_VALUES // max(matrix.shape[1], 1), 1)
 
     def blocks() -> Iterator[pd.DataFrame]:

@@ -26,6 +26,19 @@ WIDTHS = {"face": 6, "voice": 4}
 
 
 @pytest.fixture
+def touch(tmp_path):
+    """Make empty files."""
+
+    def make(*names):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    return make
+
+
+@pytest.fixture
 def params(request, tmp_path: Path) -> Params:
     content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
     content |= {"targets": TARGETS, "encoders": ENCODERS}
