@@ -1,7 +1,7 @@
 """Heads on real ratings: FER+ faces, on gradients and pixels, beside plain peers.
 
 From the root of the repository, with FER+ in ``../shared/ferplus``:
-``python -m benchmarks.real_heads [--rows 2000] [--heads ridge,lightgbm] [--peers]``
+``python -m benchmarks.real_heads [--rows 2000] [--heads ridge,lightgbm] [--peers svr]``
 """
 
 import io
@@ -37,7 +37,7 @@ def main(
     heads: Annotated[str, typer.Option(help="Kinds, joined by commas.")] = (
         "ridge,kernel_ridge,lightgbm,mlp"
     ),
-    peers: Annotated[bool, typer.Option(help="Fit plain peers on all columns too.")] = False,
+    peers: Annotated[str, typer.Option(help="Of ridge, svr, lightgbm, mlp: plain ones too.")] = "",
 ) -> None:
     """Print each head's mean Pearson out of fold, by fold, and its seconds; then the stack's."""
     x, y, people, bands = ferplus(rows)
@@ -54,7 +54,8 @@ def main(
         typer.echo(f"{kind:16}{score:.4f}  {seconds:.1f} s, estimated {expected_s:.1f} s")
     stacked = stack_oof(np.stack(members, axis=1), y, folds)
     typer.echo(f"{'stack':16}{mean_pearson(y, stacked, folds):.4f}")
-    for name, peer in plain_peers().items() if peers else ():
+    for name in peers.split(",") if peers else ():
+        peer = plain_peers()[name]
         seconds, oof = timed(lambda peer=peer: plain_oof(peer, view))
         typer.echo(f"{'plain ' + name:16}{mean_pearson(y, oof, folds):.4f}  {seconds:.1f} s")
 
