@@ -59,7 +59,7 @@ def test_the_project_s_own_parameters_are_valid(request):
         ("heads.baseline", {"kind": "ridge"}, "heads: rows `baseline/...` are there already: "),
         ("evaluation.baselines", ["age", "mean"], "evaluation.baselines: they are there already"),
         ("stores.clip", {"store": "x", "sha256": "ab"}, "stores: encoders have the same names: c"),
-        ("pooling.statistics", ["avg"], "pooling.statistics.0: unknown statistic 'avg': expected"),
+        ("pooling.statistics", ["avg"], "pooling.statistics: unknown statistic 'avg': expected"),
         ("pooling.statistics", [], "pooling.statistics: List should have at least 1 item"),
         ("seed", -1, "seed: Input should be greater than or equal to 0; got -1"),
         ("seed", 2**31, "seed: Input should be less than or equal to 2147483647; got"),
