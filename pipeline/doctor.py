@@ -66,7 +66,7 @@ def _machine() -> Iterator[Finding]:
     import torch
 
     from features.encoders.torch_model import default_device
-    from features.extraction.encoder_run import library_versions
+    from features.extraction.embedder import library_versions
 
     yield Finding("python", True, f"{platform.python_version()} on {platform.platform()}")
     others = {name: version(name) for name in ("lightgbm", "dvc")}

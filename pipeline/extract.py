@@ -115,7 +115,7 @@ def _describe(
     from features.cache import EmbeddingCache, default_cache_root
     from features.encoders import EncoderError
     from features.encoders.weights import without_download
-    from features.extraction.encoder_run import unusable
+    from features.extraction.embedder import unusable
     from features.extraction.index import iterate_clips
     from features.identity import encoder_identity
 
