@@ -12,7 +12,7 @@ from features.errors import EncoderError
 if TYPE_CHECKING:
     import torch
 
-    from features.encoders.base import Model
+    from features.encoders.torch_model import TorchModel
     from features.encoders.transformers_networks import PictureNetwork
 
 _INTERPOLATIONS: dict[int, Literal["nearest", "bilinear", "bicubic"]] = {
@@ -64,7 +64,7 @@ class TransformersImageEncoder(FrameEncoder, TransformersNetwork):
             )
         return Preprocessing(geometry=geometry, mean=mean, std=std)
 
-    def load_model(self, device: "torch.device | None" = None) -> "Model":
+    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
         """Load the model onto a device."""
         from features.encoders.torch_model import TorchFrameModel
 

@@ -15,7 +15,7 @@ from features.errors import EncoderError, MediaError
 if TYPE_CHECKING:
     import torch
 
-    from features.encoders.base import Model
+    from features.encoders.torch_model import TorchModel
     from features.identity import Sampling
 
 _WINDOWS = {"cpu": 1, "cuda": 16}
@@ -71,7 +71,7 @@ class TransformersEncoder(TransformersNetwork):
         rate_hz = int(self.processor.sampling_rate)
         return SoundWindows(rate_hz, round(self.window_s * rate_hz))
 
-    def load_model(self, device: "torch.device | None" = None) -> "Model":
+    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
         """Load the model onto a device."""
         from features.encoders.torch_model import TorchModel
         from features.encoders.transformers_networks import SoundNetwork

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.encoders.base import Model
+if TYPE_CHECKING:
+    from features.encoders.torch_model import TorchModel
 
 Keep = Callable[[str, NDArray[np.float64], NDArray[np.float32], float | None], None]
 
@@ -28,14 +29,14 @@ class Batcher:
 
     Parameters
     ----------
-    model : Model or None
+    model : TorchModel or None
         What embeds the batches; None for pieces that are embeddings already.
     keep : callable
         Called with the clip's digest, the times of its pieces (n,), their embeddings
         (n, dimension), and the share of its frames with a face.
     """
 
-    def __init__(self, model: Model | None, keep: Keep) -> None:
+    def __init__(self, model: "TorchModel | None", keep: Keep) -> None:
         self._model = model
         self._keep = keep
         self._clips: dict[str, _Clip] = {}
@@ -79,7 +80,7 @@ class Batcher:
             self._submit(self._model)
         self._collect()
 
-    def _submit(self, model: Model) -> None:
+    def _submit(self, model: "TorchModel") -> None:
         assert self._batch is not None  # something is in it
         wait, owners = model.submit(self._batch[: self._n_filled]), self._owners
         self._collect()  # the batch before: while this one runs, if the model runs beside us

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from features.cache import Embedding, EmbeddingCache
-from features.encoders.base import Encoder, Model
+from features.encoders.base import Encoder
 from features.errors import MediaError
 from features.extraction.batches import Batcher
 from features.extraction.index import Clip, clip_error, clip_progress, iterate_clips
@@ -20,6 +20,9 @@ from features.extraction.reading import ClipToRead, Pieces, read_clip
 from features.extraction.workers import Finished, Restarted, Workers
 from features.identity import Sampling, encoder_identity
 from features.store import StoredClip
+
+if TYPE_CHECKING:
+    from features.encoders.torch_model import TorchModel
 
 STALL_LIMIT_S = 300.0
 """A decode worker that hands over nothing for so long is stuck; 32 frames take it a second.
@@ -169,7 +172,7 @@ class Embedder(AbstractContextManager["Embedder"]):
     def __init__(self, *, clip_limit_s: float = math.inf) -> None:
         self.workers = Workers(niceness=_NICENESS)
         self._clip_limit_s = clip_limit_s
-        self._models: dict[str, Model | None] = {}  # by identity
+        self._models: dict[str, TorchModel | None] = {}  # by identity
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -240,7 +243,7 @@ class Embedder(AbstractContextManager["Embedder"]):
             for batcher in batchers.values():
                 batcher.flush()
 
-    def _model(self, run: EncoderRun) -> Model | None:
+    def _model(self, run: EncoderRun) -> "TorchModel | None":
         if run.identity not in self._models:
             self._models[run.identity] = run.encoder.load_model()
         return self._models[run.identity]
