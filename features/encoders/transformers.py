@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import torch
 
 _CHECKPOINTS = ("model*.safetensors", "pytorch_model*.bin")
-_PROCESSOR = "preprocessor_config.json"
-_DESCRIPTIONS = ("config.json", _PROCESSOR)
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_DESCRIPTIONS = ("config.json", *_PROCESSORS)
 _UNUSED = ("decoder", "mask_token", "masked_spec_embed", "pooler")
 
 
@@ -176,13 +176,14 @@ class TransformersNetwork(Encoder):
         """What brings sound or pictures into the form that the model was trained on."""
         import transformers
 
-        if self._folder is not None and (self._folder / _PROCESSOR).is_file():
+        folder = self._folder
+        if folder is not None and any((folder / name).is_file() for name in _PROCESSORS):
             auto = getattr(transformers, self.auto_classes.processor)
             options = {"local_files_only": True, **self.processor_options}
-            return auto.from_pretrained(self._folder, **options)
+            return auto.from_pretrained(folder, **options)
         if self.weights in ("hub", "folder"):
             raise EncoderError(
-                f"{self.model} has no {_PROCESSOR}, which says how its input is prepared: take a "
+                f"{self.model} has no {_PROCESSORS[0]}, which says how its input is prepared: take a "
                 "copy of its folder, and save into it the processor of the model it came from"
             )
         return self.default_processor()
