@@ -183,8 +183,8 @@ class TransformersNetwork(Encoder):
             return auto.from_pretrained(folder, **options)
         if self.weights in ("hub", "folder"):
             raise EncoderError(
-                f"{self.model} has no {_PROCESSORS[0]}, which says how its input is prepared: take a "
-                "copy of its folder, and save into it the processor of the model it came from"
+                f"{self.model} has no {_PROCESSORS[0]}, which says how its input is prepared: take "
+                "a copy of its folder, and save into it the processor of the model it came from"
             )
         return self.default_processor()
 
