@@ -160,7 +160,6 @@ def stages(folder: Path) -> list[list[str]]:
         ["index"],
         ["extract"],
         ["pool"],
-        ["people"],
         ["folds"],
         ["baseline"],
         *(["fit", name] for name in params["heads"]),

@@ -87,7 +87,7 @@ def make_bundle(folder: Path) -> Params:
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     write_corpus(folder / "demo", DemoSettings(n_people=16, clips_per_person=1), TARGETS)
     fits = [["fit", name] for name in params["heads"]]
-    for stage in (["index"], ["extract"], ["pool"], ["people"], ["folds"], *fits, ["stack"]):
+    for stage in (["index"], ["extract"], ["pool"], ["folds"], *fits, ["stack"]):
         run_stage(folder, stage)
     run_stage(folder, ["bundle"])
     return load_params(folder / "params.yaml")

@@ -23,13 +23,14 @@ from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from features.files import explaining
+
 DESCRIPTION = "encoder.json"
 SUFFIX = ".safetensors"
-UNFINISHED = ".part"
-"""Suffix of files that a run left behind if it was killed while it wrote."""
+UNFINISHED = ".part"  # of files that a run left behind if it was killed while it wrote
 
 _METADATA_KEY = "eri"
-_NO_DIGEST = b"-" * 64
+_NO_DIGEST = "-" * 64
 
 
 def default_cache_root() -> Path:
@@ -74,7 +75,8 @@ class DamagedError(Exception):
 class EmbeddingCache:
     """The cached embeddings of one encoder identity, by the SHA-256 of the clips' bytes.
 
-    What other runs put there after this object was made is not seen.
+    What other runs put there after this object was made is not seen. An `OSError` that it raises
+    names the cache and ``ERI_CACHE``.
 
     Parameters
     ----------
@@ -85,11 +87,6 @@ class EmbeddingCache:
     description : mapping, optional
         What the identity stands for, JSON-serialisable. It is written at once, which counts as use.
         Without it nothing is written until `put`.
-
-    Raises
-    ------
-    OSError
-        When the cache cannot be written; the message names it and ``ERI_CACHE``.
     """
 
     def __init__(
@@ -107,63 +104,41 @@ class EmbeddingCache:
 
     def __contains__(self, clip_sha256: str) -> bool:
         """Whether the clip's embedding is cached and undamaged; warns of one that is damaged."""
-        if clip_sha256 in self._checked:
-            return True
-        try:
-            self.get(clip_sha256)
-        except KeyError:
-            return False
-        return True
+        with suppress(KeyError):
+            return clip_sha256 in self._checked or bool(self.get(clip_sha256))
+        return False
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the digests of the cached clips, be they damaged."""
         return iter(self._known)
 
     def get(self, clip_sha256: str) -> Embedding:
-        """Return one clip's embedding.
-
-        Raises
-        ------
-        KeyError
-            When it is not cached, or damaged.
-        OSError
-            When it cannot be read.
-        """
+        """Return one clip's embedding; raises `KeyError` when it is not cached, or damaged."""
         if clip_sha256 not in self._known:
             raise KeyError(f"clip {clip_sha256} is not in the embedding cache {self._folder}")
         path = self._path(clip_sha256)
         try:
-            content = self._files.cat_file(path)
+            with explaining(
+                f"{path} in the embedding cache cannot be read",
+                "give read access, or set ERI_CACHE to another folder",
+            ):
+                content = self._files.cat_file(path)
             embedding = unpack(clip_sha256, content, check=clip_sha256 not in self._checked)
         except FileNotFoundError:  # removed meanwhile
             self._known.discard(clip_sha256)
             raise KeyError(f"{path} was removed from the embedding cache: start again") from None
         except DamagedError as error:
-            warnings.warn(
-                f"embedding cache: {path} is damaged ({error}). It is computed again",
-                stacklevel=2,
-            )
+            message = f"embedding cache: {path} is damaged ({error}). It is computed again"
+            warnings.warn(message, stacklevel=2)
             self._known.discard(clip_sha256)
             with suppress(FileNotFoundError):  # another run was quicker
                 self._files.rm(path)
             raise KeyError(f"{path} was damaged") from error
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"{path} in the embedding cache cannot be read ({error.strerror or error}): give "
-                "read access, or set ERI_CACHE to another folder",
-            ) from error
         self._checked.add(clip_sha256)
         return embedding
 
     def put(self, clip_sha256: str, embedding: Embedding) -> None:
-        """Write one clip's embedding, unless there is one already: the first one stays.
-
-        Raises
-        ------
-        OSError
-            When it cannot be written; nothing is left of it.
-        """
+        """Write one clip's embedding, unless there is one already: the first one stays."""
         path = self._path(clip_sha256)
         if not self._files.exists(path):
             self._write(path, pack(clip_sha256, embedding))
@@ -173,38 +148,31 @@ class EmbeddingCache:
         return f"{self._folder}/{clip_sha256[:2]}/{clip_sha256}{SUFFIX}"
 
     def _write(self, path: str, content: bytes) -> None:
-        """Write a file whole or not at all."""
-        try:
-            if isinstance(self._files, LocalFileSystem):
-                beside = Path(f"{path}.{uuid.uuid4().hex}{UNFINISHED}")
-                beside.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    beside.write_bytes(content)
-                    beside.replace(path)
-                finally:
-                    beside.unlink(missing_ok=True)
-            else:  # object stores show an object when it is whole
-                self._files.pipe_file(path, content)
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"the embedding cache {self._folder} cannot be written "
-                f"({error.strerror or error}): make room or give write access, or set ERI_CACHE to "
-                "another folder",
-            ) from error
+        """Write a file whole or not at all, and leave nothing else."""
+        with explaining(
+            f"the embedding cache {self._folder} cannot be written",
+            "make room or give write access, or set ERI_CACHE to another folder",
+        ):
+            if not isinstance(self._files, LocalFileSystem):
+                self._files.pipe_file(path, content)  # object stores show it when it is whole
+                return
+            beside = Path(f"{path}.{uuid.uuid4().hex}{UNFINISHED}")
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                beside.write_bytes(content)
+                beside.replace(path)
+            finally:
+                beside.unlink(missing_ok=True)
 
 
 def pack(clip_sha256: str, embedding: Embedding) -> bytes:
     """Return an embedding as the bytes of a safetensors file, with a digest of all of them."""
-    said = {
-        "digest": _NO_DIGEST.decode(),
-        "clip_sha256": clip_sha256,
-        "face_share": embedding.face_share,
-    }
+    said = {"digest": _NO_DIGEST, "clip_sha256": clip_sha256, "face_share": embedding.face_share}
     arrays = {"time_s": embedding.time_s, "values": embedding.values}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     content = save(arrays, {_METADATA_KEY: json.dumps(said)})
-    return content.replace(_NO_DIGEST, hashlib.sha256(content).hexdigest().encode(), 1)
+    digest = hashlib.sha256(content).hexdigest()
+    return content.replace(_NO_DIGEST.encode(), digest.encode(), 1)
 
 
 def unpack(clip_sha256: str, content: bytes, *, check: bool = True) -> Embedding:
@@ -221,7 +189,7 @@ def unpack(clip_sha256: str, content: bytes, *, check: bool = True) -> Embedding
         if said["clip_sha256"] != clip_sha256:
             raise DamagedError("it holds another clip")
         if check:
-            packed = content.replace(said["digest"].encode(), _NO_DIGEST, 1)
+            packed = content.replace(said["digest"].encode(), _NO_DIGEST.encode(), 1)
             if hashlib.sha256(packed).hexdigest() != said["digest"]:
                 raise DamagedError("its digest differs")
         arrays = load(content)

@@ -7,8 +7,8 @@ class MediaError(Exception):
     Parameters
     ----------
     step : str
-        What was being done: ``read``, ``probe``, ``decode``, ``face``, ``encode``, or ``stream``
-        when the clip is whole but has no stream of the wanted kind.
+        What was being done: ``read``, ``probe``, ``decode``, ``face``, ``encode``; or what was not
+        there: ``stream`` of the wanted kind in a clip that is whole, ``weights`` of the encoder.
     reason : str
         What was wrong, for a person to read.
     """

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import IO
 
 _RECENT_NS = 2 * 10**9
 """A second change within the clock's grain would leave a file's time of change as it is."""
@@ -37,19 +36,14 @@ def file_sha256(path: Path) -> str:
     stat = path.stat()
     if not S_ISREG(stat.st_mode) and not S_ISDIR(stat.st_mode):  # a pipe would be waited for
         raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, and no file", str(path))
-    if time.time_ns() - stat.st_mtime_ns < _RECENT_NS:
-        return _read_sha256(path)
-    return _remembered_sha256(path.resolve(), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    now_ns = time.time_ns()
+    is_recent = now_ns - stat.st_mtime_ns < _RECENT_NS
+    state = stat.st_ino, stat.st_size, stat.st_mtime_ns, now_ns if is_recent else 0
+    return _sha256(path.resolve(), state)
 
 
 def known_stand_in(path: Path) -> str | None:
-    """Say what a file is that is often found in the place of a clip, or of weights.
-
-    Returns
-    -------
-    str or None
-        None: nothing known.
-    """
+    """Say what a file is that is often found in the place of a clip, or of weights; else None."""
     with suppress(OSError), path.open("rb") as file:
         head = file.read(4096)
         start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -64,6 +58,16 @@ def known_stand_in(path: Path) -> str | None:
         if head[4:8] == b"ftyp":
             return "its index is missing or damaged: the recording or download was cut off"
     return None
+
+
+@contextmanager
+def explaining(what: str, advice: str) -> Iterator[None]:
+    """Say in an `OSError` of the block what it means, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{what} ({error.strerror or error}): {advice}"
+        raise type(error)(error.errno, message) from error
 
 
 @contextmanager
@@ -98,25 +102,14 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Replace a folder, with all that is in it, when the block has ended without an error.
+    """Replace a folder, with all that is in it, as `replacing_file` replaces a file.
 
-    An old folder that a run had moved away when it was killed is put back first. Another process
-    that replaces the same folder waits, and then replaces it.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder above it is made where it is missing.
+    An old folder that a run had moved away when it was killed is put back first.
 
     Yields
     ------
     Path
         An empty folder to write to, beside the old one.
-
-    Raises
-    ------
-    OSError
-        When it cannot be written; an old folder stays as it was.
     """
     beside, old = _beside(folder, "part"), _beside(folder, "old")
     with _sole_writer(folder):
@@ -135,6 +128,11 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(beside, ignore_errors=True)
 
 
+def _put_back(old: Path, folder: Path) -> None:
+    if old.exists() and not folder.exists():
+        old.replace(folder)
+
+
 def _beside(path: Path, what: str) -> Path:
     """Name a hidden neighbour; names of 255 bytes leave no room for a word more."""
     name = path.name
@@ -143,40 +141,25 @@ def _beside(path: Path, what: str) -> Path:
     return path.with_name(f".{what}.{name}")
 
 
-def _put_back(old: Path, folder: Path) -> None:
-    if old.exists() and not folder.exists():
-        old.replace(folder)
-
-
 @contextmanager
 def _sole_writer(path: Path) -> Iterator[None]:
     """Wait until no other process replaces `path`; leaves no lock file behind."""
     lock = _beside(path, "lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    while True:
+    is_mine = False
+    while not is_mine:
         with lock.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if not _is_still(file, lock):  # whoever was waited for has removed it
-                continue
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-            return
-
-
-def _is_still(file: IO[str], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+            with suppress(FileNotFoundError):  # whoever was waited for has removed it
+                is_mine = os.path.samestat(os.fstat(file.fileno()), lock.stat())
+            if is_mine:
+                try:
+                    yield
+                finally:
+                    lock.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=256)
-def _remembered_sha256(path: Path, _inode: int, _size: int, _changed_ns: int) -> str:
-    return _read_sha256(path)
-
-
-def _read_sha256(path: Path) -> str:
+def _sha256(path: Path, _state: tuple[int, ...]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -31,23 +31,19 @@ class Sampling(BaseModel):
 
 
 def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
-    """Digest of everything but the clip that changes an embedding.
+    """Digest of everything but the clip that changes an embedding, 32 hexadecimal digits.
 
     Together with the digest of a clip's bytes it names an embedding for good. Paths, encoder names,
-    batch size, device and worker count change nothing and are left out; the name of the weights is
-    left out too, since their bytes say more.
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
+    batch size, device and worker count change nothing and are left out.
 
     Raises
     ------
     EncoderError
         When the weights cannot be had.
     """
-    spec = encoder.model_dump(exclude=_NAMED_BY_THEIR_BYTES | encoder.named_by_weights)
+    # Weights are named by their bytes, preprocessing by what it is.
+    named = {"weights", "seed", "face_weights", "preprocessing_of"} | encoder.named_by_weights
+    spec = encoder.model_dump(exclude=named)
     parts: dict[str, Any] = {
         "extractor": EXTRACTOR_VERSION,
         "weights": encoder.weights_digest(),
@@ -55,16 +51,12 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
     if isinstance(encoder, FrameEncoder):
         parts["preprocessing"] = encoder.picture_preprocessing().model_dump()
         parts["frame_rate_hz"] = sampling.frame_rate_hz
-        detector = encoder.detector_file()
-        if detector is None:
-            spec = {key: value for key, value in spec.items() if not key.startswith("face")}
-        else:
+        if detector := encoder.detector_file():
             parts["face_weights"] = file_sha256(detector)
+        else:
+            spec = {key: value for key, value in spec.items() if not key.startswith("face")}
     else:
         parts["sample_rate_hz"] = sampling.sample_rate_hz
     parts["spec"] = spec
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
-
-
-_NAMED_BY_THEIR_BYTES = {"weights", "seed", "face_weights", "preprocessing_of"}

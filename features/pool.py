@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from features.store import FeatureStore, read_shards
 
 Vectors = NDArray[np.float32]
-Name = TypeVar("Name", bound=str)
 
 PARTS: dict[str, int] = {"whole": 1, "halves": 2, "quarters": 4, "eighths": 8}
 """Levels of the temporal pyramid, and into how many parts each cuts a clip."""
@@ -29,7 +28,7 @@ PARTS: dict[str, int] = {"whole": 1, "halves": 2, "quarters": 4, "eighths": 8}
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a clip; what statistics share is kept.
+    """A part of a clip.
 
     Attributes
     ----------
@@ -39,47 +38,46 @@ class Part:
         When, in clip time, ascending.
     """
 
-    rows: NDArray[np.float32]
+    rows: Vectors
     time_s: NDArray[np.float64]
 
     @cached_property
-    def mean(self) -> Vectors:
-        """Mean over the rows, shape (dimension,)."""
-        return np.asarray(self.rows.mean(axis=0))
-
-    @cached_property
-    def centred(self) -> NDArray[np.float32]:
-        """Rows less their mean, shape (n_rows, dimension)."""
-        return self.rows - self.mean
-
-    @cached_property
-    def ordered(self) -> NDArray[np.float32]:
-        """Every column in ascending order of its values, shape (n_rows, dimension)."""
+    def ordered(self) -> Vectors:
+        """Every column in ascending order of its values, once for all quantiles."""
         return np.sort(self.rows, axis=0)
+
+    def quantile(self, share: float) -> Vectors:
+        """Quantile between 0 and 1 of each column, linear between the two nearest rows."""
+        last = len(self.rows) - 1
+        below = int(share * last)
+        low, high = self.ordered[below], self.ordered[min(below + 1, last)]
+        return np.asarray(low + np.float32(share * last - below) * (high - low))
+
+    def slope(self) -> Vectors:
+        """Least-squares slope in units per second; 0 where all rows are of one time."""
+        # Counted from the first row: equal times then differ by exactly nothing from their mean.
+        since_s = self.time_s - self.time_s[0]
+        since_s -= since_s.mean()
+        weights = (since_s / (np.square(since_s).sum() or 1)).astype(np.float32)
+        return np.asarray((weights[:, None] * (self.rows - self.rows.mean(axis=0))).sum(axis=0))
 
 
 STATISTICS: dict[str, Callable[[Part], Vectors]] = {
-    "mean": lambda part: part.mean,
-    "std": lambda part: np.sqrt(np.square(part.centred).mean(axis=0)),
+    "mean": lambda part: part.rows.mean(axis=0),
+    "std": lambda part: part.rows.std(axis=0),
     "min": lambda part: part.rows.min(axis=0),
     "max": lambda part: part.rows.max(axis=0),
-    "q10": lambda part: _quantile(part, 0.10),
-    "q25": lambda part: _quantile(part, 0.25),
-    "median": lambda part: _quantile(part, 0.50),
-    "q75": lambda part: _quantile(part, 0.75),
-    "q90": lambda part: _quantile(part, 0.90),
-    "slope": lambda part: _slope(part),
+    "q10": lambda part: part.quantile(0.10),
+    "q25": lambda part: part.quantile(0.25),
+    "median": lambda part: part.quantile(0.50),
+    "q75": lambda part: part.quantile(0.75),
+    "q90": lambda part: part.quantile(0.90),
+    "slope": lambda part: part.slope(),
 }
 """From a part of a clip to one number per column, shape (dimension,).
 
 A further statistic is one function and one entry here; it never meets NaN.
 """
-
-
-def _known_statistic(name: str) -> str:
-    if name not in STATISTICS:
-        raise ValueError(f"unknown statistic {name!r}: expected one of {', '.join(STATISTICS)}")
-    return name
 
 
 class Pooling(BaseModel):
@@ -95,15 +93,19 @@ class Pooling(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    statistics: tuple[Annotated[str, AfterValidator(_known_statistic)], ...] = Field(min_length=1)
-    parts: tuple[Literal["whole", "halves", "quarters", "eighths"], ...] = Field(min_length=1)
+    statistics: tuple[str, ...] = Field(min_length=1)
+    parts: tuple[str, ...] = Field(min_length=1)
 
     @field_validator("statistics", "parts")
     @classmethod
-    def _names_differ(cls, names: tuple[Name, ...]) -> tuple[Name, ...]:
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"{', '.join(repeated)} given more than once: name each only once")
+    def _are_known_and_differ(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        is_statistic = info.field_name == "statistics"
+        what, known = ("statistic", STATISTICS) if is_statistic else ("part", PARTS)
+        for number, name in enumerate(names):
+            if name not in known:
+                raise ValueError(f"unknown {what} {name!r}: expected one of {', '.join(known)}")
+            if name in names[:number]:
+                raise ValueError(f"the {what} {name!r} is given more than once")
         return names
 
 
@@ -148,23 +150,25 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     """
     if store.time_s is None:
         raise ValueError("these are clip vectors already: expected a store with the column time_s")
-    start = store.clip_starts()
-    n_rows = np.diff(start, append=len(store.clip_id))
-    _check_order(store.clip_id, store.time_s, start)
-    dimension = store.embedding.shape[1]
+    starts = store.clip_starts()
+    _check_order(store.clip_id, store.time_s, starts)
     if is_clip_level(store.metadata):
-        if (n_rows != 1).any():
+        if len(starts) < len(store.clip_id):
             raise ValueError("a store of the level clip has clips with several rows")
         return store.clip_id, store.embedding.astype(np.float32, copy=False)
     n_parts = sum(PARTS[level] for level in pooling.parts)
-    shape = len(start), n_parts, len(pooling.statistics), dimension
+    shape = len(starts), n_parts, len(pooling.statistics), store.embedding.shape[1]
     vectors = np.empty(shape, np.float32)
     with np.errstate(invalid="ignore", over="ignore"):  # infinities pass through
-        for vector, a, n in zip(vectors, start, n_rows, strict=True):
-            rows = store.embedding[a : a + n].astype(np.float32, copy=False)
-            vector[:] = _pool_clip(rows, store.time_s[a : a + n], pooling)
+        for vector, (a, b) in zip(vectors, pairwise([*starts, len(store.clip_id)]), strict=True):
+            rows, time_s = store.embedding[a:b].astype(np.float32, copy=False), store.time_s[a:b]
+            whole = _summarise(rows, time_s, pooling, np.float32(np.nan))
+            for part, inside in zip(vector, _slices(time_s, pooling), strict=True):
+                part[:] = whole
+                if 0 < inside.stop - inside.start < len(rows):
+                    part[:] = _summarise(rows[inside], time_s[inside], pooling, whole)
     vectors += 0.0  # the sign of a zero hangs on the order of comparisons: make it positive
-    return store.clip_id[start], vectors.reshape(len(start), math.prod(shape[1:]))
+    return store.clip_id[starts], vectors.reshape(len(starts), math.prod(shape[1:]))
 
 
 def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
@@ -204,24 +208,6 @@ def is_clip_level(metadata: Mapping[str, Any]) -> bool:
     return metadata.get("level") == "clip"
 
 
-def _quantile(part: Part, share: float) -> Vectors:
-    """Quantile between 0 and 1, linear between the two nearest rows."""
-    last = len(part.rows) - 1
-    below = int(share * last)
-    low, high = part.ordered[below], part.ordered[min(below + 1, last)]
-    return np.asarray(low + np.float32(share * last - below) * (high - low))
-
-
-def _slope(part: Part) -> Vectors:
-    """Least-squares slope in units per second; 0 where all rows are of one time."""
-    # Counted from the first row: equal times then differ by exactly nothing from their mean.
-    since_s = part.time_s - part.time_s[0]
-    since_s -= since_s.mean()
-    spread = np.square(since_s).sum()
-    weights = since_s / spread if spread > 0 else np.zeros_like(since_s)
-    return np.asarray((weights.astype(np.float32)[:, None] * part.centred).sum(axis=0))
-
-
 def _check_order(
     clip_id: NDArray[np.object_], time_s: NDArray[np.float64], start: NDArray[np.intp]
 ) -> None:
@@ -235,8 +221,8 @@ def _check_order(
         raise ValueError("rows of one clip do not lie together: sort them by clip_id and time_s")
 
 
-def _borders(time_s: NDArray[np.float64], pooling: Pooling) -> Iterator[tuple[int, int]]:
-    """Part by part: its first row and the one after its last."""
+def _slices(time_s: NDArray[np.float64], pooling: Pooling) -> Iterator[slice]:
+    """Yield the rows of each part."""
     n_rows = len(time_s)
     since_s = time_s - time_s[0]
     # Rows stand for the stretch of time up to the next one, so the last one has a length as well.
@@ -247,17 +233,7 @@ def _borders(time_s: NDArray[np.float64], pooling: Pooling) -> Iterator[tuple[in
         # A row on a border opens the next part, even where rounding left it just before.
         part_of_row = np.minimum((position * n_parts + 1e-6).astype(int), n_parts - 1)
         borders = np.searchsorted(part_of_row, np.arange(n_parts + 1)).tolist()
-        yield from pairwise(borders)
-
-
-def _pool_clip(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling) -> Vectors:
-    """Pool one clip (n_rows, dimension) to (n_parts, n_statistics, dimension)."""
-    whole = _summarise(rows, time_s, pooling, np.float32(np.nan))
-    parts = [
-        whole if b - a in (0, len(rows)) else _summarise(rows[a:b], time_s[a:b], pooling, whole)
-        for a, b in _borders(time_s, pooling)
-    ]
-    return np.stack(parts)
+        yield from (slice(a, b) for a, b in pairwise(borders))
 
 
 def _summarise(

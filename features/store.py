@@ -13,6 +13,7 @@ Clip vectors are one file of the same kind, with one row per clip and without ``
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,26 +66,22 @@ class FeatureStore:
     face_share: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        rows = (len(self.clip_id),)
-        columns = {"time_s": self.time_s, "face_share": self.face_share, "clip_id": self.clip_id}
-        for name, column in columns.items():
-            if column is not None and column.shape != rows:
-                raise ValueError(f"{name} of shape {column.shape}: expected {rows}, as clip_id has")
-        if self.embedding.ndim != 2 or self.embedding.shape[:1] != rows:
-            raise ValueError(
-                f"embedding of shape {self.embedding.shape}: expected {rows} rows, as clip_id has, "
-                "and the dimension"
-            )
+        for name in ("time_s", "face_share", "embedding"):
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self.clip_id):
+                expected = f"{len(self.clip_id)} rows, as many as clip_id has"
+                raise ValueError(f"{name} of shape {column.shape}: expected {expected}")
+        if self.embedding.ndim != 2:
+            shape = self.embedding.shape
+            raise ValueError(f"embedding of shape {shape}: expected (n_rows, dimension)")
 
     def __repr__(self) -> str:
         n_rows, dimension = self.embedding.shape
-        columns = "".join(
-            f", {name}" for name in ("time_s", "face_share") if getattr(self, name) is not None
-        )
-        return (
-            f"FeatureStore({len(self.clip_starts())} clips, {n_rows} rows x {dimension} "
-            f"{self.embedding.dtype}{columns}; metadata: {', '.join(self.metadata) or 'none'})"
-        )
+        shape = f"{n_rows} rows x {dimension} {self.embedding.dtype}"
+        columns = [name for name in ("time_s", "face_share") if getattr(self, name) is not None]
+        metadata = ", ".join(self.metadata) or "none"
+        parts = ", ".join([f"{len(self.clip_starts())} clips", shape, *columns])
+        return f"FeatureStore({parts}; metadata: {metadata})"
 
     def clip_starts(self) -> NDArray[np.intp]:
         """Return the first row of every clip."""
@@ -104,7 +101,8 @@ class FeatureStore:
 def read_store(path: Path | str) -> FeatureStore:
     """Read a feature store's folder, or one file of clip vectors, in one call.
 
-    Shards are read into their place in one matrix, so memory peaks little above the result.
+    Shards are read piece by piece into their place, so memory peaks some tens of MB above the
+    result.
 
     Raises
     ------
@@ -134,13 +132,7 @@ def read_store(path: Path | str) -> FeatureStore:
 
 
 def read_shards(path: Path | str) -> Iterator[FeatureStore]:
-    """Read a store one shard at a time, so that memory never holds all of it.
-
-    Raises
-    ------
-    StoreError
-        As `read_store`.
-    """
+    """Read a store as `read_store`, one shard at a time: memory never holds all of it."""
     for shard in shards_of(Path(path)):
         yield _read(Path(path), [shard])
 
@@ -156,11 +148,11 @@ def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]
     for shard in shards_of(path):
         store = _read(path, [shard])
         digests = (pq.read_metadata(shard).metadata or {}).get(CLIPS_KEY, b"").decode().split()
-        starts = store.clip_starts()
-        if store.time_s is None or len(starts) != len(digests):
+        bounds = list(pairwise([*store.clip_starts(), len(store.clip_id)]))
+        if store.time_s is None or len(bounds) != len(digests):
             raise StoreError(f"{shard} does not say which bytes its clips have: extract them anew")
         clips = []
-        for a, b, digest in zip(starts, [*starts[1:], len(store.clip_id)], digests, strict=True):
+        for (a, b), digest in zip(bounds, digests, strict=True):
             share = None if store.face_share is None else float(store.face_share[a])
             embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share)
             clips.append(StoredClip(store.clip_id[a], digest, embedding))
@@ -169,12 +161,11 @@ def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]
 
 def gather(clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> FeatureStore:
     """Make a store in memory; at least one clip is needed."""
-    taken = list(clips)
-    each = [clip.embedding for clip in taken]
+    ids, _, each = zip(*clips, strict=True)
     n_rows = [len(embedding.time_s) for embedding in each]
     shares = [embedding.face_share for embedding in each]
     return FeatureStore(
-        clip_id=np.repeat(np.array([clip.clip_id for clip in taken], object), n_rows),
+        clip_id=np.repeat(np.array(ids, object), n_rows),
         time_s=np.concatenate([embedding.time_s for embedding in each]),
         embedding=np.concatenate([embedding.values for embedding in each]),
         metadata=dict(metadata),
@@ -200,37 +191,44 @@ def _read(path: Path, shards: Sequence[Path]) -> FeatureStore:
     try:
         files = [pq.ParquetFile(shard, read_dictionary=["clip_id"]) for shard in shards]
         schema = files[0].schema_arrow
-        embedding = _read_embedding(files)
-        others = [name for name in schema.names if name in ("clip_id", "time_s", "face_share")]
-        # Threads would take more memory for these columns than the columns themselves.
-        table = pa.concat_tables(file.read(others, use_threads=False) for file in files)
-        column = {name: table[name].to_numpy() for name in others}
+        kind = schema.field("embedding").type
+        if not (pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type)):
+            raise pa.ArrowInvalid(f"the column embedding is {kind}: expected lists of floats")
+        n_rows = sum(file.metadata.num_rows for file in files)
+        column: dict[str, NDArray[Any]] = {
+            "embedding": np.empty((n_rows, kind.list_size), kind.value_type.to_pandas_dtype()),
+            "clip_id": np.empty(n_rows, object),
+        }
+        others = {"time_s", "face_share"}.intersection(schema.names)
+        column |= {name: np.empty(n_rows) for name in others}
+        first = 0
+        for file in files:
+            for number in range(file.num_row_groups):
+                group = file.read_row_group(number, list(column), use_threads=False)
+                rows = slice(first, first := first + len(group))
+                for name, array in column.items():
+                    array[rows] = _values(group[name].combine_chunks())
     except (pa.ArrowException, KeyError, OSError) as error:
         raise StoreError(
             f"{path} is not a feature store, or it is damaged: expected Parquet with the columns "
             f"clip_id and embedding (fixed-size list of floats); {error}. Write it again with "
             "`dvc repro` or `eri extract`"
         ) from error
-    clip_id = column.pop("clip_id")
     return FeatureStore(
-        clip_id, embedding=embedding, metadata=store_metadata(schema), **({"time_s": None} | column)
+        column["clip_id"],
+        column.get("time_s"),
+        column["embedding"],
+        store_metadata(schema),
+        column.get("face_share"),
     )
 
 
-def _read_embedding(files: Sequence[pq.ParquetFile]) -> NDArray[np.floating]:
-    """Read the rows of all files into their place in one matrix."""
-    kind = files[0].schema_arrow.field("embedding").type
-    if not (pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type)):
-        raise pa.ArrowInvalid(f"the column embedding is {kind}: expected lists of float numbers")
-    n_rows = sum(file.metadata.num_rows for file in files)
-    matrix = np.empty((n_rows, kind.list_size), kind.value_type.to_pandas_dtype())
-    first = 0
-    groups = [(file, number) for file in files for number in range(file.num_row_groups)]
-    for source, number in groups:
-        for chunk in source.read_row_group(number, ["embedding"])["embedding"].chunks:
-            values = chunk.flatten()
-            if chunk.null_count or values.null_count:
-                raise pa.ArrowInvalid("nulls among the numbers of an embedding: write NaN instead")
-            matrix[first : first + len(chunk)] = values.to_numpy().reshape(len(chunk), -1)
-            first += len(chunk)
-    return matrix
+def _values(column: pa.Array) -> NDArray[Any]:
+    if pa.types.is_dictionary(column.type):  # one object for all rows of a clip
+        return np.asarray(column.dictionary.to_numpy(zero_copy_only=False)[column.indices])
+    if not pa.types.is_fixed_size_list(column.type):
+        return np.asarray(column)
+    numbers = column.flatten()
+    if column.null_count or numbers.null_count:
+        raise pa.ArrowInvalid("nulls among the numbers of an embedding: write NaN instead")
+    return np.asarray(numbers).reshape(len(column), -1)

@@ -3,7 +3,6 @@
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.files import replacing_file, replacing_folder
+from features.files import explaining, replacing_file, replacing_folder
 from features.store import CLIPS_KEY, METADATA_KEY, FeatureStore, StoredClip, StoreError, gather
 
+_ADVICE = "make room or give write access, or choose another folder"
 _SHARD_BYTES = 32 * 2**20
 _ROW_GROUP_BYTES = 8 * 2**20
 
@@ -41,7 +41,7 @@ def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str
     OSError
         When it cannot be written; an old store is left as it was.
     """
-    with _saying(folder), replacing_folder(folder) as beside:
+    with explaining(f"{folder} cannot be written", _ADVICE), replacing_folder(folder) as beside:
         check_replaceable(folder)
         for index, shard in enumerate(_by_bytes(clips)):
             digests = " ".join(clip.sha256 for clip in shard).encode()
@@ -59,13 +59,11 @@ def check_replaceable(folder: Path) -> None:
     OSError
         When nothing can be written there.
     """
-    with _saying(folder):
+    with explaining(f"{folder} cannot be written", _ADVICE):
         there = next(each for each in folder.absolute().parents if each.exists())
         tempfile.TemporaryFile(dir=there).close()
-        if not folder.exists():
-            return
-        is_file = folder.is_file()
-        strange = [folder] if is_file else [p for p in folder.iterdir() if not _is_shard(p)]
+    shards = {path for path in folder.glob("part-*.parquet") if path.is_file()}
+    strange = [folder] if folder.is_file() else [*set(folder.glob("*")) - shards]
     if strange:
         raise StoreError(
             f"{folder} is not a feature store (it holds {strange[0].name}) and is not overwritten: "
@@ -82,32 +80,15 @@ def write_clip_vectors(
 ) -> None:
     """Write one vector per clip (n_clips, dimension) to one Parquet file."""
     table = _table(FeatureStore(clip_id, None, vectors, dict(metadata), face_share))
-    with _saying(path), replacing_file(path) as beside:
+    with explaining(f"{path} cannot be written", _ADVICE), replacing_file(path) as beside:
         _write_parquet(table, beside)
 
 
 def write_failures(path: Path, failures: pd.DataFrame) -> None:
     """Write a failure table: ``clip_id``, ``step``, ``reason``, all text."""
     schema = pa.schema([(name, pa.string()) for name in ("clip_id", "step", "reason")])
-    with _saying(path), replacing_file(path) as beside:
+    with explaining(f"{path} cannot be written", _ADVICE), replacing_file(path) as beside:
         _write_parquet(pa.Table.from_pandas(failures, schema=schema, preserve_index=False), beside)
-
-
-@contextmanager
-def _saying(place: Path) -> Iterator[None]:
-    """Name what cannot be written, and say what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"{place} cannot be written ({error.strerror or error}): make room or give write "
-            "access, or choose another folder",
-        ) from error
-
-
-def _is_shard(path: Path) -> bool:
-    return path.is_file() and path.match("part-*.parquet")
 
 
 def _by_bytes(clips: Iterable[StoredClip]) -> Iterator[list[StoredClip]]:

@@ -30,18 +30,17 @@ def list_cache(root: Path | str) -> list[dict[str, Any]]:
     for folder in files.ls(path, detail=False) if files.exists(path) else ():
         described = f"{folder}/{DESCRIPTION}"
         with suppress(FileNotFoundError, NotADirectoryError):  # none, or pruned meanwhile
-            used_s = files.modified(described).timestamp()
-            sizes = files.find(folder, detail=True)
-            description = {}
-            with suppress(ValueError):  # cut short by a power failure: embeddings are checked
-                description = json.loads(files.cat_file(described))
+            unused_s = time.time() - files.modified(described).timestamp()
+            sizes = {name: each["size"] for name, each in files.find(folder, detail=True).items()}
             entry = {
                 "identity": Path(folder).name,
-                "description": description,
+                "description": {},
                 "n_clips": sum(name.endswith(SUFFIX) for name in sizes),
-                "n_bytes": sum(each["size"] for each in sizes.values()),
-                "unused_days": (time.time() - used_s) / _DAY_S,
+                "n_bytes": sum(sizes.values()),
+                "unused_days": unused_s / _DAY_S,
             }
+            with suppress(ValueError):  # cut short by a power failure: embeddings are checked
+                entry["description"] = json.loads(files.cat_file(described))
             entries.append(entry)
     return sorted(entries, key=lambda entry: entry["unused_days"])
 
@@ -71,28 +70,18 @@ def prune_cache(root: Path | str, unused_for_days: float) -> tuple[list[str], in
         Identities, and paths of damaged objects.
     n_bytes : int
         Size of what was removed.
-
-    Raises
-    ------
-    OSError
-        When something cannot be removed.
     """
     files, path = fsspec.core.url_to_fs(str(root))
-    removed, n_bytes = [], 0
-    for entry in list_cache(root):
-        if entry["unused_days"] >= unused_for_days:
-            files.rm(f"{path}/{entry['identity']}", recursive=True)
-            removed.append(entry["identity"])
-            n_bytes += entry["n_bytes"]
-    for each, damage in verify_cache(root):
-        if damage is not None:
-            removed.append(each)
-            n_bytes += files.size(each)
-            files.rm(each)
-    for each in files.find(path):
-        if each.endswith(UNFINISHED) and files.modified(each).timestamp() < time.time() - _DAY_S:
-            files.rm(each)
-    return removed, n_bytes
+    unused = [each for each in list_cache(root) if each["unused_days"] >= unused_for_days]
+    for entry in unused:
+        files.rm(f"{path}/{entry['identity']}", recursive=True)
+    damaged = {each: files.size(each) for each, damage in verify_cache(root) if damage is not None}
+    unfinished = [each for each in files.find(path) if each.endswith(UNFINISHED)]
+    old_s = time.time() - _DAY_S
+    for each in [*damaged, *(f for f in unfinished if files.modified(f).timestamp() < old_s)]:
+        files.rm(each)
+    n_bytes = sum(entry["n_bytes"] for entry in unused) + sum(damaged.values())
+    return [*(entry["identity"] for entry in unused), *damaged], n_bytes
 
 
 def seed_cache(store: Path, root: Path | str) -> int:

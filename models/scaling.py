@@ -21,7 +21,16 @@ class InputScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     brought to mean 0 and standard deviation 1; constant columns become 0. Values of new rows
     farther out than 10 standard deviations and than any training value are cut to that limit:
     a column that hardly varied in training must not throw a new prediction off.
+
+    Parameters
+    ----------
+    bands : tuple of int
+        Number of columns of each encoder, in their order. Several are brought to equal total
+        variance, so that an encoder does not count for more because it has more columns.
     """
+
+    def __init__(self, bands: tuple[int, ...] = ()) -> None:
+        self.bands = bands
 
     def fit(self, X: Floats, y: Any = None) -> Self:  # noqa: ARG002 (scikit-learn's signature)
         """Learn means and scales from X [n_rows, n_columns]."""
@@ -43,6 +52,8 @@ class InputScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         varies = std > np.maximum(float32.eps * np.abs(self.mean_), float32.tiny)
         self.inverse_scale_ = np.divide(1.0, std, out=np.zeros_like(std), where=varies)
         self.limit_ = np.maximum(largest * self.inverse_scale_, LEAST_LIMIT)
+        weights = self._weights(X.shape[1])
+        self.inverse_scale_, self.limit_ = self.inverse_scale_ * weights, self.limit_ * weights
         return self
 
     def transform(self, X: Floats, copy: bool = True) -> Floats32:
@@ -67,6 +78,18 @@ class InputScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             np.clip(values, -self.limit_, self.limit_, out=values)
             target[:] = np.nan_to_num(values, copy=False)
         return scaled
+
+    def _weights(self, n_columns: int) -> Floats | float:
+        """Factors of the columns; the mean of their squares is 1."""
+        if len(self.bands) < 2:
+            return 1.0
+        if sum(self.bands) != n_columns:
+            raise ValueError(
+                f"bands {self.bands} are {sum(self.bands)} columns, X has {n_columns}; give the "
+                "number of columns of each encoder in the view."
+            )
+        widths = np.array(self.bands)
+        return np.repeat(np.sqrt(n_columns / len(widths) / widths), widths)
 
 
 def _chunks(X: Floats) -> list[Floats]:

@@ -68,6 +68,8 @@ class FoldedView:
     copy : bool
         False lets `x` and `x_held`, when float32, be scaled in place: a large view then takes its
         memory once.
+    bands : tuple of int
+        Number of columns of each encoder (`InputScaler`); a head is told the same.
 
     Attributes
     ----------
@@ -93,6 +95,7 @@ class FoldedView:
         fold_of_row: Ints,
         x_held: Floats | None = None,
         copy: bool = True,
+        bands: tuple[int, ...] = (),
     ) -> None:
         self.targets, self.groups = as_targets(y), as_groups(groups)
         check_same_rows(x=x, y=self.targets, groups=self.groups, fold_of_row=fold_of_row)
@@ -100,7 +103,7 @@ class FoldedView:
         self.fold_of_row = np.asarray(fold_of_row, dtype=np.int64)
         self.labelled = np.asarray(np.isfinite(self.targets).any(axis=1), dtype=np.bool_)
         scaled_by = self.labelled if self.labelled.any() else ~self.labelled
-        self.scaler = InputScaler().fit(take_rows(x, scaled_by))
+        self.scaler = InputScaler(bands).fit(take_rows(x, scaled_by))
         self.inputs = self.scaler.transform(x, copy=copy)
         self.held_inputs = self.inputs[:0]
         if x_held is not None and len(x_held):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.evaluation.slices import column_numbers
 from pipeline.labels import MADE_BY_INDEX, person_of, read_labels
 from pipeline.params import Params, ParamsError
-from pipeline.paths import CLIPS, FOLDS, PEOPLE
+from pipeline.paths import CLIPS, FOLDS
 
 MOST_VALUES = 50
 """Values of a column of text that are told apart, the most frequent ones."""
@@ -34,21 +34,11 @@ def build_clip_table(params: Params) -> pd.DataFrame:
     ParamsError
         When `evaluation` names a column that is not there.
     """
-    from features.extraction.index import (
-        index_files,  # as below: readers of the table need not wait for it
-    )
+    from features.extraction.index import index_files  # readers of the table need not wait for it
 
     labels = read_labels(params.data.labels, params.targets)
-    of_train = labels.loc[labels["split"] == "Train", list(params.targets)]
-    blank = list(of_train.columns[of_train.isna().all()])
-    if blank:
-        raise ParamsError(
-            f"no clip of Train is labelled for {', '.join(map(repr, blank))}, so nothing could be "
-            f"fitted: label some in {params.data.labels}, or take them out of `targets`"
-        )
-    media = params.data.media
     paths = {
-        clip_id: None if pd.isna(path) else media / path
+        clip_id: None if pd.isna(path) else params.data.media / path
         for clip_id, path in zip(labels["clip_id"], labels["path"], strict=True)
     }
     files = index_files(paths).drop(columns="clip_id")
@@ -59,33 +49,8 @@ def build_clip_table(params: Params) -> pd.DataFrame:
 
 
 def read_clip_table() -> pd.DataFrame:
-    """Read the clip table that the index stage wrote.
-
-    Raises
-    ------
-    ParamsError
-        When there is none yet.
-    """
+    """Read the clip table that the stage `index` wrote; without one, a ParamsError."""
     return _read(CLIPS, "clip table")
-
-
-def read_clips_of_people(params: Params) -> pd.DataFrame:
-    """Read the clip table, with pseudo-subjects as ``group`` where `people.source` is faces.
-
-    `pipeline.labels.person_of` then says who each clip shows.
-
-    Raises
-    ------
-    ParamsError
-        When a table is missing, or the people are of other clips than the clip table.
-    """
-    clips = read_clip_table()
-    if params.people.source == "group":
-        return clips
-    people = _read(PEOPLE, "table of people").set_index("clip_id")["person"]
-    person = _of_same_clips(people, clips["clip_id"], "people").to_numpy()
-    alone = person_of(clips.assign(group=None)).to_numpy()
-    return clips.assign(group=pd.Series(person, clips.index, "string").mask(person == alone))
 
 
 @dataclass(frozen=True)
@@ -125,20 +90,19 @@ class Rows:
 
 
 def make_folds(clips: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Return ``clip_id, fold`` of the Train clips: people whole, folds alike in their targets.
+    """Return ``clip_id, person, fold``: people whole, folds alike in their targets.
 
-    Raises
-    ------
-    DataError
-        When Train has fewer people than folds.
+    The ``group`` of a clip says who it shows; its fold is -1 outside of Train. Fewer people in
+    Train than folds are a DataError.
     """
     from models.folds import assign_folds
 
-    train = clips[clips["split"] == "Train"]
-    people = person_of(train).to_numpy(object)
-    y = train[list(params.targets)].to_numpy(np.float64)
-    fold = assign_folds(people, params.folds.n_folds, params.seed, y)
-    return pd.DataFrame({"clip_id": train["clip_id"].to_numpy(), "fold": fold})
+    table = pd.DataFrame({"clip_id": clips["clip_id"], "person": person_of(clips), "fold": -1})
+    train = clips["split"] == "Train"
+    y = clips.loc[train, list(params.targets)].to_numpy(np.float64)
+    people = table.loc[train, "person"].to_numpy(object)
+    table.loc[train, "fold"] = assign_folds(people, params.folds.n_folds, params.seed, y)
+    return table
 
 
 def read_rows(params: Params) -> Rows:
@@ -150,12 +114,11 @@ def read_rows(params: Params) -> Rows:
         When one of them is missing or is of other clips than the clip table, or
         `evaluation` names a column that is not there.
     """
-    folds = _read(FOLDS, "fold table")
-    return arrange_rows(read_clips_of_people(params), folds, params)
+    return arrange_rows(read_clip_table(), _read(FOLDS, "table of people and folds"), params)
 
 
 def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Rows:
-    """Order the clip table, whose groups are the people, and give each Train row its fold.
+    """Order the clip table, and give each clip its person and each Train row its fold.
 
     `folds` is from `make_folds`, in any order. Errors are those of `read_rows`.
     """
@@ -163,14 +126,19 @@ def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Ro
     is_train = clips["split"] == "Train"
     ordered = pd.concat([clips[is_train], clips[~is_train]], ignore_index=True)
     n_train = int(is_train.sum())
-    fold_of_clip = folds.set_index("clip_id")["fold"]
-    fold_of_row = _of_same_clips(fold_of_clip, ordered["clip_id"][:n_train], "folds")
+    if len(folds) != len(clips) or set(folds["clip_id"]) != set(clips["clip_id"]):
+        raise ParamsError(
+            f"{FOLDS} is of other clips ({len(folds)}) than the clip table ({len(clips)}): run "
+            "`dvc repro`, which makes it anew"
+        )
+    of_clip = folds.set_index("clip_id").loc[ordered["clip_id"]].reset_index()
+    person, alone = of_clip["person"], person_of(ordered.assign(group=None))
     return Rows(
-        clips=ordered,
+        clips=ordered.assign(group=person.mask(person == alone)),
         n_train=n_train,
         y=ordered[list(params.targets)].to_numpy(np.float64),
-        people=person_of(ordered).to_numpy(object),
-        fold_of_row=fold_of_row.to_numpy(np.int64),
+        people=person.to_numpy(object),
+        fold_of_row=of_clip["fold"].to_numpy()[:n_train],
     )
 
 
@@ -203,40 +171,22 @@ def people_across_splits(clips: pd.DataFrame) -> Sequence[str]:
 
 
 def check_columns(table: pd.DataFrame, params: Params) -> None:
-    """Make sure that the label or clip table has every column that `evaluation` names.
+    """Raise a ParamsError unless the label or clip table has what `evaluation` names.
 
-    Raises
-    ------
-    ParamsError
-        When a column is not there, or a baseline is a target.
+    A baseline must not be a target.
     """
-    columns = {"path", "group", *MADE_BY_INDEX, *map(str, table)}
-    for key, names in (
-        ("slices", params.evaluation.slices),
-        ("baselines", params.evaluation.baselines),
-    ):
-        unknown = [name for name in names if name not in columns]
+    there = {"path", "group", *MADE_BY_INDEX, *map(str, table)}
+    known = {"slices": there, "baselines": there.difference(params.targets)}
+    for key, columns in known.items():
+        unknown = [name for name in getattr(params.evaluation, key) if name not in columns]
         if unknown:
             raise ParamsError(
-                f"`evaluation.{key}` names {unknown}, which the label table does not have; "
-                f"expected some of {sorted(columns.difference(params.targets))}"
+                f"`evaluation.{key}` names {unknown}: expected columns of the label table that are "
+                f"no targets, some of {sorted(there.difference(params.targets))}"
             )
-    leaking = [name for name in params.evaluation.baselines if name in params.targets]
-    if leaking:
-        raise ParamsError(f"`evaluation.baselines` names targets: {leaking}; they are predicted")
 
 
 def _read(path: Path, what: str) -> pd.DataFrame:
     if not path.is_file():
         raise ParamsError(f"there is no {what} {path}: run `dvc repro`")
     return pd.read_parquet(path)
-
-
-def _of_same_clips(by_clip: pd.Series, clip_ids: "pd.Series[str]", what: str) -> pd.Series:
-    """Put what another table says of each clip into the order of these, the very same ones."""
-    if len(by_clip) != len(clip_ids) or set(by_clip.index) != set(clip_ids):
-        raise ParamsError(
-            f"the {what} are of other clips ({len(by_clip)}) than the clip table "
-            f"({len(clip_ids)}): run `dvc repro`, which makes them anew"
-        )
-    return by_clip.loc[clip_ids]

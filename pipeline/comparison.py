@@ -25,7 +25,7 @@ from pipeline.breakdowns import (
 from pipeline.clip_table import Rows, read_rows
 from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
 from pipeline.leaderboard import STACK, rows_of_splits, score, score_table
-from pipeline.params import Params, ParamsError, head_faults, load_params
+from pipeline.params import Params, ParamsError, head_faults, left_out_note, load_run
 from pipeline.paths import PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.settings_files import nearest, refuse
@@ -140,7 +140,7 @@ def plan_comparison(
     StoreError
         When the clip vectors of an encoder are missing.
     """
-    params = load_params(params_file, check_heads=False)
+    params = load_run(params_file, check_heads=False)
     views = view_names(params.feature_names)
     if encoders is not None:
         views = list(dict.fromkeys(known_view(view, params) for view in encoders))
@@ -241,7 +241,11 @@ def known_view(asked: str, params: Params) -> str:
     ParamsError
         For an unknown encoder; as `known_names`.
     """
-    return JOIN.join(sorted(known_names(asked.split(JOIN), params.feature_names, "encoder")))
+    known = [*params.feature_names, *params.left_out]
+    names = known_names(asked.split(JOIN), known, "encoder")
+    if lacking := [each for each in params.left_out if each in names]:
+        raise ParamsError(f"the view {asked!r} cannot be had. {left_out_note(lacking)}")
+    return JOIN.join(sorted(names))
 
 
 def scored_split(asked: Split | None, rows: Rows) -> Split:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pipeline.terminal import say
+
 if TYPE_CHECKING:
     from features.extraction import ExtractReport
 
@@ -16,7 +18,9 @@ _MEANING = {
     "decode": "not decodable",
     "face": "without a face",
     "encode": "not encodable",
+    "weights": "without the encoder's weights",
 }
+_NO_FAULTS = ("stream", "weights")
 
 
 class FailedClipsError(Exception):
@@ -34,31 +38,18 @@ def run_or_exit(action: Callable[[], None]) -> None:
 
 
 def summary(name: str, n_clips: int, failures: pd.DataFrame) -> str:
-    """Say how many clips passed and why the others did not.
-
-    Parameters
-    ----------
-    name : str
-        An encoder, or what else was done to the clips.
-    n_clips : int
-        Number of clips in all.
-    failures : DataFrame
-        ``clip_id, step, reason``.
-    """
-    steps = sorted(failures["step"].astype(str))
-    why = ", ".join(f"{steps.count(step)} {_MEANING[step]}" for step in dict.fromkeys(steps))
+    """Say how many clips passed `name`, an encoder or another step, and why the others did not."""
+    counts = failures["step"].astype(str).value_counts().sort_index()
+    why = ", ".join(f"{n} {_MEANING[str(step)]}" for step, n in counts.items())
     return f"{name}: {n_clips - len(failures)} of {n_clips} clips" + (f" ({why})" if why else "")
 
 
 def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_share: float) -> None:
-    """Stop when more than the allowed share of clips failed; a missing stream is no failure.
+    """Raise FailedClipsError, with the first three, when more than the allowed share failed.
 
-    Raises
-    ------
-    FailedClipsError
-        With the first three failures.
+    A clip without such a stream, and an encoder that is left out, are no faults.
     """
-    faults = failures[failures["step"] != "stream"]
+    faults = failures[~failures["step"].isin(_NO_FAULTS)]
     if len(faults) <= max_failed_share * n_clips:
         return
     first = "\n".join(f"  {f.clip_id}: {f.step}: {f.reason}" for f in faults.head(3).itertuples())
@@ -69,16 +60,23 @@ def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_shar
     )
 
 
-def report_extraction(report: "ExtractReport", n_clips: int, max_failed_share: float) -> None:
-    """Print what became of the clips, encoder by encoder; stop when too many failed.
-
-    Raises
-    ------
-    FailedClipsError
-        As `check_share`.
-    """
+def report_extraction(
+    report: "ExtractReport", n_clips: int, max_failed_share: float, as_json: bool = False
+) -> None:
+    """Print what became of the clips, encoder by encoder, and `check_share` of each."""
+    lines, content = [], {}
     for name, failures in report.failures.items():
-        print(f"{summary(name, n_clips, failures)}; {report.n_computed[name]} computed now")
+        n_computed = report.n_computed[name]
+        lines.append(f"{summary(name, n_clips, failures)}; {n_computed} computed now")
+        content[name] = {
+            "n_clips": n_clips,
+            "n_embedded": report.n_embedded[name],
+            "n_computed": n_computed,
+            "left_out": report.left_out.get(name),
+            "failures": failures.to_dict("records"),
+        }
+    lines += [f"{name} is LEFT OUT: {reason}" for name, reason in report.left_out.items()]
+    say(as_json, content, lines)
     for name, failures in report.failures.items():
         check_share(name, n_clips, failures, max_failed_share)
 

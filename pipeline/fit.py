@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,12 +20,7 @@ from features.pool import Pooling
 from models.arrays import DataError
 from pipeline.clip_table import Rows, column_vectors
 from pipeline.params import HeadEntry, Params, ParamsError
-from pipeline.result_cache import (
-    code_digest,
-    digest_of,
-    keep_result,
-    load_result,
-)
+from pipeline.result_cache import code_digest, digest_of, keep_result, load_result
 from pipeline.views import JOIN, join_tables, vectors_file
 
 if TYPE_CHECKING:  # they import scikit-learn, which results from the cache need not
@@ -63,17 +58,16 @@ class FitTask:
         return self.column is not None
 
     def make_head(self) -> "Head":
-        """Build the head, unfitted.
-
-        Raises
-        ------
-        ValueError
-            When its kind or one of its settings is unknown or out of bounds.
-        """
+        """Build the head, unfitted; a ValueError says what is wrong with its settings."""
         from models.heads import make_head
 
-        widths = [pq.read_schema(path).field("embedding").type.list_size for path in self.files]
-        return make_head(self.head.model_dump(), self.seed, tuple(widths))
+        return make_head(self.head.model_dump(), self.seed, self.bands)
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Number of columns of each encoder of the view."""
+        schemas = [pq.read_schema(path) for path in self.files]
+        return tuple(schema.field("embedding").type.list_size for schema in schemas)
 
 
 @dataclass(frozen=True)
@@ -146,37 +140,39 @@ class Fitting:
 
         Raises
         ------
-        DataError
-            When a prediction is not finite, the data do not allow the fit, or a file was changed
-            meanwhile.
-        StoreError
-            When clip vectors are missing or damaged.
+        DataError, StoreError
+            When the data do not allow the fit, a prediction is not finite, or clip vectors are
+            missing, damaged or changed meanwhile.
         ParamsError
             When the code was changed meanwhile: which version fitted cannot be told. When no clip
             of Val is labelled to refit on.
-        OSError
-            When the cache cannot be written.
         """
-        if refit_on == "train+val":
-            return self._refit(task, with_head)
-        key = self.key(task)
-        known = _load(key, with_head)
-        if known is not None:
+        refits = refit_on == "train+val"
+        key = digest_of(refit_of=self.key(task)) if refits else self.key(task)
+        if known := _load(key, with_head):
             return known
-        view = self.view(task)
-        began_s = time.perf_counter()
-        done = task.make_head().cross_fit(view)
-        took_s = time.perf_counter() - began_s
-        predictions = _finite(np.concatenate([done.oof, done.held]))
-        return self._keep(key, Fit(predictions, took_s), done.head if with_head else None)
+        fit, head = self._refit(task) if refits else self._cross_fit(task)
+        wrong = ~np.isfinite(fit.predictions)
+        if wrong.any():
+            raise DataError(
+                f"{int(wrong.any(axis=1).sum())} of {len(wrong)} clips have a prediction that is "
+                "not finite; a head predicts a number for every clip"
+            )
+        if code_digest() != self._code:
+            raise ParamsError("the code of models/ was changed since it was loaded: start again")
+        keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+        if not with_head:
+            return fit
+        from models.persistence import dumps
+
+        dumped = dumps(head)
+        keep_result(digest_of(head_of=key), {"head": np.frombuffer(dumped, np.uint8)})
+        return replace(fit, head=dumped)
 
     def view(self, task: FitTask) -> "FoldedView":
         """Load the view of a task and scale it, unless it is the one that is loaded.
 
-        Raises
-        ------
-        DataError, StoreError
-            As `fit`.
+        Errors are those of `fit`.
         """
         from models.view import FoldedView
 
@@ -185,21 +181,24 @@ class Fitting:
             self._loaded = None  # so that two views are never in memory
             x, rows, n = self._vectors(task), self.rows, self.rows.n_train
             rest = (rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:])
-            self._loaded = digests, FoldedView(x[:n], *rest, copy=False)
+            self._loaded = digests, FoldedView(x[:n], *rest, copy=False, bands=task.bands)
         return self._loaded[1]
 
-    def _refit(self, task: FitTask, with_head: bool) -> Fit:
-        first, rows = self.fit(task), self.rows
-        split = rows.clips["split"].to_numpy(object)
+    def _cross_fit(self, task: FitTask) -> "tuple[Fit, Head]":
+        view = self.view(task)
+        began_s = time.perf_counter()
+        done = task.make_head().cross_fit(view)
+        took_s = time.perf_counter() - began_s
+        return Fit(np.concatenate([done.oof, done.held]), took_s), done.head
+
+    def _refit(self, task: FitTask) -> "tuple[Fit, Head]":
+        rows, split = self.rows, self.rows.clips["split"].to_numpy(object)
         used, test = rows.fitted_on("train+val"), split == "Test"
         if not used[split == "Val"].any():
             raise ParamsError(
                 "`final.refit_on` is train+val, but no clip of Val is labelled: set it to train"
             )
-        key = digest_of(refit_of=self.key(task))
-        known = _load(key, with_head)
-        if known is not None:
-            return replace(known, reused=first.reused)
+        first = self.fit(task)
         self._loaded = None  # two views would be in memory
         x = self._vectors(task)
         began_s = time.perf_counter()
@@ -207,8 +206,7 @@ class Fitting:
         predictions = first.predictions.copy()
         if test.any():
             predictions[test] = head.predict(x[test])
-        took_s = first.fit_s + time.perf_counter() - began_s
-        return self._keep(key, Fit(_finite(predictions), took_s), head if with_head else None)
+        return Fit(predictions, first.fit_s + time.perf_counter() - began_s), head
 
     def _vectors(self, task: FitTask) -> NDArray[np.float32]:
         if task.column is not None:
@@ -222,20 +220,7 @@ class Fitting:
     def _inputs_digests(self, task: FitTask) -> list[str]:
         if task.column is None:
             return [file_sha256(path) for path in task.files]
-        column = column_vectors(self.rows.clips[task.column])
-        return [hashlib.sha256(column.tobytes()).hexdigest()]
-
-    def _keep(self, key: str, fit: Fit, head: "Head | None") -> Fit:
-        if code_digest() != self._code:
-            raise ParamsError("the code of models/ was changed since it was loaded: start again")
-        keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
-        if head is None:
-            return fit
-        from models.persistence import dumps
-
-        fit = replace(fit, head=dumps(head))
-        keep_result(digest_of(head_of=key), {"head": np.frombuffer(fit.head or b"", np.uint8)})
-        return fit
+        return [_sha256(column_vectors(self.rows.clips[task.column]))]
 
 
 def head_task(
@@ -245,16 +230,10 @@ def head_task(
     pooling: Pooling | None = None,
     folder: Path | None = None,
 ) -> FitTask:
-    """Return the task of a head on a view.
+    """Return the task of a head on a view: names of encoders and stores, joined by ``+``.
 
-    Parameters
-    ----------
-    head : str
-        A name under `heads`, or a kind of head, which then has its default settings.
-    view : str
-        Names of encoders and stores, joined by ``+``.
-    params, pooling, folder
-        As in `pipeline.views.vectors_file`, with its errors.
+    A head that is no name under `heads` is a kind with its default settings. `pooling`, `folder`
+    and errors are those of `pipeline.views.vectors_file`.
     """
     files = [vectors_file(name, params, pooling, folder) for name in view.split(JOIN)]
     entry = params.heads.get(head, HeadEntry(kind=head))
@@ -290,21 +269,15 @@ def _load(key: str, with_head: bool) -> Fit | None:
     return Fit(arrays["predictions"], float(arrays["fit_s"]), head, reused=True)
 
 
-def _finite(predictions: NDArray[np.float64]) -> NDArray[np.float64]:
-    wrong = ~np.isfinite(predictions)
-    if wrong.any():
-        raise DataError(
-            f"{int(wrong.any(axis=1).sum())} of {len(predictions)} clips have a prediction "
-            "that is not finite; a head predicts a number for every clip"
-        )
-    return predictions
-
-
 def _rows_digest(rows: Rows) -> str:
     """Return a digest of clips in their order, splits, targets, people and folds."""
     return digest_of(
         clips=rows.clip_ids,
         splits=list(rows.clips["split"]),
         people=[str(person) for person in rows.people],
-        arrays=[hashlib.sha256(each.tobytes()).hexdigest() for each in (rows.y, rows.fold_of_row)],
+        arrays=[_sha256(rows.y), _sha256(rows.fold_of_row)],
     )
+
+
+def _sha256(array: NDArray[Any]) -> str:
+    return hashlib.sha256(array.tobytes()).hexdigest()

@@ -1,7 +1,8 @@
 """The label table: what a user brings. Read and checked before anything else happens."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,6 @@ import pandas as pd
 from pipeline.settings_files import nearest
 
 SPLITS = ("Train", "Val", "Test")
-REQUIRED = ("clip_id", "split")
 MADE_BY_INDEX = frozenset(
     {"sha256", "duration_s", "frame_rate_hz", "has_video", "has_audio"}
     | {"error_step", "error_reason"}
@@ -43,7 +43,7 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     ------
     LabelError
         For a missing file or column, duplicate or empty ids, an unknown split, a target that is
-        no number in [0, 1], or no labelled Train clip.
+        no number in [0, 1], or one without a label in Train.
     """
     table = _read(path)
     _check_columns(table, path, targets)
@@ -53,15 +53,24 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     for column in ("clip_id", "path", "split", "group"):
         text = table[column].astype("string").str.strip()
         table[column] = text.mask(text == "")
-    given = table[["clip_id", *targets]].copy()
+    given = table[[*targets]].copy()
     for target in targets:
         table[target] = pd.to_numeric(given[target], errors="coerce").astype("float64")
-    _check_rows(table, given, path, targets)
-    train = table["split"] == "Train"
-    if not table.loc[train, list(targets)].notna().any(axis=None):
-        raise LabelError(f"{path} has no labelled clip with split Train: nothing could be fitted")
+    for rule, wrong, found in _rules(table, given):
+        if wrong.any():
+            rows = zip(table["clip_id"][wrong], found[wrong], strict=True)
+            examples = "; ".join(
+                " = ".join(dict.fromkeys(map(str, row))) for row in islice(rows, 3)
+            )
+            raise LabelError(f"{path}: {wrong.sum()} of {len(table)} rows have {rule}: {examples}")
+    of_train = table.loc[table["split"] == "Train", [*targets]]
+    if blank := [repr(target) for target in of_train if of_train[target].isna().all()]:
+        raise LabelError(
+            f"{path}: no clip with split Train is labelled for {', '.join(blank)}: label some, or "
+            "take them out of `targets` in params.yaml"
+        )
     first = ["clip_id", "path", "split", "group", *targets]
-    return table[first + [column for column in table if column not in first]]
+    return table[[*first, *table.columns.difference(first, sort=False)]]
 
 
 def person_of(table: pd.DataFrame) -> pd.Series:
@@ -73,14 +82,15 @@ def person_of(table: pd.DataFrame) -> pd.Series:
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise LabelError(f"there is no label table {path}: set `data.labels` in params.yaml")
+    is_parquet = path.suffix == ".parquet"
     try:
-        if path.suffix == ".parquet":
+        if is_parquet:
             return pd.read_parquet(path)
         # Text first: ids like 00017 keep their zeros.
         # Only nothing is nothing: NA may be a person or a country.
         # Rows that end in a comma, unlike the header, have no column of row names before them.
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            text = pd.read_csv(
+            return pd.read_csv(
                 path,
                 dtype="string",
                 encoding="utf-8-sig",
@@ -94,44 +104,35 @@ def _read(path: Path) -> pd.DataFrame:
             "in quotation marks"
         ) from None
     except (ValueError, OSError) as error:
-        raise LabelError(
-            f"{path} cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV'}: {error}"
-        ) from error
-    return text
+        form = "Parquet" if is_parquet else "CSV"
+        raise LabelError(f"{path} cannot be read as {form}: {error}") from error
 
 
 def _check_columns(table: pd.DataFrame, path: Path, targets: Sequence[str]) -> None:
     columns = [str(column) for column in table.columns]
-    missing = [name for name in [*REQUIRED, *targets] if name not in columns]
+    missing = [name for name in ("clip_id", "split", *targets) if name not in columns]
     if missing:
         raise LabelError(
             f"{path} lacks the column(s) {missing}{nearest(missing[0], columns)}. Expected are "
-            f"{', '.join(REQUIRED)} and one column per entry of `targets` in params.yaml"
+            "clip_id, split and one column per entry of `targets` in params.yaml"
         )
     reserved = [name for name in columns if name in MADE_BY_INDEX]
     if reserved:
         raise LabelError(f"{path} has the column(s) {reserved}, which the index makes: rename them")
 
 
-def _check_rows(
-    table: pd.DataFrame, given: pd.DataFrame, path: Path, targets: Sequence[str]
-) -> None:
-    """Refuse what `table` holds, and targets that are not `given` as numbers, with examples."""
+def _rules(table: pd.DataFrame, given: pd.DataFrame) -> Iterator[tuple[str, pd.Series, pd.Series]]:
+    """Yield what rows may not have, which ones do, and what they have.
+
+    `table` has the targets as numbers, `given` as they stand in the file.
+    """
     ids, splits = table["clip_id"], table["split"]
-    rules = {
-        "an empty clip_id": (ids.isna(), None),
-        "an empty split": (splits.isna(), None),
-        "a clip_id that is not unique": (ids.duplicated(keep=False), None),
-        f"a split other than {', '.join(SPLITS)}": (~splits.isin(SPLITS), splits),
-    }
-    for target in targets:
-        values, said = table[target], given[target]
-        blank = said.astype("string").str.strip().str.lower().isin(["", "na", "nan", "null"])
-        no_number = values.isna() & said.notna() & ~blank
-        rules[f"a {target} that is no number"] = (no_number, said)
-        rules[f"a {target} outside [0, 1]"] = ((values < 0) | (values > 1), said)
-    for rule, (wrong, shown) in rules.items():
-        if wrong.any():
-            rows = ids if shown is None else ids + " = " + shown.astype("string")
-            examples = "; ".join(map(str, rows[wrong].head(3)))
-            raise LabelError(f"{path}: {wrong.sum()} of {len(table)} rows have {rule}: {examples}")
+    yield "an empty clip_id", ids.isna(), ids
+    yield "an empty split", splits.isna(), splits
+    yield "a clip_id that is not unique", ids.duplicated(keep=False), ids
+    yield f"a split other than {', '.join(SPLITS)}", ~splits.isin(SPLITS), splits
+    for target in given:
+        values, said = table[target], given[target].astype("string")
+        blank = said.str.strip().str.lower().isin(["", "na", "nan", "null"])
+        yield f"a {target} that is no number", values.isna() & said.notna() & ~blank, said
+        yield f"a {target} outside [0, 1]", (values < 0) | (values > 1), said

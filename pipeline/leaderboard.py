@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.evaluation.scores import Score, best_first, better_than_best, score_predictions
 from models.metrics import official_mean_pearson
 from pipeline.clip_table import Rows
-from pipeline.params import Params
+from pipeline.params import Params, left_out_note
 from pipeline.tables import laid_out, number_text, records
 
 STACK = "stack"
@@ -243,7 +243,8 @@ def notes(params: Params, scores: "pd.Series[float]") -> list[str]:
     """Return what has to be said wherever these scores, one per row, are shown."""
     specs = params.encoders.items()
     random = [name for name, spec in specs if getattr(spec, "weights", None) == "random"]
-    said = [RANDOM_NOTE.format(", ".join(random))] if random else []
+    said = [left_out_note(params.left_out)] if params.left_out else []
+    said += [RANDOM_NOTE.format(", ".join(random))] if random else []
     return [*said, UNSCORED_NOTE] if len(scores) and scores.isna().all() else said
 
 

@@ -1,6 +1,6 @@
 """`params.yaml`, typed and checked when it is read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
@@ -9,8 +9,8 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    PrivateAttr,
     StringConstraints,
-    create_model,
     model_validator,
 )
 
@@ -19,19 +19,9 @@ from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo import DemoSettings
 from pipeline.paths import FEATURES, PARAMS, POOLED
-from pipeline.settings_files import ParamsError, model_faults, nearest, read_keys, refuse
+from pipeline.settings_files import ParamsError as ParamsError
+from pipeline.settings_files import model_faults, nearest, read_yaml, refuse
 from pipeline.tables import TEXT_COLUMNS
-
-__all__ = [
-    "RESERVED",
-    "HeadEntry",
-    "ImportedStore",
-    "Name",
-    "Params",
-    "ParamsError",
-    "head_faults",
-    "load_params",
-]
 
 if TYPE_CHECKING:
     from models.heads import Head
@@ -51,24 +41,15 @@ RESERVED = TEXT_COLUMNS | {
     *("n_rows", "n_people", "n_fits", "n_clips", "state", "error", "fit_s"),
 }
 
-_LARGEST_SEED = 2**31 - 1  # every library takes it
-
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Data(_Section):
-    """Which clips.
+    """The label table, the folder that its paths are relative to, and how many clips may fail.
 
-    Attributes
-    ----------
-    labels : Path
-        The label table, CSV or Parquet (`pipeline.labels`).
-    media : Path
-        The folder that its ``path`` column is relative to.
-    max_failed_share : float
-        Share of clips that may fail, per encoder, before the run stops with an error.
+    A run stops where an encoder fails on more than `max_failed_share` of the clips.
     """
 
     labels: Path
@@ -77,14 +58,9 @@ class Data(_Section):
 
 
 class ImportedStore(_Section):
-    """Features that others computed, as `eri import features` enters them.
+    """A feature store of features that others computed, as `eri import features` enters it.
 
-    Attributes
-    ----------
-    store : Path
-        The folder of a feature store; its clips are those of the label table, by id.
-    sha256 : str
-        Its `pipeline.views.store_sha256`, so that DVC sees when the store changes.
+    `sha256` is its `pipeline.views.store_sha256`, so that DVC sees when it changes.
     """
 
     store: Path
@@ -92,15 +68,10 @@ class ImportedStore(_Section):
 
 
 class HeadEntry(BaseModel):
-    """An entry under `heads`: a kind, and those of its settings that are not the default.
+    """A kind of `models.heads.HEADS`, and those of its settings that are not the default.
 
     What settings there are is known only once scikit-learn is loaded, which takes a second that
-    many commands do without: `load_params` checks them as `models.heads.HeadSpec`.
-
-    Attributes
-    ----------
-    kind : str
-        A key of `models.heads.HEADS`.
+    many commands do without: `load_params` checks them.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -117,8 +88,8 @@ class People(_Section):
     source : {"group", "faces"}
         The label table's ``group``, or pseudo-subjects by clustering an encoder's faces.
     encoder : str, optional
-        A name under `encoders` or `stores`, best one that tells faces apart. Needed for faces; with
-        it, clips on different sides of a split or fold are also searched for near-identical faces.
+        An encoder or store, best one that tells faces apart. Needed for faces; with it, clips on
+        different sides of a split or fold are also searched for near-identical faces.
     threshold : float or "auto"
         Mean cosine distance from which clusters stay apart; `models.people` chooses by default.
     near_identical : float
@@ -149,14 +120,11 @@ class Evaluation(_Section):
     Attributes
     ----------
     n_resamples : int
-        Person-wise bootstrap resamples that an interval rests on; see
-        `models.evaluation.bootstrap`.
+        Bootstrap resamples of people that an interval rests on.
     slices : tuple of str
-        Columns of the label table, such as country or age, by whose values scores are also given;
-        see `models.evaluation.slices`.
+        Columns of the label table, such as country or age, by whose values scores are also given.
     baselines : tuple of str
-        Columns of the label table, such as age, that get a row of their own on the leaderboard: how
-        far each predicts by itself. Text counts by its values.
+        Such columns with a row on the leaderboard: how far each predicts by itself.
     """
 
     n_resamples: PositiveInt = 2000
@@ -165,13 +133,9 @@ class Evaluation(_Section):
 
 
 class Final(_Section):
-    """Which models the predictions of Test come from.
+    """The labelled clips that heads are fitted on before they predict Test.
 
-    Attributes
-    ----------
-    refit_on : {"train", "train+val"}
-        The labelled clips that heads are fitted on before they predict Test. Val and out-of-fold
-        predictions are those of heads fitted on Train only, whatever this says.
+    Val and out-of-fold predictions are those of heads fitted on Train, whatever this says.
     """
 
     refit_on: Literal["train", "train+val"] = "train"
@@ -180,7 +144,7 @@ class Final(_Section):
 class Params(_Section):
     """All of `params.yaml`; `docs/` explain the keys by example."""
 
-    seed: int = Field(ge=0, le=_LARGEST_SEED)
+    seed: int = Field(ge=0, le=2**31 - 1)  # every library takes it
     targets: tuple[str, ...] = Field(min_length=1)
     data: Data
     demo: DemoSettings = DemoSettings()
@@ -193,38 +157,17 @@ class Params(_Section):
     heads: dict[Name, HeadEntry] = Field(min_length=1)
     final: Final = Final()
     evaluation: Evaluation = Evaluation()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_sections_are_not_there(cls, content: Any) -> Any:
-        """Take ``encoders:`` with nothing below it for a section that is left out."""
-        if not isinstance(content, dict):
-            return content
-        return {key: value for key, value in content.items() if value is not None}
-
-    @model_validator(mode="after")
-    def _names_are_told_apart(self) -> "Params":
-        targets, baselines = self.targets, self.evaluation.baselines
-        rules: list[tuple[Iterable[str], str]] = [
-            ({each for each in targets if targets.count(each) > 1}, "targets must differ"),
-            (RESERVED.intersection(targets), "targets must not have the names of other columns"),
-            (self.encoders.keys() & self.stores.keys(), "one name is under encoders and stores"),
-            ({"baseline"} & self.heads.keys(), "heads: rows `baseline/...` are there already"),
-            ({"mean", "duration"}.intersection(baselines), "evaluation.baselines: there already"),
-        ]
-        for names, what in rules:
-            if names:
-                raise ValueError(f"{what}: {', '.join(sorted(names))}; rename them")
-        name = self.people.encoder
-        if name is not None and name not in self.feature_names:
-            hint = nearest(name, self.feature_names)
-            raise ValueError(f"people.encoder: unknown encoder {name!r}{hint}")
-        return self
+    _left_out: tuple[str, ...] = PrivateAttr(default=())
 
     @property
     def feature_names(self) -> list[str]:
         """Names of all features: encoders, then imported stores."""
         return [*self.encoders, *self.stores]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the optional encoders that the run does without; see `load_run`."""
+        return self._left_out
 
     def store_folder(self, name: str) -> Path:
         """Where the feature store of an encoder, or an imported one, lies."""
@@ -252,8 +195,7 @@ def load_params(
     path : Path
         The file.
     check_heads : bool
-        False leaves the settings of heads unchecked: what is allowed there is known only once the
-        libraries are loaded that heads are made of, and that takes seconds.
+        False leaves the settings of heads unchecked, and loads no libraries for them.
     need_features : bool
         False allows that there is neither an encoder nor a store: both may be yet to come.
 
@@ -263,14 +205,49 @@ def load_params(
         With one line per fault: where, what came, what was expected; for an unknown key, the
         nearest known one.
     """
-    content = read_keys(path, Params)
+    # `encoders:` with nothing below it is as if left out.
+    content = {key: value for key, value in read_yaml(path).items() if value is not None}
     faults = model_faults(Params, content)
     if check_heads:
         faults += [each for each in head_faults(content.get("heads")) if each not in faults]
-    if need_features and not (content.get("encoders") or content.get("stores") or faults):
-        faults.append("  no features: expected an entry under `encoders` or `stores`")
     refuse(path, faults)
-    return Params.model_validate(content)
+    params = Params.model_validate(content)
+    refuse(path, _clashes(params, need_features))
+    return params
+
+
+def load_run(path: Path = PARAMS, check_heads: bool = True) -> Params:
+    """Read `params.yaml` as the run in this folder has it: without the encoders that it left out.
+
+    Those are the optional ones of which the stage `extract` has written a table of failures and no
+    store. Whatever comes after that stage goes by this.
+
+    Raises
+    ------
+    ParamsError
+        As `load_params`; also when all features are left out, or the encoder of `people` is.
+    """
+    params = load_params(path, check_heads)
+    encoders = dict(params.encoders)
+    for name, encoder in params.encoders.items():
+        has_failures = encoder.optional and params.failures_file(name).is_file()
+        if has_failures and not params.store_folder(name).is_dir():
+            del encoders[name]
+    run = params.model_copy(update={"encoders": encoders})
+    run._left_out = left_out = tuple(name for name in params.encoders if name not in encoders)
+    if left_out and (not run.feature_names or params.people.encoder in left_out):
+        what = f"`people.encoder` is {params.people.encoder}" if encoders else "none is left"
+        raise ParamsError(f"{what}. {left_out_note(left_out)}")
+    return run
+
+
+def left_out_note(names: Sequence[str]) -> str:
+    """Say which encoders a run does without, and how it gets them."""
+    return (
+        f"LEFT OUT of this run: {', '.join(names)}, whose weights cannot be had here "
+        "(data/features/<encoder>.failures.parquet says why). Once there is a network, "
+        "`dvc repro -fs extract && dvc repro` fetches them and fits them in."
+    )
 
 
 def head_faults(entries: object) -> list[str]:
@@ -279,7 +256,27 @@ def head_faults(entries: object) -> list[str]:
 
     specs = tuple(type(check_spec({"kind": kind})) for kind in HEADS)  # a notebook may add some
     kinds: Any = Union.__getitem__(specs)
-    by_kind = Field(discriminator="kind")
-    entry = Annotated[kinds, by_kind]
-    heads = create_model("Heads", heads=(dict[str, entry], {}))
-    return model_faults(heads, {"heads": entries})
+    entry = Annotated[kinds, Field(discriminator="kind")]
+    return model_faults(dict[str, entry], entries or {}, ("heads",))
+
+
+def _clashes(params: Params, need_features: bool) -> Iterator[str]:
+    """Say which names mean two things, or nothing."""
+    targets, baselines = params.targets, params.evaluation.baselines
+    twice = {each for each in targets if targets.count(each) > 1}
+    same = params.encoders.keys() & params.stores.keys()
+    rules: dict[str, Iterable[str]] = {
+        "targets: they must differ": twice,
+        "targets: they must not be names of other columns": RESERVED.intersection(targets),
+        "stores: encoders have the same names": same,
+        "heads: rows `baseline/...` are there already": {"baseline"} & params.heads.keys(),
+        "evaluation.baselines: they are there already": {"mean", "duration"} & {*baselines},
+    }
+    for rule, names in rules.items():
+        if names:
+            yield f"{rule}: {', '.join(sorted(names))}; rename them"
+    known, wanted = params.feature_names, params.people.encoder
+    if wanted is not None and wanted not in known:
+        yield f"people.encoder: unknown encoder {wanted!r}{nearest(wanted, known)}"
+    if need_features and not known:
+        yield "no features: expected an entry under `encoders` or `stores`"

@@ -73,10 +73,7 @@ def load_result(key: str) -> dict[str, NDArray[Any]] | None:
 def keep_result(key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Keep arrays under a key, and remove what was not used for long where there is too much.
 
-    Raises
-    ------
-    OSError
-        When the folder cannot be written; the message names it and ``ERI_CACHE``.
+    An OSError names the folder that cannot be written, and ``ERI_CACHE``.
     """
     path = result_file(key)
     try:
@@ -96,15 +93,10 @@ def remove_unused_results(for_days: float, max_bytes: int = 0) -> tuple[int, int
     """Remove results, the least recently used first; return how many files and bytes.
 
     What was used in the last `for_days` stays, and so does the rest once all results take no more
-    than `max_bytes`.
-
-    Raises
-    ------
-    OSError
-        When a file cannot be removed.
+    than `max_bytes`. A file that cannot be removed is an OSError.
     """
-    folder, files = default_cache_root() / "results", []
-    for path in folder.iterdir() if folder.is_dir() else ():
+    files = []
+    for path in (default_cache_root() / "results").glob("*"):
         with suppress(OSError):  # another process removed it
             stat = path.stat()
             files.append((stat.st_mtime, stat.st_size, path))

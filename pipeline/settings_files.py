@@ -1,21 +1,24 @@
 """YAML files of settings: read with what is wrong in one line per fault, and written back.
 
-What is written back leaves comments and order as they are.
+They are YAML 1.2, as DVC reads them. What is written is read alike by older readers too, to which
+``no`` is false and ``1:30`` ninety.
 """
 
 import difflib
 import io
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import CommentMark, YAMLError
-from ruamel.yaml.tokens import CommentToken
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.resolver import implicit_resolvers
 
 from features.files import replacing_file
 
@@ -24,56 +27,47 @@ class ParamsError(Exception):
     """`params.yaml` is missing or not as it should be; the message lists every fault."""
 
 
-def read_keys(path: Path, model: type[BaseModel]) -> dict[str, Any]:
-    """Read a YAML file of keys, those that `model` has.
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of keys.
 
     Raises
     ------
     ParamsError
-        As `read_yaml`; also when the file holds no keys.
-    """
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise ParamsError(f"{path} holds no keys: expected {list(model.model_fields)}")
-    return content
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file.
-
-    Raises
-    ------
-    ParamsError
-        When the file is missing, is no YAML in UTF-8, or holds a key twice.
+        When the file is missing, is no YAML in UTF-8, holds no keys, or one twice.
     """
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"there is no {path} here: run from the root of the repository") from None
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
-    except DuplicateKeyError as error:
-        key = str(error.problem).split('"')[1]
-        raise ParamsError(
-            f"{path}: the key {key!r} stands there twice{error.problem_mark}"
-        ) from None
     except YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {error}") from error
+        mark = getattr(error, "problem_mark", None)
+        said = f"{getattr(error, 'problem', '')},{mark}" if mark else error
+        raise ParamsError(f"{path} is not valid YAML: {said}") from error
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path} holds no keys")
+    return content
 
 
-def refuse(path: Path, faults: Sequence[str]) -> None:
-    """Raise `ParamsError` with the faults of a file, one per line, if there are any."""
-    if faults:
-        raise ParamsError("\n".join([f"{path}: {len(faults)} fault(s)", *faults]))
+def refuse(path: Path, faults: Iterable[str]) -> None:
+    """Raise `ParamsError` with the faults of a file, one per line, if there are any.
+
+    Each begins with its place, such as ``encoders.clip.model:``; its line is put before that.
+    """
+    yaml = path.read_text(encoding="utf-8") if path.is_file() else ""
+    lines = [f"  {_line(yaml, fault.strip())}{fault.strip()}" for fault in faults]
+    if lines:
+        raise ParamsError("\n".join([f"{path}: {len(lines)} fault(s)", *lines]))
 
 
-def model_faults(model: type[BaseModel], values: Any) -> list[str]:
-    """Say in one line each what `model` has against the values."""
+def model_faults(model: Any, values: Any, place: tuple[str, ...] = ()) -> list[str]:
+    """Say what a type of pydantic's has against the values at a place, in one line each."""
     try:
-        model.model_validate(values)
+        TypeAdapter(model).validate_python(values)
     except ValidationError as error:
-        faults = map(dict, error.errors())
-        return [_fault(model, each) for each in faults if not _follows_from_others(each)]
+        found = [each for each in error.errors() if not _counts_wrong_items(each)]
+        return [".".join([*place, _fault(model, each)]) for each in found]
     return []
 
 
@@ -84,10 +78,11 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f"{hint} Known: {', '.join(known)}"
 
 
-def yaml_text(content: Mapping[str, Any]) -> str:
-    """Write plain values as YAML, keys in their order."""
+def yaml_text(content: Any) -> str:
+    """Write plain values as YAML: keys in their order, each list in one line."""
     yaml = YAML()
-    yaml.representer.add_representer(type(None), _as_null)
+    yaml.Representer = _Representer
+    yaml.width = 2**20
     text = io.StringIO()
     yaml.dump(content, text)
     return text.getvalue()
@@ -96,35 +91,25 @@ def yaml_text(content: Mapping[str, Any]) -> str:
 def update_settings(
     path: Path, changes: Mapping[str, Any], check: Callable[[Path], object]
 ) -> bool:
-    """Set values in a file of settings.
+    """Set values in a file of settings, and say whether that changed it.
 
-    The file is written beside its place, checked, and only then renamed: it is never left
-    half-written or unusable.
+    All other text stays as it is, and the file is never left half-written or unusable.
 
     Parameters
     ----------
     path : Path
         The file.
     changes : mapping
-        Values by key; a mapping is merged into the section of that name, key by key. What is not
-        named stays as it is.
+        Values by key; a mapping is merged into the section of that name, key by key.
     check : callable
         Is given the new file before it takes its place; raises when it is not valid.
-
-    Returns
-    -------
-    bool
-        Whether anything changed; if not, the file was not written.
     """
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096  # long lines stay whole
-    content = yaml.load(path.read_text(encoding="utf-8"))
-    if not _merge(content, changes):
+    before = path.read_text(encoding="utf-8")
+    after = _with(before, (), changes)
+    if after == before:
         return False
     with replacing_file(path) as beside:
-        with beside.open("w", encoding="utf-8") as file:
-            yaml.dump(content, file)
+        beside.write_text(after, encoding="utf-8")
         try:
             check(beside)
         except ParamsError as error:  # it names the file that it was given
@@ -132,57 +117,71 @@ def update_settings(
     return True
 
 
-def _as_null(representer: Any, _: None) -> Any:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+class _Representer(RoundTripRepresenter):
+    """Puts text in quotes that some reader of YAML would not take as text, such as ``1:30``."""
+
+    def text(self, value: str) -> Node:
+        ambiguous = any(pattern.match(value) for _, _, pattern, _ in implicit_resolvers)
+        return self.represent_scalar(_TAG + "str", value, style="'" if ambiguous else None)
+
+    def list(self, items: Sequence[Any]) -> Node:
+        return self.represent_sequence(_TAG + "seq", items, flow_style=True)
 
 
-def _fault(model: type[BaseModel], error: Mapping[str, Any]) -> str:
-    *above, (last, _) = _places(model, error["loc"]) or [("", model)]
-    place = ".".join(name for name, _ in [*above, (last, None)])
-    if error["type"] == "extra_forbidden":
-        section = above[-1][1] if above else model
-        known = list(section.model_fields) if _is_model(section) else []
-        return f"  {place}: unknown key{nearest(last, known)}"
-    if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
+_TAG = "tag:yaml.org,2002:"
+_Representer.add_representer(str, _Representer.text)
+_Representer.add_representer(list, _Representer.list)
+
+
+def _fault(model: Any, error: Any) -> str:
+    names, section = _place(model, error["loc"])
+    kind, value, message = error["type"], error["input"], error["msg"]
+    if kind == "extra_forbidden":
+        message = f"unknown key{nearest(names[-1], list(section.model_fields))}"
+    elif kind in ("union_tag_invalid", "union_tag_not_found"):
         kinds = [each.strip("' ") for each in error["ctx"].get("expected_tags", "").split(",")]
-        kind = str(error["ctx"].get("tag"))
-        return f"  {place}.kind: unknown kind {kind!r}{nearest(kind, kinds)}"
-    if error["type"] == "missing":
-        return f"  {place}: missing; it is required"
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] in ("tuple_type", "too_short"):  # YAML has lists
-        message = message.replace("valid tuple", "valid list").replace("Tuple", "List")
-    if error["type"] != "value_error" or not isinstance(error["input"], Mapping):
-        message += f"; got {error['input']!r}"
-    # Without a place it is a fault between sections, which the message names.
-    return f"  {place}: {message}" if place else f"  {message}"
+        tag = str(error["ctx"].get("tag"))
+        names, message = [*names, "kind"], f"unknown kind {tag!r}{nearest(tag, kinds)}"
+    elif kind == "missing":
+        message = "missing; it is required"
+    elif kind == "string_type" and not isinstance(value, Mapping | list):
+        said = "null" if value is None else value
+        message = f"YAML takes this for {said}, but a name is expected: put it in quotes"
+    else:
+        message = message.removeprefix("Value error, ")
+        if kind in ("tuple_type", "too_short"):  # YAML has lists
+            message = message.replace("valid tuple", "valid list").replace("Tuple", "List")
+        if kind != "value_error" or not isinstance(value, Mapping):
+            message += f"; got {value!r}"
+    return f"{'.'.join(names)}: {message}"
 
 
-def _follows_from_others(error: Mapping[str, Any]) -> bool:
-    """Whether a list counts as too short only because faults of its items are said already."""
+def _counts_wrong_items(error: Any) -> bool:
+    """Whether a list is too short only without items whose faults are said already."""
     return error["type"] == "too_short" and len(error["input"]) > int(error["ctx"]["actual_length"])
 
 
-def _places(model: Any, loc: Sequence[str | int]) -> list[tuple[str, Any]]:
-    """Follow a place of pydantic's through types: names as in the file, and the type at each."""
-    places: list[tuple[str, Any]] = []
-    annotation = model
+def _place(model: Any, loc: Sequence[str | int]) -> tuple[list[str], Any]:
+    """Turn a place of pydantic's into names as in the file; return the type that holds the last."""
+    names: list[str] = []
+    section = annotation = model
     for part in loc:
-        while get_origin(annotation) is Annotated:
+        if part == "[key]":  # the key itself is wrong
+            break
+        if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]
-        if get_origin(annotation) in (Union, UnionType):
-            kinds = {_kind(each): each for each in get_args(annotation) if _is_model(each)}
-            if part in kinds:  # pydantic names the kind, too
-                annotation = kinds[part]
-                places[-1] = places[-1][0], annotation
-                continue
-        if _is_model(annotation):
-            field = annotation.model_fields.get(part)
+        kinds = {_kind(each): each for each in get_args(annotation) if _is_model(each)}
+        if part in kinds:  # pydantic names the kind, too
+            annotation = kinds[part]
+            continue
+        names.append(str(part))
+        section = annotation
+        if _is_model(section):
+            field = section.model_fields.get(part)
             annotation = None if field is None else field.annotation
         else:
-            annotation = get_args(annotation)[-1] if get_origin(annotation) is dict else None
-        places.append((str(part), annotation))
-    return places
+            annotation = get_args(section)[-1] if get_origin(section) is dict else None
+    return names, section
 
 
 def _is_model(annotation: Any) -> bool:
@@ -194,63 +193,71 @@ def _kind(model: type[BaseModel]) -> Any:
     return get_args(field.annotation)[0] if field and get_args(field.annotation) else None
 
 
-def _merge(section: CommentedMap, changes: Mapping[str, Any]) -> bool:
-    changed = False
-    for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(section.get(key), Mapping):
-            after = "" if section[key] or not value else _open(section, key)
-            changed |= _merge(section[key], value)
-            _put_lines_after(section[key], after)
-        elif key not in section or section[key] != value:
-            _set(section, key, value)
-            changed = True
-    return changed
+def _nodes(node: Node) -> dict[str, tuple[Node, Node]]:
+    """Return the key and the value of each entry by name; an item of a list is its own key."""
+    if isinstance(node, MappingNode):
+        return {str(key.value): (key, value) for key, value in node.value}
+    items = node.value if isinstance(node, SequenceNode) else []
+    return {str(number): (item, item) for number, item in enumerate(items)}
 
 
-def _set(section: CommentedMap, key: str, value: Any) -> None:
-    after = "" if key in section else _cut_lines_after(section)
-    if isinstance(value, Mapping):
-        value = CommentedMap(value)
-    elif isinstance(value, list):
-        value = CommentedSeq(value)
-        value.fa.set_flow_style()  # in one line
-    section[key] = value
-    _put_lines_after(section, after)
+def _line(text: str, fault: str) -> str:
+    """Name the line of a fault's place, or of what is there of it."""
+    line, node = "", YAML().compose(text)
+    for name in fault.partition(":")[0].split("."):
+        if name not in _nodes(node):
+            break
+        key, node = _nodes(node)[name]
+        line = f"line {key.start_mark.line + 1}: "
+    return line
 
 
-def _open(parent: CommentedMap, key: str) -> str:
-    """Make ``{}`` a section that takes entries below it; return the lines that follow it."""
-    tokens = parent.ca.items.get(key)
-    own, _, after = tokens[2].value.partition("\n") if tokens and tokens[2] else ("", "", "")
-    parent[key] = section = CommentedMap()
-    token = CommentToken(own + "\n", CommentMark(0)) if own else None
-    parent.ca.items[key] = [None, None, token, None]
-    section.ca.comment = [token, None]
-    return str(after)
+def _with(text: str, place: tuple[str, ...], changes: Mapping[str, Any]) -> str:
+    """Return the text of a file with changes of the section at a place, which has a line per entry.
+
+    An entry that stands in one line, such as ``{}``, gets a line for each of its own when changed.
+    """
+    for name, value in changes.items():
+        section = YAML().compose(text)
+        for each in place:
+            section = _nodes(section)[each][1]
+        entries = _nodes(section)
+        if name not in entries:
+            indent = " " * section.value[0][0].start_mark.column
+            at = (text + "\n").index("\n", _end(*section.value[-1]))
+            new = textwrap.indent(yaml_text({name: value}), indent).rstrip()
+            text = f"{text[:at]}\n{new}{text[at:]}"
+            continue
+        key, node = entries[name]
+        if isinstance(value, Mapping) and isinstance(node, MappingNode) and not node.flow_style:
+            text = _with(text, (*place, name), value)
+            continue
+        old = reduce(getitem, (*place, name), YAML(typ="safe").load(text))
+        new = _merged(old, value)
+        if new != old:
+            start, end = (
+                key.start_mark.index,
+                max(text.index(":", key.end_mark.index) + 1, _end(key, node)),
+            )
+            at = (text + "\n").index("\n", end)
+            first, *below = yaml_text({name: new}).splitlines()
+            indent = " " * key.start_mark.column
+            lines = "".join(f"\n{indent}{line}" for line in below)
+            text = text[:start] + first + text[end:at] + lines + text[at:]
+    return text
 
 
-def _put_lines_after(section: CommentedMap, lines: str) -> None:
-    if lines:
-        last, name = _last_entry(section)
-        last.ca.items[name] = [None, None, CommentToken("\n" + lines, CommentMark(0)), None]
+def _merged(old: Any, new: Any) -> Any:
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return new
+    return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
 
 
-def _cut_lines_after(section: CommentedMap) -> str:
-    """Take the blank and comment lines after the last entry: a new one comes before them."""
-    if not section:
-        return ""
-    last, name = _last_entry(section)
-    tokens = last.ca.items.get(name)
-    if not tokens or tokens[2] is None:
-        return ""
-    own, end, after = tokens[2].value.partition("\n")
-    tokens[2].value = own + end
-    if not own:
-        del last.ca.items[name]
-    return str(after)
-
-
-def _last_entry(section: CommentedMap) -> tuple[CommentedMap, Any]:
-    name = next(reversed(section))
-    inner = section[name]
-    return _last_entry(inner) if isinstance(inner, CommentedMap) and inner else (section, name)
+def _end(key: Node, node: Node) -> int:
+    """Find where the text of a value ends, without the comments and blank lines after it."""
+    while isinstance(node, MappingNode | SequenceNode) and node.value and not node.flow_style:
+        last = node.value[-1]
+        key, node = last if isinstance(node, MappingNode) else (last, last)
+    is_there = node.end_mark.index > node.start_mark.index
+    end: int = (node if is_there else key).end_mark.index
+    return end

@@ -11,23 +11,20 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from features.files import replacing_file
 from pipeline import paths
 from pipeline.clip_table import (
     build_clip_table,
-    make_folds,
     people_across_splits,
     read_clip_table,
-    read_clips_of_people,
     read_rows,
 )
 from pipeline.errors import check_share, report_extraction, run_or_exit, summary
 from pipeline.fit import Fitting, baseline_tasks, head_task
-from pipeline.params import Params, load_params
+from pipeline.params import left_out_note, load_params, load_run
 from pipeline.tables import read_run_table, write_csv, write_texts
 from pipeline.views import (
     check_store,
-    join_tables,
+    member_names,
     read_members,
     read_prediction_table,
     view_names,
@@ -69,49 +66,59 @@ def extract() -> None:
     paths.FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
     report = extraction.extract(clips, params.encoders, params.sampling, paths.FEATURES)
     report_extraction(report, len(clips), params.data.max_failed_share)
+    if report.left_out:
+        print(left_out_note([*report.left_out]))
 
 
 def pool() -> None:
-    """Write ``data/pooled/<name>.parquet`` for every encoder and imported store."""
-    params = load_params(check_heads=False)
+    """Write ``data/pooled/<name>.parquet`` for every encoder and imported store.
+
+    An imported one may be of other clips: those of the clip table are kept, and those that it lacks
+    are listed beside them, as `extract` does for encoders.
+    """
+    from features.pool import pool_store
+    from features.store import StoreError
+    from features.store_writer import write_clip_vectors, write_failures
+
+    params, clips = load_run(check_heads=False), read_clip_table()["clip_id"]
     for name in params.feature_names:
-        _pool(name, params)
-
-
-def people() -> None:
-    """Write ``data/people.parquet``, ``data/people.json`` and ``data/faces.parquet``."""
-    from features.store_writer import write_clip_vectors
-    from pipeline.people import face_vectors, find_people, write_record
-
-    params, clips = load_params(check_heads=False), read_clip_table()
-    faces = face_vectors(clips, params)
-    table, record = find_people(clips, faces, params)
-    table.to_parquet(paths.PEOPLE, index=False)
-    write_clip_vectors(paths.FACES, clips["clip_id"].to_numpy(object), faces, {})
-    print(f"{len(table)} clips of {record['n_people']} people, by {record['source']}")
-    write_record(paths.PEOPLE_REPORT, record)
+        folder = check_store(name, params)
+        pooled = pool_store(folder, params.pooling)
+        kept = np.isin(pooled.clip_id.astype(str), clips.to_numpy(str))
+        if not kept.any():
+            raise StoreError(f"{folder} has features of no clip of the clip table: import others")
+        if not kept.all():
+            print(f"{name}: {(~kept).sum()} clips with features are not in the clip table")
+        metadata, vectors, share = pooled.metadata, pooled.embedding[kept], pooled.face_share
+        if name in params.stores:
+            metadata |= {"store": str(folder), "sha256": params.stores[name].sha256}
+            lacking = clips[~clips.isin(pooled.clip_id)]
+            failures = pd.DataFrame({"clip_id": lacking, "step": "stream", "reason": "no features"})
+            write_failures(params.failures_file(name), failures)
+        share = None if share is None else share[kept]
+        path = paths.POOLED / f"{name}.parquet"
+        write_clip_vectors(path, pooled.clip_id[kept], vectors, metadata, share)
+        print(f"{name}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
 
 
 def folds() -> None:
-    """Write ``data/folds.parquet`` (``clip_id, fold``), and faces that leak in ``folds.json``."""
-    from pipeline.people import Record, find_leaks, write_record
+    """Write ``data/folds.parquet`` (``clip_id, person, fold``) and ``data/people.json``."""
+    from pipeline.people import face_vectors, find_people
 
-    params = load_params()
-    table = make_folds(read_clips_of_people(params), params)
+    params, clips = load_run(), read_clip_table()
+    table, record = find_people(clips, face_vectors(clips, params), params)
     table.to_parquet(paths.FOLDS, index=False)
-    sizes = table["fold"].value_counts().sort_index()
-    print(f"{len(table)} Train clips in folds of {', '.join(map(str, sizes))}")
-    leaks: Record = {}
-    warnings: list[str] = []
-    if params.people.encoder is not None:
-        faces = join_tables([paths.FACES], list(table["clip_id"]))
-        leaks, warnings = find_leaks(table["clip_id"], faces, table["fold"], "folds", params)
-    write_record(paths.FOLDS_REPORT, {"near_identical": leaks, "warnings": warnings})
+    paths.PEOPLE.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(f"{len(table)} clips of {record['n_people']} people, by {record['source']}")
+    sizes = table.loc[table["fold"] >= 0, "fold"].value_counts().sort_index()
+    print(f"{sizes.sum()} Train clips in folds of {', '.join(map(str, sizes))}")
+    for warning in record["warnings"]:
+        print(f"warning: {warning}")
 
 
 def baseline() -> None:
     """Write ``results/baselines.parquet`` with the views ``mean``, ``duration`` and the columns."""
-    params = load_params()
+    params = load_run()
     rows = read_rows(params)
     fitting, predictions = Fitting(rows), {}
     for task in baseline_tasks(params):
@@ -122,14 +129,15 @@ def baseline() -> None:
 
 def fit(head: str) -> None:
     """Write ``results/oof/<head>.parquet`` and ``results/heads/<head>/<view>.skops``."""
-    params = load_params()
+    params = load_run()
     rows = read_rows(params)
     fitting, predictions = Fitting(rows), {}
     for view in view_names(params.feature_names):
         task = head_task(head, view, params)
         fit = fitting.fit(task, with_head=True, refit_on=params.final.refit_on)
-        with replacing_file(paths.fitted_head(head, view)) as beside:
-            beside.write_bytes(fit.head or b"")
+        kept = paths.fitted_head(head, view)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(fit.head or b"")
         how = "as fitted before" if fit.reused else f"{fit.fit_s:.1f} s"
         print(f"{task.name}: {len(fit.predictions)} clips, {how}", flush=True)
         predictions[view] = fit.predictions
@@ -142,7 +150,7 @@ def stack() -> None:
     from models.stack import fit_stack, stack_oof
     from pipeline.challenge import imputed_table, submission_table
 
-    params = load_params()
+    params = load_run()
     rows = read_rows(params)
     n = rows.n_train
     by_name = read_members(params, rows)
@@ -158,8 +166,7 @@ def stack() -> None:
     write_csv(submission_table(predictions, rows.clips, params.targets), paths.PREDICTIONS)
     failures = {name: params.failures_file(name) for name in params.feature_names}
     write_csv(imputed_table(rows, failures), paths.IMPUTED)
-    with replacing_file(paths.STACK_FITTED) as beside:
-        beside.write_bytes(dumps(fitted))
+    paths.STACK_FITTED.write_bytes(dumps(fitted))
     part = "" if fitted.method == "average" else f" ({fitted.share:.0%}, the rest plain average)"
     print(f"stack of {len(by_name)} members, combined by: {fitted.method}{part}")
 
@@ -168,7 +175,7 @@ def bundle() -> None:
     """Write ``results/bundle``."""
     from pipeline.packing import make_bundle
 
-    params = load_params()
+    params = load_run()
     description = make_bundle(params, read_rows(params), paths.BUNDLE)
     difference = description.largest_difference
     compared = "" if difference is None else f", at most {difference:.1e} from predictions.csv"
@@ -183,7 +190,7 @@ def evaluate() -> None:
     from pipeline.leaderboard import BASELINE, STACK, leaderboard, metrics, score_splits
     from pipeline.report.plots import error_tables, score_tables, weight_table
 
-    params = load_params()
+    params = load_run()
     targets = params.targets
     rows = read_rows(params)
     stacked = read_prediction_table(paths.STACK, rows, targets)[STACK]
@@ -221,22 +228,18 @@ def learning_curve() -> None:
     from pipeline.breakdowns import CURVE_COLUMNS, learning_curve_table
     from pipeline.leaderboard import rows_of_splits
 
-    params = load_params()
-    rows = read_rows(params)
-    table = pd.DataFrame(columns=["name", *CURVE_COLUMNS])
-    # The first that is neither the stack nor a baseline.
-    split_names = (n.partition("/") for n in read_run_table(paths.LEADERBOARD)["name"])
-    head, view = next(
-        (head, view) for head, _, view in split_names if view and head in params.heads
-    )
-    if "val" in rows_of_splits(rows):
-        try:
-            table = learning_curve_table(Fitting(rows), head_task(head, view, params), params)
-            print(table.to_string(index=False, na_rep=""))
-        except DataError as error:  # a curve is no reason to stop a run whose scores are there
-            print(f"no learning curve: {head}/{view} cannot be fitted on fewer people: {error}")
-    else:
-        print("fewer than two clips of Val are labelled: there is no learning curve")
+    params = load_run()
+    rows, table = read_rows(params), pd.DataFrame(columns=["name", *CURVE_COLUMNS])
+    members = member_names(params)
+    best = next(name for name in read_run_table(paths.LEADERBOARD)["name"] if name in members)
+    try:
+        if "val" not in rows_of_splits(rows):
+            raise DataError("fewer than two clips of Val are labelled")
+        head, view = best.split("/")
+        table = learning_curve_table(Fitting(rows), head_task(head, view, params), params)
+        print(table.to_string(index=False, na_rep=""))
+    except DataError as error:  # a curve is no reason to stop a run whose scores are there
+        print(f"no learning curve of {best}: {error}")
     write_csv(table, paths.LEARNING_CURVE)
 
 
@@ -248,7 +251,7 @@ def report() -> None:
     from pipeline.report.page import render_report, run_notes
     from pipeline.report.results import read_results
 
-    params = load_params()
+    params = load_run()
     results = read_results(params)
     pages = {
         paths.REPORT.name: render_report(results),
@@ -266,7 +269,7 @@ def report() -> None:
     print(f"predictions  {paths.PREDICTIONS}\nimputed      {paths.IMPUTED}")
 
 
-STAGES: list[Callable[..., None]] = [demo, index, extract, pool, people, folds, baseline, fit]
+STAGES: list[Callable[..., None]] = [demo, index, extract, pool, folds, baseline, fit]
 STAGES += [stack, bundle, evaluate, learning_curve, report]
 
 
@@ -274,37 +277,6 @@ def main() -> None:
     """Run the stage named on the command line."""
     name, *arguments = sys.argv[1:]
     {stage.__name__: stage for stage in STAGES}[name](*arguments)
-
-
-def _pool(name: str, params: Params) -> None:
-    """Pool one store.
-
-    An imported one may be of other clips: those of the clip table are kept, and those that it lacks
-    are listed beside them, as `extract` does for encoders.
-    """
-    from features.pool import pool_store
-    from features.store import StoreError
-    from features.store_writer import write_clip_vectors, write_failures
-
-    folder = check_store(name, params)
-    pooled = pool_store(folder, params.pooling)
-    clip_id, vectors, share = pooled.clip_id, pooled.embedding, pooled.face_share
-    metadata = pooled.metadata
-    if name in params.stores:
-        metadata |= {"store": str(folder), "sha256": params.stores[name].sha256}
-        clips = read_clip_table()["clip_id"]
-        kept = np.isin(clip_id.astype(str), clips.to_numpy(str))
-        if not kept.any():
-            raise StoreError(f"{folder} has features of no clip of the clip table: import others")
-        if not kept.all():
-            print(f"{name}: {(~kept).sum()} clips with features are not in the clip table")
-        clip_id, vectors = clip_id[kept], vectors[kept]
-        share = None if share is None else share[kept]
-        missing = clips[~clips.isin(clip_id)]
-        failures = pd.DataFrame({"clip_id": missing, "step": "stream", "reason": "no features"})
-        write_failures(params.failures_file(name), failures)
-    write_clip_vectors(paths.POOLED / f"{name}.parquet", clip_id, vectors, metadata, share)
-    print(f"{name}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
 
 
 if __name__ == "__main__":

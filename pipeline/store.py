@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from features.cache import default_cache_root
+from features.upkeep import list_cache, prune_cache, seed_cache, verify_cache
+from pipeline.result_cache import remove_unused_results
 from pipeline.terminal import Json, say
 
 app = typer.Typer(
@@ -18,9 +21,6 @@ def ls_command(as_json: Json = False) -> None:
 
     Example: eri store ls
     """
-    from features.cache import default_cache_root
-    from features.upkeep import list_cache
-
     entries = list_cache(default_cache_root())
     lines = [f"{'identity':32} {'clips':>8} {'MiB':>8} {'unused':>8}  encoder"]
     for entry in entries:
@@ -39,9 +39,6 @@ def verify_command(as_json: Json = False) -> None:
 
     Example: eri store verify
     """
-    from features.cache import default_cache_root
-    from features.upkeep import verify_cache
-
     found = dict(verify_cache(default_cache_root()))
     damaged = [{"path": path, "what": what} for path, what in found.items() if what is not None]
     lines = [f"{each['path']}: damaged: {each['what']}" for each in damaged]
@@ -67,16 +64,12 @@ def gc_command(
 
     Example: eri store gc --unused-for-days 90
     """
-    from features.cache import default_cache_root
-    from features.upkeep import prune_cache
-    from pipeline.result_cache import remove_unused_results
-
     removed, n_bytes = prune_cache(default_cache_root(), unused_for_days)
     n_results, n_result_bytes = remove_unused_results(unused_for_days)
     n_bytes += n_result_bytes
     content = {"removed": removed, "n_results_removed": n_results, "n_bytes_freed": n_bytes}
-    lines = [f"removed {each}" for each in removed]
-    lines.append(f"removed {n_results} fits and tables of pooled clip vectors")
+    fits = f"{n_results} fits and tables of pooled clip vectors"
+    lines = [f"removed {each}" for each in [*removed, fits]]
     say(as_json, content, [*lines, f"{n_bytes / 2**20:.1f} MiB freed"])
 
 
@@ -89,9 +82,6 @@ def seed_command(
 
     Example: eri store seed data/features/clip data/features/resnet50
     """
-    from features.cache import default_cache_root
-    from features.upkeep import seed_cache
-
     n_new = {str(store): seed_cache(store, default_cache_root()) for store in stores}
     lines = [f"{store}: {n} clips that were not cached before" for store, n in n_new.items()]
     say(as_json, n_new, lines)

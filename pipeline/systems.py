@@ -23,9 +23,9 @@ from pipeline.compare import (
 from pipeline.comparison import Comparison, Split, run_comparison, scored_split
 from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK, rounded
-from pipeline.params import Name, Params, load_params
+from pipeline.params import Name, Params, left_out_note, load_run
 from pipeline.paths import PARAMS, SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
-from pipeline.settings_files import model_faults, nearest, read_keys, refuse
+from pipeline.settings_files import model_faults, nearest, read_yaml, refuse
 from pipeline.tables import laid_out
 from pipeline.terminal import Json, ParamsFile, TitledTable
 from pipeline.views import JOIN
@@ -146,7 +146,7 @@ def systems_command(
 
     Example: eri systems --split oof --json
     """
-    systems, params = load_systems(load_params(params_file, check_heads=False))
+    systems, params = load_systems(load_run(params_file, check_heads=False))
     lacking = extract_features(systems, params)
     plan = plan_systems(systems, params, split, lacking)
     found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
@@ -181,7 +181,7 @@ def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]
         When the file is missing or wrong: unknown keys, encoders or published results, a name that
         stands twice.
     """
-    content = read_keys(path, Systems)
+    content = read_yaml(path)
     refuse(path, model_faults(Systems, content))
     systems = Systems.model_validate(content)
     refuse(path, [f"  {fault}" for fault in _faults(systems, params)])
@@ -194,31 +194,25 @@ def extract_features(systems: Systems, params: Params) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        The encoders whose weights cannot be had, and why: a system without its network is said so
-        in the table, and the others go on.
+        The encoders of both files whose weights cannot be had, and why: a system without its
+        network is said so in the table, and the others go on.
 
     Raises
     ------
     FailedClipsError
         When an encoder failed on too many clips.
     """
-    from features.encoders import EncoderError
     from features.extraction import extract
-    from features.identity import encoder_identity
     from pipeline.errors import report_extraction
 
-    made, clips = params.encoders, read_clip_table()
-    encoders, lacking = {name: made[name] for name in systems.encoders}, {}
-    for name in systems.encoders:
-        try:
-            encoder_identity(encoders[name], params.sampling)
-        except EncoderError as error:
-            lacking[name] = str(error)
-            del encoders[name]
+    clips = read_clip_table()
+    encoders = {
+        name: each.model_copy(update={"optional": True}) for name, each in systems.encoders.items()
+    }
     SYSTEM_FEATURES.mkdir(parents=True, exist_ok=True)
     report = extract(clips, encoders, params.sampling, SYSTEM_FEATURES)
     report_extraction(report, len(clips), params.data.max_failed_share)
-    return lacking
+    return dict.fromkeys(params.left_out, left_out_note(params.left_out)) | report.left_out
 
 
 def plan_systems(
@@ -336,9 +330,10 @@ def text_tables(found: Comparison, systems: Systems) -> Iterator[TitledTable]:
 
 
 def _faults(systems: Systems, params: Params) -> Iterator[str]:
-    known, results = [*params.feature_names, *systems.encoders], [*systems.published, NOT_AVAILABLE]
+    taken = [*params.feature_names, *params.left_out]
+    known, results = [*taken, *systems.encoders], [*systems.published, NOT_AVAILABLE]
     for name in systems.encoders:
-        if name in params.feature_names:
+        if name in taken:
             yield f"encoders.{name}: params.yaml has an encoder of that name: choose another"
     for name, system in systems.systems.items():
         yield from _wrong_encoders(f"systems.{name}.encoders", system.encoders, known)

@@ -23,11 +23,6 @@ def read_run_table(path: Path) -> pd.DataFrame:
     """Read a CSV table that a stage wrote.
 
     Only an empty cell is missing: ``NA`` may be a clip, an encoder or a country.
-
-    Parameters
-    ----------
-    path : Path
-        A table of `pipeline.paths`.
     """
     return pd.read_csv(
         path, dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""]
@@ -35,19 +30,10 @@ def read_run_table(path: Path) -> pd.DataFrame:
 
 
 def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """Turn a table of numbers into one of text.
+    """Turn a table of numbers, as a stage wrote it, into one of text.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As a stage wrote it.
-    names : mapping of str to str
-        The columns wanted, and what readers call them. The low end of an interval stands for both.
-
-    Returns
-    -------
-    DataFrame of str
-        Scores have a sign; two columns may be called alike, as a target and one of ours.
+    `names` has the columns wanted and what readers call them, two perhaps alike; the low end of an
+    interval stands for both. Scores have a sign.
     """
     shown = []
     for column in names:
@@ -102,17 +88,9 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def write_texts(folder: Path, texts: Mapping[str, str | None]) -> list[Path]:
-    """Write files of text by name; one without text is removed, so that nothing old stays.
+    """Write files of text by name, and return them.
 
-    Returns
-    -------
-    list of Path
-        What was written.
-
-    Raises
-    ------
-    OSError
-        When the folder cannot be written.
+    One without text is removed, so that nothing old stays.
     """
     for name, text in texts.items():
         if text is None:

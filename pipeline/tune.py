@@ -10,7 +10,7 @@ import typer
 from pipeline.clip_table import read_rows
 from pipeline.comparison import known_names, known_view
 from pipeline.fit import FitTask, Fitting, head_task
-from pipeline.params import HeadEntry, Params, ParamsError, load_params
+from pipeline.params import HeadEntry, Params, ParamsError, load_params, load_run
 from pipeline.paths import PARAMS, TUNING
 from pipeline.result_cache import digest_of
 from pipeline.settings_files import update_settings
@@ -141,7 +141,7 @@ def tune_command(
 
     Example: eri tune mlp --view clip+egemaps
     """
-    params = load_params(params_file)
+    params = load_run(params_file)
     made = tune(params, head, trials, view, None if as_json else _show)
     best, present = best_trial(made), params.make_head(head).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}

@@ -32,24 +32,10 @@ def view_names(encoders: Sequence[str]) -> list[str]:
 
 
 def join_tables(tables: Sequence[Path], clip_ids: Sequence[str]) -> NDArray[np.float32]:
-    """Join tables of clip vectors side by side.
+    """Join tables of clip vectors, one file per encoder, side by side (n_clips, n_columns).
 
-    Parameters
-    ----------
-    tables : sequence of Path
-        One file per encoder, in this order.
-    clip_ids : sequence of str
-        The rows wanted, in this order.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_clips, n_columns)
-        A clip that a table lacks has NaN in that table's columns.
-
-    Raises
-    ------
-    features.store.StoreError
-        When a table is missing.
+    Rows are the clips asked for, in their order; NaN where a table lacks one. A missing table is a
+    StoreError.
     """
     blocks = []
     for path in tables:
@@ -76,7 +62,7 @@ def vectors_file(
     params : Params
         What encoders, stores and pooling have to be.
     pooling : Pooling, optional
-        Another pooling than that of `params`.
+        Another pooling than that.
     folder : Path, optional
         Where feature stores lie that are not in their usual place.
 
@@ -105,26 +91,15 @@ def vectors_file(
 
 
 def store_sha256(folder: Path) -> str:
-    """Return a SHA-256, in hex, of the shards of a feature store, in their order.
-
-    Raises
-    ------
-    StoreError
-        When there is no store.
-    """
-    digest = hashlib.sha256()
-    for shard in shards_of(folder):
-        digest.update(bytes.fromhex(file_sha256(shard)))
-    return digest.hexdigest()
+    """Return a SHA-256, in hex, of the shards of a feature store; without one, a StoreError."""
+    digests = (bytes.fromhex(file_sha256(shard)) for shard in shards_of(folder))
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def check_store(name: str, params: Params) -> Path:
-    """Return the folder of an encoder's or an imported feature store, the latter checked.
+    """Return the folder of a feature store.
 
-    Raises
-    ------
-    StoreError
-        When an imported store is missing, or another one than `params.yaml` says.
+    An imported one that is missing, or another one than `params.yaml` says, is a StoreError.
     """
     folder = params.store_folder(name)
     if name not in params.stores:
@@ -149,16 +124,7 @@ def write_prediction_table(
 ) -> None:
     """Write predictions as ``clip_id, view, fold, <targets>``; fold -1 for clips in no fold.
 
-    Parameters
-    ----------
-    path : Path
-        A Parquet file.
-    predictions : mapping of str to ndarray, shape (n_clips, n_targets)
-        By view, in the order of `rows`.
-    rows : Rows
-        Gives ids and folds.
-    targets : sequence of str
-        Column names.
+    `predictions` has an array (n_clips, n_targets) by view, in the order of `rows`.
     """
     fold = np.full(len(rows.clips), -1, np.int64)
     fold[: rows.n_train] = rows.fold_of_row
@@ -173,13 +139,7 @@ def write_prediction_table(
 def read_prediction_table(
     path: Path, rows: Rows, targets: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
-    """Read predictions back by view, in the order of `rows`.
-
-    Raises
-    ------
-    ParamsError
-        When the table is of other clips than `rows`.
-    """
+    """Read what `write_prediction_table` wrote; a table of other clips is a ParamsError."""
     predictions = {}
     for view, part in pd.read_parquet(path).groupby("view", sort=False):
         indexed = part.set_index("clip_id")
@@ -197,12 +157,14 @@ def member_names(params: Params) -> list[str]:
 
 def read_members(params: Params, rows: Rows) -> dict[str, NDArray[np.float64]]:
     """Read the predictions (n_clips, n_targets) of all members of the stack, by their names."""
-    return {
-        f"{head}/{view}": by_view[view]
+    found = {
+        f"{head}/{view}": values
         for head in params.heads
-        for by_view in [read_prediction_table(OOF / f"{head}.parquet", rows, params.targets)]
-        for view in view_names(params.feature_names)
+        for view, values in read_prediction_table(
+            OOF / f"{head}.parquet", rows, params.targets
+        ).items()
     }
+    return {name: found[name] for name in member_names(params)}
 
 
 def _pooled(store: Path, pooling: Pooling) -> Path:

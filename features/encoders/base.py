@@ -33,6 +33,9 @@ class Encoder(BaseModel, ABC):
         The model's name in the library of that kind.
     dtype : {"float16", "float32"}
         How embeddings are stored.
+    optional : bool
+        Whether `features.extraction.extract` goes on without it where its weights cannot be had. It
+        is no part of what an embedding is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -46,6 +49,7 @@ class Encoder(BaseModel, ABC):
     kind: str
     model: str
     dtype: Literal["float16", "float32"] = "float32"
+    optional: bool = Field(default=False, exclude=True)
 
     @abstractmethod
     def pieces(self, sampling: "Sampling") -> PieceKind:

@@ -39,7 +39,7 @@ class ExpressionEncoder(TorchEncoder):
     model: Literal["efficientnet_lite0"] = "efficientnet_lite0"
     weights: str = "package://features/encoders/files/expression.safetensors"
     face: Literal["none", "yunet"] = "yunet"
-    face_margin: float = 0.03  # the median box in FER+'s pictures is .94 of their height
+    face_margin: float = 0.0  # the median box in FER+'s pictures is .94 of their height
 
     def preprocessing_for(self, tag: str | None) -> Preprocessing:  # noqa: ARG002
         """Return what the network was trained with; grey is made of the colours inside of it."""

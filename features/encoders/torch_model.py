@@ -133,16 +133,9 @@ class TorchModel:
 
 
 class TorchFrameModel(TorchModel):
-    """A network of pictures, from uint8 (3, height, width) to embeddings.
+    """A network of pictures (3, height, width) in uint8, which are normalised on the device.
 
-    Parameters
-    ----------
-    network : callable
-        From float pictures (n, 3, height, width), normalised, to embeddings (n, dimension).
-    preprocessing : Preprocessing
-        Its mean and standard deviation are applied on the device.
-    precision, device, batch_size
-        As for `TorchModel`.
+    Its parameters are those of `TorchModel`, and the `preprocessing` with mean and deviation.
     """
 
     def __init__(
@@ -169,17 +162,10 @@ def default_device() -> torch.device:
 
 
 def run(network: Callable[[torch.Tensor], Any], prepared: torch.Tensor) -> torch.Tensor:
-    """Embed a prepared batch (n, ...) that lies on the network's device.
+    """Embed a prepared batch (n, ...) that lies on the network's device; gives (n, dimension).
 
-    Returns
-    -------
-    Tensor, shape (n, dimension)
-        The network's output; of several, such as CoCa's embedding and tokens, the first.
-
-    Raises
-    ------
-    EncoderError
-        When that is not one vector per piece.
+    Of several outputs, such as CoCa's embedding and tokens, the first counts. One that is not a
+    vector per piece is an EncoderError.
     """
     with _full_precision():
         output = network(prepared)

@@ -108,14 +108,9 @@ def named_in_order(weights: str) -> bool:
 
 
 def hub_file(repository: str, *names: str) -> Path:
-    """Find a file of the Hugging Face hub: as it is on this machine, otherwise by fetching it.
+    """Find a file of ``owner/repo`` on the Hugging Face hub; of several names, the first there is.
 
-    Parameters
-    ----------
-    repository : str
-        ``owner/repo``.
-    *names : str
-        The first of these that it has is taken.
+    One that is on this machine is taken as it is.
     """
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError

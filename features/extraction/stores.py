@@ -1,5 +1,6 @@
 """From clips to feature stores on disk, or to one store in memory."""
 
+import shutil
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,15 @@ class ExtractReport:
         Clips embedded by this run; the others came from the cache.
     failures : dict of str to DataFrame
         ``clip_id, step, reason``. Step ``stream`` means that the clip never had what the encoder
-        needs; every other step is a fault.
+        needs, ``weights`` that the encoder is left out; every other step is a fault.
+    left_out : dict of str to str
+        The optional encoders whose weights cannot be had, and why. They have no store.
     """
 
     n_embedded: dict[str, int]
     n_computed: dict[str, int]
     failures: dict[str, pd.DataFrame]
+    left_out: dict[str, str]
 
 
 def extract(
@@ -68,7 +72,7 @@ def extract(
     Raises
     ------
     EncoderError
-        When an encoder cannot be had, or could embed no clip at all.
+        When an encoder that is not `optional` cannot be had, or one could embed no clip at all.
     OSError
         When the cache or the destination cannot be written. What was finished by then is kept.
     """
@@ -78,17 +82,33 @@ def extract(
         errors = [error for clip in iterate_clips(clips) if (error := unusable(each, clip))]
         _check_some_embedded(name, len(clips), errors)
     root = cache_root or default_cache_root()
-    runs = [EncoderRun(name, each, sampling, root) for name, each in encoders.items()]
+    runs, left_out = {}, {}
+    for name, each in encoders.items():
+        try:
+            runs[name] = EncoderRun(name, each, sampling, root)
+        except EncoderError as error:
+            if not each.optional:
+                raise
+            left_out[name] = str(error)
     with Embedder() as embedder:
-        embedder.embed(clips, runs, progress=progress)
-    failures = {run.name: _failures(run, clips) for run in runs}
-    for run in runs:
-        write_store(destination / run.name, run.stored_clips(clips), run.metadata())
-        write_failures(destination / f"{run.name}.failures.parquet", failures[run.name])
+        embedder.embed(clips, [*runs.values()], progress=progress)
+    failures = {}
+    for name in encoders:
+        store = destination / name
+        if name in runs:
+            failures[name] = _failures(runs[name], clips)
+            write_store(store, runs[name].stored_clips(clips), runs[name].metadata())
+        else:
+            of_all = {"clip_id": clips["clip_id"], "step": "weights", "reason": left_out[name]}
+            failures[name] = pd.DataFrame(of_all)
+            if store.exists():  # of an earlier call, and of other clips
+                shutil.rmtree(store)
+        write_failures(destination / f"{name}.failures.parquet", failures[name])
     return ExtractReport(
         n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
-        n_computed={run.name: run.n_computed for run in runs},
+        n_computed={name: runs[name].n_computed if name in runs else 0 for name in encoders},
         failures=failures,
+        left_out=left_out,
     )
 
 

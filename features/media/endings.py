@@ -1,8 +1,8 @@
 """Which files of a folder are media, by the endings of their names, and which are left out why."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
 def _suffixes(*endings: str) -> frozenset[str]:
@@ -25,8 +25,7 @@ MEDIA_SUFFIXES = VIDEO_SUFFIXES | SOUND_SUFFIXES | PICTURE_SUFFIXES
 """What FFmpeg opens and people have. A file named by itself is tried whatever its ending."""
 
 
-@dataclass(frozen=True)
-class MediaFolder:
+class MediaFolder(NamedTuple):
     """What lies below a folder; hidden files and folders are passed over.
 
     Attributes
@@ -71,11 +70,10 @@ def list_media_folder(folder: Path) -> MediaFolder:
         entered.add(real)
         folders[:] = sorted(name for name in folders if name[0] != ".")
         for path in (Path(root, name) for name in names if name[0] != "."):
-            reason = _reason_to_leave_out(path)
-            if reason is None:
-                files.append(path)
-            else:
+            if reason := _reason_to_leave_out(path):
                 left_out[path] = reason
+            else:
+                files.append(path)
     return MediaFolder(tuple(sorted(files)), dict(sorted(left_out.items())))
 
 

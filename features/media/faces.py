@@ -88,11 +88,6 @@ class Box(NamedTuple):
 class FaceFinder:
     """Follows one face through the frames of one clip.
 
-    Parameters
-    ----------
-    detection : FaceDetection
-        The detector and its threshold.
-
     Raises
     ------
     EncoderError
@@ -135,32 +130,18 @@ class FaceFinder:
         if rows is None:  # no detection at all, though OpenCV's type hints deny it
             return []
         across, down = image.width / width_px, image.height / height_px
-        return [
-            Box(left * across, top * down, width * across, height * down, score)
-            for left, top, width, height, score in rows[:, _BOX_AND_SCORE].tolist()
-        ]
+        scale_back = np.array([across, down, across, down, 1])
+        return [Box(*row) for row in (rows[:, _BOX_AND_SCORE] * scale_back).tolist()]
 
 
 def choose(candidates: Sequence[Box], last: Box | None) -> Box | None:
-    """Choose the face that goes on from the last box, or the largest one.
+    """Choose the face that goes on from the last box, or the largest one; None without any.
 
-    Parameters
-    ----------
-    candidates : sequence of Box
-        The faces in a frame.
-    last : Box or None
-        The face chosen last; None at the start.
-
-    Returns
-    -------
-    Box or None
-        The candidate that overlaps `last` most, if by `SAME_FACE_IOU` and if none is more than
-        `LARGER_FACE_RATIO` times as large; otherwise the largest. None without candidates.
+    The candidate that overlaps `last` most is taken, if by `SAME_FACE_IOU` and if none is more than
+    `LARGER_FACE_RATIO` times as large; otherwise the largest.
     """
-    if not candidates:
-        return None
-    largest = max(candidates, key=lambda box: (box.area, box))
-    if last is None:
+    largest = max(candidates, key=lambda box: (box.area, box), default=None)
+    if last is None or largest is None:
         return largest
     nearest = max(candidates, key=lambda box: (box.iou(last), box))
     follows = nearest.iou(last) >= SAME_FACE_IOU
@@ -169,7 +150,7 @@ def choose(candidates: Sequence[Box], last: Box | None) -> Box | None:
 
 
 def crop_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
-    """Cut out the square around a face.
+    """Cut out the square around a face, in RGB; black where it reaches beyond the picture.
 
     Parameters
     ----------
@@ -179,11 +160,6 @@ def crop_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
         The face.
     margin : float
         Added on each side, as a share of the box's larger side.
-
-    Returns
-    -------
-    Image
-        In RGB, at least 1 px wide; black where it reaches beyond the picture.
     """
     side_px = max(round(max(box.width, box.height) * (1 + 2 * margin)), 1)
     left_px = round(box.left + (box.width - side_px) / 2)

@@ -6,20 +6,42 @@ Nothing here is protected against a decoder that hangs or crashes: call it throu
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
-from features.errors import MediaError as MediaError  # also for those who read clips
+from features.errors import MediaError
 from features.files import file_sha256, known_stand_in
-from features.media.streams import BARE_SOUND, is_still_image, video_stream
+
+MIN_DECODED_SHARE = 0.9
+"""A clip of which less than this share of the promised frames or sound decodes is damaged."""
+
+BARE_SOUND = {"aac", "ac3", "amr", "dts", "eac3", "mp3"}
+"""Formats whose time stamps and length FFmpeg makes up from the first frames."""
 
 _POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
 _FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
 """Without those that name other files or addresses: a clip is its own bytes and nothing else."""
+
+_Disposition = av.stream.Disposition
+_NO_PICTURES = _Disposition.attached_pic | _Disposition.timed_thumbnails | _Disposition.dependent
+_FOR_FEW = (
+    _Disposition.comment
+    | _Disposition.visual_impaired
+    | _Disposition.descriptions
+    | _Disposition.karaoke
+    | _Disposition.clean_effects
+)
+_STILL_BRANDS = {"avif", "heic", "heim", "heis", "heix", "mif1"}
+_LENGTH = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -86,12 +108,7 @@ def check_duration(path: Path, max_duration_s: float) -> None:
 def open_media(path: Path, step: str) -> Iterator[InputContainer]:
     """Open a media file; what FFmpeg raises within the context is a `MediaError`.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    step : str
-        The step that has failed when the file cannot be opened.
+    `step` is the one that has failed when the file cannot be opened.
     """
     try:
         # Absolute, for the name 12:30.mp4 would be one of a protocol.
@@ -101,31 +118,111 @@ def open_media(path: Path, step: str) -> Iterator[InputContainer]:
     except FileNotFoundError:
         raise MediaError("read", f"there is no file {path}") from None
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = known_stand_in(path) or _reason(error)
+        reason = known_stand_in(path) or getattr(error, "strerror", None) or error
         raise MediaError(step, f"not a media file that FFmpeg can read: {reason}") from None
     try:
         with container:
             yield container
     except av.FFmpegError as error:
-        raise MediaError("decode", f"FFmpeg cannot go on: {_reason(error)}") from None
+        raise MediaError("decode", f"FFmpeg cannot go on: {error.strerror or error}") from None
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """Return the video stream that a player shows; None without one.
+
+    Cover art, thumbnails and tiles are none. The one marked as default is preferred, then moving
+    pictures before a still one, then the largest, then the first.
+    """
+
+    def rank(stream: VideoStream) -> tuple[bool, bool, bool, int]:
+        codec = stream.codec_context
+        area = codec.width * codec.height if codec else 0
+        return codec is not None, _is_default(stream), stream.frames != 1, area
+
+    streams = [s for s in container.streams.video if not s.disposition & _NO_PICTURES]
+    return max(streams, key=rank, default=None)  # of equal ones the first
+
+
+def audio_streams(container: InputContainer) -> list[AudioStream]:
+    """List the audio streams, the one that a player plays first.
+
+    Comments, descriptions and the like come last; the one marked as default is preferred, then the
+    first.
+    """
+
+    def rank(stream: AudioStream) -> tuple[bool, bool, bool]:
+        is_for_few = bool(stream.disposition & _FOR_FEW)
+        return stream.codec_context is None, is_for_few, not _is_default(stream)
+
+    return sorted(container.streams.audio, key=rank)
+
+
+def is_still_image(container: InputContainer) -> bool:
+    """Tell whether a file is a still picture, by its format."""
+    name = container.format.name
+    brand = container.metadata.get("major_brand", "")
+    return name == "image2" or name.endswith("_pipe") or brand in _STILL_BRANDS
+
+
+def clip_start_s(container: InputContainer) -> Fraction | None:
+    """Return when the clip begins, by the file's own clock: with its earliest stream.
+
+    Sound before 0 is an encoder's run-in, which is not played. None when the file does not say.
+    """
+    starts_s = []
+    for stream in (video_stream(container), *audio_streams(container)[:1]):
+        if stream is not None and stream.start_time is not None and stream.time_base is not None:
+            start_s = Fraction(stream.start_time * stream.time_base)
+            starts_s.append(max(start_s, Fraction(0)) if stream.type == "audio" else start_s)
+    return min(starts_s, default=None)
+
+
+def decode_packets(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """Decode packet by packet, so that one damaged packet costs its own frames only."""
+    for packet in container.demux(stream):
+        with contextlib.suppress(av.FFmpegError):
+            yield from packet.decode()
+
+
+def check_codec(stream: Any) -> None:
+    """Raise `MediaError` for a stream that FFmpeg cannot decode."""
+    if stream.codec_context is None:
+        raise MediaError("decode", f"FFmpeg has no decoder for the {stream.type} stream")
+
+
+def check_share(came: float, promised: float, reason: str) -> None:
+    """Raise `MediaError` when less than `MIN_DECODED_SHARE` of what was promised came."""
+    if came < MIN_DECODED_SHARE * promised:
+        raise MediaError("decode", f"{reason.format(came, promised)}: the file is damaged")
+
+
+def check_end(stream: Any, end_s: float) -> None:
+    """Raise `MediaError` for a stream that ends long before its header says.
+
+    Only Matroska and WebM say it for each stream; they count no frames. `end_s` is when what
+    decoded last ends, by the file's own clock.
+    """
+    if promised := _LENGTH.fullmatch(stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = map(float, promised.groups())
+        promised_s = 3600 * hours + 60 * minutes + seconds
+        check_share(end_s, promised_s, f"the {stream.type} ends after {{:.2f}} of {{:.2f}} s")
+
+
+def _is_default(stream: Any) -> bool:
+    return bool(stream.disposition & _Disposition.default)
 
 
 def _read_duration_s(container: InputContainer) -> float | None:
     """Find out how long a file is by reading its packets, which decodes nothing."""
-    begin_s, end_s, n_untimed = math.inf, -math.inf, 0
+    times_s, n_untimed = [], 0
     with contextlib.suppress(av.FFmpegError):
         for packet in container.demux():
             if packet.pts is not None and packet.time_base is not None:
-                begin_s = min(begin_s, float(packet.pts * packet.time_base))
-                length = packet.duration or 0
-                end_s = max(end_s, float((packet.pts + length) * packet.time_base))
+                ends = packet.pts, packet.pts + (packet.duration or 0)
+                times_s += [float(each * packet.time_base) for each in ends]
             else:
                 n_untimed += packet.size > 0
-    if end_s > begin_s:
-        return end_s - begin_s
+    if times_s and max(times_s) > min(times_s):
+        return max(times_s) - min(times_s)
     rate = next((stream.average_rate for stream in container.streams.video), None)
     return float(n_untimed / rate) if rate and n_untimed else None  # raw video has no times
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -10,32 +10,32 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 from PIL import Image
 
 from features.errors import MediaError
-from features.media.files import open_media
-from features.media.pictures import Screen, check_size
-from features.media.stills import open_still, pictures_of
-from features.media.streams import (
-    MIN_DECODED_SHARE,
+from features.media.files import (
     check_codec,
     check_end,
+    check_share,
     clip_start_s,
     decode_packets,
     is_still_image,
+    open_media,
     video_stream,
 )
-from features.media.tiles import put_together, read_grid
+from features.media.pictures import Screen, check_size
+from features.media.stills import read_still
 
 MAX_FRAME_RATE_HZ = 1000.0
 """Frames that follow each other faster than this on the whole have damaged time stamps."""
 
 _FINEST_RATE = 1_000_000  # a frame rate of 0.1 Hz is one tenth, not the nearest binary number
+
+_Shown = tuple[Fraction, Fraction, Callable[[], Image.Image]]
+"""When a picture is shown, for how long (0: the file does not say), and what draws it."""
 
 
 @dataclass(frozen=True)
@@ -73,58 +73,40 @@ def read_frames(
     ------
     MediaError
         Step ``stream`` without video; ``decode`` when nothing decodes, when there are frames after
-        `max_duration_s`, or when pictures exceed the bounds of `check_size`. At the end also
-        when less than `MIN_DECODED_SHARE` of the promised frames came, or of the promised time, or
-        of those that came in the order of time, or they came faster than `MAX_FRAME_RATE_HZ`.
+        `max_duration_s`, or when pictures exceed the bounds of `check_size`. At the end also when
+        too few of the promised frames came, or of the promised time, or of those that came in the
+        order of time (`features.media.files.MIN_DECODED_SHARE`), or when they came faster than
+        `MAX_FRAME_RATE_HZ`.
     """
     with open_media(path, step="decode") as container:
-        is_still = is_still_image(container)
-        yield from _sampled(
-            (is_still and _still(path, container)) or _decoded(container, is_still=is_still),
-            frame_rate_hz,
-            max_duration_s,
-        )
-
-
-class _Shown(NamedTuple):
-    """A picture as it is shown, not yet drawn."""
-
-    time_s: Fraction
-    duration_s: Fraction  # 0 where the file does not say
-    draw: Callable[[], Image.Image]
+        still = read_still(path, container) if is_still_image(container) else None
+        if still is None:
+            shown = _decoded(container)
+        else:
+            shown = ((time_s, length_s, picture.copy) for time_s, length_s, picture in still)
+        yield from _sampled(shown, frame_rate_hz, max_duration_s)
 
 
 def _sampled(
     shown: Iterable[_Shown], frame_rate_hz: float, max_duration_s: float
 ) -> Iterator[Frame]:
     distance_s = 1 / Fraction(frame_rate_hz).limit_denominator(_FINEST_RATE)
-    last: _Shown | None = None
-    point_s = Fraction(0)  # the next one of the grid
-    for each in shown:
-        if each.time_s > max_duration_s:
+    last_s = end_s = point_s = Fraction(0)  # of the last picture; the next point of the grid
+    draw: Callable[[], Image.Image] | None = None  # the last picture
+    for time_s, duration_s, draw_this in shown:
+        if time_s > max_duration_s:
             raise MediaError("decode", f"the pictures last more than {max_duration_s:g} s")
-        if last is None:
-            point_s = each.time_s  # the first picture is taken wherever it lies
-        elif each.time_s > point_s:
-            yield Frame(float(last.time_s), last.draw())
-            point_s = math.ceil(each.time_s / distance_s) * distance_s
-        last = each
-    if last and (last.time_s >= point_s or last.time_s + last.duration_s > point_s):
-        yield Frame(float(last.time_s), last.draw())
+        if draw is None:
+            point_s = time_s  # the first picture is taken wherever it lies
+        elif time_s > point_s:
+            yield Frame(float(last_s), draw())
+            point_s = math.ceil(time_s / distance_s) * distance_s
+        last_s, end_s, draw = time_s, time_s + duration_s, draw_this
+    if draw and (last_s >= point_s or end_s > point_s):
+        yield Frame(float(last_s), draw())
 
 
-def _still(path: Path, container: InputContainer) -> Iterator[_Shown] | None:
-    """Yield the pictures of a still one, or of animated WebP; None where FFmpeg is enough."""
-    grid = read_grid(path) if "major_brand" in container.metadata else None
-    if grid is not None:
-        return iter([_Shown(Fraction(0), Fraction(0), partial(put_together, container, grid))])
-    image = open_still(path)
-    if image is None:
-        return None
-    return (_Shown(time_s, length_s, each.copy) for time_s, length_s, each in pictures_of(image))
-
-
-def _decoded(container: InputContainer, *, is_still: bool) -> Iterator[_Shown]:
+def _decoded(container: InputContainer) -> Iterator[_Shown]:
     """Yield the frames that come in the order of time, in clip time; then check their number."""
     video = video_stream(container)
     if video is None:
@@ -133,12 +115,15 @@ def _decoded(container: InputContainer, *, is_still: bool) -> Iterator[_Shown]:
     # Workers decode different clips side by side: threads inside one clip would only compete.
     video.codec_context.thread_count = 1
     check_size(video.codec_context.width, video.codec_context.height)
-    screen = Screen(video, is_still=is_still)
+    screen = Screen(video, is_still=is_still_image(container))
     zero_s = clip_start_s(container)
     n_decoded = n_in_order = 0
     first_s = last_s = end_s = Fraction(0)
     for frame in decode_packets(container, video):
-        time_s = _time_s(frame, video, n_decoded)
+        if frame.pts is None or frame.time_base is None:  # raw streams carry no times
+            time_s = n_decoded / (video.average_rate or Fraction(25))
+        else:
+            time_s = frame.pts * frame.time_base
         zero_s = time_s if zero_s is None else zero_s
         time_s = max(time_s - zero_s, Fraction(0))
         if n_decoded == 0:
@@ -149,44 +134,25 @@ def _decoded(container: InputContainer, *, is_still: bool) -> Iterator[_Shown]:
         n_in_order += 1
         duration_s = (frame.duration or 0) * (frame.time_base or Fraction(0))
         last_s, end_s = time_s, zero_s + time_s + duration_s
-        yield _Shown(time_s, duration_s, partial(screen.show, frame))
-    if n_decoded:
-        check_end(video, float(end_s))
-    n_promised = _n_promised(container, video)
-    _check_times(n_decoded, n_in_order, n_promised, float(last_s - first_s))
+        yield time_s, duration_s, partial(screen.show, frame)
+    if n_decoded == 0:
+        raise MediaError("decode", "no frame of the video stream decodes")
+    check_end(video, float(end_s))
+    n_promised = 0 if container.format.name == "avi" else _n_promised(video)
+    check_share(n_decoded, n_promised, "only {} of {} frames decode")
+    check_share(n_in_order, n_decoded, "only {} of {} frames are in the order of time")
+    if n_decoded - 1 > MAX_FRAME_RATE_HZ * (last_s - first_s):
+        reason = f"{n_decoded} frames within {float(last_s - first_s):.3g} s"
+        raise MediaError("decode", f"{reason}: the time stamps are damaged")
 
 
-def _time_s(frame: av.VideoFrame, stream: VideoStream, index: int) -> Fraction:
-    if frame.pts is None or frame.time_base is None:  # raw streams carry no times
-        return index / (stream.average_rate or Fraction(25))
-    return frame.pts * frame.time_base
-
-
-def _n_promised(container: InputContainer, stream: VideoStream) -> int:
+def _n_promised(stream: VideoStream) -> int:
     """Frames that the header promises to show; 0 when it does not say.
 
     A clip that was trimmed without encoding anew holds frames before its first shown one. AVI
     counts places for frames, and leaves some empty where frames are shown for longer.
     """
-    if container.format.name == "avi":
-        return 0
     if stream.frames and stream.duration and stream.time_base and stream.average_rate:
         shown = round(stream.duration * stream.time_base * stream.average_rate)
         return min(stream.frames, shown)
     return stream.frames
-
-
-def _check_times(n_decoded: int, n_in_order: int, n_promised: int, last_s: float) -> None:
-    """Refuse a clip that lost frames, or whose time stamps cannot be those of its frames."""
-    if n_decoded == 0:
-        raise MediaError("decode", "no frame of the video stream decodes")
-    reason = None
-    if n_decoded < MIN_DECODED_SHARE * n_promised:  # 0 promised: the header does not say
-        reason = f"only {n_decoded} of {n_promised} frames decode: the file is damaged"
-    elif n_in_order < MIN_DECODED_SHARE * n_decoded:
-        order = f"only {n_in_order} of {n_decoded} frames are in the order of time"
-        reason = f"{order}: the time stamps are damaged"
-    elif n_decoded - 1 > MAX_FRAME_RATE_HZ * last_s:
-        reason = f"{n_decoded} frames within {last_s:.3g} s: the time stamps are damaged"
-    if reason:
-        raise MediaError("decode", reason)

@@ -4,6 +4,8 @@ The mean of those that hold sound, so that a voice is equally loud in a mono cli
 or six, or on one of two.
 """
 
+from collections.abc import Iterable, Iterator
+
 import av
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +25,6 @@ OPPOSITE = -0.5
 """A channel with less than this correlation with the loudest one was wired the wrong way round."""
 
 
-_MAX_PLANES = 8  # from so many on PyAV 18 reads beyond a frame's planes
-
-
 class Mixer:
     """Mixes frame by frame, and measures the channels; corrected by that, it mixes as it should.
 
@@ -33,81 +32,66 @@ class Mixer:
     """
 
     def __init__(self) -> None:
-        self._weights: dict[str, NDArray[np.float64]] = {}  # by layout, which may change midway
-        self._measured: dict[str, _Moments] = {}
+        # By layout, which may change midway. Products are those of the channels with each other,
+        # and in the last row and column with ones: sums, and the number of samples.
+        self._weights: dict[str, NDArray[np.float64]] = {}
+        self._heard: dict[str, NDArray[np.bool_]] = {}
+        self._products: dict[str, NDArray[np.float64]] = {}
 
-    def mix(self, frame: av.AudioFrame) -> av.AudioFrame:
-        """Return the frame with its channels mixed down, without a time stamp.
+    def mix(self, frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+        """Yield frames of one format with their channels mixed down, without time stamps.
 
         Raises
         ------
         MediaError
             Step ``decode`` for more than `MAX_CHANNELS`.
         """
-        layout = frame.layout.name
-        if layout == "mono":
+        to_float: av.AudioResampler | None = None
+        for frame in frames:
             frame.pts = None
-            return frame
-        samples = _to_float(frame)
-        if layout not in self._weights:
-            if len(samples) > MAX_CHANNELS:
-                reason = f"{len(samples)} channels of sound: more than {MAX_CHANNELS}"
+            layout, n_channels = frame.layout.name, frame.layout.nb_channels
+            if layout == "mono":
+                yield frame
+                continue
+            if n_channels > MAX_CHANNELS:
+                reason = f"{n_channels} channels of sound: more than {MAX_CHANNELS}"
                 raise MediaError("decode", reason)
-            heard = np.array([c.name not in {"LFE", "LFE2"} for c in frame.layout.channels])
-            heard |= not heard.any()
-            self._measured[layout] = _Moments(heard)
-            self._weights[layout] = heard / heard.sum()
-        self._measured[layout].add(samples)
-        mixed = np.float32(self._weights[layout]) @ samples
-        mono = av.AudioFrame.from_ndarray(mixed[None], format="flt", layout="mono")
-        mono.sample_rate = frame.sample_rate
-        return mono
+            if layout not in self._weights:
+                heard = np.array([c.name not in {"LFE", "LFE2"} for c in frame.layout.channels])
+                self._heard[layout] = heard = heard | (not heard.any())
+                self._weights[layout] = heard / heard.sum()
+                self._products[layout] = np.zeros((n_channels + 1, n_channels + 1))
+            to_float = to_float or av.AudioResampler("flt", frame.layout, frame.sample_rate)
+            for packed in to_float.resample(frame):
+                with_ones = np.ones((n_channels + 1, packed.samples), np.float32)
+                with_ones[:-1] = packed.to_ndarray().reshape(-1, n_channels).T
+                self._products[layout] += with_ones @ with_ones.T
+                mixed = np.float32(self._weights[layout]) @ with_ones[:-1]
+                mono = av.AudioFrame.from_ndarray(mixed[None], format="flt", layout="mono")
+                mono.sample_rate = frame.sample_rate
+                yield mono
 
     def correct(self) -> bool:
         """Weight the channels by what was measured; return whether that changes the mix."""
         before = self._weights
-        self._weights = {name: each.weights() for name, each in self._measured.items()}
+        self._weights = {
+            layout: _weights(products, self._heard[layout])
+            for layout, products in self._products.items()
+        }
         return any(not np.array_equal(before[name], self._weights[name]) for name in before)
 
 
-class _Moments:
-    """Sums over the samples of channels that show which are silent, and which alike."""
-
-    def __init__(self, heard: NDArray[np.bool_]) -> None:
-        self._heard = heard
-        self._n_samples = 0
-        self._sum = np.zeros(len(heard))
-        self._products = np.zeros((len(heard), len(heard)))
-
-    def add(self, samples: NDArray[np.float32]) -> None:
-        self._n_samples += samples.shape[1]
-        self._sum += samples.sum(axis=1)
-        self._products += samples @ samples.T
-
-    def weights(self) -> NDArray[np.float64]:
-        mean = self._sum / max(self._n_samples, 1)
-        covariance = self._products / max(self._n_samples, 1) - np.outer(mean, mean)
-        level = np.sqrt(np.maximum(np.diag(covariance), 0))  # without a constant offset
-        heard = self._heard if level[self._heard].any() else np.ones_like(self._heard)
-        loudest = int(np.argmax(level * heard))
-        has_sound = heard & (level >= SILENT_CHANNEL * level[loudest])
-        opposite = covariance[loudest] < OPPOSITE * level * level[loudest]
-        signs = np.where(opposite, -1.0, 1.0)
-        weights: NDArray[np.float64] = signs * has_sound / max(int(has_sound.sum()), 1)
-        return weights
-
-
-def _to_float(frame: av.AudioFrame) -> NDArray[np.float32]:
-    """Return samples of shape (n_channels, n_samples), integers scaled to [-1, 1)."""
-    if frame.format.is_planar and frame.layout.nb_channels >= _MAX_PLANES:
-        packed = av.AudioResampler("flt", frame.layout.name, frame.sample_rate)
-        frame.pts = None
-        (frame,) = packed.resample(frame)
-    samples = frame.to_ndarray()
-    if frame.format.is_packed:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    if samples.dtype.kind == "f":
-        return np.ascontiguousarray(samples, np.float32)
-    steps = 2.0 ** (8 * samples.dtype.itemsize - 1)
-    offset = steps if samples.dtype.kind == "u" else 0.0
-    return ((samples - offset) / steps).astype(np.float32)
+def _weights(products: NDArray[np.float64], heard: NDArray[np.bool_]) -> NDArray[np.float64]:
+    products = products / max(products[-1, -1], 1)
+    mean = products[-1, :-1]
+    covariance = products[:-1, :-1] - np.outer(mean, mean)
+    level = np.sqrt(np.maximum(np.diag(covariance), 0))  # without a constant offset
+    if not level[heard].any():
+        heard = np.ones_like(heard)
+    loudest = int(np.argmax(level * heard))
+    has_sound = heard & (level >= SILENT_CHANNEL * level[loudest])
+    opposite = covariance[loudest] < OPPOSITE * level * level[loudest]
+    weights: NDArray[np.float64] = (
+        np.where(opposite, -1.0, 1.0) * has_sound / max(has_sound.sum(), 1)
+    )
+    return weights

@@ -40,23 +40,6 @@ _MATRICES = {  # by their numbers in ITU-T H.273
 }
 _UNTAGGED = {0, 2, 3}  # 0 says RGB, which formats in YCbCr are not
 
-_TURNS = {  # from the signs of a display matrix: to the right and down, if not exchanged
-    (False, 1, 1): None,
-    (False, -1, 1): Image.Transpose.FLIP_LEFT_RIGHT,
-    (False, 1, -1): Image.Transpose.FLIP_TOP_BOTTOM,
-    (False, -1, -1): Image.Transpose.ROTATE_180,
-    (True, 1, 1): Image.Transpose.TRANSPOSE,
-    (True, -1, 1): Image.Transpose.ROTATE_270,
-    (True, 1, -1): Image.Transpose.ROTATE_90,
-    (True, -1, -1): Image.Transpose.TRANSVERSE,
-}
-_TURNS_BY_ANGLE = {
-    90: Image.Transpose.ROTATE_90,
-    -90: Image.Transpose.ROTATE_270,
-    180: Image.Transpose.ROTATE_180,
-    -180: Image.Transpose.ROTATE_180,
-}
-
 
 class Screen:
     """Shows the frames of one stream.
@@ -72,9 +55,9 @@ class Screen:
 
     def __init__(self, stream: VideoStream, *, is_still: bool) -> None:
         self._is_still = is_still
-        aspect = None if is_still else stream.sample_aspect_ratio
-        is_sound = aspect and 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT
-        self._pixel_aspect = Fraction(aspect) if aspect and is_sound else Fraction(1)
+        aspect = Fraction((not is_still and stream.sample_aspect_ratio) or 1)
+        is_sound = 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT
+        self._pixel_aspect = aspect if is_sound else Fraction(1)
         self._reformatter = VideoReformatter()
 
     def show(self, frame: av.VideoFrame) -> Image.Image:
@@ -88,22 +71,17 @@ class Screen:
         """
         check_size(frame.width, frame.height)  # a stream may change its size midway
         if is_beyond_srgb(frame.color_trc, frame.color_primaries):
-            rgb = self._convert(frame, "rgb48le")
-            image = Image.fromarray(to_srgb(rgb, frame.color_trc, frame.color_primaries))
+            coded = self._convert(frame, "rgb48le")
+            pixels = to_srgb(coded, frame.color_trc, frame.color_primaries)
         elif any(component.is_alpha for component in frame.format.components):
-            image = on_white(Image.fromarray(self._convert(frame, "rgba")))
+            pixels = np.asarray(on_white(Image.fromarray(self._convert(frame, "rgba"))))
         else:
-            image = Image.fromarray(self._convert(frame, "rgb24"))
-        turn = _turn(frame)
-        return image if turn is None else image.transpose(turn)
+            pixels = self._convert(frame, "rgb24")
+        return Image.fromarray(_upright(pixels, frame))
 
     def _convert(self, frame: av.VideoFrame, pixels: str) -> NDArray[Any]:
-        aspect = self._pixel_aspect
-        width, height = frame.width, frame.height
-        if aspect > 1:
-            width = max(round(width * aspect), 1)
-        elif aspect < 1:
-            height = max(round(height / aspect), 1)
+        width = round(frame.width * max(self._pixel_aspect, Fraction(1)))
+        height = round(frame.height / min(self._pixel_aspect, Fraction(1)))
         check_size(width, height)
         matrix = self._matrix(frame)
         source = _first_field(frame) if frame.interlaced_frame and frame.height > 1 else frame
@@ -157,20 +135,21 @@ def _first_field(frame: av.VideoFrame) -> av.VideoFrame:
     return field
 
 
-def _turn(frame: av.VideoFrame) -> Image.Transpose | None:
-    """How a frame has to be turned or mirrored, by its display matrix; damaged ones say nothing."""
+def _upright(pixels: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """Turn and mirror pixels by the frame's display matrix; damaged ones say nothing."""
     try:
         side_data: Any = frame.side_data
     except ValueError:  # beside data that PyAV 18 has no name for
-        return _TURNS_BY_ANGLE.get(frame.rotation)
+        return np.rot90(pixels, frame.rotation // 90) if frame.rotation % 90 == 0 else pixels
     if SideDataType.DISPLAYMATRIX not in side_data:
-        return None
+        return pixels
     matrix = np.frombuffer(bytes(side_data[SideDataType.DISPLAYMATRIX]), np.int32)
     if matrix.size != 9:
-        return None
+        return pixels
     # A pixel at (x, y) is shown at (a x + c y, b x + d y).
     a, b, _, c, d = matrix[:5].astype(float)
-    for exchanged, right, down, rest in ((False, a, d, (b, c)), (True, c, b, (a, d))):
+    for is_exchanged, right, down, rest in ((False, a, d, (b, c)), (True, c, b, (a, d))):
         if min(abs(right), abs(down)) > 10 * max(map(abs, rest)):
-            return _TURNS[exchanged, int(np.sign(right)), int(np.sign(down))]
-    return None
+            shown = pixels.swapaxes(0, 1) if is_exchanged else pixels
+            return shown[:: int(np.sign(down)), :: int(np.sign(right))]
+    return pixels

@@ -2,29 +2,28 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
 from features.errors import MediaError
-from features.media.files import open_media
-from features.media.mixing import Mixer
-from features.media.streams import (
+from features.media.files import (
     BARE_SOUND,
-    MIN_DECODED_SHARE,
     audio_streams,
     check_codec,
     check_end,
+    check_share,
     clip_start_s,
     decode_packets,
+    open_media,
 )
+from features.media.mixing import Mixer
 
 SAMPLE_RATES_HZ = (1000, 1_000_000)
 """Sound outside is refused: bringing it to another rate takes gigabytes."""
@@ -58,8 +57,6 @@ class Track:
     ----------
     samples : ndarray of float32, shape (n_samples,)
         In [-1, 1], one channel; zeros in gaps.
-    sample_rate_hz : int
-        Samples per second.
     start_s : float
         When the first sample is, in clip time.
     gaps_s : ndarray of float64, shape (n_gaps, 2)
@@ -67,29 +64,17 @@ class Track:
     """
 
     samples: NDArray[np.float32]
-    sample_rate_hz: int
     start_s: float
     gaps_s: NDArray[np.float64]
 
     def __repr__(self) -> str:
-        return f"Track({self.samples.shape} at {self.sample_rate_hz} Hz from {self.start_s:g} s)"
+        return f"Track({self.samples.shape} from {self.start_s:g} s)"
 
     def is_gap(self, time_s: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which moments lie in a gap."""
         begin_s, end_s = self.gaps_s.T
         within = (time_s[:, None] > begin_s) & (time_s[:, None] < end_s)
         return np.asarray(within.any(axis=1))
-
-
-def read_sound(
-    path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_SOUND_S
-) -> NDArray[np.float32]:
-    """Decode a clip's sound to one channel; sample k is heard at ``k / sample_rate_hz``.
-
-    As `read_track`, with silence before sound that starts later than the clip.
-    """
-    track = read_track(path, sample_rate_hz, max_duration_s=max_duration_s)
-    return np.pad(track.samples, (round(track.start_s * sample_rate_hz), 0))
 
 
 def read_track(path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_SOUND_S) -> Track:
@@ -117,9 +102,9 @@ def read_track(path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_S
     ------
     MediaError
         Step ``stream`` without sound; ``decode`` when no sample decodes, when it is longer than
-        `max_duration_s`, when the rate is not within `SAMPLE_RATES_HZ`, when less than
-        `MIN_DECODED_SHARE` of the promised sound decodes, or when samples are no numbers or in
-        another scale than [-1, 1].
+        `max_duration_s`, when the rate is not within `SAMPLE_RATES_HZ`, when less of the promised
+        sound decodes than `features.media.files.MIN_DECODED_SHARE`, or when samples are no numbers
+        or in another scale than [-1, 1].
     """
     limit_s = min(max_duration_s, MAX_SOUND_S)
     with open_media(path, step="decode") as container:
@@ -138,109 +123,80 @@ def read_track(path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_S
     return silent[0]
 
 
-def _read_stream(
-    path: Path, number: int, mixer: Mixer, sample_rate_hz: int, limit_s: float
-) -> Track:
+def _read_stream(path: Path, index: int, mixer: Mixer, rate_hz: int, limit_s: float) -> Track:
     with open_media(path, step="decode") as container:
-        stream = container.streams[number]
-        assert isinstance(stream, AudioStream)
+        stream = container.streams[index]
         check_codec(stream)
-        frames = _AudioFrames(container, stream)
+        spans: list[tuple[float | None, float]] = []
+        timed = _timed(container, stream, spans)
         parts: list[NDArray[np.float32]] = []
         gaps_s = []
         n_samples = 0
         start_s: float | None = None
-        for run_start_s, run in frames.runs():
+        for (_, run_start_s), run in itertools.groupby(timed, lambda each: each[:2]):
             start_s = run_start_s if start_s is None else start_s
-            n_missing = round((run_start_s - start_s) * sample_rate_hz) - n_samples
-            if n_missing > 0:
-                if n_missing > MIN_GAP_S / 2 * sample_rate_hz:  # less is rounding
-                    gaps_s.append((start_s + n_samples / sample_rate_hz, run_start_s))
-                _check_length(run_start_s, limit_s)
-                parts.append(np.zeros(n_missing, np.float32))
-                n_samples += n_missing
-            for part in _resampled((mixer.mix(frame) for frame in run), sample_rate_hz):
+            _check_length(run_start_s, limit_s)
+            n_missing = max(round((run_start_s - start_s) * rate_hz) - n_samples, 0)
+            if n_missing > MIN_GAP_S / 2 * rate_hz:  # less is rounding
+                gaps_s.append((start_s + n_samples / rate_hz, run_start_s))
+            parts.append(np.zeros(n_missing, np.float32))
+            n_samples += n_missing
+            for part in _resampled(mixer.mix(frame for *_, frame in run), rate_hz):
                 parts.append(part)
                 n_samples += len(part)
-                _check_length(start_s + n_samples / sample_rate_hz, limit_s)
+                _check_length(start_s + n_samples / rate_hz, limit_s)
         if start_s is None or n_samples == 0:
             raise MediaError("decode", "the audio stream holds no sample that decodes")
-        _check_whole(frames, stream)
+        _check_whole(stream, spans)
         samples = np.concatenate(parts)
         _check_scale(samples, stream.codec_context.name)
     np.clip(samples, -1, 1, out=samples)
-    return Track(samples, sample_rate_hz, start_s, np.array(gaps_s, np.float64).reshape(-1, 2))
+    return Track(samples, start_s, np.array(gaps_s, np.float64).reshape(-1, 2))
 
 
-class _AudioFrames:
-    """Frames of sound on their way through, and how long they are."""
+def _timed(
+    container: InputContainer, stream: Any, spans: list[tuple[float | None, float]]
+) -> Iterator[tuple[int, float, av.AudioFrame]]:
+    """Decode frames, each with the number and the start of its run, in clip time.
 
-    def __init__(self, container: InputContainer, stream: AudioStream) -> None:
-        self._frames = decode_packets(container, stream)
-        start_s = clip_start_s(container)
-        self._clip_start_s = None if start_s is None else float(start_s)
-        self._has_clock = container.format.name not in BARE_SOUND
-        # A jump beyond the end that the header promises is a damaged time stamp, and no gap.
-        duration_s = container.duration / av.time_base if container.duration else math.inf
-        self._latest_start_s = duration_s + 1
-        self.total_s = 0.0
-        self.longest_s = 0.0
-        self.end_s: float | None = None  # by the file's clock, where it has one
-
-    def runs(self) -> Iterator[tuple[float, Iterator[av.AudioFrame]]]:
-        """Yield stretches of one format without a gap, each with its start in clip time."""
-        for (_, start_s), frames in itertools.groupby(self._numbered(), lambda each: each[:2]):
-            yield start_s, (frame for *_, frame in frames)
-
-    def _numbered(self) -> Iterator[tuple[int, float, av.AudioFrame]]:
-        number, form = 0, None
-        start_s = expected_s = 0.0  # of this run; of the next frame, in clip time
-        shift_s = 0.0  # of time stamps that go back, or beyond the end: they begin anew
-        for frame in self._checked():
-            lead_s = 0.0
-            if frame.time is not None and self._has_clock:
-                if self._clip_start_s is None:
-                    self._clip_start_s = frame.time
-                lead_s = frame.time - self._clip_start_s + shift_s - expected_s
-                if lead_s < -MIN_GAP_S or expected_s + lead_s > self._latest_start_s:
-                    shift_s -= lead_s
-                    lead_s = 0.0
-            if number == 0 or lead_s > MIN_GAP_S:
-                number, start_s = number + 1, expected_s + max(lead_s, 0.0)
-                expected_s = start_s
-            elif form != _format(frame):
-                number, start_s = number + 1, expected_s
-            form = _format(frame)
-            expected_s += frame.samples / frame.sample_rate
-            yield number, start_s, frame
-
-    def _checked(self) -> Iterator[av.AudioFrame]:
-        lowest, highest = SAMPLE_RATES_HZ
-        for frame in self._frames:
-            if not lowest <= frame.sample_rate <= highest:
-                raise MediaError(
-                    "decode",
-                    f"a sample rate of {frame.sample_rate:,} Hz, not {lowest:,} to {highest:,}",
-                )
-            length_s = frame.samples / frame.sample_rate
-            self.total_s += length_s
-            self.longest_s = max(self.longest_s, length_s)
-            if frame.time is not None:
-                self.end_s = frame.time + length_s
-            yield frame
+    A run is a stretch of one format without a gap. When frames begin by the file's clock, and how
+    long they are, is added to `spans`.
+    """
+    lowest, highest = SAMPLE_RATES_HZ
+    begin_s: Any = clip_start_s(container)
+    # A jump beyond the end that the header promises is a damaged time stamp, and no gap.
+    latest_s = (container.duration / av.time_base if container.duration else math.inf) + 1
+    number, form = 0, None
+    start_s = expected_s = 0.0  # of this run; of the next frame, in clip time
+    shift_s = 0.0  # of time stamps that go back, or beyond the end: they begin anew
+    for frame in decode_packets(container, stream):
+        if not lowest <= frame.sample_rate <= highest:
+            reason = f"a sample rate of {frame.sample_rate:,} Hz, not {lowest:,} to {highest:,}"
+            raise MediaError("decode", reason)
+        length_s = frame.samples / frame.sample_rate
+        spans.append((frame.time, length_s))
+        lead_s = 0.0
+        if frame.time is not None and container.format.name not in BARE_SOUND:
+            begin_s = frame.time if begin_s is None else begin_s
+            lead_s = frame.time - float(begin_s) + shift_s - expected_s
+            if lead_s < -MIN_GAP_S or expected_s + lead_s > latest_s:
+                shift_s -= lead_s
+                lead_s = 0.0
+        is_apart = number == 0 or lead_s > MIN_GAP_S
+        if is_apart:
+            expected_s += max(lead_s, 0.0)
+        this_form = frame.format.name, frame.layout.name, frame.sample_rate
+        if is_apart or this_form != form:
+            number, start_s, form = number + 1, expected_s, this_form
+        expected_s += length_s
+        yield number, start_s, frame
 
 
-def _resampled(
-    frames: Iterable[av.AudioFrame], sample_rate_hz: int
-) -> Iterator[NDArray[np.float32]]:
+def _resampled(frames: Iterable[av.AudioFrame], rate_hz: int) -> Iterator[NDArray[np.float32]]:
     """Bring frames of one channel and format to one rate."""
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate_hz)
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
     for frame in itertools.chain(frames, [None]):
         yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
-
-
-def _format(frame: av.AudioFrame) -> tuple[str, str, int]:
-    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def _check_length(end_s: float, limit_s: float) -> None:
@@ -250,35 +206,32 @@ def _check_length(end_s: float, limit_s: float) -> None:
 
 def _check_scale(samples: NDArray[np.float32], codec: str) -> None:
     """Refuse what would be noise: decoders of music overshoot a little, and are clipped."""
-    peak = float(np.abs(samples).max())
+    level = np.abs(samples)
     reason = None
-    if not np.isfinite(samples).all():
-        reason = "its samples are not all numbers (NaN or infinite)"
-    elif codec.startswith("pcm_f") and peak > MAX_FLOAT_PEAK:
-        reason = f"its samples reach {peak:.4g}, not [-1, 1]: divide them by their scale"
-    elif float(np.mean(np.abs(samples) > MAX_FLOAT_PEAK)) > MAX_BEYOND_PEAK:
-        reason = f"its samples reach {peak:.4g}, not [-1, 1]: it is damaged or in another scale"
+    if not np.isfinite(level).all():
+        reason = "are not all numbers (NaN or infinite)"
+    elif codec.startswith("pcm_f") and level.max() > MAX_FLOAT_PEAK:
+        reason = f"reach {level.max():.4g}, not [-1, 1]: divide them by their scale"
+    elif np.mean(level > MAX_FLOAT_PEAK) > MAX_BEYOND_PEAK:
+        reason = f"reach {level.max():.4g}, not [-1, 1]: it is damaged or in another scale"
     if reason:
-        raise MediaError("decode", f"the sound is no sound: {reason}")
+        raise MediaError("decode", f"the sound is no sound: its samples {reason}")
 
 
-def _check_whole(frames: _AudioFrames, stream: Any) -> None:
+def _check_whole(stream: Any, spans: Sequence[tuple[float | None, float]]) -> None:
     """Compare the sound with what an index promises, where the file has one.
 
     Lengths without an index are guessed from bit rates. Those with one count gaps in the time
     stamps, which are no damage, so the number of frames counts as well; the first ones may be an
     encoder's run-in, which is not played.
     """
-    if frames.end_s is not None:
-        check_end(stream, frames.end_s)
+    ends_s = [time_s + length_s for time_s, length_s in spans if time_s is not None]
+    if ends_s:
+        check_end(stream, ends_s[-1])
     if not (stream.frames and stream.duration and stream.time_base):
         return
+    lengths_s = [length_s for _, length_s in spans]
     promised_s = min(
-        float(stream.duration * stream.time_base),
-        (stream.frames - _RUN_IN_FRAMES) * frames.longest_s,
+        float(stream.duration * stream.time_base), (stream.frames - _RUN_IN_FRAMES) * max(lengths_s)
     )
-    if frames.total_s < MIN_DECODED_SHARE * promised_s:
-        raise MediaError(
-            "decode",
-            f"only {frames.total_s:.2f} of {promised_s:.2f} s of sound decode: the file is damaged",
-        )
+    check_share(sum(lengths_s), promised_s, "only {:.2f} of {:.2f} s of sound decode")

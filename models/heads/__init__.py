@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, create_model
 
 from models.heads.base import Choice, Head, MeanHead, Range
+from models.heads.cost import estimated_cost
 from models.heads.kernel import KernelRidgeHead, SVRHead
 from models.heads.lightgbm import LightGBMHead
 from models.heads.linear import BandedRidgeHead, RidgeHead
@@ -25,7 +26,7 @@ from models.heads.sklearn_heads import (
     RandomTreesHead,
 )
 
-__all__ = ["HEADS", "Head", "check_spec", "make_head", "search_space"]
+__all__ = ["HEADS", "Head", "check_spec", "estimated_cost", "make_head", "search_space"]
 
 HEADS: dict[str, type[Head]] = {
     "banded_ridge": BandedRidgeHead,
@@ -84,12 +85,12 @@ def make_head(spec: HeadSpec | Mapping[str, Any], seed: int, bands: tuple[int, .
     seed : int
         Given to heads that draw random numbers.
     bands : tuple of int
-        Number of columns of each encoder in the view; given to heads that know encoders apart.
+        Number of columns of each encoder in the view.
     """
     checked = check_spec(spec) if isinstance(spec, Mapping) else spec
     head_class = _head_class(checked.kind)
     names = inspect.signature(head_class).parameters
-    given = {"seed": seed, "bands": bands}
+    given: dict[str, Any] = {"seed": seed, "bands": bands}
     return head_class(
         **checked.settings, **{name: value for name, value in given.items() if name in names}
     )

@@ -57,6 +57,7 @@ class Choice:
     values: tuple[str | int | float, ...]
 
 
+@dataclass(eq=False, repr=False)
 class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """A scikit-learn regressor for several targets, some of them unlabelled in some rows.
 
@@ -66,10 +67,16 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     A new head implements `_fit` and `_predict` on such arrays. It is a dataclass whose fields are
     its parameters, so that `sklearn.base.clone` works; a head that draws random numbers has a
-    parameter `seed`, one that knows encoders apart a parameter `bands`. One that can do better than
-    a fit per fold also overrides `_fit_folds`, or `cross_fit`; its predictions have to stay those
-    of a fit per fold.
+    parameter `seed`. One that can do better than a fit per fold also overrides `_fit_folds`, or
+    `cross_fit`; its predictions have to stay those of a fit per fold.
+
+    Parameters
+    ----------
+    bands : tuple of int
+        Number of columns of each encoder in the view, in their order; () where there is one.
     """
+
+    bands: tuple[int, ...] = ()
 
     def fit(self, X: Floats, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Fit all targets.
@@ -105,7 +112,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             raise DataError("no row has a label: a head is fitted on labelled rows")
         if not used.all():
             X, targets, people = X[used], targets[used], people[used]
-        self.input_scaler_ = InputScaler().fit(X)
+        self.input_scaler_ = InputScaler(self.bands).fit(X)
         if self._begin_fit(targets):
             inputs = self._prepare(self.input_scaler_.transform(X))
             self._fit(inputs, self._standardised(targets), people)
@@ -249,6 +256,7 @@ class ProjectedHead(Head):
         return inputs if self.projection_ is None else self.projection_.apply(inputs)
 
 
+@dataclass(eq=False, repr=False)
 class MeanHead(Head):
     """Predict the training mean of every target, whatever the inputs: what a head has to beat."""
 

@@ -1,19 +1,17 @@
-"""Heads that are linear in features of the inputs, and choose among candidates on grouped folds."""
+"""Ridge regression for several targets, plain or banded; penalties chosen on grouped folds."""
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from math import comb
-from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import clone
 
 from models.arrays import Floats32, Floats64, Groups, Ints, Numbers
 from models.heads.base import Head, PositiveFloats, label_patterns
+from models.kernel import KernelBasis, KernelFeatures
 from models.ridge.equations import FoldGram
 from models.ridge.penalties import (
-    Candidates,
     Fitted,
     RidgeCandidates,
     can_nest,
@@ -23,39 +21,42 @@ from models.ridge.penalties import (
 )
 from models.view import WHOLE, CrossFit, FoldedView
 
-if TYPE_CHECKING:
-    from models.heads.kernel import KernelFeatures
-
-
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(6, -5, -1))
 MOST_MIXTURES = 10
 FINEST = 4
 
 
-class LinearHead(Head):
-    """A regression with coefficients for features: the inputs themselves, or those of a kernel.
+@dataclass(eq=False, repr=False)
+class RidgeHead(Head):
+    """Multi-target ridge regression; the penalty of each target is chosen on grouped folds.
 
-    Every target takes the candidate that predicts best on grouped folds. In a cross-fit, features
-    and their Gram matrices are computed once for all folds.
+    In a cross-fit, Gram matrices are computed once for all folds.
+
+    Parameters
+    ----------
+    bands : tuple of int
+        As in `Head`.
+    alphas : tuple of float
+        Candidate penalties, as multiples of the mean eigenvalue of the Gram matrix of the
+        standardised training rows (its trace / min(rows, columns)). So one grid, by default
+        1e-2 ... 1e3 in half decades, means the same shrinkage for 1 column and for 16,000.
+    seed : int
+        Seed of the inner folds.
 
     Attributes
     ----------
     chosen_ : array of int [n_targets]
         Number of the candidate of each target.
+    alpha_ : array [n_targets]
+        The penalty of each target.
     """
 
-    seed: int
+    alphas: PositiveFloats = ALPHAS
+    seed: int = 0
 
-    @abstractmethod
-    def _candidates(
-        self, inputs: Floats32, fold_of_row: Ints, targets: Floats64, view: FoldedView | None = None
-    ) -> tuple["KernelFeatures | None", Floats32, Candidates]:
-        """Make features [n_rows, n_features] of scaled inputs, and regressions on them.
-
-        `fold_of_row` is negative, and `targets` may be NaN, for rows that are not to be fitted on;
-        inputs and folds come from `view`, if from one. The first thing returned makes features of
-        other inputs; it is None where the inputs are the features.
-        """
+    @property
+    def alpha_(self) -> Floats64:  # noqa: D102 (see the class)
+        return np.sort(self.alphas)[::-1][self.chosen_ % len(self.alphas)]
 
     def cross_fit(self, view: FoldedView) -> CrossFit:
         """Cross-fit from shared features; equal to a fit per fold, but for rounding."""
@@ -69,13 +70,14 @@ class LinearHead(Head):
         whole.target_mean_, whole.target_scale_ = np.zeros(n_targets), np.ones(n_targets)
         for rows, columns in label_patterns(view.targets):
             fold_of_row = np.where(rows, view.fold_of_row, WHOLE)
-            basis, features, candidates = self._candidates(
+            made, candidates = self._candidates(
                 view.inputs, fold_of_row, view.targets[:, columns], view
             )
+            features = view.inputs if made is None else made.values
             for fold, chosen in choose_for_all_folds(candidates):
                 coef, intercept = candidates.fit(fold, chosen)
                 if fold == WHOLE:
-                    whole._keep(basis, columns, (coef, intercept), chosen)
+                    whole._keep(made, columns, (coef, intercept), chosen)
                 else:
                     places = view.places(fold)
                     predicted[np.ix_(places, columns)] = features[places] @ coef + intercept
@@ -87,81 +89,58 @@ class LinearHead(Head):
         for rows, columns in label_patterns(targets):
             fold_of_row = np.full(len(rows), WHOLE, np.int64)
             fold_of_row[rows] = inner_folds(groups[rows], self.seed)
-            basis, _, candidates = self._candidates(inputs, fold_of_row, targets[:, columns])
+            made, candidates = self._candidates(inputs, fold_of_row, targets[:, columns])
             chosen = choose(candidates)
-            self._keep(basis, columns, candidates.fit(WHOLE, chosen), chosen)
-
-    def _begin(self, n_targets: int) -> None:
-        self.chosen_ = np.zeros(n_targets, np.intp)
-        self.fits_: list[tuple[KernelFeatures | None, Numbers, Fitted]] = []
-
-    def _keep(
-        self, basis: "KernelFeatures | None", columns: Numbers, fitted: Fitted, chosen: Numbers
-    ) -> None:
-        self.chosen_[columns] = chosen
-        self.fits_.append((basis, columns, fitted))
-
-    def _predict(self, inputs: Floats32) -> Floats64:
-        predicted = np.empty((len(inputs), len(self.chosen_)))
-        for basis, columns, (coef, intercept) in self.fits_:
-            features = inputs if basis is None else basis.transform(inputs)
-            predicted[:, columns] = features @ coef + intercept
-        return predicted
-
-
-@dataclass(eq=False, repr=False)
-class RidgeHead(LinearHead):
-    """Multi-target ridge regression; the penalty of each target is chosen on grouped folds.
-
-    Parameters
-    ----------
-    alphas : tuple of float
-        Candidate penalties, as multiples of the mean eigenvalue of the Gram matrix of the
-        standardised training rows (its trace / min(rows, columns)). So one grid, by default
-        1e-2 ... 1e3 in half decades, means the same shrinkage for 1 column and for 16,000.
-    seed : int
-        Seed of the inner folds.
-
-    Attributes
-    ----------
-    alpha_ : array [n_targets]
-        The penalty of each target.
-    """
-
-    alphas: PositiveFloats = ALPHAS
-    seed: int = 0
-
-    @property
-    def alpha_(self) -> Floats64:  # noqa: D102 (see the class)
-        return np.sort(self.alphas)[::-1][self.chosen_ % len(self.alphas)]
+            self._keep(made, columns, candidates.fit(WHOLE, chosen), chosen)
 
     def _candidates(
         self, inputs: Floats32, fold_of_row: Ints, targets: Floats64, view: FoldedView | None = None
-    ) -> tuple[None, Floats32, RidgeCandidates]:
+    ) -> tuple[KernelFeatures | None, RidgeCandidates]:
+        """Make features of scaled inputs (None: they are the features), and regressions on them.
+
+        `fold_of_row` is negative, and `targets` may be NaN, for rows that are not to be fitted on;
+        inputs and folds come from `view`, if from one.
+        """
         gram = FoldGram(inputs, fold_of_row) if view is None else view.gram_of(fold_of_row >= 0)
         mixtures = self._mixtures(inputs.shape[1])
-        return None, inputs, RidgeCandidates(gram, targets, self.alphas, *mixtures)
+        return None, RidgeCandidates(gram, targets, self.alphas, *mixtures)
 
     def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Floats64 | None]:  # noqa: ARG002
         """Bands of columns, and mixtures of them to choose from; here none."""
         return (), None
+
+    def _begin(self, n_targets: int) -> None:
+        self.chosen_ = np.zeros(n_targets, np.intp)
+        self.fits_: list[tuple[KernelBasis | None, Numbers, Fitted]] = []
+
+    def _keep(
+        self, made: KernelFeatures | None, columns: Numbers, fitted: Fitted, chosen: Numbers
+    ) -> None:
+        self.chosen_[columns] = chosen
+        coef, intercept = fitted
+        basis, weights = (None, coef) if made is None else (made.basis, made.weights(coef))
+        self.fits_.append((basis, columns, (weights, intercept)))
+
+    def _predict(self, inputs: Floats32) -> Floats64:
+        predicted = np.empty((len(inputs), len(self.chosen_)))
+        for basis, columns, (weights, intercept) in self.fits_:
+            product = inputs @ weights if basis is None else basis.times(inputs, weights)
+            predicted[:, columns] = product + intercept
+        return predicted
 
 
 @dataclass(eq=False, repr=False)
 class BandedRidgeHead(RidgeHead):
     """Ridge regression in which every band of columns (encoder) has a weight of its own.
 
-    Bands are brought to equal variance and weighted; weights sum to 1. Each target takes the
-    mixture of bands and the penalty that predict best on grouped folds (Nunez-Elizalde et al.,
-    2019; Dupre la Tour et al., 2022). A band of weight 0 takes no part: where an encoder only adds
-    noise, it costs nothing.
+    Weights sum to 1. Each target takes the mixture of bands and the penalty that predict best on
+    grouped folds (Nunez-Elizalde et al., 2019; Dupre la Tour et al., 2022). A band of weight 0
+    takes no part: where an encoder only adds noise, it costs nothing.
 
     Parameters
     ----------
-    alphas, seed
+    bands, alphas, seed
         As in `RidgeHead`.
-    bands : tuple of int
-        Number of columns of each band, in order; () is a single band.
 
     Attributes
     ----------
@@ -169,21 +148,14 @@ class BandedRidgeHead(RidgeHead):
         The mixture of each target.
     """
 
-    bands: tuple[int, ...] = ()
-
     @property
     def weights_(self) -> Floats64:  # noqa: D102 (see the class)
         return mixtures_of(max(1, len(self.bands)))[self.chosen_ // len(self.alphas)]
 
     def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Floats64]:
         bands = self.bands or (n_columns,)
-        if sum(bands) != n_columns:
-            raise ValueError(
-                f"bands {bands} are {sum(bands)} columns, X has {n_columns}; give the number of "
-                "columns of each encoder in the view."
-            )
-        # Of equal variance, and weighted; together they keep their variance.
-        return bands, mixtures_of(len(bands)) * n_columns / np.array(bands)
+        # The scaler brought them to equal variance; weighted, they keep it together.
+        return bands, mixtures_of(len(bands)) * len(bands)
 
 
 def mixtures_of(n_bands: int) -> Floats64:

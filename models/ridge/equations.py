@@ -25,11 +25,8 @@ class FoldGram:
     Parameters
     ----------
     inputs : array of float32 [n_rows, n_columns]
-        Or a kernel [n_rows, n_rows] of any sort.
     fold_of_row : array of int [n_rows]
         Negative for rows that belong to no training set.
-    is_kernel : bool
-        Whether `inputs` is a kernel.
     by_columns : bool, optional
         Whether the Gram matrices are X'X [n_columns, n_columns], not XX' [n_rows, n_rows]; by
         default, whatever is smaller.
@@ -44,14 +41,13 @@ class FoldGram:
         self,
         inputs: Floats,
         fold_of_row: Ints,
-        is_kernel: bool = False,
         by_columns: bool | None = None,
     ) -> None:
-        self.inputs, self.fold_of_row, self.is_kernel = inputs, fold_of_row, is_kernel
+        self.inputs, self.fold_of_row = inputs, fold_of_row
         self.folds = [int(fold) for fold in np.unique(fold_of_row[fold_of_row >= 0])]
         n_rows, n_columns = int((fold_of_row >= 0).sum()), inputs.shape[1]
         if by_columns is None:
-            by_columns = n_columns <= n_rows and not is_kernel
+            by_columns = n_columns < n_rows
         size = n_columns if by_columns else n_rows
         self._type = np.float64 if size <= EXACT_SIZE else inputs.dtype
         self._sums: dict[int, Floats64] = {}
@@ -99,13 +95,9 @@ class FoldGram:
         kernels = self._kernels[bands]
         parts = [_centred(kernel[np.ix_(rows, rows)]) for kernel in kernels]
         matrix = MixedMatrix(parts, [np.sqrt(share)[:, None] for share in shares.T])
-        return RidgeEquations(
-            rows, self.inputs, mean, scales, matrix, kernels, shares, self.is_kernel
-        )
+        return RidgeEquations(rows, self.inputs, mean, scales, matrix, kernels, shares)
 
     def _make_kernels(self, bands: tuple[int, ...]) -> list[Floats]:
-        if self.is_kernel:
-            return [self.inputs.astype(self._type, copy=False)]
         parts = np.split(self.inputs, np.cumsum(bands)[:-1], axis=1)
         parts = [part.astype(self._type, copy=False) for part in parts]
         return [part @ part.T for part in parts]
@@ -123,7 +115,7 @@ class RidgeEquations:
     rows : array of bool [n_rows]
         The training set.
     inputs : array [n_rows, n_columns]
-        All rows; or, where `is_kernel`, their kernel, whose coefficients are weights of rows.
+        All rows.
     mean : array [n_columns]
         Of the training set.
     scales : array [n_mixtures, n_columns]
@@ -141,7 +133,6 @@ class RidgeEquations:
     matrix: MixedMatrix
     kernels: Sequence[Floats] = ()
     shares: Floats64 | None = None
-    is_kernel: bool = False
 
     @property
     def units(self) -> Floats64:
@@ -180,10 +171,6 @@ class RidgeEquations:
 
     def coefficients(self, solutions: Floats, mixture_of_column: Numbers) -> Floats:
         """Turn unknowns [size, n] into coefficients of the inputs [n_columns, n]."""
-        if self.is_kernel:
-            weights = np.zeros((len(self.rows), solutions.shape[1]), solutions.dtype)
-            weights[self.rows] = solutions
-            return weights
         scales = self.scales[mixture_of_column].T
         if not self.kernels:
             return scales.astype(solutions.dtype) * solutions

@@ -6,7 +6,6 @@ were left out of it, one at a time. Sets that lack two folds serve twice, once f
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Protocol
 
 import numpy as np
 
@@ -27,22 +26,8 @@ Fitted = tuple[Floats, Floats64]
 """Coefficients [n_columns, n_targets] and intercepts [n_targets]."""
 
 
-class Candidates(Protocol):
-    """A family of linear regressions on rows in folds, with several candidates per target."""
-
-    @property
-    def folds(self) -> Sequence[int]:
-        """Numbers of the folds."""
-
-    def errors(self, excluded: tuple[int, ...]) -> dict[int, Floats64]:
-        """Fit without the excluded folds; squared errors on each [n_candidates, n_targets]."""
-
-    def fit(self, fold: int, chosen: Numbers) -> Fitted:
-        """Fit without `fold` (`WHOLE`: on all) the candidates chosen for each target."""
-
-
 class RidgeCandidates:
-    """Ridge regressions of the same targets on all training sets of folds (`Candidates`).
+    """Ridge regressions of the same targets on all training sets of folds.
 
     Penalties are multiples of the mean eigenvalue of the centred Gram matrix in use; that is its
     trace / min(n_rows, n_columns). Intercepts are not penalised.
@@ -114,7 +99,7 @@ def can_nest(view: FoldedView) -> bool:
     return all(labelled[view.fold_of_row == fold].any(axis=0).all() for fold in folds)
 
 
-def choose_for_all_folds(family: Candidates) -> Iterator[tuple[int, Numbers]]:
+def choose_for_all_folds(family: RidgeCandidates) -> Iterator[tuple[int, Numbers]]:
     """Yield each fold, last `WHOLE`, and the best candidates [n_targets] for its training set.
 
     Inside the training set that lacks fold a, candidates are compared on every other fold b, by
@@ -130,7 +115,7 @@ def choose_for_all_folds(family: Candidates) -> Iterator[tuple[int, Numbers]]:
     yield WHOLE, choose(family)
 
 
-def choose(family: Candidates) -> Numbers:
+def choose(family: RidgeCandidates) -> Numbers:
     """Choose the candidate of each target for all rows [n_targets].
 
     By squared error, not correlation: it adds up over rows, so small folds stay comparable, and it

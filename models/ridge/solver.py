@@ -8,7 +8,7 @@ equation; what misses the tolerance, and every small system, is solved by a Chol
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import scipy.linalg
@@ -99,94 +99,55 @@ def solve_penalised(
     """
     right = right.astype(matrix.dtype, copy=False)
     solutions = np.empty((len(penalties), *right.shape), matrix.dtype)
-    missed = np.ones(penalties.shape, np.bool_)
-    if matrix.size > SMALL:
-        solutions, residuals = _solve_in_small_spaces(
-            matrix, mixture_of_column, right, penalties, tolerance
-        )
-        missed = ~(residuals <= tolerance)
-    for mixture in np.unique(mixture_of_column[missed.any(axis=0)]):
-        own = missed & (mixture_of_column == mixture)
-        dense = matrix.dense(int(mixture))
-        for penalty in np.unique(penalties[own]):
-            numbers, columns = np.nonzero(own & (penalties == penalty))
-            used, place = np.unique(columns, return_inverse=True)
+    for mixture in np.unique(mixture_of_column):
+        own = np.flatnonzero(mixture_of_column == mixture)
+        missed = np.ones((len(penalties), len(own)), np.bool_)
+        if matrix.size > SMALL:
+            solutions[:, :, own], residuals = _solve_in_a_space(
+                matrix, mixture_of_column[own], right[:, own], penalties[:, own], tolerance
+            )
+            missed = ~(residuals <= tolerance)
+        if missed.any():
+            dense = matrix.dense(int(mixture))
+        for penalty in np.unique(penalties[:, own][missed]):
+            numbers, places = np.nonzero(missed & (penalties[:, own] == penalty))
+            used, place = np.unique(own[places], return_inverse=True)
             solved = _decompose_and_solve(dense, float(penalty), right[:, used])
-            solutions[numbers, :, columns] = solved[:, place].T
+            solutions[numbers, :, own[places]] = solved[:, place].T
     return solutions
 
 
-@dataclass(eq=False)
-class _Space:
-    """Directions in which the regressions `columns` [n] of one mixture are solved.
-
-    `basis` and `images` [size, n_basis] are orthonormal directions and their products with the
-    matrix; `block` [size, n_next] comes next, and is empty where the space cannot grow.
-    """
-
-    mixture: int
-    columns: Numbers
-    basis: Floats
-    images: Floats
-    block: Floats
-
-    def is_full(self) -> bool:
-        """Whether there is nothing to add, or a decomposition would cost less."""
-        n_next = self.block.shape[1]
-        return n_next == 0 or bool(self.basis.shape[1] + n_next > LARGEST_SHARE * len(self.basis))
-
-    def grow(self, image: Floats) -> None:
-        """Take the block in, given the product of the matrix with it, and find the next one."""
-        self.basis = np.hstack([self.basis, self.block])
-        self.images = np.hstack([self.images, image])
-        self.block = _new_directions(image, self.basis)
-
-
-def _solve_in_small_spaces(
+def _solve_in_a_space(
     matrix: MixedMatrix,
     mixture_of_column: Numbers,
     right: Floats,
     penalties: Floats64,
     tolerance: float,
 ) -> tuple[Floats, Floats64]:
-    """Solve as well as small spaces allow, one for each mixture.
+    """Solve regressions of one mixture as well as a small space of directions allows.
 
     Returns solutions [n_penalties, size, n_columns], and how far each is from solving its equation,
     relative to its right side [n_penalties, n_columns].
     """
-    solutions = np.zeros((len(penalties), *right.shape), right.dtype)
-    residuals = np.full(penalties.shape, np.inf)
-    spaces = []
-    for mixture in np.unique(mixture_of_column):
-        own = np.flatnonzero(mixture_of_column == mixture)
-        nothing = right[:, :0]
-        block = _new_directions(right[:, own], nothing)
-        spaces.append(_Space(int(mixture), own, nothing, nothing, block))
-    step, next_check = 0, FIRST_CHECK
-    while spaces:
-        is_due = step >= next_check
-        if is_due:
-            next_check = max(step + 3, int(1.25 * step))
-        for space in [space for space in spaces if is_due or space.is_full()]:
-            own = space.columns
-            smallest = penalties[:, own].min(axis=0, keepdims=True)  # the last to be solved
-            _, missing = _best_in_space(space, right[:, own], smallest)
-            if not space.is_full() and (missing > tolerance).any():
-                continue
-            solutions[:, :, own], residuals[:, own] = _best_in_space(
-                space, right[:, own], penalties[:, own]
-            )
-            if space.is_full() or (residuals[:, own] <= tolerance).all():
-                spaces.remove(space)
-        if spaces:  # they grow side by side: the matrix, which is large, is read once
-            widths = [space.block.shape[1] for space in spaces]
-            mixture = np.repeat([space.mixture for space in spaces], widths)
-            images = matrix.times(np.hstack([space.block for space in spaces]), mixture)
-            parts = np.split(images, np.cumsum(widths)[:-1], axis=1)
-            for space, image in zip(spaces, parts, strict=True):
-                space.grow(image)
-        step += 1
-    return solutions, residuals
+    basis = images = right[:, :0]  # orthonormal directions, and their products with the matrix
+    block = _new_directions(right, basis)  # comes next
+    smallest = penalties.min(axis=0, keepdims=True)  # the last to be solved
+    next_check = FIRST_CHECK
+    for step in count(1):
+        n_next = block.shape[1]
+        # Nothing to add, or a decomposition would cost less.
+        is_full = n_next == 0 or basis.shape[1] + n_next > LARGEST_SHARE * len(basis)
+        if is_full or step > next_check:
+            next_check = max(step + 2, int(1.25 * step))
+            _, missing = _best_in_space(basis, images, right, smallest)
+            if is_full or (missing <= tolerance).all():
+                best = _best_in_space(basis, images, right, penalties)
+                if is_full or (best[1] <= tolerance).all():
+                    return best
+        image = matrix.times(block, mixture_of_column[:1].repeat(n_next))
+        basis, images = np.hstack([basis, block]), np.hstack([images, image])
+        block = _new_directions(image, basis)
+    raise AssertionError  # a space that cannot grow is full
 
 
 def _new_directions(columns: Floats, basis: Floats) -> Floats:
@@ -204,9 +165,10 @@ def _new_directions(columns: Floats, basis: Floats) -> Floats:
     return columns
 
 
-def _best_in_space(space: _Space, right: Floats, penalties: Floats64) -> tuple[Floats, Floats64]:
-    """Solve within a space, and say how well, as `_solve_in_small_spaces` does."""
-    basis, images = space.basis, space.images
+def _best_in_space(
+    basis: Floats, images: Floats, right: Floats, penalties: Floats64
+) -> tuple[Floats, Floats64]:
+    """Solve within a space, and say how well, as `_solve_in_a_space` does."""
     projected = (basis.T @ images).astype(np.float64)
     values, vectors = np.linalg.eigh((projected + projected.T) / 2)
     values = np.maximum(values, 0)  # rounding makes small ones negative

@@ -1,4 +1,4 @@
-"""A stack over (head, view) pairs that has to earn its weights against the plain average."""
+"""A stack over (head, view) pairs that has to earn its weights against an average."""
 
 from models.stack.stack import Stack, fit_stack, stack_oof
 

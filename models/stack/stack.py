@@ -27,11 +27,10 @@ class Stack:
     Attributes
     ----------
     share : float
-        How much of the weights was fitted, the rest being the plain average's; 0 for the plain
-        average itself.
+        How much of the weights was fitted, the rest being the average's; 0 for the average itself.
     weights : array [n_targets, n_members]
-        What each member's z-scored prediction of a target adds to it; not negative. Their scale is
-        that of the plain average, ``1 / n_members``; `member_weights` are easier to read.
+        What each member's z-scored prediction of a target adds to it; not negative, of a sum near
+        1. `member_weights` are easier to read.
     center, scale : array [n_members, n_targets]
         Mean of the members' out-of-fold predictions, and their standard deviation inside the folds;
         0 where a member is constant.
@@ -129,8 +128,8 @@ class Stack:
 def fit_stack(members: Floats64, y: ArrayLike, fold_of_row: Ints) -> Stack:
     """Fit a stack on out-of-fold predictions.
 
-    Non-negative weights are fitted on all folds but one and scored on that one. They replace the
-    plain average of the z-scores by as much as they beat it there beyond the noise
+    Non-negative weights are fitted on all folds but one and scored on that one. They replace an
+    average of the z-scores, by skill, by as much as they beat it there beyond the noise
     (`models.stack.weights`), and are then fitted on all folds.
 
     Parameters

@@ -20,7 +20,6 @@ from pipeline import paths
 from pipeline.clip_table import Rows, read_rows
 from pipeline.leaderboard import SPLITS, board_of_split, shown_splits
 from pipeline.params import Params, ParamsError
-from pipeline.people import read_warnings
 from pipeline.report.data import data_warnings
 from pipeline.report.figures import Plot, read_plots
 from pipeline.tables import read_run_table
@@ -36,7 +35,7 @@ _TABLES = {
     "imputed": paths.IMPUTED,
 }
 _KNOWN_BY = (paths.CLIPS, paths.FOLDS, paths.STACK, paths.LEADERBOARD)
-_NEEDED = (*_KNOWN_BY, paths.FOLDS_REPORT, paths.PEOPLE_REPORT, *_TABLES.values())
+_NEEDED = (*_KNOWN_BY, paths.PEOPLE, *_TABLES.values())
 _LIBRARIES = ("eri", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "torch")
 _UNKNOWN = "n/a"
 
@@ -111,7 +110,7 @@ def read_results(params: Params) -> Results:
     missing = [str(path) for path in needed if not path.is_file()]
     if missing:
         raise ParamsError(f"there is no finished run here: {missing} are missing. Run `dvc repro`")
-    rows = read_rows(params)
+    rows, people = read_rows(params), json.loads(paths.PEOPLE.read_text(encoding="utf-8"))
     metadata = {
         name: store_metadata(pq.read_schema(shards_of(params.store_folder(name))[0]))
         for name in params.feature_names
@@ -126,11 +125,8 @@ def read_results(params: Params) -> Results:
             for name, plot in plots.items()
         },
         failures={n: pd.read_parquet(params.failures_file(n)) for n in params.feature_names},
-        warnings=[
-            *read_warnings(paths.PEOPLE_REPORT, paths.FOLDS_REPORT),
-            *data_warnings(rows, params.targets),
-        ],
-        people=json.loads(paths.PEOPLE_REPORT.read_text(encoding="utf-8")),
+        warnings=[*people["warnings"], *data_warnings(rows, params.targets)],
+        people=people,
         record=run_record(params, metadata, {str(path): file_sha256(path) for path in _KNOWN_BY}),
     )
 

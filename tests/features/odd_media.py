@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from features.media.sound import read_track
+
 GRID_HZ = 5
 """`Film.n_pictures` counts frames at this rate."""
 
@@ -30,6 +32,7 @@ class Film:
     size: tuple[int, int] = (64, 48)
     rotation: int = 0
     sound_s: float = 2.0
+    sound_starts_s: float = 0.0
     sound_codec: str = "aac"
     layout: str = "mono"
     rate_hz: int = 16000
@@ -106,6 +109,12 @@ def write_sound(
     return path
 
 
+def read_sound(path: Path, rate_hz: int, **options: float) -> NDArray[np.float32]:
+    """Read sound on the clock of the clip: sample k is heard at ``k / rate_hz``."""
+    track = read_track(path, rate_hz, **options)
+    return np.pad(track.samples, (round(track.start_s * rate_hz), 0))
+
+
 _TICKS = 100  # per second: GIF knows no finer ones
 
 
@@ -117,7 +126,8 @@ def _sound_frames(film: Film) -> Iterator[av.AudioFrame]:
         part = np.tile(tone[start : start + _SAMPLES].astype(np.float32), (n_channels, 1))
         frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=film.layout)
         frame.sample_rate = film.rate_hz
-        frame.pts, frame.time_base = start, Fraction(1, film.rate_hz)
+        frame.pts = start + round(film.sound_starts_s * film.rate_hz)
+        frame.time_base = Fraction(1, film.rate_hz)
         yield frame
 
 
@@ -207,29 +217,22 @@ def headers_that_lie() -> dict[str, bytes]:
 
 def png(width: int, height: int, data: bytes) -> bytes:
     """Return a grey PNG file with this header and these data."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        check = zlib.crc32(kind + content)
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"".join(
-        (b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b""))
-    )
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, chunk in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b"")):
+        check = zlib.crc32(kind + chunk)
+        content += struct.pack(">I", len(chunk)) + kind + chunk + struct.pack(">I", check)
+    return content
 
 
 def wav(samples: NDArray[np.int16], rate_hz: int, n_channels: int = 1) -> bytes:
     """Return a WAV file of 16 bits; the header is not checked."""
     frame_bytes = 2 * n_channels
-    bytes_per_s = frame_bytes * rate_hz % 2**32
-    layout = struct.pack(
-        "<IHHIIHH", 16, 1, n_channels, rate_hz, bytes_per_s, frame_bytes % 2**16, 16
-    )
+    rates = rate_hz, frame_bytes * rate_hz % 2**32, frame_bytes % 2**16
+    layout = struct.pack("<IHHIIHH", 16, 1, n_channels, *rates, 16)
     data = samples.tobytes()
-    size = struct.pack("<I", len(data))
-    return b"".join(
-        (b"RIFF", struct.pack("<I", 36 + len(data)), b"WAVEfmt ", layout, b"data", size, data)
-    )
+    sizes = (struct.pack("<I", n_bytes) for n_bytes in (36 + len(data), len(data)))
+    return b"RIFF%sWAVEfmt %sdata%s%s" % (next(sizes), layout, next(sizes), data)
 
 
 def _with_size(kind: str, offset: int, pattern: str, side: int) -> bytes:

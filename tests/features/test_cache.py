@@ -36,10 +36,6 @@ def filled(root: str | Path) -> EmbeddingCache:
     return cache
 
 
-def object_of(root: Path, clip: str) -> Path:
-    return root / "identity" / clip[:2] / f"{clip}.safetensors"
-
-
 def test_what_is_put_is_there_at_once_for_everyone(root):
     for cache in (filled(root), EmbeddingCache(root, "identity")):
         assert set(cache) == set(CLIPS)
@@ -97,49 +93,48 @@ def test_an_embedding_comes_back_bit_for_bit(values, face_share, data):
 def test_every_flipped_bit_and_every_missing_byte_is_found():
     content = pack(A, embedding(face_share=0.5))
     for k in range(len(content)):
-        for bit in range(8):
-            damaged = bytearray(content)
-            damaged[k] ^= 1 << bit
+        flipped = [
+            content[:k] + bytes([content[k] ^ 1 << bit]) + content[k + 1 :] for bit in range(8)
+        ]
+        for damaged in (*flipped, content[:k]):
             with pytest.raises(DamagedError):
-                unpack(A, bytes(damaged))
-        with pytest.raises(DamagedError):
-            unpack(A, content[:k])
+                unpack(A, damaged)
     with pytest.raises(DamagedError, match="another clip"):
         unpack(B, content)
 
 
-def test_a_damaged_object_is_named_and_computed_again(tmp_path):
-    filled(tmp_path)
-    path = object_of(tmp_path, A)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    later = EmbeddingCache(tmp_path, "identity")
-    with pytest.warns(UserWarning, match=rf"{path.name} is damaged.*computed again"):
+def test_a_damaged_object_is_named_and_computed_again(root):
+    cache = filled(root)
+    path = cache._path(A)
+    whole = cache._files.cat_file(path)
+    cache._files.pipe_file(path, whole[:-1] + bytes([whole[-1] ^ 1]))
+    later = EmbeddingCache(root, "identity")
+    with pytest.warns(UserWarning, match=rf"{A}.safetensors is damaged.*computed again"):
         assert A not in later
     assert B in later
     with pytest.raises(KeyError):
         later.get(A)
     later.put(A, CLIPS[A])
-    assert path.read_bytes() == whole
+    assert cache._files.cat_file(path) == whole
     assert same(later.get(A), CLIPS[A])
-
-
-def test_what_is_removed_under_a_run_is_said(tmp_path):
-    cache = filled(tmp_path)
-    object_of(tmp_path, A).unlink()
+    cache._files.rm(path)
     with pytest.raises(KeyError, match="removed from the embedding cache: start again"):
         cache.get(A)
 
 
+def refuse(number: int):
+    def refuse(path: object, *_: object) -> None:
+        if isinstance(path, Path):
+            path.touch()  # a part of it
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
     cache = EmbeddingCache(tmp_path, "identity")
-
-    def full(path: Path, content: bytes) -> None:
-        path.touch()
-        raise OSError(28, os.strerror(28))
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(Path, "write_bytes", refuse(28))
         with pytest.raises(OSError, match=r"No space left.*make room.*ERI_CACHE"):
             cache.put(A, CLIPS[A])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -153,29 +148,20 @@ def test_an_unwritable_cache_is_said_before_anything_is_computed(read_only):
         EmbeddingCache(read_only, "identity", {})
 
 
-def test_an_object_of_another_user_is_said(tmp_path, monkeypatch):
-    filled(tmp_path)
-
-    def refuse(*_: object) -> bytes:
-        raise PermissionError(13, os.strerror(13))
-
-    monkeypatch.setattr(LocalFileSystem, "cat_file", refuse)
-    cache = EmbeddingCache(tmp_path, "identity")
-    with pytest.raises(OSError, match=r"cannot be read \(Permission denied\): give.*ERI_CACHE"):
-        _ = A in cache
-
-
-def test_a_cache_that_cannot_be_made_is_said(tmp_path):
+def test_what_cannot_be_made_or_read_is_said(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"embedding cache .*file/identity cannot be written"):
         EmbeddingCache(tmp_path / "file", "identity", {})
+    filled(tmp_path)
+    monkeypatch.setattr(LocalFileSystem, "cat_file", refuse(13))
+    with pytest.raises(OSError, match=r"cannot be read \(Permission denied\): give.*ERI_CACHE"):
+        _ = A in EmbeddingCache(tmp_path, "identity")
 
 
 def test_the_cache_is_relocated_by_an_environment_variable(monkeypatch):
-    monkeypatch.delenv("ERI_CACHE", raising=False)
-    assert default_cache_root() == Path(".eri-cache")
-    monkeypatch.setenv("ERI_CACHE", "/elsewhere")
-    assert default_cache_root() == Path("/elsewhere")
+    for said, expected in (("", ".eri-cache"), ("/elsewhere", "/elsewhere")):
+        monkeypatch.setenv("ERI_CACHE", said)
+        assert default_cache_root() == Path(expected)
     monkeypatch.setenv("ERI_CACHE", "~/cache")
     assert default_cache_root() == Path.home() / "cache"
 

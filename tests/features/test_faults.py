@@ -3,6 +3,7 @@
 ``ERI_TEST_KILLS=100`` kills a hundred times; by default it is a handful.
 """
 
+import errno
 import json
 import os
 import random
@@ -18,6 +19,7 @@ import open_clip
 import pytest
 
 from features.encoders import make_encoder
+from features.encoders.torch_model import TorchFrameModel
 from features.extraction import ExtractReport, extract, index_files
 from features.identity import Sampling
 from features.upkeep import verify_cache
@@ -28,63 +30,64 @@ N_CLIPS = 20
 MAX_FRAMES = 12
 BATCH = 16
 OUTPUTS = ["frames", "frames.failures.parquet", "sound", "sound.failures.parquet"]
-SAMPLING = {"frame_rate_hz": 10, "sample_rate_hz": 8000}
 
-# A run in a process of its own. It counts the pictures that go through the encoder, and takes its
-# imports once for all runs: a run is a fork that the test can kill together with its workers.
-SCRIPT = """
-import errno, json, os, sys
-from pathlib import Path
-import open_clip, torch
-from features.extraction import index_files
-from features.encoders import make_encoder
-from features.encoders.torch_model import TorchFrameModel
-from features.extraction import extract
-from features.identity import Sampling
 
-config, media, counter, sampling = sys.argv[1:]
-open_clip.add_model_config(config)
-encoders = {
-    "frames": make_encoder({"kind": "open_clip", "model": Path(config).stem, "weights": "random"}),
-    "sound": make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"}),
-}
-clips = index_files({p.stem: p for p in sorted(Path(media).iterdir())}, progress=False)
-submit = TorchFrameModel.submit
+def extract_all(folder: Path, out: str | Path, cache: str | Path) -> ExtractReport:
+    """Embed ``media`` in a folder, with the tiny CLIP whose configuration lies beside."""
+    config = folder / "eri-tiny.json"
+    open_clip.add_model_config(config)
+    encoders = {
+        "frames": make_encoder({"kind": "open_clip", "model": config.stem, "weights": "random"}),
+        "sound": make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"}),
+    }
+    clips = index_files({p.stem: p for p in sorted(folder.glob("media/*"))}, progress=False)
+    sampling = Sampling(frame_rate_hz=10, sample_rate_hz=8000)
+    folders = {"destination": folder / out, "cache_root": folder / cache}
+    return extract(clips, encoders, sampling, **folders, progress=False)
 
-def counting(self, pictures):
-    with open(counter, "ab") as file:
-        file.write(b"." * len(pictures))
-    return submit(self, pictures)
 
-TorchFrameModel.submit = counting
-print(json.dumps({"ready": True}), flush=True)
-for line in sys.stdin:
-    order = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        if "free_bytes" in order:
-            free, write = [order["free_bytes"]], Path.write_bytes
+def serve(folder: Path) -> None:
+    """Run as ordered on standard input, and count the pictures that go through the encoder.
 
-            def write_while_there_is_room(path, content):
-                n_bytes = write(path, content[:free[0]])
-                free[0] -= n_bytes
-                if n_bytes < len(content):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    A run is a fork that the test can kill together with its workers: imports are paid once.
+    """
+    submit = TorchFrameModel.submit
 
-            Path.write_bytes = write_while_there_is_room
-        try:
-            extract(clips, encoders, Sampling(**json.loads(sampling)), Path(order["out"]),
-                    cache_root=Path(order["cache"]), progress=False)
-        except OSError as error:
-            print(json.dumps({"error": str(error)}), flush=True)
-        else:
-            print(json.dumps({"error": None}), flush=True)
-        os._exit(0)
-    print(json.dumps({"pid": child}), flush=True)
-    os.waitpid(child, 0)
-    print(json.dumps({"ended": True}), flush=True)
-"""
+    def counting(self: TorchFrameModel, pictures):
+        with (folder / "pictures").open("ab") as file:
+            file.write(b"." * len(pictures))
+        return submit(self, pictures)
+
+    TorchFrameModel.submit = counting
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            fill_disk_after(order.pop("free_bytes"))
+            try:
+                extract_all(folder, **order)
+            except OSError as error:
+                print(json.dumps({"error": str(error)}), flush=True)
+            else:
+                print(json.dumps({"error": None}), flush=True)
+            os._exit(0)
+        print(json.dumps({"pid": child}), flush=True)
+        os.waitpid(child, 0)
+        print(json.dumps({"ended": True}), flush=True)
+
+
+def fill_disk_after(free_bytes: float) -> None:
+    write = Path.write_bytes
+
+    def write_while_there_is_room(path: Path, content: bytes) -> None:
+        nonlocal free_bytes
+        n_bytes = write(path, content[: int(min(free_bytes, len(content)))])
+        free_bytes -= n_bytes
+        if n_bytes < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Path.write_bytes = write_while_there_is_room
 
 
 class Runner:
@@ -93,10 +96,10 @@ class Runner:
     def __init__(self, process: subprocess.Popen, counter: Path) -> None:
         self._process = process
         self._counter = counter
-        assert self._read() == {"ready": True}
+        counter.touch()
 
-    def start(self, out: Path, cache: Path, **limits: int) -> int:
-        order = {"out": str(out), "cache": str(cache)} | limits
+    def start(self, out: str, cache: str, free_bytes: float = 1e9) -> int:
+        order = {"out": out, "cache": cache, "free_bytes": free_bytes}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return self._read()["pid"]
@@ -109,12 +112,12 @@ class Runner:
         assert self._read() == {"ended": True}
         return first
 
-    def run(self, out: Path, cache: Path, **limits: int) -> dict | None:
+    def run(self, out: str, cache: str, **limits: float) -> dict | None:
         self.start(out, cache, **limits)
         return self.result()
 
     def n_pictures(self) -> int:
-        return self._counter.stat().st_size if self._counter.exists() else 0
+        return self._counter.stat().st_size
 
     def _read(self) -> dict:
         line = self._process.stdout.readline()
@@ -123,114 +126,100 @@ class Runner:
 
 
 @pytest.fixture
-def media(make_clip, tmp_path) -> Path:
+def folder(make_clip, tmp_path, tiny_clip) -> Path:
     for k in range(N_CLIPS):
         make_clip(f"media/c{k:02d}.mp4", n_frames=MAX_FRAMES - k % 9)
-    return tmp_path / "media"
+    config = open_clip.get_model_config(tiny_clip)
+    (tmp_path / f"{tiny_clip}.json").write_text(json.dumps(config))
+    return tmp_path
 
 
 @pytest.fixture
-def runner(request, media, tmp_path, tiny_clip) -> Iterator[Runner]:
-    config = tmp_path / f"{tiny_clip}.json"
-    config.write_text(json.dumps(open_clip.get_model_config(tiny_clip)))
-    counter = tmp_path / "pictures"
-    arguments = [str(config), str(media), str(counter), json.dumps(SAMPLING)]
+def runner(request, folder) -> Iterator[Runner]:
+    script = f"from tests.features.test_faults import *; serve(Path({str(folder)!r}))"
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *arguments],
+        [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(request.config.rootpath)},
     )
     with process:
-        yield Runner(process, counter)
+        yield Runner(process, folder / "pictures")
         process.stdin.close()
 
 
-@pytest.mark.timeout(120 + 30 * N_KILLS)
-def test_kills_at_random_moments_lose_at_most_the_batch_in_flight(runner, tmp_path):
-    began_s = time.monotonic()
-    assert runner.run(tmp_path / "undisturbed", tmp_path / "cache") == {"error": None}
-    duration_s = min(time.monotonic() - began_s, 20)  # the first run may have been disturbed
-    expected = bytes_of(tmp_path / "undisturbed")
-    n_needed = runner.n_pictures()
+def damage_in(cache: Path) -> list[str]:
+    return [what for _, what in verify_cache(cache) if what]
 
+
+@pytest.mark.timeout(120 + 30 * N_KILLS)
+def test_kills_at_random_moments_lose_at_most_the_batch_in_flight(runner, folder):
+    began_s = time.monotonic()
+    assert runner.run("undisturbed", "cache") == {"error": None}
+    duration_s = min(time.monotonic() - began_s, 20)  # the first run may have been disturbed
+    n_needed = runner.n_pictures()
     moments = random.Random(0)
     n_kills, n_rounds = 0, 0
     while n_kills < N_KILLS:  # a round ends with a run that got through
         n_rounds += 1
-        cache, out = (tmp_path / f"{name}{n_rounds}" for name in ("cache", "out"))
-        n_before, n_kills_before = runner.n_pictures(), n_kills
-        while True:
+        out, cache = f"out{n_rounds}", f"cache{n_rounds}"
+        n_before, n_kills_before, ended = runner.n_pictures(), n_kills, None
+        while ended is None:
             pid = runner.start(out, cache)
             if n_kills < N_KILLS:
                 time.sleep(moments.uniform(0, duration_s))
                 with suppress(ProcessLookupError):  # it was quicker
                     os.killpg(_group(pid), signal.SIGKILL)
             ended = runner.result()
-            if ended is not None:
-                break
-            n_kills += 1
+            n_kills += ended is None
         assert ended == {"error": None}
-        assert bytes_of(out) == expected
+        assert bytes_of(folder / out) == bytes_of(folder / "undisturbed")
         # A kill costs the batch in flight, and what its clips had in the batch before.
         n_lost = (n_kills - n_kills_before) * (BATCH + MAX_FRAMES)
         assert runner.n_pictures() - n_before <= n_needed + n_lost
-        assert sorted(path.name for path in out.iterdir()) == OUTPUTS  # and nothing hidden
-        assert [what for _, what in verify_cache(cache) if what] == []
+        assert sorted(path.name for path in (folder / out).iterdir()) == OUTPUTS  # nothing hidden
+        assert damage_in(folder / cache) == []
 
 
-def test_a_disk_that_fills_up_keeps_what_was_written(runner, tmp_path):
-    cache = tmp_path / "cache"
-    ended = runner.run(tmp_path / "out", cache, free_bytes=10_000)
+def test_a_disk_that_fills_up_keeps_what_was_written(runner, folder):
+    ended = runner.run("out", "cache", free_bytes=10_000)
     assert "cannot be written" in ended["error"]
     assert "make room" in ended["error"]
-    assert not (tmp_path / "out").exists()
-    assert [what for _, what in verify_cache(cache) if what] == []
+    assert not (folder / "out").exists()
+    assert damage_in(folder / "cache") == []
     n_before = runner.n_pictures()
-    kept = {path: path.read_bytes() for path in cache.rglob("*.safetensors")}
+    kept = {path: path.read_bytes() for path in folder.glob("cache/**/*.safetensors")}
     assert kept
-    assert list(cache.rglob("*.part")) == []
-    assert runner.run(tmp_path / "out", cache) == {"error": None}
+    assert list(folder.glob("cache/**/*.part")) == []
+    assert runner.run("out", "cache") == {"error": None}
     assert all(path.read_bytes() == content for path, content in kept.items())
     n_resumed = runner.n_pictures() - n_before
-    assert runner.run(tmp_path / "other", tmp_path / "cache2") == {"error": None}
+    assert runner.run("other", "cache2") == {"error": None}
     assert n_resumed < runner.n_pictures() - n_before - n_resumed
-    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "other")
+    assert bytes_of(folder / "out") == bytes_of(folder / "other")
 
 
-def test_two_runs_at_once_share_one_cache(request, runner, tmp_path, media):
-    runner.start(tmp_path / "one", tmp_path / "cache")
-    config = tmp_path / "eri-tiny.json"
-    open_clip.add_model_config(config)
-    _extract_here(media, tmp_path / "two", tmp_path / "cache")
+def test_two_runs_at_once_share_one_cache(runner, folder):
+    runner.start("one", "cache")
+    extract_all(folder, "two", "cache")
     assert runner.result() == {"error": None}
-    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
-    assert [what for _, what in verify_cache(tmp_path / "cache") if what] == []
+    assert bytes_of(folder / "one") == bytes_of(folder / "two")
+    assert damage_in(folder / "cache") == []
 
 
-def test_damaged_embeddings_are_named_and_computed_again(media, tmp_path, tiny_clip):
-    cache = tmp_path / "cache"
-    _extract_here(media, tmp_path / "one", cache)
-    for folder in cache.iterdir():
-        for path in sorted(folder.rglob("*.safetensors"))[:3]:
+def test_damaged_embeddings_are_named_and_computed_again(folder):
+    extract_all(folder, "one", "cache")
+    for each in (folder / "cache").iterdir():
+        for path in sorted(each.rglob("*.safetensors"))[:3]:
             content = bytearray(path.read_bytes())
             middle = len(content) // 2
             content[middle : middle + 20] = bytes(20)
             path.write_bytes(content)
     with pytest.warns(UserWarning, match=r"embedding cache: .*computed again"):
-        report = _extract_here(media, tmp_path / "two", cache)
+        report = extract_all(folder, "two", "cache")
     assert report.n_computed == {"frames": 3, "sound": 3}
-    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
-
-
-def _extract_here(media: Path, out: Path, cache: Path) -> ExtractReport:
-    encoders = {
-        "frames": make_encoder({"kind": "open_clip", "model": "eri-tiny", "weights": "random"}),
-        "sound": make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"}),
-    }
-    clips = index_files({p.stem: p for p in sorted(media.iterdir())}, progress=False)
-    return extract(clips, encoders, Sampling(**SAMPLING), out, cache_root=cache, progress=False)
+    assert bytes_of(folder / "one") == bytes_of(folder / "two")
 
 
 def _group(pid: int) -> int:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,20 +22,32 @@ import itertools, sys
 from pathlib import Path
 from features.files import replacing_file, replacing_folder
 
-print("ready", flush=True)
 for k in itertools.count():
     with replacing_file(Path(sys.argv[1], "file")) as beside:
         beside.write_text(str(k % 10) * 10_000)
     with replacing_folder(Path(sys.argv[1], "folder")) as beside:
         for name in "abc":
             (beside / name).write_text(str(k % 10) * 10_000)
+    if k == 0:
+        print("ready", flush=True)
 """
 
 
-def write(place: Path, is_folder: bool, text: str) -> None:
+@pytest.fixture(params=[False, True], ids=["file", "folder"])
+def is_folder(request) -> bool:
+    return request.param
+
+
+def replacing(place: Path, is_folder: bool):
+    return (replacing_folder if is_folder else replacing_file)(place)
+
+
+def write(place: Path, is_folder: bool, text: str, then: Callable[[], None] = lambda: None) -> None:
     """Replace a file, or a folder with one file in it."""
-    with (replacing_folder if is_folder else replacing_file)(place) as beside:
+    with replacing(place, is_folder) as beside:
+        assert is_folder or beside.suffix == place.suffix or not place.suffix
         (beside / "x" if is_folder else beside).write_text(text)
+        then()
 
 
 def read(place: Path) -> str:
@@ -55,30 +68,22 @@ def test_a_digest_is_of_the_bytes_as_they_are_now(tmp_path, monkeypatch):
     assert file_sha256(path) == hashlib.sha256(b"THREE").hexdigest() != old
 
 
-@pytest.mark.parametrize("is_folder", [False, True])
 @pytest.mark.parametrize("name", ["x.csv", "a" * 251 + ".csv", "é 😀" * 36, "-x"])
 def test_an_error_leaves_the_old_one_and_nothing_else(tmp_path, is_folder, name, monkeypatch):
     place = tmp_path / "below" / name
-
-    def fail_half_way() -> None:
-        with (replacing_folder if is_folder else replacing_file)(place) as beside:
-            assert not place.suffix or beside.suffix == place.suffix
-            (beside / "x" if is_folder else beside).write_text("half")
-            raise ValueError("half way")
-
     replace = Path.replace
 
-    def fail(path: Path, target: Path) -> Path:
-        if path.name.startswith(".part"):
+    def fail(path: Path | None = None, target: Path | None = None) -> Path:
+        if path is None or path.name.startswith(".part"):
             raise OSError(5, "Input/output error")
         return replace(path, target)
 
-    with pytest.raises(ValueError, match="half way"):
-        fail_half_way()
+    with pytest.raises(OSError, match="Input/output error"):
+        write(place, is_folder, "half", fail)
     assert list(place.parent.iterdir()) == []
     write(place, is_folder, "old")
-    with pytest.raises(ValueError, match="half way"):
-        fail_half_way()
+    with pytest.raises(OSError, match="Input/output error"):
+        write(place, is_folder, "half", fail)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fail)
         with pytest.raises(OSError, match="Input/output error"):
@@ -89,17 +94,17 @@ def test_an_error_leaves_the_old_one_and_nothing_else(tmp_path, is_folder, name,
     assert list(place.parent.iterdir()) == [place]
 
 
-@pytest.mark.parametrize("is_folder", [False, True])
 def test_two_who_replace_the_same_take_turns(tmp_path, is_folder):
     events, begun, both = [], threading.Event(), threading.Event()
 
     def work(name: str) -> None:
-        with (replacing_folder if is_folder else replacing_file)(tmp_path / "x") as beside:
-            events.append(f"{name} begins")
+        def wait() -> None:
+            events.append(f"{name} is in")
             begun.set()
             assert both.wait(30)
-            (beside / "x" if is_folder else beside).write_text(name)
-            events.append(f"{name} ends")
+            events.append(f"{name} goes out")
+
+        write(tmp_path / "x", is_folder, name, wait)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(work, "a")
@@ -109,16 +114,12 @@ def test_two_who_replace_the_same_take_turns(tmp_path, is_folder):
         both.set()
         first.result()
         second.result()
-    assert events == ["a begins", "a ends", "b begins", "b ends"]
+    assert events == ["a is in", "a goes out", "b is in", "b goes out"]
     assert read(tmp_path / "x") == "b"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_kills_at_random_moments_leave_whole_ones(tmp_path, request):
-    write(tmp_path / "file", False, "-" * 10_000)
-    with replacing_folder(tmp_path / "folder") as beside:
-        for name in "abc":
-            (beside / name).write_text("-" * 10_000)
     moments = random.Random(0)
     for _ in range(N_KILLS):
         process = subprocess.Popen(
@@ -130,10 +131,12 @@ def test_kills_at_random_moments_leave_whole_ones(tmp_path, request):
             process.stdout.readline()
             time.sleep(moments.uniform(0.0, 0.05))
             process.send_signal(signal.SIGKILL)
-        with pytest.raises(KeyboardInterrupt), replacing_folder(tmp_path / "folder"):
-            raise KeyboardInterrupt  # a folder that was moved away is put back all the same
-        with pytest.raises(KeyboardInterrupt), replacing_file(tmp_path / "file"):
-            raise KeyboardInterrupt
+        for is_folder in (True, False):  # a folder that was moved away is put back all the same
+            with (
+                pytest.raises(KeyboardInterrupt),
+                replacing(tmp_path / ("folder" if is_folder else "file"), is_folder),
+            ):
+                raise KeyboardInterrupt
         assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
         (content,) = {path.read_text() for path in (tmp_path / "folder").iterdir()}
         assert len(list((tmp_path / "folder").iterdir())) == 3

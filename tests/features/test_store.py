@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,9 +17,12 @@ from features.store_writer import (
 from tests.features.stored import clips
 
 
-@pytest.fixture
-def one_clip_per_shard(monkeypatch):
-    monkeypatch.setattr(store_writer, "_SHARD_BYTES", 1)
+def assert_same(store: FeatureStore, expected: FeatureStore) -> None:
+    assert store.metadata == expected.metadata
+    for name in ("embedding", "time_s", "clip_id", "face_share"):
+        found, right = getattr(store, name), getattr(expected, name)
+        assert (found is None) == (right is None)
+        assert right is None or (found.dtype == right.dtype and np.array_equal(found, right))
 
 
 @pytest.mark.parametrize(("dtype", "face_share"), [("float16", None), ("float32", 0.5)])
@@ -30,25 +35,17 @@ def test_a_store_reads_back_as_written(
     monkeypatch.setattr(store_writer, "_ROW_GROUP_BYTES", row_group_bytes)
     written = clips(dtype=dtype, face_share=face_share)
     write_store(tmp_path / "clip", written, {"identity": "x"})
-    store, gathered = read_store(tmp_path / "clip"), gather(written, {"identity": "x"})
+    n_shards = len(list((tmp_path / "clip").iterdir()))
+    assert (n_shards == 1) == (shard_bytes == 2**28)
+    store = read_store(tmp_path / "clip")
+    assert_same(store, gather(written, {"identity": "x"}))
+    assert len({id(each) for each in store.clip_id}) < len(store.clip_id) or row_group_bytes == 1
+    parts = [part for _, part in stored_clips(tmp_path / "clip")]
+    assert [clip[:2] for part in parts for clip in part] == [clip[:2] for clip in written]
     shards = list(read_shards(tmp_path / "clip"))
-    assert len(shards) == len(list((tmp_path / "clip").iterdir()))
-    assert (len(shards) == 1) == (shard_bytes == 2**28)
-    for name in ("embedding", "time_s", "clip_id", "face_share"):
-        given = getattr(gathered, name)
-        if given is None:
-            assert getattr(store, name) is None
-            continue
-        for read in (getattr(store, name), np.concatenate([getattr(s, name) for s in shards])):
-            assert read.dtype == given.dtype
-            assert np.array_equal(read, given)
-    assert all(each.metadata == {"identity": "x"} for each in (store, *shards))
-    parts = list(stored_clips(tmp_path / "clip"))
-    assert all(metadata == {"identity": "x"} for metadata, _ in parts)
-    back = [clip for _, part in parts for clip in part]
-    assert [clip[:2] for clip in back] == [clip[:2] for clip in written]
-    assert np.array_equal(gather(back, {}).embedding, store.embedding)
-    assert all(clip.embedding.face_share == face_share for clip in back)
+    assert len(shards) == len(parts) == n_shards
+    for shard, part in zip(shards, parts, strict=True):
+        assert_same(shard, gather(part, {"identity": "x"}))
 
 
 def test_equal_content_gives_equal_bytes_of_plain_parquet(tmp_path):
@@ -76,7 +73,9 @@ def test_a_failed_write_leaves_the_old_store(tmp_path):
     assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
 
 
-def test_clips_are_drawn_only_as_their_shard_is_written(tmp_path, one_clip_per_shard):
+def test_clips_are_drawn_only_as_their_shard_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_writer, "_SHARD_BYTES", 1)
+
     def drawn():
         for k, clip in enumerate(clips(20)):
             (beside,) = tmp_path.glob(".part.*")
@@ -101,23 +100,19 @@ def test_what_is_no_store_is_never_overwritten(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_said_before_any_work(read_only):
-    denied = r"b cannot be written \(Permission denied\).*another folder"
-    with pytest.raises(OSError, match=denied):
+    with pytest.raises(OSError, match=r"b cannot be written \(Permission denied\).*another folder"):
         check_replaceable(read_only / "a" / "b")
 
 
-def test_clip_vectors_have_no_time(tmp_path):
+def test_clip_vectors_have_no_time_and_failure_tables_may_be_empty(tmp_path):
     vectors = np.arange(6, dtype=np.float32).reshape(2, 3)
     write_clip_vectors(tmp_path / "x.parquet", np.array(["a", "b"], object), vectors, {"k": 1})
     store = read_store(tmp_path / "x.parquet")
     assert store.time_s is None
-    with pytest.raises(StoreError, match="does not say which bytes"):
-        list(stored_clips(tmp_path / "x.parquet"))
     assert store.metadata == {"k": 1}
     assert store.to_pandas().loc["b"].tolist() == [3, 4, 5]
-
-
-def test_a_failure_table_may_be_empty(tmp_path):
+    with pytest.raises(StoreError, match="does not say which bytes"):
+        list(stored_clips(tmp_path / "x.parquet"))
     columns = ["clip_id", "step", "reason"]
     write_failures(tmp_path / "none.parquet", pd.DataFrame(columns=columns))
     assert list(pd.read_parquet(tmp_path / "none.parquet").columns) == columns
@@ -166,9 +161,8 @@ def test_a_store_in_memory_prints_its_shape_and_has_equally_long_columns():
     table = store.to_pandas()
     assert table.index.names == ["clip_id", "time_s"]
     assert table.shape == (6, 3)
-    columns = {"clip_id": store.clip_id, "time_s": store.time_s, "embedding": store.embedding}
-    for name in columns:
-        with pytest.raises(ValueError, match=r"of shape .*expected \("):
-            FeatureStore(**(columns | {name: columns[name][:-1]}), metadata={})
-    with pytest.raises(ValueError, match="and the dimension"):
-        FeatureStore(store.clip_id, None, store.embedding[:, 0], {})
+    for name in ("clip_id", "time_s", "embedding", "face_share"):
+        with pytest.raises(ValueError, match=r"of shape .*expected \d rows"):
+            replace(store, **{name: getattr(store, name)[:-1]})
+    with pytest.raises(ValueError, match=r"of shape .*expected \(n_rows, dimension\)"):
+        replace(store, embedding=store.embedding[:, 0])

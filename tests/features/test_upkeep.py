@@ -24,12 +24,6 @@ def age(path: Path, days: float) -> None:
     os.utime(path, (then_s, then_s))
 
 
-def damage(root: Path, name: str = "a") -> Path:
-    (path,) = root.rglob(f"{name * 64}.safetensors")
-    path.write_bytes(path.read_bytes()[:-1])
-    return path
-
-
 def test_identities_are_listed_with_what_they_are(tmp_path):
     fill(tmp_path, "one", "ab")
     fill(tmp_path, "two", "c")
@@ -46,13 +40,13 @@ def test_identities_are_listed_with_what_they_are(tmp_path):
 
 def test_damage_is_found_and_removed(tmp_path):
     fill(tmp_path)
-    assert [what for _, what in verify_cache(tmp_path)] == [None] * 3
-    path = damage(tmp_path)
+    (path,) = tmp_path.rglob(f"{'a' * 64}.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
     found = dict(verify_cache(tmp_path))
+    assert len(found) == 3
     assert [Path(each) for each, what in found.items() if what is not None] == [path]
-    removed, n_bytes = prune_cache(tmp_path, unused_for_days=30)
-    assert [Path(each) for each in removed] == [path]
-    assert n_bytes > 0
+    size = path.stat().st_size
+    assert prune_cache(tmp_path, unused_for_days=30) == ([str(path)], size)
     assert [what for _, what in verify_cache(tmp_path)] == [None] * 2
 
 
@@ -63,12 +57,14 @@ def test_what_no_run_used_lately_is_removed(tmp_path):
         (tmp_path / "two" / name).touch()
         age(tmp_path / "two" / name, days)
     age(tmp_path / "one" / "encoder.json", 40)
-    removed, n_bytes = prune_cache(tmp_path, unused_for_days=30)
-    assert removed == ["one"]
-    assert n_bytes > 0
+    n_bytes = next(each["n_bytes"] for each in list_cache(tmp_path) if each["identity"] == "one")
+    assert prune_cache(tmp_path, unused_for_days=30) == (["one"], n_bytes)
     assert [entry["identity"] for entry in list_cache(tmp_path)] == ["two"]
     assert [path.name for path in tmp_path.rglob("*.part")] == ["alive.part"]
+    objects = verify_cache(tmp_path)
+    assert next(objects)[1] is None
     assert prune_cache(tmp_path, unused_for_days=0)[0] == ["two"]
+    assert list(objects) == []  # pruned meanwhile
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,14 +75,6 @@ def test_opening_the_cache_counts_as_use_and_looking_does_not(tmp_path):
     assert list_cache(tmp_path)[0]["unused_days"] > 39
     EmbeddingCache(tmp_path, "one", DESCRIPTION)
     assert list_cache(tmp_path)[0]["unused_days"] < 1
-
-
-def test_what_is_pruned_meanwhile_is_no_error(tmp_path):
-    fill(tmp_path)
-    objects = verify_cache(tmp_path)
-    assert next(objects)[1] is None
-    prune_cache(tmp_path, 0)
-    assert list(objects) == []
 
 
 @pytest.mark.parametrize("root", ["memory://upkeep", "[x] *?", "a::b", "s3:", "-é😀", "x{1,2}"])

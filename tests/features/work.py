@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from features.errors import MediaError
 from features.extraction import worker_process
 from features.extraction.reading import ClipToRead, read_clip
 from features.extraction.worker_process import Patience
-from features.media.files import MediaError, probe
+from features.media.files import probe
 from features.media.frames import read_frames
-from features.media.sound import read_sound
-from tests.features.odd_media import GRID_HZ
+from tests.features.odd_media import GRID_HZ, read_sound
 
 
 def count_to(n: int) -> Iterator[int]:

@@ -14,8 +14,8 @@ QUICK = {
 ENTRIES = {kind: {"kind": kind, **QUICK.get(kind, {})} for kind in HEADS}
 """An entry of params.yaml for every kind."""
 VARIANTS = ENTRIES | {
-    "landmarks": {"kind": "kernel_ridge", "memory_limit_mib": 1, "n_landmarks": 50},
-    "columns": {"kind": "lightgbm", "n_rounds": 5, "n_components": None},
+    "landmarks": {"kind": "kernel_ridge", "n_landmarks": 30},
+    "svr_landmarks": {"kind": "svr", "n_landmarks": 30},
 }
 
 

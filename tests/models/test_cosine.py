@@ -8,7 +8,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import adjusted_rand_score
 
 from models import cosine
-from models.cosine import average_linkage, joined_rows, near_identical, row_blocks
+from models.cosine import average_linkage, joined_rows, near_identical
 
 
 def unit_vectors(n: int, dimension: int, seed: int) -> np.ndarray:
@@ -36,14 +36,6 @@ def test_cuts_are_those_of_scipy(n, dimension, seed):
             expected = fcluster(theirs, cut, "distance")
             assert adjusted_rand_score(expected, joined_rows(n, ends[distance < cut])) == 1
             assert adjusted_rand_score(expected, clusters(vectors, cut)) == 1
-
-
-def test_blocks_do_not_matter(monkeypatch):
-    vectors = unit_vectors(100, 8, 0)
-    whole = clusters(vectors, 0.5)
-    monkeypatch.setattr(cosine, "_BLOCK_BYTES", 4000)
-    assert len(row_blocks(100, 100)) == 10
-    np.testing.assert_array_equal(clusters(vectors, 0.5), whole)
 
 
 @pytest.mark.parametrize("n", [0, 1])

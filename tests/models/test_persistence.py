@@ -27,10 +27,7 @@ def data_of(gaps=False):
 
 
 def fitted_head(variant="elastic_net", gaps=False):
-    head = make_head(VARIANTS[variant], 1, bands=(30, 10))
-    if variant == "landmarks":  # as if the kernel were too large
-        head.set_params(memory_limit_mib=0, n_landmarks=8)
-    return head.fit(*data_of(gaps))
+    return make_head(VARIANTS[variant], 1, bands=(30, 10)).fit(*data_of(gaps))
 
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])

@@ -53,14 +53,6 @@ def test_rows_without_labels_are_predicted_but_not_used(clips):
     np.testing.assert_array_equal(known.held, moved.held)
 
 
-def test_no_held_out_rows_give_an_empty_table(clips):
-    x, y, groups, folds = clips
-    assert cross_fit(make_head({"kind": "mean"}, 0), x, y, groups, folds, x[:0]).held.shape == (
-        0,
-        2,
-    )
-
-
 def test_folds_that_share_a_person_are_refused(clips):
     x, y, groups, _ = clips
     with pytest.raises(ValueError, match="more than one fold"):

@@ -17,13 +17,18 @@ from pipeline.params import Params, load_params
 from tests.pipeline.finished_run import FinishedRun, finish_run
 
 TARGETS = ["joy", "fear", "awe"]
+ENCODERS = {
+    "clip": {"kind": "open_clip", "model": "ViT-B-32", "weights": "random"},
+    "resnet50": {"kind": "torchvision", "model": "resnet50", "weights": "random"},
+    "egemaps": {"kind": "opensmile", "model": "eGeMAPSv02"},
+}
 WIDTHS = {"face": 6, "voice": 4}
 
 
 @pytest.fixture
 def params(request, tmp_path: Path) -> Params:
     content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
-    content["targets"] = TARGETS
+    content |= {"targets": TARGETS, "encoders": ENCODERS}
     content["folds"]["n_folds"] = 3
     content["evaluation"]["n_resamples"] = 200
     path = tmp_path / "params.yaml"

@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from features.store import read_store
 from pipeline import cli
+from pipeline.doctor import examine
 from pipeline.errors import FailedClipsError
+from tests.conftest import TINY_CLIP
 
 runner = CliRunner()
 
@@ -30,31 +32,45 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
 
 
-def test_extract_writes_one_store_per_encoder(make_clip, params_file, tmp_path):
+@pytest.fixture
+def extract(params_file, tmp_path):
+    """Run `eri extract` into ``out``, with changed parameters."""
+
+    def extract(*arguments, **changes):
+        content = yaml.safe_load(params_file.read_text())
+        for key, value in changes.items():
+            content[key] |= value
+        params_file.write_text(yaml.safe_dump(content))
+        command = ["extract", *map(str, arguments), "--out", str(tmp_path / "out")]
+        return runner.invoke(cli.app, [*command, "--params", str(params_file)])
+
+    return extract
+
+
+def test_extract_writes_one_store_per_encoder(make_clip, extract, params_file, tmp_path):
     make_clip("clips/a.mp4")
     make_clip("clips/b.mp4", sound_s=0)
-    out = tmp_path / "out"
-    arguments = ["extract", str(tmp_path / "clips"), "--out", str(out), "--json"]
-    shown = runner.invoke(cli.app, [*arguments, "--params", str(params_file)])
+    shown = extract(tmp_path / "clips", "--json")
     assert shown.exit_code == 0
     content = json.loads(shown.stdout)
     assert content["tiny"]["n_embedded"] == content["tiny"]["n_computed"] == 2
     assert [f["clip_id"] for f in content["sound"]["failures"]] == ["b"]
-    assert set(read_store(out / "tiny").clip_id) == {"a", "b"}
+    assert set(read_store(tmp_path / "out" / "tiny").clip_id) == {"a", "b"}
+    found = {each.subject: each for each in examine(params_file)}
+    assert "tiny, random, 8 numbers each, 2 clips cached" in found["encoders.tiny"].detail
+    assert "88 numbers each, 1 clips cached" in found["encoders.sound"].detail
 
 
-def test_a_clip_without_a_face_is_a_failure_among_others(request, params_file, tmp_path):
+def test_a_clip_without_a_face_is_a_failure_among_others(request, extract, tmp_path):
     shared = request.config.rootpath.parent / "shared"
     if not shared.is_dir():
         pytest.skip("../shared is not there")
-    content = yaml.safe_load(params_file.read_text())
     weights = str(shared / "weights" / "yunet_n_dynamic.onnx")
-    content["encoders"]["tiny"] |= {"face": "yunet", "face_weights": weights}
-    content["data"]["max_failed_share"] = 0.5
-    params_file.write_text(yaml.safe_dump(content))
-    clips = [str(shared / "clips" / f"{clip}.mp4") for clip in ("no_face", "single_face")]
-    arguments = ["extract", *clips, "--out", str(tmp_path / "out"), "--encoders", "tiny"]
-    shown = runner.invoke(cli.app, [*arguments, "--params", str(params_file)])
+    tiny = {"kind": "open_clip", "model": TINY_CLIP, "weights": "random", "face": "yunet"}
+    encoders = {"tiny": tiny | {"face_weights": weights}}
+    clips = [shared / "clips" / f"{clip}.mp4" for clip in ("no_face", "single_face")]
+    arguments = [*clips, "--encoders", "tiny"]
+    shown = extract(*arguments, encoders=encoders, data={"max_failed_share": 0.5})
     assert shown.exit_code == 0, shown.output
     assert "tiny: 1 of 2 clips (1 without a face)" in shown.stdout
     store = read_store(tmp_path / "out" / "tiny")
@@ -62,45 +78,14 @@ def test_a_clip_without_a_face_is_a_failure_among_others(request, params_file, t
     assert store.face_share.min() > 0.5
 
 
-def test_extract_fails_when_too_many_clips_did_but_keeps_the_others(
-    make_clip, params_file, tmp_path
-):
+def test_extract_fails_when_too_many_clips_did_but_keeps_the_others(make_clip, extract, tmp_path):
     make_clip("clips/a.mp4")
     (tmp_path / "clips/b.mp4").write_bytes(b"no video")
-    out = tmp_path / "out"
-    arguments = ["extract", str(tmp_path / "clips"), "--out", str(out), "--encoders", "sound"]
-    shown = runner.invoke(cli.app, [*arguments, "--json", "--params", str(params_file)])
+    shown = extract(tmp_path / "clips", "--encoders", "sound", "--json")
     assert isinstance(shown.exception, FailedClipsError)
     assert "sound: 1 of 2 clips failed, more than `data.max_failed_share`" in str(shown.exception)
     assert json.loads(shown.stdout)["sound"]["n_embedded"] == 1
-    assert set(read_store(out / "sound").clip_id) == {"a"}
-
-
-def test_doctor_names_weights_that_cannot_be_had(params_file):
-    content = yaml.safe_load(params_file.read_text())
-    content["encoders"]["tiny"]["weights"] = "nowhere/weights.pt"
-    params_file.write_text(yaml.safe_dump(content))
-    shown = runner.invoke(cli.app, ["doctor", "--json", "--params", str(params_file)])
-    assert shown.exit_code == 1
-    failed = [finding for finding in json.loads(shown.stdout) if not finding["ok"]]
-    assert [finding["subject"] for finding in failed] == ["encoders.tiny"]
-    assert "no weights file nowhere/weights.pt" in failed[0]["detail"]
-    text = runner.invoke(cli.app, ["doctor", "--params", str(params_file)]).stdout
-    assert "FAIL  encoders.tiny" in text
-    assert "ok    encoders.sound" in text
-
-
-def test_doctor_names_labels_and_media_that_are_not_there(params_file):
-    content = yaml.safe_load(params_file.read_text())
-    content["data"] |= {"labels": "gone/labels.csv", "media": "gone"}
-    params_file.write_text(yaml.safe_dump(content))
-    shown = runner.invoke(cli.app, ["doctor", "--json", "--params", str(params_file)])
-    assert shown.exit_code == 1
-    failed = {
-        each["subject"]: each["detail"] for each in json.loads(shown.stdout) if not each["ok"]
-    }
-    assert "no label table gone/labels.csv" in failed["data.labels"]
-    assert "eri import" in failed["data.media"]
+    assert set(read_store(tmp_path / "out" / "sound").clip_id) == {"a"}
 
 
 def test_wrong_usage_is_status_two():
@@ -138,36 +123,3 @@ def test_an_error_is_one_line_with_status_one(tmp_path, request, monkeypatch):
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: there is no params.yaml here")
     assert "Traceback" not in failed.stderr
-
-
-def test_list_shows_encoders_and_computes_nothing(make_clip, params_file, tmp_path):
-    clip = make_clip("a.mp4")
-    arguments = ["extract", str(clip), "--list", "--json", "--params", str(params_file)]
-    shown = runner.invoke(cli.app, arguments)
-    assert shown.exit_code == 0
-    tiny, sound = json.loads(shown.stdout)
-    assert (tiny["name"], tiny["dimension"], tiny["n_cached"], tiny["n_clips"]) == ("tiny", 8, 0, 1)
-    assert sound["dimension"] == 88
-    assert not (tmp_path / "cache").exists()
-    silent = make_clip("b.mp4", n_frames=7, sound_s=0)
-    out = ["--out", str(tmp_path / "out"), "--params", str(params_file)]
-    assert runner.invoke(cli.app, ["extract", str(clip), *out]).exit_code == 0
-    arguments.insert(2, str(silent))
-    entries = json.loads(runner.invoke(cli.app, arguments).stdout)
-    assert [(each["n_cached"], each["n_clips"]) for each in entries] == [(1, 2), (1, 1)]
-    shown = runner.invoke(cli.app, ["extract", "--list", "--params", str(params_file)])
-    assert "opensmile" in shown.stdout
-    shown = runner.invoke(cli.app, ["extract", "--params", str(params_file)])
-    assert shown.exit_code == 2  # neither media nor --list
-
-
-def test_weights_that_are_not_here_are_named_and_not_downloaded(tmp_path, monkeypatch, params_file):
-    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
-    params = yaml.safe_load(params_file.read_text())
-    spec = {"kind": "torchvision", "model": "resnet18", "weights": "IMAGENET1K_V1"}
-    params_file.write_text(yaml.safe_dump(params | {"encoders": {"r": spec}}))
-    arguments = ["extract", "--list", "--json", "--params", str(params_file)]
-    (entry,) = json.loads(runner.invoke(cli.app, arguments).stdout)
-    assert (entry["identity"], entry["dimension"], entry["n_cached"]) == (None, 512, 0)
-    assert "has not been downloaded yet" in entry["problem"]
-    assert not (tmp_path / "hub").exists()

@@ -1,10 +1,15 @@
+import json
 import shutil
 
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from pipeline import cli
 from pipeline.doctor import examine
+
+LATER = {"kind": "torchvision", "model": "resnet18", "weights": "nowhere/weights.pt"}
 
 
 @pytest.fixture
@@ -30,30 +35,52 @@ def examined(request, tmp_path, monkeypatch):
     return examine_with
 
 
-@pytest.mark.parametrize("key", ["slices", "baselines"])
-def test_a_column_that_the_index_would_miss_is_a_fault(examined, key):
-    found = examined(lambda content: content["evaluation"].update({key: ["contry"]}))
-    assert not found["evaluation"].ok
-    for text in (f"`evaluation.{key}` names ['contry']", "'country'", "'duration_s'"):
-        assert text in found["evaluation"].detail
+def faults(found) -> list[str]:
+    return [each.subject for each in found.values() if not each.ok]
 
 
-def test_a_baseline_that_is_a_target_is_a_fault(examined):
-    found = examined(lambda content: content["evaluation"].update(baselines=["joy"]))
-    assert "names targets: ['joy']" in found["evaluation"].detail
+@pytest.mark.parametrize(
+    ("section", "key", "value", "subject", "said"),
+    [
+        ("evaluation", "slices", ["contry"], "data.labels", "`evaluation.slices` names ['contry']"),
+        ("evaluation", "baselines", ["joy"], "data.labels", "`evaluation.baselines` names ['joy']"),
+        ("data", "media", ".", "data.media", "DVC refuses"),
+        ("data", "media", "data", "data.media", "DVC refuses"),
+        (
+            "data",
+            "media",
+            "gone",
+            "data.media",
+            "no folder gone: set it in params.yaml, bring data",
+        ),
+        (
+            "data",
+            "labels",
+            "gone.csv",
+            "data.labels",
+            "there is no label table gone.csv: set it in",
+        ),
+        ("stores", "fau", {"store": "x", "sha256": ""}, "stores.fau", "no imported feature store"),
+        ("encoders", "later", LATER, "encoders.later", "no weights file nowhere/weights.pt"),
+    ],
+)
+def test_what_would_stop_a_run_is_a_fault(examined, section, key, value, subject, said):
+    found = examined(lambda content: content[section].update({key: value}))
+    assert faults(found) == [subject]
+    assert said in found[subject].detail
+
+
+def test_an_optional_encoder_without_its_weights_stops_no_run(examined):
+    optional = LATER | {"optional": True}
+    found = examined(lambda content: content["encoders"].update(later=optional))
+    assert faults(found) == []
+    assert "LEFT OUT of a run: there is no weights file" in found["encoders.later"].detail
 
 
 def test_columns_of_the_labels_and_of_the_index_will_do(examined):
     columns = ["country", "group", "duration_s"]
-    found = examined(lambda c: c["evaluation"].update(slices=columns, baselines=columns))
-    assert [each for each in found.values() if not each.ok] == []
-
-
-@pytest.mark.parametrize("media", [".", "data", "results"])
-def test_media_among_what_stages_write_are_a_fault(examined, media):
-    found = examined(lambda content: content["data"].update(media=media))
-    assert not found["data.media"].ok
-    assert "DVC refuses" in found["data.media"].detail
+    found = examined(lambda c: c["evaluation"].update(slices=[*columns, "joy"], baselines=columns))
+    assert faults(found) == []
 
 
 def test_keys_that_dvc_follows_have_to_be_there(examined):
@@ -61,6 +88,16 @@ def test_keys_that_dvc_follows_have_to_be_there(examined):
         del content["people"], content["data"]["max_failed_share"]
 
     found = examined(take_out)
-    assert not found["dvc.yaml"].ok
+    assert faults(found) == ["dvc.yaml"]
     assert "it follows data.max_failed_share, people, which" in found["dvc.yaml"].detail
-    assert [each.subject for each in found.values() if not each.ok] == ["dvc.yaml"]
+
+
+def test_the_command_prints_lines_or_json_and_fails_with_a_fault(examined, tmp_path):
+    examined(lambda content: content["data"].update(media="gone"))
+    command = ["doctor", "--params", str(tmp_path / "params.yaml")]
+    shown = CliRunner().invoke(cli.app, command)
+    assert shown.exit_code == 1
+    assert "FAIL  data.media" in shown.stdout
+    assert "ok    encoders.sound" in shown.stdout
+    found = json.loads(CliRunner().invoke(cli.app, [*command, "--json"]).stdout)
+    assert [each["subject"] for each in found if not each["ok"]] == ["data.media"]

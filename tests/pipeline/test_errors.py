@@ -15,7 +15,7 @@ def test_the_summary_counts_by_step():
     assert summary("clip", 10, failures()) == "clip: 10 of 10 clips"
 
 
-@pytest.mark.parametrize("step", ["read", "probe", "stream", "decode", "face", "encode"])
+@pytest.mark.parametrize("step", ["read", "probe", "stream", "decode", "face", "encode", "weights"])
 def test_every_step_has_a_meaning(step):
     assert summary("clip", 2, failures(**{step: 1})).startswith("clip: 1 of 2 clips (1 ")
 

@@ -13,7 +13,7 @@ from pipeline import result_cache, stages
 from pipeline.clip_table import read_rows
 from pipeline.fit import Fitting, baseline_tasks, head_task
 from pipeline.params import HeadEntry, ParamsError, load_params
-from pipeline.paths import BASELINES, OOF, PREDICTIONS, fitted_head
+from pipeline.paths import BASELINES, OOF, POOLED, PREDICTIONS, fitted_head
 from pipeline.views import join_tables, read_prediction_table
 
 QUICK = {"lightgbm": {"n_rounds": 5}, "mlp": {"max_epochs": 3, "n_seeds": 1}}
@@ -39,17 +39,6 @@ def read(project):
         return params, read_rows(params), head_task("head", view, params)
 
     return read
-
-
-@pytest.fixture
-def run_stage(capsys):
-    """Run the stage `fit` for a head; return what it printed."""
-
-    def run(head):
-        stages.fit(head)
-        return capsys.readouterr().out.splitlines()
-
-    return run
 
 
 def of(rows, split):
@@ -102,14 +91,15 @@ def test_val_and_test_in_any_order(project, read):
     found = []
     for _ in range(2):
         _, rows, task = read()
-        found.append(
-            pd.DataFrame(Fitting(rows).fit(task, refit_on="train+val").predictions, rows.clip_ids)
-        )
+        predictions = Fitting(rows).fit(task, refit_on="train+val").predictions
+        found.append(pd.DataFrame(predictions, rows.clip_ids).sort_index())
         project.clips = project.clips.sort_values("split", kind="stable", ignore_index=True)
-    np.testing.assert_allclose(found[0], found[1].loc[found[0].index], rtol=1e-4)
+    np.testing.assert_allclose(*found, rtol=1e-4)
 
 
-def test_unlabelled_clips_of_val_are_left_out(project, read):
+def test_unlabelled_clips_of_val_are_left_out_of_a_refit_and_without_labels_it_is_refused(
+    project, read
+):
     val = project.clips.index[project.clips["split"] == "Val"]
     project.clips.loc[val[1:], LABELS] = np.nan
     _, rows, task = read()
@@ -119,10 +109,7 @@ def test_unlabelled_clips_of_val_are_left_out(project, read):
     head = task.make_head().fit(x[used], rows.y[used], rows.people[used])
     refit = Fitting(rows).fit(task, refit_on="train+val")
     np.testing.assert_array_equal(refit.predictions[test], head.predict(x[test]))
-
-
-def test_without_labels_on_val_a_refit_is_refused(project, read):
-    project.clips.loc[project.clips["split"] == "Val", LABELS] = np.nan
+    project.clips.loc[val, LABELS] = np.nan
     _, rows, task = read()
     with pytest.raises(ParamsError, match="train.val, but no clip of Val is labelled.*to train"):
         Fitting(rows).fit(task, refit_on="train+val")
@@ -217,36 +204,31 @@ def test_heads_of_one_view_share_it(read):
     assert fitting.view(baseline_tasks(params)[0]).inputs.shape == (rows.n_train, 1)
 
 
-def test_the_stages_keep_their_heads_and_hand_the_refit_on(project, read, run_stage):
+def test_the_stages_keep_their_heads_and_hand_the_refit_on(project, read, capsys):
     tables, heads = {}, {}
     for refit_on in ("train", "train+val"):
         project.content["final"] = {"refit_on": refit_on}
         params, rows, _ = read()
-        for head in project.content["heads"]:
-            shown = run_stage(head)[-3:]
-            new = [line for line in shown if "as fitted before" not in line]
-            assert len(new) == (0 if head == "head" else 3)  # that one is a ridge, too
-            assert all("as fitted before" in line for line in run_stage(head)[-3:])
+        for head, n_new in (("ridge", 3), ("average", 3), ("head", 0)):  # that one is a ridge, too
+            for expected in (n_new, 0):
+                stages.fit(head)
+                said = capsys.readouterr().out.splitlines()[-3:]
+                assert sum("as fitted before" not in line for line in said) == expected
         stages.baseline()
         stages.stack()
         ridge = read_prediction_table(OOF / "ridge.parquet", rows, params.targets)["face"]
         means = read_prediction_table(BASELINES, rows, params.targets)["mean"]
         sent = pd.read_csv(PREDICTIONS, dtype={"File_ID": str}).set_index("File_ID")
-        tables[refit_on] = ridge, means, sent.loc[rows.clip_ids[rows.n_train :]].to_numpy()
+        tables[refit_on] = ridge, means, sent.reindex(rows.clip_ids).to_numpy()
         heads[refit_on] = loads(fitted_head("ridge", "face").read_bytes())
-    test, x = (
-        of(rows, "Test"),
-        join_tables([project.folder / "data/pooled/face.parquet"], rows.clip_ids),
-    )
-    used = np.isfinite(rows.y).all(axis=1)
-    for number, rest in enumerate([~test, ~test, ~test[rows.n_train :]]):
-        one, other = tables["train"][number], tables["train+val"][number]
-        assert one[rest].tobytes() == other[rest].tobytes()
-        assert (one[~rest] != other[~rest]).all()
+    test, x = of(rows, "Test"), join_tables([POOLED / "face.parquet"], rows.clip_ids)
+    for one, other in zip(*tables.values(), strict=True):
+        assert one[~test].tobytes() == other[~test].tobytes()
+        assert (one[test] != other[test]).all()
     for refit_on, head in heads.items():
         np.testing.assert_allclose(head.predict(x[test]), tables[refit_on][0][test], rtol=1e-5)
-    mean = tables["train+val"][1][test]
-    np.testing.assert_allclose(mean, np.broadcast_to(rows.y[used].mean(axis=0), mean.shape))
+    mean = rows.y[np.isfinite(rows.y).all(axis=1)].mean(axis=0)
+    np.testing.assert_allclose(tables["train+val"][1][test], np.tile(mean, (test.sum(), 1)))
 
 
 def test_dvc_runs_again_what_the_choice_changes(request):

@@ -17,7 +17,7 @@ from pipeline.paths import (
     LEADERBOARD,
     METRICS,
     MODEL_CARD,
-    PEOPLE_REPORT,
+    PEOPLE,
     PREDICTIONS,
     REPORT,
     fitted_head,
@@ -45,8 +45,7 @@ def finish(project, fitted):
         project.write_store("voice")
         no_failures = pd.DataFrame({"clip_id": [], "step": [], "reason": []}, dtype=str)
         no_failures.to_parquet(data / "features/voice.failures.parquet")
-        (data / "folds.json").write_text('{"warnings": []}')
-        PEOPLE_REPORT.write_text('{"warnings": []}')
+        PEOPLE.write_text('{"warnings": []}')
         stages.baseline()
         for head in heads:
             stages.fit(head)

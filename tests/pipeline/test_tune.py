@@ -38,7 +38,7 @@ def test_a_setting_of_zero_is_tried_first_and_its_range_is_searched(project):
     project.content["heads"]["vectors"] = {"kind": "svr", **settings}
     project.write()
     trials = tune(params(), "vectors", 4)
-    assert trials[0].settings == settings
+    assert trials[0].settings == {"cost": 1.0} | settings
     assert all(trial.score is not None for trial in trials)
     assert all(0.01 <= trial.settings["epsilon"] <= 1 for trial in trials[1:])
     assert tune(params(), "vectors", 5)[:4] == trials

@@ -3,7 +3,7 @@ import pytest
 from pydantic import ValidationError
 
 from features.encoders import EncoderError, make_encoder
-from features.media.files import MediaError
+from features.errors import MediaError
 
 RATE_HZ = 16000
 

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 from features.encoders import Encoder, EncoderError, make_encoder
 from features.encoders.ctranslate2 import read_whisper
 from features.encoders.weights import weights_file
+from features.errors import MediaError
 from features.extraction import embed_files
 from features.identity import Sampling, encoder_identity
-from features.media.files import MediaError
 from tests.conftest import tone
 from tests.features.encoders.samples import close_to, embed_sound, speech_model
 

@@ -122,6 +122,24 @@ def test_every_clip_is_either_embedded_or_in_the_failure_table(run, corpus, make
         run({"silent": corpus["silent"]})
 
 
+def test_an_optional_encoder_without_its_weights_is_left_out(run, corpus, tmp_path):
+    def with_weights(weights: str, optional: bool):
+        spec = {"kind": "torchvision", "model": "resnet18", "weights": weights}
+        return {"later": make_encoder(spec | {"optional": optional})}
+
+    run(corpus, with_weights("random", True))
+    assert "optional" not in read_store(tmp_path / "out" / "later").metadata["spec"]
+    report = run(corpus, with_weights("gone.pth", True))
+    assert report.left_out["later"].startswith("there is no weights file gone.pth")
+    failures = pd.read_parquet(tmp_path / "out" / "later.failures.parquet")
+    expected = {(clip_id, "weights", report.left_out["later"]) for clip_id in corpus}
+    assert set(failures.itertuples(index=False, name=None)) == expected
+    assert not (tmp_path / "out" / "later").exists()  # that of the other weights
+    with pytest.raises(EncoderError, match=r"no weights file gone\.pth"):
+        run(corpus, with_weights("gone.pth", False))
+    assert run(corpus, with_weights("random", False)).n_computed == {"later": 0}
+
+
 def test_names_may_be_as_long_and_odd_as_a_disk_takes_them(run, make_clip, encoders, tmp_path):
     original = make_clip()
     names = [

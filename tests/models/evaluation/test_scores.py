@@ -57,13 +57,6 @@ def test_the_mean_predictor_scores_zero_out_of_fold_beside_heads_and_stack(rows)
     assert baseline.constant.all()
 
 
-def test_predictions_scored_one_by_one_compare_like_those_scored_together(rows):
-    y, members, groups, _ = rows
-    together = score_predictions(y, members, groups, 300, 0)
-    alone = [score_predictions(y, member[None], groups, 300, 0)[0] for member in members]
-    assert better_than_best(alone) == pytest.approx(better_than_best(together), nan_ok=True)
-
-
 def test_the_best_has_no_probability_and_the_others_less_than_half(rows):
     y, members, groups, _ = rows
     scores = score_predictions(y, members, groups, 300, 0)

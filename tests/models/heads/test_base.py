@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 
 from models.heads import HEADS, make_head
 from models.heads.base import label_patterns
@@ -44,14 +43,6 @@ def test_same_seed_gives_same_bytes_and_pickles(kind, clips):
     assert pickle.loads(pickle.dumps(heads[0])).predict(x).tobytes() == first
 
 
-def test_clone_copies_parameters_not_fits(kind, clips):
-    x, y, groups = clips
-    head = make_head(ENTRIES[kind], 5).fit(x, y, groups)
-    copy = clone(head)
-    assert copy.get_params() == head.get_params()
-    assert not hasattr(copy, "input_scaler_")
-
-
 def test_missing_blocks_and_missing_labels_are_no_obstacle(kind, clips):
     x, y, groups = clips
     x[:20, 3:], y[10:30, 0], y[40:45] = np.nan, np.nan, np.nan
@@ -80,19 +71,6 @@ def test_constant_target_is_predicted_as_it_is(kind, clips):
     y[:, 1] = 0.7
     predicted = make_head(ENTRIES[kind], 0).fit(x, y, groups).predict(x)
     np.testing.assert_allclose(predicted[:, 1], 0.7, atol=0.01)
-
-
-@pytest.mark.parametrize("n_rows", [2, 3])
-def test_a_handful_of_rows_of_one_person_is_enough(kind, clips, n_rows):
-    x, y, _ = clips
-    head = make_head(ENTRIES[kind], 0).fit(x[:n_rows], y[:n_rows], np.zeros(n_rows))
-    assert np.isfinite(head.predict(x)).all()
-
-
-def test_groups_are_optional(kind, clips):
-    x, y, _ = clips
-    alone = make_head(ENTRIES[kind], 0).fit(x, y, np.arange(len(x))).predict(x)
-    np.testing.assert_array_equal(make_head(ENTRIES[kind], 0).fit(x, y).predict(x), alone)
 
 
 def test_a_single_label_is_predicted_as_it_is_and_none_as_nan(kind, clips):

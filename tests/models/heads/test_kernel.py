@@ -7,12 +7,10 @@ from sklearn.svm import SVR
 
 from models.folds import assign_folds
 from models.heads import make_head
-from models.heads.kernel import KernelRidgeHead, SVRCandidates, rbf_kernel
+from models.heads.kernel import KernelRidgeHead, SVRHead
+from models.kernel import kernel_features
 from models.metrics import mean_pearson
-from models.ridge.equations import FoldGram
-from models.ridge.penalties import RidgeCandidates
-from models.view import WHOLE, FoldedView
-from tests.models.small import plain_cross_fit
+from models.view import FoldedView
 
 
 def curved(n_rows=160, seed=0):
@@ -24,98 +22,74 @@ def curved(n_rows=160, seed=0):
 
 
 @pytest.mark.parametrize("kind", ["kernel_ridge", "svr"])
-def test_finds_what_a_line_does_not(kind):
-    x, y, groups = curved()
-    predicted = make_head({"kind": kind}, 0).fit(x[:120], y[:120], groups[:120]).predict(x[120:])
-    assert mean_pearson(y[120:], predicted) > 0.8
-
-
-@pytest.mark.parametrize("kind", ["kernel_ridge", "svr"])
-def test_landmarks_do_nearly_as_well(kind):
-    x, y, groups = curved(n_rows=800)
-    settings = {"memory_limit_mib": 1, "n_landmarks": 200}
+def test_finds_what_a_line_does_not_and_landmarks_do_nearly_as_well(kind):
+    x, y, groups = curved(n_rows=300)
     view = FoldedView(x, y, groups, assign_folds(groups, 4, 0))
-    head = make_head({"kind": kind, **settings}, 0)
-    fast, (oof, _) = head.cross_fit(view), plain_cross_fit(head, view)
-    assert mean_pearson(y, fast.oof) > 0.9
-    assert mean_pearson(y, fast.oof) == pytest.approx(mean_pearson(y, oof), abs=0.02)
+    exact, landmarks = (
+        mean_pearson(y, make_head({"kind": kind, **settings}, 0).cross_fit(view).oof)
+        for settings in ({}, {"n_landmarks": 150})
+    )
+    assert exact > 0.9
+    assert landmarks == pytest.approx(exact, abs=0.003)
 
 
 def test_kernel_ridge_equals_scikit_learn_on_the_centred_kernel():
     x, y, _ = curved(60)
-    kernel = rbf_kernel(x, x, 0.2)
-    folds = np.arange(60) % 3
-    family = RidgeCandidates(FoldGram(kernel, folds, is_kernel=True), y, (1.0, 0.1))
-    for fold in (1, WHOLE):
-        train = folds != fold
-        n = train.sum()
-        centring = np.eye(n) - 1 / n
-        part = centring @ kernel[np.ix_(train, train)].astype(np.float64) @ centring
-        unit = np.trace(part) / n
-        coef, intercept = family.fit(fold, np.array([1, 0]))
-        np.testing.assert_array_equal(coef[~train], 0)
-        for target, alpha in enumerate((0.1, 1.0)):
-            mean = y[train, target].mean()
-            plain = KernelRidge(alpha=alpha * unit, kernel="precomputed")
-            expected = plain.fit(part, y[train, target] - mean).predict(part) + mean
-            found = kernel[train] @ coef[:, target] + intercept[target]
-            np.testing.assert_allclose(found, expected, atol=1e-4)
+    head = KernelRidgeHead(alphas=(0.1,)).fit(x, y)
+    z = head.input_scaler_.transform(x)
+    centring = np.eye(60) - 1 / 60
+    kernel = centring @ sklearn_rbf(z, gamma=1 / 3) @ centring
+    plain = KernelRidge(alpha=0.1 * np.trace(kernel) / 60, kernel="precomputed")
+    expected = plain.fit(kernel, y - y.mean(axis=0)).predict(kernel) + y.mean(axis=0)
+    np.testing.assert_allclose(head.predict(x), expected, atol=1e-3)
 
 
-def test_svr_equals_scikit_learn_per_target():
-    x, y, _ = curved(60)
-    kernel = rbf_kernel(x, x, 0.2)
-    folds = np.arange(60) % 3
-    coef, intercept = SVRCandidates(kernel, True, folds, y, np.array([0.5, 2.0]), 0.1).fit(
-        1, np.array([1, 0])
+@pytest.mark.parametrize("cost", [0.3, 3.0])
+def test_svr_equals_scikit_learn_per_target(cost):
+    x, y, _ = curved(120)
+    y[::7, 1] = np.nan
+    new = curved(40, seed=1)[0]
+    head = SVRHead(cost=cost).fit(x, y)
+    z, z_new = head.input_scaler_.transform(x), head.input_scaler_.transform(new)
+    for number, target in enumerate(y.T):
+        known = ~np.isnan(target)
+        mean, size = target[known].mean(), target[known].std()
+        plain = SVR(C=cost, gamma=1 / 3).fit(z[known], (target[known] - mean) / size)
+        found = (head.predict(new)[:, number] - mean) / size
+        np.testing.assert_allclose(found, plain.predict(z_new), atol=0.05)
+
+
+def kernel_of(made):
+    return made.values @ made.values.T
+
+
+def test_features_are_the_kernel_where_all_rows_are_landmarks():
+    x = np.random.default_rng(0).normal(size=(80, 12)).astype(np.float32)
+    x[40:50] = x[:10]  # and where rows are equal
+    made = kernel_features(x, np.arange(80) < 70, 1 / 12, 80, 0)
+    np.testing.assert_allclose(
+        kernel_of(made)[:70, :70], sklearn_rbf(x[:70], gamma=1 / 12), atol=1e-4
     )
-    train = folds != 1
-    for target, cost in enumerate((2.0, 0.5)):
-        t = y[train, target]
-        plain = SVR(C=cost, gamma=0.2).fit(x[train], (t - t.mean()) / t.std())
-        expected = plain.predict(x) * t.std() + t.mean()
-        np.testing.assert_allclose(
-            kernel @ coef[:, target] + intercept[target], expected, atol=0.01
-        )
+    coef = np.random.default_rng(1).normal(size=(made.values.shape[1], 2))
+    again = made.basis.times(x, made.weights(coef))
+    np.testing.assert_allclose(again, made.values @ coef, atol=0.05)
 
 
-def inputs(n_rows=80, n_columns=12, seed=0):
-    return np.random.default_rng(seed).normal(size=(n_rows, n_columns)).astype(np.float32)
-
-
-def features(x, **settings):
-    return KernelRidgeHead(**{"memory_limit_mib": 1, **settings})._basis(x)
-
-
-def test_all_rows_are_the_basis_where_the_kernel_fits():
-    x, new = inputs(), inputs(30, seed=1)
-    found = features(x, width=0.5)
-    assert found.whitener is None
-    np.testing.assert_allclose(found.transform(new), sklearn_rbf(new, x, 1 / 12), atol=1e-6)
-
-
-def test_landmarks_stand_for_all_where_it_does_not_fit():
-    x = inputs(600, 3)
-    found = features(x, n_landmarks=150).transform(x)
-    assert found.shape[1] <= 150
-    kernel = sklearn_rbf(x, x, 1 / 6)
-    assert np.abs(found @ found.T - kernel).mean() < 0.005
+def test_landmarks_stand_for_all_as_well_as_others_do():
+    x = np.random.default_rng(0).normal(size=(600, 3)).astype(np.float32)
+    rows = np.ones(600, bool)
+    made, again, other = (kernel_features(x, rows, 1 / 6, 150, seed) for seed in (3, 3, 4))
+    kernel = sklearn_rbf(x, gamma=1 / 6)
     theirs = Nystroem(gamma=1 / 6, n_components=150, random_state=0).fit_transform(x)
-    ours, peer = (np.abs(f @ f.T - kernel).mean() for f in (found, theirs))
-    assert ours < 2 * peer + 1e-6
-    assert np.array_equal(features(x, n_landmarks=2000).basis, x)
+    ours, peer = (np.abs(each - kernel).mean() for each in (kernel_of(made), theirs @ theirs.T))
+    assert ours < 2 * peer + 1e-4
+    assert made.values.tobytes() == again.values.tobytes() != other.values.tobytes()
 
 
-def test_landmarks_repeat_with_the_seed():
-    first, second, other = (
-        features(inputs(600), n_landmarks=20, seed=seed).basis.tobytes() for seed in (3, 3, 4)
-    )
-    assert first == second != other
-
-
-def test_chunks_do_not_show(monkeypatch):
-    x = inputs(600)
-    found = features(x, n_landmarks=20)
-    expected = found.transform(x)
-    monkeypatch.setattr("models.heads.kernel.CHUNK_ROWS", 7)
-    np.testing.assert_allclose(found.transform(x), expected, atol=1e-5)
+def test_blocks_and_chunks_do_not_show(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(100, 5)).astype(np.float32)
+    made = kernel_features(x, np.ones(100, bool), 0.1, 100, 0)
+    monkeypatch.setattr("models.kernel.CHUNK_ROWS", 7)
+    monkeypatch.setattr("models.kernel.BLOCK", 11)
+    again = kernel_features(x, np.ones(100, bool), 0.1, 100, 0)
+    np.testing.assert_allclose(kernel_of(made), kernel_of(again), atol=1e-4)

@@ -81,14 +81,6 @@ def test_patience_ends_training(part):
     np.testing.assert_array_equal(short, longer)
 
 
-def test_unlabelled_targets_leave_the_others_alone(part):
-    gaps = part.targets.copy()
-    gaps[:, 1] = np.nan
-    predicted = predictions(dataclasses.replace(part, targets=gaps))
-    np.testing.assert_array_equal(predicted[:, :, 1], 0)
-    assert np.square(predicted[:, :, 0] - part.targets[:, 0]).mean() < 0.1
-
-
 def test_pearson_outputs_are_brought_to_the_targets_by_a_line(part):
     part = noisy(part)
     predicted = predictions(part, loss="pearson")
@@ -96,17 +88,6 @@ def test_pearson_outputs_are_brought_to_the_targets_by_a_line(part):
         for column in range(2):
             fit = np.polyfit(outputs[~held, column], part.targets[~held, column], 1)
             np.testing.assert_allclose(fit, [1, 0], atol=1e-3)
-
-
-def test_threads_are_as_they_were(part):
-    before = torch.get_num_threads()
-    predictions(part, max_epochs=1)
-    assert torch.get_num_threads() == before
-
-
-def test_rows_that_do_not_fit_together_are_refused(part):
-    with pytest.raises(ValueError, match=r"targets \(40, 2\).*differ in rows"):
-        dataclasses.replace(part, targets=part.targets[:40])
 
 
 @pytest.fixture

@@ -42,13 +42,3 @@ def test_lists_as_yaml_gives_them_are_accepted():
 def test_an_unknown_kind_names_all(entry):
     with pytest.raises(ValueError, match=r"unknown head kind.*mean, mlp, nei"):
         make_head(entry, 0)
-
-
-def test_an_unknown_kind_names_the_nearest():
-    with pytest.raises(ValueError, match=r"'lightgmb'.*Did you mean 'lightgbm'"):
-        make_head({"kind": "lightgmb"}, 0)
-
-
-def test_a_spec_is_frozen():
-    with pytest.raises(ValidationError, match="frozen"):
-        check_spec({"kind": "ridge"}).alphas = (1.0,)

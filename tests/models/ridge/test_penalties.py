@@ -47,10 +47,6 @@ def test_few_groups_are_folds_of_their_own():
     assert len(np.unique(inner_folds(np.repeat(np.arange(50), 3), 0))) == 5
 
 
-def test_rows_of_a_single_group_are_split_after_all():
-    assert len(np.unique(inner_folds(np.zeros(40), 0))) == 5
-
-
 @pytest.mark.parametrize(("n_folds", "expected"), [(2, False), (3, True), (11, True), (12, False)])
 def test_nesting_takes_three_folds_and_not_too_many(n_folds, expected):
     rows = np.arange(60)

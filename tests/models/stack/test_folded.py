@@ -52,14 +52,6 @@ def test_sums_are_those_of_a_plain_loop(n_rows, n_members, n_targets, gaps, with
         assert variation[target] == pytest.approx(combined @ combined, abs=1e-8)
 
 
-def test_members_are_standardised_inside_their_fold():
-    members, targets, fold_of_row = folded()
-    data = FoldedMembers(members * 9 + fold_of_row[:, None, None], targets, fold_of_row)
-    for rows in data.folds:
-        np.testing.assert_allclose(data.z_scores[rows].mean(axis=0), 0, atol=1e-12)
-        np.testing.assert_allclose(data.z_scores[rows].std(axis=0), 1)
-
-
 def test_what_only_rounding_varies_is_zero():
     members, targets, fold_of_row = folded(n_members=2)
     members[:, 0] = 1e6 + 1e-9 * members[:, 0]

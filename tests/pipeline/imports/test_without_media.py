@@ -40,7 +40,6 @@ def test_labels_and_features_are_enough_for_predictions(folder):
     assert missing.to_numpy().tolist() == [["[00004]", "stream", "no features"]]
     assert read_store(folder / "data/pooled/fau.parquet").embedding.shape == (39, 3 * 2 * 3)
     assert read_store(folder / "data/pooled/clap.parquet").embedding.shape == (38, 5)
-    stages.people()
     stages.folds()
     stages.baseline()
     stages.fit("ridge")
