@@ -214,6 +214,8 @@ class Embedder(AbstractContextManager["Embedder"]):
             When a cache cannot be written.
         """
         takers_of_clip = plan(clips, runs, max_duration_s)
+        if not takers_of_clip:
+            return
         reading = self.workers.run(
             read_clip,
             takers_of_clip,
