@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,25 +21,27 @@ _SPLIT_WORDS = {
 PERSON_WORDS = "group person subject speaker participant actor user"
 """What columns of people are called, the best words first; perhaps with ``id`` behind."""
 
-# Names of columns that come before the features.
-_IDS = {"id", "ids", "name", "clip", "clip_id", "file", "file_id", "file_name", "filename"}
-_IDS |= {"segment_id", "video", "video_id", "video_name"}
-_TIMES = {"time", "time_s", "time_ms", "timestamp", "timestamp_s", "timestamp_ms", "frametime"}
-_TIMES |= {"t", "start", "start_s", "start_ms", "start_time", "seconds", "milliseconds"}
-_NO_FEATURES = {"", "end", "end_s", "end_ms", "end_time", "index", "split"}
-# What face trackers say of each row: OpenFace, LibreFace, Py-Feat, and scripts around MediaPipe.
-# In their tables these columns are no features wherever they stand.
-_FLAGS = {"success", "confidence", "facescore", "face_score", "face_detected", "detected"}
-_FLAGS |= {"face_confidence", "detection_confidence", "tracking_confidence"}
-_FACES = {"face_id", "face", "identity", "person_id", "track_id"}
-_FRAMES = {"frame", "frame_id", "frame_idx", "frame_number"}
-_TRACKER_TIMES = {"frame_time_in_ms", "timestamp", "timestamp_ms"}
-_OF_TRACKERS = {"facerectx", "facerecty", "facerectwidth", "facerectheight", "input", "approx_time"}
-_OF_TRACKERS |= {"facial_expression"}
-
-_LEAST_CONFIDENCE = 0.5
-_MAX_STEP_S = 5.0
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "frames": 1.0}
+# What columns of tables of features hold, by their names: before the features, but flags; in tables
+# of face trackers (OpenFace, LibreFace, Py-Feat, scripts around MediaPipe) wherever they are.
+_ROLE_OF = {
+    word: role
+    for role, words in {
+        "id": "id ids name clip clip_id file file_id file_name filename segment_id "
+        "video video_id video_name",
+        "time": "time time_s time_ms t start start_s start_ms start_time seconds milliseconds "
+        "frametime timestamp_s",
+        "tracked": "frame_time_in_ms timestamp timestamp_ms",
+        "frame": "frame frame_id frame_idx frame_number",
+        "face": "face_id face identity person_id track_id",
+        "flag": "success confidence facescore face_score face_detected detected face_confidence "
+        "detection_confidence tracking_confidence",
+        "about": "facerectx facerecty facerectwidth facerectheight input approx_time "
+        "facial_expression",
+        "other": "end end_s end_ms end_time index split",
+    }.items()
+    for word in words.split()
+} | {"": "other"}
+_OF_TRACKERS = ("flag", "face", "frame", "tracked", "about")
 
 _MARKS = "[\\s\\-\u2013\u2014_.?/#<>()*]*"
 _BLANK = rf"{_MARKS}((n[/.]?a{_MARKS})+|nan|nan\(ind|null|nil|none|missing|1\.#[a-z]+\d*)?{_MARKS}"
@@ -75,31 +77,14 @@ def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return values, odd
 
 
-class FeatureColumns(NamedTuple):
-    """What the columns of a table of features are.
+def guess_feature_columns(names: Sequence[Any], source: Path) -> dict[str, Any]:
+    """Tell ids, times and features of a table apart, by the names of its columns.
 
-    Attributes
-    ----------
-    id, time, face : str or None
-        Columns of ids, of times, and of which of several faces a row is.
-    flags : list
-        Columns that say by a small number that a row was not measured.
-    left_out : list
-        Columns that are neither these nor features.
-    features : list
-        The others.
-    """
-
-    id: str | None
-    time: str | None
-    face: str | None
-    flags: list[Any]
-    left_out: list[Any]
-    features: list[Any]
-
-
-def guess_feature_columns(names: Sequence[Any], source: Path) -> FeatureColumns:
-    """Tell ids, times and features apart: the leading columns of known names are no features.
+    Returns
+    -------
+    dict
+        ``id``, ``time``, ``face`` (which of several): a name, or None. ``flags`` (small where a row
+        was not measured), ``features``, ``left_out``: lists of names.
 
     Raises
     ------
@@ -109,25 +94,29 @@ def guess_feature_columns(names: Sequence[Any], source: Path) -> FeatureColumns:
     if isinstance(names[-1], str) and not to_numbers([*map(str, names)])[1].any():
         why = f"{source} has no header: expected the names of its columns"
         raise RefusedError("files without a header", [source], why)
-    plain = {name: _plain(name) for name in names}
-    leading = _IDS | _TIMES | _NO_FEATURES | _FACES | _FRAMES | _TRACKER_TIMES
-    n_leading = next((k for k, name in enumerate(names) if plain[name] not in leading), len(names))
-    of_tracker = not {*plain.values()}.isdisjoint(_FRAMES | _TRACKER_TIMES | {"face", "facerectx"})
-    anywhere = _FLAGS | _FACES | _FRAMES | _TRACKER_TIMES | _OF_TRACKERS if of_tracker else set()
-    others = [*names[:n_leading], *(name for name in names[n_leading:] if plain[name] in anywhere)]
-    others += [name for name in names[-1:] if plain[name] == "class"]  # the last one of an ARFF
-    features = [name for name in names if name not in others]
+    given = {name: _ROLE_OF.get(plain_name(name), "feature") for name in names}
+    of_tracker = not {"frame", "tracked"}.isdisjoint(given.values())
+    of_tracker |= any(plain_name(name) in ("face", "facerectx") for name in names)
+    by_role: dict[str, list[Any]] = {"feature": []}
+    is_leading = True
+    for name, role in given.items():
+        is_leading &= role not in ("feature", "flag", "about")
+        is_known = is_leading or (of_tracker and role in _OF_TRACKERS)
+        kind = "time" if role == "tracked" else role
+        by_role.setdefault(kind if is_known else "feature", []).append(name)
+    features = by_role["feature"]
+    if features and plain_name(features[-1]) == "class":  # as an ARFF ends
+        features.pop()
     if not features:
         why = f"{source} has no feature column: it has {list(names)[:10]}"
         raise RefusedError("files without a feature column", [source], why)
-
-    def first(*kinds: set[str]) -> str | None:
-        return next((name for kind in kinds for name in others if plain[name] in kind), None)
-
-    roles = first(_IDS), first(_TIMES | _TRACKER_TIMES, _FRAMES), first(_FACES)
-    flags = [name for name in others if plain[name] in _FLAGS]
-    left_out = [name for name in others if name not in (*roles, *flags)]
-    return FeatureColumns(*roles, flags, left_out, features)
+    first = {role: names[0] for role, names in by_role.items() if names}
+    columns = {role: first.get(role) for role in ("id", "face")}
+    columns["time"] = first.get("time", first.get("frame"))
+    flags = by_role.get("flag", [])
+    known = [*columns.values(), *flags, *features]
+    left_out = [name for name in names if name not in known]
+    return columns | {"flags": flags, "features": features, "left_out": left_out}
 
 
 def word_of(name: str) -> str:
@@ -143,88 +132,20 @@ def split_of(text: str) -> str | None:
     return next((split for split, words in _SPLIT_WORDS.items() if word in words.split()), None)
 
 
+def plain_name(name: Any) -> str:
+    """Write a name of a column in small letters and underscores; an unnamed one is empty."""
+    plain = re.sub(r"[\s-]+", "_", str(name).strip().casefold())
+    return "" if plain.startswith("unnamed:") else plain
+
+
+def is_frame_name(name: Any) -> bool:
+    """Whether a column of this name counts frames."""
+    return _ROLE_OF.get(plain_name(name)) == "frame"
+
+
 def is_id_name(name: Any) -> bool:
     """Whether a column of this name holds ids."""
-    return _plain(name) in _IDS
-
-
-def is_measured(flags: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether each row was measured, by its flags: at least 0.5 (of 100: 50), or true."""
-    measured = np.full(len(flags), True)
-    for name in flags:
-        text = flags[name].astype("string").str.strip().str.lower()
-        values, _ = to_numbers(text.replace({"true": "1", "yes": "1", "false": "0", "no": "0"}))
-        top = 100 if np.nanmax(values, initial=0) > 1 else 1
-        measured &= values >= _LEAST_CONFIDENCE * top
-    return measured
-
-
-def to_times(column: pd.Series) -> NDArray[np.float64]:
-    """Read times: numbers in any unit, or ``0 days 00:00:01.5`` and ``00:01.5`` in seconds."""
-    times, wrong = to_numbers(column)
-    if wrong.any():
-        text = (
-            column.astype("string").str.strip().str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
-        )
-        seconds = pd.to_timedelta(text, errors="coerce").dt.total_seconds()
-        return np.asarray(seconds, np.float64)
-    return times
-
-
-def time_unit(name: str, steps: NDArray[np.float64]) -> tuple[str, float]:
-    """Tell the unit of times by the column's name, else by the steps' length.
-
-    Parameters
-    ----------
-    name : str
-        Of the column.
-    steps : ndarray of float64
-        Differences between following times of a clip.
-
-    Returns
-    -------
-    str, float
-        ``s``, ``ms``, ``us`` or ``frames``, and how many seconds it has; frames count as one.
-    """
-    plain, step = _plain(name), float(np.median(np.abs(steps))) if len(steps) else 0.0
-    if plain in _FRAMES:
-        unit = "frames"
-    elif plain.endswith(("_ms", "milliseconds")):
-        unit = "ms"
-    elif plain.endswith(("_s", "seconds")):
-        unit = "s"
-    else:
-        unit = next((u for u in ("s", "ms") if step * _SECONDS[u] <= _MAX_STEP_S), "us")
-    return unit, _SECONDS[unit]
-
-
-def feature_values(block: pd.DataFrame, source: Path) -> NDArray[np.float64]:
-    """Read a block of features as (n_rows, n_columns); NaN where empty.
-
-    Raises
-    ------
-    RefusedError
-        For text among the numbers, and for lists of several lengths.
-    """
-    first: Any = block.iloc[0, 0] if len(block) else None
-    if block.shape[1] == 1 and isinstance(first, np.ndarray):
-        lists = list(block.iloc[:, 0])
-        lengths = sorted({0 if each is None else len(each) for each in lists})
-        if len(lengths) > 1:
-            why = f"{source} has lists of the lengths {lengths[:3]}: expected one length"
-            raise RefusedError("lists of several lengths", [source], why)
-        return np.stack(lists).astype(np.float64)
-    if all(kind.kind in "bfiu" for kind in block.dtypes):
-        return block.to_numpy(np.float64, na_value=np.nan)
-    values, wrong = to_numbers(block.to_numpy(object).ravel())
-    if wrong.any():
-        row, column = divmod(int(np.argmax(wrong)), block.shape[1])
-        why = (
-            f"{source} has text in the column {block.columns[column]!r}, such as "
-            f"{str(block.iloc[row, column])!r}: expected numbers; remove the column"
-        )
-        raise RefusedError("files with text among the numbers", [source], why)
-    return values.reshape(block.shape)
+    return _ROLE_OF.get(plain_name(name)) == "id"
 
 
 def _parsed(text: "pd.Series[str]") -> NDArray[np.float64]:
@@ -245,8 +166,3 @@ def _with_points(text: "pd.Series[str]") -> "pd.Series[str]":
         text = text.str.replace(".", "", regex=False)
         return text.where(~text.str.fullmatch(_DECIMAL_COMMA), text.str.replace(",", "."))
     return text
-
-
-def _plain(name: Any) -> str:
-    plain = re.sub(r"[\s-]+", "_", str(name).strip().casefold())
-    return "" if plain.startswith("unnamed:") else plain

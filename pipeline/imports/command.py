@@ -173,11 +173,10 @@ def _import(as_json: bool, *arguments: Any, **options: Any) -> None:
     """Import, and show what was found, as JSON or in words; status 1 where there is an error."""
     from pipeline.imports.importing import import_data
 
-    summary, findings, written = import_data(*arguments, **options)
+    summary, findings = import_data(*arguments, **options)
     if as_json:
         said = [{**vars(each), "count": len(each.items)} for each in findings.all]
-        content = summary | {"findings": said, "written": [*map(str, written)]}
-        print(json.dumps(content, indent=2))
+        print(json.dumps(summary | {"findings": said}, indent=2))
     else:
         if "n_clips" in summary:
             splits, targets = summary["n_clips_of_split"], summary["targets"]
@@ -191,8 +190,8 @@ def _import(as_json: bool, *arguments: Any, **options: Any) -> None:
         verdict = "nothing is written: a dry run, or everything was imported before"
         if findings.have_errors:
             verdict = "nothing is written: mend the errors first"
-        elif written:
-            verdict = f"written: {', '.join(map(str, written))}\nnow run `dvc repro`"
+        elif summary["written"]:
+            verdict = f"written: {', '.join(summary['written'])}\nnow run `dvc repro`"
         print(*findings.all, verdict, sep="\n")
     if findings.have_errors:
         raise typer.Exit(1)

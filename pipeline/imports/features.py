@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.cache import Embedding
 from features.extraction.index import clip_progress
@@ -15,12 +16,10 @@ from features.pool import is_clip_level
 from features.store import StoredClip
 from pipeline.clip_ids import plain_text
 from pipeline.imports.columns import (
-    FeatureColumns,
-    feature_values,
     guess_feature_columns,
-    is_measured,
-    time_unit,
-    to_times,
+    is_frame_name,
+    plain_name,
+    to_numbers,
 )
 from pipeline.imports.findings import Findings, RefusedError, Severity
 from pipeline.imports.reading import OPENERS, Table, ending_of, open_table
@@ -28,7 +27,10 @@ from pipeline.imports.reading import OPENERS, Table, ending_of, open_table
 # What is kept of each row of a file.
 _ROW = {"clip": "str", "time_s": "float64", "face_share": "float64", "face": "str"}
 _ROW |= {"n_gaps": "int64", "is_measured": "bool"}
+_LEAST_CONFIDENCE = 0.5
 _MAX_START_S = 86_400.0
+_MAX_STEP_S = 5.0
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "frames": 1.0}
 
 
 class Features:
@@ -133,15 +135,15 @@ class Features:
         if columns is None:
             return rows
         time = "none, rows are counted"
-        if columns.time is not None:
+        if columns["time"] is not None:
             times = rows["time_s"].where(np.isfinite(rows["time_s"])).groupby(rows["clip"])
             steps = times.diff().dropna().to_numpy()
-            unit, seconds = time_unit(columns.time, steps[steps != 0])
+            unit, seconds = _time_unit(columns["time"], steps[steps != 0])
             # Frames are counted from 0, and times since 1970 or the start of a session too.
             of_clip = unit == "frames" or bool(times.min().median() * seconds > _MAX_START_S)
             first = times.transform("min") if of_clip else 0.0
             rows["time_s"] = (rows["time_s"] - first) * seconds
-            time = f"{columns.time!r} in {unit}" + ", from each clip's first" * of_clip
+            time = f"{columns['time']!r} in {unit}" + ", from each clip's first" * of_clip
         elif not path.is_dir():
             repeated = rows.loc[rows["clip"].duplicated(), "clip"].unique()
             done = (
@@ -149,9 +151,9 @@ class Features:
                 "`time_s` or `time_ms`)"
             )
             self._findings.add("ids more than once", "error", repeated, done)
-        left_out = f"; left out: {columns.left_out}" if columns.left_out else ""
-        left_out += f"; not measured where small: {columns.flags}" if columns.flags else ""
-        taken_as = f"id: {columns.id or 'the file name'}; time: {time}{left_out}"
+        left_out = f"; left out: {columns['left_out']}" if columns["left_out"] else ""
+        left_out += f"; not measured where small: {columns['flags']}" if columns["flags"] else ""
+        taken_as = f"id: {columns['id'] or 'the file name'}; time: {time}{left_out}"
         self.metadata.setdefault("taken_as", taken_as)
         return rows
 
@@ -173,18 +175,18 @@ class Features:
         self._findings.add("other files", "warning", others, done)
         return by_ending[chosen]
 
-    def _columns(self, table: Table, source: Path, clip: str | None) -> FeatureColumns:
+    def _columns(self, table: Table, source: Path, clip: str | None) -> dict[str, Any]:
         """Tell what the columns are of a table, which is of one clip where that is given."""
         own = table.metadata  # of a feature store of ours
         names = [name for name in table.columns if own is None or name != "face_share"]
         columns = guess_feature_columns(names, source)
         if own is not None:
             self.metadata["origin"] = own
-            if columns.time is not None and not is_clip_level(own):
+            if columns["time"] is not None and not is_clip_level(own):
                 self.metadata["level"] = "frame"
         if clip is not None:
             self._note_source([clip], source)  # also of one without rows
-        elif columns.id is None:
+        elif columns["id"] is None:
             why = (
                 f"{source} has no id column among its first ones {names[:3]}: expected one such as "
                 "clip_id, name or File_ID. Files of one clip each are given as their folder"
@@ -193,25 +195,25 @@ class Features:
         return columns
 
     def _blocks(
-        self, table: Table, columns: FeatureColumns, source: Path, clip: str | None
+        self, table: Table, columns: dict[str, Any], source: Path, clip: str | None
     ) -> Iterator[pd.DataFrame]:
         """Write the numbers to the spool, and yield what is to be known of their rows."""
-        names = (table.metadata or {}).get("columns") or columns.features
+        names = (table.metadata or {}).get("columns") or columns["features"]
         for block in table.blocks:
             with np.errstate(over="ignore"):
-                values = feature_values(block[columns.features], source).astype("f4", order="C")
-            measured = is_measured(block[columns.flags])
+                values = _to_values(block[columns["features"]], source).astype("f4", order="C")
+            measured = _is_measured(block[columns["flags"]])
             values[np.isinf(values) | ~measured[:, None]] = np.nan
             self._check_columns(names, values.shape[1], source)
             rows = pd.DataFrame({"n_gaps": np.isnan(values).sum(axis=1), "is_measured": measured})
-            rows["clip"] = clip if clip is not None else _ids(block[columns.id])
+            rows["clip"] = clip if clip is not None else _ids(block[columns["id"]])
             if (rows["clip"] == "").any():
-                why = f"{source} has rows without an id in {columns.id!r}: fill it"
+                why = f"{source} has rows without an id in {columns['id']!r}: fill it"
                 raise RefusedError("tables with rows without an id", [source], why)
             self._note_source(rows["clip"].unique(), source)
-            rows["face"] = "" if columns.face is None else _ids(block[columns.face])
-            times = np.nan if columns.time is None else to_times(block[columns.time])
-            rows["time_s"] = np.where(np.isfinite(times) | (columns.time is None), times, np.inf)
+            rows["face"] = "" if columns["face"] is None else _ids(block[columns["face"]])
+            times = np.nan if columns["time"] is None else _to_times(block[columns["time"]])
+            rows["time_s"] = np.where(np.isfinite(times) | (columns["time"] is None), times, np.inf)
             has_share = table.metadata is not None and "face_share" in block
             rows["face_share"] = block["face_share"].to_numpy() if has_share else np.nan
             self._spool.write(values.data)
@@ -266,3 +268,57 @@ def _of_one_face(
 def _ids(column: pd.Series) -> "pd.Series[str]":
     """Return a column as text, empty where nothing is."""
     return column.astype(object).where(column.notna(), "").astype(str).map(plain_text)
+
+
+def _is_measured(flags: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each row was measured, by its flags: at least 0.5 (of 100: 50), or true."""
+    measured = np.full(len(flags), True)
+    for name in flags:
+        text = flags[name].astype("string").str.strip().str.lower()
+        values, _ = to_numbers(text.replace({"true": "1", "yes": "1", "false": "0", "no": "0"}))
+        top = 100 if np.nanmax(values, initial=0) > 1 else 1
+        measured &= values >= _LEAST_CONFIDENCE * top
+    return measured
+
+
+def _to_times(column: pd.Series) -> NDArray[np.float64]:
+    """Read times: numbers in any unit, or ``0 days 00:00:01.5`` and ``00:01.5`` in seconds."""
+    times, wrong = to_numbers(column)
+    if not wrong.any():
+        return times
+    text = column.astype("string").str.strip().str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
+    return np.asarray(pd.to_timedelta(text, errors="coerce").dt.total_seconds(), np.float64)
+
+
+def _time_unit(name: str, steps: NDArray[np.float64]) -> tuple[str, float]:
+    """Tell the unit of times, and its seconds, by the column's name or by the steps' length."""
+    plain, step = plain_name(name), float(np.median(np.abs(steps))) if len(steps) else 0.0
+    endings = {"ms": ("_ms", "milliseconds"), "s": ("_s", "seconds")}
+    unit = next((unit for unit, ending in endings.items() if plain.endswith(ending)), None)
+    if unit is None:
+        unit = next((u for u in ("s", "ms") if step * _SECONDS[u] <= _MAX_STEP_S), "us")
+    unit = "frames" if is_frame_name(name) else unit
+    return unit, _SECONDS[unit]
+
+
+def _to_values(block: pd.DataFrame, source: Path) -> NDArray[np.float64]:
+    """Read a block of features as (n_rows, n_columns); NaN where empty."""
+    first: Any = block.iloc[0, 0] if len(block) else None
+    if block.shape[1] == 1 and isinstance(first, np.ndarray):
+        lists = list(block.iloc[:, 0])
+        lengths = sorted({0 if each is None else len(each) for each in lists})
+        if len(lengths) > 1:
+            why = f"{source} has lists of the lengths {lengths[:3]}: expected one length"
+            raise RefusedError("lists of several lengths", [source], why)
+        return np.stack(lists).astype(np.float64)
+    if all(kind.kind in "bfiu" for kind in block.dtypes):
+        return block.to_numpy(np.float64, na_value=np.nan)
+    values, wrong = to_numbers(block.to_numpy(object).ravel())
+    if wrong.any():
+        row, column = divmod(int(np.argmax(wrong)), block.shape[1])
+        why = (
+            f"{source} has text in the column {block.columns[column]!r}, such as "
+            f"{str(block.iloc[row, column])!r}: expected numbers; remove the column"
+        )
+        raise RefusedError("files with text among the numbers", [source], why)
+    return values.reshape(block.shape)

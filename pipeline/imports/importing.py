@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -22,24 +22,6 @@ from pipeline.settings_files import update_settings
 from pipeline.views import store_sha256
 
 
-class Imported(NamedTuple):
-    """What an import found and wrote.
-
-    Attributes
-    ----------
-    summary : dict
-        What was found, for `json.dumps`.
-    findings : Findings
-        What was noticed. An error keeps everything from being written.
-    written : list of Path
-        The stores and files that changed; the same content gives the same bytes.
-    """
-
-    summary: dict[str, Any]
-    findings: Findings
-    written: list[Path]
-
-
 def import_data(
     params_file: Path,
     name: str,
@@ -51,7 +33,7 @@ def import_data(
     shares: Sequence[float] | None = None,
     probe: bool = True,
     dry_run: bool = False,
-) -> Imported:
+) -> tuple[dict[str, Any], Findings]:
     """Import labels with the features beside them, or features of the clips of the label table.
 
     Parameters
@@ -70,6 +52,14 @@ def import_data(
         Read every media file.
     dry_run : bool
         Write nothing.
+
+    Returns
+    -------
+    summary : dict
+        What was found, for `json.dumps`; under ``written`` the stores and files that changed. The
+        same content gives the same bytes.
+    findings : Findings
+        What was noticed. An error keeps everything from being written.
 
     Raises
     ------
@@ -109,25 +99,25 @@ def import_data(
     except LabelError as error:
         kind = "label tables that cannot be used"
         findings.add(kind, "error", [params.data.labels], str(error))
-    written: list[Path] = []
+    written = summary["written"] = []
     if dry_run or findings.have_errors:
-        return Imported(summary, findings, written)
+        return summary, findings
     for each in features:
         store = IMPORTED_FEATURES / each.name
         write_store(store, each.clips(), each.metadata)
         entry = {"store": store.as_posix(), "sha256": store_sha256(store)}
         before = params.stores.get(each.name)
-        written += [store] if before is None or before.sha256 != entry["sha256"] else []
+        written += [str(store)] if before is None or before.sha256 != entry["sha256"] else []
         changes["stores"][each.name] = entry
     if labels is not None:
         content = labels.to_csv(index=False, lineterminator="\n").encode()
         if not table.is_file() or table.read_bytes() != content:
             with replacing_file(table) as beside:
                 beside.write_bytes(content)
-            written.append(table)
+            written.append(str(table))
     if update_settings(params_file, changes, partial(load_params, need_features=False)):
-        written.append(params_file)
-    return Imported(summary, findings, written)
+        written.append(str(params_file))
+    return summary, findings
 
 
 def _read_features(

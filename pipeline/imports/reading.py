@@ -36,11 +36,6 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 _PICKLES = (".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-_OTHER_PROGRAMS = {
-    **dict.fromkeys([".xlsx", ".xls", ".xlsm", ".xlsb"], "an Excel workbook"),
-    **{".ods": "a LibreOffice sheet", ".numbers": "a Numbers sheet", ".sav": "a file of SPSS"},
-    **{".dta": "a file of Stata", ".rds": "a file of R", ".mat": "a file of MATLAB"},
-}
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SAMPLE_SIZE, _SAMPLE_ROWS = 2**20, 16
 # Parquet keeps each column of a row group apart; of each this much is read ahead.
@@ -96,38 +91,18 @@ def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False
     Raises
     ------
     RefusedError
-        When there is no such file, it is a pickle or of another kind, it cannot be read, or has two
-        columns of one name.
+        When it is not there, is a pickle or of another kind, cannot be read, or has two columns of
+        one name.
     """
-    if not path.is_file():
-        raise RefusedError("no such file or folder", [path], f"there is no file {path}")
-    if is_lfs_pointer(path):
-        raise RefusedError("Git LFS pointers", [path], LFS_ADVICE)
-    ending = ending_of(path)
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start[:1] == b"\x80" or path.suffix.lower() in _PICKLES:
-        why = (
-            f"{path} is a pickle: loading one runs whatever code is in it, so it is not loaded. "
-            'Convert it where you trust it: python -c "import pandas; pandas.read_pickle('
-            f"'{path.name}').to_parquet('{path.stem}.parquet')\""
-        )
-        raise RefusedError("pickles", [path], why)
-    is_workbook = ending in _TEXTS and start.startswith(_WORKBOOKS)
-    what = _OTHER_PROGRAMS.get(".xlsx" if is_workbook else ending)
-    if what is not None:
-        why = f"{path} is {what}: save it there as CSV, or as Parquet"
-        raise RefusedError("files of other programs", [path], why)
-    if ending not in OPENERS:
-        why = f"{path} ends in {ending!r}: expected one of {', '.join(OPENERS)}"
-        raise RefusedError("files of another kind", [path], why)
     with _refusing(path):
-        is_array = ending in _ARRAYS
-        table = _open_array(path, ids, of_one_clip) if is_array else OPENERS[ending](path)
-    twice = [str(name) for name, count in Counter(table.columns).items() if name and count > 1]
-    if twice:
-        why = f"{path} has several columns {sorted(twice)[:3]}: rename all but one"
-        raise RefusedError("columns of one name", [path], why)
+        _check_kind(path)
+        if path.suffix.lower() in _ARRAYS:
+            table = _open_array(path, ids, of_one_clip)
+        else:
+            table = OPENERS[ending_of(path)](path)
+        twice = [str(name) for name, count in Counter(table.columns).items() if name and count > 1]
+        if twice:
+            raise ValueError(f"it has several columns {sorted(twice)[:3]}: rename all but one")
     return table._replace(blocks=_guarded(table.blocks, path))
 
 
@@ -141,15 +116,13 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     """
     table = open_table(path)
     names = [str(name) for name in table.columns]
-    if len(names) < 2:
-        why = (
-            f"{path} is no table of several columns, separated by comma, semicolon or tab; it "
-            f"begins with {names[0][:60]!r}"
-        )
-        raise RefusedError("no table", [path.name], why)
-    blocks = [block.astype("string") for block in table.blocks]
-    if not sum(map(len, blocks)):
-        raise RefusedError("tables without rows", [path.name], f"{path} has a header but no rows")
+    with _refusing(path):
+        if len(names) < 2:
+            separators = ", ".join(_SEPARATORS.values())
+            raise ValueError(f"no columns, separated by {separators}, but {names[0][:60]!r}")
+        blocks = [block.astype("string") for block in table.blocks]
+        if not sum(map(len, blocks)):
+            raise ValueError("it has a header but no rows")
     text: pd.DataFrame = pd.concat(blocks, ignore_index=True).set_axis(names, axis=1)
     text = text.apply(lambda cells: cells.str.strip())
     form = [f"{path.name}: {table.form}"] if table.form else []
@@ -173,6 +146,26 @@ def _guarded(blocks: Iterator[pd.DataFrame], path: Path) -> Iterator[pd.DataFram
         yield from blocks
 
 
+def _check_kind(path: Path) -> None:
+    """Raise for what is no table, as its name and its first bytes tell."""
+    if is_lfs_pointer(path):
+        raise ValueError(f"Git LFS pointers are none, {LFS_ADVICE}")
+    ending = ending_of(path)
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start[:1] == b"\x80" or path.suffix.lower() in _PICKLES:
+        raise ValueError(
+            "it is a pickle: loading one runs whatever code is in it, so it is not loaded. Convert "
+            f"it where you trust it: python -c \"import pandas; pandas.read_pickle('{path.name}')"
+            f".to_parquet('{path.stem}.parquet')\""
+        )
+    if ending not in (*_ARRAYS, ".parquet") and start.startswith(_WORKBOOKS):
+        raise ValueError("it is an Excel workbook, or like one: save it there as CSV")
+    if ending not in OPENERS:
+        known = ", ".join(OPENERS)
+        raise ValueError(f"it ends in {ending!r}, not one of {known}; other programs save as CSV")
+
+
 def _open_text(path: Path) -> Table:
     encoding = _encoding(path)
     with _text(path, encoding) as file:
@@ -189,12 +182,10 @@ def _open_text(path: Path) -> Table:
             while part := list(islice(rows, max(BLOCK_VALUES // width, 1))):
                 for line, row in part:
                     if len(row) < width or any(row[width:]):
-                        raise RefusedError(
-                            "rows longer or shorter than the header",
-                            [f"{path} line {line}"],
-                            f"{path} line {line} has {len(row)} cells, its header {width}: "
+                        raise ValueError(
+                            f"line {line} has {len(row)} cells, the header {width}: "
                             f"{separator.join(row)[:80]!r}. Quote cells that hold the separator; "
-                            "numbers with decimal commas need semicolons between them",
+                            "numbers with decimal commas need semicolons between them"
                         )
                 cells = np.array([row[:width] for _, row in part], object)
                 yield pd.DataFrame(cells, columns=header, dtype=object)
@@ -213,9 +204,8 @@ def _encoding(path: Path) -> str:
         start = file.read(1024)
     if start.startswith(("\xff\xfe", "\xfe\xff")):
         return "utf-16"
-    for first, encoding in enumerate(("utf-16-be", "utf-16-le")):
-        if start[first::2].count("\0") > len(start) / 4:  # as between plain letters
-            return encoding
+    if "\0" in start:  # as between plain letters
+        return "utf-16-be" if start[0] == "\0" else "utf-16-le"
     for encoding in ("utf-8-sig", "cp1252"):
         with suppress(UnicodeDecodeError), _text(path, encoding) as file:
             while file.read(_SAMPLE_SIZE):
@@ -310,6 +300,7 @@ def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = Fa
     except ValueError as error:
         advice = "ids that are Python objects are not loaded: np.array(ids, dtype=str) is text"
         raise ValueError(f"{error}; {advice}") from error
+    shapes = {name: array.shape for name, array in arrays.items()}
     ids = next((arrays.pop(name) for name in ("ids", "clip_id") if name in arrays), None)
     if ids_file is not None:
         ids = np.array(_read_ids(ids_file))
@@ -318,18 +309,13 @@ def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = Fa
     matrix: NDArray[Any] = next(iter(arrays.values()), np.empty(0))
     if of_one_clip and matrix.ndim == 1:
         matrix = matrix[None]
-    elif ids is None and not of_one_clip:
-        why = f"{path} has no ids: give --ids ids.csv, or an array `ids` or `clip_id` in an .npz"
-        raise RefusedError("arrays without ids", [path], why)
-    is_matrix = matrix.ndim == 2 and matrix.dtype.kind in "fiu"
-    if len(arrays) != 1 or not is_matrix or {*map(len, beside.values())} - {len(matrix)}:
-        n_rows = "n_rows" if ids is None else len(ids)
-        raise RefusedError(
-            "arrays of another shape",
-            [path],
-            f"{path} holds {[each.shape for each in arrays.values()]}: expected one array of "
-            f"numbers of shape ({n_rows}, n_columns), a row per id; where a clip has several, "
-            "also `time_s` or `time_ms`",
+    fits = len(arrays) == 1 and matrix.ndim == 2 and matrix.dtype.kind in "fiu"
+    has_ids = of_one_clip or ids is not None
+    if not fits or not has_ids or {*map(len, beside.values())} - {len(matrix)}:
+        raise ValueError(
+            f"it holds {shapes}: expected one array of numbers of shape (n_rows, n_columns); an id "
+            "for each row in an array `ids` or `clip_id` of an .npz, or give --ids ids.csv; where "
+            "a clip has several rows, also `time_s` or `time_ms`"
         )
     size = max(BLOCK_VALUES // max(matrix.shape[1], 1), 1)
 

@@ -117,7 +117,8 @@ class Project:
             return
         with self.entered():
             params = load_params()
-            load_systems(params)
+            if "# these alone" not in block:  # systems.yaml names the others
+                load_systems(params)
 
     def write_module(self, block: str) -> None:
         """Write a module, whose path is in the first line."""

@@ -69,6 +69,7 @@ def test_ids_that_cannot_be_told_apart_are_said(wanted, have):
         ("a%20b.mp4", "a b.mp4", "folder or file ending"),
         ("file:///C:/x/17.mp4", "17.mp4", "folder or file ending"),
         ("17.csv.gz", "17.mp4", "folder or file ending"),
+        ("z/2.avi", "2.mp4", "folder or file ending"),
     ],
 )
 def test_spellings(clip, file, differing):
@@ -77,41 +78,34 @@ def test_spellings(clip, file, differing):
     assert list(matches.differing) == ([differing] if differing else [])
 
 
-def test_the_video_is_preferred_and_two_videos_are_not_chosen_from():
-    matches = match_files({"a": "a", "b": "b"}, ["a.wav", "a.mp4", "x/b.mp4", "y/b.mp4"])
-    assert matches.found == {"a": "a.mp4"}
-    assert matches.beside == {"a": ["a.wav"]}
-    assert matches.ambiguous == {"b": ["x/b.mp4", "y/b.mp4"]}
+@pytest.mark.parametrize(
+    ("wanted", "files", "found", "beside", "unknown"),
+    [
+        ("a b", "a.wav a.mp4 x/b.mp4 y/b.mp4", "a.mp4 -", {"a": ["a.wav"]}, []),
+        ("x/1.mp4 y/1.mp4", "x/1.mp4 y/1.mp4", "x/1.mp4 y/1.mp4", {}, []),
+        ("1.mp4", "1.mp4 1.wav", "1.mp4", {"1.mp4": ["1.wav"]}, []),
+        ("m/1.mp4", "m/1.mp4 w/1.wav m/2.mp4", "m/1.mp4", {"m/1.mp4": ["w/1.wav"]}, ["m/2.mp4"]),
+        ("C:/d/x/1.avi C:/d/y/1.avi", "m/x/1.mp4 m/y/1.mp4", "m/x/1.mp4 m/y/1.mp4", {}, []),
+        ("1 01", "001.mp4", "- -", {}, []),
+    ],
+)
+def test_the_nearest_path_comes_first_and_videos_before_sound(
+    wanted, files, found, beside, unknown
+):
+    wanted = {clip: clip for clip in wanted.split()}
+    for form in ("NFC", "NFD"):
+        names = [unicodedata.normalize(form, file) for file in files.split()]
+        matches = match_files(wanted, names)
+        assert [matches.found.get(clip, "-") for clip in wanted] == found.split()
+        assert (matches.beside, matches.unknown) == (beside, unknown)
+        assert matches.ambiguous.keys() == wanted.keys() - matches.found.keys()
 
 
-def test_ids_that_are_one_when_unpadded_share_no_file():
-    matches = match_files({"1": "1", "01": "01"}, ["001.mp4"])
-    assert not matches.found
-    assert set(matches.ambiguous) == {"1", "01"}
-
-
-def test_paths_come_first():
-    matches = match_files(
-        {"a": "x/1.mp4", "b": "y/1.mp4", "c": "z/2.avi"}, ["x/1.mp4", "y/1.mp4", "2.mp4", "2.wav"]
-    )
-    assert matches.found == {"a": "x/1.mp4", "b": "y/1.mp4", "c": "2.mp4"}
-    assert matches.differing == {"folder or file ending": {"c": "2.mp4"}}
-    assert (matches.beside, matches.unknown) == ({"c": ["2.wav"]}, [])
-
-
-@pytest.mark.parametrize("folder", ["C:/data/{}", "/home/me/{}", "{}"])
-def test_files_of_one_name_are_told_apart_by_their_folders(folder):
-    people = ["Zo\u00eb", "Bob"]
-    paths = {p: folder.format(f"{p}/01.avi") for p in people}
-    files = [unicodedata.normalize("NFD", f"media/{p}/01.mp4") for p in people]
-    assert match_files(paths, files).found == dict(zip(people, files, strict=True))
-
-
-def test_files_of_the_same_name_lie_beside_one_found_by_its_path():
-    matches = match_files({"a": "mp4/1.mp4"}, ["mp4/1.mp4", "wav/1.wav", "mp4/2.mp4"])
-    assert matches.found == {"a": "mp4/1.mp4"}
-    assert (matches.beside, matches.unknown) == ({"a": ["wav/1.wav"]}, ["mp4/2.mp4"])
-    assert not matches.differing
+def test_clips_of_one_path_all_get_the_file():
+    assert match_files({"a": "1.mp4", "b": "1.mp4"}, ["1.mp4"]).found == {
+        "a": "1.mp4",
+        "b": "1.mp4",
+    }
 
 
 @settings(max_examples=50, deadline=None)
@@ -126,57 +120,30 @@ def test_no_file_has_two_clips_and_exact_names_win(names, data):
         assert matches.found[name] == f"{name}.mp4"
 
 
-def test_folders_stand_for_the_media_files_below_them(tmp_path):
-    for name in ("a/one.mp4", "a/b/two.WAV", "a/notes.txt", "three.png"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    found = find_media([tmp_path / "a", tmp_path / "three.png"])
-    assert sorted(found) == ["one", "three", "two"]
+@pytest.mark.parametrize(
+    ("files", "ids"),
+    [
+        (["a/one.mp4", "a/b/two.WAV", "a/notes.txt"], ["one", "two"]),
+        (
+            ["train/mp4/17.mp4", "train/wav/17.wav", "train/mp4/18.mp4", "x.mp4", "x.wav"],
+            ["18", "train/mp4/17", "train/wav/17", "x.mp4", "x.wav"],
+        ),
+        (["Zoe\u0308.wav"], ["Zo\u00eb"]),
+    ],
+)
+def test_files_are_called_by_their_names_or_else_their_paths(tmp_path, touch, capsys, files, ids):
+    touch(*files)
+    found = find_media([tmp_path])
+    assert sorted(found) == ids
+    shared = sum(each not in {path.stem for path in found.values()} for each in found)
+    assert ("share their name" in capsys.readouterr().err) == (shared > 1)
+    assert find_media([tmp_path, *found.values()]) == found
 
 
-def test_files_of_one_name_are_told_apart_by_their_paths(tmp_path, capsys):
-    names = ["train/mp4/00017.mp4", "train/wav/00017.wav", "train/mp4/00018.mp4", "x.mp4", "x.wav"]
-    other = ["train/mp4/00017.mkv", "x.mp4.webm"]
-    for folder, files in {"hume": names, "other": other}.items():
-        for name in files:
-            path = tmp_path / folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    found = find_media([tmp_path / "hume"])
-    assert {
-        clip_id: path.relative_to(tmp_path / "hume").as_posix() for clip_id, path in found.items()
-    } == {
-        "train/mp4/00017": "train/mp4/00017.mp4",
-        "00018": "train/mp4/00018.mp4",
-        "train/wav/00017": "train/wav/00017.wav",
-        "x.mp4": "x.mp4",
-        "x.wav": "x.wav",
-    }
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "4 files share their name with another" in said
-    assert "'train/mp4/00017'" in said
-    both = find_media([tmp_path / "hume", tmp_path / "other"])
-    assert sorted(both.values()) == sorted(path for path in tmp_path.rglob("*.*") if path.is_file())
-    assert find_media([tmp_path / "hume" / "train" / "mp4"]).keys() == {"00017", "00018"}
-
-
-def test_ids_are_composed_and_files_that_differ_only_therein_stay_two(tmp_path, capsys):
-    composed, apart = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
-    for name in (f"one/{apart}.wav", f"two/{composed}.wav", f"two/{apart}.wav"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert find_media([tmp_path / "one"]) == {composed: tmp_path / f"one/{apart}.wav"}
-    both = find_media([tmp_path / "two"])
-    assert sorted(both.values()) == sorted((tmp_path / "two").iterdir())
-    assert "2 files share their name with another" in capsys.readouterr().err
-
-
-def test_the_same_file_twice_is_one_clip(tmp_path):
-    path = tmp_path / "x.mp4"
-    path.touch()
-    assert find_media([tmp_path, path]) == {"x": path}
+def test_no_two_files_are_one_clip(tmp_path, touch):
+    touch("one/x.mp4", "one/x.wav", "two/x.mp4", "two/x.mp4.webm", "Zo\u00eb.wav", "Zoe\u0308.wav")
+    found = find_media([tmp_path / "one", tmp_path / "two", tmp_path])
+    assert sorted(found.values()) == sorted(path for path in tmp_path.rglob("*.*"))
 
 
 def test_what_is_not_there_is_said(tmp_path):

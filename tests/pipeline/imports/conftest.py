@@ -35,19 +35,6 @@ def run(request, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def touch(tmp_path):
-    """Make empty files."""
-
-    def make(*names):
-        for name in names:
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-
-    return make
-
-
-@pytest.fixture
 def folder(request, tmp_path, monkeypatch) -> Path:
     """The working folder: labels of 40 clips of 10 people, no media, no features yet."""
     n = 40

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from features.cache import Embedding
-from features.store import FeatureStore, StoredClip, read_store
+from features.store import StoredClip, read_store
 from features.store_writer import write_clip_vectors, write_store
 from pipeline import cli
 from pipeline.imports import reading
@@ -20,6 +20,7 @@ from tests.pipeline.imports.conftest import import_json
 
 RNG = np.random.default_rng(1)
 NAMES = ["AU01", "AU02", "AU04"]
+NO_WORDS_FOR_MISSING = ["NA", "null", "None", "nan", "#NA"]
 
 
 def import_features(path, name, *more, status=0) -> dict:
@@ -106,37 +107,84 @@ def test_what_was_found_is_said_as_text(folder):
     assert "written: data/imports/features/t, params.yaml" in shown
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_table_of_one_row_per_clip_is_of_whole_clips(folder, suffix):
-    table = pd.DataFrame({"name": ["00002", "00001.mp4"], "a": [1.0, np.nan], "b": [np.inf, 2]})
-    path = folder / f"clap{suffix}"
-    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
-    found = import_features(path, "clap")
+def write_table(path: str, table: pd.DataFrame) -> None:
+    """Write a table of features in the form that the ending of its name says."""
+    if path.endswith((".npy", ".npz")):
+        values, ids = table[["a", "b"]].to_numpy(), table.get("clip_id")
+        beside = {} if ids is None else {"ids": ids.to_numpy(str)}
+        np.save(path, values) if path.endswith(".npy") else np.savez(path, x=values, **beside)
+    elif path.endswith(".parquet"):
+        table.to_parquet(path, index=False)
+    elif path.endswith(".feather"):
+        table.to_feather(path)
+    elif path.endswith(".arff"):  # as openSMILE writes it
+        kinds = {"clip_id": "string"}
+        names = [f"@attribute {name} {kinds.get(name, 'numeric')}" for name in [*table, "class"]]
+        rows = [",".join([*map(str, row), "?"]) for row in table.itertuples(index=False)]
+        Path(path).write_text("\n".join(["@relation x", "", *names, "", "@data", "", *rows]))
+    else:
+        commas = {"decimal": ",", "encoding": "utf-8-sig", "sep": ";"}
+        forms = {".tsv": {"sep": "\t", "encoding": "utf-16"}, ".txt": commas}
+        table.to_csv(path, index=False, **forms.get(Path(path).suffix, {}))
+
+
+ENDINGS = [".csv", ".csv.gz", ".tsv", ".txt", ".arff", ".parquet", ".feather", ".npz", ".npy"]
+
+
+@pytest.mark.parametrize("of_one_clip", [False, True], ids=["table", "folder"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_form_gives_the_same_store_and_no_id_is_taken_for_a_gap(folder, ending, of_one_clip):
+    labels = pd.read_csv(folder / "labels.csv")
+    labels.loc[:4, "clip_id"] = NO_WORDS_FOR_MISSING
+    labels.to_csv(folder / "labels.csv", index=False)
+    table = pd.DataFrame({"clip_id": NO_WORDS_FOR_MISSING, "a": np.arange(5.0), "b": 0.5})
+    path, more = f"t{ending}", []
+    if of_one_clip:
+        path = "t"
+        Path(path).mkdir()
+        Path("t/notes.docx").touch()
+        for clip_id, row in table.groupby("clip_id"):
+            write_table(f"t/{clip_id}{ending}", row[["a", "b"]].reset_index(drop=True))
+    else:
+        write_table(path, table)
+        if ending == ".npy":
+            Path("ids.txt").write_text("\n".join(NO_WORDS_FOR_MISSING))
+            more = ["--ids", "ids.txt"]
+    found = import_features(path, "t", *more)
+    assert ("other files" in found["by_kind"]) == of_one_clip
+    assert found["columns"] == ([] if ending in (".npy", ".npz") else ["a", "b"])
+    store = read_store(found["store"])
+    assert store.metadata["level"] == "clip"
+    values = dict(zip(store.clip_id, store.embedding.tolist(), strict=True))
+    assert values == {clip_id: [k, 0.5] for k, clip_id in enumerate(NO_WORDS_FOR_MISSING)}
+
+
+def test_features_in_a_column_of_lists(folder):
+    lists = pd.DataFrame({"clip_id": ["00002", "00001"], "embedding": [[1.0, 2], [3.0, 4]]})
+    lists.to_parquet(folder / "t.parquet")
+    found = import_features(folder / "t.parquet", "t")
+    assert (found["dimension"], found["columns"]) == (2, [])
+    assert read_store(found["store"]).embedding.tolist() == [[3, 4], [1, 2]]
+    lists.assign(embedding=[[1.0], [3.0, 4]]).to_parquet(folder / "t.parquet")
+    assert "lists of the lengths" in refused(folder / "t.parquet", "t")
+
+
+@pytest.mark.parametrize("index", [None, "clip_id"])
+def test_ids_in_the_index_of_a_data_frame(folder, index):
+    vectors = pd.DataFrame({"a": [1.0, 2], "b": [3.0, 4]}, index=["00002", "00001"])
+    vectors.rename_axis(index).to_parquet(folder / "t.parquet")
+    found = import_features(folder / "t.parquet", "t")
+    assert found["columns"] == ["a", "b"]
+    assert read_store(found["store"]).embedding.tolist() == [[2, 4], [1, 3]]
+
+
+def test_gaps_and_infinities_are_counted_and_kept(folder):
+    (folder / "t.csv").write_text("name,a,b\n00002,1,inf\n00001.mp4,,2\n")
+    found = import_features("t.csv", "t")
     gaps = found["by_kind"]["clips with empty or infinite values"]
     assert (gaps["count"], gaps["items"]) == (2, ["00002", "00001.mp4"])
     store = read_store(found["store"])
-    assert store.clip_id.tolist() == ["[00001]", "[00002]"]
     assert np.array_equal(store.embedding, [[np.nan, 2], [1, np.nan]], equal_nan=True)
-    assert store.time_s.tolist() == [0, 0]
-    assert store.metadata["level"] == found["level"] == "clip"
-
-
-@pytest.mark.parametrize("form", ["npz", "txt", "csv"])
-def test_an_array_takes_its_ids_from_beside_it(folder, form):
-    values = RNG.normal(size=(3, 4))
-    ids = np.array(["00001", "00001" if form == "npz" else "00002", "00000"])
-    more = []
-    if form == "npz":
-        np.savez(folder / "a.npz", x=values, ids=ids, time_ms=[500, 0, 0])
-    else:
-        np.save(folder / "a.npy", values)
-        (folder / f"ids.{form}").write_text("\n".join([*["File_ID"] * (form == "csv"), *ids]))
-        more = ["--ids", folder / f"ids.{form}"]
-    found = import_features(folder / ("a.npz" if form == "npz" else "a.npy"), "a", *more)
-    store = read_store(found["store"])
-    order = [2, 1, 0] if form == "npz" else [2, 0, 1]
-    assert np.array_equal(store.embedding, values[order].astype(np.float32))
-    assert store.time_s.tolist() == [0, 0, 0.5 * (form == "npz")]
 
 
 class Trap:
@@ -217,34 +265,6 @@ def test_rows_of_many_clips_in_any_order_come_back_clip_by_clip(folder, monkeypa
         assert np.allclose(store.embedding, in_order[NAMES])
 
 
-@pytest.mark.parametrize(("encoding", "sep"), [("utf-16", "\t"), ("utf-8-sig", ";")])
-def test_any_encoding_separator_and_decimal_commas(folder, encoding, sep):
-    table = pd.DataFrame({"name": ["00002", "00001"], "größe": [1.5, 2.25], "b": [0.5, -3]})
-    table.to_csv(folder / "t.csv", index=False, encoding=encoding, sep=sep, decimal=",")
-    found = import_features(folder / "t.csv", "t")
-    assert found["columns"] == ["größe", "b"]
-    assert np.array_equal(read_store(found["store"]).embedding, [[2.25, -3], [1.5, 0.5]])
-
-
-@pytest.mark.parametrize("index", [None, "clip_id"])
-def test_ids_in_the_index_of_a_data_frame(folder, index):
-    vectors = pd.DataFrame({"a": [1.0, 2], "b": [3.0, 4]}, index=["00002", "00001"])
-    vectors.rename_axis(index).to_parquet(folder / "t.parquet")
-    found = import_features(folder / "t.parquet", "t")
-    assert found["columns"] == ["a", "b"]
-    assert read_store(found["store"]).embedding.tolist() == [[2, 4], [1, 3]]
-
-
-def test_features_in_a_column_of_lists(folder):
-    lists = pd.DataFrame({"clip_id": ["00002", "00001"], "embedding": [[1.0, 2], [3.0, 4]]})
-    lists.to_parquet(folder / "t.parquet")
-    found = import_features(folder / "t.parquet", "t")
-    assert (found["dimension"], found["columns"]) == (2, [])
-    assert read_store(found["store"]).embedding.tolist() == [[3, 4], [1, 2]]
-    lists.assign(embedding=[[1.0], [3.0, 4]]).to_parquet(folder / "t.parquet")
-    assert "lists of the lengths" in refused(folder / "t.parquet", "t")
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -286,37 +306,9 @@ def test_names_are_checked_before_anything_is_read(folder):
     assert "no label table" in refused(folder / "gone", "fau")
 
 
-NO_WORDS_FOR_MISSING = ["NA", "null", "None", "nan", "#NA"]
-
-
-@pytest.mark.parametrize("form", ["t.csv", "t.parquet", "t.npz", "t.npy", "folder"])
-def test_clips_called_like_missing_values_are_clips(folder, form):
-    labels = pd.read_csv(folder / "labels.csv")
-    labels.loc[:4, "clip_id"] = NO_WORDS_FOR_MISSING
-    labels.to_csv(folder / "labels.csv", index=False)
-    table = pd.DataFrame({"clip_id": NO_WORDS_FOR_MISSING, "a": np.arange(5.0)})
-    more = []
-    if form == "t.csv":
-        table.to_csv(form, index=False)
-    elif form == "t.parquet":
-        table.to_parquet(form, index=False)
-    elif form == "t.npz":
-        np.savez(form, x=table[["a"]], ids=table["clip_id"].to_numpy(str))
-    elif form == "t.npy":
-        np.save(form, table[["a"]])
-        table[["clip_id"]].to_csv("ids.csv", index=False)
-        more = ["--ids", "ids.csv"]
-    else:
-        (folder / form).mkdir()
-        for clip_id, rows in table.groupby("clip_id"):
-            rows.to_csv(folder / form / f"{clip_id}.csv", index=False)
-    store = read_store(import_features(form, "t", *more)["store"])
-    values = dict(zip(store.clip_id, store.embedding[:, 0], strict=True))
-    assert values == dict(zip(NO_WORDS_FOR_MISSING, range(5), strict=True))
-
-
-def our_store(folder: Path, n_rows: int) -> FeatureStore:
-    """Write a store of face crops, as `eri extract` does."""
+@pytest.mark.parametrize("n_rows", [1, 3])
+@pytest.mark.parametrize("what", ["folder", "shard", "pooled"])
+def test_a_store_of_ours_is_imported_whole(folder, what, n_rows):
     clips = [
         StoredClip(
             f"[{k:05d}]",
@@ -326,27 +318,20 @@ def our_store(folder: Path, n_rows: int) -> FeatureStore:
         for k in range(3)
     ]
     write_store(folder / "faces", clips, {"spec": {"kind": "timm"}})
-    return read_store(folder / "faces")
-
-
-@pytest.mark.parametrize("n_rows", [1, 3])
-@pytest.mark.parametrize("what", ["folder", "shard", "pooled"])
-def test_a_store_of_ours_is_imported_whole(folder, what, n_rows):
-    given = our_store(folder, n_rows)
-    clip_id, values, share = given.clip_id, given.embedding, given.face_share
-    time_s, path = given.time_s, folder / "faces"
+    given = read_store(folder / "faces")
+    rows = given.clip_starts() if what == "pooled" else slice(None)
+    clip_id, values, share = given.clip_id[rows], given.embedding[rows], given.face_share[rows]
+    path = folder / "faces"
     if what == "shard":
         path = next(path.glob("*.parquet"))
     elif what == "pooled":
-        starts = given.clip_starts()
-        clip_id, values, share = clip_id[starts], values[starts], share[starts]
-        time_s, path = np.zeros(3), folder / "pooled.parquet"
+        path = folder / "pooled.parquet"
         write_clip_vectors(path, clip_id, values, {}, share)
     found = import_features(path, "faces")
     assert found["level"] == ("clip" if what == "pooled" else "frame")
     store = read_store(found["store"])
     assert np.array_equal(store.clip_id, clip_id)
-    assert np.array_equal(store.time_s, time_s)
+    assert np.array_equal(store.time_s, np.zeros(3) if what == "pooled" else given.time_s)
     assert np.array_equal(store.embedding, values)
     assert np.array_equal(store.face_share, share)
 
@@ -379,22 +364,3 @@ def test_of_several_faces_the_one_seen_most_is_kept_and_said(folder):
     found = import_features(folder / "t.csv", "t")
     assert found["by_kind"]["clips with several faces"]["items"] == ["1: 2"]
     assert np.allclose(read_store(found["store"]).embedding[:, 0], [0.2, 0.4])
-
-
-@pytest.mark.parametrize("ending", [".npy", ".npz", ".parquet", ".tsv", ".csv.gz"])
-def test_one_file_per_clip_in_any_form(folder, ending):
-    (folder / "f").mkdir()
-    (folder / "f/notes.docx").touch()
-    for clip_id in ("00001", "00002"):
-        path, table = folder / f"f/{clip_id}{ending}", pd.DataFrame({"a": [1.0], "b": [2.0]})
-        if ending == ".npy":
-            np.save(path, table.to_numpy()[0])
-        elif ending == ".npz":
-            np.savez(path, x=table)
-        elif ending == ".parquet":
-            table.to_parquet(path, index=False)
-        else:
-            table.to_csv(path, index=False, sep="\t" if ending == ".tsv" else ",")
-    found = import_features(folder / "f", "f")
-    assert read_store(found["store"]).embedding.tolist() == [[1, 2], [1, 2]]
-    assert "notes.docx" in found["by_kind"]["other files"]["items"][0]

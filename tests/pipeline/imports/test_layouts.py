@@ -1,4 +1,5 @@
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -25,20 +26,21 @@ ROWS = [
 
 
 @pytest.fixture
-def root(tmp_path, make_clip):
+def root(tmp_path, make_clip, touch):
     make_clip("hume/train/mp4/00000.mp4")
     make_clip("hume/train/mp4/00001.mp4", sound_s=0, level=80)
     make_clip("hume/train/mp4/00002.mp4", level=90)
-    for name in ("train/wav/00000.wav", "train/wav/00001.wav", "val/wav/00003.wav"):
-        path = tmp_path / "hume" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    (tmp_path / "hume/train/mp4/00004.mp4").write_bytes(
-        (tmp_path / "hume/train/mp4/00000.mp4").read_bytes()
-    )
+    touch(*[f"hume/{name}.wav" for name in ("train/wav/00000", "train/wav/00001", "val/wav/00003")])
+    shutil.copy(tmp_path / "hume/train/mp4/00000.mp4", tmp_path / "hume/train/mp4/00004.mp4")
     make_clip("hume/train/mp4/99999.mp4", n_frames=3)
     (tmp_path / "hume/data_info.csv").write_text("\n".join([HEADER, *ROWS]) + "\n")
     return tmp_path / "hume"
+
+
+def files_of(*folders) -> dict:
+    return {
+        path: path.read_bytes() for each in folders for path in each.rglob("*") if path.is_file()
+    }
 
 
 def test_every_quirk_is_found_and_the_table_is_what_the_pipeline_reads(root, run):
@@ -71,16 +73,18 @@ def test_every_quirk_is_found_and_the_table_is_what_the_pipeline_reads(root, run
     assert table[list(HUME_TARGETS)].isna().sum(axis=1).tolist() == [0, 0, 0, 0, 0, 7]
 
 
-def test_a_second_run_changes_no_byte_and_a_dry_run_writes_none(root, run):
-    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    assert run("hume", root, "--dry-run", "--no-probe")["written"] == []
+@pytest.mark.parametrize("command", ["hume", "muse"])
+def test_a_second_run_changes_no_byte_and_a_dry_run_writes_none(root, muse, run, command):
+    source = {"hume": root, "muse": muse}[command]
+    before = files_of(source)
+    assert run(command, source, "--dry-run", "--no-probe")["written"] == []
     assert not Path("data").exists()
-    written = run("hume", root, "--no-probe")["written"]
-    assert written == ["data/imports/hume/labels.csv", "params.yaml"]
-    content = {name: Path(name).read_bytes() for name in written}
-    assert run("hume", root, "--no-probe")["written"] == []
-    assert content == {name: Path(name).read_bytes() for name in written}
-    assert before == {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    written = run(command, source, "--no-probe")["written"]
+    expected = ["data/imports/features/muse_faus"] if command == "muse" else []
+    assert written == [*expected, f"data/imports/{command}/labels.csv", "params.yaml"]
+    content = files_of(Path())
+    assert run(command, source, "--no-probe")["written"] == []
+    assert (content, before) == (files_of(Path()), files_of(source))
 
 
 @pytest.mark.parametrize("wrong", ["100", "-0.1", "inf"])
@@ -95,15 +99,15 @@ def test_labels_that_are_none_are_refused(root, run, wrong):
 
 
 @pytest.mark.parametrize(
-    ("place", "kind", "said"),
+    ("command", "place", "kind", "said"),
     [
-        ("..", "folders of another layout", r"data_info.csv beside .* found .*hume"),
-        ("nowhere", "no such folder", "no folder"),
+        ("hume", "..", "folders of another layout", r"data_info.csv beside .* found .*hume"),
+        ("hume", "nowhere", "no such folder", "no folder"),
+        ("muse", ".", "folders of another layout", "expected c2_muse_reaction"),
     ],
 )
-def test_a_wrong_folder_says_what_was_expected_and_found(root, run, place, kind, said):
-    shown = run("hume", root / place, status=1)
-    (finding,) = shown["findings"]
+def test_a_wrong_folder_says_what_was_expected_and_found(root, run, command, place, kind, said):
+    (finding,) = run(command, root / place, status=1)["findings"]
     assert (finding["kind"], finding["severity"]) == (kind, "error")
     assert re.search(said, finding["what_was_done"])
 
@@ -149,9 +153,6 @@ def test_labels_partition_and_feature_sets_in_one_command(muse, run):
     store = read_store(entry.store)
     assert store.embedding[:2].tolist() == [[0, 1], [0.5, 0]]
     assert store.time_s[:2].tolist() == [0, 0.25]
-    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-    assert run("muse", muse)["written"] == []
-    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
 def test_a_damaged_feature_set_keeps_everything_from_being_written(muse, run):
@@ -165,36 +166,21 @@ def test_a_damaged_feature_set_keeps_everything_from_being_written(muse, run):
     assert Path("params.yaml").read_bytes() == before
 
 
-def test_the_inner_folder_will_do_and_media_are_found(muse, run, touch):
+def test_media_are_found_and_ids_whose_zeros_a_program_cut_are_the_same_clips(muse, run, touch):
     touch("muse/c2_muse_reaction/raw/00001.mp4")
     base = muse / "c2_muse_reaction"
+    cut = re.sub(r"^0000", "", (base / "partition.csv").read_text(), flags=re.M)
+    (base / "partition.csv").write_text(cut)
+    (base / "labels.csv").write_text((base / "labels.csv").read_text() + "\n[00004],,,,,,,")
     shown = run("muse", base, "--no-probe")
     assert shown["by_kind"]["labels without media"]["count"] == 4
-    assert "raw/00001.mp4" in Path(shown["labels"]).read_text()
-
-
-def test_ids_whose_zeros_a_program_cut_are_the_same_clips(muse, run):
-    path = muse / "c2_muse_reaction/partition.csv"
-    path.write_text(re.sub(r"^0000", "", path.read_text(), flags=re.M))
-    labels = muse / "c2_muse_reaction/labels.csv"
-    labels.write_text(labels.read_text() + "\n[00004],,,,,,,")
-    shown = run("muse", muse)
     table = read_labels(Path(shown["labels"]), HUME_TARGETS)
     assert list(table["clip_id"]) == [f"{k:05d}" for k in range(5)]
     assert list(table["file_id"]) == [f"[{k:05d}]" for k in range(5)]
-
-
-def test_labels_without_a_split_are_refused(muse, run):
-    path = muse / "c2_muse_reaction/partition.csv"
-    path.write_text(path.read_text().replace("00003,x3,devel\n", ""))
-    shown = run("muse", muse, status=1)
-    assert shown["by_kind"]["labels of clips that partition.csv lacks"]["items"] == ["00003"]
-
-
-def test_a_wrong_folder_is_named(muse, run):
-    (muse / "c2_muse_reaction/partition.csv").unlink()
-    finding = run("muse", muse, status=1)["by_kind"]["folders of another layout"]
-    assert "expected c2_muse_reaction" in finding["what_was_done"]
+    assert table["path"][1] == "raw/00001.mp4"
+    (base / "partition.csv").write_text(cut.replace("3,x3,devel\n", ""))
+    kinds = run("muse", base, "--no-probe", status=1)["by_kind"]
+    assert kinds["labels of clips that partition.csv lacks"]["items"] == ["00003"]
 
 
 def frame(n=12):
@@ -252,15 +238,15 @@ def test_without_splits_the_error_names_both_ways(table, run):
 
 
 def test_bad_rows_are_named(tmp_path, touch, run):
-    touch("media/a.mp4", "media/sub/B.MP4", "media/c.avi")
+    touch("media/a.mp4", "media/sub/B.MP4", "media/c.avi", "media/x/e.mp4", "media/y/e.mp4")
     table = pd.DataFrame(
         {
-            "id": ["a", "a", "b", "c", "d", "d"],
-            "file": ["a.mp4", "a.mp4", "b.mp4", "x\\c.avi", "gone.mp4", "gone.mp4"],
-            "split": ["train", "train", "dev", "train", "test", "weird"],
-            "person": ["p", "p", "p", "q", "r", "r"],
-            "joy": ["0,5", "0,5", "NaN", "0,5", "", "0,5"],
-            "sha256": list("uuvwxy"),
+            "id": ["a", "a", "b", "c", "d", "d", "e"],
+            "file": ["a.mp4", "a.mp4", "b.mp4", "x\\c.avi", "gone.mp4", "gone.mp4", "e.mp4"],
+            "split": ["train", "train", "dev", "train", "test", "weird", "test"],
+            "person": ["p", "p", "p", "q", "r", "r", "r"],
+            "joy": ["0,5", "0,5", "NaN", "0,5", "", "0,5", ""],
+            "sha256": list("uuvwxyz"),
         }
     )
     path = tmp_path / "labels.csv"
@@ -272,6 +258,8 @@ def test_bad_rows_are_named(tmp_path, touch, run):
     assert kinds["people in several splits"]["items"] == ["p"]
     assert kinds["Val clips without labels"]["severity"] == "warning"
     assert kinds["labels without media"]["items"] == ["d"]
+    unclear = kinds["several that fit one clip, or several clips"]
+    assert (unclear["severity"], unclear["items"]) == ("error", ["x/e.mp4 or y/e.mp4 for e"])
     assert kinds["ids that differ by case"]["count"] == 1
     assert kinds["ids that differ by folder or file ending"]["count"] == 1
     assert kinds["constant targets"]["items"] == ["joy = 0.5 on Train"]

@@ -1,5 +1,6 @@
-"""Of 200 odd tables, every labelled clip and target is kept with its value, or named."""
+"""Of 200 odd tables beside odd media, every labelled clip and target is kept, or named."""
 
+import os
 import random
 import unicodedata
 from functools import partial
@@ -11,20 +12,29 @@ import pytest
 from pipeline.imports.importing import import_data
 from pipeline.imports.layouts import read_table
 
-BLANK = [
-    "#N/A",
-    "#DIV/0!",
-    "<NA>",
-    "n.a.",
-    "--",
-    ".",
-    "?",
-    "null",
-    "missing",
-    "-nan(ind)",
-    "1.#IND",
-]
-ODD = [*BLANK, "O.4", "1/5", "ja", "99", "-9"]
+BLANK = ["#N/A", "#DIV/0!", "<NA>", "n.a.", "--", ".", "?", "null", "missing", "-nan(ind)"]
+ODD = [*BLANK, "1.#IND", "O.4", "1/5", "ja", "99", "-9"]
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 65536\n"
+
+
+def write_media(media: Path, names: list[str], rng: random.Random) -> dict[int, str]:
+    """Write a file for each clip; of a few it is none. Returns what is odd of whom."""
+    odd = {}
+    for place, name in enumerate(names):
+        form = unicodedata.normalize(rng.choice(["NFC", "NFD"]), name)
+        path = media / f"{form}{rng.choice(['.mp4', '.flv', '.wav'])}"
+        what = rng.choice(["gone", "pipe", "link", "pointer"]) if rng.random() < 0.05 else ""
+        if what == "pipe":
+            os.mkfifo(path)
+        elif what == "link":
+            path.symlink_to("nowhere.mp4")
+        elif what != "gone":
+            path.write_text(POINTER if what == "pointer" else "")
+        odd |= {place: what} if what else {}
+    (media / ".hidden.mp4").touch()
+    (media / "notes.docx").touch()
+    (media / "round").symlink_to(media)
+    return odd
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -34,9 +44,7 @@ def test_nothing_is_lost_without_a_word(run, tmp_path, seed):
     ids = [f"Zo\u00eb {k}" if with_names else f"{k:05d}" for k in range(n)]
     media = tmp_path / "media"
     media.mkdir()
-    for each in ids:
-        name = unicodedata.normalize(rng.choice(["NFC", "NFD"]), each)
-        (media / f"{name}{rng.choice(['.mp4', '.flv', '.wav'])}").touch()
+    odd_media = write_media(media, ids, rng)
     spelt = [
         rng.choice([x, f"[{x}]", f"{x}.mp4", *([] if with_names else [f"{int(x)}.0", str(int(x))])])
         for x in ids
@@ -52,28 +60,31 @@ def test_nothing_is_lost_without_a_word(run, tmp_path, seed):
         [spelt[k], "train" if k < n - 2 else "dev", cells[k], str(k % 2)] for k in range(n)
     ]
     text = rng.choice(["", "# a comment\n", f"sep={separator}\n"])
-    text += "\n".join(separator.join(row) for row in rows) + f"\n{separator * 3}" * rng.randint(
-        0, 50
-    )
+    text += "\n".join(separator.join(row) for row in rows)
+    text += f"\n{separator * 3}" * rng.randint(0, 50)
     path = tmp_path / "t.csv"
     path.write_bytes(text.encode(rng.choice(["utf-8", "utf-8-sig", "utf-16", "cp1252"])))
     read = partial(read_table, path, media, {}, [])
-    done = import_data(Path("params.yaml"), "t", read, probe=False)
-    if done.findings.have_errors:  # too many odd cells for so few clips: refused by name
-        errors = {each.kind: each for each in done.findings.all if each.severity == "error"}
-        assert list(errors) == ["joy that is no number"]
-        assert len(errors["joy that is no number"].items) == 2
+    summary, findings = import_data(Path("params.yaml"), "t", read, probe=False)
+    found = {each.kind: each for each in findings.all}
+    pointers = [spelt[k] for k, what in odd_media.items() if what == "pointer"]
+    gone = [spelt[k] for k, what in odd_media.items() if what != "pointer"]
+    if gone:
+        assert sorted(found["labels without media"].items) == sorted(gone)
+    if findings.have_errors:  # too many odd cells for so few clips, or pointers: refused by name
+        errors = {kind: each.items for kind, each in found.items() if each.severity == "error"}
+        assert sorted(errors.pop("media that are Git LFS pointers", [])) == sorted(pointers)
+        assert [*map(len, errors.values())] == [2] * len(errors)
+        assert errors.keys() <= {"joy that is no number"}
+        assert pointers or errors
         return
-    said = [
-        item
-        for each in done.findings.all
-        if "joy" in f"{each.kind}{each.items}"
-        for item in each.items
-    ]
+    assert not pointers
+    said = [item for each in findings.all for item in each.items if each.kind.startswith("joy")]
+    said += found["clips with some labels blank"].items if odd else []
     table = pd.read_csv("data/imports/t/labels.csv", dtype={"clip_id": str})
-    assert (table["clip_id"].tolist(), done.summary["targets"]) == (spelt, ["joy", "awe"])
+    assert (table["clip_id"].tolist(), summary["targets"]) == (spelt, ["joy", "awe"])
     for k, row in enumerate(table.itertuples()):
-        assert (media / row.path).is_file()
+        assert (media / row.path).is_file() == (k not in odd_media)
         if k in odd:
             assert pd.isna(row.joy)
             assert any(item.startswith(f"{row.clip_id}:") for item in said)

@@ -43,7 +43,7 @@ def test_latin_1_is_said_with_the_words_to_check(tmp_path):
         ("a,b\n1,0,5\n", "decimal commas need semicolons"),
         ("a,b\n", "no rows"),
         ("a,a\n1,2\n", "several columns \\['a'\\]"),
-        ("just text\n", "no table"),
+        ("just text\n", "no columns"),
         ("", "nothing in it"),
     ],
 )
@@ -74,9 +74,9 @@ def test_lines_that_programs_add_are_no_data(tmp_path, content, n_rows):
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        ("t.xlsx", b"PK\x03\x04", "an Excel workbook: save it"),
-        ("t.csv", b"PK\x03\x04", "an Excel workbook: save it"),
-        ("t.sav", b"$FL2", "SPSS"),
+        ("t.xlsx", b"PK\x03\x04", "an Excel workbook"),
+        ("t.csv", b"PK\x03\x04", "an Excel workbook"),
+        ("t.sav", b"$FL2", "save as CSV"),
         ("t.csv", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     ],
 )
