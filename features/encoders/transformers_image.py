@@ -109,7 +109,7 @@ class TransformersImageEncoder(FrameEncoder, TransformersNetwork):
             return Geometry(size_px=(height, width), mode="squash", interpolation=interpolation)
         if shorter and hasattr(own, "crop_pct"):  # as ConvNeXt was trained
             side = int(shorter / own.crop_pct) if shorter < 384 else shorter
-            mode = "shortest" if shorter < 384 else "squash"
+            mode: Literal["shortest", "squash"] = "shortest" if shorter < 384 else "squash"
             return Geometry(
                 size_px=(shorter, shorter),
                 resize_px=(side, side),
