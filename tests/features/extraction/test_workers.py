@@ -47,11 +47,6 @@ def outcomes_of(workers, task_function, tasks, stall_limit_s=30.0, **limits):
     return parts, errors
 
 
-def pids_of(workers, tasks=range(4)):
-    with workers.run(work.report_pid, tasks, stall_limit_s=120) as events:
-        return {event for _, event in events if isinstance(event, int)}
-
-
 PATIENT, HASTY, ENDLESS = (60.0, 5.0), (0.0, 600.0), (1000, 0.1)
 
 
@@ -133,7 +128,7 @@ def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
     assert seen[3:] == ["done", Finished()]
 
 
-def test_what_work_raises_fails_its_own_task_and_comes_back(outcomes, workers):
+def test_what_work_raises_fails_its_own_task_and_comes_back(outcomes):
     _, failures = outcomes(work.fail_if_text, ["text", 1])
     assert failures[1] is None
     assert failures["text"].reason.startswith("TypeError: unsupported operand")
@@ -141,6 +136,9 @@ def test_what_work_raises_fails_its_own_task_and_comes_back(outcomes, workers):
     assert isinstance(failures["text"].error, TypeError)
     _, failures = outcomes(work.raise_odd_error, [1])  # which does not pickle
     assert (failures[1].reason, failures[1].error) == ("OddError: 1 and 2", None)
+
+
+def test_a_result_or_a_task_that_does_not_pickle_is_an_error(workers):
     with pytest.raises(WorkerError, match="pickle"):
         workers.call(work.return_a_lock, 1, limit_s=60)
     with pytest.raises((TypeError, AttributeError), match="pickle"):
@@ -160,35 +158,56 @@ def test_a_call_returns_its_result_and_keeps_what_was_loaded(one_worker):
     assert "Segmentation fault" in caught.value.failure.details  # and where it happened
 
 
-def test_workers_begin_before_the_reader_reads_and_draw_no_task_ahead(one_worker, tmp_path):
-    mark, drawn = tmp_path / "begun", []
+def test_tasks_are_drawn_only_as_fast_as_results_are_taken(one_worker):
+    drawn = []
 
     def tasks():
         for k in range(1000):
             drawn.append(k)
-            yield mark
+            yield 100
 
-    with one_worker.run(work.touch, tasks(), stall_limit_s=20) as events:
+    with one_worker.run(work.count_to, tasks(), stall_limit_s=20) as events:
+        next(events)
+    assert len(drawn) < 3
+
+
+def pids_of(workers, tasks=range(4)):
+    with workers.run(work.report_pid, tasks, stall_limit_s=120) as events:
+        return {event for _, event in events if isinstance(event, int)}
+
+
+def test_workers_begin_before_the_reader_reads(workers, tmp_path):
+    mark = tmp_path / "begun"
+    with workers.run(work.touch, [mark], stall_limit_s=20) as events:
         for _ in range(200):
             if mark.exists():
                 break
             time.sleep(0.1)
         assert mark.exists()
-        assert next(events) == (mark, Finished())
-    assert len(drawn) < 4
+        assert [event for _, event in events] == [Finished()]
 
 
-def test_workers_stay_for_the_next_run_unless_they_died(workers):
+def test_workers_stay_for_the_next_run_whatever_it_does(workers):
     first = pids_of(workers, range(20))
-    with workers.run(work.count_to, [1000, 1000], stall_limit_s=20) as events:
-        assert next(events) == (1000, 0)  # the reader stops early: they are ended
-    then = pids_of(workers, range(20))
-    assert then.isdisjoint(first)
-    assert outcomes_of(workers, work.count_to, [3]) == ({3: [0, 1, 2]}, {3: None})
-    assert pids_of(workers, range(20)) <= then
-    for pid in then:
+    parts, _ = outcomes_of(workers, work.count_to, [3])
+    assert parts == {3: [0, 1, 2]}
+    assert pids_of(workers, range(20)) <= first
+    assert all(_is_running(pid) for pid in first)
+
+
+def test_a_reader_that_stops_early_costs_the_next_run_nothing(one_worker):
+    with one_worker.run(work.count_to, [1000], stall_limit_s=20) as events:
+        assert next(events) == (1000, 0)
+    assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
+
+
+def test_workers_that_die_between_runs_are_replaced(workers):
+    first = pids_of(workers, range(20))
+    for pid in first:
         os.kill(pid, signal.SIGKILL)
-    assert pids_of(workers, range(20)).isdisjoint(then)
+    then = pids_of(workers, range(20))
+    assert then
+    assert not then & first
 
 
 def test_no_worker_outlives_its_owner():
@@ -196,8 +215,13 @@ def test_no_worker_outlives_its_owner():
         pids = pids_of(closed)
     forgotten = Workers(1)
     pids |= pids_of(forgotten)
+    assert len(pids) > 1
     del forgotten
     gc.collect()
+    assert not any(_is_running(pid) for pid in pids)
+
+
+def test_no_worker_outlives_an_owner_that_is_killed():
     code = (
         "from tests.features import work; from features.extraction.workers import Workers\n"
         "run = Workers(1).run(work.report_pid_then_sleep, [0], stall_limit_s=99)\n"
@@ -205,13 +229,13 @@ def test_no_worker_outlives_its_owner():
         "    for _, pid in events: print(pid, flush=True)"
     )
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    pids.add(int(owner.stdout.readline()))
+    pid = int(owner.stdout.readline())
     owner.kill()
     owner.communicate()
     end_s = time.monotonic() + 20
-    while any(map(_is_running, pids)) and time.monotonic() < end_s:
+    while _is_running(pid) and time.monotonic() < end_s:
         time.sleep(0.05)
-    assert not any(map(_is_running, pids))
+    assert not _is_running(pid)
 
 
 def _is_running(pid: int) -> bool:
