@@ -229,7 +229,7 @@ def learning_curve() -> None:
     from pipeline.leaderboard import rows_of_splits
 
     params = load_run()
-    rows, table = read_rows(params), pd.DataFrame(columns=["name", *CURVE_COLUMNS])
+    rows, table = read_rows(params), pd.DataFrame(columns=CURVE_COLUMNS)
     members = member_names(params)
     best = next(name for name in read_run_table(paths.LEADERBOARD)["name"] if name in members)
     try:
