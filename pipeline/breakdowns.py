@@ -47,14 +47,7 @@ def slice_table(
 
     Bands of numbers are cut over all clips, so that they are the same on every split.
 
-    Parameters
-    ----------
-    predictions, rows, params
-        As in `pipeline.leaderboard.score`.
-    columns : sequence of str
-        By whose values clips are sliced.
-    splits : sequence of str
-        On which they are scored.
+    Predictions and what belongs to them are those of `pipeline.leaderboard.score`.
 
     Returns
     -------
@@ -85,10 +78,8 @@ def contribution_table(
 
     Parameters
     ----------
-    members : mapping of str to ndarray of float64, shape (n_clips, n_targets)
-        Predictions of ``head/view``, in the order of `rows`.
-    rows, params, split
-        As in `pipeline.leaderboard.score`.
+    members, rows, params, split
+        As in `pipeline.leaderboard.score`; members are called ``head/view``.
 
     Returns
     -------
@@ -142,16 +133,7 @@ def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.
     """Fit a head on an eighth, a quarter and half of the people of Train, and score it on Val.
 
     All people are the last row: the fit that is on the leaderboard. What was fitted before comes
-    from the cache.
-
-    Parameters
-    ----------
-    fitting : Fitting
-        Of the run's clips, of which some of Val have labels.
-    task : FitTask
-        The head and its view.
-    params : Params
-        Number of resamples and seed.
+    from the cache. Some clips of Val have to be labelled.
 
     Returns
     -------

@@ -178,8 +178,6 @@ def check_submission(
     ParamsError
         When there is no such file, or the clip table has no clip of that split, lacks a target, or
         gives an id twice.
-    OSError
-        When the file cannot be read.
     """
     if not path.is_file():
         came = "is a folder" if path.is_dir() else "is not there"

@@ -167,7 +167,7 @@ def stack() -> None:
     failures = {name: params.failures_file(name) for name in params.feature_names}
     write_csv(imputed_table(rows, failures), paths.IMPUTED)
     paths.STACK_FITTED.write_bytes(dumps(fitted))
-    part = "" if fitted.method == "average" else f" ({fitted.share:.0%}, the rest plain average)"
+    part = "" if fitted.method == "average" else f" ({fitted.share:.0%}, the rest by skill)"
     print(f"stack of {len(by_name)} members, combined by: {fitted.method}{part}")
 
 

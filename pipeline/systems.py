@@ -179,11 +179,6 @@ def extract_features(systems: Systems, params: Params) -> dict[str, str]:
     dict of str to str
         The encoders of both files whose weights cannot be had, and why: a system without its
         network is said so in the table, and the others go on.
-
-    Raises
-    ------
-    FailedClipsError
-        When an encoder failed on too many clips.
     """
     from features.extraction import extract
     from pipeline.errors import report_extraction

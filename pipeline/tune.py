@@ -101,13 +101,7 @@ def tune(
 
 
 def best_trial(trials: list[Trial]) -> Trial:
-    """Return the trial of the highest score, the first among equals.
-
-    Raises
-    ------
-    ParamsError
-        When no trial could be fitted.
-    """
+    """Return the trial of the highest score, the first among equals; an error without any."""
     scored = [trial for trial in trials if trial.score is not None]
     if not scored:
         raise ParamsError(

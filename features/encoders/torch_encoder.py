@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
-from features.encoders.base import FrameEncoder, Model
+from features.encoders.base import FrameEncoder
 from features.encoders.pieces import Preprocessing
 from features.encoders.weights import RANDOM, named_in_order, one_line, weights_file
 from features.errors import EncoderError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from features.encoders.checkpoint import State
+    from features.encoders.torch_model import TorchModel
 
 
 class TorchEncoder(FrameEncoder):
@@ -73,7 +74,7 @@ class TorchEncoder(FrameEncoder):
         versions = [f"{name}-{version(name)}" for name in ("torch", self.distribution)]
         return "random:" + ":".join([str(self.seed), *dict.fromkeys(versions)])
 
-    def load_model(self, device: "torch.device | None" = None) -> Model:
+    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
         """Build the network, load the weights, and put the embedding part on the device."""
         import torch
 
