@@ -22,7 +22,7 @@ from benchmarks.names import known_names
 from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
 from features.encoders.torch_model import TorchFrameModel, default_device, run
-from features.extraction.embedder import Batcher
+from features.extraction.batches import Batcher
 
 SPECS = {
     "resnet50": {"kind": "torchvision", "model": "resnet50", "weights": "random"},

@@ -33,8 +33,8 @@ from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
 from features.encoders.torch_model import default_device
 from features.extraction import extract, index_files
-from features.extraction.embedder import STALL_LIMIT_S, Batcher, plan
-from features.extraction.encoder_run import EncoderRun
+from features.extraction.batches import Batcher
+from features.extraction.embedder import STALL_LIMIT_S, EncoderRun, plan
 from features.extraction.reading import Pieces, read_clip
 from features.extraction.workers import Workers
 from features.identity import Sampling

@@ -172,35 +172,24 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
 
 
 def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
-    """Pool the clips of a store on disk; memory holds one shard of it at a time.
+    """Pool the clips of a store on disk as `pool_clips`; memory holds one shard of it at a time.
 
-    Returns
-    -------
-    FeatureStore
-        One row per clip as `pool_clips` gives it, with the clips' face shares; the metadata are
-        those of the store, and ``pooling``.
+    The clips' face shares are kept; the metadata are those of the store, and ``pooling``.
 
     Raises
     ------
     features.store.StoreError
         When there is no store at `path`, or it is damaged.
-    ValueError
-        As `pool_clips`.
     """
-    ids, vectors, shares = [], [], []
+    pooled, shares = [], []
     for shard in read_shards(path):
-        clip_id, pooled = pool_clips(shard, pooling)
-        ids.append(clip_id)
-        vectors.append(pooled)
+        pooled.append(pool_clips(shard, pooling))
         if shard.face_share is not None:  # the same in every row of a clip
             shares.append(shard.face_share[shard.clip_starts()])
-    return FeatureStore(
-        clip_id=np.concatenate(ids),
-        time_s=None,
-        embedding=np.concatenate(vectors),
-        metadata={**shard.metadata, "pooling": pooling.model_dump(mode="json")},
-        face_share=np.concatenate(shares) if shares else None,
-    )
+    ids, vectors = zip(*pooled, strict=True)
+    metadata = {**shard.metadata, "pooling": pooling.model_dump(mode="json")}
+    share = np.concatenate(shares) if shares else None
+    return FeatureStore(np.concatenate(ids), None, np.concatenate(vectors), metadata, share)
 
 
 def is_clip_level(metadata: Mapping[str, Any]) -> bool:

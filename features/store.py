@@ -90,12 +90,10 @@ class FeatureStore:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with one column per dimension, indexed by clip (and time)."""
-        index: pd.Index = pd.Index(self.clip_id, name="clip_id")
-        if self.time_s is not None:
-            index = pd.MultiIndex.from_arrays(
-                [self.clip_id, self.time_s], names=["clip_id", "time_s"]
-            )
-        return pd.DataFrame(self.embedding, index=index)
+        table = pd.DataFrame(self.embedding, index=pd.Index(self.clip_id, name="clip_id"))
+        if self.time_s is None:
+            return table
+        return table.set_index(pd.Index(self.time_s, name="time_s"), append=True)
 
 
 def read_store(path: Path | str) -> FeatureStore:

@@ -21,9 +21,7 @@ _ROW_GROUP_BYTES = 8 * 2**20
 
 
 def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> None:
-    """Write a store, replacing the one that is there when all of it is written.
-
-    Another process that writes the same store meanwhile waits, and then replaces it.
+    """Write a store, replacing the one that is there as `features.files.replacing_folder` does.
 
     Parameters
     ----------

@@ -50,18 +50,18 @@ class KernelFeatures:
     basis : KernelBasis
     values : array of float32 [n_rows, n_landmarks]
         The features.
-    triangle : array of float64 [n_landmarks, n_landmarks]
+    triangle : array of float32 [n_landmarks, n_landmarks]
         Lower; `values` times its transpose are the kernel with the landmarks.
     """
 
     basis: KernelBasis
     values: Floats32
-    triangle: Floats64
+    triangle: Floats32
 
     def weights(self, coef: Floats) -> Floats64:
         """Turn coefficients of features into weights of landmarks [n_landmarks, n]."""
-        solved: Floats64 = scipy.linalg.solve_triangular(self.triangle, coef, trans=1, lower=True)
-        return solved
+        solved = scipy.linalg.solve_triangular(self.triangle, coef, trans=1, lower=True)
+        return np.asarray(solved, np.float64)
 
 
 def kernel_features(
@@ -75,7 +75,7 @@ def kernel_features(
     generator = np.random.default_rng(seed)
     n_most = min(n_landmarks, int(rows.sum()))
     values = np.zeros((len(inputs), n_most), np.float32)
-    triangle, chosen = np.zeros((n_most, n_most)), np.zeros(0, np.intp)
+    triangle, chosen = np.zeros((n_most, n_most), np.float32), np.zeros(0, np.intp)
     residual = rows.astype(np.float64)
     while (n := len(chosen)) < n_most:
         left = np.flatnonzero(residual > LEAST_RESIDUAL)

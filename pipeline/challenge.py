@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from pipeline.clip_ids import canonical_id
 from pipeline.clip_table import Rows, read_clip_table
-from pipeline.params import load_params
+from pipeline.params import ParamsError, load_params
 from pipeline.paths import PARAMS, POOLED, PREDICTIONS
-from pipeline.settings_files import ParamsError
 from pipeline.terminal import Json, ParamsFile
 from pipeline.views import JOIN
 
@@ -31,6 +30,7 @@ IMPUTED_COLUMNS = ["clip_id", FILE_ID, "split", "missing", "all_missing", "reaso
 FAR_OUTSIDE = 0.5
 """Predictions that are farther than this from [0, 1] get a warning."""
 
+_NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
 _N_EXAMPLES = 3
 
 Found = dict[str, list[str]]
@@ -38,39 +38,24 @@ Found = dict[str, list[str]]
 
 
 def file_ids(clips: pd.DataFrame) -> "pd.Series[str]":
-    """Return each clip's id as the challenge writes it.
+    """Return each clip's id as the challenge writes it: ``file_id`` of the clip table, or its id.
 
-    Parameters
-    ----------
-    clips : DataFrame
-        The clip table. Its column ``file_id`` holds those ids; where it is empty or not there, the
-        challenge's id is the clip's.
+    The latter where that column is empty or not there.
     """
     ids = clips["clip_id"].astype(str)
-    if "file_id" not in clips:
-        return ids
-    own = clips["file_id"].astype("string")
-    return ids.where((own.isna() | (own == "")).to_numpy(bool), own.astype(object))
+    own = clips.reindex(columns=["file_id"])["file_id"].astype("string").fillna("")
+    return ids.where((own == "").to_numpy(bool), own.astype(object))
 
 
 def submission_table(
     predictions: NDArray[np.float64], clips: pd.DataFrame, targets: Sequence[str]
 ) -> pd.DataFrame:
-    """Lay predictions out in the challenge's format.
-
-    Parameters
-    ----------
-    predictions : ndarray of float64, shape (n_clips, n_targets)
-        In the order of `clips`.
-    clips : DataFrame
-        The clip table.
-    targets : sequence of str
-        In the challenge's order.
+    """Lay predictions (n_clips, n_targets) out in the challenge's format.
 
     Returns
     -------
     DataFrame
-        ``File_ID``, then the targets; one row per clip of Val and Test.
+        ``File_ID``, then the targets in the challenge's order; one row per clip of Val and Test.
 
     Raises
     ------
@@ -78,9 +63,8 @@ def submission_table(
         When two of these clips have the same ``file_id``.
     """
     is_held = (clips["split"] != "Train").to_numpy(bool)
-    ids = _told_apart(file_ids(clips)[is_held])
     table = pd.DataFrame(predictions[is_held], columns=list(targets))
-    table.insert(0, FILE_ID, ids.to_numpy(object))
+    table.insert(0, FILE_ID, _told_apart(file_ids(clips)[is_held]).to_numpy(object))
     return table
 
 
@@ -94,7 +78,7 @@ def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLE
     failures : mapping of str to Path
         By encoder or imported store, its failure table, which gives the reasons.
     pooled : Path
-        The folder of the clip vectors that heads were fitted on.
+        The folder of the clip vectors.
 
     Returns
     -------
@@ -103,25 +87,23 @@ def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLE
         ``all_missing`` says that nothing was left to predict from, so that the prediction is that
         of a mean clip; ``reasons`` gives ``encoder: step: reason``, joined by semicolons.
     """
-    reasons: dict[str, dict[str, str]] = {}
-    for encoder in sorted(failures):  # as in views: nothing depends on the order of keys
-        known = pq.read_table(pooled / f"{encoder}.parquet", columns=["clip_id"])
+    reasons: dict[str, dict[str, str]] = {clip_id: {} for clip_id in rows.clip_ids}
+    for encoder, path in sorted(failures.items()):  # as in views: no order of keys matters
+        known = pq.read_table(pooled / f"{encoder}.parquet", columns=["clip_id"])["clip_id"]
         said = {}
-        if failures[encoder].is_file():  # not of features that came from elsewhere
-            failed = pd.read_parquet(failures[encoder]).astype(str)
-            said = dict(
-                zip(failed["clip_id"], failed["step"] + ": " + failed["reason"], strict=True)
-            )
-        for clip_id in pd.Index(rows.clip_ids).difference(known["clip_id"].to_pylist()):
-            reasons.setdefault(clip_id, {})[encoder] = said.get(clip_id, "no features")
-    table = rows.clips[["clip_id", "split"]].assign(**{FILE_ID: file_ids(rows.clips)})
-    table = table[table["clip_id"].isin(list(reasons))]
-    found = [reasons[clip_id] for clip_id in table["clip_id"]]
-    return table.assign(
+        if path.is_file():  # not of features that came from elsewhere
+            failed = pd.read_parquet(path).astype(str).set_index("clip_id")
+            said = (failed["step"] + ": " + failed["reason"]).to_dict()
+        for clip_id in set(reasons).difference(known.to_pylist()):
+            reasons[clip_id][encoder] = said.get(clip_id, "no features")
+    found = list(reasons.values())
+    table = rows.clips[["clip_id", "split"]].assign(
+        **{FILE_ID: file_ids(rows.clips)},
         missing=[JOIN.join(each) for each in found],
         all_missing=[len(each) == len(failures) for each in found],
         reasons=["; ".join(f"{name}: {why}" for name, why in each.items()) for each in found],
-    )[IMPUTED_COLUMNS]
+    )
+    return table.loc[table["missing"] != "", IMPUTED_COLUMNS]
 
 
 @dataclass(frozen=True)
@@ -144,6 +126,32 @@ class Check:
     faults: Found
     warnings: Found = field(default_factory=dict)
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def content(self) -> dict[str, Any]:
+        """Return it for `json.dumps`: how often each fault is there, and the first places."""
+        faults, warnings = (
+            [
+                {"what": what, "count": len(places), "examples": places[:_N_EXAMPLES]}
+                for what, places in found.items()
+            ]
+            for found in (self.faults, self.warnings)
+        )
+        return {"accepted": not faults, **vars(self), "faults": faults, "warnings": warnings}
+
+    def __str__(self) -> str:
+        lines, content = [f"{self.n_rows} rows, {self.n_expected} clips expected"], self.content()
+        for label, key in (("FAULT", "faults"), ("warning", "warnings")):
+            for what, count, examples in map(dict.values, content[key]):
+                lines += [f"{label}  {what} ({count})", *(f"    {place}" for place in examples)]
+                lines += [f"    and {count - _N_EXAMPLES} more"] if count > _N_EXAMPLES else []
+        for split, scores in self.scores.items():
+            columns = {f"{split} r official": "official_", f"{split} r eri": ""}
+            table = pd.DataFrame({name: scores[f"{kind}pearson"] for name, kind in columns.items()})
+            table.loc["mean"] = [scores[f"{kind}mean_pearson"] for kind in columns.values()]
+            numbers = table.astype(np.float64)
+            lines += ["", numbers.to_string(float_format="{:+.4f}".format, na_rep="undefined")]
+        right = "the format is as the challenge wants it"
+        return "\n".join([*lines, "", "it would be refused" if self.faults else right])
 
 
 def check_submission(
@@ -170,13 +178,19 @@ def check_submission(
     ParamsError
         When there is no such file, or the clip table has no clip of that split, lacks a target, or
         gives an id twice.
-    OSError
-        When the file cannot be read.
     """
     if not path.is_file():
         came = "is a folder" if path.is_dir() else "is not there"
         raise ParamsError(f"{path} {came}: expected a prediction file, CSV, such as {PREDICTIONS}")
-    expected, others = _expected(clips, targets, ("Val", "Test") if split == "all" else (split,))
+    wanted = [FILE_ID, *targets]
+    if lacking := [target for target in targets if target not in clips]:
+        raise ParamsError(f"the clip table lacks the target(s) {lacking}: run `dvc repro`")
+    is_expected = clips["split"].isin(["Val", "Test"] if split == "all" else [split])
+    if not is_expected.any():
+        raise ParamsError(f"the clip table has no clip of {split}: nothing to check")
+    ids = file_ids(clips)
+    expected = clips[is_expected].set_index(pd.Index(_told_apart(ids[is_expected])))
+    others = dict(zip(ids[~is_expected], clips["split"][~is_expected], strict=True))
     try:
         # Not by pandas, which quietly mends what a stricter reader refuses.
         reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
@@ -184,29 +198,27 @@ def check_submission(
         numbered = [(reader.line_num, line) for line in reader if line]
     except (UnicodeDecodeError, csv.Error) as error:
         return Check(0, len(expected), {f"the file is no CSV in UTF-8: {error}": [str(path)]})
-    found = _header_faults(header, targets)
+    found = _name_faults("columns", header, wanted, {})
+    if sorted(header) == sorted(wanted) and header != wanted:
+        found["columns are in another order"] = [",".join(header)]
+    found = {f"{what}; expected {','.join(wanted)}": names for what, names in found.items()}
     wide = [f"line {n}: {len(line)} cells" for n, line in numbered if len(line) != len(header)]
     found[f"lines have another number of cells than the header's {len(header)}"] = wide
     if FILE_ID not in header or len(set(header)) < len(header):  # no telling which cell is what
-        return Check(len(numbered), len(expected), _faults(found))
+        return Check(len(numbered), len(expected), _there(found))
     cells = pd.DataFrame([dict(zip(header, line, strict=False)) for _, line in numbered])
-    cells = cells.reindex(columns=header).fillna("")
-    ids, present = list(cells[FILE_ID]), [target for target in targets if target in header]
-    found |= _name_faults("ids", ids, list(expected.index), others)
-    values = cells[present].map(_as_number).to_numpy(np.float64).reshape(len(cells), len(present))
-    found["cells are no finite numbers"] = [
-        f"{ids[row]} {present[column]}: {cells[present[column]][row]!r}"
-        for row, column in np.argwhere(~np.isfinite(values))
-    ]
-    check = Check(len(numbered), len(expected), _faults(found))
-    if not check.faults:
-        predicted = pd.DataFrame(values, ids, present).loc[expected.index]
-        for name, labels in expected.groupby("split", sort=False):
-            part = predicted.loc[labels.index]
-            check.warnings.update(_warnings(part, str(name)))
-            y = labels[list(targets)].to_numpy(np.float64)
-            if np.isfinite(y).any():
-                check.scores[str(name).lower()] = _scores(y, part)
+    cells = cells.reindex(columns=header).fillna("").astype(str).set_index(FILE_ID)
+    found |= _name_faults("ids", list(cells.index), list(expected.index), others)
+    cells = cells[[target for target in targets if target in cells]]
+    numbers = cells.where(cells.apply(lambda each: each.str.fullmatch(_NUMBER)), "nan")
+    values = numbers.astype(np.float64)
+    found["cells are no finite numbers"] = _places(cells, ~np.isfinite(values.to_numpy()), "{!r}")
+    check = Check(len(numbered), len(expected), _there(found))
+    for name, labels in expected.groupby("split", sort=False) if not check.faults else ():
+        y, predicted = labels[list(targets)].to_numpy(np.float64), values.loc[labels.index]
+        check.warnings.update(_warnings(predicted, str(name)))
+        if np.isfinite(y).any():
+            check.scores[str(name).lower()] = _scores(y, predicted)
     return check
 
 
@@ -228,56 +240,9 @@ def check_submission_command(
     """
     params = load_params(params_file, check_heads=False)
     check = check_submission(file, read_clip_table(), params.targets, split)
-    print(json.dumps(check_content(check), indent=2) if as_json else check_text(check, file))
+    print(json.dumps(check.content(), indent=2) if as_json else f"{file}: {check}")
     if check.faults:
         raise typer.Exit(1)
-
-
-def check_content(check: Check) -> dict[str, Any]:
-    """Return what was found for `json.dumps`: how often each fault is there, and the first ones."""
-
-    def counted(found: Found) -> list[dict[str, Any]]:
-        return [
-            {"what": what, "count": len(places), "examples": places[:_N_EXAMPLES]}
-            for what, places in found.items()
-        ]
-
-    faults, warnings = counted(check.faults), counted(check.warnings)
-    return {"accepted": not faults, **vars(check), "faults": faults, "warnings": warnings}
-
-
-def check_text(check: Check, path: Path) -> str:
-    """Say what was found, for a terminal."""
-    lines = [f"{path}: {check.n_rows} rows, {check.n_expected} clips expected"]
-    for label, found in (("FAULT", check.faults), ("warning", check.warnings)):
-        for what, places in found.items():
-            lines += [f"{label}  {what} ({len(places)})"]
-            lines += [f"    {place}" for place in places[:_N_EXAMPLES]]
-            if len(places) > _N_EXAMPLES:
-                lines.append(f"    and {len(places) - _N_EXAMPLES} more")
-    for split, scores in check.scores.items():
-        columns = {f"{split} r official": "official_", f"{split} r eri": ""}
-        table = pd.DataFrame({name: scores[f"{kind}pearson"] for name, kind in columns.items()})
-        table.loc["mean"] = [scores[f"{kind}mean_pearson"] for kind in columns.values()]
-        numbers = table.astype(np.float64)
-        lines += ["", numbers.to_string(float_format="{:+.4f}".format, na_rep="undefined")]
-    verdict = "it would be refused" if check.faults else "the format is as the challenge wants it"
-    return "\n".join([*lines, "", verdict])
-
-
-def _expected(
-    clips: pd.DataFrame, targets: Sequence[str], splits: Sequence[str]
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return split and labels of the clips expected, by their ids; and the splits of all others."""
-    lacking = [target for target in targets if target not in clips]
-    if lacking:
-        raise ParamsError(f"the clip table lacks the target(s) {lacking}: run `dvc repro`")
-    ids, is_expected = file_ids(clips), clips["split"].isin(splits)
-    if not is_expected.any():
-        raise ParamsError(f"the clip table has no clip of {' or '.join(splits)}: nothing to check")
-    own = _told_apart(ids[is_expected])
-    expected = clips.loc[is_expected, ["split", *targets]].set_index(pd.Index(own))
-    return expected, dict(zip(ids[~is_expected], clips["split"][~is_expected], strict=True))
 
 
 def _told_apart(ids: "pd.Series[str]") -> "pd.Series[str]":
@@ -292,29 +257,14 @@ def _told_apart(ids: "pd.Series[str]") -> "pd.Series[str]":
     return ids
 
 
-def _header_faults(header: Sequence[str], targets: Sequence[str]) -> Found:
-    wanted = [FILE_ID, *targets]
-    if sorted(header) == sorted(wanted):
-        in_order = list(header) == wanted
-        found = {"columns are in another order": [] if in_order else [",".join(header)]}
-    else:
-        found = _name_faults("columns", header, wanted, {})
-    return {f"{what}; expected {','.join(wanted)}": names for what, names in found.items()}
-
-
 def _name_faults(
     what: str, came: Sequence[str], wanted: Sequence[str], others: Mapping[str, str]
 ) -> Found:
     """Hold names against those wanted; `others` gives the split of clips that are not."""
     forms = Counter(map(canonical_id, wanted))
     meant = {form: name for name in wanted if forms[form := canonical_id(name)] == 1}
-    strange = [name for name in dict.fromkeys(came) if name not in set(wanted)]
-    foreign = [name for name in strange if name in others]
-    misspelt = {
-        name: meant[form]
-        for name in strange
-        if name not in others and (form := canonical_id(name)) in meant
-    }
+    strange = dict.fromkeys(name for name in came if name not in {*wanted, *others})
+    misspelt = {k: meant[canonical_id(k)] for k in strange if canonical_id(k) in meant}
     answered = {*came, *misspelt.values()}
     said = {
         "are missing": [repr(name) for name in wanted if name not in answered],
@@ -323,19 +273,11 @@ def _name_faults(
             f"{name!r}: write {right!r}" for name, right in misspelt.items()
         ],
         "are of clips of another split (see --split)": [
-            f"{k!r} is of {others[k]}" for k in foreign
+            f"{name!r} is of {others[name]}" for name in dict.fromkeys(came) if name in others
         ],
-        "are unknown": [repr(k) for k in strange if k not in others and k not in misspelt],
+        "are unknown": [repr(name) for name in strange if name not in misspelt],
     }
     return {f"{what} {how}": names for how, names in said.items()}
-
-
-def _as_number(text: str) -> float:
-    """Read a number as a CSV reader does; NaN where it is none."""
-    try:
-        return float(text) if text.isascii() and "_" not in text else float("nan")
-    except ValueError:
-        return float("nan")
 
 
 def _warnings(predicted: pd.DataFrame, split: str) -> Found:
@@ -343,38 +285,35 @@ def _warnings(predicted: pd.DataFrame, split: str) -> Found:
 
     # Test has no labels: by itself, a column is constant or not. One row tells nothing.
     constant = constant_columns(np.zeros(predicted.shape), predicted)
-    values = predicted.to_numpy()
-    far = np.argwhere((values < -FAR_OUTSIDE) | (values > 1 + FAR_OUTSIDE))
-    return _faults(
+    far = (predicted < -FAR_OUTSIDE) | (predicted > 1 + FAR_OUTSIDE)
+    return _there(
         {
             f"columns are constant on {split}: the official metric becomes NaN": [
                 str(name) for name in predicted.columns[constant]
             ],
-            f"values on {split} are far outside [0, 1]": [
-                f"{predicted.index[row]} {predicted.columns[column]}: {values[row, column]:g}"
-                for row, column in far
-            ],
+            f"values on {split} are far outside [0, 1]": _places(predicted, far.to_numpy(), "{:g}"),
         }
     )
+
+
+def _places(table: pd.DataFrame, chosen: NDArray[np.bool_], form: str) -> list[str]:
+    """Name the chosen cells of a table, and what they hold."""
+    return [
+        f"{table.index[row]} {table.columns[column]}: {form.format(table.iloc[row, column])}"
+        for row, column in np.argwhere(chosen)
+    ]
 
 
 def _scores(y: NDArray[np.float64], predicted: pd.DataFrame) -> dict[str, Any]:
     from models import metrics
 
-    def by_target(values: NDArray[np.float64]) -> dict[str, float | None]:
-        return dict(zip(map(str, predicted), map(_defined, values), strict=True))
-
-    return {
-        "official_mean_pearson": _defined(metrics.official_mean_pearson(y, predicted)),
-        "mean_pearson": _defined(metrics.mean_pearson(y, predicted)),
-        "official_pearson": by_target(metrics.official_pearson(y, predicted)),
-        "pearson": by_target(metrics.pearson(y, predicted)),
-    }
+    scores: dict[str, Any] = {}
+    for name in ("official_mean_pearson", "mean_pearson", "official_pearson", "pearson"):
+        values = np.ravel(getattr(metrics, name)(y, predicted))
+        defined = [float(each) if np.isfinite(each) else None for each in values]  # JSON's null
+        scores[name] = defined[0] if "mean" in name else dict(zip(predicted, defined, strict=True))
+    return scores
 
 
-def _defined(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None  # JSON has no NaN
-
-
-def _faults(found: Found) -> Found:
+def _there(found: Found) -> Found:
     return {what: places for what, places in found.items() if places}

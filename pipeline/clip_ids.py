@@ -155,7 +155,7 @@ def canonical_id(text: str) -> str:
     underscores, ``%20``, accents in two characters, characters that nobody sees. ``[00017]``,
     ``train/00017.MP4`` and ``17.0`` become ``17``; ``Clip-007`` becomes ``clip_7``.
     """
-    return re.sub(r"(?<!\d)0+(?=\d)", "", _one_gap(text))
+    return _forgiving(len(_STEPS), text)
 
 
 def clean_path(path: str) -> str:
@@ -194,41 +194,30 @@ def _without_ending(name: str) -> str:
     return _without_ending(stem) if stem and (dot + ending).lower() in _SUFFIXES else name
 
 
-def _visible(name: str) -> str:
-    return plain_text(_without_ending(name))
-
-
-def _bare(name: str) -> str:
-    return _visible(name).strip("[](){}<>\"' ")
-
-
 def _unquoted(name: str) -> str:
-    return _bare(unquote(_bare(name)).replace("\\", "/"))
+    return _forgiving(3, unquote(name).replace("\\", "/"))
 
 
-def _as_number(name: str) -> str:
-    return re.sub(r"^(\d+)\.0+$", r"\1", _unquoted(name))
+def _forgiving(n_steps: int, name: str) -> str:
+    for _, step in _STEPS[:n_steps]:
+        name = step(name)
+    return name
 
 
-def _folded(name: str) -> str:
-    return _as_number(name).casefold()
-
-
-def _one_gap(name: str) -> str:
-    return re.sub(r"[\s_-]+", "_", _folded(name))
-
-
-# Each forgives what those before it forgive.
+_STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("folder or file ending", _without_ending),
+    ("accents, spaces or invisible characters", plain_text),
+    ("brackets", lambda name: name.strip("[](){}<>\"' ")),
+    ("folder or file ending", _unquoted),
+    ("a .0 behind the number", partial(re.sub, r"^(\d+)\.0+$", r"\1")),
+    ("case", str.casefold),
+    ("spaces, _ and -", partial(re.sub, r"[\s_-]+", "_")),
+    ("zero padding", partial(re.sub, r"(?<!\d)0+(?=\d)", "")),
+)
+# Whole paths first. Then each forgives what those before it forgive.
 _SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("", str),
     ("accents, spaces or invisible characters", plain_text),
     *(("folder or file ending", partial(_end_of_path, n)) for n in (9, 4, 3, 2, 1)),
-    ("folder or file ending", _without_ending),
-    ("accents, spaces or invisible characters", _visible),
-    ("brackets", _bare),
-    ("folder or file ending", _unquoted),
-    ("a .0 behind the number", _as_number),
-    ("case", _folded),
-    ("spaces, _ and -", _one_gap),
-    ("zero padding", canonical_id),
+    *((what, partial(_forgiving, n + 1)) for n, (what, _) in enumerate(_STEPS)),
 )

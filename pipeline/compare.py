@@ -1,9 +1,10 @@
 """`eri compare`: which heads on which features, with what certainty."""
 
 import json
+import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +13,27 @@ import numpy as np
 import pandas as pd
 import typer
 
+from features.extraction.workers import Failure
 from features.files import replacing_file
-from pipeline.comparison import TIME_LIMIT_S, Comparison, Split, plan_comparison, run_comparison
-from pipeline.leaderboard import notes, rows_of_splits
+from pipeline.breakdowns import learning_curve_table, slice_table
+from pipeline.comparison import (
+    LEFT_OUT,
+    TIME_LIMIT_S,
+    Comparison,
+    Split,
+    known_names,
+    plan_comparison,
+    run_comparison,
+    scored_split,
+)
+from pipeline.fit import Fitting
+from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
 from pipeline.paths import COMPARISON, PARAMS
 from pipeline.tables import laid_out, markdown_page, number_text, records, score_text, write_texts
 from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
 
 INTERRUPTED = 130
+
 
 ScoredSplit = Annotated[
     Split | None,
@@ -37,6 +51,7 @@ def compare(
     split: Split | None = None,
     params: Path = PARAMS,
     time_limit_s: float = TIME_LIMIT_S,
+    budget_s: float = math.inf,
 ) -> pd.DataFrame:
     """Fit heads on views, and rank them; what was fitted before is not fitted again.
 
@@ -59,13 +74,14 @@ def compare(
         The parameters.
     time_limit_s : float
         Longest time for one head on one view, without loading the view.
+    budget_s : float
+        What all may take together: what is quick comes first, and what has no room is left out.
 
     Returns
     -------
     DataFrame
-        Every head on every view, two baselines and the stack of the heads, best first, with the
-        columns of `pipeline.comparison.Comparison.table`; then what failed, with the reason in
-        ``error``.
+        The columns of `pipeline.comparison.Comparison.table`: every head on every view, two
+        baselines and the stack of the heads, best first; then what came to nothing, and why.
 
     Raises
     ------
@@ -76,7 +92,7 @@ def compare(
 
     Examples
     --------
-    What `dvc repro` leaves in the folder of a project, made by hand:
+    What `dvc repro` leaves in a folder, made by hand:
 
     >>> import contextlib, pathlib, tempfile
     >>> import numpy as np
@@ -110,7 +126,7 @@ def compare(
     True
     """
     plan = plan_comparison(params, encoders, heads, targets, pooling, split)
-    *_, found = run_comparison(plan, time_limit_s)
+    *_, found = run_comparison(plan, time_limit_s, budget_s)
     return found.table()
 
 
@@ -136,6 +152,9 @@ def compare_command(
         bool, typer.Option("--learning-curve", help="Fit the best one on fewer people too.")
     ] = False,
     time_limit_s: TimeLimit = TIME_LIMIT_S,
+    budget_s: Annotated[
+        float | None, typer.Option(min=1, help="The best leaderboard within so many seconds.")
+    ] = None,
     out: OutFolder = COMPARISON,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,
@@ -143,56 +162,67 @@ def compare_command(
     """Rank heads on views: which heads on which features, with what certainty.
 
     Names are joined by commas. What was fitted before, here or by `dvc repro`, is not fitted
-    again. A head that fails or takes too long is a row.
+    again. What is quick comes first. A head that fails, takes too long or has no room in the budget
+    is a row that says so.
 
     Example: eri compare --heads ridge,lightgbm --encoders clip,egemaps,clip+egemaps
+
+    Example: eri compare --heads ridge,lightgbm,svr,mlp --budget-s 120
 
     Example: eri compare --pooling mean,std,slope/whole,quarters --split oof
 
     Example: eri compare --by country --learning-curve
     """
     asked = names_of(encoders), names_of(heads), names_of(targets)
-    plan = plan_comparison(params_file, *asked, pooling, split, by, learning_curve)
-    found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
-    tables = {"slices": found.slices, "learning_curve": found.curve}
-    tables["leaderboard"] = found.table().assign(split=found.split)
-    publish(found, "leaderboard", tables, all_tables(found), remarks(found), out, as_json)
+    plan = plan_comparison(params_file, *asked, pooling, split)
+    if by is not None:
+        known_names([by], [str(column) for column in plan.rows.clips], "column")
+    if learning_curve:
+        scored_split("val", plan.rows)  # it is scored there
+    steps = run_comparison(plan, time_limit_s, math.inf if budget_s is None else budget_s)
+    found = show_progress(steps, quiet=as_json)
+    table, said = found.table().assign(split=found.split), remarks(found)
+    tables = {"leaderboard": table, "slices": pd.DataFrame(), "learning_curve": pd.DataFrame()}
+    shown = [(heading(found), board_text(found))]
+    in_order = [name for name in table["name"] if name in found.fits]
+    if by is not None:
+        named = {name: found.fits[name].predictions for name in in_order}
+        slices = slice_table(named, found.rows, found.params, [by], [found.split])
+        tables["slices"] = slices
+        shown.append((f"Mean Pearson by {by}", _slices_text(slices)))
+    if learning_curve and found.members:
+        best = next(found.members[name] for name in in_order if name in found.members)
+        try:
+            curve = learning_curve_table(Fitting(found.rows), best, found.params)
+            tables["learning_curve"] = curve
+            shown.append(("Learning curve on Val", laid_out(curve)))
+        except ValueError as error:
+            said.append(f"no learning curve of {best.name}: {error}")
+    publish(found, "leaderboard", tables, shown, said, out, as_json)
 
 
 def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
-    """Run a comparison to its end, and show how it fills up.
+    """Run a comparison to its end, and show how it fills up, unless that is to be quiet.
 
     In a terminal the leaderboard is drawn anew whenever something changes, and disappears in the
-    end; elsewhere every finished row is one line.
-
-    Parameters
-    ----------
-    steps : iterator of Comparison
-        From `pipeline.comparison.run_comparison`.
-    quiet : bool
-        Show nothing.
-
-    Raises
-    ------
-    typer.Exit
-        When it was interrupted; what is fitted stays so.
+    end; elsewhere every finished row is one line. Ctrl-C ends the command; what is fitted stays so.
     """
     try:
-        if quiet:
-            *_, found = steps
-            return found
         found = next(steps)
+        if quiet:
+            *_, found = found, *steps
+            return found
         told: set[str] = set()
-        with drawn_anew(lambda: (_progress(found), main_table(found))) as draw:
+        with drawn_anew(lambda: (progress(found), board_text(found))) as draw:
             for _ in chain([found], steps):
                 if draw is not None:
                     draw()
                     continue
-                for name in {**found.scores, **found.failures}:
+                for name in {**found.fits, **found.failures}:
                     if name not in told and not (name in found.fits and found.fits[name].reused):
-                        print(outcome(found, name), flush=True)
-                        told.add(name)
-        print_tables((), [_progress(found)])
+                        print(f"{outcome(found, name)}{_to_go(found)}", flush=True)
+                    told.add(name)
+        print_tables((), [progress(found)])
         return found
     except KeyboardInterrupt:
         print("interrupted; what is fitted stays so: the same command goes on", file=sys.stderr)
@@ -211,34 +241,16 @@ def heading(found: Comparison) -> str:
     )
 
 
-def main_table(found: Comparison) -> pd.DataFrame:
+def board_text(found: Comparison) -> pd.DataFrame:
     """Lay out the leaderboard: per row its score, how sure it is, time, and score by target."""
     table = found.table()
-    names = {
-        **{"name": "head/view", "mean_pearson": "mean r", "ci95_low": "95 % CI"},
-        **{"better_than_best": "P > best", "pooled_mean_pearson": "pooled"},
-        **{"fit_s": "fit s", "constant": "constant"},
-        **{f"pearson_{target}": target for target in found.params.targets},
-    }
-    empty = set() if table["constant"].any() else {"constant"}
-    text = laid_out(table, {key: names[key] for key in names if key in set(table) - empty})
-    text.iloc[:, 1] = text.iloc[:, 1].where(table["error"] == "", "failed")
+    board = leaderboard({found.split: table}).assign(fit_s=table["fit_s"])
+    by_target = {f"{found.split}_pearson_{target}": target for target in found.params.targets}
+    text = leaderboard_text(board, {"fit_s": "fit s", **by_target})
+    for row, error in enumerate(table["error"]):
+        if error:
+            text.iloc[row, 1] = LEFT_OUT if error.startswith(LEFT_OUT) else "failed"
     return text
-
-
-def all_tables(found: Comparison) -> Iterator[TitledTable]:
-    """Lay out the leaderboard, scores by slice, and the learning curve, with their titles."""
-    yield heading(found), main_table(found)
-    if found.slices is not None:
-        columns = {"head/view": found.slices["name"].drop_duplicates().reset_index(drop=True)}
-        for name, part in found.slices.groupby("slice", sort=False):
-            size = f"{part['n_rows'].iloc[0]:,} clips, {part['n_people'].iloc[0]:,} people"
-            columns[f"{name}: {size}"] = number_text(part["mean_pearson"]).reset_index(drop=True)
-        yield f"Mean Pearson by {found.by}", pd.DataFrame(columns)
-    if found.curve is not None:
-        names = {"n_people": "people", "n_rows": "clips", "mean_pearson": "mean r"}
-        names |= {"ci95_low": "95 % CI", "lowest": "lowest", "highest": "highest"}
-        yield f"Learning curve of {found.curve['name'][0]} on Val", laid_out(found.curve, names)
 
 
 def remarks(found: Comparison) -> list[str]:
@@ -250,13 +262,13 @@ def remarks(found: Comparison) -> list[str]:
 def publish(
     found: Comparison,
     name: str,
-    tables: Mapping[str, pd.DataFrame | None],
-    shown: Iterable[TitledTable],
+    tables: Mapping[str, pd.DataFrame],
+    shown: Sequence[TitledTable],
     said: Sequence[str],
     folder: Path,
     as_json: bool,
 ) -> None:
-    """Write and print what came of a comparison.
+    """Write and print what came of a comparison; with status 1 where no head could be fitted.
 
     Parameters
     ----------
@@ -264,39 +276,29 @@ def publish(
         When all is done. The tracebacks of what failed go to ``errors.txt``.
     name : str
         Of the main table, and of the page in Markdown.
-    tables : mapping of str to DataFrame, or None
-        Written by name as CSV, the one called `name` as Parquet too; of one that there is not,
-        nothing old stays.
+    tables : mapping of str to DataFrame
+        Written by name as CSV, the one called `name` as Parquet too; of an empty one, nothing old
+        stays.
     shown, said
         Tables of text with their titles, and remarks: what is printed, and the page.
-    folder : Path
-        Gets the files.
-    as_json : bool
-        Print the tables as JSON instead.
-
-    Raises
-    ------
-    typer.Exit
-        When no head could be fitted.
+    folder, as_json
+        Where the files go; whether JSON is printed instead of the tables.
     """
-    pages, failures = list(shown), found.failures.items()
-    errors = "\n\n".join(f"{name}: {each.reason}\n{each.details}" for name, each in failures)
-    csv = {
-        each: None if table is None else table.to_csv(index=False) for each, table in tables.items()
+    errors = [f"{row}: {why.reason}\n{why.details}" for row, why in _failed(found).items()]
+    texts = {
+        f"{each}.csv": table.to_csv(index=False) if len(table) else None
+        for each, table in tables.items()
     }
-    texts = {f"{each}.csv": text for each, text in csv.items()}
-    texts |= {f"{name}.md": markdown_page(pages, said), "errors.txt": errors or None}
-    files = [str(path) for path in write_texts(folder, texts)]
-    if (main := tables[name]) is not None:
-        with replacing_file(folder / f"{name}.parquet") as beside:
-            main.to_parquet(beside, index=False)
-        files.append(str(folder / f"{name}.parquet"))
+    texts |= {f"{name}.md": markdown_page(shown, said), "errors.txt": "\n\n".join(errors) or None}
+    files = [str(path) for path in [*write_texts(folder, texts), folder / f"{name}.parquet"]]
+    with replacing_file(folder / f"{name}.parquet") as beside:
+        tables[name].to_parquet(beside, index=False)
     if as_json:
         rows = {each: records(table) for each, table in tables.items()}
-        about = {"split": found.split, "n_reused": found.n_reused, "remarks": said, "files": files}
-        print(json.dumps({**about, **rows}, indent=2))
+        about = {"split": found.split, "n_reused": _n_reused(found), "remarks": said}
+        print(json.dumps({**about, "files": files, **rows}, indent=2))
     else:
-        print_tables(pages, [*said, "", *files])
+        print_tables(shown, [*said, "", *files])
     if not found.members:
         raise typer.Exit(1)
 
@@ -304,17 +306,45 @@ def publish(
 def outcome(found: Comparison, name: str) -> str:
     """Say in one line what came of a row."""
     if name in found.failures:
-        return f"{name} failed: {found.failures[name].reason}"
+        reason = found.failures[name].reason
+        return f"{name} {'failed: ' if name in _failed(found) else ''}{reason}"
     score, took_s = found.scores[name].mean_pearson, found.fits[name].fit_s
     return f"{name}: mean Pearson {score_text(score)}, {took_s:.1f} s"
 
 
-def _progress(found: Comparison) -> str:
-    """Say how far a comparison is, and what runs now and since when."""
+def progress(found: Comparison) -> str:
+    """Say how far a comparison is, what runs now and since when, and how long the rest takes."""
     n_rows = len({task.name for task in found.tasks}.union(found.scores, found.failures))
-    text = f"{len(found.scores)} of {n_rows} rows are done, {found.n_reused} of them from before"
-    text += f"; {len(found.failures)} failed" if found.failures else ""
+    text = f"{len(found.scores)} of {n_rows} rows are done, {_n_reused(found)} of them from before"
+    n_failed = len(_failed(found))
+    for n, what in ((n_failed, "failed"), (len(found.failures) - n_failed, LEFT_OUT)):
+        text += f"; {n} {what}" if n else ""
     if found.running is not None:
         name, since_s = found.running
         text += f"; {name} has taken {time.monotonic() - since_s:.0f} s"
-    return text
+    return text + _to_go(found)
+
+
+def _to_go(found: Comparison) -> str:
+    """Say about how long the rest takes."""
+    rest = [task for task in found.remaining if not task.is_baseline]
+    return f"; about {sum(map(found.estimate_s, rest)):.2g} s to go" if rest else ""
+
+
+def _n_reused(found: Comparison) -> int:
+    return sum(fit.reused for fit in found.fits.values())
+
+
+def _failed(found: Comparison) -> dict[str, Failure]:
+    """Return what has gone wrong; what the budget has no room for has not."""
+    failures = found.failures.items()
+    return {name: each for name, each in failures if not each.reason.startswith(LEFT_OUT)}
+
+
+def _slices_text(slices: pd.DataFrame) -> pd.DataFrame:
+    """Lay out scores by slice: a row per head and view, a column per slice."""
+    columns = {"head/view": slices["name"].drop_duplicates().reset_index(drop=True)}
+    for name, part in slices.groupby("slice", sort=False):
+        size = f"{part['n_rows'].iloc[0]:,} clips, {part['n_people'].iloc[0]:,} people"
+        columns[f"{name}: {size}"] = number_text(part["mean_pearson"]).reset_index(drop=True)
+    return pd.DataFrame(columns)

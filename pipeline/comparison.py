@@ -1,10 +1,10 @@
-"""Heads on views, fitted one by one and scored: what is compared, and how far it is."""
+"""Heads on views, fitted one by one, cheap ones first: what is compared, and how far it is."""
 
+import math
 import pickle
 import time
 import unicodedata
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,15 +16,10 @@ import pandas as pd
 from features.extraction.workers import Failure, Patience, WorkerError, Workers
 from features.pool import PARTS, STATISTICS, Pooling
 from models.evaluation.scores import Score
-from pipeline.breakdowns import (
-    known_learning_curve,
-    learning_curve_table,
-    slice_table,
-    stack_members,
-)
+from pipeline.breakdowns import stack_members
 from pipeline.clip_table import Rows, read_rows
 from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
-from pipeline.leaderboard import STACK, rows_of_splits, score, score_table
+from pipeline.leaderboard import STACK, Predictions, rows_of_splits, score, score_table
 from pipeline.params import Params, ParamsError, head_faults, left_out_note, load_run
 from pipeline.paths import PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
@@ -36,8 +31,14 @@ Split = Literal["oof", "val"]
 TIME_LIMIT_S = 600.0
 """Longest time for one head on one view, without loading the view."""
 
-CURVE_OF = "learning curve of "
-"""Begins the name of what is no row."""
+LEFT_OUT = "left out"
+"""Begins the reason of what the budget has no room for."""
+
+_OVERHEAD_S = 0.3
+"""Of any fit, however small: what tiny ones take says little of large ones."""
+
+_HEADS_SHARE = 0.9
+"""Of the budget; the rest is left to the stack."""
 
 _LOAD_LIMIT_S = 600.0
 
@@ -56,44 +57,51 @@ class Comparison:
         The predictions that are scored.
     tasks : list of FitTask
         Baselines first, then view by view.
-    by : str, optional
-        A column of the clip table by whose values scores are given as well.
-    learning_curve : bool
-        Whether the best head is also fitted on fewer people.
     fits, scores, failures : dict of str to Fit, Score and Failure
         What came of each row: its fit with its score, or why there is none.
+    took_s : dict of str to float
+        Seconds that each fit took, or had before it was ended.
     running : (str, float), optional
         What is fitted now, and since when, by `time.monotonic`.
-    slices, curve : DataFrame, optional
-        Scores by slice, and the learning curve of the best head, where asked for.
     """
 
     params: Params
     rows: Rows
     split: Split
     tasks: list[FitTask]
-    by: str | None = None
-    learning_curve: bool = False
     fits: dict[str, Fit] = field(default_factory=dict)
     scores: dict[str, Score] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
+    took_s: dict[str, float] = field(default_factory=dict)
     running: tuple[str, float] | None = None
-    slices: pd.DataFrame | None = None
-    curve: pd.DataFrame | None = None
+    _costs_s: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def members(self) -> dict[str, FitTask]:
         """The heads on views that are done, which are stacked."""
-        done = {task.name: task for task in self.tasks if task.name in self.fits}
-        return {name: task for name, task in done.items() if not task.is_baseline}
+        done = [task for task in self.tasks if task.name in self.fits and not task.is_baseline]
+        return {task.name: task for task in done}
 
     @property
-    def n_reused(self) -> int:
-        """Number of rows that were fitted before."""
-        return sum(fit.reused for fit in self.fits.values())
+    def remaining(self) -> list[FitTask]:
+        """What is to be fitted yet, in its order: baselines, then what takes least."""
+        rest = [task for task in self.tasks if task.name not in {**self.fits, **self.failures}]
+        return sorted(rest, key=lambda task: -1.0 if task.is_baseline else self.estimate_s(task))
+
+    def estimate_s(self, task: FitTask) -> float:
+        """Return how long a fit will take: by its shape, and by what others took here.
+
+        Those of the same head on other views tell most; else all heads do, by their median.
+        """
+        seen = [each for each in self.tasks if each.name in self.took_s and not each.is_baseline]
+        own = [each for each in seen if each.head == task.head] or seen
+        slower = [
+            (self.took_s[t.name] + _OVERHEAD_S) / (self._cost_s(t) + _OVERHEAD_S) for t in own
+        ]
+        return self._cost_s(task) * (float(np.median(slower)) if slower else 1.0)
 
     def table(self) -> pd.DataFrame:
-        """Return the leaderboard so far, best first, then what failed.
+        """Return the leaderboard so far, best first, then what failed or was left out.
 
         Returns
         -------
@@ -101,15 +109,23 @@ class Comparison:
             As `pipeline.leaderboard.score_table`, and ``fit_s``, the seconds that a fit took, and
             ``error``, empty where there is none.
         """
-        table = score_table(self.scores, self.params.targets, self.split)
+        in_order = [*(task.name for task in self.tasks), STACK]  # not that in which they came
+        scores = {name: self.scores[name] for name in in_order if name in self.scores}
+        table = score_table(scores, self.params.targets, self.split)
         took_s = [round(self.fits[name].fit_s, 6) for name in table["name"]]
         table.insert(list(table).index("constant"), "fit_s", np.array(took_s, np.float64))
-        reasons = {name: each.reason for name, each in self.failures.items()}
-        failed = {name: why for name, why in reasons.items() if not name.startswith(CURVE_OF)}
-        table = table.reindex(range(len(table) + len(failed)))
-        table["error"] = [""] * len(self.scores) + list(failed.values())
-        table.loc[table["error"] != "", "name"] = list(failed)
-        return table.fillna({"constant": ""})
+        table = table.reindex(range(len(scores) + len(self.failures)))
+        table.loc[len(scores) :, "name"] = list(self.failures)
+        reasons = [each.reason for each in self.failures.values()]
+        return table.assign(error=[""] * len(scores) + reasons).fillna({"constant": ""})
+
+    def _cost_s(self, task: FitTask) -> float:
+        from models.heads import estimated_cost  # imports the libraries that fit
+
+        if task.name not in self._costs_s:
+            shape = self.rows.n_train, sum(task.bands) or 1, self.rows.y.shape[1]
+            self._costs_s[task.name] = estimated_cost(task.make_head(), *shape)
+        return self._costs_s[task.name]
 
 
 def plan_comparison(
@@ -119,26 +135,10 @@ def plan_comparison(
     targets: Sequence[str] | None = None,
     pooling: str | None = None,
     split: Split | None = None,
-    by: str | None = None,
-    learning_curve: bool = False,
 ) -> Comparison:
     """Check every name that was asked for, and list what has to be fitted.
 
-    Parameters
-    ----------
-    params_file : Path
-        The parameters.
-    encoders, heads, targets, pooling, split
-        As in `pipeline.compare.compare`.
-    by, learning_curve
-        As in `Comparison`.
-
-    Raises
-    ------
-    ParamsError
-        For a name that is not known; names the nearest and all known ones.
-    StoreError
-        When the clip vectors of an encoder are missing.
+    Arguments and errors are those of `pipeline.compare.compare`.
     """
     params = load_run(params_file, check_heads=False)
     views = view_names(params.feature_names)
@@ -155,75 +155,88 @@ def plan_comparison(
     )
     pooled = None if pooling is None else _parse_pooling(pooling)
     rows = read_rows(params)
-    if by is not None:
-        known_names([by], list(map(str, rows.clips.columns)), "column")
-    if learning_curve:
-        scored_split("val", rows)  # it is scored there
     asked = list(dict.fromkeys(params.heads if heads is None else heads))
     tasks = baseline_tasks(params)
     tasks += [head_task(head, view, params, pooled) for view in views for head in asked]
-    return Comparison(params, rows, scored_split(split, rows), tasks, by, learning_curve)
+    return Comparison(params, rows, scored_split(split, rows), tasks)
 
 
-def run_comparison(found: Comparison, time_limit_s: float = TIME_LIMIT_S) -> Iterator[Comparison]:
-    """Take what was fitted before, fit the rest, and stack it all.
+def run_comparison(
+    found: Comparison, time_limit_s: float = TIME_LIMIT_S, budget_s: float = math.inf
+) -> Iterator[Comparison]:
+    """Take what was fitted before, fit the rest in the order of its cost, and stack it all.
 
     Heads run one after the other in a process of their own, which has all processors to itself. One
-    that fails or takes longer than `time_limit_s` is a row with an error, and is tried again next
-    time.
+    that fails or takes too long is a row with an error, and is tried again next time.
+
+    Parameters
+    ----------
+    found : Comparison
+        From `plan_comparison`; it is filled.
+    time_limit_s : float
+        Longest time for one head on one view, without loading the view.
+    budget_s : float
+        What all may take together. A head whose estimate does not fit into the rest is left out,
+        and what is under way when the time is over is ended.
 
     Yields
     ------
     Comparison
         The one given, whenever something is new in it; last, when all is done.
-
-    Raises
-    ------
-    ParamsError
-        For an unknown kind of head, or wrong settings.
     """
-    fitting = Fitting(found.rows)
+    began_s, fitting = time.monotonic(), Fitting(found.rows)
     known = {task.name: fitting.known(task) for task in found.tasks}
-    _add(found, {name: fit for name, fit in known.items() if fit is not None})
+    fits = {name: fit for name, fit in known.items() if fit is not None}
+    _add(found, fits)
     if len(found.fits) < len(found.tasks):
         _check_heads(found)
     yield found
     pickled = pickle.dumps(found.rows)
     with Workers(1) as workers:
-        for task in found.tasks:
-            if task.name not in found.fits:
-                yield _begin(found, task.name)
-                with _failing(found, task.name):
-                    fit = workers.call(_fit, (pickled, task, None), limit_s=time_limit_s)
-                    _add(found, {task.name: fit})
-                yield found
+
+        def attempt(name: str, work: Callable[[Any], Any], what: object, until_s: float) -> None:
+            """Make a row in the worker; where nothing comes of it, note why."""
+            task_s = time.monotonic()
+            limit_s = min(time_limit_s, max(0.0, until_s - task_s))
+            try:
+                fit = workers.call(work, (pickled, what, until_s == math.inf), limit_s=limit_s)
+                _add(found, {name: fit})
+            except WorkerError as error:
+                late = time.monotonic() >= until_s
+                ended = f"{LEFT_OUT}: ended after {limit_s:.3g} s, when the budget was spent"
+                found.failures[name] = Failure(ended) if late else error.failure
+                found.took_s[name] = time.monotonic() - task_s
+            found.running = None
+
+        heads_until_s = began_s + _HEADS_SHARE * budget_s
+        while remaining := found.remaining:
+            task, needs_s = remaining[0], found.estimate_s(remaining[0])
+            left_s = heads_until_s - time.monotonic()
+            if left_s < needs_s:
+                left = f"{max(0.0, left_s):.3g} s were left"
+                found.failures[task.name] = Failure(
+                    f"{LEFT_OUT}: about {needs_s:.3g} s, and {left}"
+                )
+                continue
+            found.running = task.name, time.monotonic()
+            yield found
+            attempt(task.name, _fit, task, heads_until_s)
+            yield found
         if len(found.members) > 1:
-            yield _begin(found, STACK)
-            with _failing(found, STACK):
-                _add(found, {STACK: _stack(found, fitting)})
-        order = [name for name in found.table()["name"] if name in found.fits]
-        if found.by is not None:
-            named = {name: found.fits[name].predictions for name in order}
-            found.slices = slice_table(named, found.rows, found.params, [found.by], [found.split])
-        best = [found.members[name] for name in order if name in found.members][:1]
-        for task in best if found.learning_curve else ():
-            found.curve = known_learning_curve(fitting, task, found.params)
-            if found.curve is None:
-                yield _begin(found, name := f"{CURVE_OF}{task.name}")
-                with _failing(found, name):
-                    work = pickled, task, found.params
-                    found.curve = workers.call(_fit, work, limit_s=time_limit_s)
+            key = digest_of(stack_of=[fitting.key(task) for task in found.members.values()])
+            if (kept := load_result(key)) is not None:
+                fit = Fit(kept["predictions"], float(kept["fit_s"]), reused=True)
+                _add(found, {STACK: fit})
+            else:
+                found.running = STACK, time.monotonic()
+                yield found
+                members = [found.fits[name].predictions for name in found.members]
+                attempt(STACK, _stack, (key, members), began_s + budget_s)
     yield found
 
 
 def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[str]:
-    """Return the names asked for, each once.
-
-    Raises
-    ------
-    ParamsError
-        For an unknown one; names the nearest and all known ones.
-    """
+    """Return the names asked for, each once; an unknown one is a ParamsError with the nearest."""
     # Shells and files may spell one name in two forms of Unicode.
     forms = {unicodedata.normalize("NFC", name): name for name in known}
     for name in asked:
@@ -234,13 +247,7 @@ def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[s
 
 
 def known_view(asked: str, params: Params) -> str:
-    """Name a view as `view_names` does, whatever the order in which its encoders were given.
-
-    Raises
-    ------
-    ParamsError
-        For an unknown encoder; as `known_names`.
-    """
+    """Name a view as `view_names` does, whatever the order in which its encoders were given."""
     known = [*params.feature_names, *params.left_out]
     names = known_names(asked.split(JOIN), known, "encoder")
     if lacking := [each for each in params.left_out if each in names]:
@@ -251,10 +258,7 @@ def known_view(asked: str, params: Params) -> str:
 def scored_split(asked: Split | None, rows: Rows) -> Split:
     """Return the split that is scored: by default Val, or out of fold where it has too few labels.
 
-    Raises
-    ------
-    ParamsError
-        When Val is asked for and has labels of fewer than two clips.
+    Val with labels of fewer than two clips is a ParamsError.
     """
     has_labels = "val" in rows_of_splits(rows)
     if asked == "val" and not has_labels:
@@ -289,41 +293,12 @@ def _parse_pooling(text: str) -> Pooling:
     return Pooling.model_validate({"statistics": statistics, "parts": parts})
 
 
-def _begin(found: Comparison, name: str) -> Comparison:
-    found.running = name, time.monotonic()
-    return found
-
-
-@contextmanager
-def _failing(found: Comparison, name: str) -> Iterator[None]:
-    """End what is running; note why, if it has failed."""
-    try:
-        yield
-    except WorkerError as error:
-        found.failures[name] = error.failure
-    except ValueError as error:  # the stack wants labels in two folds
-        found.failures[name] = Failure(str(error))
-    found.running = None
-
-
 def _add(found: Comparison, fits: dict[str, Fit]) -> None:
     """Score fits, all at once, and enter them."""
     predictions = {name: fit.predictions for name, fit in fits.items()}
     found.scores |= score(predictions, found.rows, found.params, found.split)
+    found.took_s |= {name: fit.fit_s for name, fit in fits.items()}
     found.fits |= fits
-
-
-def _stack(found: Comparison, fitting: Fitting) -> Fit:
-    """Stack the members, or take from the cache what they were stacked to before."""
-    key = digest_of(stack_of=[fitting.key(task) for task in found.members.values()])
-    known = load_result(key)
-    if known is not None:
-        return Fit(known["predictions"], float(known["fit_s"]), reused=True)
-    began_s = time.perf_counter()
-    stacked = stack_members([found.fits[name].predictions for name in found.members], found.rows)
-    fit = Fit(stacked, time.perf_counter() - began_s)
-    keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
-    return fit
 
 
 @lru_cache(maxsize=1)
@@ -332,12 +307,22 @@ def _fitting(rows: bytes) -> Fitting:
     return Fitting(pickle.loads(rows))
 
 
-def _fit(work: tuple[bytes, FitTask, Params | None]) -> Generator[Any, None, Any]:
-    """In the worker: fit a head; or with parameters, make its learning curve."""
-    rows, task, params = work
-    yield Patience(_LOAD_LIMIT_S)
-    fitting = _fitting(rows)
-    fitting.view(task)
-    task.make_head()  # loads its library
-    yield "loaded"
-    return fitting.fit(task) if params is None else learning_curve_table(fitting, task, params)
+def _fit(work: tuple[bytes, FitTask, bool]) -> Generator[Any, None, Fit]:
+    """In the worker: fit a head; unless there is a budget, loading does not count."""
+    rows, task, is_patient = work
+    if is_patient:
+        yield Patience(_LOAD_LIMIT_S)
+        _fitting(rows).view(task)
+        task.make_head()  # loads its library
+        yield "loaded"
+    return _fitting(rows).fit(task)
+
+
+def _stack(work: tuple[bytes, tuple[str, list[Predictions]], bool]) -> Fit:
+    """In the worker: stack the predictions of members, and keep the result."""
+    rows, (key, members), _ = work
+    began_s = time.perf_counter()
+    stacked = stack_members(members, _fitting(rows).rows)
+    fit = Fit(stacked, time.perf_counter() - began_s)
+    keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+    return fit

@@ -90,7 +90,7 @@ def _machine() -> dict[str, str]:
     import torch
 
     from features.encoders.torch_model import default_device
-    from features.extraction.encoder_run import library_versions
+    from features.extraction.embedder import library_versions
 
     device = default_device()
     on_gpu = device.type == "cuda"

@@ -4,7 +4,7 @@ Rows are called ``stack``, ``<head>/<view>`` and ``baseline/<name>``. Splits are
 ``test``, where labelled, and ``oof``: Train, predicted out of fold.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -59,10 +59,7 @@ def score(
     split: str,
     among: NDArray[np.bool_] | None = None,
 ) -> dict[str, Score]:
-    """Score named predictions on one split.
-
-    The score out of fold is the mean of the correlations inside the folds, since the models of the
-    folds differ in mean.
+    """Score named predictions on one split; out of fold by the mean of the folds' correlations.
 
     Parameters
     ----------
@@ -101,15 +98,6 @@ def score(
 def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str) -> pd.DataFrame:
     """Lay the scores of one split out as a table, best first.
 
-    Parameters
-    ----------
-    scores : mapping of str to Score
-        By name; all of the same clips.
-    targets : sequence of str
-        Their names, in the order of the scores.
-    split : {"val", "test", "oof"}
-        Which clips they are of.
-
     Returns
     -------
     DataFrame
@@ -119,23 +107,20 @@ def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str)
         ``constant``, the targets whose predictions do not vary, or ``all``; then
         ``pearson_<target>``: the prefix keeps a target of any name apart from these columns.
     """
-    each, better = list(scores.values()), better_than_best(list(scores.values()))
+    each, names = list(scores.values()), np.array(targets, object)
     columns = {
         "mean_pearson": [score.mean_pearson for score in each],
         "ci95_low": [score.interval.low for score in each],
         "ci95_high": [score.interval.high for score in each],
-        "better_than_best": better,
+        "better_than_best": better_than_best(each),
     }
     if split == "oof":
         columns["pooled_mean_pearson"] = [score.pooled_mean_pearson for score in each]
-    for number, target in enumerate(targets):
-        columns[f"pearson_{target}"] = [float(score.pearson[number]) for score in each]
+    n_columns = len(columns)
+    columns |= {f"pearson_{t}": [float(s.pearson[k]) for s in each] for k, t in enumerate(targets)}
     table = rounded(pd.DataFrame(columns, dtype=np.float64))
-    constant = [
-        "all" if score.constant.all() else ", ".join(_quoted(targets, score.constant))
-        for score in each
-    ]
-    table.insert(len(columns) - len(targets), "constant", np.array(constant, object))
+    constant = ["all" if s.constant.all() else ", ".join(names[s.constant]) for s in each]
+    table.insert(n_columns, "constant", np.array(constant, object))
     table.insert(0, "name", np.array(list(scores), object))
     return table.iloc[best_first(each)].reset_index(drop=True)
 
@@ -143,12 +128,7 @@ def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str)
 def score_splits(
     predictions: Mapping[str, Predictions], rows: Rows, params: Params
 ) -> dict[str, pd.DataFrame]:
-    """Score named predictions on every split that has labels.
-
-    Parameters
-    ----------
-    predictions, rows, params
-        As in `score`.
+    """Score named predictions (see `score`) on every split that has labels.
 
     Returns
     -------
@@ -160,72 +140,58 @@ def score_splits(
     for split, chosen in rows_of_splits(rows).items():
         table = score_table(score(predictions, rows, params, split), params.targets, split)
         if split != "oof":
-            official = [
-                official_mean_pearson(rows.y[chosen], predictions[name][chosen])
-                for name in table["name"]
-            ]
-            place = list(table).index("constant")
-            table.insert(place, "official_mean_pearson", rounded(pd.Series(official, dtype=float)))
+            y, given = rows.y[chosen], (predictions[name][chosen] for name in table["name"])
+            official = pd.Series([official_mean_pearson(y, each) for each in given], dtype=float)
+            table.insert(list(table).index("constant"), "official_mean_pearson", rounded(official))
         tables[split] = table
     return tables
 
 
 def leaderboard(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put the tables of all splits side by side, in the order of the first: best first.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        From `score_splits`.
+    """Put tables of `score_splits` side by side, in the order of the first: best first.
 
     Returns
     -------
     DataFrame
-        ``name``, then the columns of each split, called ``val_mean_pearson`` and the like; then
-        ``constant`` over all splits, and ``val_pearson_<target>`` and the like.
+        ``name``, then the columns of each split, called ``val_mean_pearson`` and the like.
     """
     by_name = [table.set_index("name").add_prefix(f"{split}_") for split, table in tables.items()]
-    board = pd.concat(by_name, axis=1)
-    constant = board[[f"{split}_constant" for split in tables]]
-    board = board.drop(columns=list(constant))
-    is_of_target = board.columns.str.partition("_").get_level_values(2).str.startswith("pearson_")
-    first = board.loc[:, ~is_of_target].assign(
-        constant=[_union(row) for row in constant.to_numpy()]
-    )
-    return first.join(board.loc[:, is_of_target]).reset_index()
+    return pd.concat(by_name, axis=1).reset_index()
 
 
-def leaderboard_text(board: pd.DataFrame) -> pd.DataFrame:
+def leaderboard_text(board: pd.DataFrame, more: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Lay out a leaderboard as text: per row the score on each split, and how sure it is.
 
     Parameters
     ----------
     board : DataFrame
         From `leaderboard`, best first.
+    more : mapping of str to str, optional
+        Further columns of it, and what readers call them.
 
     Returns
     -------
     DataFrame of str
-        ``P > best`` is of the split that the board is sorted by. ``official`` is the challenge's
-        score there where it differs from ours, ``constant`` names targets whose predictions do not
-        vary: columns that would be empty are left out.
+        ``P > best`` is of the split that the board is sorted by, as are ``official``, the
+        challenge's score where it differs from ours, and ``constant``, the targets whose
+        predictions do not vary: these two are left out where they would be empty.
     """
     splits, names = shown_splits(board), {"name": "head/view"}
     for split in splits:
         names |= {f"{split}_mean_pearson": f"{split} r", f"{split}_ci95_low": f"{split} 95 % CI"}
     main = board_of_split(board, splits[0])
-    ours = main["mean_pearson"]
-    official = main.get("official_mean_pearson", ours)  # there is none out of fold
-    differs = ours.notna() & (ours != official)
+    official = main.get("official_mean_pearson", main["mean_pearson"])  # there is none out of fold
+    differs = main["mean_pearson"].notna() & (main["mean_pearson"] != official)
     shown = board.assign(
         official=number_text(official, undefined="undefined").where(differs, ""),
         better_than_best=main["better_than_best"],
-        constant=board["constant"].astype("string").fillna(""),  # empty in a file is missing
+        constant=main["constant"].astype("string").fillna(""),  # empty in a file is missing
     )
     names |= {"official": "official", "oof_pooled_mean_pearson": "oof pooled"}
     names |= {"better_than_best": "P > best", "constant": "constant"}
-    empty = [name for name in ("official", "constant") if not (shown[name] != "").any()]
-    return laid_out(shown, {key: name for key, name in names.items() if key not in empty})
+    empty = {name for name in ("official", "constant") if not (shown[name] != "").any()}
+    kept = {key: name for key, name in names.items() if key in {*shown} - empty}
+    return laid_out(shown, {**kept, **(more or {})})
 
 
 def shown_splits(board: pd.DataFrame) -> list[str]:
@@ -249,14 +215,7 @@ def notes(params: Params, scores: "pd.Series[float]") -> list[str]:
 
 
 def metrics(tables: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> dict[str, Any]:
-    """Return the scores as `metrics.json` has them, for `json.dumps`.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        From `score_splits`.
-    targets : sequence of str
-        Their names.
+    """Return the scores of `score_splits` as `metrics.json` has them, for `json.dumps`.
 
     Returns
     -------
@@ -283,15 +242,3 @@ def rounded(numbers: _Numbers) -> _Numbers:
     """Round scores below the last digit that means anything, without a -0.0."""
     near = numbers.round(N_DIGITS)
     return near.mask(near == 0, 0)
-
-
-def _quoted(targets: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
-    """Name targets; one that is called `all` in quotes."""
-    names = [name for name, is_chosen in zip(targets, chosen, strict=True) if is_chosen]
-    return ["'all'" if name == "all" else name for name in names]
-
-
-def _union(constant: Iterable[str]) -> str:
-    """Join the names of constant targets on several splits, each once."""
-    names = dict.fromkeys(name for text in constant if text for name in text.split(", "))
-    return "all" if "all" in names else ", ".join(names)

@@ -14,8 +14,7 @@ from pydantic import ValidationError
 from features.cache import default_cache_root
 from features.encoders import Encoder, EncoderError, make_encoder
 from features.errors import MediaError
-from features.extraction.embedder import Embedder
-from features.extraction.encoder_run import EncoderRun, unusable
+from features.extraction.embedder import Embedder, EncoderRun, unusable
 from features.extraction.index import index_files, iterate_clips
 from features.pool import pool_clips
 from features.store import FeatureStore

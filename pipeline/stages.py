@@ -167,7 +167,7 @@ def stack() -> None:
     failures = {name: params.failures_file(name) for name in params.feature_names}
     write_csv(imputed_table(rows, failures), paths.IMPUTED)
     paths.STACK_FITTED.write_bytes(dumps(fitted))
-    part = "" if fitted.method == "average" else f" ({fitted.share:.0%}, the rest plain average)"
+    part = "" if fitted.method == "average" else f" ({fitted.share:.0%}, the rest by skill)"
     print(f"stack of {len(by_name)} members, combined by: {fitted.method}{part}")
 
 
@@ -229,7 +229,7 @@ def learning_curve() -> None:
     from pipeline.leaderboard import rows_of_splits
 
     params = load_run()
-    rows, table = read_rows(params), pd.DataFrame(columns=["name", *CURVE_COLUMNS])
+    rows, table = read_rows(params), pd.DataFrame(columns=CURVE_COLUMNS)
     members = member_names(params)
     best = next(name for name in read_run_table(paths.LEADERBOARD)["name"] if name in members)
     try:

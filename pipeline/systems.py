@@ -68,16 +68,13 @@ class System(_Entry):
         Names under `encoders` of `params.yaml` or `systems.yaml`.
     head : str
         A name under `heads` of `params.yaml`, or a kind, which then has its default settings.
-    published : str, optional
+    published : str
         The published result that stands beside it: a name under `published`, or `NOT_AVAILABLE`.
-    note : str
-        Shown with its row.
     """
 
     encoders: tuple[str, ...] = Field(min_length=1)
     head: str
-    published: str | None = None
-    note: str = ""
+    published: str = ""
 
     @property
     def view(self) -> str:
@@ -155,25 +152,11 @@ def systems_command(
             found.failures[system.row] = Failure(lacking[name])
     tables = {"systems": systems_table(found, systems), "gains": gains_table(found, systems)}
     said = [*remarks(found), FOREIGN_NOTE.format(params.data.labels)]
-    publish(found, "systems", tables, text_tables(found, systems), said, out, as_json)
+    publish(found, "systems", tables, list(_text_tables(found, systems)), said, out, as_json)
 
 
 def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]:
-    """Read and check `systems.yaml`.
-
-    Parameters
-    ----------
-    params : Params
-        What the systems have in common with the everyday run.
-    path : Path
-        The file.
-
-    Returns
-    -------
-    systems : Systems
-        The file.
-    params : Params
-        With the encoders of both files.
+    """Read and check `systems.yaml`; return it, and parameters with the encoders of both files.
 
     Raises
     ------
@@ -196,11 +179,6 @@ def extract_features(systems: Systems, params: Params) -> dict[str, str]:
     dict of str to str
         The encoders of both files whose weights cannot be had, and why: a system without its
         network is said so in the table, and the others go on.
-
-    Raises
-    ------
-    FailedClipsError
-        When an encoder failed on too many clips.
     """
     from features.extraction import extract
     from pipeline.errors import report_extraction
@@ -216,36 +194,22 @@ def extract_features(systems: Systems, params: Params) -> dict[str, str]:
 
 
 def plan_systems(
-    systems: Systems,
-    params: Params,
-    split: Split | None = None,
-    lacking: Collection[str] = (),
+    systems: Systems, params: Params, split: Split | None = None, lacking: Collection[str] = ()
 ) -> Comparison:
     """List what has to be fitted; systems of the same head and view are one row.
 
-    Parameters
-    ----------
-    systems, params
-        From `load_systems`.
-    split : {"oof", "val"}, optional
-        The predictions that are scored; by default Val, or out of fold where Val has no labels.
-    lacking : collection of str
-        Encoders without features; systems with one of them are left out.
-
-    Raises
-    ------
-    StoreError
-        When another encoder's features are missing.
+    Those with one of the `lacking` encoders, which have no features, are left out. By default Val
+    is scored, or out of fold where it has no labels.
     """
     can_be = [each for each in systems.all.values() if not set(each.encoders) & set(lacking)]
-    tasks = baseline_tasks(params)
-    tasks += [
+    tasks = [
         head_task(system.head, system.view, params, folder=SYSTEM_FEATURES)
         for system in {system.row: system for system in can_be}.values()
     ]
     used = {name for system in can_be for name in system.encoders}
     shown = {name: spec for name, spec in params.encoders.items() if name in used}
     rows, shown_params = read_rows(params), params.model_copy(update={"encoders": shown})
+    tasks = [*baseline_tasks(params), *tasks]
     return Comparison(shown_params, rows, scored_split(split, rows), tasks)
 
 
@@ -261,35 +225,29 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
         where there is none, and ``note`` says why where a fit failed. Published figures are text,
         as their source has them; ``source`` is empty where that is "not available".
     """
-    ours = [
-        (name, "system" if name in systems.systems else "modalities", each)
+    scores = found.table().set_index("name").to_dict("index")
+    figures = systems.published | {"": Published(source="")}
+    figures[NOT_AVAILABLE] = Published(test=NOT_AVAILABLE, source="")
+
+    def line(system: str, kind: str, row: str = "", published: str = "", **more: str) -> object:
+        score, figure = scores.get(row, {}), figures[published]
+        note = f"failed: {score['error']}" if score.get("error") else ""
+        beside = {f"published_{split}": getattr(figure, split) for split in ("val", "test")}
+        names = {"system": system, "kind": kind, "head": "", "encoders": ""}
+        return names | score | beside | {"source": figure.source, "note": note} | more
+
+    lines = [
+        line(name, kind, each.row, each.published, head=each.head, encoders=each.view)
         for name, each in systems.all.items()
+        for kind in ["system" if name in systems.systems else "modalities"]
     ]
-    rows = [
-        {"system": name, "kind": kind, "row": each.row, "encoders": each.view}
-        | {"head": each.head, "note": each.note, "published": each.published or ""}
-        for name, kind, each in ours
-    ]
-    others = {STACK: "stack"} if STACK in found.scores else {}
-    others |= {task.name: "baseline" for task in found.tasks if task.is_baseline}
-    rows += [{"system": name, "kind": kind, "row": name} for name, kind in others.items()]
-    beside = {each.published for _, _, each in ours}
-    foreign = [name for name in systems.published if name not in beside]
-    rows += [{"system": name, "kind": "published", "published": name} for name in foreign]
-    figures = pd.DataFrame(
-        [
-            *((name, each.val, each.test, each.source) for name, each in systems.published.items()),
-            (NOT_AVAILABLE, "", NOT_AVAILABLE, ""),
-        ],
-        columns=["published", "published_val", "published_test", "source"],
-    )
-    table = pd.DataFrame(rows).merge(figures, on="published", how="left").fillna("")
-    table.loc[table["kind"] == "stack", "encoders"] = "all systems above"
-    scores = found.table().set_index("name")
-    table = table.join(scores[["mean_pearson", "ci95_low", "ci95_high", "error"]], on="row")
-    failed = table["error"].fillna("").map(lambda why: why and f"failed: {why}")
-    notes = zip(table["note"], failed, strict=True)
-    return table.assign(note=["; ".join(filter(None, each)) for each in notes])[COLUMNS]
+    if STACK in found.scores:
+        lines.append(line(STACK, "stack", STACK, encoders="all systems above"))
+    lines += [line(task.name, "baseline", task.name) for task in found.tasks if task.is_baseline]
+    beside = {each.published for each in systems.systems.values()}
+    others = [name for name in systems.published if name not in beside]
+    lines += [line(name, "published", published=name) for name in others]
+    return pd.DataFrame(lines, columns=COLUMNS)
 
 
 def gains_table(found: Comparison, systems: Systems) -> pd.DataFrame:
@@ -307,7 +265,7 @@ def gains_table(found: Comparison, systems: Systems) -> pd.DataFrame:
     return rounded(pd.DataFrame(rows, columns=GAIN_COLUMNS))
 
 
-def text_tables(found: Comparison, systems: Systems) -> Iterator[TitledTable]:
+def _text_tables(found: Comparison, systems: Systems) -> Iterator[TitledTable]:
     """Lay out both tables as text, with their titles; the second one only where there are gains."""
     table = systems_table(found, systems)
     foreign = table["kind"] == "published"
@@ -323,10 +281,8 @@ def text_tables(found: Comparison, systems: Systems) -> Iterator[TitledTable]:
     yield title, laid_out(table, names)
     gained = gains_table(found, systems)
     if len(gained):
-        names = {"modality": "modality", "added_to": "added to", "gain": "gain"}
-        names |= {"ci95_low": "95 % CI", "p_better": "P > 0"}
         title = f"What a modality adds ({systems.modality_head}; paired resamples of people)"
-        yield title, laid_out(gained, names)
+        yield title, laid_out(gained)
 
 
 def _faults(systems: Systems, params: Params) -> Iterator[str]:
@@ -336,24 +292,21 @@ def _faults(systems: Systems, params: Params) -> Iterator[str]:
         if name in taken:
             yield f"encoders.{name}: params.yaml has an encoder of that name: choose another"
     for name, system in systems.systems.items():
-        yield from _wrong_encoders(f"systems.{name}.encoders", system.encoders, known)
-        if system.published is not None and system.published not in results:
+        if system.published not in ["", *results]:
             hint = nearest(system.published, results)
             yield f"systems.{name}.published: unknown result {system.published!r}{hint}"
         if name in systems.modalities or name == STACK:
             yield f"systems.{name}: another row of the table has that name: choose another"
-    for name, members in systems.modalities.items():
-        yield from _wrong_encoders(f"modalities.{name}", members, known)
-        if not members:
-            yield f"modalities.{name}: no encoder: name one, or leave the modality out"
+    views = {f"systems.{name}.encoders": each.encoders for name, each in systems.systems.items()}
+    views |= {f"modalities.{name}": members for name, members in systems.modalities.items()}
+    for place, names in views.items():
+        if not names:
+            yield f"{place}: no encoder: name one, or leave the modality out"
+        for name in dict.fromkeys(names):
+            if name not in known:
+                yield f"{place}: unknown encoder {name!r}{nearest(name, known)}"
+            if names.count(name) > 1:
+                yield f"{place}: the encoder {name!r} stands there twice"
     for (first, a), (second, b) in combinations(systems.modalities.items(), 2):
         for both in sorted(set(a).intersection(b)):
             yield f"modalities.{second}: the encoder {both!r} is of {first} already"
-
-
-def _wrong_encoders(place: str, names: tuple[str, ...], known: list[str]) -> Iterator[str]:
-    for name in dict.fromkeys(names):
-        if name not in known:
-            yield f"{place}: unknown encoder {name!r}{nearest(name, known)}"
-        if names.count(name) > 1:
-            yield f"{place}: the encoder {name!r} stands there twice"

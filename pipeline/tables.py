@@ -10,9 +10,20 @@ from features.files import replacing_file
 
 TEXT_COLUMNS = frozenset(
     {"File_ID", "clip_id", "column", "constant", "encoders", "kind", "member", "missing", "name"}
-    | {"part", "reasons", "slice", "split"}
+    | {"oof_constant", "part", "reasons", "slice", "split", "test_constant", "val_constant"}
 )
 """Text, whatever it looks like: the clip 00017 keeps its zeros."""
+
+NAMES = {
+    **{"name": "head/view", "n_rows": "clips", "n_clips": "clips", "n_people": "people"},
+    **{"n_fits": "fits", "mean_pearson": "mean r", "pearson": "r", "ci95_low": "95 % CI"},
+    **{"alone_ci95_low": "alone 95 % CI", "gain": "adds", "added_to": "to", "p_better": "P > 0"},
+    **{"lowest": "lowest draw", "highest": "highest draw", "bias": "label minus prediction"},
+    **{"mean_absolute": "mean size", "label_sd": "SD of labels"},
+    **{"prediction_sd": "SD of predictions", "weights_digest": "digest of the weights"},
+    **{"identity": "identity of its embeddings"},
+}
+"""What readers call columns of our tables, where that is not their name."""
 
 _NUMBER_FORMS = {"better_than_best": ".3f", "p_better": ".3f", "fit_s": ".1f"}
 _NUMBER_FORMS |= dict.fromkeys(["mean_absolute", "label_sd", "prediction_sd"], ".3f")
@@ -29,12 +40,15 @@ def read_run_table(path: Path) -> pd.DataFrame:
     )
 
 
-def laid_out(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+def laid_out(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Turn a table of numbers, as a stage wrote it, into one of text.
 
-    `names` has the columns wanted and what readers call them, two perhaps alike; the low end of an
-    interval stands for both. Scores have a sign.
+    `names` has the columns wanted and what readers call them, two perhaps alike, by default all, as
+    `NAMES` has them; the low end of an interval stands for both. Scores have a sign.
     """
+    if names is None:
+        columns = [each for each in map(str, table) if not each.endswith("ci95_high")]
+        names = {each: NAMES.get(each, each) for each in columns}
     shown = []
     for column in names:
         values = table[column]

@@ -52,7 +52,7 @@ def tune(
     Parameters
     ----------
     params : Params
-        Names the head, and gives the settings that are not searched over.
+        Gives the settings that are not searched over.
     head : str
         A name under ``heads:``.
     n_trials : int
@@ -71,8 +71,6 @@ def tune(
     ------
     ParamsError
         When there is no such head or encoder, or nothing to search.
-    StoreError
-        When the clip vectors of an encoder are missing.
     """
     from models.heads import search_space
     from models.metrics import mean_pearson
@@ -94,25 +92,16 @@ def tune(
         oof = fitting.fit(replace(task, head=entry)).predictions[:n]
         return mean_pearson(rows.y[:n], oof, rows.fold_of_row)
 
-    def tell(_: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
-        if on_trial is not None:
-            on_trial(_trial(trial))
-
     n_left = n_trials - sum(trial.state.is_finished() for trial in study.trials)
     if n_left > 0:
+        told = [lambda _, trial: on_trial(_trial(trial))] if on_trial is not None else []
         # Settings that cannot be fitted are a failed trial, not the end.
-        study.optimize(score, n_left, callbacks=[tell], catch=(ValueError,))
+        study.optimize(score, n_left, callbacks=told, catch=(ValueError,))
     return [_trial(trial) for trial in study.trials if trial.state.is_finished()]
 
 
 def best_trial(trials: list[Trial]) -> Trial:
-    """Return the trial of the highest score, the first among equals.
-
-    Raises
-    ------
-    ParamsError
-        When no trial could be fitted.
-    """
+    """Return the trial of the highest score, the first among equals; an error without any."""
     scored = [trial for trial in trials if trial.score is not None]
     if not scored:
         raise ParamsError(

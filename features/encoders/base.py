@@ -1,9 +1,8 @@
 """What every encoder offers: its settings, the pieces of clips it takes, the way to embeddings."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,39 +15,8 @@ from features.media.faces import FaceDetection
 if TYPE_CHECKING:
     import torch
 
+    from features.encoders.torch_model import TorchModel
     from features.identity import Sampling
-
-
-class Model(Protocol):
-    """A loaded network on a device.
-
-    Attributes
-    ----------
-    batch_size : int
-        Pieces per forward pass. It may shrink when the device runs out of memory.
-    runs_beside : bool
-        Whether `submit` returns before the work is done, as on a GPU.
-    """
-
-    batch_size: int
-    runs_beside: bool
-
-    def new_batch(self, piece_shape: tuple[int, ...]) -> NDArray[Any]:
-        """Return memory for `batch_size` pieces of a shape, which `submit` reads the fastest."""
-
-    def submit(self, pieces: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
-        """Start to embed a batch; call the result to wait for it.
-
-        Parameters
-        ----------
-        pieces : ndarray, shape (n, ...)
-            They must stay as they are until the result has been called.
-
-        Returns
-        -------
-        callable
-            Gives the embeddings, an ndarray of float32 of shape (n, dimension).
-        """
 
 
 class Encoder(BaseModel, ABC):
@@ -94,7 +62,7 @@ class Encoder(BaseModel, ABC):
         """
 
     @abstractmethod
-    def load_model(self, device: "torch.device | None" = None) -> Model | None:
+    def load_model(self, device: "torch.device | None" = None) -> "TorchModel | None":
         """Load what embeds pieces onto a device; None when the pieces are embeddings already.
 
         Parameters

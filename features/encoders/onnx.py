@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
-from features.encoders.base import FrameEncoder, Model
+from features.encoders.base import FrameEncoder
 from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.weights import one_line, weights_file
 from features.errors import EncoderError
@@ -17,6 +17,8 @@ from features.files import file_sha256
 
 if TYPE_CHECKING:
     import torch
+
+    from features.encoders.torch_model import TorchModel
 
 _DTYPES: dict[str, type[np.generic]] = {
     "tensor(double)": np.float64,
@@ -96,7 +98,7 @@ class OnnxEncoder(FrameEncoder):
         """Digest of the file's bytes."""
         return file_sha256(self._path)
 
-    def load_model(self, device: "torch.device | None" = None) -> Model:
+    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
         """Open the file on the CPU, or on a GPU where ONNX Runtime was built for it."""
         import torch
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
-from features.encoders.base import FrameEncoder, Model
+from features.encoders.base import FrameEncoder
 from features.encoders.pieces import Preprocessing
 from features.encoders.weights import RANDOM, named_in_order, one_line, weights_file
 from features.errors import EncoderError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from features.encoders.checkpoint import State
+    from features.encoders.torch_model import TorchModel
 
 
 class TorchEncoder(FrameEncoder):
@@ -73,7 +74,7 @@ class TorchEncoder(FrameEncoder):
         versions = [f"{name}-{version(name)}" for name in ("torch", self.distribution)]
         return "random:" + ":".join([str(self.seed), *dict.fromkeys(versions)])
 
-    def load_model(self, device: "torch.device | None" = None) -> Model:
+    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
         """Build the network, load the weights, and put the embedding part on the device."""
         import torch
 
@@ -128,11 +129,9 @@ class TorchEncoder(FrameEncoder):
         errors = []
         for encoder in self._itself_and_twin():
             network = encoder.build()
-            convert = partial(encoder.convert, network=network)
-            if named_in_order(self.weights):  # of the network's names, those of the head are last
-                convert = partial(_in_order, network=network)
+            convert = _in_order if named_in_order(self.weights) else encoder.convert
             try:
-                said = load_trunk(network, path, convert)
+                said = load_trunk(network, path, partial(convert, network=network))
             except EncoderError:
                 raise
             except Exception as error:  # safetensors, torch and filters of libraries have their own
@@ -175,4 +174,5 @@ class TorchEncoder(FrameEncoder):
 
 
 def _in_order(state: "State", network: "torch.nn.Module") -> "State":
+    # Of a checkpoint with a head, the head is last.
     return dict(zip(network.state_dict(), state.values(), strict=False))

@@ -21,7 +21,7 @@ _BLACK = np.uint8(0)
 
 
 class TorchModel:
-    """A network on a device, from pieces to embeddings; see `features.encoders.base.Model`.
+    """A network on a device, from pieces to embeddings.
 
     Every forward pass has the same shape, the last one padded: kernels choose their order of
     summation by shape, so only then does an embedding not depend on its neighbours.
@@ -44,6 +44,10 @@ class TorchModel:
     ----------
     network : callable
         As it runs.
+    batch_size : int
+        Pieces per forward pass. It shrinks when the device runs out of memory.
+    runs_beside : bool
+        Whether `submit` returns before the work is done, as on a GPU.
     """
 
     def __init__(
@@ -77,7 +81,9 @@ class TorchModel:
         return memory
 
     def submit(self, pieces: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
-        """Start to embed pieces (n, ...); call the result to wait for it.
+        """Start to embed pieces (n, ...), which must stay as they are until the end.
+
+        Call the result to wait for the embeddings, of shape (n, dimension).
 
         On a GPU they are copied and the pass is queued, so that the caller can fill the
         next batch meanwhile. When its memory is exhausted, batches are halved from then on.

@@ -23,9 +23,14 @@ from features.files import file_sha256
 if TYPE_CHECKING:
     import torch
 
-_CHECKPOINTS = ("model*.safetensors", "pytorch_model*.bin")
-_PROCESSOR = "preprocessor_config.json"
-_DESCRIPTIONS = ("config.json", _PROCESSOR)
+_CHECKPOINTS = (
+    ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json"),
+)
+"""What transformers loads, in the order of its choice: whole, or in parts with their index."""
+
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_DESCRIPTIONS = ("config.json", *_PROCESSORS)
 _UNUSED = ("decoder", "mask_token", "masked_spec_embed", "pooler")
 
 
@@ -97,7 +102,10 @@ class TransformersNetwork(Encoder):
             return ":".join([RANDOM, str(self.seed), *drawn_by, _sha256(of)])
         assert self._folder is not None
         files = [path for name in _DESCRIPTIONS if (path := self._folder / name).is_file()]
-        files += _checkpoint_files(self._folder)
+        safe, pickled = (_matching(self._folder, names) for names in _CHECKPOINTS)
+        if not safe and not pickled:
+            raise EncoderError(f"{self.model} has no weights: expected {_CHECKPOINTS[0][0]}")
+        files += safe or pickled
         return _sha256(" ".join(f"{path.name} {file_sha256(path)}" for path in files))
 
     def dimension(self) -> int:
@@ -176,14 +184,15 @@ class TransformersNetwork(Encoder):
         """What brings sound or pictures into the form that the model was trained on."""
         import transformers
 
-        if self._folder is not None and (self._folder / _PROCESSOR).is_file():
+        folder = self._folder
+        if folder is not None and any((folder / name).is_file() for name in _PROCESSORS):
             auto = getattr(transformers, self.auto_classes.processor)
             options = {"local_files_only": True, **self.processor_options}
-            return auto.from_pretrained(self._folder, **options)
+            return auto.from_pretrained(folder, **options)
         if self.weights in ("hub", "folder"):
             raise EncoderError(
-                f"{self.model} has no {_PROCESSOR}, which says how its input is prepared: take a "
-                "copy of its folder, and save into it the processor of the model it came from"
+                f"{self.model} has no {_PROCESSORS[0]}, which says how its input is prepared: take "
+                "a copy of its folder, and save into it the processor of the model it came from"
             )
         return self.default_processor()
 
@@ -218,9 +227,9 @@ class TransformersNetwork(Encoder):
             return None
         folder = Path(self.model).expanduser()
         if self.weights == "hub":
-            for pattern in _CHECKPOINTS:  # most repositories hold both: one is enough
-                folder = hub_folder(self.model, self.revision, (*_DESCRIPTIONS, pattern))
-                if any(folder.glob(pattern)):
+            for names in _CHECKPOINTS:  # most repositories hold both: one is enough
+                folder = hub_folder(self.model, self.revision, (*_DESCRIPTIONS, *names))
+                if _matching(folder, names):
                     break
             return folder
         if (folder / "config.json").is_file():
@@ -233,12 +242,8 @@ class TransformersNetwork(Encoder):
         return None
 
 
-def _checkpoint_files(folder: Path) -> list[Path]:
-    """Return the files that transformers loads: safetensors where there are some."""
-    for pattern in _CHECKPOINTS:
-        if files := sorted(folder.glob(pattern)):
-            return files
-    raise EncoderError(f"{folder} holds no weights: expected {' or '.join(_CHECKPOINTS)}")
+def _matching(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    return [path for name in names for path in sorted(folder.glob(name))]
 
 
 def _sha256(text: str) -> str:

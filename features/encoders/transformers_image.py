@@ -12,7 +12,7 @@ from features.errors import EncoderError
 if TYPE_CHECKING:
     import torch
 
-    from features.encoders.base import Model
+    from features.encoders.torch_model import TorchModel
     from features.encoders.transformers_networks import PictureNetwork
 
 _INTERPOLATIONS: dict[int, Literal["nearest", "bilinear", "bicubic"]] = {
@@ -64,7 +64,7 @@ class TransformersImageEncoder(FrameEncoder, TransformersNetwork):
             )
         return Preprocessing(geometry=geometry, mean=mean, std=std)
 
-    def load_model(self, device: "torch.device | None" = None) -> "Model":
+    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
         """Load the model onto a device."""
         from features.encoders.torch_model import TorchFrameModel
 
@@ -109,7 +109,7 @@ class TransformersImageEncoder(FrameEncoder, TransformersNetwork):
             return Geometry(size_px=(height, width), mode="squash", interpolation=interpolation)
         if shorter and hasattr(own, "crop_pct"):  # as ConvNeXt was trained
             side = int(shorter / own.crop_pct) if shorter < 384 else shorter
-            mode = "shortest" if shorter < 384 else "squash"
+            mode: Literal["shortest", "squash"] = "shortest" if shorter < 384 else "squash"
             return Geometry(
                 size_px=(shorter, shorter),
                 resize_px=(side, side),

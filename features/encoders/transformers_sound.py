@@ -15,7 +15,7 @@ from features.errors import EncoderError, MediaError
 if TYPE_CHECKING:
     import torch
 
-    from features.encoders.base import Model
+    from features.encoders.torch_model import TorchModel
     from features.identity import Sampling
 
 _WINDOWS = {"cpu": 1, "cuda": 16}
@@ -71,7 +71,7 @@ class TransformersEncoder(TransformersNetwork):
         rate_hz = int(self.processor.sampling_rate)
         return SoundWindows(rate_hz, round(self.window_s * rate_hz))
 
-    def load_model(self, device: "torch.device | None" = None) -> "Model":
+    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
         """Load the model onto a device."""
         from features.encoders.torch_model import TorchModel
         from features.encoders.transformers_networks import SoundNetwork
@@ -142,18 +142,19 @@ class TransformersEncoder(TransformersNetwork):
                 "expected wav2vec2, HuBERT, WavLM or the like, or Whisper; for pictures set "
                 "`kind: transformers_image`"
             )
-        return math.prod(strides)
+        return int(math.prod(strides))
 
     @property
     def _row_frames(self) -> int:
         if self.rows == "clip":
             return self._frames_per_window
-        frames_hz = self.processor.sampling_rate / self._frame_samples
+        frames_hz = int(self.processor.sampling_rate) / self._frame_samples
         return max(round((self.hop_s or 0) * frames_hz), 1)
 
     @property
     def _frames_per_window(self) -> int:
-        return math.ceil(round(self.window_s * self.processor.sampling_rate) / self._frame_samples)
+        n_samples = round(self.window_s * self.processor.sampling_rate)
+        return -(-int(n_samples) // self._frame_samples)
 
     @property
     def _n_rows(self) -> int:

@@ -6,7 +6,7 @@ stores; `embed_files` embeds files with one encoder and returns them. What a cli
     index.py -> stores.py -> embedder.py          the loop: what is lacking is read and embedded
                                 |- reading.py     in a worker: one decode, pieces for all encoders
                                 |   `- workers.py, worker_process.py   may hang, crash, be killed
-                                `- encoder_run.py one encoder: its cache, its failures, its store
+                                `- batches.py     pieces of many clips to rows, each clip its own
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,22 +1,28 @@
 """The loop: workers read each clip once for all encoders, batches across clips are embedded."""
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.encoders.base import Model
+from features.cache import Embedding, EmbeddingCache
+from features.encoders.base import Encoder
 from features.errors import MediaError
-from features.extraction.encoder_run import EncoderRun
-from features.extraction.index import clip_error, clip_progress, iterate_clips
+from features.extraction.batches import Batcher
+from features.extraction.index import Clip, clip_error, clip_progress, iterate_clips
 from features.extraction.reading import ClipToRead, Pieces, read_clip
 from features.extraction.workers import Finished, Restarted, Workers
+from features.identity import Sampling, encoder_identity
+from features.store import StoredClip
+
+if TYPE_CHECKING:
+    from features.encoders.torch_model import TorchModel
 
 STALL_LIMIT_S = 300.0
 """A decode worker that hands over nothing for so long is stuck; 32 frames take it a second.
@@ -25,6 +31,125 @@ For sound it has the sound's length on top.
 """
 
 _NICENESS = 19  # an encoder on the same processors must never wait for a decoder
+
+_LIBRARIES = (
+    "av",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "open_clip_torch",
+    "opencv-python-headless",
+    "opensmile",
+    "pillow",
+    "timm",
+    "torch",
+    "torchvision",
+    "transformers",
+)
+
+
+class EncoderRun:
+    """An encoder's share of a run: its cache, what of the clips failed, what goes to its store.
+
+    Parameters
+    ----------
+    name : str
+        The encoder's name in messages.
+    encoder : Encoder
+        What embeds.
+    sampling : Sampling
+        How frames and sound are sampled.
+    cache_root : Path
+        Where embeddings are kept.
+
+    Attributes
+    ----------
+    identity : str
+        Of its embeddings; see `features.identity.encoder_identity`.
+    pieces : PieceKind
+        What it takes of a clip.
+    n_computed : int
+        Clips embedded by this run; the others came from the cache.
+    failed : dict of str to MediaError
+        Why clips cannot be embedded, by the digest of their bytes.
+
+    Raises
+    ------
+    EncoderError
+        When weights cannot be had.
+    OSError
+        When the cache cannot be written.
+    """
+
+    def __init__(self, name: str, encoder: Encoder, sampling: Sampling, cache_root: Path) -> None:
+        self.name = name
+        self.encoder = encoder
+        self.identity = encoder_identity(encoder, sampling)
+        self.pieces = encoder.pieces(sampling)
+        self.n_computed = 0
+        self.failed: dict[str, MediaError] = {}
+        self._description = {
+            "spec": encoder.model_dump(),
+            "weights_digest": encoder.weights_digest(),
+            "sampling": sampling.model_dump(),
+            "identity": self.identity,
+        }
+        self._cache = EmbeddingCache(cache_root, self.identity, self._description)
+
+    def lacks(self, clip: Clip) -> bool:
+        """Whether the clip is for this encoder and not cached."""
+        return unusable(self.encoder, clip) is None and clip.sha256 not in self._cache
+
+    def keep(
+        self,
+        sha256: str,
+        time_s: NDArray[np.float64],
+        rows: NDArray[np.float32],
+        face_share: float | None = None,
+    ) -> None:
+        """Make a clip's embeddings of its rows (n, width); take them into the cache, and to disk.
+
+        Numbers that are not finite, or do not fit the encoder's ``dtype``, fail the clip.
+        """
+        try:
+            time_s, rows = self.encoder.finish(time_s, rows)
+            with np.errstate(over="ignore"):  # an overflow is dealt with below
+                values = rows.astype(self.encoder.dtype)
+            if not np.isfinite(rows).all():
+                raise MediaError("encode", "the embedding is not finite")
+            if not np.isfinite(values).all():
+                raise MediaError(
+                    "encode",
+                    f"the embedding holds {np.abs(rows).max():.3g}, more than float16 does: set "
+                    f"`dtype: float32` under encoders.{self.name}",
+                )
+        except MediaError as error:
+            self.failed[sha256] = error
+        else:
+            self._cache.put(sha256, Embedding(time_s, values, face_share))
+            self.n_computed += 1
+
+    def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
+        """Yield the embedded clips in the order of the clip table."""
+        for clip in iterate_clips(clips):
+            if self._error(clip) is None:
+                yield StoredClip(clip.clip_id, clip.sha256, self._cache.get(clip.sha256))
+
+    def errors(self, clips: pd.DataFrame) -> dict[str, MediaError]:
+        """Return why clips have no embedding, by their ids; those that have one are left out."""
+        errors = {clip.clip_id: self._error(clip) for clip in iterate_clips(clips)}
+        return {clip_id: error for clip_id, error in errors.items() if error is not None}
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what made the numbers, for the store."""
+        content: dict[str, Any] = {**self._description, "versions": library_versions()}
+        if columns := self.encoder.columns():
+            content["outputs"] = [[name, width] for name, width in columns.items()]
+        if self.encoder.is_clip_level():
+            content["level"] = "clip"  # see `features.pool`
+        return content
+
+    def _error(self, clip: Clip) -> MediaError | None:
+        return unusable(self.encoder, clip) or self.failed.get(clip.sha256)
 
 
 class Embedder(AbstractContextManager["Embedder"]):
@@ -47,7 +172,7 @@ class Embedder(AbstractContextManager["Embedder"]):
     def __init__(self, *, clip_limit_s: float = math.inf) -> None:
         self.workers = Workers(niceness=_NICENESS)
         self._clip_limit_s = clip_limit_s
-        self._models: dict[str, Model | None] = {}  # by identity
+        self._models: dict[str, TorchModel | None] = {}  # by identity
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -120,7 +245,7 @@ class Embedder(AbstractContextManager["Embedder"]):
             for batcher in batchers.values():
                 batcher.flush()
 
-    def _model(self, run: EncoderRun) -> Model | None:
+    def _model(self, run: EncoderRun) -> "TorchModel | None":
         if run.identity not in self._models:
             self._models[run.identity] = run.encoder.load_model()
         return self._models[run.identity]
@@ -136,121 +261,41 @@ def plan(
     dict of ClipToRead to list of (int, EncoderRun)
         Who takes pieces of the clip, and the number of their kind among the clip's.
     """
-    takers: dict[str, list[EncoderRun]] = {}
-    paths: dict[str, list[Path]] = {}
+    copies: dict[str, list[Clip]] = {}  # clips with the same bytes: should one be gone
     for clip in iterate_clips(clips):
-        if clip.path is None:
-            continue
-        if clip.sha256 not in paths:
-            takers[clip.sha256] = [run for run in runs if run.lacks(clip)]
-        paths.setdefault(clip.sha256, []).append(clip.path)  # of copies too, should one be gone
+        if clip.path is not None:
+            copies.setdefault(clip.sha256, []).append(clip)
     planned = {}
-    for sha256, some in takers.items():
-        kinds = tuple(dict.fromkeys(run.pieces for run in some))
+    for sha256, same in copies.items():
+        takers = [run for run in runs if run.lacks(same[0])]
+        kinds = tuple(dict.fromkeys(run.pieces for run in takers))
         if kinds:
-            clip_to_read = ClipToRead(tuple(paths[sha256]), sha256, kinds, max_duration_s)
-            planned[clip_to_read] = [(kinds.index(run.pieces), run) for run in some]
+            paths = tuple(clip.path for clip in same if clip.path is not None)
+            clip_to_read = ClipToRead(paths, sha256, kinds, max_duration_s)
+            planned[clip_to_read] = [(kinds.index(run.pieces), run) for run in takers]
     return planned
 
 
-Keep = Callable[[str, NDArray[np.float64], NDArray[np.float32], float | None], None]
+def unusable(encoder: Encoder, clip: Clip) -> MediaError | None:
+    """Why the clip table already rules a clip out for an encoder; None when it does not."""
+    if clip.error is not None:
+        return clip.error
+    if clip.path is None:
+        return MediaError("stream", "the clip has no media file")
+    if encoder.modality == "vision" and not clip.has_video:
+        return MediaError("stream", "the clip has no video")
+    if encoder.modality == "sound" and not clip.has_audio:
+        return MediaError("stream", "the clip has no sound")
+    return None
 
 
-@dataclass
-class _Clip:
-    """A clip whose pieces are on their way through a model."""
-
-    time_s: list[NDArray[np.float64]] = field(default_factory=list)
-    rows: list[NDArray[np.float32]] = field(default_factory=list)
-    n_missing: int = 0
-    has_ended: bool = False
-    face_share: float | None = None
-
-
-class Batcher:
-    """Fills batches across clips and hands each clip on when all of it is embedded.
-
-    Parameters
-    ----------
-    model : Model or None
-        What embeds the batches; None for pieces that are embeddings already.
-    keep : callable
-        Called with the clip's digest, the times of its pieces (n,), their embeddings
-        (n, dimension), and the share of its frames with a face.
-    """
-
-    def __init__(self, model: Model | None, keep: Keep) -> None:
-        self._model = model
-        self._keep = keep
-        self._clips: dict[str, _Clip] = {}
-        self._batch: NDArray[Any] | None = None
-        self._owners: list[tuple[_Clip, int]] = []  # whose pieces the batch holds, and how many
-        self._n_filled = 0
-        self._running: Callable[[], None] | None = None  # waits for the batch before
-
-    def add(self, sha256: str, time_s: NDArray[np.float64], pieces: NDArray[Any]) -> None:
-        """Queue pieces (n, ...) of a clip, in the order of time."""
-        clip = self._clips.setdefault(sha256, _Clip())
-        clip.time_s.append(time_s)
-        if self._model is None:
-            clip.rows.append(pieces)
-            return
-        clip.n_missing += len(pieces)
-        while len(pieces):
-            if self._batch is None:
-                self._batch = self._model.new_batch(pieces.shape[1:])
-            n = min(len(self._batch) - self._n_filled, len(pieces))
-            self._batch[self._n_filled : self._n_filled + n] = pieces[:n]
-            self._owners.append((clip, n))
-            self._n_filled += n
-            pieces = pieces[n:]
-            if self._n_filled == len(self._batch):
-                self._submit(self._model)
-
-    def end(self, sha256: str, face_share: float | None = None) -> None:
-        """Say that no more pieces of this clip follow."""
-        clip = self._clips.setdefault(sha256, _Clip())
-        clip.has_ended, clip.face_share = True, face_share
-        self._hand_on()
-
-    def discard(self, sha256: str) -> None:
-        """Forget a clip; what of it is in a batch already comes to nothing."""
-        self._clips.pop(sha256, None)
-
-    def flush(self) -> None:
-        """Embed what is queued, even if it does not fill a batch."""
-        if self._model is not None and self._n_filled:
-            self._submit(self._model)
-        self._collect()
-
-    def _submit(self, model: Model) -> None:
-        assert self._batch is not None  # something is in it
-        wait, owners = model.submit(self._batch[: self._n_filled]), self._owners
-        self._collect()  # the batch before: while this one runs, if the model runs beside us
-        self._running = lambda: self._share_out(wait(), owners)
-        self._batch, self._owners, self._n_filled = None, [], 0
-        if not model.runs_beside:
-            self._collect()
-
-    def _collect(self) -> None:
-        running, self._running = self._running, None
-        if running is not None:
-            running()
-
-    def _share_out(self, rows: NDArray[np.float32], owners: list[tuple[_Clip, int]]) -> None:
-        for clip, n in owners:
-            clip.rows.append(rows[:n])
-            clip.n_missing -= n
-            rows = rows[n:]
-        self._hand_on()
-
-    def _hand_on(self) -> None:
-        done = [key for key, clip in self._clips.items() if clip.has_ended and not clip.n_missing]
-        for key in done:
-            clip = self._clips.pop(key)
-            if clip.rows:
-                time_s, rows = np.concatenate(clip.time_s), np.concatenate(clip.rows)
-                self._keep(key, time_s, rows, clip.face_share)
+def library_versions() -> dict[str, str]:
+    """Return the versions of the installed libraries that have a part in embeddings."""
+    versions = {}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):  # some stand in for each other
+            versions[name] = version(name)
+    return versions
 
 
 def _error(event: Finished, number: int) -> MediaError | None:

@@ -1,10 +1,10 @@
 """What a decode worker does with one clip: decode it once, and make all pieces asked for."""
 
 import math
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,28 +111,17 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     path = _unchanged_file(clip)
     check_duration(path, clip.max_duration_s)
     end = ClipEnd()
-    pictures: dict[float, dict[int, Pictures]] = {}
-    sound: dict[int, dict[int, SoundPieces | SoundWindows]] = {}
+    alike: dict[tuple[Any, float], dict[int, Any]] = {}  # what one decode serves
     for number, kind in enumerate(clip.kinds):
-        if isinstance(kind, Pictures):
-            pictures.setdefault(kind.frame_rate_hz, {})[number] = kind
-        else:
-            sound.setdefault(kind.sample_rate_hz, {})[number] = kind
-    for frame_rate_hz, some in pictures.items():
-        with _noting_errors(end, some):
-            yield from _cut_frames(path, frame_rate_hz, some, clip.max_duration_s, end)
-    for sample_rate_hz, others in sound.items():
-        with _noting_errors(end, others):
-            yield from _cut_sound(path, sample_rate_hz, others, clip.max_duration_s, end)
+        rate_hz = kind.frame_rate_hz if isinstance(kind, Pictures) else kind.sample_rate_hz
+        cut = _cut_frames if isinstance(kind, Pictures) else _cut_sound
+        alike.setdefault((cut, rate_hz), {})[number] = kind
+    for (cut, rate_hz), kinds in alike.items():
+        try:
+            yield from cut(path, rate_hz, kinds, clip.max_duration_s, end)
+        except MediaError as error:
+            end.errors.update(dict.fromkeys(kinds, error))
     return end
-
-
-@contextmanager
-def _noting_errors(end: ClipEnd, numbers: Iterable[int]) -> Iterator[None]:
-    try:
-        yield
-    except MediaError as error:
-        end.errors.update(dict.fromkeys(numbers, error))
 
 
 def _unchanged_file(clip: ClipToRead) -> Path:

@@ -1,7 +1,7 @@
 """From clips to feature stores on disk, or to one store in memory."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from features.cache import default_cache_root
-from features.encoders import Encoder, EncoderError, make_encoder
-from features.extraction.embedder import Embedder
-from features.extraction.encoder_run import EncoderRun, check_some_embedded, unusable
+from features.encoders import Encoder, make_encoder
+from features.errors import EncoderError, MediaError
+from features.extraction.embedder import Embedder, EncoderRun, unusable
 from features.extraction.index import index_files, iterate_clips
 from features.identity import Sampling
 from features.store import FeatureStore, gather
@@ -80,7 +80,7 @@ def extract(
     for name, each in encoders.items():
         check_replaceable(destination / name)
         errors = [error for clip in iterate_clips(clips) if (error := unusable(each, clip))]
-        check_some_embedded(name, len(clips), errors)
+        _check_some_embedded(name, len(clips), errors)
     root = cache_root or default_cache_root()
     runs, left_out = {}, {}
     for name, each in encoders.items():
@@ -186,6 +186,16 @@ def embed_files(
 
 def _failures(run: EncoderRun, clips: pd.DataFrame) -> pd.DataFrame:
     errors = run.errors(clips)
-    check_some_embedded(run.name, len(clips), list(errors.values()))
+    _check_some_embedded(run.name, len(clips), errors.values())
     failed = [(clip_id, error.step, error.reason) for clip_id, error in errors.items()]
     return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
+
+
+def _check_some_embedded(name: str, n_clips: int, errors: Collection[MediaError]) -> None:
+    """Refuse an encoder that fails on each of its clips: no store would be left."""
+    if len(errors) == n_clips:
+        first = f"; the first: {next(iter(errors))}" if errors else ""
+        raise EncoderError(
+            f"the encoder {name!r} embedded none of {n_clips} clips{first}. Mend the clips, or "
+            f"take {name!r} out of `encoders:`"
+        )

@@ -28,10 +28,7 @@ enlarged to 320 px, and 38% at 640 px, where faces exceed what it learned.
 """
 
 NMS_IOU = 0.3
-"""Of two detections that overlap more than this, only the one with the better score counts.
-
-The value of OpenCV's samples: two faces beside each other hardly ever overlap as much.
-"""
+"""Of two detections that overlap more, only the better one counts: as in OpenCV's samples."""
 
 SAME_FACE_IOU = 0.3
 """A box that overlaps the last one by less is not taken for the same face, moved."""
@@ -102,10 +99,7 @@ class FaceFinder:
     def find(self, image: Image.Image) -> Box | None:
         """Find the face in the next frame; None when there is none.
 
-        Raises
-        ------
-        MediaError
-            Step ``face`` when OpenCV fails on this frame.
+        A frame on which OpenCV fails raises `MediaError`, step ``face``.
         """
         chosen = choose(self._candidates(image), self._last)
         # Kept over frames without a face: a detection missed once must not change the person.

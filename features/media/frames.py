@@ -6,10 +6,10 @@ nothing, frames on the time grid would otherwise miss it by a rounding error.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from av.container import InputContainer
 from av.video.stream import VideoStream
@@ -38,8 +38,7 @@ _Shown = tuple[Fraction, Fraction, Callable[[], Image.Image]]
 """When a picture is shown, for how long (0: the file does not say), and what draws it."""
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """A picture of a clip, and when it is shown, in seconds from the beginning of the clip."""
 
     time_s: float

@@ -90,7 +90,7 @@ def _weights(products: NDArray[np.float64], heard: NDArray[np.bool_]) -> NDArray
         heard = np.ones_like(heard)
     loudest = int(np.argmax(level * heard))
     has_sound = heard & (level >= SILENT_CHANNEL * level[loudest])
-    opposite = covariance[loudest] < OPPOSITE * level * level[loudest]
+    opposite = (covariance[loudest] < OPPOSITE * level * level[loudest]) & (level > 0)
     weights: NDArray[np.float64] = (
         np.where(opposite, -1.0, 1.0) * has_sound / max(has_sound.sum(), 1)
     )

@@ -93,11 +93,6 @@ def read_track(path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_S
     max_duration_s : float
         Sound that ends later than this is an error; at most `MAX_SOUND_S`.
 
-    Returns
-    -------
-    Track
-        The sound, and when it is.
-
     Raises
     ------
     MediaError
@@ -219,11 +214,10 @@ def _check_scale(samples: NDArray[np.float32], codec: str) -> None:
 
 
 def _check_whole(stream: Any, spans: Sequence[tuple[float | None, float]]) -> None:
-    """Compare the sound with what an index promises, where the file has one.
+    """Compare the sound with what an index promises; lengths without one are guessed.
 
-    Lengths without an index are guessed from bit rates. Those with one count gaps in the time
-    stamps, which are no damage, so the number of frames counts as well; the first ones may be an
-    encoder's run-in, which is not played.
+    Those with one count gaps in the time stamps, which are no damage, so the number of frames
+    counts as well; the first ones may be an encoder's run-in, which is not played.
     """
     ends_s = [time_s + length_s for time_s, length_s in spans if time_s is not None]
     if ends_s:

@@ -244,13 +244,19 @@ class ProjectedHead(Head):
         self, inputs: Floats32, view: FoldedView | None = None, fold: int = WHOLE
     ) -> Floats32:
         self.projection_: Projection | None = None
-        if self.n_components is not None and inputs.shape[1] > self.n_components:
+        n_rows = len(inputs) if view is None else int(view.training_rows(fold).sum())
+        n_components = self._components_for(n_rows)
+        if n_components is not None and inputs.shape[1] > n_components:
             if view is None:
                 equations = FoldGram(inputs, np.zeros(len(inputs), np.int64)).equations()
-                self.projection_ = principal_axes(equations, self.n_components, self.seed)
+                self.projection_ = principal_axes(equations, n_components, self.seed)
             else:
-                self.projection_ = view.projection(fold, self.n_components, self.seed)
+                self.projection_ = view.projection(fold, n_components, self.seed)
         return self._applied(inputs)
+
+    def _components_for(self, n_rows: int) -> int | None:  # noqa: ARG002
+        """Return how many components are kept of a training set of so many rows."""
+        return self.n_components
 
     def _applied(self, inputs: Floats32) -> Floats32:
         return inputs if self.projection_ is None else self.projection_.apply(inputs)

@@ -43,16 +43,16 @@ def estimated_cost(head: Head, n_rows: int, n_columns: int, n_targets: int) -> f
     if isinstance(head, RidgeHead):
         banded = isinstance(head, BandedRidgeHead)
         n_mixtures = len(mixtures_of(max(1, len(head.bands)))) if banded else 1
-        return gram_s + n_mixtures * 16 * 100 * n_targets * smaller**2 / FLOPS
+        return gram_s + n_mixtures * 16 * 400 * n_targets * smaller**2 / FLOPS
     if isinstance(head, LightGBMHead):
         chosen = min(n_columns, 0.7 * n_targets * head.columns_per_target)
-        drawn = head.feature_fraction * chosen
-        tree_s = 1e-3 + 1.5e-9 * n_rows * drawn * math.log2(head.num_leaves)
+        drawn = min(head.feature_fraction * chosen, head.columns_per_tree)
+        tree_s = 5e-4 + 8e-10 * n_rows * drawn * math.log2(head.num_leaves)
         binning_s = 1e-7 * n_rows * chosen
         return N_FITS * (binning_s + n_targets * head.n_rounds * tree_s / 2)
     width = n_columns
-    if isinstance(head, ProjectedHead) and head.n_components is not None:
-        width = min(width, head.n_components)
+    if isinstance(head, ProjectedHead):
+        width = min(width, head._components_for(n_rows * 4 // 5) or width)
     if isinstance(head, MLPHead):
         weights = (width + n_targets) * sum(head.hidden)
         steps = 30 * N_FITS * head.n_seeds * n_rows

@@ -17,10 +17,8 @@ from models.ridge.equations import FoldGram, RidgeEquations
 from models.ridge.penalties import Fitted, RidgeCandidates
 from models.view import WHOLE, FoldedView
 
-LANDMARKS_PER_COLUMN = 1.5
-"""So many keep features at most half as large again as the view; `FEWEST_LANDMARKS` are taken
-however narrow it is."""
 FEWEST_LANDMARKS = 2048
+"""However small the view."""
 MOST_STEPS = 200
 SVR_TOLERANCE = 1e-3
 """Of predictions, in standard deviations of the target."""
@@ -44,8 +42,8 @@ class KernelRidgeHead(RidgeHead):
     width : float
         Squared width of the kernel, in units of the mean squared distance of two rows.
     n_landmarks : int
-        Up to so many rows the kernel is exact; of more rows, so many stand for all: fewer in
-        narrow views, but 2,048. Time grows with their square.
+        Up to so many rows the kernel is exact; of more rows, so many stand for all: fewer where
+        that would take much more memory than the view, but 2,048. Time grows with their square.
     """
 
     width: Width = 0.5
@@ -185,9 +183,14 @@ def svr(equations: RidgeEquations, targets: Floats64, cost: float, epsilon: floa
 
 
 def n_landmarks_for(head: KernelRidgeHead | SVRHead, n_rows: int, n_columns: int) -> int:
-    """Return how many rows of a view stand for all; all of them where the kernel is exact."""
-    most = max(FEWEST_LANDMARKS, int(LANDMARKS_PER_COLUMN * n_columns))
-    return min(n_rows, head.n_landmarks, most)
+    """Return how many rows of a view stand for all; all of them where the kernel is exact.
+
+    Beyond `n_landmarks` rows features and Gram matrices are kept below twice the view's size.
+    """
+    if n_rows <= head.n_landmarks:
+        return n_rows
+    most = int(min(1.5 * n_columns, (n_rows * n_columns / 4) ** 0.5))
+    return min(head.n_landmarks, max(FEWEST_LANDMARKS, most))
 
 
 def _features(head: KernelRidgeHead | SVRHead, inputs: Floats32, rows: Bools) -> KernelFeatures:

@@ -19,6 +19,7 @@ from models.ridge.penalties import (
     choose_for_all_folds,
     inner_folds,
 )
+from models.scaling import band_shares
 from models.view import WHOLE, CrossFit, FoldedView
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(6, -5, -1))
@@ -133,9 +134,10 @@ class RidgeHead(Head):
 class BandedRidgeHead(RidgeHead):
     """Ridge regression in which every band of columns (encoder) has a weight of its own.
 
-    Weights sum to 1. Each target takes the mixture of bands and the penalty that predict best on
-    grouped folds (Nunez-Elizalde et al., 2019; Dupre la Tour et al., 2022). A band of weight 0
-    takes no part: where an encoder only adds noise, it costs nothing.
+    Bands are brought to equal variance and weighted; weights sum to 1. Each target takes the
+    mixture of bands and the penalty that predict best on grouped folds (Nunez-Elizalde et al.,
+    2019; Dupre la Tour et al., 2022). A band of weight 0 takes no part: where an encoder only adds
+    noise, it costs nothing.
 
     Parameters
     ----------
@@ -154,8 +156,8 @@ class BandedRidgeHead(RidgeHead):
 
     def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Floats64]:
         bands = self.bands or (n_columns,)
-        # The scaler brought them to equal variance; weighted, they keep it together.
-        return bands, mixtures_of(len(bands)) * len(bands)
+        # Of equal variance, and weighted; together they keep their variance.
+        return bands, mixtures_of(len(bands)) / band_shares(bands)
 
 
 def mixtures_of(n_bands: int) -> Floats64:

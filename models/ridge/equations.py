@@ -27,9 +27,6 @@ class FoldGram:
     inputs : array of float32 [n_rows, n_columns]
     fold_of_row : array of int [n_rows]
         Negative for rows that belong to no training set.
-    by_columns : bool, optional
-        Whether the Gram matrices are X'X [n_columns, n_columns], not XX' [n_rows, n_rows]; by
-        default, whatever is smaller.
 
     Attributes
     ----------
@@ -37,19 +34,12 @@ class FoldGram:
         The numbers of the folds.
     """
 
-    def __init__(
-        self,
-        inputs: Floats,
-        fold_of_row: Ints,
-        by_columns: bool | None = None,
-    ) -> None:
+    def __init__(self, inputs: Floats, fold_of_row: Ints) -> None:
         self.inputs, self.fold_of_row = inputs, fold_of_row
         self.folds = [int(fold) for fold in np.unique(fold_of_row[fold_of_row >= 0])]
         n_rows, n_columns = int((fold_of_row >= 0).sum()), inputs.shape[1]
-        if by_columns is None:
-            by_columns = n_columns < n_rows
-        size = n_columns if by_columns else n_rows
-        self._type = np.float64 if size <= EXACT_SIZE else inputs.dtype
+        by_columns = n_columns < n_rows
+        self._type = np.float64 if min(n_columns, n_rows) <= EXACT_SIZE else inputs.dtype
         self._sums: dict[int, Floats64] = {}
         self._blocks: dict[int, Floats] = {}
         for fold in self.folds:

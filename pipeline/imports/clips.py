@@ -283,7 +283,12 @@ def _check_target(
     done = "taken as blank: mend the cells if they are not"
     done = done if few else "too many to take them as blank: mend them, or leave them empty"
     findings.add(f"{target} that is no number", "warning" if few else "error", cells[wrong], done)
-    codes = _are_codes(values, scale)
+    codes = np.isin(values, _CODES)
+    rest = values[np.isfinite(values) & ~codes]
+    if isinstance(scale, tuple):
+        codes &= (values < scale[0]) | (values > scale[1])
+    else:
+        codes[codes] = [_is_far(value, rest) for value in values[codes]]
     values = np.where(codes, np.nan, values)
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
@@ -306,15 +311,6 @@ def _check_target(
     )
     findings.add(f"{target} outside [0, 1]", "error", outside, done)
     return values
-
-
-def _are_codes(values: NDArray[np.float64], scale: Scale | None) -> NDArray[np.bool_]:
-    """Whether each value stands for no answer: -9, 99 and the like, far off all others."""
-    codes = np.isin(values, _CODES)
-    rest = values[np.isfinite(values) & ~codes]
-    if isinstance(scale, tuple):
-        return codes & ((values < scale[0]) | (values > scale[1]))
-    return codes & [_is_far(value, rest) for value in values]
 
 
 def _is_far(value: float, rest: NDArray[np.float64]) -> bool:

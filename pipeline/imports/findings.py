@@ -12,17 +12,7 @@ _N_SHOWN = 3
 
 
 class RefusedError(Exception):
-    """Data that cannot be imported.
-
-    Parameters
-    ----------
-    kind : str
-        What is wrong, in a few words.
-    items : iterable
-        Where: files, columns or clips; at least one.
-    message : str
-        What came, what was expected and what to do.
-    """
+    """Data that cannot be imported: what is wrong in a few words, where, and what to do."""
 
     def __init__(self, kind: str, items: Iterable[object], message: str) -> None:
         super().__init__(message)

@@ -36,11 +36,6 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 _PICKLES = (".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-_OTHER_PROGRAMS = {
-    **dict.fromkeys([".xlsx", ".xls", ".xlsm", ".xlsb"], "an Excel workbook"),
-    **{".ods": "a LibreOffice sheet", ".numbers": "a Numbers sheet", ".sav": "a file of SPSS"},
-    **{".dta": "a file of Stata", ".rds": "a file of R", ".mat": "a file of MATLAB"},
-}
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SAMPLE_SIZE, _SAMPLE_ROWS = 2**20, 16
 # Parquet keeps each column of a row group apart; of each this much is read ahead.
@@ -96,21 +91,18 @@ def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False
     Raises
     ------
     RefusedError
-        When there is no such file, it is a pickle or of another kind, it cannot be read, or has two
-        columns of one name.
+        When it is not there, is a pickle or of another kind, cannot be read, or has two columns of
+        one name.
     """
-    why_not = _why_not(path)
-    if why_not is not None:
-        raise RefusedError("files that are not read", [path], f"{path} {why_not}")
     with _refusing(path):
+        _check_kind(path)
         if path.suffix.lower() in _ARRAYS:
             table = _open_array(path, ids, of_one_clip)
         else:
             table = OPENERS[ending_of(path)](path)
-    twice = [str(name) for name, count in Counter(table.columns).items() if name and count > 1]
-    if twice:
-        why = f"{path} has several columns {sorted(twice)[:3]}: rename all but one"
-        raise RefusedError("columns of one name", [path], why)
+        twice = [str(name) for name, count in Counter(table.columns).items() if name and count > 1]
+        if twice:
+            raise ValueError(f"it has several columns {sorted(twice)[:3]}: rename all but one")
     return table._replace(blocks=_guarded(table.blocks, path))
 
 
@@ -124,15 +116,13 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     """
     table = open_table(path)
     names = [str(name) for name in table.columns]
-    if len(names) < 2:
-        why = (
-            f"{path} is no table of several columns, separated by comma, semicolon or tab; it "
-            f"begins with {names[0][:60]!r}"
-        )
-        raise RefusedError("no table", [path.name], why)
-    blocks = [block.astype("string") for block in table.blocks]
-    if not sum(map(len, blocks)):
-        raise RefusedError("tables without rows", [path.name], f"{path} has a header but no rows")
+    with _refusing(path):
+        if len(names) < 2:
+            separators = ", ".join(_SEPARATORS.values())
+            raise ValueError(f"no columns, separated by {separators}, but {names[0][:60]!r}")
+        blocks = [block.astype("string") for block in table.blocks]
+        if not sum(map(len, blocks)):
+            raise ValueError("it has a header but no rows")
     text: pd.DataFrame = pd.concat(blocks, ignore_index=True).set_axis(names, axis=1)
     text = text.apply(lambda cells: cells.str.strip())
     form = [f"{path.name}: {table.form}"] if table.form else []
@@ -140,29 +130,6 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     findings.add("written otherwise than UTF-8 with commas", "note", form, done)
     # A column without a name is one of row numbers, as pandas writes them.
     return text.mask(text == "").drop(columns="", errors="ignore")
-
-
-def _why_not(path: Path) -> str | None:
-    """Say why a file cannot be opened, as its name and its first bytes tell."""
-    if not path.is_file():
-        return "is not there"
-    if is_lfs_pointer(path):
-        return f"and its like are no tables: {LFS_ADVICE}"
-    ending = ending_of(path)
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start[:1] == b"\x80" or path.suffix.lower() in _PICKLES:
-        return (
-            "is a pickle: loading one runs whatever code is in it, so it is not loaded. Convert it "
-            f"where you trust it: python -c \"import pandas; pandas.read_pickle('{path.name}')"
-            f".to_parquet('{path.stem}.parquet')\""
-        )
-    is_workbook = ending in _TEXTS and start.startswith(_WORKBOOKS)
-    program = _OTHER_PROGRAMS.get(".xlsx" if is_workbook else ending)
-    if program is not None:
-        return f"is {program}: save it there as CSV, or as Parquet"
-    known = ", ".join(OPENERS)
-    return None if ending in OPENERS else f"ends in {ending!r}: expected one of {known}"
 
 
 @contextmanager
@@ -177,6 +144,26 @@ def _refusing(path: Path) -> Iterator[None]:
 def _guarded(blocks: Iterator[pd.DataFrame], path: Path) -> Iterator[pd.DataFrame]:
     with _refusing(path):
         yield from blocks
+
+
+def _check_kind(path: Path) -> None:
+    """Raise for what is no table, as its name and its first bytes tell."""
+    if is_lfs_pointer(path):
+        raise ValueError(f"Git LFS pointers are none, {LFS_ADVICE}")
+    ending = ending_of(path)
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start[:1] == b"\x80" or path.suffix.lower() in _PICKLES:
+        raise ValueError(
+            "it is a pickle: loading one runs whatever code is in it, so it is not loaded. Convert "
+            f"it where you trust it: python -c \"import pandas; pandas.read_pickle('{path.name}')"
+            f".to_parquet('{path.stem}.parquet')\""
+        )
+    if ending not in (*_ARRAYS, ".parquet") and start.startswith(_WORKBOOKS):
+        raise ValueError("it is an Excel workbook, or like one: save it there as CSV")
+    if ending not in OPENERS:
+        known = ", ".join(OPENERS)
+        raise ValueError(f"it ends in {ending!r}, not one of {known}; other programs save as CSV")
 
 
 def _open_text(path: Path) -> Table:
@@ -195,12 +182,10 @@ def _open_text(path: Path) -> Table:
             while part := list(islice(rows, max(BLOCK_VALUES // width, 1))):
                 for line, row in part:
                     if len(row) < width or any(row[width:]):
-                        raise RefusedError(
-                            "rows longer or shorter than the header",
-                            [f"{path} line {line}"],
-                            f"{path} line {line} has {len(row)} cells, its header {width}: "
+                        raise ValueError(
+                            f"line {line} has {len(row)} cells, the header {width}: "
                             f"{separator.join(row)[:80]!r}. Quote cells that hold the separator; "
-                            "numbers with decimal commas need semicolons between them",
+                            "numbers with decimal commas need semicolons between them"
                         )
                 cells = np.array([row[:width] for _, row in part], object)
                 yield pd.DataFrame(cells, columns=header, dtype=object)
@@ -327,12 +312,11 @@ def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = Fa
     fits = len(arrays) == 1 and matrix.ndim == 2 and matrix.dtype.kind in "fiu"
     has_ids = of_one_clip or ids is not None
     if not fits or not has_ids or {*map(len, beside.values())} - {len(matrix)}:
-        why = (
-            f"{path} holds {shapes}: expected one array of numbers of shape (n_rows, n_columns); "
-            "an id for each row in an array `ids` or `clip_id` of an .npz, or give --ids ids.csv; "
-            "where a clip has several rows, also `time_s` or `time_ms`"
+        raise ValueError(
+            f"it holds {shapes}: expected one array of numbers of shape (n_rows, n_columns); an id "
+            "for each row in an array `ids` or `clip_id` of an .npz, or give --ids ids.csv; where "
+            "a clip has several rows, also `time_s` or `time_ms`"
         )
-        raise RefusedError("arrays of another shape, or without ids", [path], why)
     size = max(BLOCK_VALUES // max(matrix.shape[1], 1), 1)
 
     def blocks() -> Iterator[pd.DataFrame]:

@@ -1,6 +1,6 @@
 """What the report says of the data: sizes, labels, warnings, and clips that lack something."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,6 @@ from models.metrics import constant_columns
 from pipeline.clip_table import Rows, people_across_splits
 from pipeline.labels import SPLITS
 from pipeline.report.plots import durations
-from pipeline.tables import number_text
 
 MOST_ROWS = 50
 """Longer tables of clips are cut, and say so."""
@@ -30,27 +29,25 @@ class ClipList(NamedTuple):
 
 def split_table(rows: Rows, imputed: pd.DataFrame) -> pd.DataFrame:
     """Describe every split that has clips, one row each; `imputed` is ``imputed.csv``."""
-    labelled = np.isfinite(rows.y).any(axis=1)
-    duration_s = pd.Series(durations(rows.clips))
+    flags = rows.clips.reindex(columns=["has_video", "has_audio"]).astype("boolean").fillna(False)
+    length_s = pd.Series(durations(rows.clips))
     lacking = imputed.astype({"all_missing": bool}).groupby("split")["all_missing"]
     described = [
         {
             "split": split,
             "clips": chosen.sum(),
-            "labelled": (chosen & labelled).sum(),
-            "people": _n_people(rows, chosen),
-            "hours": duration_s[chosen].sum(min_count=1) / 3600,
-            "median s": duration_s[chosen].median(),
-            "with video": _count(rows.clips, "has_video", chosen),
-            "with sound": _count(rows.clips, "has_audio", chosen),
+            "labelled": np.isfinite(rows.y[chosen]).any(axis=1).sum(),
+            "people": len(set(rows.people[chosen])),
+            "hours": _number(length_s[chosen].sum(min_count=1) / 3600, ".2f"),
+            "median s": _number(length_s[chosen].median(), ".1f"),
+            "with video": flags["has_video"][chosen].sum(),
+            "with sound": flags["has_audio"][chosen].sum(),
             "lacking some features": lacking.size().get(split, 0),
             "lacking all": lacking.sum().get(split, 0),
         }
         for split, chosen in _splits(rows)
     ]
-    table = pd.DataFrame(described)
-    hours, median_s = number_text(table["hours"], ".2f"), number_text(table["median s"], ".1f")
-    return table.assign(**{"hours": hours, "median s": median_s})
+    return pd.DataFrame(described)
 
 
 def label_table(rows: Rows, targets: Sequence[str]) -> pd.DataFrame:
@@ -85,19 +82,18 @@ def data_warnings(rows: Rows, targets: Sequence[str]) -> list[str]:
             f"{len(shared)} clips are the same files in several splits "
             f"({_some(shared['clip_id'])}): their scores mean nothing"
         )
-    labelled = np.isfinite(rows.y).any(axis=1)
+    names = np.array(targets, object)
     for split, chosen in _splits(rows):
-        n_labels = np.isfinite(rows.y[chosen]).sum(axis=0)
-        few = [targets[int(column)] for column in np.flatnonzero(n_labels < 2)]
-        if few and n_labels.any():
+        y, labelled = rows.y[chosen], np.isfinite(rows.y[chosen])
+        few, constant = names[labelled.sum(axis=0) < 2], names[constant_columns(y, y)]
+        if len(few) and labelled.any():
             said.append(f"{split}: fewer than two labels: {_some(few)}; there is no score of them")
-        constant = np.flatnonzero(constant_columns(rows.y[chosen], rows.y[chosen]))
         if len(constant):
-            names = _some([targets[int(column)] for column in constant])
+            varying = "labels that do not vary"
             said.append(
-                f"{split}: labels that do not vary: {names}; they count as a correlation of zero"
+                f"{split}: {varying}: {_some(constant)}; they count as a correlation of zero"
             )
-        if 0 < (n := _n_people(rows, chosen & labelled)) < _FEW_PEOPLE:
+        if 0 < (n := len(set(rows.people[chosen][labelled.any(axis=1)]))) < _FEW_PEOPLE:
             who = "person" if n == 1 else "people"
             said.append(f"{split} has labels of {n} {who} only: its intervals say little")
     return said
@@ -129,7 +125,7 @@ def imputed_sentences(imputed: pd.DataFrame) -> list[str]:
 
 def clip_lists(
     clips: pd.DataFrame, imputed: pd.DataFrame, failures: Mapping[str, pd.DataFrame]
-) -> list[ClipList]:
+) -> Iterator[ClipList]:
     """List clips that lack features, files that cannot be used, and failures of each encoder.
 
     They stand in ``imputed.csv``, in the clip table, and in the failure tables, by encoder.
@@ -137,39 +133,27 @@ def clip_lists(
     unusable = clips.reindex(columns=["clip_id", "error_step", "error_reason"])
     unusable = unusable.set_axis(["clip_id", "step", "reason"], axis=1).dropna(subset="step")
     lacking = imputed.reindex(columns=["clip_id", "split", "missing", "reasons"])
-    return [
-        _clip_list("Clips that lack features", lacking, "missing"),
-        _clip_list("Files that cannot be used", unusable, "step"),
-        *(
-            _clip_list(f"Clips without embedding by {name}", table, "step")
-            for name, table in failures.items()
-        ),
-    ]
+    tables = {"Clips that lack features": lacking, "Files that cannot be used": unusable}
+    tables |= {f"Clips without embedding by {name}": each for name, each in failures.items()}
+    for caption, table in tables.items():
+        kinds = table["missing" if table is lacking else "step"] if len(table) else pd.Series()
+        counts = kinds.astype(str).value_counts()
+        said = [f"{name}: {n}" for name, n in counts[:10].items()]
+        said += [f"{len(counts) - 10} more kinds"] if len(counts) > 10 else []
+        first = table.head(MOST_ROWS).astype("string").fillna("")
+        yield ClipList(caption, len(table), "; ".join(said), first)
 
 
 def _splits(rows: Rows) -> list[tuple[str, NDArray[np.bool_]]]:
-    split_of_row = rows.clips["split"].to_numpy()
-    found = [(split, split_of_row == split) for split in SPLITS]
+    found = [(split, (rows.clips["split"] == split).to_numpy(bool)) for split in SPLITS]
     return [(split, chosen) for split, chosen in found if chosen.any()]
 
 
-def _n_people(rows: Rows, chosen: NDArray[np.bool_]) -> int:
-    return len(np.unique(rows.people[chosen].astype(str)))
-
-
-def _count(clips: pd.DataFrame, column: str, chosen: NDArray[np.bool_]) -> int:
-    return int(clips.loc[chosen, column].astype(bool).sum()) if column in clips else 0
-
-
-def _some(names: Sequence[str] | pd.Series) -> str:
-    listed = [str(name) for name in names]
+def _some(names: Iterable[object]) -> str:
+    listed = list(map(str, names))
     more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
     return ", ".join(listed[:3]) + more
 
 
-def _clip_list(caption: str, table: pd.DataFrame, by: str) -> ClipList:
-    counts = table[by].astype(str).value_counts() if len(table) else pd.Series(dtype=int)
-    said = [f"{name}: {n}" for name, n in counts[:10].items()]
-    said += [f"{len(counts) - 10} more kinds"] if len(counts) > 10 else []
-    first = table.head(MOST_ROWS).astype("string").fillna("")
-    return ClipList(caption, len(table), "; ".join(said), first)
+def _number(value: float, form: str) -> str:
+    return "" if np.isnan(value) else f"{value:{form}}"

@@ -6,9 +6,8 @@ A plot is a template of Vega-Lite in ``.dvc/plots`` and a table that a stage wro
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from markupsafe import Markup
@@ -28,21 +27,8 @@ _CONFIG = {  # one run is shown: nothing has to say which one, and the text stan
 _MOST_LISTED = 40
 
 
-@dataclass(frozen=True)
-class Plot:
-    """One entry of ``plots:`` in `dvc.yaml`.
-
-    Attributes
-    ----------
-    template : str
-        Name of a file in ``.dvc/plots``, without its ending.
-    table : Path
-        The CSV file that is drawn.
-    x, y : str
-        Its columns.
-    x_label, y_label, title : str
-        What a reader sees.
-    """
+class Plot(NamedTuple):
+    """One entry of ``plots:`` in `dvc.yaml`: columns of a CSV file, drawn by a template."""
 
     template: str
     table: Path
@@ -55,9 +41,8 @@ class Plot:
 
 def read_plots() -> dict[str, Plot]:
     """Read the plots that the `dvc.yaml` of this code defines, by name."""
-    entries = read_yaml(CHECKOUT / "dvc.yaml")["plots"]
     plots = {}
-    for entry in entries:
+    for entry in read_yaml(CHECKOUT / "dvc.yaml")["plots"]:
         for name, settings in entry.items():
             ((table, y),) = settings["y"].items()
             plots[str(name)] = Plot(**{**settings, "table": Path(table), "y": y})
@@ -75,15 +60,13 @@ def render_svg(
     Parameters
     ----------
     template : str or Path
-        Name of a template in ``.dvc/plots``, or the whole path of one. It may hold what templates
-        of DVC hold, such as ``<DVC_METRIC_DATA>``.
+        Name of a template in ``.dvc/plots``, or the whole path of one.
     table : DataFrame
         One mark per row; must not be empty.
     config : mapping, optional
         Of Vega-Lite, such as sizes of text, beyond what the template says.
     **properties : str
-        What else the template asks for: ``x`` and ``y`` (columns), ``x_label``, ``y_label`` and
-        ``title``.
+        What the template asks for: ``x``, ``y`` (columns), ``x_label``, ``y_label``, ``title``.
 
     Returns
     -------
@@ -104,16 +87,9 @@ def render_svg(
 
 
 def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
-    """Draw a plot for a page, with a text alternative for those who cannot see it.
+    """Draw the table of a plot, or a part of it, with a text alternative for who cannot see it.
 
-    Parameters
-    ----------
-    plot : Plot
-        Which template, and how it is labelled.
-    table : DataFrame
-        The table of the plot or a part of it, read as text: an empty cell is missing.
-    title : str
-        Written above; default the plot's own.
+    The table is one of text, where an empty cell is missing; the title is by default the plot's.
     """
     title = title or plot.title
     labels = {name: getattr(plot, name) for name in ("x", "y", "x_label", "y_label")}
@@ -125,14 +101,13 @@ def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
 def _in_words(plot: Plot, table: pd.DataFrame) -> str:
     """Say what a figure shows: estimates one by one, and of other tables what they range over."""
     if "row" in table and "ci95_low" in table and len(table) <= _MOST_LISTED:
-        rows = table[["row", plot.x, "ci95_low", "ci95_high"]].itertuples(index=False, name=None)
-        return "; ".join(
-            f"{row}: {f'{value} [{low}, {high}]' if low else value or 'undefined'}"
-            for row, value, low, high in rows
+        rows = table[["row", plot.x, "ci95_low", "ci95_high"]].to_numpy().tolist()
+        told = (
+            (row, f"{r} [{low}, {high}]" if low else r or "undefined") for row, r, low, high in rows
         )
-    ranges = []
-    for column, label in ((plot.x, plot.x_label), (plot.y, plot.y_label), ("value", "value")):
-        numbers = pd.to_numeric(table.get(column, pd.Series(dtype=str)), errors="coerce").dropna()
-        if len(numbers):
-            ranges.append(f"{label} from {numbers.min():.3g} to {numbers.max():.3g}")
+        return "; ".join(f"{row}: {said}" for row, said in told)
+    labels = {plot.x: plot.x_label, plot.y: plot.y_label, "value": "value"}
+    numbers = table.reindex(columns=[*labels]).apply(pd.to_numeric, errors="coerce")
+    ends = numbers.agg(["min", "max"]).T.dropna().itertuples()
+    ranges = [f"{labels[name]} from {low:.3g} to {high:.3g}" for name, low, high in ends]
     return f"{len(table)} marks; {', '.join(ranges)}"

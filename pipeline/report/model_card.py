@@ -7,10 +7,10 @@ is that of the Hugging Face hub.
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from pipeline.leaderboard import STACK
-from pipeline.report.page import SLICES, page_template, shared_content
+from pipeline.report.page import page_template, shared_content
 from pipeline.report.results import Results
 from pipeline.settings_files import yaml_text
 from pipeline.tables import laid_out
@@ -42,8 +42,7 @@ def render_model_card(results: Results) -> str:
     overall = float(results.scores["mean_pearson"][STACK])
     own = slices[(slices["split"] == results.split) & (slices["name"] == STACK)]
     worse = own[own["mean_pearson"] < overall].sort_values("mean_pearson").head(_MOST_SLICES)
-    surely = pd.Series("", worse.index).mask(worse["ci95_high"] < overall, "surely")
-    names = {key: SLICES[key] for key in SLICES if key not in ("split", "name")}
+    worse["surely"] = np.where(worse["ci95_high"] < overall, "surely", "")
     return page_template("model_card.md").render(
         **shared_content(results),
         params=results.params,
@@ -54,7 +53,7 @@ def render_model_card(results: Results) -> str:
         heads={name: _described(spec) for name, spec in settings["heads"].items()},
         curve=results.curve,
         warnings=results.warnings,
-        slices=laid_out(worse.assign(surely=surely), {**names, "surely": ""}),
+        slices=laid_out(worse.drop(columns=["split", "name"])),
         overall=overall,
         has_slices=len(slices) > 0,
     )

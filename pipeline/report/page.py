@@ -1,7 +1,7 @@
 """The report as one self-contained HTML page."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,7 @@ from markupsafe import Markup
 from pipeline.leaderboard import SPLITS, STACK, leaderboard_text, notes
 from pipeline.report import data
 from pipeline.report.figures import draw
-from pipeline.report.plots import (
-    NOTHING,
-    durations,
-    error_table,
-    mean_over_targets,
-    sizes_of_errors,
-)
+from pipeline.report.plots import NOTHING, durations, error_table
 from pipeline.report.results import Results
 from pipeline.report.thumbnails import thumbnails
 from pipeline.settings_files import yaml_text
@@ -30,28 +24,6 @@ REFIT_NOTE = (
     "Predictions of Test come from heads refitted on Train and Val (final.refit_on); Val and "
     "out-of-fold scores from heads fitted on Train only."
 )
-
-# What readers call the columns of the tables of a run. The low end of an interval stands for both.
-CONTRIBUTIONS = {
-    **{"kind": "kind", "part": "part", "encoders": "encoders"},
-    **{"alone": "alone", "alone_ci95_low": "alone 95 % CI"},
-    **{"gain": "adds", "ci95_low": "adds 95 % CI", "p_better": "P > 0"},
-}
-SLICES = {
-    **{"column": "column", "slice": "slice", "split": "split", "name": "head/view"},
-    **{"n_rows": "clips", "n_people": "people"},
-    **{"mean_pearson": "mean Pearson", "ci95_low": "95 % CI"},
-}
-CURVE = {
-    **{"n_people": "people", "n_rows": "clips", "n_fits": "fits"},
-    **{"mean_pearson": "mean Pearson", "ci95_low": "95 % CI"},
-    **{"lowest": "lowest draw", "highest": "highest draw"},
-}
-ERRORS = {
-    **{"target": "target", "n_clips": "clips", "pearson": "Pearson"},
-    **{"bias": "label minus prediction", "ci95_low": "95 % CI", "mean_absolute": "mean size"},
-    **{"label_sd": "SD of labels", "prediction_sd": "SD of predictions"},
-}
 
 _BY_TARGET = {"scatter": "labels and predictions", "calibration": "calibration"}
 _MOST_CLIPS = 12
@@ -68,9 +40,9 @@ def render_report(results: Results) -> str:
         lead=results.scores.loc[STACK],
         figures=defaultdict(str, drawn),  # without those that dvc.yaml has no more
         panels=list(_panels(results)),
-        contributions=laid_out(results.contributions, CONTRIBUTIONS),
-        slices=laid_out(results.slices.head(_MOST_SLICES), SLICES),
-        curve=laid_out(results.curve, CURVE),
+        contributions=laid_out(results.contributions),
+        slices=laid_out(results.slices.head(_MOST_SLICES)),
+        curve=laid_out(results.curve.drop(columns="name")),
         worst=_worst(results),
         clip_lists=data.clip_lists(results.rows.clips, results.imputed, results.failures),
         versions=pd.DataFrame(results.record["versions"].items(), columns=["library", "version"]),
@@ -81,37 +53,25 @@ def render_report(results: Results) -> str:
 
 def shared_content(results: Results) -> dict[str, Any]:
     """Return what report and model card both say, by its name in their templates."""
-    rows, targets = results.rows, results.params.targets
+    rows, targets, scored = results.rows, results.params.targets, results.scored
     columns = results.slices["column"].unique()
+    errors = error_table(rows.y[scored], results.stack[scored], rows.people[scored], targets)
+    of_stack = results.scores.loc[STACK]
+    errors.insert(2, "pearson", [of_stack[f"pearson_{target}"] for target in targets])
+    encoders = pd.DataFrame.from_dict(results.record["encoders"], orient="index")
+    encoders["weights_digest"] = encoders["weights_digest"].str[:16]
     return {
         "notes": run_notes(results),
         "split": SPLIT_NAMES[results.split],
         "board": leaderboard_text(results.board),
-        "errors": stack_errors(results),
+        "errors": laid_out(errors),
         # Slices by duration say nothing of people.
         "has_groups": any(name != "duration_s" for name in columns),
         "people": data.people_sentences(results.people),
         "splits": data.split_table(rows, results.imputed),
         "labels": data.label_table(rows, targets),
-        "encoders": encoder_text(results.record),
+        "encoders": laid_out(encoders.rename_axis("encoder").reset_index()),
     }
-
-
-def stack_errors(results: Results) -> pd.DataFrame:
-    """Lay out how the stack's predictions of each target are off."""
-    rows, scored = results.rows, results.scored
-    y, predicted, people = rows.y[scored], results.stack[scored], rows.people[scored]
-    errors = error_table(y, predicted, people, results.params.targets)
-    pearson = [results.scores[f"pearson_{target}"][STACK] for target in errors["target"]]
-    return laid_out(errors.assign(pearson=pearson), ERRORS)
-
-
-def encoder_text(record: Mapping[str, Any]) -> pd.DataFrame:
-    """Lay out the encoders of a run, from `pipeline.report.results.run_record`."""
-    table = pd.DataFrame.from_dict(record["encoders"], orient="index").rename_axis("encoder")
-    table["weights_digest"] = table["weights_digest"].str[:16]
-    names = {"weights_digest": "digest of the weights", "identity": "identity of its embeddings"}
-    return table.rename(columns=names).reset_index()
 
 
 def run_notes(results: Results) -> list[str]:
@@ -147,28 +107,31 @@ def _on_one_line(text: str) -> str:
 def _figure(results: Results, name: str) -> Markup:
     """Draw a plot whole; empty where there is nothing to show."""
     plot, table = results.plots[name]
-    if not len(table) or table.iloc[0, 0] == NOTHING:
-        return Markup("")
-    return draw(plot, table)
+    is_empty = not len(table) or table.iloc[0, 0] == NOTHING
+    return Markup("") if is_empty else draw(plot, table)
 
 
 def _panels(results: Results) -> Iterator[Markup]:
     """Draw the plots that have a panel per target, target by target: so they fit any screen."""
     for target in results.params.targets:
-        for name, what in _BY_TARGET.items():
-            plot, table = results.plots.get(name, (None, pd.DataFrame(columns=["target"])))
-            part = table[table["target"] == target]
-            if plot is not None and len(part):
-                yield draw(plot, part, f"{target}: {what}")
+        for name in (each for each in _BY_TARGET if each in results.plots):
+            plot, table = results.plots[name]
+            if len(part := table[table["target"] == target]):
+                yield draw(plot, part, f"{target}: {_BY_TARGET[name]}")
 
 
 def _worst(results: Results) -> list[dict[str, Any]]:
-    """Describe the clips that the stack is furthest off on, the worst first, with pictures."""
+    """Describe the clips that the stack is furthest off on, the worst first, with pictures.
+
+    Errors are in standard deviations of their target's: what is hard to predict anyway counts no
+    more than the rest.
+    """
     targets, rows, scored = results.params.targets, results.rows, results.scored
     y, predicted = rows.y[scored], results.stack[scored]
-    sizes = sizes_of_errors(y, predicted)
+    squares = pd.DataFrame((y - predicted) ** 2)
+    squares /= squares.mean().where(squares.mean() > 0, 1.0)
     clips = rows.clips[scored].reindex(columns=["clip_id", "path"]).reset_index(drop=True)
-    clips["person"], clips["size"] = rows.people[scored], np.sqrt(mean_over_targets(sizes**2))
+    clips["person"], clips["size"] = rows.people[scored], np.sqrt(squares.mean(axis=1))
     clips["duration_s"] = np.nan_to_num(durations(rows.clips[scored]))
     worst = clips.dropna(subset="size").sort_values("size", ascending=False, kind="stable")
     worst = worst[:_MOST_CLIPS].astype({"clip_id": str})
@@ -179,8 +142,7 @@ def _worst(results: Results) -> list[dict[str, Any]]:
     worst["targets"] = [
         "; ".join(
             f"{targets[k]} {y[row, k]:.2f}, predicted {predicted[row, k]:.2f}"
-            for k in np.argsort(-np.nan_to_num(sizes[row]), kind="stable")[:_MOST_TARGETS]
-            if np.isfinite(y[row, k])
+            for k in squares.loc[row].dropna().nlargest(_MOST_TARGETS).index
         )
         for row in worst.index
     ]

@@ -8,11 +8,11 @@ label that is not there, and ``people`` says whom each clip shows [n_clips].
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from models.evaluation.slices import slice_rows
@@ -57,12 +57,7 @@ class Estimate(NamedTuple):
 def score_tables(
     board: pd.DataFrame, contributions: pd.DataFrame, slices: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """Return what is drawn of scores, by name of the plot.
-
-    Parameters
-    ----------
-    board, contributions, slices : DataFrame
-        What ``leaderboard.csv``, ``contributions.csv`` and ``slices.csv`` hold.
+    """Return what is drawn of the leaderboard, of contributions and slices, by name of the plot.
 
     Returns
     -------
@@ -94,18 +89,7 @@ def weight_table(weights: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
 def error_tables(
     stack: Floats, rows: Rows, targets: Sequence[str], split: str
 ) -> dict[str, pd.DataFrame]:
-    """Return how the predictions of the stack are off, by name of the plot.
-
-    Parameters
-    ----------
-    stack : ndarray of float64, shape (n_clips, n_targets)
-        Predictions, in the order of `rows`.
-    rows : Rows
-        Labels, people and durations.
-    targets : sequence of str
-        In the order of the columns.
-    split : {"val", "test", "oof"}
-        The clips that are looked at.
+    """Return how the predictions of the stack are off on one split, by name of the plot.
 
     Returns
     -------
@@ -117,21 +101,30 @@ def error_tables(
     """
     chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
     y, predicted, people = rows.y[chosen], stack[chosen], rows.people[chosen]
-    duration_s = durations(rows.clips[chosen])
     scatter, calibration = [], []
     for column, target in enumerate(targets):
         known = np.isfinite(y[:, column])
         label, prediction = y[known, column], predicted[known, column]
         scatter += [(target, *point) for point in _points(prediction, label)]
-        bands = _calibration(label, prediction, people[known]) if len(label) else []
-        calibration += [(target, at, *estimate) for at, estimate in bands]
-    lean, size = mean_over_targets(y - predicted), mean_over_targets(np.abs(y - predicted))
+        n_bands = min(_MOST_BANDS, max(1, len(label) // _MIN_CLIPS_PER_BAND))
+        for _, band in _bands(prediction, n_bands):
+            estimate = mean_by_people(label[band], people[known][band])
+            calibration.append((target, prediction[band].mean(), *estimate))
+    lean, size = (pd.DataFrame(each).mean(axis=1) for each in (y - predicted, abs(y - predicted)))
+    by_duration = {}
+    duration_s = np.round(durations(rows.clips[chosen]), 1)
+    for name, errors in (("residuals", lean), ("errors", size)):
+        known = np.isfinite(errors) & np.isfinite(duration_s)
+        bands = list(_bands(duration_s[known], _N_DURATION_BANDS))
+        by_duration[f"{name}_by_duration"] = _intervals(
+            (f"{band} s", *mean_by_people(errors[known][inside], people[known][inside])[:3])
+            for band, inside in (bands if len(bands) > 1 else ())
+        )
     return {
         "scatter": pd.DataFrame(scatter, columns=SCATTER_COLUMNS).round(N_DIGITS),
         "calibration": pd.DataFrame(calibration, columns=CALIBRATION_COLUMNS).round(N_DIGITS),
-        "residuals_by_person": _estimates(people_furthest_off(lean, people, _MOST_PEOPLE)),
-        "residuals_by_duration": _estimates(by_duration(lean, duration_s, people)),
-        "errors_by_duration": _estimates(by_duration(size, duration_s, people)),
+        "residuals_by_person": _furthest_off(lean, people),
+        **by_duration,
     }
 
 
@@ -151,117 +144,60 @@ def error_table(
     for column, target in enumerate(targets):
         known = np.isfinite(y[:, column])
         label, prediction = pd.Series(y[known, column]), pd.Series(predictions[known, column])
-        error = label - prediction
-        bias = mean_by_people(error.to_numpy(), people[known])
-        spreads = (error.abs().mean(), label.std(ddof=0), prediction.std(ddof=0))
+        bias = mean_by_people(label - prediction, people[known])
+        spreads = (label - prediction).abs().mean(), label.std(ddof=0), prediction.std(ddof=0)
         rows.append((target, bias.n_clips, bias.mean, bias.low, bias.high, *spreads))
     return pd.DataFrame(rows, columns=ERROR_COLUMNS)
 
 
-def mean_by_people(values: Floats, people: People) -> Estimate:
-    """Return the mean of values [n_clips] with an interval over people; NaN are left out.
-
-    The clips of a person count as one draw.
+def mean_by_people(values: ArrayLike, people: NDArray[Any]) -> Estimate:
+    """Return the mean of values [n_clips] with an interval over people, whose clips are one draw.
 
     Notes
     -----
     The cluster-robust variance of a mean (Liang and Zeger 1986), with Student's t for the number
     of people.
     """
-    known = np.isfinite(values)
-    values, n = values[known], int(known.sum())
+    values, n = np.asarray(values, np.float64), len(people)
     if not n:
         return Estimate(np.nan, np.nan, np.nan, 0)
     mean = float(values.mean())
-    codes = np.unique(people[known].astype(str), return_inverse=True)[1]
+    codes = np.unique(people.astype(str), return_inverse=True)[1]
     sums = np.bincount(codes, values - mean)
-    n_people = len(sums)
-    if n_people < 2:
+    if (n_people := len(sums)) < 2:
         return Estimate(mean, np.nan, np.nan, n)
     error = np.sqrt((sums**2).sum() * n_people / (n_people - 1)) / n
     half = float(stdtrit(n_people - 1, 0.975) * error)
     return Estimate(mean, mean - half, mean + half, n)
 
 
-def mean_over_targets(errors: Floats) -> Floats:
-    """Return each clip's mean over its labelled targets [n_clips]; NaN without any."""
-    return pd.DataFrame(errors).mean(axis=1).to_numpy(np.float64)
-
-
-def people_furthest_off(error: Floats, people: People, n_most: int) -> list[tuple[str, Estimate]]:
-    """Return the people whose mean error is furthest from zero, the most underestimated first.
-
-    Errors [n_clips] that are NaN are left out. People of one clip are there only where nobody has
-    more. The interval takes the person's clips as draws.
-    """
-    table = pd.DataFrame({"error": error, "person": people.astype(str)}).dropna(subset="error")
-    by_person = table.groupby("person")["error"].agg(["mean", "size", np.array])
-    by_person = by_person[(by_person["size"] > 1) | (by_person["size"].max() == 1)]
-    furthest = by_person.sort_values("mean", key=lambda each: -each.abs(), kind="stable")[:n_most]
-    own = furthest.sort_values("mean", ascending=False, kind="stable")["array"]
-    alone = {len(each): np.arange(len(each)).astype(object) for each in own}
-    return [(str(name), mean_by_people(each, alone[len(each)])) for name, each in own.items()]
-
-
-def by_duration(values: Floats, duration_s: Floats, people: People) -> list[tuple[str, Estimate]]:
-    """Return the mean of values [n_clips] in bands of equally many clips by duration.
-
-    NaN are left out. Nothing where durations are unknown or all the same.
-    """
-    known = np.isfinite(values) & np.isfinite(duration_s)
-    values, people, rounded_s = values[known], people[known], np.round(duration_s[known], 1)
-    if len(np.unique(rounded_s)) < 2:
-        return []
-    bands = slice_rows(rounded_s, _N_DURATION_BANDS)
-    return [
-        (f"{name} s", mean_by_people(values[rows], people[rows]))
-        for name, rows in bands.items()
-        if rows.any()
-    ]
-
-
-def sizes_of_errors(y: Floats, predictions: Floats) -> Floats:
-    """Return the size of each error [n_clips, n_targets], in standard deviations of its target's.
-
-    What is hard to predict anyway counts no more than the rest. NaN where there is no label.
-    """
-    size = np.abs(y - predictions)
-    spread = np.sqrt(pd.DataFrame(size**2).mean().to_numpy(np.float64))
-    return np.asarray(size / np.where(spread > 0, spread, 1.0))
-
-
 def durations(clips: pd.DataFrame) -> Floats:
     """Return the length of each clip in seconds [n_clips]; NaN where unknown."""
-    if "duration_s" not in clips:
-        return np.full(len(clips), np.nan)
-    return clips["duration_s"].to_numpy(np.float64, na_value=np.nan)
+    column = clips.reindex(columns=["duration_s"])["duration_s"]
+    return column.to_numpy(np.float64, na_value=np.nan)
 
 
-def _calibration(
-    label: Floats, prediction: Floats, people: People
-) -> Iterator[tuple[float, Estimate]]:
-    """Yield mean prediction and mean label in bands of equally many clips by prediction."""
-    n_bands = min(_MOST_BANDS, max(1, len(label) // _MIN_CLIPS_PER_BAND))
-    for rows in slice_rows(prediction, n_bands).values():
-        if rows.any():
-            yield float(prediction[rows].mean()), mean_by_people(label[rows], people[rows])
+def _furthest_off(error: "pd.Series[float]", people: People) -> pd.DataFrame:
+    """Lay out the people whose mean error is furthest from zero, the most underestimated first.
 
-
-def _encoders(part: pd.DataFrame) -> pd.DataFrame:
-    """Lay out each head on each encoder, best first, then on all joined; nothing with only one."""
-    own = part[(part["name"] != STACK) & ~part["name"].str.startswith(BASELINE)]
-    names = own["name"].str.split("/", n=1)
-    head, view = names.str[0], names.str[1].astype(str)
-    joined = view.str.contains(JOIN, regex=False)
-    if not joined.any():
-        return _intervals([])
-    order = (
-        pd.DataFrame({"head": head, "joined": joined})
-        .sort_values(["head", "joined"], kind="stable")
-        .index
+    People of one clip are there only where nobody has more. The interval takes the person's clips
+    as draws.
+    """
+    known = error.notna().to_numpy()
+    by_person = error[known].groupby(people[known].astype(str)).agg(["mean", "size", list])
+    by_person = by_person[(by_person["size"] > 1) | (by_person["size"].max() == 1)]
+    furthest = by_person.sort_values("mean", key=lambda each: -each.abs(), kind="stable")
+    own = furthest[:_MOST_PEOPLE].sort_values("mean", ascending=False, kind="stable")["list"]
+    return _intervals(
+        (str(name), *mean_by_people(each, np.arange(len(each)))[:3]) for name, each in own.items()
     )
-    shown = head + ": " + view.mask(joined, "all joined")
-    return _scores(own.loc[order], shown[order])
+
+
+def _bands(values: Floats, n_bands: int) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield bands of equally many clips by a value, by their names."""
+    for name, inside in slice_rows(values, n_bands).items():
+        if inside.any():
+            yield name, inside
 
 
 def _points(prediction: Floats, label: Floats) -> Iterator[tuple[float, float, int]]:
@@ -275,13 +211,20 @@ def _points(prediction: Floats, label: Floats) -> Iterator[tuple[float, float, i
         yield across[column], up[row], int(counts[column, row])
 
 
+def _encoders(part: pd.DataFrame) -> pd.DataFrame:
+    """Lay out each head on each encoder, best first, then on all joined; nothing with only one."""
+    names = part["name"].str.split("/", n=1, expand=True).reindex(columns=[0, 1])
+    head, view = names[0], names[1].astype("string")
+    joined = view.str.contains(JOIN, regex=False)
+    own = part.assign(head=head, joined=joined)[joined.notna() & (head + "/" != BASELINE)]
+    own = own.sort_values(["head", "joined"], kind="stable")
+    shown = own["head"] + ": " + view[own.index].mask(own["joined"].astype(bool), "all joined")
+    return _scores(own, shown) if own["joined"].any() else _intervals([])
+
+
 def _scores(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     columns = table[["mean_pearson", "ci95_low", "ci95_high"]].astype(np.float64)
     return _intervals(zip(names, *columns.to_numpy().T, strict=True))
-
-
-def _estimates(named: Iterable[tuple[str, Estimate]]) -> pd.DataFrame:
-    return _intervals((name, each.mean, each.low, each.high) for name, each in named)
 
 
 def _intervals(rows: Iterable[tuple[str, float, float, float]]) -> pd.DataFrame:

@@ -42,29 +42,18 @@ _UNKNOWN = "n/a"
 
 @dataclass(frozen=True)
 class Results:
-    """What a report is made of.
+    """What a report is made of: what a run wrote, read.
 
     Attributes
     ----------
-    params : Params
-        Of the run.
-    rows : Rows
-        The clips, their labels and people.
     stack : ndarray of float64, shape (n_clips, n_targets)
         Predictions of the stack, in the order of `rows`.
-    board, contributions, slices, curve, imputed : DataFrame
-        What ``leaderboard.csv``, ``contributions.csv``, ``slices.csv``, ``learning_curve.csv`` and
-        ``imputed.csv`` hold.
-    plots : mapping of str to (Plot, DataFrame)
-        The plots of `dvc.yaml` by name, with their tables.
-    failures : mapping of str to DataFrame
-        Failure table by encoder.
+    plots, failures : mapping of str to (Plot, DataFrame), mapping of str to DataFrame
+        The plots of `dvc.yaml` with their tables; the failure table of each encoder.
     warnings : sequence of str
         What a reader has to know of the data.
-    people : mapping
-        What ``people.json`` holds.
-    record : mapping
-        What the run is made of, from `run_record`.
+    people, record : mapping
+        What ``people.json`` holds, and what the run is made of, from `run_record`.
     """
 
     params: Params
@@ -148,27 +137,25 @@ def run_record(
     Returns
     -------
     dict
-        ``encoders``, imported stores among them: by name `ENCODER_KEYS`. ``versions``: of the
-        libraries behind the embeddings, as the stores say, and of those that fit heads; all of them
-        where they differ. ``files``.
+        ``encoders``: `ENCODER_KEYS` by name, of imported stores too. ``versions`` of the libraries
+        behind the embeddings and the heads; all of them where they differ. ``files``.
     """
     settings = params.model_dump(mode="json")
     made = {name: {**stores.get(name, {}), **spec} for name, spec in settings["encoders"].items()}
-    imported = {
+    made |= {
         name: {"kind": "imported", "model": entry["store"], "weights_digest": entry["sha256"]}
         for name, entry in settings["stores"].items()
     }
-    versions: dict[str, set[str]] = defaultdict(set, python={platform.python_version()})
-    for store in stores.values():
-        for name, number in store.get("versions", {}).items():
-            versions[str(name)].add(str(number))
+    versions = defaultdict(set, python={platform.python_version()})
     for name in _LIBRARIES:
         with suppress(PackageNotFoundError):  # run from a checkout
             versions[name].add(version(name))
+    for name, number in [each for s in stores.values() for each in s.get("versions", {}).items()]:
+        versions[str(name)].add(str(number))
     return {
         "encoders": {
             name: {key: str(each.get(key, _UNKNOWN)) for key in ENCODER_KEYS}
-            for name, each in (made | imported).items()
+            for name, each in made.items()
         },
         "versions": {name: ", ".join(sorted(each)) for name, each in sorted(versions.items())},
         "files": dict(files),

@@ -35,38 +35,34 @@ def write_heic(
     n, grid = len(tiles), len(tiles) + 1
     properties = [
         _box("hvcC", settings),
-        _full("ispe", struct.pack(">II", TILE_PX, TILE_PX)),
-        _full("ispe", struct.pack(">II", width, height)),
+        _full("ispe", ">II", TILE_PX, TILE_PX),
+        _full("ispe", ">II", width, height),
         _box("irot", bytes([turns])),
         _box("imir", bytes([mirror or 0])),
     ]
     of_grid = [3, *([4] if turns else []), *([5] if mirror is not None else [])]
     owned = [(k, [1, 2]) for k in range(1, n + 1)] + [(grid, of_grid)]
     ipma = b"".join(struct.pack(f">HB{len(p)}B", k, len(p), *p) for k, p in owned)
-    infe = b"".join(
-        _full("infe", struct.pack(">HH4sB", k, 0, b"grid" if k == grid else b"hvc1", 0), version=2)
-        for k in range(1, grid + 1)
-    )
+    kinds = [*[b"hvc1"] * n, b"grid"]
+    infe = [_full("infe", ">HH4sB", k, 0, kind, 0, version=2) for k, kind in enumerate(kinds, 1)]
     head = _box("ftyp", b"heic" + bytes(4) + b"mif1heic")
 
     def meta(offset: int) -> bytes:
         places = []
         for k, content in enumerate(coded, 1):
-            places.append(struct.pack(">HHHHII", k, 0, 0, 1, offset, len(content)))
+            places += [k, 0, 0, 1, offset, len(content)]
             offset += len(content)
-        places.append(struct.pack(">HHHHII", grid, 1, 0, 1, 0, 8))
-        dimg = struct.pack(f">HH{n}H", grid, n, *range(1, n + 1))
-        ipco = _box("ipco", b"".join(properties))
+        places += [grid, 1, 0, 1, 0, 8]
         parts = (
-            _full("hdlr", bytes(4) + b"pict" + bytes(13)),
-            _full("pitm", struct.pack(">H", grid)),
-            _full("iinf", struct.pack(">H", grid) + infe),
-            _full("iref", _box("dimg", dimg)),
-            _box("iprp", ipco + _full("ipma", struct.pack(">I", grid) + ipma)),
-            _full("iloc", bytes([0x44, 0]) + struct.pack(">H", grid) + b"".join(places), version=1),
+            _full("hdlr", ">4x4s13x", b"pict"),
+            _full("pitm", ">H", grid),
+            _full("iinf", ">H", grid, then=b"".join(infe)),
+            _full("iref", "", then=_box("dimg", struct.pack(f">HH{n}H", grid, n, *range(1, grid)))),
+            _box("iprp", _box("ipco", b"".join(properties)) + _full("ipma", ">I", grid, then=ipma)),
+            _full("iloc", ">BBH" + "HHHHII" * grid, 0x44, 0, grid, *places, version=1),
             _box("idat", struct.pack(">BBBBHH", 0, 0, n_rows - 1, n_columns - 1, width, height)),
         )
-        return _full("meta", b"".join(parts))
+        return _full("meta", "", then=b"".join(parts))
 
     start = len(head) + len(meta(0)) + 8
     path.write_bytes(head + meta(start) + _box("mdat", b"".join(coded)))
@@ -94,5 +90,5 @@ def _box(kind: str, content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind.encode()) + content
 
 
-def _full(kind: str, content: bytes, version: int = 0) -> bytes:
-    return _box(kind, struct.pack(">I", version << 24) + content)
+def _full(kind: str, form: str, *numbers: object, then: bytes = b"", version: int = 0) -> bytes:
+    return _box(kind, struct.pack(">I", version << 24) + struct.pack(form, *numbers) + then)

@@ -2,11 +2,10 @@
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """A box of an mp4: its four letters, and where its content lies in the file."""
 
     kind: str
@@ -14,8 +13,7 @@ class Box:
     size: int
 
 
-@dataclass(frozen=True)
-class Patch:
+class Patch(NamedTuple):
     """Numbers of 32 bits to write into the first such box of a track, ``vide`` or ``soun``.
 
     `offset` is where in the box's content.

@@ -16,7 +16,7 @@ from features.identity import Sampling
 from features.store import read_store
 from tests.features import work
 from tests.features.mp4_patches import PATCHES
-from tests.features.mutations import Mutation, Outcome, damaged, mutate
+from tests.features.mutations import damaged, mutate
 from tests.features.odd_media import FILMS, GRID_HZ, Film, headers_that_lie, write_film
 from tests.features.stored import bytes_of
 
@@ -59,38 +59,29 @@ def test_damaged_files_are_embedded_or_noted(source_clips, tiny_clip, tmp_path):
             cache_root=tmp_path / "cache",
             progress=False,
         )
+    assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "out")
     for name in encoders:
         failures = pd.read_parquet(tmp_path / "out" / f"{name}.failures.parquet")
-        n_rows = pd.Series(read_store(tmp_path / "out" / name).clip_id).value_counts().to_dict()
-        outcomes = {clip_id: getattr(each, name) for clip_id, each in made.items()}
-        check_failures(failures)
-        check_outcomes(outcomes, set(n_rows), set(failures["clip_id"]))
-        if name == "pictures":
-            check_numbers(made, n_rows)
-    assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "out")
+        check_reasons(failures)
+        n_rows = pd.Series(read_store(tmp_path / "out" / name).clip_id).value_counts()
+        outcomes = dict.fromkeys(failures["clip_id"], "failed") | dict.fromkeys(
+            n_rows.index, "embedded"
+        )
+        assert len(outcomes) == len(failures) + len(n_rows)  # none is both
+        wanted = {key: getattr(each, name) for key, each in made.items()}
+        assert outcomes == {k: outcomes[k] if w == "either" else w for k, w in wanted.items()}
+    n_wanted = {key: each.n_pictures for key, each in made.items() if each.n_pictures}
+    n_pictures = pd.Series(read_store(tmp_path / "out" / "pictures").clip_id).value_counts()
+    assert n_pictures[list(n_wanted)].to_dict() == pytest.approx(n_wanted, abs=1)
 
 
-def check_failures(failures: pd.DataFrame) -> None:
+def check_reasons(failures: pd.DataFrame) -> None:
     assert failures["clip_id"].is_unique
     assert set(failures["step"]) <= STEPS
     assert failures["reason"].str.len().min() > 10
     # A worker that died or hung costs minutes, and a Python error was not foreseen.
     bad = failures["reason"].str.contains(r"died|no result within|^\w+(?:Error|Exception): ")
     assert failures[bad].to_dict("records") == []
-
-
-def check_outcomes(expected: dict[str, Outcome], embedded: set[str], failed: set[str]) -> None:
-    assert embedded | failed == set(expected)
-    assert not embedded & failed
-    found = {name: "embedded" if name in embedded else "failed" for name in expected}
-    wrong = {n: found[n] for n, outcome in expected.items() if outcome not in ("either", found[n])}
-    assert wrong == {}
-
-
-def check_numbers(made: dict[str, Mutation], n_rows: dict[str, int]) -> None:
-    expected = {name: each.n_pictures for name, each in made.items() if each.n_pictures}
-    off = {name: (n_rows[name], n) for name, n in expected.items() if abs(n_rows[name] - n) > 1}
-    assert off == {}
 
 
 def test_equal_seeds_give_equal_files(tmp_path):
@@ -104,27 +95,14 @@ def test_equal_seeds_give_equal_files(tmp_path):
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("box", sorted({patch.box for patch in PATCHES.values()}))
+@pytest.mark.parametrize("box", [*sorted({patch.box for patch in PATCHES.values()}), None])
 def test_absurd_numbers_in_a_header_cost_neither_time_nor_memory(box, tmp_path):
     content = write_film(tmp_path / "clip.mp4", Film()).read_bytes()
-    tasks = []
-    for name, patch in PATCHES.items():
-        if patch.box == box:
-            tasks.append(tmp_path / f"{name}.mp4")
-            tasks[-1].write_bytes(patch.apply(content))
-    check_cost(tasks)
-
-
-@pytest.mark.timeout(900)
-def test_headers_that_lie_cost_neither_time_nor_memory(tmp_path):
-    tasks = []
-    for name, content in headers_that_lie().items():
-        tasks.append(tmp_path / name)
-        tasks[-1].write_bytes(content)
-    check_cost(tasks)
-
-
-def check_cost(tasks: list[Path]) -> None:
+    patches = {f"{name}.mp4": patch for name, patch in PATCHES.items() if patch.box == box}
+    files = {name: patch.apply(content) for name, patch in patches.items()} or headers_that_lie()
+    for name, absurd in files.items():
+        (tmp_path / name).write_bytes(absurd)
+    tasks = [tmp_path / name for name in files]
     with (
         Workers(1) as workers,
         workers.run(work.decode, tasks, stall_limit_s=300) as events,

@@ -78,21 +78,6 @@ def clips(draw):
     ]
 
 
-def test_columns_go_by_level_part_and_statistic():
-    pooling = Pooling(statistics=("max", "min"), parts=("halves", "whole"))
-    rows = np.array([[1, 10], [2, 20], [3, 30], [4, 40]], np.float32)
-    ids, vectors = pool_clips(make_store((rows, np.arange(4.0)), (rows, np.arange(4.0))), pooling)
-    assert ids.tolist() == ["c0", "c1"]
-    assert vectors[1].tolist() == [2, 20, 1, 10, 4, 40, 3, 30, 4, 40, 1, 10]
-
-
-def test_slope_is_per_second_and_zero_without_a_stretch_of_time():
-    pooling = Pooling(statistics=("slope",), parts=("whole",))
-    assert pool(pooling, [1, 2, 3, 4]).tolist() == [[4]]
-    at_once = (np.array([[1], [2], [5]], np.float32), np.full(3, 0.1))
-    assert pool_clips(make_store(at_once), pooling)[1].tolist() == [[0]]
-
-
 @pytest.mark.parametrize("n_rows", [8, 24, 56, 104])
 @pytest.mark.parametrize("rate_hz", [3, 7, 10, 29.97])
 def test_rounded_times_do_not_move_a_row_over_a_border(n_rows, rate_hz):

@@ -67,3 +67,13 @@ def test_infinite_values_are_refused(view):
     view[2, 2] = np.inf
     with pytest.raises(ValueError, match="infinity"):
         InputScaler().fit(view)
+
+
+def test_encoders_share_the_variance_as_the_roots_of_their_columns(view):
+    scaled = InputScaler((9, 1, 2)).fit(view).transform(view)
+    parts = np.split(scaled, [9, 10], axis=1)
+    roots = np.sqrt([9, 1, 2])
+    variances = [np.square(part).sum() / 40 for part in parts]
+    np.testing.assert_allclose(variances, 12 * roots / roots.sum(), rtol=1e-4)
+    with pytest.raises(ValueError, match=r"\(9, 2\) are 11 columns, X has 12"):
+        InputScaler((9, 2)).fit(view)

@@ -12,6 +12,7 @@ from features.cache import Embedding
 from features.extraction.workers import Failure, WorkerError
 from features.store import StoredClip
 from features.store_writer import write_clip_vectors, write_store
+from pipeline import comparison
 from pipeline.clip_table import Rows, arrange_rows, make_folds
 from pipeline.params import Params, load_params
 from tests.pipeline.finished_run import FinishedRun, finish_run
@@ -39,11 +40,16 @@ def touch(tmp_path):
 
 
 @pytest.fixture
-def params(request, tmp_path: Path) -> Params:
+def content(request) -> dict:
+    """The project's own parameters, for few clips, with encoders of our own."""
     content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
-    content |= {"targets": TARGETS, "encoders": ENCODERS}
-    content["folds"]["n_folds"] = 3
-    content["evaluation"]["n_resamples"] = 200
+    content |= {"targets": TARGETS, "encoders": ENCODERS, "folds": {"n_folds": 3}}
+    content["evaluation"]["n_resamples"] = 100
+    return content
+
+
+@pytest.fixture
+def params(content, tmp_path: Path) -> Params:
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(content))
     return load_params(path)
@@ -98,28 +104,18 @@ class Project:
 
     def write_store(self, encoder: str, metadata=None, n_rows: int = 4) -> None:
         """Write a feature store of equally many rows per clip."""
-        rng = np.random.default_rng(WIDTHS[encoder])
-        time_s = np.arange(n_rows) / 2
+        shape = len(self.clips), n_rows, WIDTHS[encoder]
+        rows = np.random.default_rng(WIDTHS[encoder]).normal(size=shape).astype(np.float32)
         stored = [
-            StoredClip(
-                clip_id,
-                f"{number:064x}",
-                Embedding(
-                    time_s, rng.normal(size=(n_rows, WIDTHS[encoder])).astype(np.float32), None
-                ),
-            )
-            for number, clip_id in enumerate(self.clips["clip_id"])
+            StoredClip(clip_id, f"{number:064x}", Embedding(np.arange(n_rows) / 2, each, None))
+            for number, (clip_id, each) in enumerate(zip(self.clips["clip_id"], rows, strict=True))
         ]
         write_store(self.folder / "data" / "features" / encoder, stored, metadata or {})
 
 
 @pytest.fixture
-def project(request, clips, tmp_path, monkeypatch) -> Project:
+def project(content, clips, tmp_path, monkeypatch) -> Project:
     """The project, as the working folder, with a cache of its own."""
-    content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
-    content["targets"] = TARGETS
-    content["folds"]["n_folds"] = 3
-    content["evaluation"]["n_resamples"] = 100
     content["encoders"] = {name: {"kind": "opensmile", "model": "eGeMAPSv02"} for name in WIDTHS}
     content["heads"] = {"ridge": {"kind": "ridge"}, "average": {"kind": "mean"}}
     project = Project(tmp_path, clips, content)
@@ -185,15 +181,17 @@ class WorkersHere:
         pass
 
     def call(self, work, task, *, limit_s):
-        made = work(task)
-        self.fitted.append(task[1].name)
-        while True:
-            try:
+        if work is comparison._fit:
+            self.fitted.append(task[1].name)
+        try:
+            made = work(task)
+            while work is comparison._fit:
                 next(made)
-            except StopIteration as end:
-                return end.value
-            except ValueError as error:
-                raise WorkerError(Failure(str(error))) from error
+        except StopIteration as end:
+            return end.value
+        except ValueError as error:
+            raise WorkerError(Failure(str(error))) from error
+        return made
 
 
 @pytest.fixture

@@ -12,9 +12,7 @@ from models.metrics import mean_pearson
 from pipeline import cli, stages
 from pipeline.challenge import (
     IMPUTED_COLUMNS,
-    check_content,
     check_submission,
-    check_text,
     file_ids,
     imputed_table,
     submission_table,
@@ -48,15 +46,15 @@ def check(clips, tmp_path):
         text = content if isinstance(content, str) else content.to_csv(index=False)
         path.write_bytes(text.encode(encoding))
         checked = check_submission(path, clips, TARGETS, split)
-        json.dumps(check_content(checked), allow_nan=False)
-        assert check_text(checked, path)
+        json.dumps(checked.content(), allow_nan=False)
+        assert str(checked)
         return checked
 
     return run
 
 
 def faults(checked):
-    found = check_content(checked)["faults"]
+    found = checked.content()["faults"]
     return {each["what"].split(";")[0]: (each["count"], *each["examples"]) for each in found}
 
 
@@ -65,7 +63,6 @@ def test_a_file_has_each_clip_of_val_and_test_under_the_challenge_s_id(rows):
     held = rows.clips[rows.clips["split"] != "Train"]
     table = submission_table(predictions, rows.clips, TARGETS)
     assert table.columns.tolist() == ["File_ID", *TARGETS]
-    assert table["File_ID"].tolist() == list(held["file_id"])
     np.testing.assert_array_equal(table[TARGETS], predictions[held.index])
     rows.clips.loc[held.index[:2], "file_id"] = [pd.NA, ""]  # the clip's own
     ids = submission_table(predictions, rows.clips, TARGETS)["File_ID"].tolist()
@@ -73,8 +70,7 @@ def test_a_file_has_each_clip_of_val_and_test_under_the_challenge_s_id(rows):
     assert file_ids(rows.clips.drop(columns="file_id")).tolist() == rows.clip_ids
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize(("encoding", "line_end"), [("utf-8", "\n"), ("utf-8-sig", "\r\n")])
 def test_our_own_file_is_accepted_and_scored(check, table, clips, encoding, line_end):
     table = table.sample(frac=1, random_state=1)  # the order of rows is free
     checked = check(table.to_csv(index=False, lineterminator=line_end), encoding=encoding)
@@ -99,25 +95,14 @@ def test_one_split_alone(check, table, clips):
     assert "ids are missing" in faults(check(test, "all"))
 
 
-@pytest.mark.parametrize(
-    "written",
-    ["00003", "3", "[3]", " [00003]", "(00003)", "00003.mp4", "[00003].MP4", "val/mp4/00003.mp4"],
-)
-def test_an_id_written_otherwise_is_a_fault_with_its_mending(check, table, written):
+@pytest.mark.parametrize("written", ["00003", "3", " [00003]", "(00003)", "val/mp4/00003.MP4"])
+def test_an_id_written_otherwise_is_a_fault_with_its_mending(check, table, clips, written):
     table["File_ID"] = table["File_ID"].replace("[00003]", written)
     what = "ids are not written as the challenge does"
     assert faults(check(table)) == {what: (1, f"{written!r}: write '[00003]'")}
 
 
-def test_case_is_told_apart(check, clips, table):
-    clips["file_id"] = "Clip_" + clips["clip_id"]
-    held = clips.loc[clips["split"] != "Train", "file_id"]
-    ((what, places),) = faults(check(table.assign(File_ID=held.str.lower().to_numpy()))).items()
-    assert what == "ids are not written as the challenge does"
-    assert places[:2] == (len(held), "'clip_003': write 'Clip_003'")
-
-
-def test_ids_missing_repeated_unknown_and_of_train(check, table):
+def test_ids_missing_repeated_unknown_of_train_and_in_another_case(check, table, clips):
     broken = pd.concat([table.iloc[1:], table.iloc[[1, 2, 2]]])
     broken.iloc[-1, 0] = "[99999]"
     broken.iloc[-2, 0] = "[00000]"
@@ -128,10 +113,15 @@ def test_ids_missing_repeated_unknown_and_of_train(check, table):
         "ids are of clips of another split (see --split)": (1, "'[00000]' is of Train"),
         "ids are unknown": (1, "'[99999]'"),
     }
+    clips["file_id"] = "Clip_" + clips["clip_id"]
+    held = clips.loc[clips["split"] != "Train", "file_id"].str.lower().to_numpy()
+    ((what, places),) = faults(check(table.assign(File_ID=held))).items()
+    assert what == "ids are not written as the challenge does"
+    assert places[:2] == (len(held), "'clip_003': write 'Clip_003'")
 
 
 @pytest.mark.parametrize(
-    "cell", ["", "nan", "inf", "-Infinity", "1e999", "0,5", "n/a", "1_0", "٣", "0x1p3"]
+    "cell", ["", "nan", "-Infinity", "1e999", "0,5", "n/a", "1_0", "٣", "0x1p3"]
 )
 def test_a_cell_that_is_no_finite_number(check, table, cell):
     text = table.astype(object)
@@ -162,7 +152,6 @@ def test_columns_and_lines(check, table):
     [
         *((text, "utf-8", "") for text in ("", "\n", "File_ID", "File_ID,joy,fear,awe\n")),
         ("File_ID,jöy", "latin-1", "no CSV in UTF-8"),
-        ("File_ID,joy" * 9, "utf-16", ""),
         ("File_ID,joy,fear,awe\n" + "1" * 200_000, "utf-8", "no CSV"),
     ],
 )
@@ -200,7 +189,7 @@ def test_what_cannot_be_checked_is_an_error(check, table, clips, tmp_path):
         check(table, "Test")
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=ANY_FIXTURE)
+@settings(max_examples=100, suppress_health_check=ANY_FIXTURE)
 @given(
     place=st.integers(0, 15),
     column=st.integers(0, 3),
@@ -218,32 +207,13 @@ def test_only_what_means_the_same_is_accepted(check, table, place, column, cell)
         assert np.isfinite(float(cell))
 
 
-def test_the_command(project):
-    held = project.clips[project.clips["split"] != "Train"]
-    table = pd.DataFrame({"File_ID": held["file_id"]})
-    table[TARGETS] = np.random.default_rng(0).uniform(size=(len(held), 3))
-    table.to_csv("good.csv", index=False)
-    table[1:].to_csv("bad.csv", index=False)
-    said = []
-    for status, *arguments in ((0, "good.csv"), (1, "bad.csv"), (1, "bad.csv", "--json")):
-        shown = CliRunner().invoke(cli.app, ["check-submission", *arguments])
-        assert shown.exit_code == status
-        said.append(shown.stdout)
-    assert "val r" in said[0]
-    assert "FAULT  ids are missing (1)" in said[1]
-    assert "refused" in said[1]
-    content = json.loads(said[2])
-    assert content["accepted"] is False
-    assert content["faults"][0]["count"] == 1
-
-
 def write_vectors(path, clip_ids):
     vectors = np.random.default_rng(0).normal(size=(len(clip_ids), 4)).astype(np.float32)
     path.parent.mkdir(exist_ok=True)
     write_clip_vectors(path, np.array(clip_ids, object), vectors, {})
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=ANY_FIXTURE)
+@settings(max_examples=25, suppress_health_check=ANY_FIXTURE)
 @given(lost=st.lists(st.sets(st.integers(0, 39)), min_size=3, max_size=3))
 def test_exactly_the_clips_without_some_features_are_listed(rows, tmp_path, lost):
     encoders = ["b", "c", "a"]
@@ -257,13 +227,12 @@ def test_exactly_the_clips_without_some_features_are_listed(rows, tmp_path, lost
     for row in table.itertuples():
         place = rows.clip_ids.index(row.clip_id)
         missing = sorted(e for e, without in zip(encoders, lost, strict=True) if place in without)
-        assert row.missing == "+".join(missing)
+        assert (row.missing, row.split) == ("+".join(missing), rows.clips["split"][place])
         assert row.all_missing == (len(missing) == 3)
-        assert row.split == rows.clips["split"][place]
         assert row.reasons == "; ".join(f"{encoder}: no features" for encoder in missing)
 
 
-def test_the_stage_predicts_clips_that_failed_and_says_why(project):
+def test_the_stage_predicts_clips_that_failed_and_the_command_checks_its_file(project):
     """One clip of Test has no features at all, one of Val no face."""
     for encoder, lost in {"face": ["039", "003"], "voice": ["039"]}.items():
         ids = [clip_id for clip_id in project.clips["clip_id"] if clip_id not in lost]
@@ -275,8 +244,6 @@ def test_the_stage_predicts_clips_that_failed_and_says_why(project):
         stages.fit(head)
     stages.stack()
     predicted = pd.read_csv(PREDICTIONS).set_index("File_ID")
-    assert {"[00039]", "[00003]"} <= set(predicted.index)
-    assert len(predicted) == (project.clips["split"] != "Train").sum()
     assert np.isfinite(predicted.to_numpy()).all()
     flagged = pd.read_csv(IMPUTED, dtype={"clip_id": str})
     assert flagged.drop(columns="clip_id").to_numpy().tolist() == [
@@ -284,3 +251,14 @@ def test_the_stage_predicts_clips_that_failed_and_says_why(project):
         ["[00039]", "Test", "face+voice", True, "face: decode: no face; voice: decode: no voice"],
     ]
     assert not list(PREDICTIONS.parent.glob(".*"))
+    predicted[1:].to_csv("bad.csv")
+    said = []
+    for status, *arguments in ((0, str(PREDICTIONS)), (1, "bad.csv"), (1, "bad.csv", "--json")):
+        shown = CliRunner().invoke(cli.app, ["check-submission", *arguments])
+        assert shown.exit_code == status
+        said.append(shown.stdout)
+    assert "val r" in said[0]
+    assert "FAULT  ids are missing (1)" in said[1]
+    assert "refused" in said[1]
+    content = json.loads(said[2])
+    assert (content["accepted"], content["faults"][0]["count"]) == (False, 1)

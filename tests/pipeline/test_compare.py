@@ -1,24 +1,29 @@
 import doctest
 import io
 import json
+import math
 import re
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
+from features.extraction.workers import Failure, WorkerError
 from features.store import StoreError
 from models.arrays import DataError
 from pipeline import cli
-from pipeline.compare import compare
+from pipeline.compare import compare, progress
 from pipeline.comparison import plan_comparison, run_comparison
+from pipeline.fit import Fit
 from pipeline.params import ParamsError
 from pipeline.paths import PARAMS
 
-VIEWS = ("face", "voice", "face+voice")
 BASELINES = ["baseline/mean", "baseline/duration"]
 
 
@@ -35,7 +40,10 @@ def run(*arguments: str, status: int = 0):
 
 def test_all_heads_baselines_and_the_stack_are_ranked(project, fitted):
     table = compare()
-    assert fitted == BASELINES + [f"{head}/{view}" for view in VIEWS for head in project.heads]
+    views = ("voice", "face", "face+voice")  # the narrowest first, and the cheapest head
+    assert fitted[:2] == BASELINES
+    assert sorted(fitted[2:]) == sorted(f"{h}/{v}" for h in ("average", "ridge") for v in views)
+    assert [name for name in fitted if "ridge" in name] == [f"ridge/{view}" for view in views]
     assert len(table) == 2 + 6 + 1
     assert table["mean_pearson"].is_monotonic_decreasing
     assert table["ci95_low"].le(table["mean_pearson"]).all()
@@ -55,16 +63,14 @@ def test_nothing_is_fitted_twice(project, fitted):
     oof = compare(split="oof")
     assert oof["mean_pearson"].tolist() != first["mean_pearson"].tolist()
     assert len(fitted) == n
-    assert last().n_reused == 9  # the stack as well
+    assert sum(fit.reused for fit in last().fits.values()) == 9  # the stack as well
     compare(encoders=["face"], heads=["ridge", "pls"])
     assert fitted[n:] == ["pls/face"]
-
-
-def test_a_head_of_another_name_is_the_same_fit(project, fitted):
-    project.content["heads"]["again"] = {"kind": "ridge"}
+    project.content["heads"]["again"] = {"kind": "ridge"}  # the same fit by another name
     project.write()
-    table = compare(encoders=["face"]).set_index("name").drop(columns="better_than_best")
-    assert table.loc["again/face"].tolist() == table.loc["ridge/face"].tolist()
+    rows = compare(encoders=["face"]).set_index("name").drop(columns="better_than_best")
+    assert rows.loc["again/face"].tolist() == rows.loc["ridge/face"].tolist()
+    assert fitted[n:] == ["pls/face"]
 
 
 def test_views_heads_and_targets_are_chosen_by_name(project):
@@ -84,14 +90,10 @@ def test_views_heads_and_targets_are_chosen_by_name(project):
     ("asked", "message"),
     [
         ({"encoders": ["fac"]}, "unknown encoder 'fac'; did you mean 'face'? Known: face, voice"),
-        ({"encoders": ["face+vice"]}, "unknown encoder 'vice'; did you mean 'voice'"),
-        ({"encoders": [""]}, "unknown encoder ''. Known: face, voice"),
-        ({"heads": ["averag"]}, "unknown head 'averag'; did you mean 'average'"),
+        ({"encoders": ["face+"]}, "unknown encoder ''. Known: face, voice"),
         ({"heads": ["ridge", "svrr"]}, "unknown head 'svrr'; did you mean 'svr'"),
         ({"targets": ["joyy"]}, "unknown target 'joyy'; did you mean 'joy'? Known: joy, fear, awe"),
-        ({"by": "contry"}, "unknown column 'contry'"),
         ({"pooling": "mean/hole"}, "unknown part 'hole'; did you mean 'whole'"),
-        ({"pooling": "mean"}, "statistics/parts"),
         ({"pooling": "mean/whole/halves"}, "statistics/parts"),
     ],
 )
@@ -113,12 +115,9 @@ def test_val_is_scored_where_it_is_labelled_else_train_out_of_fold(project):
     project.clips.loc[project.clips["split"] == "Val", project.content["targets"]] = np.nan
     project.write()
     assert plan_comparison(PARAMS).split == "oof"
-    for asked in ({"split": "val"}, {"learning_curve": True}):
-        with pytest.raises(ParamsError, match="fewer than two clips of Val are labelled"):
-            plan_comparison(PARAMS, **asked)
-
-
-def test_missing_clip_vectors_are_said_before_anything_runs(project):
+    for asked in (["--split", "val"], ["--learning-curve"], ["--by", "contry"]):
+        said = "unknown column 'contry'" if "--by" in asked else "fewer than two clips of Val"
+        assert said in str(run(*asked, status=1).exception)
     (project.folder / "data/pooled/voice.parquet").unlink()
     with pytest.raises(StoreError, match=r"neither data/pooled/voice.parquet nor.*dvc repro"):
         plan_comparison(PARAMS)
@@ -136,17 +135,95 @@ def test_another_pooling_is_made_from_the_stores_once(project, fitted):
     assert len(list((project.folder / "cache" / "results").glob("*.parquet"))) == 3
 
 
-def test_labels_too_few_for_a_stack_are_a_row(project, fitted, monkeypatch):
+class Machine:
+    """In place of worker processes: a fit takes a stated time, of a clock that waits for nobody."""
+
+    def __init__(self, costs_s):
+        self.costs_s, self.now_s, self.begun = costs_s, 0.0, []
+
+    def monotonic(self):
+        return self.now_s
+
+    def __call__(self, n_workers):
+        return nullcontext(self)
+
+    def call(self, work, task, *, limit_s):
+        name = getattr(task[1], "name", "stack")
+        self.begun.append(name)
+        cost_s = self.costs_s.get(name, 0.0)
+        self.now_s += min(cost_s, limit_s)
+        if cost_s > limit_s:
+            raise WorkerError(Failure(f"no result within {limit_s:g} s"))
+        return Fit(np.random.default_rng(len(self.begun)).normal(size=(40, 3)), cost_s)
+
+
+def cost_s(head, n_rows, n_columns, n_targets):
+    return n_columns * {"RidgeHead": 0.01, "MLPHead": 5}.get(type(head).__name__, 1)
+
+
+@pytest.fixture
+def on_machine(project, monkeypatch):
+    """Compare heads whose fits on voice, face and both take stated times; give what was shown."""
+
+    def compare_there(costs_s, budget_s=math.inf):
+        made = Machine({f"{h}/{v}": s for h, each in costs_s.items() for v, s in each.items()})
+        monkeypatch.setattr("pipeline.comparison.Workers", made)
+        monkeypatch.setattr("pipeline.comparison.time", made)
+        monkeypatch.setattr("models.heads.estimated_cost", cost_s)
+        said, plan = [], plan_comparison(PARAMS, heads=list(costs_s))
+        for found in run_comparison(plan, budget_s=budget_s):
+            said.append(progress(found))
+        return made, found, said
+
+    return compare_there
+
+
+def costs(*seconds):
+    return dict(zip(("voice", "face", "face+voice"), seconds, strict=True))
+
+
+def test_cheap_heads_come_first_and_tell_how_long_the_rest_will_take(on_machine):
+    all_s = {"mlp": costs(40, 60, 90), "ridge": costs(0.1, 0.2, 0.3), "svr": costs(1, 2, 3)}
+    made, found, said = on_machine(all_s)
+    order = [f"{head}/{view}" for head in ("ridge", "svr", "mlp") for view in all_s["mlp"]]
+    assert made.begun == [*BASELINES, *order, "stack"]
+    assert not found.failures
+    to_go = [float(each.split("; about ")[1].split()[0]) for each in said if "to go" in each]
+    assert 20 < to_go[-1] < 150  # for the last one, of 90 s, by what it took on other views
+    assert "to go" not in said[-1]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seconds=st.lists(st.floats(0.1, 100), min_size=9, max_size=9),
+    budget_s=st.floats(1, 1000),
+)
+def test_a_budget_is_kept_and_what_has_no_room_is_named(on_machine, seconds, budget_s):
+    all_s = {h: costs(*seconds[k : k + 3]) for k, h in enumerate(("ridge", "lightgbm", "mlp"))}
+    made, found, said = on_machine(all_s, budget_s)
+    assert made.now_s <= budget_s + 1e-6
+    rows = {task.name for task in found.tasks}
+    assert rows | {"stack"} == {*found.fits, *found.failures} | {"stack"}
+    assert not {*found.fits} & {*found.failures}
+    table = found.table().set_index("name")
+    for name in found.failures:
+        assert table["error"][name].startswith("left out: ")
+    assert (f"; {len(found.failures)} left out" in said[-1]) == bool(found.failures)
+    assert "failed" not in said[-1]
+    for reason in (each.reason for each in found.failures.values() if "about" in each.reason):
+        needs_s, left_s = map(float, re.findall(r"([\d.e+]+) s", reason))
+        assert needs_s >= left_s
+
+
+def test_labels_too_few_for_a_head_or_the_stack_are_rows(project, fitted, monkeypatch):
     def refuse(*_, **__):
         raise DataError("too few people")
 
-    monkeypatch.setattr("models.stack.stack_oof", refuse)
-    errors = compare(encoders=["face"]).set_index("name")["error"]
+    with monkeypatch.context() as patch:
+        patch.setattr("models.stack.stack_oof", refuse)
+        errors = compare(encoders=["face"]).set_index("name")["error"]
     assert errors["stack"] == "too few people"
     assert (errors.drop("stack") == "").all()
-
-
-def test_labels_too_few_for_a_head_are_rows(project, fitted):
     train = project.clips["split"] == "Train"
     first = project.clips.loc[train, "group"].iloc[0]
     project.clips.loc[train & (project.clips["group"] != first), "awe"] = np.nan
@@ -170,23 +247,24 @@ def test_columns_of_the_label_table_are_baselines(project, fitted):
 def test_slices_have_every_row_and_every_clip(project, fitted):
     project.clips["country"] = [*"AAAABBBB"] * 5
     project.write()
-    found = last(encoders=["face"], by="country")
-    rows = found.slices.groupby("slice", sort=False)["name"].apply(list).tolist()
-    assert rows == [found.table()["name"].tolist()] * found.slices["slice"].nunique()
+    content = json.loads(run("--encoders", "face", "--by", "country", "--json").stdout)
+    slices = pd.DataFrame(content["slices"])
+    rows = slices.groupby("slice", sort=False)["name"].apply(list).tolist()
+    assert rows == [[row["name"] for row in content["leaderboard"]]] * slices["slice"].nunique()
     n_val = int((project.clips["split"] == "Val").sum())
-    assert found.slices.drop_duplicates("slice")["n_rows"].sum() == n_val
+    assert slices.drop_duplicates("slice")["n_rows"].sum() == n_val
 
 
-def test_the_learning_curve_is_of_the_best_head_and_kept(project, fitted):
-    found = last(encoders=["face"], learning_curve=True)
-    assert set(found.curve["name"]) == {"ridge/face"}
+def test_the_learning_curve_is_of_the_best_head_and_kept(project, fitted, monkeypatch):
+    asked = ("--encoders", "face", "--learning-curve", "--json")
+    content = json.loads(run(*asked).stdout)
+    curve = pd.DataFrame(content["learning_curve"])
+    assert set(curve["name"]) == {"ridge/face"}
     n_people = project.clips.query("split == 'Train'")["group"].nunique()
-    assert found.curve["n_people"].max() == n_people
-    assert (found.curve["ci95_low"] < found.curve["ci95_high"]).all()
-    fitted.clear()
-    again = last(encoders=["face"], learning_curve=True)
-    pd.testing.assert_frame_equal(again.curve, found.curve)
-    assert fitted == []
+    assert curve["n_people"].max() == n_people
+    assert (curve["ci95_low"] < curve["ci95_high"]).all()
+    monkeypatch.setattr("models.evaluation.learning_curve.learning_curve", None)
+    assert json.loads(run(*asked).stdout)["learning_curve"] == content["learning_curve"]
 
 
 def test_rows_come_as_lines_then_the_tables(project, fitted):
@@ -198,57 +276,56 @@ def test_rows_come_as_lines_then_the_tables(project, fitted):
     title = next(line for line in lines if line.startswith("Mean Pearson over 3 targets"))
     assert "on Val: 8 clips of 5 people; intervals and P from 100 resamples of people" in title
     text = "\n".join(lines)
-    for column in ("head/view", "95 % CI", "P > best", "fit s", "joy", "constant", "A: "):
+    for column in (
+        "head/view",
+        "val r",
+        "val 95 % CI",
+        "P > best",
+        "fit s",
+        "joy",
+        "constant",
+        "A: ",
+    ):
         assert column in text
     assert "Mean Pearson by country" in text
-    assert "Learning curve of ridge/face on Val" in text
+    assert "Learning curve on Val" in text
     again = run("--encoders", "face").stdout.splitlines()
     assert again[0] == "5 of 5 rows are done, 5 of them from before"
 
 
-def test_json_is_all_there_is_on_stdout(project, fitted):
-    content = json.loads(run("--json", "--split", "oof").stdout)
-    assert content["split"] == "oof"
+def test_json_is_all_there_is_on_stdout_and_files_are_the_same_again(project, fitted):
+    folder, files = project.folder / "there", []
+    for _ in range(2):
+        content = json.loads(run("--json", "--split", "oof", "--out", "there").stdout)
+        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert files[0] == files[1]
+    assert set(files[0]) == {f"leaderboard.{ending}" for ending in ("parquet", "csv", "md")}
     best, second, *_ = rows = content["leaderboard"]
     assert {"pearson_joy", "pearson_fear", "pearson_awe", "pooled_mean_pearson"} <= set(best)
     assert best["ci95_low"] < best["mean_pearson"] < best["ci95_high"]
     assert best["better_than_best"] is None
     assert 0 <= second["better_than_best"] <= 1
-    assert (best["error"], content["n_reused"], len(rows)) == ("", 0, 9)
+    assert (best["error"], content["n_reused"], len(rows)) == ("", 9, 9)
     assert content["slices"] == content["learning_curve"] == []
-
-
-def test_files_are_written_and_the_same_again(project, fitted):
-    folder, files = project.folder / "there", []
-    for _ in range(2):
-        run("--out", "there")
-        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
-    assert files[0] == files[1]
-    assert set(files[0]) == {f"leaderboard.{ending}" for ending in ("parquet", "csv", "md")}
     table = pd.read_parquet(folder / "leaderboard.parquet")
-    assert table["split"].unique().tolist() == ["val"]
+    assert table["split"].unique().tolist() == [content["split"]] == ["oof"]
     csv = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False, na_values=[""])
     assert csv["mean_pearson"].tolist() == table["mean_pearson"].tolist()
     text = (folder / "leaderboard.md").read_text()
-    assert "| head/view | mean r | 95 % CI |" in text
+    assert "| head/view | oof r | oof 95 % CI |" in text
     assert text.count("\n| ") == len(table) + 2
 
 
 def test_random_encoders_are_named(project, fitted):
-    project.content["encoders"]["face"] = {
-        "kind": "torchvision",
-        "model": "resnet18",
-        "weights": "random",
-    }
+    random = {"kind": "torchvision", "model": "resnet18", "weights": "random"}
+    project.content["encoders"]["face"] = random
     project.write()
-    assert "Encoders with random weights: face." in run().stdout
-    assert json.loads(run("--json", "--encoders", "voice").stdout)["remarks"] == []
+    assert "Encoders with random weights: face." in run("--heads", "average").stdout
+    asked = ("--json", "--encoders", "voice", "--heads", "average")
+    assert json.loads(run(*asked).stdout)["remarks"] == []
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [["--split", "test"], ["--time-limit-s", "0"], ["--head", "ridge"]],
-)
+@pytest.mark.parametrize("wrong", [["--split", "test"], ["--budget-s", "0"], ["--head", "ridge"]])
 def test_wrong_usage_is_status_two(project, wrong):
     run(*wrong, status=2)
 

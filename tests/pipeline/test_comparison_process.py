@@ -46,15 +46,11 @@ def environment(request, project):
     return os.environ | {"PYTHONPATH": str(request.config.rootpath), "OMP_NUM_THREADS": "1"}
 
 
-def run(heads, status=0):
-    arguments = ["compare", "--encoders", "face", "--heads", heads]
+def run(heads, *more, status=0):
+    arguments = ["compare", "--encoders", "face", "--heads", heads, *more]
     shown = CliRunner().invoke(cli.app, arguments)
     assert shown.exit_code == status, shown.output
     return shown
-
-
-def python(code, environment, *arguments):
-    return [sys.executable, "-c", code, *arguments]
 
 
 def is_running(pid):
@@ -88,9 +84,12 @@ def test_a_failure_is_a_row_a_line_and_a_traceback_and_is_tried_again(project, k
         folder = project.folder / "results" / "compare"
         assert "in go_wrong" in (folder / "errors.txt").read_text()
         assert "| raising/face | failed |" in (folder / "leaderboard.md").read_text()
-    run("ridge")
-    assert not (folder / "errors.txt").exists()
     run("raising", status=1)
+    shown = run("ridge,hanging", "--budget-s", "15").stdout
+    assert "hanging/face left out: ended after" in shown
+    assert "| hanging/face | left out |" in (folder / "leaderboard.md").read_text()
+    assert not (folder / "errors.txt").exists()
+    assert not is_running((project.folder / "hanging.pid").read_text())
 
 
 def test_fits_are_those_of_a_head_fitted_here(project, request):
@@ -105,9 +104,8 @@ def test_fits_are_those_of_a_head_fitted_here(project, request):
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_the_command(project, environment, stop):
     arguments = ("compare", "--heads", "ridge,hanging", "--encoders", "face")
-    command = python(HANGING, environment, *arguments)
     running = subprocess.Popen(
-        command,
+        [sys.executable, "-c", HANGING, *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -128,9 +126,8 @@ def test_no_process_outlives_the_command(project, environment, stop):
 
 def test_a_second_run_loads_no_library_that_fits(project, environment):
     for _ in range(2):
-        done = subprocess.run(
-            python(IMPORTS, environment), env=environment, capture_output=True, text=True
-        )
+        command = [sys.executable, "-c", IMPORTS]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))
     assert {"numpy", "pandas"} <= loaded

@@ -77,12 +77,8 @@ def test_known_groups_stay_and_draw_the_others_in(clips, shown, by_faces):
     assert n_pairs_of(people, shown) == shown.nunique()
     agreement = record["agreement_with_groups"]
     assert (agreement["n_rows"], agreement["adjusted_rand"]) == (known.sum(), 1)
-
-
-def test_a_cluster_of_two_groups_is_seen_in_the_agreement(clips, shown, by_faces):
     clips["group"] = shown.where(shown.isin(["Train0", "Train1"]))
-    vectors = faces_of(shown.replace("Train1", "Train0"))
-    people, record = find_people(clips, vectors, by_faces)
+    people, record = find_people(clips, faces_of(shown.replace("Train1", "Train0")), by_faces)
     assert people["person"][clips["group"].notna()].nunique() == 2
     assert record["agreement_with_groups"]["homogeneity"] < 0.1
 

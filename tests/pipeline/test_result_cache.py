@@ -1,5 +1,6 @@
 import os
 import time
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -63,11 +64,7 @@ def test_the_least_recently_used_go_first(folder, monkeypatch):
 
 def test_a_cache_of_others_can_be_read(folder, monkeypatch):
     keep_result("a", ARRAYS)
-
-    def refuse(*_):
-        raise PermissionError
-
-    monkeypatch.setattr(os, "utime", refuse)
+    monkeypatch.setattr(os, "utime", Mock(side_effect=PermissionError))
     assert same(load_result("a"))
 
 
@@ -79,7 +76,6 @@ def test_what_was_not_used_for_days_is_removed(folder):
     size = (folder / "a.npz").stat().st_size
     assert remove_unused_results(for_days=2) == (1, size)
     assert [path.stem for path in folder.iterdir()] == ["b"]
-    assert remove_unused_results(for_days=0) == (1, size)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):

@@ -41,13 +41,9 @@ class Project:
         self.first_output = ""
         self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(folder),
-            "ERI_CACHE": str(folder / "cache"),
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_AUTHOR_NAME": "test",
-            "GIT_AUTHOR_EMAIL": "test@localhost",
-            "GIT_COMMITTER_NAME": "test",
-            "GIT_COMMITTER_EMAIL": "test@localhost",
+            **{"PYTHONPATH": str(folder), "ERI_CACHE": str(folder / "cache")},
+            **{"GIT_CONFIG_GLOBAL": os.devnull, "EMAIL": "test@localhost"},
+            **{"GIT_AUTHOR_NAME": "test", "GIT_COMMITTER_NAME": "test"},
         }
 
     def run(self, *command: str, status: int = 0) -> str:

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from models.evaluation.bootstrap import bootstrap_scores
@@ -27,7 +29,7 @@ class SystemsProject:
             "systems": {
                 "eyes": {"encoders": ["face"], "head": "ridge", "published": "paper, ResNet50"},
                 "body": {"encoders": ["posture"], "head": "ridge", "published": "not available"},
-                "both": {"encoders": ["voice", "face"], "head": "average", "note": "as is"},
+                "both": {"encoders": ["voice", "face"], "head": "average"},
             },
             "modalities": {"vision": ["face", "posture"], "sound": ["voice"]},
             "modality_head": "ridge",
@@ -100,7 +102,7 @@ def test_what_is_wrong_is_said_with_its_place(systems_project, place, value, mes
 def test_the_project_s_own_file_has_the_paper_s_five_systems(request, monkeypatch):
     monkeypatch.chdir(request.config.rootpath)
     systems, _ = load_systems(load_params(check_heads=False))
-    paper = {name: s for name, s in systems.systems.items() if s.published is not None}
+    paper = {name: s for name, s in systems.systems.items() if s.published}
     assert len(paper) == 5
     assert paper["resnet50"].published == "paper, ResNet50"
     others = {s.published for name, s in paper.items() if name != "resnet50"}
@@ -128,7 +130,6 @@ def test_ours_stand_beside_the_published_ones(systems_project, fitted):
     assert figures.loc["another"].tolist() == ["about 0.52", "", "them"]
     assert (figures.loc[["both", "stack"]] == "").all(axis=None)
     assert np.isnan(table["mean_pearson"]["another"])
-    assert table["note"]["both"] == "as is"
     assert len(fitted) == 2 + 3 + 3  # baselines, systems, subsets
     fitted.clear()
     last(systems, params)
@@ -152,9 +153,13 @@ def test_what_sound_adds_is_what_a_direct_computation_gives(systems_project, fit
     assert (row["ci95_low"], row["ci95_high"]) == pytest.approx((low, high), abs=1e-6)
 
 
-def test_the_command_writes_tables_and_says_whose_data(systems_project, fitted, monkeypatch):
-    systems_project.load()
+@pytest.fixture
+def without_networks(monkeypatch):
     monkeypatch.setattr("pipeline.systems.extract_features", lambda *_: {})
+
+
+def test_the_command_writes_tables_and_says_whose_data(systems_project, fitted, without_networks):
+    systems_project.load()
     shown = CliRunner().invoke(cli.app, ["systems", "--split", "oof", "--json", "--out", "out"])
     assert shown.exit_code == 0, shown.output
     content = json.loads(shown.stdout)
@@ -162,25 +167,65 @@ def test_the_command_writes_tables_and_says_whose_data(systems_project, fitted, 
     assert [row["system"] for row in content["systems"]] == table["system"].tolist()
     assert (content["split"], len(content["gains"])) == ("oof", 2)
     page = Path("out/systems.md").read_text()
-    assert "Published figures are of Hume-Reaction" in page
-    assert "data/demo/labels.csv" in page
+    for said in (
+        "Published figures are of Hume-Reaction",
+        "data/demo/labels.csv",
+        "(ridge; paired",
+    ):
+        assert said in page
     assert page.count("| (") == 1
-    assert "What a modality adds (ridge; paired" in page
 
 
-def test_a_failed_system_is_a_row_that_says_why(systems_project, monkeypatch):
+def test_what_fails_is_a_row_that_says_why_and_what_has_no_features_is_left_out(
+    systems_project, monkeypatch
+):
     monkeypatch.setitem(odd_heads.HEADS, "raising", odd_heads.RaisingHead)
     monkeypatch.setattr("pipeline.comparison._fit", odd_heads.fit)
     systems_project.content["modality_head"] = "raising"
     systems, params = systems_project.load()
-    found = last(systems, params)
-    table = systems_table(found, systems).set_index("system")
-    assert table["note"]["vision"] == "failed: RuntimeError: no good"
-    assert np.isnan(table["mean_pearson"]["vision"])
-    assert gains_table(found, systems).empty
-
-
-def test_systems_without_features_are_left_out(systems_project, fitted):
-    systems, params = systems_project.load()
     found = last(systems, params, lacking=["posture"])
-    assert set(found.members) == {"ridge/face", "average/face+voice", "ridge/voice"}
+    table = systems_table(found, systems).set_index("system")
+    assert table["note"]["sound"] == "failed: RuntimeError: no good"
+    assert np.isnan(table["mean_pearson"]["sound"])
+    assert gains_table(found, systems).empty
+    assert set(found.members) == {"ridge/face", "average/face+voice"}
+
+
+@settings(
+    max_examples=8,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    n_of=st.tuples(st.integers(2, 8), st.integers(0, 3), st.integers(0, 1)),
+    n_people=st.integers(2, 6),
+    constant=st.sets(st.sampled_from(["joy", "fear", "awe"])),
+    blank=st.sets(st.integers(0, 10), max_size=5),
+    head=st.sampled_from(["ridge", "average"]),
+    n_countries=st.integers(1, 3),
+)
+def test_few_or_constant_clips_end_in_tables_without_a_number_that_is_none(
+    systems_project, fitted, without_networks, n_of, n_people, constant, blank, head, n_countries
+):
+    """Systems, slices and the learning curve of any table that two folds can be made of."""
+    project, n = systems_project.project, sum(n_of)
+    project.content["folds"]["n_folds"] = 2
+    clips = project.clips.iloc[:n].reset_index(drop=True)
+    clips["split"] = np.repeat(["Train", "Val", "Test"], n_of)
+    people = np.arange(n) % n_people
+    clips["group"] = [f"{split}{each}" for split, each in zip(clips["split"], people, strict=True)]
+    clips["country"] = np.arange(n) % n_countries
+    clips[list(constant)] = 0.5
+    clips.loc[[row for row in blank if 2 <= row < n], project.content["targets"]] = np.nan
+    whole, project.clips = project.clips, clips
+    systems_project.content["modality_head"] = head
+    project.write()
+    systems_project.load()
+    project.clips = whole
+    can_be = clips.loc[clips["split"] == "Val", "joy"].notna().sum() > 1
+    curve = ["--learning-curve"] if can_be else []
+    for command in (["systems"], ["compare", "--by", "country", *curve]):
+        for more in ([], ["--split", "oof", "--json"]):
+            shown = CliRunner().invoke(cli.app, [*command, *more])
+            assert shown.exception is None or isinstance(shown.exception, SystemExit), shown.output
+            assert not re.search(r"(?<![A-Za-z])[+-]?(nan|inf)(?![A-Za-z])", shown.stdout, re.I)

@@ -1,4 +1,7 @@
+import io
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -51,3 +54,16 @@ def test_weights_of_another_network_are_refused(tmp_path):
     path = save({"stem.0.weight": torch.zeros(2, 1, 3, 3)}, tmp_path / "other.pth")
     with pytest.raises(EncoderError, match=r"other\.pth cannot be loaded into efficientnet_lite0"):
         make_encoder({"kind": "expression", "weights": str(path)}).load_model(CPU)
+
+
+def test_the_weights_that_come_with_us_name_faces_as_voters_do(request):
+    table = request.config.rootpath.parent / "shared" / "ferplus" / "ferplus.parquet"
+    if not table.is_file():
+        pytest.skip("../shared is not there")
+    faces = pd.read_parquet(table, filters=[("split", "==", "Val")]).sample(300, random_state=0)
+    images = [Image.open(io.BytesIO(png)).convert("RGB") for png in faces["png"]]
+    batch = np.stack([np.asarray(image).transpose(2, 0, 1) for image in images])
+    shares = embed(make_encoder({"kind": "expression"}), batch)[:, 320:]
+    votes = faces[list(EXPRESSIONS)].to_numpy(float) / 10
+    scores = [np.corrcoef(shares[:, k], votes[:, k])[0, 1] for k in range(1, 8)]
+    assert np.mean(scores) > 0.7

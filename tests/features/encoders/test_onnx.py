@@ -9,9 +9,8 @@ from pydantic import ValidationError
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_model import BATCH_SIZE
-from features.extraction import extract, index_files
+from features.extraction import embed_files
 from features.identity import Sampling, encoder_identity
-from features.store import read_store
 from tests.features.encoders.samples import embed, pictures
 
 SIZE = (4, 6)
@@ -111,11 +110,8 @@ def test_outputs_stand_beside_each_other_in_the_given_order(two_heads, outputs):
 
 
 def test_outputs_are_named_columns_of_one_store(two_heads, make_clip, tmp_path):
-    clips = index_files({"c": make_clip()}, progress=False)
-    encoder = make_encoder(spec(two_heads, outputs=["valence_arousal", "expression"]))
-    extract(clips, {"heads": encoder}, SAMPLING, tmp_path, cache_root=tmp_path, progress=False)
-    outputs = read_store(tmp_path / "heads").metadata["outputs"]
-    assert outputs == [["valence_arousal", 2], ["expression", 5]]
+    store, _ = embed_files([make_clip()], spec(two_heads), cache_root=tmp_path, progress=False)
+    assert store.metadata["outputs"] == [["expression", 5], ["valence_arousal", 2]]
 
 
 def test_a_fixed_number_of_pictures_is_the_batch_size(tmp_path):
@@ -136,13 +132,6 @@ def test_a_gpu_without_cuda_in_onnx_runtime_leaves_the_work_to_the_cpu(two_heads
     assert not model.runs_beside
 
 
-def test_a_file_comes_from_the_hub_too(two_heads, put_on_hub):
-    put_on_hub(two_heads, "eri/faces", "onnx/heads.onnx")
-    encoder = make_encoder(spec("hf://eri/faces/onnx/heads.onnx"))
-    assert encoder.weights_digest() == make_encoder(spec(two_heads)).weights_digest()
-    assert encoder.model == "heads"
-
-
 def test_what_changes_the_numbers_changes_the_identity(two_heads, tmp_path):
     def identity(entry: dict[str, object]) -> str:
         return encoder_identity(make_encoder(entry), SAMPLING)
@@ -151,6 +140,7 @@ def test_what_changes_the_numbers_changes_the_identity(two_heads, tmp_path):
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(two_heads.read_bytes())
     assert identity(spec(copy)) == identity(spec(two_heads, model="a name")) == first
+    assert make_encoder(spec(copy)).model == "copy"
     changes = [
         spec(two_heads, channels="bgr"),
         spec(two_heads, layout="nhwc"),
@@ -211,15 +201,15 @@ def test_what_the_file_does_not_have_or_take_is_refused(two_heads, change, messa
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("preprocessing", "more", "message"),
     [
-        ({"outputs": []}, "outputs"),
-        ({"outputs": ["a", "a"]}, "named twice"),
-        ({"precision": "bf16"}, "precision"),
-        ({"preprocessing": {"size_px": [4, 6], "white": 2}}, "white"),
-        ({"preprocessing": {"size_px": [4, 6], "std": [1, 0, 1]}}, "std"),
+        ({}, {"outputs": []}, "outputs"),
+        ({}, {"outputs": ["a", "a"]}, "named twice"),
+        ({}, {"precision": "bf16"}, "precision"),
+        ({"white": 2}, {}, "white"),
+        ({"std": [1, 0, 1]}, {}, "std"),
     ],
 )
-def test_a_spec_that_makes_no_sense_is_refused(change, message):
+def test_a_spec_that_makes_no_sense_is_refused(preprocessing, more, message):
     with pytest.raises(ValidationError, match=message):
-        make_encoder(spec("x.onnx") | change)
+        make_encoder(spec("x.onnx", preprocessing, **more))

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from features.encoders.pieces import Geometry
+from features.encoders.pieces import Geometry, SoundWindows
 from features.encoders.timm import timm_preprocessing
+from features.media.sound import Track
 
 SIDES = st.integers(8, 90)
 
@@ -82,3 +83,15 @@ def test_any_picture_becomes_three_channels(mode):
     result = Geometry(size_px=(16, 24), mode="squash").apply(picture)
     assert result.shape == (3, 16, 24)
     assert result.dtype == np.uint8
+
+
+def test_windows_of_sound_lie_side_by_side_and_come_a_minute_at_a_time():
+    samples = np.arange(1255, dtype=np.float32)
+    gaps_s = np.array([[2.5, 6.5], [100.0, 100.5]])
+    parts = list(SoundWindows(10, 20).cut(Track(samples, 0.5, gaps_s)))
+    assert [windows.shape for _, windows in parts] == [(28, 20), (30, 20), (3, 20)]
+    start_s = np.concatenate([start_s for start_s, _ in parts])
+    assert start_s == pytest.approx(np.delete(0.5 + 2 * np.arange(63), [1, 2]))
+    sound = np.concatenate([windows.ravel() for _, windows in parts])
+    heard = np.delete(samples, [*range(20, 60), *range(995, 1000)])
+    assert np.array_equal(sound[~np.isnan(sound)], heard)

@@ -37,19 +37,11 @@ def test_an_embedding_does_not_depend_on_its_neighbours(model):
     together = model.submit(batch)()
     assert np.array_equal(model.submit(batch[:1])(), together[:1])
     assert np.array_equal(model.submit(batch[::-1].copy())()[::-1], together)
-    assert np.array_equal(batch, pictures(model.batch_size))
-
-
-def test_batches_that_run_one_after_the_other_do_not_mix(model):
-    batches = [pictures(model.batch_size, seed=seed) for seed in range(6)]
-    expected = [model.submit(batch)() for batch in batches]
-    waits = []
-    for batch in batches:
-        own = model.new_batch(batch.shape[1:])
-        own[:] = batch
-        waits.append(model.submit(own))
-        del own  # its memory may be that of the next one only when it was read
-    assert all(np.array_equal(wait(), rows) for wait, rows in zip(waits, expected, strict=True))
+    waits = [model.submit(pictures(model.batch_size, seed=seed)) for seed in (0, 1, 0)]
+    first, other, again = (wait() for wait in waits)
+    assert np.array_equal(first, together)
+    assert np.array_equal(again, together)
+    assert not np.array_equal(other, together)
 
 
 def test_bf16_is_close_to_fp32_but_not_equal(model, spec, device):

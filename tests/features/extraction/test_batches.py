@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.extraction.embedder import Batcher
+from features.extraction.batches import Batcher
 
 
 class _Pixels:

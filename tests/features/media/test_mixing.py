@@ -72,6 +72,12 @@ def test_what_is_no_second_voice_changes_nothing(tmp_path, channels):
     assert difference(read(tmp_path / "sound.wav", channels)) < 1e-5
 
 
+def test_a_constant_sound_keeps_its_sign(tmp_path):
+    path = tmp_path / "click.wav"
+    path.write_bytes(wav(np.full(80, 5000, np.int16), 8000))
+    assert read_sound(path, RATE_HZ) == pytest.approx(5000 / 32768, abs=1e-4)
+
+
 def test_what_is_on_several_channels_is_their_mean(tmp_path):
     other = (0.1 * LEVEL * NOISE).astype(np.float32)  # quiet, and yet a person
     sound = read(tmp_path / "sound.mka", [VOICE, other])

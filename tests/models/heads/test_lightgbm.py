@@ -21,10 +21,12 @@ def test_sees_what_a_line_cannot(clips):
     assert mean_pearson(y[100:, :1], predicted[:, :1]) > 0.7
 
 
-def test_equals_one_booster_per_target(clips):
+@pytest.mark.parametrize(("columns_per_tree", "fraction"), [(128, 0.3), (1, 0.2)])
+def test_equals_one_booster_per_target(clips, columns_per_tree, fraction):
     x, y = clips
     y[::3, 1] = np.nan
-    head = LightGBMHead(n_rounds=20, max_bin=63, seed=3).fit(x, y)
+    settings = {"n_rounds": 20, "max_bin": 63, "seed": 3}
+    head = LightGBMHead(columns_per_tree=columns_per_tree, **settings).fit(x, y)
     z = head.input_scaler_.transform(x)
     for number, target in enumerate(y.T):
         known = ~np.isnan(target)
@@ -36,7 +38,7 @@ def test_equals_one_booster_per_target(clips):
             min_child_samples=20,
             reg_lambda=1.0,
             max_bin=63,
-            colsample_bytree=0.3,
+            colsample_bytree=fraction,
             random_state=3,
             verbosity=-1,
             n_jobs=1,

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from models.evaluation.scores import score_predictions
 from models.folds import assign_folds
-from models.heads import make_head
+from models.heads import HEADS, make_head
 from models.metrics import mean_pearson
 from models.stack import fit_stack, stack_oof
 from models.view import FoldedView
+from tests.models.small import ENTRIES
 
 
 def simulated(n_rows=200, n_held=400, n_targets=3, seed=0, strengths=(1.0, 1.0, 0.0)):
@@ -43,24 +44,22 @@ def test_the_stack_is_level_with_the_best_member_or_above_it(strengths):
     assert held >= best_member(members[n:], y[n:]) - 0.03
 
 
-def test_shuffled_targets_score_zero_through_heads_and_stack():
+def test_shuffled_targets_score_zero_in_every_row():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(240, 30))
     y = rng.permutation(x[:, :3] + rng.normal(size=(240, 3)))
-    groups = np.arange(240) // 4
-    folds = assign_folds(groups[:120], 5, 0)
-    heads = [make_head({"kind": "ridge"}, 0), make_head({"kind": "lightgbm", "n_rounds": 30}, 0)]
-    view = FoldedView(x[:120], y[:120], groups[:120], folds, x[120:])
-    fits = [head.cross_fit(view) for head in heads]
+    groups, n = np.arange(240) // 4, 120
+    folds = assign_folds(groups[:n], 5, 0)
+    view = FoldedView(x[:n], y[:n], groups[:n], folds, x[n:])
+    fits = [make_head(ENTRIES[kind], 0).cross_fit(view) for kind in HEADS if kind != "mean"]
     members = np.stack([fit.oof for fit in fits], axis=1)
-    held_members = np.stack([fit.held for fit in fits], axis=1)
-    held = fit_stack(members, y[:120], folds).predict(held_members)
-    oof = stack_oof(members, y[:120], folds)
-    for ends in (
-        interval(y[:120], oof, groups[:120], folds),
-        interval(y[120:], held, groups[120:]),
-    ):
-        assert ends.low <= 0 <= ends.high
+    held = np.stack([fit.held for fit in fits], axis=1)
+    stack = fit_stack(members, y[:n], folds).predict(held)
+    rows = [*members.swapaxes(0, 1), stack_oof(members, y[:n], folds)]
+    new = [*held.swapaxes(0, 1), stack]
+    ends = [interval(y[:n], each, groups[:n], folds) for each in rows]
+    ends += [interval(y[n:], each, groups[n:]) for each in new]
+    assert all(each.low <= 0 <= each.high for each in ends)
 
 
 @pytest.mark.parametrize("n_rows", [72, 400])

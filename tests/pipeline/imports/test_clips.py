@@ -42,25 +42,6 @@ def test_what_lacks_labels_is_found_by_split(joy, expected):
     assert found(joy) == expected
 
 
-def test_what_cannot_be_told_apart_keeps_everything_from_being_written(touch, tmp_path):
-    table = pd.DataFrame(
-        {"clip_id": ["a", "b"], "split": "Train", "joy": ["0", "1"]}, dtype="string"
-    )
-    findings = Findings()
-    touch("m/x/b.mp4", "m/y/b.mp4", "m/c.mp4")
-    labelled_clips(LabelSource(table, ("joy",), tmp_path / "m"), findings)
-    found = {each.kind: (each.severity, each.items) for each in findings.all}
-    assert (
-        found
-        | {
-            "several that fit one clip, or several clips": ("error", ["x/b.mp4 or y/b.mp4 for b"]),
-            "labels without media": ("warning", ["a"]),
-            "media without labels": ("warning", ["c.mp4"]),
-        }
-        == found
-    )
-
-
 def test_what_the_files_themselves_show_is_found(make_clip, tmp_path):
     make_clip("a.mp4")
     make_clip("long.mp4", n_frames=60, sound_s=6.0)

@@ -238,15 +238,15 @@ def test_without_splits_the_error_names_both_ways(table, run):
 
 
 def test_bad_rows_are_named(tmp_path, touch, run):
-    touch("media/a.mp4", "media/sub/B.MP4", "media/c.avi")
+    touch("media/a.mp4", "media/sub/B.MP4", "media/c.avi", "media/x/e.mp4", "media/y/e.mp4")
     table = pd.DataFrame(
         {
-            "id": ["a", "a", "b", "c", "d", "d"],
-            "file": ["a.mp4", "a.mp4", "b.mp4", "x\\c.avi", "gone.mp4", "gone.mp4"],
-            "split": ["train", "train", "dev", "train", "test", "weird"],
-            "person": ["p", "p", "p", "q", "r", "r"],
-            "joy": ["0,5", "0,5", "NaN", "0,5", "", "0,5"],
-            "sha256": list("uuvwxy"),
+            "id": ["a", "a", "b", "c", "d", "d", "e"],
+            "file": ["a.mp4", "a.mp4", "b.mp4", "x\\c.avi", "gone.mp4", "gone.mp4", "e.mp4"],
+            "split": ["train", "train", "dev", "train", "test", "weird", "test"],
+            "person": ["p", "p", "p", "q", "r", "r", "r"],
+            "joy": ["0,5", "0,5", "NaN", "0,5", "", "0,5", ""],
+            "sha256": list("uuvwxyz"),
         }
     )
     path = tmp_path / "labels.csv"
@@ -258,6 +258,8 @@ def test_bad_rows_are_named(tmp_path, touch, run):
     assert kinds["people in several splits"]["items"] == ["p"]
     assert kinds["Val clips without labels"]["severity"] == "warning"
     assert kinds["labels without media"]["items"] == ["d"]
+    unclear = kinds["several that fit one clip, or several clips"]
+    assert (unclear["severity"], unclear["items"]) == ("error", ["x/e.mp4 or y/e.mp4 for e"])
     assert kinds["ids that differ by case"]["count"] == 1
     assert kinds["ids that differ by folder or file ending"]["count"] == 1
     assert kinds["constant targets"]["items"] == ["joy = 0.5 on Train"]

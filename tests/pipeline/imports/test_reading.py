@@ -38,20 +38,25 @@ def test_latin_1_is_said_with_the_words_to_check(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "match"),
+    ("name", "content", "match"),
     [
-        ("a,b\n1,0,5\n", "decimal commas need semicolons"),
-        ("a,b\n", "no rows"),
-        ("a,a\n1,2\n", "several columns \\['a'\\]"),
-        ("just text\n", "no table"),
-        ("", "nothing in it"),
+        ("t.csv", b"a,b\n1,0,5\n", "decimal commas need semicolons"),
+        ("t.csv", b"a,b\n", "no rows"),
+        ("t.csv", b"a,a\n1,2\n", "several columns \\['a'\\]"),
+        ("t.csv", b"just text\n", "no columns"),
+        ("t.csv", b"", "nothing in it"),
+        ("t.csv", b"PK\x03\x04", "an Excel workbook"),
+        ("t.csv", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("t.xlsx", b"PK\x03\x04", "an Excel workbook"),
+        ("t.sav", b"$FL2", "save as CSV"),
+        ("gone.csv", None, "No such file"),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path, content, match):
-    path = tmp_path / "t.csv"
-    path.write_text(content)
+def test_what_is_no_table_is_refused_and_named(tmp_path, name, content, match):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
     with pytest.raises(RefusedError, match=match):
-        read_text_table(path, Findings())
+        read_text_table(tmp_path / name, Findings())
 
 
 @pytest.mark.parametrize(
@@ -69,18 +74,3 @@ def test_lines_that_programs_add_are_no_data(tmp_path, content, n_rows):
     table = read_text_table(tmp_path / "t.csv", Findings())
     assert list(table)[:2] == ["id", "a"]
     assert len(table) == n_rows
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "match"),
-    [
-        ("t.xlsx", b"PK\x03\x04", "an Excel workbook: save it"),
-        ("t.csv", b"PK\x03\x04", "an Excel workbook: save it"),
-        ("t.sav", b"$FL2", "SPSS"),
-        ("t.csv", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-    ],
-)
-def test_files_of_other_programs_are_named(tmp_path, name, content, match):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(RefusedError, match=match):
-        read_text_table(tmp_path / name, Findings())

@@ -35,7 +35,7 @@ def results(rows, params, predictions):
         parts = {
             "contributions": pd.DataFrame(columns=CONTRIBUTION_COLUMNS),
             "slices": pd.DataFrame(columns=SLICE_COLUMNS),
-            "curve": pd.DataFrame(columns=["name", *CURVE_COLUMNS]),
+            "curve": pd.DataFrame(columns=CURVE_COLUMNS),
             "imputed": pd.DataFrame(columns=IMPUTED_COLUMNS),
         } | {name: each for name, each in changes.items() if isinstance(each, pd.DataFrame)}
         stack = named["stack"]

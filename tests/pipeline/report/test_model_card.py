@@ -8,7 +8,7 @@ from pipeline.breakdowns import SLICE_COLUMNS
 from pipeline.report.model_card import render_model_card
 
 
-def test_it_says_what_was_fitted_on_what_and_how_good_it_is(results, params):
+def test_it_says_what_was_fitted_on_what_and_how_good_it_is(results, params, rows):
     card = render_model_card(results())
     for part in (
         *("## Model details", "## Intended use", "## Data", "## Scores", "## Where it is worse"),
@@ -21,6 +21,8 @@ def test_it_says_what_was_fitted_on_what_and_how_good_it_is(results, params):
     assert f"{table.loc['stack', 'val_mean_pearson']:+.3f}" in card
     best = table.index[~table.index.str.match("stack|baseline")][0]
     assert f"| {best} | " in card
+    rows.y[rows.n_train :] = np.nan
+    assert "Train, out of fold" in render_model_card(results())
 
 
 def test_slices_below_the_overall_score_are_named_the_worst_first(results):
@@ -39,10 +41,7 @@ def test_slices_below_the_overall_score_are_named_the_worst_first(results):
     assert ["surely" in line for line in lines] == [True, False]
     assert "not looked at" not in card
     assert "not looked at" in render_model_card(results())
-
-
-def test_slices_by_duration_say_nothing_of_groups_of_people(results):
-    rows = [("duration_s", "[1, 2]", "val", "stack", 5, 2, 0.1, 0.0, 0.2)]
+    rows = [("duration_s", "[1, 2]", "val", "stack", 5, 2, 0.1, 0.0, 0.2)]  # says nothing of people
     card = render_model_card(results(slices=pd.DataFrame(rows, columns=SLICE_COLUMNS)))
     assert "Groups of people were not looked at" in card
 
@@ -55,8 +54,3 @@ def test_names_stay_in_their_cells(results, params, rows):
     tables = [line for line in card.splitlines() if line.startswith("|")]
     assert any("a\\|b &lt;script>" in line for line in tables)
     assert not any(line.startswith("<script>") for line in card.splitlines())
-
-
-def test_without_labels_on_val_it_is_of_train_out_of_fold(results, rows):
-    rows.y[rows.n_train :] = np.nan
-    assert "Train, out of fold" in render_model_card(results())

@@ -46,7 +46,7 @@ def slices(name="country"):
 def curve():
     rows = [("ridge/face", 4, 12, 3, 0.2, 0.1, 0.3, 0.1, 0.3)]
     rows += [("ridge/face", 9, 30, 1, 0.4, np.nan, np.nan, 0.4, 0.4)]
-    return pd.DataFrame(rows, columns=["name", *CURVE_COLUMNS])
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
 def contributions():
@@ -108,7 +108,7 @@ def test_names_are_escaped(render, params, rows):
     assert "{{ 7 * 7 }}" in text
 
 
-def test_what_is_missing_breaks_nothing(render, rows):
+def test_what_is_missing_breaks_nothing(render, results, rows):
     text = render()
     check(text)
     assert "single encoder" in text
@@ -117,10 +117,7 @@ def test_what_is_missing_breaks_nothing(render, rows):
     assert "No warnings" in text
     clips = rows.clips.drop(columns="duration_s")
     assert "Durations are unknown" in render(rows=dataclasses.replace(rows, clips=clips))
-
-
-def test_a_plot_that_dvc_yaml_has_no_more_is_left_out(results):
-    assert "<svg" not in render_report(dataclasses.replace(results(), plots={}))
+    assert "<svg" not in render_report(dataclasses.replace(results(), plots={}))  # of dvc.yaml
 
 
 def test_without_labels_on_val_it_shows_train_out_of_fold_as_the_leaderboard_does(
@@ -132,14 +129,11 @@ def test_without_labels_on_val_it_shows_train_out_of_fold_as_the_leaderboard_doe
     page = render_report(run)
     check(page)
     assert "on Train, out of fold" in page
+    one = params.model_copy(update={"targets": params.targets[:1]})
+    check(render_report(results(params=one, rows=dataclasses.replace(rows, y=rows.y[:, :1]))))
     for target in params.targets:
         row = page[page.index(f'<th scope="row">{target}</th>') :].partition("</tr>")[0]
         assert f"{stack[f'oof_pearson_{target}']:+.3f}" in row
-
-
-def test_one_target_is_enough(render, rows, params):
-    one = params.model_copy(update={"targets": params.targets[:1]})
-    check(render(params=one, rows=dataclasses.replace(rows, y=rows.y[:, :1])))
 
 
 def test_a_refit_is_said(results, params):

@@ -8,14 +8,10 @@ from pipeline.report.plots import (
     CALIBRATION_COLUMNS,
     INTERVAL_COLUMNS,
     MOST_POINTS,
-    by_duration,
     error_table,
     error_tables,
     mean_by_people,
-    mean_over_targets,
-    people_furthest_off,
     score_tables,
-    sizes_of_errors,
     weight_table,
 )
 
@@ -53,23 +49,18 @@ def test_weights_have_one_row_per_cell():
     assert drawn["target"].tolist() == ["joy", "row"]
 
 
-def test_slices_are_those_of_the_stack_on_the_split(board):
+def test_slices_are_those_of_the_stack_on_the_split_and_contributions_the_gains(board):
     rows = [
         ("age", part, split, name, 5, 2, 0.3, 0.1, 0.5)
         for part in ("young", "old")
         for split in ("oof", "val")
         for name in ("stack", "ridge/clip")
     ]
-    slices = pd.DataFrame(rows, columns=SLICE_COLUMNS)
-    drawn = score_tables(board, NO_CONTRIBUTIONS, slices)["slices"]
-    assert drawn["row"].tolist() == ["age: young · 5 clips", "age: old · 5 clips"]
-
-
-def test_contributions_are_the_gains(board):
-    row = ("modality", "sound", "egemaps", 0.5, 0.4, 0.6, 0.1, -0.1, 0.2, 0.9)
-    table = pd.DataFrame([row], columns=CONTRIBUTION_COLUMNS)
-    drawn = score_tables(board, table, NO_SLICES)["contributions"]
-    assert drawn.to_numpy().tolist() == [["modality: + sound", 0.1, -0.1, 0.2]]
+    gain = ("modality", "sound", "egemaps", 0.5, 0.4, 0.6, 0.1, -0.1, 0.2, 0.9)
+    contributions = pd.DataFrame([gain], columns=CONTRIBUTION_COLUMNS)
+    drawn = score_tables(board, contributions, pd.DataFrame(rows, columns=SLICE_COLUMNS))
+    assert drawn["slices"]["row"].tolist() == ["age: young · 5 clips", "age: old · 5 clips"]
+    assert drawn["contributions"].to_numpy().tolist() == [["modality: + sound", 0.1, -0.1, 0.2]]
 
 
 def test_without_anything_to_draw_there_is_a_row_that_says_so(board):
@@ -114,7 +105,7 @@ def test_the_interval_of_a_mean_takes_people_as_draws():
     assert alike.low < 0 < 3 < alike.high  # four draws, not two hundred
     alone = mean_by_people(values, np.array(["a"] * 200, object))
     assert np.isnan(alone.low)
-    assert mean_by_people(np.array([np.nan]), np.array(["a"], object)).n_clips == 0
+    assert mean_by_people([], np.array([], object)).n_clips == 0
 
 
 def test_the_errors_of_a_target_are_in_units_of_its_labels():
@@ -130,30 +121,23 @@ def test_the_errors_of_a_target_are_in_units_of_its_labels():
     assert np.isnan(empty["bias"])
 
 
-def test_people_furthest_off_are_found():
-    y = np.zeros((40, 2))
-    y[7] = [5, 0.1]
-    y[9] = np.nan
-    people = np.repeat(np.arange(10).astype(str), 4).astype(object)
-    error = mean_over_targets(y)
-    assert np.isnan(error[9])
-    named = people_furthest_off(error, people, 3)
-    assert [len(named), named[0][0], named[0][1].n_clips] == [3, "1", 4]
+def of_people(rows, error, people, duration_s):
+    """Draw the errors of clips of Val [n_clips, n_targets]."""
+    clips = pd.DataFrame({"split": "Val", "duration_s": duration_s}, index=range(len(error)))
+    own = type(rows)(clips, 0, error, people.astype(object), np.zeros(0, np.int64))
+    return error_tables(np.zeros_like(error), own, ["joy", "awe"], "val")
 
 
-def test_errors_are_sized_by_what_is_usual_for_their_target():
-    y = np.array([[1.0, 10.0], [-1.0, np.nan], [np.nan, -10.0]])
-    sizes = sizes_of_errors(y, np.zeros_like(y))
-    assert np.allclose(sizes, np.abs(np.sign(y)), equal_nan=True)
-    assert np.all(sizes_of_errors(np.ones((2, 1)), np.ones((2, 1))) == 0)
-
-
-def test_durations_make_bands_unless_they_are_all_the_same():
-    people = np.arange(60).astype(str).astype(object)
-    duration_s = np.linspace(5, 12, 60)
-    bands = by_duration(duration_s, duration_s, people)
-    means = [estimate.mean for _, estimate in bands]
+def test_people_whose_errors_lean_are_found_and_durations_make_bands(rows):
+    error = np.zeros((60, 2))
+    error[7], error[9], error[40:42] = [5, 0.1], np.nan, -1
+    drawn = of_people(rows, error, np.repeat(np.arange(15).astype(str), 4), np.linspace(5, 12, 60))
+    named = drawn["residuals_by_person"]["row"].tolist()
+    assert (named[0], named[-1], len(named)) == ("1", "10", 12)
+    bands = drawn["errors_by_duration"]
     assert len(bands) == 6
-    assert means == sorted(means)
-    assert sum(estimate.n_clips for _, estimate in bands) == 60
-    assert by_duration(duration_s, np.full(60, 3.0), people) == []
+    assert bands["row"][0].startswith("[5, ")
+    assert bands["value"].sum() > drawn["residuals_by_duration"]["value"].sum()
+    alike = of_people(rows, error, np.arange(60).astype(str), 3.0)
+    assert alike["residuals_by_duration"]["row"].tolist() == ["nothing to show"]
+    assert len(alike["residuals_by_person"]) == 12  # nobody has a second clip

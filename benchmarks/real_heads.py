@@ -1,0 +1,109 @@
+"""Heads on real ratings: FER+ faces, on gradients and pixels, beside plain peers.
+
+From the root of the repository, with FER+ in ``../shared/ferplus``:
+``python -m benchmarks.real_heads [--rows 2000] [--heads ridge,lightgbm] [--peers svr]``
+"""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+from subprocess import run
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.base import clone
+
+from benchmarks.machine import describe
+from benchmarks.timing import timed
+from models.folds import assign_folds
+from models.heads import estimated_cost, make_head
+from models.metrics import mean_pearson
+from models.stack import stack_oof
+from models.view import FoldedView
+
+SHARED = Path(__file__).parents[2] / "shared" / "ferplus"
+TARGETS = ["happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
+OTHERS = ["neutral", "unknown", "not_a_face"]
+PIXELS = (12, 12)
+
+
+def main(
+    rows: Annotated[int, typer.Option(help="Faces, drawn at random.")] = 2_000,
+    heads: Annotated[str, typer.Option(help="Kinds, joined by commas.")] = (
+        "ridge,kernel_ridge,lightgbm,mlp"
+    ),
+    peers: Annotated[str, typer.Option(help="Of ridge, svr, lightgbm, mlp: plain ones too.")] = "",
+) -> None:
+    """Print each head's mean Pearson out of fold, by fold, and its seconds; then the stack's."""
+    x, y, people, bands = ferplus(rows)
+    folds = assign_folds(people, 5, 0, y)
+    view = FoldedView(x, y, people, folds, bands=bands)
+    typer.echo(f"{describe()}\nFER+, {len(x)} x {x.shape[1]}, {len(TARGETS)} targets, five folds")
+    members = []
+    for kind in heads.split(","):
+        head = make_head({"kind": kind}, 0, bands)
+        expected_s = estimated_cost(head, *x.shape, len(TARGETS))
+        seconds, fit = timed(lambda head=head: head.cross_fit(view))
+        members.append(fit.oof)
+        score = mean_pearson(y, fit.oof, folds)
+        typer.echo(f"{kind:16}{score:.4f}  {seconds:.1f} s, estimated {expected_s:.1f} s")
+    stacked = stack_oof(np.stack(members, axis=1), y, folds)
+    typer.echo(f"{'stack':16}{mean_pearson(y, stacked, folds):.4f}")
+    for name in peers.split(",") if peers else ():
+        peer = plain_peers()[name]
+        seconds, oof = timed(lambda peer=peer: plain_oof(peer, view))
+        typer.echo(f"{'plain ' + name:16}{mean_pearson(y, oof, folds):.4f}  {seconds:.1f} s")
+
+
+def ferplus(n_rows: int) -> tuple[NDArray[np.float32], Any, Any, tuple[int, ...]]:
+    """Return gradients beside pixels, shares of votes, people, and columns of each encoder."""
+    table = pd.read_parquet(SHARED / "ferplus.parquet")
+    table = table.sample(min(n_rows, len(table)), random_state=0).sort_index()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, str(SHARED / "hog.py"), folder, "--limit", str(len(table))]
+        run(command, check=True, capture_output=True)
+        hog = np.load(Path(folder) / "hog.npy")
+    faces = [Image.open(io.BytesIO(png)).convert("L") for png in table["png"]]
+    small = [np.asarray(face.resize(PIXELS, Image.Resampling.BOX)).ravel() for face in faces]
+    x = np.concatenate([hog, np.stack(small)], axis=1).astype(np.float32)
+    votes = table[TARGETS + OTHERS].to_numpy(float)
+    y = votes[:, : len(TARGETS)] / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+    return x, y, table["group"].astype(str).to_numpy(), (hog.shape[1], len(small[0]))
+
+
+def plain_peers() -> dict[str, Any]:
+    """Make what a user would write in a line."""
+    from lightgbm import LGBMRegressor
+    from sklearn.linear_model import RidgeCV
+    from sklearn.neural_network import MLPRegressor
+    from sklearn.svm import SVR
+
+    trees = {"learning_rate": 0.05, "n_estimators": 300, "num_leaves": 15}
+    return {
+        "ridge": RidgeCV(np.logspace(0, 6, 13), alpha_per_target=True),
+        "svr": SVR(),
+        "lightgbm": LGBMRegressor(**trees, colsample_bytree=0.3, verbosity=-1),
+        "mlp": MLPRegressor(early_stopping=True, random_state=0),
+    }
+
+
+def plain_oof(peer: Any, view: FoldedView) -> NDArray[np.float64]:
+    """Predict each fold by a peer fitted on the others, target by target where it takes one."""
+    targets = (view.targets - view.targets.mean(axis=0)) / view.targets.std(axis=0)
+    several = type(peer).__name__ in ("RidgeCV", "MLPRegressor")
+    oof = np.empty_like(targets)
+    for fold in view.folds:
+        train, own = view.fold_of_row != fold, view.fold_of_row == fold
+        for columns in [slice(None)] if several else range(targets.shape[1]):
+            fitted = clone(peer).fit(view.inputs[train], targets[train, columns])
+            oof[own, columns] = fitted.predict(view.inputs[own])
+    return oof
+
+
+if __name__ == "__main__":
+    typer.run(main)
