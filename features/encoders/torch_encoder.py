@@ -129,11 +129,9 @@ class TorchEncoder(FrameEncoder):
         errors = []
         for encoder in self._itself_and_twin():
             network = encoder.build()
-            convert = partial(encoder.convert, network=network)
-            if named_in_order(self.weights):  # of the network's names, those of the head are last
-                convert = partial(_in_order, network=network)
+            convert = _in_order if named_in_order(self.weights) else encoder.convert
             try:
-                said = load_trunk(network, path, convert)
+                said = load_trunk(network, path, partial(convert, network=network))
             except EncoderError:
                 raise
             except Exception as error:  # safetensors, torch and filters of libraries have their own
@@ -176,4 +174,5 @@ class TorchEncoder(FrameEncoder):
 
 
 def _in_order(state: "State", network: "torch.nn.Module") -> "State":
+    # Of a checkpoint with a head, the head is last.
     return dict(zip(network.state_dict(), state.values(), strict=False))

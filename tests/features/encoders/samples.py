@@ -66,7 +66,7 @@ def embed_sound(
     cuts = []
     for samples in clips:
         gaps = np.array(gaps_s, np.float64).reshape(-1, 2)
-        parts = list(kind.cut(Track(samples, kind.sample_rate_hz, 0.0, gaps)))
+        parts = list(kind.cut(Track(samples, 0.0, gaps)))
         cuts.append([np.concatenate(each) for each in zip(*parts, strict=True)])
     time_s, _ = cuts[0]
     rows = np.concatenate([pieces for _, pieces in cuts])

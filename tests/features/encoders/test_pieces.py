@@ -88,7 +88,7 @@ def test_any_picture_becomes_three_channels(mode):
 def test_windows_of_sound_lie_side_by_side_and_come_a_minute_at_a_time():
     samples = np.arange(1255, dtype=np.float32)
     gaps_s = np.array([[2.5, 6.5], [100.0, 100.5]])
-    parts = list(SoundWindows(10, 20).cut(Track(samples, 10, 0.5, gaps_s)))
+    parts = list(SoundWindows(10, 20).cut(Track(samples, 0.5, gaps_s)))
     assert [windows.shape for _, windows in parts] == [(28, 20), (30, 20), (3, 20)]
     start_s = np.concatenate([start_s for start_s, _ in parts])
     assert start_s == pytest.approx(np.delete(0.5 + 2 * np.arange(63), [1, 2]))
