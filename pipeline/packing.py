@@ -38,16 +38,8 @@ Rounding alone stays far below."""
 def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
     """Pack the fitted heads that have weight in the stack, with all that belongs to them.
 
-    What was packed is read again, and has to predict what the run did, before it takes its place.
-
-    Parameters
-    ----------
-    params : Params
-        Of the run.
-    rows : Rows
-        Its clips.
-    folder : Path
-        Where the bundle shall be; an older bundle there is replaced.
+    What was packed is read again, and has to predict what the run did, before it takes the place of
+    an older bundle in `folder`.
 
     Raises
     ------
@@ -58,7 +50,7 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
     ParamsError, StoreError
         When a result of the run is missing or of other clips.
     OSError
-        When it cannot be written; an older bundle stays.
+        When it cannot be written; the older bundle stays.
     """
     if folder.exists() and not (folder / DESCRIPTION).is_file():
         raise BundleError(f"{folder} is there and no bundle, so it is not overwritten: remove it")

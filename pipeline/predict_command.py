@@ -67,22 +67,10 @@ def predict_command(
 
 
 def timeline_svg(title: str, windows: "pd.DataFrame") -> str:
-    """Draw a clip's timeline as one self-contained SVG, a strip per target.
+    """Draw windows of a clip as one self-contained SVG, a strip per target.
 
-    All strips share one scale, so that their heights can be compared. Where a window has no
-    prediction, the line is broken.
-
-    Parameters
-    ----------
-    title : str
-        Written above, such as the clip's id.
-    windows : DataFrame
-        ``time_s`` and a column per target, from `Predictor.windows`; at least one number.
-
-    Returns
-    -------
-    str
-        SVG, which refers to no other file and holds no script.
+    `windows` has ``time_s`` and a column per target, at least one number. All strips share one
+    scale, so that their heights can be compared; a window without a prediction breaks the line.
     """
     import pandas as pd
 

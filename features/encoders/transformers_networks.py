@@ -74,7 +74,7 @@ class SoundNetwork(torch.nn.Module):
         places = torch.arange(1, windows.shape[1] + 1, device=windows.device)
         lengths = (heard * places).amax(dim=1)
         rows = windows.new_zeros(len(windows), self._n_rows, 1 + self._width)
-        for length in torch.unique(lengths).tolist():
+        for length in sorted(set(lengths.tolist())):
             if self._n_frames(length) > 0:
                 same = lengths == length
                 some = self._embed(windows[same, :length].nan_to_num(0.0), heard[same, :length])
@@ -134,7 +134,7 @@ class SoundNetwork(torch.nn.Module):
         length = min(self._row_frames, values.shape[1])
         missing = -values.shape[1] % length
         padded = torch.nn.functional.pad(values, (0, 0, 0, missing))
-        return torch.unflatten(padded, 1, (-1, length))
+        return padded.reshape(len(values), -1, length, values.shape[2])
 
 
 class PictureNetwork(torch.nn.Module):

@@ -21,10 +21,9 @@ class Person:
     skin, hair, wall : (red, green, blue)
         Colours of the picture.
     long_hair : bool
-    expressiveness, zoom : float
-        Factors: how strongly they show what they feel, and how near the face is.
-    offset : float
-        Place of the face beside the middle, in shares of the picture.
+    expressiveness, zoom, offset : float
+        Factors: how strongly they show what they feel, and how near the face is; how far it is from
+        the middle, in shares of the picture.
     pitch_hz, formant_scale : float
         The neutral voice.
     """

@@ -22,8 +22,8 @@ from pipeline.paths import BUNDLE, MODEL_CARD
 LARGEST_BYTES = 6_000_000
 
 IMPORTS = {
-    "voice": "cremad {data} --ratings voice --split-by-person 1,0,0",
-    "face": "table {data}/labels.csv --media {data} --targets "
+    "voice": "cremad {data} --no-probe --ratings voice --split-by-person 1,0,0",
+    "face": "table {data}/labels.csv --no-probe --media {data} --targets "
     "happiness,surprise,sadness,anger,disgust,fear,contempt",
 }
 """Arguments of `eri import`."""

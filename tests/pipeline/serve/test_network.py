@@ -87,36 +87,6 @@ def test_an_upload_whose_connection_ends_leaves_nothing(address, disk):
     assert disk.left() == []
 
 
-def test_a_client_that_asks_first_is_told_before_it_sends(address):
-    with socket.create_connection(address, timeout=120) as connection:
-        ask = b"Content-Length: 999999999\r\nExpect: 100-continue\r\n\r\n"
-        connection.sendall(HEAD.encode() + ask)
-        assert connection.recv(65536).startswith(b"HTTP/1.1 413")
-
-
-@pytest.mark.parametrize(
-    "request_text",
-    [
-        HEAD + "Content-Length: -1\r\n\r\n",
-        HEAD + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-        HEAD + "Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
-        "POST /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
-        "GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: localhost\r\nX: " + "y" * 200_000 + "\r\n\r\n",
-        "\x16\x03\x01 not HTTP at all\r\n\r\n",
-    ],
-)
-def test_requests_that_are_wrong_get_a_4xx(address, request_text):
-    with socket.create_connection(address, timeout=120) as connection:
-        connection.sendall(request_text.encode())
-        assert connection.recv(65536).startswith(b"HTTP/1.1 4")
-
-
-@pytest.fixture(scope="module")
-def api(_address):
-    return schemathesis.openapi.from_url(url(_address, "/openapi.json"))
-
-
 @pytest.mark.parametrize(
     ("operation", "mode"),
     [
@@ -126,8 +96,9 @@ def api(_address):
         ("GET /metrics", GenerationMode.POSITIVE),
     ],
 )
-def test_whatever_is_asked_the_answer_is_as_described(address, api, operation, mode):
+def test_whatever_is_asked_the_answer_is_as_described(address, operation, mode):
     method, path = operation.split()
+    api = schemathesis.openapi.from_url(url(address, "/openapi.json"))
 
     @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
     @given(api[path][method].as_strategy(generation_mode=mode))
