@@ -30,7 +30,7 @@ class ExpressionEncoder(TorchEncoder):
     """What a face shows: a vector, and the shares of voters who would call it each expression.
 
     The vector is the input of the last layer; the shares sum to 1 over `EXPRESSIONS`. Faces are
-    cropped as tightly as those of FER+ are, on which it was trained (``files/expression.md``).
+    cropped about as tightly as in FER+, on which it was trained (``files/expression.md``).
     """
 
     distribution = "timm"

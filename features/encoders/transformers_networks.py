@@ -74,7 +74,7 @@ class SoundNetwork(torch.nn.Module):
         places = torch.arange(1, windows.shape[1] + 1, device=windows.device)
         lengths = (heard * places).amax(dim=1)
         rows = windows.new_zeros(len(windows), self._n_rows, 1 + self._width)
-        for length in lengths.unique().tolist():
+        for length in sorted(set(lengths.tolist())):
             if self._n_frames(length) > 0:
                 same = lengths == length
                 some = self._embed(windows[same, :length].nan_to_num(0.0), heard[same, :length])
@@ -133,7 +133,8 @@ class SoundNetwork(torch.nn.Module):
         """Cut hidden states (n, n_frames, ...) to (n, n_rows, row_frames, ...), with zeros last."""
         length = min(self._row_frames, values.shape[1])
         missing = -values.shape[1] % length
-        return torch.nn.functional.pad(values, (0, 0, 0, missing)).unflatten(1, (-1, length))
+        padded = torch.nn.functional.pad(values, (0, 0, 0, missing))
+        return padded.reshape(len(values), -1, length, values.shape[2])
 
 
 class PictureNetwork(torch.nn.Module):
