@@ -32,8 +32,8 @@ RIGHTS = {
     "voice": """Sound and ratings of CREMA-D (Cao et al., 2014, IEEE Transactions on Affective
 Computing 5(4)): actors who spoke twelve fixed sentences, rated by listeners who heard the sound
 alone. ODbL 1.0, its contents DbCL 1.0: the bundle is a work produced from it. The encoder Whisper
-tiny.en is MIT; openSMILE is free for research only. It has learned acted American English from
-studio recordings; spontaneous speech, other languages, music and noise are unlike that.""",
+tiny.en is MIT. It has learned acted American English from studio recordings; spontaneous speech,
+other languages, music and noise are unlike that.""",
     "face": """Pictures of FER2013 (Goodfellow et al., 2013), found on the web, for research only;
 votes of FER+ (Barsoum et al., 2016), MIT, by ten raters a picture. The encoder was trained on the
 split Train too. A target is the share of raters who would choose that expression for a face in one

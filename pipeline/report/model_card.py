@@ -20,6 +20,9 @@ LICENCES = {
     "torchvision": "code BSD-3-Clause; pretrained weights are of ImageNet, which is for research",
     "timm": "code Apache-2.0; each set of weights has a licence of its own",
     "opensmile": "openSMILE's own licence: research and education only, no commercial use",
+    "transformers": "code Apache-2.0; each model has a licence of its own (Whisper tiny.en: MIT)",
+    "transformers_image": "code Apache-2.0; each model has a licence of its own",
+    "expression": "votes MIT, but the pictures of FER2013 that it learned from are for research",
     "onnx": "that of the file, which does not say",
     "imported": "that of whoever made the features",
 }
@@ -49,7 +52,10 @@ def render_model_card(results: Results) -> str:
         header=yaml_text(_HEADER),
         version=record["versions"].get("eri", ""),
         licences={kind: LICENCES[kind] for kind in kinds if kind in LICENCES},
-        uses_faces=any("yunet" in str(spec) for spec in settings["encoders"].values()),
+        uses_faces=any(
+            getattr(encoder, "face", "none") != "none"
+            for encoder in results.params.encoders.values()
+        ),
         heads={name: _described(spec) for name, spec in settings["heads"].items()},
         curve=results.curve,
         warnings=results.warnings,

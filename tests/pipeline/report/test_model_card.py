@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from features.encoders import ENCODERS
 from pipeline.breakdowns import SLICE_COLUMNS
-from pipeline.report.model_card import render_model_card
+from pipeline.report.model_card import LICENCES, render_model_card
 
 
 def test_it_says_what_was_fitted_on_what_and_how_good_it_is(results, params, rows):
@@ -54,3 +55,7 @@ def test_names_stay_in_their_cells(results, params, rows):
     tables = [line for line in card.splitlines() if line.startswith("|")]
     assert any("a\\|b &lt;script>" in line for line in tables)
     assert not any(line.startswith("<script>") for line in card.splitlines())
+
+
+def test_every_kind_of_encoder_has_its_licence_named():
+    assert set(LICENCES) == {*ENCODERS, "imported"}
