@@ -1,7 +1,7 @@
 """Heads on real ratings: FER+ faces, on gradients and pixels, beside plain peers.
 
 From the root of the repository, with FER+ in ``../shared/ferplus``:
-``python -m benchmarks.real_heads [--rows 2000] [--heads ridge,lightgbm] [--peers svr]``
+``python -m benchmarks.real_heads [--fast] [--rows 8000] [--heads ridge,lightgbm] [--peers svr]``
 """
 
 import io
@@ -33,14 +33,15 @@ PIXELS = (12, 12)
 
 
 def main(
-    rows: Annotated[int, typer.Option(help="Faces, drawn at random.")] = 2_000,
+    fast: Annotated[bool, typer.Option(help="2,000 faces.")] = False,
+    rows: Annotated[int, typer.Option(help="Faces, drawn at random.")] = 31_707,
     heads: Annotated[str, typer.Option(help="Kinds, joined by commas.")] = (
         "ridge,kernel_ridge,lightgbm,mlp"
     ),
     peers: Annotated[str, typer.Option(help="Of ridge, svr, lightgbm, mlp: plain ones too.")] = "",
 ) -> None:
     """Print each head's mean Pearson out of fold, by fold, and its seconds; then the stack's."""
-    x, y, people, bands = ferplus(rows)
+    x, y, people, bands = ferplus(2_000 if fast else rows)
     folds = assign_folds(people, 5, 0, y)
     view = FoldedView(x, y, people, folds, bands=bands)
     typer.echo(f"{describe()}\nFER+, {len(x)} x {x.shape[1]}, {len(TARGETS)} targets, five folds")

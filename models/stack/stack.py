@@ -166,9 +166,9 @@ def fit_stack(members: Floats64, y: ArrayLike, fold_of_row: Ints) -> Stack:
     >>> members = y[:, None] + np.array([3.0, 0.5])[:, None] * rng.normal(size=(900, 2, 1))
     >>> stack = fit_stack(members, y, fold_of_row=np.arange(900) % 3)
     >>> stack
-    Stack(method='nnls', share=1, 2 members, 1 targets)
+    Stack(method='average', share=0, 2 members, 1 targets)
     >>> stack.member_weights.round(1)
-    array([[0.2, 0.8]])
+    array([[0.1, 0.9]])
     >>> stack.predict(members[:5]).shape
     (5, 1)
     """
