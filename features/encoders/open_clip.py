@@ -1,8 +1,8 @@
 """Image towers of open_clip: CLIP, SigLIP and their relatives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,13 +32,13 @@ class OpenClipEncoder(TorchEncoder):
     kind: Literal["open_clip"]
 
     @cached_property
-    def tags(self) -> Sequence[str]:
+    def tags(self) -> Mapping[str, Callable[[], Path]]:
         """As ``open_clip.list_pretrained_tags_by_model`` gives them."""
         import open_clip
 
         _ = self._config  # an unknown model is an error
-        tags: list[str] = open_clip.list_pretrained_tags_by_model(self.model)
-        return tags
+        tags = open_clip.list_pretrained_tags_by_model(self.model)
+        return {tag: partial(self._fetch, tag) for tag in tags}
 
     def preprocessing_for(self, tag: str | None) -> Preprocessing:
         """Return the tag's preprocessing, or open_clip's defaults."""
@@ -55,7 +55,7 @@ class OpenClipEncoder(TorchEncoder):
         )
         return Preprocessing(geometry=geometry, mean=cfg["mean"], std=cfg["std"])
 
-    def fetch(self, tag: str) -> Path:
+    def _fetch(self, tag: str) -> Path:
         """Find the file that open_clip would load, on the Hugging Face hub.
 
         A tag trained with another activation is refused: open_clip warns and embeds wrongly.

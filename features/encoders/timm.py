@@ -2,8 +2,8 @@
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,7 +40,7 @@ class TimmEncoder(TorchEncoder):
     kind: Literal["timm"]
 
     @cached_property
-    def tags(self) -> Sequence[str]:
+    def tags(self) -> Mapping[str, Callable[[], Path]]:
         """As ``timm.models.get_arch_pretrained_cfgs`` lists them, where they have weights."""
         import timm
 
@@ -52,13 +52,14 @@ class TimmEncoder(TorchEncoder):
                 hint = f"set `model: {name}` and `weights: {tag}`"
             raise EncoderError(f"timm has no model {self.model!r}: {hint}")
         cfgs = timm.models.get_arch_pretrained_cfgs(self.model)
-        return [name.partition(".")[2] for name, cfg in cfgs.items() if cfg.has_weights]
+        names = [name.partition(".")[2] for name, cfg in cfgs.items() if cfg.has_weights]
+        return {name: partial(self._fetch, name) for name in names}
 
     def preprocessing_for(self, tag: str | None) -> Preprocessing:
         """Return the tag's evaluation transform, or that of the model's default tag."""
         return timm_preprocessing(self._cfg(tag))
 
-    def fetch(self, tag: str) -> Path:
+    def _fetch(self, tag: str) -> Path:
         """Find the file that timm would load: of the Hugging Face hub, or at the tag's address."""
         cfg = self._cfg(tag)
         if not cfg.hf_hub_id:

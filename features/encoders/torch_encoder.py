@@ -2,7 +2,7 @@
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -96,15 +96,15 @@ class TorchEncoder(FrameEncoder):
             return run(self.build().eval(), black).shape[1]
 
     @property
-    def tags(self) -> Sequence[str]:
-        """The pretrained tags that the library has for this model; none unless a kind says so.
+    def tags(self) -> Mapping[str, Callable[[], Path]]:
+        """How the checkpoint of each pretrained tag is found; empty for a library without tags.
 
         Raises
         ------
         EncoderError
             When the library has no such model.
         """
-        return ()
+        return {}
 
     @abstractmethod
     def preprocessing_for(self, tag: str | None) -> Preprocessing:
@@ -113,10 +113,6 @@ class TorchEncoder(FrameEncoder):
     @abstractmethod
     def build(self) -> "torch.nn.Module":
         """Build the network from normalised pictures to embeddings, with random weights."""
-
-    def fetch(self, tag: str) -> Path:
-        """Find a tag's checkpoint, by `hub_file` or `torch_hub_file`."""
-        raise NotImplementedError(f"{self.kind} has no tags, and thus no {tag!r}")
 
     def convert(self, state: "State", network: "torch.nn.Module") -> "State":  # noqa: ARG002
         """Bring a checkpoint's tensors under older names, or in other shapes, to the network's."""
@@ -170,7 +166,7 @@ class TorchEncoder(FrameEncoder):
         tags = self.tags  # an unknown model is said before unknown weights
         if self.weights == RANDOM:
             return None
-        return weights_file(self.weights, tags, self.fetch)
+        return weights_file(self.weights, tags)
 
 
 def _in_order(state: "State", network: "torch.nn.Module") -> "State":

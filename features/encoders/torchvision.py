@@ -1,7 +1,7 @@
 """Classification networks of torchvision, up to their penultimate layer."""
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,9 +42,12 @@ class TorchvisionEncoder(TorchEncoder):
     kind: Literal["torchvision"]
 
     @property
-    def tags(self) -> Sequence[str]:
-        """As ``torchvision.models.get_model_weights`` lists them."""
-        return list(self._weights.__members__)
+    def tags(self) -> Mapping[str, Callable[[], Path]]:
+        """As ``torchvision.models.get_model_weights`` lists them, through torch.hub."""
+        return {
+            tag: partial(torch_hub_file, each.url)
+            for tag, each in self._weights.__members__.items()
+        }
 
     def preprocessing_for(self, tag: str | None) -> Preprocessing:
         """Return the tag's preprocessing, or that of the model's default tag."""
@@ -56,10 +59,6 @@ class TorchvisionEncoder(TorchEncoder):
             interpolation=preset.interpolation.value,
         )
         return Preprocessing(geometry=geometry, mean=preset.mean, std=preset.std)
-
-    def fetch(self, tag: str) -> Path:
-        """Find it through torch.hub, as torchvision does."""
-        return torch_hub_file(self._weights[tag].url)
 
     def build(self) -> "torch.nn.Module":
         """Build the network, and take the last linear layer off."""

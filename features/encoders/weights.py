@@ -2,10 +2,10 @@
 
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,11 +56,7 @@ KNOWN_PACKAGES = {
 """Files of packages, as ``<import name>/<path>``. Any other file of a package is taken as it is."""
 
 
-def weights_file(
-    weights: str,
-    tags: Sequence[str] | None = None,
-    fetch: Callable[[str], Path] | None = None,
-) -> Path:
+def weights_file(weights: str, tags: Mapping[str, Callable[[], Path]] | None = None) -> Path:
     """Find the file that holds the weights.
 
     Parameters
@@ -68,11 +64,9 @@ def weights_file(
     weights : str
         A tag, a path, ``package://<import name>/<path>``, or ``hf://owner/repo/file``; the caller
         has dealt with ``random``.
-    tags : sequence of str, optional
-        The tags that the library has for this model. None: there are neither tags nor random
-        weights, only files.
-    fetch : callable, optional
-        From a tag to a file, by `hub_file` or `torch_hub_file`.
+    tags : mapping of str to callable, optional
+        How the file of each tag that the library has for this model is found, by `hub_file` or
+        `torch_hub_file`. None: there are neither tags nor random weights, only files.
 
     Raises
     ------
@@ -80,10 +74,10 @@ def weights_file(
         When it is neither a known tag nor a file, a known package is another than it was, or a
         hub's file is not on this machine and cannot be fetched. There is no fallback.
     """
-    if fetch is not None and tags is not None and weights in tags:
-        return _fetched(weights, fetch)
+    if tags and weights in tags:
+        return _fetched(weights, tags[weights])
     if weights.startswith(HUB):
-        return _fetched(weights, _file_at)
+        return _fetched(weights, partial(_file_at, weights))
     if weights.startswith(PACKAGE):
         path = _packaged_file(weights.removeprefix(PACKAGE))
     else:
@@ -136,11 +130,13 @@ def hub_folder(repository: str, revision: str | None, patterns: Sequence[str]) -
     """
     from huggingface_hub import constants, snapshot_download
 
-    def fetch(name: str) -> Path:
+    def fetch() -> Path:
         is_off = bool(_unreachable(constants.ENDPOINT))  # else it says whether all are here
         only = list(patterns)
         return Path(
-            snapshot_download(name, revision=revision, allow_patterns=only, local_files_only=is_off)
+            snapshot_download(
+                repository, revision=revision, allow_patterns=only, local_files_only=is_off
+            )
         )
 
     return _fetched(repository, fetch)
@@ -201,9 +197,9 @@ def _packaged_file(name: str) -> Path:
     return path
 
 
-def _fetched(weights: str, fetch: Callable[[str], Path]) -> Path:
+def _fetched(weights: str, fetch: Callable[[], Path]) -> Path:
     try:
-        return fetch(weights)
+        return fetch()
     except EncoderError:
         raise
     except Exception as error:  # whatever network, hub or disk has to say

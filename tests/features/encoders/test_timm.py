@@ -28,7 +28,7 @@ def test_a_tag_with_an_address_is_taken_from_torch_s_local_cache(tmp_path, monke
     cached = tmp_path / "hub" / "checkpoints" / "tiny-1234.pth"
     cached.parent.mkdir(parents=True)
     cached.touch()
-    assert encoder.fetch(TAG) == cached
+    assert encoder.tags[TAG]() == cached
 
 
 @pytest.mark.parametrize(
