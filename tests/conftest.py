@@ -62,6 +62,15 @@ def write_clip(
 
 
 @pytest.fixture
+def shared(request) -> Path:
+    """The folder of real clips and ratings beside the checkout; without it, the test skips."""
+    folder: Path = request.config.rootpath.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared, with real data, is not beside the checkout")
+    return folder
+
+
+@pytest.fixture
 def make_clip(tmp_path: Path) -> MakeClip:
     """Write clips, as `write_clip` does, into the test's folder."""
 

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import wave
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
@@ -17,18 +16,15 @@ from pathlib import Path
 from unittest import mock
 from urllib.request import urlopen
 
-import numpy as np
-import pandas as pd
 import typer
 import yaml
 from typer.testing import CliRunner
 
 from pipeline import cli
 from pipeline.clip_ids import find_media
-from pipeline.imports.layouts import HUME_TARGETS
 from pipeline.params import Params, load_params
 from pipeline.systems import load_systems
-from tests.conftest import tone, write_clip
+from tests.docs.data import write_features, write_neighbours, write_recordings
 from tests.pipeline.stages_in_process import run_stages
 
 ROOT = Path(__file__).parents[2]
@@ -232,12 +228,12 @@ def finish_project(folder: Path) -> Project:
     shutil.copy(ROOT / ONE_TEST, folder / ONE_TEST)
     (folder / ".venv").mkdir()
     (folder / ".venv" / ".installed").touch()  # the packages are those of this process
-    _write_recordings(folder)
-    _write_features(folder)
+    write_recordings(folder)
+    write_features(folder)
     project = Project(folder)
     project.shell(f"git init -q\ngit add -A\ngit commit -qm start\n{IMPORT}")
     project.shell("dvc repro")
-    _write_neighbours(folder)
+    write_neighbours(folder)
     return project
 
 
@@ -252,104 +248,3 @@ def _small_params() -> dict:
     content["heads"]["mlp"] |= {"max_epochs": 3, "n_seeds": 1}
     content["evaluation"]["n_resamples"] = 100
     return content
-
-
-def _write_recordings(folder: Path) -> None:
-    """Write clips whose brightness tells the targets, of people who are in several of them."""
-    rng = np.random.default_rng(0)
-    n_people, n_clips = 10, 3
-    table = pd.DataFrame({"clip_id": [f"c{n:02d}" for n in range(n_people * n_clips)]})
-    table["person"] = [f"p{n // n_clips}" for n in range(len(table))]
-    table["country"] = np.where(np.arange(len(table)) % 2, "South Africa", "United States")
-    table["age"] = 20 + np.arange(len(table)) // n_clips
-    levels = rng.integers(20, 230, len(table))
-    table["joy"] = np.clip(levels / 2.5 + rng.normal(0, 5, len(table)), 1, 100).round(1)
-    table["awe"] = np.clip(100 - table["joy"] + rng.normal(0, 5, len(table)), 1, 100).round(1)
-    for number, (clip_id, level) in enumerate(zip(table["clip_id"], levels, strict=True)):
-        path = folder / "videos" / f"{clip_id}.mp4"
-        _write_short(path, level=int(level), sound_s=0.4 + 0.01 * (number % 7))
-    table.to_csv(folder / "ratings.csv", index=False)
-    own = table.drop(columns="person").assign(path=table["clip_id"] + ".mp4", group=table["person"])
-    own["split"] = np.where(np.arange(len(own)) < 21, "Train", "Val")
-    own[["joy", "awe"]] /= 100
-    own.to_csv(folder / "my_labels.csv", index=False)
-    _write_short(folder / "clip.mp4", n_frames=30)
-    for shard, names in (("a", ("c00", "c01")), ("b", ("c02",))):
-        for name in names:
-            (folder / "shards" / shard).mkdir(parents=True, exist_ok=True)
-            shutil.copy(folder / "videos" / f"{name}.mp4", folder / "shards" / shard)
-
-
-def _write_features(folder: Path) -> None:
-    """Write features that others computed, in three usual forms."""
-    rng = np.random.default_rng(1)
-    ids = pd.read_csv(folder / "ratings.csv")["clip_id"]
-    (folder / "feats" / "fau").mkdir(parents=True)
-    for clip_id in ids:
-        table = pd.DataFrame(rng.uniform(size=(3, 2)), columns=["AU01", "AU02"])
-        table.insert(0, "timestamp", [0.0, 0.5, 1.0])
-        table.to_csv(folder / "feats" / "fau" / f"{clip_id}.csv", index=False)
-    vectors = rng.normal(size=(len(ids), 4)).astype(np.float32)
-    clap = pd.DataFrame(vectors, columns=[f"x{k}" for k in range(4)])
-    clap.insert(0, "clip_id", ids)
-    clap.to_parquet(folder / "clap.parquet", index=False)
-    np.save(folder / "vectors.npy", vectors)
-    (folder / "ids.txt").write_text("\n".join(ids))
-
-
-def _write_neighbours(folder: Path) -> None:
-    """Write what lies beside a project: data sets, and a colleague's stores."""
-    beside = folder.parent
-    (beside / "dvc-remote").mkdir()
-    shutil.copytree(folder / "data" / "features", beside / "colleague" / "features")
-    hume = beside / "hume_reaction"
-    rows = [",".join(["File_ID", "Split", *HUME_TARGETS, "Age", "Country"])]
-    for number, split in enumerate(["train"] * 12 + ["val"] * 4 + ["test"] * 2):
-        _write_short(hume / split / "mp4" / f"{number:05d}.mp4", level=20 + 10 * number)
-        labels = [1.0, *[round(0.1 * (number % 8), 1)] * 6] if split != "test" else [""] * 7
-        values = [f"[{number:05d}]", split.title(), *labels, 20 + number, "South Africa"]
-        rows.append(",".join(map(str, values)))
-    (hume / "data_info.csv").write_text("\n".join(rows) + "\n")
-    muse = beside / "muse_2022" / "c2_muse_reaction"
-    (muse / "feats" / "faus").mkdir(parents=True)
-    ids = [f"{number:05d}" for number in range(3)]
-    labels = [f"[{clip_id}],1.0,0.1,0.{n},0,0,0,0.2" for n, clip_id in enumerate(ids)]
-    (muse / "labels.csv").write_text("\n".join([",".join(["File_ID", *HUME_TARGETS]), *labels]))
-    splits = zip(ids, ["train", "devel", "test"], strict=True)
-    parts = [f"{clip_id},{split}" for clip_id, split in splits]
-    (muse / "partition.csv").write_text("\n".join(["Id,Proposal", *parts]))
-    for clip_id in ids:
-        rows = f"timestamp,segment_id,AU01\n0,{clip_id},0.{int(clip_id)}\n250,{clip_id},0.5\n"
-        (muse / "feats" / "faus" / f"{clip_id}.csv").write_text(rows)
-    _write_cremad(beside / "CREMA-D")
-
-
-def _write_cremad(root: Path) -> None:
-    """Write fifteen voices of five actors, with the ratings of each."""
-    names = ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad")
-    levels = [f"mean{name}Resp" for name in names]
-    actors = pd.DataFrame({"ActorID": range(1001, 1006), "Age": range(20, 25)})
-    clips = [
-        f"{actor}_IEO_{end}_XX" for actor in actors["ActorID"] for end in ("ANG", "HAP", "SAD")
-    ]
-    rng = np.random.default_rng(2)
-    votes = pd.DataFrame(rng.integers(1, 5, (len(clips), 6)), columns=[name[0] for name in names])
-    votes[levels] = rng.integers(10, 90, votes.shape)
-    votes = votes.assign(fileName=clips).set_axis(range(100001, 100001 + len(clips)))
-    (root / "processedResults").mkdir(parents=True)
-    votes.to_csv(root / "processedResults" / "tabulatedVotes.csv")
-    actors.assign(Sex=["Female", "Male"] * 2 + ["Male"]).to_csv(
-        root / "VideoDemographics.csv", index=False
-    )
-    (root / "AudioWAV").mkdir()
-    for n, clip in enumerate(clips):
-        with wave.open(str(root / "AudioWAV" / f"{clip}.wav"), "wb") as file:
-            file.setparams((1, 2, 16000, 0, "NONE", ""))
-            file.writeframes((tone(1 + n / 50) * 20000).astype("<i2").tobytes())
-
-
-def _write_short(
-    path: Path, n_frames: int = 4, level: int = 128, sound_s: float | None = None
-) -> None:
-    sound_s = n_frames / 10 if sound_s is None else sound_s
-    write_clip(path, n_frames=n_frames, size=(32, 32), level=level, sound_s=sound_s)

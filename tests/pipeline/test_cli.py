@@ -61,13 +61,9 @@ def test_extract_writes_one_store_per_encoder(make_clip, extract, params_file, t
     assert "88 numbers each, 1 clips cached" in found["encoders.sound"].detail
 
 
-def test_a_clip_without_a_face_is_a_failure_among_others(request, extract, tmp_path):
-    shared = request.config.rootpath.parent / "shared"
-    if not shared.is_dir():
-        pytest.skip("../shared is not there")
-    weights = str(shared / "weights" / "yunet_n_dynamic.onnx")
+def test_a_clip_without_a_face_is_a_failure_among_others(shared, extract, tmp_path):
     tiny = {"kind": "open_clip", "model": TINY_CLIP, "weights": "random", "face": "yunet"}
-    encoders = {"tiny": tiny | {"face_weights": weights}}
+    encoders = {"tiny": tiny}
     clips = [shared / "clips" / f"{clip}.mp4" for clip in ("no_face", "single_face")]
     arguments = [*clips, "--encoders", "tiny"]
     shown = extract(*arguments, encoders=encoders, data={"max_failed_share": 0.5})

@@ -56,10 +56,8 @@ def test_weights_of_another_network_are_refused(tmp_path):
         make_encoder({"kind": "expression", "weights": str(path)}).load_model(CPU)
 
 
-def test_the_weights_that_come_with_us_name_faces_as_voters_do(request):
-    table = request.config.rootpath.parent / "shared" / "ferplus" / "ferplus.parquet"
-    if not table.is_file():
-        pytest.skip("../shared is not there")
+def test_the_weights_that_come_with_us_name_faces_as_voters_do(shared):
+    table = shared / "ferplus" / "ferplus.parquet"
     faces = pd.read_parquet(table, filters=[("split", "==", "Val")]).sample(300, random_state=0)
     images = [Image.open(io.BytesIO(png)).convert("RGB") for png in faces["png"]]
     batch = np.stack([np.asarray(image).transpose(2, 0, 1) for image in images])

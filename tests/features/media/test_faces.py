@@ -35,11 +35,9 @@ boxes = st.builds(Box, coordinates, coordinates, sides, sides, st.floats(0, 1))
 
 
 @pytest.fixture
-def follow(request):
+def follow(shared):
     """Sample a shared clip and find the face in its frames."""
-    folder = request.config.rootpath.parent / "shared" / "clips"
-    if not folder.is_dir():
-        pytest.skip("../shared is not there")
+    folder = shared / "clips"
 
     def follow(name):
         finder = FaceFinder(YUNET)

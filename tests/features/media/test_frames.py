@@ -162,11 +162,8 @@ def test_a_clip_that_lost_most_of_its_frames_is_damaged(make_clip):
     assert caught.value.step == "decode"
 
 
-def test_the_shared_clips_decode(request):
-    folder = Path(request.config.rootpath).parent / "shared" / "clips"
-    if not folder.is_dir():
-        pytest.skip("../shared is not there")
-    paths = sorted([*folder.glob("*.mp4"), *folder.glob("*.mov")])
+def test_the_shared_clips_decode(shared):
+    paths = sorted([*shared.glob("clips/*.mp4"), *shared.glob("clips/*.mov")])
     assert len(paths) == 10
     for path in paths:
         assert len(list(read_frames(path, 1))) == pytest.approx(probe(path).duration_s, abs=1.5)

@@ -24,6 +24,12 @@ def import_json(*arguments, status=0) -> dict:
     return content
 
 
+def import_features(path, name, *more, status=0) -> dict:
+    """Import features; returns the JSON."""
+    content = import_json("features", path, "--name", name, *more, status=status)
+    return content | content["features"].get(name, {}) | {"store": f"data/imports/features/{name}"}
+
+
 @pytest.fixture
 def run(request, tmp_path, monkeypatch):
     """Run `eri import ... --json` in an empty project."""

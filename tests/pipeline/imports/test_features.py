@@ -16,17 +16,11 @@ from pipeline import cli
 from pipeline.imports import reading
 from pipeline.params import ParamsError, load_params
 from pipeline.views import check_store
-from tests.pipeline.imports.conftest import import_json
+from tests.pipeline.imports.conftest import import_features
 
 RNG = np.random.default_rng(1)
 NAMES = ["AU01", "AU02", "AU04"]
 NO_WORDS_FOR_MISSING = ["NA", "null", "None", "nan", "#NA"]
-
-
-def import_features(path, name, *more, status=0) -> dict:
-    """Import features; returns the JSON."""
-    content = import_json("features", path, "--name", name, *more, status=status)
-    return content | content["features"].get(name, {}) | {"store": f"data/imports/features/{name}"}
 
 
 def refused(path, name, *more) -> str:
@@ -334,33 +328,3 @@ def test_a_store_of_ours_is_imported_whole(folder, what, n_rows):
     assert np.array_equal(store.time_s, np.zeros(3) if what == "pooled" else given.time_s)
     assert np.array_equal(store.embedding, values)
     assert np.array_equal(store.face_share, share)
-
-
-HEADERS = {
-    "openface": "frame, face_id, timestamp, confidence, success, AU12_r",
-    "pyfeat": "frame,face_id,FaceRectX,confidence,FaceScore,AU12_r",
-}
-
-
-@pytest.mark.parametrize("tool", HEADERS)
-def test_what_a_face_tracker_did_not_measure_is_no_zero(folder, tool):
-    rows = [
-        f"{k + 1}, 0, {k * 0.04:.2f}, {0.9 * (k % 3 > 0)}, {int(k % 3 > 0)}, {0.6 * (k % 3 > 0)}"
-        for k in range(9)
-    ]
-    (folder / "f").mkdir()
-    (folder / "f/00001.csv").write_text("\n".join([HEADERS[tool], *rows]))
-    found = import_features(folder / "f", "f")
-    assert found["columns"] == ["AU12_r"]
-    assert found["by_kind"]["clips with rows not measured"]["items"] == ["00001"]
-    assert np.allclose(read_store(found["store"]).embedding, 0.6)
-
-
-def test_of_several_faces_the_one_seen_most_is_kept_and_said(folder):
-    rows = ["0,0,0.2", "0,1,0.9", "0.04,0,0.4"]
-    (folder / "t.csv").write_text(
-        "clip_id,timestamp,face_id,a\n" + "".join(f"1,{r}\n" for r in rows)
-    )
-    found = import_features(folder / "t.csv", "t")
-    assert found["by_kind"]["clips with several faces"]["items"] == ["1: 2"]
-    assert np.allclose(read_store(found["store"]).embedding[:, 0], [0.2, 0.4])
