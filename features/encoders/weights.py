@@ -2,9 +2,8 @@
 
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -25,7 +24,6 @@ PATIENCE_S = 2.0
 _TORCH_HUB = "https://download.pytorch.org"
 _MESSAGE_CHARACTERS = 300
 _SUFFIXES = {".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors"}
-_may_download: ContextVar[bool] = ContextVar("may_download", default=True)
 
 
 class PackagedWeights(NamedTuple):
@@ -156,16 +154,6 @@ def torch_hub_file(url: str) -> Path:
     return path
 
 
-@contextmanager
-def without_download() -> Iterator[None]:
-    """Within this context weights that are not on this machine are an error, not a download."""
-    token = _may_download.set(False)
-    try:
-        yield
-    finally:
-        _may_download.reset(token)
-
-
 def one_line(error: Exception) -> str:
     """Shorten what another library says to one line."""
     return textwrap.shorten(str(error), _MESSAGE_CHARACTERS, placeholder=" …")
@@ -221,7 +209,7 @@ def _unreachable(url: str) -> str:
     """Say why nothing may, or can, be fetched: the libraries would wait for long to find out."""
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE or not _may_download.get():
+    if constants.HF_HUB_OFFLINE:
         return "downloads are off"
     parts = urlsplit(url)
     hub = f"{parts.scheme}://{parts.netloc}"

@@ -18,12 +18,17 @@ from tests.features.encoders.samples import save, trained
 
 
 @pytest.fixture
-def put_on_hub(tmp_path, monkeypatch) -> Callable[[Path, str, str], Path]:
+def offline(monkeypatch) -> None:
+    """Nothing is fetched: what is not on this machine cannot be had."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def put_on_hub(tmp_path, monkeypatch, offline) -> Callable[[Path, str, str], Path]:
     """Copy a file into the cache as ``owner/repo`` and a name; nothing else can be had."""
     cache = tmp_path / "hub"
     cache.mkdir()
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     revision = "0" * 40
 
     def put(file: Path, repository: str, name: str) -> Path:

@@ -6,7 +6,7 @@ import torch
 from timm.models import _registry
 
 from features.encoders import EncoderError, make_encoder
-from features.encoders.weights import weights_file, without_download
+from features.encoders.weights import weights_file
 from tests.features.encoders.samples import close_to, embed, normalised, pictures
 
 RESNET, TAG = "test_resnet", "r160_in1k"
@@ -16,14 +16,14 @@ def spec(model: str, weights: str, **more: object) -> dict[str, object]:
     return {"kind": "timm", "model": model, "weights": weights, **more}
 
 
-def test_a_tag_with_an_address_is_taken_from_torch_s_local_cache(tmp_path, monkeypatch):
+def test_a_tag_with_an_address_is_taken_from_torch_s_local_cache(tmp_path, monkeypatch, offline):
     name = f"{RESNET}.{TAG}"
     cfg = timm.get_pretrained_cfg(name)
     cfg = dataclasses.replace(cfg, hf_hub_id=None, url="https://example.org/x/tiny-1234.pth")
     monkeypatch.setitem(_registry._model_pretrained_cfgs, name, cfg)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     encoder = make_encoder(spec(RESNET, TAG))
-    with without_download(), pytest.raises(EncoderError, match="cannot be fetched"):
+    with pytest.raises(EncoderError, match="cannot be fetched"):
         encoder.weights_digest()
     cached = tmp_path / "hub" / "checkpoints" / "tiny-1234.pth"
     cached.parent.mkdir(parents=True)

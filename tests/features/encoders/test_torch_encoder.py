@@ -6,19 +6,17 @@ import torch
 import torchvision
 
 from features.encoders import EncoderError, make_encoder
-from features.encoders.weights import without_download
 from tests.features.encoders.samples import embed, pictures
 
 
-def test_a_tag_is_taken_from_the_library_s_local_cache(kind, tmp_path):
+def test_a_tag_is_taken_from_the_library_s_local_cache(kind, tmp_path, offline):
     tagged = kind.encoder(kind.tag)
-    with without_download(), pytest.raises(EncoderError, match=r"cannot be fetched.*local file"):
+    with pytest.raises(EncoderError, match=r"cannot be fetched.*local file"):
         tagged.weights_digest()
     kind.put(kind.save(tmp_path / "cached.pth"))
     local = kind.encoder(kind.save(tmp_path / "local.pth"), preprocessing_of=kind.tag)
     assert tagged.picture_preprocessing() == local.picture_preprocessing()
-    with without_download():
-        ours = embed(tagged, pictures(2, kind.size_px))
+    ours = embed(tagged, pictures(2, kind.size_px))
     assert np.array_equal(ours, embed(local, pictures(2, kind.size_px)))
 
 
@@ -66,10 +64,9 @@ def test_a_model_that_the_library_lacks_names_those_it_has(library, model, weigh
         ("torchvision", "resnet50", "IMAGENET1K_V2", 2048),
     ],
 )
-def test_the_dimension_is_found_without_weights(library, model, tag, dimension):
-    with without_download():
-        spec = {"kind": library, "model": model, "weights": tag}
-        assert make_encoder(spec).dimension() == dimension
+def test_the_dimension_is_found_without_weights(library, model, tag, dimension, offline):
+    spec = {"kind": library, "model": model, "weights": tag}
+    assert make_encoder(spec).dimension() == dimension
 
 
 @pytest.mark.parametrize("tag", ["IMAGENET1K_V1", "IMAGENET1K_V2"])

@@ -13,7 +13,6 @@ from features.encoders.weights import (
     hub_file,
     torch_hub_file,
     weights_file,
-    without_download,
 )
 from features.errors import EncoderError
 
@@ -146,15 +145,17 @@ def test_hubs_that_do_not_answer_are_waited_for_once(silent_hub, put_on_hub, tmp
     assert hub_file("owner/repo", "w.safetensors", "w.bin") == here
 
 
-def test_torch_s_hub_is_asked_for_what_is_not_here_unless_that_is_off(tmp_path, monkeypatch):
+def test_torch_s_hub_is_asked_for_what_is_not_here_unless_that_is_off(
+    tmp_path, monkeypatch, offline
+):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(module, "_answering", lambda hubs: hubs)
     fetched = []
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *given: fetched.append(given))
     url = "https://example.org/resnet18-f37072fd.pth"
-    with without_download(), pytest.raises(ConnectionError, match="downloads are off"):
+    with pytest.raises(ConnectionError, match="downloads are off"):
         torch_hub_file(url)
     assert not fetched
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     path = torch_hub_file(url)
     assert fetched == [(url, str(path), "f37072fd")]
