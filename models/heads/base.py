@@ -245,7 +245,7 @@ class ProjectedHead(Head):
     ) -> Floats32:
         self.projection_: Projection | None = None
         n_rows = len(inputs) if view is None else int(view.training_rows(fold).sum())
-        n_components = self._components_for(n_rows)
+        n_components = self.components_for(n_rows)
         if n_components is not None and inputs.shape[1] > n_components:
             if view is None:
                 equations = FoldGram(inputs, np.zeros(len(inputs), np.int64)).equations()
@@ -254,7 +254,7 @@ class ProjectedHead(Head):
                 self.projection_ = view.projection(fold, n_components, self.seed)
         return self._applied(inputs)
 
-    def _components_for(self, n_rows: int) -> int | None:  # noqa: ARG002
+    def components_for(self, n_rows: int) -> int | None:  # noqa: ARG002
         """Return how many components are kept of a training set of so many rows."""
         return self.n_components
 

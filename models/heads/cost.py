@@ -52,7 +52,7 @@ def estimated_cost(head: Head, n_rows: int, n_columns: int, n_targets: int) -> f
         return N_FITS * (binning_s + n_targets * head.n_rounds * tree_s / 2)
     width = n_columns
     if isinstance(head, ProjectedHead):
-        width = min(width, head._components_for(n_rows * 4 // 5) or width)
+        width = min(width, head.components_for(n_rows * 4 // 5) or width)
     if isinstance(head, MLPHead):
         weights = (width + n_targets) * sum(head.hidden)
         steps = 30 * N_FITS * head.n_seeds * n_rows

@@ -1,5 +1,6 @@
 """Heads on a Gaussian (RBF) kernel: one set of features for every target, fold and penalty."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Self
@@ -8,6 +9,7 @@ import numpy as np
 import scipy.linalg
 from pydantic import Field
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from models.arrays import Bools, Floats, Floats32, Floats64, Groups, Ints
 from models.heads.base import Head, Range, label_patterns
@@ -143,6 +145,11 @@ def svr(equations: RidgeEquations, targets: Floats64, cost: float, epsilon: floa
     Returns
     -------
     coefficients of the inputs [n_columns, n_targets], intercepts [n_targets]
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        When predictions still change by more than `SVR_TOLERANCE` after `MOST_STEPS` steps.
     """
     matrix, inputs, rows = equations.matrix.dense(0), equations.inputs, equations.rows
     by_rows = bool(equations.kernels)
@@ -178,6 +185,13 @@ def svr(equations: RidgeEquations, targets: Floats64, cost: float, epsilon: floa
             np.sign(errors) * np.maximum(np.abs(errors) - 1, epsilon),
         )
         dual += wished - predicted
+    else:
+        warnings.warn(
+            f"support vectors did not settle within {MOST_STEPS} steps: predictions may still be "
+            f"more than {SVR_TOLERANCE:g} standard deviations off; a smaller `cost` settles sooner",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     coef = equations.coefficients(unknowns, np.zeros(y.shape[1], np.intp)).astype(np.float64)
     return coef, predicted.mean(axis=0) - equations.mean @ coef
 

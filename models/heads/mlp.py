@@ -75,7 +75,8 @@ class MLPHead(ProjectedHead):
     patience: Annotated[int, Field(ge=1)] = 5
     n_seeds: Annotated[int, Field(ge=1)] = 3
 
-    def _components_for(self, n_rows: int) -> int:
+    def components_for(self, n_rows: int) -> int:
+        """Return `n_components` for every `ROWS_PER_STEP` rows, `MOST_STEPS` times at most."""
         return self.n_components * max(1, min(n_rows // ROWS_PER_STEP, MOST_STEPS))
 
     def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:

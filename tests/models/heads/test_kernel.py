@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.kernel_approximation import Nystroem
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel as sklearn_rbf
@@ -57,6 +58,12 @@ def test_svr_equals_scikit_learn_per_target(cost):
         plain = SVR(C=cost, gamma=1 / 3).fit(z[known], (target[known] - mean) / size)
         found = (head.predict(new)[:, number] - mean) / size
         np.testing.assert_allclose(found, plain.predict(z_new), atol=0.05)
+
+
+def test_support_vectors_that_do_not_settle_are_said(monkeypatch):
+    monkeypatch.setattr("models.heads.kernel.MOST_STEPS", 2)
+    with pytest.warns(ConvergenceWarning, match="did not settle within 2 steps"):
+        SVRHead().fit(*curved(60)[:2])
 
 
 def kernel_of(made):
