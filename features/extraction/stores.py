@@ -1,7 +1,7 @@
 """From clips to feature stores on disk, or to one store in memory."""
 
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,13 @@ def extract(
         When the cache or the destination cannot be written. What was finished by then is kept.
     """
     # Before hours of work, and before weights are fetched:
-    for name, each in encoders.items():
+    for name in encoders:
         check_replaceable(destination / name)
-        errors = [error for clip in iterate_clips(clips) if (error := unusable(each, clip))]
-        _check_some_embedded(name, len(clips), errors)
+    ruled_out = {
+        name: [error for clip in iterate_clips(clips) if (error := unusable(each, clip))]
+        for name, each in encoders.items()
+    }
+    _check_some_embedded(len(clips), ruled_out)
     root = cache_root or default_cache_root()
     runs, left_out = {}, {}
     for name, each in encoders.items():
@@ -92,11 +95,13 @@ def extract(
             left_out[name] = str(error)
     with Embedder() as embedder:
         embedder.embed(clips, [*runs.values()], progress=progress)
+    errors = {name: run.errors(clips) for name, run in runs.items()}
+    _check_some_embedded(len(clips), {name: [*each.values()] for name, each in errors.items()})
     failures = {}
     for name in encoders:
         store = destination / name
         if name in runs:
-            failures[name] = _failures(runs[name], clips)
+            failures[name] = _failure_table(errors[name])
             write_store(store, runs[name].stored_clips(clips), runs[name].metadata())
         else:
             of_all = {"clip_id": clips["clip_id"], "step": "weights", "reason": left_out[name]}
@@ -180,22 +185,22 @@ def embed_files(
         clips = index_files(files, workers=embedder.workers, progress=progress)
         run = EncoderRun("encoder", made, sampling, root)
         embedder.embed(clips, [run], progress=progress)
-        failures = _failures(run, clips)
-        return gather(run.stored_clips(clips), run.metadata()), failures
+        errors = run.errors(clips)
+        _check_some_embedded(len(clips), {run.name: [*errors.values()]})
+        return gather(run.stored_clips(clips), run.metadata()), _failure_table(errors)
 
 
-def _failures(run: EncoderRun, clips: pd.DataFrame) -> pd.DataFrame:
-    errors = run.errors(clips)
-    _check_some_embedded(run.name, len(clips), errors.values())
+def _failure_table(errors: Mapping[str, MediaError]) -> pd.DataFrame:
     failed = [(clip_id, error.step, error.reason) for clip_id, error in errors.items()]
     return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
 
 
-def _check_some_embedded(name: str, n_clips: int, errors: Collection[MediaError]) -> None:
-    """Refuse an encoder that fails on each of its clips: no store would be left."""
-    if len(errors) == n_clips:
-        first = f"; the first: {next(iter(errors))}" if errors else ""
+def _check_some_embedded(n_clips: int, errors: Mapping[str, Sequence[MediaError]]) -> None:
+    """Refuse, all at once, encoders that fail on each of the clips: no store would be left."""
+    firsts = {name: each[:1] for name, each in errors.items() if len(each) == n_clips}
+    if firsts:
+        said = [f"{name!r} ({', '.join(map(str, first))})" for name, first in firsts.items()]
         raise EncoderError(
-            f"the encoder {name!r} embedded none of {n_clips} clips{first}. Mend the clips, or "
-            f"take {name!r} out of `encoders:`"
+            f"of {n_clips} clips none was embedded by {', '.join(said)}. Mend the clips, or take "
+            f"{', '.join(map(repr, firsts))} out of `encoders:`"
         )

@@ -118,8 +118,11 @@ def test_every_clip_is_either_embedded_or_in_the_failure_table(run, corpus, make
         stored = set(read_store(tmp_path / "out" / name).clip_id)
         assert stored | set(expected) == set(corpus)
         assert report.n_embedded[name] == len(stored)
-    with pytest.raises(EncoderError, match="'sound' embedded none of 1 clips.*no sound"):
+    with pytest.raises(EncoderError, match=r"of 1 clips none .* 'sound' \(.*no sound\)\. Mend"):
         run({"silent": corpus["silent"]})
+    everybody = r"'one' \(.*\), 'sound' \(.*\)\. Mend the clips, or take 'one', 'two', 'sound' out of"
+    with pytest.raises(EncoderError, match=everybody):
+        run({"broken": corpus["broken"]})
 
 
 def test_an_optional_encoder_without_its_weights_is_left_out(run, corpus, tmp_path):
