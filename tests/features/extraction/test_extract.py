@@ -120,7 +120,7 @@ def test_every_clip_is_either_embedded_or_in_the_failure_table(run, corpus, make
         assert report.n_embedded[name] == len(stored)
     with pytest.raises(EncoderError, match=r"of 1 clips none .* 'sound' \(.*no sound\)\. Mend"):
         run({"silent": corpus["silent"]})
-    everybody = r"'one' \(.*\), 'sound' \(.*\)\. Mend the clips, or take 'one', 'two', 'sound' out of"
+    everybody = r"'one' \(.*\), 'sound' \(.*\)\. Mend the clips, or take 'one', 'two', 'sound' out"
     with pytest.raises(EncoderError, match=everybody):
         run({"broken": corpus["broken"]})
 
