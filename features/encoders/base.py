@@ -191,7 +191,11 @@ class SoundTransform(Encoder):
 
     def pieces(self, sampling: "Sampling") -> SoundPieces:
         """Take what `embed` makes of all of a clip's sound."""
-        return SoundPieces(sampling.sample_rate_hz, self.embed)
+        return SoundPieces(sampling.sample_rate_hz, self.embed, self.windows_s())
+
+    def windows_s(self) -> tuple[float, float] | None:
+        """Length and distance of its windows, on the grid of clip time; None for a single one."""
+        return None
 
     def load_model(self, device: "torch.device | None" = None) -> None:
         """Nothing is left to load."""

@@ -4,6 +4,7 @@ Decode workers make them, once for all encoders that take the same. No torch her
 fast, and hand over small arrays. Pictures become floats on the encoder's device.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -173,18 +174,37 @@ class SoundPieces:
     transform : callable
         From samples of shape (n_samples,) in float32, one channel, and their rate, to pieces and
         their times since the first sample. It must pickle.
+    windows_s : (float, float) or None
+        Length and distance of the windows that it cuts; None: one window, of all the sound.
     """
 
     sample_rate_hz: int
     transform: Callable[[NDArray[np.float32], int], Cut]
+    windows_s: tuple[float, float] | None = None
 
     def cut(self, track: "Track") -> Iterator[Cut]:
-        """Make all pieces, but those in the middle of a gap: they say nothing of the person."""
-        time_s, pieces = self.transform(track.samples, self.sample_rate_hz)
-        time_s = time_s + track.start_s
+        """Make all pieces, but those in the middle of a gap: they say nothing of the person.
+
+        Windows start at multiples of their distance in clip time. Where sound starts late, the
+        first one holds at least three quarters of sound, behind silence. Sound too short for such a
+        window is one of its own.
+        """
+        samples, start_s = self._on_grid(track)
+        time_s, pieces = self.transform(samples, self.sample_rate_hz)
+        time_s = time_s + start_s
         kept = ~track.is_gap(time_s)
         kept |= not kept.any()
         yield time_s[kept], pieces[kept]
+
+    def _on_grid(self, track: "Track") -> tuple[NDArray[np.float32], float]:
+        """Return samples that start on the windows' grid, and when they do."""
+        if self.windows_s is not None:
+            window_s, hop_s = self.windows_s
+            start_s = math.ceil((track.start_s - window_s / 4) / hop_s) * hop_s
+            late = round((start_s - track.start_s) * self.sample_rate_hz)
+            if len(track.samples) - late >= round(window_s * self.sample_rate_hz):
+                return np.pad(track.samples[max(late, 0) :], (max(-late, 0), 0)), start_s
+        return track.samples, track.start_s
 
 
 @dataclass(frozen=True)
