@@ -83,7 +83,7 @@ def test_nothing_is_lost_without_a_word(run, tmp_path, seed):
     if findings.have_errors:  # too many odd cells for so few clips, or such media: refused by name
         errors = {kind: each.items for kind, each in found.items() if each.severity == "error"}
         assert sorted(errors.pop("media that are Git LFS pointers", [])) == sorted(pointers)
-        assert len(errors.pop("files that cannot be read", [])) == len(broken)
+        assert len(errors.pop("media that cannot be read", [])) == len(broken)
         assert [*map(len, errors.values())] == [2] * len(errors)
         assert errors.keys() <= {"joy that is no number"}
         assert pointers or broken or errors
