@@ -3,7 +3,6 @@
 import errno
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -224,10 +223,14 @@ def _use_embedded(
         embedder.embed(plan(clips, runs), runs, progress=progress)
         errors = {name: run.errors(clips) for name, run in runs.items()}
         _check_some_embedded(len(clips), {name: [*each.values()] for name, each in errors.items()})
-        with suppress(LostError):  # of what was damaged, the cache has warned
-            for name in runs.keys() - used.keys():
-                used[name] = use(runs[name])
+        try:
+            for name, run in runs.items():
+                if name not in used:
+                    used[name] = use(run)
             return used, errors
+        except LostError:  # of what was damaged, the cache has warned
+            for run in runs.values():
+                run.check(clips)
     raise OSError(
         errno.EIO,
         f"what is put into the embedding cache is lost or damaged, {_N_ROUNDS} times in a row: "
