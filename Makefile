@@ -37,7 +37,7 @@ systems: $(INSTALLED)
 
 # Each processor takes a file at a time, in one thread; a fifth would wait for the longest file.
 test: $(TOOLS)
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The guides and the reference of all modules, as pages that need no network; a warning is an error.
 docs: $(TOOLS)

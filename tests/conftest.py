@@ -21,6 +21,13 @@ MakeClip = Callable[..., Path]
 
 TINY_CLIP = "eri-tiny"
 
+SLOWEST = ["test_stages.py", "test_guides.py", "test_faults.py", "test_extract.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that nobody waits for one of them at the end."""
+    items.sort(key=lambda item: [*SLOWEST, item.path.name].index(item.path.name))
+
 
 def grey_levels(n_frames: int) -> list[int]:
     """A brightness for each frame, far enough apart to survive encoding."""
