@@ -85,15 +85,15 @@ def test_stores_and_failures_are_those_of_a_local_run(cluster, folder):
 
 def test_what_kills_a_process_is_found_and_costs_nothing_else(cluster):
     with Cluster("ray") as here:
-        results = list(here.run(Doubler, [*range(10), 13, *range(20, 24)], 8))
+        results = list(here.run(Doubler, [*range(10), 13, *range(20, 24)], 15, 8))
         (died,) = [result for items, result in results if items == [13]]
         assert isinstance(died, Died)
         done = [twice for items, result in results if items != [13] for twice in result]
         assert sorted(done) == [2 * n for n in [*range(10), *range(20, 24)]]
         with pytest.raises(EncoderError, match="of 14 nothing can be made"):
-            list(here.run(Doubler, [14]))
+            list(here.run(Doubler, [14], 1))
         with pytest.raises(ClusterError, match="no machine of the cluster can do the work: .+"):
-            list(here.run(die_at_start, [1]))
+            list(here.run(die_at_start, [1], 1))
 
 
 def test_what_is_needed_is_said(monkeypatch):
