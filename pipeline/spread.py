@@ -77,7 +77,8 @@ def fit_all(
     with Cluster(on) as cluster:
         for (task,), fit in cluster.run(make, tasks, n_tasks):
             if isinstance(fit, Died):
-                fit = Failure(f"processes died of it: {fit.reason}")
+                yield task, Failure(f"processes died of it: {fit.reason}")
+                continue
             if isinstance(fit, Fit):
                 fitting.keep(task, fit, refit_on)
             yield task, fit
