@@ -170,6 +170,7 @@ class TransformersVideoEncoder(TransformersFrameEncoder):
 
     input: Literal["video"]
     window_s: float = Field(default=2.0, ge=0.1, le=600)
+    who: Literal["largest"] = "largest"  # a stack is of one person
 
     def default_processor(self) -> Any:
         """Return VideoMAE's, for frames of the size that the model was made for."""

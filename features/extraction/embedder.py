@@ -19,6 +19,7 @@ from features.extraction.index import Clip, clip_error, clip_progress, iterate_c
 from features.extraction.reading import ClipToRead, Pieces, read_clip
 from features.extraction.workers import Finished, Restarted, Workers
 from features.identity import Sampling, encoder_identity
+from features.media.faces import FaceRows
 from features.store import StoredClip
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class EncoderRun:
         sha256: str,
         time_s: NDArray[np.float64],
         rows: NDArray[np.float32],
-        face_share: float | None = None,
+        faces: FaceRows,
     ) -> None:
         """Make a clip's embeddings of its rows (n, width); take them into the cache, and to disk.
 
@@ -125,7 +126,7 @@ class EncoderRun:
         except MediaError as error:
             self.failed[sha256] = error
         else:
-            self._cache.put(sha256, Embedding(time_s, values, face_share))
+            self._cache.put(sha256, Embedding(time_s, values, *faces))
             self.n_computed += 1
 
     def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
@@ -239,7 +240,7 @@ class Embedder(AbstractContextManager["Embedder"]):
                         batcher.discard(clip.sha256)
                         run.failed[clip.sha256] = error
                     else:
-                        batcher.end(clip.sha256, event.result.face_share.get(number))
+                        batcher.end(clip.sha256, event.result.faces.get(number, FaceRows()))
                 if isinstance(event, Finished):
                     advance()
             for batcher in batchers.values():
