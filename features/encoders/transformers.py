@@ -274,6 +274,12 @@ class TransformersNetwork(Encoder):
         if (folder / "config.json").is_file():
             return folder
         if self.weights == "folder":
+            if (folder / "adapter_config.json").is_file():
+                raise EncoderError(
+                    f"{folder} is a LoRA adapter, which only adds to another model: load that, "
+                    f"`PeftModel.from_pretrained(model, {str(folder)!r}).merge_and_unload()`, save "
+                    "the result and its processor with `save_pretrained`, and name that folder"
+                )
             raise EncoderError(
                 f"there is no {folder / 'config.json'}: expected `model:` to be a folder as "
                 "`save_pretrained` writes it, or `weights: hub`"
