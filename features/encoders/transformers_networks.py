@@ -60,8 +60,9 @@ class SoundNetwork(torch.nn.Module):
         self._layers, self._logits, self._width = layers, logits, width
         self._frame_samples, self._row_frames, self._n_rows = frame_samples, row_frames, n_rows
         self._deviations = deviations
-        if (config := model.config).model_type == AST:  # patches side by side in time
-            self._n_patches = (config.max_length - config.patch_size) // config.time_stride + 1
+        self._n_patches = 0  # of a spectrogram, side by side in time
+        if (config := model.config).model_type == AST:
+            self._n_patches = int(config.max_length - config.patch_size) // config.time_stride + 1
 
     def forward(self, windows: Tensor) -> Tensor:
         """Embed windows of sound, NaN where there is none.
@@ -129,7 +130,8 @@ class SoundNetwork(torch.nn.Module):
     def _over_time(self, state: Tensor, n_frames: int) -> Tensor:
         """Return what a hidden state has of the sound, of shape (n, n_frames, width)."""
         if self.model.config.model_type == AST:
-            state = state[:, 2:].unflatten(1, (-1, self._n_patches)).mean(dim=1)
+            in_bands = (len(state), -1, self._n_patches, state.shape[2])
+            state = state[:, 2:].reshape(in_bands).mean(dim=1)
         return state[:, :n_frames].float()
 
     def _n_frames(self, n_samples: int) -> int:
@@ -138,9 +140,9 @@ class SoundNetwork(torch.nn.Module):
         if self._whisper is not None:
             return -(-n_samples // self._frame_samples)
         if config.model_type == AST:
-            rate_hz = self._processor.sampling_rate
+            rate_hz = int(self._processor.sampling_rate)
             n_columns = 1 + (n_samples - rate_hz // 40) // (rate_hz // AST_HZ)  # of 25 ms
-            return min(-(-n_columns // config.time_stride), self._n_patches)
+            return min(-(-n_columns // int(config.time_stride)), self._n_patches)
         for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
             n_samples = (n_samples - kernel) // stride + 1
         return n_samples

@@ -187,3 +187,31 @@ def frame_model(folder: Path, kind: str, head: bool = False) -> Path:
     auto.from_config(config).save_pretrained(folder)
     getattr(transformers, PROCESSORS[kind])(**processor).save_pretrained(folder)
     return folder
+
+
+def sound_network(folder: Path, shape: tuple[object, ...] = ("n", "t")) -> Path:
+    """Save an ONNX network of waves: their mean, and their greatest and least value."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    axes = list(range(1, len(shape)))
+    given = [helper.make_tensor_value_info("wave", TensorProto.FLOAT, shape)]
+    nodes = [
+        helper.make_node(f"Reduce{what}", ["wave"], [what], axes=axes, keepdims=0)
+        for what in ("Mean", "Max", "Min")
+    ]
+    nodes += [
+        helper.make_node("Unsqueeze", [what, "axis"], [f"{what}s"])
+        for what in ("Mean", "Max", "Min")
+    ]
+    nodes.append(helper.make_node("Concat", ["Maxs", "Mins"], ["range"], axis=1))
+    made = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [shape[0], width])
+        for name, width in (("Means", 1), ("range", 2))
+    ]
+    axis = [helper.make_tensor("axis", TensorProto.INT64, [1], [1])]
+    graph = helper.make_graph(nodes, "sound", given, made, axis)
+    opset = helper.make_opsetid("", 17)
+    path = folder / f"sound{len(shape)}.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    return path

@@ -11,7 +11,14 @@ from pydantic import BaseModel, ValidationError
 
 from features.encoders import ENCODERS, AnyEncoder, FrameEncoder, make_encoder
 from features.identity import Sampling, encoder_identity
-from tests.features.encoders.samples import CPU, embed_sound, frame_model, pictures, sound_model
+from tests.features.encoders.samples import (
+    CPU,
+    embed_sound,
+    frame_model,
+    pictures,
+    sound_model,
+    sound_network,
+)
 
 SAMPLING = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
 
@@ -33,6 +40,7 @@ def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
     specs = {
         "expression": {"weights": "random"},
         "onnx": onnx_spec(tmp_path),
+        "onnx sound": {"weights": str(sound_network(tmp_path)), "sample_rate_hz": 16000},
         "open_clip": {"model": tiny_clip, "weights": "random"},
         "opensmile": {"model": "eGeMAPSv02"},
         "timm": {"model": "test_resnet", "weights": "random"},

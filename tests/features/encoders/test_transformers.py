@@ -209,13 +209,22 @@ def test_random_weights_are_those_of_their_seed(tmp_path):
         ({"model": "gone"}, "there is no gone/config.json"),
         ({"model": "vit", "weights": "random"}, "set `input: pictures`"),
         ({"model": "whisper", "weights": "random", "window_s": 31}, "takes 30 s at most"),
-        ({"model": "wave2vec", "weights": "random"}, "cannot read what model wave2vec is"),
+        ({"model": "wave2vec", "weights": "random"}, "cannot read what .* `model_type` that it"),
     ],
 )
 def test_what_cannot_be_had_is_said(tmp_path, more, said):
     folder = sound_model(tmp_path / "model")
     with pytest.raises(EncoderError, match=said):
         embed_sound(encoder(**{"model": folder, **more}), noise(1))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"), [("whisper", "set `input: sound`"), ("detr", "gives no hidden states")]
+)
+def test_a_model_that_is_none_of_features_of_pictures_is_said_to_be_so(model, said):
+    spec = {"kind": "transformers", "input": "pictures", "model": model, "weights": "random"}
+    with pytest.raises(EncoderError, match=said):
+        make_encoder(spec).load_model(CPU)
 
 
 @pytest.mark.parametrize(
