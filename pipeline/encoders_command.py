@@ -3,14 +3,11 @@
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pipeline.terminal import Json, say
-
-if TYPE_CHECKING:
-    from features.encoders.presets import Preset
 
 
 def encoders_command(
@@ -30,7 +27,7 @@ def encoders_command(
     Example: eri encoders --check whisper-tiny-en
     """
     from features.encoders.presets import presets
-    from pipeline.settings_files import ParamsError, nearest
+    from pipeline.settings_files import ParamsError, nearest, yaml_text
 
     known = presets()
     for name in [*(names or ()), *([check] if check else ())]:
@@ -42,25 +39,10 @@ def encoders_command(
         return
     content = {name: known[name]._asdict() for name in names or known}
     lines = [
-        f"{name:20} {preset.licence.partition(';')[0]:16} {preset.about}"
-        for name, preset in known.items()
+        f"{name:20} {each['licence'].partition(';')[0]:16} {each['about']}"
+        for name, each in content.items()
     ]
-    if names:
-        lines = [line for name in names for line in _described(name, known[name])]
-    say(as_json, content, lines)
-
-
-def _described(name: str, preset: "Preset") -> list[str]:
-    from pipeline.settings_files import yaml_text
-
-    entry = yaml_text(dict(preset.entry)).rstrip().replace("\n", f"\n{'':16}")
-    lines = [f"{name}: {preset.about}"]
-    lines += [
-        f"  {key.replace('_', ' '):13} {value}"
-        for key, value in preset._asdict().items()
-        if key not in ("about", "entry")
-    ]
-    return [*lines, f"  {'entry':13} {entry}", ""]
+    say(as_json, content, [yaml_text(content).rstrip()] if names else lines)
 
 
 def _checked(name: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Any network of pictures or of sound in an ONNX file: recognisers of faces, exports."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -61,8 +61,9 @@ class _OnnxFile(Encoder):
         Which of the network's outputs are embedded, one beside the other in this order. None: all.
     """
 
+    named_by_weights = frozenset({"model", "input"})
+
     kind: Literal["onnx"]
-    model: str = Field(default="", exclude=True)
     weights: str
     outputs: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
@@ -92,13 +93,9 @@ class _OnnxFile(Encoder):
 
     @cached_property
     def _columns(self) -> dict[str, int]:
-        network = self._network("cpu")
+        network = _Network(self, "cpu")
         nothing = np.zeros((network.fixed_batch_size or 1, *self._piece_shape()), np.float32)
-        return {name: rows.shape[1] for name, rows in network(nothing).items()}
-
-    @abstractmethod
-    def _network(self, device_type: str) -> "_Network":
-        """Open the file."""
+        return {name: rows.shape[1] for name, rows in network.outputs(nothing).items()}
 
     @abstractmethod
     def _piece_shape(self) -> tuple[int, ...]:
@@ -122,7 +119,7 @@ class OnnxEncoder(FrameEncoder, _OnnxFile):
         Colours before or after height and width.
     """
 
-    input: Literal["pictures"] = Field(default="pictures", exclude=True)
+    input: Literal["pictures"] = "pictures"
     preprocessing: OnnxPreprocessing
     channels: Literal["rgb", "bgr"] = "rgb"
     layout: Literal["nchw", "nhwc"] = "nchw"
@@ -143,20 +140,18 @@ class OnnxEncoder(FrameEncoder, _OnnxFile):
         from features.encoders.torch_model import BATCH_SIZE, TorchFrameModel, default_device
 
         kind = (device or default_device()).type
-        network = self._network(kind)
+        network = _Network(self, kind)
         return TorchFrameModel(
-            lambda pictures: torch.from_numpy(np.hstack(list(network(pictures.numpy()).values()))),
+            lambda pictures: torch.from_numpy(network(self._arranged(pictures.numpy()))),
             self.picture_preprocessing(),
             "fp32",
             torch.device("cpu"),  # ONNX Runtime copies to a GPU by itself
             {"cpu": network.fixed_batch_size or BATCH_SIZE[kind]},
         )
 
-    def _network(self, device_type: str) -> "_Network":
-        return _Network(self, self._path, device_type, self._arranged, "`size_px`, `layout`")
-
     def _piece_shape(self) -> tuple[int, ...]:
-        return (3, *self.preprocessing.size_px)
+        size_px = self.preprocessing.size_px
+        return (*size_px, 3) if self.layout == "nhwc" else (3, *size_px)
 
     def _arranged(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         batch = pictures[:, ::-1] if self.channels == "bgr" else pictures
@@ -196,7 +191,7 @@ class OnnxSoundEncoder(_OnnxFile):
 
         from features.encoders.torch_model import TorchModel, default_device
 
-        network = self._network((device or default_device()).type)
+        network = _Network(self, (device or default_device()).type)
         return TorchModel(
             lambda windows: torch.from_numpy(self._embed(network, windows.numpy())),
             "fp32",
@@ -226,45 +221,35 @@ class OnnxSoundEncoder(_OnnxFile):
             for some in np.split(same, range(n_each, len(same), n_each)):
                 missing = n_each - len(some), max(network.n_samples - length, 0)
                 sound = np.pad(np.nan_to_num(windows[some, :length]), [(0, n) for n in missing])
-                outputs = np.hstack(list(network(sound).values()))
-                rows[some] = np.insert(outputs[: len(some)], 0, length, axis=1)
+                rows[some] = np.insert(network(sound)[: len(some)], 0, length, axis=1)
         return rows
-
-    def _network(self, device_type: str) -> "_Network":
-        return _Network(self, self._path, device_type, None, "`sample_rate_hz`, `window_s`")
 
     def _piece_shape(self) -> tuple[int, ...]:
         return (round(self.window_s * self.sample_rate_hz),)
 
 
 class _Network:
-    """From a batch in float32 to the rows (n, width) of outputs.
+    """From a batch in float32 to the rows (n, width) of its outputs.
 
-    `arrange` brings the batch into the network's order. `fixed_batch_size` is how many pieces it
-    takes; None: any number. `n_samples`: how many of the last axis it takes; 0: any number.
+    `fixed_batch_size` is how many pieces it takes; None: any number. `n_samples`: how many values
+    of the last axis; 0: any number.
     """
 
-    def __init__(
-        self,
-        encoder: _OnnxFile,
-        path: Path,
-        device_type: str,
-        arrange: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None,
-        to_correct: str,
-    ) -> None:
-        self._arrange, self._path, self._to_correct = arrange, path, to_correct
-        self._session = _open_session(path, device_type)
+    def __init__(self, encoder: _OnnxFile, device_type: str) -> None:
+        self._path = encoder._path
+        self._session = _open_session(self._path, device_type)
         self._input = self._session.get_inputs()[0]
         self._outputs = encoder.outputs or [each.name for each in self._session.get_outputs()]
         shape = self._input.shape or [None]
         self.fixed_batch_size = shape[0] if isinstance(shape[0], int) else None
         self.n_samples = shape[-1] if isinstance(shape[-1], int) else 0
 
-    def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        if self._arrange is not None:
-            batch = self._arrange(batch)
-        elif len(self._input.shape) == 3:  # waves with an axis of channels
-            batch = batch[:, None]
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.hstack(list(self.outputs(batch).values()))
+
+    def outputs(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        if is_sound := batch.ndim == 2:  # some networks have an axis of channels
+            batch = batch.reshape(len(batch), *[1] * (len(self._input.shape) - 2), -1)
         dtype = _DTYPES.get(self._input.type, np.float32)
         batch = np.rint(batch) if dtype is np.uint8 else batch
         batch = np.ascontiguousarray(batch, dtype=dtype)
@@ -275,7 +260,7 @@ class _Network:
                 if np.shape(output)[:1] != (len(batch),):
                     shape = np.shape(output)
                     raise ValueError(f"the output {name!r} has the shape {shape}, not a row each.")
-                if self._arrange is None and output.ndim == 3:
+                if is_sound and output.ndim == 3:
                     output = output.mean(axis=1)
                 rows[name] = np.reshape(output, (len(batch), -1)).astype(np.float32)
         except Exception as error:  # ONNX Runtime's own share no base class
@@ -286,7 +271,7 @@ class _Network:
             raise EncoderError(
                 f"{self._path} cannot embed {batch.dtype} of shape {batch.shape}: "
                 f"{one_line(error)} It takes {taken} and gives {given}: correct "
-                f"{self._to_correct}, `outputs`, or the file."
+                "`size_px` and `layout`, or `window_s`; `outputs`; or the file."
             ) from error
         return rows
 

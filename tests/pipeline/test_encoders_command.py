@@ -14,7 +14,7 @@ def test_encoders_are_listed_and_described():
     assert shown.exit_code == 0
     assert "videomae-base        CC-BY-NC-4.0     VideoMAE" in shown.stdout
     described = run("wav2vec2-affect", "egemaps")
-    assert "cite          Wagner et al. 2023" in described.stdout
+    assert "cite: Wagner et al. 2023" in described.stdout
     assert "logits: true" in described.stdout
     content = json.loads(run("egemaps", "--json").stdout)
     assert content["egemaps"]["entry"] == {"kind": "opensmile", "model": "eGeMAPSv02"}
