@@ -34,3 +34,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"{hint} Known: {', '.join(known)}"
+
+
+class ClusterError(Exception):
+    """A cluster that cannot be had, or whose machines cannot do the work; says what to do."""
