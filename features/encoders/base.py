@@ -47,6 +47,9 @@ class Encoder(BaseModel, ABC):
     named_by_weights: ClassVar[frozenset[str]] = frozenset()
     """Keys of which the weights' bytes say more: those count for the identity."""
 
+    normalised: ClassVar[bool] = False
+    """Whether its vectors are scaled to length 1. They are what the network gives, as a rule."""
+
     kind: str
     model: str
     dtype: Literal["float16", "float32"] = "float32"

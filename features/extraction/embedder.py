@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.cache import Embedding, EmbeddingCache, LostError
-from features.encoders.base import Encoder
+from features.encoders.base import Encoder, SoundTransform
 from features.errors import MediaError
 from features.extraction.batches import Batcher
 from features.extraction.index import Clip, clip_error, clip_progress, iterate_clips
@@ -192,6 +192,8 @@ class EncoderRun:
         content: dict[str, Any] = {**self._description, "versions": library_versions()}
         if columns := self.encoder.columns():
             content["outputs"] = [[name, width] for name, width in columns.items()]
+        if not isinstance(self.encoder, SoundTransform):
+            content["normalised"] = self.encoder.normalised
         if self.encoder.is_clip_level():
             content["level"] = "clip"  # see `features.pool`
         return content
