@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import ClusterError
-from features.extraction.cluster import Cluster, Died
+from features.extraction.cluster import Cluster
 from features.extraction.workers import Failure, Patience, WorkerError, Workers
 from pipeline.fit import Fit, FitTask, Fitting
 from pipeline.result_cache import code_digest
@@ -76,9 +76,6 @@ def fit_all(
     make = partial(_SlotFitter, rows, contents, fitting.code, limit_s, options)
     with Cluster(on) as cluster:
         for (task,), fit in cluster.run(make, tasks, n_tasks):
-            if isinstance(fit, Died):
-                yield task, Failure(f"processes died of it: {fit.reason}")
-                continue
             if isinstance(fit, Fit):
                 fitting.keep(task, fit, refit_on)
             yield task, fit

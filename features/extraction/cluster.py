@@ -28,6 +28,7 @@ from features.encoders.base import Encoder
 from features.errors import ClusterError, MediaError
 from features.extraction.embedder import ClipToEmbed, Embedder, EncoderRun
 from features.extraction.index import clip_progress
+from features.extraction.workers import Failure
 from features.identity import Sampling
 
 Item = TypeVar("Item")
@@ -39,13 +40,6 @@ _N_DEATHS = 2  # of slots that were busy with a chunk, until it is cut
 _N_STARTS = 3  # that may fail on a machine, until it is left alone
 _POLL_S = 1.0
 _NO_MACHINE_LIMIT_S = 600.0
-
-
-@dataclass(frozen=True)
-class Died:
-    """Every slot died that tried an item; `reason` is what Ray says of the last."""
-
-    reason: str
 
 
 @dataclass(eq=False)
@@ -114,8 +108,8 @@ class Cluster(AbstractContextManager["Cluster"]):
         make = partial(_ClipEmbedder, encoders, first.sampling, first.cache_root)
         with clip_progress("extract", len(clips), shown=progress) as advance:
             for chunk, result in self.run(make, clips, len(clips), _FIRST_CHUNK):
-                if isinstance(result, Died):
-                    why = MediaError("encode", f"processes died of it: {result.reason}")
+                if isinstance(result, Failure):
+                    why = MediaError("encode", result.reason)
                     result = [(clip.sha256, name, why) for clip in chunk for name in clip.takers]
                 for sha256, name, error in result:
                     runs[name].note(sha256, error)
@@ -146,7 +140,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         chunk : list
             Items that are done.
         result : object
-            What came of them; `Died` for a single item.
+            What came of them; a `Failure` for a single item that every slot died of.
 
         Raises
         ------
@@ -188,7 +182,7 @@ class _Run(Generic[Item]):
                 self._start_slots()
             if self._slots:
                 seen_s = now_s
-            elif self._n_failed_starts or now_s - seen_s > _NO_MACHINE_LIMIT_S:
+            elif self._is_hopeless() or now_s - seen_s > _NO_MACHINE_LIMIT_S:
                 raise ClusterError(f"no machine of the cluster can do the work: {self._reason}")
             self._give_chunks()
             if not self._busy:
@@ -205,6 +199,9 @@ class _Run(Generic[Item]):
             self._ray.wait(closed, num_returns=len(closed), timeout=5) if closed else None
         for slot in self._slots:
             self._ray.kill(slot)
+
+    def _is_hopeless(self) -> bool:
+        return max(self._n_failed_starts.values(), default=0) >= _N_STARTS
 
     def _start_slots(self) -> None:
         """Start slots on machines that have none yet, or whose slots have died."""
@@ -254,7 +251,7 @@ class _Run(Generic[Item]):
             elif chunk.n_deaths + 1 < _N_DEATHS:
                 self._again.append(_Chunk(chunk.items, chunk.n_deaths + 1))
             elif len(chunk.items) == 1:
-                yield chunk.items, Died(self._reason)
+                yield chunk.items, Failure(f"{_N_DEATHS} processes died of it: {self._reason}")
             else:
                 middle = len(chunk.items) // 2
                 for half in (chunk.items[:middle], chunk.items[middle:]):
