@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import ClusterError
-from features.extraction.cluster import Cluster
 from features.extraction.workers import Failure, Patience, WorkerError, Workers
 from pipeline.fit import Fit, FitTask, Fitting
 from pipeline.result_cache import code_digest
@@ -71,6 +70,8 @@ def fit_all(
         n_tasks = len(tasks)
     if not n_tasks:
         return
+    from features.extraction.cluster import Cluster  # and all that clips need
+
     contents = {path: path.read_bytes() for path in set(files)}
     rows = pickle.dumps(fitting.rows)
     make = partial(_SlotFitter, rows, contents, fitting.code, limit_s, options)
