@@ -201,11 +201,17 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return standardised[:, self.fitted_]
 
     def _predict_scaled(self, inputs: Floats32) -> Floats64:
-        predicted = np.tile(self.target_mean_, (len(inputs), 1))
-        if len(self.fitted_):
-            scale, mean = self.target_scale_[self.fitted_], self.target_mean_[self.fitted_]
-            predicted[:, self.fitted_] = self._predict(self._applied(inputs)) * scale + mean
-        return predicted
+        some = len(self.fitted_) > 0
+        return self._in_units(
+            self._predict(self._applied(inputs)) if some else np.empty((len(inputs), 0))
+        )
+
+    def _in_units(self, predicted: Floats) -> Floats64:
+        """Turn standardised predictions of the targets that are fitted into those of all."""
+        scale, mean = self.target_scale_[self.fitted_], self.target_mean_[self.fitted_]
+        all_targets = np.tile(self.target_mean_, (len(predicted), 1))
+        all_targets[:, self.fitted_] = predicted * scale + mean
+        return all_targets
 
     def _checked(self, X: Floats, fitting: bool = False) -> Floats:
         """Check the shape, type and names of columns; remember them when fitting."""
