@@ -26,7 +26,9 @@ from models.ridge.penalties import (
 from models.view import WHOLE, CrossFit, FoldedView
 
 N_LANDMARKS = 1024
-"""Rows that choose the penalties, and make the equations of all rows easy to solve."""
+"""Rows that make the equations of all rows easy to solve."""
+N_CHOOSING = 2048
+"""Rows that penalties are chosen on: what is best hardly depends on how many rows there are."""
 MOST_AXES, MOST_PER_PRODUCT = 512, 2.6e11
 """Axes of the view along which the kernel is taken: at most so many, and so many multiplications,
 2 s, for a product: 256 for 31,707 rows. On 10,000 faces of FER+ kernel ridge reached .483 with all
@@ -63,7 +65,7 @@ class KernelHead(Head):
             rows = view.training_rows(fold)
             head._begin_fit(view.targets[rows])
             targets[fold] = head._standardised(np.where(rows[:, None], view.targets, np.nan))
-        penalties = self._penalties_of_folds(features, view, targets)
+        penalties = self._penalties_of_folds(made, view, targets)
         ends = np.cumsum([len(head.fitted_) for head in heads.values()])
         columns = dict(zip(heads, np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
         weights, values = self._solve(
@@ -86,7 +88,7 @@ class KernelHead(Head):
             equations = FoldGram(inputs, np.zeros(len(inputs), np.int64)).equations()
             axes = principal_axes(equations, n_axes, self.seed)
         made, features = self._features(inputs, np.ones(len(inputs), np.bool_), axes)
-        penalties = self._penalties(features, targets, groups)
+        penalties = self._penalties(made, targets, groups)
         self._keep(made, self._solve(made, features, targets, penalties)[0])
 
     def _predict(self, inputs: Floats32) -> Floats64:
@@ -114,14 +116,14 @@ class KernelHead(Head):
         return self._solution(equations, right, most_steps)
 
     def _penalties_of_folds(
-        self, features: Floats32, view: FoldedView, targets: dict[int, Floats64]
+        self, made: KernelRows, view: FoldedView, targets: dict[int, Floats64]
     ) -> dict[int, Floats64]:
         """Return the penalties of the targets that are fitted without each fold."""
         groups = view.inner_groups
-        return {fold: self._penalties(features, y, groups) for fold, y in targets.items()}
+        return {fold: self._penalties(made, y, groups) for fold, y in targets.items()}
 
     @abstractmethod
-    def _penalties(self, features: Floats32, targets: Floats64, groups: Groups) -> Floats64:
+    def _penalties(self, made: KernelRows, targets: Floats64, groups: Groups) -> Floats64:
         """Return the penalty of each target, in units of the kernel of a row with itself."""
 
     @abstractmethod
@@ -142,8 +144,8 @@ class KernelRidgeHead(KernelHead):
     width : float
         Squared width of the kernel, in units of the mean squared distance of two rows.
     alphas : tuple of float
-        Candidate penalties; the kernel of a row with itself is 1. They are compared on features of
-        landmarks, and the best one is then used with all rows.
+        Candidate penalties; the kernel of a row with itself is 1. They are compared on `N_CHOOSING`
+        rows at most, and the best one is then used with all.
     seed : int
         Of the landmarks and the inner folds.
     """
@@ -156,34 +158,42 @@ class KernelRidgeHead(KernelHead):
         return equations.solve(right, TOLERANCE, most_steps)
 
     def _penalties_of_folds(
-        self, features: Floats32, view: FoldedView, targets: dict[int, Floats64]
+        self, made: KernelRows, view: FoldedView, targets: dict[int, Floats64]
     ) -> dict[int, Floats64]:
         if not can_nest(view):
-            return super()._penalties_of_folds(features, view, targets)
+            return super()._penalties_of_folds(made, view, targets)
         penalties = {fold: np.zeros(view.targets.shape[1]) for fold in targets}
         for rows, columns in label_patterns(view.targets):
             candidates = self._candidates(
-                features, np.where(rows, view.fold_of_row, WHOLE), view.targets[:, columns]
+                made, np.where(rows, view.fold_of_row, WHOLE), view.targets[:, columns]
             )
             for fold, chosen in choose_for_all_folds(candidates):
                 penalties[fold][columns] = np.sort(self.alphas)[::-1][chosen]
         return penalties
 
-    def _penalties(self, features: Floats32, targets: Floats64, groups: Groups) -> Floats64:
+    def _penalties(self, made: KernelRows, targets: Floats64, groups: Groups) -> Floats64:
         penalties = np.zeros(targets.shape[1])
         for rows, columns in label_patterns(targets):
             fold_of_row = np.full(len(rows), WHOLE, np.int64)
             fold_of_row[rows] = inner_folds(groups[rows], self.seed)
-            chosen = choose(self._candidates(features, fold_of_row, targets[:, columns]))
+            chosen = choose(self._candidates(made, fold_of_row, targets[:, columns]))
             penalties[columns] = np.sort(self.alphas)[::-1][chosen]
         return penalties
 
     def _candidates(
-        self, features: Floats32, fold_of_row: Ints, targets: Floats64
+        self, made: KernelRows, fold_of_row: Ints, targets: Floats64
     ) -> RidgeCandidates:
-        gram = FoldGram(features, fold_of_row)
+        """Compare the penalties on some of the rows that are in a fold, with their whole kernel."""
+        drawn = np.flatnonzero(fold_of_row >= 0)
+        if len(drawn) > N_CHOOSING:
+            generator = np.random.default_rng(self.seed)
+            drawn = np.sort(generator.choice(drawn, N_CHOOSING, replace=False))
+        rows = made.only(drawn)
+        features = landmark_features(rows, np.ones(len(drawn), np.bool_), len(drawn), self.seed)
+        gram = FoldGram(features, fold_of_row[drawn])
         unit = gram.equations(tuple(gram.folds[:1])).units[0]  # in which those count penalties
-        return RidgeCandidates(gram, targets, np.asarray(self.alphas) / unit)
+        penalties = np.asarray(self.alphas) + rows.lost().mean()
+        return RidgeCandidates(gram, targets[drawn], penalties / unit)
 
 
 @dataclass(eq=False, repr=False)
@@ -218,7 +228,7 @@ class SVRHead(KernelHead):
     cost: Annotated[float, Field(gt=0), Range(0.03, 30.0, log=True)] = 1.0
     epsilon: Annotated[float, Field(ge=0), Range(0.01, 1.0, log=True)] = 0.1
 
-    def _penalties(self, features: Floats32, targets: Floats64, groups: Groups) -> Floats64:  # noqa: ARG002
+    def _penalties(self, made: KernelRows, targets: Floats64, groups: Groups) -> Floats64:  # noqa: ARG002
         return np.full(targets.shape[1], 1 / self.cost)
 
     def _solution(
