@@ -50,11 +50,13 @@ class KernelRows:
         for chunk in _chunks(len(inputs)):
             points = _points(inputs[chunk], self.gamma, self.axes)
             product[chunk] = _kernel(points, turned) @ weights
-        return product + OFFSET * weights.sum(axis=0, dtype=np.float64)
+        product += OFFSET * weights.sum(axis=0, dtype=np.float64)
+        return product
 
     def products(self, weights: Floats32) -> Floats32:
         """Multiply the kernel between these rows with weights [n_rows, n]."""
-        total = self.lost()[:, None] * weights + OFFSET * weights.sum(axis=0)
+        total = self.lost()[:, None] * weights
+        total += (OFFSET * weights.sum(axis=0, dtype=np.float64)).astype(np.float32)
         chunks = _chunks(len(self.points))
         for number, own in enumerate(chunks):
             turned = _turned(self.points[own])
@@ -65,9 +67,9 @@ class KernelRows:
                     total[own] += block.T @ weights[other]
         return np.asarray(total, np.float32)
 
-    def only(self, marked: Bools) -> "KernelRows":
-        """Return the marked rows [n_rows]."""
-        return replace(self, points=self.points[marked])
+    def only(self, rows: Bools | Numbers) -> "KernelRows":
+        """Return some of the rows."""
+        return replace(self, points=self.points[rows])
 
     def lost(self) -> Floats32:
         """Return what axes leave out of the kernel between a row and itself [n_rows]."""

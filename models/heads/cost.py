@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from models.heads.base import Head, MeanHead, ProjectedHead
-from models.heads.kernel import N_LANDMARKS, KernelHead, KernelRidgeHead, n_axes_for
+from models.heads.kernel import MOST_LANDMARKS, KernelHead, KernelRidgeHead, n_axes_for
 from models.heads.lightgbm import LightGBMHead
 from models.heads.linear import BandedRidgeHead, RidgeHead, mixtures_of
 from models.heads.mlp import MLPHead
@@ -35,7 +35,7 @@ def estimated_cost(head: Head, n_rows: int, n_columns: int, n_targets: int) -> f
     if isinstance(head, MeanHead):
         return 0.01
     if isinstance(head, KernelHead):
-        n_axes, m = n_axes_for(n_rows, n_columns), min(n_rows, N_LANDMARKS)
+        n_axes, m = n_axes_for(n_rows, n_columns), min(n_rows, MOST_LANDMARKS)
         axes_s = gram_s if n_axes < n_columns else 0.0
         features_s = (n_rows * m * (2 * n_axes + 4 * m) + 16 * 600 * m**2) / FLOPS
         product_s = n_rows**2 * (n_axes + 2 * N_FITS * n_targets + 50) / FLOPS

@@ -25,9 +25,9 @@ from models.ridge.penalties import (
 )
 from models.view import WHOLE, CrossFit, FoldedView
 
-N_LANDMARKS = 1024
-"""Rows that make the equations of all rows easy to solve."""
-N_CHOOSING = 2048
+FEWEST_LANDMARKS, MOST_LANDMARKS, ROWS_PER_LANDMARK = 256, 1024, 16
+"""Landmarks make the equations of all rows easy to solve; they take memory."""
+FEWEST_CHOOSING, MOST_CHOOSING, ROWS_PER_CHOOSING = 1024, 2048, 4
 """Rows that penalties are chosen on: what is best hardly depends on how many rows there are."""
 MOST_AXES, MOST_PER_PRODUCT = 512, 2.6e11
 """Axes of the view along which the kernel is taken: at most so many, and so many multiplications,
@@ -103,7 +103,8 @@ class KernelHead(Head):
     ) -> tuple[KernelRows, Floats32]:
         # The mean squared distance of two standardised rows is about 2 n_columns.
         made = kernel_rows(inputs, 1 / (2 * inputs.shape[1] * self.width), axes)
-        return made, landmark_features(made, rows, N_LANDMARKS, self.seed)
+        n_landmarks = np.clip(len(rows) // ROWS_PER_LANDMARK, FEWEST_LANDMARKS, MOST_LANDMARKS)
+        return made, landmark_features(made, rows, int(n_landmarks), self.seed)
 
     def _solve(
         self, made: KernelRows, features: Floats32, targets: Floats64, penalties: Floats64
@@ -144,8 +145,8 @@ class KernelRidgeHead(KernelHead):
     width : float
         Squared width of the kernel, in units of the mean squared distance of two rows.
     alphas : tuple of float
-        Candidate penalties; the kernel of a row with itself is 1. They are compared on `N_CHOOSING`
-        rows at most, and the best one is then used with all.
+        Candidate penalties; the kernel of a row with itself is 1. They are compared on some of
+        the rows, and the best one is then used with all.
     seed : int
         Of the landmarks and the inner folds.
     """
@@ -185,9 +186,10 @@ class KernelRidgeHead(KernelHead):
     ) -> RidgeCandidates:
         """Compare the penalties on some of the rows that are in a fold, with their whole kernel."""
         drawn = np.flatnonzero(fold_of_row >= 0)
-        if len(drawn) > N_CHOOSING:
+        most = np.clip(len(drawn) // ROWS_PER_CHOOSING, FEWEST_CHOOSING, MOST_CHOOSING)
+        if len(drawn) > most:
             generator = np.random.default_rng(self.seed)
-            drawn = np.sort(generator.choice(drawn, N_CHOOSING, replace=False))
+            drawn = np.sort(generator.choice(drawn, int(most), replace=False))
         rows = made.only(drawn)
         features = landmark_features(rows, np.ones(len(drawn), np.bool_), len(drawn), self.seed)
         gram = FoldGram(features, fold_of_row[drawn])
