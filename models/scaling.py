@@ -1,5 +1,6 @@
 """What every head's inputs go through: gaps filled, columns standardised."""
 
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -78,6 +79,13 @@ class InputScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             np.clip(values, -self.limit_, self.limit_, out=values)
             target[:] = np.nan_to_num(values, copy=False)
         return scaled
+
+    def weighted(self, factors: Floats) -> "InputScaler":
+        """Return a fitted scaler whose columns are multiplied by factors [n_columns]."""
+        scaler = copy(self)
+        scaler.inverse_scale_ = self.inverse_scale_ * factors
+        scaler.limit_ = self.limit_ * factors
+        return scaler
 
     def _weights(self, n_columns: int) -> Floats | float:
         """Factors of the columns; the mean of their squares is 1."""

@@ -33,8 +33,6 @@ from pipeline.tables import laid_out, markdown_page, number_text, records, score
 from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
 
 INTERRUPTED = 130
-BUDGET_S = 120.0
-"""Within which `eri compare` answers, unless told otherwise."""
 
 ScoredSplit = Annotated[
     Split | None,
@@ -154,8 +152,9 @@ def compare_command(
     ] = False,
     time_limit_s: TimeLimit = TIME_LIMIT_S,
     budget_s: Annotated[
-        float, typer.Option(min=1, help="The best leaderboard within so many seconds; or inf.")
-    ] = BUDGET_S,
+        float | None,
+        typer.Option(min=1, help="The best leaderboard within so many seconds, or inf; 120."),
+    ] = None,
     out: OutFolder = COMPARISON,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,

@@ -53,7 +53,7 @@ class KernelHead(Head):
     width: Width = 0.5
     seed: int = 0
 
-    def cross_fit(self, view: FoldedView) -> CrossFit:
+    def _cross_fit(self, view: FoldedView) -> CrossFit:
         """Fit all folds at once; equal to a fit per fold, but for rounding."""
         n_axes, axes = n_axes_for(*view.inputs.shape), None
         if n_axes < view.inputs.shape[1]:

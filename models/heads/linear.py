@@ -58,10 +58,10 @@ class RidgeHead(Head):
     def alpha_(self) -> Floats64:  # noqa: D102 (see the class)
         return np.sort(self.alphas)[::-1][self.chosen_ % len(self.alphas)]
 
-    def cross_fit(self, view: FoldedView) -> CrossFit:
+    def _cross_fit(self, view: FoldedView) -> CrossFit:
         """Cross-fit from shared features; equal to a fit per fold, but for rounding."""
         if not can_nest(view):
-            return super().cross_fit(view)
+            return super()._cross_fit(view)
         n_targets = view.targets.shape[1]
         predicted, whole = view.empty_predictions(), clone(self)
         whole._begin_fit(view.targets[view.labelled])
@@ -133,6 +133,8 @@ class BandedRidgeHead(RidgeHead):
     weights_ : array [n_targets, n_bands]
         The mixture of each target.
     """
+
+    weighs_bands = False  # but each target for itself
 
     @property
     def weights_(self) -> Floats64:  # noqa: D102 (see the class)
