@@ -172,7 +172,11 @@ class KernelEquations:
         unknowns, products = np.zeros_like(right), np.zeros_like(right)
         missing, direction, before = right.copy(), np.zeros_like(right), np.ones(right.shape[1])
         for _ in range(most_steps):
-            step = self.nearly_solved(missing)
+            # One that is solved stays as it is, whatever the others need.
+            open_ = _dots(missing, missing) > tolerance**2 * _dots(right, right)
+            if not open_.any():
+                break
+            step = self.nearly_solved(missing * open_)
             size = _dots(missing, step)
             direction = step + _ratio(size, before) * direction
             before, image = size, self.rows.products(direction)
@@ -180,8 +184,6 @@ class KernelEquations:
             unknowns += share * direction
             products += share * image
             missing -= share * (self.training * image + self.penalties * direction)
-            if (_dots(missing, missing) <= tolerance**2 * _dots(right, right)).all():
-                break
         return unknowns, products
 
     def step(self, missing: Floats32, unknowns: Floats32, products: Floats32) -> Floats32:

@@ -236,12 +236,12 @@ class SVRHead(KernelHead):
     def _solution(
         self, equations: KernelEquations, right: Floats32, most_steps: int
     ) -> tuple[Floats32, Floats32]:
-        training = equations.training
+        training, settled = equations.training, np.zeros(right.shape[1], np.bool_)
         weights, predicted = equations.solve(right, TOLERANCE, 1)
         wished, dual = predicted * training, np.clip(weights / self.cost, -1, 1)
         for _ in range(most_steps - 1):
             missing = (wished + dual - predicted) * training - weights / self.cost
-            changed = equations.step(missing, weights, predicted)
+            changed = equations.step(missing * ~settled, weights, predicted)
             errors = right - predicted + dual
             # The nearest errors that cost as little: inside the tolerance as they are.
             shrunk = np.sign(errors) * np.maximum(np.abs(errors) - 1, self.epsilon)
@@ -249,7 +249,8 @@ class SVRHead(KernelHead):
             off = (wished - predicted) * training
             dual = (dual + off) * training
             squares = np.maximum(np.square(changed), np.square(off)) * training
-            if (squares.sum(axis=0) <= TOLERANCE**2 * training.sum(axis=0)).all():
+            settled |= squares.sum(axis=0) <= TOLERANCE**2 * training.sum(axis=0)
+            if settled.all():
                 return weights, predicted
         if most_steps == MOST_STEPS:
             warnings.warn(

@@ -8,8 +8,8 @@ from models.heads import HEADS, make_head
 from models.view import FoldedView
 from tests.models.small import ENTRIES, plain_cross_fit
 
-# Where equations are solved step by step, folds that are solved together go on until all are right.
-TOLERANCE = {"kernel_ridge": 2e-3, "svr": 2e-3}
+# A small penalty amplifies the rounding of the float32 kernel, which differs between machines.
+TOLERANCE = {"kernel_ridge": 1e-3, "svr": 1e-3}
 
 
 def view_of(n_rows=120, n_columns=10, seed=0, gaps=False):
