@@ -154,7 +154,10 @@ def compare_command(
         bool, typer.Option("--learning-curve", help="Fit the best one on fewer people too.")
     ] = False,
     time_limit_s: TimeLimit = TIME_LIMIT_S,
-    budget_s: Annotated[float, typer.Option(min=1, help="For all, in seconds.")] = math.inf,
+    budget_s: Annotated[
+        float | None,
+        typer.Option(min=1, help="The best leaderboard within so many seconds, or inf; 120."),
+    ] = None,
     out: OutFolder = COMPARISON,
     on: On = None,
     params_file: ParamsFile = PARAMS,
@@ -168,7 +171,7 @@ def compare_command(
 
     Example: eri compare --heads ridge,lightgbm --encoders clip,egemaps,clip+egemaps
 
-    Example: eri compare --heads ridge,lightgbm,svr,mlp --budget-s 120
+    Example: eri compare --heads ridge,lightgbm,svr,mlp --budget-s inf
 
     Example: eri compare --pooling mean,std,slope/whole,quarters --by country --learning-curve
     """
