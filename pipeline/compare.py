@@ -169,9 +169,7 @@ def compare_command(
     again. What is quick comes first. A head that fails, takes too long or has no room in the budget
     is a row that says so.
 
-    Example: eri compare --heads ridge,lightgbm --encoders clip,egemaps,clip+egemaps
-
-    Example: eri compare --heads ridge,lightgbm,svr,mlp --budget-s inf
+    Example: eri compare --heads ridge,svr --encoders clip,egemaps,clip+egemaps --budget-s inf
 
     Example: eri compare --pooling mean,std,slope/whole,quarters --by country --learning-curve
     """
