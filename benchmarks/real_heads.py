@@ -94,16 +94,20 @@ def plain_peers() -> dict[str, Any]:
 
 
 def plain_oof(peer: Any, view: FoldedView) -> NDArray[np.float64]:
-    """Predict each fold by a peer fitted on the others, target by target where it takes one."""
-    targets = (view.targets - view.targets.mean(axis=0)) / view.targets.std(axis=0)
-    several = type(peer).__name__ in ("RidgeCV", "MLPRegressor")
-    oof = np.empty_like(targets)
+    """Predict each fold by a peer fitted on the others."""
+    oof = np.empty_like(view.targets)
     for fold in view.folds:
-        train, own = view.fold_of_row != fold, view.fold_of_row == fold
-        for columns in [slice(None)] if several else range(targets.shape[1]):
-            fitted = clone(peer).fit(view.inputs[train], targets[train, columns])
-            oof[own, columns] = fitted.predict(view.inputs[own])
+        own = view.fold_of_row == fold
+        oof[own] = plain_predict(peer, view.inputs[~own], view.targets[~own], view.inputs[own])
     return oof
+
+
+def plain_predict(peer: Any, x: Any, y: NDArray[np.float64], new: Any) -> NDArray[np.float64]:
+    """Fit a peer on standardised targets, one by one where it takes no more, and predict rows."""
+    y = (y - y.mean(axis=0)) / y.std(axis=0)
+    if type(peer).__name__ in ("RidgeCV", "MLPRegressor"):
+        return np.asarray(clone(peer).fit(x, y).predict(new), np.float64)
+    return np.stack([clone(peer).fit(x, each).predict(new) for each in y.T], axis=1)
 
 
 if __name__ == "__main__":
