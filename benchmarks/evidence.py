@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from benchmarks.machine import describe
-from benchmarks.real_heads import plain_peers, plain_predict
+from benchmarks.real_heads import SEVERAL, plain_peers, plain_predict
 from benchmarks.timing import timed
 from models.evaluation.scores import Difference, Score, difference
 from pipeline import stages
@@ -34,7 +34,7 @@ from pipeline.breakdowns import contribution_table, learning_curve_table, stack_
 from pipeline.clip_table import Rows
 from pipeline.compare import heading, show_progress
 from pipeline.comparison import Comparison, plan_comparison, run_comparison
-from pipeline.fit import Fitting
+from pipeline.fit import FitTask, Fitting
 from pipeline.leaderboard import STACK, leaderboard, score, score_table
 from pipeline.params import load_params
 from pipeline.paths import CLIPS, PARAMS
@@ -193,19 +193,14 @@ def peers(found: Comparison) -> pd.DataFrame:
     val = (found.rows.clips["split"] == "Val").to_numpy(bool)
     # The same as SVR() on standardised columns, and quicker.
     kinds = plain_peers() | {"svr": SVR(kernel=rbf_kernel)}
-    predictions, took_s = {}, {}
+    predictions, took_s, targets = {}, {}, [*range(found.rows.y.shape[1])]
     for name, peer in kinds.items():
-        key = digest_of(peer=name, of=fitting.key(joined))
-        kept = load_result(key)
-        if kept is None:
-            view = fitting.view(joined)
-            scaler = StandardScaler().fit(view.inputs)
-            x, new = scaler.transform(view.inputs), scaler.transform(view.held_inputs)
-            seconds, held = timed(lambda: plain_predict(peer, x, view.targets, new))  # noqa: B023
-            kept = {"held": held, "took_s": np.array(seconds)}
-            keep_result(key, kept)
-        predictions[f"plain {name}"] = np.concatenate([found.rows.y[:n], kept["held"]])
-        took_s[f"plain {name}"] = float(kept["took_s"])
+        takes_all = type(peer).__name__ in SEVERAL
+        several = [targets] if takes_all else [[each] for each in targets]
+        parts = [peer_part(fitting, joined, (name, peer), columns) for columns in several]
+        held = np.concatenate([part["held"] for part in parts], axis=1)
+        predictions[f"plain {name}"] = np.concatenate([found.rows.y[:n], held])
+        took_s[f"plain {name}"] = float(sum(part["took_s"] for part in parts))
     z_scores = [zscore(predictions[f"plain {name}"][val]) for name in AVERAGED]
     average = np.zeros_like(found.rows.y)
     average[val] = np.mean(z_scores, axis=0)
@@ -218,6 +213,22 @@ def peers(found: Comparison) -> pd.DataFrame:
     ]
     names = {"part": "peer", "r": "r", "r_ci95_low": "95 % CI", "gain": "the stack is ahead by"}
     return laid_out(table, names | {"ci95_low": "95 % CI", "fit_s": "fit s"})
+
+
+def peer_part(
+    fitting: Fitting, task: FitTask, peer: tuple[str, Any], columns: list[int]
+) -> dict[str, NDArray[Any]]:
+    """Fit a peer on some targets, unless it was before: what it says of Val, and its seconds."""
+    key = digest_of(peer=peer[0], of=fitting.key(task), columns=columns)
+    kept = load_result(key)
+    if kept is None:
+        view = fitting.view(task)
+        scaler, y = StandardScaler().fit(view.inputs), view.targets[:, columns]
+        x, new = scaler.transform(view.inputs), scaler.transform(view.held_inputs)
+        seconds, held = timed(lambda: plain_predict(peer[1], x, y, new))
+        kept = {"held": held, "took_s": np.array(seconds)}
+        keep_result(key, kept)
+    return kept
 
 
 def curve(found: Comparison) -> tuple[str, pd.DataFrame]:

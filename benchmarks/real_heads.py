@@ -30,6 +30,8 @@ SHARED = Path(__file__).parents[2] / "shared" / "ferplus"
 TARGETS = ["happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 OTHERS = ["neutral", "unknown", "not_a_face"]
 PIXELS = (12, 12)
+SEVERAL = ("RidgeCV", "MLPRegressor")
+"""Peers that take several targets at once."""
 
 
 def main(
@@ -105,7 +107,7 @@ def plain_oof(peer: Any, view: FoldedView) -> NDArray[np.float64]:
 def plain_predict(peer: Any, x: Any, y: NDArray[np.float64], new: Any) -> NDArray[np.float64]:
     """Fit a peer on standardised targets, one by one where it takes no more, and predict rows."""
     y = (y - y.mean(axis=0)) / y.std(axis=0)
-    if type(peer).__name__ in ("RidgeCV", "MLPRegressor"):
+    if type(peer).__name__ in SEVERAL:
         return np.asarray(clone(peer).fit(x, y).predict(new), np.float64)
     return np.stack([clone(peer).fit(x, each).predict(new) for each in y.T], axis=1)
 
