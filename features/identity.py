@@ -54,7 +54,7 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
     }
     if isinstance(encoder, FrameEncoder):
         parts["preprocessing"] = encoder.picture_preprocessing().model_dump()
-        parts["frame_rate_hz"] = sampling.frame_rate_hz
+        parts["frame_rate_hz"] = encoder.pieces(sampling).frame_rate_hz
         if detector := encoder.detector_file():
             parts["face_weights"] = file_sha256(detector)
         else:

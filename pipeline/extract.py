@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.paths import PARAMS
-from pipeline.terminal import Json, ParamsFile, names_of
+from pipeline.terminal import Json, On, ParamsFile, names_of
 
 
 def extract_command(
@@ -15,6 +15,7 @@ def extract_command(
     encoders: Annotated[
         str | None, typer.Option(help="Names from params.yaml, joined by commas; default all.")
     ] = None,
+    on: On = None,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
@@ -27,6 +28,8 @@ def extract_command(
     failure, and the stores are written all the same.
 
     Example: eri extract videos/ --out features/ --encoders clip,egemaps
+
+    Example: eri extract videos/ --out features/ --on ray
     """
     from features.extraction import extract, index_files
     from pipeline.clip_ids import find_media
@@ -40,5 +43,5 @@ def extract_command(
         raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(params.encoders)}")
     clips = index_files(find_media(paths))
     chosen = {name: params.encoders[name] for name in names}
-    report = extract(clips, chosen, params.sampling, out)
+    report = extract(clips, chosen, params.sampling, out, on=on or params.execution.on)
     report_extraction(report, len(clips), params.data.max_failed_share, as_json)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from features.cache import default_cache_root
 from features.encoders import Encoder, EncoderError, make_encoder
 from features.errors import MediaError
-from features.extraction.embedder import Embedder, EncoderRun, unusable
+from features.extraction.embedder import Embedder, EncoderRun, plan, unusable
 from features.extraction.index import index_files, iterate_clips
 from features.pool import pool_clips
 from features.store import FeatureStore
@@ -191,8 +191,10 @@ class Predictor:
                 entry, description = self._entries[name]
                 runs[name] = EncoderRun(name, encoder, description.sampling, root)
                 _check_identity(runs[name], entry)
+        for run in runs.values():
+            run.check(table)  # they are read later, when nothing is computed any more
         self._embedder.embed(
-            table, list(runs.values()), max_duration_s=max_duration_s, progress=progress
+            plan(table, runs), runs, max_duration_s=max_duration_s, progress=progress
         )
         missing: dict[str, dict[str, MediaError]] = {clip.clip_id: {} for clip in clips}
         failed = {name: run.errors(table) for name, run in runs.items()}

@@ -64,7 +64,9 @@ def extract() -> None:
 
     params, clips = load_params(), read_clip_table()
     paths.FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
-    report = extraction.extract(clips, params.encoders, params.sampling, paths.FEATURES)
+    report = extraction.extract(
+        clips, params.encoders, params.sampling, paths.FEATURES, on=params.execution.on
+    )
     report_extraction(report, len(clips), params.data.max_failed_share)
     if report.left_out:
         print(left_out_note([*report.left_out]))

@@ -44,7 +44,7 @@ class Encoder(BaseModel, ABC):
     """Which of a clip's streams it needs."""
 
     named_by_weights: ClassVar[frozenset[str]] = frozenset()
-    """Keys that only say where weights are: their bytes say more, and count for the identity."""
+    """Keys of which the weights' bytes say more: those count for the identity."""
 
     kind: str
     model: str

@@ -7,7 +7,7 @@ fast, and hand over small arrays. Pictures become floats on the encoder's device
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +96,7 @@ class Preprocessing(BaseModel):
 
 
 class Pictures(BaseModel):
-    """Pieces that are frames of a clip, of shape (3, height, width) in uint8.
+    """Pieces that are frames, or stacks of them: uint8 of shape ([n_frames,] 3, height, width).
 
     Attributes
     ----------
@@ -110,6 +110,8 @@ class Pictures(BaseModel):
         Added on each side of the face's box, as a share of its larger side.
     face_missing : {"whole_frame", "leave_out"}
         What happens to a frame without a face.
+    n_frames : int or None
+        Frames to a stack; None: a piece is a single frame.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -119,6 +121,7 @@ class Pictures(BaseModel):
     face: FaceDetection | None = None
     face_margin: float = 0.0
     face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
+    n_frames: int | None = None
 
     def cut(
         self, image: Image.Image, faces: Mapping[FaceDetection, Box | None]
@@ -130,8 +133,33 @@ class Pictures(BaseModel):
             return None
         return self.geometry.apply(image)
 
+    def take(self, frames: list[tuple[float, NDArray[np.uint8]]], at_end: bool) -> "Iterator[Cut]":
+        """Take the pieces off a list of a clip's frames with their times, as they get full.
 
-Cut = tuple[NDArray[np.float64], NDArray[np.float32]]
+        Stacks lie side by side. At the clip's end the last one reaches back to be full, or repeats
+        the last frame where there are too few. Its time is the middle of its frames.
+        """
+        if self.n_frames is None:
+            stacks = [[frame] for frame in frames]
+            frames.clear()
+        else:
+            n, stacks = self.n_frames, []
+            while len(frames) >= 2 * n:
+                stacks.append(frames[:n])
+                del frames[:n]
+            if at_end and frames:
+                frames += [frames[-1]] * (n - len(frames))
+                stacks.append(frames[:n])
+                if len(frames) > n:
+                    stacks.append(frames[-n:])
+                frames.clear()
+        if stacks:
+            time_s = [(stack[0][0] + stack[-1][0]) / 2 for stack in stacks]
+            pieces = np.stack([np.stack([picture for _, picture in stack]) for stack in stacks])
+            yield np.array(time_s), pieces if self.n_frames else pieces[:, 0]
+
+
+Cut = tuple[NDArray[np.float64], NDArray[Any]]
 """Times of pieces of shape (n,), in clip time, and the pieces, of shape (n, ...)."""
 
 

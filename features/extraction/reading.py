@@ -95,7 +95,7 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     Yields
     ------
     Pieces or Patience
-        Pieces of at most 32 frames, or of all the sound, each; `Patience` before long work.
+        Pieces of some 32 frames, or of all the sound, each; `Patience` before long work.
 
     Returns
     -------
@@ -154,8 +154,8 @@ def _cut_frames(
             if piece is not None:
                 waiting[number].append((frame.time_s, piece))
         if n_frames % _FRAMES_PER_PART == 0:
-            yield from _hand_over(waiting)
-    yield from _hand_over(waiting)
+            yield from _hand_over(waiting, kinds)
+    yield from _hand_over(waiting, kinds, at_end=True)
     for number, kind in kinds.items():
         if kind.face is not None:
             end.face_share[number] = n_with_face[kind.face] / n_frames
@@ -165,12 +165,14 @@ def _cut_frames(
                 end.errors[number] = MediaError("face", reason)
 
 
-def _hand_over(waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]]) -> Iterator[Pieces]:
-    for number, taken in waiting.items():
-        if taken:
-            times_s, pieces = zip(*taken, strict=True)
-            taken.clear()
-            yield Pieces(number, np.array(times_s), np.stack(pieces))
+def _hand_over(
+    waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]],
+    kinds: dict[int, Pictures],
+    at_end: bool = False,
+) -> Iterator[Pieces]:
+    for number, frames in waiting.items():
+        for time_s, pieces in kinds[number].take(frames, at_end):
+            yield Pieces(number, time_s, pieces)
 
 
 def _cut_sound(
