@@ -30,7 +30,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "ferplus"
 TARGETS = ["happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 OTHERS = ["neutral", "unknown", "not_a_face"]
 PIXELS = (12, 12)
-SEVERAL = ("RidgeCV", "MLPRegressor")
+SEVERAL = ("RidgeCV", "KernelRidge", "MLPRegressor")
 """Peers that take several targets at once."""
 
 
@@ -100,15 +100,8 @@ def plain_peers() -> dict[str, Any]:
 
 
 def plain_oof(peer: Any, view: FoldedView) -> NDArray[np.float64]:
-<<<<<<< HEAD
     """Predict each fold by a peer fitted on the others."""
     oof = np.empty_like(view.targets)
-=======
-    """Predict each fold by a peer fitted on the others, target by target where it takes one."""
-    targets = (view.targets - view.targets.mean(axis=0)) / view.targets.std(axis=0)
-    several = type(peer).__name__ in ("RidgeCV", "KernelRidge", "MLPRegressor")
-    oof = np.empty_like(targets)
->>>>>>> main
     for fold in view.folds:
         own = view.fold_of_row == fold
         oof[own] = plain_predict(peer, view.inputs[~own], view.targets[~own], view.inputs[own])
