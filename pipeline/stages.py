@@ -105,6 +105,8 @@ def pool() -> None:
         path = paths.POOLED / f"{name}.parquet"
         write_clip_vectors(path, pooled.clip_id[kept], vectors, metadata, share)
         print(f"{name}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
+        if n_people := metadata.get("n_people"):
+            print(", ".join(f"{n_clips} clips show {n} people" for n, n_clips in n_people.items()))
 
 
 def folds() -> None:
