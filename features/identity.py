@@ -55,7 +55,7 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
             parts["face_weights"] = file_sha256(detector)
         else:
             spec = {key: value for key, value in spec.items() if not key.startswith("face")}
-    else:
+    elif encoder.modality == "sound":
         parts["sample_rate_hz"] = sampling.sample_rate_hz
     parts["spec"] = spec
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))

@@ -28,10 +28,11 @@ def extract_command(
 
     Example: eri extract videos/ --out features/ --encoders clip,egemaps
     """
-    from features.extraction import extract, index_files
+    from features.extraction import index_files
     from pipeline.clip_ids import find_media
     from pipeline.errors import report_extraction
     from pipeline.params import ParamsError, load_params
+    from pipeline.transcripts import extract_with_words
 
     params = load_params(params_file)
     names = names_of(encoders) or list(params.encoders)
@@ -40,5 +41,5 @@ def extract_command(
         raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(params.encoders)}")
     clips = index_files(find_media(paths))
     chosen = {name: params.encoders[name] for name in names}
-    report = extract(clips, chosen, params.sampling, out)
+    report = extract_with_words(clips, chosen, params, out, out / "transcripts.parquet")
     report_extraction(report, len(clips), params.data.max_failed_share, as_json)

@@ -18,6 +18,7 @@ from features.encoders.timm import TimmEncoder
 from features.encoders.torchvision import TorchvisionEncoder
 from features.encoders.transformers_image import TransformersImageEncoder
 from features.encoders.transformers_sound import TransformersEncoder
+from features.encoders.transformers_words import Recogniser, TransformersTextEncoder
 from features.errors import EncoderError as EncoderError
 
 ENCODERS: dict[str, type[Encoder]] = {
@@ -29,6 +30,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "torchvision": TorchvisionEncoder,
     "transformers": TransformersEncoder,
     "transformers_image": TransformersImageEncoder,
+    "transformers_text": TransformersTextEncoder,
 }
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ __all__ = [
     "Encoder",
     "EncoderError",
     "FrameEncoder",
+    "Recogniser",
     "SoundTransform",
     "make_encoder",
 ]

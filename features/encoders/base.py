@@ -40,8 +40,8 @@ class Encoder(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    modality: ClassVar[Literal["vision", "sound"]]
-    """Which of a clip's streams it needs."""
+    modality: ClassVar[Literal["vision", "sound", "words"]]
+    """Which of a clip's streams it needs, or its transcript."""
 
     named_by_weights: ClassVar[frozenset[str]] = frozenset()
     """Keys that only say where weights are: their bytes say more, and count for the identity."""

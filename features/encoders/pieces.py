@@ -4,9 +4,10 @@ Decode workers make them, once for all encoders that take the same. No torch her
 fast, and hand over small arrays. Pictures become floats on the encoder's device.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from features.media.sound import Track
 
 SidePx = Annotated[int, Field(gt=0, le=8192)]
+NO_TOKEN = -1
+
 ColourLevel = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -130,7 +133,7 @@ class Pictures(BaseModel):
         return self.geometry.apply(image)
 
 
-Cut = tuple[NDArray[np.float64], NDArray[np.float32]]
+Cut = tuple[NDArray[np.float64], NDArray[Any]]
 """Times of pieces of shape (n,), in clip time, and the pieces, of shape (n, ...)."""
 
 
@@ -194,7 +197,38 @@ class SoundWindows:
             yield start_s[kept], windows[kept]
 
 
-PieceKind = Pictures | SoundPieces | SoundWindows
+@dataclass(frozen=True)
+class Texts:
+    """Pieces that are texts as tokens, with `NO_TOKEN` behind their end.
+
+    Attributes
+    ----------
+    tokenizer : str
+        As the library tokenizers writes it.
+    n_tokens : int
+        Length of a piece; a longer text becomes several, each with the special tokens.
+    """
+
+    tokenizer: str
+    n_tokens: int
+
+    def cut(self, words: str) -> Iterator[Cut]:
+        """Cut what is said in a clip: JSON, a list of [start_s, end_s, text]."""
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_str(self.tokenizer)
+        tokenizer.enable_truncation(self.n_tokens)
+        for start_s, end_s, text in json.loads(words):
+            first = tokenizer.encode(text)
+            parts = [first, *first.overflowing]
+            pieces = np.full((len(parts), self.n_tokens), NO_TOKEN, np.int32)
+            for piece, part in zip(pieces, parts, strict=True):
+                piece[: len(part.ids)] = part.ids
+            shares = (np.arange(len(parts)) + 0.5) / len(parts)
+            yield start_s + shares * (end_s - start_s), pieces
+
+
+PieceKind = Pictures | SoundPieces | SoundWindows | Texts
 """Equal kinds are equal pieces."""
 
 

@@ -1,0 +1,82 @@
+"""Extraction with words: what is said in the clips first, then the encoders that read it."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from itertools import chain
+from pathlib import Path
+
+import pandas as pd
+
+from features.encoders import Encoder, Recogniser
+from features.extraction import ExtractReport, extract
+from features.files import file_sha256
+from features.store import stored_clips
+from features.transcripts import (
+    clips_of_words,
+    complete_transcripts,
+    heard_transcripts,
+    write_transcripts,
+)
+from pipeline.params import Params, ParamsError
+from pipeline.paths import HEARD
+
+
+def extract_with_words(
+    clips: pd.DataFrame,
+    encoders: Mapping[str, Encoder],
+    params: Params,
+    destination: Path,
+    transcripts: Path,
+) -> ExtractReport:
+    """Embed clips, and their words, as `features.extraction.extract` does; write the transcripts.
+
+    A recogniser is one more encoder, whose store `HEARD` has the tokens of each window of sound.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        The clip table.
+    encoders : mapping of str to Encoder
+        Those of the parameters that are wanted.
+    params : Params
+        Where transcripts come from, and how sound is sampled.
+    destination : Path
+        Folder of the stores.
+    transcripts : Path
+        The table that is written where the parameters name transcripts.
+
+    Raises
+    ------
+    ParamsError
+        When the imported table is missing, or another one than the parameters say.
+    """
+    readers = {name: each for name, each in encoders.items() if each.modality == "words"}
+    hearers = {name: each for name, each in encoders.items() if name not in readers}
+    source, said = params.transcripts, {}
+    if isinstance(source, Recogniser):
+        hearers[HEARD] = source
+    report = extract(clips, hearers, params.sampling, destination)
+    if isinstance(source, Recogniser):
+        shards = list(stored_clips(destination / HEARD))
+        said = shards[0][0]
+        table = heard_transcripts(source, chain.from_iterable(each for _, each in shards), clips)
+    elif source is not None:
+        table = complete_transcripts(read_imported(source.table, source.sha256), clips)
+        said = {"sha256": source.sha256}
+    if source is not None:
+        write_transcripts(transcripts, table, said)
+    if readers:
+        with clips_of_words(table, clips) as words:
+            read = extract(words, readers, params.sampling, destination)
+        order = [*(() if source is None else (HEARD,)), *encoders]
+        both = {f.name: getattr(report, f.name) | getattr(read, f.name) for f in fields(report)}
+        report = ExtractReport(**{k: {n: v[n] for n in order if n in v} for k, v in both.items()})
+    return report
+
+
+def read_imported(path: Path, sha256: str) -> pd.DataFrame:
+    """Read an imported table of transcripts, which has to be the one that was imported."""
+    if not path.is_file() or file_sha256(path) != sha256:
+        what = "another one than params.yaml says" if path.is_file() else "missing"
+        raise ParamsError(f"the transcripts {path} are {what}: run `eri import transcripts` again")
+    return pd.read_parquet(path)
