@@ -6,11 +6,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.encoders.base import Encoder, FrameEncoder
+from features.encoders.base import Encoder, FrameEncoder, SoundTransform
 from features.files import file_sha256
 
 EXTRACTOR_VERSION = 5
 """Raise this when the code of this package changes the numbers it produces."""
+
+TRANSFORM_VERSION = 6
+"""The same for `SoundTransform`s alone: 6 brought their windows onto the clip's clock."""
 
 
 class Sampling(BaseModel):
@@ -44,13 +47,14 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
     # Weights are named by their bytes, preprocessing by what it is.
     named = {"weights", "seed", "face_weights", "preprocessing_of"} | encoder.named_by_weights
     spec = encoder.model_dump(exclude=named)
+    is_transform = isinstance(encoder, SoundTransform)
     parts: dict[str, Any] = {
-        "extractor": EXTRACTOR_VERSION,
+        "extractor": TRANSFORM_VERSION if is_transform else EXTRACTOR_VERSION,
         "weights": encoder.weights_digest(),
     }
     if isinstance(encoder, FrameEncoder):
         parts["preprocessing"] = encoder.picture_preprocessing().model_dump()
-        parts["frame_rate_hz"] = sampling.frame_rate_hz
+        parts["frame_rate_hz"] = encoder.pieces(sampling).frame_rate_hz
         if detector := encoder.detector_file():
             parts["face_weights"] = file_sha256(detector)
         else:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.encoders import ENCODERS
 from models.evaluation.bootstrap import percentile_interval
 from models.evaluation.scores import Score, difference, score_predictions
 from models.evaluation.slices import scored_slices, slice_rows
@@ -95,7 +94,7 @@ def contribution_table(
         "encoder": {name: [name] for name in params.feature_names},
     }
     for name, spec in params.encoders.items():
-        kinds["modality"].setdefault(ENCODERS[spec.kind].modality, []).append(name)
+        kinds["modality"].setdefault(spec.modality, []).append(name)
     if params.stores:
         kinds["modality"]["imported"] = list(params.stores)
 

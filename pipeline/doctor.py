@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from features.cache import EmbeddingCache, default_cache_root
+from features.media.endings import list_media_folder
 from pipeline.clip_table import check_columns
 from pipeline.errors import user_errors
 from pipeline.labels import read_labels
@@ -155,6 +156,12 @@ def _media(media: Path) -> Path:
         )
     if not media.is_dir() and not media.is_relative_to(DEMO):
         raise ParamsError(f"there is no folder {media}: {_MEND}")
+    if broken := list_media_folder(media).broken:
+        path, why = next(iter(broken.items()))
+        raise ParamsError(
+            f"{len(broken)} files of {media} cannot be read ({path}: {why}), and DVC would stop "
+            "there, or wait for ever: remove them, or give read access"
+        )
     return media
 
 

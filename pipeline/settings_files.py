@@ -170,7 +170,7 @@ def _place(model: Any, loc: Sequence[str | int]) -> tuple[list[str], Any]:
             break
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]
-        kinds = {_kind(each): each for each in get_args(annotation) if _is_model(each)}
+        kinds = dict(map(_tagged, get_args(annotation)))
         if part in kinds:  # pydantic names the kind, too
             annotation = kinds[part]
             continue
@@ -188,9 +188,12 @@ def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _kind(model: type[BaseModel]) -> Any:
-    field = model.model_fields.get("kind")
-    return get_args(field.annotation)[0] if field and get_args(field.annotation) else None
+def _tagged(member: Any) -> tuple[Any, Any]:
+    """Return what pydantic calls a member of a union, if it is a model, and the member."""
+    if get_origin(member) is Annotated:
+        return getattr(get_args(member)[1], "tag", None), get_args(member)[0]
+    field = member.model_fields.get("kind") if _is_model(member) else None
+    return get_args(field.annotation)[0] if field and get_args(field.annotation) else None, member
 
 
 def _nodes(node: Node) -> dict[str, tuple[Node, Node]]:

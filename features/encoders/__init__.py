@@ -5,9 +5,10 @@ imported themselves: decode workers use them too and must start fast.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Union, cast
 
-from pydantic import Field, TypeAdapter
+from pydantic import Discriminator, Tag, TypeAdapter
 
 from features.encoders.base import Encoder, FrameEncoder, SoundTransform
 from features.encoders.expression import ExpressionEncoder
@@ -16,8 +17,11 @@ from features.encoders.open_clip import OpenClipEncoder
 from features.encoders.opensmile import OpenSmileEncoder
 from features.encoders.timm import TimmEncoder
 from features.encoders.torchvision import TorchvisionEncoder
-from features.encoders.transformers_image import TransformersImageEncoder
-from features.encoders.transformers_sound import TransformersEncoder
+from features.encoders.transformers_frames import (
+    TransformersPictureEncoder,
+    TransformersVideoEncoder,
+)
+from features.encoders.transformers_sound import TransformersSoundEncoder
 from features.encoders.transformers_words import Recogniser, TransformersTextEncoder
 from features.errors import EncoderError as EncoderError
 
@@ -28,16 +32,30 @@ ENCODERS: dict[str, type[Encoder]] = {
     "opensmile": OpenSmileEncoder,
     "timm": TimmEncoder,
     "torchvision": TorchvisionEncoder,
-    "transformers": TransformersEncoder,
-    "transformers_image": TransformersImageEncoder,
-    "transformers_text": TransformersTextEncoder,
+    "transformers": TransformersSoundEncoder,
+    "transformers pictures": TransformersPictureEncoder,
+    "transformers video": TransformersVideoEncoder,
+    "transformers text": TransformersTextEncoder,
 }
+"""By ``kind``; of a kind with several, by its ``input`` too where that is not the first one's."""
+
+
+def _key(entry: Any) -> str | None:
+    """Return the key of an entry's class in `ENCODERS`."""
+    get = entry.get if isinstance(entry, Mapping) else partial(getattr, entry)
+    kind, given = (cast(str | None, get(name, None)) for name in ("kind", "input"))
+    inputs = ENCODERS[kind].model_fields.get("input") if kind in ENCODERS else None
+    if inputs is None or given in (None, inputs.default):
+        return kind
+    return f"{kind} {given}"
+
 
 if TYPE_CHECKING:
     AnyEncoder = Encoder
 else:  # made of the registry, so that a kind is entered there and nowhere else
-    AnyEncoder = Annotated[Union[tuple(ENCODERS.values())], Field(discriminator="kind")]  # noqa: UP007
-"""A field of pydantic models: which keys an entry may have depends on its ``kind``."""
+    _TAGGED = tuple(Annotated[each, Tag(key)] for key, each in ENCODERS.items())
+    AnyEncoder = Annotated[Union[_TAGGED], Discriminator(_key)]  # noqa: UP007
+"""A field of pydantic models: the keys of an entry depend on its ``kind`` and ``input``."""
 
 
 def make_encoder(entry: Mapping[str, Any]) -> Encoder:

@@ -44,7 +44,7 @@ class Encoder(BaseModel, ABC):
     """Which of a clip's streams it needs, or its transcript."""
 
     named_by_weights: ClassVar[frozenset[str]] = frozenset()
-    """Keys that only say where weights are: their bytes say more, and count for the identity."""
+    """Keys of which the weights' bytes say more: those count for the identity."""
 
     kind: str
     model: str
@@ -191,7 +191,11 @@ class SoundTransform(Encoder):
 
     def pieces(self, sampling: "Sampling") -> SoundPieces:
         """Take what `embed` makes of all of a clip's sound."""
-        return SoundPieces(sampling.sample_rate_hz, self.embed)
+        return SoundPieces(sampling.sample_rate_hz, self.embed, self.windows_s())
+
+    def windows_s(self) -> tuple[float, float] | None:
+        """Length and distance of its windows, on the grid of clip time; None for a single one."""
+        return None
 
     def load_model(self, device: "torch.device | None" = None) -> None:
         """Nothing is left to load."""

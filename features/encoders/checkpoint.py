@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 
 from features.errors import EncoderError
@@ -41,7 +42,7 @@ def load_trunk(network: torch.nn.Module, path: Path, convert: Callable[[State], 
     network : torch.nn.Module
         Every entry of it has to be in the file, but for heads that only help to train.
     path : Path
-        Of safetensors, or of ``torch.save``.
+        Of safetensors, of ``torch.save``, or of ``numpy.savez``.
     convert : callable
         From tensors under other names or in older shapes to those of the network.
 
@@ -53,13 +54,20 @@ def load_trunk(network: torch.nn.Module, path: Path, convert: Callable[[State], 
     Raises
     ------
     EncoderError
-        When the file holds a pickled network.
+        When the file holds a pickled network, or a LoRA adapter.
     ValueError
         When it holds no tensors, or they do not fit.
     """
     entries = network.state_dict().items()
     wanted = {name: value for name, value in entries if not name.lower().startswith("aux")}
-    place, found, outside = _find(_read_states(path), wanted, network)
+    states = _read_states(path)
+    if any("lora_" in name.lower() for state in states.values() for name in state):
+        raise EncoderError(
+            f"{path} holds a LoRA adapter, which only adds to another network's weights: merge "
+            "both, `PeftModel.from_pretrained(network, FOLDER).merge_and_unload()`, save the "
+            "result's state dict, and name that file"
+        )
+    place, found, outside = _find(states, wanted, network)
     state = convert(found)
     _check_fits(state, wanted)
     network.load_state_dict({name: state[name] for name in wanted if name in state}, strict=False)
@@ -85,6 +93,10 @@ def _read_states(path: Path) -> dict[str, State]:
         from safetensors.torch import load_file
 
         return {"": load_file(path)}
+    if zipfile.is_zipfile(path) and all(
+        name.endswith(".npy") for name in zipfile.ZipFile(path).namelist()
+    ):
+        return {"": _read_numpy(path)}
     content, others = _read_torch(path)
     places = list(_places(content))
     states = {place: state for place, value in places if (state := _tensors(value))}
@@ -102,6 +114,18 @@ def _read_states(path: Path) -> dict[str, State]:
             )
     what = f", but {_shown(others)}" if others else ""
     raise ValueError(f"it holds no tensors by name{what}.")
+
+
+def _read_numpy(path: Path) -> State:
+    with np.load(path, allow_pickle=False) as arrays:
+        state = {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays}
+    if any("/" in name for name in state):
+        raise ValueError(
+            "its names are of JAX: where timm knows them, `network = timm.create_model(MODEL)`, "
+            "`network.load_pretrained(FILE)` and `torch.save(network.state_dict(), 'weights.pth')` "
+            "convert it."
+        )
+    return state
 
 
 class _Shell(dict[Any, Any]):
@@ -148,8 +172,8 @@ def _read_torch(path: Path) -> tuple[Any, list[str]]:
         raise
     except Exception as error:  # pickle, zip and torch each raise their own
         raise ValueError(
-            "it is cut short or of another format: expected a state dict, of safetensors or "
-            "torch.save."
+            "it is cut short or of another format: expected a state dict, of safetensors, "
+            "torch.save or numpy.savez."
         ) from error
 
 

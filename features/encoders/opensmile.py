@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_STEP_S = 0.01  # of low-level descriptors
 _LARGEST = np.float32(32767 / 32768)  # openSMILE takes 16 bits: 1.0 would wrap round to -1.0
 
 
@@ -59,6 +60,12 @@ class OpenSmileEncoder(SoundTransform):
     def is_clip_level(self) -> bool:
         """Whether functionals are of the whole clip."""
         return self.level == "functionals" and self.window_s is None
+
+    def windows_s(self) -> tuple[float, float] | None:
+        """Length and distance of windows; descriptors stand for their step each."""
+        if self.level == "lld":
+            return _STEP_S, _STEP_S
+        return (self.window_s, self.hop_s) if self.window_s and self.hop_s else None
 
     def embed(
         self, sound: NDArray[np.float32], sample_rate_hz: int

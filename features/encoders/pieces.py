@@ -5,6 +5,7 @@ fast, and hand over small arrays. Pictures become floats on the encoder's device
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -98,7 +99,7 @@ class Preprocessing(BaseModel):
 
 
 class Pictures(BaseModel):
-    """Pieces that are frames of a clip, of shape (3, height, width) in uint8.
+    """Pieces that are frames, or stacks of them: uint8 of shape ([n_frames,] 3, height, width).
 
     Attributes
     ----------
@@ -112,6 +113,8 @@ class Pictures(BaseModel):
         Added on each side of the face's box, as a share of its larger side.
     face_missing : {"whole_frame", "leave_out"}
         What happens to a frame without a face.
+    n_frames : int or None
+        Frames to a stack; None: a piece is a single frame.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -121,6 +124,7 @@ class Pictures(BaseModel):
     face: FaceDetection | None = None
     face_margin: float = 0.0
     face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
+    n_frames: int | None = None
 
     def cut(
         self, image: Image.Image, faces: Mapping[FaceDetection, Box | None]
@@ -131,6 +135,31 @@ class Pictures(BaseModel):
         elif self.face and self.face_missing == "leave_out":
             return None
         return self.geometry.apply(image)
+
+    def take(self, frames: list[tuple[float, NDArray[np.uint8]]], at_end: bool) -> "Iterator[Cut]":
+        """Take the pieces off a list of a clip's frames with their times, as they get full.
+
+        Stacks lie side by side. At the clip's end the last one reaches back to be full, or repeats
+        the last frame where there are too few. Its time is the middle of its frames.
+        """
+        if self.n_frames is None:
+            stacks = [[frame] for frame in frames]
+            frames.clear()
+        else:
+            n, stacks = self.n_frames, []
+            while len(frames) >= 2 * n:
+                stacks.append(frames[:n])
+                del frames[:n]
+            if at_end and frames:
+                frames += [frames[-1]] * (n - len(frames))
+                stacks.append(frames[:n])
+                if len(frames) > n:
+                    stacks.append(frames[-n:])
+                frames.clear()
+        if stacks:
+            time_s = [(stack[0][0] + stack[-1][0]) / 2 for stack in stacks]
+            pieces = np.stack([np.stack([picture for _, picture in stack]) for stack in stacks])
+            yield np.array(time_s), pieces if self.n_frames else pieces[:, 0]
 
 
 Cut = tuple[NDArray[np.float64], NDArray[Any]]
@@ -148,18 +177,37 @@ class SoundPieces:
     transform : callable
         From samples of shape (n_samples,) in float32, one channel, and their rate, to pieces and
         their times since the first sample. It must pickle.
+    windows_s : (float, float) or None
+        Length and distance of the windows that it cuts; None: one window, of all the sound.
     """
 
     sample_rate_hz: int
     transform: Callable[[NDArray[np.float32], int], Cut]
+    windows_s: tuple[float, float] | None = None
 
     def cut(self, track: "Track") -> Iterator[Cut]:
-        """Make all pieces, but those in the middle of a gap: they say nothing of the person."""
-        time_s, pieces = self.transform(track.samples, self.sample_rate_hz)
-        time_s = time_s + track.start_s
+        """Make all pieces, but those in the middle of a gap: they say nothing of the person.
+
+        Windows start at multiples of their distance in clip time. Where sound starts late, the
+        first one holds at least three quarters of sound, behind silence. Sound too short for such a
+        window is one of its own.
+        """
+        samples, start_s = self._on_grid(track)
+        time_s, pieces = self.transform(samples, self.sample_rate_hz)
+        time_s = time_s + start_s
         kept = ~track.is_gap(time_s)
         kept |= not kept.any()
         yield time_s[kept], pieces[kept]
+
+    def _on_grid(self, track: "Track") -> tuple[NDArray[np.float32], float]:
+        """Return samples that start on the windows' grid, and when they do."""
+        if self.windows_s is not None:
+            window_s, hop_s = self.windows_s
+            start_s = math.ceil((track.start_s - window_s / 4) / hop_s) * hop_s
+            late = round((start_s - track.start_s) * self.sample_rate_hz)
+            if len(track.samples) - late >= round(window_s * self.sample_rate_hz):
+                return np.pad(track.samples[max(late, 0) :], (max(-late, 0), 0)), start_s
+        return track.samples, track.start_s
 
 
 @dataclass(frozen=True)

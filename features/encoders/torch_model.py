@@ -67,7 +67,8 @@ class TorchModel:
         if isinstance(network, torch.nn.Module):
             # All of it in bf16: autocast would convert the weights anew for every batch.
             network = _without_batch_norm(network.eval()).to(device, self._dtype)
-            network = network.to(memory_format=torch.channels_last)
+            if all(values.ndim < 5 for values in network.parameters()):  # else it is of video
+                network = network.to(memory_format=torch.channels_last)
         self.network = network
 
     def prepare(self, pieces: torch.Tensor) -> torch.Tensor:
@@ -133,7 +134,7 @@ class TorchModel:
 
 
 class TorchFrameModel(TorchModel):
-    """A network of pictures (3, height, width) in uint8, which are normalised on the device.
+    """A network of pictures ([frames,] 3, height, width) in uint8, normalised on the device.
 
     Its parameters are those of `TorchModel`, and the `preprocessing` with mean and deviation.
     """
@@ -152,8 +153,9 @@ class TorchFrameModel(TorchModel):
 
     def prepare(self, pieces: torch.Tensor) -> torch.Tensor:
         """Normalise pictures."""
-        values = pieces.float().div_(255).sub_(self._mean).div_(self._std)
-        return values.to(self._dtype).contiguous(memory_format=torch.channels_last)
+        values = pieces.float().div_(255).sub_(self._mean).div_(self._std).to(self._dtype)
+        is_stack = values.ndim == 5
+        return values if is_stack else values.contiguous(memory_format=torch.channels_last)
 
 
 def default_device() -> torch.device:

@@ -29,7 +29,18 @@ _CHECKPOINTS = (
 )
 """What transformers loads, in the order of its choice: whole, or in parts with their index."""
 
-_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_PROCESSORS = (
+    *("preprocessor_config.json", "processor_config.json"),
+    "video_preprocessor_config.json",
+)
+_INPUTS = {
+    "sound": "AutoModelForAudioClassification",
+    "pictures": "AutoModelForImageClassification",
+    "video": "AutoModelForVideoClassification",
+    "text": "AutoModelForSequenceClassification",
+}
+"""The class of transformers that lists what takes an ``input``."""
+
 _DESCRIPTIONS = ("config.json", *_PROCESSORS)
 
 
@@ -42,10 +53,12 @@ class AutoClasses(NamedTuple):
 
 
 class TransformersNetwork(Encoder):
-    """What networks of sound and of pictures have in common.
+    """What networks of sound, of pictures and of video have in common.
 
     Attributes
     ----------
+    input : str
+        What the model takes.
     model : str
         A repository of the Hugging Face hub; a folder as ``save_pretrained`` writes it; with
         random weights also a type of model, such as ``wav2vec2``.
@@ -66,12 +79,14 @@ class TransformersNetwork(Encoder):
         Whether the outputs of the model's own head are kept too, as columns with their names.
     """
 
-    named_by_weights = frozenset({"model", "revision"})
+    named_by_weights = frozenset({"model", "revision", "input"})
     auto_classes: ClassVar[AutoClasses]
+    """The one with head is an entry of `_INPUTS`."""
     more_files: ClassVar[tuple[str, ...]] = ()  # of a checkpoint, whose bytes count too
     unused: ClassVar[tuple[str, ...]] = ("decoder", "mask_token", "masked_spec_embed", "pooler")
     processor_options: ClassVar[dict[str, Any]] = {}
 
+    input: str
     weights: str
     revision: str | None = None
     seed: int = 0
@@ -124,10 +139,8 @@ class TransformersNetwork(Encoder):
             When the weights cannot be had, or are not all there.
         """
         import torch
-        import transformers
 
-        name = self.auto_classes.with_head if self.logits else self.auto_classes.trunk
-        auto = getattr(transformers, name)
+        auto = self.auto_class()
         missing: list[str] = []
         try:
             with torch.random.fork_rng(devices=[]), _quiet():
@@ -153,8 +166,8 @@ class TransformersNetwork(Encoder):
             raise
         except Exception as error:  # whatever the library has to say
             raise EncoderError(
-                f"transformers cannot load {self.model} ({one_line(error)}) as {name}: choose "
-                "another `model:`, or a `kind:` that takes it"
+                f"transformers cannot load {self.model} ({one_line(error)}) as {auto.__name__}: "
+                "choose another `model:`, or the `input:` that it takes"
             ) from error
         lacking = [key for key in missing if not set(key.split(".")) & set(self.unused)]
         if lacking:
@@ -164,6 +177,13 @@ class TransformersNetwork(Encoder):
             )
         network: torch.nn.Module = model.eval()
         return network
+
+    def auto_class(self) -> Any:
+        """Return the class of transformers that loads the model, with its head if that is kept."""
+        import transformers
+
+        classes = self.auto_classes
+        return getattr(transformers, classes.with_head if self.logits else classes.trunk)
 
     @cached_property
     def config(self) -> Any:
@@ -176,12 +196,26 @@ class TransformersNetwork(Encoder):
             return read_whisper(weights_file(self.weights))[0]
         try:
             if self._folder is None:
-                return transformers.AutoConfig.for_model(self.model)
-            return transformers.AutoConfig.from_pretrained(self._folder, local_files_only=True)
+                config = transformers.AutoConfig.for_model(self.model)
+            else:
+                config = transformers.AutoConfig.from_pretrained(
+                    self._folder, local_files_only=True
+                )
         except Exception as error:
             raise EncoderError(
                 f"transformers cannot read what model {self.model} is: {one_line(error)}"
             ) from error
+        takes = [
+            key
+            for key, name in _INPUTS.items()
+            if type(config) in getattr(transformers, name)._model_mapping
+        ]
+        if takes and self.input not in takes:
+            raise EncoderError(
+                f"{self.model} ({config.model_type}) takes {' or '.join(takes)} and no "
+                f"{self.input}: set `input: {takes[0]}`"
+            )
+        return config
 
     @cached_property
     def processor(self) -> Any:
@@ -192,7 +226,12 @@ class TransformersNetwork(Encoder):
         if folder is not None and any((folder / name).is_file() for name in _PROCESSORS):
             auto = getattr(transformers, self.auto_classes.processor)
             options = {"local_files_only": True, **self.processor_options}
-            return auto.from_pretrained(folder, **options)
+            try:
+                return auto.from_pretrained(folder, **options)
+            except Exception as error:
+                raise EncoderError(
+                    f"transformers cannot load the processor of {self.model}: {one_line(error)}"
+                ) from error
         if self.weights in ("hub", "folder"):
             raise EncoderError(
                 f"{self.model} has no {_PROCESSORS[0]}, which says how its input is prepared: take "
@@ -250,6 +289,12 @@ class TransformersNetwork(Encoder):
         if (folder / "config.json").is_file():
             return folder
         if self.weights == "folder":
+            if (folder / "adapter_config.json").is_file():
+                raise EncoderError(
+                    f"{folder} is a LoRA adapter, which only adds to another model: load that, "
+                    f"`PeftModel.from_pretrained(model, {str(folder)!r}).merge_and_unload()`, save "
+                    "the result and its processor with `save_pretrained`, and name that folder"
+                )
             raise EncoderError(
                 f"there is no {folder / 'config.json'}: expected `model:` to be a folder as "
                 "`save_pretrained` writes it, or `weights: hub`"

@@ -138,7 +138,7 @@ class SoundNetwork(torch.nn.Module):
 
 
 class PictureNetwork(torch.nn.Module):
-    """Hidden states of a model of pictures, one vector each.
+    """Hidden states of a model of pictures, or of stacks of them, one vector each.
 
     Parameters
     ----------
@@ -161,18 +161,24 @@ class PictureNetwork(torch.nn.Module):
         logits: bool,
     ) -> None:
         super().__init__()
-        self.model = model if logits else model.get_encoder(modality="image")
+        self.model = model
+        self._options = {"output_hidden_states": True}
+        if model.config.model_type == "vjepa2" and not logits:
+            self._options["skip_predictor"] = True
         self._kept_layers, self._first_token, self._logits = kept_layers, first_token, logits
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Embed normalised pictures (n, 3, height, width) to (n, width)."""
-        output = self.model(pixel_values=pictures, output_hidden_states=True)
+        """Embed normalised pictures (n, [frames,] 3, height, width) to (n, width)."""
+        output = self._run(pictures)
         parts = list(self._hidden(output).values()) + ([output.logits] if self._logits else [])
         return torch.cat(parts, dim=1)
 
     def hidden(self, pictures: Tensor) -> dict[int, Tensor]:
         """Return the hidden states that are kept, of shape (n, width), by layer."""
-        return self._hidden(self.model(pixel_values=pictures, output_hidden_states=True))
+        return self._hidden(self._run(pictures))
+
+    def _run(self, pictures: Tensor) -> Any:
+        return self.model(**{self.model.main_input_name: pictures}, **self._options)
 
     def _hidden(self, output: Any) -> dict[int, Tensor]:
         states = output.hidden_states

@@ -22,7 +22,7 @@ _WINDOWS = {"cpu": 1, "cuda": 16}
 """Windows of sound in a batch."""
 
 
-class TransformersEncoder(TransformersNetwork):
+class TransformersSoundEncoder(TransformersNetwork):
     """A speech model: wav2vec2, HuBERT, WavLM and their kin, or Whisper's encoder.
 
     Sound is cut into windows side by side. A window with less sound is embedded at its own length:
@@ -46,12 +46,13 @@ class TransformersEncoder(TransformersNetwork):
     )
 
     kind: Literal["transformers"]
+    input: Literal["sound"] = "sound"
     window_s: float = Field(default=30.0, ge=0.1, le=120)
     rows: Literal["clip", "time"] = "clip"
     hop_s: float | None = Field(default=None, ge=0.01, le=120)
 
     @model_validator(mode="after")
-    def _hop_belongs_to_rows_over_time(self) -> "TransformersEncoder":
+    def _hop_belongs_to_rows_over_time(self) -> "TransformersSoundEncoder":
         if self.hop_s is not None and self.rows == "clip":
             raise ValueError("hop_s belongs to `rows: time`")
         if self.hop_s is not None and self.hop_s > self.window_s:
@@ -139,8 +140,7 @@ class TransformersEncoder(TransformersNetwork):
         if not strides:
             raise EncoderError(
                 f"{self.model} ({self.config.model_type}) is no speech model that takes a wave: "
-                "expected wav2vec2, HuBERT, WavLM or the like, or Whisper; for pictures set "
-                "`kind: transformers_image`"
+                "expected wav2vec2, HuBERT, WavLM or the like, or Whisper"
             )
         return int(math.prod(strides))
 

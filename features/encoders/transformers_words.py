@@ -104,7 +104,8 @@ class TransformersTextEncoder(_TokensNetwork):
     auto_classes = AutoClasses("AutoModel", "AutoModelForSequenceClassification", "AutoTokenizer")
     unused = ("pooler", "position_ids")
 
-    kind: Literal["transformers_text"]
+    kind: Literal["transformers"]
+    input: Literal["text"]
     rows: Literal["clip", "time"] = "clip"
     max_tokens: int = Field(default=256, ge=8, le=8192)
 
@@ -180,6 +181,7 @@ class Recogniser(_TokensNetwork):
     unused = ()
 
     kind: Literal["whisper"]
+    input: Literal["sound"] = "sound"
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     context_s: float = Field(default=30.0, ge=1)
     max_tokens: int = Field(default=224, ge=8, le=2048)

@@ -1,5 +1,6 @@
 """Where weights come from: a tag of a library, a file, an installed package, a hub, or a seed."""
 
+import re
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,12 @@ PATIENCE_S = 2.0
 
 _TORCH_HUB = "https://download.pytorch.org"
 _MESSAGE_CHARACTERS = 300
-_SUFFIXES = {".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors"}
+_SUFFIXES = {".bin", ".ckpt", ".npz", ".onnx", ".pt", ".pth", ".safetensors"}
+_ONE_FILE = (
+    "kinds of transformers read folders (`model: FOLDER`, `weights: folder`), all others one file, "
+    'as `torch.save(network.state_dict(), "weights.pth")` writes it'
+)
+_PART = re.compile(r"-\d+-of-\d+\.|\.index\.json$")  # of weights in several files
 
 
 class PackagedWeights(NamedTuple):
@@ -83,7 +89,11 @@ def weights_file(weights: str, tags: Mapping[str, Callable[[], Path]] | None = N
     if path.is_file():
         if known := known_stand_in(path):
             raise EncoderError(f"{path} holds no weights: {known}")
+        if _PART.search(path.name):
+            raise EncoderError(f"{path} is only a part of its weights: {_ONE_FILE}")
         return path
+    if path.is_dir():
+        raise EncoderError(f"the weights {path} are a folder: name one file in it; {_ONE_FILE}")
     if path.suffix in _SUFFIXES or "/" in weights:
         raise EncoderError(f"there is no weights file {weights}: correct the path after `weights:`")
     names = "" if tags is None else f"one of {[*tags, RANDOM]}, "

@@ -95,7 +95,7 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     Yields
     ------
     Pieces or Patience
-        Pieces of at most 32 frames, or of all the sound, each; `Patience` before long work.
+        Pieces of some 32 frames, or of all the sound, each; `Patience` before long work.
 
     Returns
     -------
@@ -109,15 +109,16 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
         otherwise be filed under another clip's digest. Step ``probe`` when the clip is too long.
     """
     path, end = _unchanged_file(clip), ClipEnd()
-    if texts := {n: kind for n, kind in enumerate(clip.kinds) if isinstance(kind, Texts)}:
-        words = path.read_text(encoding="utf-8")  # such a clip is nothing but its words
-        for number, text in texts.items():
-            for time_s, values in text.cut(words):
+    for number, kind in enumerate(clip.kinds):
+        if isinstance(kind, Texts):
+            for time_s, values in kind.cut(path.read_text(encoding="utf-8")):
                 yield Pieces(number, time_s, values)
+    if isinstance(clip.kinds[0], Texts):  # such a clip is nothing but its words
         return end
     check_duration(path, clip.max_duration_s)
     alike: dict[tuple[Any, float], dict[int, Any]] = {}  # what one decode serves
     for number, kind in enumerate(clip.kinds):
+        assert not isinstance(kind, Texts)
         rate_hz = kind.frame_rate_hz if isinstance(kind, Pictures) else kind.sample_rate_hz
         cut = _cut_frames if isinstance(kind, Pictures) else _cut_sound
         alike.setdefault((cut, rate_hz), {})[number] = kind
@@ -159,8 +160,8 @@ def _cut_frames(
             if piece is not None:
                 waiting[number].append((frame.time_s, piece))
         if n_frames % _FRAMES_PER_PART == 0:
-            yield from _hand_over(waiting)
-    yield from _hand_over(waiting)
+            yield from _hand_over(waiting, kinds)
+    yield from _hand_over(waiting, kinds, at_end=True)
     for number, kind in kinds.items():
         if kind.face is not None:
             end.face_share[number] = n_with_face[kind.face] / n_frames
@@ -170,12 +171,14 @@ def _cut_frames(
                 end.errors[number] = MediaError("face", reason)
 
 
-def _hand_over(waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]]) -> Iterator[Pieces]:
-    for number, taken in waiting.items():
-        if taken:
-            times_s, pieces = zip(*taken, strict=True)
-            taken.clear()
-            yield Pieces(number, np.array(times_s), np.stack(pieces))
+def _hand_over(
+    waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]],
+    kinds: dict[int, Pictures],
+    at_end: bool = False,
+) -> Iterator[Pieces]:
+    for number, frames in waiting.items():
+        for time_s, pieces in kinds[number].take(frames, at_end):
+            yield Pieces(number, time_s, pieces)
 
 
 def _cut_sound(

@@ -34,10 +34,13 @@ class MediaFolder(NamedTuple):
         The media files, sorted. Linked folders are entered, each folder once.
     left_out : dict of Path to str
         All others, sorted, and why each is not taken.
+    broken : dict of Path to str
+        What nobody can read, hidden or not, and why: DVC stops there, or waits for ever.
     """
 
     files: tuple[Path, ...]
     left_out: dict[Path, str]
+    broken: dict[Path, str]
 
     def __str__(self) -> str:
         """Count what was left out, by reason, with an example of each."""
@@ -57,10 +60,12 @@ def list_media_folder(folder: Path) -> MediaFolder:
     """
     files: list[Path] = []
     left_out: dict[Path, str] = {}
+    broken: dict[Path, str] = {}
     entered = set()
 
     def note(error: OSError) -> None:
-        left_out[Path(error.filename)] = f"cannot be read: {error.strerror}"
+        path = Path(error.filename)
+        left_out[path] = broken[path] = f"cannot be read: {error.strerror}"
 
     for root, folders, names in os.walk(folder, onerror=note, followlinks=True):
         real = os.path.realpath(root)
@@ -69,17 +74,24 @@ def list_media_folder(folder: Path) -> MediaFolder:
             continue
         entered.add(real)
         folders[:] = sorted(name for name in folders if name[0] != ".")
-        for path in (Path(root, name) for name in names if name[0] != "."):
-            if reason := _reason_to_leave_out(path):
-                left_out[path] = reason
+        for path in (Path(root, name) for name in names):
+            if fault := _fault(path):
+                broken[path] = fault
+            if path.name[0] == ".":
+                continue
+            if path.suffix.lower() not in MEDIA_SUFFIXES:
+                ending = path.suffix.lower()
+                left_out[path] = f"with the ending {ending}" if ending else "without an ending"
+            elif fault and not path.is_file():
+                left_out[path] = fault
             else:
                 files.append(path)
-    return MediaFolder(tuple(sorted(files)), dict(sorted(left_out.items())))
+    return MediaFolder(tuple(sorted(files)), *(dict(sorted(e.items())) for e in (left_out, broken)))
 
 
-def _reason_to_leave_out(path: Path) -> str | None:
-    if path.suffix.lower() not in MEDIA_SUFFIXES:
-        return f"with the ending {path.suffix.lower()}" if path.suffix else "without an ending"
+def _fault(path: Path) -> str | None:
     if not path.exists():
         return "linked to a file that is not there"
-    return None if path.is_file() else "no regular file"
+    if not path.is_file():
+        return "no regular file"
+    return None if os.access(path, os.R_OK) else "not readable for this user"

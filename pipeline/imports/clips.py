@@ -248,6 +248,9 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
     others = [path.name for path in listed.left_out if path.is_relative_to(media)]
     done = f"left out, no media by their names: {listed}"
     findings.add("other files", "note", [] if holds_outputs(media) else others, done)
+    broken = [f"{path}, {why}" for path, why in listed.broken.items() if path.is_relative_to(media)]
+    done = "DVC stops there, or waits for ever: remove them, or give read access"
+    findings.add("media that cannot be read", "error", broken, done)
     pointers = [clip for clip, file in found.items() if is_lfs_pointer(media / file)]
     findings.add("media that are Git LFS pointers", "error", pointers, LFS_ADVICE)
     paths = ids.map(found.get, "ignore").astype("string").fillna(wanted) if files else None

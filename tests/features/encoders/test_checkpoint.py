@@ -204,6 +204,14 @@ REFUSED = {
         "several such networks, student, teacher: save the state dict of one",
     ),
     "no tensors": (lambda: {"epoch": 3, "lr": [0.1]}, "no tensors by name"),
+    "an adapter": (
+        lambda: with_prefix({"fc.lora_A.weight": torch.ones(4, 512)}, "base_model.model."),
+        "LoRA adapter.*merge both",
+    ),
+    "an adapter beside its network": (
+        lambda: resnet() | {"conv1.lora_A": torch.ones(4, 3)},
+        "LoRA adapter.*merge both",
+    ),
     "a network": (
         lambda: torchvision.models.resnet18(),
         r"pickled network \(torchvision\.models\.resnet\.ResNet\).*torch\.load\('.*refused\.pth', "
@@ -225,6 +233,25 @@ def test_what_does_not_fit_is_refused_with_what_came(tmp_path, what):
     with pytest.raises(EncoderError, match=rf"refused\.pth .*{message}") as caught:
         encoder.load_model(CPU)
     assert "weights_only=True" not in str(caught.value)
+
+
+def test_a_folder_with_an_adapter_alone_says_how_to_merge_it(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    encoder = make_encoder({"kind": "transformers", "model": str(tmp_path), "weights": "folder"})
+    with pytest.raises(EncoderError, match=r"LoRA adapter.*merge_and_unload.*name that folder"):
+        encoder.load_model(CPU)
+
+
+@pytest.mark.filterwarnings("ignore:.*left out")
+def test_archives_of_numpy_are_read_and_those_of_jax_name_the_way(tmp_path):
+    network, path = trained(torchvision.models.resnet18), tmp_path / "weights.npz"
+    batch = pictures(1, (64, 64))
+    np.savez(path, **{name: value.numpy() for name, value in network.state_dict().items()})
+    plain = embed(resnet18(save(network.state_dict(), tmp_path / "plain.pth")), batch)
+    assert np.array_equal(embed(resnet18(path), batch), plain)
+    np.savez(path, **{"Transformer/encoderblock_0/LayerNorm_0/scale": np.ones(3)})
+    with pytest.raises(EncoderError, match=r"weights\.npz cannot .* names are of JAX: .*timm"):
+        resnet18(path).load_model(CPU)
 
 
 def test_a_torchscript_archive_says_how_to_convert_it(tmp_path):

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ValidationError
 from features.encoders import ENCODERS, AnyEncoder, FrameEncoder, make_encoder
 from features.identity import Sampling, encoder_identity
 from tests.features.encoders.samples import CPU, embed_sound, pictures, speech_model
-from tests.features.encoders.test_transformers_image import picture_model
+from tests.features.encoders.test_transformers_frames import frame_model
+
+SAMPLING = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
 
 
 def onnx_spec(folder: Path) -> dict[str, object]:
@@ -37,18 +39,29 @@ def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
         "timm": {"model": "test_resnet", "weights": "random"},
         "torchvision": {"model": "mobilenet_v3_small", "weights": "random"},
         "transformers": {"model": str(speech_model(tmp_path / "wav2vec2")), "weights": "folder"},
-        "transformers_image": {
-            "model": str(picture_model(tmp_path / "vit", "vit")),
+        "transformers pictures": {
+            "model": str(frame_model(tmp_path / "vit", "vit")),
+            "weights": "folder",
+        },
+        "transformers video": {
+            "model": str(frame_model(tmp_path / "videomae", "videomae")),
             "weights": "folder",
         },
     }
-    return lambda kind: {"kind": kind, **specs[kind]}
+    names = ("kind", "input")
+    return lambda key: {**dict(zip(names, key.split(), strict=False)), **specs[key]}
+
+
+def frames(encoder: FrameEncoder, n: int) -> np.ndarray:
+    """Return pieces that an encoder takes."""
+    kind = encoder.pieces(SAMPLING)
+    each = pictures(n * (kind.n_frames or 1), kind.geometry.size_px)
+    return each if kind.n_frames is None else each.reshape(n, kind.n_frames, *each.shape[1:])
 
 
 def embed(encoder) -> np.ndarray:
     if isinstance(encoder, FrameEncoder):
-        size_px = encoder.picture_preprocessing().geometry.size_px
-        return encoder.load_model(CPU).submit(pictures(3, size_px))()
+        return encoder.load_model(CPU).submit(frames(encoder, 3))()
     samples = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
     return embed_sound(encoder, samples)[1]
 
@@ -61,12 +74,11 @@ def test_every_kind_keeps_the_contract(kind, small_spec):
     assert rows.dtype == np.float32
     assert np.isfinite(rows).all()
     assert encoder.dimension() == rows.shape[1]
-    assert encoder.kind == kind
+    assert encoder.kind == kind.split()[0]
     assert encoder.model
     again = make_encoder(small_spec(kind))
     assert np.array_equal(embed(again), rows)
-    sampling = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
-    assert encoder_identity(again, sampling) == encoder_identity(encoder, sampling)
+    assert encoder_identity(again, SAMPLING) == encoder_identity(encoder, SAMPLING)
     assert again.weights_digest() == encoder.weights_digest()
 
 
@@ -78,7 +90,7 @@ def test_every_kind_of_frames_takes_batches_that_are_not_full(kind, small_spec):
     encoder = make_encoder(small_spec(kind))
     model = encoder.load_model(CPU)
     assert isinstance(model.runs_beside, bool)
-    batch = pictures(model.batch_size, encoder.picture_preprocessing().geometry.size_px)
+    batch = frames(encoder, model.batch_size)
     before = batch.copy()
     together = model.submit(batch)()
     assert together.shape == (model.batch_size, encoder.dimension())

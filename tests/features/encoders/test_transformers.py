@@ -146,7 +146,7 @@ def test_models_come_from_a_hub_a_folder_and_a_seed(tmp_path, put_on_hub):
         ({"layers": [3]}, r"`layers: \[3\]`: .* has the layers 1 to 2"),
         ({"logits": True}, "lacks classifier.bias, .*set `logits: false`"),
         ({"model": "gone"}, "there is no gone/config.json"),
-        ({"model": "vit", "weights": "random"}, r"\(vit\) is no speech model"),
+        ({"model": "vit", "weights": "random"}, "set `input: pictures`"),
         ({"model": "whisper", "weights": "random", "window_s": 31}, "takes 30 s at most"),
         ({"model": "wave2vec", "weights": "random"}, "cannot read what model wave2vec is"),
     ],

@@ -66,6 +66,20 @@ def test_what_is_neither_tag_nor_file_says_what_was_expected(put_on_hub, weights
         weights_file(weights, tags)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "are a folder: name one file in it; kinds of transformers read folders"),
+        ("model-00001-of-00002.safetensors", "only a part of its weights: kinds of transformers"),
+        ("model.safetensors.index.json", "only a part of its weights: .*all others one file"),
+    ],
+)
+def test_weights_in_several_files_name_who_reads_them(tmp_path, name, message):
+    (tmp_path / (name or "x")).write_text("{}")
+    with pytest.raises(EncoderError, match=message):
+        weights_file(str(tmp_path / name))
+
+
 @pytest.mark.parametrize("name", KNOWN_PACKAGES)
 def test_known_packages_are_what_they_were(name):
     assert weights_file(f"package://{name}").is_file()

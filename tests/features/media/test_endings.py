@@ -8,7 +8,7 @@ from features.media.frames import read_frames
 from tests.features.odd_media import Film, write_film
 
 
-def test_what_is_taken_of_a_folder_and_what_is_left_out_why(tmp_path):
+def test_what_is_taken_of_a_folder_and_what_is_left_out_why(tmp_path, monkeypatch):
     folder, elsewhere = tmp_path / "clips", tmp_path / "elsewhere"
     for path in (folder / "a", folder / ".hidden", elsewhere):
         path.mkdir(parents=True)
@@ -20,8 +20,16 @@ def test_what_is_taken_of_a_folder_and_what_is_left_out_why(tmp_path):
     (folder / "linked").symlink_to(elsewhere)
     (elsewhere / "round").symlink_to(folder)
     (folder / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    (folder / ".#lock").symlink_to("me@host")
     os.mkfifo(folder / "pipe.mp4")
+    monkeypatch.setattr(os, "access", lambda path, _: path.name != "two.heic")
     found = list_media_folder(folder)
+    assert {path.name: reason for path, reason in found.broken.items()} == {
+        ".#lock": "linked to a file that is not there",
+        "gone.mp4": "linked to a file that is not there",
+        "pipe.mp4": "no regular file",
+        "two.heic": "not readable for this user",
+    }
     assert found.files == (taken[0], folder / "linked" / "three.mts", taken[1])
     assert {path.name: reason for path, reason in found.left_out.items()} == {
         "README": "without an ending",

@@ -3,11 +3,12 @@ import numpy as np
 import pytest
 
 from features.encoders import make_encoder
+from features.encoders.pieces import SoundPieces
 from features.errors import MediaError
 from features.extraction import embed_files
 from features.media.files import probe
 from features.media.frames import read_frames
-from features.media.sound import read_track
+from features.media.sound import Track, read_track
 from tests.features.odd_media import FILMS, Film, read_sound, wav, write_film, write_sound
 
 
@@ -88,13 +89,43 @@ def test_a_clip_begins_with_its_earliest_stream(tmp_path, name, video_s, sound_s
 def test_windows_of_sound_are_timed_by_the_clip_and_none_is_of_a_gap(tmp_path):
     windows = {"window_s": 0.5, "hop_s": 0.25}
     encoder = {"kind": "opensmile", "model": "eGeMAPSv02", "level": "functionals", **windows}
-    film = Film(codec="mpeg4", sound_s=1, sound_starts_s=1, sound_codec="pcm_s16le")
+    film = Film(codec="mpeg4", sound_s=1, sound_starts_s=0.98, sound_codec="pcm_s16le")
     paths = [write_film(tmp_path / "late.mkv", film)]
     paths.append(write_sound(tmp_path / "gap.mka", TONE, codec="pcm_s16le", starts_s=(0, 3)))
     store, failures = embed_files(paths, encoder, progress=False)
     assert failures.empty
-    late, gap = [1.25, 1.5, 1.75], [0.25, 0.5, 0.75, 1, 3, 3.25, 3.5, 3.75]
+    late, gap = [1.25, 1.5], [0.25, 0.5, 0.75, 1, 3, 3.25, 3.5, 3.75]
     assert store.time_s.tolist() == pytest.approx(late + gap)
+    store, _ = embed_files(paths[:1], {**encoder, "window_s": 2.0, "hop_s": 2.0}, progress=False)
+    assert store.time_s.tolist() == pytest.approx(
+        [1.48], abs=0.01
+    )  # too short: a window of its own
+    descriptors = {"kind": "opensmile", "model": "eGeMAPSv02", "level": "lld"}
+    steps = embed_files(paths, descriptors, progress=False)[0].time_s * 100
+    assert 97 < steps[0] < 103
+    assert steps == pytest.approx(np.rint(steps), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "windows_s", "n_lost", "first_s"),
+    [
+        (0.98, (0.5, 0.25), 20, 1.0),
+        (0.1, (0.5, 0.25), -100, 0.0),
+        (0.13, (0.5, 0.25), 120, 0.25),
+        (0.02, (5.0, 5.0), -20, 0.0),
+        (2.0, (5.0, 5.0), 3000, 5.0),
+        (7.0, (5.0, 5.0), 0, 7.0),  # no window of the grid is filled
+        (0.98, None, 0, 0.98),
+    ],
+)
+def test_windows_start_on_the_clock_with_little_silence_before(start_s, windows_s, n_lost, first_s):
+    samples = np.arange(1, 9001, dtype=np.float32)
+    track = Track(samples[: 5000 if start_s == 7 else None], start_s, np.empty((0, 2)))
+    heard = SoundPieces(1000, lambda sound, _: (np.zeros(1), sound[None]), windows_s)
+    ((time_s, (sound,)),) = heard.cut(track)
+    assert time_s.tolist() == pytest.approx([first_s])
+    lost = track.samples[n_lost:] if n_lost >= 0 else np.pad(track.samples, (-n_lost, 0))
+    assert np.array_equal(sound, lost)
 
 
 @pytest.mark.parametrize(

@@ -9,25 +9,33 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from features.media.endings import MEDIA_SUFFIXES
 from pipeline.imports.importing import import_data
 from pipeline.imports.layouts import read_table
 
 BLANK = ["#N/A", "#DIV/0!", "<NA>", "n.a.", "--", ".", "?", "null", "missing", "-nan(ind)"]
 ODD = [*BLANK, "1.#IND", "O.4", "1/5", "ja", "99", "-9"]
+KINDS = ["pipe", "link", "loop", "pointer"]
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 65536\n"
 
 
 def write_media(media: Path, names: list[str], rng: random.Random) -> dict[int, str]:
     """Write a file for each clip; of a few it is none. Returns what is odd of whom."""
     odd = {}
+    (media / "below").mkdir()
+    (media.parent / "elsewhere").mkdir()
+    (media / "linked").symlink_to(media.parent / "elsewhere")
     for place, name in enumerate(names):
         form = unicodedata.normalize(rng.choice(["NFC", "NFD"]), name)
-        path = media / f"{form}{rng.choice(['.mp4', '.flv', '.wav'])}"
-        what = rng.choice(["gone", "pipe", "link", "pointer"]) if rng.random() < 0.05 else ""
+        folder = media / rng.choice([".", "below", "linked"])
+        path = folder / f"{form}{rng.choice(sorted(MEDIA_SUFFIXES))}"
+        what = rng.choice(["gone", "folder", *KINDS]) if rng.random() < 0.05 else ""
         if what == "pipe":
             os.mkfifo(path)
-        elif what == "link":
-            path.symlink_to("nowhere.mp4")
+        elif what == "folder":
+            path.mkdir()
+        elif what in ("link", "loop"):
+            path.symlink_to("nowhere.mp4" if what == "link" else path.name)
         elif what != "gone":
             path.write_text(POINTER if what == "pointer" else "")
         odd |= {place: what} if what else {}
@@ -71,14 +79,16 @@ def test_nothing_is_lost_without_a_word(run, tmp_path, seed):
     gone = [spelt[k] for k, what in odd_media.items() if what != "pointer"]
     if gone:
         assert sorted(found["labels without media"].items) == sorted(gone)
-    if findings.have_errors:  # too many odd cells for so few clips, or pointers: refused by name
+    broken = [what for what in odd_media.values() if what in ("pipe", "link", "loop")]
+    if findings.have_errors:  # too many odd cells for so few clips, or such media: refused by name
         errors = {kind: each.items for kind, each in found.items() if each.severity == "error"}
         assert sorted(errors.pop("media that are Git LFS pointers", [])) == sorted(pointers)
+        assert len(errors.pop("media that cannot be read", [])) == len(broken)
         assert [*map(len, errors.values())] == [2] * len(errors)
         assert errors.keys() <= {"joy that is no number"}
-        assert pointers or errors
+        assert pointers or broken or errors
         return
-    assert not pointers
+    assert not pointers + broken
     said = [item for each in findings.all for item in each.items if each.kind.startswith("joy")]
     said += found["clips with some labels blank"].items if odd else []
     table = pd.read_csv("data/imports/t/labels.csv", dtype={"clip_id": str})

@@ -1,0 +1,201 @@
+"""Models of pictures, and of stacks of them, in transformers: ViT, DINOv2, CLIP; VideoMAE."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from features.encoders.base import FrameEncoder
+from features.encoders.pieces import Geometry, Pictures, Preprocessing
+from features.encoders.transformers import AutoClasses, TransformersNetwork
+from features.errors import EncoderError
+
+if TYPE_CHECKING:
+    import torch
+
+    from features.encoders.torch_model import TorchModel
+    from features.encoders.transformers_networks import PictureNetwork
+    from features.identity import Sampling
+
+_STACKS = {"cpu": 1, "cuda": 16}
+"""Stacks of frames in a batch."""
+
+_INTERPOLATIONS: dict[int, Literal["nearest", "bilinear", "bicubic"]] = {
+    0: "nearest",
+    2: "bilinear",
+    3: "bicubic",
+}
+
+
+class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
+    """What models of single frames and of stacks of them have in common.
+
+    Attributes
+    ----------
+    tokens : {"mean", "first"}
+        What becomes of a hidden state of several tokens: their mean, or the first one, which
+        stands for the whole picture in models that are trained so (ViT, DINOv2, CLIP).
+    """
+
+    kind: Literal["transformers"]
+    tokens: Literal["mean", "first"] = "mean"
+
+    def picture_preprocessing(self) -> Preprocessing:
+        """Say what the model's own processor does.
+
+        Raises
+        ------
+        EncoderError
+            When it does what `Preprocessing` cannot.
+        """
+        own = self.processor
+        mean = own.image_mean if own.do_normalize else [0.0] * 3
+        std = own.image_std if own.do_normalize else [1.0] * 3
+        geometry = self._geometry(own) if own.do_resize and own.do_rescale else None
+        white = round(own.rescale_factor * 255, 6)
+        if white == 2:  # ViViT's, which then takes 1 off, so that black is -1 and white is 1
+            mean, std = [(1 + value) / 2 for value in mean], [value / 2 for value in std]
+        if geometry is None or white not in (1, 2):
+            raise EncoderError(
+                f"the processor of {self.model} ({type(own).__name__}) prepares pictures in a way "
+                "of its own: take the model from another library, or another model"
+            )
+        return Preprocessing(geometry=geometry, mean=mean, std=std)
+
+    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
+        """Load the model onto a device."""
+        from features.encoders.torch_model import TorchFrameModel
+
+        network = self._kept_of(self.network())
+        return TorchFrameModel(
+            network, self.picture_preprocessing(), self.precision, device, self._batch_size()
+        )
+
+    def columns(self) -> dict[str, int]:
+        """Name and width of what is kept, in order."""
+        return self._columns
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        import torch
+
+        with torch.device("meta"), torch.inference_mode():
+            network = self._kept_of(self.auto_class().from_config(deepcopy(self.config)).eval())
+            hidden = network.hidden(torch.zeros(1, *self._piece_shape()))
+        widths = {f"layer_{layer}": state.shape[1] for layer, state in hidden.items()}
+        return widths | dict.fromkeys(self.logit_names(), 1)
+
+    def _batch_size(self) -> Mapping[str, int]:
+        from features.encoders.torch_model import BATCH_SIZE
+
+        return BATCH_SIZE
+
+    def _piece_shape(self) -> tuple[int, ...]:
+        return (3, *self.picture_preprocessing().geometry.size_px)
+
+    def _kept_of(self, model: "torch.nn.Module") -> "PictureNetwork":
+        from features.encoders.transformers_networks import PictureNetwork
+
+        return PictureNetwork(
+            model if self.logits else self._trunk(model),
+            self.kept_layers,
+            first_token=self.tokens == "first",
+            logits=self.logits,
+        )
+
+    def _trunk(self, model: Any) -> Any:
+        """Return what sees, of a model without head."""
+        return model
+
+    def _geometry(self, own: Any) -> Geometry | None:
+        interpolation = _INTERPOLATIONS.get(int(own.resample))
+        height, width, shorter = (own.size.get(key) for key in ("height", "width", "shortest_edge"))
+        if interpolation is None:
+            return None
+        if shorter and getattr(own, "do_center_crop", False):
+            size_px = (own.crop_size.height, own.crop_size.width)
+            resize_px = (shorter, shorter)
+            return Geometry(size_px=size_px, resize_px=resize_px, interpolation=interpolation)
+        if height and width and not getattr(own, "do_center_crop", False):
+            return Geometry(size_px=(height, width), mode="squash", interpolation=interpolation)
+        if shorter and hasattr(own, "crop_pct"):  # as ConvNeXt was trained
+            side = int(shorter / own.crop_pct) if shorter < 384 else shorter
+            mode: Literal["shortest", "squash"] = "shortest" if shorter < 384 else "squash"
+            return Geometry(
+                size_px=(shorter, shorter),
+                resize_px=(side, side),
+                mode=mode,
+                interpolation=interpolation,
+            )
+        return None
+
+
+class TransformersPictureEncoder(TransformersFrameEncoder):
+    """A model of frames, or of the faces in them; of several towers, the one that sees."""
+
+    auto_classes = AutoClasses("AutoModel", "AutoModelForImageClassification", "AutoImageProcessor")
+    processor_options: ClassVar[dict[str, Any]] = {"backend": "pil"}  # as pictures are scaled here
+
+    input: Literal["pictures"]
+
+    def default_processor(self) -> Any:
+        """Return ViT's, for pictures of the size that the model was made for."""
+        import transformers
+
+        side_px = getattr(self.config, "image_size", 224)
+        return transformers.ViTImageProcessorPil(size={"height": side_px, "width": side_px})
+
+    def _trunk(self, model: Any) -> Any:
+        return model.get_encoder(modality="image")
+
+
+class TransformersVideoEncoder(TransformersFrameEncoder):
+    """A model of stacks of frames, or of the faces in them: VideoMAE, TimeSformer, ViViT, V-JEPA 2.
+
+    A row stands for a window. The model's own number of frames is spread evenly over it, whatever
+    the rate that other encoders sample at. Windows lie side by side; the last one reaches back, so
+    that it is full. Of a clip shorter than a window the last frame is repeated, as VideoMAE's
+    authors do; a picture is repeated throughout.
+
+    Attributes
+    ----------
+    window_s : float
+        Length of a window. By default that of VideoMAE, which learned from every fourth of 30
+        frames a second, 16 at a time.
+    """
+
+    auto_classes = AutoClasses("AutoModel", "AutoModelForVideoClassification", "AutoVideoProcessor")
+
+    input: Literal["video"]
+    window_s: float = Field(default=2.0, ge=0.1, le=600)
+
+    def default_processor(self) -> Any:
+        """Return VideoMAE's, for frames of the size that the model was made for."""
+        import transformers
+
+        side_px = getattr(self.config, "image_size", None) or self.config.crop_size
+        size = {"height": side_px, "width": side_px}
+        return transformers.VideoMAEVideoProcessor(size={"shortest_edge": side_px}, crop_size=size)
+
+    def pieces(self, sampling: "Sampling") -> Pictures:
+        """Take stacks of frames, cropped to the face if the entry says so."""
+        stacks = {"n_frames": self._n_frames, "frame_rate_hz": self._n_frames / self.window_s}
+        return super().pieces(sampling).model_copy(update=stacks)
+
+    def _batch_size(self) -> Mapping[str, int]:
+        return _STACKS
+
+    def _piece_shape(self) -> tuple[int, ...]:
+        return (self._n_frames, *super()._piece_shape())
+
+    @property
+    def _n_frames(self) -> int:
+        for name in ("num_frames", "frames_per_clip"):
+            if n_frames := getattr(self.config, name, None):
+                return int(n_frames)
+        raise EncoderError(
+            f"{self.model} ({self.config.model_type}) does not say how many frames it takes: "
+            "expected a model of video; for single pictures set `input: pictures`"
+        )
