@@ -20,7 +20,8 @@ def extract_command(
 ) -> None:
     """Embed media files with the encoders of params.yaml; no labels and no DVC needed.
 
-    One feature store per encoder is written, as plain Parquet, and a table of failures beside it.
+    One feature store per encoder is written, as plain Parquet, and a table of failures beside it;
+    and transcripts.parquet, where params.yaml names who hears what is said.
     What the cache holds is not computed again. A clip's id is its file name without the ending,
     or its path where several files have one name.
     Status 1 when more clips failed than `data.max_failed_share` allows; a missing stream is no
@@ -41,5 +42,7 @@ def extract_command(
         raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(params.encoders)}")
     clips = index_files(find_media(paths))
     chosen = {name: params.encoders[name] for name in names}
+    if encoders is not None and not set(params.readers) & set(chosen):
+        params = params.model_copy(update={"transcripts": None})  # nobody would read them
     report = extract_with_words(clips, chosen, params, out, out / "transcripts.parquet")
     report_extraction(report, len(clips), params.data.max_failed_share, as_json)

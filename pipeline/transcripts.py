@@ -17,7 +17,7 @@ from features.transcripts import (
     heard_transcripts,
     write_transcripts,
 )
-from pipeline.params import Params, ParamsError
+from pipeline.params import ImportedTranscripts, Params, ParamsError
 from pipeline.paths import HEARD
 
 
@@ -61,7 +61,7 @@ def extract_with_words(
         said = shards[0][0]
         table = heard_transcripts(source, chain.from_iterable(each for _, each in shards), clips)
     elif source is not None:
-        table = complete_transcripts(read_imported(source.table, source.sha256), clips)
+        table = complete_transcripts(pd.read_parquet(check_imported(source)), clips)
         said = {"sha256": source.sha256}
     if source is not None:
         write_transcripts(transcripts, table, said)
@@ -74,9 +74,12 @@ def extract_with_words(
     return report
 
 
-def read_imported(path: Path, sha256: str) -> pd.DataFrame:
-    """Read an imported table of transcripts, which has to be the one that was imported."""
-    if not path.is_file() or file_sha256(path) != sha256:
-        what = "another one than params.yaml says" if path.is_file() else "missing"
-        raise ParamsError(f"the transcripts {path} are {what}: run `eri import transcripts` again")
-    return pd.read_parquet(path)
+def check_imported(source: ImportedTranscripts) -> Path:
+    """Return the imported table of transcripts; it has to be the one that was imported."""
+    is_there = source.table.is_file()
+    if not is_there or file_sha256(source.table) != source.sha256:
+        what = "another one than params.yaml says" if is_there else "missing"
+        raise ParamsError(
+            f"the transcripts {source.table} are {what}: run `eri import transcripts` again"
+        )
+    return source.table

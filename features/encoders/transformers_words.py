@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import re
+import zlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +36,8 @@ _TEXTS = {"cpu": 32, "cuda": 256}
 _WINDOWS = {"cpu": 8, "cuda": 32}
 """Texts, and windows of sound, in a batch."""
 
-_NOBODY_SPEAKS, _SURELY_HEARD = 0.6, -1.0  # a probability, a mean logarithm of some: OpenAI's
+# A probability, a mean logarithm of some, and how much a text may shrink by zlib: OpenAI's.
+_NOBODY_SPEAKS, _SURELY_HEARD, _REPEATS = 0.6, -1.0, 2.4
 _MULTILINGUAL = 51_865  # tokens of a Whisper that knows several languages
 
 
@@ -249,7 +251,8 @@ class Recogniser(_TokensNetwork):
     def utterances(self, heard: Embedding) -> Iterator[Utterance]:
         """Read what was heard in each window of a clip.
 
-        A window where probably nobody speaks has no words, unless Whisper is sure of what it heard.
+        A window where probably nobody speaks has no words, unless Whisper is sure of what it heard;
+        nor has one of which it says the same over and over, as it does of tones and noise.
         """
         rate_hz, end = self.processor.sampling_rate, self.tokens.end
         for middle_s, row in zip(heard.time_s, heard.values, strict=True):
@@ -258,6 +261,9 @@ class Recogniser(_TokensNetwork):
             ids = ids[: ids.index(end)] if end in ids else ids
             has_words = no_speech <= _NOBODY_SPEAKS or mean_log > _SURELY_HEARD
             text = self.tokenizer.decode(ids).strip() if has_words else ""
+            content = text.encode()
+            if len(content) > _REPEATS * len(zlib.compress(content)):
+                text = ""
             token = self.tokenizer.id_to_token(int(row[3])) if row[3] else None
             language = token.strip("<|>") if token else "en"
             times_s = max(float(middle_s - half_s), 0.0), float(middle_s + half_s)

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from features.encoders import Recogniser
 from features.files import file_sha256
 from features.store import shards_of, store_metadata
 from pipeline import paths
@@ -104,6 +105,9 @@ def read_results(params: Params) -> Results:
         name: store_metadata(pq.read_schema(shards_of(params.store_folder(name))[0]))
         for name in params.feature_names
     }
+    if isinstance(params.transcripts, Recogniser):
+        heard = shards_of(paths.FEATURES / paths.HEARD)[0]
+        metadata[paths.HEARD] = store_metadata(pq.read_schema(heard))
     return Results(
         params=params,
         rows=rows,
@@ -146,6 +150,10 @@ def run_record(
         name: {"kind": "imported", "model": entry["store"], "weights_digest": entry["sha256"]}
         for name, entry in settings["stores"].items()
     }
+    if heard := settings["transcripts"]:
+        made[paths.HEARD] = {**stores.get(paths.HEARD, {}), **heard}
+        if heard["kind"] == "imported":
+            made[paths.HEARD] |= {"model": heard["table"], "weights_digest": heard["sha256"]}
     versions = defaultdict(set, python={platform.python_version()})
     for name in _LIBRARIES:
         with suppress(PackageNotFoundError):  # run from a checkout
