@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.installed-tools
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 # Scripts of an environment name its folder, so a checkout that was moved gets a new one.
@@ -21,6 +22,11 @@ $(INSTALLED): requirements.lock pyproject.toml $(MOVED)
 	test -e .git || dvc config --local core.no_scm true # a ZIP: DVC would ask for Git
 	pwd -P > $@
 
+# What only tests, linters and the docs need.
+$(TOOLS): $(INSTALLED) requirements-test.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements-test.lock
+	touch $@
+
 repro: $(INSTALLED)
 	dvc repro
 
@@ -30,18 +36,18 @@ systems: $(INSTALLED)
 	eri systems
 
 # Each processor takes a file at a time, in one thread; a fifth would wait for the longest file.
-test: $(INSTALLED)
+test: $(TOOLS)
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # The guides and the reference of all modules, as pages that need no network; a warning is an error.
-docs: $(INSTALLED)
+docs: $(TOOLS)
 	python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env docs docs/_build
 
-lint: $(INSTALLED)
+lint: $(TOOLS)
 	ruff check .
 	ruff format --check .
 
-types: $(INSTALLED)
+types: $(TOOLS)
 	mypy
 
 # What must pass before a change lands.

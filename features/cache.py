@@ -1,9 +1,9 @@
-"""Embeddings on disk, found again by what they are: shared between runs, checkouts and people.
+"""Embeddings kept for good, found again by what they are: shared by runs, machines and people.
 
 Each embedding is an object of its own, ``<root>/<identity>/ab/abcd….safetensors``, named by the
 digest of the clip's bytes and never changed: any number of runs may read and write at once, without
 a lock. ``<root>/<identity>/encoder.json`` says what made them; its time of change is that of last
-use. The root is a folder, or any place that fsspec opens by a URL.
+use. The root is a folder, or any place that fsspec opens by an address, such as an object store.
 """
 
 import hashlib
@@ -11,19 +11,20 @@ import json
 import os
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
-from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from features.files import explaining
+from features.places import open_place
 
 DESCRIPTION = "encoder.json"
 SUFFIX = ".safetensors"
@@ -31,11 +32,13 @@ UNFINISHED = ".part"  # of files that a run left behind if it was killed while i
 
 _METADATA_KEY = "eri"
 _NO_DIGEST = "-" * 64
+_N_AT_ONCE = 32  # requests that an object store answers side by side
 
 
-def default_cache_root() -> Path:
-    """Return ``$ERI_CACHE``, or ``.eri-cache`` in the working folder."""
-    return Path(os.environ.get("ERI_CACHE") or ".eri-cache").expanduser()
+def default_cache_root() -> str:
+    """Return ``$ERI_CACHE``, a folder or an address such as ``s3://…``; default ``.eri-cache``."""
+    said = os.environ.get("ERI_CACHE") or ".eri-cache"
+    return said if "://" in said else str(Path(said).expanduser())
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -72,16 +75,20 @@ class DamagedError(Exception):
     """A cached object that is not what was written."""
 
 
+class LostError(Exception):
+    """An embedding that was cached and is no more: it has to be computed again."""
+
+
 class EmbeddingCache:
     """The cached embeddings of one encoder identity, by the SHA-256 of the clips' bytes.
 
-    What other runs put there after this object was made is not seen. An `OSError` that it raises
-    names the cache and ``ERI_CACHE``.
+    What other runs put there after this object was first asked what there is, is not seen. An
+    `OSError` that it raises names the cache and ``ERI_CACHE``.
 
     Parameters
     ----------
     root : Path or str
-        The cache of all encoders: a folder, or a URL such as ``s3://bucket/cache``.
+        The cache of all encoders: a folder, or an address such as ``s3://bucket/cache``.
     identity : str
         As `features.identity.encoder_identity` gives it.
     description : mapping, optional
@@ -92,69 +99,107 @@ class EmbeddingCache:
     def __init__(
         self, root: Path | str, identity: str, description: Mapping[str, Any] | None = None
     ) -> None:
-        self._files, path = fsspec.core.url_to_fs(str(root))
+        self._files, path = open_place(root)
         self._folder = f"{path}/{identity}"
-        self._files.invalidate_cache()
-        names = (Path(each).name for each in self._files.find(self._folder))
-        self._known = {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
-        self._checked: set[str] = set()
+        self._known: set[str] | None = None  # listed when it is first needed
         if description is not None:
             content = json.dumps(description, indent=2, sort_keys=True).encode()
-            self._write(f"{self._folder}/{DESCRIPTION}", content)
+            self._write(f"{self._folder}/{DESCRIPTION}", content, "overwrite")
 
     def __contains__(self, clip_sha256: str) -> bool:
-        """Whether the clip's embedding is cached and undamaged; warns of one that is damaged."""
-        with suppress(KeyError):
-            return clip_sha256 in self._checked or bool(self.get(clip_sha256))
-        return False
+        """Whether the clip's embedding is cached; `get` finds out whether it is undamaged."""
+        return clip_sha256 in self._listed()
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the digests of the cached clips, be they damaged."""
-        return iter(self._known)
+        return iter(self._listed())
 
     def get(self, clip_sha256: str) -> Embedding:
-        """Return one clip's embedding; raises `KeyError` when it is not cached, or damaged."""
-        if clip_sha256 not in self._known:
-            raise KeyError(f"clip {clip_sha256} is not in the embedding cache {self._folder}")
+        """Return one clip's embedding.
+
+        Raises
+        ------
+        LostError
+            When it is not cached, or no more; what is damaged is named, and removed.
+        """
         path = self._path(clip_sha256)
-        try:
-            with explaining(
-                f"{path} in the embedding cache cannot be read",
-                "give read access, or set ERI_CACHE to another folder",
-            ):
-                content = self._files.cat_file(path)
-            embedding = unpack(clip_sha256, content, check=clip_sha256 not in self._checked)
-        except FileNotFoundError:  # removed meanwhile
-            self._known.discard(clip_sha256)
-            raise KeyError(f"{path} was removed from the embedding cache: start again") from None
-        except DamagedError as error:
-            message = f"embedding cache: {path} is damaged ({error}). It is computed again"
-            warnings.warn(message, stacklevel=2)
-            self._known.discard(clip_sha256)
-            with suppress(FileNotFoundError):  # another run was quicker
-                self._files.rm(path)
-            raise KeyError(f"{path} was damaged") from error
-        self._checked.add(clip_sha256)
-        return embedding
+        for is_last in self._files.tries():
+            try:
+                with self._explaining("read", "give read access"):
+                    return unpack(clip_sha256, self._files.cat_file(path))
+            except FileNotFoundError:
+                self.forget(clip_sha256)
+                raise LostError(f"there is no {path} in the embedding cache") from None
+            except DamagedError as error:  # what was read; what is stored may be whole
+                damage = error
+            if is_last:
+                break
+        message = f"embedding cache: {path} is damaged ({damage}). It is computed again"
+        warnings.warn(message, stacklevel=2)
+        self.forget(clip_sha256)
+        with suppress(FileNotFoundError):  # another run was quicker
+            self._files.rm_file(path)
+        raise LostError(f"{path} was damaged ({damage})") from damage
+
+    def get_all(self, clip_sha256s: Iterable[str]) -> Iterator[Embedding]:
+        """Yield embeddings as `get`, in order; an object store is asked for several at once."""
+        if self._files.is_local:
+            yield from map(self.get, clip_sha256s)
+            return
+        waiting: deque[Future[Embedding]] = deque()
+        with ThreadPoolExecutor(_N_AT_ONCE) as pool:
+            for each in clip_sha256s:
+                waiting.append(pool.submit(self.get, each))
+                if len(waiting) > 2 * _N_AT_ONCE:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
     def put(self, clip_sha256: str, embedding: Embedding) -> None:
         """Write one clip's embedding, unless there is one already: the first one stays."""
-        path = self._path(clip_sha256)
-        if not self._files.exists(path):
-            self._write(path, pack(clip_sha256, embedding))
-        self._known.add(clip_sha256)
+        with suppress(FileExistsError):
+            self._write(self._path(clip_sha256), pack(clip_sha256, embedding), "create")
+        self.learn(clip_sha256)
+
+    def learn(self, clip_sha256: str) -> None:
+        """Take it from whoever put it there that a clip is cached."""
+        if self._known is not None:
+            self._known.add(clip_sha256)
+
+    def forget(self, clip_sha256: str) -> None:
+        """Take a clip for one that is not cached."""
+        if self._known is not None:
+            self._known.discard(clip_sha256)
 
     def _path(self, clip_sha256: str) -> str:
         return f"{self._folder}/{clip_sha256[:2]}/{clip_sha256}{SUFFIX}"
 
-    def _write(self, path: str, content: bytes) -> None:
+    def _listed(self) -> set[str]:
+        """List what is cached: 256 folders, several at once."""
+        if self._known is None:
+            with ThreadPoolExecutor(_N_AT_ONCE) as pool, self._explaining("read", "try it later"):
+                folders = [each for each in self._names(self._folder) if not each.endswith(".json")]
+                names = pool.map(self._names, folders)
+                self._known = {Path(n).stem for each in names for n in each if n.endswith(SUFFIX)}
+        return self._known
+
+    def _names(self, folder: str) -> list[str]:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            names: list[str] = self._files.ls(folder, detail=False)
+            return names
+        return []
+
+    def _explaining(self, done: str, advice: str) -> AbstractContextManager[None]:
+        what = f"the embedding cache {self._folder} cannot be {done}"
+        return explaining(what, f"{advice}, or set ERI_CACHE to another place")
+
+    def _write(self, path: str, content: bytes, mode: str) -> None:
         """Write a file whole or not at all, and leave nothing else."""
-        with explaining(
-            f"the embedding cache {self._folder} cannot be written",
-            "make room or give write access, or set ERI_CACHE to another folder",
-        ):
-            if not isinstance(self._files, LocalFileSystem):
-                self._files.pipe_file(path, content)  # object stores show it when it is whole
+        with self._explaining("written", "make room or give write access"):
+            if not self._files.is_local:  # object stores show it when it is whole
+                self._files.pipe_file(path, content, mode=mode)
+                return
+            if mode == "create" and Path(path).exists():
                 return
             beside = Path(f"{path}.{uuid.uuid4().hex}{UNFINISHED}")
             beside.parent.mkdir(parents=True, exist_ok=True)
@@ -175,8 +220,8 @@ def pack(clip_sha256: str, embedding: Embedding) -> bytes:
     return content.replace(_NO_DIGEST.encode(), digest.encode(), 1)
 
 
-def unpack(clip_sha256: str, content: bytes, *, check: bool = True) -> Embedding:
-    """Return the embedding that was packed; `check` compares the digest, which once is enough.
+def unpack(clip_sha256: str, content: bytes) -> Embedding:
+    """Return the embedding that was packed.
 
     Raises
     ------
@@ -188,10 +233,9 @@ def unpack(clip_sha256: str, content: bytes, *, check: bool = True) -> Embedding
         said = json.loads(header["__metadata__"][_METADATA_KEY])
         if said["clip_sha256"] != clip_sha256:
             raise DamagedError("it holds another clip")
-        if check:
-            packed = content.replace(said["digest"].encode(), _NO_DIGEST.encode(), 1)
-            if hashlib.sha256(packed).hexdigest() != said["digest"]:
-                raise DamagedError("its digest differs")
+        packed = content.replace(said["digest"].encode(), _NO_DIGEST.encode(), 1)
+        if hashlib.sha256(packed).hexdigest() != said["digest"]:
+            raise DamagedError("its digest differs")
         arrays = load(content)
         return Embedding(arrays["time_s"], arrays["values"], said["face_share"])
     except DamagedError:

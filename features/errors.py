@@ -24,3 +24,7 @@ class MediaError(Exception):
 
 class EncoderError(Exception):
     """An encoder that cannot be had as described: its model, its tag or its weights."""
+
+
+class ClusterError(Exception):
+    """A cluster that cannot be had, or whose machines cannot do the work; says what to do."""

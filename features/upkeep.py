@@ -7,9 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from features.cache import DESCRIPTION, SUFFIX, UNFINISHED, DamagedError, EmbeddingCache, unpack
+from features.places import open_place
 from features.store import StoreError, stored_clips
 
 _DAY_S = 86400
@@ -25,7 +24,7 @@ def list_cache(root: Path | str) -> list[dict[str, Any]]:
         when the folder does not say), ``n_clips``, ``n_bytes``, and ``unused_days`` since a run
         opened it.
     """
-    files, path = fsspec.core.url_to_fs(str(root))
+    files, path = open_place(root)
     entries: list[dict[str, Any]] = []
     for folder in files.ls(path, detail=False) if files.exists(path) else ():
         described = f"{folder}/{DESCRIPTION}"
@@ -47,7 +46,7 @@ def list_cache(root: Path | str) -> list[dict[str, Any]]:
 
 def verify_cache(root: Path | str) -> Iterator[tuple[str, str | None]]:
     """Read every cached object; yields its path and what is wrong with it, None for nothing."""
-    files, path = fsspec.core.url_to_fs(str(root))
+    files, path = open_place(root)
     for each in files.find(path):
         if each.endswith(SUFFIX):
             with suppress(FileNotFoundError):  # pruned meanwhile
@@ -71,7 +70,7 @@ def prune_cache(root: Path | str, unused_for_days: float) -> tuple[list[str], in
     n_bytes : int
         Size of what was removed.
     """
-    files, path = fsspec.core.url_to_fs(str(root))
+    files, path = open_place(root)
     unused = [each for each in list_cache(root) if each["unused_days"] >= unused_for_days]
     for entry in unused:
         files.rm(f"{path}/{entry['identity']}", recursive=True)

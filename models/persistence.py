@@ -9,8 +9,11 @@ wherever they lead.
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
+from importlib import import_module
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
@@ -69,10 +72,9 @@ def dumps(fitted: Head | Stack) -> bytes:
     PersistenceError
         When something in it is of a type that is not `TRUSTED`; names the type.
     """
-    import skops.io
-
+    skops_io = _skops_io()
     try:
-        content = skops.io.dumps(fitted)
+        content = skops_io.dumps(fitted)
     except Exception as error:  # whatever a stranger's own methods raise
         raise PersistenceError(f"a {type(fitted).__name__} cannot be written: {error}") from error
     with ZipFile(io.BytesIO(content)) as archive:
@@ -89,12 +91,11 @@ def loads(content: bytes) -> Head | Stack:
         When the bytes are damaged, or hold a type that is not `TRUSTED`, or neither a head nor a
         stack.
     """
-    import skops.io
-
+    skops_io = _skops_io()
     try:
         with ZipFile(io.BytesIO(content)) as archive:
             _checked_schema(archive, "the file")
-        fitted = skops.io.loads(content, trusted=sorted(TRUSTED))
+        fitted = skops_io.loads(content, trusted=sorted(TRUSTED))
         # Made anew, a stack checks its shapes.
         fitted = replace(fitted) if isinstance(fitted, Stack) else fitted
     except PersistenceError:
@@ -107,6 +108,19 @@ def loads(content: bytes) -> Head | Stack:
     if not isinstance(fitted, Head | Stack):
         raise PersistenceError(f"the file holds a {type(fitted).__name__}, no head and no stack")
     return fitted
+
+
+@cache
+def _skops_io() -> Any:
+    """Import skops, which imports all of scikit-learn, but not torch with it: 2 s and 500 MB."""
+    of_torch = "sklearn.externals.array_api_compat.torch"
+    if (was := sys.modules.get(of_torch)) is None:
+        sys.modules[of_torch] = None  # type: ignore[assignment]  # how to say: not to be had
+    try:
+        return import_module("skops.io")
+    finally:
+        if was is None:
+            del sys.modules[of_torch]
 
 
 def _nodes(schema: Any) -> Iterator[dict[str, Any]]:

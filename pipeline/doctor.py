@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +13,7 @@ import typer
 
 from features.cache import EmbeddingCache, default_cache_root
 from features.media.endings import list_media_folder
+from features.places import open_place
 from pipeline.clip_table import check_columns
 from pipeline.errors import user_errors
 from pipeline.labels import read_labels
@@ -108,12 +110,18 @@ def _machine() -> dict[str, str]:
 
 def _cache() -> str:
     root = default_cache_root()
-    folder = root if root.exists() else root.absolute().parent
+    files, path = open_place(root)
+    mark = f"{path}/doctor-{uuid.uuid4().hex}"
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            return f"{root}, {shutil.disk_usage(folder).free / 2**30:.1f} GiB free"
+        if files.is_local:
+            folder = next(each for each in [Path(path), *Path(path).parents] if each.exists())
+            with tempfile.TemporaryFile(dir=folder):
+                return f"{root}, {shutil.disk_usage(folder).free / 2**30:.1f} GiB free"
+        files.pipe_file(mark, b"")
+        files.rm_file(mark)
+        return f"{root}, which can be written"
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        reason = os.strerror(error.errno) if error.errno and files.is_local else str(error)
         raise OSError(f"{root} cannot be written ({reason}): set ERI_CACHE") from error
 
 

@@ -84,7 +84,7 @@ def report_extraction(
 def user_errors() -> tuple[type[Exception], ...]:
     """Return the errors that the user can mend."""
     # Imported only once there is an error: the modules that define them are not light.
-    from features.encoders import EncoderError
+    from features.errors import ClusterError, EncoderError
     from features.store import StoreError
     from models.arrays import DataError
     from pipeline.bundle import BundleError
@@ -92,5 +92,5 @@ def user_errors() -> tuple[type[Exception], ...]:
     from pipeline.labels import LabelError
     from pipeline.params import ParamsError
 
-    of_eri = (BundleError, DataError, EncoderError, FailedClipsError, LabelError, ParamsError)
-    return (*of_eri, RefusedError, StoreError, OSError)
+    of_eri = (BundleError, ClusterError, DataError, EncoderError, FailedClipsError, LabelError)
+    return (*of_eri, ParamsError, RefusedError, StoreError, OSError)

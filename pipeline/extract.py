@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.paths import PARAMS
-from pipeline.terminal import Json, ParamsFile, names_of
+from pipeline.terminal import Json, On, ParamsFile, names_of
 
 
 def extract_command(
@@ -15,6 +15,7 @@ def extract_command(
     encoders: Annotated[
         str | None, typer.Option(help="Names from params.yaml, joined by commas; default all.")
     ] = None,
+    on: On = None,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
@@ -28,6 +29,8 @@ def extract_command(
     failure, and the stores are written all the same.
 
     Example: eri extract videos/ --out features/ --encoders clip,egemaps
+
+    Example: eri extract videos/ --out features/ --on ray
     """
     from features.extraction import index_files
     from pipeline.clip_ids import find_media
@@ -44,5 +47,7 @@ def extract_command(
     chosen = {name: params.encoders[name] for name in names}
     if encoders is not None and not set(params.readers) & set(chosen):
         params = params.model_copy(update={"transcripts": None})  # nobody would read them
-    report = extract_with_words(clips, chosen, params, out, out / "transcripts.parquet")
+    report = extract_with_words(
+        clips, chosen, params, out, out / "transcripts.parquet", on or params.execution.on
+    )
     report_extraction(report, len(clips), params.data.max_failed_share, as_json)

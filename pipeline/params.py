@@ -152,6 +152,18 @@ class Final(_Section):
     refit_on: Literal["train", "train+val"] = "train"
 
 
+class Execution(_Section):
+    """Where heavy work is done; no part of what comes of it.
+
+    Attributes
+    ----------
+    on : str, optional
+        ``ray`` or ``ray://host:port``; see `features.extraction.cluster.Cluster`. By default here.
+    """
+
+    on: Annotated[str, StringConstraints(pattern=r"^ray(://.+)?$")] | None = None
+
+
 class Params(_Section):
     """All of `params.yaml`; `docs/` explain the keys by example."""
 
@@ -171,6 +183,7 @@ class Params(_Section):
     heads: dict[Name, HeadEntry] = Field(min_length=1)
     final: Final = Final()
     evaluation: Evaluation = Evaluation()
+    execution: Execution = Field(default=Execution(), exclude=True)
     _left_out: tuple[str, ...] = PrivateAttr(default=())
 
     @property

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from features.cache import default_cache_root
 from features.encoders import Encoder, EncoderError, Recogniser, make_encoder
 from features.errors import MediaError
-from features.extraction.embedder import Embedder, EncoderRun, unusable
+from features.extraction.embedder import Embedder, EncoderRun, plan, unusable
 from features.extraction.index import index_files, iterate_clips
 from features.pool import pool_clips
 from features.store import FeatureStore
@@ -206,8 +206,10 @@ class Predictor:
 
         def embed(encoders: Mapping[str, Encoder], clips: pd.DataFrame) -> None:
             new = dict(self._runs(encoders, clips, root))
+            for run in new.values():
+                run.check(clips)  # they are read later, when nothing is computed any more
             self._embedder.embed(
-                clips, list(new.values()), max_duration_s=max_duration_s, progress=progress
+                plan(clips, new), new, max_duration_s=max_duration_s, progress=progress
             )
             runs.update(new)
 
@@ -302,7 +304,7 @@ class Predictor:
         return pd.concat(tables, ignore_index=True)
 
     def _runs(
-        self, encoders: Mapping[str, Encoder], table: pd.DataFrame, root: Path
+        self, encoders: Mapping[str, Encoder], table: pd.DataFrame, root: Path | str
     ) -> Iterator[tuple[str, EncoderRun]]:
         """Yield encoders that some clip has something for, checked to be those of the bundle."""
         clips = list(iterate_clips(table))

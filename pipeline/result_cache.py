@@ -1,7 +1,8 @@
 """Results kept on disk under a digest of all that they depend on, for every command to share.
 
-They lie in the folder ``results`` beside the cached embeddings, an npz file each. A file is there
-as a whole or not at all; a damaged one counts as not there.
+They lie beside the cached embeddings in the folder ``results`` (below ``.eri-cache`` where those
+are in an object store), an npz file each. A file is there as a whole or not at all; a damaged one
+counts as not there.
 """
 
 import hashlib
@@ -55,7 +56,7 @@ def code_digest() -> str:
 
 def result_file(key: str, suffix: str = ".npz") -> Path:
     """Where the result under a key is, or will be; one that is there counts as used now."""
-    path = default_cache_root() / "results" / f"{key}{suffix}"
+    path = _folder() / f"{key}{suffix}"
     with suppress(OSError):  # not there, or a cache that only others may write
         os.utime(path)
     return path
@@ -96,7 +97,7 @@ def remove_unused_results(for_days: float, max_bytes: int = 0) -> tuple[int, int
     than `max_bytes`. A file that cannot be removed is an OSError.
     """
     files = []
-    for path in (default_cache_root() / "results").glob("*"):
+    for path in _folder().glob("*"):
         with suppress(OSError):  # another process removed it
             stat = path.stat()
             files.append((stat.st_mtime, stat.st_size, path))
@@ -108,3 +109,8 @@ def remove_unused_results(for_days: float, max_bytes: int = 0) -> tuple[int, int
         path.unlink(missing_ok=True)
         n_files, n_bytes = n_files + 1, n_bytes + size
     return n_files, n_bytes
+
+
+def _folder() -> Path:
+    root = default_cache_root()
+    return Path(".eri-cache" if "://" in root else root) / "results"

@@ -68,7 +68,7 @@ def extract() -> None:
     if params.transcripts is None:
         write_transcripts(paths.TRANSCRIPTS, pd.DataFrame(columns=list(COLUMNS)), {})
     into = (paths.FEATURES, paths.TRANSCRIPTS)
-    report = extract_with_words(clips, params.encoders, params, *into)
+    report = extract_with_words(clips, params.encoders, params, *into, params.execution.on)
     report_extraction(report, len(clips), params.data.max_failed_share)
     if report.left_out:
         print(left_out_note([*report.left_out]))

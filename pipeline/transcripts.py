@@ -27,6 +27,7 @@ def extract_with_words(
     params: Params,
     destination: Path,
     transcripts: Path,
+    on: str | None = None,
 ) -> ExtractReport:
     """Embed clips, and their words, as `features.extraction.extract` does; write the transcripts.
 
@@ -44,6 +45,8 @@ def extract_with_words(
         Folder of the stores.
     transcripts : Path
         The table that is written where the parameters name transcripts.
+    on : str, optional
+        Embed on a Ray cluster, but for words, which take a moment.
 
     Raises
     ------
@@ -55,7 +58,7 @@ def extract_with_words(
     source, said = params.transcripts, {}
     if isinstance(source, Recogniser):
         hearers[HEARD] = source
-    report = extract(clips, hearers, params.sampling, destination)
+    report = extract(clips, hearers, params.sampling, destination, on=on)
     if isinstance(source, Recogniser):
         shards = list(stored_clips(destination / HEARD))
         said = shards[0][0]

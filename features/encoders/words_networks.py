@@ -80,7 +80,8 @@ class RecogniserNetwork(torch.nn.Module):
         """
         places = torch.arange(1, windows.shape[1] + 1, device=windows.device)
         lengths = (~windows.isnan() * places).amax(dim=1)
-        contexts = (-(-lengths // self._context_samples) * self._context_samples).tolist()
+        padded = -(-lengths // self._context_samples) * self._context_samples
+        contexts = padded.clamp(max=windows.shape[1]).tolist()  # as long as the model takes
         rows = windows.new_zeros(len(windows), 4 + self._max_tokens)
         for n_samples in sorted({*contexts} - {0}):
             same = torch.tensor([each == n_samples for each in contexts], device=windows.device)

@@ -1,17 +1,18 @@
 """The loop: workers read each clip once for all encoders, batches across clips are embedded."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.cache import Embedding, EmbeddingCache
+from features.cache import Embedding, EmbeddingCache, LostError
 from features.encoders.base import Encoder
 from features.errors import MediaError
 from features.extraction.batches import Batcher
@@ -47,6 +48,24 @@ _LIBRARIES = (
 )
 
 
+class ClipToEmbed(NamedTuple):
+    """A clip that some encoder's cache lacks.
+
+    Attributes
+    ----------
+    sha256 : str
+        Digest of its bytes.
+    paths : tuple of str
+        Files that hold these bytes: should one be gone.
+    takers : tuple of str
+        Names of the encoders that lack it.
+    """
+
+    sha256: str
+    paths: tuple[str, ...]
+    takers: tuple[str, ...]
+
+
 class EncoderRun:
     """An encoder's share of a run: its cache, what of the clips failed, what goes to its store.
 
@@ -58,11 +77,13 @@ class EncoderRun:
         What embeds.
     sampling : Sampling
         How frames and sound are sampled.
-    cache_root : Path
+    cache_root : Path or str
         Where embeddings are kept.
 
     Attributes
     ----------
+    name, encoder, sampling, cache_root
+        As given.
     identity : str
         Of its embeddings; see `features.identity.encoder_identity`.
     pieces : PieceKind
@@ -80,9 +101,13 @@ class EncoderRun:
         When the cache cannot be written.
     """
 
-    def __init__(self, name: str, encoder: Encoder, sampling: Sampling, cache_root: Path) -> None:
+    def __init__(
+        self, name: str, encoder: Encoder, sampling: Sampling, cache_root: Path | str
+    ) -> None:
         self.name = name
         self.encoder = encoder
+        self.sampling = sampling
+        self.cache_root = cache_root
         self.identity = encoder_identity(encoder, sampling)
         self.pieces = encoder.pieces(sampling)
         self.n_computed = 0
@@ -98,6 +123,21 @@ class EncoderRun:
     def lacks(self, clip: Clip) -> bool:
         """Whether the clip is for this encoder and not cached."""
         return unusable(self.encoder, clip) is None and clip.sha256 not in self._cache
+
+    def check(self, clips: pd.DataFrame) -> None:
+        """Read what is cached of clips, so that what is damaged counts as lacking."""
+        for clip in iterate_clips(clips):
+            if clip.sha256 in self._cache:
+                with suppress(LostError):
+                    self._cache.get(clip.sha256)
+
+    def note(self, sha256: str, error: MediaError | None) -> None:
+        """Take it from whoever embedded a clip that it is in the cache, or why it is not."""
+        if error is None:
+            self._cache.learn(sha256)
+            self.n_computed += 1
+        else:
+            self.failed[sha256] = error
 
     def keep(
         self,
@@ -129,10 +169,17 @@ class EncoderRun:
             self.n_computed += 1
 
     def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
-        """Yield the embedded clips in the order of the clip table."""
-        for clip in iterate_clips(clips):
-            if self._error(clip) is None:
-                yield StoredClip(clip.clip_id, clip.sha256, self._cache.get(clip.sha256))
+        """Yield the embedded clips in the order of the clip table.
+
+        Raises
+        ------
+        LostError
+            When one was damaged, or removed meanwhile: it is to be planned and embedded again.
+        """
+        asked, stored = tee(clip for clip in iterate_clips(clips) if self._error(clip) is None)
+        embeddings = self._cache.get_all(clip.sha256 for clip in asked)
+        for clip, embedding in zip(stored, embeddings, strict=True):
+            yield StoredClip(clip.clip_id, clip.sha256, embedding)
 
     def errors(self, clips: pd.DataFrame) -> dict[str, MediaError]:
         """Return why clips have no embedding, by their ids; those that have one are left out."""
@@ -159,6 +206,8 @@ class Embedder(AbstractContextManager["Embedder"]):
 
     Parameters
     ----------
+    n_workers : int, optional
+        Decode workers; default one per processor.
     clip_limit_s : float
         Longest time that reading one clip may take; without it a clip may take any time, as long
         as it hands over pieces.
@@ -169,8 +218,8 @@ class Embedder(AbstractContextManager["Embedder"]):
         Its decode workers, for other work between calls.
     """
 
-    def __init__(self, *, clip_limit_s: float = math.inf) -> None:
-        self.workers = Workers(niceness=_NICENESS)
+    def __init__(self, n_workers: int | None = None, *, clip_limit_s: float = math.inf) -> None:
+        self.workers = Workers(n_workers, niceness=_NICENESS)
         self._clip_limit_s = clip_limit_s
         self._models: dict[str, TorchModel | None] = {}  # by identity
 
@@ -184,23 +233,23 @@ class Embedder(AbstractContextManager["Embedder"]):
 
     def embed(
         self,
-        clips: pd.DataFrame,
-        runs: Sequence[EncoderRun],
+        clips: Iterable[ClipToEmbed],
+        runs: Mapping[str, EncoderRun],
         *,
         max_duration_s: float = math.inf,
         progress: bool,
     ) -> None:
-        """Embed what the caches of the runs lack, or note in them why it cannot be.
+        """Embed clips into the caches of the runs, or note in them why it cannot be.
 
         What is finished is on disk at once: a run that ends early, however it ends, loses the clips
         that are in batches.
 
         Parameters
         ----------
-        clips : DataFrame
-            The clip table.
-        runs : sequence of EncoderRun
-            The encoders.
+        clips : iterable of ClipToEmbed
+            From `plan`.
+        runs : mapping of str to EncoderRun
+            The encoders by name.
         max_duration_s : float
             Longer clips fail; what their headers say is not trusted.
         progress : bool
@@ -213,7 +262,7 @@ class Embedder(AbstractContextManager["Embedder"]):
         OSError
             When a cache cannot be written.
         """
-        takers_of_clip = plan(clips, runs, max_duration_s)
+        takers_of_clip = dict(_to_read(clip, runs, max_duration_s) for clip in clips)
         if not takers_of_clip:
             return
         reading = self.workers.run(
@@ -226,7 +275,9 @@ class Embedder(AbstractContextManager["Embedder"]):
         with reading as events, bar as advance:
             # Networks are loaded while the workers read.
             needed = {run for takers in takers_of_clip.values() for _, run in takers}
-            batchers = {run: Batcher(self._model(run), run.keep) for run in runs if run in needed}
+            batchers = {
+                run: Batcher(self._model(run), run.keep) for run in runs.values() if run in needed
+            }
             for clip, event in events:
                 for number, run in takers_of_clip[clip]:
                     batcher = batchers[run]
@@ -241,7 +292,7 @@ class Embedder(AbstractContextManager["Embedder"]):
                     else:
                         batcher.end(clip.sha256, event.result.face_share.get(number))
                 if isinstance(event, Finished):
-                    advance()
+                    advance(1)
             for batcher in batchers.values():
                 batcher.flush()
 
@@ -251,29 +302,20 @@ class Embedder(AbstractContextManager["Embedder"]):
         return self._models[run.identity]
 
 
-def plan(
-    clips: pd.DataFrame, runs: Sequence[EncoderRun], max_duration_s: float = math.inf
-) -> dict[ClipToRead, list[tuple[int, EncoderRun]]]:
-    """Find the clips that some cache lacks, each content once.
-
-    Returns
-    -------
-    dict of ClipToRead to list of (int, EncoderRun)
-        Who takes pieces of the clip, and the number of their kind among the clip's.
-    """
-    copies: dict[str, list[Clip]] = {}  # clips with the same bytes: should one be gone
+def plan(clips: pd.DataFrame, runs: Mapping[str, EncoderRun]) -> list[ClipToEmbed]:
+    """Find the clips of a clip table that some cache lacks, each content once."""
+    copies: dict[str, list[Clip]] = {}  # clips with the same bytes
     for clip in iterate_clips(clips):
-        if clip.path is not None:
+        if clip.path is not None and any(run.lacks(clip) for run in runs.values()):
             copies.setdefault(clip.sha256, []).append(clip)
-    planned = {}
-    for sha256, same in copies.items():
-        takers = [run for run in runs if run.lacks(same[0])]
-        kinds = tuple(dict.fromkeys(run.pieces for run in takers))
-        if kinds:
-            paths = tuple(clip.path for clip in same if clip.path is not None)
-            clip_to_read = ClipToRead(paths, sha256, kinds, max_duration_s)
-            planned[clip_to_read] = [(kinds.index(run.pieces), run) for run in takers]
-    return planned
+    return [
+        ClipToEmbed(
+            sha256,
+            tuple(str(clip.path) for clip in same),
+            tuple(name for name, run in runs.items() if run.lacks(same[0])),
+        )
+        for sha256, same in copies.items()
+    ]
 
 
 def unusable(encoder: Encoder, clip: Clip) -> MediaError | None:
@@ -296,6 +338,16 @@ def library_versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):  # some stand in for each other
             versions[name] = version(name)
     return versions
+
+
+def _to_read(
+    clip: ClipToEmbed, runs: Mapping[str, EncoderRun], max_duration_s: float
+) -> tuple[ClipToRead, list[tuple[int, EncoderRun]]]:
+    """Say what is read of a clip, and who takes which kind of its pieces."""
+    takers = [runs[name] for name in clip.takers]
+    kinds = tuple(dict.fromkeys(run.pieces for run in takers))
+    to_read = ClipToRead(tuple(map(Path, clip.paths)), clip.sha256, kinds, max_duration_s)
+    return to_read, [(kinds.index(run.pieces), run) for run in takers]
 
 
 def _error(event: Finished, number: int) -> MediaError | None:

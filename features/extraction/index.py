@@ -9,13 +9,24 @@ from typing import NamedTuple
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from features.errors import EncoderError, MediaError
 from features.extraction.workers import Failure, Finished, Workers
 from features.media.files import clip_sha256, probe
 
 _PROBE_LIMIT_S = 300.0  # most of it for hashing: a slow disk reads 15 GB in it
+
+_ROWS_AT_ONCE = 10_000  # as Python objects
 
 _DTYPES = {
     "clip_id": "string",
@@ -69,7 +80,7 @@ def index_files(
     ):
         for (clip_id, _), event in events:
             if isinstance(event, Finished):
-                advance()
+                advance(1)
                 failed = event.failure and _failed(clip_error(event.failure, "probe"))
                 rows[clip_id] |= failed or event.result
     table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
@@ -106,11 +117,13 @@ class Clip(NamedTuple):
 def iterate_clips(table: pd.DataFrame) -> Iterator[Clip]:
     """Yield the rows of a clip table in their order."""
     names = ("clip_id", "path", "sha256", "has_video", "has_audio", "error_step", "error_reason")
-    columns = (table[name].astype(object).where(table[name].notna(), None) for name in names)
-    for clip_id, path, sha256, has_video, has_audio, step, reason in zip(*columns, strict=True):
-        error = MediaError(step, reason) if step else None
-        file = Path(path) if path else None
-        yield Clip(clip_id, file, sha256 or "", bool(has_video), bool(has_audio), error)
+    for first in range(0, len(table), _ROWS_AT_ONCE):
+        part = table.iloc[first : first + _ROWS_AT_ONCE]
+        columns = (part[name].astype(object).where(part[name].notna(), None) for name in names)
+        for clip_id, path, sha256, has_video, has_audio, step, reason in zip(*columns, strict=True):
+            error = MediaError(step, reason) if step else None
+            file = Path(path) if path else None
+            yield Clip(clip_id, file, sha256 or "", bool(has_video), bool(has_audio), error)
 
 
 def clip_error(failure: Failure, step: str) -> MediaError:
@@ -136,13 +149,20 @@ def clip_error(failure: Failure, step: str) -> MediaError:
 
 
 @contextmanager
-def clip_progress(what: str, n_clips: int, *, shown: bool) -> Iterator[Callable[[], None]]:
-    """Show on standard error how many clips are done; yields what to call when one is."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def clip_progress(what: str, n_clips: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Show on standard error how many clips are done; yields what to call when some more are."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not shown or not n_clips) as progress:
         bar = progress.add_task(what, total=n_clips)
-        yield lambda: progress.advance(bar)
+        yield lambda n: progress.advance(bar, n)
+
+
+class _Rate(ProgressColumn):
+    """Clips per second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:.3g}/s")
 
 
 def _as_text(name: str | Path) -> str:

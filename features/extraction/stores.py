@@ -1,21 +1,27 @@
 """From clips to feature stores on disk, or to one store in memory."""
 
+import errno
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from features.cache import default_cache_root
+from features.cache import LostError, default_cache_root
 from features.encoders import Encoder, make_encoder
 from features.errors import EncoderError, MediaError
-from features.extraction.embedder import Embedder, EncoderRun, unusable
+from features.extraction.cluster import Cluster
+from features.extraction.embedder import Embedder, EncoderRun, plan, unusable
 from features.extraction.index import index_files, iterate_clips
 from features.identity import Sampling
 from features.store import FeatureStore, gather
 from features.store_writer import check_replaceable, write_failures, write_store
+
+_N_ROUNDS = 3  # of embedding what was cached and turns out to be lost
+
+Used = TypeVar("Used")
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ def extract(
     sampling: Sampling,
     destination: Path,
     *,
-    cache_root: Path | None = None,
+    cache_root: Path | str | None = None,
+    on: str | None = None,
     progress: bool = True,
 ) -> ExtractReport:
     """Embed every clip with every encoder, and write one store and failure table per encoder.
@@ -64,13 +71,18 @@ def extract(
         How frames and sound are sampled.
     destination : Path
         ``<destination>/<name>/`` and ``<destination>/<name>.failures.parquet`` are written.
-    cache_root : Path, optional
-        Default: `features.cache.default_cache_root`.
+    cache_root : Path or str, optional
+        A folder, or an address of an object store; default: `features.cache.default_cache_root`.
+    on : str, optional
+        Embed on a Ray cluster, as `features.extraction.cluster.Cluster` names it. The stores are
+        written here, and are the same.
     progress : bool
         Show a progress bar on standard error.
 
     Raises
     ------
+    ClusterError
+        When the cluster cannot be had, or its machines cannot embed these clips.
     EncoderError
         When an encoder that is not `optional` cannot be had, or one could embed no clip at all.
     OSError
@@ -93,16 +105,17 @@ def extract(
             if not each.optional:
                 raise
             left_out[name] = str(error)
-    with Embedder() as embedder:
-        embedder.embed(clips, [*runs.values()], progress=progress)
-    errors = {name: run.errors(clips) for name, run in runs.items()}
-    _check_some_embedded(len(clips), {name: [*each.values()] for name, each in errors.items()})
+
+    def write(run: EncoderRun) -> None:
+        write_store(destination / run.name, run.stored_clips(clips), run.metadata())
+
+    with Embedder() if on is None else Cluster(on) as embedder:
+        _, errors = _use_embedded(clips, runs, embedder, write, progress)
     failures = {}
     for name in encoders:
         store = destination / name
         if name in runs:
             failures[name] = _failure_table(errors[name])
-            write_store(store, runs[name].stored_clips(clips), runs[name].metadata())
         else:
             of_all = {"clip_id": clips["clip_id"], "step": "weights", "reason": left_out[name]}
             failures[name] = pd.DataFrame(of_all)
@@ -177,17 +190,52 @@ def embed_files(
     >>> failures[["clip_id", "step", "reason"]].values.tolist()
     [['gone.wav', 'read', 'there is no file gone.wav']]
     """
-    root = Path(cache_root or default_cache_root())
+    root = cache_root or default_cache_root()
     sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
     made = encoder if isinstance(encoder, Encoder) else make_encoder(encoder)
     files = {str(path): Path(path) for path in paths}
     with Embedder() as embedder:
         clips = index_files(files, workers=embedder.workers, progress=progress)
-        run = EncoderRun("encoder", made, sampling, root)
-        embedder.embed(clips, [run], progress=progress)
-        errors = run.errors(clips)
-        _check_some_embedded(len(clips), {run.name: [*errors.values()]})
-        return gather(run.stored_clips(clips), run.metadata()), _failure_table(errors)
+        runs = {"encoder": EncoderRun("encoder", made, sampling, root)}
+        stores, errors = _use_embedded(
+            clips,
+            runs,
+            embedder,
+            lambda run: gather(run.stored_clips(clips), run.metadata()),
+            progress,
+        )
+    return stores["encoder"], _failure_table(errors["encoder"])
+
+
+def _use_embedded(
+    clips: pd.DataFrame,
+    runs: Mapping[str, EncoderRun],
+    embedder: Embedder | Cluster,
+    use: Callable[[EncoderRun], Used],
+    progress: bool,
+) -> tuple[dict[str, Used], dict[str, dict[str, MediaError]]]:
+    """Embed clips, and use what is cached of each run; return that, and why clips failed, by name.
+
+    What turns out to be lost while it is used is embedded again.
+    """
+    used: dict[str, Used] = {}
+    for _ in range(_N_ROUNDS):
+        embedder.embed(plan(clips, runs), runs, progress=progress)
+        errors = {name: run.errors(clips) for name, run in runs.items()}
+        _check_some_embedded(len(clips), {name: [*each.values()] for name, each in errors.items()})
+        try:
+            for name, run in runs.items():
+                if name not in used:
+                    used[name] = use(run)
+            return used, errors
+        except LostError:  # of what was damaged, the cache has warned
+            for run in runs.values():
+                run.check(clips)
+    raise OSError(
+        errno.EIO,
+        f"what is put into the embedding cache is lost or damaged, {_N_ROUNDS} times in a row: "
+        "see that every machine has the same cache, or set ERI_CACHE to another place",
+    )
 
 
 def _failure_table(errors: Mapping[str, MediaError]) -> pd.DataFrame:

@@ -130,7 +130,7 @@ class Features:
                     self._n_files += 1
                 except RefusedError as error:
                     self._findings.refuse(error)
-                advance()
+                advance(1)
         rows = pd.concat(blocks, ignore_index=True)
         if columns is None:
             return rows

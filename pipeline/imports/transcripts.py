@@ -58,7 +58,8 @@ def import_transcripts(
         What was noticed. An error keeps everything from being written.
     """
     params = load_params(params_file, check_heads=False, need_features=False)
-    findings, written = Findings(), []
+    findings = Findings()
+    written: list[str] = []
     summary: dict[str, Any] = {"name": "transcripts", "features": {}, "written": written}
     table = pd.DataFrame(columns=list(COLUMNS))
     try:
@@ -144,4 +145,4 @@ def _cues(path: Path) -> Iterator[tuple[float, float, str]]:
 
 def _seconds(clock: str) -> float:
     parts = [float(each) for each in clock.replace(",", ".").split(":")]
-    return sum(part * 60**power for power, part in enumerate(reversed(parts)))
+    return float(sum(part * 60**power for power, part in enumerate(reversed(parts))))

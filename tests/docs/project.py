@@ -30,7 +30,14 @@ from tests.pipeline.stages_in_process import run_stages
 ROOT = Path(__file__).parents[2]
 CODE = ("features", "models", "pipeline")
 FILES = (
-    *("Makefile", "pyproject.toml", "requirements.lock", ".dvcignore", ".gitignore"),
+    *(
+        "Makefile",
+        "pyproject.toml",
+        "requirements.lock",
+        "requirements-test.lock",
+        ".dvcignore",
+        ".gitignore",
+    ),
     "dvc.yaml",
 )
 ONE_TEST = "tests/models/test_scaling.py"  # what `make test` finds in the small project
@@ -227,7 +234,8 @@ def finish_project(folder: Path) -> Project:
     (folder / ONE_TEST).parent.mkdir(parents=True)
     shutil.copy(ROOT / ONE_TEST, folder / ONE_TEST)
     (folder / ".venv").mkdir()
-    (folder / ".venv" / ".installed").touch()  # the packages are those of this process
+    for name in (".installed", ".installed-tools"):
+        (folder / ".venv" / name).touch()  # the packages are those of this process
     write_recordings(folder)
     write_features(folder)
     project = Project(folder)

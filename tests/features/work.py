@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from features.errors import MediaError
+from features.errors import EncoderError, MediaError
 from features.extraction import worker_process
 from features.extraction.reading import ClipToRead, read_clip
 from features.extraction.worker_process import Patience
@@ -157,4 +157,25 @@ def touch(mark: Path) -> Iterator[None]:
 def read_and_die(clip: ClipToRead) -> Iterator[Any]:
     """Hand over all of a clip, and die before saying that it is all."""
     yield from read_clip(clip)
+    os._exit(1)
+
+
+class Doubler:
+    """Doubles numbers, dies of 13, and raises an error of 14."""
+
+    def __init__(self, n_processors: int) -> None:
+        self.n_processors = n_processors
+
+    def __call__(self, numbers: list[int]) -> list[int]:
+        if 13 in numbers:
+            os._exit(1)
+        if 14 in numbers:
+            raise EncoderError("of 14 nothing can be made")
+        return [2 * number for number in numbers]
+
+    def close(self) -> None:
+        pass
+
+
+def die_at_start(_n_processors: int) -> None:
     os._exit(1)

@@ -83,9 +83,10 @@ def test_a_task_comes_back_with_its_parts_in_order_or_with_the_reason_why_not(
     assert len(found.get(ENDLESS, ())) < 300
 
 
-def test_a_worker_that_is_stopped_in_the_middle_of_a_message_is_replaced(outcomes, monkeypatch):
-    monkeypatch.setattr("features.extraction.worker_process._PAUSE_LIMIT_S", 0.5)
-    _, errors = outcomes(work.stop_in_a_message, [1])
+def test_a_worker_that_is_stopped_in_the_middle_of_a_message_is_replaced(monkeypatch):
+    monkeypatch.setattr("features.extraction.worker_process._PAUSE_LIMIT_S", 1)
+    with Workers(1) as some:
+        _, errors = outcomes_of(some, work.stop_in_a_message, [1])
     assert "died 2 times (signal 9, Killed" in errors[1].reason
 
 

@@ -1,0 +1,321 @@
+"""Work on a Ray cluster: a slot for each GPU, or each machine without one, takes chunks of work.
+
+Ray starts processes on machines, brings them what they are told and tells when they have died; all
+that is here is who gets what next. A slot makes its worker once, such as an `Embedder` with its
+networks, and then does chunk after chunk: clip ids go to it, and which of them failed comes back.
+Pieces of clips stay on the machine that decodes them, and embeddings go into the shared cache, so
+what is lost with a machine is the chunk that it was busy with. Another slot gets that. A chunk that
+two slots died of is cut in halves, until what kills them is found.
+"""
+
+import logging
+import math
+import os
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import joblib
+
+from features.encoders.base import Encoder
+from features.errors import ClusterError, MediaError
+from features.extraction.embedder import ClipToEmbed, Embedder, EncoderRun
+from features.extraction.index import clip_progress
+from features.identity import Sampling
+
+Item = TypeVar("Item")
+Work = Callable[[list[Any]], Any]
+
+_FIRST_CHUNK, _LARGEST_CHUNK = 64, 1024
+_CHUNK_S = 30.0  # what a chunk shall take: at its end, decoders wait for the encoder
+_N_DEATHS = 2  # of slots that were busy with a chunk, until it is cut
+_N_STARTS = 3  # that may fail on a machine, until it is left alone
+_POLL_S = 1.0
+_NO_MACHINE_LIMIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Died:
+    """Every slot died that tried an item; `reason` is what Ray says of the last."""
+
+    reason: str
+
+
+@dataclass(eq=False)
+class _Chunk(Generic[Item]):
+    items: list[Item]
+    n_deaths: int = 0
+    begun_s: float = 0.0
+
+
+class Cluster(AbstractContextManager["Cluster"]):
+    """A Ray cluster: the one that is there, or one of this machine alone, which ends with it.
+
+    Parameters
+    ----------
+    on : str
+        ``ray``: the cluster that ``RAY_ADDRESS`` names (``auto`` on its machines), else this
+        machine, with a slot for each GPU. ``ray://host:port``: another cluster, by Ray's client.
+
+    Raises
+    ------
+    ClusterError
+        When Ray is not installed, or there is no cluster at the address.
+    """
+
+    def __init__(self, on: str) -> None:
+        if on != "ray" and not on.startswith("ray://"):
+            raise ClusterError(f"cannot run on {on!r}: expected `ray` or `ray://host:port`")
+        try:
+            import ray
+        except ImportError:
+            raise ClusterError(f"to run on {on}, install Ray: pip install 'eri[ray]'") from None
+        self._ray = ray
+        self._is_ours = not ray.is_initialized()
+        address = on if on != "ray" else os.environ.get("RAY_ADDRESS", "local")
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if address == "local":
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            options |= {"include_dashboard": False, "object_store_memory": 2**29}
+            options["num_cpus"] = joblib.cpu_count()
+        try:
+            if self._is_ours:
+                ray.init(address, **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_ours:
+            self._ray.shutdown()
+
+    def embed(
+        self, clips: Sequence[ClipToEmbed], runs: Mapping[str, EncoderRun], *, progress: bool
+    ) -> None:
+        """Embed clips as `Embedder.embed` does; every machine has to see the cache and the media.
+
+        Raises
+        ------
+        ClusterError
+            When no machine can do it, or one would make other embeddings than this one.
+        EncoderError, OSError
+            As `Embedder.embed`, on whichever machine.
+        """
+        if not clips:
+            return
+        encoders = {name: (run.encoder, run.identity) for name, run in runs.items()}
+        first = next(iter(runs.values()))
+        make = partial(_ClipEmbedder, encoders, first.sampling, first.cache_root)
+        with clip_progress("extract", len(clips), shown=progress) as advance:
+            for chunk, result in self.run(make, clips, _FIRST_CHUNK):
+                if isinstance(result, Died):
+                    why = MediaError("encode", f"processes died of it: {result.reason}")
+                    result = [(clip.sha256, name, why) for clip in chunk for name in clip.takers]
+                for sha256, name, error in result:
+                    runs[name].note(sha256, error)
+                advance(len(chunk))
+
+    def run(
+        self, make: Callable[[int], Work], items: Sequence[Item], first_chunk: int = 1
+    ) -> Iterator[tuple[list[Item], Any]]:
+        """Have items done, chunk by chunk, in any order.
+
+        Parameters
+        ----------
+        make : callable
+            Given a number of processors, it makes what does a chunk (a list of items) in a slot.
+        items : sequence
+            They and all results must pickle.
+        first_chunk : int
+            How many items are in a chunk; if more than one, later ones take `_CHUNK_S` each.
+
+        Yields
+        ------
+        chunk : list
+            Items that are done.
+        result : object
+            What came of them; `Died` for a single item.
+
+        Raises
+        ------
+        ClusterError
+            When no machine can make what does the work, or there is none for ten minutes.
+        Exception
+            What the work raised, on whichever machine.
+        """
+        run = _Run(self._ray, make, deque(items), first_chunk)
+        try:
+            yield from run.events()
+        finally:
+            run.end()
+
+
+class _Run(Generic[Item]):
+    """What `Cluster.run` was asked for, and which slot is busy with what."""
+
+    def __init__(self, ray: Any, make: Any, items: deque[Item], first_chunk: int) -> None:
+        self._ray, self._fresh, self._size = ray, items, first_chunk
+        self._first_chunk = first_chunk
+        self._again: deque[_Chunk[Item]] = deque()
+        self._made = ray.put((make, str(Path.cwd())))
+        self._slots: dict[Any, str] = {}  # and the machine of each
+        self._busy: dict[Any, tuple[Any, _Chunk[Item] | None]] = {}  # by call; no chunk: it starts
+        self._idle: list[Any] = []
+        self._n_failed_starts: Counter[str] = Counter()
+        self._reason = "there is none"
+
+    def events(self) -> Iterator[tuple[list[Item], Any]]:
+        """Yield what is done, until all is."""
+        looked_s, seen_s = -math.inf, time.monotonic()
+        while self._fresh or self._again or any(chunk for _, chunk in self._busy.values()):
+            now_s = time.monotonic()
+            if now_s - looked_s > _POLL_S:
+                looked_s = now_s
+                self._start_slots()
+            if self._slots:
+                seen_s = now_s
+            elif self._n_failed_starts or now_s - seen_s > _NO_MACHINE_LIMIT_S:
+                raise ClusterError(f"no machine of the cluster can do the work: {self._reason}")
+            self._give_chunks()
+            if not self._busy:
+                time.sleep(_POLL_S)
+                continue
+            done, _ = self._ray.wait([*self._busy], timeout=_POLL_S)
+            for call in done:
+                yield from self._hear(call)
+
+    def end(self) -> None:
+        """End all slots, busy or not."""
+        closed = [slot.close.remote() for slot in self._idle]
+        with suppress(self._ray.exceptions.RayError):
+            self._ray.wait(closed, num_returns=len(closed), timeout=5) if closed else None
+        for slot in self._slots:
+            self._ray.kill(slot)
+
+    def _start_slots(self) -> None:
+        """Start slots on machines that have none yet, or whose slots have died."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        n_chunks = math.ceil(len(self._fresh) / self._first_chunk) + len(self._again)
+        there = Counter(self._slots.values())
+        for node in self._ray.nodes():
+            name, has = node["NodeID"], node["Resources"] if node["Alive"] else {}
+            n_gpus, n_cpus = int(has.get("GPU", 0)), int(has.get("CPU", 0))
+            n_slots = n_gpus or min(n_cpus, 1)
+            if self._n_failed_starts[name] >= _N_STARTS:
+                continue
+            for _ in range(min(n_slots - there[name], n_chunks - len(self._idle))):
+                slot = self._ray.remote(_Slot).options(
+                    num_cpus=n_cpus // n_slots,
+                    num_gpus=min(n_gpus, 1),
+                    scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False),
+                )
+                begun = slot.remote(self._made, max(n_cpus // n_slots, 1))
+                self._slots[begun] = name
+                self._busy[begun.start.remote()] = begun, None
+
+    def _give_chunks(self) -> None:
+        while self._idle and (self._again or self._fresh):
+            if self._again:
+                chunk = self._again.popleft()
+            else:  # small ones in the end, so that all slots end together
+                share = max(len(self._fresh) // (2 * len(self._slots)), self._first_chunk // 8, 1)
+                n = min(self._size, share, len(self._fresh))
+                chunk = _Chunk([self._fresh.popleft() for _ in range(n)])
+            slot = self._idle.pop()
+            chunk.begun_s = time.monotonic()
+            self._busy[slot.do.remote(chunk.items)] = slot, chunk
+
+    def _hear(self, call: Any) -> Iterator[tuple[list[Item], Any]]:
+        slot, chunk = self._busy.pop(call)
+        try:
+            result = self._ray.get(call)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except self._ray.exceptions.RayError as error:  # the slot has died, or its machine
+            self._reason = " ".join(str(error).split())
+            node = self._slots.pop(slot)
+            if chunk is None:
+                self._n_failed_starts[node] += 1
+            elif chunk.n_deaths + 1 < _N_DEATHS:
+                self._again.append(_Chunk(chunk.items, chunk.n_deaths + 1))
+            elif len(chunk.items) == 1:
+                yield chunk.items, Died(self._reason)
+            else:
+                middle = len(chunk.items) // 2
+                for half in (chunk.items[:middle], chunk.items[middle:]):
+                    self._again.append(_Chunk(half, min(len(half) - 1, _N_DEATHS - 1)))
+            return
+        self._idle.append(slot)
+        if chunk is None:
+            self._n_failed_starts[self._slots[slot]] = 0
+            return
+        if self._first_chunk > 1:
+            took_s = time.monotonic() - chunk.begun_s
+            size = math.ceil(len(chunk.items) * _CHUNK_S / max(took_s, 1e-3))
+            self._size = min(max(size, self._first_chunk // 8), _LARGEST_CHUNK)
+        yield chunk.items, result
+
+
+class _Slot:
+    """An actor of Ray's: a process on a machine, which makes its worker once."""
+
+    def __init__(self, made: tuple[Callable[[int], Work], str], n_processors: int) -> None:
+        self._make, self._folder = made
+        self._n_processors = n_processors
+        self._work: Any = None
+
+    def start(self) -> None:
+        """Make what does the work: in `__init__`, Ray would take its error for the slot's death."""
+        with suppress(FileNotFoundError):  # a machine with another disk has absolute paths only
+            os.chdir(self._folder)
+        self._work = self._make(self._n_processors)
+
+    def do(self, items: list[Any]) -> Any:
+        """Do a chunk."""
+        return self._work(items)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._work.close()
+
+
+class _ClipEmbedder:
+    """In a slot: an `Embedder`, which embeds chunks of clips into the shared cache."""
+
+    def __init__(
+        self,
+        encoders: Mapping[str, tuple[Encoder, str]],
+        sampling: Sampling,
+        cache_root: Path | str,
+        n_processors: int,
+    ) -> None:
+        self._embedder = Embedder(n_processors)
+        self._runs = {
+            name: EncoderRun(name, encoder, sampling, cache_root)
+            for name, (encoder, _) in encoders.items()
+        }
+        for name, run in self._runs.items():
+            if run.identity != encoders[name][1]:
+                raise ClusterError(
+                    f"{socket.gethostname()} would make other embeddings with {name!r} than this "
+                    "machine: install the same version of eri, and bring the same weights"
+                )
+
+    def __call__(self, clips: list[ClipToEmbed]) -> list[tuple[str, str, MediaError | None]]:
+        for run in self._runs.values():
+            run.failed.clear()
+        self._embedder.embed(clips, self._runs, progress=False)
+        return [
+            (clip.sha256, name, self._runs[name].failed.get(clip.sha256))
+            for clip in clips
+            for name in clip.takers
+        ]
+
+    def close(self) -> None:
+        self._embedder.close()

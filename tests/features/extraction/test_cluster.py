@@ -1,0 +1,150 @@
+"""A Ray cluster of several nodes on this machine, by Ray's own utility.
+
+``ERI_TEST_KILLS=20`` kills twenty times; by default it is three: a driver, a slot, a node.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from features.encoders import make_encoder
+from features.errors import ClusterError, EncoderError
+from features.extraction import ExtractReport, extract, index_files
+from features.extraction.cluster import Cluster, Died
+from features.identity import Sampling
+from tests.conftest import write_clip
+from tests.features.stored import bytes_of
+from tests.features.test_faults import Runner
+from tests.features.work import Doubler, die_at_start
+
+pytest.importorskip("ray")
+
+N_KILLS = int(os.environ.get("ERI_TEST_KILLS", "3"))
+N_CLIPS = 16
+NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def cluster(request):
+    """Two nodes of one processor each."""
+    from ray.cluster_utils import Cluster as Nodes
+
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    patch.setenv("PYTHONPATH", str(request.config.rootpath))
+    nodes = Nodes(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    nodes.add_node(**NODE)
+    patch.setenv("RAY_ADDRESS", nodes.address)
+    yield nodes
+    nodes.shutdown()
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cluster")
+    for k in range(N_CLIPS):
+        write_clip(folder / f"media/c{k:02d}.mp4", n_frames=4 + k, sound_s=0.5 + k / 20)
+    (folder / "media/broken.mp4").write_bytes(b"broken")
+    write_clip(folder / "media/silent.mp4", sound_s=0)
+    return folder
+
+
+def extract_all(folder: Path, out: str, cache: str, on: str | None = None) -> ExtractReport:
+    encoders = {
+        "frames": make_encoder({"kind": "timm", "model": "test_efficientnet", "weights": "random"}),
+        "sound": make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"}),
+    }
+    clips = index_files({p.stem: p for p in sorted(folder.glob("media/*"))}, progress=False)
+    sampling = Sampling(frame_rate_hz=5, sample_rate_hz=16000)
+    places = {"destination": folder / out, "cache_root": folder / cache}
+    return extract(clips, encoders, sampling, **places, on=on, progress=False)
+
+
+def test_stores_and_failures_are_those_of_a_local_run(cluster, folder):
+    local = extract_all(folder, "local", "cache-local")
+    report = extract_all(folder, "ray", "cache-ray", on="ray")
+    assert report.n_computed == local.n_computed == {"frames": N_CLIPS + 1, "sound": N_CLIPS}
+    assert bytes_of(folder / "ray") == bytes_of(folder / "local")
+    assert extract_all(folder, "again", "cache-ray", on="ray").n_computed["frames"] == 0
+    failures = pd.read_parquet(folder / "ray" / "sound.failures.parquet")
+    assert dict(zip(failures["clip_id"], failures["step"], strict=True)) == {
+        "broken": "probe",
+        "silent": "stream",
+    }
+
+
+def test_what_kills_a_process_is_found_and_costs_nothing_else(cluster):
+    with Cluster("ray") as here:
+        results = list(here.run(Doubler, [*range(10), 13, *range(20, 24)], 8))
+        (died,) = [result for items, result in results if items == [13]]
+        assert isinstance(died, Died)
+        done = [twice for items, result in results if items != [13] for twice in result]
+        assert sorted(done) == [2 * n for n in [*range(10), *range(20, 24)]]
+        with pytest.raises(EncoderError, match="of 14 nothing can be made"):
+            list(here.run(Doubler, [14]))
+        with pytest.raises(ClusterError, match="no machine of the cluster can do the work: .+"):
+            list(here.run(die_at_start, [1]))
+
+
+def test_what_is_needed_is_said(monkeypatch):
+    with pytest.raises(ClusterError, match=r"'slurm': expected `ray` or `ray://host:port`"):
+        Cluster("slurm")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ClusterError, match=r"install Ray: pip install 'eri\[ray\]'"):
+        Cluster("ray")
+
+
+@pytest.fixture
+def runner(request, cluster, folder):
+    script = (
+        "from tests.features.extraction.test_cluster import *; from tests.features.test_faults "
+        f"import serve; serve(Path({str(folder)!r}), extract_all)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        yield Runner(process, folder / "pictures")
+        process.stdin.close()
+
+
+def kill(kind: str, driver: int, cluster) -> None:
+    if kind == "driver":
+        with suppress(ProcessLookupError):
+            os.killpg(driver, signal.SIGKILL)
+    elif kind == "node":
+        worker = next(iter(cluster.worker_nodes), None)
+        if worker is not None:
+            cluster.remove_node(worker, allow_graceful=False)
+        cluster.add_node(**NODE)
+    else:
+        slots = [p for p in psutil.Process().children(recursive=True) if "_Slot" in p.name()]
+        for slot in slots[:1]:
+            slot.kill()
+
+
+@pytest.mark.timeout(300 + 60 * N_KILLS)
+def test_kills_at_random_moments_lose_nothing(cluster, runner, folder):
+    extract_all(folder, "undisturbed", "cache-undisturbed")
+    moments = random.Random(0)
+    for number, kind in zip(range(N_KILLS), ["driver", "slot", "node"] * N_KILLS, strict=False):
+        out, cache = f"killed{number}", f"cache{number}"
+        pid = runner.start(out, cache, on="ray")
+        time.sleep(moments.uniform(2, 8))
+        kill(kind, pid, cluster)
+        if (ended := runner.result()) is None:
+            n_kept = len(list(folder.glob(f"{cache}/*/*/*.safetensors")))
+            ended = runner.run(out, cache, on="ray")
+            assert sum(ended["n_computed"].values()) == 2 * N_CLIPS + 1 - n_kept
+        assert ended["error"] is None
+        assert bytes_of(folder / out) == bytes_of(folder / "undisturbed")

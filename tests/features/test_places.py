@@ -1,0 +1,115 @@
+import os
+import socket
+import uuid
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from fsspec import register_implementation
+from fsspec.implementations.memory import MemoryFileSystem
+
+from features import places
+from features.cache import Embedding, EmbeddingCache, LostError
+from features.places import open_place
+from features.upkeep import list_cache, prune_cache, verify_cache
+from tests.features.stored import embedding, same
+
+A = "a" * 64
+
+
+class Shaky(MemoryFileSystem):
+    """A store whose next answers are errors, or halves."""
+
+    protocol = "shaky"
+    faults: ClassVar[list[Exception | str]] = []
+
+    def _answer(self, method, *arguments, **options):
+        fault = Shaky.faults.pop(0) if Shaky.faults else None
+        if isinstance(fault, Exception):
+            raise fault
+        answer = method(*arguments, **options)
+        return answer[: len(answer) // 2] if fault == "half" else answer
+
+    def cat_file(self, *arguments, **options):
+        return self._answer(super().cat_file, *arguments, **options)
+
+    def pipe_file(self, *arguments, **options):
+        return self._answer(super().pipe_file, *arguments, **options)
+
+    def ls(self, *arguments, **options):
+        return self._answer(super().ls, *arguments, **options)
+
+
+register_implementation("shaky", Shaky, clobber=True)
+
+
+@pytest.fixture
+def cache(monkeypatch) -> EmbeddingCache:
+    monkeypatch.setattr(places, "_FIRST_PAUSE_S", 0)
+    monkeypatch.setattr(Shaky, "faults", [])
+    return EmbeddingCache(f"shaky://{uuid.uuid4().hex}", "one")
+
+
+def errors(n: int) -> list[Exception]:
+    return [RuntimeError("503 Slow Down"), TimeoutError("no answer"), OSError(5, "reset")][:n] * n
+
+
+def test_a_store_that_fails_a_few_times_is_asked_again(cache):
+    Shaky.faults = errors(2)
+    cache.put(A, embedding())
+    Shaky.faults = [*errors(1), "half", *errors(1)]
+    assert same(cache.get(A), embedding())
+    Shaky.faults = errors(2)
+    assert A in cache
+
+
+@pytest.mark.parametrize("ask", ["put", "get", "list"])
+def test_a_store_that_goes_on_failing_ends_in_a_clear_error(cache, ask):
+    Shaky.faults = [RuntimeError("503 Slow Down")] * 99
+    with pytest.raises(OSError, match=r"cannot be (read|written) \(RuntimeError: 503.*ERI_CACHE"):
+        {"put": lambda: cache.put(A, embedding()), "get": lambda: cache.get(A)}.get(
+            ask, lambda: list(cache)
+        )()
+    assert len(Shaky.faults) == 99 - places._N_TRIES
+
+
+def test_half_an_object_is_never_taken_for_a_whole_one(cache):
+    cache.put(A, embedding())
+    Shaky.faults = ["half"] * places._N_TRIES
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(LostError, match="damaged"):
+        cache.get(A)
+    assert A not in cache
+    cache.put(A, embedding(seed=1))
+    assert same(cache.get(A), embedding(seed=1))
+
+
+def test_what_cannot_be_opened_is_said_without_its_credentials():
+    with pytest.raises(OSError, match=r"holds credentials.*environment") as caught:
+        open_place("s3://AKIAKEY:secret@bucket/cache")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(OSError, match=r"nowhere://x cannot be opened: .*nowhere"):
+        open_place("nowhere://x")
+
+
+def test_an_object_store_holds_a_cache(bucket):
+    root = f"{bucket}/cache"
+    cache, other = (EmbeddingCache(root, "one", {"spec": {"model": "m"}}) for _ in range(2))
+    clips = {f"{k:02x}" * 32: embedding(k) for k in range(40)}
+    for clip, each in clips.items():
+        cache.put(clip, each)
+    other.put(next(iter(clips)), Embedding(np.zeros(1), np.zeros((1, 1), np.float32)))  # stays
+    assert set(other) == set(clips)
+    assert all(map(same, other.get_all(clips), clips.values()))
+    assert [(each["identity"], each["n_clips"]) for each in list_cache(root)] == [("one", 40)]
+    assert [what for _, what in verify_cache(root)] == [None] * 40
+    assert prune_cache(root, 0)[0] == ["one"]
+    assert list(EmbeddingCache(root, "one")) == []
+
+
+def test_a_store_that_does_not_answer_is_given_up(bucket, monkeypatch):
+    monkeypatch.setattr(places, "_FIRST_PAUSE_S", 0)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # connects, and says nothing
+        port = server.getsockname()[1]
+    monkeypatch.setitem(os.environ, "AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    with pytest.raises(OSError, match=r"embedding cache .*cannot be written .*connect"):
+        EmbeddingCache("s3://elsewhere/cache", "one", {})
