@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,12 +89,16 @@ class Pooling(BaseModel):
         Keys of `STATISTICS`, concatenated in this order. `slope` is in units per second.
     parts : tuple of str
         Keys of `PARTS`, the levels of a temporal pyramid. All four make 15 parts.
+    track : {"longest", "each"}
+        Of a store that tells several people apart: the one who is seen longest, or each, pooled
+        alone; the clip's vector is then the mean of theirs, in which all count alike.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     statistics: tuple[str, ...] = Field(min_length=1)
     parts: tuple[str, ...] = Field(min_length=1)
+    track: Literal["longest", "each"] = "longest"
 
     @field_validator("statistics", "parts")
     @classmethod
@@ -162,11 +166,15 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     with np.errstate(invalid="ignore", over="ignore"):  # infinities pass through
         for vector, (a, b) in zip(vectors, pairwise([*starts, len(store.clip_id)]), strict=True):
             rows, time_s = store.embedding[a:b].astype(np.float32, copy=False), store.time_s[a:b]
-            whole = _summarise(rows, time_s, pooling, np.float32(np.nan))
-            for part, inside in zip(vector, _slices(time_s, pooling), strict=True):
-                part[:] = whole
-                if 0 < inside.stop - inside.start < len(rows):
-                    part[:] = _summarise(rows[inside], time_s[inside], pooling, whole)
+            if store.track is None:
+                _pool(rows, time_s, pooling, vector)
+                continue
+            of_row = store.track[a:b]
+            tracks = np.unique(of_row)[: 1 if pooling.track == "longest" else None]
+            alone = np.empty((len(tracks), *vector.shape), np.float32)
+            for person, track in zip(alone, tracks, strict=True):
+                _pool(rows[of_row == track], time_s[of_row == track], pooling, person)
+            vector[:] = alone.mean(axis=0)
     vectors += 0.0  # the sign of a zero hangs on the order of comparisons: make it positive
     return store.clip_id[starts], vectors.reshape(len(starts), math.prod(shape[1:]))
 
@@ -208,6 +216,15 @@ def _check_order(
         )
     if len(set(clip_id[start])) < len(start):
         raise ValueError("rows of one clip do not lie together: sort them by clip_id and time_s")
+
+
+def _pool(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling, vector: Vectors) -> None:
+    """Write the statistics of each part, shape (n_parts, n_statistics, dimension)."""
+    whole = _summarise(rows, time_s, pooling, np.float32(np.nan))
+    for part, inside in zip(vector, _slices(time_s, pooling), strict=True):
+        part[:] = whole
+        if 0 < inside.stop - inside.start < len(rows):
+            part[:] = _summarise(rows[inside], time_s[inside], pooling, whole)
 
 
 def _slices(time_s: NDArray[np.float64], pooling: Pooling) -> Iterator[slice]:

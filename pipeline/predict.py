@@ -356,7 +356,8 @@ class Predictor:
                     continue
                 level = {"level": "clip"} if self.encoders[name].is_clip_level() else {}
                 ids = windows.astype(str).astype(object)
-                store = FeatureStore(ids, stored.time_s[at], stored.values[at], level)
+                track = None if stored.track is None else stored.track[at]
+                store = FeatureStore(ids, stored.time_s[at], stored.values[at], level, track=track)
                 pooled = pool_clips(store, description.pooling)[1]
                 if pooled.shape[1] != entry.width:
                     raise BundleError(

@@ -4,7 +4,6 @@ They are YAML 1.2, as DVC reads them. What is written is read alike by older rea
 ``no`` is false and ``1:30`` ninety.
 """
 
-import difflib
 import io
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.resolver import implicit_resolvers
 
+from features.errors import nearest as nearest
 from features.files import replacing_file
 
 
@@ -69,13 +69,6 @@ def model_faults(model: Any, values: Any, place: tuple[str, ...] = ()) -> list[s
         found = [each for each in error.errors() if not _counts_wrong_items(each)]
         return [".".join([*place, _fault(model, each)]) for each in found]
     return []
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Name the nearest known name, if one is near, and all of them: the end of a message."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{hint} Known: {', '.join(known)}"
 
 
 def yaml_text(content: Any) -> str:

@@ -6,7 +6,7 @@ fast, and hand over small arrays. Pictures become floats on the encoder's device
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.media.faces import Box, FaceDetection, crop_face
+from features.media.faces import FaceDetection, align_face, crop_face
+from features.media.tracks import Box
 
 if TYPE_CHECKING:
     from features.media.sound import Track
@@ -111,6 +112,8 @@ class Pictures(BaseModel):
         How the face is found that frames are cropped to; None: whole frames.
     face_margin : float
         Added on each side of the face's box, as a share of its larger side.
+    face_align : bool
+        Whether eyes, nose and mouth are brought to the places that they have in ArcFace's pictures.
     face_missing : {"whole_frame", "leave_out"}
         What happens to a frame without a face.
     n_frames : int or None
@@ -123,18 +126,17 @@ class Pictures(BaseModel):
     geometry: Geometry
     face: FaceDetection | None = None
     face_margin: float = 0.0
+    face_align: bool = False
     face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
     n_frames: int | None = None
 
-    def cut(
-        self, image: Image.Image, faces: Mapping[FaceDetection, Box | None]
-    ) -> NDArray[np.uint8] | None:
-        """Make the piece of a frame and the face in it; None when the frame is left out."""
-        if self.face and (box := faces[self.face]):
-            image = crop_face(image, box, self.face_margin)
-        elif self.face and self.face_missing == "leave_out":
-            return None
-        return self.geometry.apply(image)
+    def cut(self, image: Image.Image, boxes: Iterable[Box]) -> list[NDArray[np.uint8]]:
+        """Make the pieces of a frame: one a face in it; the frame, or none, where there is none."""
+        crop = align_face if self.face_align else crop_face
+        crops = [crop(image, box, self.face_margin) for box in boxes]
+        if not crops and (self.face is None or self.face_missing == "whole_frame"):
+            crops = [image]
+        return [self.geometry.apply(each) for each in crops]
 
     def take(self, frames: list[tuple[float, NDArray[np.uint8]]], at_end: bool) -> "Iterator[Cut]":
         """Take the pieces off a list of a clip's frames with their times, as they get full.

@@ -203,7 +203,9 @@ class TransformersNetwork(Encoder):
                 )
         except Exception as error:
             raise EncoderError(
-                f"transformers cannot read what model {self.model} is: {one_line(error)}"
+                f"transformers cannot read what model {self.model} is: {one_line(error)} Expected "
+                "a `config.json` with a `model_type` that it knows; take other models through "
+                "their own library's kind"
             ) from error
         takes = [
             key

@@ -13,13 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.cache import Embedding, EmbeddingCache, LostError
-from features.encoders.base import Encoder
+from features.encoders.base import Encoder, SoundTransform
 from features.errors import MediaError
 from features.extraction.batches import Batcher
 from features.extraction.index import Clip, clip_error, clip_progress, iterate_clips
 from features.extraction.reading import ClipToRead, Pieces, read_clip
 from features.extraction.workers import Finished, Restarted, Workers
 from features.identity import Sampling, encoder_identity
+from features.media.faces import FaceRows
 from features.store import StoredClip
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class EncoderRun:
         sha256: str,
         time_s: NDArray[np.float64],
         rows: NDArray[np.float32],
-        face_share: float | None = None,
+        faces: FaceRows,
     ) -> None:
         """Make a clip's embeddings of its rows (n, width); take them into the cache, and to disk.
 
@@ -165,7 +166,7 @@ class EncoderRun:
         except MediaError as error:
             self.failed[sha256] = error
         else:
-            self._cache.put(sha256, Embedding(time_s, values, face_share))
+            self._cache.put(sha256, Embedding(time_s, values, *faces))
             self.n_computed += 1
 
     def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
@@ -191,6 +192,8 @@ class EncoderRun:
         content: dict[str, Any] = {**self._description, "versions": library_versions()}
         if columns := self.encoder.columns():
             content["outputs"] = [[name, width] for name, width in columns.items()]
+        if not isinstance(self.encoder, SoundTransform):
+            content["normalised"] = self.encoder.normalised
         if self.encoder.is_clip_level():
             content["level"] = "clip"  # see `features.pool`
         return content
@@ -290,7 +293,7 @@ class Embedder(AbstractContextManager["Embedder"]):
                         batcher.discard(clip.sha256)
                         run.failed[clip.sha256] = error
                     else:
-                        batcher.end(clip.sha256, event.result.face_share.get(number))
+                        batcher.end(clip.sha256, event.result.faces.get(number, FaceRows()))
                 if isinstance(event, Finished):
                     advance(1)
             for batcher in batchers.values():

@@ -178,7 +178,7 @@ class Features:
     def _columns(self, table: Table, source: Path, clip: str | None) -> dict[str, Any]:
         """Tell what the columns are of a table, which is of one clip where that is given."""
         own = table.metadata  # of a feature store of ours
-        names = [name for name in table.columns if own is None or name != "face_share"]
+        names = [n for n in table.columns if own is None or n not in ("face_share", "face_score")]
         columns = guess_feature_columns(names, source)
         if own is not None:
             self.metadata["origin"] = own

@@ -26,7 +26,8 @@ from pipeline.report.figures import Plot, read_plots
 from pipeline.tables import read_run_table
 from pipeline.views import read_prediction_table
 
-ENCODER_KEYS = ("kind", "model", "weights", "weights_digest", "identity")
+ENCODER_KEYS = ("kind", "model", "weights", "weights_digest", "identity", "outputs")
+_N_OUTPUTS_SHOWN = 4
 
 _TABLES = {
     "board": paths.LEADERBOARD,
@@ -141,7 +142,8 @@ def run_record(
     Returns
     -------
     dict
-        ``encoders``: `ENCODER_KEYS` by name, of imported stores too. ``versions`` of the libraries
+        ``encoders``: `ENCODER_KEYS` by name, of imported stores too; of ``outputs`` with names,
+        how many, and the first. ``versions`` of the libraries
         behind the embeddings and the heads; all of them where they differ. ``files``.
     """
     settings = params.model_dump(mode="json")
@@ -154,6 +156,10 @@ def run_record(
         made[paths.HEARD] = {**stores.get(paths.HEARD, {}), **heard}
         if heard["kind"] == "imported":
             made[paths.HEARD] |= {"model": heard["table"], "weights_digest": heard["sha256"]}
+    for name, each in made.items():
+        named = [str(output) for output, _ in stores.get(name, {}).get("outputs", ())]
+        first = ", ".join(named[:_N_OUTPUTS_SHOWN]) + " …" * (len(named) > _N_OUTPUTS_SHOWN)
+        each["outputs"] = f"{len(named)}: {first}" if named else _UNKNOWN
     versions = defaultdict(set, python={platform.python_version()})
     for name in _LIBRARIES:
         with suppress(PackageNotFoundError):  # run from a checkout
