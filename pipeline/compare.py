@@ -34,7 +34,6 @@ from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_o
 
 INTERRUPTED = 130
 
-
 ScoredSplit = Annotated[
     Split | None,
     typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
@@ -153,7 +152,8 @@ def compare_command(
     ] = False,
     time_limit_s: TimeLimit = TIME_LIMIT_S,
     budget_s: Annotated[
-        float | None, typer.Option(min=1, help="The best leaderboard within so many seconds.")
+        float | None,
+        typer.Option(min=1, help="The best leaderboard within so many seconds, or inf; 120."),
     ] = None,
     out: OutFolder = COMPARISON,
     params_file: ParamsFile = PARAMS,
@@ -167,7 +167,7 @@ def compare_command(
 
     Example: eri compare --heads ridge,lightgbm --encoders clip,egemaps,clip+egemaps
 
-    Example: eri compare --heads ridge,lightgbm,svr,mlp --budget-s 120
+    Example: eri compare --heads ridge,lightgbm,svr,mlp --budget-s inf
 
     Example: eri compare --pooling mean,std,slope/whole,quarters --split oof
 
@@ -179,7 +179,7 @@ def compare_command(
         known_names([by], [str(column) for column in plan.rows.clips], "column")
     if learning_curve:
         scored_split("val", plan.rows)  # it is scored there
-    steps = run_comparison(plan, time_limit_s, math.inf if budget_s is None else budget_s)
+    steps = run_comparison(plan, time_limit_s, budget_s)
     found = show_progress(steps, quiet=as_json)
     table, said = found.table().assign(split=found.split), remarks(found)
     tables = {"leaderboard": table, "slices": pd.DataFrame(), "learning_curve": pd.DataFrame()}

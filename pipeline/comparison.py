@@ -31,6 +31,9 @@ Split = Literal["oof", "val"]
 TIME_LIMIT_S = 600.0
 """Longest time for one head on one view, without loading the view."""
 
+BUDGET_S = 120.0
+"""Within which `eri compare` answers, unless told otherwise."""
+
 LEFT_OUT = "left out"
 """Begins the reason of what the budget has no room for."""
 
@@ -162,7 +165,7 @@ def plan_comparison(
 
 
 def run_comparison(
-    found: Comparison, time_limit_s: float = TIME_LIMIT_S, budget_s: float = math.inf
+    found: Comparison, time_limit_s: float = TIME_LIMIT_S, budget_s: float | None = math.inf
 ) -> Iterator[Comparison]:
     """Take what was fitted before, fit the rest in the order of its cost, and stack it all.
 
@@ -175,9 +178,10 @@ def run_comparison(
         From `plan_comparison`; it is filled.
     time_limit_s : float
         Longest time for one head on one view, without loading the view.
-    budget_s : float
+    budget_s : float, optional
         What all may take together. A head whose estimate does not fit into the rest is left out,
-        and what is under way when the time is over is ended.
+        and what is under way when the time is over is ended. None: `BUDGET_S`, where the estimates
+        come near it; what is quick is never left out, however busy the machine.
 
     Yields
     ------
@@ -190,6 +194,9 @@ def run_comparison(
     _add(found, fits)
     if len(found.fits) < len(found.tasks):
         _check_heads(found)
+    if budget_s is None:
+        needs_s = sum(found.estimate_s(task) for task in found.remaining if not task.is_baseline)
+        budget_s = BUDGET_S if needs_s > BUDGET_S / 2 else math.inf
     yield found
     pickled = pickle.dumps(found.rows)
     with Workers(1) as workers:

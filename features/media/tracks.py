@@ -41,6 +41,11 @@ class Box(NamedTuple):
         """In square pixels."""
         return self.width * self.height
 
+    @property
+    def centre(self) -> complex:
+        """Across + down."""
+        return complex(self.left + self.width / 2, self.top + self.height / 2)
+
     def iou(self, other: "Box") -> float:
         """Return the shared area as a share of the area that both cover together."""
         right = min(self.left + self.width, other.left + other.width)
@@ -50,54 +55,35 @@ class Box(NamedTuple):
         return width * height / (self.area + other.area - width * height)
 
 
-class _Sighting(NamedTuple):
-    time_s: float
-    box: Box
-    across_px_per_s: float
-    down_px_per_s: float
-
-    def next(self, time_s: float, box: Box) -> "_Sighting":
-        since_s = max(time_s - self.time_s, 1e-6)
-        across = box.left + box.width / 2 - self.box.left - self.box.width / 2
-        down = box.top + box.height / 2 - self.box.top - self.box.height / 2
-        return _Sighting(time_s, box, across / since_s, down / since_s)
-
-    def overlap(self, time_s: float, box: Box) -> float:
-        """IoU with where the face was, or with where its pace has led since; the larger one."""
-        since_s = time_s - self.time_s
-        moved = self.box._replace(
-            left=self.box.left + self.across_px_per_s * since_s,
-            top=self.box.top + self.down_px_per_s * since_s,
-        )
-        return max(self.box.iou(box), moved.iou(box))
-
-
 class Tracks:
     """Links the faces of one clip's frames, which come in the order of time."""
 
     def __init__(self) -> None:
-        self._last: list[_Sighting] = []  # by track
+        # By track: when it was seen last, where, and its pace in pixels per second.
+        self._last: list[tuple[float, Box, complex]] = []
         self._time_s = 0.0  # of the frame before
 
     def link(self, boxes: Iterable[Box], time_s: float) -> dict[int, Box]:
         """Return the boxes of the next frame by the numbers of their tracks, in ascending order."""
         new = sorted(boxes, key=lambda box: (-box.area, box))
-        alive = [
-            (track, last)
-            for track, last in enumerate(self._last)
-            if last.time_s == self._time_s or time_s - last.time_s <= MAX_GAP_S
-        ]
-        pairs = [(last.overlap(time_s, box), -track, box) for track, last in alive for box in new]
+        pairs = []
+        for track, (seen_s, before, pace) in enumerate(self._last):
+            if seen_s == self._time_s or time_s - seen_s <= MAX_GAP_S:
+                way = pace * (time_s - seen_s)
+                led = before._replace(left=before.left + way.real, top=before.top + way.imag)
+                pairs += [(max(before.iou(box), led.iou(box)), -track, box) for box in new]
         linked: dict[int, Box] = {}
         for overlap, minus_track, box in sorted(pairs, reverse=True):
-            if overlap >= SAME_PERSON_IOU and -minus_track not in linked and box in new:
-                linked[-minus_track] = box
+            track = -minus_track
+            if overlap >= SAME_PERSON_IOU and track not in linked and box in new:
+                seen_s, before, _ = self._last[track]
+                pace = (box.centre - before.centre) / max(time_s - seen_s, 1e-6)
+                self._last[track] = time_s, box, pace
+                linked[track] = box
                 new.remove(box)
-        for track, box in linked.items():
-            self._last[track] = self._last[track].next(time_s, box)
         for box in new:
             linked[len(self._last)] = box
-            self._last.append(_Sighting(time_s, box, 0.0, 0.0))
+            self._last.append((time_s, box, 0j))
         self._time_s = time_s
         return dict(sorted(linked.items()))
 

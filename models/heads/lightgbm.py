@@ -55,6 +55,8 @@ class LightGBMHead(Head):
         Seed of the columns drawn for each tree.
     """
 
+    weighs_bands = False
+
     columns_per_target: Annotated[int, Field(ge=1), Range(30, 1000, log=True)] = 300
     n_rounds: Annotated[int, Field(ge=1)] = 300
     learning_rate: Annotated[float, Field(gt=0), Range(0.01, 0.2, log=True)] = 0.05
