@@ -19,7 +19,7 @@ from tests.features.encoders.samples import (
     close_to,
     embed_sound,
     recogniser_model,
-    speech_model,
+    sound_model,
     text_model,
 )
 
@@ -178,7 +178,7 @@ def test_what_cannot_be_had_is_said(tmp_path):
     with pytest.raises(EncoderError, match="`language: de`: .* does not know it"):
         embed_sound(recogniser(whisper, language="de"), noise(1))
     with pytest.raises(EncoderError, match="wav2vec2.* is no Whisper"):
-        recogniser(speech_model(tmp_path / "other")).pieces(SAMPLING)
+        recogniser(sound_model(tmp_path / "other")).pieces(SAMPLING)
     with pytest.raises(EncoderError, match="`max_tokens: 20`: .* takes 16 at most"):
         reader(text_model(tmp_path / "text"), max_tokens=20).pieces(SAMPLING)
     with pytest.raises(ValidationError, match="layers: it makes words"):
