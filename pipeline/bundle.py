@@ -31,7 +31,7 @@ from pipeline.params import Name
 from pipeline.paths import BUNDLE
 from pipeline.views import JOIN
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Of what is in a bundle. Whoever changes that raises it."""
 
 PINNED = {"lightgbm": "lightgbm", "scikit-learn": "sklearn"}

@@ -7,10 +7,13 @@ heavy is imported by the stage that needs it.
 import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from features.extraction.workers import Failure
+from models.arrays import DataError
 from pipeline import paths
 from pipeline.clip_table import (
     build_clip_table,
@@ -21,6 +24,7 @@ from pipeline.clip_table import (
 from pipeline.errors import check_share, report_extraction, run_or_exit, summary
 from pipeline.fit import Fitting, baseline_tasks, head_task
 from pipeline.params import left_out_note, load_params, load_run
+from pipeline.spread import fit_all
 from pipeline.tables import read_run_table, write_csv, write_texts
 from pipeline.views import (
     check_store,
@@ -136,15 +140,22 @@ def fit(head: str) -> None:
     params = load_run()
     rows = read_rows(params)
     fitting, predictions = Fitting(rows), {}
-    for view in view_names(params.feature_names):
-        task = head_task(head, view, params)
-        fit = fitting.fit(task, with_head=True, refit_on=params.final.refit_on)
+    views = view_names(params.feature_names)
+    tasks = {view: head_task(head, view, params) for view in views}
+    files = {path for task in tasks.values() for path in task.files}
+    options: dict[str, Any] = {"with_head": True, "refit_on": params.final.refit_on}
+    options["on"] = params.execution.on
+    for task, fit in fit_all(fitting, [*tasks.values()], len(tasks), files, **options):
+        if isinstance(fit, Failure):
+            raise fit.error or DataError(f"{task.name}: {fit.reason}")
+        view = task.name.partition("/")[2]
         kept = paths.fitted_head(head, view)
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(fit.head or b"")
         how = "as fitted before" if fit.reused else f"{fit.fit_s:.1f} s"
         print(f"{task.name}: {len(fit.predictions)} clips, {how}", flush=True)
         predictions[view] = fit.predictions
+    predictions = {view: predictions[view] for view in views}
     write_prediction_table(paths.OOF / f"{head}.parquet", predictions, rows, params.targets)
 
 

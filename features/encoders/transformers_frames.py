@@ -43,6 +43,14 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
     kind: Literal["transformers"]
     tokens: Literal["mean", "first"] = "mean"
 
+    def default_processor(self) -> Any:
+        """Return ViT's, for pictures of the size that the model was made for."""
+        import transformers
+
+        sizes = (getattr(self.config, name, None) for name in ("image_size", "crop_size"))
+        side_px = next(filter(None, sizes), 224)
+        return transformers.ViTImageProcessorPil(size={"height": side_px, "width": side_px})
+
     def picture_preprocessing(self) -> Preprocessing:
         """Say what the model's own processor does.
 
@@ -151,13 +159,6 @@ class TransformersPictureEncoder(TransformersFrameEncoder):
 
     input: Literal["pictures"]
 
-    def default_processor(self) -> Any:
-        """Return ViT's, for pictures of the size that the model was made for."""
-        import transformers
-
-        side_px = getattr(self.config, "image_size", 224)
-        return transformers.ViTImageProcessorPil(size={"height": side_px, "width": side_px})
-
     def _trunk(self, model: Any) -> Any:
         return model.get_encoder(modality="image")
 
@@ -182,14 +183,6 @@ class TransformersVideoEncoder(TransformersFrameEncoder):
     input: Literal["video"]
     window_s: float = Field(default=2.0, ge=0.1, le=600)
     who: Literal["largest"] = "largest"  # a stack is of one person
-
-    def default_processor(self) -> Any:
-        """Return VideoMAE's, for frames of the size that the model was made for."""
-        import transformers
-
-        side_px = getattr(self.config, "image_size", None) or self.config.crop_size
-        size = {"height": side_px, "width": side_px}
-        return transformers.VideoMAEVideoProcessor(size={"shortest_edge": side_px}, crop_size=size)
 
     def pieces(self, sampling: "Sampling") -> Pictures:
         """Take stacks of frames, cropped to the face if the entry says so."""

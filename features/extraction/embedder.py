@@ -50,17 +50,7 @@ _LIBRARIES = (
 
 
 class ClipToEmbed(NamedTuple):
-    """A clip that some encoder's cache lacks.
-
-    Attributes
-    ----------
-    sha256 : str
-        Digest of its bytes.
-    paths : tuple of str
-        Files that hold these bytes: should one be gone.
-    takers : tuple of str
-        Names of the encoders that lack it.
-    """
+    """A clip: its digest, the files that hold its bytes, the encoders whose caches lack it."""
 
     sha256: str
     paths: tuple[str, ...]
@@ -83,8 +73,6 @@ class EncoderRun:
 
     Attributes
     ----------
-    name, encoder, sampling, cache_root
-        As given.
     identity : str
         Of its embeddings; see `features.identity.encoder_identity`.
     pieces : PieceKind

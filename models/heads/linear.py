@@ -65,7 +65,7 @@ class RidgeHead(Head):
         n_targets = view.targets.shape[1]
         predicted, whole = view.empty_predictions(), clone(self)
         whole._begin_fit(view.targets[view.labelled])
-        whole._begin(n_targets)
+        whole._begin(view.inputs.shape[1], n_targets)
         # Coefficients are for targets as they are.
         whole.target_mean_, whole.target_scale_ = np.zeros(n_targets), np.ones(n_targets)
         for rows, columns in label_patterns(view.targets):
@@ -83,7 +83,7 @@ class RidgeHead(Head):
         return view.as_cross_fit(predicted, whole)
 
     def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
-        self._begin(targets.shape[1])
+        self._begin(inputs.shape[1], targets.shape[1])
         for rows, columns in label_patterns(targets):
             fold_of_row = np.full(len(rows), WHOLE, np.int64)
             fold_of_row[rows] = inner_folds(groups[rows], self.seed)
@@ -99,19 +99,16 @@ class RidgeHead(Head):
         """Bands of columns, and mixtures of them to choose from; here none."""
         return (), None
 
-    def _begin(self, n_targets: int) -> None:
+    def _begin(self, n_columns: int, n_targets: int) -> None:
         self.chosen_ = np.zeros(n_targets, np.intp)
-        self.fits_: list[tuple[Numbers, Fitted]] = []
+        self.coef_, self.intercept_ = np.zeros((n_columns, n_targets)), np.zeros(n_targets)
 
     def _keep(self, columns: Numbers, fitted: Fitted, chosen: Numbers) -> None:
         self.chosen_[columns] = chosen
-        self.fits_.append((columns, fitted))
+        self.coef_[:, columns], self.intercept_[columns] = fitted
 
     def _predict(self, inputs: Floats32) -> Floats64:
-        predicted = np.empty((len(inputs), len(self.chosen_)))
-        for columns, (coef, intercept) in self.fits_:
-            predicted[:, columns] = inputs @ coef + intercept
-        return predicted
+        return inputs @ self.coef_ + self.intercept_
 
 
 @dataclass(eq=False, repr=False)
