@@ -43,5 +43,5 @@ def extract_command(
         raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(params.encoders)}")
     clips = index_files(find_media(paths))
     chosen = {name: params.encoders[name] for name in names}
-    report = extract(clips, chosen, params.sampling, out, on=on or params.execution.on)
+    report = extract(clips, chosen, params.sampling, out, on=on or params.execution.cluster)
     report_extraction(report, len(clips), params.data.max_failed_share, as_json)

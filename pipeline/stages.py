@@ -69,7 +69,7 @@ def extract() -> None:
     params, clips = load_params(), read_clip_table()
     paths.FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
     report = extraction.extract(
-        clips, params.encoders, params.sampling, paths.FEATURES, on=params.execution.on
+        clips, params.encoders, params.sampling, paths.FEATURES, on=params.execution.cluster
     )
     report_extraction(report, len(clips), params.data.max_failed_share)
     if report.left_out:
@@ -144,7 +144,7 @@ def fit(head: str) -> None:
     tasks = {view: head_task(head, view, params) for view in views}
     files = {path for task in tasks.values() for path in task.files}
     options: dict[str, Any] = {"with_head": True, "refit_on": params.final.refit_on}
-    options["on"] = params.execution.on
+    options["on"] = params.execution.cluster
     for task, fit in fit_all(fitting, [*tasks.values()], len(tasks), files, **options):
         if isinstance(fit, Failure):
             raise fit.error or DataError(f"{task.name}: {fit.reason}")
