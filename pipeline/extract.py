@@ -48,6 +48,6 @@ def extract_command(
     if encoders is not None and not set(params.readers) & set(chosen):
         params = params.model_copy(update={"transcripts": None})  # nobody would read them
     report = extract_with_words(
-        clips, chosen, params, out, out / "transcripts.parquet", on or params.execution.on
+        clips, chosen, params, out, out / "transcripts.parquet", on or params.execution.cluster
     )
     report_extraction(report, len(clips), params.data.max_failed_share, as_json)

@@ -157,11 +157,11 @@ class Execution(_Section):
 
     Attributes
     ----------
-    on : str, optional
+    cluster : str, optional
         ``ray`` or ``ray://host:port``; see `features.extraction.cluster.Cluster`. By default here.
     """
 
-    on: Annotated[str, StringConstraints(pattern=r"^ray(://.+)?$")] | None = None
+    cluster: Annotated[str, StringConstraints(pattern=r"^ray(://.+)?$")] | None = None
 
 
 class Params(_Section):
