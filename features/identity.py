@@ -63,7 +63,7 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
         else:
             spec = {k: v for k, v in spec.items() if not k.startswith(("face", "who"))}
         spec = {k: v for k, v in spec.items() if _LATER_KEYS.get(k, ...) != v}
-    else:
+    elif encoder.modality == "sound":
         parts["sample_rate_hz"] = sampling.sample_rate_hz
     parts["spec"] = spec
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))

@@ -63,14 +63,16 @@ def index() -> None:
 
 
 def extract() -> None:
-    """Write ``data/features``; stop when an encoder failed on too many clips."""
-    from features import extraction
+    """Write ``data/features`` and ``data/transcripts.parquet``; stop when too many clips failed."""
+    from features.transcripts import COLUMNS, write_transcripts
+    from pipeline.transcripts import extract_with_words
 
     params, clips = load_params(), read_clip_table()
     paths.FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
-    report = extraction.extract(
-        clips, params.encoders, params.sampling, paths.FEATURES, on=params.execution.cluster
-    )
+    if params.transcripts is None:
+        write_transcripts(paths.TRANSCRIPTS, pd.DataFrame(columns=list(COLUMNS)), {})
+    into = (paths.FEATURES, paths.TRANSCRIPTS)
+    report = extract_with_words(clips, params.encoders, params, *into, params.execution.cluster)
     report_extraction(report, len(clips), params.data.max_failed_share)
     if report.left_out:
         print(left_out_note([*report.left_out]))
