@@ -22,6 +22,7 @@ import typer
 from benchmarks.machine import describe
 from benchmarks.reruns import SAMPLING, SPEC, copies
 from benchmarks.timing import timed
+from features.cache import Embedding, EmbeddingCache
 from features.encoders import make_encoder
 from features.extraction import extract, index_files
 from features.extraction.embedder import EncoderRun, plan
@@ -73,10 +74,11 @@ def many(folder: Path, n: int) -> str:
     encoder = make_encoder(VOICE)
     rows = np.random.default_rng(0).normal(size=(1000, 1, 88)).astype(np.float32)
     run = EncoderRun("voice", encoder, SAMPLING, folder / "cache")
+    cache = EmbeddingCache(folder / "cache", run.identity)
 
     def put() -> None:
         for k, digest in enumerate(digests):
-            run.keep(digest, np.zeros(1), rows[k % 1000])
+            cache.put(digest, Embedding(np.zeros(1), rows[k % 1000]))
 
     plan_s, _ = timed(lambda: plan(table, {"voice": run}))
     put_s, _ = timed(put)

@@ -13,7 +13,7 @@ EXTRACTOR_VERSION = 5
 """Raise this when the code of this package changes the numbers it produces."""
 
 TRANSFORM_VERSION = 6
-"""The same for `SoundTransform`s alone: 6 brought their windows onto the clip's clock."""
+"""The same for each `SoundTransform` alone: 6 brought their windows onto the clip's clock."""
 
 _LATER_KEYS = {"who": "largest", "face_align": False}
 """Keys that came later, and the values that leave the embeddings of before what they are."""
@@ -63,7 +63,7 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
         else:
             spec = {k: v for k, v in spec.items() if not k.startswith(("face", "who"))}
         spec = {k: v for k, v in spec.items() if _LATER_KEYS.get(k, ...) != v}
-    else:
+    elif encoder.modality == "sound":
         parts["sample_rate_hz"] = sampling.sample_rate_hz
     parts["spec"] = spec
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))

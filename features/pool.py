@@ -7,6 +7,7 @@ ones when. Pooling reads a feature store and nothing else, so trying another one
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -182,7 +183,8 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
 def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
     """Pool the clips of a store on disk as `pool_clips`; memory holds one shard of it at a time.
 
-    The clips' face shares are kept; the metadata are those of the store, and ``pooling``.
+    The clips' face shares are kept; the metadata are those of the store, and ``pooling``. Where
+    people are told apart, ``n_people`` says how many clips show one, two, and so on.
 
     Raises
     ------
@@ -190,12 +192,17 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
         When there is no store at `path`, or it is damaged.
     """
     pooled, shares = [], []
+    n_people: Counter[int] = Counter()
     for shard in read_shards(path):
         pooled.append(pool_clips(shard, pooling))
         if shard.face_share is not None:  # the same in every row of a clip
             shares.append(shard.face_share[shard.clip_starts()])
+        if shard.track is not None:
+            n_people.update((np.maximum.reduceat(shard.track, shard.clip_starts()) + 1).tolist())
     ids, vectors = zip(*pooled, strict=True)
     metadata = {**shard.metadata, "pooling": pooling.model_dump(mode="json")}
+    if n_people:
+        metadata["n_people"] = {str(n): n_people[n] for n in sorted(n_people)}
     share = np.concatenate(shares) if shares else None
     return FeatureStore(np.concatenate(ids), None, np.concatenate(vectors), metadata, share)
 

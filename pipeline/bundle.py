@@ -93,6 +93,8 @@ class Description(_Entry):
         How clips become vectors.
     encoders : dict of str to EncoderEntry
         Those that some member's view has.
+    recogniser : EncoderEntry or None
+        What hears the words that encoders of text read, where there are such.
     members : tuple of str
         ``head/view`` of the fitted heads that the stack listens to, in the order of their files.
     files : dict of str to str
@@ -114,6 +116,7 @@ class Description(_Entry):
     sampling: Sampling
     pooling: Pooling
     encoders: dict[Name, EncoderEntry]
+    recogniser: EncoderEntry | None = None
     members: tuple[str, ...] = Field(min_length=1)
     files: dict[str, str]
     refit_on: str

@@ -179,7 +179,7 @@ def compare_command(
         known_names([by], [str(column) for column in plan.rows.clips], "column")
     if learning_curve:
         scored_split("val", plan.rows)  # it is scored there
-    steps = run_comparison(plan, time_limit_s, budget_s, on or plan.params.execution.on)
+    steps = run_comparison(plan, time_limit_s, budget_s, on or plan.params.execution.cluster)
     found = show_progress(steps, quiet=as_json)
     table, said = found.table().assign(split=found.split), remarks(found)
     tables = {"leaderboard": table, "slices": pd.DataFrame(), "learning_curve": pd.DataFrame()}

@@ -40,6 +40,9 @@ LEFT_OUT = "left out"
 _OVERHEAD_S = 0.3
 """Of any fit, however small: what tiny ones take says little of large ones."""
 
+_QUICK_S = 10.0
+"""What takes less on a machine of its own is left out only where a budget was asked for."""
+
 _HEADS_SHARE = 0.9
 """Of the budget; the rest is left to the stack."""
 
@@ -197,9 +200,11 @@ def run_comparison(
     _add(found, fits)
     if len(found.fits) < len(found.tasks):
         _check_heads(found)
+    quick_s = 0.0
     if budget_s is None:
         needs_s = sum(found.estimate_s(task) for task in found.remaining if not task.is_baseline)
         budget_s = BUDGET_S if on is None and needs_s > BUDGET_S / 2 else math.inf
+        quick_s = _QUICK_S
     yield found
     heads_until_s = began_s + _HEADS_SHARE * budget_s
     if on is not None and (tasks := found.remaining):
@@ -233,7 +238,9 @@ def run_comparison(
 
         while remaining := found.remaining:
             task, needs_s = remaining[0], found.estimate_s(remaining[0])
-            left_s = heads_until_s - time.monotonic()
+            is_quick = task.is_baseline or found._cost_s(task) < quick_s
+            until_s = math.inf if quick_s and is_quick else heads_until_s
+            left_s = until_s - time.monotonic()
             if left_s < needs_s:
                 left = f"{max(0.0, left_s):.3g} s were left"
                 found.failures[task.name] = Failure(
@@ -242,7 +249,7 @@ def run_comparison(
                 continue
             found.running = task.name, time.monotonic()
             yield found
-            attempt(task.name, fit_in_worker, task, heads_until_s)
+            attempt(task.name, fit_in_worker, task, until_s)
             yield found
         if len(found.members) > 1:
             key = digest_of(stack_of=[fitting.key(task) for task in found.members.values()])
@@ -253,7 +260,7 @@ def run_comparison(
                 found.running = STACK, time.monotonic()
                 yield found
                 members = [found.fits[name].predictions for name in found.members]
-                attempt(STACK, _stack, (key, members), began_s + budget_s)
+                attempt(STACK, _stack, (key, members), math.inf if quick_s else began_s + budget_s)
     yield found
 
 

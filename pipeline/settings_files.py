@@ -93,7 +93,8 @@ def update_settings(
     path : Path
         The file.
     changes : mapping
-        Values by key; a mapping is merged into the section of that name, key by key.
+        Values by key; a mapping is merged into the section of that name, key by key, unless that
+        is of another ``kind``.
     check : callable
         Is given the new file before it takes its place; raises when it is not valid.
     """
@@ -225,10 +226,11 @@ def _with(text: str, place: tuple[str, ...], changes: Mapping[str, Any]) -> str:
             text = f"{text[:at]}\n{new}{text[at:]}"
             continue
         key, node = entries[name]
-        if isinstance(value, Mapping) and isinstance(node, MappingNode) and not node.flow_style:
+        old = reduce(getitem, (*place, name), YAML(typ="safe").load(text))
+        in_lines = isinstance(node, MappingNode) and not node.flow_style
+        if isinstance(value, Mapping) and in_lines and not _of_other_kinds(old, value):
             text = _with(text, (*place, name), value)
             continue
-        old = reduce(getitem, (*place, name), YAML(typ="safe").load(text))
         new = _merged(old, value)
         if new != old:
             start, end = (
@@ -244,9 +246,14 @@ def _with(text: str, place: tuple[str, ...], changes: Mapping[str, Any]) -> str:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or _of_other_kinds(old, new):
         return new
     return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
+
+
+def _of_other_kinds(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two entries have a ``kind`` each, and not the same: their keys mean other things."""
+    return "kind" in old and old["kind"] != new.get("kind", old["kind"])
 
 
 def _end(key: Node, node: Node) -> int:

@@ -63,14 +63,16 @@ def index() -> None:
 
 
 def extract() -> None:
-    """Write ``data/features``; stop when an encoder failed on too many clips."""
-    from features import extraction
+    """Write ``data/features`` and ``data/transcripts.parquet``; stop when too many clips failed."""
+    from features.transcripts import COLUMNS, write_transcripts
+    from pipeline.transcripts import extract_with_words
 
     params, clips = load_params(), read_clip_table()
     paths.FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
-    report = extraction.extract(
-        clips, params.encoders, params.sampling, paths.FEATURES, on=params.execution.on
-    )
+    if params.transcripts is None:
+        write_transcripts(paths.TRANSCRIPTS, pd.DataFrame(columns=list(COLUMNS)), {})
+    into = (paths.FEATURES, paths.TRANSCRIPTS)
+    report = extract_with_words(clips, params.encoders, params, *into, params.execution.cluster)
     report_extraction(report, len(clips), params.data.max_failed_share)
     if report.left_out:
         print(left_out_note([*report.left_out]))
@@ -105,6 +107,8 @@ def pool() -> None:
         path = paths.POOLED / f"{name}.parquet"
         write_clip_vectors(path, pooled.clip_id[kept], vectors, metadata, share)
         print(f"{name}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
+        if n_people := metadata.get("n_people"):
+            print(", ".join(f"{n_clips} clips show {n} people" for n, n_clips in n_people.items()))
 
 
 def folds() -> None:
@@ -142,7 +146,7 @@ def fit(head: str) -> None:
     tasks = {view: head_task(head, view, params) for view in views}
     files = {path for task in tasks.values() for path in task.files}
     options: dict[str, Any] = {"with_head": True, "refit_on": params.final.refit_on}
-    options["on"] = params.execution.on
+    options["on"] = params.execution.cluster
     for task, fit in fit_all(fitting, [*tasks.values()], len(tasks), files, **options):
         if isinstance(fit, Failure):
             raise fit.error or DataError(f"{task.name}: {fit.reason}")

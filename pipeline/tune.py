@@ -150,7 +150,9 @@ def tune_command(
     Example: eri tune mlp --view clip+egemaps
     """
     params = load_run(params_file)
-    made = tune(params, head, trials, view, None if as_json else _show, on or params.execution.on)
+    made = tune(
+        params, head, trials, view, None if as_json else _show, on or params.execution.cluster
+    )
     best, present = best_trial(made), params.make_head(head).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}
     if changed:

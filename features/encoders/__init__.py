@@ -23,6 +23,7 @@ from features.encoders.transformers_frames import (
     TransformersVideoEncoder,
 )
 from features.encoders.transformers_sound import TransformersSoundEncoder
+from features.encoders.transformers_words import Recogniser, TransformersTextEncoder
 from features.errors import EncoderError as EncoderError
 
 ENCODERS: dict[str, type[Encoder]] = {
@@ -36,6 +37,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "transformers": TransformersSoundEncoder,
     "transformers pictures": TransformersPictureEncoder,
     "transformers video": TransformersVideoEncoder,
+    "transformers text": TransformersTextEncoder,
 }
 """By ``kind``; of a kind with several, by its ``input`` too where that is not the first one's."""
 
@@ -80,6 +82,7 @@ __all__ = [
     "Encoder",
     "EncoderError",
     "FrameEncoder",
+    "Recogniser",
     "SoundTransform",
     "make_encoder",
 ]

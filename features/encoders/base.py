@@ -41,8 +41,8 @@ class Encoder(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    modality: ClassVar[Literal["vision", "sound"]]
-    """Which of a clip's streams it needs."""
+    modality: ClassVar[Literal["vision", "sound", "words"]]
+    """Which of a clip's streams it needs, or its transcript."""
 
     named_by_weights: ClassVar[frozenset[str]] = frozenset()
     """Keys of which the weights' bytes say more: those count for the identity."""

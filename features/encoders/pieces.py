@@ -4,6 +4,7 @@ Decode workers make them, once for all encoders that take the same. No torch her
 fast, and hand over small arrays. Pictures become floats on the encoder's device.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from features.media.sound import Track
 
 SidePx = Annotated[int, Field(gt=0, le=8192)]
+NO_TOKEN = -1
+
 ColourLevel = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -244,7 +247,38 @@ class SoundWindows:
             yield start_s[kept], windows[kept]
 
 
-PieceKind = Pictures | SoundPieces | SoundWindows
+@dataclass(frozen=True)
+class Texts:
+    """Pieces that are texts as tokens, with `NO_TOKEN` behind their end.
+
+    Attributes
+    ----------
+    tokenizer : str
+        As the library tokenizers writes it.
+    n_tokens : int
+        Length of a piece; a longer text becomes several, each with the special tokens.
+    """
+
+    tokenizer: str
+    n_tokens: int
+
+    def cut(self, words: str) -> Iterator[Cut]:
+        """Cut what is said in a clip: JSON, a list of [start_s, end_s, text]."""
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_str(self.tokenizer)
+        tokenizer.enable_truncation(self.n_tokens)
+        for start_s, end_s, text in json.loads(words):
+            first = tokenizer.encode(text)
+            parts = [first, *first.overflowing]
+            pieces = np.full((len(parts), self.n_tokens), NO_TOKEN, np.int32)
+            for piece, part in zip(pieces, parts, strict=True):
+                piece[: len(part.ids)] = part.ids
+            shares = (np.arange(len(parts)) + 0.5) / len(parts)
+            yield start_s + shares * (end_s - start_s), pieces
+
+
+PieceKind = Pictures | SoundPieces | SoundWindows | Texts
 """Equal kinds are equal pieces."""
 
 

@@ -50,7 +50,7 @@ class _Chunk(Generic[Item]):
 
 
 class Cluster(AbstractContextManager["Cluster"]):
-    """A Ray cluster: the one that is there, or one of this machine alone, which ends with it.
+    """A Ray cluster, reached when there is work: one that is there, or this machine alone.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Cluster(AbstractContextManager["Cluster"]):
     Raises
     ------
     ClusterError
-        When Ray is not installed, or there is no cluster at the address.
+        When Ray is not installed.
     """
 
     def __init__(self, on: str) -> None:
@@ -71,19 +71,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             import ray
         except ImportError:
             raise ClusterError(f"to run on {on}, install Ray: pip install 'eri[ray]'") from None
-        self._ray = ray
-        self._is_ours = not ray.is_initialized()
-        address = on if on != "ray" else os.environ.get("RAY_ADDRESS", "local")
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if address == "local":
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            options |= {"include_dashboard": False, "object_store_memory": 2**29}
-            options["num_cpus"] = joblib.cpu_count()
-        try:
-            if self._is_ours:
-                ray.init(address, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
+        self._ray, self._on, self._is_ours = ray, on, False
 
     def __exit__(self, *_: object) -> None:
         if self._is_ours:
@@ -145,15 +133,33 @@ class Cluster(AbstractContextManager["Cluster"]):
         Raises
         ------
         ClusterError
-            When no machine can make what does the work, or there is none for ten minutes.
+            When there is no cluster, none of its machines can make what does the work, or there
+            is no machine for ten minutes.
         Exception
             What the work raised, on whichever machine.
         """
+        self._connect()
         run = _Run(self._ray, make, iter(items), n_items, first_chunk)
         try:
             yield from run.events()
         finally:
             run.end()
+
+    def _connect(self) -> None:
+        """Reach the cluster, or start one, unless that is done."""
+        if self._ray.is_initialized():
+            return
+        address = self._on if self._on != "ray" else os.environ.get("RAY_ADDRESS", "local")
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if address == "local":
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            options |= {"include_dashboard": False, "object_store_memory": 2**29}
+            options["num_cpus"] = joblib.cpu_count()
+        try:
+            self._ray.init(address, **options)
+        except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+            raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
+        self._is_ours = True
 
 
 class _Run(Generic[Item]):

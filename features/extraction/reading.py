@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.encoders.pieces import Pictures, PieceKind, SoundPieces, SoundWindows
+from features.encoders.pieces import Pictures, PieceKind, SoundPieces, SoundWindows, Texts
 from features.errors import MediaError
 from features.extraction.worker_process import Patience
 from features.media.faces import FaceDetection, FaceFinder, FaceRows
@@ -60,7 +60,7 @@ class Pieces:
 
     number: int
     time_s: NDArray[np.float64]
-    values: NDArray[np.uint8] | NDArray[np.float32]
+    values: NDArray[Any]
 
     def __post_init__(self) -> None:
         if self.time_s.shape != self.values.shape[:1]:
@@ -109,11 +109,17 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
         Step ``read`` when no file holds the bytes that were indexed any more: the embedding would
         otherwise be filed under another clip's digest. Step ``probe`` when the clip is too long.
     """
-    path = _unchanged_file(clip)
+    path, end = _unchanged_file(clip), ClipEnd()
+    for number, kind in enumerate(clip.kinds):
+        if isinstance(kind, Texts):
+            for time_s, values in kind.cut(path.read_text(encoding="utf-8")):
+                yield Pieces(number, time_s, values)
+    if isinstance(clip.kinds[0], Texts):  # such a clip is nothing but its words
+        return end
     check_duration(path, clip.max_duration_s)
-    end = ClipEnd()
     alike: dict[tuple[Any, float], dict[int, Any]] = {}  # what one decode serves
     for number, kind in enumerate(clip.kinds):
+        assert not isinstance(kind, Texts)
         rate_hz = kind.frame_rate_hz if isinstance(kind, Pictures) else kind.sample_rate_hz
         cut = _cut_frames if isinstance(kind, Pictures) else _cut_sound
         alike.setdefault((cut, rate_hz), {})[number] = kind

@@ -212,7 +212,7 @@ class Features:
                 raise RefusedError("tables with rows without an id", [source], why)
             self._note_source(rows["clip"].unique(), source)
             rows["face"] = "" if columns["face"] is None else _ids(block[columns["face"]])
-            times = np.nan if columns["time"] is None else _to_times(block[columns["time"]])
+            times = np.nan if columns["time"] is None else to_times(block[columns["time"]])
             rows["time_s"] = np.where(np.isfinite(times) | (columns["time"] is None), times, np.inf)
             has_share = table.metadata is not None and "face_share" in block
             rows["face_share"] = block["face_share"].to_numpy() if has_share else np.nan
@@ -281,7 +281,7 @@ def _is_measured(flags: pd.DataFrame) -> NDArray[np.bool_]:
     return measured
 
 
-def _to_times(column: pd.Series) -> NDArray[np.float64]:
+def to_times(column: pd.Series) -> NDArray[np.float64]:
     """Read times: numbers in any unit, or ``0 days 00:00:01.5`` and ``00:01.5`` in seconds."""
     times, wrong = to_numbers(column)
     if not wrong.any():

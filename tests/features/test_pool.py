@@ -171,5 +171,12 @@ def test_people_are_pooled_one_by_one(tmp_path):
     for which, expected in (("longest", people[0]), ("each", people.mean(axis=0))):
         pooling = EVERYTHING.model_copy(update={"track": which})
         assert pool_clips(together, pooling)[1][0] == pytest.approx(expected, abs=1e-6)
+    embedding = Embedding(time_s, rows, 1.0, track, track.astype("f4"))
+    two = Embedding(time_s[:3], rows[:3], 1.0, track[:3], np.ones(3, np.float32))
+    clips = [StoredClip(name, name, each) for name, each in (("a", embedding), ("b", two))]
+    write_store(tmp_path / "faces", clips, {})
+    pooled = pool_store(tmp_path / "faces", EVERYTHING)
+    assert pooled.metadata["n_people"] == {"2": 1, "3": 1}
+    assert np.array_equal(pooled.embedding[0], people[0])
     rest = replace(make_store((rows[track > 0], time_s[track > 0])), track=track[track > 0])
     assert np.array_equal(pool_clips(rest, EVERYTHING)[1][0], people[1])

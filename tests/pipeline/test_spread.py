@@ -33,7 +33,7 @@ def test_compare_tune_and_the_stage_give_the_same_on_a_cluster(project, monkeypa
 
     monkeypatch.setenv("ERI_CACHE", str(project.folder / "cache2"))
     (project.folder / "results/tune/kernel.journal").unlink()
-    project.content["execution"] = {"on": "ray"}
+    project.content["execution"] = {"cluster": "ray"}
     project.write()
     there = compare(heads=["ridge", "pls"], on="ray")
     left_out = ["fit_s", "better_than_best"]

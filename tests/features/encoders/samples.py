@@ -1,5 +1,6 @@
 """Pictures, and what the tests of all kinds do with them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,3 +216,59 @@ def sound_network(folder: Path, shape: tuple[object, ...] = ("n", "t")) -> Path:
     path = folder / f"sound{len(shape)}.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
     return path
+
+
+def recogniser_model(folder: Path, *, multilingual: bool = False) -> Path:
+    """Save a small Whisper of 2 s, with a tokenizer of eight words."""
+    import transformers
+
+    special = ["<|endoftext|>", "<|startoftranscript|>", "<|de|>", "<|en|>", "<|transcribe|>"]
+    special += ["<|nospeech|>", "<|notimestamps|>"]
+    n_tokens = tokenizer_of(folder, special, {})
+    torch.manual_seed(4)
+    width = {"d_model": 16, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    layers = {f"{part}_{what}": 2 for part in ("encoder", "decoder") for what in _COUNTS}
+    tokens = {"vocab_size": n_tokens, "pad_token_id": 0, "bos_token_id": 8, "eos_token_id": 8}
+    positions = {"max_source_positions": 100, "max_target_positions": 40}
+    config = transformers.WhisperConfig(
+        **width, **layers, **tokens, **positions, decoder_start_token_id=9, init_std=0.5
+    )
+    transformers.WhisperForConditionalGeneration(config).save_pretrained(folder)
+    transformers.WhisperFeatureExtractor(chunk_length=2).save_pretrained(folder)
+    settings = {"is_multilingual": multilingual, "suppress_tokens": [0]}
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def text_model(folder: Path, *, head: bool = False) -> Path:
+    """Save a small BERT, with the tokenizer of the same eight words and two special tokens."""
+    import transformers
+
+    n_tokens = tokenizer_of(folder, ["[CLS]", "[SEP]"], {"[CLS]": 8, "[SEP]": 9})
+    torch.manual_seed(5)
+    labels = {"id2label": {0: "glad", 1: "sad"}}
+    config = transformers.BertConfig(
+        **SMALL, **labels, vocab_size=n_tokens, max_position_embeddings=16, initializer_range=0.5
+    )
+    name = "AutoModelForSequenceClassification" if head else "AutoModel"
+    getattr(transformers, name).from_config(config).save_pretrained(folder)
+    return folder
+
+
+def tokenizer_of(folder: Path, special: list[str], ends: dict[str, int]) -> int:
+    """Save a tokenizer of whole words; return how many tokens it knows."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["[UNK]", "oh", "what", "a", "joy", "fear", "is", "this", *special]
+    tokenizer = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, "[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(special)
+    if ends:
+        first, last = ends
+        tokenizer.post_processor = processors.TemplateProcessing(
+            f"{first} $A {last}", special_tokens=list(ends.items())
+        )
+    tokenizer.enable_padding(length=12)  # as sentence encoders come; we do without
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return len(words)
