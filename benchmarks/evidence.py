@@ -250,7 +250,7 @@ def curve(found: Comparison) -> tuple[str, pd.DataFrame]:
 def shuffled(found: Comparison) -> tuple[pd.DataFrame, int, int]:
     """Fit all heads again on labels of other clips; count the intervals that hold zero.
 
-    A third of the clips, but all people: of six people intervals were seen to be far too narrow.
+    A third of the clips, but all people: intervals of few people are far too narrow.
     """
     rows, rng = found.rows, np.random.default_rng(0)
     kept = rng.random(len(rows.clips)) < 1 / 3
