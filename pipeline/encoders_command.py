@@ -50,8 +50,14 @@ def _checked(name: str) -> dict[str, Any]:
     from features.encoders import make_encoder
     from features.extraction import embed_files
     from pipeline.demo.corpus import write_clip
+    from pipeline.settings_files import ParamsError
 
     encoder = make_encoder({"preset": name})
+    if encoder.modality == "words":
+        raise ParamsError(
+            f"{name} reads transcripts, and a test clip has none: set `transcripts:` and run "
+            "`eri doctor`, which fetches both"
+        )
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder, "clip.mp4")
         write_clip(clip)

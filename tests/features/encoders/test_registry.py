@@ -18,6 +18,7 @@ from tests.features.encoders.samples import (
     pictures,
     sound_model,
     sound_network,
+    text_model,
 )
 
 SAMPLING = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
@@ -50,6 +51,11 @@ def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
             "model": str(frame_model(tmp_path / "vit", "vit")),
             "weights": "folder",
         },
+        "transformers text": {
+            "model": str(text_model(tmp_path / "bert")),
+            "weights": "folder",
+            "max_tokens": 16,
+        },
         "transformers video": {
             "model": str(frame_model(tmp_path / "videomae", "videomae")),
             "weights": "folder",
@@ -69,6 +75,9 @@ def frames(encoder: FrameEncoder, n: int) -> np.ndarray:
 def embed(encoder) -> np.ndarray:
     if isinstance(encoder, FrameEncoder):
         return encoder.load_model(CPU).submit(frames(encoder, 3))()
+    if encoder.modality == "words":
+        time_s, pieces = next(encoder.pieces(SAMPLING).cut('[[0, 1, "glad to see you"]]'))
+        return encoder.finish(time_s, encoder.load_model(CPU).submit(pieces)())[1]
     samples = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
     return embed_sound(encoder, samples)[1]
 
