@@ -4,13 +4,14 @@ From the root of the repository: ``python -m benchmarks.evidence [--fast] [--voi
 [--faces FOLDER]``, with a clone of CREMA-D, and a folder of FER+ (``images/``, ``labels.csv``).
 
 Each is imported and embedded like anyone's data, in a folder of its own below ``--work``, and
-compared as by `eri compare`. The tables go into the page, between the lines that name them. What
-was embedded and fitted before is not computed again, so a run that was ended goes on.
+compared as by `eri compare`. The tables go into the page one by one, between the lines that name
+them. What was embedded and fitted before is not computed again, so a run that was ended goes on.
 """
 
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,6 +41,7 @@ from pipeline.params import load_params
 from pipeline.paths import CLIPS, PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.tables import laid_out, markdown_page
+from pipeline.terminal import TitledTable
 
 ROOT = Path(__file__).parents[1]
 ENCODERS = {"voice": ("egemaps", "whisper_tiny_en"), "faces": ("efficientnet_lite0",)}
@@ -70,30 +72,35 @@ def main(
     os.environ["ERI_CACHE"] = str(Path(cache or work / "cache").resolve())
     for name, data in {"voice": voice, "faces": faces}.items():
         if data is not None:
-            seconds, text = timed(
-                lambda name=name, data=data: run(
-                    name, data.resolve(), work / name, 1_000 if fast else clips
-                )
-            )
-            text += f"\n{describe()}; {seconds:.0f} s this time.\n"
-            begin, end = (f"<!-- {word} {name} -->" for word in ("begin", "end"))
-            old = page.read_text(encoding="utf-8")
-            between = f"{begin}\n\n{text}\n{end}"
-            new = re.sub(f"{begin}.*?{end}", lambda _, new=between: new, old, flags=re.DOTALL)
-            page.write_text(new, encoding="utf-8")
+            tables: list[TitledTable] = []
+            folder = work.resolve() / name
+            folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.chdir(folder):
+                prepare(name, data.resolve(), 1_000 if fast else clips)
+                for each in evidence():
+                    tables.append(each)
+                    write_tables(page, name, tables)
 
 
-def run(name: str, data: Path, folder: Path, n_clips: int) -> str:
-    """Import, embed and compare in a folder, and return the tables as Markdown."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.chdir(folder):
-        prepare(name, data, n_clips)
-        found = show_progress(run_comparison(plan_comparison(PARAMS, split="val")))
-        tables = [(heading(found), board(found)), ("What each encoder adds", encoders(found))]
-        tables += [("What each head adds", heads(found)), ("Plain peers", peers(found))]
-        control, n_zero, n_rows = shuffled(found, n_clips // 3)
-        title = f"Labels shuffled: {n_zero} of {n_rows} intervals hold zero"
-        return markdown_page([*tables, curve(found), (title, control)], [])
+def write_tables(page: Path, name: str, tables: list[TitledTable]) -> None:
+    """Put tables into the page, between the lines that name them."""
+    begin, end = (f"<!-- {word} {name} -->" for word in ("begin", "end"))
+    text = f"{begin}\n\n{markdown_page(tables, [f'{describe()}.'])}\n{end}"
+    old = page.read_text(encoding="utf-8")
+    new = re.sub(f"{begin}.*?{end}", lambda _: text, old, flags=re.DOTALL)
+    page.write_text(new, encoding="utf-8")
+
+
+def evidence() -> Iterator[TitledTable]:
+    """Compare in the working folder; the tables with their titles, one by one as they are made."""
+    found = show_progress(run_comparison(plan_comparison(PARAMS, split="val")))
+    yield heading(found), board(found)
+    yield "What each encoder adds", encoders(found)
+    yield "What each head adds", heads(found)
+    yield curve(found)
+    control, n_zero, n_rows = shuffled(found)
+    yield f"Labels shuffled: {n_zero} of {n_rows} intervals hold zero", control
+    yield "Plain peers on all encoders joined", peers(found)
 
 
 def prepare(name: str, data: Path, n_clips: int) -> None:
@@ -240,11 +247,14 @@ def curve(found: Comparison) -> tuple[str, pd.DataFrame]:
     return f"Learning curve of {best}, on Val", laid_out(table[columns])
 
 
-def shuffled(found: Comparison, n_clips: int) -> tuple[pd.DataFrame, int, int]:
-    """Fit all heads again on labels of other clips, of few people; count intervals with zero."""
-    kept, rows = drawn(found.rows.people, n_clips), found.rows
-    n = int(kept[: rows.n_train].sum())
-    y, rng = rows.y[kept], np.random.default_rng(0)
+def shuffled(found: Comparison) -> tuple[pd.DataFrame, int, int]:
+    """Fit all heads again on labels of other clips; count the intervals that hold zero.
+
+    A third of the clips, but all people: intervals of few people are far too narrow.
+    """
+    rows, rng = found.rows, np.random.default_rng(0)
+    kept = rng.random(len(rows.clips)) < 1 / 3
+    n, y = int(kept[: rows.n_train].sum()), rows.y[kept]
     y = np.concatenate([rng.permutation(y[:n]), rng.permutation(y[n:])])
     again = plan_comparison(PARAMS, split="val")
     clips = rows.clips[kept].reset_index(drop=True)
