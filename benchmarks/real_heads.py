@@ -30,6 +30,8 @@ SHARED = Path(__file__).parents[2] / "shared" / "ferplus"
 TARGETS = ["happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 OTHERS = ["neutral", "unknown", "not_a_face"]
 PIXELS = (12, 12)
+SEVERAL = ("RidgeCV", "KernelRidge", "MLPRegressor")
+"""Peers that take several targets at once."""
 
 
 def main(
@@ -38,7 +40,9 @@ def main(
     heads: Annotated[str, typer.Option(help="Kinds, joined by commas.")] = (
         "ridge,kernel_ridge,lightgbm,mlp"
     ),
-    peers: Annotated[str, typer.Option(help="Of ridge, svr, lightgbm, mlp: plain ones too.")] = "",
+    peers: Annotated[
+        str, typer.Option(help="Of ridge, kernel_ridge, svr, lightgbm, mlp: plain ones too.")
+    ] = "",
 ) -> None:
     """Print each head's mean Pearson out of fold, by fold, and its seconds; then the stack's."""
     x, y, people, bands = ferplus(2_000 if fast else rows)
@@ -80,6 +84,7 @@ def ferplus(n_rows: int) -> tuple[NDArray[np.float32], Any, Any, tuple[int, ...]
 def plain_peers() -> dict[str, Any]:
     """Make what a user would write in a line."""
     from lightgbm import LGBMRegressor
+    from sklearn.kernel_ridge import KernelRidge
     from sklearn.linear_model import RidgeCV
     from sklearn.neural_network import MLPRegressor
     from sklearn.svm import SVR
@@ -87,6 +92,7 @@ def plain_peers() -> dict[str, Any]:
     trees = {"learning_rate": 0.05, "n_estimators": 300, "num_leaves": 15}
     return {
         "ridge": RidgeCV(np.logspace(0, 6, 13), alpha_per_target=True),
+        "kernel_ridge": KernelRidge(alpha=0.3, kernel="rbf"),
         "svr": SVR(),
         "lightgbm": LGBMRegressor(**trees, colsample_bytree=0.3, verbosity=-1),
         "mlp": MLPRegressor(early_stopping=True, random_state=0),
@@ -94,16 +100,20 @@ def plain_peers() -> dict[str, Any]:
 
 
 def plain_oof(peer: Any, view: FoldedView) -> NDArray[np.float64]:
-    """Predict each fold by a peer fitted on the others, target by target where it takes one."""
-    targets = (view.targets - view.targets.mean(axis=0)) / view.targets.std(axis=0)
-    several = type(peer).__name__ in ("RidgeCV", "MLPRegressor")
-    oof = np.empty_like(targets)
+    """Predict each fold by a peer fitted on the others."""
+    oof = np.empty_like(view.targets)
     for fold in view.folds:
-        train, own = view.fold_of_row != fold, view.fold_of_row == fold
-        for columns in [slice(None)] if several else range(targets.shape[1]):
-            fitted = clone(peer).fit(view.inputs[train], targets[train, columns])
-            oof[own, columns] = fitted.predict(view.inputs[own])
+        own = view.fold_of_row == fold
+        oof[own] = plain_predict(peer, view.inputs[~own], view.targets[~own], view.inputs[own])
     return oof
+
+
+def plain_predict(peer: Any, x: Any, y: NDArray[np.float64], new: Any) -> NDArray[np.float64]:
+    """Fit a peer on standardised targets, one by one where it takes no more, and predict rows."""
+    y = (y - y.mean(axis=0)) / y.std(axis=0)
+    if type(peer).__name__ in SEVERAL:
+        return np.asarray(clone(peer).fit(x, y).predict(new), np.float64)
+    return np.stack([clone(peer).fit(x, each).predict(new) for each in y.T], axis=1)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ UNFINISHED = ".part"  # of files that a run left behind if it was killed while i
 
 _METADATA_KEY = "eri"
 _NO_DIGEST = "-" * 64
+_COLUMNS = ("time_s", "values", "track", "face_score")
 _N_AT_ONCE = 32  # requests that an object store answers side by side
 
 
@@ -53,11 +54,15 @@ class Embedding:
         One row per frame or window.
     face_share : float or None
         Share of the clip's frames with a face; None for encoders that do not crop to faces.
+    track, face_score : ndarray of int32 and of float32, shape (n_rows,), or None
+        Whose face each row is, and its detector's score; see `features.media.faces.FaceRows`.
     """
 
     time_s: NDArray[np.float64]
     values: NDArray[np.floating]
     face_share: float | None = None
+    track: NDArray[np.int32] | None = None
+    face_score: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.time_s.shape != self.values.shape[:1]:
@@ -213,8 +218,8 @@ class EmbeddingCache:
 def pack(clip_sha256: str, embedding: Embedding) -> bytes:
     """Return an embedding as the bytes of a safetensors file, with a digest of all of them."""
     said = {"digest": _NO_DIGEST, "clip_sha256": clip_sha256, "face_share": embedding.face_share}
-    arrays = {"time_s": embedding.time_s, "values": embedding.values}
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    columns = {name: getattr(embedding, name) for name in _COLUMNS}
+    arrays = {k: np.ascontiguousarray(each) for k, each in columns.items() if each is not None}
     content = save(arrays, {_METADATA_KEY: json.dumps(said)})
     digest = hashlib.sha256(content).hexdigest()
     return content.replace(_NO_DIGEST.encode(), digest.encode(), 1)
@@ -237,7 +242,7 @@ def unpack(clip_sha256: str, content: bytes) -> Embedding:
         if hashlib.sha256(packed).hexdigest() != said["digest"]:
             raise DamagedError("its digest differs")
         arrays = load(content)
-        return Embedding(arrays["time_s"], arrays["values"], said["face_share"])
+        return Embedding(face_share=said["face_share"], **arrays)
     except DamagedError:
         raise
     except Exception as error:  # damaged bytes can fail in any way

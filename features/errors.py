@@ -1,5 +1,8 @@
 """What can go wrong with clips and encoders: the one costs a clip, the other ends a run."""
 
+import difflib
+from collections.abc import Sequence
+
 
 class MediaError(Exception):
     """A clip that cannot be used, with the step that failed and the reason.
@@ -24,6 +27,13 @@ class MediaError(Exception):
 
 class EncoderError(Exception):
     """An encoder that cannot be had as described: its model, its tag or its weights."""
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Name the nearest known name, if one is near, and all of them: the end of a message."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{hint} Known: {', '.join(known)}"
 
 
 class ClusterError(Exception):

@@ -13,7 +13,10 @@ EXTRACTOR_VERSION = 5
 """Raise this when the code of this package changes the numbers it produces."""
 
 TRANSFORM_VERSION = 6
-"""The same for `SoundTransform`s alone: 6 brought their windows onto the clip's clock."""
+"""The same for each `SoundTransform` alone: 6 brought their windows onto the clip's clock."""
+
+_LATER_KEYS = {"who": "largest", "face_align": False}
+"""Keys that came later, and the values that leave the embeddings of before what they are."""
 
 
 class Sampling(BaseModel):
@@ -58,8 +61,9 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
         if detector := encoder.detector_file():
             parts["face_weights"] = file_sha256(detector)
         else:
-            spec = {key: value for key, value in spec.items() if not key.startswith("face")}
-    else:
+            spec = {k: v for k, v in spec.items() if not k.startswith(("face", "who"))}
+        spec = {k: v for k, v in spec.items() if _LATER_KEYS.get(k, ...) != v}
+    elif encoder.modality == "sound":
         parts["sample_rate_hz"] = sampling.sample_rate_hz
     parts["spec"] = spec
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))

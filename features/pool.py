@@ -7,12 +7,13 @@ ones when. Pooling reads a feature store and nothing else, so trying another one
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,12 +90,16 @@ class Pooling(BaseModel):
         Keys of `STATISTICS`, concatenated in this order. `slope` is in units per second.
     parts : tuple of str
         Keys of `PARTS`, the levels of a temporal pyramid. All four make 15 parts.
+    track : {"longest", "each"}
+        Of a store that tells several people apart: the one who is seen longest, or each, pooled
+        alone; the clip's vector is then the mean of theirs, in which all count alike.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     statistics: tuple[str, ...] = Field(min_length=1)
     parts: tuple[str, ...] = Field(min_length=1)
+    track: Literal["longest", "each"] = "longest"
 
     @field_validator("statistics", "parts")
     @classmethod
@@ -162,11 +167,15 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     with np.errstate(invalid="ignore", over="ignore"):  # infinities pass through
         for vector, (a, b) in zip(vectors, pairwise([*starts, len(store.clip_id)]), strict=True):
             rows, time_s = store.embedding[a:b].astype(np.float32, copy=False), store.time_s[a:b]
-            whole = _summarise(rows, time_s, pooling, np.float32(np.nan))
-            for part, inside in zip(vector, _slices(time_s, pooling), strict=True):
-                part[:] = whole
-                if 0 < inside.stop - inside.start < len(rows):
-                    part[:] = _summarise(rows[inside], time_s[inside], pooling, whole)
+            if store.track is None:
+                _pool(rows, time_s, pooling, vector)
+                continue
+            of_row = store.track[a:b]
+            tracks = np.unique(of_row)[: 1 if pooling.track == "longest" else None]
+            alone = np.empty((len(tracks), *vector.shape), np.float32)
+            for person, track in zip(alone, tracks, strict=True):
+                _pool(rows[of_row == track], time_s[of_row == track], pooling, person)
+            vector[:] = alone.mean(axis=0)
     vectors += 0.0  # the sign of a zero hangs on the order of comparisons: make it positive
     return store.clip_id[starts], vectors.reshape(len(starts), math.prod(shape[1:]))
 
@@ -174,7 +183,8 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
 def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
     """Pool the clips of a store on disk as `pool_clips`; memory holds one shard of it at a time.
 
-    The clips' face shares are kept; the metadata are those of the store, and ``pooling``.
+    The clips' face shares are kept; the metadata are those of the store, and ``pooling``. Where
+    people are told apart, ``n_people`` says how many clips show one, two, and so on.
 
     Raises
     ------
@@ -182,12 +192,17 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
         When there is no store at `path`, or it is damaged.
     """
     pooled, shares = [], []
+    n_people: Counter[int] = Counter()
     for shard in read_shards(path):
         pooled.append(pool_clips(shard, pooling))
         if shard.face_share is not None:  # the same in every row of a clip
             shares.append(shard.face_share[shard.clip_starts()])
+        if shard.track is not None:
+            n_people.update((np.maximum.reduceat(shard.track, shard.clip_starts()) + 1).tolist())
     ids, vectors = zip(*pooled, strict=True)
     metadata = {**shard.metadata, "pooling": pooling.model_dump(mode="json")}
+    if n_people:
+        metadata["n_people"] = {str(n): n_people[n] for n in sorted(n_people)}
     share = np.concatenate(shares) if shares else None
     return FeatureStore(np.concatenate(ids), None, np.concatenate(vectors), metadata, share)
 
@@ -208,6 +223,15 @@ def _check_order(
         )
     if len(set(clip_id[start])) < len(start):
         raise ValueError("rows of one clip do not lie together: sort them by clip_id and time_s")
+
+
+def _pool(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling, vector: Vectors) -> None:
+    """Write the statistics of each part, shape (n_parts, n_statistics, dimension)."""
+    whole = _summarise(rows, time_s, pooling, np.float32(np.nan))
+    for part, inside in zip(vector, _slices(time_s, pooling), strict=True):
+        part[:] = whole
+        if 0 < inside.stop - inside.start < len(rows):
+            part[:] = _summarise(rows[inside], time_s[inside], pooling, whole)
 
 
 def _slices(time_s: NDArray[np.float64], pooling: Pooling) -> Iterator[slice]:

@@ -2,7 +2,8 @@
 
 A store is a folder of shards ``part-00000.parquet`` with the columns ``clip_id``, ``time_s`` and
 ``embedding`` (non-null fixed-size list), in the order of the clip table and then of time; encoders
-that crop to faces add ``face_share``. A clip lies in one shard. What made the numbers is in the
+that crop to faces add ``face_share``; where all faces count, each has a row of its own, with a
+``track`` and a ``face_score``. A clip lies in one shard. What made the numbers is in the
 files' metadata under the key ``eri``, as JSON; the digests of a shard's clips under ``eri.clips``,
 one after the other. Beside the folder lies ``<name>.failures.parquet`` with ``clip_id``, ``step``
 and ``reason``: every clip is in one or the other. Equal content gives equal bytes.
@@ -27,6 +28,8 @@ from features.cache import Embedding
 
 METADATA_KEY = b"eri"
 CLIPS_KEY = b"eri.clips"
+OPTIONAL_COLUMNS = {"time_s": "f8", "face_share": "f8", "track": "i4", "face_score": "f4"}
+"""Columns that not all stores have, and their types."""
 
 
 class StoreError(Exception):
@@ -57,6 +60,11 @@ class FeatureStore:
         Spec, weights digest, identity and versions.
     face_share : ndarray of float64, shape (n_rows,), or None
         Share of the clip's frames with a face; None for encoders that do not crop to faces.
+    track : ndarray of int32, shape (n_rows,), or None
+        Whose face each row is: people of a clip are numbered by how long they are seen, the longest
+        is 0. None for encoders of one face, or of none.
+    face_score : ndarray of float32, shape (n_rows,), or None
+        The detector's score; None as `track`.
     """
 
     clip_id: NDArray[np.object_]
@@ -64,9 +72,11 @@ class FeatureStore:
     embedding: NDArray[np.floating]
     metadata: dict[str, Any]
     face_share: NDArray[np.float64] | None = None
+    track: NDArray[np.int32] | None = None
+    face_score: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("time_s", "face_share", "embedding"):
+        for name in (*OPTIONAL_COLUMNS, "embedding"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.clip_id):
                 expected = f"{len(self.clip_id)} rows, as many as clip_id has"
@@ -78,7 +88,7 @@ class FeatureStore:
     def __repr__(self) -> str:
         n_rows, dimension = self.embedding.shape
         shape = f"{n_rows} rows x {dimension} {self.embedding.dtype}"
-        columns = [name for name in ("time_s", "face_share") if getattr(self, name) is not None]
+        columns = [name for name in OPTIONAL_COLUMNS if getattr(self, name) is not None]
         metadata = ", ".join(self.metadata) or "none"
         parts = ", ".join([f"{len(self.clip_starts())} clips", shape, *columns])
         return f"FeatureStore({parts}; metadata: {metadata})"
@@ -89,11 +99,12 @@ class FeatureStore:
         return np.flatnonzero(np.r_[True, change][: len(self.clip_id)])
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a table with one column per dimension, indexed by clip (and time)."""
+        """Return a table with one column per dimension, indexed by clip (and time, and track)."""
         table = pd.DataFrame(self.embedding, index=pd.Index(self.clip_id, name="clip_id"))
-        if self.time_s is None:
-            return table
-        return table.set_index(pd.Index(self.time_s, name="time_s"), append=True)
+        for name in ("time_s", "track"):
+            if (column := getattr(self, name)) is not None:
+                table = table.set_index(pd.Index(column, name=name), append=True)
+        return table
 
 
 def read_store(path: Path | str) -> FeatureStore:
@@ -152,7 +163,9 @@ def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]
         clips = []
         for (a, b), digest in zip(bounds, digests, strict=True):
             share = None if store.face_share is None else float(store.face_share[a])
-            embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share)
+            track = None if store.track is None else store.track[a:b]
+            score = None if store.face_score is None else store.face_score[a:b]
+            embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share, track, score)
             clips.append(StoredClip(store.clip_id[a], digest, embedding))
         yield store.metadata, clips
 
@@ -168,7 +181,14 @@ def gather(clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> FeatureS
         embedding=np.concatenate([embedding.values for embedding in each]),
         metadata=dict(metadata),
         face_share=None if None in shares else np.repeat(np.array(shares, np.float64), n_rows),
+        track=_joined([embedding.track for embedding in each]),
+        face_score=_joined([embedding.face_score for embedding in each]),
     )
+
+
+def _joined(columns: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    there = [column for column in columns if column is not None]
+    return np.concatenate(there) if len(there) == len(columns) else None
 
 
 def store_metadata(schema: pa.Schema) -> dict[str, Any]:
@@ -197,8 +217,8 @@ def _read(path: Path, shards: Sequence[Path]) -> FeatureStore:
             "embedding": np.empty((n_rows, kind.list_size), kind.value_type.to_pandas_dtype()),
             "clip_id": np.empty(n_rows, object),
         }
-        others = {"time_s", "face_share"}.intersection(schema.names)
-        column |= {name: np.empty(n_rows) for name in others}
+        others = OPTIONAL_COLUMNS.keys() & schema.names
+        column |= {name: np.empty(n_rows, OPTIONAL_COLUMNS[name]) for name in others}
         first = 0
         for file in files:
             for number in range(file.num_row_groups):
@@ -217,7 +237,7 @@ def _read(path: Path, shards: Sequence[Path]) -> FeatureStore:
         column.get("time_s"),
         column["embedding"],
         store_metadata(schema),
-        column.get("face_share"),
+        *map(column.get, ("face_share", "track", "face_score")),
     )
 
 

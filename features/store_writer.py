@@ -13,7 +13,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.files import explaining, replacing_file, replacing_folder
-from features.store import CLIPS_KEY, METADATA_KEY, FeatureStore, StoredClip, StoreError, gather
+from features.store import (
+    CLIPS_KEY,
+    METADATA_KEY,
+    OPTIONAL_COLUMNS,
+    FeatureStore,
+    StoredClip,
+    StoreError,
+    gather,
+)
 
 _ADVICE = "make room or give write access, or choose another folder"
 _SHARD_BYTES = 32 * 2**20
@@ -104,9 +112,9 @@ def _by_bytes(clips: Iterable[StoredClip]) -> Iterator[list[StoredClip]]:
 
 def _table(store: FeatureStore) -> pa.Table:
     columns = {"clip_id": pa.array(store.clip_id, pa.string())}
-    for name, column in (("time_s", store.time_s), ("face_share", store.face_share)):
-        if column is not None:
-            columns[name] = pa.array(column, pa.float64())
+    for name, dtype in OPTIONAL_COLUMNS.items():
+        if (column := getattr(store, name)) is not None:
+            columns[name] = pa.array(np.asarray(column, dtype))
     values = pa.array(np.ascontiguousarray(store.embedding).reshape(-1))
     item = pa.field("item", values.type, nullable=False)
     rows_type = pa.list_(item, store.embedding.shape[1])

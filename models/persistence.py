@@ -20,12 +20,12 @@ from zipfile import ZipFile, ZipInfo
 import numpy as np
 
 from models.heads import HEADS, Head
-from models.kernel import KernelBasis
+from models.kernel import KernelRows
 from models.projection import Projection
 from models.scaling import InputScaler
 from models.stack import Stack
 
-_OURS = (*HEADS.values(), Stack, Projection, KernelBasis, InputScaler)
+_OURS = (*HEADS.values(), Stack, Projection, KernelRows, InputScaler)
 TRUSTED = frozenset(
     {
         *(f"{each.__module__}.{each.__qualname__}" for each in _OURS),

@@ -1,5 +1,6 @@
 """What every head's inputs go through: gaps filled, columns standardised."""
 
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from models.arrays import Floats, Floats32, Floats64
 
 LEAST_LIMIT = 10.0
 """Standardised values are cut here, or at the largest training value if that is larger."""
-CHUNK_VALUES = 2**22
+CHUNK_VALUES = 2**20
 """Values taken at a time, so that float64 copies stay small beside the view."""
 
 
@@ -35,6 +36,7 @@ class InputScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Floats, y: Any = None) -> Self:  # noqa: ARG002 (scikit-learn's signature)
         """Learn means and scales from X [n_rows, n_columns]."""
         X = _checked(X)
+        self.factors_: Floats32 | None = None
         known, total = np.zeros(X.shape[1]), np.zeros(X.shape[1])
         for chunk in _chunks(X):
             known += len(chunk) - np.isnan(chunk).sum(axis=0)
@@ -77,7 +79,15 @@ class InputScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             values = (source - self.mean_) * self.inverse_scale_
             np.clip(values, -self.limit_, self.limit_, out=values)
             target[:] = np.nan_to_num(values, copy=False)
+        if self.factors_ is not None:
+            scaled *= self.factors_
         return scaled
+
+    def weighted(self, factors: Floats32) -> "InputScaler":
+        """Return a fitted scaler whose columns are multiplied by factors [n_columns]."""
+        scaler = copy(self)
+        scaler.factors_ = factors
+        return scaler
 
     def _weights(self, n_columns: int) -> Floats | float:
         """Factors of the columns; the mean of their squares is 1."""

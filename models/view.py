@@ -1,5 +1,6 @@
 """A view ready for fitting: scaled once, with its targets and folds, and what all heads share."""
 
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,8 @@ class FoldedView:
     labelled : array of bool [n_rows]
         Rows with at least one label.
     scaler : InputScaler
+    factors : dict of int to array [n_columns], optional
+        What `models.bands` chose for the training set that lacks each fold, once it has.
 
     Raises
     ------
@@ -108,8 +111,17 @@ class FoldedView:
         self.held_inputs = self.inputs[:0]
         if x_held is not None and len(x_held):
             self.held_inputs = self.scaler.transform(x_held, copy=copy)
+        self.factors: dict[int, Floats32 | None] | None = None
         self._grams: dict[bytes, FoldGram] = {}
         self._projections: dict[tuple[int, int, int], Projection] = {}
+
+    def weighted(self, factors: Floats32) -> "FoldedView":
+        """Return this view with its columns multiplied by factors [n_columns]."""
+        view = copy(self)
+        view.inputs, view.held_inputs = self.inputs * factors, self.held_inputs * factors
+        view.scaler = self.scaler.weighted(factors)
+        view._grams, view._projections = {}, {}
+        return view
 
     @property
     def folds(self) -> list[int]:

@@ -83,8 +83,9 @@ def contribution_table(
     Returns
     -------
     DataFrame
-        `CONTRIBUTION_COLUMNS`; ``kind`` is ``modality`` (``vision``, ``sound``, or ``imported``
-        for stores, which do not say) or ``encoder``, and a kind with a single part is left out.
+        `CONTRIBUTION_COLUMNS`; ``kind`` is ``modality`` (``vision``, ``sound``, ``words``, or
+        ``imported`` for stores, which do not say) or ``encoder``, and a kind with a single part is
+        left out.
         ``gain`` is the mean Pearson with the part less that without it, with a 95 % interval over
         paired resamples of people.
     """

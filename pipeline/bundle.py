@@ -31,7 +31,7 @@ from pipeline.params import Name
 from pipeline.paths import BUNDLE
 from pipeline.views import JOIN
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Of what is in a bundle. Whoever changes that raises it."""
 
 PINNED = {"lightgbm": "lightgbm", "scikit-learn": "sklearn"}
@@ -93,6 +93,8 @@ class Description(_Entry):
         How clips become vectors.
     encoders : dict of str to EncoderEntry
         Those that some member's view has.
+    recogniser : EncoderEntry or None
+        What hears the words that encoders of text read, where there are such.
     members : tuple of str
         ``head/view`` of the fitted heads that the stack listens to, in the order of their files.
     files : dict of str to str
@@ -114,6 +116,7 @@ class Description(_Entry):
     sampling: Sampling
     pooling: Pooling
     encoders: dict[Name, EncoderEntry]
+    recogniser: EncoderEntry | None = None
     members: tuple[str, ...] = Field(min_length=1)
     files: dict[str, str]
     refit_on: str

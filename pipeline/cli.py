@@ -12,6 +12,7 @@ from pipeline import store
 from pipeline.challenge import check_submission_command
 from pipeline.compare import compare_command
 from pipeline.doctor import doctor_command
+from pipeline.encoders_command import encoders_command
 from pipeline.errors import run_or_exit
 from pipeline.extract import extract_command
 from pipeline.imports.command import app as import_app
@@ -22,6 +23,7 @@ from pipeline.systems import systems_command
 from pipeline.tune import tune_command
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "encoders": encoders_command,
     "extract": extract_command,
     "compare": compare_command,
     "tune": tune_command,

@@ -30,10 +30,9 @@ from pipeline.fit import Fitting
 from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
 from pipeline.paths import COMPARISON, PARAMS
 from pipeline.tables import laid_out, markdown_page, number_text, records, score_text, write_texts
-from pipeline.terminal import Json, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
+from pipeline.terminal import Json, On, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
 
 INTERRUPTED = 130
-
 
 ScoredSplit = Annotated[
     Split | None,
@@ -52,6 +51,7 @@ def compare(
     params: Path = PARAMS,
     time_limit_s: float = TIME_LIMIT_S,
     budget_s: float = math.inf,
+    on: str | None = None,
 ) -> pd.DataFrame:
     """Fit heads on views, and rank them; what was fitted before is not fitted again.
 
@@ -75,7 +75,9 @@ def compare(
     time_limit_s : float
         Longest time for one head on one view, without loading the view.
     budget_s : float
-        What all may take together: what is quick comes first, and what has no room is left out.
+        What all may take together: quick ones come first, and what has no room is left out.
+    on : str, optional
+        A cluster; see `features.extraction.cluster.Cluster`.
 
     Returns
     -------
@@ -126,7 +128,7 @@ def compare(
     True
     """
     plan = plan_comparison(params, encoders, heads, targets, pooling, split)
-    *_, found = run_comparison(plan, time_limit_s, budget_s)
+    *_, found = run_comparison(plan, time_limit_s, budget_s, on)
     return found.table()
 
 
@@ -153,9 +155,11 @@ def compare_command(
     ] = False,
     time_limit_s: TimeLimit = TIME_LIMIT_S,
     budget_s: Annotated[
-        float | None, typer.Option(min=1, help="The best leaderboard within so many seconds.")
+        float | None,
+        typer.Option(min=1, help="The best leaderboard within so many seconds, or inf; 120."),
     ] = None,
     out: OutFolder = COMPARISON,
+    on: On = None,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
@@ -165,13 +169,9 @@ def compare_command(
     again. What is quick comes first. A head that fails, takes too long or has no room in the budget
     is a row that says so.
 
-    Example: eri compare --heads ridge,lightgbm --encoders clip,egemaps,clip+egemaps
+    Example: eri compare --heads ridge,svr --encoders clip,egemaps,clip+egemaps --budget-s inf
 
-    Example: eri compare --heads ridge,lightgbm,svr,mlp --budget-s 120
-
-    Example: eri compare --pooling mean,std,slope/whole,quarters --split oof
-
-    Example: eri compare --by country --learning-curve
+    Example: eri compare --pooling mean,std,slope/whole,quarters --by country --learning-curve
     """
     asked = names_of(encoders), names_of(heads), names_of(targets)
     plan = plan_comparison(params_file, *asked, pooling, split)
@@ -179,7 +179,7 @@ def compare_command(
         known_names([by], [str(column) for column in plan.rows.clips], "column")
     if learning_curve:
         scored_split("val", plan.rows)  # it is scored there
-    steps = run_comparison(plan, time_limit_s, math.inf if budget_s is None else budget_s)
+    steps = run_comparison(plan, time_limit_s, budget_s, on or plan.params.execution.cluster)
     found = show_progress(steps, quiet=as_json)
     table, said = found.table().assign(split=found.split), remarks(found)
     tables = {"leaderboard": table, "slices": pd.DataFrame(), "learning_curve": pd.DataFrame()}

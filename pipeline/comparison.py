@@ -4,16 +4,15 @@ import math
 import pickle
 import time
 import unicodedata
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from features.extraction.workers import Failure, Patience, WorkerError, Workers
+from features.extraction.workers import Failure, WorkerError, Workers
 from features.pool import PARTS, STATISTICS, Pooling
 from models.evaluation.scores import Score
 from pipeline.breakdowns import stack_members
@@ -24,6 +23,7 @@ from pipeline.params import Params, ParamsError, head_faults, left_out_note, loa
 from pipeline.paths import PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.settings_files import nearest, refuse
+from pipeline.spread import fit_all, fit_in_worker, fitting_of
 from pipeline.views import JOIN, view_names
 
 Split = Literal["oof", "val"]
@@ -31,16 +31,20 @@ Split = Literal["oof", "val"]
 TIME_LIMIT_S = 600.0
 """Longest time for one head on one view, without loading the view."""
 
+BUDGET_S = 120.0
+"""Within which `eri compare` answers, unless told otherwise."""
+
 LEFT_OUT = "left out"
 """Begins the reason of what the budget has no room for."""
 
 _OVERHEAD_S = 0.3
 """Of any fit, however small: what tiny ones take says little of large ones."""
 
+_QUICK_S = 10.0
+"""What takes less on a machine of its own is left out only where a budget was asked for."""
+
 _HEADS_SHARE = 0.9
 """Of the budget; the rest is left to the stack."""
-
-_LOAD_LIMIT_S = 600.0
 
 
 @dataclass
@@ -162,7 +166,10 @@ def plan_comparison(
 
 
 def run_comparison(
-    found: Comparison, time_limit_s: float = TIME_LIMIT_S, budget_s: float = math.inf
+    found: Comparison,
+    time_limit_s: float = TIME_LIMIT_S,
+    budget_s: float | None = math.inf,
+    on: str | None = None,
 ) -> Iterator[Comparison]:
     """Take what was fitted before, fit the rest in the order of its cost, and stack it all.
 
@@ -175,9 +182,12 @@ def run_comparison(
         From `plan_comparison`; it is filled.
     time_limit_s : float
         Longest time for one head on one view, without loading the view.
-    budget_s : float
+    budget_s : float, optional
         What all may take together. A head whose estimate does not fit into the rest is left out,
-        and what is under way when the time is over is ended.
+        and what is under way when the time is over is ended. None: `BUDGET_S`, where the estimates
+        come near it, and not on a cluster; what is quick is never left out.
+    on : str, optional
+        A cluster, as `features.extraction.cluster.Cluster` names it, where heads run side by side.
 
     Yields
     ------
@@ -190,7 +200,23 @@ def run_comparison(
     _add(found, fits)
     if len(found.fits) < len(found.tasks):
         _check_heads(found)
+    quick_s = 0.0
+    if budget_s is None:
+        needs_s = sum(found.estimate_s(task) for task in found.remaining if not task.is_baseline)
+        budget_s = BUDGET_S if on is None and needs_s > BUDGET_S / 2 else math.inf
+        quick_s = _QUICK_S
     yield found
+    heads_until_s = began_s + _HEADS_SHARE * budget_s
+    if on is not None and (tasks := found.remaining):
+        files = {path for task in tasks for path in task.files}
+        for task, fit in fit_all(fitting, tasks, len(tasks), files, on, time_limit_s):
+            if time.monotonic() > heads_until_s:
+                break
+            if isinstance(fit, Fit):
+                _add(found, {task.name: fit})
+            else:
+                found.failures[task.name] = fit
+            yield found
     pickled = pickle.dumps(found.rows)
     with Workers(1) as workers:
 
@@ -199,7 +225,9 @@ def run_comparison(
             task_s = time.monotonic()
             limit_s = min(time_limit_s, max(0.0, until_s - task_s))
             try:
-                fit = workers.call(work, (pickled, what, until_s == math.inf), limit_s=limit_s)
+                # Unless there is a budget, loading does not count.
+                given: Any = pickled, what, until_s == math.inf, {}
+                fit = workers.call(work, given, limit_s=limit_s)
                 _add(found, {name: fit})
             except WorkerError as error:
                 late = time.monotonic() >= until_s
@@ -208,10 +236,11 @@ def run_comparison(
                 found.took_s[name] = time.monotonic() - task_s
             found.running = None
 
-        heads_until_s = began_s + _HEADS_SHARE * budget_s
         while remaining := found.remaining:
             task, needs_s = remaining[0], found.estimate_s(remaining[0])
-            left_s = heads_until_s - time.monotonic()
+            is_quick = task.is_baseline or found._cost_s(task) < quick_s
+            until_s = math.inf if quick_s and is_quick else heads_until_s
+            left_s = until_s - time.monotonic()
             if left_s < needs_s:
                 left = f"{max(0.0, left_s):.3g} s were left"
                 found.failures[task.name] = Failure(
@@ -220,7 +249,7 @@ def run_comparison(
                 continue
             found.running = task.name, time.monotonic()
             yield found
-            attempt(task.name, _fit, task, heads_until_s)
+            attempt(task.name, fit_in_worker, task, until_s)
             yield found
         if len(found.members) > 1:
             key = digest_of(stack_of=[fitting.key(task) for task in found.members.values()])
@@ -231,7 +260,7 @@ def run_comparison(
                 found.running = STACK, time.monotonic()
                 yield found
                 members = [found.fits[name].predictions for name in found.members]
-                attempt(STACK, _stack, (key, members), began_s + budget_s)
+                attempt(STACK, _stack, (key, members), math.inf if quick_s else began_s + budget_s)
     yield found
 
 
@@ -301,28 +330,11 @@ def _add(found: Comparison, fits: dict[str, Fit]) -> None:
     found.fits |= fits
 
 
-@lru_cache(maxsize=1)
-def _fitting(rows: bytes) -> Fitting:
-    """In the worker: the view that was used last stays loaded from one task to the next."""
-    return Fitting(pickle.loads(rows))
-
-
-def _fit(work: tuple[bytes, FitTask, bool]) -> Generator[Any, None, Fit]:
-    """In the worker: fit a head; unless there is a budget, loading does not count."""
-    rows, task, is_patient = work
-    if is_patient:
-        yield Patience(_LOAD_LIMIT_S)
-        _fitting(rows).view(task)
-        task.make_head()  # loads its library
-        yield "loaded"
-    return _fitting(rows).fit(task)
-
-
-def _stack(work: tuple[bytes, tuple[str, list[Predictions]], bool]) -> Fit:
+def _stack(work: tuple[bytes, tuple[str, list[Predictions]], bool, object]) -> Fit:
     """In the worker: stack the predictions of members, and keep the result."""
-    rows, (key, members), _ = work
+    rows, (key, members), *_ = work
     began_s = time.perf_counter()
-    stacked = stack_members(members, _fitting(rows).rows)
+    stacked = stack_members(members, fitting_of(rows).rows)
     fit = Fit(stacked, time.perf_counter() - began_s)
     keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
     return fit

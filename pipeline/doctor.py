@@ -17,7 +17,7 @@ from features.places import open_place
 from pipeline.clip_table import check_columns
 from pipeline.errors import user_errors
 from pipeline.labels import read_labels
-from pipeline.params import Params, ParamsError, load_params
+from pipeline.params import ImportedTranscripts, Params, ParamsError, load_params
 from pipeline.paths import DEMO, PARAMS, holds_outputs
 from pipeline.settings_files import read_yaml
 from pipeline.terminal import Json, ParamsFile, say
@@ -81,6 +81,8 @@ def examine(params_file: Path) -> list[Finding]:
         look("data.media", _media, params.data.media)
         for name, encoder in params.encoders.items():
             look(f"encoders.{name}", _encoder, encoder, params)
+        if params.transcripts is not None:
+            look("transcripts", _transcripts, params)
         for name in params.stores:
             look(f"stores.{name}", check_store, name, params)
     return findings
@@ -171,6 +173,16 @@ def _media(media: Path) -> Path:
             "there, or wait for ever: remove them, or give read access"
         )
     return media
+
+
+def _transcripts(params: Params) -> object:
+    from pipeline.transcripts import check_imported
+
+    source = params.transcripts
+    assert source is not None
+    if isinstance(source, ImportedTranscripts):
+        return check_imported(source)
+    return _encoder(source, params)
 
 
 def _encoder(encoder: "Encoder", params: Params) -> str:

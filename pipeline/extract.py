@@ -21,7 +21,8 @@ def extract_command(
 ) -> None:
     """Embed media files with the encoders of params.yaml; no labels and no DVC needed.
 
-    One feature store per encoder is written, as plain Parquet, and a table of failures beside it.
+    One feature store per encoder is written, as plain Parquet, and a table of failures beside it;
+    and transcripts.parquet, where params.yaml names who hears what is said.
     What the cache holds is not computed again. A clip's id is its file name without the ending,
     or its path where several files have one name.
     Status 1 when more clips failed than `data.max_failed_share` allows; a missing stream is no
@@ -31,10 +32,11 @@ def extract_command(
 
     Example: eri extract videos/ --out features/ --on ray
     """
-    from features.extraction import extract, index_files
+    from features.extraction import index_files
     from pipeline.clip_ids import find_media
     from pipeline.errors import report_extraction
     from pipeline.params import ParamsError, load_params
+    from pipeline.transcripts import extract_with_words
 
     params = load_params(params_file)
     names = names_of(encoders) or list(params.encoders)
@@ -43,5 +45,9 @@ def extract_command(
         raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(params.encoders)}")
     clips = index_files(find_media(paths))
     chosen = {name: params.encoders[name] for name in names}
-    report = extract(clips, chosen, params.sampling, out, on=on or params.execution.on)
+    if encoders is not None and not set(params.readers) & set(chosen):
+        params = params.model_copy(update={"transcripts": None})  # nobody would read them
+    report = extract_with_words(
+        clips, chosen, params, out, out / "transcripts.parquet", on or params.execution.cluster
+    )
     report_extraction(report, len(clips), params.data.max_failed_share, as_json)

@@ -108,22 +108,22 @@ class Fitting:
 
     def __init__(self, rows: Rows) -> None:
         self.rows, self._rows_digest = rows, _rows_digest(rows)
-        self._code = _code_in_use()
+        self.code = _code_in_use()
         self._loaded: tuple[list[str], FoldedView] | None = None
 
     def key(self, task: FitTask) -> str:
         """Return the key of a task's result; others build keys of what they make of it on it."""
         return digest_of(
-            code=self._code,
+            code=self.code,
             rows=self._rows_digest,
             head=task.head.model_dump(),
             seed=task.seed,
             inputs=self._inputs_digests(task),
         )
 
-    def known(self, task: FitTask) -> Fit | None:
-        """Return the result of `fit`, without the head, if it is in the cache."""
-        return _load(self.key(task), with_head=False)
+    def known(self, task: FitTask, with_head: bool = False, refit_on: str = "train") -> Fit | None:
+        """Return the result of `fit` if it is in the cache."""
+        return _load(self._key(task, refit_on), with_head)
 
     def fit(self, task: FitTask, with_head: bool = False, refit_on: str = "train") -> Fit:
         """Predict every clip: Train out of fold, the others by a head fitted on all of Train.
@@ -147,27 +147,30 @@ class Fitting:
             When the code was changed meanwhile: which version fitted cannot be told. When no clip
             of Val is labelled to refit on.
         """
-        refits = refit_on == "train+val"
-        key = digest_of(refit_of=self.key(task)) if refits else self.key(task)
-        if known := _load(key, with_head):
+        if known := self.known(task, with_head, refit_on):
             return known
-        fit, head = self._refit(task) if refits else self._cross_fit(task)
+        fit, head = self._refit(task) if refit_on == "train+val" else self._cross_fit(task)
         wrong = ~np.isfinite(fit.predictions)
         if wrong.any():
             raise DataError(
                 f"{int(wrong.any(axis=1).sum())} of {len(wrong)} clips have a prediction that is "
                 "not finite; a head predicts a number for every clip"
             )
-        if code_digest() != self._code:
+        if code_digest() != self.code:
             raise ParamsError("the code of models/ was changed since it was loaded: start again")
-        keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
-        if not with_head:
-            return fit
-        from models.persistence import dumps
+        if with_head:
+            from models.persistence import dumps
 
-        dumped = dumps(head)
-        keep_result(digest_of(head_of=key), {"head": np.frombuffer(dumped, np.uint8)})
-        return replace(fit, head=dumped)
+            fit = replace(fit, head=dumps(head))
+        self.keep(task, fit, refit_on)
+        return fit
+
+    def keep(self, task: FitTask, fit: Fit, refit_on: str = "train") -> None:
+        """Take a result of `fit` into the cache, be it from another machine."""
+        key = self._key(task, refit_on)
+        keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+        if fit.head is not None:
+            keep_result(digest_of(head_of=key), {"head": np.frombuffer(fit.head, np.uint8)})
 
     def view(self, task: FitTask) -> "FoldedView":
         """Load the view of a task and scale it, unless it is the one that is loaded.
@@ -183,6 +186,10 @@ class Fitting:
             rest = (rows.y[:n], rows.people[:n], rows.fold_of_row, x[n:])
             self._loaded = digests, FoldedView(x[:n], *rest, copy=False, bands=task.bands)
         return self._loaded[1]
+
+    def _key(self, task: FitTask, refit_on: str) -> str:
+        key = self.key(task)
+        return digest_of(refit_of=key) if refit_on == "train+val" else key
 
     def _cross_fit(self, task: FitTask) -> "tuple[Fit, Head]":
         view = self.view(task)

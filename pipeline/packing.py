@@ -1,12 +1,14 @@
 """What a run fitted, packed into a bundle; nothing is fitted for it."""
 
 import hashlib
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from features.encoders import Recogniser
 from features.files import replacing_folder
 from features.store import store_metadata
 from models.arrays import DataError
@@ -25,8 +27,8 @@ from pipeline.bundle import (
 )
 from pipeline.challenge import FILE_ID, file_ids
 from pipeline.clip_table import Rows
-from pipeline.params import Params, ParamsError
-from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, fitted_head
+from pipeline.params import ImportedTranscripts, Params, ParamsError
+from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, TRANSCRIPTS, fitted_head
 from pipeline.tables import read_run_table
 from pipeline.views import JOIN, join_tables, member_names
 
@@ -80,6 +82,7 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
             for name in members
             for each in name.split("/")[1].split(JOIN)
         },
+        recogniser=_recogniser(members, params),
         members=members,
         files={name: hashlib.sha256(each).hexdigest() for name, each in files.items()},
         refit_on=params.final.refit_on,
@@ -108,6 +111,9 @@ def _encoder(name: str, params: Params) -> EncoderEntry:
     if name in params.stores:
         digest = params.stores[name].sha256
         return EncoderEntry(spec=None, identity="", weights_digest=digest, width=width)
+    if name in params.readers and isinstance(params.transcripts, ImportedTranscripts):
+        digest = params.transcripts.sha256  # of new clips nobody brings any
+        return EncoderEntry(spec=None, identity="", weights_digest=digest, width=width)
     if not {"identity", "weights_digest"} <= set(metadata):
         raise BundleError(
             f"{POOLED / name}.parquet does not say which encoder made it, so that new clips could "
@@ -118,6 +124,21 @@ def _encoder(name: str, params: Params) -> EncoderEntry:
         identity=metadata["identity"],
         weights_digest=metadata["weights_digest"],
         width=width,
+    )
+
+
+def _recogniser(members: Iterable[str], params: Params) -> EncoderEntry | None:
+    """Say which recogniser made the words that members know, as the run's transcripts have it."""
+    views = [name.split("/")[1].split(JOIN) for name in members]
+    reads = any(name in params.readers for view in views for name in view)
+    if not reads or not isinstance(params.transcripts, Recogniser):
+        return None
+    made_by = store_metadata(pq.read_schema(TRANSCRIPTS))
+    return EncoderEntry(
+        spec=params.transcripts.model_dump(mode="json", exclude_unset=True),
+        identity=made_by["identity"],
+        weights_digest=made_by["weights_digest"],
+        width=sum(params.transcripts.columns().values()),
     )
 
 

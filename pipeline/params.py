@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from features.encoders import AnyEncoder
+from features.encoders import AnyEncoder, Recogniser
 from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo import DemoSettings
@@ -64,6 +64,17 @@ class ImportedStore(_Section):
     """
 
     store: Path
+    sha256: str
+
+
+class ImportedTranscripts(_Section):
+    """Transcripts that came from elsewhere, as `eri import transcripts` enters them.
+
+    `sha256` is that of the table, so that DVC sees when it changes.
+    """
+
+    kind: Literal["imported"]
+    table: Path
     sha256: str
 
 
@@ -146,11 +157,11 @@ class Execution(_Section):
 
     Attributes
     ----------
-    on : str, optional
+    cluster : str, optional
         ``ray`` or ``ray://host:port``; see `features.extraction.cluster.Cluster`. By default here.
     """
 
-    on: Annotated[str, StringConstraints(pattern=r"^ray(://.+)?$")] | None = None
+    cluster: Annotated[str, StringConstraints(pattern=r"^ray(://.+)?$")] | None = None
 
 
 class Params(_Section):
@@ -163,6 +174,9 @@ class Params(_Section):
     sampling: Sampling
     encoders: dict[Name, AnyEncoder] = {}
     stores: dict[Name, ImportedStore] = {}
+    transcripts: Annotated[Recogniser | ImportedTranscripts, Field(discriminator="kind")] | None = (
+        None
+    )
     pooling: Pooling
     people: People = People()
     folds: Folds = Folds()
@@ -176,6 +190,11 @@ class Params(_Section):
     def feature_names(self) -> list[str]:
         """Names of all features: encoders, then imported stores."""
         return [*self.encoders, *self.stores]
+
+    @property
+    def readers(self) -> list[str]:
+        """Names of the encoders that read transcripts."""
+        return [name for name, each in self.encoders.items() if each.modality == "words"]
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -288,6 +307,13 @@ def _clashes(params: Params, need_features: bool) -> Iterator[str]:
     for rule, names in rules.items():
         if names:
             yield f"{rule}: {', '.join(sorted(names))}; rename them"
+    if params.transcripts is not None and "transcripts" in params.encoders:
+        yield "encoders.transcripts: that is what the recogniser hears; rename it"
+    if need_features and params.transcripts is None and params.readers:
+        yield (
+            f"transcripts: encoders.{params.readers[0]} reads them, and there are none: name a "
+            "recogniser, as docs/encoders.md has one, or run `eri import transcripts`"
+        )
     known, wanted = params.feature_names, params.people.encoder
     if wanted is not None and wanted not in known:
         yield f"people.encoder: unknown encoder {wanted!r}{nearest(wanted, known)}"

@@ -12,8 +12,11 @@ IMPORTS = Path("data/imports")
 CLIPS = Path("data/clips.parquet")
 FOLDS = Path("data/folds.parquet")
 PEOPLE = Path("data/people.json")
+TRANSCRIPTS = Path("data/transcripts.parquet")
 FEATURES = Path("data/features")
+HEARD = "transcripts"  # the store of what a recogniser heard, beside those of encoders
 IMPORTED_FEATURES = Path("data/imports/features")
+IMPORTED_TRANSCRIPTS = Path("data/imports/transcripts.parquet")
 POOLED = Path("data/pooled")
 
 RESULTS = Path("results")
@@ -44,7 +47,7 @@ SYSTEM_FEATURES = Path("data/systems")
 SYSTEM_RESULTS = RESULTS / "systems"
 
 
-OUTPUTS = (DEMO, CLIPS, FEATURES, POOLED, IMPORTS, RESULTS)
+OUTPUTS = (DEMO, CLIPS, TRANSCRIPTS, FEATURES, POOLED, IMPORTS, RESULTS)
 """What stages and imports write; DVC refuses a dependency that holds any of it."""
 
 

@@ -1,10 +1,10 @@
 """Intensities of new clips, from bundles: `load_bundle().predict(paths)`."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from features.cache import default_cache_root
-from features.encoders import Encoder, EncoderError, make_encoder
+from features.encoders import Encoder, EncoderError, Recogniser, make_encoder
 from features.errors import MediaError
 from features.extraction.embedder import Embedder, EncoderRun, plan, unusable
 from features.extraction.index import index_files, iterate_clips
 from features.pool import pool_clips
 from features.store import FeatureStore
+from features.transcripts import clips_of_words, heard_transcripts
 from pipeline.bundle import Bundle, BundleError, EncoderEntry, find_bundles, read_bundle
 from pipeline.clip_ids import find_media
 from pipeline.params import ParamsError
+from pipeline.paths import HEARD
 from pipeline.views import JOIN
 
 MOST_WINDOWS = 100_000
@@ -32,6 +34,7 @@ WHOLE = np.array([[-np.inf, np.inf]])
 _IMPORTED = MediaError("stream", "imported features: it embeds no new clips")
 
 Paths = str | Path | Iterable[str | Path]
+Made = TypeVar("Made", bound=Encoder)
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,15 @@ class EmbeddedClips:
         From `features.extraction.index_files`.
     runs : mapping of str to EncoderRun
         By encoder: where its embeddings are, if some clip had something for it.
+    tables : mapping of str to DataFrame
+        By encoder: the clips as it takes them. Those of an encoder of text hold what is said.
     missing : mapping of str to mapping of str to MediaError
         By clip id: why encoders have nothing of it, by encoder.
     """
 
     clips: pd.DataFrame
     runs: Mapping[str, EncoderRun]
+    tables: Mapping[str, pd.DataFrame]
     missing: Mapping[str, Mapping[str, MediaError]]
 
 
@@ -108,7 +114,15 @@ class Predictor:
             for name, entry in each.description.encoders.items()
         }
         specs = {name: entry.spec for name, (entry, _) in self._entries.items()}
-        self.encoders = {n: _make_encoder(n, spec) for n, spec in specs.items() if spec is not None}
+        self.encoders = {n: _made(make_encoder, n, s) for n, s in specs.items() if s is not None}
+        hearing = [each.description for each in bundles if each.description.recogniser]
+        if len(hearing) > 1:
+            raise BundleError("several bundles read words: load them one by one")
+        self._recogniser: Recogniser | None = None
+        for said in hearing:
+            assert said.recogniser is not None
+            self._hearing = said.recogniser, said
+            self._recogniser = _made(Recogniser.model_validate, HEARD, said.recogniser.spec)
         self._embedder = Embedder(clip_limit_s=clip_limit_s)
 
     def __enter__(self) -> Self:
@@ -184,29 +198,40 @@ class Predictor:
         given = [paths] if isinstance(paths, str | Path) else paths
         files = find_media(Path(path) for path in given)
         table = index_files(files, workers=self._embedder.workers, progress=progress)
-        clips, root = list(iterate_clips(table)), cache_root or default_cache_root()
+        root = cache_root or default_cache_root()
         runs: dict[str, EncoderRun] = {}
-        for name, encoder in self.encoders.items():
-            if any(unusable(encoder, clip) is None for clip in clips):
-                entry, description = self._entries[name]
-                runs[name] = EncoderRun(name, encoder, description.sampling, root)
-                _check_identity(runs[name], entry)
-        for run in runs.values():
-            run.check(table)  # they are read later, when nothing is computed any more
-        self._embedder.embed(
-            plan(table, runs), runs, max_duration_s=max_duration_s, progress=progress
-        )
-        missing: dict[str, dict[str, MediaError]] = {clip.clip_id: {} for clip in clips}
-        failed = {name: run.errors(table) for name, run in runs.items()}
-        for clip in clips:
-            for name in self._entries:
+        readers = {name: e for name, e in self.encoders.items() if e.modality == "words"}
+        others = {name: e for name, e in self.encoders.items() if name not in readers}
+        tables = dict.fromkeys(self._entries, table)
+
+        def embed(encoders: Mapping[str, Encoder], clips: pd.DataFrame) -> None:
+            new = dict(self._runs(encoders, clips, root))
+            for run in new.values():
+                run.check(clips)  # they are read later, when nothing is computed any more
+            self._embedder.embed(
+                plan(clips, new), new, max_duration_s=max_duration_s, progress=progress
+            )
+            runs.update(new)
+
+        if self._recogniser is None:
+            embed(others, table)
+        else:
+            embed({**others, HEARD: self._recogniser}, table)
+            heard = runs[HEARD].stored_clips(table) if HEARD in runs else ()
+            transcripts = heard_transcripts(self._recogniser, heard, table)
+            with clips_of_words(transcripts, table) as words:
+                embed(readers, words)
+            tables.update(dict.fromkeys(readers, words))
+        missing: dict[str, dict[str, MediaError]] = {clip_id: {} for clip_id in table["clip_id"]}
+        for name in self._entries:
+            failed = runs[name].errors(tables[name]) if name in runs else {}
+            for clip in iterate_clips(tables[name]):
                 error: MediaError | None = _IMPORTED
                 if name in self.encoders:
-                    error = unusable(self.encoders[name], clip)
-                    error = error or failed[name].get(clip.clip_id)
+                    error = unusable(self.encoders[name], clip) or failed.get(clip.clip_id)
                 if error is not None:
                     missing[clip.clip_id][name] = error
-        return EmbeddedClips(table, runs, missing)
+        return EmbeddedClips(table, runs, tables, missing)
 
     def table(self, embedded: EmbeddedClips) -> pd.DataFrame:
         """Predict clips as a whole.
@@ -278,6 +303,18 @@ class Predictor:
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
 
+    def _runs(
+        self, encoders: Mapping[str, Encoder], table: pd.DataFrame, root: Path | str
+    ) -> Iterator[tuple[str, EncoderRun]]:
+        """Yield encoders that some clip has something for, checked to be those of the bundle."""
+        clips = list(iterate_clips(table))
+        for name, encoder in encoders.items():
+            if any(unusable(encoder, clip) is None for clip in clips):
+                entry, description = self._hearing if name == HEARD else self._entries[name]
+                run = EncoderRun(name, encoder, description.sampling, root)
+                _check_identity(run, entry)
+                yield name, run
+
     def _predict(
         self, embedded: EmbeddedClips, windows_s: Mapping[int, NDArray[np.float64]]
     ) -> pd.DataFrame:
@@ -307,12 +344,11 @@ class Predictor:
         Returns vectors (n_windows, width) by encoder; NaN where a window has no embedding. The only
         embedding of a clip, such as functionals of all its sound, counts in every window.
         """
-        row = embedded.clips[number : number + 1]
         begin_s, end_s = windows_s[:, :1], windows_s[:, 1:]
         vectors = {}
         for name, (entry, description) in self._entries.items():
             vectors[name] = np.full((len(windows_s), entry.width), np.nan, np.float32)
-            run = embedded.runs.get(name)
+            run, row = embedded.runs.get(name), embedded.tables[name][number : number + 1]
             for _, _, stored in run.stored_clips(row) if run else ():
                 inside = (begin_s <= stored.time_s) & (stored.time_s < end_s)
                 windows, at = np.nonzero(inside | (len(stored.time_s) == 1))
@@ -320,7 +356,8 @@ class Predictor:
                     continue
                 level = {"level": "clip"} if self.encoders[name].is_clip_level() else {}
                 ids = windows.astype(str).astype(object)
-                store = FeatureStore(ids, stored.time_s[at], stored.values[at], level)
+                track = None if stored.track is None else stored.track[at]
+                store = FeatureStore(ids, stored.time_s[at], stored.values[at], level, track=track)
                 pooled = pool_clips(store, description.pooling)[1]
                 if pooled.shape[1] != entry.width:
                     raise BundleError(
@@ -331,9 +368,9 @@ class Predictor:
         return vectors
 
 
-def _make_encoder(name: str, spec: Mapping[str, Any]) -> Encoder:
+def _made(make: Callable[[Any], Made], name: str, spec: Mapping[str, Any] | None) -> Made:
     try:
-        return make_encoder(spec)
+        return make(spec)
     except (EncoderError, ValidationError) as error:
         told = " ".join(str(error).split("\n", 1)[-1].split())[:300]  # but for its title
         what = f"the bundle's encoder {name!r} cannot be made by this version"

@@ -50,7 +50,7 @@ def code_digest() -> str:
     return digest_of(
         code={file.relative_to(_ROOT).as_posix(): file_sha256(file) for file in files},
         versions={name: version(name) for name in _LIBRARIES},
-        gpu=os.environ.get("CUDA_VISIBLE_DEVICES", "all") if has_gpu else None,
+        gpu=has_gpu and os.environ.get("CUDA_VISIBLE_DEVICES") != "",
     )
 
 

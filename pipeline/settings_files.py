@@ -4,7 +4,6 @@ They are YAML 1.2, as DVC reads them. What is written is read alike by older rea
 ``no`` is false and ``1:30`` ninety.
 """
 
-import difflib
 import io
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.resolver import implicit_resolvers
 
+from features.errors import nearest as nearest
 from features.files import replacing_file
 
 
@@ -71,13 +71,6 @@ def model_faults(model: Any, values: Any, place: tuple[str, ...] = ()) -> list[s
     return []
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Name the nearest known name, if one is near, and all of them: the end of a message."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{hint} Known: {', '.join(known)}"
-
-
 def yaml_text(content: Any) -> str:
     """Write plain values as YAML: keys in their order, each list in one line."""
     yaml = YAML()
@@ -100,7 +93,8 @@ def update_settings(
     path : Path
         The file.
     changes : mapping
-        Values by key; a mapping is merged into the section of that name, key by key.
+        Values by key; a mapping is merged into the section of that name, key by key, unless that
+        is of another ``kind``.
     check : callable
         Is given the new file before it takes its place; raises when it is not valid.
     """
@@ -232,10 +226,11 @@ def _with(text: str, place: tuple[str, ...], changes: Mapping[str, Any]) -> str:
             text = f"{text[:at]}\n{new}{text[at:]}"
             continue
         key, node = entries[name]
-        if isinstance(value, Mapping) and isinstance(node, MappingNode) and not node.flow_style:
+        old = reduce(getitem, (*place, name), YAML(typ="safe").load(text))
+        in_lines = isinstance(node, MappingNode) and not node.flow_style
+        if isinstance(value, Mapping) and in_lines and not _of_other_kinds(old, value):
             text = _with(text, (*place, name), value)
             continue
-        old = reduce(getitem, (*place, name), YAML(typ="safe").load(text))
         new = _merged(old, value)
         if new != old:
             start, end = (
@@ -251,9 +246,14 @@ def _with(text: str, place: tuple[str, ...], changes: Mapping[str, Any]) -> str:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or _of_other_kinds(old, new):
         return new
     return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
+
+
+def _of_other_kinds(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two entries have a ``kind`` each, and not the same: their keys mean other things."""
+    return "kind" in old and old["kind"] != new.get("kind", old["kind"])
 
 
 def _end(key: Node, node: Node) -> int:

@@ -7,10 +7,13 @@ heavy is imported by the stage that needs it.
 import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from features.extraction.workers import Failure
+from models.arrays import DataError
 from pipeline import paths
 from pipeline.clip_table import (
     build_clip_table,
@@ -21,6 +24,7 @@ from pipeline.clip_table import (
 from pipeline.errors import check_share, report_extraction, run_or_exit, summary
 from pipeline.fit import Fitting, baseline_tasks, head_task
 from pipeline.params import left_out_note, load_params, load_run
+from pipeline.spread import fit_all
 from pipeline.tables import read_run_table, write_csv, write_texts
 from pipeline.views import (
     check_store,
@@ -59,14 +63,16 @@ def index() -> None:
 
 
 def extract() -> None:
-    """Write ``data/features``; stop when an encoder failed on too many clips."""
-    from features import extraction
+    """Write ``data/features`` and ``data/transcripts.parquet``; stop when too many clips failed."""
+    from features.transcripts import COLUMNS, write_transcripts
+    from pipeline.transcripts import extract_with_words
 
     params, clips = load_params(), read_clip_table()
     paths.FEATURES.mkdir(parents=True, exist_ok=True)  # there may be imported features only
-    report = extraction.extract(
-        clips, params.encoders, params.sampling, paths.FEATURES, on=params.execution.on
-    )
+    if params.transcripts is None:
+        write_transcripts(paths.TRANSCRIPTS, pd.DataFrame(columns=list(COLUMNS)), {})
+    into = (paths.FEATURES, paths.TRANSCRIPTS)
+    report = extract_with_words(clips, params.encoders, params, *into, params.execution.cluster)
     report_extraction(report, len(clips), params.data.max_failed_share)
     if report.left_out:
         print(left_out_note([*report.left_out]))
@@ -101,6 +107,8 @@ def pool() -> None:
         path = paths.POOLED / f"{name}.parquet"
         write_clip_vectors(path, pooled.clip_id[kept], vectors, metadata, share)
         print(f"{name}: {vectors.shape[0]} clips x {vectors.shape[1]} columns")
+        if n_people := metadata.get("n_people"):
+            print(", ".join(f"{n_clips} clips show {n} people" for n, n_clips in n_people.items()))
 
 
 def folds() -> None:
@@ -134,15 +142,22 @@ def fit(head: str) -> None:
     params = load_run()
     rows = read_rows(params)
     fitting, predictions = Fitting(rows), {}
-    for view in view_names(params.feature_names):
-        task = head_task(head, view, params)
-        fit = fitting.fit(task, with_head=True, refit_on=params.final.refit_on)
+    views = view_names(params.feature_names)
+    tasks = {view: head_task(head, view, params) for view in views}
+    files = {path for task in tasks.values() for path in task.files}
+    options: dict[str, Any] = {"with_head": True, "refit_on": params.final.refit_on}
+    options["on"] = params.execution.cluster
+    for task, fit in fit_all(fitting, [*tasks.values()], len(tasks), files, **options):
+        if isinstance(fit, Failure):
+            raise fit.error or DataError(f"{task.name}: {fit.reason}")
+        view = task.name.partition("/")[2]
         kept = paths.fitted_head(head, view)
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(fit.head or b"")
         how = "as fitted before" if fit.reused else f"{fit.fit_s:.1f} s"
         print(f"{task.name}: {len(fit.predictions)} clips, {how}", flush=True)
         predictions[view] = fit.predictions
+    predictions = {view: predictions[view] for view in views}
     write_prediction_table(paths.OOF / f"{head}.parquet", predictions, rows, params.targets)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # rich takes its time, and help or JSON can do without it
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters to use.")]
 On = Annotated[
     str | None,
-    typer.Option(help="Where: ray, ray://host:port; default `execution.on`, or here."),
+    typer.Option(help="Where: ray, ray://host:port; default `execution.cluster`, or here."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 

@@ -1,7 +1,8 @@
 """`eri tune`: a search over a head's settings, on cached features and fixed folds."""
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -9,12 +10,13 @@ import typer
 
 from pipeline.clip_table import read_rows
 from pipeline.comparison import known_names, known_view
-from pipeline.fit import FitTask, Fitting, head_task
+from pipeline.fit import Fit, FitTask, Fitting, head_task
 from pipeline.params import HeadEntry, Params, ParamsError, load_params, load_run
 from pipeline.paths import PARAMS, TUNING
 from pipeline.result_cache import digest_of
 from pipeline.settings_files import update_settings
-from pipeline.terminal import Json, ParamsFile
+from pipeline.spread import fit_all
+from pipeline.terminal import Json, On, ParamsFile
 from pipeline.views import view_names
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def tune(
     n_trials: int,
     view: str | None = None,
     on_trial: Callable[[Trial], None] | None = None,
+    on: str | None = None,
 ) -> list[Trial]:
     """Search the settings of a head by their score out of fold (Optuna's TPE sampler).
 
@@ -61,6 +64,9 @@ def tune(
         Encoder names joined by ``+``; by default all encoders.
     on_trial : callable, optional
         Called after every trial.
+    on : str, optional
+        A cluster, as `features.extraction.cluster.Cluster` names it: a trial in each slot at a
+        time. The search then goes through other points, as it knows less when it asks.
 
     Returns
     -------
@@ -72,6 +78,8 @@ def tune(
     ParamsError
         When there is no such head or encoder, or nothing to search.
     """
+    from optuna.trial import TrialState
+
     from models.heads import search_space
     from models.metrics import mean_pearson
 
@@ -87,16 +95,26 @@ def tune(
     fitting, n = Fitting(rows), rows.n_train
     study = _study(task, space, fitting)
 
-    def score(trial: "optuna.Trial") -> float:
-        entry = HeadEntry(**task.head.model_dump() | _suggest(trial, space))
-        oof = fitting.fit(replace(task, head=entry)).predictions[:n]
-        return mean_pearson(rows.y[:n], oof, rows.fold_of_row)
+    n_left = max(n_trials - sum(trial.state.is_finished() for trial in study.trials), 0)
+    asked: dict[int, tuple[FitTask, optuna.Trial]] = {}
 
-    n_left = n_trials - sum(trial.state.is_finished() for trial in study.trials)
-    if n_left > 0:
-        told = [lambda _, trial: on_trial(_trial(trial))] if on_trial is not None else []
-        # Settings that cannot be fitted are a failed trial, not the end.
-        study.optimize(score, n_left, callbacks=told, catch=(ValueError,))
+    def ask() -> Iterator[FitTask]:
+        for _ in range(n_left):
+            trial = study.ask()
+            entry = HeadEntry(**task.head.model_dump() | _suggest(trial, space))
+            tried = replace(task, head=entry)
+            asked[id(tried)] = tried, trial
+            yield tried
+
+    for tried, fit in fit_all(fitting, ask(), n_left, task.files, on):
+        score = None  # settings that cannot be fitted are a failed trial, not the end
+        if isinstance(fit, Fit):
+            score = mean_pearson(rows.y[:n], fit.predictions[:n], rows.fold_of_row)
+        is_scored = score is not None and math.isfinite(score)
+        state = None if is_scored else TrialState.FAIL
+        done = study.tell(asked[id(tried)][1], score if is_scored else None, state=state)
+        if on_trial is not None:
+            on_trial(_trial(done))
     return [_trial(trial) for trial in study.trials if trial.state.is_finished()]
 
 
@@ -119,6 +137,7 @@ def tune_command(
     view: Annotated[
         str | None, typer.Option(help="Encoders joined by +; default all of them.")
     ] = None,
+    on: On = None,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
@@ -131,7 +150,9 @@ def tune_command(
     Example: eri tune mlp --view clip+egemaps
     """
     params = load_run(params_file)
-    made = tune(params, head, trials, view, None if as_json else _show)
+    made = tune(
+        params, head, trials, view, None if as_json else _show, on or params.execution.cluster
+    )
     best, present = best_trial(made), params.make_head(head).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}
     if changed:

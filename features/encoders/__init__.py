@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Union, cast
 
-from pydantic import Discriminator, Tag, TypeAdapter
+from pydantic import BeforeValidator, Discriminator, Tag, TypeAdapter
 
 from features.encoders.base import Encoder, FrameEncoder, SoundTransform
 from features.encoders.expression import ExpressionEncoder
-from features.encoders.onnx import OnnxEncoder
+from features.encoders.onnx import OnnxEncoder, OnnxSoundEncoder
 from features.encoders.open_clip import OpenClipEncoder
 from features.encoders.opensmile import OpenSmileEncoder
+from features.encoders.presets import with_preset
 from features.encoders.timm import TimmEncoder
 from features.encoders.torchvision import TorchvisionEncoder
 from features.encoders.transformers_frames import (
@@ -22,11 +23,13 @@ from features.encoders.transformers_frames import (
     TransformersVideoEncoder,
 )
 from features.encoders.transformers_sound import TransformersSoundEncoder
+from features.encoders.transformers_words import Recogniser, TransformersTextEncoder
 from features.errors import EncoderError as EncoderError
 
 ENCODERS: dict[str, type[Encoder]] = {
     "expression": ExpressionEncoder,
     "onnx": OnnxEncoder,
+    "onnx sound": OnnxSoundEncoder,
     "open_clip": OpenClipEncoder,
     "opensmile": OpenSmileEncoder,
     "timm": TimmEncoder,
@@ -34,6 +37,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "transformers": TransformersSoundEncoder,
     "transformers pictures": TransformersPictureEncoder,
     "transformers video": TransformersVideoEncoder,
+    "transformers text": TransformersTextEncoder,
 }
 """By ``kind``; of a kind with several, by its ``input`` too where that is not the first one's."""
 
@@ -52,17 +56,20 @@ if TYPE_CHECKING:
     AnyEncoder = Encoder
 else:  # made of the registry, so that a kind is entered there and nowhere else
     _TAGGED = tuple(Annotated[each, Tag(key)] for key, each in ENCODERS.items())
-    AnyEncoder = Annotated[Union[_TAGGED], Discriminator(_key)]  # noqa: UP007
-"""A field of pydantic models: the keys of an entry depend on its ``kind`` and ``input``."""
+    AnyEncoder = Annotated[Union[_TAGGED], Discriminator(_key), BeforeValidator(with_preset)]  # noqa: UP007
+"""A field of pydantic models: the keys of an entry depend on its ``kind`` and ``input``.
+
+A ``preset`` stands for the keys that `presets` has under its name.
+"""
 
 
 def make_encoder(entry: Mapping[str, Any]) -> Encoder:
-    """Make an encoder of an entry as in ``params.yaml``; loads no weights.
+    """Make an encoder of an entry as in ``params.yaml``, or of a preset; loads no weights.
 
     Raises
     ------
     pydantic.ValidationError
-        For an unknown kind, an unknown key or a value out of range.
+        For an unknown kind or preset, an unknown key or a value out of range.
     """
     return _ADAPTER.validate_python(dict(entry))
 
@@ -75,6 +82,7 @@ __all__ = [
     "Encoder",
     "EncoderError",
     "FrameEncoder",
+    "Recogniser",
     "SoundTransform",
     "make_encoder",
 ]

@@ -1,8 +1,9 @@
 """What every encoder offers: its settings, the pieces of clips it takes, the way to embeddings."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +41,14 @@ class Encoder(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    modality: ClassVar[Literal["vision", "sound"]]
-    """Which of a clip's streams it needs."""
+    modality: ClassVar[Literal["vision", "sound", "words"]]
+    """Which of a clip's streams it needs, or its transcript."""
 
     named_by_weights: ClassVar[frozenset[str]] = frozenset()
     """Keys of which the weights' bytes say more: those count for the identity."""
+
+    normalised: ClassVar[bool] = False
+    """Whether its vectors are scaled to length 1. They are what the network gives, as a rule."""
 
     kind: str
     model: str
@@ -134,8 +138,14 @@ class FrameEncoder(Encoder):
     face_weights : str
         The detector's ONNX file: local, of a package, or of the Hugging Face hub
         (``hf://owner/repo/file``). By default the one that comes with this package.
+    who : {"largest", "all"}
+        The largest face, followed through time, or all faces: a row each, with the ``track`` of
+        one person and the ``face_score``, and none for frames without a face.
     face_margin : float
         Added on each side of the face's box, as a share of its larger side.
+    face_align : bool
+        Whether faces are turned, shifted and scaled until eyes, nose and mouth are where networks
+        that recognise faces want them (`features.media.faces.ALIGNED_POINTS`).
     face_min_score : float
         Detections below this score are no face.
     face_missing : {"whole_frame", "leave_out"}
@@ -148,15 +158,26 @@ class FrameEncoder(Encoder):
     dtype: Literal["float16", "float32"] = "float16"
     face: Literal["none", "yunet"] = "none"
     face_weights: str = "package://features/encoders/files/yunet.onnx"
+    who: Literal["largest", "all"] = "largest"
     face_margin: float = Field(default=0.1, ge=0, le=10)
+    face_align: bool = False
     face_min_score: float = Field(default=0.6, gt=0, le=1)
     face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nobody_is_in_frames_without_a_face(cls, entry: Mapping[str, Any]) -> dict[str, Any]:
+        return {**({"face_missing": "leave_out"} if entry.get("who") == "all" else {}), **entry}
+
     @model_validator(mode="after")
     def _face_keys_need_a_detector(self) -> "FrameEncoder":
-        idle = sorted(key for key in self.model_fields_set if key.startswith("face_"))
+        idle = sorted(key for key in self.model_fields_set if key.startswith(("face_", "who")))
         if self.face == "none" and idle:
             raise ValueError(f"{', '.join(idle)} need `face: yunet`")
+        if self.who == "all" and self.face_missing != "leave_out":
+            raise ValueError(
+                "`who: all` leaves frames without a face out: take `face_missing` out, or `who`"
+            )
         return self
 
     @abstractmethod
@@ -173,8 +194,11 @@ class FrameEncoder(Encoder):
         pictures = Pictures(frame_rate_hz=sampling.frame_rate_hz, geometry=geometry)
         if detector := self.detector_file():
             face = {
-                "face": FaceDetection(weights=detector, min_score=self.face_min_score),
+                "face": FaceDetection(
+                    weights=detector, min_score=self.face_min_score, who=self.who
+                ),
                 "face_margin": self.face_margin,
+                "face_align": self.face_align,
                 "face_missing": self.face_missing,
             }
             pictures = pictures.model_copy(update=face)

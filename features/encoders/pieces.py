@@ -4,8 +4,9 @@ Decode workers make them, once for all encoders that take the same. No torch her
 fast, and hand over small arrays. Pictures become floats on the encoder's device.
 """
 
+import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.media.faces import Box, FaceDetection, crop_face
+from features.media.faces import FaceDetection, align_face, crop_face
+from features.media.tracks import Box
 
 if TYPE_CHECKING:
     from features.media.sound import Track
 
 SidePx = Annotated[int, Field(gt=0, le=8192)]
+NO_TOKEN = -1
+
 ColourLevel = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -108,6 +112,8 @@ class Pictures(BaseModel):
         How the face is found that frames are cropped to; None: whole frames.
     face_margin : float
         Added on each side of the face's box, as a share of its larger side.
+    face_align : bool
+        Whether eyes, nose and mouth are brought to the places that they have in ArcFace's pictures.
     face_missing : {"whole_frame", "leave_out"}
         What happens to a frame without a face.
     n_frames : int or None
@@ -120,18 +126,17 @@ class Pictures(BaseModel):
     geometry: Geometry
     face: FaceDetection | None = None
     face_margin: float = 0.0
+    face_align: bool = False
     face_missing: Literal["whole_frame", "leave_out"] = "whole_frame"
     n_frames: int | None = None
 
-    def cut(
-        self, image: Image.Image, faces: Mapping[FaceDetection, Box | None]
-    ) -> NDArray[np.uint8] | None:
-        """Make the piece of a frame and the face in it; None when the frame is left out."""
-        if self.face and (box := faces[self.face]):
-            image = crop_face(image, box, self.face_margin)
-        elif self.face and self.face_missing == "leave_out":
-            return None
-        return self.geometry.apply(image)
+    def cut(self, image: Image.Image, boxes: Iterable[Box]) -> list[NDArray[np.uint8]]:
+        """Make the pieces of a frame: one a face in it; the frame, or none, where there is none."""
+        crop = align_face if self.face_align else crop_face
+        crops = [crop(image, box, self.face_margin) for box in boxes]
+        if not crops and (self.face is None or self.face_missing == "whole_frame"):
+            crops = [image]
+        return [self.geometry.apply(each) for each in crops]
 
     def take(self, frames: list[tuple[float, NDArray[np.uint8]]], at_end: bool) -> "Iterator[Cut]":
         """Take the pieces off a list of a clip's frames with their times, as they get full.
@@ -242,7 +247,38 @@ class SoundWindows:
             yield start_s[kept], windows[kept]
 
 
-PieceKind = Pictures | SoundPieces | SoundWindows
+@dataclass(frozen=True)
+class Texts:
+    """Pieces that are texts as tokens, with `NO_TOKEN` behind their end.
+
+    Attributes
+    ----------
+    tokenizer : str
+        As the library tokenizers writes it.
+    n_tokens : int
+        Length of a piece; a longer text becomes several, each with the special tokens.
+    """
+
+    tokenizer: str
+    n_tokens: int
+
+    def cut(self, words: str) -> Iterator[Cut]:
+        """Cut what is said in a clip: JSON, a list of [start_s, end_s, text]."""
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_str(self.tokenizer)
+        tokenizer.enable_truncation(self.n_tokens)
+        for start_s, end_s, text in json.loads(words):
+            first = tokenizer.encode(text)
+            parts = [first, *first.overflowing]
+            pieces = np.full((len(parts), self.n_tokens), NO_TOKEN, np.int32)
+            for piece, part in zip(pieces, parts, strict=True):
+                piece[: len(part.ids)] = part.ids
+            shares = (np.arange(len(parts)) + 0.5) / len(parts)
+            yield start_s + shares * (end_s - start_s), pieces
+
+
+PieceKind = Pictures | SoundPieces | SoundWindows | Texts
 """Equal kinds are equal pieces."""
 
 

@@ -42,7 +42,6 @@ _INPUTS = {
 """The class of transformers that lists what takes an ``input``."""
 
 _DESCRIPTIONS = ("config.json", *_PROCESSORS)
-_UNUSED = ("decoder", "mask_token", "masked_spec_embed", "pooler")
 
 
 class AutoClasses(NamedTuple):
@@ -64,8 +63,9 @@ class TransformersNetwork(Encoder):
         A repository of the Hugging Face hub; a folder as ``save_pretrained`` writes it; with
         random weights also a type of model, such as ``wav2vec2``.
     weights : str
-        ``hub``, ``folder``, Whisper in a file of an installed package
-        (``package://<import name>/<path>``), or ``random`` (seeded; for tests).
+        ``hub``, ``folder``, a file of an installed package (``package://<import name>/<path>``;
+        Whisper, or a safetensors file with its configuration beside it), or ``random`` (seeded; for
+        tests).
     revision : str or None
         Branch, tag or commit on the hub; None: its main branch.
     seed : int
@@ -82,6 +82,8 @@ class TransformersNetwork(Encoder):
     named_by_weights = frozenset({"model", "revision", "input"})
     auto_classes: ClassVar[AutoClasses]
     """The one with head is an entry of `_INPUTS`."""
+    more_files: ClassVar[tuple[str, ...]] = ()  # of a checkpoint, whose bytes count too
+    unused: ClassVar[tuple[str, ...]] = ("decoder", "mask_token", "masked_spec_embed", "pooler")
     processor_options: ClassVar[dict[str, Any]] = {}
 
     input: str
@@ -109,14 +111,15 @@ class TransformersNetwork(Encoder):
 
     def weights_digest(self) -> str:
         """Digest of the checkpoint's files; of random weights, the seed and who draws from it."""
-        if self.weights.startswith(PACKAGE):
+        if self._is_ctranslate2:
             return file_sha256(weights_file(self.weights))
         if self.weights == RANDOM:
             drawn_by = [f"{name}-{version(name)}" for name in ("torch", "transformers")]
-            of = self.config.to_json_string() + self.processor.to_json_string()
+            of = self.config.to_json_string() + self.input_description()
             return ":".join([RANDOM, str(self.seed), *drawn_by, _sha256(of)])
         assert self._folder is not None
-        files = [path for name in _DESCRIPTIONS if (path := self._folder / name).is_file()]
+        names = (*_DESCRIPTIONS, *self.more_files)
+        files = [path for name in names if (path := self._folder / name).is_file()]
         safe, pickled = (_matching(self._folder, names) for names in _CHECKPOINTS)
         if not safe and not pickled:
             raise EncoderError(f"{self.model} has no weights: expected {_CHECKPOINTS[0][0]}")
@@ -152,12 +155,13 @@ class TransformersNetwork(Encoder):
                     missing = sorted(found["missing_keys"])
                 else:
                     model = auto.from_config(deepcopy(self.config))
-                if self.weights.startswith(PACKAGE):
+                if self._is_ctranslate2:
                     from features.encoders.ctranslate2 import read_whisper
 
                     _, arrays = read_whisper(weights_file(self.weights))
                     state = {name: torch.from_numpy(array) for name, array in arrays.items()}
-                    missing = model.load_state_dict(state, strict=False).missing_keys
+                    trunk = getattr(model, model.base_model_prefix, model)
+                    missing = trunk.load_state_dict(state, strict=False).missing_keys
         except EncoderError:
             raise
         except Exception as error:  # whatever the library has to say
@@ -165,7 +169,7 @@ class TransformersNetwork(Encoder):
                 f"transformers cannot load {self.model} ({one_line(error)}) as {auto.__name__}: "
                 "choose another `model:`, or the `input:` that it takes"
             ) from error
-        lacking = [key for key in missing if not set(key.split(".")) & set(_UNUSED)]
+        lacking = [key for key in missing if not set(key.split(".")) & set(self.unused)]
         if lacking:
             raise EncoderError(
                 f"the checkpoint of {self.model} lacks {', '.join(lacking[:5])}: expected all that "
@@ -186,7 +190,7 @@ class TransformersNetwork(Encoder):
         """The model's settings, as transformers has them."""
         import transformers
 
-        if self.weights.startswith(PACKAGE):
+        if self._is_ctranslate2:
             from features.encoders.ctranslate2 import read_whisper
 
             return read_whisper(weights_file(self.weights))[0]
@@ -199,7 +203,9 @@ class TransformersNetwork(Encoder):
                 )
         except Exception as error:
             raise EncoderError(
-                f"transformers cannot read what model {self.model} is: {one_line(error)}"
+                f"transformers cannot read what model {self.model} is: {one_line(error)} Expected "
+                "a `config.json` with a `model_type` that it knows; take other models through "
+                "their own library's kind"
             ) from error
         takes = [
             key
@@ -235,6 +241,10 @@ class TransformersNetwork(Encoder):
             )
         return self.default_processor()
 
+    def input_description(self) -> str:
+        """Return what brings input into the model's form, as text."""
+        return str(self.processor.to_json_string())
+
     @abstractmethod
     def default_processor(self) -> Any:
         """Return the processor of a model that has none of its own: random, or of a package."""
@@ -259,15 +269,22 @@ class TransformersNetwork(Encoder):
         """Return the names of the outputs of the model's head, if they are kept."""
         return [str(name) for name in self.config.id2label.values()] if self.logits else []
 
+    @property
+    def _is_ctranslate2(self) -> bool:
+        return self.weights.startswith(PACKAGE) and not self.weights.endswith(".safetensors")
+
     @cached_property
     def _folder(self) -> Path | None:
         """Where the model lies on this machine; None where its description is made, not read."""
-        if self.weights.startswith(PACKAGE):
+        if self._is_ctranslate2:
             return None
+        if self.weights.startswith(PACKAGE):
+            return weights_file(self.weights).parent
         folder = Path(self.model).expanduser()
         if self.weights == "hub":
+            wanted = (*_DESCRIPTIONS, *self.more_files)
             for names in _CHECKPOINTS:  # most repositories hold both: one is enough
-                folder = hub_folder(self.model, self.revision, (*_DESCRIPTIONS, *names))
+                folder = hub_folder(self.model, self.revision, (*wanted, *names))
                 if _matching(folder, names):
                     break
             return folder

@@ -10,6 +10,7 @@ from pydantic import Field
 from features.encoders.base import FrameEncoder
 from features.encoders.pieces import Geometry, Pictures, Preprocessing
 from features.encoders.transformers import AutoClasses, TransformersNetwork
+from features.encoders.weights import one_line
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
     kind: Literal["transformers"]
     tokens: Literal["mean", "first"] = "mean"
 
+    def default_processor(self) -> Any:
+        """Return ViT's, for pictures of the size that the model was made for."""
+        import transformers
+
+        sizes = (getattr(self.config, name, None) for name in ("image_size", "crop_size"))
+        side_px = next(filter(None, sizes), 224)
+        return transformers.ViTImageProcessorPil(size={"height": side_px, "width": side_px})
+
     def picture_preprocessing(self) -> Preprocessing:
         """Say what the model's own processor does.
 
@@ -68,6 +77,7 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
         """Load the model onto a device."""
         from features.encoders.torch_model import TorchFrameModel
 
+        self.columns()  # a model that is none of features is said here
         network = self._kept_of(self.network())
         return TorchFrameModel(
             network, self.picture_preprocessing(), self.precision, device, self._batch_size()
@@ -81,9 +91,18 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
     def _columns(self) -> dict[str, int]:
         import torch
 
-        with torch.device("meta"), torch.inference_mode():
-            network = self._kept_of(self.auto_class().from_config(deepcopy(self.config)).eval())
-            hidden = network.hidden(torch.zeros(1, *self._piece_shape()))
+        shape = self._piece_shape()
+        try:
+            with torch.device("meta"), torch.inference_mode():
+                network = self._kept_of(self.auto_class().from_config(deepcopy(self.config)).eval())
+                hidden = network.hidden(torch.zeros(1, *shape))
+        except EncoderError:
+            raise
+        except Exception as error:  # each architecture fails in its own way
+            raise EncoderError(
+                f"{self.model} ({self.config.model_type}) gives no hidden states of {self.input} "
+                f"({one_line(error)}): choose a model of features, such as ViT or VideoMAE"
+            ) from error
         widths = {f"layer_{layer}": state.shape[1] for layer, state in hidden.items()}
         return widths | dict.fromkeys(self.logit_names(), 1)
 
@@ -140,13 +159,6 @@ class TransformersPictureEncoder(TransformersFrameEncoder):
 
     input: Literal["pictures"]
 
-    def default_processor(self) -> Any:
-        """Return ViT's, for pictures of the size that the model was made for."""
-        import transformers
-
-        side_px = getattr(self.config, "image_size", 224)
-        return transformers.ViTImageProcessorPil(size={"height": side_px, "width": side_px})
-
     def _trunk(self, model: Any) -> Any:
         return model.get_encoder(modality="image")
 
@@ -170,14 +182,7 @@ class TransformersVideoEncoder(TransformersFrameEncoder):
 
     input: Literal["video"]
     window_s: float = Field(default=2.0, ge=0.1, le=600)
-
-    def default_processor(self) -> Any:
-        """Return VideoMAE's, for frames of the size that the model was made for."""
-        import transformers
-
-        side_px = getattr(self.config, "image_size", None) or self.config.crop_size
-        size = {"height": side_px, "width": side_px}
-        return transformers.VideoMAEVideoProcessor(size={"shortest_edge": side_px}, crop_size=size)
+    who: Literal["largest"] = "largest"  # a stack is of one person
 
     def pieces(self, sampling: "Sampling") -> Pictures:
         """Take stacks of frames, cropped to the face if the entry says so."""

@@ -4,6 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from transformers import Wav2Vec2Model, Wav2Vec2PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from features.encoders.transformers_sound import AST, AST_HZ
 
 Tensor = torch.Tensor
 
@@ -56,6 +60,9 @@ class SoundNetwork(torch.nn.Module):
         self._layers, self._logits, self._width = layers, logits, width
         self._frame_samples, self._row_frames, self._n_rows = frame_samples, row_frames, n_rows
         self._deviations = deviations
+        self._n_patches = 0  # of a spectrogram, side by side in time
+        if (config := model.config).model_type == AST:
+            self._n_patches = int(config.max_length - config.patch_size) // config.time_stride + 1
 
     def forward(self, windows: Tensor) -> Tensor:
         """Embed windows of sound, NaN where there is none.
@@ -84,8 +91,8 @@ class SoundNetwork(torch.nn.Module):
     def _embed(self, windows: Tensor, heard: Tensor) -> Tensor:
         """Embed windows of one length to rows (n, at most n_rows, 1 + width)."""
         output = self._run(windows)
-        states = [output.hidden_states[layer].float() for layer in self._layers]
-        n_frames = output.hidden_states[-1].shape[1]
+        n_frames = self._n_frames(windows.shape[1])
+        states = [self._over_time(output.hidden_states[layer], n_frames) for layer in self._layers]
         with_sound = torch.nn.functional.adaptive_max_pool1d(heard.float(), n_frames)
         n_each = self._stretches(with_sound[..., None]).sum(dim=2)
         shares = self._stretches(with_sound[..., None]) / n_each.clamp(min=1)[:, :, None]
@@ -120,11 +127,22 @@ class SoundNetwork(torch.nn.Module):
         values = inputs[self.model.main_input_name].to(windows.device, dtype)
         return self.model(values, output_hidden_states=True)
 
+    def _over_time(self, state: Tensor, n_frames: int) -> Tensor:
+        """Return what a hidden state has of the sound, of shape (n, n_frames, width)."""
+        if self.model.config.model_type == AST:
+            in_bands = (len(state), -1, self._n_patches, state.shape[2])
+            state = state[:, 2:].reshape(in_bands).mean(dim=1)
+        return state[:, :n_frames].float()
+
     def _n_frames(self, n_samples: int) -> int:
         """Return how many hidden states a length of sound gives."""
+        config = self.model.config
         if self._whisper is not None:
             return -(-n_samples // self._frame_samples)
-        config = self.model.config
+        if config.model_type == AST:
+            rate_hz = int(self._processor.sampling_rate)
+            n_columns = 1 + (n_samples - rate_hz // 40) // (rate_hz // AST_HZ)  # of 25 ms
+            return min(-(-n_columns // int(config.time_stride)), self._n_patches)
         for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
             n_samples = (n_samples - kernel) // stride + 1
         return n_samples
@@ -135,6 +153,35 @@ class SoundNetwork(torch.nn.Module):
         missing = -values.shape[1] % length
         padded = torch.nn.functional.pad(values, (0, 0, 0, missing))
         return padded.reshape(len(values), -1, length, values.shape[2])
+
+
+class SpeechClassifier(Wav2Vec2PreTrainedModel):  # type: ignore[misc]
+    """A wav2vec2 with a head that checkpoints call ``Wav2Vec2ForSpeechClassification``.
+
+    Models of affect have it, such as audEERING's of arousal, dominance and valence: the mean of the
+    last hidden state, a layer with tanh, and one output for each label.
+    """
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        width = config.hidden_size
+        self.wav2vec2 = Wav2Vec2Model(config)
+        self.classifier = torch.nn.ModuleDict(
+            {
+                "dense": torch.nn.Linear(width, width),
+                "out_proj": torch.nn.Linear(width, config.num_labels),
+            }
+        )
+        self.post_init()
+
+    from_config = classmethod(lambda cls, config: cls(config))
+
+    def forward(self, input_values: Tensor, **options: Any) -> Any:
+        """Return hidden states, and logits (n, n_labels), of waves (n, n_samples)."""
+        output = self.wav2vec2(input_values, **options)
+        hidden = self.classifier["dense"](output.last_hidden_state.mean(dim=1)).tanh()
+        logits = self.classifier["out_proj"](hidden)
+        return SequenceClassifierOutput(logits=logits, hidden_states=output.hidden_states)
 
 
 class PictureNetwork(torch.nn.Module):

@@ -1,4 +1,4 @@
-"""Speech models of Hugging Face's transformers: wav2vec2, HuBERT, WavLM, Whisper's encoder."""
+"""Models of sound in transformers: wav2vec2, HuBERT, WavLM, Whisper's encoder, AST."""
 
 import math
 from functools import cached_property
@@ -18,20 +18,27 @@ if TYPE_CHECKING:
     from features.encoders.torch_model import TorchModel
     from features.identity import Sampling
 
+AST = "audio-spectrogram-transformer"
+AST_HZ = 100
+"""Columns of its spectrogram in a second."""
+
 _WINDOWS = {"cpu": 1, "cuda": 16}
 """Windows of sound in a batch."""
 
 
 class TransformersSoundEncoder(TransformersNetwork):
-    """A speech model: wav2vec2, HuBERT, WavLM and their kin, or Whisper's encoder.
+    """A speech model (wav2vec2, HuBERT, WavLM, Whisper's encoder) or a spectrogram model (AST).
 
     Sound is cut into windows side by side. A window with less sound is embedded at its own length:
-    there is no padding that could count.
+    there is no padding that could count. AST alone takes one length, that it was trained with: its
+    processor pads the spectrogram, and only hidden states of patches with sound are kept. Each is
+    the mean over the bands of frequency.
 
     Attributes
     ----------
     window_s : float
-        Longest stretch of sound that the model sees at once; Whisper takes 30 s at most.
+        Longest stretch of sound that the model sees at once. Where it takes less than the default,
+        such as AST about 10 s, that.
     rows : {"clip", "time"}
         One row for each clip: mean and standard deviation of the hidden states over all of its
         sound, and the mean of the logits. Or rows over time.
@@ -65,12 +72,22 @@ class TransformersSoundEncoder(TransformersNetwork):
 
         if self.config.model_type == "whisper":
             return transformers.WhisperFeatureExtractor(feature_size=self.config.num_mel_bins)
+        if self.config.model_type == AST:
+            size = {name: getattr(self.config, name) for name in ("num_mel_bins", "max_length")}
+            return transformers.ASTFeatureExtractor(**size)
         return transformers.Wav2Vec2FeatureExtractor(return_attention_mask=False)
 
     def pieces(self, sampling: "Sampling") -> SoundWindows:  # noqa: ARG002  # the model has its own
         """Take windows of sound at the model's own rate."""
-        rate_hz = int(self.processor.sampling_rate)
-        return SoundWindows(rate_hz, round(self.window_s * rate_hz))
+        return SoundWindows(int(self.processor.sampling_rate), self._window_samples)
+
+    def auto_class(self) -> Any:
+        """Return also a class that transformers lacks, for a head of many models of affect."""
+        if self.logits and "Wav2Vec2ForSpeechClassification" in (self.config.architectures or ()):
+            from features.encoders.transformers_networks import SpeechClassifier
+
+            return SpeechClassifier
+        return super().auto_class()
 
     def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
         """Load the model onto a device."""
@@ -129,13 +146,9 @@ class TransformersSoundEncoder(TransformersNetwork):
     def _frame_samples(self) -> int:
         """Samples of sound to a hidden state."""
         if self.config.model_type == "whisper":
-            n_samples = 2 * int(self.processor.hop_length)  # a convolution halves the spectrum
-            longest_s = self.config.max_source_positions * n_samples / self.processor.sampling_rate
-            if self.window_s > longest_s:
-                raise EncoderError(
-                    f"`window_s: {self.window_s:g}`: {self.model} takes {longest_s:g} s at most"
-                )
-            return n_samples
+            return 2 * int(self.processor.hop_length)  # a convolution halves the spectrum
+        if self.config.model_type == AST:
+            return int(self.config.time_stride * self.processor.sampling_rate) // AST_HZ
         strides = getattr(self.config, "conv_stride", None)
         if not strides:
             raise EncoderError(
@@ -151,10 +164,24 @@ class TransformersSoundEncoder(TransformersNetwork):
         frames_hz = int(self.processor.sampling_rate) / self._frame_samples
         return max(round((self.hop_s or 0) * frames_hz), 1)
 
+    @cached_property
+    def _window_samples(self) -> int:
+        """Samples of sound in a window."""
+        rate_hz = int(self.processor.sampling_rate)
+        longest_s = math.inf
+        if self.config.model_type == "whisper":
+            longest_s = self.config.max_source_positions * self._frame_samples / rate_hz
+        elif self.config.model_type == AST:
+            longest_s = self.config.max_length / AST_HZ
+        if self.window_s > longest_s and "window_s" in self.model_fields_set:
+            raise EncoderError(
+                f"`window_s: {self.window_s:g}`: {self.model} takes {longest_s:g} s at most"
+            )
+        return round(min(self.window_s, longest_s) * rate_hz)
+
     @property
     def _frames_per_window(self) -> int:
-        n_samples = round(self.window_s * self.processor.sampling_rate)
-        return -(-int(n_samples) // self._frame_samples)
+        return -(-self._window_samples // self._frame_samples)
 
     @property
     def _n_rows(self) -> int:

@@ -203,9 +203,26 @@ def _fetched(weights: str, fetch: Callable[[], Path]) -> Path:
     except Exception as error:  # whatever network, hub or disk has to say
         raise EncoderError(
             f"the weights {weights!r} are not on this machine and cannot be fetched "
-            f"({one_line(error)}). Run again with a network, which fetches them once. Otherwise "
-            f"give a local file, or one of an installed package ({PACKAGE}name/path)."
+            f"({one_line(error)}). {_what_to_do(error)} Otherwise give a local file, or one of an "
+            f"installed package ({PACKAGE}name/path)."
         ) from error
+
+
+def _what_to_do(error: Exception) -> str:
+    from huggingface_hub import errors
+
+    page = f"https://huggingface.co/{getattr(error, 'repo_id', None) or '<owner>/<name>'}"
+    answers = {
+        errors.GatedRepoError: f"Accept its terms at {page}, then log in with `hf auth login`.",
+        errors.RepositoryNotFoundError: f"Correct the name: there is no {page}, or it is private: "
+        "then log in with `hf auth login`.",
+        errors.RevisionNotFoundError: f"Set `revision:` to a branch, tag or commit of {page}.",
+        errors.EntryNotFoundError: f"Correct the name of the file: {page}/tree/main lists them.",
+        Exception: "Run again with a network, which fetches them once.",
+    }
+    if isinstance(error, errors.LocalEntryNotFoundError):  # nothing was asked
+        return answers[Exception]
+    return next(answer for kind, answer in answers.items() if isinstance(error, kind))
 
 
 def _file_at(address: str) -> Path:

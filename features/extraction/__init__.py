@@ -7,6 +7,7 @@ stores; `embed_files` embeds files with one encoder and returns them. What a cli
                                 |- reading.py     in a worker: one decode, pieces for all encoders
                                 |   `- workers.py, worker_process.py   may hang, crash, be killed
                                 `- batches.py     pieces of many clips to rows, each clip its own
+                    `-> cluster.py            in its place: an embedder on each machine of a cluster
 """
 
 from typing import TYPE_CHECKING, Any

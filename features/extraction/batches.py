@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.media.faces import FaceRows
+
 if TYPE_CHECKING:
     from features.encoders.torch_model import TorchModel
 
-Keep = Callable[[str, NDArray[np.float64], NDArray[np.float32], float | None], None]
+Keep = Callable[[str, NDArray[np.float64], NDArray[np.float32], FaceRows], None]
+
+_NO_FACES = FaceRows()
 
 
 @dataclass
@@ -21,7 +25,7 @@ class _Clip:
     rows: list[NDArray[np.float32]] = field(default_factory=list)
     n_missing: int = 0
     has_ended: bool = False
-    face_share: float | None = None
+    faces: FaceRows = _NO_FACES
 
 
 class Batcher:
@@ -33,7 +37,7 @@ class Batcher:
         What embeds the batches; None for pieces that are embeddings already.
     keep : callable
         Called with the clip's digest, the times of its pieces (n,), their embeddings
-        (n, dimension), and the share of its frames with a face.
+        (n, dimension), and what is known of the faces in them.
     """
 
     def __init__(self, model: "TorchModel | None", keep: Keep) -> None:
@@ -64,10 +68,10 @@ class Batcher:
             if self._n_filled == len(self._batch):
                 self._submit(self._model)
 
-    def end(self, sha256: str, face_share: float | None = None) -> None:
+    def end(self, sha256: str, faces: FaceRows = _NO_FACES) -> None:
         """Say that no more pieces of this clip follow."""
         clip = self._clips.setdefault(sha256, _Clip())
-        clip.has_ended, clip.face_share = True, face_share
+        clip.has_ended, clip.faces = True, faces
         self._hand_on()
 
     def discard(self, sha256: str) -> None:
@@ -107,4 +111,4 @@ class Batcher:
             clip = self._clips.pop(key)
             if clip.rows:
                 time_s, rows = np.concatenate(clip.time_s), np.concatenate(clip.rows)
-                self._keep(key, time_s, rows, clip.face_share)
+                self._keep(key, time_s, rows, clip.faces)

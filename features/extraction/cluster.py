@@ -14,10 +14,11 @@ import os
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +28,7 @@ from features.encoders.base import Encoder
 from features.errors import ClusterError, MediaError
 from features.extraction.embedder import ClipToEmbed, Embedder, EncoderRun
 from features.extraction.index import clip_progress
+from features.extraction.workers import Failure
 from features.identity import Sampling
 
 Item = TypeVar("Item")
@@ -40,13 +42,6 @@ _POLL_S = 1.0
 _NO_MACHINE_LIMIT_S = 600.0
 
 
-@dataclass(frozen=True)
-class Died:
-    """Every slot died that tried an item; `reason` is what Ray says of the last."""
-
-    reason: str
-
-
 @dataclass(eq=False)
 class _Chunk(Generic[Item]):
     items: list[Item]
@@ -55,7 +50,7 @@ class _Chunk(Generic[Item]):
 
 
 class Cluster(AbstractContextManager["Cluster"]):
-    """A Ray cluster: the one that is there, or one of this machine alone, which ends with it.
+    """A Ray cluster, reached when there is work: one that is there, or this machine alone.
 
     Parameters
     ----------
@@ -66,7 +61,7 @@ class Cluster(AbstractContextManager["Cluster"]):
     Raises
     ------
     ClusterError
-        When Ray is not installed, or there is no cluster at the address.
+        When Ray is not installed.
     """
 
     def __init__(self, on: str) -> None:
@@ -76,19 +71,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             import ray
         except ImportError:
             raise ClusterError(f"to run on {on}, install Ray: pip install 'eri[ray]'") from None
-        self._ray = ray
-        self._is_ours = not ray.is_initialized()
-        address = on if on != "ray" else os.environ.get("RAY_ADDRESS", "local")
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if address == "local":
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            options |= {"include_dashboard": False, "object_store_memory": 2**29}
-            options["num_cpus"] = joblib.cpu_count()
-        try:
-            if self._is_ours:
-                ray.init(address, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
+        self._ray, self._on, self._is_ours = ray, on, False
 
     def __exit__(self, *_: object) -> None:
         if self._is_ours:
@@ -112,16 +95,20 @@ class Cluster(AbstractContextManager["Cluster"]):
         first = next(iter(runs.values()))
         make = partial(_ClipEmbedder, encoders, first.sampling, first.cache_root)
         with clip_progress("extract", len(clips), shown=progress) as advance:
-            for chunk, result in self.run(make, clips, _FIRST_CHUNK):
-                if isinstance(result, Died):
-                    why = MediaError("encode", f"processes died of it: {result.reason}")
+            for chunk, result in self.run(make, clips, len(clips), _FIRST_CHUNK):
+                if isinstance(result, Failure):
+                    why = MediaError("encode", result.reason)
                     result = [(clip.sha256, name, why) for clip in chunk for name in clip.takers]
                 for sha256, name, error in result:
                     runs[name].note(sha256, error)
                 advance(len(chunk))
 
     def run(
-        self, make: Callable[[int], Work], items: Sequence[Item], first_chunk: int = 1
+        self,
+        make: Callable[[int], Work],
+        items: Iterable[Item],
+        n_items: int,
+        first_chunk: int = 1,
     ) -> Iterator[tuple[list[Item], Any]]:
         """Have items done, chunk by chunk, in any order.
 
@@ -129,8 +116,10 @@ class Cluster(AbstractContextManager["Cluster"]):
         ----------
         make : callable
             Given a number of processors, it makes what does a chunk (a list of items) in a slot.
-        items : sequence
-            They and all results must pickle.
+        items : iterable
+            Drawn as slots become free. They and all results must pickle.
+        n_items : int
+            How many they are.
         first_chunk : int
             How many items are in a chunk; if more than one, later ones take `_CHUNK_S` each.
 
@@ -139,27 +128,47 @@ class Cluster(AbstractContextManager["Cluster"]):
         chunk : list
             Items that are done.
         result : object
-            What came of them; `Died` for a single item.
+            What came of them; a `Failure` for a single item that every slot died of.
 
         Raises
         ------
         ClusterError
-            When no machine can make what does the work, or there is none for ten minutes.
+            When there is no cluster, none of its machines can make what does the work, or there
+            is no machine for ten minutes.
         Exception
             What the work raised, on whichever machine.
         """
-        run = _Run(self._ray, make, deque(items), first_chunk)
+        self._connect()
+        run = _Run(self._ray, make, iter(items), n_items, first_chunk)
         try:
             yield from run.events()
         finally:
             run.end()
 
+    def _connect(self) -> None:
+        """Reach the cluster, or start one, unless that is done."""
+        if self._ray.is_initialized():
+            return
+        address = self._on if self._on != "ray" else os.environ.get("RAY_ADDRESS", "local")
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if address == "local":
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            options |= {"include_dashboard": False, "object_store_memory": 2**29}
+            options["num_cpus"] = joblib.cpu_count()
+        try:
+            self._ray.init(address, **options)
+        except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+            raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
+        self._is_ours = True
+
 
 class _Run(Generic[Item]):
     """What `Cluster.run` was asked for, and which slot is busy with what."""
 
-    def __init__(self, ray: Any, make: Any, items: deque[Item], first_chunk: int) -> None:
-        self._ray, self._fresh, self._size = ray, items, first_chunk
+    def __init__(
+        self, ray: Any, make: Any, items: Iterator[Item], n_items: int, first_chunk: int
+    ) -> None:
+        self._ray, self._items, self._n_left, self._size = ray, items, n_items, first_chunk
         self._first_chunk = first_chunk
         self._again: deque[_Chunk[Item]] = deque()
         self._made = ray.put((make, str(Path.cwd())))
@@ -172,14 +181,14 @@ class _Run(Generic[Item]):
     def events(self) -> Iterator[tuple[list[Item], Any]]:
         """Yield what is done, until all is."""
         looked_s, seen_s = -math.inf, time.monotonic()
-        while self._fresh or self._again or any(chunk for _, chunk in self._busy.values()):
+        while self._n_left or self._again or any(chunk for _, chunk in self._busy.values()):
             now_s = time.monotonic()
             if now_s - looked_s > _POLL_S:
                 looked_s = now_s
                 self._start_slots()
             if self._slots:
                 seen_s = now_s
-            elif self._n_failed_starts or now_s - seen_s > _NO_MACHINE_LIMIT_S:
+            elif self._is_hopeless() or now_s - seen_s > _NO_MACHINE_LIMIT_S:
                 raise ClusterError(f"no machine of the cluster can do the work: {self._reason}")
             self._give_chunks()
             if not self._busy:
@@ -197,11 +206,14 @@ class _Run(Generic[Item]):
         for slot in self._slots:
             self._ray.kill(slot)
 
+    def _is_hopeless(self) -> bool:
+        return max(self._n_failed_starts.values(), default=0) >= _N_STARTS
+
     def _start_slots(self) -> None:
         """Start slots on machines that have none yet, or whose slots have died."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        n_chunks = math.ceil(len(self._fresh) / self._first_chunk) + len(self._again)
+        n_chunks = math.ceil(self._n_left / self._first_chunk) + len(self._again)
         there = Counter(self._slots.values())
         for node in self._ray.nodes():
             name, has = node["NodeID"], node["Resources"] if node["Alive"] else {}
@@ -220,13 +232,13 @@ class _Run(Generic[Item]):
                 self._busy[begun.start.remote()] = begun, None
 
     def _give_chunks(self) -> None:
-        while self._idle and (self._again or self._fresh):
+        while self._idle and (self._again or self._n_left):
             if self._again:
                 chunk = self._again.popleft()
             else:  # small ones in the end, so that all slots end together
-                share = max(len(self._fresh) // (2 * len(self._slots)), self._first_chunk // 8, 1)
-                n = min(self._size, share, len(self._fresh))
-                chunk = _Chunk([self._fresh.popleft() for _ in range(n)])
+                share = max(self._n_left // (2 * len(self._slots)), self._first_chunk // 8, 1)
+                chunk = _Chunk([*islice(self._items, min(self._size, share))])
+                self._n_left -= len(chunk.items)
             slot = self._idle.pop()
             chunk.begun_s = time.monotonic()
             self._busy[slot.do.remote(chunk.items)] = slot, chunk
@@ -245,7 +257,7 @@ class _Run(Generic[Item]):
             elif chunk.n_deaths + 1 < _N_DEATHS:
                 self._again.append(_Chunk(chunk.items, chunk.n_deaths + 1))
             elif len(chunk.items) == 1:
-                yield chunk.items, Died(self._reason)
+                yield chunk.items, Failure(f"{_N_DEATHS} processes died of it: {self._reason}")
             else:
                 middle = len(chunk.items) // 2
                 for half in (chunk.items[:middle], chunk.items[middle:]):

@@ -13,13 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.cache import Embedding, EmbeddingCache, LostError
-from features.encoders.base import Encoder
+from features.encoders.base import Encoder, SoundTransform
 from features.errors import MediaError
 from features.extraction.batches import Batcher
 from features.extraction.index import Clip, clip_error, clip_progress, iterate_clips
 from features.extraction.reading import ClipToRead, Pieces, read_clip
 from features.extraction.workers import Finished, Restarted, Workers
 from features.identity import Sampling, encoder_identity
+from features.media.faces import FaceRows
 from features.store import StoredClip
 
 if TYPE_CHECKING:
@@ -49,17 +50,7 @@ _LIBRARIES = (
 
 
 class ClipToEmbed(NamedTuple):
-    """A clip that some encoder's cache lacks.
-
-    Attributes
-    ----------
-    sha256 : str
-        Digest of its bytes.
-    paths : tuple of str
-        Files that hold these bytes: should one be gone.
-    takers : tuple of str
-        Names of the encoders that lack it.
-    """
+    """A clip: its digest, the files that hold its bytes, the encoders whose caches lack it."""
 
     sha256: str
     paths: tuple[str, ...]
@@ -82,8 +73,6 @@ class EncoderRun:
 
     Attributes
     ----------
-    name, encoder, sampling, cache_root
-        As given.
     identity : str
         Of its embeddings; see `features.identity.encoder_identity`.
     pieces : PieceKind
@@ -144,7 +133,7 @@ class EncoderRun:
         sha256: str,
         time_s: NDArray[np.float64],
         rows: NDArray[np.float32],
-        face_share: float | None = None,
+        faces: FaceRows,
     ) -> None:
         """Make a clip's embeddings of its rows (n, width); take them into the cache, and to disk.
 
@@ -165,7 +154,7 @@ class EncoderRun:
         except MediaError as error:
             self.failed[sha256] = error
         else:
-            self._cache.put(sha256, Embedding(time_s, values, face_share))
+            self._cache.put(sha256, Embedding(time_s, values, *faces))
             self.n_computed += 1
 
     def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
@@ -191,6 +180,8 @@ class EncoderRun:
         content: dict[str, Any] = {**self._description, "versions": library_versions()}
         if columns := self.encoder.columns():
             content["outputs"] = [[name, width] for name, width in columns.items()]
+        if not isinstance(self.encoder, SoundTransform):
+            content["normalised"] = self.encoder.normalised
         if self.encoder.is_clip_level():
             content["level"] = "clip"  # see `features.pool`
         return content
@@ -290,7 +281,7 @@ class Embedder(AbstractContextManager["Embedder"]):
                         batcher.discard(clip.sha256)
                         run.failed[clip.sha256] = error
                     else:
-                        batcher.end(clip.sha256, event.result.face_share.get(number))
+                        batcher.end(clip.sha256, event.result.faces.get(number, FaceRows()))
                 if isinstance(event, Finished):
                     advance(1)
             for batcher in batchers.values():

@@ -1,7 +1,7 @@
 """What a decode worker does with one clip: decode it once, and make all pieces asked for."""
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.encoders.pieces import Pictures, PieceKind, SoundPieces, SoundWindows
+from features.encoders.pieces import Pictures, PieceKind, SoundPieces, SoundWindows, Texts
 from features.errors import MediaError
 from features.extraction.worker_process import Patience
-from features.media.faces import FaceFinder
+from features.media.faces import FaceDetection, FaceFinder, FaceRows
 from features.media.files import check_duration, clip_sha256
 from features.media.frames import read_frames
 from features.media.sound import read_track
+from features.media.tracks import Box, by_rows
 
-_FRAMES_PER_PART = 32
+_PICTURES_PER_PART = 32
 _SOUND_WORK = 1.0  # openSMILE takes 0.02 of the sound's length, 0.2 where windows overlap tenfold
 
 
@@ -59,7 +60,7 @@ class Pieces:
 
     number: int
     time_s: NDArray[np.float64]
-    values: NDArray[np.uint8] | NDArray[np.float32]
+    values: NDArray[Any]
 
     def __post_init__(self) -> None:
         if self.time_s.shape != self.values.shape[:1]:
@@ -81,12 +82,12 @@ class ClipEnd:
     errors : dict of int to MediaError
         Why there are none, or not all, of a kind. Pictures may fail without sound, and the other
         way round.
-    face_share : dict of int to float
-        Share of the clip's frames with a face, for kinds that are cropped to it.
+    faces : dict of int to FaceRows
+        What is known of the faces, for kinds that are cropped to them.
     """
 
     errors: dict[int, MediaError] = field(default_factory=dict)
-    face_share: dict[int, float] = field(default_factory=dict)
+    faces: dict[int, FaceRows] = field(default_factory=dict)
 
 
 def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
@@ -108,11 +109,17 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
         Step ``read`` when no file holds the bytes that were indexed any more: the embedding would
         otherwise be filed under another clip's digest. Step ``probe`` when the clip is too long.
     """
-    path = _unchanged_file(clip)
+    path, end = _unchanged_file(clip), ClipEnd()
+    for number, kind in enumerate(clip.kinds):
+        if isinstance(kind, Texts):
+            for time_s, values in kind.cut(path.read_text(encoding="utf-8")):
+                yield Pieces(number, time_s, values)
+    if isinstance(clip.kinds[0], Texts):  # such a clip is nothing but its words
+        return end
     check_duration(path, clip.max_duration_s)
-    end = ClipEnd()
     alike: dict[tuple[Any, float], dict[int, Any]] = {}  # what one decode serves
     for number, kind in enumerate(clip.kinds):
+        assert not isinstance(kind, Texts)
         rate_hz = kind.frame_rate_hz if isinstance(kind, Pictures) else kind.sample_rate_hz
         cut = _cut_frames if isinstance(kind, Pictures) else _cut_sound
         alike.setdefault((cut, rate_hz), {})[number] = kind
@@ -142,27 +149,42 @@ def _cut_frames(
 ) -> Iterator[Pieces]:
     """Cut pieces from frames; each face detector looks once at a frame, for all kinds."""
     finders = {k.face: FaceFinder(k.face) for k in kinds.values() if k.face}
-    n_frames, n_with_face = 0, dict.fromkeys(finders, 0)
+    n_frames = n_new = 0
+    n_with_face = dict.fromkeys(finders, 0)
+    shown: dict[FaceDetection, list[tuple[int, float]]] = {each: [] for each in finders}
     waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]] = {number: [] for number in kinds}
     for frame in read_frames(path, rate_hz, max_duration_s=max_duration_s):
         n_frames += 1
-        faces = {detection: finder.find(frame.image) for detection, finder in finders.items()}
-        for detection, box in faces.items():
-            n_with_face[detection] += box is not None
+        faces: dict[FaceDetection | None, Collection[Box]] = {None: ()}
+        for detection, finder in finders.items():
+            found = finder.find(frame.image, frame.time_s)
+            n_with_face[detection] += bool(found)
+            shown[detection] += [(track, box.score) for track, box in found.items()]
+            faces[detection] = found.values()
         for number, kind in kinds.items():
-            piece = kind.cut(frame.image, faces)
-            if piece is not None:
-                waiting[number].append((frame.time_s, piece))
-        if n_frames % _FRAMES_PER_PART == 0:
+            pieces = kind.cut(frame.image, faces[kind.face])
+            waiting[number] += [(frame.time_s, piece) for piece in pieces]
+        n_new += max(1, *map(len, faces.values()))
+        if n_new >= _PICTURES_PER_PART:
+            n_new = 0
             yield from _hand_over(waiting, kinds)
     yield from _hand_over(waiting, kinds, at_end=True)
     for number, kind in kinds.items():
         if kind.face is not None:
-            end.face_share[number] = n_with_face[kind.face] / n_frames
+            end.faces[number] = _face_rows(kind.face, n_with_face[kind.face] / n_frames, shown)
             is_picture = n_frames == 1 and kind.face_missing == "whole_frame"
             if n_with_face[kind.face] == 0 and not is_picture:
                 reason = f"no frame shows a face with a score of {kind.face.min_score:g} or more"
                 end.errors[number] = MediaError("face", reason)
+
+
+def _face_rows(
+    detection: FaceDetection, share: float, shown: dict[FaceDetection, list[tuple[int, float]]]
+) -> FaceRows:
+    if detection.who == "largest":
+        return FaceRows(share)
+    track, score = np.array(shown[detection]).reshape(-1, 2).T
+    return FaceRows(share, by_rows(track.astype(int)), score.astype(np.float32))
 
 
 def _hand_over(

@@ -1,20 +1,22 @@
-"""The face in the frames of one clip: a box per frame, and the crop around it.
+"""The faces in the frames of one clip: boxes, and the crops around them.
 
 Faces are found by YuNet (Wu et al., 2023, "YuNet: A Tiny Millisecond-level Face Detector") through
 OpenCV's ``FaceDetectorYN``. Frames come one at a time, in the order of time, and all that is kept
-of them is the last box. Runs inside a decode worker: no torch.
+of them is the last boxes. Runs inside a decode worker: no torch.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import EncoderError, MediaError
+from features.media.tracks import Box, Tracks
 
 if TYPE_CHECKING:
     import cv2
@@ -39,7 +41,20 @@ LARGER_FACE_RATIO = 2.0
 Otherwise a face in the background, once taken, would be kept when the person in front is back.
 """
 
-_BOX_AND_SCORE = [0, 1, 2, 3, 14]  # columns of a detection; those between are eyes, nose, mouth
+ALIGNED_SIDE_PX = 112
+ALIGNED_POINTS = np.array(
+    [
+        38.2946 + 51.6963j,
+        73.5318 + 51.5014j,
+        56.0252 + 71.7366j,
+        41.5493 + 92.3655j,
+        70.7299 + 92.2041j,
+    ]
+)
+"""Where the points of a face lie, across + down, in the pictures that ArcFace (Deng et al., 2019)
+and most recognisers of faces since were trained on, `ALIGNED_SIDE_PX` wide and high."""
+
+_SCORE = 14  # column of a detection; before it the box, and across and down of five points
 
 
 class FaceDetection(BaseModel):
@@ -51,39 +66,37 @@ class FaceDetection(BaseModel):
         YuNet's ONNX file.
     min_score : float
         Detections below this score, in (0, 1], are no face.
+    who : {"largest", "all"}
+        The largest face, followed through time; or every one, told apart by tracks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights: Path
     min_score: float = Field(gt=0, le=1)
+    who: Literal["largest", "all"] = "largest"
 
 
-class Box(NamedTuple):
-    """A face, in pixels of its picture, beyond whose edges it may reach."""
+class FaceRows(NamedTuple):
+    """What is known of the faces behind a clip's rows.
 
-    left: float
-    top: float
-    width: float
-    height: float
-    score: float
+    Attributes
+    ----------
+    share : float or None
+        Share of the clip's frames with a face; None without a detector.
+    track : ndarray of int32, shape (n_rows,), or None
+        Whose face it is, 0 the one seen longest; None where one face is followed.
+    score : ndarray of float32, shape (n_rows,), or None
+        The detector's; None as `track`.
+    """
 
-    @property
-    def area(self) -> float:
-        """In square pixels."""
-        return self.width * self.height
-
-    def iou(self, other: "Box") -> float:
-        """Return the shared area as a share of the area that both cover together."""
-        right = min(self.left + self.width, other.left + other.width)
-        bottom = min(self.top + self.height, other.top + other.height)
-        width = max(right - max(self.left, other.left), 0.0)
-        height = max(bottom - max(self.top, other.top), 0.0)
-        return width * height / (self.area + other.area - width * height)
+    share: float | None = None
+    track: NDArray[np.int32] | None = None
+    score: NDArray[np.float32] | None = None
 
 
 class FaceFinder:
-    """Follows one face through the frames of one clip.
+    """Follows one face, or all of them, through the frames of one clip.
 
     Raises
     ------
@@ -94,17 +107,21 @@ class FaceFinder:
     def __init__(self, detection: FaceDetection) -> None:
         self._detector = _load(detection.weights)
         self._min_score = detection.min_score
+        self._tracks = Tracks() if detection.who == "all" else None
         self._last: Box | None = None
 
-    def find(self, image: Image.Image) -> Box | None:
-        """Find the face in the next frame; None when there is none.
+    def find(self, image: Image.Image, time_s: float = 0.0) -> dict[int, Box]:
+        """Find the faces in the next frame, by the numbers of their tracks; one has the track 0.
 
         A frame on which OpenCV fails raises `MediaError`, step ``face``.
         """
-        chosen = choose(self._candidates(image), self._last)
+        candidates = self._candidates(image)
+        if self._tracks is not None:
+            return self._tracks.link(candidates, time_s)
+        chosen = choose(candidates, self._last)
         # Kept over frames without a face: a detection missed once must not change the person.
         self._last = chosen or self._last
-        return chosen
+        return {} if chosen is None else {0: chosen}
 
     def _candidates(self, image: Image.Image) -> list[Box]:
         import cv2
@@ -124,8 +141,13 @@ class FaceFinder:
         if rows is None:  # no detection at all, though OpenCV's type hints deny it
             return []
         across, down = image.width / width_px, image.height / height_px
-        scale_back = np.array([across, down, across, down, 1])
-        return [Box(*row) for row in (rows[:, _BOX_AND_SCORE] * scale_back).tolist()]
+        places = rows[:, :_SCORE] * np.array([across, down] * (_SCORE // 2))
+        return [
+            Box(left, top, width, height, score, tuple(points))
+            for (left, top, width, height, *points), score in zip(
+                places.tolist(), rows[:, _SCORE].tolist(), strict=True
+            )
+        ]
 
 
 def choose(candidates: Sequence[Box], last: Box | None) -> Box | None:
@@ -160,6 +182,35 @@ def crop_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
     top_px = round(box.top + (box.height - side_px) / 2)
     # In RGB before the cut: PIL pads with zeros, which a palette may show in any colour.
     return _rgb(image).crop((left_px, top_px, left_px + side_px, top_px + side_px))
+
+
+def align_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
+    """Cut out a face turned, shifted and scaled until its points are at `ALIGNED_POINTS`, in RGB.
+
+    The picture is as large as the face is in `image`, and black beyond its edges.
+
+    Parameters
+    ----------
+    image : Image
+        The picture that `box` was found in.
+    box : Box
+        The face, with its points.
+    margin : float
+        Added on each side, as a share of the side.
+    """
+    points = np.array(box.points[::2]) + 1j * np.array(box.points[1::2])
+    # The similarity of least squares (Umeyama, 1991): numbers of the plane turn by multiplying.
+    centre, aligned_centre = points.mean(), ALIGNED_POINTS.mean()
+    aligned = ALIGNED_POINTS - aligned_centre
+    turn = (aligned.conj() * (points - centre)).sum() / (np.abs(aligned) ** 2).sum()
+    side = ALIGNED_SIDE_PX * (1 + 2 * margin)
+    side_px = max(round(side * abs(turn)), 1)
+    corner = (ALIGNED_SIDE_PX - side) * (1 + 1j) / 2
+    start, step = centre + turn * (corner - aligned_centre), turn * side / side_px
+    coefficients = (step.real, -step.imag, start.real, step.imag, step.real, start.imag)
+    size = (side_px, side_px)
+    method = Image.Transform.AFFINE
+    return _rgb(image).transform(size, method, coefficients, Image.Resampling.BILINEAR)
 
 
 @lru_cache(maxsize=4)

@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,8 +23,10 @@ from models.arrays import (
     as_targets,
     check_same_rows,
 )
+from models.bands import choose_factors
 from models.projection import Projection, principal_axes
 from models.ridge.equations import FoldGram
+from models.ridge.penalties import inner_folds
 from models.scaling import InputScaler
 from models.view import WHOLE, CrossFit, FoldedView
 
@@ -68,7 +70,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     A new head implements `_fit` and `_predict` on such arrays. It is a dataclass whose fields are
     its parameters, so that `sklearn.base.clone` works; a head that draws random numbers has a
     parameter `seed`. One that can do better than a fit per fold also overrides `_fit_folds`, or
-    `cross_fit`; its predictions have to stay those of a fit per fold.
+    `_cross_fit`; its predictions have to stay those of a fit per fold.
 
     Parameters
     ----------
@@ -77,6 +79,8 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """
 
     bands: tuple[int, ...] = ()
+    weighs_bands: ClassVar[bool] = True
+    """Whether encoders are weighed against each other for this head (`models.bands`)."""
 
     def fit(self, X: Floats, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Fit all targets.
@@ -114,8 +118,14 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
             X, targets, people = X[used], targets[used], people[used]
         self.input_scaler_ = InputScaler(self.bands).fit(X)
         if self._begin_fit(targets):
-            inputs = self._prepare(self.input_scaler_.transform(X))
-            self._fit(inputs, self._standardised(targets), people)
+            inputs = self.input_scaler_.transform(X)
+            if len(self.bands) > 1 and self.weighs_bands:
+                folds = inner_folds(people, 0)
+                chosen = choose_factors(inputs, targets, folds, self.bands, [WHOLE])[WHOLE]
+                if chosen is not None:
+                    self.input_scaler_ = self.input_scaler_.weighted(chosen)
+                    inputs *= chosen
+            self._fit(self._prepare(inputs), self._standardised(targets), people)
         return self
 
     def predict(self, X: Floats) -> Floats64:
@@ -140,6 +150,26 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         CrossFit
             The predictions, and the refit that made those of the held-out rows.
         """
+        if len(self.bands) < 2 or not self.weighs_bands:
+            return self._cross_fit(view)
+        if view.factors is None:
+            rows, folds = view.training_rows(WHOLE), [*view.folds, WHOLE]
+            fold_of_row = np.where(rows, view.fold_of_row, WHOLE)
+            view.factors = choose_factors(view.inputs, view.targets, fold_of_row, self.bands, folds)
+        fits: dict[int, CrossFit] = {}  # mostly one: folds choose alike
+        for factors in view.factors.values():
+            if id(factors) not in fits:
+                weighted = view if factors is None else view.weighted(factors)
+                fits[id(factors)] = self._cross_fit(weighted)
+        of_fold = {fold: fits[id(factors)] for fold, factors in view.factors.items()}
+        oof = np.empty_like(view.targets)
+        for fold in view.folds:
+            own = view.fold_of_row == fold
+            oof[own] = of_fold[fold].oof[own]
+        return replace(of_fold[WHOLE], oof=oof)
+
+    def _cross_fit(self, view: FoldedView) -> CrossFit:
+        """Do what `cross_fit` does, with the encoders weighed as they are in the view."""
         predicted = view.empty_predictions()
         folds = [*view.folds, WHOLE]
         for fold, head in zip(folds, self._fit_folds(view, folds), strict=True):
@@ -201,11 +231,17 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return standardised[:, self.fitted_]
 
     def _predict_scaled(self, inputs: Floats32) -> Floats64:
-        predicted = np.tile(self.target_mean_, (len(inputs), 1))
-        if len(self.fitted_):
-            scale, mean = self.target_scale_[self.fitted_], self.target_mean_[self.fitted_]
-            predicted[:, self.fitted_] = self._predict(self._applied(inputs)) * scale + mean
-        return predicted
+        some = len(self.fitted_) > 0
+        return self._in_units(
+            self._predict(self._applied(inputs)) if some else np.empty((len(inputs), 0))
+        )
+
+    def _in_units(self, predicted: Floats) -> Floats64:
+        """Turn standardised predictions of the targets that are fitted into those of all."""
+        scale, mean = self.target_scale_[self.fitted_], self.target_mean_[self.fitted_]
+        all_targets = np.tile(self.target_mean_, (len(predicted), 1))
+        all_targets[:, self.fitted_] = predicted * scale + mean
+        return all_targets
 
     def _checked(self, X: Floats, fitting: bool = False) -> Floats:
         """Check the shape, type and names of columns; remember them when fitting."""
@@ -265,6 +301,8 @@ class ProjectedHead(Head):
 @dataclass(eq=False, repr=False)
 class MeanHead(Head):
     """Predict the training mean of every target, whatever the inputs: what a head has to beat."""
+
+    weighs_bands = False
 
     def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         pass

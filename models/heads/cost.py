@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from models.heads.base import Head, MeanHead, ProjectedHead
-from models.heads.kernel import KernelRidgeHead, SVRHead, n_landmarks_for
+from models.heads.kernel import MOST_LANDMARKS, KernelHead, KernelRidgeHead, n_axes_for
 from models.heads.lightgbm import LightGBMHead
 from models.heads.linear import BandedRidgeHead, RidgeHead, mixtures_of
 from models.heads.mlp import MLPHead
@@ -34,12 +34,13 @@ def estimated_cost(head: Head, n_rows: int, n_columns: int, n_targets: int) -> f
     gram_s = n_rows * n_columns * smaller / FLOPS
     if isinstance(head, MeanHead):
         return 0.01
-    if isinstance(head, KernelRidgeHead | SVRHead):
-        m = n_landmarks_for(head, n_rows, n_columns)
-        features_s = n_rows * m * (2 * n_columns + 3 * m) / FLOPS
-        solving = 16 * 600 * m**2 if isinstance(head, KernelRidgeHead) else 0
-        steps = 0 if isinstance(head, KernelRidgeHead) else N_FITS * 40 * 4 * n_rows * m * n_targets
-        return features_s + (solving + steps) / FLOPS
+    if isinstance(head, KernelHead):
+        n_axes, m = n_axes_for(n_rows, n_columns), min(n_rows, MOST_LANDMARKS)
+        axes_s = gram_s if n_axes < n_columns else 0.0
+        features_s = (n_rows * m * (2 * n_axes + 4 * m) + 16 * 600 * m**2) / FLOPS
+        product_s = n_rows**2 * (n_axes + 2 * N_FITS * n_targets + 50) / FLOPS
+        steps = 8 if isinstance(head, KernelRidgeHead) else 12
+        return axes_s + features_s + steps * product_s
     if isinstance(head, RidgeHead):
         banded = isinstance(head, BandedRidgeHead)
         n_mixtures = len(mixtures_of(max(1, len(head.bands)))) if banded else 1

@@ -19,7 +19,7 @@ ROWS_PER_THREAD = 4000
 FIXED = {
     "objective": "regression",
     "feature_pre_filter": False,  # else bins would depend on the rows of a part
-    "bin_construct_sample_cnt": 5_000,
+    "bin_construct_sample_cnt": 2_000,  # enough for 31 bins; the sample takes memory
     "deterministic": True,
     "force_col_wise": True,
     "verbosity": -1,
@@ -54,6 +54,8 @@ class LightGBMHead(Head):
     seed : int
         Seed of the columns drawn for each tree.
     """
+
+    weighs_bands = False
 
     columns_per_target: Annotated[int, Field(ge=1), Range(30, 1000, log=True)] = 300
     n_rounds: Annotated[int, Field(ge=1)] = 300

@@ -7,9 +7,8 @@ from math import comb
 import numpy as np
 from sklearn.base import clone
 
-from models.arrays import Floats32, Floats64, Groups, Ints, Numbers
+from models.arrays import Floats32, Floats64, Groups, Numbers
 from models.heads.base import Head, PositiveFloats, label_patterns
-from models.kernel import KernelBasis, KernelFeatures
 from models.ridge.equations import FoldGram
 from models.ridge.penalties import (
     Fitted,
@@ -59,75 +58,57 @@ class RidgeHead(Head):
     def alpha_(self) -> Floats64:  # noqa: D102 (see the class)
         return np.sort(self.alphas)[::-1][self.chosen_ % len(self.alphas)]
 
-    def cross_fit(self, view: FoldedView) -> CrossFit:
+    def _cross_fit(self, view: FoldedView) -> CrossFit:
         """Cross-fit from shared features; equal to a fit per fold, but for rounding."""
         if not can_nest(view):
-            return super().cross_fit(view)
+            return super()._cross_fit(view)
         n_targets = view.targets.shape[1]
         predicted, whole = view.empty_predictions(), clone(self)
         whole._begin_fit(view.targets[view.labelled])
-        whole._begin(n_targets)
+        whole._begin(view.inputs.shape[1], n_targets)
         # Coefficients are for targets as they are.
         whole.target_mean_, whole.target_scale_ = np.zeros(n_targets), np.ones(n_targets)
         for rows, columns in label_patterns(view.targets):
             fold_of_row = np.where(rows, view.fold_of_row, WHOLE)
-            made, candidates = self._candidates(
-                view.inputs, fold_of_row, view.targets[:, columns], view
-            )
-            features = view.inputs if made is None else made.values
+            gram, targets = view.gram_of(fold_of_row >= 0), view.targets[:, columns]
+            candidates = self._candidates(gram, targets)
             for fold, chosen in choose_for_all_folds(candidates):
                 coef, intercept = candidates.fit(fold, chosen)
                 if fold == WHOLE:
-                    whole._keep(made, columns, (coef, intercept), chosen)
+                    whole._keep(columns, (coef, intercept), chosen)
                 else:
                     places = view.places(fold)
-                    predicted[np.ix_(places, columns)] = features[places] @ coef + intercept
+                    predicted[np.ix_(places, columns)] = view.inputs[places] @ coef + intercept
         predicted[view.places(WHOLE)] = whole._predict_scaled(view.held_inputs)
         return view.as_cross_fit(predicted, whole)
 
     def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
-        self._begin(targets.shape[1])
+        self._begin(inputs.shape[1], targets.shape[1])
         for rows, columns in label_patterns(targets):
             fold_of_row = np.full(len(rows), WHOLE, np.int64)
             fold_of_row[rows] = inner_folds(groups[rows], self.seed)
-            made, candidates = self._candidates(inputs, fold_of_row, targets[:, columns])
+            candidates = self._candidates(FoldGram(inputs, fold_of_row), targets[:, columns])
             chosen = choose(candidates)
-            self._keep(made, columns, candidates.fit(WHOLE, chosen), chosen)
+            self._keep(columns, candidates.fit(WHOLE, chosen), chosen)
 
-    def _candidates(
-        self, inputs: Floats32, fold_of_row: Ints, targets: Floats64, view: FoldedView | None = None
-    ) -> tuple[KernelFeatures | None, RidgeCandidates]:
-        """Make features of scaled inputs (None: they are the features), and regressions on them.
-
-        `fold_of_row` is negative, and `targets` may be NaN, for rows that are not to be fitted on;
-        inputs and folds come from `view`, if from one.
-        """
-        gram = FoldGram(inputs, fold_of_row) if view is None else view.gram_of(fold_of_row >= 0)
-        mixtures = self._mixtures(inputs.shape[1])
-        return None, RidgeCandidates(gram, targets, self.alphas, *mixtures)
+    def _candidates(self, gram: FoldGram, targets: Floats64) -> RidgeCandidates:
+        mixtures = self._mixtures(gram.inputs.shape[1])
+        return RidgeCandidates(gram, targets, self.alphas, *mixtures)
 
     def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Floats64 | None]:  # noqa: ARG002
         """Bands of columns, and mixtures of them to choose from; here none."""
         return (), None
 
-    def _begin(self, n_targets: int) -> None:
+    def _begin(self, n_columns: int, n_targets: int) -> None:
         self.chosen_ = np.zeros(n_targets, np.intp)
-        self.fits_: list[tuple[KernelBasis | None, Numbers, Fitted]] = []
+        self.coef_, self.intercept_ = np.zeros((n_columns, n_targets)), np.zeros(n_targets)
 
-    def _keep(
-        self, made: KernelFeatures | None, columns: Numbers, fitted: Fitted, chosen: Numbers
-    ) -> None:
+    def _keep(self, columns: Numbers, fitted: Fitted, chosen: Numbers) -> None:
         self.chosen_[columns] = chosen
-        coef, intercept = fitted
-        basis, weights = (None, coef) if made is None else (made.basis, made.weights(coef))
-        self.fits_.append((basis, columns, (weights, intercept)))
+        self.coef_[:, columns], self.intercept_[columns] = fitted
 
     def _predict(self, inputs: Floats32) -> Floats64:
-        predicted = np.empty((len(inputs), len(self.chosen_)))
-        for basis, columns, (weights, intercept) in self.fits_:
-            product = inputs @ weights if basis is None else basis.times(inputs, weights)
-            predicted[:, columns] = product + intercept
-        return predicted
+        return inputs @ self.coef_ + self.intercept_
 
 
 @dataclass(eq=False, repr=False)
@@ -149,6 +130,8 @@ class BandedRidgeHead(RidgeHead):
     weights_ : array [n_targets, n_bands]
         The mixture of each target.
     """
+
+    weighs_bands = False  # but each target for itself
 
     @property
     def weights_(self) -> Floats64:  # noqa: D102 (see the class)

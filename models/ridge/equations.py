@@ -7,16 +7,19 @@ row. Both give the same predictions; the smaller is taken.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from models.arrays import Bools, Floats, Floats64, Ints, Numbers
 from models.ridge.solver import MixedMatrix, solve_penalised
 
-EXACT_SIZE = 2000
+EXACT_SIZE = 1000
 """Up to this size, Gram matrices are summed in float64; beyond, in float32 at half the cost."""
 CHUNK_ROWS = 2048
 """Rows that are brought to float64 at a time, where that is the type of Gram matrices."""
+N_STRIPS = 8
+"""Of a block, whose upper triangle is not kept: five folds' whole ones were larger than a view."""
 
 
 class FoldGram:
@@ -41,13 +44,15 @@ class FoldGram:
         by_columns = n_columns < n_rows
         self._type = np.float64 if min(n_columns, n_rows) <= EXACT_SIZE else inputs.dtype
         self._sums: dict[int, Floats64] = {}
-        self._blocks: dict[int, Floats] = {}
+        self._blocks: dict[int, list[Floats]] = {}
+        edges = np.linspace(0, n_columns, N_STRIPS + 1).astype(int)
+        self._strips = [slice(*pair) for pair in pairwise(edges)]
         for fold in self.folds:
             part = inputs[fold_of_row == fold]
             self._sums[fold] = part.sum(axis=0, dtype=np.float64)
             if by_columns:
                 part = part.astype(self._type, copy=False)
-                self._blocks[fold] = part.T @ part
+                self._blocks[fold] = [part[:, s].T @ part[:, : s.stop] for s in self._strips]
         self._kernels: dict[tuple[int, ...], list[Floats]] = {}
 
     def equations(
@@ -75,10 +80,13 @@ class FoldGram:
         kept = [fold for fold in self.folds if fold not in excluded]
         mean = np.sum([self._sums[fold] for fold in kept], axis=0) / int(rows.sum())
         if self._blocks:
-            scaled = (-int(rows.sum()) * mean).astype(self._type)
-            gram: Floats = np.outer(scaled, mean.astype(self._type))
-            for fold in kept:
-                gram += self._blocks[fold]
+            scaled, mean_ = (-int(rows.sum()) * mean).astype(self._type), mean.astype(self._type)
+            gram: Floats = np.empty((len(mean), len(mean)), self._type)
+            for number, s in enumerate(self._strips):
+                gram[s, : s.stop] = np.outer(scaled[s], mean_[: s.stop])
+                for fold in kept:
+                    gram[s, : s.stop] += self._blocks[fold][number]
+                gram[: s.start, s] = gram[s, : s.start].T
             return RidgeEquations(rows, self.inputs, mean, scales, MixedMatrix([gram], [scales]))
         if bands not in self._kernels:
             self._kernels[bands] = self._make_kernels(bands)

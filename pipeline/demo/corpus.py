@@ -82,6 +82,13 @@ def write_corpus(folder: Path, settings: DemoSettings, targets: Sequence[str]) -
     table.to_csv(folder / "labels.csv", index=False)
 
 
+def write_clip(path: Path) -> None:
+    """Write one clip of two seconds, with a face and a voice."""
+    rng = np.random.default_rng(0)
+    labels = draw_intensities(1, rng)[0]
+    _write_clip(path, draw_person(0, rng), labels, 2 * FRAME_RATE_HZ, (0, 0), "")
+
+
 def _write_clip(
     path: Path, person: Person, labels: FloatArray, n_frames: int, seed: tuple[int, int], lacks: str
 ) -> None:

@@ -32,7 +32,7 @@ _ROLE_OF = {
         "frametime timestamp_s",
         "tracked": "frame_time_in_ms timestamp timestamp_ms",
         "frame": "frame frame_id frame_idx frame_number",
-        "face": "face_id face identity person_id track_id",
+        "face": "face_id face identity person_id track track_id",
         "flag": "success confidence facescore face_score face_detected detected face_confidence "
         "detection_confidence tracking_confidence",
         "about": "facerectx facerecty facerectwidth facerectheight input approx_time "

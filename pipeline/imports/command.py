@@ -13,6 +13,7 @@ from pipeline.terminal import Json, ParamsFile, names_of
 
 if TYPE_CHECKING:
     from pipeline.imports.clips import Scale
+    from pipeline.imports.findings import Findings
 
 app = typer.Typer(
     help="Bring in a data set's labels, or features that others computed; media are never touched.",
@@ -169,11 +170,35 @@ def features_command(
     _import(as_json, params_file, name, files=files, ids=ids, dry_run=dry_run)
 
 
+@app.command("transcripts")
+def transcripts_command(
+    file: Annotated[
+        Path, typer.Argument(help="CSV or Parquet; SRT, VTT or TXT of a clip; a folder of those.")
+    ],
+    dry_run: DryRun = False,
+    params_file: ParamsFile = PARAMS,
+    as_json: Json = False,
+) -> None:
+    """Import what is said in the clips, for encoders of text to read in place of a recogniser's.
+
+    A table has a column of ids and one called text, and may have start, end (in seconds) and
+    language. Ids are matched to those of the label table, as for features.
+
+    Example: eri import transcripts subtitles/ --dry-run
+    """
+    from pipeline.imports.transcripts import import_transcripts
+
+    _show(as_json, *import_transcripts(params_file, file, dry_run=dry_run))
+
+
 def _import(as_json: bool, *arguments: Any, **options: Any) -> None:
-    """Import, and show what was found, as JSON or in words; status 1 where there is an error."""
     from pipeline.imports.importing import import_data
 
-    summary, findings = import_data(*arguments, **options)
+    _show(as_json, *import_data(*arguments, **options))
+
+
+def _show(as_json: bool, summary: dict[str, Any], findings: "Findings") -> None:
+    """Show what was found, as JSON or in words; status 1 where there is an error."""
     if as_json:
         said = [{**vars(each), "count": len(each.items)} for each in findings.all]
         print(json.dumps(summary | {"findings": said}, indent=2))
@@ -182,6 +207,8 @@ def _import(as_json: bool, *arguments: Any, **options: Any) -> None:
             splits, targets = summary["n_clips_of_split"], summary["targets"]
             print(f"{summary['n_clips']} clips: {splits}; media in {summary['media']}")
             print(f"{len(targets)} targets: {', '.join(targets)}")
+        if "n_clips_with_words" in summary:
+            print(f"{summary['n_rows']} rows, {summary['n_clips_with_words']} clips with words")
         for name, found in summary["features"].items():
             print(
                 f"{name}: {found['n_clips']} clips in {found['n_files']} files, {found['n_rows']} "

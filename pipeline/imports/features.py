@@ -178,7 +178,7 @@ class Features:
     def _columns(self, table: Table, source: Path, clip: str | None) -> dict[str, Any]:
         """Tell what the columns are of a table, which is of one clip where that is given."""
         own = table.metadata  # of a feature store of ours
-        names = [name for name in table.columns if own is None or name != "face_share"]
+        names = [n for n in table.columns if own is None or n not in ("face_share", "face_score")]
         columns = guess_feature_columns(names, source)
         if own is not None:
             self.metadata["origin"] = own
@@ -212,7 +212,7 @@ class Features:
                 raise RefusedError("tables with rows without an id", [source], why)
             self._note_source(rows["clip"].unique(), source)
             rows["face"] = "" if columns["face"] is None else _ids(block[columns["face"]])
-            times = np.nan if columns["time"] is None else _to_times(block[columns["time"]])
+            times = np.nan if columns["time"] is None else to_times(block[columns["time"]])
             rows["time_s"] = np.where(np.isfinite(times) | (columns["time"] is None), times, np.inf)
             has_share = table.metadata is not None and "face_share" in block
             rows["face_share"] = block["face_share"].to_numpy() if has_share else np.nan
@@ -281,7 +281,7 @@ def _is_measured(flags: pd.DataFrame) -> NDArray[np.bool_]:
     return measured
 
 
-def _to_times(column: pd.Series) -> NDArray[np.float64]:
+def to_times(column: pd.Series) -> NDArray[np.float64]:
     """Read times: numbers in any unit, or ``0 days 00:00:01.5`` and ``00:01.5`` in seconds."""
     times, wrong = to_numbers(column)
     if not wrong.any():

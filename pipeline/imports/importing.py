@@ -72,6 +72,7 @@ def import_data(
     labels, sets = None, {name: files}
     # Sections that DVC follows: it stops where one is missing.
     changes: dict[str, Any] = {section: {} for section in ("demo", "encoders", "stores")}
+    changes |= {"transcripts": None} if params.transcripts is None else {}
     features = []
     try:
         if read is None:

@@ -132,6 +132,12 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     return text.mask(text == "").drop(columns="", errors="ignore")
 
 
+def read_text(path: Path) -> str:
+    """Read a file of text, in whatever encoding; raises RefusedError where that cannot be."""
+    with _refusing(path), _text(path, _encoding(path)) as file:
+        return str(file.read())
+
+
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
     try:

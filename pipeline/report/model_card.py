@@ -21,6 +21,7 @@ LICENCES = {
     "timm": "code Apache-2.0; each set of weights has a licence of its own",
     "opensmile": "openSMILE's own licence: research and education only, no commercial use",
     "transformers": "code Apache-2.0; each model has a licence of its own (Whisper tiny.en: MIT)",
+    "whisper": "code Apache-2.0, the published weights MIT or Apache-2.0",
     "expression": "votes MIT, but the pictures of FER2013 that it learned from are for research",
     "onnx": "that of the file, which does not say",
     "imported": "that of whoever made the features",

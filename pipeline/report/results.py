@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from features.encoders import Recogniser
 from features.files import file_sha256
 from features.store import shards_of, store_metadata
 from pipeline import paths
@@ -25,7 +26,8 @@ from pipeline.report.figures import Plot, read_plots
 from pipeline.tables import read_run_table
 from pipeline.views import read_prediction_table
 
-ENCODER_KEYS = ("kind", "model", "weights", "weights_digest", "identity")
+ENCODER_KEYS = ("kind", "model", "weights", "weights_digest", "identity", "outputs")
+_N_OUTPUTS_SHOWN = 4
 
 _TABLES = {
     "board": paths.LEADERBOARD,
@@ -104,6 +106,9 @@ def read_results(params: Params) -> Results:
         name: store_metadata(pq.read_schema(shards_of(params.store_folder(name))[0]))
         for name in params.feature_names
     }
+    if isinstance(params.transcripts, Recogniser):
+        heard = shards_of(paths.FEATURES / paths.HEARD)[0]
+        metadata[paths.HEARD] = store_metadata(pq.read_schema(heard))
     return Results(
         params=params,
         rows=rows,
@@ -137,7 +142,8 @@ def run_record(
     Returns
     -------
     dict
-        ``encoders``: `ENCODER_KEYS` by name, of imported stores too. ``versions`` of the libraries
+        ``encoders``: `ENCODER_KEYS` by name, of imported stores too; of ``outputs`` with names,
+        how many, and the first. ``versions`` of the libraries
         behind the embeddings and the heads; all of them where they differ. ``files``.
     """
     settings = params.model_dump(mode="json")
@@ -146,6 +152,14 @@ def run_record(
         name: {"kind": "imported", "model": entry["store"], "weights_digest": entry["sha256"]}
         for name, entry in settings["stores"].items()
     }
+    if heard := settings["transcripts"]:
+        made[paths.HEARD] = {**stores.get(paths.HEARD, {}), **heard}
+        if heard["kind"] == "imported":
+            made[paths.HEARD] |= {"model": heard["table"], "weights_digest": heard["sha256"]}
+    for name, each in made.items():
+        named = [str(output) for output, _ in stores.get(name, {}).get("outputs", ())]
+        first = ", ".join(named[:_N_OUTPUTS_SHOWN]) + " …" * (len(named) > _N_OUTPUTS_SHOWN)
+        each["outputs"] = f"{len(named)}: {first}" if named else _UNKNOWN
     versions = defaultdict(set, python={platform.python_version()})
     for name in _LIBRARIES:
         with suppress(PackageNotFoundError):  # run from a checkout

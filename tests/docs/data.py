@@ -38,7 +38,7 @@ def write_recordings(folder: Path) -> None:
 
 
 def write_features(folder: Path) -> None:
-    """Write features that others computed, in three usual forms."""
+    """Write features and transcripts that others made, in usual forms."""
     rng = np.random.default_rng(1)
     ids = pd.read_csv(folder / "ratings.csv")["clip_id"]
     (folder / "feats" / "fau").mkdir(parents=True)
@@ -52,6 +52,11 @@ def write_features(folder: Path) -> None:
     clap.to_parquet(folder / "clap.parquet", index=False)
     np.save(folder / "vectors.npy", vectors)
     (folder / "ids.txt").write_text("\n".join(ids))
+    (folder / "subtitles").mkdir()
+    for clip_id in ids:
+        cue = "1\n00:00:00,100 --> 00:00:00,400\nOh, what a joy.\n"
+        (folder / "subtitles" / f"{clip_id}.srt").write_text(cue)
+    pd.DataFrame({"clip_id": ids, "text": "What is this?"}).to_csv(folder / "said.csv", index=False)
 
 
 def write_neighbours(folder: Path) -> None:

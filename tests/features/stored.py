@@ -1,5 +1,6 @@
 """Clips and embeddings that tests put into stores and caches."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,19 @@ def embedding(
     return Embedding(np.arange(n_rows) / 4, values, face_share)
 
 
+def of_all_faces(one: Embedding) -> Embedding:
+    """Let the rows of an embedding be of two people in turn."""
+    track = np.arange(len(one.time_s), dtype=np.int32) % 2
+    return replace(one, face_share=1.0, track=track, face_score=track.astype("f4") / 2)
+
+
 def same(a: Embedding, b: Embedding) -> bool:
     return (
         np.array_equal(a.time_s, b.time_s)
         and np.array_equal(a.values, b.values)
         and (a.values.dtype, a.face_share) == (b.values.dtype, b.face_share)
+        and np.array_equal(a.track, b.track)
+        and np.array_equal(a.face_score, b.face_score)
     )
 
 

@@ -18,7 +18,7 @@ from features.cache import (
     pack,
     unpack,
 )
-from tests.features.stored import embedding, same
+from tests.features.stored import embedding, of_all_faces, same
 
 CLIPS = {name * 64: embedding(k + 1, k) for k, name in enumerate("abcde")}
 A, B, *_ = CLIPS
@@ -92,6 +92,10 @@ def test_an_embedding_comes_back_bit_for_bit(values, face_share, data):
     assert (back.values.shape, back.values.dtype) == (values.shape, values.dtype)
     assert back.time_s.tobytes() == time_s.tobytes()
     assert back.face_share == face_share
+    everyone = of_all_faces(back)
+    back = unpack(A, pack(A, everyone))
+    assert np.array_equal(back.track, everyone.track)
+    assert np.array_equal(back.face_score, everyone.face_score)
 
 
 def test_every_flipped_bit_and_every_missing_byte_is_found():

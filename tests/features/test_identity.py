@@ -57,8 +57,31 @@ def test_weights_and_detectors_count_by_their_bytes_and_not_by_their_path(tiny_c
     for named in (of_weights, cropped):
         assert named(first) == named(copy) != named(other)
     assert identity(CLIP) != cropped(first)
-    for change in ({"face_margin": 0.2}, {"face_min_score": 0.9}, {"face_missing": "leave_out"}):
+    changes = [
+        {"face_margin": 0.2},
+        {"face_min_score": 0.9},
+        {"face_missing": "leave_out"},
+        {"who": "all"},
+        {"face_align": True},
+    ]
+    for change in changes:
         assert cropped(first, **change) != cropped(first)
+    assert cropped(first, who="largest", face_align=False) == cropped(first)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"face": "none"}, "face_missing, who need `face: yunet`"),
+        ({"face_missing": "whole_frame"}, "`who: all` leaves frames without a face out"),
+        ({"who": "most"}, "'largest' or 'all'"),
+    ],
+)
+def test_settings_of_faces_that_make_no_sense_are_refused(change, message):
+    everyone = {**CLIP, "face": "yunet", "who": "all"}
+    assert make_encoder(everyone).face_missing == "leave_out"
+    with pytest.raises(ValidationError, match=message):
+        make_encoder(everyone | change)
 
 
 def test_borrowed_preprocessing_counts_by_what_it_is():

@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -157,3 +158,25 @@ def test_a_store_on_disk_is_pooled_shard_by_shard_to_the_same_bits(tmp_path, mon
     assert pooled.time_s is None
     assert pooled.metadata["identity"] == "x"
     assert Pooling.model_validate(pooled.metadata["pooling"]) == EVERYTHING
+
+
+def test_people_are_pooled_one_by_one(tmp_path):
+    """The vector of the one seen longest, or the mean of all, as if each were a clip alone."""
+    rng = np.random.default_rng(0)
+    track = np.array([0, 1, 0, 2, 0, 1, 0, 1], np.int32)
+    rows, time_s = rng.normal(size=(8, 3)).astype(np.float32), np.repeat(np.arange(4), 2) / 2
+    alone = make_store(*((rows[track == k], time_s[track == k]) for k in range(3)))
+    people = pool_clips(alone, EVERYTHING)[1]
+    together = replace(make_store((rows, time_s)), track=track)
+    for which, expected in (("longest", people[0]), ("each", people.mean(axis=0))):
+        pooling = EVERYTHING.model_copy(update={"track": which})
+        assert pool_clips(together, pooling)[1][0] == pytest.approx(expected, abs=1e-6)
+    embedding = Embedding(time_s, rows, 1.0, track, track.astype("f4"))
+    two = Embedding(time_s[:3], rows[:3], 1.0, track[:3], np.ones(3, np.float32))
+    clips = [StoredClip(name, name, each) for name, each in (("a", embedding), ("b", two))]
+    write_store(tmp_path / "faces", clips, {})
+    pooled = pool_store(tmp_path / "faces", EVERYTHING)
+    assert pooled.metadata["n_people"] == {"2": 1, "3": 1}
+    assert np.array_equal(pooled.embedding[0], people[0])
+    rest = replace(make_store((rows[track > 0], time_s[track > 0])), track=track[track > 0])
+    assert np.array_equal(pool_clips(rest, EVERYTHING)[1][0], people[1])

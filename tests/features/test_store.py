@@ -14,7 +14,7 @@ from features.store_writer import (
     write_failures,
     write_store,
 )
-from tests.features.stored import clips
+from tests.features.stored import clips, of_all_faces, same
 
 
 def assert_same(store: FeatureStore, expected: FeatureStore) -> None:
@@ -166,3 +166,16 @@ def test_a_store_in_memory_prints_its_shape_and_has_equally_long_columns():
             replace(store, **{name: getattr(store, name)[:-1]})
     with pytest.raises(ValueError, match=r"of shape .*expected \(n_rows, dimension\)"):
         replace(store, embedding=store.embedding[:, 0])
+
+
+def test_faces_of_several_people_are_told_apart(tmp_path):
+    written = [each._replace(embedding=of_all_faces(each.embedding)) for each in clips(3)]
+    write_store(tmp_path / "faces", written, {"identity": "x"})
+    ((_, back),) = stored_clips(tmp_path / "faces")
+    assert all(same(a.embedding, b.embedding) for a, b in zip(written, back, strict=True))
+    store = read_store(tmp_path / "faces")
+    assert (store.track.dtype, store.face_score.dtype) == (np.int32, np.float32)
+    table = store.to_pandas()
+    assert table.index.names == ["clip_id", "time_s", "track"]
+    n_people = table.reset_index("track").groupby("clip_id")["track"].nunique()
+    assert n_people.to_dict() == {"c0": 1, "c1": 2, "c2": 2}

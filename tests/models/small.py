@@ -13,10 +13,6 @@ QUICK = {
 }
 ENTRIES = {kind: {"kind": kind, **QUICK.get(kind, {})} for kind in HEADS}
 """An entry of params.yaml for every kind."""
-VARIANTS = ENTRIES | {
-    "landmarks": {"kind": "kernel_ridge", "n_landmarks": 30},
-    "svr_landmarks": {"kind": "svr", "n_landmarks": 30},
-}
 
 
 def plain_cross_fit(head, view):

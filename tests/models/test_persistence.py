@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.heads import make_head
 from models.persistence import PersistenceError, dumps, loads
 from models.stack import fit_stack
-from tests.models.small import VARIANTS
+from tests.models.small import ENTRIES
 
 
 def data_of(gaps=False):
@@ -27,11 +27,11 @@ def data_of(gaps=False):
 
 
 def fitted_head(variant="elastic_net", gaps=False):
-    return make_head(VARIANTS[variant], 1, bands=(30, 10)).fit(*data_of(gaps))
+    return make_head(ENTRIES[variant], 1, bands=(30, 10)).fit(*data_of(gaps))
 
 
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "gaps"])
-@pytest.mark.parametrize("variant", sorted(VARIANTS))
+@pytest.mark.parametrize("variant", sorted(ENTRIES))
 def test_predictions_stay_the_same_bytes(variant, gaps):
     head = fitted_head(variant, gaps)
     content = dumps(head)

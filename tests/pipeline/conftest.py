@@ -181,11 +181,11 @@ class WorkersHere:
         pass
 
     def call(self, work, task, *, limit_s):
-        if work is comparison._fit:
+        if work is comparison.fit_in_worker:
             self.fitted.append(task[1].name)
         try:
             made = work(task)
-            while work is comparison._fit:
+            while work is comparison.fit_in_worker:
                 next(made)
         except StopIteration as end:
             return end.value

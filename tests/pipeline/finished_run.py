@@ -44,17 +44,20 @@ class FinishedRun:
         stages.bundle()
 
 
-def finish_run(root: Path, folder: Path, model: str) -> FinishedRun:
-    """Make a corpus, whose brightness tells the targets, and run all stages on it."""
+def finish_run(root: Path, folder: Path, model: str, **changes) -> FinishedRun:
+    """Make a corpus, whose brightness tells the targets, and run all stages on it.
+
+    `changes` are made to its parameters.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("ERI_CACHE", str(folder / "cache"))
         run = FinishedRun(folder)
-        _run_all(run, root, model)
+        _run_all(run, root, model, changes)
     return run
 
 
-def _run_all(run: FinishedRun, root: Path, model: str) -> None:
+def _run_all(run: FinishedRun, root: Path, model: str, changes: dict[str, object]) -> None:
     content = yaml.safe_load((root / "params.yaml").read_text())
     content["targets"] = TARGETS
     content["folds"]["n_folds"] = 3
@@ -62,7 +65,7 @@ def _run_all(run: FinishedRun, root: Path, model: str) -> None:
         "tiny": {"kind": "open_clip", "model": model, "weights": "random"},
         "sound": {"kind": "opensmile", "model": "eGeMAPSv02"},
     }
-    content["heads"] = HEADS
+    content |= {"heads": HEADS, **changes}
     (run.folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     rng = np.random.default_rng(0)
     splits = ["Train"] * 24 + ["Val"] * 4 + ["Test"] * 2
@@ -87,7 +90,7 @@ def _run_all(run: FinishedRun, root: Path, model: str) -> None:
     make_folds(clips, load_params()).to_parquet(FOLDS)
     stages.extract()
     stages.pool()
-    run.fit()
+    run.fit(content["heads"])
 
 
 def predictions(run: FinishedRun) -> pd.DataFrame:

@@ -66,10 +66,10 @@ ODD_HEADS = {
 }
 
 
-REAL_FIT = comparison._fit
+REAL_FIT = comparison.fit_in_worker
 
 
 def fit(work):
-    """In place of `pipeline.comparison._fit`: workers import it from here, by name."""
+    """In place of `pipeline.comparison.fit_in_worker`: workers import it from here, by name."""
     HEADS.update(ODD_HEADS)
     return REAL_FIT(work)

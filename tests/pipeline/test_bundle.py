@@ -204,10 +204,10 @@ def test_a_library_of_another_version_is_named(bundle, library):
         read_bundle(bundle)
 
 
-@pytest.mark.parametrize("protocol", [0, 4, -1, 10**30, "5", 5.0, True, None, [5]])
+@pytest.mark.parametrize("protocol", [0, 5, -1, 10**30, "6", 6.0, True, None, [6]])
 def test_another_protocol_names_the_version_that_can(bundle, protocol):
     change(bundle, lambda content: content.update(protocol=protocol, eri="9.9.9"))
-    expected = r"written by eri 9\.9\.9: this version reads protocol 5\. Install"
+    expected = r"written by eri 9\.9\.9: this version reads protocol 6\. Install"
     with pytest.raises(BundleError, match=expected):
         read_bundle(bundle)
 

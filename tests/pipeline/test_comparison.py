@@ -96,3 +96,12 @@ def test_a_budget_is_kept_and_what_has_no_room_is_named(on_machine, seconds, bud
     for reason in (each.reason for each in found.failures.values() if "about" in each.reason):
         needs_s, left_s = map(float, re.findall(r"([\d.e+]+) s", reason))
         assert needs_s >= left_s
+
+
+def test_unasked_for_only_what_is_long_is_left_out_however_busy_the_machine(on_machine):
+    all_s = {"ridge": costs(50, 60, 70), "mlp": costs(500, 500, 500)}
+    made, found, _ = on_machine(all_s, None)
+    assert {*found.failures} == {f"mlp/{view}" for view in all_s["mlp"]}
+    assert made.begun[-1] == "stack"
+    made, found, _ = on_machine({"ridge": costs(50, 60, 70)}, None)
+    assert not found.failures

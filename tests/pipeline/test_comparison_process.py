@@ -29,7 +29,7 @@ from pipeline import comparison
 from pipeline.cli import main
 from tests.pipeline import odd_heads
 HEADS.update(odd_heads.ODD_HEADS)
-comparison._fit = odd_heads.fit
+comparison.fit_in_worker = odd_heads.fit
 main()
 """
 
@@ -38,7 +38,7 @@ main()
 def knowing_odd_heads(monkeypatch):
     for kind, head in odd_heads.ODD_HEADS.items():
         monkeypatch.setitem(HEADS, kind, head)
-    monkeypatch.setattr("pipeline.comparison._fit", odd_heads.fit)
+    monkeypatch.setattr("pipeline.comparison.fit_in_worker", odd_heads.fit)
 
 
 @pytest.fixture

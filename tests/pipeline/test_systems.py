@@ -180,7 +180,7 @@ def test_what_fails_is_a_row_that_says_why_and_what_has_no_features_is_left_out(
     systems_project, monkeypatch
 ):
     monkeypatch.setitem(odd_heads.HEADS, "raising", odd_heads.RaisingHead)
-    monkeypatch.setattr("pipeline.comparison._fit", odd_heads.fit)
+    monkeypatch.setattr("pipeline.comparison.fit_in_worker", odd_heads.fit)
     systems_project.content["modality_head"] = "raising"
     systems, params = systems_project.load()
     found = last(systems, params, lacking=["posture"])

@@ -1,5 +1,6 @@
 """Pictures, and what the tests of all kinds do with them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,8 +85,10 @@ SMALL = {
 }
 
 
-def speech_model(folder: Path, kind: str = "wav2vec2", head: bool = False) -> Path:
-    """Save a small speech model with 50 hidden states a second, and its processor."""
+def sound_model(
+    folder: Path, kind: str = "wav2vec2", head: bool = False, model: object = None
+) -> Path:
+    """Save a small model of sound with 50 hidden states a second, and its processor."""
     import transformers
 
     torch.manual_seed(3)
@@ -94,6 +97,10 @@ def speech_model(folder: Path, kind: str = "wav2vec2", head: bool = False) -> Pa
         layers = {f"{part}_{what}": 2 for part in ("encoder", "decoder") for what in _COUNTS}
         config = transformers.WhisperConfig(**width, **layers, **_TOKENS, max_source_positions=100)
         processor = transformers.WhisperFeatureExtractor(chunk_length=2)
+    elif kind == AST:
+        shape = {"max_length": 200, "num_mel_bins": 32}
+        config = transformers.ASTConfig(**SMALL, **shape, time_stride=2)
+        processor = transformers.ASTFeatureExtractor(**shape)
     else:
         convolutions = {"conv_dim": (8, 8), "conv_kernel": (40, 32), "conv_stride": (20, 16)}
         positions = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
@@ -103,10 +110,165 @@ def speech_model(folder: Path, kind: str = "wav2vec2", head: bool = False) -> Pa
         )
         processor = transformers.Wav2Vec2FeatureExtractor()
     auto = transformers.AutoModelForAudioClassification if head else transformers.AutoModel
-    auto.from_config(config).save_pretrained(folder)
+    (model or auto.from_config)(config).save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
 
 
+AST = "audio-spectrogram-transformer"
+SOUND_MODELS = ("wav2vec2", "hubert", "wavlm", "whisper", AST)
 _COUNTS = ("layers", "attention_heads")
 _TOKENS = {"vocab_size": 8, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
+
+PATCHES = {"image_size": 32, "patch_size": 16}
+STAGES = {"depths": [1, 1], "hidden_sizes": [8, 16]}
+FRAME_MODELS = {
+    "vit": (SMALL | PATCHES, {"size": {"height": 32, "width": 32}}),
+    "dinov2": (
+        SMALL | PATCHES,
+        {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}},
+    ),
+    "swin": (
+        {
+            **{"image_size": 32, "patch_size": 4, "embed_dim": 8, "window_size": 4},
+            **{"depths": [1, 1], "num_heads": [1, 1]},
+        },
+        {"size": {"height": 32, "width": 32}},
+    ),
+    "convnext": (STAGES | {"num_stages": 2}, {"size": {"shortest_edge": 32}, "crop_pct": 0.875}),
+    "resnet": (STAGES | {"embedding_size": 8}, {"size": {"shortest_edge": 32}, "crop_pct": 0.875}),
+    "clip": (
+        {
+            "vision_config": SMALL | PATCHES,
+            "text_config": SMALL | {"vocab_size": 8, "eos_token_id": 1},
+        },
+        {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}},
+    ),
+}
+FRAMES = SMALL | {"image_size": 32, "num_frames": 4}
+CROPPED = {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}}
+VIDEO = {
+    "videomae": (FRAMES | {"patch_size": 16}, CROPPED),
+    "timesformer": (FRAMES | {"patch_size": 16}, CROPPED),
+    "vivit": (FRAMES | {"tubelet_size": [2, 16, 16]}, CROPPED),
+    "vjepa2": (
+        {
+            **{"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2},
+            **{"crop_size": 32, "frames_per_clip": 4, "pred_hidden_size": 24},
+            **{"pred_num_hidden_layers": 1, "pred_num_attention_heads": 2, "num_pooler_layers": 1},
+        },
+        {"crop_size": 32},
+    ),
+}
+FRAME_MODELS |= VIDEO
+PROCESSORS = {
+    "videomae": "VideoMAEVideoProcessor",
+    "timesformer": "VideoMAEImageProcessor",
+    "vivit": "VivitImageProcessor",
+    "vjepa2": "VJEPA2VideoProcessor",
+    "vit": "ViTImageProcessorPil",
+    "dinov2": "BitImageProcessorPil",
+    "swin": "ViTImageProcessorPil",
+    "convnext": "ConvNextImageProcessorPil",
+    "resnet": "ConvNextImageProcessorPil",
+    "clip": "CLIPImageProcessorPil",
+}
+
+
+def frame_model(folder: Path, kind: str, head: bool = False) -> Path:
+    """Save a small model of pictures, or of video, and its processor."""
+    import transformers
+
+    torch.manual_seed(3)
+    settings, processor = FRAME_MODELS[kind]
+    labels = {"id2label": {0: "calm", 1: "moved"}}
+    config = transformers.AutoConfig.for_model(kind, **settings, **labels)
+    what = "Video" if kind in VIDEO else "Image"
+    auto = getattr(transformers, f"AutoModelFor{what}Classification" if head else "AutoModel")
+    auto.from_config(config).save_pretrained(folder)
+    getattr(transformers, PROCESSORS[kind])(**processor).save_pretrained(folder)
+    return folder
+
+
+def sound_network(folder: Path, shape: tuple[object, ...] = ("n", "t")) -> Path:
+    """Save an ONNX network of waves: their mean, and their greatest and least value."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    axes = list(range(1, len(shape)))
+    given = [helper.make_tensor_value_info("wave", TensorProto.FLOAT, shape)]
+    nodes = [
+        helper.make_node(f"Reduce{what}", ["wave"], [what], axes=axes, keepdims=0)
+        for what in ("Mean", "Max", "Min")
+    ]
+    nodes += [
+        helper.make_node("Unsqueeze", [what, "axis"], [f"{what}s"])
+        for what in ("Mean", "Max", "Min")
+    ]
+    nodes.append(helper.make_node("Concat", ["Maxs", "Mins"], ["range"], axis=1))
+    made = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [shape[0], width])
+        for name, width in (("Means", 1), ("range", 2))
+    ]
+    axis = [helper.make_tensor("axis", TensorProto.INT64, [1], [1])]
+    graph = helper.make_graph(nodes, "sound", given, made, axis)
+    opset = helper.make_opsetid("", 17)
+    path = folder / f"sound{len(shape)}.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    return path
+
+
+def recogniser_model(folder: Path, *, multilingual: bool = False) -> Path:
+    """Save a small Whisper of 2 s, with a tokenizer of eight words."""
+    import transformers
+
+    special = ["<|endoftext|>", "<|startoftranscript|>", "<|de|>", "<|en|>", "<|transcribe|>"]
+    special += ["<|nospeech|>", "<|notimestamps|>"]
+    n_tokens = tokenizer_of(folder, special, {})
+    torch.manual_seed(4)
+    width = {"d_model": 16, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    layers = {f"{part}_{what}": 2 for part in ("encoder", "decoder") for what in _COUNTS}
+    tokens = {"vocab_size": n_tokens, "pad_token_id": 0, "bos_token_id": 8, "eos_token_id": 8}
+    positions = {"max_source_positions": 100, "max_target_positions": 40}
+    config = transformers.WhisperConfig(
+        **width, **layers, **tokens, **positions, decoder_start_token_id=9, init_std=0.5
+    )
+    transformers.WhisperForConditionalGeneration(config).save_pretrained(folder)
+    transformers.WhisperFeatureExtractor(chunk_length=2).save_pretrained(folder)
+    settings = {"is_multilingual": multilingual, "suppress_tokens": [0]}
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def text_model(folder: Path, *, head: bool = False) -> Path:
+    """Save a small BERT, with the tokenizer of the same eight words and two special tokens."""
+    import transformers
+
+    n_tokens = tokenizer_of(folder, ["[CLS]", "[SEP]"], {"[CLS]": 8, "[SEP]": 9})
+    torch.manual_seed(5)
+    labels = {"id2label": {0: "glad", 1: "sad"}}
+    config = transformers.BertConfig(
+        **SMALL, **labels, vocab_size=n_tokens, max_position_embeddings=16, initializer_range=0.5
+    )
+    name = "AutoModelForSequenceClassification" if head else "AutoModel"
+    getattr(transformers, name).from_config(config).save_pretrained(folder)
+    return folder
+
+
+def tokenizer_of(folder: Path, special: list[str], ends: dict[str, int]) -> int:
+    """Save a tokenizer of whole words; return how many tokens it knows."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ["[UNK]", "oh", "what", "a", "joy", "fear", "is", "this", *special]
+    tokenizer = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, "[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(special)
+    if ends:
+        first, last = ends
+        tokenizer.post_processor = processors.TemplateProcessing(
+            f"{first} $A {last}", special_tokens=list(ends.items())
+        )
+    tokenizer.enable_padding(length=12)  # as sentence encoders come; we do without
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return len(words)

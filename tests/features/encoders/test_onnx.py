@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_model import BATCH_SIZE
+from features.errors import MediaError
 from features.extraction import embed_files
 from features.identity import Sampling, encoder_identity
-from tests.features.encoders.samples import embed, pictures
+from tests.features.encoders.samples import embed, embed_sound, pictures, sound_network
 
 SIZE = (4, 6)
 SHAPE = ["n", 3, *SIZE]
@@ -213,3 +214,33 @@ def test_what_the_file_does_not_have_or_take_is_refused(two_heads, change, messa
 def test_a_spec_that_makes_no_sense_is_refused(preprocessing, more, message):
     with pytest.raises(ValidationError, match=message):
         make_encoder(spec("x.onnx", preprocessing, **more))
+
+
+@pytest.mark.parametrize("shape", [("n", "t"), (2, 1, 16000)])
+def test_waves_give_a_row_a_window_whoever_is_beside_them(tmp_path, shape):
+    spec = {"kind": "onnx", "input": "sound", "weights": str(sound_network(tmp_path, shape))}
+    encoder = make_encoder(spec | {"sample_rate_hz": 16000, "window_s": 1})
+    assert encoder.columns() == {"Means": 1, "range": 2}
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(0.1, 0.1, n).astype(np.float32) for n in (40000, 8000, 33000)]
+    expected = []
+    for part in np.split(clips[0], [16000, 32000]):
+        padded = np.pad(part, (0, 16000 - len(part) if shape[0] == 2 else 0))
+        expected.append([padded.mean(), padded.max(), padded.min()])
+    for batch_size in (1, 3, 8):
+        time_s, rows = embed_sound(encoder, *clips, batch_size=batch_size)
+        assert time_s.tolist() == [0.5, 1.5, 2.25]
+        assert rows == pytest.approx(np.array(expected), abs=1e-6)
+    time_s, _ = embed_sound(encoder, clips[2])  # the last 0.06 s are left out
+    assert time_s.tolist() == [0.5, 1.5]
+    with pytest.raises(MediaError, match="there are no 0.1 s of sound"):
+        embed_sound(encoder, clips[1][:1000])
+    only = make_encoder(spec | {"sample_rate_hz": 16000, "window_s": 1, "outputs": ["range"]})
+    assert np.array_equal(embed_sound(only, clips[1])[1], embed_sound(encoder, clips[1])[1][:, 1:])
+
+
+def test_a_network_of_another_length_says_which_it_takes(tmp_path):
+    spec = {"kind": "onnx", "input": "sound", "sample_rate_hz": 16000}
+    weights = str(sound_network(tmp_path, (1, 1, 8000)))
+    with pytest.raises(EncoderError, match="8000.*correct .*`window_s`"):
+        make_encoder(spec | {"weights": weights}).dimension()

@@ -1,9 +1,12 @@
+import shutil
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from features.encoders import EncoderError, make_encoder
 from features.errors import MediaError
+from features.identity import Sampling, encoder_identity
 
 RATE_HZ = 16000
 
@@ -62,8 +65,83 @@ def test_an_unknown_feature_set_lists_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    "more", [{"window_s": 1.0}, {"level": "lld", "window_s": 1.0, "hop_s": 1.0}, {"level": "x"}]
+    "more",
+    [
+        {"window_s": 1.0},
+        {"level": "lld", "window_s": 1.0, "hop_s": 1.0},
+        {"level": "x"},
+        {"sink": "func"},
+    ],
 )
 def test_windows_that_make_no_sense_are_refused(more):
     with pytest.raises(ValidationError):
         make_encoder(spec("eGeMAPSv02", **more))
+
+
+def test_descriptors_over_a_hop_are_means(voice):
+    time_s, every = make_encoder(spec("eGeMAPSv02", level="lld")).embed(voice, RATE_HZ)
+    encoder = make_encoder(spec("eGeMAPSv02", level="lld", hop_s=0.5))
+    hops_s, means = encoder.embed(voice, RATE_HZ)
+    assert encoder.windows_s() == (0.5, 0.5)
+    assert len(means) == 6
+    first = time_s < 0.5
+    assert means[0] == pytest.approx(every[first].mean(axis=0), rel=1e-5, abs=1e-5)
+    assert hops_s[0] == pytest.approx(time_s[first].mean())
+
+
+def test_features_have_the_names_of_opensmile(voice):
+    columns = make_encoder(spec("eGeMAPSv02")).columns()
+    assert next(iter(columns)) == "F0semitoneFrom27.5Hz_sma3nz_amean"
+    assert len(columns) == sum(columns.values()) == 88
+
+
+def test_a_configuration_file_of_one_s_own_counts_with_all_it_includes(voice, tmp_path):
+    (tmp_path / "frames.conf.inc").write_text(FRAMES)
+    path = tmp_path / "mine.conf"
+    path.write_text(MINE)
+    encoder = make_encoder(spec(str(path), sink="features", level="lld"))
+    _, rows = encoder.embed(voice, RATE_HZ)
+    assert rows.shape[1] == encoder.dimension() == len(encoder.columns())
+    assert rows.shape[0] > 100
+    digest = encoder.weights_digest()
+    moved = tmp_path / "moved"
+    shutil.copytree(tmp_path, moved)
+    again = make_encoder(spec(str(moved / "mine.conf"), sink="features", level="lld"))
+    sampling = Sampling(frame_rate_hz=1, sample_rate_hz=RATE_HZ)
+    assert encoder_identity(again, sampling) == encoder_identity(encoder, sampling)
+    (tmp_path / "frames.conf.inc").write_text(FRAMES + "\n")
+    assert encoder.weights_digest() != digest
+    with pytest.raises(EncoderError, match="no .*gone.conf: correct the path"):
+        make_encoder(spec("gone.conf")).weights_digest()
+    with pytest.raises(MediaError, match="set `level: lld`"):
+        make_encoder(spec(str(path), sink="features")).embed(voice, RATE_HZ)
+
+
+FRAMES = """
+[componentInstances:cComponentManager]
+instance[frames].type=cFramer
+instance[energy].type=cEnergy
+[frames:cFramer]
+reader.dmLevel=wave
+writer.dmLevel=frames
+frameSize = 0.025
+frameStep = 0.010
+[energy:cEnergy]
+reader.dmLevel=frames
+writer.dmLevel=energy
+rms = 1
+log = 1
+"""
+MINE = r"""
+[componentInstances:cComponentManager]
+instance[dataMemory].type=cDataMemory
+\{\cm[source{?}:include external source]}
+\{frames.conf.inc}
+[componentInstances:cComponentManager]
+instance[concat].type=cVectorConcat
+[concat:cVectorConcat]
+reader.dmLevel = energy
+writer.dmLevel = features
+includeSingleElementFields = 1
+\{\cm[sink{?}:include external sink]}
+"""

@@ -11,8 +11,15 @@ from pydantic import BaseModel, ValidationError
 
 from features.encoders import ENCODERS, AnyEncoder, FrameEncoder, make_encoder
 from features.identity import Sampling, encoder_identity
-from tests.features.encoders.samples import CPU, embed_sound, pictures, speech_model
-from tests.features.encoders.test_transformers_frames import frame_model
+from tests.features.encoders.samples import (
+    CPU,
+    embed_sound,
+    frame_model,
+    pictures,
+    sound_model,
+    sound_network,
+    text_model,
+)
 
 SAMPLING = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
 
@@ -34,14 +41,20 @@ def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
     specs = {
         "expression": {"weights": "random"},
         "onnx": onnx_spec(tmp_path),
+        "onnx sound": {"weights": str(sound_network(tmp_path)), "sample_rate_hz": 16000},
         "open_clip": {"model": tiny_clip, "weights": "random"},
         "opensmile": {"model": "eGeMAPSv02"},
         "timm": {"model": "test_resnet", "weights": "random"},
         "torchvision": {"model": "mobilenet_v3_small", "weights": "random"},
-        "transformers": {"model": str(speech_model(tmp_path / "wav2vec2")), "weights": "folder"},
+        "transformers": {"model": str(sound_model(tmp_path / "wav2vec2")), "weights": "folder"},
         "transformers pictures": {
             "model": str(frame_model(tmp_path / "vit", "vit")),
             "weights": "folder",
+        },
+        "transformers text": {
+            "model": str(text_model(tmp_path / "bert")),
+            "weights": "folder",
+            "max_tokens": 16,
         },
         "transformers video": {
             "model": str(frame_model(tmp_path / "videomae", "videomae")),
@@ -62,6 +75,9 @@ def frames(encoder: FrameEncoder, n: int) -> np.ndarray:
 def embed(encoder) -> np.ndarray:
     if isinstance(encoder, FrameEncoder):
         return encoder.load_model(CPU).submit(frames(encoder, 3))()
+    if encoder.modality == "words":
+        time_s, pieces = next(encoder.pieces(SAMPLING).cut('[[0, 1, "glad to see you"]]'))
+        return encoder.finish(time_s, encoder.load_model(CPU).submit(pieces)())[1]
     samples = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
     return embed_sound(encoder, samples)[1]
 

@@ -10,74 +10,14 @@ from features.encoders import Encoder, EncoderError, make_encoder
 from features.encoders.pieces import Geometry, Pictures
 from features.extraction import embed_files
 from features.identity import Sampling, encoder_identity
-from tests.features.encoders.samples import CPU, SMALL, close_to, pictures
-
-PATCHES = {"image_size": 32, "patch_size": 16}
-STAGES = {"depths": [1, 1], "hidden_sizes": [8, 16]}
-CONFIGS = {
-    "vit": (SMALL | PATCHES, {"size": {"height": 32, "width": 32}}),
-    "dinov2": (
-        SMALL | PATCHES,
-        {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}},
-    ),
-    "swin": (
-        {
-            **{"image_size": 32, "patch_size": 4, "embed_dim": 8, "window_size": 4},
-            **{"depths": [1, 1], "num_heads": [1, 1]},
-        },
-        {"size": {"height": 32, "width": 32}},
-    ),
-    "convnext": (STAGES | {"num_stages": 2}, {"size": {"shortest_edge": 32}, "crop_pct": 0.875}),
-    "resnet": (STAGES | {"embedding_size": 8}, {"size": {"shortest_edge": 32}, "crop_pct": 0.875}),
-    "clip": (
-        {
-            "vision_config": SMALL | PATCHES,
-            "text_config": SMALL | {"vocab_size": 8, "eos_token_id": 1},
-        },
-        {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}},
-    ),
-}
-FRAMES = SMALL | {"image_size": 32, "num_frames": 4}
-CROPPED = {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}}
-VIDEO = {
-    "videomae": (FRAMES | {"patch_size": 16}, CROPPED),
-    "timesformer": (FRAMES | {"patch_size": 16}, CROPPED),
-    "vivit": (FRAMES | {"tubelet_size": [2, 16, 16]}, CROPPED),
-    "vjepa2": (
-        {
-            **{"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2},
-            **{"crop_size": 32, "frames_per_clip": 4, "pred_hidden_size": 24},
-            **{"pred_num_hidden_layers": 1, "pred_num_attention_heads": 2, "num_pooler_layers": 1},
-        },
-        {"crop_size": 32},
-    ),
-}
-CONFIGS |= VIDEO
-PROCESSORS = {
-    "videomae": "VideoMAEVideoProcessor",
-    "timesformer": "VideoMAEImageProcessor",
-    "vivit": "VivitImageProcessor",
-    "vjepa2": "VJEPA2VideoProcessor",
-    "vit": "ViTImageProcessorPil",
-    "dinov2": "BitImageProcessorPil",
-    "swin": "ViTImageProcessorPil",
-    "convnext": "ConvNextImageProcessorPil",
-    "resnet": "ConvNextImageProcessorPil",
-    "clip": "CLIPImageProcessorPil",
-}
-
-
-def frame_model(folder: Path, kind: str, head: bool = False) -> Path:
-    """Save a small model of pictures, or of video, and its processor."""
-    torch.manual_seed(3)
-    settings, processor = CONFIGS[kind]
-    labels = {"id2label": {0: "calm", 1: "moved"}}
-    config = transformers.AutoConfig.for_model(kind, **settings, **labels)
-    what = "Video" if kind in VIDEO else "Image"
-    auto = getattr(transformers, f"AutoModelFor{what}Classification" if head else "AutoModel")
-    auto.from_config(config).save_pretrained(folder)
-    getattr(transformers, PROCESSORS[kind])(**processor).save_pretrained(folder)
-    return folder
+from tests.features.encoders.samples import (
+    CPU,
+    FRAME_MODELS,
+    VIDEO,
+    close_to,
+    frame_model,
+    pictures,
+)
 
 
 def encoder(folder: Path, **more: object) -> Encoder:
@@ -86,7 +26,7 @@ def encoder(folder: Path, **more: object) -> Encoder:
     return make_encoder(spec | more)
 
 
-@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("kind", FRAME_MODELS)
 def test_a_vector_is_a_hidden_state_of_the_library_s_for_what_its_processor_makes(kind, tmp_path):
     folder = frame_model(tmp_path / kind, kind)
     n_frames = 4 if kind in VIDEO else 1

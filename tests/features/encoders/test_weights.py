@@ -1,6 +1,8 @@
 import socket
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import huggingface_hub.constants
 import pytest
@@ -11,6 +13,7 @@ from features.encoders.weights import (
     KNOWN_PACKAGES,
     PackagedWeights,
     hub_file,
+    hub_folder,
     torch_hub_file,
     weights_file,
 )
@@ -173,3 +176,33 @@ def test_torch_s_hub_is_asked_for_what_is_not_here_unless_that_is_off(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     path = torch_hub_file(url)
     assert fetched == [(url, str(path), "f37072fd")]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (403, "GatedRepo", "Accept its terms at https://huggingface.co/.*`hf auth login`"),
+        (404, "RevisionNotFound", "Set `revision:` to a branch, tag or commit of https://"),
+        (401, "RepoNotFound", "Correct the name: there is no .*, or it is private"),
+        (500, "", "Run again with a network"),
+    ],
+)
+def test_what_a_hub_refuses_says_what_to_do(status, code, said, monkeypatch, tmp_path):
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("X-Error-Code", code)
+            self.end_headers()
+
+        do_HEAD = do_GET  # noqa: N815
+        log_message = lambda *_: None  # noqa: E731
+
+    constants = huggingface_hub.constants
+    with HTTPServer(("127.0.0.1", 0), Hub) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        with pytest.raises(EncoderError, match=f"'owner/gated' are not on .*{said}"):
+            hub_folder("owner/gated", "v2", ["config.json"])
+        server.shutdown()

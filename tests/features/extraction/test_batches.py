@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.extraction.batches import Batcher
+from features.media.faces import FaceRows
 
 
 class _Pixels:
@@ -60,14 +61,14 @@ def test_every_clip_gets_its_own_rows_whatever_the_batches(events, runs_beside, 
         expected.setdefault(key, []).extend(range(first, first + n))
         first += n
     for key in expected:
-        batcher.end(key, key / 8)
+        batcher.end(key, FaceRows(key / 8))
     batcher.flush()
     assert set(done) == set(expected)
     for key, values in expected.items():
         time_s, rows, share = done[key]
         assert rows.ravel().tolist() == [value % 256 for value in values]
         assert time_s.tolist() == [value / 8 for value in values]
-        assert share == key / 8
+        assert share == FaceRows(key / 8)
     assert all(size == (shrinks_to or 16) for size in model.sizes[1:-1])
 
 
@@ -102,6 +103,6 @@ def test_pieces_that_are_embeddings_already_wait_for_no_batch():
     rows = np.arange(6, dtype=np.float32).reshape(3, 2)
     for part in (rows[:1], rows[1:]):
         batcher.add("a", np.arange(len(part), dtype=float), part)
-    batcher.end("a", face_share=0.5)
+    batcher.end("a", FaceRows(0.5))
     assert np.array_equal(done["a"][1], rows)
-    assert done["a"][2] == 0.5
+    assert done["a"][2] == FaceRows(0.5)

@@ -19,7 +19,8 @@ import pytest
 from features.encoders import make_encoder
 from features.errors import ClusterError, EncoderError
 from features.extraction import ExtractReport, extract, index_files
-from features.extraction.cluster import Cluster, Died
+from features.extraction.cluster import Cluster
+from features.extraction.workers import Failure
 from features.identity import Sampling
 from tests.conftest import write_clip
 from tests.features.stored import bytes_of
@@ -85,18 +86,20 @@ def test_stores_and_failures_are_those_of_a_local_run(cluster, folder):
 
 def test_what_kills_a_process_is_found_and_costs_nothing_else(cluster):
     with Cluster("ray") as here:
-        results = list(here.run(Doubler, [*range(10), 13, *range(20, 24)], 8))
+        results = list(here.run(Doubler, [*range(10), 13, *range(20, 24)], 15, 8))
         (died,) = [result for items, result in results if items == [13]]
-        assert isinstance(died, Died)
+        assert isinstance(died, Failure)
         done = [twice for items, result in results if items != [13] for twice in result]
         assert sorted(done) == [2 * n for n in [*range(10), *range(20, 24)]]
         with pytest.raises(EncoderError, match="of 14 nothing can be made"):
-            list(here.run(Doubler, [14]))
+            list(here.run(Doubler, [14], 1))
         with pytest.raises(ClusterError, match="no machine of the cluster can do the work: .+"):
-            list(here.run(die_at_start, [1]))
+            list(here.run(die_at_start, [1], 1))
 
 
 def test_what_is_needed_is_said(monkeypatch):
+    with Cluster("ray") as idle:  # nothing to do, nothing to reach
+        idle.embed([], {}, progress=False)
     with pytest.raises(ClusterError, match=r"'slurm': expected `ray` or `ray://host:port`"):
         Cluster("slurm")
     monkeypatch.setitem(sys.modules, "ray", None)
@@ -140,7 +143,7 @@ def test_kills_at_random_moments_lose_nothing(cluster, runner, folder):
     for number, kind in zip(range(N_KILLS), ["driver", "slot", "node"] * N_KILLS, strict=False):
         out, cache = f"killed{number}", f"cache{number}"
         pid = runner.start(out, cache, on="ray")
-        time.sleep(moments.uniform(2, 8))
+        time.sleep(moments.uniform(1, 5))
         kill(kind, pid, cluster)
         if (ended := runner.result()) is None:
             n_kept = len(list(folder.glob(f"{cache}/*/*/*.safetensors")))

@@ -10,8 +10,9 @@ from features.extraction import reading
 from features.extraction.reading import ClipEnd, ClipToRead, Pieces, read_clip
 from features.extraction.worker_process import Patience
 from features.identity import Sampling
-from features.media.faces import Box, FaceDetection
+from features.media.faces import FaceDetection, FaceRows
 from features.media.files import clip_sha256
+from features.media.tracks import Box
 
 SAMPLING = Sampling(frame_rate_hz=10, sample_rate_hz=16000)
 SMALL = Geometry(size_px=(16, 16))
@@ -33,12 +34,17 @@ class _Finder:
     every = 2
 
     def __init__(self, detection: FaceDetection) -> None:
-        self._n = 0
+        self._n, self.who = 0, detection.who
 
-    def find(self, image) -> Box | None:
+    def find(self, image, time_s) -> dict[int, Box]:
         type(self).n_calls += 1
         self._n += 1
-        return Box(8, 8, 20, 20, 0.9) if self.every and self._n % self.every == 1 else None
+        faces = {7: Box(8, 8, 20, 20, 0.9), 9: Box(1, 1, 9, 9, 0.75)}
+        if not self.every or self._n % self.every != 1:
+            return {}
+        if self.who == "largest":
+            return {0: faces[7]}
+        return faces if self._n > 1 else {9: faces[9]}
 
 
 @pytest.fixture
@@ -106,10 +112,22 @@ def test_frames_without_a_face_are_left_out_or_kept_whole(make_clip, finder):
     taken, end = read(make_clip(), cropped(), cropped("leave_out"), WHOLE)
     assert times(taken[0]) == pytest.approx(np.arange(10) / 10)
     assert times(taken[1]) == pytest.approx(np.arange(0, 10, 2) / 10)
-    assert end.face_share == {0: 0.5, 1: 0.5}
+    assert end.faces == {0: FaceRows(0.5), 1: FaceRows(0.5)}
     both = [np.concatenate([part.values for part in taken[n]]) for n in (0, 2)]
     assert np.array_equal(both[0][1::2], both[1][1::2])
     assert finder.n_calls == 10  # one detection served both crops
+
+
+def test_every_face_has_a_piece_of_its_own_and_its_track(make_clip, finder):
+    one = cropped("leave_out")
+    everyone = one.model_copy(update={"face": one.face.model_copy(update={"who": "all"})})
+    taken, end = read(make_clip(), one, everyone)
+    assert times(taken[1]) == pytest.approx([0, 0.2, 0.2, 0.4, 0.4, 0.6, 0.6, 0.8, 0.8])
+    share, track, score = end.faces[1]
+    assert (share, track.tolist()) == (0.5, [0, 1, 0, 1, 0, 1, 0, 1, 0])
+    assert score.tolist() == pytest.approx(np.where(track == 1, 0.9, 0.75))
+    first, both = (np.concatenate([part.values for part in taken[n]]) for n in (0, 1))
+    assert np.array_equal(both[1::2], first[1:])
 
 
 def test_each_detection_is_done_on_its_own(make_clip, finder):

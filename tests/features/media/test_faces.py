@@ -15,15 +15,17 @@ import features.encoders
 from features.errors import EncoderError, MediaError
 from features.media import faces
 from features.media.faces import (
+    ALIGNED_POINTS,
     LARGER_FACE_RATIO,
     SAME_FACE_IOU,
-    Box,
     FaceDetection,
     FaceFinder,
+    align_face,
     choose,
     crop_face,
 )
 from features.media.frames import read_frames
+from features.media.tracks import Box
 
 YUNET = FaceDetection(
     weights=Path(features.encoders.__file__).parent / "files" / "yunet.onnx", min_score=0.6
@@ -41,7 +43,7 @@ def follow(shared):
 
     def follow(name):
         finder = FaceFinder(YUNET)
-        return [(f.image, finder.find(f.image)) for f in read_frames(folder / name, 5)]
+        return [(f.image, finder.find(f.image).get(0)) for f in read_frames(folder / name, 5)]
 
     return follow
 
@@ -55,7 +57,8 @@ def detector(monkeypatch):
 
 def detections(*boxes: Box):
     """What OpenCV returns of these."""
-    rows = np.array([[*box[:4], *[0] * 10, box.score] for box in boxes], np.float32)
+    rows = [[*box[:4], *(box.points or [0] * 10), box.score] for box in boxes]
+    rows = np.array(rows, np.float32)
     return 1, rows if boxes else None
 
 
@@ -94,8 +97,11 @@ def test_a_face_is_followed_over_frames_and_over_a_gap(detector):
     small, large = square(10, 100), square(200, 120)
     found = [(small,), (large, small), (), (large, small), (large,)]
     detector.detect.side_effect = [detections(*each) for each in found]
+    expected = small, small, None, small, large
     finder, image = FaceFinder(YUNET), Image.new("RGB", (320, 320))
-    assert [finder.find(image) for _ in range(5)] == [small, small, None, small, large]
+    chosen = [finder.find(image).get(0) for _ in range(5)]
+    points = (0.0,) * 10
+    assert chosen == [each and each._replace(points=points) for each in expected]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +113,9 @@ def test_a_face_is_followed_over_frames_and_over_a_gap(detector):
     ],
 )
 def test_pictures_are_scaled_and_boxes_scaled_back(detector, size, scaled, box):
-    detector.detect.return_value = detections(Box(10, 20, 30, 40, 0.5))
-    assert FaceFinder(YUNET).find(Image.new("RGB", size, (1, 2, 3))) == (*box, 0.5)
+    detector.detect.return_value = detections(Box(10, 20, 30, 40, 0.5, (10, 20) * 5))
+    found = FaceFinder(YUNET).find(Image.new("RGB", size, (1, 2, 3)))
+    assert found == {0: (*box, 0.5, box[:2] * 5)}
     detector.setScoreThreshold.assert_called_once_with(0.6)
     detector.setInputSize.assert_called_once_with(scaled)
     (shown,) = detector.detect.call_args.args
@@ -134,6 +141,27 @@ def test_crops_are_square_and_centred(box, margin):
     if 2 <= x < 198 and 2 <= y < 198:
         middle = np.asarray(crop, int)[crop.height // 2, crop.width // 2]
         assert np.abs(middle[:2] - (x, y)).max() <= 2
+
+
+@pytest.mark.parametrize(("turn", "margin"), [(0, 0), (30, 0), (-75, 0.25), (180, 0.1)])
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_aligned_faces_have_their_points_where_recognisers_want_them(turn, margin, scale):
+    marks = np.zeros((600, 600, 3), np.uint8)
+    where = (ALIGNED_POINTS - 56 - 56j) * scale * np.exp(1j * np.deg2rad(turn)) + 300 + 300j
+    down, across = np.mgrid[:600, :600] + 0.5
+    for point in where:
+        marks[np.abs(across + 1j * down - point) < 4 * scale] = 255
+    points = tuple(np.column_stack([where.real, where.imag]).ravel().tolist())
+    box = Box(250, 250, 100, 100, 0.9, points)
+    aligned = align_face(Image.fromarray(marks), box, margin)
+    side = 112 * (1 + 2 * margin)
+    assert aligned.size == (round(side * scale),) * 2
+    light = np.asarray(aligned.convert("L"), float)
+    down, across = np.mgrid[: aligned.height, : aligned.width] + 0.5
+    for point in (ALIGNED_POINTS + margin * 112 * (1 + 1j)) * aligned.width / side:
+        near = light * (np.abs(across + 1j * down - point) < 7 * scale)
+        centre = (near * (across + 1j * down)).sum() / near.sum()
+        assert abs(centre - point) < 0.5 * scale
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
@@ -177,7 +205,7 @@ def test_the_detector_is_loaded_once_and_says_nothing(capfd):
 @pytest.mark.parametrize("size", [(1, 1), (2, 500), (500, 2), (31, 33), (3000, 1)])
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])
 def test_pictures_of_any_size_and_mode_are_looked_at(size, mode):
-    assert FaceFinder(YUNET).find(Image.new(mode, size)) is None
+    assert FaceFinder(YUNET).find(Image.new(mode, size)) == {}
 
 
 def test_a_face_is_found_where_there_is_one_and_only_there_in_any_mode(follow):
@@ -189,7 +217,7 @@ def test_a_face_is_found_where_there_is_one_and_only_there_in_any_mode(follow):
     assert 0.2 < np.mean(leaving) < 0.6
     image, box = found[0]
     for mode in ("L", "P", "RGBA"):
-        assert FaceFinder(YUNET).find(image.convert(mode)).iou(box) > 0.9
+        assert FaceFinder(YUNET).find(image.convert(mode))[0].iou(box) > 0.9
 
 
 @pytest.mark.parametrize("number", [10, 11, 12, 14, 18, 19, 20])

@@ -95,10 +95,11 @@ def test_tagged_colours(tmp_path, tag, matrix, color_range):
         ((720, 576), BT601),
         ((1280, 720), BT709),
         ((720, 1280), BT709),
-        ((1920, 800), BT709),
+        ((1280, 536), BT709),
+        ((1278, 718), BT601),
     ],
 )
-def test_untagged_colours_are_those_of_hd_from_720_lines_on(tmp_path, size, matrix):
+def test_untagged_colours_are_those_of_hd_from_1280_by_720_on(tmp_path, size, matrix):
     path = write_plain(tmp_path / "clip.mkv", COLOUR, size)
     assert first_picture(path)[20, 20] == pytest.approx(to_rgb(COLOUR, matrix), abs=3)
 
@@ -176,7 +177,9 @@ def test_a_wide_gamut_is_brought_to_srgb(tmp_path, primaries):
         ((720, 576), (16, 15), (768, 576)),
         ((720, 480), (8, 9), (720, 540)),
         ((1440, 1080), (4, 3), (1920, 1080)),
-        ((64, 48), (255, 1), (64, 48)),  # nonsense
+        ((64, 48), (4, 1), (256, 48)),
+        ((64, 48), (9, 2), (64, 48)),  # damage
+        ((64, 48), (255, 1), (64, 48)),
         ((64, 48), None, (64, 48)),
     ],
 )

@@ -8,7 +8,7 @@ from features.errors import MediaError
 from features.extraction import embed_files
 from features.media.files import probe
 from features.media.frames import read_frames
-from features.media.sound import Track, read_track
+from features.media.sound import MAX_SOUND_S, Track, read_track
 from tests.features.odd_media import FILMS, Film, read_sound, wav, write_film, write_sound
 
 
@@ -28,11 +28,15 @@ def test_a_clip_without_sound_says_so(make_clip):
     assert caught.value.step == "stream"
 
 
-def test_sound_may_last_as_long_as_allowed(make_clip):
+def test_sound_may_last_as_long_as_allowed(make_clip, monkeypatch):
     path = make_clip(n_frames=0, sound_s=2)
     read_sound(path, 8000, max_duration_s=2.5)
     with pytest.raises(MediaError, match=r"the sound lasts more than 1 s"):
         read_sound(path, 8000, max_duration_s=1)
+    assert MAX_SOUND_S == 4 * 3600
+    monkeypatch.setattr("features.media.sound.MAX_SOUND_S", 1.5)
+    with pytest.raises(MediaError, match=r"the sound lasts more than 1.5 s"):
+        read_sound(path, 8000)
 
 
 TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)).astype(np.float32)[None]
@@ -67,6 +71,15 @@ def test_sound_is_on_the_clock_of_the_clip_and_gaps_are_silence(tmp_path, name, 
     assert level == pytest.approx([0.35, 0.35, 0, 0, 0, 0, 0.35, 0.35], abs=0.03)
     assert read_track(path, 16000).gaps_s == pytest.approx(np.array([[1, 3]]), abs=0.1)
     assert probe(path).duration_s == pytest.approx(4, abs=0.2)
+
+
+@pytest.mark.parametrize(("gap_s", "n_gaps"), [(0.08, 0), (0.12, 1)])
+def test_a_hole_of_more_than_a_tenth_of_a_second_is_a_gap(tmp_path, gap_s, n_gaps):
+    starts_s = (0, 1 + gap_s)
+    path = write_sound(tmp_path / "gap.mka", TONE, codec="pcm_s16le", starts_s=starts_s)
+    track = read_track(path, 16000)
+    assert track.gaps_s == pytest.approx(np.array([[1, 1 + gap_s]] * n_gaps).reshape(-1, 2))
+    assert len(track.samples) == pytest.approx(16000 * (2 + gap_s * n_gaps), abs=20)
 
 
 @pytest.mark.parametrize("name", ["late.mkv", "late.mp4", "late.ts"])

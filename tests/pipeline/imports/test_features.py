@@ -328,3 +328,13 @@ def test_a_store_of_ours_is_imported_whole(folder, what, n_rows):
     assert np.array_equal(store.time_s, np.zeros(3) if what == "pooled" else given.time_s)
     assert np.array_equal(store.embedding, values)
     assert np.array_equal(store.face_share, share)
+
+
+def test_of_a_store_of_several_people_the_one_seen_longest_is_kept(folder):
+    track = np.array([0, 1, 0, 0, 1], np.int32)
+    score, values = np.full(5, 0.3, np.float32), RNG.normal(size=(5, 3)).astype("f4")
+    embedding = Embedding(np.array([0, 0, 1, 2, 2.0]), values, 1.0, track, score)
+    write_store(folder / "faces", [StoredClip("[00000]", "0" * 64, embedding)], {"spec": {}})
+    found = import_features(folder / "faces", "faces")
+    assert np.array_equal(read_store(found["store"]).embedding, values[track == 0])
+    assert found["dimension"] == 3

@@ -9,7 +9,11 @@ from pipeline.report.results import read_results, run_record
 def test_what_a_run_is_made_of_fits_into_json(params):
     stores = {
         "clip": {"identity": "ab", "weights_digest": "cd", "versions": {"torch": "1", "av": "2"}},
-        "egemaps": {"identity": "ef", "versions": {"torch": "3"}},
+        "egemaps": {
+            "identity": "ef",
+            "versions": {"torch": "3"},
+            "outputs": [[f"f{n}", 1] for n in range(5)],
+        },
     }
     record = json.loads(json.dumps(run_record(params, stores, {"data/clips.parquet": "gh"})))
     assert record["encoders"]["clip"] == {
@@ -18,7 +22,9 @@ def test_what_a_run_is_made_of_fits_into_json(params):
         "weights": "random",
         "weights_digest": "cd",
         "identity": "ab",
+        "outputs": "n/a",
     }
+    assert record["encoders"]["egemaps"]["outputs"] == "5: f0, f1, f2, f3 …"
     assert record["encoders"]["egemaps"]["weights_digest"] == "n/a"
     assert record["versions"]["av"] == "2"
     assert {"1", "3"} <= set(record["versions"]["torch"].split(", "))  # both, and that of here

@@ -1,0 +1,75 @@
+"""The command `eri encoders`: what is known by name, and whether it works here."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.terminal import Json, say
+
+
+def encoders_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Presets to describe; default: a list of all.")
+    ] = None,
+    check: Annotated[
+        str | None, typer.Option(help="A preset to load, and to embed a test clip with.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the encoders that are known by name, describe some, or try one.
+
+    In params.yaml, `encoders: {voice: {preset: wavlm-base-plus}}` stands for all of its keys; any
+    of them can be given beside it, and then counts.
+
+    Example: eri encoders --check whisper-tiny-en
+    """
+    from features.encoders.presets import presets
+    from pipeline.settings_files import ParamsError, nearest, yaml_text
+
+    known = presets()
+    for name in [*(names or ()), *([check] if check else ())]:
+        if name not in known:
+            raise ParamsError(f"unknown preset {name!r}{nearest(name, list(known))}")
+    if check:
+        found = _checked(check)
+        say(as_json, found, [f"{key:12} {value}" for key, value in found.items()])
+        return
+    content = {name: known[name]._asdict() for name in names or known}
+    lines = [
+        f"{name:20} {each['licence'].partition(';')[0]:16} {each['about']}"
+        for name, each in content.items()
+    ]
+    say(as_json, content, [yaml_text(content).rstrip()] if names else lines)
+
+
+def _checked(name: str) -> dict[str, Any]:
+    """Embed a drawn and voiced clip of two seconds; say what comes out, and how fast."""
+    from features.encoders import make_encoder
+    from features.extraction import embed_files
+    from pipeline.demo.corpus import write_clip
+    from pipeline.settings_files import ParamsError
+
+    encoder = make_encoder({"preset": name})
+    if encoder.modality == "words":
+        raise ParamsError(
+            f"{name} reads transcripts, and a test clip has none: set `transcripts:` and run "
+            "`eri doctor`, which fetches both"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder, "clip.mp4")
+        write_clip(clip)
+        started_s = time.perf_counter()
+        store, _ = embed_files([clip], encoder, cache_root=folder, progress=False)
+    columns = [f"{column} ({width})" for column, width in store.metadata.get("outputs", [])]
+    return {
+        "preset": name,
+        "rows": len(store.embedding),
+        "numbers": store.embedding.shape[1],
+        "outputs": ", ".join(columns[:8]) + (" …" if len(columns) > 8 else ""),
+        "largest": float(abs(store.embedding).max()),
+        "seconds": round(time.perf_counter() - started_s, 1),
+        "identity": store.metadata["identity"],
+    }

