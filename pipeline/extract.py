@@ -28,9 +28,9 @@ def extract_command(
     Status 1 when more clips failed than `data.max_failed_share` allows; a missing stream is no
     failure, and the stores are written all the same.
 
-    Example: eri extract videos/ --out features/ --encoders clip,egemaps
+    Example: eri extract videos/ --out embedded/ --encoders clip,egemaps
 
-    Example: eri extract videos/ --out features/ --on ray
+    Example: eri extract videos/ --out embedded/ --on ray
     """
     from features.extraction import index_files
     from pipeline.clip_ids import find_media

@@ -25,6 +25,7 @@ MAX_BYTES = 8 * 2**30
 """Beyond this size the least recently used files are removed."""
 
 _IN_USE_DAYS = 1 / 24
+_NAMES = "_names"  # of the arrays in an archive
 _ROOT = Path(__file__).parents[1]
 _CODE = ("models", "pipeline/fit.py", "pipeline/views.py")
 _LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "scipy", "torch")
@@ -65,8 +66,10 @@ def result_file(key: str, suffix: str = ".npz") -> Path:
 def load_result(key: str) -> dict[str, NDArray[Any]] | None:
     """Return the arrays kept under a key, or None."""
     try:
-        with np.load(result_file(key)) as arrays:
-            return dict(arrays)
+        with np.load(result_file(key)) as found:
+            arrays = dict(found)
+        whole = list(arrays.pop(_NAMES)) == list(arrays)  # archives check contents, but no names
+        return arrays if whole else None
     except Exception:  # what a damaged file leads to depends on where it is damaged
         return None
 
@@ -79,7 +82,7 @@ def keep_result(key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     path = result_file(key)
     try:
         with replacing_file(path) as beside, beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, allow_pickle=False, **arrays, **{_NAMES: np.array(list(arrays))})
     except OSError as error:
         raise OSError(
             error.errno,
