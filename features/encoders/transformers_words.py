@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from features.cache import Embedding
 from features.encoders.pieces import NO_TOKEN, SoundWindows, Texts
 from features.encoders.transformers import AutoClasses, TransformersNetwork
 from features.encoders.weights import PACKAGE, weights_file
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
+    from features.cache import Embedding
     from features.encoders.torch_model import TorchModel
     from features.encoders.words_networks import SpecialTokens
     from features.identity import Sampling
@@ -248,7 +248,7 @@ class Recogniser(_TokensNetwork):
         """Put the times from the begin of each window to its middle."""
         return time_s + rows[:, 0] / self.processor.sampling_rate / 2, rows
 
-    def utterances(self, heard: Embedding) -> Iterator[Utterance]:
+    def utterances(self, heard: "Embedding") -> Iterator[Utterance]:
         """Read what was heard in each window of a clip.
 
         A window where probably nobody speaks has no words, unless Whisper is sure of what it heard;
