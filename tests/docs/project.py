@@ -68,6 +68,9 @@ class Project:
             "GIT_COMMITTER_NAME": "test",
             "GIT_COMMITTER_EMAIL": "test@localhost",
         }
+        (folder / ".venv").mkdir(exist_ok=True)
+        for name in (".installed", ".installed-tools"):  # the packages are those of this process
+            (folder / ".venv" / name).write_text(str(folder.resolve()))
         self.files_run = files_run  # by a run of the stages: nothing to do while they are the same
         self._is_code_changed = False
         self._service: subprocess.Popen[bytes] | None = None
@@ -233,9 +236,6 @@ def finish_project(folder: Path) -> Project:
     (folder / "systems.yaml").write_text(yaml.safe_dump(systems, sort_keys=False))
     (folder / ONE_TEST).parent.mkdir(parents=True)
     shutil.copy(ROOT / ONE_TEST, folder / ONE_TEST)
-    (folder / ".venv").mkdir()
-    for name in (".installed", ".installed-tools"):
-        (folder / ".venv" / name).touch()  # the packages are those of this process
     write_recordings(folder)
     write_features(folder)
     project = Project(folder)
