@@ -81,7 +81,8 @@ def kernel_rows(inputs: Floats32, gamma: float, projection: Projection | None = 
     """Make rows of inputs [n_rows, n_columns]; with a projection, along its axes alone."""
     axes = None
     if projection is not None:
-        axes = projection.axes / np.linalg.norm(projection.axes, axis=0).max()
+        longest = np.linalg.norm(projection.axes, axis=0).max()
+        axes = projection.axes / (longest or 1)  # none is long where all rows are the same
     return KernelRows(_points(inputs, gamma, axes), gamma, axes)
 
 

@@ -18,6 +18,7 @@ PARAMS = {
     "targets": ["joy"],
     "data": {"labels": "labels.csv", "media": "media", "max_failed_share": 0.05},
     "sampling": {"frame_rate_hz": 1, "sample_rate_hz": 16000},
+    "transcripts": None,
     "encoders": {"voice": {"kind": "opensmile", "model": "eGeMAPSv02"}},
     "pooling": {"statistics": ["mean"], "parts": ["whole"]},
     "heads": {"ridge": {"kind": "ridge"}},

@@ -78,7 +78,8 @@ def test_another_pooling_is_made_once_from_the_store(project, find):
 )
 def test_a_table_of_the_wanted_pooling_is_used(project, find, pooled_so, wanted, taken):
     project.write_store("face")
-    said_of(pooling=project.content["pooling"] if pooled_so == "default" else pooled_so)
+    own = Pooling(**project.content["pooling"]).model_dump()
+    said_of(pooling=own if pooled_so == "default" else pooled_so)
     assert (find("face", wanted).parent.name == "pooled") == taken
 
 
