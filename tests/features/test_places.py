@@ -108,6 +108,7 @@ def test_an_object_store_holds_a_cache(bucket):
 
 def test_a_store_that_does_not_answer_is_given_up(bucket, monkeypatch):
     monkeypatch.setattr(places, "_FIRST_PAUSE_S", 0)
+    monkeypatch.setattr(places, "_N_TRIES", 2)
     with socket.create_server(("127.0.0.1", 0)) as server:  # connects, and says nothing
         port = server.getsockname()[1]
     monkeypatch.setitem(os.environ, "AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
