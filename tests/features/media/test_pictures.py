@@ -326,3 +326,24 @@ def test_of_several_pictures_the_one_is_shown_that_a_player_shows(tmp_path, firs
     said = {"disposition": getattr(av.stream.Disposition, first)} if first else {}
     path = write_pictures(tmp_path / "several.mkv", small, large, settings=[said, {}])
     assert first_picture(path).mean() == pytest.approx(expected, abs=3)
+
+
+def test_moving_pictures_are_shown_before_a_larger_still_one(tmp_path):
+    path = tmp_path / "both.mp4"
+    with av.open(path, "w") as container:
+        for side in (96, 48):
+            stream = container.add_stream("mpeg4", rate=10)
+            stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
+            stream.disposition = av.stream.Disposition.default
+        for stream, level, n_frames in zip(container.streams, (60, 120), (1, 3), strict=True):
+            picture = np.full((stream.height, stream.width, 3), level, np.uint8)
+            for _ in range(n_frames):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(None))
+    assert first_picture(path).mean() == pytest.approx(120, abs=3)
+
+
+def test_transparency_in_vp9_is_not_handled(tmp_path):
+    path, pixels, levels = tmp_path / "sticker.webm", "yuva420p", (150, 128, 128, 0)
+    write_plain(path, levels, pixels=pixels, codec="libvpx-vp9")
+    assert first_picture(path).mean() == pytest.approx(to_rgb(levels[:3], BT601)[0], abs=2)
