@@ -4,6 +4,8 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# What is imported is compiled once: some environments forbid it, and each process compiles anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Scripts of an environment name its folder, so a checkout that was moved gets a new one.
 MOVED := $(shell test "$$(cat $(INSTALLED) 2>/dev/null)" = "$$(pwd -P)" || echo moved)
@@ -35,9 +37,10 @@ systems: $(INSTALLED)
 	dvc repro pool folds
 	eri systems
 
-# Each processor takes a file at a time, in one thread; a fifth would wait for the longest file.
+# Each worker takes a file at a time, in one thread. Tests often wait for processes: three of them
+# keep two processors busy.
 test: $(TOOLS)
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # The guides and the reference of all modules, as pages that need no network; a warning is an error.
 docs: $(TOOLS)
