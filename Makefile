@@ -37,10 +37,9 @@ systems: $(INSTALLED)
 	dvc repro pool folds
 	eri systems
 
-# Each worker takes a file at a time, in one thread. Tests often wait for processes: three of them
-# keep two processors busy.
+# Each processor takes a file at a time, in one thread; a fifth would wait for the longest file.
 test: $(TOOLS)
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The guides and the reference of all modules, as pages that need no network; a warning is an error.
 docs: $(TOOLS)

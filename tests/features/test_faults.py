@@ -155,7 +155,7 @@ def damage_in(cache: Path) -> list[str]:
     return [what for _, what in verify_cache(cache) if what]
 
 
-@pytest.mark.timeout(120 + 30 * N_KILLS)
+@pytest.mark.timeout(300 + 60 * N_KILLS)
 def test_kills_at_random_moments_lose_at_most_the_batch_in_flight(runner, folder):
     began_s = time.monotonic()
     assert runner.run("undisturbed", "cache")["error"] is None
