@@ -155,7 +155,7 @@ class SoundNetwork(torch.nn.Module):
         return padded.reshape(len(values), -1, length, values.shape[2])
 
 
-class SpeechClassifier(Wav2Vec2PreTrainedModel):  # type: ignore[misc]
+class SpeechClassifier(Wav2Vec2PreTrainedModel):  # type: ignore[misc]  # untyped in transformers
     """A wav2vec2 with a head that checkpoints call ``Wav2Vec2ForSpeechClassification``.
 
     Models of affect have it, such as audEERING's of arousal, dominance and valence: the mean of the
