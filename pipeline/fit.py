@@ -230,19 +230,13 @@ class Fitting:
         return [_sha256(column_vectors(self.rows.clips[task.column]))]
 
 
-def head_task(
-    head: str,
-    view: str,
-    params: Params,
-    pooling: Pooling | None = None,
-    folder: Path | None = None,
-) -> FitTask:
+def head_task(head: str, view: str, params: Params, pooling: Pooling | None = None) -> FitTask:
     """Return the task of a head on a view: names of encoders and stores, joined by ``+``.
 
-    A head that is no name under `heads` is a kind with its default settings. `pooling`, `folder`
-    and errors are those of `pipeline.views.vectors_file`.
+    A head that is no name under `heads` is a kind with its default settings. `pooling` and errors
+    are those of `pipeline.views.vectors_file`.
     """
-    files = [vectors_file(name, params, pooling, folder) for name in view.split(JOIN)]
+    files = [vectors_file(name, params, pooling) for name in view.split(JOIN)]
     entry = params.heads.get(head, HeadEntry(kind=head))
     return FitTask(f"{head}/{view}", entry, params.seed, tuple(files))
 

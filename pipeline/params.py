@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import (
     BaseModel,
@@ -22,9 +22,6 @@ from pipeline.paths import FEATURES, PARAMS, POOLED
 from pipeline.settings_files import ParamsError as ParamsError
 from pipeline.settings_files import model_faults, nearest, read_yaml, refuse
 from pipeline.tables import TEXT_COLUMNS
-
-if TYPE_CHECKING:
-    from models.heads import Head
 
 # Names become file names, and `+` joins them to views.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -209,12 +206,6 @@ class Params(_Section):
         """Where the table of clips lies that an encoder or an imported store has nothing of."""
         folder = POOLED if name in self.stores else FEATURES
         return folder / f"{name}.failures.parquet"
-
-    def make_head(self, name: str) -> "Head":
-        """Build a head under its name, unfitted."""
-        from models.heads import make_head
-
-        return make_head(self.heads[name].model_dump(), self.seed)
 
 
 def load_params(

@@ -6,6 +6,7 @@ They are YAML 1.2, as DVC reads them. What is written is read alike by older rea
 
 import io
 import textwrap
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import getitem
@@ -69,6 +70,19 @@ def model_faults(model: Any, values: Any, place: tuple[str, ...] = ()) -> list[s
         found = [each for each in error.errors() if not _counts_wrong_items(each)]
         return [".".join([*place, _fault(model, each)]) for each in found]
     return []
+
+
+def known_names(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
+    """Return the names asked for, each once; an unknown one is a ParamsError with the nearest."""
+    names, found = list(known), []
+    # Shells and files may spell one name in two forms of Unicode.
+    forms = {unicodedata.normalize("NFC", name): name for name in names}
+    for name in asked:
+        same = name if name in names else forms.get(unicodedata.normalize("NFC", name))
+        if same is None:
+            raise ParamsError(f"unknown {what} {name!r}{nearest(name, names)}")
+        found.append(same)
+    return list(dict.fromkeys(found))
 
 
 def yaml_text(content: Any) -> str:

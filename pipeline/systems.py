@@ -11,21 +11,14 @@ from features.encoders import AnyEncoder
 from features.extraction.workers import Failure
 from models.evaluation.scores import gains, subsets
 from pipeline.clip_table import read_clip_table, read_rows
-from pipeline.compare import (
-    OutFolder,
-    ScoredSplit,
-    TimeLimit,
-    heading,
-    publish,
-    remarks,
-    show_progress,
-)
+from pipeline.compare import OutFolder, ScoredSplit, TimeLimit
 from pipeline.comparison import Comparison, Split, run_comparison, scored_split
 from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK, rounded
 from pipeline.params import Name, Params, left_out_note, load_run
 from pipeline.paths import PARAMS, SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
 from pipeline.settings_files import model_faults, nearest, read_yaml, refuse
+from pipeline.showing import heading, publish, remarks, show_progress
 from pipeline.tables import laid_out
 from pipeline.terminal import Json, ParamsFile, TitledTable
 from pipeline.views import JOIN
@@ -203,7 +196,7 @@ def plan_systems(
     """
     can_be = [each for each in systems.all.values() if not set(each.encoders) & set(lacking)]
     tasks = [
-        head_task(system.head, system.view, params, folder=SYSTEM_FEATURES)
+        head_task(system.head, system.view, params)
         for system in {system.row: system for system in can_be}.values()
     ]
     used = {name for system in can_be for name in system.encoders}

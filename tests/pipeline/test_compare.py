@@ -87,7 +87,7 @@ def test_views_heads_and_targets_are_chosen_by_name(project):
         ({"encoders": ["face+"]}, "unknown encoder ''. Known: face, voice"),
         ({"heads": ["ridge", "svrr"]}, "unknown head 'svrr'; did you mean 'svr'"),
         ({"targets": ["joyy"]}, "unknown target 'joyy'; did you mean 'joy'? Known: joy, fear, awe"),
-        ({"pooling": "mean/hole"}, "unknown part 'hole'; did you mean 'whole'"),
+        ({"pooling": "mean/hole"}, "unknown part 'hole': expected one of whole, halves"),
         ({"pooling": "mean/whole/halves"}, "statistics/parts"),
     ],
 )
