@@ -88,8 +88,7 @@ class Comparison:
     @property
     def members(self) -> dict[str, FitTask]:
         """The heads on views that are done, which are stacked."""
-        done = [task for task in self.tasks if task.name in self.fits and not task.is_baseline]
-        return {task.name: task for task in done}
+        return {t.name: t for t in self.tasks if t.name in self.fits and not t.is_baseline}
 
     @property
     def errors(self) -> dict[str, str]:
@@ -238,9 +237,8 @@ def run_comparison(
             limit_s = min(time_limit_s, max(0.0, until_s - task_s))
             try:
                 # Unless there is a budget, loading does not count.
-                given: Any = pickled, what, until_s == math.inf, {}
-                fit = workers.call(work, given, limit_s=limit_s)
-                _add(found, {name: fit})
+                given = pickled, what, until_s == math.inf, False
+                _add(found, {name: workers.call(work, given, limit_s=limit_s)})
             except WorkerError as error:
                 found.took_s[name] = time.monotonic() - task_s
                 if time.monotonic() < until_s:

@@ -13,7 +13,7 @@ from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
@@ -26,6 +26,12 @@ from features.files import replacing_file
 
 class ParamsError(Exception):
     """`params.yaml` is missing or not as it should be; the message lists every fault."""
+
+
+class Section(BaseModel):
+    """A part of a file: it does not change once it is read, and a key that it lacks is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def refuse(path: Path, faults: Iterable[str]) -> None:
     Each begins with its place, such as ``encoders.clip.model:``; its line is put before that.
     """
     yaml = path.read_text(encoding="utf-8") if path.is_file() else ""
-    lines = [f"  {_line(yaml, fault.strip())}{fault.strip()}" for fault in faults]
+    lines = [f"  {_line(yaml, fault)}{fault}" for fault in faults]
     if lines:
         raise ParamsError("\n".join([f"{path}: {len(lines)} fault(s)", *lines]))
 

@@ -65,6 +65,6 @@ def timeline_svg(title: str, windows: "pd.DataFrame") -> str:
     from pipeline.report.figures import render_svg
 
     template = Path(report.__file__).parent / "templates" / "timeline.json"
-    table = windows.melt("time_s", var_name="target", value_name="intensity")
+    table = windows.melt("time_s", var_name="target")  # no target may be called so, or `value`
     table["place"] = pd.factorize(table["target"])[0]  # Vega-Lite would sort strips by name
-    return render_svg(template, table, x="time_s", y="intensity", title=title)
+    return render_svg(template, table, x="time_s", y="value", title=title)

@@ -230,20 +230,6 @@ def test_json_is_all_there_is_on_stdout_and_files_are_the_same_again(project, fi
     assert text.count("\n| ") == len(table) + 2
 
 
-def test_random_encoders_are_named(project, fitted):
-    random = {"kind": "torchvision", "model": "resnet18", "weights": "random"}
-    project.content["encoders"]["face"] = random
-    project.write()
-    assert "Encoders with random weights: face." in run("--heads", "average").stdout
-    asked = ("--json", "--encoders", "voice", "--heads", "average")
-    assert json.loads(run(*asked).stdout)["remarks"] == []
-
-
-@pytest.mark.parametrize("wrong", [["--split", "test"], ["--budget-s", "0"], ["--head", "ridge"]])
-def test_wrong_usage_is_status_two(project, wrong):
-    run(*wrong, status=2)
-
-
 @pytest.mark.parametrize(("width", "has_targets"), [(150, True), (75, False)])
 def test_a_terminal_fills_up_and_leaves_out_what_has_no_room(
     project, fitted, monkeypatch, width, has_targets

@@ -13,7 +13,7 @@ from features.extraction.workers import Failure, WorkerError
 from pipeline.comparison import plan_comparison, run_comparison
 from pipeline.fit import Fit
 from pipeline.paths import PARAMS
-from pipeline.showing import progress
+from pipeline.showing import board_text, progress
 
 BASELINES = ["baseline/mean", "baseline/duration"]
 
@@ -88,9 +88,7 @@ def test_a_budget_is_kept_and_what_has_no_room_is_named(on_machine, seconds, bud
     rows = {task.name for task in found.tasks}
     assert rows | {"stack"} == {*found.fits, *found.left_out} | {"stack"}
     assert not {*found.fits} & {*found.left_out}
-    table = found.table().set_index("name")
-    for name in found.left_out:
-        assert table["error"][name].startswith("left out: ")
+    assert (board_text(found)["val r"] == "left out").sum() == len(found.left_out)
     assert (f"; {len(found.left_out)} left out" in said[-1]) == bool(found.left_out)
     assert not found.failures
     for reason in (each for each in found.left_out.values() if "about" in each):
