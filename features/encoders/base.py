@@ -47,9 +47,6 @@ class Encoder(BaseModel, ABC):
     named_by_weights: ClassVar[frozenset[str]] = frozenset()
     """Keys of which the weights' bytes say more: those count for the identity."""
 
-    normalised: ClassVar[bool] = False
-    """Whether its vectors are scaled to length 1. They are what the network gives, as a rule."""
-
     kind: str
     model: str
     dtype: Literal["float16", "float32"] = "float32"
@@ -90,9 +87,12 @@ class Encoder(BaseModel, ABC):
             When the weights cannot be had.
         """
 
-    @abstractmethod
     def dimension(self) -> int:
-        """Width of an embedding, found without the weights where that is possible."""
+        """Width of an embedding, found without the weights where that is possible.
+
+        By default that of all `columns`: a kind that names none says it itself.
+        """
+        return sum(self.columns().values())
 
     def finish(
         self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
