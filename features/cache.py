@@ -9,7 +9,6 @@ use. The root is a folder, or any place that fsspec opens by an address, such as
 import hashlib
 import json
 import os
-import uuid
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +27,6 @@ from features.places import open_place
 
 DESCRIPTION = "encoder.json"
 SUFFIX = ".safetensors"
-UNFINISHED = ".part"  # of files that a run left behind if it was killed while it wrote
 
 _METADATA_KEY = "eri"
 _NO_DIGEST = "-" * 64
@@ -109,7 +107,7 @@ class EmbeddingCache:
         self._known: set[str] | None = None  # listed when it is first needed
         if description is not None:
             content = json.dumps(description, indent=2, sort_keys=True).encode()
-            self._write(f"{self._folder}/{DESCRIPTION}", content, "overwrite")
+            self._write(f"{self._folder}/{DESCRIPTION}", content, replace=True)
 
     def __contains__(self, clip_sha256: str) -> bool:
         """Whether the clip's embedding is cached; `get` finds out whether it is undamaged."""
@@ -163,7 +161,7 @@ class EmbeddingCache:
     def put(self, clip_sha256: str, embedding: Embedding) -> None:
         """Write one clip's embedding, unless there is one already: the first one stays."""
         with suppress(FileExistsError):
-            self._write(self._path(clip_sha256), pack(clip_sha256, embedding), "create")
+            self._write(self._path(clip_sha256), pack(clip_sha256, embedding), replace=False)
         self.learn(clip_sha256)
 
     def learn(self, clip_sha256: str) -> None:
@@ -198,21 +196,9 @@ class EmbeddingCache:
         what = f"the embedding cache {self._folder} cannot be {done}"
         return explaining(what, f"{advice}, or set ERI_CACHE to another place")
 
-    def _write(self, path: str, content: bytes, mode: str) -> None:
-        """Write a file whole or not at all, and leave nothing else."""
+    def _write(self, path: str, content: bytes, *, replace: bool) -> None:
         with self._explaining("written", "make room or give write access"):
-            if not self._files.is_local:  # object stores show it when it is whole
-                self._files.pipe_file(path, content, mode=mode)
-                return
-            if mode == "create" and Path(path).exists():
-                return
-            beside = Path(f"{path}.{uuid.uuid4().hex}{UNFINISHED}")
-            beside.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                beside.write_bytes(content)
-                beside.replace(path)
-            finally:
-                beside.unlink(missing_ok=True)
+            self._files.write(path, content, replace=replace)
 
 
 def pack(clip_sha256: str, embedding: Embedding) -> bytes:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from features.cache import DESCRIPTION, SUFFIX, UNFINISHED, DamagedError, EmbeddingCache, unpack
-from features.places import open_place
+from features.cache import DESCRIPTION, SUFFIX, DamagedError, EmbeddingCache, unpack
+from features.places import UNFINISHED, open_place
 from features.store import StoreError, stored_clips
 
 _DAY_S = 86400

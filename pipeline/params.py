@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
     PositiveInt,
     PrivateAttr,
     StringConstraints,
@@ -16,6 +17,7 @@ from pydantic import (
 
 from features.encoders import AnyEncoder, Recogniser
 from features.identity import Sampling
+from features.places import address_of
 from features.pool import Pooling
 from pipeline.demo import DemoSettings
 from pipeline.paths import FEATURES, PARAMS, POOLED
@@ -49,11 +51,12 @@ class _Section(BaseModel):
 class Data(_Section):
     """The label table, the folder that its paths are relative to, and how many clips may fail.
 
+    The folder may be an address, such as ``s3://bucket/videos``; see `features.media.remote`.
     A run stops where an encoder fails on more than `max_failed_share` of the clips.
     """
 
     labels: Path
-    media: Path
+    media: Annotated[Path, PlainSerializer(lambda path: address_of(path) or str(path))]
     max_failed_share: float = Field(default=0.05, ge=0, le=1)
 
 
