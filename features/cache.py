@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class EmbeddingCache:
         for is_last in self._files.tries():
             try:
                 with self._explaining("read", "give read access"):
-                    return unpack(clip_sha256, self._files.cat_file(path))
+                    return unpack(clip_sha256, self._files.read(path))
             except FileNotFoundError:
                 self.forget(clip_sha256)
                 raise LostError(f"there is no {path} in the embedding cache") from None
@@ -181,16 +182,10 @@ class EmbeddingCache:
         """List what is cached: 256 folders, several at once."""
         if self._known is None:
             with ThreadPoolExecutor(_N_AT_ONCE) as pool, self._explaining("read", "try it later"):
-                folders = [each for each in self._names(self._folder) if not each.endswith(".json")]
-                names = pool.map(self._names, folders)
-                self._known = {Path(n).stem for each in names for n in each if n.endswith(SUFFIX)}
+                folders = [f"{self._folder}/{each}" for each in self._files.names(self._folder)]
+                names = chain.from_iterable(pool.map(self._files.names, folders))
+                self._known = {n[: -len(SUFFIX)] for n in names if n.endswith(SUFFIX)}
         return self._known
-
-    def _names(self, folder: str) -> list[str]:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            names: list[str] = self._files.ls(folder, detail=False)
-            return names
-        return []
 
     def _explaining(self, done: str, advice: str) -> AbstractContextManager[None]:
         what = f"the embedding cache {self._folder} cannot be {done}"

@@ -8,11 +8,14 @@ stand wherever a path does, and `address_of` tells.
 """
 
 import errno
+import os
 import re
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from inspect import iscoroutinefunction
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -74,6 +77,23 @@ class Files:
             raise AssertionError("there is a last try")
 
         return patient
+
+    # Of a local folder, the first two take a tenth of the time that fsspec's own do.
+    def read(self, path: str) -> bytes:
+        """Return what is in a file."""
+        if self.is_local:
+            with FileIO(path) as file:
+                return file.readall()
+        content: bytes = self.cat_file(path)
+        return content
+
+    def names(self, folder: str) -> list[str]:
+        """List the names of what lies in a folder; nothing lies in one that is not there."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if self.is_local:
+                return os.listdir(folder)
+            return [each.rpartition("/")[2] for each in self.ls(folder, detail=False)]
+        return []
 
     def write(self, path: str, content: bytes, *, replace: bool) -> None:
         """Write a file whole or not at all; with `replace` false an old one stays as it is."""

@@ -103,7 +103,7 @@ class Clip(NamedTuple):
     ----------
     clip_id : str
         Unique name.
-    path : Path or None
+    path : str or None
         The media file, or its address; None where there is none, as beside imported features.
     sha256 : str
         Digest of its bytes; empty when they could not be read, or there are none.
@@ -114,7 +114,7 @@ class Clip(NamedTuple):
     """
 
     clip_id: str
-    path: Path | None
+    path: str | None
     sha256: str
     has_video: bool
     has_audio: bool
@@ -129,8 +129,7 @@ def iterate_clips(table: pd.DataFrame) -> Iterator[Clip]:
         columns = (part[name].astype(object).where(part[name].notna(), None) for name in names)
         for clip_id, path, sha256, has_video, has_audio, step, reason in zip(*columns, strict=True):
             error = MediaError(step, reason) if step else None
-            file = Path(path) if path else None
-            yield Clip(clip_id, file, sha256 or "", bool(has_video), bool(has_audio), error)
+            yield Clip(clip_id, path or None, sha256 or "", bool(has_video), bool(has_audio), error)
 
 
 def clip_error(failure: Failure, step: str) -> MediaError:

@@ -80,7 +80,7 @@ def examine_once(path: Path, examine: Callable[[Path], dict[str, object]]) -> di
     cache, root = open_place(default_cache_root())
     record = f"{root}/media/{version[:2]}/{version}.json"
     with suppress(FileNotFoundError, ValueError):  # of half a record
-        known: dict[str, object] = json.loads(cache.cat_file(record))
+        known: dict[str, object] = json.loads(cache.read(record))
         return known
     with local_file(path) as file:
         found = examine(file)
