@@ -91,7 +91,8 @@ class Files:
         """List the names of what lies in a folder; nothing lies in one that is not there."""
         with suppress(FileNotFoundError, NotADirectoryError):
             if self.is_local:
-                return os.listdir(folder)
+                with os.scandir(folder) as entries:
+                    return [each.name for each in entries]
             return [each.rpartition("/")[2] for each in self.ls(folder, detail=False)]
         return []
 
