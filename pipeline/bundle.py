@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from features.identity import Sampling
 from features.pool import Pooling
@@ -29,6 +29,7 @@ from models.persistence import loads
 from models.stack import Stack
 from pipeline.params import Name
 from pipeline.paths import BUNDLE
+from pipeline.settings_files import Section
 from pipeline.views import JOIN
 
 PROTOCOL = 6
@@ -51,11 +52,7 @@ class BundleError(Exception):
     """A bundle that is missing, damaged, of another version, or cannot be made."""
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EncoderEntry(_Entry):
+class EncoderEntry(Section):
     """One encoder, or one imported store, as the heads know it.
 
     Attributes
@@ -76,7 +73,7 @@ class EncoderEntry(_Entry):
     width: int = Field(ge=1, le=MOST_COLUMNS)
 
 
-class Description(_Entry):
+class Description(Section):
     """``bundle.json``: what is in the bundle, what the heads take and give, and who wrote it.
 
     Attributes

@@ -2,12 +2,10 @@
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +15,10 @@ from numpy.typing import NDArray
 
 from pipeline.clip_ids import canonical_id
 from pipeline.clip_table import Rows, read_clip_table
+from pipeline.findings import Findings
 from pipeline.params import ParamsError, load_params
 from pipeline.paths import PARAMS, POOLED, PREDICTIONS
-from pipeline.terminal import Json, ParamsFile
+from pipeline.terminal import Json, ParamsFile, say
 from pipeline.views import JOIN
 
 FILE_ID = "File_ID"
@@ -31,10 +30,6 @@ FAR_OUTSIDE = 0.5
 """Predictions that are farther than this from [0, 1] get a warning."""
 
 _NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
-_N_EXAMPLES = 3
-
-Found = dict[str, list[str]]
-"""What is wrong, and every place where it is, with what to write instead where that is clear."""
 
 
 def file_ids(clips: pd.DataFrame) -> "pd.Series[str]":
@@ -106,52 +101,43 @@ def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLE
     return table.loc[table["missing"] != "", IMPUTED_COLUMNS]
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """What was found in a prediction file.
 
     Attributes
     ----------
     n_rows, n_expected : int
         Rows that the file has, and clips that it should have.
-    faults, warnings : dict of str to list of str
-        What is wrong, and where. With a fault the file would be refused.
+    findings : Findings
+        With an error among them the file would be refused.
     scores : dict
-        By labelled split, where there is no fault: ``official_mean_pearson``, ``mean_pearson``,
+        By labelled split, where there is no error: ``official_mean_pearson``, ``mean_pearson``,
         and ``official_pearson`` and ``pearson`` by target; an undefined score is None.
     """
 
     n_rows: int
     n_expected: int
-    faults: Found
-    warnings: Found = field(default_factory=dict)
-    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    findings: Findings
+    scores: dict[str, dict[str, Any]]
 
     def content(self) -> dict[str, Any]:
-        """Return it for `json.dumps`: how often each fault is there, and the first places."""
-        faults, warnings = (
-            [
-                {"what": what, "count": len(places), "examples": places[:_N_EXAMPLES]}
-                for what, places in found.items()
-            ]
-            for found in (self.faults, self.warnings)
-        )
-        return {"accepted": not faults, **vars(self), "faults": faults, "warnings": warnings}
+        """Return it for `json.dumps`."""
+        accepted = not self.findings.have_errors
+        return {"accepted": accepted, **self._asdict(), "findings": self.findings.content()}
 
     def __str__(self) -> str:
-        lines, content = [f"{self.n_rows} rows, {self.n_expected} clips expected"], self.content()
-        for label, key in (("FAULT", "faults"), ("warning", "warnings")):
-            for what, count, examples in map(dict.values, content[key]):
-                lines += [f"{label}  {what} ({count})", *(f"    {place}" for place in examples)]
-                lines += [f"    and {count - _N_EXAMPLES} more"] if count > _N_EXAMPLES else []
+        lines = [f"{self.n_rows} rows, {self.n_expected} clips expected"]
+        lines += map(str, self.findings.all)
         for split, scores in self.scores.items():
             columns = {f"{split} r official": "official_", f"{split} r eri": ""}
             table = pd.DataFrame({name: scores[f"{kind}pearson"] for name, kind in columns.items()})
             table.loc["mean"] = [scores[f"{kind}mean_pearson"] for kind in columns.values()]
             numbers = table.astype(np.float64)
             lines += ["", numbers.to_string(float_format="{:+.4f}".format, na_rep="undefined")]
-        right = "the format is as the challenge wants it"
-        return "\n".join([*lines, "", "it would be refused" if self.faults else right])
+        verdict = "the format is as the challenge wants it"
+        if self.findings.have_errors:
+            verdict = "it would be refused"
+        return "\n".join([*lines, "", verdict])
 
 
 def check_submission(
@@ -182,7 +168,6 @@ def check_submission(
     if not path.is_file():
         came = "is a folder" if path.is_dir() else "is not there"
         raise ParamsError(f"{path} {came}: expected a prediction file, CSV, such as {PREDICTIONS}")
-    wanted = [FILE_ID, *targets]
     if lacking := [target for target in targets if target not in clips]:
         raise ParamsError(f"the clip table lacks the target(s) {lacking}: run `dvc repro`")
     is_expected = clips["split"].isin(["Val", "Test"] if split == "all" else [split])
@@ -191,32 +176,32 @@ def check_submission(
     ids = file_ids(clips)
     expected = clips[is_expected].set_index(pd.Index(_told_apart(ids[is_expected])))
     others = dict(zip(ids[~is_expected], clips["split"][~is_expected], strict=True))
-    try:
-        # Not by pandas, which quietly mends what a stricter reader refuses.
-        reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
-        header = next(reader, [])
-        numbered = [(reader.line_num, line) for line in reader if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        return Check(0, len(expected), {f"the file is no CSV in UTF-8: {error}": [str(path)]})
-    found = _name_faults("columns", header, wanted, {})
+    findings, wanted = Findings(), [FILE_ID, *targets]
+    header, numbered = _read(path, findings)
+    check = Check(len(numbered), len(expected), findings, {})
+    if findings.have_errors:
+        return check
+    done = f"expected {','.join(wanted)}"
+    _check_names("columns", header, wanted, {}, done, findings)
     if sorted(header) == sorted(wanted) and header != wanted:
-        found["columns are in another order"] = [",".join(header)]
-    found = {f"{what}; expected {','.join(wanted)}": names for what, names in found.items()}
+        findings.add("columns are in another order", "error", [",".join(header)], done)
     wide = [f"line {n}: {len(line)} cells" for n, line in numbered if len(line) != len(header)]
-    found[f"lines have another number of cells than the header's {len(header)}"] = wide
+    done = f"expected {len(header)}, as the header has"
+    findings.add("lines have another number of cells", "error", wide, done)
     if FILE_ID not in header or len(set(header)) < len(header):  # no telling which cell is what
-        return Check(len(numbered), len(expected), _there(found))
+        return check
     cells = pd.DataFrame([dict(zip(header, line, strict=False)) for _, line in numbered])
     cells = cells.reindex(columns=header).fillna("").astype(str).set_index(FILE_ID)
-    found |= _name_faults("ids", list(cells.index), list(expected.index), others)
+    done = "expected each clip once, as the challenge writes it; see --split"
+    _check_names("ids", list(cells.index), list(expected.index), others, done, findings)
     cells = cells[[target for target in targets if target in cells]]
     numbers = cells.where(cells.apply(lambda each: each.str.fullmatch(_NUMBER)), "nan")
     values = numbers.astype(np.float64)
-    found["cells are no finite numbers"] = _places(cells, ~np.isfinite(values.to_numpy()), "{!r}")
-    check = Check(len(numbered), len(expected), _there(found))
-    for name, labels in expected.groupby("split", sort=False) if not check.faults else ():
+    wrong = _places(cells, ~np.isfinite(values.to_numpy()), "{!r}")
+    findings.add("cells are no finite numbers", "error", wrong, "expected such as 0.5 or 1e-3")
+    for name, labels in expected.groupby("split", sort=False) if not findings.have_errors else ():
         y, predicted = labels[list(targets)].to_numpy(np.float64), values.loc[labels.index]
-        check.warnings.update(_warnings(predicted, str(name)))
+        _warn(predicted, str(name), findings)
         if np.isfinite(y).any():
             check.scores[str(name).lower()] = _scores(y, predicted)
     return check
@@ -240,8 +225,8 @@ def check_submission_command(
     """
     params = load_params(params_file, check_heads=False)
     check = check_submission(file, read_clip_table(), params.targets, split)
-    print(json.dumps(check.content(), indent=2) if as_json else f"{file}: {check}")
-    if check.faults:
+    say(as_json, check.content(), [f"{file}: {check}"])
+    if check.findings.have_errors:
         raise typer.Exit(1)
 
 
@@ -257,43 +242,57 @@ def _told_apart(ids: "pd.Series[str]") -> "pd.Series[str]":
     return ids
 
 
-def _name_faults(
-    what: str, came: Sequence[str], wanted: Sequence[str], others: Mapping[str, str]
-) -> Found:
+def _read(path: Path, findings: Findings) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Read the header, and the lines with their numbers; not by pandas, which mends what is odd."""
+    try:
+        reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
+        return next(reader, []), [(reader.line_num, line) for line in reader if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        findings.add("the file is no CSV in UTF-8", "error", [path], str(error))
+        return [], []
+
+
+def _check_names(
+    what: str,
+    came: Sequence[str],
+    wanted: Sequence[str],
+    others: Mapping[str, str],
+    done: str,
+    findings: Findings,
+) -> None:
     """Hold names against those wanted; `others` gives the split of clips that are not."""
     forms = Counter(map(canonical_id, wanted))
     meant = {form: name for name in wanted if forms[form := canonical_id(name)] == 1}
     strange = dict.fromkeys(name for name in came if name not in {*wanted, *others})
     misspelt = {k: meant[canonical_id(k)] for k in strange if canonical_id(k) in meant}
     answered = {*came, *misspelt.values()}
-    said = {
+    found = {
         "are missing": [repr(name) for name in wanted if name not in answered],
         "are there several times": [f"{k!r}: {n} times" for k, n in Counter(came).items() if n > 1],
         "are not written as the challenge does": [
             f"{name!r}: write {right!r}" for name, right in misspelt.items()
         ],
-        "are of clips of another split (see --split)": [
+        "are of clips of another split": [
             f"{name!r} is of {others[name]}" for name in dict.fromkeys(came) if name in others
         ],
         "are unknown": [repr(name) for name in strange if name not in misspelt],
     }
-    return {f"{what} {how}": names for how, names in said.items()}
+    for how, names in found.items():
+        findings.add(f"{what} {how}", "error", names, done)
 
 
-def _warnings(predicted: pd.DataFrame, split: str) -> Found:
+def _warn(predicted: pd.DataFrame, split: str, findings: Findings) -> None:
+    """Look for numbers that are allowed, and hardly meant."""
     from models.metrics import constant_columns
 
     # Test has no labels: by itself, a column is constant or not. One row tells nothing.
-    constant = constant_columns(np.zeros(predicted.shape), predicted)
+    constant = predicted.columns[constant_columns(np.zeros(predicted.shape), predicted)]
+    done = "the official metric becomes NaN"
+    findings.add(f"columns are constant on {split}", "warning", constant, done)
     far = (predicted < -FAR_OUTSIDE) | (predicted > 1 + FAR_OUTSIDE)
-    return _there(
-        {
-            f"columns are constant on {split}: the official metric becomes NaN": [
-                str(name) for name in predicted.columns[constant]
-            ],
-            f"values on {split} are far outside [0, 1]": _places(predicted, far.to_numpy(), "{:g}"),
-        }
-    )
+    places = _places(predicted, far.to_numpy(), "{:g}")
+    done = "labels lie between 0 and 1"
+    findings.add(f"values on {split} are far outside [0, 1]", "warning", places, done)
 
 
 def _places(table: pd.DataFrame, chosen: NDArray[np.bool_], form: str) -> list[str]:
@@ -313,7 +312,3 @@ def _scores(y: NDArray[np.float64], predicted: pd.DataFrame) -> dict[str, Any]:
         defined = [float(each) if np.isfinite(each) else None for each in values]  # JSON's null
         scores[name] = defined[0] if "mean" in name else dict(zip(predicted, defined, strict=True))
     return scores
-
-
-def _there(found: Found) -> Found:
-    return {what: places for what, places in found.items() if places}

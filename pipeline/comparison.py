@@ -3,7 +3,6 @@
 import math
 import pickle
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from features.extraction.workers import Failure, WorkerError, Workers
-from features.pool import PARTS, STATISTICS, Pooling
+from features.pool import Pooling
 from models.evaluation.scores import Score
 from pipeline.breakdowns import stack_members
 from pipeline.clip_table import Rows, read_rows
@@ -22,7 +21,7 @@ from pipeline.leaderboard import STACK, Predictions, rows_of_splits, score, scor
 from pipeline.params import Params, ParamsError, head_faults, left_out_note, load_run
 from pipeline.paths import PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
-from pipeline.settings_files import nearest, refuse
+from pipeline.settings_files import known_names, model_faults, refuse
 from pipeline.spread import fit_all, fit_in_worker, fitting_of
 from pipeline.views import JOIN, view_names
 
@@ -35,7 +34,7 @@ BUDGET_S = 120.0
 """Within which `eri compare` answers, unless told otherwise."""
 
 LEFT_OUT = "left out"
-"""Begins the reason of what the budget has no room for."""
+"""What the budget has no room for is called so, and is no failure."""
 
 _OVERHEAD_S = 0.3
 """Of any fit, however small: what tiny ones take says little of large ones."""
@@ -64,8 +63,10 @@ class Comparison:
         The predictions that are scored.
     tasks : list of FitTask
         Baselines first, then view by view.
-    fits, scores, failures : dict of str to Fit, Score and Failure
-        What came of each row: its fit with its score, or why there is none.
+    fits, scores : dict of str to Fit and Score
+        What was fitted.
+    failures, left_out : dict of str to Failure and str
+        Why there is no fit: it failed, or the budget had no room for it.
     took_s : dict of str to float
         Seconds that each fit took, or had before it was ended.
     running : (str, float), optional
@@ -79,6 +80,7 @@ class Comparison:
     fits: dict[str, Fit] = field(default_factory=dict)
     scores: dict[str, Score] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     took_s: dict[str, float] = field(default_factory=dict)
     running: tuple[str, float] | None = None
     _costs_s: dict[str, float] = field(default_factory=dict, repr=False)
@@ -86,13 +88,18 @@ class Comparison:
     @property
     def members(self) -> dict[str, FitTask]:
         """The heads on views that are done, which are stacked."""
-        done = [task for task in self.tasks if task.name in self.fits and not task.is_baseline]
-        return {task.name: task for task in done}
+        return {t.name: t for t in self.tasks if t.name in self.fits and not t.is_baseline}
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why rows have no fit, in words."""
+        left_out = {name: f"{LEFT_OUT}: {why}" for name, why in self.left_out.items()}
+        return {name: each.reason for name, each in self.failures.items()} | left_out
 
     @property
     def remaining(self) -> list[FitTask]:
         """What is to be fitted yet, in its order: baselines, then what takes least."""
-        rest = [task for task in self.tasks if task.name not in {**self.fits, **self.failures}]
+        rest = [task for task in self.tasks if task.name not in {**self.fits, **self.errors}]
         return sorted(rest, key=lambda task: -1.0 if task.is_baseline else self.estimate_s(task))
 
     def estimate_s(self, task: FitTask) -> float:
@@ -121,10 +128,11 @@ class Comparison:
         table = score_table(scores, self.params.targets, self.split)
         took_s = [round(self.fits[name].fit_s, 6) for name in table["name"]]
         table.insert(list(table).index("constant"), "fit_s", np.array(took_s, np.float64))
-        table = table.reindex(range(len(scores) + len(self.failures)))
-        table.loc[len(scores) :, "name"] = list(self.failures)
-        reasons = [each.reason for each in self.failures.values()]
-        return table.assign(error=[""] * len(scores) + reasons).fillna({"constant": ""})
+        errors = self.errors
+        table = table.reindex(range(len(scores) + len(errors)))
+        table.loc[len(scores) :, "name"] = list(errors)
+        table["error"] = [""] * len(scores) + list(errors.values())
+        return table.fillna({"constant": ""})
 
     def _cost_s(self, task: FitTask) -> float:
         from models.heads import estimated_cost  # imports the libraries that fit
@@ -229,14 +237,15 @@ def run_comparison(
             limit_s = min(time_limit_s, max(0.0, until_s - task_s))
             try:
                 # Unless there is a budget, loading does not count.
-                given: Any = pickled, what, until_s == math.inf, {}
-                fit = workers.call(work, given, limit_s=limit_s)
-                _add(found, {name: fit})
+                given = pickled, what, until_s == math.inf, False
+                _add(found, {name: workers.call(work, given, limit_s=limit_s)})
             except WorkerError as error:
-                late = time.monotonic() >= until_s
-                ended = f"{LEFT_OUT}: ended after {limit_s:.3g} s, when the budget was spent"
-                found.failures[name] = Failure(ended) if late else error.failure
                 found.took_s[name] = time.monotonic() - task_s
+                if time.monotonic() < until_s:
+                    found.failures[name] = error.failure
+                else:
+                    ended = f"ended after {limit_s:.3g} s, when the budget was spent"
+                    found.left_out[name] = ended
             found.running = None
 
         while remaining := found.remaining:
@@ -246,9 +255,7 @@ def run_comparison(
             left_s = until_s - time.monotonic()
             if left_s < needs_s / _DOUBT:
                 left = f"{max(0.0, left_s):.3g} s were left"
-                found.failures[task.name] = Failure(
-                    f"{LEFT_OUT}: about {needs_s:.3g} s, and {left}"
-                )
+                found.left_out[task.name] = f"about {needs_s:.3g} s, and {left}"
                 continue
             found.running = task.name, time.monotonic()
             yield found
@@ -265,17 +272,6 @@ def run_comparison(
                 members = [found.fits[name].predictions for name in found.members]
                 attempt(STACK, _stack, (key, members), math.inf if quick_s else began_s + budget_s)
     yield found
-
-
-def known_names(asked: Sequence[str], known: Sequence[str], what: str) -> list[str]:
-    """Return the names asked for, each once; an unknown one is a ParamsError with the nearest."""
-    # Shells and files may spell one name in two forms of Unicode.
-    forms = {unicodedata.normalize("NFC", name): name for name in known}
-    for name in asked:
-        if unicodedata.normalize("NFC", name) not in forms:
-            raise ParamsError(f"unknown {what} {name!r}{nearest(name, known)}")
-    same = (name if name in known else forms[unicodedata.normalize("NFC", name)] for name in asked)
-    return list(dict.fromkeys(same))
 
 
 def known_view(asked: str, params: Params) -> str:
@@ -305,24 +301,23 @@ def _check_heads(found: Comparison) -> None:
     from models.heads import HEADS
 
     heads = {task.name.partition("/")[0]: task.head for task in found.tasks}
-    known_heads = list(dict.fromkeys([*found.params.heads, *HEADS]))
-    for name, entry in heads.items():
-        if entry.kind not in HEADS:
-            raise ParamsError(f"unknown head {name!r}{nearest(name, known_heads)}")
+    known_heads = dict.fromkeys([*found.params.heads, *HEADS])
+    known_names((n for n, entry in heads.items() if entry.kind not in HEADS), known_heads, "head")
     refuse(PARAMS, head_faults({name: entry.model_dump() for name, entry in heads.items()}))
 
 
 def _parse_pooling(text: str) -> Pooling:
     """Read ``statistics/parts``, names joined by commas."""
-    lists = [part.split(",") for part in text.split("/")]
-    if len(lists) != 2:
+    statistics, *parts = (part.split(",") for part in text.split("/"))
+    if len(parts) != 1:
         raise ParamsError(
             f"the pooling {text!r} is not of the form statistics/parts: expected, for example, "
             "'mean,std/whole,halves'"
         )
-    statistics = known_names(lists[0], list(STATISTICS), "statistic")
-    parts = known_names(lists[1], list(PARTS), "part")
-    return Pooling.model_validate({"statistics": statistics, "parts": parts})
+    settings = {"statistics": statistics, "parts": parts[0]}
+    if faults := model_faults(Pooling, settings):
+        raise ParamsError(f"the pooling {text!r}: {'; '.join(faults)}")
+    return Pooling.model_validate(settings)
 
 
 def _add(found: Comparison, fits: dict[str, Fit]) -> None:

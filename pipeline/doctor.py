@@ -63,6 +63,8 @@ def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> N
 
 def examine(params_file: Path) -> list[Finding]:
     """Look at the installation, the parameters, every encoder's weights and the cache."""
+    from pipeline.transcripts import check_imported  # and all that extraction needs
+
     findings = [Finding(subject, True, found) for subject, found in _machine().items()]
 
     def look(subject: str, action: Callable[..., object], *arguments: Any) -> None:
@@ -81,8 +83,10 @@ def examine(params_file: Path) -> list[Finding]:
         look("data.media", _media, params.data.media)
         for name, encoder in params.encoders.items():
             look(f"encoders.{name}", _encoder, encoder, params)
-        if params.transcripts is not None:
-            look("transcripts", _transcripts, params)
+        if isinstance(params.transcripts, ImportedTranscripts):
+            look("transcripts", check_imported, params.transcripts)
+        elif params.transcripts is not None:
+            look("transcripts", _encoder, params.transcripts, params)
         for name in params.stores:
             look(f"stores.{name}", check_store, name, params)
     return findings
@@ -173,16 +177,6 @@ def _media(media: Path) -> Path:
             "there, or wait for ever: remove them, or give read access"
         )
     return media
-
-
-def _transcripts(params: Params) -> object:
-    from pipeline.transcripts import check_imported
-
-    source = params.transcripts
-    assert source is not None
-    if isinstance(source, ImportedTranscripts):
-        return check_imported(source)
-    return _encoder(source, params)
 
 
 def _encoder(encoder: "Encoder", params: Params) -> str:

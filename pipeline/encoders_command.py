@@ -27,12 +27,10 @@ def encoders_command(
     Example: eri encoders --check whisper-tiny-en
     """
     from features.encoders.presets import presets
-    from pipeline.settings_files import ParamsError, nearest, yaml_text
+    from pipeline.settings_files import known_names, yaml_text
 
     known = presets()
-    for name in [*(names or ()), *([check] if check else ())]:
-        if name not in known:
-            raise ParamsError(f"unknown preset {name!r}{nearest(name, list(known))}")
+    known_names([*(names or ()), *([check] if check else ())], known, "preset")
     if check:
         found = _checked(check)
         say(as_json, found, [f"{key:12} {value}" for key, value in found.items()])

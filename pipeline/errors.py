@@ -20,7 +20,6 @@ _MEANING = {
     "encode": "not encodable",
     "weights": "without the encoder's weights",
 }
-_NO_FAULTS = ("stream", "weights")
 
 
 class FailedClipsError(Exception):
@@ -49,7 +48,7 @@ def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_shar
 
     A clip without such a stream, and an encoder that is left out, are no faults.
     """
-    faults = failures[~failures["step"].isin(_NO_FAULTS)]
+    faults = failures[~failures["step"].isin(["stream", "weights"])]
     if len(faults) <= max_failed_share * n_clips:
         return
     first = "\n".join(f"  {f.clip_id}: {f.step}: {f.reason}" for f in faults.head(3).itertuples())
@@ -88,7 +87,7 @@ def user_errors() -> tuple[type[Exception], ...]:
     from features.store import StoreError
     from models.arrays import DataError
     from pipeline.bundle import BundleError
-    from pipeline.imports.findings import RefusedError
+    from pipeline.findings import RefusedError
     from pipeline.labels import LabelError
     from pipeline.params import ParamsError
 

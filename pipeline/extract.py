@@ -35,16 +35,14 @@ def extract_command(
     from features.extraction import index_files
     from pipeline.clip_ids import find_media
     from pipeline.errors import report_extraction
-    from pipeline.params import ParamsError, load_params
+    from pipeline.params import load_params
+    from pipeline.settings_files import known_names
     from pipeline.transcripts import extract_with_words
 
     params = load_params(params_file)
-    names = names_of(encoders) or list(params.encoders)
-    unknown = [name for name in names if name not in params.encoders]
-    if unknown:
-        raise ParamsError(f"unknown encoder(s) {unknown}: expected some of {list(params.encoders)}")
-    clips = index_files(find_media(paths))
+    names = known_names(names_of(encoders) or params.encoders, params.encoders, "encoder")
     chosen = {name: params.encoders[name] for name in names}
+    clips = index_files(find_media(paths))
     if encoders is not None and not set(params.readers) & set(chosen):
         params = params.model_copy(update={"transcripts": None})  # nobody would read them
     report = extract_with_words(

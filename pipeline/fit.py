@@ -44,6 +44,8 @@ class FitTask:
         The clip vectors of the view's encoders, in the order of its columns.
     column : str, optional
         In place of files: a column of the clip table, for a baseline that sees nothing of a clip.
+    refit_on : {"train", "train+val"}
+        With the latter, Test is predicted by a head fitted on the labels of Train and Val.
     """
 
     name: str
@@ -51,6 +53,7 @@ class FitTask:
     seed: int
     files: tuple[Path, ...] = ()
     column: str | None = None
+    refit_on: str = "train"
 
     @property
     def is_baseline(self) -> bool:
@@ -103,7 +106,8 @@ class Fitting:
 
     A result is kept under a digest of the clip vectors and `rows` (clips, targets, people, folds),
     of the head's kind, settings and seed, of the code of `models` and of the libraries' versions.
-    The view last used stays loaded: heads of one view should come one after the other.
+    A refit on Train and Val is kept beside the ordinary fit: toggling fits nothing twice. The view
+    last used stays loaded: heads of one view should come one after the other.
     """
 
     def __init__(self, rows: Rows) -> None:
@@ -113,19 +117,26 @@ class Fitting:
 
     def key(self, task: FitTask) -> str:
         """Return the key of a task's result; others build keys of what they make of it on it."""
-        return digest_of(
+        key = digest_of(
             code=self.code,
             rows=self._rows_digest,
             head=task.head.model_dump(),
             seed=task.seed,
             inputs=self._inputs_digests(task),
         )
+        return digest_of(refit_of=key) if task.refit_on == "train+val" else key
 
-    def known(self, task: FitTask, with_head: bool = False, refit_on: str = "train") -> Fit | None:
+    def known(self, task: FitTask, with_head: bool = False) -> Fit | None:
         """Return the result of `fit` if it is in the cache."""
-        return _load(self._key(task, refit_on), with_head)
+        key = self.key(task)
+        arrays = load_result(key)
+        kept = load_result(digest_of(head_of=key)) if with_head else {}
+        if arrays is None or kept is None:
+            return None
+        head = kept["head"].tobytes() if with_head else None
+        return Fit(arrays["predictions"], float(arrays["fit_s"]), head, reused=True)
 
-    def fit(self, task: FitTask, with_head: bool = False, refit_on: str = "train") -> Fit:
+    def fit(self, task: FitTask, with_head: bool = False) -> Fit:
         """Predict every clip: Train out of fold, the others by a head fitted on all of Train.
 
         Parameters
@@ -134,9 +145,6 @@ class Fitting:
             What is fitted.
         with_head : bool
             Whether the fitted head that predicts Test is wanted, and kept.
-        refit_on : {"train", "train+val"}
-            With the latter, Test is predicted by a head fitted on the labels of Train and Val. The
-            ordinary fit is kept under its own key all the same: toggling fits nothing twice.
 
         Raises
         ------
@@ -147,9 +155,9 @@ class Fitting:
             When the code was changed meanwhile: which version fitted cannot be told. When no clip
             of Val is labelled to refit on.
         """
-        if known := self.known(task, with_head, refit_on):
+        if known := self.known(task, with_head):
             return known
-        fit, head = self._refit(task) if refit_on == "train+val" else self._cross_fit(task)
+        fit, head = self._cross_fit(task) if task.refit_on == "train" else self._refit(task)
         wrong = ~np.isfinite(fit.predictions)
         if wrong.any():
             raise DataError(
@@ -162,12 +170,12 @@ class Fitting:
             from models.persistence import dumps
 
             fit = replace(fit, head=dumps(head))
-        self.keep(task, fit, refit_on)
+        self.keep(task, fit)
         return fit
 
-    def keep(self, task: FitTask, fit: Fit, refit_on: str = "train") -> None:
+    def keep(self, task: FitTask, fit: Fit) -> None:
         """Take a result of `fit` into the cache, be it from another machine."""
-        key = self._key(task, refit_on)
+        key = self.key(task)
         keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
         if fit.head is not None:
             keep_result(digest_of(head_of=key), {"head": np.frombuffer(fit.head, np.uint8)})
@@ -187,10 +195,6 @@ class Fitting:
             self._loaded = digests, FoldedView(x[:n], *rest, copy=False, bands=task.bands)
         return self._loaded[1]
 
-    def _key(self, task: FitTask, refit_on: str) -> str:
-        key = self.key(task)
-        return digest_of(refit_of=key) if refit_on == "train+val" else key
-
     def _cross_fit(self, task: FitTask) -> "tuple[Fit, Head]":
         view = self.view(task)
         began_s = time.perf_counter()
@@ -200,12 +204,12 @@ class Fitting:
 
     def _refit(self, task: FitTask) -> "tuple[Fit, Head]":
         rows, split = self.rows, self.rows.clips["split"].to_numpy(object)
-        used, test = rows.fitted_on("train+val"), split == "Test"
+        used, test = rows.fitted_on(task.refit_on), split == "Test"
         if not used[split == "Val"].any():
             raise ParamsError(
                 "`final.refit_on` is train+val, but no clip of Val is labelled: set it to train"
             )
-        first = self.fit(task)
+        first = self.fit(replace(task, refit_on="train"))
         self._loaded = None  # two views would be in memory
         x = self._vectors(task)
         began_s = time.perf_counter()
@@ -230,19 +234,13 @@ class Fitting:
         return [_sha256(column_vectors(self.rows.clips[task.column]))]
 
 
-def head_task(
-    head: str,
-    view: str,
-    params: Params,
-    pooling: Pooling | None = None,
-    folder: Path | None = None,
-) -> FitTask:
+def head_task(head: str, view: str, params: Params, pooling: Pooling | None = None) -> FitTask:
     """Return the task of a head on a view: names of encoders and stores, joined by ``+``.
 
-    A head that is no name under `heads` is a kind with its default settings. `pooling`, `folder`
-    and errors are those of `pipeline.views.vectors_file`.
+    A head that is no name under `heads` is a kind with its default settings. `pooling` and errors
+    are those of `pipeline.views.vectors_file`.
     """
-    files = [vectors_file(name, params, pooling, folder) for name in view.split(JOIN)]
+    files = [vectors_file(name, params, pooling) for name in view.split(JOIN)]
     entry = params.heads.get(head, HeadEntry(kind=head))
     return FitTask(f"{head}/{view}", entry, params.seed, tuple(files))
 
@@ -265,15 +263,6 @@ def baseline_tasks(params: Params) -> list[FitTask]:
 def _code_in_use() -> str:
     """Return the digest of the code as it was first asked for in this process."""
     return code_digest()
-
-
-def _load(key: str, with_head: bool) -> Fit | None:
-    arrays = load_result(key)
-    kept = load_result(digest_of(head_of=key)) if with_head else {}
-    if arrays is None or kept is None:
-        return None
-    head = kept["head"].tobytes() if with_head else None
-    return Fit(arrays["predictions"], float(arrays["fit_s"]), head, reused=True)
 
 
 def _rows_digest(rows: Rows) -> str:

@@ -22,11 +22,6 @@ BASELINE = "baseline/"
 SPLITS = {"val": "Val", "oof": "Train", "test": "Test"}
 """The clips of each split; the first one that there is decides who is best."""
 
-RANDOM_NOTE = (
-    "Encoders with random weights: {}. These scores show that the pipeline works, not what "
-    "pretrained encoders reach."
-)
-
 UNSCORED_NOTE = (
     "There is no score: a correlation wants a target with two labelled clips, and out of fold two "
     "in one fold. Label more clips."
@@ -210,7 +205,11 @@ def notes(params: Params, scores: "pd.Series[float]") -> list[str]:
     specs = params.encoders.items()
     random = [name for name, spec in specs if getattr(spec, "weights", None) == "random"]
     said = [left_out_note(params.left_out)] if params.left_out else []
-    said += [RANDOM_NOTE.format(", ".join(random))] if random else []
+    if random:
+        said.append(
+            f"Encoders with random weights: {', '.join(random)}. These scores show that the "
+            "pipeline works, not what pretrained encoders reach."
+        )
     return [*said, UNSCORED_NOTE] if len(scores) and scores.isna().all() else said
 
 

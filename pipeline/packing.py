@@ -1,14 +1,15 @@
 """What a run fitted, packed into a bundle; nothing is fitted for it."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from features.encoders import Recogniser
+from features.encoders import Encoder, Recogniser
 from features.files import replacing_folder
 from features.store import store_metadata
 from models.arrays import DataError
@@ -27,7 +28,7 @@ from pipeline.bundle import (
 )
 from pipeline.challenge import FILE_ID, file_ids
 from pipeline.clip_table import Rows
-from pipeline.params import ImportedTranscripts, Params, ParamsError
+from pipeline.params import ImportedStore, ImportedTranscripts, Params, ParamsError
 from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, TRANSCRIPTS, fitted_head
 from pipeline.tables import read_run_table
 from pipeline.views import JOIN, join_tables, member_names
@@ -65,6 +66,7 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
         for number, name in enumerate(members)
     }
     files[STACK] = dumps(stack.without_idle_members())
+    encoders = [each for name in members for each in name.split("/")[1].split(JOIN)]
     fitted_on = rows.fitted_on(params.final.refit_on)
     description = Description(
         protocol=PROTOCOL,
@@ -77,12 +79,8 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
         targets=params.targets,
         sampling=params.sampling,
         pooling=params.pooling,
-        encoders={
-            each: _encoder(each, params)
-            for name in members
-            for each in name.split("/")[1].split(JOIN)
-        },
-        recogniser=_recogniser(members, params),
+        encoders={name: _encoder(name, params) for name in encoders},
+        recogniser=_recogniser(encoders, params),
         members=members,
         files={name: hashlib.sha256(each).hexdigest() for name, each in files.items()},
         refit_on=params.final.refit_on,
@@ -100,6 +98,7 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
 
 
 def _result(path: Path) -> bytes:
+    """Read a file of the run, which has to be there."""
     if not path.is_file():
         raise ParamsError(f"there is no {path}: run `dvc repro`")
     return path.read_bytes()
@@ -108,44 +107,39 @@ def _result(path: Path) -> bytes:
 def _encoder(name: str, params: Params) -> EncoderEntry:
     schema = pq.read_schema(POOLED / f"{name}.parquet")
     metadata, width = store_metadata(schema), schema.field("embedding").type.list_size
-    if name in params.stores:
-        digest = params.stores[name].sha256
-        return EncoderEntry(spec=None, identity="", weights_digest=digest, width=width)
+    source: ImportedStore | ImportedTranscripts | None = params.stores.get(name)
     if name in params.readers and isinstance(params.transcripts, ImportedTranscripts):
-        digest = params.transcripts.sha256  # of new clips nobody brings any
-        return EncoderEntry(spec=None, identity="", weights_digest=digest, width=width)
+        source = params.transcripts
+    if source is not None:  # new clips have none
+        return EncoderEntry(spec=None, identity="", weights_digest=source.sha256, width=width)
     if not {"identity", "weights_digest"} <= set(metadata):
         raise BundleError(
             f"{POOLED / name}.parquet does not say which encoder made it, so that new clips could "
             "be embedded by another one: run `dvc repro`"
         )
-    return EncoderEntry(
-        spec=params.encoders[name].model_dump(mode="json", exclude_unset=True),
-        identity=metadata["identity"],
-        weights_digest=metadata["weights_digest"],
-        width=width,
-    )
+    return _entry(params.encoders[name], metadata, width)
 
 
-def _recogniser(members: Iterable[str], params: Params) -> EncoderEntry | None:
-    """Say which recogniser made the words that members know, as the run's transcripts have it."""
-    views = [name.split("/")[1].split(JOIN) for name in members]
-    reads = any(name in params.readers for view in views for name in view)
-    if not reads or not isinstance(params.transcripts, Recogniser):
+def _recogniser(encoders: Iterable[str], params: Params) -> EncoderEntry | None:
+    """Say which recogniser made the words that encoders read, as the run's transcripts have it."""
+    if not isinstance(params.transcripts, Recogniser) or not {*params.readers} & {*encoders}:
         return None
     made_by = store_metadata(pq.read_schema(TRANSCRIPTS))
+    return _entry(params.transcripts, made_by, sum(params.transcripts.columns().values()))
+
+
+def _entry(encoder: Encoder, made_by: Mapping[str, Any], width: int) -> EncoderEntry:
     return EncoderEntry(
-        spec=params.transcripts.model_dump(mode="json", exclude_unset=True),
+        spec=encoder.model_dump(mode="json", exclude_unset=True),
         identity=made_by["identity"],
         weights_digest=made_by["weights_digest"],
-        width=sum(params.transcripts.columns().values()),
+        width=width,
     )
 
 
 def _compare(bundle: Bundle, rows: Rows) -> dict[str, float]:
     """Predict clips of Val and Test again; give their number and the largest difference."""
-    if not PREDICTIONS.is_file():
-        raise ParamsError(f"there is no {PREDICTIONS}: run `dvc repro`")
+    _result(PREDICTIONS)
     held, table = rows.clips[rows.n_train :], read_run_table(PREDICTIONS)
     if table[FILE_ID].tolist() != file_ids(held).tolist():
         raise ParamsError(f"{PREDICTIONS} is of other clips than the clip table: run `dvc repro`")

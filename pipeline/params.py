@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import (
     BaseModel,
@@ -18,35 +18,22 @@ from features.encoders import AnyEncoder, Recogniser
 from features.identity import Sampling
 from features.pool import Pooling
 from pipeline.demo import DemoSettings
+from pipeline.labels import MADE_BY_INDEX
 from pipeline.paths import FEATURES, PARAMS, POOLED
 from pipeline.settings_files import ParamsError as ParamsError
-from pipeline.settings_files import model_faults, nearest, read_yaml, refuse
+from pipeline.settings_files import Section, model_faults, nearest, read_yaml, refuse
 from pipeline.tables import TEXT_COLUMNS
-
-if TYPE_CHECKING:
-    from models.heads import Head
 
 # Names become file names, and `+` joins them to views.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
-# Columns of our own tables, with and without the split before them: beside them, or in their
-# place, stand target columns. tests/pipeline/test_stages.py holds the list against a run's tables.
-RESERVED = TEXT_COLUMNS | {
-    *("path", "group", "person", "view", "fold", "file_id", "row", "time_s", "target", "value"),
-    *("sha256", "duration_s", "frame_rate_hz", "has_video", "has_audio", "embedding"),
-    *("error_step", "error_reason", "step", "reason", "all_missing", "face_share"),
-    *("mean_pearson", "official_mean_pearson", "foldwise_mean_pearson", "pooled_mean_pearson"),
-    *("ci95_low", "ci95_high", "better_than_best", "p_better", "lowest", "highest"),
-    *("alone", "alone_ci95_low", "alone_ci95_high", "gain", "label", "prediction"),
-    *("n_rows", "n_people", "n_fits", "n_clips", "state", "error", "fit_s"),
-}
+# Columns of our own tables that targets stand beside, and those that are read as text.
+# tests/pipeline/test_stages.py holds the list against a run's tables.
+RESERVED = {"path", "group", "view", "fold", "file_id", "time_s", "target", "value"}
+RESERVED |= TEXT_COLUMNS | MADE_BY_INDEX
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Data(_Section):
+class Data(Section):
     """The label table, the folder that its paths are relative to, and how many clips may fail.
 
     A run stops where an encoder fails on more than `max_failed_share` of the clips.
@@ -57,7 +44,7 @@ class Data(_Section):
     max_failed_share: float = Field(default=0.05, ge=0, le=1)
 
 
-class ImportedStore(_Section):
+class ImportedStore(Section):
     """A feature store of features that others computed, as `eri import features` enters it.
 
     `sha256` is its `pipeline.views.store_sha256`, so that DVC sees when it changes.
@@ -67,7 +54,7 @@ class ImportedStore(_Section):
     sha256: str
 
 
-class ImportedTranscripts(_Section):
+class ImportedTranscripts(Section):
     """Transcripts that came from elsewhere, as `eri import transcripts` enters them.
 
     `sha256` is that of the table, so that DVC sees when it changes.
@@ -76,6 +63,10 @@ class ImportedTranscripts(_Section):
     kind: Literal["imported"]
     table: Path
     sha256: str
+
+
+Transcripts = Annotated[Recogniser | ImportedTranscripts, Field(discriminator="kind")]
+"""Who hears what is said, or the words themselves."""
 
 
 class HeadEntry(BaseModel):
@@ -91,7 +82,7 @@ class HeadEntry(BaseModel):
     kind: str
 
 
-class People(_Section):
+class People(Section):
     """Who a clip shows; see `pipeline.people`.
 
     Attributes
@@ -119,13 +110,13 @@ class People(_Section):
         return self
 
 
-class Folds(_Section):
+class Folds(Section):
     """How many folds by person, alike in their targets; see `models.folds`."""
 
     n_folds: int = Field(default=5, ge=2)
 
 
-class Evaluation(_Section):
+class Evaluation(Section):
     """How predictions are scored.
 
     Attributes
@@ -143,7 +134,7 @@ class Evaluation(_Section):
     baselines: tuple[str, ...] = ()
 
 
-class Final(_Section):
+class Final(Section):
     """The labelled clips that heads are fitted on before they predict Test.
 
     Val and out-of-fold predictions are those of heads fitted on Train, whatever this says.
@@ -152,7 +143,7 @@ class Final(_Section):
     refit_on: Literal["train", "train+val"] = "train"
 
 
-class Execution(_Section):
+class Execution(Section):
     """Where heavy work is done; no part of what comes of it.
 
     Attributes
@@ -164,7 +155,7 @@ class Execution(_Section):
     cluster: Annotated[str, StringConstraints(pattern=r"^ray(://.+)?$")] | None = None
 
 
-class Params(_Section):
+class Params(Section):
     """All of `params.yaml`; `docs/` explain the keys by example."""
 
     seed: int = Field(ge=0, le=2**31 - 1)  # every library takes it
@@ -172,11 +163,9 @@ class Params(_Section):
     data: Data
     demo: DemoSettings = DemoSettings()
     sampling: Sampling
-    encoders: dict[Name, AnyEncoder] = {}
-    stores: dict[Name, ImportedStore] = {}
-    transcripts: Annotated[Recogniser | ImportedTranscripts, Field(discriminator="kind")] | None = (
-        None
-    )
+    encoders: dict[Name, AnyEncoder] = Field({})
+    stores: dict[Name, ImportedStore] = Field({})
+    transcripts: Transcripts | None = None
     pooling: Pooling
     people: People = People()
     folds: Folds = Folds()
@@ -209,12 +198,6 @@ class Params(_Section):
         """Where the table of clips lies that an encoder or an imported store has nothing of."""
         folder = POOLED if name in self.stores else FEATURES
         return folder / f"{name}.failures.parquet"
-
-    def make_head(self, name: str) -> "Head":
-        """Build a head under its name, unfitted."""
-        from models.heads import make_head
-
-        return make_head(self.heads[name].model_dump(), self.seed)
 
 
 def load_params(

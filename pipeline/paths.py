@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-_LONGEST_NAME = 200  # file systems allow 255 bytes
+_LONGEST_NAME_BYTES = 200  # file systems allow 255, with all that is added
 
 PARAMS = Path("params.yaml")
 
@@ -56,8 +56,15 @@ def holds_outputs(folder: Path) -> bool:
     return any(each.resolve().is_relative_to(folder.resolve()) for each in OUTPUTS)
 
 
+def file_name(name: str, ending: str) -> str:
+    """Name a file; by a digest too where the name is a path or very long."""
+    plain = name.replace("/", "_")
+    if plain != name or len(plain.encode()) > _LONGEST_NAME_BYTES:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        plain = f"{plain.encode()[:_LONGEST_NAME_BYTES].decode(errors='ignore')}-{digest}"
+    return f"{plain}{ending}"
+
+
 def fitted_head(head: str, view: str) -> Path:
-    """Where the stage `fit` keeps a fitted head; a view of many encoders is named by a digest."""
-    if len(view) > _LONGEST_NAME:
-        view = f"{view[:100]}-{hashlib.sha256(view.encode()).hexdigest()[:16]}"
-    return HEADS / head / f"{view}.skops"
+    """Where the stage `fit` keeps a fitted head."""
+    return HEADS / head / file_name(view, ".skops")

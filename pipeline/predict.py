@@ -1,62 +1,20 @@
 """Intensities of new clips, from bundles: `load_bundle().predict(paths)`."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from features.cache import default_cache_root
-from features.encoders import Encoder, EncoderError, Recogniser, make_encoder
-from features.errors import MediaError
-from features.extraction.embedder import Embedder, EncoderRun, plan, unusable
-from features.extraction.index import index_files, iterate_clips
-from features.pool import pool_clips
-from features.store import FeatureStore
-from features.transcripts import clips_of_words, heard_transcripts
-from pipeline.bundle import Bundle, BundleError, EncoderEntry, find_bundles, read_bundle
-from pipeline.clip_ids import find_media
-from pipeline.params import ParamsError
-from pipeline.paths import HEARD
+from pipeline.bundle import find_bundles, read_bundle
+from pipeline.new_clips import ClipEmbedder, EmbeddedClips, Paths
+from pipeline.timeline import sliding_windows
 from pipeline.views import JOIN
-
-MOST_WINDOWS = 100_000
-"""Of a clip in a timeline; headers of media files may say any duration."""
 
 WHOLE = np.array([[-np.inf, np.inf]])
 """The one window that holds all of a clip."""
-
-_IMPORTED = MediaError("stream", "imported features: it embeds no new clips")
-
-Paths = str | Path | Iterable[str | Path]
-Made = TypeVar("Made", bound=Encoder)
-
-
-@dataclass(frozen=True)
-class EmbeddedClips:
-    """Clips whose embeddings are in the cache, or that have none.
-
-    Attributes
-    ----------
-    clips : DataFrame
-        From `features.extraction.index_files`.
-    runs : mapping of str to EncoderRun
-        By encoder: where its embeddings are, if some clip had something for it.
-    tables : mapping of str to DataFrame
-        By encoder: the clips as it takes them. Those of an encoder of text hold what is said.
-    missing : mapping of str to mapping of str to MediaError
-        By clip id: why encoders have nothing of it, by encoder.
-    """
-
-    clips: pd.DataFrame
-    runs: Mapping[str, EncoderRun]
-    tables: Mapping[str, pd.DataFrame]
-    missing: Mapping[str, Mapping[str, MediaError]]
 
 
 def load_bundle(bundle: str | Path | None = None, *, clip_limit_s: float = math.inf) -> "Predictor":
@@ -89,57 +47,13 @@ def load_bundle(bundle: str | Path | None = None, *, clip_limit_s: float = math.
     return Predictor(bundles, clip_limit_s=clip_limit_s)
 
 
-class Predictor:
-    """Predicts new clips, as `load_bundle` makes it; one call at a time.
-
-    Decode workers and encoders stay loaded from one call to the next. Close it, or use it as a
-    context manager, to free them earlier than its last use.
-
-    Attributes
-    ----------
-    bundles : sequence of Bundle
-        No two of them have a target or an encoder of one name.
-    targets : list of str
-        What is predicted, in this order.
-    encoders : dict of str to Encoder
-        Those that the heads were fitted on, by name.
-    """
-
-    def __init__(self, bundles: Sequence[Bundle], *, clip_limit_s: float = math.inf) -> None:
-        self.bundles = bundles
-        self.targets = [name for each in bundles for name in each.description.targets]
-        self._entries = {
-            name: (entry, each.description)
-            for each in bundles
-            for name, entry in each.description.encoders.items()
-        }
-        specs = {name: entry.spec for name, (entry, _) in self._entries.items()}
-        self.encoders = {n: _made(make_encoder, n, s) for n, s in specs.items() if s is not None}
-        hearing = [each.description for each in bundles if each.description.recogniser]
-        if len(hearing) > 1:
-            raise BundleError("several bundles read words: load them one by one")
-        self._recogniser: Recogniser | None = None
-        for said in hearing:
-            assert said.recogniser is not None
-            self._hearing = said.recogniser, said
-            self._recogniser = _made(Recogniser.model_validate, HEARD, said.recogniser.spec)
-        self._embedder = Embedder(clip_limit_s=clip_limit_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the decode workers and let go of the encoders."""
-        self._embedder.close()
+class Predictor(ClipEmbedder):
+    """Predicts new clips, as `load_bundle` makes it: embeds them, and asks the heads of bundles."""
 
     @property
-    def random_encoders(self) -> list[str]:
-        """Encoders whose weights are random: their predictions mean nothing."""
-        specs = {name: entry.spec or {} for name, (entry, _) in self._entries.items()}
-        return [name for name, spec in specs.items() if spec.get("weights") == "random"]
+    def targets(self) -> list[str]:
+        """What is predicted, in this order."""
+        return [name for each in self.bundles for name in each.description.targets]
 
     def predict(self, paths: Paths) -> pd.DataFrame:
         """Predict media files; a folder stands for all media files below it.
@@ -158,81 +72,6 @@ class Predictor:
         """
         return self.windows(self.embed(paths), window_s=window_s, hop_s=hop_s)
 
-    def embed(
-        self,
-        paths: Paths,
-        *,
-        cache_root: Path | None = None,
-        max_duration_s: float = math.inf,
-        progress: bool = True,
-    ) -> EmbeddedClips:
-        """Embed media files, for a table, windows, or both.
-
-        Parameters
-        ----------
-        paths : path or iterable of paths
-            Videos, sounds, or pictures, which are clips of one frame.
-        cache_root : Path, optional
-            Where embeddings are kept; default: `features.cache.default_cache_root`.
-        max_duration_s : float
-            Nothing of a longer clip is used.
-        progress : bool
-            Show progress bars on standard error.
-
-        Returns
-        -------
-        EmbeddedClips
-            Good for as long as the cache stays.
-
-        Raises
-        ------
-        BundleError
-            When an encoder here is not the one that the heads were fitted on.
-        EncoderError
-            When an encoder cannot be had.
-        ParamsError
-            When no media files are found, or two would have the same id.
-        OSError
-            When the cache cannot be written.
-        """
-        given = [paths] if isinstance(paths, str | Path) else paths
-        files = find_media(Path(path) for path in given)
-        table = index_files(files, workers=self._embedder.workers, progress=progress)
-        root = cache_root or default_cache_root()
-        runs: dict[str, EncoderRun] = {}
-        readers = {name: e for name, e in self.encoders.items() if e.modality == "words"}
-        others = {name: e for name, e in self.encoders.items() if name not in readers}
-        tables = dict.fromkeys(self._entries, table)
-
-        def embed(encoders: Mapping[str, Encoder], clips: pd.DataFrame) -> None:
-            new = dict(self._runs(encoders, clips, root))
-            for run in new.values():
-                run.check(clips)  # they are read later, when nothing is computed any more
-            self._embedder.embed(
-                plan(clips, new), new, max_duration_s=max_duration_s, progress=progress
-            )
-            runs.update(new)
-
-        if self._recogniser is None:
-            embed(others, table)
-        else:
-            embed({**others, HEARD: self._recogniser}, table)
-            heard = runs[HEARD].stored_clips(table) if HEARD in runs else ()
-            transcripts = heard_transcripts(self._recogniser, heard, table)
-            with clips_of_words(transcripts, table) as words:
-                embed(readers, words)
-            tables.update(dict.fromkeys(readers, words))
-        missing: dict[str, dict[str, MediaError]] = {clip_id: {} for clip_id in table["clip_id"]}
-        for name in self._entries:
-            failed = runs[name].errors(tables[name]) if name in runs else {}
-            for clip in iterate_clips(tables[name]):
-                error: MediaError | None = _IMPORTED
-                if name in self.encoders:
-                    error = unusable(self.encoders[name], clip) or failed.get(clip.clip_id)
-                if error is not None:
-                    missing[clip.clip_id][name] = error
-        return EmbeddedClips(table, runs, tables, missing)
-
     def table(self, embedded: EmbeddedClips) -> pd.DataFrame:
         """Predict clips as a whole.
 
@@ -250,10 +89,7 @@ class Predictor:
         notes = {
             "encoders": [JOIN.join(e for e in self._entries if e not in each) for each in missing],
             "missing": [JOIN.join(each) for each in missing],
-            "reasons": [
-                "; ".join(f"{name}: {error.step}: {error.reason}" for name, error in each.items())
-                for each in missing
-            ],
+            "reasons": ["; ".join(f"{n}: {why}" for n, why in each.items()) for each in missing],
         }
         tables = [clips.reset_index(drop=True), predicted, pd.DataFrame(notes, dtype="string")]
         return pd.concat(tables, axis=1)
@@ -270,50 +106,25 @@ class Predictor:
         embedded : EmbeddedClips
             The clips, from `embed`.
         window_s, hop_s : float
-            Length of a window, and the time from one to the next. A clip that is shorter than a
-            window is one.
+            Length of a window, and the time from one to the next, as for
+            `pipeline.timeline.sliding_windows`, whose errors are raised.
 
         Returns
         -------
         DataFrame
             ``clip_id``, ``time_s`` (the middle of the window) and the targets; NaN where a window
             holds nothing usable.
-
-        Raises
-        ------
-        ParamsError
-            When a length is not positive, or a clip has too many windows.
         """
-        if not (0 < window_s < np.inf and 0 < hop_s < np.inf):
-            raise ParamsError(f"expected positive seconds, not window {window_s} and hop {hop_s}")
         tables = []
         durations_s = embedded.clips.set_index("clip_id")["duration_s"].fillna(0)  # of pictures
         for number, (clip_id, duration_s) in enumerate(durations_s.items()):
-            n_windows = int(max(duration_s - window_s, 0.0) / hop_s + 1e-9) + 1
-            if n_windows > MOST_WINDOWS:
-                raise ParamsError(
-                    f"the clip {clip_id} says to last {duration_s:.0f} s: {n_windows} windows, "
-                    f"more than {MOST_WINDOWS}; take a longer hop"
-                )
-            starts_s = np.arange(n_windows) * hop_s
-            windows_s = np.stack([starts_s, starts_s + window_s], axis=1)
+            windows_s = sliding_windows(str(clip_id), duration_s, window_s, hop_s)
             table = self._predict(embedded, {number: windows_s})
             table.insert(0, "clip_id", str(clip_id))
-            table.insert(1, "time_s", starts_s + min(window_s, duration_s or window_s) / 2)
+            middle_s = windows_s[:, 0] + min(window_s, duration_s or window_s) / 2
+            table.insert(1, "time_s", middle_s)
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
-
-    def _runs(
-        self, encoders: Mapping[str, Encoder], table: pd.DataFrame, root: Path | str
-    ) -> Iterator[tuple[str, EncoderRun]]:
-        """Yield encoders that some clip has something for, checked to be those of the bundle."""
-        clips = list(iterate_clips(table))
-        for name, encoder in encoders.items():
-            if any(unusable(encoder, clip) is None for clip in clips):
-                entry, description = self._hearing if name == HEARD else self._entries[name]
-                run = EncoderRun(name, encoder, description.sampling, root)
-                _check_identity(run, entry)
-                yield name, run
 
     def _predict(
         self, embedded: EmbeddedClips, windows_s: Mapping[int, NDArray[np.float64]]
@@ -322,67 +133,16 @@ class Predictor:
 
         Returns a row per window, NaN where a bundle has nothing of it.
         """
-        of_clips = [self._vectors(embedded, number, each) for number, each in windows_s.items()]
-        vectors = {
-            name: np.concatenate([each[name] for each in of_clips]) for name in self._entries
-        }
+        of_clips = [self.vectors(embedded, number, each) for number, each in windows_s.items()]
         predicted = []
         for bundle in self.bundles:
-            own = {name: vectors[name] for name in bundle.description.encoders}
-            present = np.any([np.isfinite(each).any(axis=1) for each in own.values()], axis=0)
+            vectors = {
+                name: np.concatenate([each[name] for each in of_clips])
+                for name in bundle.description.encoders
+            }
+            present = np.any([np.isfinite(each).any(axis=1) for each in vectors.values()], axis=0)
             table = np.full((len(present), len(bundle.description.targets)), np.nan)
             if present.any():
-                table[present] = bundle.predict({n: each[present] for n, each in own.items()})
+                table[present] = bundle.predict({n: each[present] for n, each in vectors.items()})
             predicted.append(table)
         return pd.DataFrame(np.concatenate(predicted, axis=1), columns=self.targets)
-
-    def _vectors(
-        self, embedded: EmbeddedClips, number: int, windows_s: NDArray[np.float64]
-    ) -> dict[str, NDArray[np.float32]]:
-        """Pool the embeddings of a clip inside windows of its time, as in training.
-
-        Returns vectors (n_windows, width) by encoder; NaN where a window has no embedding. The only
-        embedding of a clip, such as functionals of all its sound, counts in every window.
-        """
-        begin_s, end_s = windows_s[:, :1], windows_s[:, 1:]
-        vectors = {}
-        for name, (entry, description) in self._entries.items():
-            vectors[name] = np.full((len(windows_s), entry.width), np.nan, np.float32)
-            run, row = embedded.runs.get(name), embedded.tables[name][number : number + 1]
-            for _, _, stored in run.stored_clips(row) if run else ():
-                inside = (begin_s <= stored.time_s) & (stored.time_s < end_s)
-                windows, at = np.nonzero(inside | (len(stored.time_s) == 1))
-                if len(windows) == 0:
-                    continue
-                level = {"level": "clip"} if self.encoders[name].is_clip_level() else {}
-                ids = windows.astype(str).astype(object)
-                track = None if stored.track is None else stored.track[at]
-                store = FeatureStore(ids, stored.time_s[at], stored.values[at], level, track=track)
-                pooled = pool_clips(store, description.pooling)[1]
-                if pooled.shape[1] != entry.width:
-                    raise BundleError(
-                        f"the encoder {name!r} gives {pooled.shape[1]} columns here, but the "
-                        f"heads were fitted on {entry.width}: make the bundle anew"
-                    )
-                vectors[name][np.unique(windows)] = pooled
-        return vectors
-
-
-def _made(make: Callable[[Any], Made], name: str, spec: Mapping[str, Any] | None) -> Made:
-    try:
-        return make(spec)
-    except (EncoderError, ValidationError) as error:
-        told = " ".join(str(error).split("\n", 1)[-1].split())[:300]  # but for its title
-        what = f"the bundle's encoder {name!r} cannot be made by this version"
-        raise BundleError(f"{what}: {told}") from error
-
-
-def _check_identity(run: EncoderRun, entry: EncoderEntry) -> None:
-    if run.identity != entry.identity:
-        of_weights = run.encoder.weights_digest() != entry.weights_digest
-        what = "weights" if of_weights else "preprocessing, sampling or version of the extraction"
-        raise BundleError(
-            f"the encoder {run.name!r} here is not the one that the heads were fitted on (other "
-            f"{what}: identity {run.identity[:12]}… instead of {entry.identity[:12]}…): bring the "
-            "weights and the version of then, or make the bundle anew"
-        )

@@ -1,13 +1,11 @@
 """The command `eri predict`."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.files import replacing_file
 from pipeline.tables import records, write_csv
 from pipeline.terminal import Json
 
@@ -15,9 +13,6 @@ if TYPE_CHECKING:  # heavy
     import pandas as pd
 
     from pipeline.predict import Predictor
-
-LONGEST_NAME = 200
-"""Of a picture, in bytes, without its ending; file systems allow 255 with all that is added."""
 
 WhichBundle = Annotated[
     str | None,
@@ -51,6 +46,7 @@ def predict_command(
     Example: eri predict clip.mp4 --timeline over_time/ --window-s 2 --hop-s 0.5
     """
     from pipeline.predict import load_bundle
+    from pipeline.timeline import write_timeline
 
     with load_bundle(bundle) as predictor:
         _make_folders(csv, timeline)
@@ -60,27 +56,10 @@ def predict_command(
             write_csv(table, csv)
         if timeline is not None:
             windows = predictor.windows(embedded, window_s=window_s, hop_s=hop_s)
-            _write_timeline(windows, timeline)
+            write_timeline(windows, timeline)
     print((_as_json if as_json else _as_text)(table, predictor))
     if table[predictor.targets].isna().all(axis=None):
         raise typer.Exit(1)
-
-
-def timeline_svg(title: str, windows: "pd.DataFrame") -> str:
-    """Draw windows of a clip as one self-contained SVG, a strip per target.
-
-    `windows` has ``time_s`` and a column per target, at least one number. All strips share one
-    scale, so that their heights can be compared; a window without a prediction breaks the line.
-    """
-    import pandas as pd
-
-    from pipeline import report
-    from pipeline.report.figures import render_svg
-
-    template = Path(report.__file__).parent / "templates" / "timeline.json"
-    table = windows.melt("time_s", var_name="target", value_name="intensity")
-    table["place"] = pd.factorize(table["target"])[0]  # Vega-Lite would sort strips by name
-    return render_svg(template, table, x="time_s", y="intensity", title=title)
 
 
 def _make_folders(csv: Path | None, timeline: Path | None) -> None:
@@ -92,27 +71,6 @@ def _make_folders(csv: Path | None, timeline: Path | None) -> None:
             raise NotADirectoryError(f"{folder} is a file: expected a folder to write to")
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-
-
-def _write_timeline(windows: "pd.DataFrame", folder: Path) -> None:
-    write_csv(windows, folder / "timeline.csv")
-    with replacing_file(folder / "timeline.parquet") as beside:
-        windows.to_parquet(beside, index=False)
-    for clip_id, part in windows.groupby("clip_id", sort=False):
-        values = part.drop(columns="clip_id").dropna(axis="columns", how="all")
-        if len(values.columns) > 1:
-            picture = timeline_svg(str(clip_id), values)
-            with replacing_file(folder / _picture_name(str(clip_id))) as beside:
-                beside.write_text(picture, encoding="utf-8")
-
-
-def _picture_name(clip_id: str) -> str:
-    """Name a clip's picture by its id; by a digest too where the id is long, or a path."""
-    name = clip_id.replace("/", "_")
-    if name != clip_id or len(name.encode()) > LONGEST_NAME:
-        digest = hashlib.sha256(clip_id.encode()).hexdigest()[:16]
-        name = f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
-    return f"{name}.svg"
 
 
 def _as_json(table: "pd.DataFrame", predictor: "Predictor") -> str:

@@ -6,13 +6,14 @@ They are YAML 1.2, as DVC reads them. What is written is read alike by older rea
 
 import io
 import textwrap
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
@@ -25,6 +26,12 @@ from features.files import replacing_file
 
 class ParamsError(Exception):
     """`params.yaml` is missing or not as it should be; the message lists every fault."""
+
+
+class Section(BaseModel):
+    """A part of a file: it does not change once it is read, and a key that it lacks is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -56,7 +63,7 @@ def refuse(path: Path, faults: Iterable[str]) -> None:
     Each begins with its place, such as ``encoders.clip.model:``; its line is put before that.
     """
     yaml = path.read_text(encoding="utf-8") if path.is_file() else ""
-    lines = [f"  {_line(yaml, fault.strip())}{fault.strip()}" for fault in faults]
+    lines = [f"  {_line(yaml, fault)}{fault}" for fault in faults]
     if lines:
         raise ParamsError("\n".join([f"{path}: {len(lines)} fault(s)", *lines]))
 
@@ -69,6 +76,19 @@ def model_faults(model: Any, values: Any, place: tuple[str, ...] = ()) -> list[s
         found = [each for each in error.errors() if not _counts_wrong_items(each)]
         return [".".join([*place, _fault(model, each)]) for each in found]
     return []
+
+
+def known_names(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
+    """Return the names asked for, each once; an unknown one is a ParamsError with the nearest."""
+    names, found = list(known), []
+    # Shells and files may spell one name in two forms of Unicode.
+    forms = {unicodedata.normalize("NFC", name): name for name in names}
+    for name in asked:
+        same = name if name in names else forms.get(unicodedata.normalize("NFC", name))
+        if same is None:
+            raise ParamsError(f"unknown {what} {name!r}{nearest(name, names)}")
+        found.append(same)
+    return list(dict.fromkeys(found))
 
 
 def yaml_text(content: Any) -> str:

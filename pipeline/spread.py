@@ -27,7 +27,6 @@ def fit_all(
     on: str | None = None,
     limit_s: float = math.inf,
     with_head: bool = False,
-    refit_on: str = "train",
 ) -> Iterator[tuple[FitTask, Fit | Failure]]:
     """Fit tasks as `Fitting.fit`, here one after the other, or side by side on a cluster.
 
@@ -45,7 +44,7 @@ def fit_all(
         The cluster, as `features.extraction.cluster.Cluster` names it; by default here.
     limit_s : float
         Longest time for one on the cluster, without loading its view.
-    with_head, refit_on
+    with_head : bool
         As for `Fitting.fit`.
 
     Yields
@@ -58,13 +57,12 @@ def fit_all(
     if on is None:
         for task in tasks:
             try:
-                yield task, fitting.fit(task, with_head, refit_on)
+                yield task, fitting.fit(task, with_head)
             except ValueError as error:
                 yield task, Failure(str(error), error=error)
         return
-    options: dict[str, Any] = {"with_head": with_head, "refit_on": refit_on}
     if isinstance(tasks, Sequence):
-        known = {task.name: fitting.known(task, **options) for task in tasks}
+        known = {task.name: fitting.known(task, with_head) for task in tasks}
         yield from ((task, fit) for task in tasks if (fit := known[task.name]) is not None)
         tasks = [task for task in tasks if known[task.name] is None]
         n_tasks = len(tasks)
@@ -74,11 +72,11 @@ def fit_all(
 
     contents = {path: path.read_bytes() for path in set(files)}
     rows = pickle.dumps(fitting.rows)
-    make = partial(_SlotFitter, rows, contents, fitting.code, limit_s, options)
+    make = partial(_SlotFitter, rows, contents, fitting.code, limit_s, with_head)
     with Cluster(on) as cluster:
         for (task,), fit in cluster.run(make, tasks, n_tasks):
             if isinstance(fit, Fit):
-                fitting.keep(task, fit, refit_on)
+                fitting.keep(task, fit)
             yield task, fit
 
 
@@ -88,17 +86,15 @@ def fitting_of(rows: bytes) -> Fitting:
     return Fitting(pickle.loads(rows))
 
 
-def fit_in_worker(
-    work: tuple[bytes, FitTask, bool, Mapping[str, Any]],
-) -> Generator[Any, None, Fit]:
+def fit_in_worker(work: tuple[bytes, FitTask, bool, bool]) -> Generator[Any, None, Fit]:
     """In a worker process: fit a head; loading takes the time it takes, if that is said."""
-    rows, task, is_patient, options = work
+    rows, task, is_patient, with_head = work
     if is_patient:
         yield Patience(_LOAD_LIMIT_S)
         fitting_of(rows).view(task)
         task.make_head()  # loads its library
         yield "loaded"
-    return fitting_of(rows).fit(task, **options)
+    return fitting_of(rows).fit(task, with_head)
 
 
 class _SlotFitter:
@@ -110,7 +106,7 @@ class _SlotFitter:
         files: Mapping[Path, bytes],
         code: str,
         limit_s: float,
-        options: Mapping[str, Any],
+        with_head: bool,
         _n_processors: int,
     ) -> None:
         if code_digest() != code:
@@ -118,7 +114,7 @@ class _SlotFitter:
                 f"{socket.gethostname()} would fit heads otherwise than this machine: both need "
                 "the same versions of eri and its libraries, and a GPU, or both none"
             )
-        self._rows, self._limit_s, self._options = rows, limit_s, options
+        self._rows, self._limit_s, self._with_head = rows, limit_s, with_head
         self._folder = tempfile.TemporaryDirectory()
         os.environ["ERI_CACHE"] = self._folder.name  # the caller keeps what is fitted
         self._files = {path: Path(self._folder.name, str(n)) for n, path in enumerate(files)}
@@ -129,7 +125,7 @@ class _SlotFitter:
     def __call__(self, tasks: list[FitTask]) -> Fit | Failure:
         (task,) = tasks
         task = replace(task, files=tuple(self._files[path] for path in task.files))
-        work = self._rows, task, True, self._options
+        work = self._rows, task, True, self._with_head
         try:
             fit: Fit = self._workers.call(fit_in_worker, work, limit_s=self._limit_s)
         except WorkerError as error:

@@ -7,7 +7,7 @@ heavy is imported by the stage that needs it.
 import json
 import sys
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -132,7 +132,7 @@ def baseline() -> None:
     rows = read_rows(params)
     fitting, predictions = Fitting(rows), {}
     for task in baseline_tasks(params):
-        fit = fitting.fit(task, refit_on=params.final.refit_on)
+        fit = fitting.fit(replace(task, refit_on=params.final.refit_on))
         predictions[task.name.removeprefix("baseline/")] = fit.predictions
     write_prediction_table(paths.BASELINES, predictions, rows, params.targets)
 
@@ -142,12 +142,10 @@ def fit(head: str) -> None:
     params = load_run()
     rows = read_rows(params)
     fitting, predictions = Fitting(rows), {}
-    views = view_names(params.feature_names)
-    tasks = {view: head_task(head, view, params) for view in views}
-    files = {path for task in tasks.values() for path in task.files}
-    options: dict[str, Any] = {"with_head": True, "refit_on": params.final.refit_on}
-    options["on"] = params.execution.cluster
-    for task, fit in fit_all(fitting, [*tasks.values()], len(tasks), files, **options):
+    views, refit_on = view_names(params.feature_names), params.final.refit_on
+    tasks = [replace(head_task(head, view, params), refit_on=refit_on) for view in views]
+    files, cluster = {path for task in tasks for path in task.files}, params.execution.cluster
+    for task, fit in fit_all(fitting, tasks, len(tasks), files, cluster, with_head=True):
         if isinstance(fit, Failure):
             raise fit.error or DataError(f"{task.name}: {fit.reason}")
         view = task.name.partition("/")[2]

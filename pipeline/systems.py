@@ -5,27 +5,20 @@ from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from features.encoders import AnyEncoder
 from features.extraction.workers import Failure
 from models.evaluation.scores import gains, subsets
 from pipeline.clip_table import read_clip_table, read_rows
-from pipeline.compare import (
-    OutFolder,
-    ScoredSplit,
-    TimeLimit,
-    heading,
-    publish,
-    remarks,
-    show_progress,
-)
+from pipeline.compare import OutFolder, ScoredSplit, TimeLimit
 from pipeline.comparison import Comparison, Split, run_comparison, scored_split
 from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK, rounded
 from pipeline.params import Name, Params, left_out_note, load_run
 from pipeline.paths import PARAMS, SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
-from pipeline.settings_files import model_faults, nearest, read_yaml, refuse
+from pipeline.settings_files import Section, model_faults, nearest, read_yaml, refuse
+from pipeline.showing import heading, publish, remarks, show_progress
 from pipeline.tables import laid_out
 from pipeline.terminal import Json, ParamsFile, TitledTable
 from pipeline.views import JOIN
@@ -47,11 +40,7 @@ FOREIGN_NOTE = (
 )
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Published(_Entry):
+class Published(Section):
     """A published result: mean Pearson as text, with the digits of its source; empty if unknown."""
 
     val: str = ""
@@ -59,7 +48,7 @@ class Published(_Entry):
     source: str
 
 
-class System(_Entry):
+class System(Section):
     """A head on the join of some encoders.
 
     Attributes
@@ -87,7 +76,7 @@ class System(_Entry):
         return f"{self.head}/{self.view}"
 
 
-class Systems(_Entry):
+class Systems(Section):
     """All of `systems.yaml`.
 
     Attributes
@@ -104,11 +93,11 @@ class Systems(_Entry):
         What others reached.
     """
 
-    encoders: dict[Name, AnyEncoder] = {}
+    encoders: dict[Name, AnyEncoder] = Field({})
     systems: dict[Name, System] = Field(min_length=1)
-    modalities: dict[Name, tuple[str, ...]] = {}
+    modalities: dict[Name, tuple[str, ...]] = Field({})
     modality_head: str = "ridge"
-    published: dict[str, Published] = {}
+    published: dict[str, Published] = Field({})
 
     @property
     def by_modality(self) -> dict[tuple[str, ...], System]:
@@ -167,7 +156,7 @@ def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]
     content = read_yaml(path)
     refuse(path, model_faults(Systems, content))
     systems = Systems.model_validate(content)
-    refuse(path, [f"  {fault}" for fault in _faults(systems, params)])
+    refuse(path, _faults(systems, params))
     return systems, params.model_copy(update={"encoders": params.encoders | systems.encoders})
 
 
@@ -203,7 +192,7 @@ def plan_systems(
     """
     can_be = [each for each in systems.all.values() if not set(each.encoders) & set(lacking)]
     tasks = [
-        head_task(system.head, system.view, params, folder=SYSTEM_FEATURES)
+        head_task(system.head, system.view, params)
         for system in {system.row: system for system in can_be}.values()
     ]
     used = {name for system in can_be for name in system.encoders}

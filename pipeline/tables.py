@@ -77,10 +77,8 @@ def score_text(score: float) -> str:
     return "undefined" if pd.isna(score) else f"{score:+.3f}"
 
 
-def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table for `json.dumps`; what is undefined is None."""
-    if table is None:
-        return []
     values = table.astype(object)
     rows = values.where(values.notna(), None).itertuples(index=False)
     return [dict(zip(table.columns, row, strict=True)) for row in rows]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from pipeline.clip_table import read_rows
-from pipeline.comparison import known_names, known_view
+from pipeline.comparison import known_view
 from pipeline.fit import Fit, FitTask, Fitting, head_task
 from pipeline.params import HeadEntry, Params, ParamsError, load_params, load_run
 from pipeline.paths import PARAMS, TUNING
 from pipeline.result_cache import digest_of
-from pipeline.settings_files import update_settings
+from pipeline.settings_files import known_names, update_settings
 from pipeline.spread import fit_all
 from pipeline.terminal import Json, On, ParamsFile
 from pipeline.views import view_names
@@ -83,7 +83,7 @@ def tune(
     from models.heads import search_space
     from models.metrics import mean_pearson
 
-    known_names([head], list(params.heads), "head")
+    known_names([head], params.heads, "head")
     kind = params.heads[head].kind
     space: Space = search_space(kind)
     if not space:
@@ -149,11 +149,13 @@ def tune_command(
 
     Example: eri tune mlp --view clip+egemaps
     """
+    from models.heads import make_head
+
     params = load_run(params_file)
     made = tune(
         params, head, trials, view, None if as_json else _show, on or params.execution.cluster
     )
-    best, present = best_trial(made), params.make_head(head).get_params()
+    best, present = best_trial(made), make_head(params.heads[head].model_dump(), 0).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}
     if changed:
         update_settings(params_file, {"heads": {head: changed}}, load_params)

@@ -18,7 +18,7 @@ from features.store import StoreError, read_store, shards_of, store_metadata
 from features.store_writer import write_clip_vectors
 from pipeline.clip_table import Rows
 from pipeline.params import Params, ParamsError
-from pipeline.paths import OOF, POOLED
+from pipeline.paths import OOF, POOLED, SYSTEM_FEATURES
 from pipeline.result_cache import digest_of, result_file
 
 JOIN = "+"
@@ -47,9 +47,7 @@ def join_tables(tables: Sequence[Path], clip_ids: Sequence[str]) -> NDArray[np.f
     return np.concatenate(blocks, axis=1)
 
 
-def vectors_file(
-    name: str, params: Params, pooling: Pooling | None = None, folder: Path | None = None
-) -> Path:
+def vectors_file(name: str, params: Params, pooling: Pooling | None = None) -> Path:
     """Find the table of clip vectors of an encoder or imported store, pooled as wanted.
 
     That is the table that the stage `pool` wrote, where it is pooled so; otherwise the feature
@@ -63,8 +61,6 @@ def vectors_file(
         What encoders, stores and pooling have to be.
     pooling : Pooling, optional
         Another pooling than that.
-    folder : Path, optional
-        Where feature stores lie that are not in their usual place.
 
     Raises
     ------
@@ -82,12 +78,12 @@ def vectors_file(
             _check_made_by(metadata, path, name, params)
             return path
     store = check_store(name, params)
-    if folder is not None and not store.is_dir():
-        store = folder / name
-    if not store.is_dir():
-        raise StoreError(f"there is neither {path} nor a feature store {store}: run `dvc repro`")
-    _check_made_by(store_metadata(pq.read_schema(shards_of(store)[0])), store, name, params)
-    return _pooled(store, wanted)
+    for folder in (store, SYSTEM_FEATURES / name):
+        if folder.is_dir():
+            metadata = store_metadata(pq.read_schema(shards_of(folder)[0]))
+            _check_made_by(metadata, folder, name, params)
+            return _pooled(folder, wanted)
+    raise StoreError(f"there is neither {path} nor a feature store {store}: run `dvc repro`")
 
 
 def store_sha256(folder: Path) -> str:

@@ -14,9 +14,10 @@ from features.extraction.index import index_files
 from features.media.endings import list_media_folder
 from pipeline.clip_ids import clean_path, match_files
 from pipeline.clip_table import people_across_splits
-from pipeline.imports.columns import split_of, to_numbers
-from pipeline.imports.findings import Findings, RefusedError, Severity
+from pipeline.findings import Findings, Severity
+from pipeline.imports.columns import to_numbers
 from pipeline.imports.reading import LFS_ADVICE, is_lfs_pointer
+from pipeline.imports.splits import known_splits, split_by_person
 from pipeline.labels import SPLITS, person_of
 from pipeline.paths import OUTPUTS, holds_outputs
 
@@ -75,7 +76,7 @@ def labelled_clips(
     scale : "seen" or (low, high), optional
         Rescale the targets from there to [0, 1].
     shares, seed : sequence of float, int, optional
-        Draw new splits; see `split_by_person`.
+        Draw new splits; see `pipeline.imports.splits.split_by_person`.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def labelled_clips(
     Raises
     ------
     RefusedError
-        When no column has splits and none are drawn; as `split_by_person`.
+        When no column has splits and none are drawn; as `pipeline.imports.splits.split_by_person`.
     """
     targets = list(source.targets)
     labels, media = _with_media(source, findings)
@@ -108,11 +109,8 @@ def labelled_clips(
     if shares is not None:
         people = person_of(labels if "group" in labels else labels.assign(group=None))
         labels["split"] = split_by_person(people.fillna(""), shares, seed)
-    elif "split" not in labels:
-        how = "name the column with --split, or draw splits with --split-by-person"
-        raise RefusedError("missing columns", ["split"], f"no column has train, val or test: {how}")
     else:
-        labels["split"] = _check_splits(labels, findings)
+        labels["split"] = known_splits(labels, findings)
     for name in labels.columns.difference(_TEXTS, sort=False):
         values, wrong = to_numbers(labels[name])
         if name in targets:
@@ -131,48 +129,6 @@ def labelled_clips(
     )
     findings.add("clips without a person", "warning", alone, done)
     return labels, media
-
-
-def split_by_person(people: "pd.Series[str]", shares: Sequence[float], seed: int) -> list[str]:
-    """Draw a split for every clip, all clips of a person the same.
-
-    People are shuffled; each goes to the split that lacks most of its share of the clips, and the
-    splits that have nobody yet come first when people run out. The order of the rows is of no
-    account.
-
-    Parameters
-    ----------
-    people : Series of str
-        The person of each clip.
-    shares : sequence of float
-        Shares of the clips for Train, Val and Test; they sum to 1.
-    seed : int
-        Of the shuffle.
-
-    Raises
-    ------
-    RefusedError
-        When the shares are none, or there are fewer people than splits.
-    """
-    wanted = np.array(shares, float)
-    if len(wanted) != len(SPLITS) or (wanted < 0).any() or not np.isclose(wanted.sum(), 1):
-        why = "expected three shares for Train, Val and Test that sum to 1, such as 0.7,0.15,0.15"
-        raise RefusedError("shares that are none", list(shares), f"{why}; got {list(shares)}")
-    sizes = people.value_counts().sort_index()
-    n_splits = np.count_nonzero(wanted)
-    if len(sizes) < n_splits:
-        why = f"{len(sizes)} people cannot be in {n_splits} splits: name fewer splits"
-        raise RefusedError("too few people", sizes.index, why)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    filled = np.zeros(len(SPLITS))
-    split_of = {}
-    for n_done, person in enumerate(order):
-        empty = (filled == 0) & (wanted > 0)
-        may = empty if len(order) - n_done <= empty.sum() else wanted > 0
-        split = int(np.argmax(np.where(may, wanted * len(people) - filled, -np.inf)))
-        filled[split] += sizes.iloc[person]
-        split_of[sizes.index[person]] = SPLITS[split]
-    return [split_of[person] for person in people]
 
 
 def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
@@ -259,17 +215,6 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
     first += source.targets
     labels = labels[[*first, *labels.columns.difference(first, sort=False)]]
     return labels, None if holds_outputs(media) else media
-
-
-def _check_splits(labels: pd.DataFrame, findings: Findings) -> "pd.Series[str]":
-    given = labels["split"].astype("string")
-    split = given.map(split_of, "ignore").astype("string")
-    wrong = labels["clip_id"].astype("string") + ": " + given.fillna("blank")
-    done = f"expected {', '.join(SPLITS)}, or train/devel/test"
-    findings.add("splits that are none", "error", wrong[split.isna()], done)
-    empty = [name for name in SPLITS if not (split == name).any()]
-    findings.add("splits without clips", "warning", empty, "nothing will be scored there")
-    return split
 
 
 def _check_target(

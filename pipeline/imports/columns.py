@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.imports.findings import RefusedError
+from pipeline.findings import RefusedError
 
 _SPLIT_WORDS = {
     "Train": "train training tr trn entrenamiento entrainement apprentissage",
@@ -94,7 +94,7 @@ def guess_feature_columns(names: Sequence[Any], source: Path) -> dict[str, Any]:
     if isinstance(names[-1], str) and not to_numbers([*map(str, names)])[1].any():
         why = f"{source} has no header: expected the names of its columns"
         raise RefusedError("files without a header", [source], why)
-    given = {name: _ROLE_OF.get(plain_name(name), "feature") for name in names}
+    given = {name: role_of(name) for name in names}
     of_tracker = not {"frame", "tracked"}.isdisjoint(given.values())
     of_tracker |= any(plain_name(name) in ("face", "facerectx") for name in names)
     by_role: dict[str, list[Any]] = {"feature": []}
@@ -138,14 +138,9 @@ def plain_name(name: Any) -> str:
     return "" if plain.startswith("unnamed:") else plain
 
 
-def is_frame_name(name: Any) -> bool:
-    """Whether a column of this name counts frames."""
-    return _ROLE_OF.get(plain_name(name)) == "frame"
-
-
-def is_id_name(name: Any) -> bool:
-    """Whether a column of this name holds ids."""
-    return _ROLE_OF.get(plain_name(name)) == "id"
+def role_of(name: Any) -> str:
+    """Return what a column of this name holds, such as ``id`` or ``frame``, the rows' numbers."""
+    return _ROLE_OF.get(plain_name(name), "feature")
 
 
 def _parsed(text: "pd.Series[str]") -> NDArray[np.float64]:

@@ -12,8 +12,8 @@ from pipeline.paths import PARAMS
 from pipeline.terminal import Json, ParamsFile, names_of
 
 if TYPE_CHECKING:
+    from pipeline.findings import Findings
     from pipeline.imports.clips import Scale
-    from pipeline.imports.findings import Findings
 
 app = typer.Typer(
     help="Bring in a data set's labels, or features that others computed; media are never touched.",
@@ -33,39 +33,29 @@ _BY_PERSON = typer.Option(
 
 
 @app.command("hume")
+@app.command("muse")
 def hume_command(
+    context: typer.Context,
     root: Root,
     dry_run: DryRun = False,
     probe: Probe = True,
     params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
-    """Import Hume-Reaction as ABAW5 has it: data_info.csv, train/mp4, train/wav, ...
+    """Import Hume-Reaction as ABAW5 has it (hume), or as MuSe 2022 has it (muse).
+
+    The one is data_info.csv, train/mp4, train/wav, ...; the other c2_muse_reaction/labels.csv,
+    partition.csv and feats, each set of which is imported too: feats/faus becomes `muse_faus`.
 
     Example: eri import hume /data/hume_reaction --dry-run
-    """
-    from pipeline.imports.layouts import read_hume
-
-    _import(as_json, params_file, "hume", partial(read_hume, root), probe=probe, dry_run=dry_run)
-
-
-@app.command("muse")
-def muse_command(
-    root: Root,
-    dry_run: DryRun = False,
-    probe: Probe = True,
-    params_file: ParamsFile = PARAMS,
-    as_json: Json = False,
-) -> None:
-    """Import Hume-Reaction as MuSe 2022 has it: c2_muse_reaction/labels.csv, partition.csv, feats.
-
-    Every feature set there is imported too: feats/faus becomes `muse_faus`.
 
     Example: eri import muse /data/muse2022 --dry-run
     """
-    from pipeline.imports.layouts import read_muse
+    from pipeline.imports.layouts import read_hume, read_muse
 
-    _import(as_json, params_file, "muse", partial(read_muse, root), probe=probe, dry_run=dry_run)
+    name = str(context.info_name)
+    read = partial(read_muse if name == "muse" else read_hume, root)
+    _import(as_json, params_file, name, read, probe=probe, dry_run=dry_run)
 
 
 @app.command("cremad")
@@ -200,8 +190,7 @@ def _import(as_json: bool, *arguments: Any, **options: Any) -> None:
 def _show(as_json: bool, summary: dict[str, Any], findings: "Findings") -> None:
     """Show what was found, as JSON or in words; status 1 where there is an error."""
     if as_json:
-        said = [{**vars(each), "count": len(each.items)} for each in findings.all]
-        print(json.dumps(summary | {"findings": said}, indent=2))
+        print(json.dumps(summary | {"findings": findings.content()}, indent=2))
     else:
         if "n_clips" in summary:
             splits, targets = summary["n_clips_of_split"], summary["targets"]

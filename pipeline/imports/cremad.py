@@ -6,8 +6,8 @@ from typing import Literal
 import pandas as pd
 
 from features.media.endings import list_media_folder
+from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource
-from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.layouts import check_layout
 from pipeline.imports.reading import is_lfs_pointer, open_table, read_text_table
 

@@ -15,13 +15,8 @@ from features.extraction.index import clip_progress
 from features.pool import is_clip_level
 from features.store import StoredClip
 from pipeline.clip_ids import plain_text
-from pipeline.imports.columns import (
-    guess_feature_columns,
-    is_frame_name,
-    plain_name,
-    to_numbers,
-)
-from pipeline.imports.findings import Findings, RefusedError, Severity
+from pipeline.findings import Findings, RefusedError, Severity
+from pipeline.imports.columns import guess_feature_columns, plain_name, role_of, to_numbers
 from pipeline.imports.reading import OPENERS, Table, ending_of, open_table
 
 # What is kept of each row of a file.
@@ -297,7 +292,7 @@ def _time_unit(name: str, steps: NDArray[np.float64]) -> tuple[str, float]:
     unit = next((unit for unit, ending in endings.items() if plain.endswith(ending)), None)
     if unit is None:
         unit = next((u for u in ("s", "ms") if step * _SECONDS[u] <= _MAX_STEP_S), "us")
-    unit = "frames" if is_frame_name(name) else unit
+    unit = "frames" if role_of(name) == "frame" else unit
     return unit, _SECONDS[unit]
 
 

@@ -12,9 +12,9 @@ from features.files import replacing_file
 from features.store import shards_of
 from features.store_writer import write_store
 from pipeline.clip_ids import match_ids
+from pipeline.findings import Findings, RefusedError, Severity
 from pipeline.imports.clips import LabelSource, Scale, labelled_clips, probe_files
 from pipeline.imports.features import Features
-from pipeline.imports.findings import Findings, RefusedError, Severity
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import IMPORTED_FEATURES, IMPORTS

@@ -9,9 +9,9 @@ import pandas as pd
 
 from features.media.endings import MEDIA_SUFFIXES, list_media_folder
 from pipeline.clip_ids import match_ids
+from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource
 from pipeline.imports.columns import PERSON_WORDS, split_of, to_numbers, word_of
-from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.reading import read_text_table
 from pipeline.labels import MADE_BY_INDEX
 from pipeline.settings_files import nearest

@@ -12,9 +12,9 @@ import pandas as pd
 from features.files import file_sha256
 from features.transcripts import COLUMNS, write_transcripts
 from pipeline.clip_ids import match_ids, plain_text
-from pipeline.imports.columns import is_id_name, plain_name, to_numbers
+from pipeline.findings import Findings, RefusedError
+from pipeline.imports.columns import plain_name, role_of, to_numbers
 from pipeline.imports.features import to_times
-from pipeline.imports.findings import Findings, RefusedError
 from pipeline.imports.reading import read_text, read_text_table
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import load_params
@@ -106,7 +106,7 @@ def _read(path: Path, findings: Findings) -> pd.DataFrame:
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     given = read_text_table(path, findings)
     plain = {plain_name(name): name for name in given}
-    ids = next((name for name in given if is_id_name(name)), None)
+    ids = next((name for name in given if role_of(name) == "id"), None)
     found = {
         key: next((plain[name] for name in names.split() if name in plain), None)
         for key, names in _NAMES.items()

@@ -20,10 +20,6 @@ from pipeline.settings_files import yaml_text
 from pipeline.tables import laid_out, markdown, records, score_text
 
 SPLIT_NAMES = {**SPLITS, "oof": "Train, out of fold"}
-REFIT_NOTE = (
-    "Predictions of Test come from heads refitted on Train and Val (final.refit_on); Val and "
-    "out-of-fold scores from heads fitted on Train only."
-)
 
 _BY_TARGET = {"scatter": "labels and predictions", "calibration": "calibration"}
 _MOST_CLIPS = 12
@@ -33,12 +29,16 @@ _MOST_TARGETS = 3
 
 def render_report(results: Results) -> str:
     """Render the report: HTML that needs no network and no other file."""
-    drawn = {name: _figure(results, name) for name in results.plots if name not in _BY_TARGET}
+    drawn = {
+        name: draw(plot, table)
+        for name, (plot, table) in results.plots.items()
+        if name not in _BY_TARGET and len(table) and table.iloc[0, 0] != NOTHING
+    }
     return page_template("report.html").render(
         **shared_content(results),
         results=results,
         lead=results.scores.loc[STACK],
-        figures=defaultdict(str, drawn),  # without those that dvc.yaml has no more
+        figures=defaultdict(str, drawn),  # nothing to show, or no plot of dvc.yaml any more
         panels=list(_panels(results)),
         contributions=laid_out(results.contributions),
         slices=laid_out(results.slices.head(_MOST_SLICES)),
@@ -76,8 +76,13 @@ def shared_content(results: Results) -> dict[str, Any]:
 
 def run_notes(results: Results) -> list[str]:
     """Return what has to be said wherever scores and predictions of Test are shown."""
-    refit = [REFIT_NOTE] if results.params.final.refit_on == "train+val" else []
-    return [*notes(results.params, results.scores["mean_pearson"]), *refit]
+    said = notes(results.params, results.scores["mean_pearson"])
+    if results.params.final.refit_on == "train+val":
+        said.append(
+            "Predictions of Test come from heads refitted on Train and Val (final.refit_on); Val "
+            "and out-of-fold scores from heads fitted on Train only."
+        )
+    return said
 
 
 def page_template(name: str) -> Template:
@@ -102,13 +107,6 @@ def page_template(name: str) -> Template:
 def _on_one_line(text: str) -> str:
     """Keep a text in its cell or line of Markdown, and from being read as HTML."""
     return " ".join(text.split()).replace("<", "&lt;")
-
-
-def _figure(results: Results, name: str) -> Markup:
-    """Draw a plot whole; empty where there is nothing to show."""
-    plot, table = results.plots[name]
-    is_empty = not len(table) or table.iloc[0, 0] == NOTHING
-    return Markup("") if is_empty else draw(plot, table)
 
 
 def _panels(results: Results) -> Iterator[Markup]:

@@ -25,21 +25,10 @@ from pipeline.clip_ids import find_media
 from pipeline.params import Params, load_params
 from pipeline.systems import load_systems
 from tests.docs.data import write_features, write_neighbours, write_recordings
-from tests.pipeline.stages_in_process import run_stages
+from tests.pipeline.checkouts import ROOT, copy_code, environment, run, run_stages
 
-ROOT = Path(__file__).parents[2]
-CODE = ("features", "models", "pipeline")
-FILES = (
-    *(
-        "Makefile",
-        "pyproject.toml",
-        "requirements.lock",
-        "requirements-test.lock",
-        ".dvcignore",
-        ".gitignore",
-    ),
-    "dvc.yaml",
-)
+FILES = ("Makefile", "pyproject.toml", "requirements.lock", "requirements-test.lock", "dvc.yaml")
+FILES += (".dvcignore", ".gitignore")
 ONE_TEST = "tests/models/test_scaling.py"  # what `make test` finds in the small project
 TINY = {"kind": "torchvision", "model": "shufflenet_v2_x0_5", "weights": "random"}
 REPRO = (["dvc", "repro"], ["make", "repro"])
@@ -59,15 +48,7 @@ class Project:
     def __init__(self, folder: Path, files_run: Sequence[bytes] = ()) -> None:
         self.folder = folder
         self.working_folder = folder
-        self.environment = {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(folder),
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_AUTHOR_NAME": "test",
-            "GIT_AUTHOR_EMAIL": "test@localhost",
-            "GIT_COMMITTER_NAME": "test",
-            "GIT_COMMITTER_EMAIL": "test@localhost",
-        }
+        self.environment = environment(folder)
         (folder / ".venv").mkdir(exist_ok=True)
         for name in (".installed", ".installed-tools"):  # the packages are those of this process
             (folder / ".venv" / name).write_text(str(folder.resolve()))
@@ -209,23 +190,13 @@ class Project:
         if words[:3] == ["dvc", "exp", "run"]:
             # Checks the options; to run some stages takes a minute, and tests of the stages do.
             words.insert(3, "--queue")
-        done = subprocess.run(
-            words,
-            cwd=self.working_folder,
-            env=os.environ | self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        return run(self.working_folder, *words, **self.environment)
 
 
 def finish_project(folder: Path) -> Project:
     """Make a project and what lies beside it, import its ratings, and run the pipeline once."""
     folder.mkdir(parents=True)
-    for name in CODE:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_code(folder)
     for name in FILES:
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache"))

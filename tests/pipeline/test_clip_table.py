@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.arrays import DataError
 from pipeline.clip_table import (
     arrange_rows,
     build_clip_table,
@@ -54,25 +53,6 @@ def test_rows_put_train_first_and_folds_keep_people_whole(clips, rows, params):
     assert rows.people.tolist() == folds.loc[rows.clip_ids, "person"].tolist()
     assert len(of_train.drop_duplicates()) == of_train["person"].nunique()
     assert set(of_train["fold"]) == {0, 1, 2}
-
-
-def test_folds_are_balanced_by_targets(clips, params):
-    clips["split"], clips["group"] = "Train", None
-    for target in params.targets:
-        clips[target] = np.arange(40) / 40
-    means = clips.assign(fold=make_folds(clips, params)["fold"]).groupby("fold")["joy"].mean()
-    assert np.ptp(means) < 0.02
-
-
-def test_folds_do_not_depend_on_the_order_of_the_table(clips, params):
-    mixed = clips.sample(frac=1, random_state=0)
-    assert make_folds(mixed, params).sort_index().equals(make_folds(clips, params))
-
-
-def test_fewer_people_than_folds_is_an_error(clips, params):
-    clips.loc[clips["split"] == "Train", "group"] = "one"
-    with pytest.raises(DataError, match="Add clips of more people"):
-        make_folds(clips, params)
 
 
 def test_the_saved_folds_are_taken_whatever_their_order(project, params):

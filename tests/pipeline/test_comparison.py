@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.extraction.workers import Failure, WorkerError
-from pipeline.compare import progress
 from pipeline.comparison import plan_comparison, run_comparison
 from pipeline.fit import Fit
 from pipeline.paths import PARAMS
+from pipeline.showing import board_text, progress
 
 BASELINES = ["baseline/mean", "baseline/duration"]
 
@@ -70,7 +70,7 @@ def test_cheap_heads_come_first_and_tell_how_long_the_rest_will_take(on_machine)
     made, found, said = on_machine(all_s)
     order = [f"{head}/{view}" for head in ("ridge", "svr", "mlp") for view in all_s["mlp"]]
     assert made.begun == [*BASELINES, *order, "stack"]
-    assert not found.failures
+    assert not found.errors
     to_go = [float(each.split("; about ")[1].split()[0]) for each in said if "to go" in each]
     assert 20 < to_go[-1] < 150  # for the last one, of 90 s, by what it took on other views
     assert "to go" not in said[-1]
@@ -86,14 +86,12 @@ def test_a_budget_is_kept_and_what_has_no_room_is_named(on_machine, seconds, bud
     made, found, said = on_machine(all_s, budget_s)
     assert made.now_s <= budget_s + 1e-6
     rows = {task.name for task in found.tasks}
-    assert rows | {"stack"} == {*found.fits, *found.failures} | {"stack"}
-    assert not {*found.fits} & {*found.failures}
-    table = found.table().set_index("name")
-    for name in found.failures:
-        assert table["error"][name].startswith("left out: ")
-    assert (f"; {len(found.failures)} left out" in said[-1]) == bool(found.failures)
-    assert "failed" not in said[-1]
-    for reason in (each.reason for each in found.failures.values() if "about" in each.reason):
+    assert rows | {"stack"} == {*found.fits, *found.left_out} | {"stack"}
+    assert not {*found.fits} & {*found.left_out}
+    assert (board_text(found)["val r"] == "left out").sum() == len(found.left_out)
+    assert (f"; {len(found.left_out)} left out" in said[-1]) == bool(found.left_out)
+    assert not found.failures
+    for reason in (each for each in found.left_out.values() if "about" in each):
         needs_s, left_s = map(float, re.findall(r"([\d.e+]+) s", reason))
         assert needs_s >= left_s
 
@@ -101,7 +99,7 @@ def test_a_budget_is_kept_and_what_has_no_room_is_named(on_machine, seconds, bud
 def test_unasked_for_only_what_is_long_is_left_out_however_busy_the_machine(on_machine):
     all_s = {"ridge": costs(50, 60, 70), "mlp": costs(500, 500, 500)}
     made, found, _ = on_machine(all_s, None)
-    assert {*found.failures} == {f"mlp/{view}" for view in all_s["mlp"]}
+    assert {*found.left_out} == {f"mlp/{view}" for view in all_s["mlp"]}
     assert made.begun[-1] == "stack"
     made, found, _ = on_machine({"ridge": costs(50, 60, 70)}, None)
-    assert not found.failures
+    assert not found.errors

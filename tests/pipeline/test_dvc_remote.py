@@ -1,17 +1,14 @@
 """What DVC brings from an S3-compatible server is not computed again."""
 
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.conftest import write_clip
+from tests.pipeline.checkouts import ROOT, copy_code, environment, run
 
-ROOT = Path(__file__).parents[2]
 N_CLIPS = 3
 PARAMS = {
     "seed": 0,
@@ -28,22 +25,9 @@ PARAMS = {
 
 def shell(folder: Path, commands: str) -> str:
     """Run commands in a checkout; return what the last one prints."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    names = {
-        f"GIT_{who}_{what}": "test@localhost"
-        for who in ("AUTHOR", "COMMITTER")
-        for what in ("NAME", "EMAIL")
-    }
-    environment = os.environ | names | {"PATH": path, "GIT_CONFIG_GLOBAL": os.devnull}
-    environment |= {"PYTHONPATH": str(folder), "ERI_CACHE": str(folder / "cache")}
-    output = ""
-    for command in commands.strip().splitlines():
-        done = subprocess.run(
-            command.split(), cwd=folder, env=environment, text=True, capture_output=True
-        )
-        output = done.stdout + done.stderr
-        assert done.returncode == 0, output
-    return output
+    variables = environment(folder) | {"ERI_CACHE": str(folder / "cache")}
+    said = [run(folder, *command.split(), **variables) for command in commands.split("\n")]
+    return said[-1]
 
 
 def add_clip(folder: Path, number: int) -> None:
@@ -55,8 +39,7 @@ def add_clip(folder: Path, number: int) -> None:
 def test_another_clone_pulls_computes_nothing_and_then_one_new_clip(tmp_path, bucket):
     pytest.importorskip("dvc_s3")
     first, second = tmp_path / "first", tmp_path / "second"
-    for name in ("features", "models", "pipeline"):
-        shutil.copytree(ROOT / name, first / name, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_code(first)
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     stages = {name: stages[name] for name in ("index", "extract")}
     (first / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
@@ -66,21 +49,12 @@ def test_another_clone_pulls_computes_nothing_and_then_one_new_clip(tmp_path, bu
     (first / "labels.csv").write_text("clip_id,path,split,group,joy\n")
     for number in range(N_CLIPS):
         add_clip(first, number)
-    shell(
-        first,
-        f"""
-        git init -q
-        dvc init -q
-        dvc add -q media
-        dvc remote add -q -d store {bucket}/remote
-        dvc remote modify store endpointurl {os.environ["AWS_ENDPOINT_URL"]}
-        dvc repro
-        dvc push
-        git add -A
-        git commit -qm first
-        git clone -q . ../second
-        """,
-    )
+    shell(first, "git init -q\ndvc init -q")
+    remote = f"url = {bucket}/remote\nendpointurl = {os.environ['AWS_ENDPOINT_URL']}\n"
+    config = f"[core]\nremote = store\n['remote \"store\"']\n{remote}"
+    (first / ".dvc/config").write_text(config)
+    shell(first, "dvc add -q media\ndvc repro\ndvc push")
+    shell(first, "git add -A\ngit commit -qm first\ngit clone -q . ../second")
     shell(second, "dvc pull")
     assert "up to date" in shell(second, "dvc repro")
     assert not (second / "cache").exists()

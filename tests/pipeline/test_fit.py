@@ -41,6 +41,10 @@ def read(project):
     return read
 
 
+def on_both(task):
+    return replace(task, refit_on="train+val")
+
+
 def of(rows, split):
     return (rows.clips["split"] == split).to_numpy(bool)
 
@@ -64,7 +68,7 @@ def test_every_clip_is_predicted_by_the_head_that_is_kept_or_out_of_fold(read, k
 def test_a_refit_on_val_is_a_plain_fit_and_predicts_test_only(read, kind):
     _, rows, task = read(kind)
     fitting = Fitting(rows)
-    default, refit = fitting.fit(task), fitting.fit(task, True, "train+val")
+    default, refit = fitting.fit(task), fitting.fit(on_both(task), True)
     test = of(rows, "Test")
     assert refit.predictions[~test].tobytes() == default.predictions[~test].tobytes()
     x = join_tables(task.files, rows.clip_ids)
@@ -76,11 +80,11 @@ def test_a_refit_on_val_is_a_plain_fit_and_predicts_test_only(read, kind):
 
 def test_no_label_of_val_reaches_a_prediction_of_val(project, read):
     _, rows, task = read()
-    before = Fitting(rows).fit(task, refit_on="train+val")
+    before = Fitting(rows).fit(on_both(task))
     val = project.clips["split"] == "Val"
     project.clips.loc[val, "joy"] = 1 - project.clips.loc[val, "joy"]
     _, rows, task = read()
-    after, test = Fitting(rows).fit(task, refit_on="train+val"), of(rows, "Test")
+    after, test = Fitting(rows).fit(on_both(task)), of(rows, "Test")
     assert not after.reused
     assert after.predictions[~test].tobytes() == before.predictions[~test].tobytes()
     changed = after.predictions[test] != before.predictions[test]
@@ -91,7 +95,7 @@ def test_val_and_test_in_any_order(project, read):
     found = []
     for _ in range(2):
         _, rows, task = read()
-        predictions = Fitting(rows).fit(task, refit_on="train+val").predictions
+        predictions = Fitting(rows).fit(on_both(task)).predictions
         found.append(pd.DataFrame(predictions, rows.clip_ids).sort_index())
         project.clips = project.clips.sort_values("split", kind="stable", ignore_index=True)
     np.testing.assert_allclose(*found, rtol=1e-4)
@@ -107,28 +111,28 @@ def test_unlabelled_clips_of_val_are_left_out_of_a_refit_and_without_labels_it_i
     assert used.sum() == rows.n_train + 1
     x = join_tables(task.files, rows.clip_ids)
     head = task.make_head().fit(x[used], rows.y[used], rows.people[used])
-    refit = Fitting(rows).fit(task, refit_on="train+val")
+    refit = Fitting(rows).fit(on_both(task))
     np.testing.assert_array_equal(refit.predictions[test], head.predict(x[test]))
     project.clips.loc[val, LABELS] = np.nan
     _, rows, task = read()
     with pytest.raises(ParamsError, match="train.val, but no clip of Val is labelled.*to train"):
-        Fitting(rows).fit(task, refit_on="train+val")
+        Fitting(rows).fit(on_both(task))
 
 
 def test_without_clips_of_test_only_the_kept_head_is_another(project, read):
     project.clips = project.clips[project.clips["split"] != "Test"]
     _, rows, task = read()
-    default, refit = (Fitting(rows).fit(task, True, on) for on in ("train", "train+val"))
+    default, refit = (Fitting(rows).fit(each, True) for each in (task, on_both(task)))
     assert refit.predictions.tobytes() == default.predictions.tobytes()
     assert refit.head != default.head
 
 
 def test_what_was_fitted_is_not_fitted_again(read, monkeypatch):
     _, rows, task = read()
-    first = [Fitting(rows).fit(task, True), Fitting(rows).fit(task, True, "train+val")]
+    first = [Fitting(rows).fit(each, True) for each in (task, on_both(task))]
     monkeypatch.setattr(HEADS["ridge"], "cross_fit", lambda *_: pytest.fail("fitted again"))
     monkeypatch.setattr(HEADS["ridge"], "fit", lambda *_: pytest.fail("fitted again"))
-    again = [Fitting(rows).fit(task, True), Fitting(rows).fit(task, True, "train+val")]
+    again = [Fitting(rows).fit(each, True) for each in (task, on_both(task))]
     for one, other in zip(first, again, strict=True):
         assert other.reused
         assert one.predictions.tobytes() == other.predictions.tobytes()

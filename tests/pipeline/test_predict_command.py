@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from pipeline import cli
 from pipeline.predict import Predictor, load_bundle
-from pipeline.predict_command import timeline_svg
+from pipeline.timeline import timeline_svg
 from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS
 

@@ -8,7 +8,7 @@ from features.store import StoreError, read_store
 from features.store_writer import write_clip_vectors
 from pipeline.clip_table import read_rows
 from pipeline.params import ParamsError, load_params
-from pipeline.paths import FEATURES, OOF, POOLED
+from pipeline.paths import FEATURES, OOF, POOLED, SYSTEM_FEATURES
 from pipeline.views import (
     join_tables,
     member_names,
@@ -25,9 +25,9 @@ OTHER = Pooling(statistics=("min",), parts=("whole", "halves"))
 
 @pytest.fixture
 def find(project):
-    def find(name, pooling=None, folder=None):
+    def find(name, pooling=None):
         project.write()
-        return vectors_file(name, load_params(check_heads=False), pooling, folder)
+        return vectors_file(name, load_params(check_heads=False), pooling)
 
     return find
 
@@ -112,8 +112,8 @@ def test_stores_may_lie_elsewhere_and_must_lie_somewhere(project, find):
     with pytest.raises(StoreError, match=r"neither .*face\.parquet nor .*: run `dvc repro`"):
         find("face")
     project.write_store("face")
-    FEATURES.rename("elsewhere")
-    assert find("face", folder=project.folder / "elsewhere").is_file()
+    FEATURES.rename(SYSTEM_FEATURES)  # of systems.yaml
+    assert find("face").is_file()
 
 
 def test_an_imported_store_has_to_be_the_one_of_the_parameters(project, find):

@@ -10,7 +10,7 @@ from PIL import Image
 from features.encoders.base import FrameEncoder
 from features.encoders.weights import weights_file
 from features.media.faces import FaceDetection, FaceFinder
-from pipeline.demo.face import SIZE_PX, draw_picture
+from pipeline.demo.face import draw_picture
 from pipeline.demo.people import draw_person
 from pipeline.demo.rules import FACE_CUES, RULES
 
@@ -22,30 +22,9 @@ def draw(person=PERSON, **cues):
     return draw_picture(person, dict.fromkeys(ALL_CUES, 0.0) | cues).astype(float)
 
 
-def changed_rows(**cues):
-    """Rows of the picture that differ from the neutral face, as shares of its height."""
-    difference = np.abs(draw(**cues) - draw()).sum(axis=2)
-    return np.flatnonzero(difference.max(axis=1) > 30) / SIZE_PX
-
-
 @pytest.mark.parametrize("name", ALL_CUES)
 def test_every_cue_is_seen(name):
     assert np.abs(draw(**{name: 1.0}) - draw()).max() > 25
-
-
-@pytest.mark.parametrize("name", ["brow_lower", "brow_raise", "lid_raise", "squint"])
-def test_upper_cues_leave_the_mouth_alone(name):
-    assert changed_rows(**{name: 1.0}).max() < 0.55
-
-
-@pytest.mark.parametrize("name", ["smile", "mouth_open", "speech"])
-def test_lower_cues_leave_the_eyes_alone(name):
-    assert changed_rows(**{name: 1.0}).min() > 0.5
-
-
-def test_the_open_mouth_grows_with_the_cue():
-    dark = [(draw(mouth_open=amount)[115:165, 70:122].max(axis=2) < 100).sum() for amount in (0, 1)]
-    assert dark[1] > dark[0] + 100
 
 
 def test_people_differ_and_nobody_is_in_an_empty_room():

@@ -4,8 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipeline.findings import Findings
 from pipeline.imports.clips import LabelSource, labelled_clips, probe_files
-from pipeline.imports.findings import Findings
 
 SPLITS = ["Train", "Train", "Val", "Val", "Test"]
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.store import read_store
-from pipeline.imports.clips import split_by_person
-from pipeline.imports.findings import Findings, RefusedError
+from pipeline.findings import Findings, RefusedError
 from pipeline.imports.layouts import HUME_TARGETS, read_table
+from pipeline.imports.splits import split_by_person
 from pipeline.labels import read_labels
 from pipeline.params import load_params
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.imports.findings import Findings, RefusedError
+from pipeline.findings import Findings, RefusedError
 from pipeline.imports.reading import read_text_table
 
 cells = st.text(st.characters(codec="latin-1", exclude_categories=["C", "Z"]), min_size=1)

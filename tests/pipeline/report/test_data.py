@@ -3,11 +3,8 @@ import dataclasses
 import pandas as pd
 
 from pipeline.report.data import (
-    clip_lists,
     data_warnings,
-    imputed_sentences,
     label_table,
-    people_sentences,
     split_table,
 )
 
@@ -50,28 +47,3 @@ def test_what_makes_scores_worthless_is_said(rows, params):
         f"labels that do not vary: {params.targets[0]}",
     ):
         assert part in said
-
-
-def test_clips_that_lack_something_are_listed_in_part():
-    failures = pd.DataFrame({"clip_id": ["a"] * 60, "step": "decode", "reason": "damaged"})
-    clips = pd.DataFrame({"clip_id": ["a", "b"], "error_step": [None, "open"]})
-    lacking, unusable, failed, none = clip_lists(
-        clips.assign(error_reason="no file"), IMPUTED[:0], {"x": failures, "y": pd.DataFrame()}
-    )
-    assert lacking.n == none.n == 0
-    assert unusable.table.to_numpy().tolist() == [["b", "open", "no file"]]
-    assert [failed.n, len(failed.table), failed.counts] == [60, 50, "decode: 60"]
-
-
-def test_sentences_of_people_and_of_imputed_clips():
-    record = {"n_people": 9, "source": "faces", "encoder": "clip", "silhouette": 0.25}
-    per = {"clips_per_person": {"min": 1, "median": 2.0, "max": 3}}
-    first, second = people_sentences(record | per)
-    assert "9 people, by faces (clip); 1 to 3 clips" in first
-    assert "0.25" in second
-    assert people_sentences({}) == []
-    val, test = imputed_sentences(IMPUTED)
-    assert val.startswith("Val: 2 clips")
-    assert "1 of them without any" in val
-    assert test.startswith("Test: 1 clips")
-    assert imputed_sentences(IMPUTED[:0]) == []

@@ -18,7 +18,3 @@ def test_a_picture_is_small_and_a_broken_or_missing_file_has_none(tmp_path):
         assert picture.size == (192, 144)
         red, green, _ = picture.getpixel((90, 70))
     assert red > 150 > 100 > green
-
-
-def test_without_files_there_is_nothing():
-    assert thumbnails({}) == {}

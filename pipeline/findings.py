@@ -1,4 +1,4 @@
-"""What an import noticed, as data: shown as text or as JSON."""
+"""What was noticed in other people's tables, as data: shown as text or as JSON."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Finding:
     kind : str
         What, in a few words.
     severity : {"error", "warning", "note"}
-        An error keeps everything from being written.
+        An error keeps everything from being written, or a file from being accepted.
     items : list of str
         Where: clips, columns or files, all of them.
     what_was_done : str
@@ -46,7 +46,7 @@ class Finding:
 
 
 class Findings:
-    """The findings of one import, in the order in which they were made.
+    """The findings of one import or check, in the order in which they were made.
 
     Attributes
     ----------
@@ -101,3 +101,7 @@ class Findings:
     def have_errors(self) -> bool:
         """Whether something keeps the import from being written."""
         return any(finding.severity == "error" for finding in self.all)
+
+    def content(self) -> list[dict[str, object]]:
+        """Return them for `json.dumps`, each with the number of its items."""
+        return [{**vars(finding), "count": len(finding.items)} for finding in self.all]
