@@ -5,7 +5,7 @@ import math
 from models.heads.base import Head, MeanHead, ProjectedHead
 from models.heads.kernel import MOST_LANDMARKS, KernelHead, KernelRidgeHead, n_axes_for
 from models.heads.lightgbm import LightGBMHead, columns_per_tree
-from models.heads.linear import BandedRidgeHead, RidgeHead, mixtures_of
+from models.heads.linear import RidgeHead
 from models.heads.mlp import MLPHead
 
 N_FITS = 6
@@ -39,9 +39,7 @@ def estimated_cost(head: Head, n_rows: int, n_columns: int, n_targets: int) -> f
         steps = 8 if isinstance(head, KernelRidgeHead) else 12
         return axes_s + features_s + steps * product_s
     if isinstance(head, RidgeHead):
-        banded = isinstance(head, BandedRidgeHead)
-        n_mixtures = len(mixtures_of(max(1, len(head.bands)))) if banded else 1
-        return gram_s + n_mixtures * 16 * 400 * n_targets * smaller**2 / FLOPS
+        return gram_s + 16 * 400 * n_targets * smaller**2 / FLOPS
     if isinstance(head, LightGBMHead):
         drawn = columns_per_tree(n_rows)
         chosen = min(n_columns, 0.7 * n_targets * max(head.columns_per_target, 2 * drawn))
