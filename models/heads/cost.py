@@ -41,9 +41,9 @@ def estimated_cost(head: Head, n_rows: int, n_columns: int, n_targets: int) -> f
     if isinstance(head, RidgeHead):
         return gram_s + 16 * 400 * n_targets * smaller**2 / FLOPS
     if isinstance(head, LightGBMHead):
-        drawn = columns_per_tree(n_rows)
-        chosen = min(n_columns, 0.7 * n_targets * max(head.columns_per_target, 2 * drawn))
-        drawn = min(head.feature_fraction * chosen, drawn)
+        most = columns_per_tree(n_rows)
+        chosen = min(n_columns, 0.7 * n_targets * max(head.columns_per_target, 2 * most))
+        drawn = min(head.feature_fraction * chosen, most)
         tree_s = 8e-4 + 8e-10 * (n_rows + 1500) * drawn * math.log2(head.num_leaves)
         binning_s = 1e-7 * n_rows * chosen
         return gram_s + N_FITS * (binning_s + n_targets * head.n_rounds * tree_s / 2)

@@ -24,6 +24,9 @@ FEWEST_PER_TREE, MOST_PER_TREE, FEW_ROWS = 64, 512, 1440
 On 1,440 clips of CREMA-D 512 columns reached .612 and 256 .599; on 25,000 faces of FER+ 128 and 64
 columns, for the same seconds, were level."""
 
+ROWS_PER_L2 = 50
+"""Leaves of few rows would hardly say anything with the `lambda_l2` of many."""
+
 FIXED = {
     "objective": "regression",
     "feature_pre_filter": False,  # else bins would depend on the rows of a part
@@ -58,8 +61,10 @@ class LightGBMHead(ProjectedHead):
         tree looks at.
     n_rounds : int
         Trees per target.
-    learning_rate, num_leaves, min_child_samples, lambda_l2, max_bin : float or int
+    learning_rate, num_leaves, min_child_samples, max_bin : float or int
         As in LightGBM.
+    lambda_l2 : float
+        As in LightGBM; less with few rows, one for every 50.
     feature_fraction : float
         Share of the columns that is drawn for each tree, at most.
     """
@@ -85,6 +90,7 @@ class LightGBMHead(ProjectedHead):
         most = n_per_tree / self._seen(inputs[:1]).shape[1]
         drawn = {"feature_fraction": min(self.feature_fraction, most)}
         n_at_once = min(joblib.cpu_count(), targets.shape[1])
+        drawn["lambda_l2"] = min(self.lambda_l2, len(inputs) / ROWS_PER_L2)
         parameters = self._parameters(_n_threads(len(inputs))) | drawn
         # Parts of a data set ask for labels, which they are given target by target.
         labels = np.zeros(len(inputs))
@@ -128,16 +134,16 @@ def _batches_class() -> Any:
     """Make the class of rows that LightGBM asks for in batches, so that it needs no copy of all."""
     import lightgbm
 
-    class Batches(lightgbm.Sequence):  # type: ignore[misc]
+    class Batches(lightgbm.Sequence):
         batch_size = BATCH_ROWS
 
         def __init__(self, inputs: Floats32, seen: Callable[[Floats32], Floats32]) -> None:
             self.inputs, self.seen = inputs, seen
 
-        def __getitem__(self, place: int | slice) -> Floats64:
-            if isinstance(place, slice):
-                return self.seen(self.inputs[place]).astype(np.float64)
-            return self.seen(self.inputs[place : place + 1])[0].astype(np.float64)
+        def __getitem__(self, idx: int | slice | list[int]) -> Floats64:
+            some = self.inputs[idx] if isinstance(idx, slice | list) else self.inputs[idx][None]
+            seen: Floats64 = self.seen(some).astype(np.float64)
+            return seen if isinstance(idx, slice | list) else seen[0]
 
         def __len__(self) -> int:
             return len(self.inputs)
