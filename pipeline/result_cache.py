@@ -8,7 +8,6 @@ counts as not there.
 import hashlib
 import json
 import os
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.cache import default_cache_root
-from features.files import file_sha256, replacing_file
+from features.files import file_sha256, remove_unused, replacing_file
 
 MAX_BYTES = 8 * 2**30
 """Beyond this size the least recently used files are removed."""
@@ -94,24 +93,8 @@ def keep_result(key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def remove_unused_results(for_days: float, max_bytes: int = 0) -> tuple[int, int]:
-    """Remove results, the least recently used first; return how many files and bytes.
-
-    What was used in the last `for_days` stays, and so does the rest once all results take no more
-    than `max_bytes`. A file that cannot be removed is an OSError.
-    """
-    files = []
-    for path in _folder().glob("*"):
-        with suppress(OSError):  # another process removed it
-            stat = path.stat()
-            files.append((stat.st_mtime, stat.st_size, path))
-    left = sum(size for _, size, _ in files)
-    last_s, n_files, n_bytes = time.time() - 86400 * for_days, 0, 0
-    for used_s, size, path in sorted(files):
-        if left - n_bytes <= max_bytes or used_s > last_s:
-            break
-        path.unlink(missing_ok=True)
-        n_files, n_bytes = n_files + 1, n_bytes + size
-    return n_files, n_bytes
+    """Remove results as `features.files.remove_unused` does."""
+    return remove_unused(_folder(), for_days, max_bytes)
 
 
 def _folder() -> Path:

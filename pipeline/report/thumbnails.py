@@ -40,11 +40,10 @@ def _picture(work: tuple[Path, float]) -> str:
     """Return the frame on screen at a time of the clip, in a worker that can be killed."""
     path, at_s = work
     chosen = None
-    with local_file(path) as file:
-        for frame in read_frames(file, _FRAME_RATE_HZ):
-            if chosen is not None and frame.time_s > at_s:
-                break
-            chosen = frame.image
+    for frame in read_frames(local_file(path), _FRAME_RATE_HZ):
+        if chosen is not None and frame.time_s > at_s:
+            break
+        chosen = frame.image
     if chosen is None:
         raise ValueError("the clip has no picture")
     picture = chosen.convert("RGB")
