@@ -13,7 +13,7 @@ import typer
 
 from features.cache import EmbeddingCache, default_cache_root
 from features.media.endings import list_media_folder
-from features.places import kind_of, open_place
+from features.places import address_of, kind_of, open_place
 from pipeline.clip_table import check_columns
 from pipeline.errors import user_errors
 from pipeline.labels import read_labels
@@ -162,7 +162,7 @@ def _labels(params: Params) -> str:
     return f"{labels}, {len(table)} clips, with the columns that `evaluation` names"
 
 
-def _media(media: Path) -> Path:
+def _media(media: Path) -> str:
     if holds_outputs(media) and media != DEMO:
         raise ParamsError(
             f"{media} holds what stages write, which DVC refuses: move the media to a folder of "
@@ -176,7 +176,7 @@ def _media(media: Path) -> Path:
             f"{len(broken)} files of {media} cannot be read ({path}: {why}), and DVC would stop "
             "there, or wait for ever: remove them, or give read access"
         )
-    return media
+    return address_of(media) or str(media)
 
 
 def _encoder(encoder: "Encoder", params: Params) -> str:
