@@ -94,25 +94,21 @@ def tune(
     rows, task = read_rows(params), head_task(head, name, params)
     fitting, n = Fitting(rows), rows.n_train
     study = _study(task, space, fitting)
-
     n_left = max(n_trials - sum(trial.state.is_finished() for trial in study.trials), 0)
-    asked: dict[int, tuple[FitTask, optuna.Trial]] = {}
 
     def ask() -> Iterator[FitTask]:
         for _ in range(n_left):
             trial = study.ask()
             entry = HeadEntry(**task.head.model_dump() | _suggest(trial, space))
-            tried = replace(task, head=entry)
-            asked[id(tried)] = tried, trial
-            yield tried
+            yield replace(task, name=str(trial.number), head=entry)
 
     for tried, fit in fit_all(fitting, ask(), n_left, task.files, on):
-        score = None  # settings that cannot be fitted are a failed trial, not the end
+        score = math.nan  # settings that cannot be fitted are a failed trial, not the end
         if isinstance(fit, Fit):
             score = mean_pearson(rows.y[:n], fit.predictions[:n], rows.fold_of_row)
-        is_scored = score is not None and math.isfinite(score)
+        is_scored = math.isfinite(score)
         state = None if is_scored else TrialState.FAIL
-        done = study.tell(asked[id(tried)][1], score if is_scored else None, state=state)
+        done = study.tell(int(tried.name), score if is_scored else None, state=state)
         if on_trial is not None:
             on_trial(_trial(done))
     return [_trial(trial) for trial in study.trials if trial.state.is_finished()]

@@ -20,12 +20,12 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from pipeline import cli
 from pipeline.clip_ids import find_media
 from pipeline.params import Params, load_params
 from pipeline.systems import load_systems
 from tests.docs.data import write_features, write_neighbours, write_recordings
 from tests.pipeline.checkouts import ROOT, copy_code, environment, run, run_stages
+from tests.pipeline.commands import eri
 
 FILES = ("Makefile", "pyproject.toml", "requirements.lock", "requirements-test.lock", "dvc.yaml")
 FILES += (".dvcignore", ".gitignore")
@@ -130,8 +130,7 @@ class Project:
     def _eri(self, arguments: list[str]) -> None:
         """Run the command in this process: to load torch each time would take minutes."""
         with self.entered():
-            shown = CliRunner().invoke(cli.app, arguments)
-        assert shown.exit_code == 0, (shown.output, shown.exception)
+            eri(*arguments)
 
     def _benchmark(self, name: str, arguments: list[str]) -> None:
         """Run a benchmark on short clips, with tiny networks under the names of large ones."""

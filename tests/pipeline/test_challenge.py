@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from features.store_writer import write_clip_vectors, write_failures
 from models.metrics import mean_pearson
-from pipeline import cli, stages
+from pipeline import stages
 from pipeline.challenge import (
     IMPUTED_COLUMNS,
     check_submission,
@@ -19,6 +18,7 @@ from pipeline.challenge import (
 )
 from pipeline.params import ParamsError
 from pipeline.paths import IMPUTED, PREDICTIONS
+from tests.pipeline.commands import eri
 
 TARGETS = ["joy", "fear", "awe"]
 ANY_FIXTURE = [HealthCheck.function_scoped_fixture]
@@ -256,9 +256,7 @@ def test_the_stage_predicts_clips_that_failed_and_the_command_checks_its_file(pr
     predicted[1:].to_csv("bad.csv")
     said = []
     for status, *arguments in ((0, str(PREDICTIONS)), (1, "bad.csv"), (1, "bad.csv", "--json")):
-        shown = CliRunner().invoke(cli.app, ["check-submission", *arguments])
-        assert shown.exit_code == status
-        said.append(shown.stdout)
+        said.append(eri("check-submission", *arguments, status=status).stdout)
     assert "val r" in said[0]
     assert "error    ids are missing: 1 (" in said[1]
     assert "refused" in said[1]

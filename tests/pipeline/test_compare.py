@@ -3,20 +3,20 @@ import io
 import json
 import re
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 from features.store import StoreError
 from models.arrays import DataError
-from pipeline import cli
 from pipeline.compare import compare
 from pipeline.comparison import plan_comparison, run_comparison
 from pipeline.params import ParamsError
 from pipeline.paths import PARAMS
+from tests.pipeline.commands import eri
 
 BASELINES = ["baseline/mean", "baseline/duration"]
 
@@ -26,10 +26,7 @@ def last(**asked):
     return found
 
 
-def run(*arguments: str, status: int = 0):
-    shown = CliRunner().invoke(cli.app, ["compare", *arguments])
-    assert shown.exit_code == status, shown.output
-    return shown
+run = partial(eri, "compare")
 
 
 def test_all_heads_baselines_and_the_stack_are_ranked(project, fitted):

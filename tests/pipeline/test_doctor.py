@@ -6,10 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from typer.testing import CliRunner
 
-from pipeline import cli
 from pipeline.doctor import examine
+from tests.pipeline.commands import eri
 
 LATER = {"kind": "torchvision", "model": "resnet18", "weights": "nowhere/weights.pt"}
 
@@ -109,10 +108,9 @@ def test_keys_that_dvc_follows_have_to_be_there(examined):
 
 def test_the_command_prints_lines_or_json_and_fails_with_a_fault(examined, tmp_path):
     examined(lambda content: content["data"].update(media="gone"))
-    command = ["doctor", "--params", str(tmp_path / "params.yaml")]
-    shown = CliRunner().invoke(cli.app, command)
-    assert shown.exit_code == 1
-    assert "FAIL  data.media" in shown.stdout
-    assert "ok    encoders.sound" in shown.stdout
-    found = json.loads(CliRunner().invoke(cli.app, [*command, "--json"]).stdout)
+    command = "doctor", "--params", tmp_path / "params.yaml"
+    shown = eri(*command, status=1).stdout
+    assert "FAIL  data.media" in shown
+    assert "ok    encoders.sound" in shown
+    found = json.loads(eri(*command, "--json", status=1).stdout)
     assert [each["subject"] for each in found if not each["ok"]] == ["data.media"]

@@ -18,13 +18,11 @@ import pytest
 import torch
 import torchvision
 import yaml
-from typer.testing import CliRunner
 
-from pipeline import cli
 from pipeline.demo.corpus import DemoSettings, write_corpus
-from pipeline.errors import user_errors
 from pipeline.params import RESERVED
 from tests.pipeline.checkouts import ROOT, copy_code, environment, run, run_stages
+from tests.pipeline.commands import eri
 
 LATER = "weights/later.pth"
 PLOTS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
@@ -43,15 +41,12 @@ class Project:
         return run(self.folder, *command, status=status, **self.environment)
 
     def eri(self, *arguments: str, status: int = 0) -> str:
-        """Run `eri` in this process: to load its libraries each time takes seconds."""
         with contextlib.chdir(self.folder), mock.patch.dict(os.environ, self.environment):
-            shown = CliRunner().invoke(cli.app, arguments)
-        assert shown.exit_code == status, (shown.output, shown.exception)
-        assert status == 0 or isinstance(shown.exception, user_errors())  # without a traceback
+            shown = eri(*arguments, status=status)
         return shown.output or str(shown.exception)
 
     def run_stages(self) -> str:
-        """Run all stages in this process, for the same reason; gives what they print."""
+        """Run all stages in this process; gives what they print."""
         in_folder, environment = contextlib.chdir(self.folder), self.environment
         said = io.StringIO()
         with in_folder, mock.patch.dict(os.environ, environment), contextlib.redirect_stdout(said):

@@ -8,15 +8,14 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from models.evaluation.bootstrap import bootstrap_scores
 from models.metrics import mean_pearson
-from pipeline import cli
 from pipeline.comparison import run_comparison
 from pipeline.params import ParamsError, load_params
 from pipeline.systems import gains_table, load_systems, plan_systems, systems_table
 from tests.pipeline import odd_heads
+from tests.pipeline.commands import eri
 
 
 class SystemsProject:
@@ -160,9 +159,7 @@ def without_networks(monkeypatch):
 
 def test_the_command_writes_tables_and_says_whose_data(systems_project, fitted, without_networks):
     systems_project.load()
-    shown = CliRunner().invoke(cli.app, ["systems", "--split", "oof", "--json", "--out", "out"])
-    assert shown.exit_code == 0, shown.output
-    content = json.loads(shown.stdout)
+    content = json.loads(eri("systems", "--split", "oof", "--json", "--out", "out").stdout)
     table = pd.read_csv("out/systems.csv", dtype={"published_test": str})
     assert [row["system"] for row in content["systems"]] == table["system"].tolist()
     assert (content["split"], len(content["gains"])) == ("oof", 2)
@@ -192,7 +189,7 @@ def test_what_fails_is_a_row_that_says_why_and_what_has_no_features_is_left_out(
 
 
 @settings(
-    max_examples=8,
+    max_examples=6,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -200,32 +197,22 @@ def test_what_fails_is_a_row_that_says_why_and_what_has_no_features_is_left_out(
     n_of=st.tuples(st.integers(2, 8), st.integers(0, 3), st.integers(0, 1)),
     n_people=st.integers(2, 6),
     constant=st.sets(st.sampled_from(["joy", "fear", "awe"])),
-    blank=st.sets(st.integers(0, 10), max_size=5),
-    head=st.sampled_from(["ridge", "average"]),
-    n_countries=st.integers(1, 3),
+    blank=st.sets(st.integers(2, 10), max_size=5),
 )
 def test_few_or_constant_clips_end_in_tables_without_a_number_that_is_none(
-    systems_project, fitted, without_networks, n_of, n_people, constant, blank, head, n_countries
+    systems_project, fitted, without_networks, n_of, n_people, constant, blank
 ):
-    """Systems, slices and the learning curve of any table that two folds can be made of."""
     project, n = systems_project.project, sum(n_of)
     project.content["folds"]["n_folds"] = 2
-    clips = project.clips.iloc[:n].reset_index(drop=True)
+    whole, clips = project.clips, project.clips.iloc[:n].reset_index(drop=True)
     clips["split"] = np.repeat(["Train", "Val", "Test"], n_of)
-    people = np.arange(n) % n_people
-    clips["group"] = [f"{split}{each}" for split, each in zip(clips["split"], people, strict=True)]
-    clips["country"] = np.arange(n) % n_countries
+    clips["group"] = clips["split"] + (clips.index % n_people).astype(str)
     clips[list(constant)] = 0.5
-    clips.loc[[row for row in blank if 2 <= row < n], project.content["targets"]] = np.nan
-    whole, project.clips = project.clips, clips
-    systems_project.content["modality_head"] = head
+    clips.loc[clips.index.isin(list(blank)), project.content["targets"]] = np.nan
+    project.clips = clips
     project.write()
     systems_project.load()
     project.clips = whole
-    can_be = clips.loc[clips["split"] == "Val", "joy"].notna().sum() > 1
-    curve = ["--learning-curve"] if can_be else []
-    for command in (["systems"], ["compare", "--by", "country", *curve]):
-        for more in ([], ["--split", "oof", "--json"]):
-            shown = CliRunner().invoke(cli.app, [*command, *more])
-            assert shown.exception is None or isinstance(shown.exception, SystemExit), shown.output
-            assert not re.search(r"(?<![A-Za-z])[+-]?(nan|inf)(?![A-Za-z])", shown.stdout, re.I)
+    for more in ([], ["--split", "oof", "--json"]):
+        shown = eri("systems", *more, status=None).stdout  # 1 where no head could be fitted
+        assert not re.search(r"(?<![A-Za-z])[+-]?(nan|inf)(?![A-Za-z])", shown, re.I)

@@ -36,9 +36,7 @@ def spoken_run(request, tmp_path_factory, tiny_clip) -> FinishedRun:
 
 @pytest.fixture
 def run(spoken_run, monkeypatch) -> FinishedRun:
-    monkeypatch.chdir(spoken_run.folder)
-    monkeypatch.setenv("ERI_CACHE", str(spoken_run.folder / "cache"))
-    return spoken_run
+    return spoken_run.enter(monkeypatch)
 
 
 def test_a_clip_has_its_words_or_a_row_that_says_there_are_none(run, capsys):
