@@ -4,14 +4,10 @@ The tests share one project and build on each other, in this order: a run of its
 take minutes.
 """
 
-import contextlib
-import io
 import json
-import os
 import re
 import shutil
 from pathlib import Path
-from unittest import mock
 
 import pandas as pd
 import pytest
@@ -21,7 +17,7 @@ import yaml
 
 from pipeline.demo.corpus import DemoSettings, write_corpus
 from pipeline.params import RESERVED
-from tests.pipeline.checkouts import ROOT, copy_code, environment, run, run_stages
+from tests.pipeline.checkouts import ROOT, copy_code, entered, environment, run, run_stages
 from tests.pipeline.commands import eri
 
 LATER = "weights/later.pth"
@@ -41,17 +37,9 @@ class Project:
         return run(self.folder, *command, status=status, **self.environment)
 
     def eri(self, *arguments: str, status: int = 0) -> str:
-        with contextlib.chdir(self.folder), mock.patch.dict(os.environ, self.environment):
+        with entered(self.folder, **self.environment):
             shown = eri(*arguments, status=status)
         return shown.output or str(shown.exception)
-
-    def run_stages(self) -> str:
-        """Run all stages in this process; gives what they print."""
-        in_folder, environment = contextlib.chdir(self.folder), self.environment
-        said = io.StringIO()
-        with in_folder, mock.patch.dict(os.environ, environment), contextlib.redirect_stdout(said):
-            run_stages()
-        return said.getvalue()
 
     def labels(self) -> pd.DataFrame:
         return pd.read_csv(self.folder / "corpus" / "labels.csv", dtype={"clip_id": str})
@@ -125,7 +113,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots", dirs_exist_ok=True)
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "start")
-    project.first_output = project.run_stages()
+    project.first_output = run_stages(folder, **project.environment)
     project.run("dvc", "commit", "--quiet", "--force", "--with-deps", "dvc.yaml")
     project.run("git", "add", "-A")
     project.run("git", "commit", "-qm", "first results")
@@ -223,7 +211,8 @@ def test_the_systems_are_scored_beside_published_ones(project):
 def test_the_same_seed_gives_the_same_bytes(project):
     for name in ("cache", "data", "results"):
         shutil.rmtree(project.folder / name)
-    assert computed(project.run_stages())["face"] == len(project.labels())
+    output = run_stages(project.folder, **project.environment)
+    assert computed(output)["face"] == len(project.labels())
     assert "up to date" in project.run("dvc", "status", "dvc.yaml")
 
 
