@@ -33,13 +33,13 @@ from models.evaluation.scores import Difference, Score, difference
 from pipeline import stages
 from pipeline.breakdowns import contribution_table, learning_curve_table, stack_members
 from pipeline.clip_table import Rows
+from pipeline.compare import heading, show_progress
 from pipeline.comparison import Comparison, plan_comparison, run_comparison
 from pipeline.fit import FitTask, Fitting
 from pipeline.leaderboard import STACK, leaderboard, score, score_table
 from pipeline.params import load_params
 from pipeline.paths import CLIPS, PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
-from pipeline.showing import heading, show_progress
 from pipeline.tables import laid_out, markdown_page
 from pipeline.terminal import TitledTable
 

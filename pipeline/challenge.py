@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
 
-from pipeline.clip_ids import canonical_id
 from pipeline.clip_table import Rows, read_clip_table
 from pipeline.findings import Findings
 from pipeline.params import ParamsError, load_params
@@ -261,21 +260,15 @@ def _check_names(
     findings: Findings,
 ) -> None:
     """Hold names against those wanted; `others` gives the split of clips that are not."""
-    forms = Counter(map(canonical_id, wanted))
-    meant = {form: name for name in wanted if forms[form := canonical_id(name)] == 1}
-    strange = dict.fromkeys(name for name in came if name not in {*wanted, *others})
-    misspelt = {k: meant[canonical_id(k)] for k in strange if canonical_id(k) in meant}
-    answered = {*came, *misspelt.values()}
+    counts = Counter(came)
+    strange = [name for name in counts if name not in {*wanted, *others}]
     found = {
-        "are missing": [repr(name) for name in wanted if name not in answered],
-        "are there several times": [f"{k!r}: {n} times" for k, n in Counter(came).items() if n > 1],
-        "are not written as the challenge does": [
-            f"{name!r}: write {right!r}" for name, right in misspelt.items()
-        ],
+        "are missing": [repr(name) for name in wanted if name not in counts],
+        "are there several times": [f"{k!r}: {n} times" for k, n in counts.items() if n > 1],
         "are of clips of another split": [
-            f"{name!r} is of {others[name]}" for name in dict.fromkeys(came) if name in others
+            f"{name!r} is of {others[name]}" for name in counts if name in others
         ],
-        "are unknown": [repr(name) for name in strange if name not in misspelt],
+        "are unknown": list(map(repr, strange)),
     }
     for how, names in found.items():
         findings.add(f"{what} {how}", "error", names, done)

@@ -19,7 +19,6 @@ from pipeline.errors import user_errors
 from pipeline.labels import read_labels
 from pipeline.params import ImportedTranscripts, Params, ParamsError, load_params
 from pipeline.paths import DEMO, PARAMS, holds_outputs
-from pipeline.settings_files import read_yaml
 from pipeline.terminal import Json, ParamsFile, say
 from pipeline.views import check_store
 
@@ -77,8 +76,6 @@ def examine(params_file: Path) -> list[Finding]:
     look(str(params_file), _params, params_file)
     if findings[-1].ok:
         params = load_params(params_file)
-        if params_file.with_name("dvc.yaml").is_file():
-            look("dvc.yaml", _followed_keys, params_file)
         look("data.labels", _labels, params)
         look("data.media", _media, params.data.media)
         for name, encoder in params.encoders.items():
@@ -132,23 +129,6 @@ def _cache() -> str:
 def _params(path: Path) -> str:
     params = load_params(path)
     return f"{len(params.feature_names)} encoders and stores, {len(params.heads)} heads"
-
-
-def _followed_keys(path: Path) -> str:
-    """Look for the keys that DVC follows: it stops without them, also where we have a default."""
-    stages = read_yaml(path.with_name("dvc.yaml"))["stages"].values()
-    followed = {key for stage in stages for key in stage.get("do", stage).get("params", ())}
-    content, lacking = read_yaml(path), []
-    for key in sorted(key for key in followed if "${" not in key):
-        section, _, name = key.partition(".")
-        if section not in content or (name and name not in (content[section] or {})):
-            lacking.append(key)
-    if lacking:
-        raise ParamsError(
-            f"it follows {', '.join(lacking)}, which {path} lacks: `dvc repro` would stop; put "
-            "them in, if only with their defaults"
-        )
-    return f"{path} has what it follows"
 
 
 def _labels(params: Params) -> str:

@@ -11,14 +11,21 @@ from features.encoders import AnyEncoder
 from features.extraction.workers import Failure
 from models.evaluation.scores import gains, subsets
 from pipeline.clip_table import read_clip_table, read_rows
-from pipeline.compare import OutFolder, ScoredSplit, TimeLimit
+from pipeline.compare import (
+    OutFolder,
+    ScoredSplit,
+    TimeLimit,
+    heading,
+    publish,
+    remarks,
+    show_progress,
+)
 from pipeline.comparison import Comparison, Split, run_comparison, scored_split
 from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK, rounded
 from pipeline.params import Name, Params, left_out_note, load_run
 from pipeline.paths import PARAMS, SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
 from pipeline.settings_files import Section, model_faults, nearest, read_yaml, refuse
-from pipeline.showing import heading, publish, remarks, show_progress
 from pipeline.tables import laid_out
 from pipeline.terminal import Json, ParamsFile, TitledTable
 from pipeline.views import JOIN

@@ -6,13 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from features.files import replacing_file
-from features.store import shards_of
 from features.store_writer import write_store
 from pipeline.clip_ids import match_ids
-from pipeline.findings import Findings, RefusedError, Severity
+from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource, Scale, labelled_clips, probe_files
 from pipeline.imports.features import Features
 from pipeline.labels import LabelError, read_labels
@@ -145,20 +142,4 @@ def _read_features(
     else:
         done = f"no id of the files is in the label table, which has {list(wanted[:3])}"
         findings.add("ids of other clips", "error", features.id_of, done)
-    # Stores of different clips, joined in one view, have gaps.
-    clips = set(features.id_of.values())
-    for other, entry in params.stores.items():
-        if other == name or not entry.store.is_dir():
-            continue
-        tables = (pq.read_table(each, columns=["clip_id"]) for each in shards_of(entry.store))
-        others = {clip for table in tables for clip in table["clip_id"].unique().to_pylist()}
-        severity: Severity = "warning" if others & clips else "error"
-        done = "in a view of both they have gaps there, which heads fill with the training mean"
-        if not others & clips:
-            done = f"no clip in common: take `{other}` out of `stores` in params.yaml"
-        for which, gone in (
-            ("has and these lack", others - clips),
-            ("lacks and these have", clips - others),
-        ):
-            findings.add(f"clips that `{other}` {which}", severity, sorted(gone), done)
     return features

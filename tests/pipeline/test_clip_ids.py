@@ -4,28 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clip_ids import canonical_id, find_media, match_files, match_ids
+from pipeline.clip_ids import find_media, match_files, match_ids
 from pipeline.params import ParamsError
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("[00017]", "17"),
-        ("train/mp4/00017.MP4", "17"),
-        (" 17 ", "17"),
-        ("Clip_007", "clip_7"),
-        ("v1.5", "v1.5"),
-        ("00000", "0"),
-        ("17.0", "17"),
-        ("Clip-007", "clip_7"),
-        ("Zoe\u0308", "zo\u00eb"),
-        ("100", "100"),
-    ],
-)
-def test_what_differs_between_files_is_left_out(text, expected):
-    assert canonical_id(text) == expected
-    assert canonical_id(expected) == expected
 
 
 @given(st.lists(st.integers(0, 10**6), unique=True), st.integers(0, 8))

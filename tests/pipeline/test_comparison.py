@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.extraction.workers import Failure, WorkerError
+from pipeline.compare import board_text, progress
 from pipeline.comparison import plan_comparison, run_comparison
 from pipeline.fit import Fit
 from pipeline.paths import PARAMS
-from pipeline.showing import board_text, progress
 
 BASELINES = ["baseline/mean", "baseline/duration"]
 

@@ -97,15 +97,6 @@ def test_columns_of_the_labels_and_of_the_index_will_do(examined):
     assert faults(found) == []
 
 
-def test_keys_that_dvc_follows_have_to_be_there(examined):
-    def take_out(content):
-        del content["people"], content["data"]["max_failed_share"]
-
-    found = examined(take_out)
-    assert faults(found) == ["dvc.yaml"]
-    assert "it follows data.max_failed_share, people, which" in found["dvc.yaml"].detail
-
-
 def test_the_command_prints_lines_or_json_and_fails_with_a_fault(examined, tmp_path):
     examined(lambda content: content["data"].update(media="gone"))
     command = "doctor", "--params", tmp_path / "params.yaml"

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.predict import Predictor, load_bundle
-from pipeline.timeline import timeline_svg
+from pipeline.predict_command import timeline_svg
 from tests.conftest import write_clip
 from tests.pipeline.commands import eri
 from tests.pipeline.finished_run import TARGETS
@@ -91,21 +91,13 @@ def test_any_clip_has_a_picture_of_its_timeline(ready, tmp_path):
     assert {path.parent.name for path in pictures} == {"over_time"}
 
 
-@pytest.mark.parametrize(
-    ("option", "name", "said"),
-    [
-        ("--csv", "", "is a folder: expected a file"),
-        ("--csv", "file/p.csv", "file is a file: expected a folder"),
-        ("--timeline", "file", "file is a file: expected a folder"),
-    ],
-)
+@pytest.mark.parametrize(("option", "name"), [("--csv", "file/p.csv"), ("--timeline", "file")])
 def test_what_cannot_be_written_is_found_before_anything_is_embedded(
-    finished_run, clips, tmp_path, monkeypatch, option, name, said
+    finished_run, clips, tmp_path, monkeypatch, option, name
 ):
     monkeypatch.setattr(Predictor, "embed", lambda *_: pytest.fail("clips were embedded"))
     (tmp_path / "file").touch()
-    shown = predict(clips, option, tmp_path / name, status=1)
-    assert said in str(shown.exception)
+    assert "File exists: " in str(predict(clips, option, tmp_path / name, status=1).exception)
 
 
 def test_status_one_when_no_clip_can_be_predicted(finished_run, clips):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import timm
 import torch
-import torchvision
 import yaml
 
 from pipeline.demo.corpus import DemoSettings, write_corpus
@@ -64,9 +64,9 @@ def small_params() -> dict:
     content["data"] |= {"labels": "corpus/labels.csv", "media": "corpus"}
     content["sampling"]["frame_rate_hz"] = 1
     content["encoders"] = {
-        "face": {"kind": "torchvision", "model": "resnet18", "weights": "random"},
+        "face": {"kind": "timm", "model": "test_vit", "weights": "random"},
         "voice": {"kind": "opensmile", "model": "eGeMAPSv02"},
-        "later": {"kind": "torchvision", "model": "resnet18", "weights": LATER, "optional": True},
+        "later": {"kind": "timm", "model": "test_resnet", "weights": LATER, "optional": True},
     }
     content["folds"]["n_folds"] = 3
     content["heads"] = {
@@ -262,7 +262,7 @@ def test_weights_that_have_come_are_taken_by_the_command_that_the_note_names(pro
     assert "`dvc repro -fs extract && dvc repro`" in project.first_output
     weights = project.folder / LATER
     weights.parent.mkdir()
-    torch.save(torchvision.models.resnet18().state_dict(), weights)
+    torch.save(timm.create_model("test_resnet", num_classes=0).state_dict(), weights)
     output = project.run("dvc", "repro", "-fs", "extract")
     assert computed(output) == {"face": 0, "voice": 0, "later": len(project.labels())}
     assert "LEFT OUT" not in output

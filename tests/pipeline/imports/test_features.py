@@ -106,8 +106,6 @@ def write_table(path: str, table: pd.DataFrame) -> None:
         np.save(path, values) if path.endswith(".npy") else np.savez(path, x=values, **beside)
     elif path.endswith(".parquet"):
         table.to_parquet(path, index=False)
-    elif path.endswith(".feather"):
-        table.to_feather(path)
     elif path.endswith(".arff"):  # as openSMILE writes it
         kinds = {"clip_id": "string"}
         names = [f"@attribute {name} {kinds.get(name, 'numeric')}" for name in [*table, "class"]]
@@ -119,7 +117,7 @@ def write_table(path: str, table: pd.DataFrame) -> None:
         table.to_csv(path, index=False, **forms.get(Path(path).suffix, {}))
 
 
-ENDINGS = [".csv", ".csv.gz", ".tsv", ".txt", ".arff", ".parquet", ".feather", ".npz", ".npy"]
+ENDINGS = [".csv", ".csv.gz", ".tsv", ".txt", ".arff", ".parquet", ".npz", ".npy"]
 
 
 @pytest.mark.parametrize("of_one_clip", [False, True], ids=["table", "folder"])
@@ -270,19 +268,6 @@ def test_arrays_of_another_shape_or_without_ids_are_refused(folder, content, mes
     content = (folder / "a.npz").read_bytes()
     (folder / "a.npz").write_bytes(content[:-8])
     assert "cannot be read" in refused(folder / "a.npz", "a")
-
-
-def test_stores_of_different_clips_are_compared_before_they_are_joined(folder):
-    for name, ids in (("a", "12"), ("b", "13"), ("c", "45")):
-        rows = "\n".join(f"0000{k},{k}" for k in ids)
-        (folder / f"{name}.csv").write_text(f"clip_id,{name}\n{rows}\n")
-    import_features(folder / "a.csv", "a")
-    kinds = import_features(folder / "b.csv", "b")["by_kind"]
-    assert kinds["clips that `a` has and these lack"]["items"] == ["[00002]"]
-    assert kinds["clips that `a` lacks and these have"]["items"] == ["[00003]"]
-    said = refused(folder / "c.csv", "c")
-    assert "no clip in common" in said
-    assert "`stores` in params.yaml" in said
 
 
 def test_names_are_checked_before_anything_is_read(folder):
