@@ -9,11 +9,9 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from models.evaluation.bootstrap import bootstrap_scores
-from models.metrics import mean_pearson
 from pipeline.comparison import run_comparison
 from pipeline.params import ParamsError, load_params
-from pipeline.systems import gains_table, load_systems, plan_systems, systems_table
+from pipeline.systems import load_systems, plan_systems, systems_table
 from tests.pipeline import odd_heads
 from tests.pipeline.commands import eri
 
@@ -30,8 +28,6 @@ class SystemsProject:
                 "body": {"encoders": ["posture"], "head": "ridge", "published": "not available"},
                 "both": {"encoders": ["voice", "face"], "head": "average"},
             },
-            "modalities": {"vision": ["face", "posture"], "sound": ["voice"]},
-            "modality_head": "ridge",
             "published": {
                 "paper, ResNet50": {"test": "0.4080", "source": "the paper, pre-trained"},
                 "another": {"val": "about 0.52", "source": "them"},
@@ -52,16 +48,6 @@ def systems_project(project, monkeypatch) -> SystemsProject:
     return SystemsProject(project)
 
 
-def test_every_subset_of_the_modalities_is_a_system(systems_project):
-    systems, params = systems_project.load()
-    assert list(systems.all) == ["eyes", "body", "both", "vision", "sound", "vision+sound"]
-    assert systems.by_modality["vision", "sound"].view == "face+posture+voice"
-    assert {system.head for system in systems.by_modality.values()} == {"ridge"}
-    del systems_project.content["modalities"]
-    assert list(params.encoders) == ["face", "voice", "posture"]
-    assert systems_project.load()[0].by_modality == {}
-
-
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
@@ -70,14 +56,7 @@ def test_every_subset_of_the_modalities_is_a_system(systems_project):
         ("systems.eyes.encoders", [], "systems.eyes.encoders"),
         ("systems.eyes.had", "ridge", "systems.eyes.had: unknown key"),
         ("systems.eyes.published", "paper, ResNet", "did you mean 'paper, ResNet50'"),
-        (
-            "systems.sound",
-            {"encoders": ["voice"], "head": "ridge"},
-            "systems.sound: another row of the table has that name",
-        ),
-        ("modalities.touch", [], "modalities.touch: no encoder"),
-        ("modalities.touch", ["voice"], "the encoder 'voice' is of sound already"),
-        ("modalities.touch", ["skin"], "modalities.touch: unknown encoder 'skin'"),
+        ("systems.stack", {"encoders": ["voice"], "head": "ridge"}, "systems.stack: another row"),
         (
             "encoders.face",
             {"kind": "opensmile", "model": "x"},
@@ -106,7 +85,6 @@ def test_the_project_s_own_file_has_the_paper_s_five_systems(request, monkeypatc
     assert paper["resnet50"].published == "paper, ResNet50"
     others = {s.published for name, s in paper.items() if name != "resnet50"}
     assert others == {"not available"}
-    assert len(systems.by_modality) == 7
     assert len(systems.published) == 18
     assert all((each.val or each.test) and each.source for each in systems.published.values())
 
@@ -119,7 +97,7 @@ def last(systems, params, split=None, **settings):
 def test_ours_stand_beside_the_published_ones(systems_project, fitted):
     systems, params = systems_project.load()
     table = systems_table(last(systems, params), systems).set_index("system")
-    ours = ["eyes", "body", "both", "vision", "sound", "vision+sound"]
+    ours = ["eyes", "body", "both"]
     assert list(table.index) == [*ours, "stack", "baseline/mean", "baseline/duration", "another"]
     scores = table.loc[table["kind"] != "published", ["ci95_low", "mean_pearson", "ci95_high"]]
     assert (scores.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
@@ -129,27 +107,10 @@ def test_ours_stand_beside_the_published_ones(systems_project, fitted):
     assert figures.loc["another"].tolist() == ["about 0.52", "", "them"]
     assert (figures.loc[["both", "stack"]] == "").all(axis=None)
     assert np.isnan(table["mean_pearson"]["another"])
-    assert len(fitted) == 2 + 3 + 3  # baselines, systems, subsets
+    assert len(fitted) == 2 + 3  # baselines, systems
     fitted.clear()
     last(systems, params)
     assert fitted == []
-
-
-def test_what_sound_adds_is_what_a_direct_computation_gives(systems_project, fitted):
-    systems, params = systems_project.load()
-    found = last(systems, params)
-    gained = gains_table(found, systems).set_index(["modality", "added_to"])
-    assert list(gained.index) == [("vision", "sound"), ("sound", "vision")]
-    is_val = (found.rows.clips["split"] == "Val").to_numpy()
-    y, people = found.rows.y[is_val], found.rows.people[is_val]
-    rows = ["ridge/face+posture+voice", "ridge/face+posture"]
-    both, vision = (found.fits[row].predictions[is_val] for row in rows)
-    resampled = bootstrap_scores(y, np.stack([both, vision]), people, 100, params.seed)
-    low, high = np.quantile(resampled[0] - resampled[1], [0.025, 0.975])
-    row = gained.loc[("sound", "vision")]
-    gain = mean_pearson(y, both) - mean_pearson(y, vision)
-    assert row["gain"] == pytest.approx(gain, abs=1e-6)
-    assert (row["ci95_low"], row["ci95_high"]) == pytest.approx((low, high), abs=1e-6)
 
 
 @pytest.fixture
@@ -162,13 +123,9 @@ def test_the_command_writes_tables_and_says_whose_data(systems_project, fitted, 
     content = json.loads(eri("systems", "--split", "oof", "--json", "--out", "out").stdout)
     table = pd.read_csv("out/systems.csv", dtype={"published_test": str})
     assert [row["system"] for row in content["systems"]] == table["system"].tolist()
-    assert (content["split"], len(content["gains"])) == ("oof", 2)
+    assert content["split"] == "oof"
     page = Path("out/systems.md").read_text()
-    for said in (
-        "Published figures are of Hume-Reaction",
-        "data/demo/labels.csv",
-        "(ridge; paired",
-    ):
+    for said in ("Published figures are of Hume-Reaction", "data/demo/labels.csv"):
         assert said in page
     assert page.count("| (") == 1
 
@@ -178,13 +135,12 @@ def test_what_fails_is_a_row_that_says_why_and_what_has_no_features_is_left_out(
 ):
     monkeypatch.setitem(odd_heads.HEADS, "raising", odd_heads.RaisingHead)
     monkeypatch.setattr("pipeline.comparison.fit_in_worker", odd_heads.fit)
-    systems_project.content["modality_head"] = "raising"
+    systems_project.content["systems"]["sound"] = {"encoders": ["voice"], "head": "raising"}
     systems, params = systems_project.load()
     found = last(systems, params, lacking=["posture"])
     table = systems_table(found, systems).set_index("system")
     assert table["note"]["sound"] == "failed: RuntimeError: no good"
     assert np.isnan(table["mean_pearson"]["sound"])
-    assert gains_table(found, systems).empty
     assert set(found.members) == {"ridge/face", "average/face+voice"}
 
 
