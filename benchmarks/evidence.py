@@ -93,7 +93,7 @@ def write_tables(page: Path, name: str, tables: list[TitledTable]) -> None:
 
 def evidence() -> Iterator[TitledTable]:
     """Compare in the working folder; the tables with their titles, one by one as they are made."""
-    found = show_progress(run_comparison(plan_comparison(PARAMS, split="val")))
+    found = show_progress(run_comparison(plan_comparison(split="val")))
     yield heading(found), board(found)
     yield "What each encoder adds", encoders(found)
     yield "What each head adds", heads(found)
@@ -256,7 +256,7 @@ def shuffled(found: Comparison) -> tuple[pd.DataFrame, int, int]:
     kept = rng.random(len(rows.clips)) < 1 / 3
     n, y = int(kept[: rows.n_train].sum()), rows.y[kept]
     y = np.concatenate([rng.permutation(y[:n]), rng.permutation(y[n:])])
-    again = plan_comparison(PARAMS, split="val")
+    again = plan_comparison(split="val")
     clips = rows.clips[kept].reset_index(drop=True)
     folds = rows.fold_of_row[kept[: rows.n_train]]
     again.rows = Rows(clips, n, y, rows.people[kept], folds)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pipeline.clip_table import Rows, read_clip_table
 from pipeline.findings import Findings
 from pipeline.params import ParamsError, load_params
-from pipeline.paths import PARAMS, POOLED, PREDICTIONS
-from pipeline.terminal import Json, ParamsFile, say
+from pipeline.paths import POOLED, PREDICTIONS
+from pipeline.terminal import Json, say
 from pipeline.views import JOIN
 
 FILE_ID = "File_ID"
@@ -211,7 +211,6 @@ def check_submission_command(
     split: Annotated[
         Literal["Test", "Val", "all"], typer.Option(help="Whose clips it should have.")
     ] = "all",
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Check a prediction file against the clip table before it is handed in, and score it.
@@ -222,7 +221,7 @@ def check_submission_command(
 
     Example: eri check-submission predictions.csv --split Test
     """
-    params = load_params(params_file, check_heads=False)
+    params = load_params(check_heads=False)
     check = check_submission(file, read_clip_table(), params.targets, split)
     say(as_json, check.content(), [f"{file}: {check}"])
     if check.findings.have_errors:

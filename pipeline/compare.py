@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -23,9 +23,9 @@ from pipeline.comparison import (
     run_comparison,
 )
 from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
-from pipeline.paths import COMPARISON, PARAMS
+from pipeline.paths import COMPARISON
 from pipeline.tables import markdown_page, records, score_text, write_texts
-from pipeline.terminal import Json, On, ParamsFile, TitledTable, drawn_anew, names_of, print_tables
+from pipeline.terminal import Json, On, TitledTable, drawn_anew, names_of, print_tables
 
 INTERRUPTED = 130
 
@@ -33,8 +33,6 @@ ScoredSplit = Annotated[
     Split | None,
     typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
 ]
-TimeLimit = Annotated[float, typer.Option(min=0.1, help="Longest time for one head on one view.")]
-OutFolder = Annotated[Path, typer.Option(help="Folder for the tables.")]
 
 
 def compare(
@@ -42,7 +40,6 @@ def compare(
     heads: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     split: Split | None = None,
-    params: Path = PARAMS,
     time_limit_s: float = TIME_LIMIT_S,
     budget_s: float = math.inf,
     on: str | None = None,
@@ -62,8 +59,6 @@ def compare(
     split : {"oof", "val"}, optional
         The predictions that are scored: out of fold on Train, or on Val. By default Val, or out of
         fold where Val has no labels.
-    params : Path
-        The parameters.
     time_limit_s : float
         Longest time for one head on one view, without loading the view.
     budget_s : float
@@ -119,7 +114,7 @@ def compare(
     >>> bool(table.set_index("name")["mean_pearson"]["ridge/voice"] > 0.9)
     True
     """
-    plan = plan_comparison(params, encoders, heads, targets, split)
+    plan = plan_comparison(encoders, heads, targets, split)
     *_, found = run_comparison(plan, time_limit_s, budget_s, on)
     return found.table()
 
@@ -136,14 +131,14 @@ def compare_command(
         str | None, typer.Option(help="Fit and score these only; default all.")
     ] = None,
     split: ScoredSplit = None,
-    time_limit_s: TimeLimit = TIME_LIMIT_S,
+    time_limit_s: Annotated[
+        float, typer.Option(min=0.1, help="Longest time for one head on one view.")
+    ] = TIME_LIMIT_S,
     budget_s: Annotated[
         float | None,
         typer.Option(min=1, help="The best leaderboard within so many seconds, or inf; 120."),
     ] = None,
-    out: OutFolder = COMPARISON,
     on: On = None,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Rank heads on views: which heads on which features, with what certainty.
@@ -155,12 +150,11 @@ def compare_command(
     Example: eri compare --heads ridge,svr --encoders clip,egemaps,clip+egemaps --budget-s inf
     """
     asked = names_of(encoders), names_of(heads), names_of(targets)
-    plan = plan_comparison(params_file, *asked, split)
+    plan = plan_comparison(*asked, split)
     steps = run_comparison(plan, time_limit_s, budget_s, on or plan.params.execution.cluster)
     found = show_progress(steps, quiet=as_json)
-    tables = {"leaderboard": found.table().assign(split=found.split)}
-    shown = [(heading(found), board_text(found))]
-    publish(found, "leaderboard", tables, shown, remarks(found), out, as_json)
+    table, shown = found.table().assign(split=found.split), (heading(found), board_text(found))
+    publish(found, COMPARISON / "leaderboard", table, shown, remarks(found), as_json)
 
 
 def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
@@ -223,11 +217,10 @@ def remarks(found: Comparison) -> list[str]:
 
 def publish(
     found: Comparison,
-    name: str,
-    tables: Mapping[str, pd.DataFrame],
-    shown: Sequence[TitledTable],
+    place: Path,
+    table: pd.DataFrame,
+    shown: TitledTable,
     said: Sequence[str],
-    folder: Path,
     as_json: bool,
 ) -> None:
     """Write and print what came of a comparison; with status 1 where no head could be fitted.
@@ -236,31 +229,31 @@ def publish(
     ----------
     found : Comparison
         When all is done. The tracebacks of what failed go to ``errors.txt``.
-    name : str
-        Of the main table, and of the page in Markdown.
-    tables : mapping of str to DataFrame
-        Written by name as CSV, the one called `name` as Parquet too; of an empty one, nothing old
-        stays.
+    place : Path
+        Where the table goes, as CSV and Parquet, and a page in Markdown, without their endings.
+    table : DataFrame
+        What is written.
     shown, said
-        Tables of text with their titles, and remarks: what is printed, and the page.
-    folder, as_json
-        Where the files go; whether JSON is printed instead of the tables.
+        The table as text with its title, and remarks: what is printed, and the page.
+    as_json : bool
+        Whether JSON is printed instead.
     """
     errors = [f"{row}: {why.reason}\n{why.details}" for row, why in found.failures.items()]
     texts = {
-        f"{each}.csv": table.to_csv(index=False) if len(table) else None
-        for each, table in tables.items()
+        f"{place.name}.csv": table.to_csv(index=False),
+        f"{place.name}.md": markdown_page([shown], said),
+        "errors.txt": "\n\n".join(errors) or None,
     }
-    texts |= {f"{name}.md": markdown_page(shown, said), "errors.txt": "\n\n".join(errors) or None}
-    files = [str(path) for path in [*write_texts(folder, texts), folder / f"{name}.parquet"]]
-    with replacing_file(folder / f"{name}.parquet") as beside:
-        tables[name].to_parquet(beside, index=False)
+    parquet = place.with_suffix(".parquet")
+    files = [str(path) for path in [*write_texts(place.parent, texts), parquet]]
+    with replacing_file(parquet) as beside:
+        table.to_parquet(beside, index=False)
     if as_json:
-        rows = {each: records(table) for each, table in tables.items()}
         about = {"split": found.split, "n_reused": _n_reused(found), "remarks": said}
+        rows = {place.name: records(table)}
         print(json.dumps({**about, "files": files, **rows}, indent=2))
     else:
-        print_tables(shown, [*said, "", *files])
+        print_tables([shown], [*said, "", *files])
     if not found.members:
         raise typer.Exit(1)
 

@@ -5,7 +5,6 @@ import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -143,7 +142,6 @@ class Comparison:
 
 
 def plan_comparison(
-    params_file: Path,
     encoders: Sequence[str] | None = None,
     heads: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -153,7 +151,7 @@ def plan_comparison(
 
     Arguments and errors are those of `pipeline.compare.compare`.
     """
-    params = load_run(params_file, check_heads=False)
+    params = load_run(check_heads=False)
     views = view_names(params.feature_names)
     if encoders is not None:
         views = list(dict.fromkeys(known_view(view, params) for view in encoders))

@@ -19,7 +19,7 @@ from pipeline.errors import user_errors
 from pipeline.labels import read_labels
 from pipeline.params import ImportedTranscripts, Params, ParamsError, load_params
 from pipeline.paths import DEMO, PARAMS, holds_outputs
-from pipeline.terminal import Json, ParamsFile, say
+from pipeline.terminal import Json, say
 from pipeline.views import check_store
 
 if TYPE_CHECKING:
@@ -46,21 +46,21 @@ class Finding(NamedTuple):
     detail: str
 
 
-def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> None:
+def doctor_command(as_json: Json = False) -> None:
     """Check the installation, the parameters, the weights and the cache.
 
     Pretrained weights are fetched where they are missing. Status 1 when something would stop a run.
 
     Example: eri doctor
     """
-    findings = examine(params_file)
+    findings = examine()
     lines = [f"{'ok  ' if f.ok else 'FAIL'}  {f.subject:24} {f.detail}" for f in findings]
     say(as_json, [finding._asdict() for finding in findings], lines)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
 
-def examine(params_file: Path) -> list[Finding]:
+def examine() -> list[Finding]:
     """Look at the installation, the parameters, every encoder's weights and the cache."""
     from pipeline.transcripts import check_imported  # and all that extraction needs
 
@@ -73,9 +73,9 @@ def examine(params_file: Path) -> list[Finding]:
             findings.append(Finding(subject, False, str(error)))
 
     look("cache", _cache)
-    look(str(params_file), _params, params_file)
+    look(PARAMS.name, _params)
     if findings[-1].ok:
-        params = load_params(params_file)
+        params = load_params()
         look("data.labels", _labels, params)
         look("data.media", _media, params.data.media)
         for name, encoder in params.encoders.items():
@@ -126,8 +126,8 @@ def _cache() -> str:
         raise OSError(f"{root} cannot be written ({reason}): set ERI_CACHE") from error
 
 
-def _params(path: Path) -> str:
-    params = load_params(path)
+def _params() -> str:
+    params = load_params()
     return f"{len(params.feature_names)} encoders and stores, {len(params.heads)} heads"
 
 

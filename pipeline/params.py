@@ -231,7 +231,7 @@ def load_params(
     return params
 
 
-def load_run(path: Path = PARAMS, check_heads: bool = True) -> Params:
+def load_run(check_heads: bool = True) -> Params:
     """Read `params.yaml` as the run in this folder has it: without the encoders that it left out.
 
     Those are the optional ones of which the stage `extract` has written a table of failures and no
@@ -242,7 +242,7 @@ def load_run(path: Path = PARAMS, check_heads: bool = True) -> Params:
     ParamsError
         As `load_params`; also when all features are left out, or the encoder of `people` is.
     """
-    params = load_params(path, check_heads)
+    params = load_params(check_heads=check_heads)
     encoders = dict(params.encoders)
     for name, encoder in params.encoders.items():
         has_failures = encoder.optional and params.failures_file(name).is_file()

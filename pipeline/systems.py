@@ -9,29 +9,24 @@ from pydantic import Field
 from features.encoders import AnyEncoder
 from features.extraction.workers import Failure
 from pipeline.clip_table import read_clip_table, read_rows
-from pipeline.compare import (
-    OutFolder,
-    ScoredSplit,
-    TimeLimit,
-    heading,
-    publish,
-    remarks,
-    show_progress,
-)
+from pipeline.compare import ScoredSplit, heading, publish, remarks, show_progress
 from pipeline.comparison import Comparison, Split, run_comparison, scored_split
 from pipeline.fit import baseline_tasks, head_task
 from pipeline.leaderboard import STACK
 from pipeline.params import Name, Params, left_out_note, load_run
-from pipeline.paths import PARAMS, SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
+from pipeline.paths import SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
 from pipeline.settings_files import Section, model_faults, nearest, read_yaml, refuse
 from pipeline.tables import laid_out
-from pipeline.terminal import Json, ParamsFile
+from pipeline.terminal import Json
 from pipeline.views import JOIN
 
 COLUMNS = [
     *("system", "kind", "head", "encoders", "mean_pearson", "ci95_low", "ci95_high"),
     *("published_val", "published_test", "source", "note"),
 ]
+
+TIME_LIMIT_S = 3600.0
+"""Longest time for one system."""
 
 NOT_AVAILABLE = "not available"
 """In place of a published figure that exists, but that we have not read in a public source."""
@@ -100,9 +95,6 @@ class Systems(Section):
 
 def systems_command(
     split: ScoredSplit = None,
-    time_limit_s: TimeLimit = 3600.0,
-    out: OutFolder = SYSTEM_RESULTS,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Fit the systems of systems.yaml, and set them beside published figures.
@@ -114,17 +106,17 @@ def systems_command(
 
     Example: eri systems --split oof --json
     """
-    systems, params = load_systems(load_run(params_file, check_heads=False))
+    systems, params = load_systems(load_run(check_heads=False))
     lacking = extract_features(systems, params)
     plan = plan_systems(systems, params, split, lacking)
-    found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
+    found = show_progress(run_comparison(plan, TIME_LIMIT_S), quiet=as_json)
     for system in systems.systems.values():
         for name in set(system.encoders).intersection(lacking):
             found.failures[system.row] = Failure(lacking[name])
     table = systems_table(found, systems)
     title = f"Systems on {params.data.labels}, beside published figures. {heading(found)}"
     said = [*remarks(found), FOREIGN_NOTE.format(params.data.labels)]
-    publish(found, "systems", {"systems": table}, [(title, _text(table))], said, out, as_json)
+    publish(found, SYSTEM_RESULTS / "systems", table, (title, _text(table)), said, as_json)
 
 
 def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]:

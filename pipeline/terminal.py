@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
@@ -13,7 +12,6 @@ if TYPE_CHECKING:  # rich takes its time, and help or JSON can do without it
     from rich.console import Console
     from rich.table import Table
 
-ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters to use.")]
 On = Annotated[
     str | None,
     typer.Option(help="Where: ray, ray://host:port; default `execution.cluster`, or here."),

@@ -16,7 +16,7 @@ from pipeline.paths import PARAMS, TUNING
 from pipeline.result_cache import digest_of
 from pipeline.settings_files import known_names, update_settings
 from pipeline.spread import fit_all
-from pipeline.terminal import Json, On, ParamsFile
+from pipeline.terminal import Json, On
 from pipeline.views import view_names
 
 if TYPE_CHECKING:
@@ -134,7 +134,6 @@ def tune_command(
         str | None, typer.Option(help="Encoders joined by +; default all of them.")
     ] = None,
     on: On = None,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Search a head's settings by their score out of fold, and write the best into params.yaml.
@@ -147,14 +146,14 @@ def tune_command(
     """
     from models.heads import make_head
 
-    params = load_run(params_file)
+    params = load_run()
     made = tune(
         params, head, trials, view, None if as_json else _show, on or params.execution.cluster
     )
     best, present = best_trial(made), make_head(params.heads[head].model_dump(), 0).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}
     if changed:
-        update_settings(params_file, {"heads": {head: changed}}, load_params)
+        update_settings(PARAMS, {"heads": {head: changed}}, load_params)
     if as_json:
         content = [each._asdict() for each in made]
         print(json.dumps({"trials": content, "best": best.number, "written": changed}, indent=2))
@@ -163,8 +162,8 @@ def tune_command(
     was = "could not be fitted" if first is None else f"{first:+.4f}"
     print(f"best of {len(made)} trials: {best.score:+.4f} out of fold (the first one: {was})")
     values = ", ".join(f"{name}: {value}" for name, value in changed.items())
-    written = f"written into {params_file}, heads.{head}: {values}\nnow run `dvc repro`"
-    print(written if changed else f"{params_file} stays as it is")
+    written = f"written into {PARAMS}, heads.{head}: {values}\nnow run `dvc repro`"
+    print(written if changed else f"{PARAMS} stays as it is")
 
 
 def _show(trial: Trial) -> None:

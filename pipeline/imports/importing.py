@@ -14,13 +14,12 @@ from pipeline.imports.clips import LabelSource, Scale, labelled_clips, probe_fil
 from pipeline.imports.features import Features
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params
-from pipeline.paths import IMPORTED_FEATURES, IMPORTS
+from pipeline.paths import IMPORTED_FEATURES, IMPORTS, PARAMS
 from pipeline.settings_files import update_settings
 from pipeline.views import store_sha256
 
 
 def import_data(
-    params_file: Path,
     name: str,
     read: Callable[[Findings], LabelSource] | None = None,
     files: Sequence[Path] = (),
@@ -35,8 +34,6 @@ def import_data(
 
     Parameters
     ----------
-    params_file : Path
-        The parameters that are to point at what is imported.
     name : str
         What to call the labels, or the features; features beside labels are ``<name>_<set>``.
     read : callable, optional
@@ -63,7 +60,7 @@ def import_data(
     ParamsError
         When the parameters would not be valid, such as for a target with the name of a column.
     """
-    params = load_params(params_file, check_heads=False, need_features=False)
+    params = load_params(check_heads=False, need_features=False)
     findings, table = Findings(), IMPORTS / name / "labels.csv"
     summary: dict[str, Any] = {"name": name, "features": {}}
     labels, sets = None, {name: files}
@@ -113,8 +110,8 @@ def import_data(
             with replacing_file(table) as beside:
                 beside.write_bytes(content)
             written.append(str(table))
-    if update_settings(params_file, changes, partial(load_params, need_features=False)):
-        written.append(str(params_file))
+    if update_settings(PARAMS, changes, partial(load_params, need_features=False)):
+        written.append(str(PARAMS))
     return summary, findings
 
 

@@ -13,7 +13,8 @@ from tests.pipeline.commands import eri
 
 
 @pytest.fixture
-def params_file(request, tmp_path, tiny_clip):
+def params_file(request, tmp_path, tiny_clip, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
     content["encoders"] = {
         "tiny": {"kind": "open_clip", "model": tiny_clip, "weights": "random"},
@@ -38,8 +39,7 @@ def extract(params_file, tmp_path):
         for key, value in changes.items():
             content[key] |= value
         params_file.write_text(yaml.safe_dump(content))
-        options = "--out", tmp_path / "out", "--params", params_file
-        return eri("extract", *arguments, *options, status=status)
+        return eri("extract", *arguments, "--out", tmp_path / "out", status=status)
 
     return extract
 
@@ -51,7 +51,7 @@ def test_extract_writes_one_store_per_encoder(make_clip, extract, params_file, t
     assert content["tiny"]["n_embedded"] == content["tiny"]["n_computed"] == 2
     assert [f["clip_id"] for f in content["sound"]["failures"]] == ["b"]
     assert set(read_store(tmp_path / "out" / "tiny").clip_id) == {"a", "b"}
-    found = {each.subject: each for each in examine(params_file)}
+    found = {each.subject: each for each in examine()}
     assert "tiny, random, 8 numbers each, 2 clips cached" in found["encoders.tiny"].detail
     assert "88 numbers each, 1 clips cached" in found["encoders.sound"].detail
 

@@ -17,12 +17,6 @@ def test_ids_of_numbers_match_however_they_are_written(numbers, width):
     assert (matches.missing, matches.unknown, matches.ambiguous) == ([], [], {})
 
 
-def test_equal_ids_match_before_alike_ones():
-    matches = match_ids(["1", "01", "x"], ["01", "1", "y"])
-    assert matches.found == {"1": "1", "01": "01"}
-    assert (matches.missing, matches.unknown, matches.ambiguous) == (["x"], ["y"], {})
-
-
 @pytest.mark.parametrize(("wanted", "have"), [(["1", "01"], ["001"]), (["1"], ["001", "01"])])
 def test_ids_that_cannot_be_told_apart_are_said(wanted, have):
     matches = match_ids(wanted, have)

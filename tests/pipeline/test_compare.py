@@ -15,14 +15,13 @@ from models.arrays import DataError
 from pipeline.compare import compare
 from pipeline.comparison import plan_comparison, run_comparison
 from pipeline.params import ParamsError
-from pipeline.paths import PARAMS
 from tests.pipeline.commands import eri
 
 BASELINES = ["baseline/mean", "baseline/duration"]
 
 
 def last(**asked):
-    *_, found = run_comparison(plan_comparison(PARAMS, **asked))
+    *_, found = run_comparison(plan_comparison(**asked))
     return found
 
 
@@ -67,14 +66,12 @@ def test_nothing_is_fitted_twice(project, fitted):
 def test_views_heads_and_targets_are_chosen_by_name(project):
     project.content["heads"]["other"] = {"kind": "ridge", "alphas": [1.0]}
     project.write()
-    plan = plan_comparison(
-        PARAMS, ["voice+face", "voice", "face+voice"], ["other", "svr"], ["awe", "joy"]
-    )
+    plan = plan_comparison(["voice+face", "voice", "face+voice"], ["other", "svr"], ["awe", "joy"])
     names = ["other/face+voice", "svr/face+voice", "other/voice", "svr/voice"]
     assert [task.name for task in plan.tasks] == BASELINES + names
     assert plan.tasks[2].head.model_dump() == {"kind": "ridge", "alphas": [1.0]}
     assert plan.params.targets == ("joy", "awe")  # in the order of the parameters
-    np.testing.assert_array_equal(plan.rows.y, plan_comparison(PARAMS).rows.y[:, [0, 2]])
+    np.testing.assert_array_equal(plan.rows.y, plan_comparison().rows.y[:, [0, 2]])
 
 
 @pytest.mark.parametrize(
@@ -100,15 +97,15 @@ def test_wrong_settings_are_refused_before_anything_is_fitted(project, fitted):
 
 
 def test_val_is_scored_where_it_is_labelled_else_train_out_of_fold(project):
-    assert plan_comparison(PARAMS).split == "val"
+    assert plan_comparison().split == "val"
     project.clips.loc[project.clips["split"] == "Val", project.content["targets"]] = np.nan
     project.write()
-    assert plan_comparison(PARAMS).split == "oof"
+    assert plan_comparison().split == "oof"
     assert "fewer than two clips of Val" in str(run("--split", "val", status=1).exception)
     (project.folder / "data/pooled/voice.parquet").unlink()
     with pytest.raises(StoreError, match=r"neither data/pooled/voice.parquet nor.*dvc repro"):
-        plan_comparison(PARAMS)
-    plan_comparison(PARAMS, ["face"])
+        plan_comparison()
+    plan_comparison(["face"])
 
 
 def test_labels_too_few_for_a_head_or_the_stack_are_rows(project, fitted, monkeypatch):
@@ -154,9 +151,9 @@ def test_rows_come_as_lines_then_the_tables(project, fitted):
 
 
 def test_json_is_all_there_is_on_stdout_and_files_are_the_same_again(project, fitted):
-    folder, files = project.folder / "there", []
+    folder, files = project.folder / "results/compare", []
     for _ in range(2):
-        content = json.loads(run("--json", "--split", "oof", "--out", "there").stdout)
+        content = json.loads(run("--json", "--split", "oof").stdout)
         files.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert files[0] == files[1]
     assert set(files[0]) == {f"leaderboard.{ending}" for ending in ("parquet", "csv", "md")}

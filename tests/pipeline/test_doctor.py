@@ -31,7 +31,7 @@ def examined(request, tmp_path, monkeypatch):
     def examine_with(change):
         change(content)
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
-        return {each.subject: each for each in examine(tmp_path / "params.yaml")}
+        return {each.subject: each for each in examine()}
 
     return examine_with
 
@@ -99,9 +99,8 @@ def test_columns_of_the_labels_and_of_the_index_will_do(examined):
 
 def test_the_command_prints_lines_or_json_and_fails_with_a_fault(examined, tmp_path):
     examined(lambda content: content["data"].update(media="gone"))
-    command = "doctor", "--params", tmp_path / "params.yaml"
-    shown = eri(*command, status=1).stdout
+    shown = eri("doctor", status=1).stdout
     assert "FAIL  data.media" in shown
     assert "ok    encoders.sound" in shown
-    found = json.loads(eri(*command, "--json", status=1).stdout)
+    found = json.loads(eri("doctor", "--json", status=1).stdout)
     assert [each["subject"] for each in found if not each["ok"]] == ["data.media"]

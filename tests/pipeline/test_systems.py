@@ -120,11 +120,11 @@ def without_networks(monkeypatch):
 
 def test_the_command_writes_tables_and_says_whose_data(systems_project, fitted, without_networks):
     systems_project.load()
-    content = json.loads(eri("systems", "--split", "oof", "--json", "--out", "out").stdout)
-    table = pd.read_csv("out/systems.csv", dtype={"published_test": str})
+    content = json.loads(eri("systems", "--split", "oof", "--json").stdout)
+    table = pd.read_csv("results/systems/systems.csv", dtype={"published_test": str})
     assert [row["system"] for row in content["systems"]] == table["system"].tolist()
     assert content["split"] == "oof"
-    page = Path("out/systems.md").read_text()
+    page = Path("results/systems/systems.md").read_text()
     for said in ("Published figures are of Hume-Reaction", "data/demo/labels.csv"):
         assert said in page
     assert page.count("| (") == 1

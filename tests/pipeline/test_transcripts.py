@@ -105,7 +105,7 @@ def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_o
     texts = ["oh what a joy" if n % 2 else "what is this" for n in range(28)]
     pd.DataFrame({"file": ids.str.upper(), "Transcript": texts}).to_csv("said.csv", index=False)
     try:
-        summary, findings = import_transcripts(Path("params.yaml"), Path("said.csv"))
+        summary, findings = import_transcripts(Path("said.csv"))
         assert not findings.have_errors, findings.all
         assert summary["n_clips_with_words"] == 28
         assert load_params().transcripts.kind == "imported"
@@ -119,7 +119,7 @@ def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_o
         with load_bundle(run.bundle) as bundle:
             reasons = bundle.predict("media/c28.mp4")["reasons"][0]
         assert reasons == "said: stream: imported features: it embeds no new clips"
-        assert import_transcripts(Path("params.yaml"), Path("said.csv"))[0]["written"] == []
+        assert import_transcripts(Path("said.csv"))[0]["written"] == []
         pd.read_parquet("data/imports/transcripts.parquet")[:3].to_parquet(
             "data/imports/transcripts.parquet"
         )
