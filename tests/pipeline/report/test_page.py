@@ -76,7 +76,7 @@ def test_every_figure_and_part_is_there(render, params):
     drawn = " ".join(each.get("aria-label") for each in page[SVG])
     for title in (
         *("Leaderboard", "Pearson by target", "Each head on each encoder", "What each modality"),
-        *("Share of all weight", "The stack inside slices", "Learning curve", "Mean error by"),
+        *("Share of all weight", "The stack inside slices", "Learning curve"),
         *("Mean size of the error", "People whose errors lean"),
         *(f"{target}: {what}" for target in params.targets for what in ("labels", "calibration")),
     ):
