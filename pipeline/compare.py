@@ -27,8 +27,6 @@ from pipeline.paths import COMPARISON
 from pipeline.tables import markdown_page, records, score_text, write_texts
 from pipeline.terminal import Json, On, TitledTable, drawn_anew, names_of, print_tables
 
-INTERRUPTED = 130
-
 ScoredSplit = Annotated[
     Split | None,
     typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
@@ -182,7 +180,7 @@ def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Compariso
         return found
     except KeyboardInterrupt:
         print("interrupted; what is fitted stays so: the same command goes on", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(130) from None  # as of any command that Ctrl-C ends
 
 
 def heading(found: Comparison) -> str:

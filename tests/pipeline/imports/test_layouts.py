@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from features.store import read_store
 from pipeline.findings import Findings, RefusedError
+from pipeline.imports.columns import split_by_person
 from pipeline.imports.layouts import HUME_TARGETS, read_table
-from pipeline.imports.splits import split_by_person
 from pipeline.labels import read_labels
 from pipeline.params import load_params
 from tests.pipeline.imports.conftest import write_muse
