@@ -62,7 +62,7 @@ def submission_table(
     return table
 
 
-def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLED) -> pd.DataFrame:
+def imputed_table(rows: Rows, failures: Mapping[str, Path]) -> pd.DataFrame:
     """List the clips that lack the features of an encoder.
 
     Parameters
@@ -71,8 +71,6 @@ def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLE
         All clips.
     failures : mapping of str to Path
         By encoder or imported store, its failure table, which gives the reasons.
-    pooled : Path
-        The folder of the clip vectors.
 
     Returns
     -------
@@ -83,7 +81,7 @@ def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLE
     """
     reasons: dict[str, dict[str, str]] = {clip_id: {} for clip_id in rows.clip_ids}
     for encoder, path in sorted(failures.items()):  # as in views: no order of keys matters
-        known = pq.read_table(pooled / f"{encoder}.parquet", columns=["clip_id"])["clip_id"]
+        known = pq.read_table(POOLED / f"{encoder}.parquet", columns=["clip_id"])["clip_id"]
         said = {}
         if path.is_file():  # not of features that came from elsewhere
             failed = pd.read_parquet(path).astype(str).set_index("clip_id")

@@ -10,10 +10,8 @@ from features.store_writer import write_clip_vectors, write_failures
 from models.metrics import mean_pearson
 from pipeline import stages
 from pipeline.challenge import (
-    IMPUTED_COLUMNS,
     check_submission,
     file_ids,
-    imputed_table,
     submission_table,
 )
 from pipeline.params import ParamsError
@@ -208,25 +206,6 @@ def write_vectors(path, clip_ids):
     vectors = np.random.default_rng(0).normal(size=(len(clip_ids), 4)).astype(np.float32)
     path.parent.mkdir(exist_ok=True)
     write_clip_vectors(path, np.array(clip_ids, object), vectors, {})
-
-
-@settings(max_examples=25, suppress_health_check=ANY_FIXTURE)
-@given(lost=st.lists(st.sets(st.integers(0, 39)), min_size=3, max_size=3))
-def test_exactly_the_clips_without_some_features_are_listed(rows, tmp_path, lost):
-    encoders = ["b", "c", "a"]
-    for encoder, without in zip(encoders, lost, strict=True):
-        ids = [clip_id for k, clip_id in enumerate(rows.clip_ids) if k not in without]
-        write_vectors(tmp_path / f"{encoder}.parquet", ids)
-    failures = {name: tmp_path / f"{name}.failures.parquet" for name in encoders}
-    table = imputed_table(rows, failures, tmp_path)
-    assert table.columns.tolist() == IMPUTED_COLUMNS
-    assert table["clip_id"].tolist() == [rows.clip_ids[k] for k in sorted(set.union(*lost))]
-    for row in table.itertuples():
-        place = rows.clip_ids.index(row.clip_id)
-        missing = sorted(e for e, without in zip(encoders, lost, strict=True) if place in without)
-        assert (row.missing, row.split) == ("+".join(missing), rows.clips["split"][place])
-        assert row.all_missing == (len(missing) == 3)
-        assert row.reasons == "; ".join(f"{encoder}: no features" for encoder in missing)
 
 
 def test_the_stage_predicts_clips_that_failed_and_the_command_checks_its_file(project):
