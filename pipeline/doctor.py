@@ -13,7 +13,7 @@ import typer
 
 from features.cache import EmbeddingCache, default_cache_root
 from features.media.endings import list_media_folder
-from features.places import open_place
+from features.places import kind_of, open_place
 from pipeline.clip_table import check_columns
 from pipeline.errors import user_errors
 from pipeline.labels import read_labels
@@ -148,7 +148,7 @@ def _media(media: Path) -> Path:
             f"{media} holds what stages write, which DVC refuses: move the media to a folder of "
             "their own, and set it in params.yaml"
         )
-    if not media.is_dir() and not media.is_relative_to(DEMO):
+    if kind_of(media) != "folder" and not media.is_relative_to(DEMO):
         raise ParamsError(f"there is no folder {media}: {_MEND}")
     if broken := list_media_folder(media).broken:
         path, why = next(iter(broken.items()))

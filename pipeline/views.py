@@ -18,7 +18,7 @@ from features.store import StoreError, read_store, shards_of, store_metadata
 from features.store_writer import write_clip_vectors
 from pipeline.clip_table import Rows
 from pipeline.params import Params, ParamsError
-from pipeline.paths import OOF, POOLED, SYSTEM_FEATURES
+from pipeline.paths import OOF, POOLED, SYSTEM_FEATURES, TRANSCRIPTS
 from pipeline.result_cache import digest_of, result_file
 
 JOIN = "+"
@@ -174,12 +174,17 @@ def _pooled(store: Path, pooling: Pooling) -> Path:
 
 
 def _check_made_by(metadata: Mapping[str, Any], path: Path, name: str, params: Params) -> None:
-    """Numbers of other weights or frames than `params.yaml` says would be shown under its name."""
+    """Numbers of other weights or words than `params.yaml` says would be shown under its name."""
     if name in params.stores:
         expected: dict[str, Any] = {"sha256": params.stores[name].sha256}
     else:
         spec = params.encoders[name].model_dump()
         expected = {"spec": spec, "sampling": params.sampling.model_dump()}
+    if name in params.readers and TRANSCRIPTS.is_file() and params.transcripts is not None:
+        said = store_metadata(pq.read_schema(TRANSCRIPTS))
+        metadata = {**metadata, "transcripts": said.get("spec") or said}
+        source = params.transcripts
+        expected["transcripts"] = source.model_dump(include={"sha256"}) or source.model_dump()
     for key, value in json.loads(json.dumps(expected)).items():
         if key in metadata and metadata[key] != value:
             raise ParamsError(

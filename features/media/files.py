@@ -180,8 +180,11 @@ def clip_start_s(container: InputContainer) -> Fraction | None:
 def decode_packets(container: InputContainer, stream: Any) -> Iterator[Any]:
     """Decode packet by packet, so that one damaged packet costs its own frames only."""
     for packet in container.demux(stream):
-        with contextlib.suppress(av.FFmpegError):
-            yield from packet.decode()
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            continue
+        yield from frames
 
 
 def check_codec(stream: Any) -> None:

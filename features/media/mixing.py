@@ -5,6 +5,7 @@ or six, or on one of two.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import av
 import numpy as np
@@ -26,20 +27,20 @@ OPPOSITE = -0.5
 
 
 class Mixer:
-    """Mixes frame by frame, and measures the channels; corrected by that, it mixes as it should.
+    """Mixes block by block, and measures the channels; corrected by that, it mixes as it should.
 
     Channels for low tones only (LFE) are left out where there are others.
     """
 
     def __init__(self) -> None:
-        # By layout, which may change midway. Products are those of the channels with each other,
-        # and in the last row and column with ones: sums, and the number of samples.
+        # By layout, which may change midway. Products are those of the channels with each other;
+        # the last row has the sums of the channels, and the number of samples.
         self._weights: dict[str, NDArray[np.float64]] = {}
         self._heard: dict[str, NDArray[np.bool_]] = {}
         self._products: dict[str, NDArray[np.float64]] = {}
 
-    def mix(self, frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-        """Yield frames of one format with their channels mixed down, without time stamps.
+    def mix(self, blocks: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+        """Yield blocks of one format with their channels mixed down, without time stamps.
 
         Raises
         ------
@@ -47,28 +48,31 @@ class Mixer:
             Step ``decode`` for more than `MAX_CHANNELS`.
         """
         to_float: av.AudioResampler | None = None
-        for frame in frames:
-            frame.pts = None
-            layout, n_channels = frame.layout.name, frame.layout.nb_channels
+        for block in blocks:
+            layout, n_channels = block.layout.name, block.layout.nb_channels
             if layout == "mono":
-                yield frame
+                yield block
                 continue
             if n_channels > MAX_CHANNELS:
                 reason = f"{n_channels} channels of sound: more than {MAX_CHANNELS}"
                 raise MediaError("decode", reason)
             if layout not in self._weights:
-                heard = np.array([c.name not in {"LFE", "LFE2"} for c in frame.layout.channels])
+                heard = np.array([c.name not in {"LFE", "LFE2"} for c in block.layout.channels])
                 self._heard[layout] = heard = heard | (not heard.any())
                 self._weights[layout] = heard / heard.sum()
                 self._products[layout] = np.zeros((n_channels + 1, n_channels + 1))
-            to_float = to_float or av.AudioResampler("flt", frame.layout, frame.sample_rate)
-            for packed in to_float.resample(frame):
-                with_ones = np.ones((n_channels + 1, packed.samples), np.float32)
-                with_ones[:-1] = packed.to_ndarray().reshape(-1, n_channels).T
-                self._products[layout] += with_ones @ with_ones.T
-                mixed = np.float32(self._weights[layout]) @ with_ones[:-1]
+            to_float = to_float or av.AudioResampler("fltp", block.layout, block.sample_rate)
+            for planar in to_float.resample(block):
+                planes: Any = planar.planes[:n_channels]  # PyAV 18 lists more where there are eight
+                channels = np.array([np.frombuffer(p, np.float32, planar.samples) for p in planes])
+                products = self._products[layout]
+                with np.errstate(invalid="ignore"):  # infinite samples are refused in the end
+                    products[:-1, :-1] += channels @ channels.T
+                    products[-1, :-1] += channels @ np.ones(planar.samples, np.float32)
+                products[-1, -1] += planar.samples
+                mixed = np.float32(self._weights[layout]) @ channels
                 mono = av.AudioFrame.from_ndarray(mixed[None], format="flt", layout="mono")
-                mono.sample_rate = frame.sample_rate
+                mono.sample_rate = block.sample_rate
                 yield mono
 
     def correct(self) -> bool:

@@ -47,6 +47,7 @@ SILENT_PEAK = 1e-4
 """A stream that never exceeds this, three steps of 16 bits, holds no sound: others are tried."""
 
 _RUN_IN_FRAMES = 3
+_BLOCK_SAMPLES = 16_384
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -102,25 +103,27 @@ def read_track(path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_S
         or in another scale than [-1, 1].
     """
     limit_s = min(max_duration_s, MAX_SOUND_S)
-    with open_media(path, step="decode") as container:
-        streams = [stream.index for stream in audio_streams(container)]
-    if not streams:
-        raise MediaError("stream", "the clip has no sound")
-    silent = []
-    for stream in streams:
+    silent = None
+    for rank in itertools.count():
         mixer = Mixer()
-        track = _read_stream(path, stream, mixer, sample_rate_hz, limit_s)
-        if mixer.correct():
-            track = _read_stream(path, stream, mixer, sample_rate_hz, limit_s)
-        if np.abs(track.samples).max() > SILENT_PEAK:
-            return track
-        silent.append(track)
-    return silent[0]
+        track = _read_stream(path, rank, mixer, sample_rate_hz, limit_s)
+        if track is not None and mixer.correct():
+            track = _read_stream(path, rank, mixer, sample_rate_hz, limit_s)
+        if track is None or np.abs(track.samples).max() > SILENT_PEAK:
+            break
+        silent = silent or track
+    if found := track or silent:
+        return found
+    raise MediaError("stream", "the clip has no sound")
 
 
-def _read_stream(path: Path, index: int, mixer: Mixer, rate_hz: int, limit_s: float) -> Track:
+def _read_stream(path: Path, rank: int, mixer: Mixer, rate_hz: int, limit_s: float) -> Track | None:
+    """Read the stream that a player plays as its `rank`-th; None where there are fewer."""
     with open_media(path, step="decode") as container:
-        stream = container.streams[index]
+        streams = audio_streams(container)
+        if rank >= len(streams):
+            return None
+        stream: Any = streams[rank]
         check_codec(stream)
         spans: list[tuple[float | None, float]] = []
         timed = _timed(container, stream, spans)
@@ -136,7 +139,7 @@ def _read_stream(path: Path, index: int, mixer: Mixer, rate_hz: int, limit_s: fl
                 gaps_s.append((start_s + n_samples / rate_hz, run_start_s))
             parts.append(np.zeros(n_missing, np.float32))
             n_samples += n_missing
-            for part in _resampled(mixer.mix(frame for *_, frame in run), rate_hz):
+            for part in _resampled(mixer.mix(_joined(frame for *_, frame in run)), rate_hz):
                 parts.append(part)
                 n_samples += len(part)
                 _check_length(start_s + n_samples / rate_hz, limit_s)
@@ -158,7 +161,9 @@ def _timed(
     long they are, is added to `spans`.
     """
     lowest, highest = SAMPLE_RATES_HZ
-    begin_s: Any = clip_start_s(container)
+    is_timed = container.format.name not in BARE_SOUND
+    start = clip_start_s(container)
+    begin_s = None if start is None else float(start)
     # A jump beyond the end that the header promises is a damaged time stamp, and no gap.
     latest_s = (container.duration / av.time_base if container.duration else math.inf) + 1
     number, form = 0, None
@@ -168,12 +173,12 @@ def _timed(
         if not lowest <= frame.sample_rate <= highest:
             reason = f"a sample rate of {frame.sample_rate:,} Hz, not {lowest:,} to {highest:,}"
             raise MediaError("decode", reason)
-        length_s = frame.samples / frame.sample_rate
-        spans.append((frame.time, length_s))
+        time_s, length_s = frame.time, frame.samples / frame.sample_rate
+        spans.append((time_s, length_s))
         lead_s = 0.0
-        if frame.time is not None and container.format.name not in BARE_SOUND:
-            begin_s = frame.time if begin_s is None else begin_s
-            lead_s = frame.time - float(begin_s) + shift_s - expected_s
+        if time_s is not None and is_timed:
+            begin_s = time_s if begin_s is None else begin_s
+            lead_s = time_s - begin_s + shift_s - expected_s
             if lead_s < -MIN_GAP_S or expected_s + lead_s > latest_s:
                 shift_s -= lead_s
                 lead_s = 0.0
@@ -185,6 +190,16 @@ def _timed(
             number, start_s, form = number + 1, expected_s, this_form
         expected_s += length_s
         yield number, start_s, frame
+
+
+def _joined(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """Join frames of one format to blocks: some 1,000 samples are done sooner than called for."""
+    fifo = av.AudioFifo()
+    for frame in frames:
+        frame.pts = None
+        fifo.write(frame)
+        yield from fifo.read_many(_BLOCK_SAMPLES)
+    yield from fifo.read_many(_BLOCK_SAMPLES, partial=True)
 
 
 def _resampled(frames: Iterable[av.AudioFrame], rate_hz: int) -> Iterator[NDArray[np.float32]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from features.files import replacing_file
+from features.places import address_of
 from features.store_writer import write_store
 from pipeline.clip_ids import match_ids
 from pipeline.findings import Findings, RefusedError
@@ -77,7 +78,8 @@ def import_data(
             if probe and media is not None:
                 probe_files(labels, media, findings)
             wanted = list(labels["clip_id"].dropna().unique())
-            data = {"labels": table.as_posix(), "media": (media or table.parent).as_posix()}
+            folder = media or table.parent
+            data = {"labels": table.as_posix(), "media": address_of(folder) or folder.as_posix()}
             changes |= {"data": data, "targets": list(source.targets)}
             if source.slices:
                 changes["evaluation"] = {"slices": ["duration_s", *source.slices]}

@@ -15,6 +15,8 @@ from markupsafe import Markup
 
 from features.extraction.workers import WorkerError, Workers
 from features.media.frames import read_frames
+from features.media.remote import local_file
+from features.places import address_of
 from pipeline.leaderboard import SPLITS, STACK, leaderboard_text, notes
 from pipeline.report import data
 from pipeline.report.figures import draw
@@ -122,7 +124,7 @@ def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
     found: dict[str, str] = {}
     with Workers(1) as workers:
         for name, (path, duration_s) in files.items():
-            if path.is_file():
+            if path.is_file() or address_of(path):
                 with suppress(WorkerError):
                     found[name] = workers.call(_picture, (path, duration_s / 2), limit_s=20.0)
     return found
@@ -175,10 +177,11 @@ def _picture(work: tuple[Path, float]) -> str:
     """Return the frame on screen at a time of the clip, in a worker that can be killed."""
     path, at_s = work
     chosen = None
-    for frame in read_frames(path, 1.0):
-        if chosen is not None and frame.time_s > at_s:
-            break
-        chosen = frame.image
+    with local_file(path) as file:
+        for frame in read_frames(file, 1.0):
+            if chosen is not None and frame.time_s > at_s:
+                break
+            chosen = frame.image
     if chosen is None:
         raise ValueError("the clip has no picture")
     picture = chosen.convert("RGB")

@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline import stages
 from pipeline.bundle import BundleError, read_bundle
-from pipeline.params import ParamsError, load_params
-from pipeline.predict import load_bundle
+from pipeline.comparison import plan_comparison
+from pipeline.params import ParamsError, load_params, load_run
+from pipeline.predict import Predictor, load_bundle
 from tests.features.encoders.samples import recogniser_model, text_model
 from tests.pipeline.finished_run import FinishedRun, finish_run, predictions
 
@@ -91,6 +93,36 @@ def test_a_bundle_hears_what_is_said_in_new_clips(run):
             bundle.predict("media/c28.mp4")
     finally:
         settings.write_text(before)
+
+
+def test_bundles_that_hear_stand_side_by_side(run):
+    bundles = [read_bundle(run.bundle).named(name) for name in ("first", "second")]
+    first, second = Predictor(bundles[:1]), Predictor(bundles)
+    with first, second:
+        alone, both = (each.predict("media/c28.mp4") for each in (first, second))
+    assert len(second.targets) == 2 * len(first.targets)
+    assert both[second.targets].to_numpy() == pytest.approx(np.tile(alone[first.targets], 2))
+
+
+def test_an_optional_recogniser_is_left_out_with_what_reads_it(run, capsys):
+    before = (run.folder / "params.yaml").read_text()
+    recogniser = load_params().transcripts.model_dump(exclude_unset=True)
+    gone = {**recogniser, "model": "models/gone", "optional": True}
+    run.params(transcripts={**recogniser, "max_tokens": 11})
+    try:
+        with pytest.raises(ParamsError, match=r"another transcripts of 'said'.*Run `dvc repro`"):
+            plan_comparison()
+        run.params(transcripts=gone)
+        stages.extract()
+        shown = capsys.readouterr().out
+        assert "said is LEFT OUT: there are no transcripts: " in shown
+        assert pd.read_parquet("data/transcripts.parquet")["text"].eq("").all()
+        params = load_run()
+        assert (params.left_out, [*params.encoders]) == (("said", "transcripts"), ["sound"])
+        assert params.transcripts is None
+    finally:
+        (run.folder / "params.yaml").write_text(before)
+        stages.extract()
 
 
 def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_only(run):
