@@ -74,20 +74,9 @@ def load_result(key: str) -> dict[str, NDArray[Any]] | None:
 
 
 def keep_result(key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Keep arrays under a key, and remove what was not used for long where there is too much.
-
-    An OSError names the folder that cannot be written, and ``ERI_CACHE``.
-    """
-    path = result_file(key)
-    try:
-        with replacing_file(path) as beside, beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays, **{_NAMES: np.array(list(arrays))})
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"the results' cache {path.parent} cannot be written ({error.strerror}): make room or "
-            "give write access, or set ERI_CACHE to another folder",
-        ) from error
+    """Keep arrays under a key, and remove what was not used for long where there is too much."""
+    with replacing_file(result_file(key)) as beside, beside.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays, **{_NAMES: np.array(list(arrays))})
     with suppress(OSError):  # another process may be about to read what was used lately
         remove_unused_results(_IN_USE_DAYS, MAX_BYTES)
 
