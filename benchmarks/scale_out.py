@@ -3,12 +3,14 @@
 ``python -m benchmarks.scale_out [--fast] [--clips 100000,200000,1000000]``
 
 - cluster: copies of the demo clips are embedded by a small network here and on Ray, with the same
-  processors. Two sizes tell what starting costs from what a clip costs.
+  processors, then on one and on two nodes that Ray takes for machines with a processor each. Two
+  sizes tell what starting costs from what a clip costs.
 - many: a made-up clip table with a row of 88 numbers per clip. Its parts are timed per clip;
   memory is that of the process at its highest so far.
 """
 
 import hashlib
+import os
 import resource
 import tempfile
 from functools import partial
@@ -48,21 +50,33 @@ def main(
 
 
 def compare_cluster(folder: Path, n: int) -> None:
-    """Time n and 4 n clips, here and on Ray."""
+    """Time n and 4 n clips: here, on Ray, and on one and two of its nodes with a processor each."""
+    from ray.cluster_utils import Cluster as Nodes
+
     files = {path.stem: path for path in copies(folder, 4 * n)}
     table = index_files(files, progress=False)
     print("\n| on | start, s | a clip, s |\n|---|---|---|")
-    for on in (None, "ray"):
-        times = []
-        for share in (table.head(n), table):
-            places = folder / f"{on}-{len(share)}", folder / f"cache-{on}-{len(share)}"
+    print(cost("here", table, n, folder, None), flush=True)
+    print(cost("ray", table, n, folder, "ray"), flush=True)
+    node = {"num_cpus": 1, "object_store_memory": 2**28}
+    nodes = Nodes(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    os.environ |= {"RAY_ADDRESS": nodes.address, "PYTHONPATH": str(Path.cwd())}
+    print(cost("one node", table, n, folder, "ray"), flush=True)
+    nodes.add_node(**node)
+    print(cost("two nodes", table, n, folder, "ray"), flush=True)
+    nodes.shutdown()
 
-            options = {"cache_root": places[1], "on": on, "progress": False}
-            encoders = {"small": make_encoder(SPEC)}
-            run = partial(extract, share, encoders, SAMPLING, places[0], **options)
-            times.append(timed(run)[0])
-        clip_s = (times[1] - times[0]) / (3 * n)
-        print(f"| {on or 'here'} | {times[0] - n * clip_s:.1f} | {clip_s:.4f} |", flush=True)
+
+def cost(name: str, table: pd.DataFrame, n: int, folder: Path, on: str | None) -> str:
+    """Return a row: what starting costs, and what a clip costs."""
+    times = []
+    for share in (table.head(n), table):
+        places = folder / f"{name}-{len(share)}", folder / f"cache-{name}-{len(share)}"
+        options = {"cache_root": places[1], "on": on, "progress": False}
+        encoders = {"small": make_encoder(SPEC)}
+        times.append(timed(partial(extract, share, encoders, SAMPLING, places[0], **options))[0])
+    clip_s = (times[1] - times[0]) / (3 * n)
+    return f"| {name} | {times[0] - n * clip_s:.1f} | {clip_s:.4f} |"
 
 
 def many(folder: Path, n: int) -> str:

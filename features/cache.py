@@ -9,13 +9,13 @@ use. The root is a folder, or any place that fsspec opens by an address, such as
 import hashlib
 import json
 import os
-import uuid
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from features.places import open_place
 
 DESCRIPTION = "encoder.json"
 SUFFIX = ".safetensors"
-UNFINISHED = ".part"  # of files that a run left behind if it was killed while it wrote
 
 _METADATA_KEY = "eri"
 _NO_DIGEST = "-" * 64
@@ -109,7 +108,7 @@ class EmbeddingCache:
         self._known: set[str] | None = None  # listed when it is first needed
         if description is not None:
             content = json.dumps(description, indent=2, sort_keys=True).encode()
-            self._write(f"{self._folder}/{DESCRIPTION}", content, "overwrite")
+            self._write(f"{self._folder}/{DESCRIPTION}", content, replace=True)
 
     def __contains__(self, clip_sha256: str) -> bool:
         """Whether the clip's embedding is cached; `get` finds out whether it is undamaged."""
@@ -131,7 +130,7 @@ class EmbeddingCache:
         for is_last in self._files.tries():
             try:
                 with self._explaining("read", "give read access"):
-                    return unpack(clip_sha256, self._files.cat_file(path))
+                    return unpack(clip_sha256, self._files.read(path))
             except FileNotFoundError:
                 self.forget(clip_sha256)
                 raise LostError(f"there is no {path} in the embedding cache") from None
@@ -163,7 +162,7 @@ class EmbeddingCache:
     def put(self, clip_sha256: str, embedding: Embedding) -> None:
         """Write one clip's embedding, unless there is one already: the first one stays."""
         with suppress(FileExistsError):
-            self._write(self._path(clip_sha256), pack(clip_sha256, embedding), "create")
+            self._write(self._path(clip_sha256), pack(clip_sha256, embedding), replace=False)
         self.learn(clip_sha256)
 
     def learn(self, clip_sha256: str) -> None:
@@ -183,36 +182,18 @@ class EmbeddingCache:
         """List what is cached: 256 folders, several at once."""
         if self._known is None:
             with ThreadPoolExecutor(_N_AT_ONCE) as pool, self._explaining("read", "try it later"):
-                folders = [each for each in self._names(self._folder) if not each.endswith(".json")]
-                names = pool.map(self._names, folders)
-                self._known = {Path(n).stem for each in names for n in each if n.endswith(SUFFIX)}
+                folders = [f"{self._folder}/{each}" for each in self._files.names(self._folder)]
+                names = chain.from_iterable(pool.map(self._files.names, folders))
+                self._known = {n[: -len(SUFFIX)] for n in names if n.endswith(SUFFIX)}
         return self._known
-
-    def _names(self, folder: str) -> list[str]:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            names: list[str] = self._files.ls(folder, detail=False)
-            return names
-        return []
 
     def _explaining(self, done: str, advice: str) -> AbstractContextManager[None]:
         what = f"the embedding cache {self._folder} cannot be {done}"
         return explaining(what, f"{advice}, or set ERI_CACHE to another place")
 
-    def _write(self, path: str, content: bytes, mode: str) -> None:
-        """Write a file whole or not at all, and leave nothing else."""
+    def _write(self, path: str, content: bytes, *, replace: bool) -> None:
         with self._explaining("written", "make room or give write access"):
-            if not self._files.is_local:  # object stores show it when it is whole
-                self._files.pipe_file(path, content, mode=mode)
-                return
-            if mode == "create" and Path(path).exists():
-                return
-            beside = Path(f"{path}.{uuid.uuid4().hex}{UNFINISHED}")
-            beside.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                beside.write_bytes(content)
-                beside.replace(path)
-            finally:
-                beside.unlink(missing_ok=True)
+            self._files.write(path, content, replace=replace)
 
 
 def pack(clip_sha256: str, embedding: Embedding) -> bytes:

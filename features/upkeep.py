@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from features.cache import DESCRIPTION, SUFFIX, UNFINISHED, DamagedError, EmbeddingCache, unpack
-from features.places import open_place
+from features.cache import DESCRIPTION, SUFFIX, DamagedError, EmbeddingCache, unpack
+from features.places import UNFINISHED, open_place
 from features.store import StoreError, stored_clips
 
 _DAY_S = 86400
@@ -26,20 +26,21 @@ def list_cache(root: Path | str) -> list[dict[str, Any]]:
     """
     files, path = open_place(root)
     entries: list[dict[str, Any]] = []
-    for folder in files.ls(path, detail=False) if files.exists(path) else ():
+    for identity in files.names(path):
+        folder = f"{path}/{identity}"
         described = f"{folder}/{DESCRIPTION}"
         with suppress(FileNotFoundError, NotADirectoryError):  # none, or pruned meanwhile
             unused_s = time.time() - files.modified(described).timestamp()
             sizes = {name: each["size"] for name, each in files.find(folder, detail=True).items()}
             entry = {
-                "identity": Path(folder).name,
+                "identity": identity,
                 "description": {},
                 "n_clips": sum(name.endswith(SUFFIX) for name in sizes),
                 "n_bytes": sum(sizes.values()),
                 "unused_days": unused_s / _DAY_S,
             }
             with suppress(ValueError):  # cut short by a power failure: embeddings are checked
-                entry["description"] = json.loads(files.cat_file(described))
+                entry["description"] = json.loads(files.read(described))
             entries.append(entry)
     return sorted(entries, key=lambda entry: entry["unused_days"])
 
@@ -51,7 +52,7 @@ def verify_cache(root: Path | str) -> Iterator[tuple[str, str | None]]:
         if each.endswith(SUFFIX):
             with suppress(FileNotFoundError):  # pruned meanwhile
                 try:
-                    unpack(Path(each).stem, files.cat_file(each))
+                    unpack(Path(each).stem, files.read(each))
                 except DamagedError as error:
                     yield each, str(error)
                 else:

@@ -16,15 +16,16 @@ from features.media.endings import (
     SOUND_SUFFIXES,
     list_media_folder,
 )
+from features.places import kind_of
 from pipeline.settings_files import ParamsError
 
 _SUFFIXES = MEDIA_SUFFIXES | {".csv", ".gz", ".npy", ".npz", ".parquet", ".tsv", ".txt"}
-_SUFFIXES |= {".arff", ".feather", ".tab"}
+_SUFFIXES |= {".arff", ".tab"}
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
 def find_media(paths: Iterable[Path]) -> dict[str, Path]:
-    """Collect media files; a folder stands for all media files below it.
+    """Collect media files; a folder, or its address, stands for all media files below it.
 
     What else lies there is left out, and one line on standard error says so; another one where
     several files have one name, such as ``mp4/00017.mp4`` and ``wav/00017.wav``.
@@ -42,9 +43,9 @@ def find_media(paths: Iterable[Path]) -> dict[str, Path]:
     """
     spellings: dict[Path, list[str]] = {}
     for path in paths:
-        if not path.exists():
+        if (kind := kind_of(path)) is None:
             raise ParamsError(f"there is no file or folder {path}")
-        found = list_media_folder(path) if path.is_dir() else None
+        found = list_media_folder(path) if kind == "folder" else None
         if found and found.left_out:
             print(f"left out of {path}: {found}", file=sys.stderr)
         for file in found.files if found else [path]:
@@ -146,16 +147,6 @@ def match_files(wanted: Mapping[str, str], files: Iterable[str]) -> Matches:
         else:
             matches.unknown.append(file)
     return matches
-
-
-def canonical_id(text: str) -> str:
-    """Return an id without what programs and people change in it.
-
-    That is: folders, endings, brackets, case, zeros before and ``.0`` behind a number, spaces for
-    underscores, ``%20``, accents in two characters, characters that nobody sees. ``[00017]``,
-    ``train/00017.MP4`` and ``17.0`` become ``17``; ``Clip-007`` becomes ``clip_7``.
-    """
-    return _forgiving(len(_STEPS), text)
 
 
 def clean_path(path: str) -> str:

@@ -70,4 +70,5 @@ def _checked(name: str) -> dict[str, Any]:
         "largest": float(abs(store.embedding).max()),
         "seconds": round(time.perf_counter() - started_s, 1),
         "identity": store.metadata["identity"],
+        "commit": getattr(encoder, "commit", None),
     }

@@ -71,10 +71,11 @@ class ClipEmbedder:
         self._entries = {n: (entry, each) for each in said for n, entry in each.encoders.items()}
         specs = {name: entry.spec for name, (entry, _) in self._entries.items()}
         self.encoders = {n: _made(make_encoder, n, s) for n, s in specs.items() if s is not None}
-        hearing = [(each.recogniser, each) for each in said if each.recogniser is not None]
-        if len(hearing) > 1:
-            raise BundleError("several bundles read words: load them one by one")
-        self._hearing = dict(zip([HEARD], hearing, strict=False))
+        self._hearing = {  # one that several bundles name hears once
+            f"{HEARD} {each.recogniser.identity}": (each.recogniser, each)
+            for each in said
+            if each.recogniser is not None
+        }
         self._recognisers = {
             name: _made(Recogniser.model_validate, name, entry.spec)
             for name, (entry, _) in self._hearing.items()
@@ -140,12 +141,17 @@ class ClipEmbedder:
         table = index_files(files, workers=self._embedder.workers, progress=progress)
         limits = {"max_duration_s": max_duration_s, "progress": progress}
         place = cache_root or default_cache_root()
-        readers = {name: e for name, e in self.encoders.items() if e.modality == "words"}
-        others = {name: e for name, e in self.encoders.items() if name not in readers}
+        others = {name: e for name, e in self.encoders.items() if e.modality != "words"}
         runs = self._embed({**others, **self._recognisers}, table, place, **limits)
         tables = dict.fromkeys(self._entries, table)
-        for recogniser in self._recognisers.values():
-            heard = runs[HEARD].stored_clips(table) if HEARD in runs else ()
+        for hearer, recogniser in self._recognisers.items():
+            identity = self._hearing[hearer][0].identity
+            readers = {
+                name: self.encoders[name]
+                for name, (_, its) in self._entries.items()
+                if its.recogniser and its.recogniser.identity == identity and name not in others
+            }
+            heard = runs[hearer].stored_clips(table) if hearer in runs else ()
             transcripts = heard_transcripts(recogniser, heard, table)
             with clips_of_words(transcripts, table) as words:
                 runs |= self._embed(readers, words, place, **limits)
@@ -195,13 +201,7 @@ class ClipEmbedder:
                 ids = windows.astype(str).astype(object)
                 track = None if stored.track is None else stored.track[at]
                 store = FeatureStore(ids, stored.time_s[at], stored.values[at], level, track=track)
-                pooled = pool_clips(store, description.pooling)[1]
-                if pooled.shape[1] != entry.width:
-                    raise BundleError(
-                        f"the encoder {name!r} gives {pooled.shape[1]} columns here, but the "
-                        f"heads were fitted on {entry.width}: make the bundle anew"
-                    )
-                vectors[name][np.unique(windows)] = pooled
+                vectors[name][np.unique(windows)] = pool_clips(store, description.pooling)[1]
         return vectors
 
     def _embed(

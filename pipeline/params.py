@@ -8,18 +8,20 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
     PositiveInt,
     PrivateAttr,
     StringConstraints,
     model_validator,
 )
 
-from features.encoders import AnyEncoder, Recogniser
+from features.encoders import AnyEncoder, Encoder, Recogniser
 from features.identity import Sampling
+from features.places import address_of
 from features.pool import Pooling
 from pipeline.demo import DemoSettings
 from pipeline.labels import MADE_BY_INDEX
-from pipeline.paths import FEATURES, PARAMS, POOLED
+from pipeline.paths import FEATURES, HEARD, PARAMS, POOLED
 from pipeline.settings_files import ParamsError as ParamsError
 from pipeline.settings_files import Section, model_faults, nearest, read_yaml, refuse
 from pipeline.tables import TEXT_COLUMNS
@@ -36,11 +38,12 @@ RESERVED |= TEXT_COLUMNS | MADE_BY_INDEX
 class Data(Section):
     """The label table, the folder that its paths are relative to, and how many clips may fail.
 
+    The folder may be an address, such as ``s3://bucket/videos``; see `features.media.remote`.
     A run stops where an encoder fails on more than `max_failed_share` of the clips.
     """
 
     labels: Path
-    media: Path
+    media: Annotated[Path, PlainSerializer(lambda path: address_of(path) or str(path))]
     max_failed_share: float = Field(default=0.05, ge=0, le=1)
 
 
@@ -231,7 +234,7 @@ def load_params(
     return params
 
 
-def load_run(path: Path = PARAMS, check_heads: bool = True) -> Params:
+def load_run(check_heads: bool = True) -> Params:
     """Read `params.yaml` as the run in this folder has it: without the encoders that it left out.
 
     Those are the optional ones of which the stage `extract` has written a table of failures and no
@@ -242,14 +245,21 @@ def load_run(path: Path = PARAMS, check_heads: bool = True) -> Params:
     ParamsError
         As `load_params`; also when all features are left out, or the encoder of `people` is.
     """
-    params = load_params(path, check_heads)
-    encoders = dict(params.encoders)
-    for name, encoder in params.encoders.items():
-        has_failures = encoder.optional and params.failures_file(name).is_file()
-        if has_failures and not params.store_folder(name).is_dir():
-            del encoders[name]
-    run = params.model_copy(update={"encoders": encoders})
-    run._left_out = left_out = tuple(name for name in params.encoders if name not in encoders)
+    params = load_params(check_heads=check_heads)
+    heard = {HEARD: params.transcripts} if isinstance(params.transcripts, Recogniser) else {}
+
+    def is_left_out(name: str, encoder: Encoder) -> bool:
+        source = heard.get(HEARD, encoder) if encoder.modality == "words" else encoder
+        is_optional = encoder.optional or source.optional
+        has_store = params.store_folder(name).is_dir()
+        return is_optional and not has_store and params.failures_file(name).is_file()
+
+    entries = {**params.encoders, **heard}
+    left_out = tuple(name for name, each in entries.items() if is_left_out(name, each))
+    encoders = {name: each for name, each in params.encoders.items() if name not in left_out}
+    transcripts = None if HEARD in left_out else params.transcripts
+    run = params.model_copy(update={"encoders": encoders, "transcripts": transcripts})
+    run._left_out = left_out
     if left_out and (not run.feature_names or params.people.encoder in left_out):
         what = f"`people.encoder` is {params.people.encoder}" if encoders else "none is left"
         raise ParamsError(f"{what}. {left_out_note(left_out)}")

@@ -9,9 +9,11 @@ import pandas as pd
 
 from features.encoders import Encoder, Recogniser
 from features.extraction import ExtractReport, extract
+from features.extraction.stores import leave_out
 from features.files import file_sha256
 from features.store import stored_clips
 from features.transcripts import (
+    COLUMNS,
     clips_of_words,
     complete_transcripts,
     heard_transcripts,
@@ -32,6 +34,7 @@ def extract_with_words(
     """Embed clips, and their words, as `features.extraction.extract` does; write the transcripts.
 
     A recogniser is one more encoder, whose store `HEARD` has the tokens of each window of sound.
+    Where it is optional and cannot be had, encoders of text are left out with it.
 
     Parameters
     ----------
@@ -59,7 +62,14 @@ def extract_with_words(
     if isinstance(source, Recogniser):
         hearers[HEARD] = source
     report = extract(clips, hearers, params.sampling, destination, on=on)
-    if isinstance(source, Recogniser):
+    if reason := report.left_out.get(HEARD):
+        table = complete_transcripts(pd.DataFrame(columns=list(COLUMNS)), clips)
+        for name in readers:
+            report.left_out[name] = f"there are no transcripts: {reason}"
+            report.failures[name] = leave_out(name, report.left_out[name], clips, destination)
+            report.n_embedded[name] = report.n_computed[name] = 0
+        readers = {}
+    elif isinstance(source, Recogniser):
         shards = list(stored_clips(destination / HEARD))
         said = shards[0][0]
         table = heard_transcripts(source, chain.from_iterable(each for _, each in shards), clips)

@@ -270,6 +270,11 @@ class TransformersNetwork(Encoder):
         return [str(name) for name in self.config.id2label.values()] if self.logits else []
 
     @property
+    def commit(self) -> str | None:
+        """The commit that was fetched from the hub, which `revision` may name; else None."""
+        return self._folder.name if self.weights == "hub" and self._folder else None
+
+    @property
     def _is_ctranslate2(self) -> bool:
         return self.weights.startswith(PACKAGE) and not self.weights.endswith(".safetensors")
 

@@ -190,7 +190,7 @@ class Recogniser(_TokensNetwork):
 
     @model_validator(mode="after")
     def _has_no_vectors(self) -> "Recogniser":
-        idle = sorted(self.model_fields_set & {"dtype", "layers", "logits", "optional"})
+        idle = sorted(self.model_fields_set & {"dtype", "layers", "logits"})
         if idle:
             raise ValueError(f"{', '.join(idle)}: it makes words, and no vectors")
         return self

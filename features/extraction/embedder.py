@@ -302,7 +302,7 @@ def plan(clips: pd.DataFrame, runs: Mapping[str, EncoderRun]) -> list[ClipToEmbe
     return [
         ClipToEmbed(
             sha256,
-            tuple(str(clip.path) for clip in same),
+            tuple(clip.path for clip in same if clip.path is not None),
             tuple(name for name, run in runs.items() if run.lacks(same[0])),
         )
         for sha256, same in copies.items()

@@ -1,7 +1,7 @@
 """The clip table: which media files there are, and what their headers say."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -21,8 +21,10 @@ from rich.progress import (
 from rich.text import Text
 
 from features.errors import EncoderError, MediaError
-from features.extraction.workers import Failure, Finished, Workers
+from features.extraction.workers import Failure, Finished, Patience, Workers
 from features.media.files import clip_sha256, probe
+from features.media.remote import FETCH_LIMIT_S, examine_once
+from features.places import PlaceError, address_of
 
 _PROBE_LIMIT_S = 300.0  # most of it for hashing: a slow disk reads 15 GB in it
 
@@ -49,7 +51,7 @@ def index_files(
     Parameters
     ----------
     paths : mapping of str to Path or None
-        From clip id to file; None for a clip without media, which has no streams.
+        From clip id to file or address; None for a clip without media, which has no streams.
     workers : Workers, optional
         Those that do it; default: new ones, which end with it.
     progress : bool
@@ -61,6 +63,11 @@ def index_files(
         In the order of `paths`: ``clip_id, path, sha256, duration_s, frame_rate_hz, has_video,
         has_audio, error_step, error_reason``. A file that cannot be used stays in the table, with
         the last two filled and no streams.
+
+    Raises
+    ------
+    PlaceError
+        When an object store with media does not answer.
     """
     rows: dict[str, dict[str, object]] = {each: {"clip_id": _as_text(each)} for each in paths}
     files = []
@@ -68,7 +75,7 @@ def index_files(
         if path is None:
             continue
         rows[clip_id]["path"] = _as_text(path)
-        if rows[clip_id]["path"] == path.as_posix():
+        if rows[clip_id]["path"] == (address_of(path) or path.as_posix()):
             files.append((clip_id, path))
         else:
             error = MediaError("read", "the file's name is not UTF-8: rename it")
@@ -96,8 +103,8 @@ class Clip(NamedTuple):
     ----------
     clip_id : str
         Unique name.
-    path : Path or None
-        The media file; None where there is none, as beside imported features.
+    path : str or None
+        The media file, or its address; None where there is none, as beside imported features.
     sha256 : str
         Digest of its bytes; empty when they could not be read, or there are none.
     has_video, has_audio : bool
@@ -107,7 +114,7 @@ class Clip(NamedTuple):
     """
 
     clip_id: str
-    path: Path | None
+    path: str | None
     sha256: str
     has_video: bool
     has_audio: bool
@@ -122,8 +129,7 @@ def iterate_clips(table: pd.DataFrame) -> Iterator[Clip]:
         columns = (part[name].astype(object).where(part[name].notna(), None) for name in names)
         for clip_id, path, sha256, has_video, has_audio, step, reason in zip(*columns, strict=True):
             error = MediaError(step, reason) if step else None
-            file = Path(path) if path else None
-            yield Clip(clip_id, file, sha256 or "", bool(has_video), bool(has_audio), error)
+            yield Clip(clip_id, path or None, sha256 or "", bool(has_video), bool(has_audio), error)
 
 
 def clip_error(failure: Failure, step: str) -> MediaError:
@@ -138,10 +144,10 @@ def clip_error(failure: Failure, step: str) -> MediaError:
 
     Raises
     ------
-    EncoderError
+    EncoderError, PlaceError
         When it is no fault of the clip: every other clip would fail as well.
     """
-    if isinstance(failure.error, EncoderError):
+    if isinstance(failure.error, EncoderError | PlaceError):
         raise failure.error
     if isinstance(failure.error, MediaError):
         return failure.error
@@ -167,12 +173,15 @@ class _Rate(ProgressColumn):
 
 def _as_text(name: str | Path) -> str:
     """Write a name so that a table can hold it: file names on Linux are bytes, not always text."""
+    if isinstance(name, Path):
+        name = address_of(name) or name
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _examine(item: tuple[str, Path]) -> dict[str, object]:
+def _examine(item: tuple[str, Path]) -> Generator[Patience, None, dict[str, object]]:
     _, path = item
-    return {"sha256": clip_sha256(path), **asdict(probe(path))}
+    yield Patience(FETCH_LIMIT_S if address_of(path) else 0)
+    return examine_once(path, lambda file: {"sha256": clip_sha256(file), **asdict(probe(file))})
 
 
 def _failed(error: MediaError) -> dict[str, object]:

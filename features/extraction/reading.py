@@ -15,8 +15,10 @@ from features.extraction.worker_process import Patience
 from features.media.faces import FaceDetection, FaceFinder, FaceRows
 from features.media.files import check_duration, clip_sha256
 from features.media.frames import read_frames
+from features.media.remote import FETCH_LIMIT_S, local_file
 from features.media.sound import read_track
 from features.media.tracks import Box, by_rows
+from features.places import address_of
 
 _PICTURES_PER_PART = 32
 _SOUND_WORK = 1.0  # openSMILE takes 0.02 of the sound's length, 0.2 where windows overlap tenfold
@@ -29,7 +31,8 @@ class ClipToRead:
     Attributes
     ----------
     paths : tuple of Path
-        Files that held these bytes when they were indexed; the first that still does is read.
+        Files, or addresses, that held these bytes when they were indexed; the first that still
+        does is read.
     sha256 : str
         Digest of the bytes.
     kinds : tuple of PieceKind
@@ -108,7 +111,11 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     MediaError
         Step ``read`` when no file holds the bytes that were indexed any more: the embedding would
         otherwise be filed under another clip's digest. Step ``probe`` when the clip is too long.
+    PlaceError
+        When an object store with the clip does not answer.
     """
+    if any(map(address_of, clip.paths)):
+        yield Patience(FETCH_LIMIT_S)
     path, end = _unchanged_file(clip), ClipEnd()
     for number, kind in enumerate(clip.kinds):
         if isinstance(kind, Texts):
@@ -135,9 +142,10 @@ def _unchanged_file(clip: ClipToRead) -> Path:
     error = MediaError("read", "the clip has no file")
     for path in clip.paths:
         try:
-            if clip_sha256(path) == clip.sha256:
-                return path
-            reason = f"{path} has changed since it was indexed: index it again"
+            file = local_file(path)
+            if clip_sha256(file) == clip.sha256:
+                return file
+            reason = f"{address_of(path) or path} has changed since it was indexed: index it again"
             error = MediaError("read", reason)
         except MediaError as unreadable:
             error = unreadable

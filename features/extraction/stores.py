@@ -113,21 +113,26 @@ def extract(
         _, errors = _use_embedded(clips, runs, embedder, write, progress)
     failures = {}
     for name in encoders:
-        store = destination / name
         if name in runs:
             failures[name] = _failure_table(errors[name])
+            write_failures(destination / f"{name}.failures.parquet", failures[name])
         else:
-            of_all = {"clip_id": clips["clip_id"], "step": "weights", "reason": left_out[name]}
-            failures[name] = pd.DataFrame(of_all)
-            if store.exists():  # of an earlier call, and of other clips
-                shutil.rmtree(store)
-        write_failures(destination / f"{name}.failures.parquet", failures[name])
+            failures[name] = leave_out(name, left_out[name], clips, destination)
     return ExtractReport(
         n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
         n_computed={name: runs[name].n_computed if name in runs else 0 for name in encoders},
         failures=failures,
         left_out=left_out,
     )
+
+
+def leave_out(name: str, reason: str, clips: pd.DataFrame, destination: Path) -> pd.DataFrame:
+    """Write and return the failure table of an encoder that embeds no clip; an old store goes."""
+    if (destination / name).exists():  # of an earlier call, and of other clips
+        shutil.rmtree(destination / name)
+    failures = pd.DataFrame({"clip_id": clips["clip_id"], "step": "weights", "reason": reason})
+    write_failures(destination / f"{name}.failures.parquet", failures)
+    return failures
 
 
 def embed_files(

@@ -1,8 +1,11 @@
 """Which files of a folder are media, by the endings of their names, and which are left out why."""
 
 import os
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+
+from features.places import address_of, open_place
 
 
 def _suffixes(*endings: str) -> frozenset[str]:
@@ -54,19 +57,38 @@ class MediaFolder(NamedTuple):
 
 
 def list_media_folder(folder: Path) -> MediaFolder:
-    """List the media files below a folder, and what else lies there.
+    """List the media files below a folder or an address, and what else lies there.
 
     Nothing is opened: a link to nothing or a named pipe cannot hold it up.
     """
     files: list[Path] = []
     left_out: dict[Path, str] = {}
     broken: dict[Path, str] = {}
-    entered = set()
 
     def note(error: OSError) -> None:
         path = Path(error.filename)
         left_out[path] = broken[path] = f"cannot be read: {error.strerror}"
 
+    address = address_of(folder)
+    for path in _below(folder, note) if address is None else _below_address(folder, address):
+        fault = _fault(path) if address is None else None
+        if fault:
+            broken[path] = fault
+        if path.name[0] == ".":
+            continue
+        if path.suffix.lower() not in MEDIA_SUFFIXES:
+            ending = path.suffix.lower()
+            left_out[path] = f"with the ending {ending}" if ending else "without an ending"
+        elif fault and not path.is_file():
+            left_out[path] = fault
+        else:
+            files.append(path)
+    return MediaFolder(tuple(sorted(files)), *(dict(sorted(e.items())) for e in (left_out, broken)))
+
+
+def _below(folder: Path, note: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield what lies below a folder, without hidden folders."""
+    entered = set()
     for root, folders, names in os.walk(folder, onerror=note, followlinks=True):
         real = os.path.realpath(root)
         if real in entered:  # a link to a folder above would lead round in circles
@@ -74,19 +96,15 @@ def list_media_folder(folder: Path) -> MediaFolder:
             continue
         entered.add(real)
         folders[:] = sorted(name for name in folders if name[0] != ".")
-        for path in (Path(root, name) for name in names):
-            if fault := _fault(path):
-                broken[path] = fault
-            if path.name[0] == ".":
-                continue
-            if path.suffix.lower() not in MEDIA_SUFFIXES:
-                ending = path.suffix.lower()
-                left_out[path] = f"with the ending {ending}" if ending else "without an ending"
-            elif fault and not path.is_file():
-                left_out[path] = fault
-            else:
-                files.append(path)
-    return MediaFolder(tuple(sorted(files)), *(dict(sorted(e.items())) for e in (left_out, broken)))
+        yield from (Path(root, name) for name in names)
+
+
+def _below_address(folder: Path, address: str) -> Iterator[Path]:
+    files, where = open_place(address)
+    for path in files.find(where):
+        below = PurePosixPath(path).relative_to(where)
+        if not any(name[0] == "." for name in below.parts[:-1]):
+            yield folder / below
 
 
 def _fault(path: Path) -> str | None:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from features.extraction.index import index_files
 from features.media.endings import list_media_folder
+from features.places import address_of
 from pipeline.clip_ids import clean_path, match_files
 from pipeline.clip_table import people_across_splits
 from pipeline.findings import Findings, Severity
-from pipeline.imports.columns import to_numbers
+from pipeline.imports.columns import known_splits, split_by_person, to_numbers
 from pipeline.imports.reading import LFS_ADVICE, is_lfs_pointer
-from pipeline.imports.splits import known_splits, split_by_person
 from pipeline.labels import SPLITS, person_of
 from pipeline.paths import OUTPUTS, holds_outputs
 
@@ -76,7 +76,7 @@ def labelled_clips(
     scale : "seen" or (low, high), optional
         Rescale the targets from there to [0, 1].
     shares, seed : sequence of float, int, optional
-        Draw new splits; see `pipeline.imports.splits.split_by_person`.
+        Draw new splits; see `pipeline.imports.columns.split_by_person`.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def labelled_clips(
     Raises
     ------
     RefusedError
-        When no column has splits and none are drawn; as `pipeline.imports.splits.split_by_person`.
+        When no column has splits and none are drawn; as `pipeline.imports.columns.split_by_person`.
     """
     targets = list(source.targets)
     labels, media = _with_media(source, findings)
@@ -207,7 +207,8 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
     broken = [f"{path}, {why}" for path, why in listed.broken.items() if path.is_relative_to(media)]
     done = "DVC stops there, or waits for ever: remove them, or give read access"
     findings.add("media that cannot be read", "error", broken, done)
-    pointers = [clip for clip, file in found.items() if is_lfs_pointer(media / file)]
+    there = {} if address_of(media) else found
+    pointers = [clip for clip, file in there.items() if is_lfs_pointer(media / file)]
     findings.add("media that are Git LFS pointers", "error", pointers, LFS_ADVICE)
     paths = ids.map(found.get, "ignore").astype("string").fillna(wanted) if files else None
     labels = table.assign(clip_id=ids, path=paths)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -18,6 +17,7 @@ from features.cache import (
     pack,
     unpack,
 )
+from features.places import Files
 from tests.features.stored import embedding, of_all_faces, same
 
 CLIPS = {name * 64: embedding(k + 1, k) for k, name in enumerate("abcde")}
@@ -60,19 +60,12 @@ def test_two_runs_at_once_keep_both_shares_and_what_came_first(root):
 
 
 def test_looking_clips_up_costs_one_listing(tmp_path, monkeypatch):
-    calls = []
-    for name in ("ls", "exists", "info", "open"):
-        original = getattr(LocalFileSystem, name)
-        monkeypatch.setattr(
-            LocalFileSystem,
-            name,
-            lambda *a, name=name, original=original, **k: calls.append(name) or original(*a, **k),
-        )
+    calls, names = [], Files.names
+    monkeypatch.setattr(Files, "names", lambda *args: calls.append(args[1]) or names(*args))
     filled(tmp_path)
     cache = EmbeddingCache(tmp_path, "identity")
     assert "0" * 64 not in cache
-    n_calls = len(calls)
-    assert calls.count("ls") == 1 + len(CLIPS)  # of folders by the first two digits
+    n_calls = 2 + len(CLIPS)  # encoder.json is asked too
     assert sum(f"{k:064x}" in cache for k in range(1000)) == 0
     assert len(calls) == n_calls
 
@@ -164,7 +157,7 @@ def test_what_cannot_be_made_or_read_is_said(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"embedding cache .*file/identity cannot be written"):
         EmbeddingCache(tmp_path / "file", "identity", {})
     filled(tmp_path)
-    monkeypatch.setattr(LocalFileSystem, "cat_file", refuse(13))
+    monkeypatch.setattr(Files, "read", refuse(13))
     with pytest.raises(OSError, match=r"cannot be read \(Permission denied\): give.*ERI_CACHE"):
         EmbeddingCache(tmp_path, "identity").get(A)
 

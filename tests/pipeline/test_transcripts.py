@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline import stages
 from pipeline.bundle import BundleError, read_bundle
-from pipeline.params import ParamsError, load_params
-from pipeline.predict import load_bundle
+from pipeline.comparison import plan_comparison
+from pipeline.params import ParamsError, load_params, load_run
+from pipeline.predict import Predictor, load_bundle
 from tests.features.encoders.samples import recogniser_model, text_model
 from tests.pipeline.finished_run import FinishedRun, finish_run, predictions
 
@@ -36,9 +38,7 @@ def spoken_run(request, tmp_path_factory, tiny_clip) -> FinishedRun:
 
 @pytest.fixture
 def run(spoken_run, monkeypatch) -> FinishedRun:
-    monkeypatch.chdir(spoken_run.folder)
-    monkeypatch.setenv("ERI_CACHE", str(spoken_run.folder / "cache"))
-    return spoken_run
+    return spoken_run.enter(monkeypatch)
 
 
 def test_a_clip_has_its_words_or_a_row_that_says_there_are_none(run, capsys):
@@ -95,6 +95,36 @@ def test_a_bundle_hears_what_is_said_in_new_clips(run):
         settings.write_text(before)
 
 
+def test_bundles_that_hear_stand_side_by_side(run):
+    bundles = [read_bundle(run.bundle).named(name) for name in ("first", "second")]
+    first, second = Predictor(bundles[:1]), Predictor(bundles)
+    with first, second:
+        alone, both = (each.predict("media/c28.mp4") for each in (first, second))
+    assert len(second.targets) == 2 * len(first.targets)
+    assert both[second.targets].to_numpy() == pytest.approx(np.tile(alone[first.targets], 2))
+
+
+def test_an_optional_recogniser_is_left_out_with_what_reads_it(run, capsys):
+    before = (run.folder / "params.yaml").read_text()
+    recogniser = load_params().transcripts.model_dump(exclude_unset=True)
+    gone = {**recogniser, "model": "models/gone", "optional": True}
+    run.params(transcripts={**recogniser, "max_tokens": 11})
+    try:
+        with pytest.raises(ParamsError, match=r"another transcripts of 'said'.*Run `dvc repro`"):
+            plan_comparison()
+        run.params(transcripts=gone)
+        stages.extract()
+        shown = capsys.readouterr().out
+        assert "said is LEFT OUT: there are no transcripts: " in shown
+        assert pd.read_parquet("data/transcripts.parquet")["text"].eq("").all()
+        params = load_run()
+        assert (params.left_out, [*params.encoders]) == (("said", "transcripts"), ["sound"])
+        assert params.transcripts is None
+    finally:
+        (run.folder / "params.yaml").write_text(before)
+        stages.extract()
+
+
 def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_only(run):
     from pipeline.imports.transcripts import import_transcripts
 
@@ -107,7 +137,7 @@ def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_o
     texts = ["oh what a joy" if n % 2 else "what is this" for n in range(28)]
     pd.DataFrame({"file": ids.str.upper(), "Transcript": texts}).to_csv("said.csv", index=False)
     try:
-        summary, findings = import_transcripts(Path("params.yaml"), Path("said.csv"))
+        summary, findings = import_transcripts(Path("said.csv"))
         assert not findings.have_errors, findings.all
         assert summary["n_clips_with_words"] == 28
         assert load_params().transcripts.kind == "imported"
@@ -121,7 +151,7 @@ def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_o
         with load_bundle(run.bundle) as bundle:
             reasons = bundle.predict("media/c28.mp4")["reasons"][0]
         assert reasons == "said: stream: imported features: it embeds no new clips"
-        assert import_transcripts(Path("params.yaml"), Path("said.csv"))[0]["written"] == []
+        assert import_transcripts(Path("said.csv"))[0]["written"] == []
         pd.read_parquet("data/imports/transcripts.parquet")[:3].to_parquet(
             "data/imports/transcripts.parquet"
         )

@@ -6,6 +6,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,13 +37,18 @@ NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 @pytest.fixture(scope="module")
 def cluster(request):
-    """Two nodes of one processor each."""
+    """Two nodes of one processor each; `RAY_CLIENT` is where Ray's client finds them."""
     from ray.cluster_utils import Cluster as Nodes
 
     patch = pytest.MonkeyPatch()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    patch.setenv("RAY_CLIENT", f"ray://127.0.0.1:{port}")
+    patch.setenv("RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S", "300")  # 30 are few on a busy machine
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     patch.setenv("PYTHONPATH", str(request.config.rootpath))
-    nodes = Nodes(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    head = {**NODE, "include_dashboard": False, "ray_client_server_port": port}
+    nodes = Nodes(initialize_head=True, head_node_args=head)
     nodes.add_node(**NODE)
     patch.setenv("RAY_ADDRESS", nodes.address)
     yield nodes
@@ -76,6 +82,8 @@ def test_stores_and_failures_are_those_of_a_local_run(cluster, folder):
     report = extract_all(folder, "ray", "cache-ray", on="ray")
     assert report.n_computed == local.n_computed == {"frames": N_CLIPS + 1, "sound": N_CLIPS}
     assert bytes_of(folder / "ray") == bytes_of(folder / "local")
+    extract_all(folder, "client", "cache-client", on=os.environ["RAY_CLIENT"])
+    assert bytes_of(folder / "client") == bytes_of(folder / "local")
     assert extract_all(folder, "again", "cache-ray", on="ray").n_computed["frames"] == 0
     failures = pd.read_parquet(folder / "ray" / "sound.failures.parquet")
     assert dict(zip(failures["clip_id"], failures["step"], strict=True)) == {
