@@ -27,7 +27,7 @@ from benchmarks.timing import timed
 from models.metrics import mean_pearson
 from pipeline.comparison import Comparison, plan_comparison
 from pipeline.fit import Fitting
-from pipeline.paths import PARAMS
+from pipeline.paths import COMPARISON
 
 N_CORES = 2
 AUTOGLUON = """
@@ -69,8 +69,8 @@ def main(
     """Print the mean Pearson that each reaches within each budget, and the seconds it took."""
     python = python.absolute()  # a link, which tells it its environment
     with contextlib.chdir(project), tempfile.TemporaryDirectory() as folder:
-        names = plan_comparison(PARAMS).params.targets[:targets]
-        plan = plan_comparison(PARAMS, [view], ["ridge"], names, split="val")
+        names = plan_comparison().params.targets[:targets]
+        plan = plan_comparison([view], ["ridge"], names, split="val")
         shape = write_table(plan, Path(folder))
         typer.echo(f"{describe()}\n{view}: Train, columns, targets and Val are {shape}")
         typer.echo(f"{'budget s':>8}{'eri compare':>14}{'s':>6}{'AutoGluon':>12}{'s':>6}")
@@ -95,12 +95,12 @@ def write_table(plan: Comparison, folder: Path) -> tuple[int, ...]:
 
 def compared(plan: Comparison, budget: str, folder: Path) -> float:
     """Run `eri compare` within a budget, with nothing cached, and return the stack's score."""
-    out, heads = folder / f"ours-{budget}", ",".join(plan.params.heads)
+    heads = ",".join(plan.params.heads)
     view = plan.tasks[-1].name.partition("/")[2]
     command = ["compare", "--encoders", view, "--heads", heads, "--budget-s", budget]
-    command += ["--targets", ",".join(plan.params.targets), "--split", "val", "--out", str(out)]
+    command += ["--targets", ",".join(plan.params.targets), "--split", "val"]
     run([sys.executable, "-m", "pipeline.cli", *command], ERI_CACHE=str(folder / budget))
-    table = pd.read_csv(out / "leaderboard.csv").set_index("name")
+    table = pd.read_csv(COMPARISON / "leaderboard.csv").set_index("name")
     return float(table["mean_pearson"].get("stack", table["mean_pearson"].iloc[0]))
 
 

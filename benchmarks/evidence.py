@@ -33,13 +33,13 @@ from models.evaluation.scores import Difference, Score, difference
 from pipeline import stages
 from pipeline.breakdowns import contribution_table, learning_curve_table, stack_members
 from pipeline.clip_table import Rows
+from pipeline.compare import heading, show_progress
 from pipeline.comparison import Comparison, plan_comparison, run_comparison
 from pipeline.fit import FitTask, Fitting
 from pipeline.leaderboard import STACK, leaderboard, score, score_table
 from pipeline.params import load_params
 from pipeline.paths import CLIPS, PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
-from pipeline.showing import heading, show_progress
 from pipeline.tables import laid_out, markdown_page
 from pipeline.terminal import TitledTable
 
@@ -93,7 +93,7 @@ def write_tables(page: Path, name: str, tables: list[TitledTable]) -> None:
 
 def evidence() -> Iterator[TitledTable]:
     """Compare in the working folder; the tables with their titles, one by one as they are made."""
-    found = show_progress(run_comparison(plan_comparison(PARAMS, split="val")))
+    found = show_progress(run_comparison(plan_comparison(split="val")))
     yield heading(found), board(found)
     yield "What each encoder adds", encoders(found)
     yield "What each head adds", heads(found)
@@ -256,7 +256,7 @@ def shuffled(found: Comparison) -> tuple[pd.DataFrame, int, int]:
     kept = rng.random(len(rows.clips)) < 1 / 3
     n, y = int(kept[: rows.n_train].sum()), rows.y[kept]
     y = np.concatenate([rng.permutation(y[:n]), rng.permutation(y[n:])])
-    again = plan_comparison(PARAMS, split="val")
+    again = plan_comparison(split="val")
     clips = rows.clips[kept].reset_index(drop=True)
     folds = rows.fold_of_row[kept[: rows.n_train]]
     again.rows = Rows(clips, n, y, rows.people[kept], folds)

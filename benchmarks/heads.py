@@ -29,7 +29,7 @@ N_ROWS, N_ROWS_FAST = 15_806, 1_500
 BANDS, BANDS_FAST = (3072, 2048, 88), (384, 256, 88)
 N_HELD = 1_000
 N_FOLDS = 5
-TOGETHER = ("ridge", "banded_ridge", "kernel_ridge", "lightgbm", "mlp")
+TOGETHER = ("ridge", "kernel_ridge", "lightgbm", "mlp")
 GROWTH, GROWTH_FAST = (1_000, 3_000, 10_000, 30_000, 100_000), (500, 2_000)
 SECTIONS = ("together", "ridge", "lightgbm", "mlp", "bootstrap", "growth")
 

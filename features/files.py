@@ -128,6 +128,27 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(beside, ignore_errors=True)
 
 
+def remove_unused(folder: Path, for_days: float, max_bytes: int = 0) -> tuple[int, int]:
+    """Remove files of a folder, the least recently used first; return how many, and their bytes.
+
+    What was used in the last `for_days` stays, and so does the rest once all of them take no
+    more than `max_bytes`. A file that cannot be removed is an OSError.
+    """
+    files = []
+    for path in folder.glob("*"):
+        with suppress(OSError):  # another process removed it
+            stat = path.stat()
+            files.append((stat.st_mtime, stat.st_size, path))
+    left = sum(size for _, size, _ in files)
+    last_s, n_files, n_bytes = time.time() - 86400 * for_days, 0, 0
+    for used_s, size, path in sorted(files):
+        if left - n_bytes <= max_bytes or used_s > last_s:
+            break
+        path.unlink(missing_ok=True)
+        n_files, n_bytes = n_files + 1, n_bytes + size
+    return n_files, n_bytes
+
+
 def _put_back(old: Path, folder: Path) -> None:
     if old.exists() and not folder.exists():
         old.replace(folder)

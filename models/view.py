@@ -28,6 +28,10 @@ from models.scaling import InputScaler
 if TYPE_CHECKING:
     from models.heads.base import Head
 
+LARGEST_KEPT = 0.5
+"""Gram matrices are kept for the next head where they take no more than this share of the view;
+those of 4,000 rows and 2,000 columns are larger than it, and quickly made again."""
+
 WHOLE = -1
 """In place of a fold: the training set of all rows."""
 
@@ -170,15 +174,21 @@ class FoldedView:
     def gram_of(self, rows: Bools) -> FoldGram:
         """Gram matrices over some rows only, as of a target with gaps."""
         key = rows.tobytes()
-        if key not in self._grams:
-            self._grams[key] = FoldGram(self.inputs, np.where(rows, self.fold_of_row, WHOLE))
-        return self._grams[key]
+        if key in self._grams:
+            return self._grams[key]
+        gram = FoldGram(self.inputs, np.where(rows, self.fold_of_row, WHOLE))
+        if gram.nbytes <= LARGEST_KEPT * self.inputs.nbytes:
+            self._grams[key] = gram
+        return gram
 
     def projection(self, fold: int, n_components: int, seed: int) -> Projection:
-        """Principal components of the training set of `fold` (`WHOLE`: of all rows)."""
-        key = fold, n_components, seed
-        if key not in self._projections:
-            self._projections[key] = principal_axes(
-                self.gram_of(self.labelled).equations((fold,)), n_components, seed
-            )
-        return self._projections[key]
+        """Principal components of the training set of `fold` (`WHOLE`: of all rows).
+
+        Those of all folds are made together, when the first is asked for.
+        """
+        if (fold, n_components, seed) not in self._projections:
+            gram = self.gram_of(self.labelled)
+            for each in [fold] if fold == WHOLE else [*self.folds, WHOLE]:
+                axes = principal_axes(gram.equations((each,)), n_components, seed)
+                self._projections[each, n_components, seed] = axes
+        return self._projections[fold, n_components, seed]

@@ -13,12 +13,11 @@ import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
 
-from pipeline.clip_ids import canonical_id
 from pipeline.clip_table import Rows, read_clip_table
 from pipeline.findings import Findings
 from pipeline.params import ParamsError, load_params
-from pipeline.paths import PARAMS, POOLED, PREDICTIONS
-from pipeline.terminal import Json, ParamsFile, say
+from pipeline.paths import POOLED, PREDICTIONS
+from pipeline.terminal import Json, say
 from pipeline.views import JOIN
 
 FILE_ID = "File_ID"
@@ -63,7 +62,7 @@ def submission_table(
     return table
 
 
-def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLED) -> pd.DataFrame:
+def imputed_table(rows: Rows, failures: Mapping[str, Path]) -> pd.DataFrame:
     """List the clips that lack the features of an encoder.
 
     Parameters
@@ -72,8 +71,6 @@ def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLE
         All clips.
     failures : mapping of str to Path
         By encoder or imported store, its failure table, which gives the reasons.
-    pooled : Path
-        The folder of the clip vectors.
 
     Returns
     -------
@@ -84,7 +81,7 @@ def imputed_table(rows: Rows, failures: Mapping[str, Path], pooled: Path = POOLE
     """
     reasons: dict[str, dict[str, str]] = {clip_id: {} for clip_id in rows.clip_ids}
     for encoder, path in sorted(failures.items()):  # as in views: no order of keys matters
-        known = pq.read_table(pooled / f"{encoder}.parquet", columns=["clip_id"])["clip_id"]
+        known = pq.read_table(POOLED / f"{encoder}.parquet", columns=["clip_id"])["clip_id"]
         said = {}
         if path.is_file():  # not of features that came from elsewhere
             failed = pd.read_parquet(path).astype(str).set_index("clip_id")
@@ -212,7 +209,6 @@ def check_submission_command(
     split: Annotated[
         Literal["Test", "Val", "all"], typer.Option(help="Whose clips it should have.")
     ] = "all",
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Check a prediction file against the clip table before it is handed in, and score it.
@@ -223,7 +219,7 @@ def check_submission_command(
 
     Example: eri check-submission predictions.csv --split Test
     """
-    params = load_params(params_file, check_heads=False)
+    params = load_params(check_heads=False)
     check = check_submission(file, read_clip_table(), params.targets, split)
     say(as_json, check.content(), [f"{file}: {check}"])
     if check.findings.have_errors:
@@ -261,21 +257,15 @@ def _check_names(
     findings: Findings,
 ) -> None:
     """Hold names against those wanted; `others` gives the split of clips that are not."""
-    forms = Counter(map(canonical_id, wanted))
-    meant = {form: name for name in wanted if forms[form := canonical_id(name)] == 1}
-    strange = dict.fromkeys(name for name in came if name not in {*wanted, *others})
-    misspelt = {k: meant[canonical_id(k)] for k in strange if canonical_id(k) in meant}
-    answered = {*came, *misspelt.values()}
+    counts = Counter(came)
+    strange = [name for name in counts if name not in {*wanted, *others}]
     found = {
-        "are missing": [repr(name) for name in wanted if name not in answered],
-        "are there several times": [f"{k!r}: {n} times" for k, n in Counter(came).items() if n > 1],
-        "are not written as the challenge does": [
-            f"{name!r}: write {right!r}" for name, right in misspelt.items()
-        ],
+        "are missing": [repr(name) for name in wanted if name not in counts],
+        "are there several times": [f"{k!r}: {n} times" for k, n in counts.items() if n > 1],
         "are of clips of another split": [
-            f"{name!r} is of {others[name]}" for name in dict.fromkeys(came) if name in others
+            f"{name!r} is of {others[name]}" for name in counts if name in others
         ],
-        "are unknown": [repr(name) for name in strange if name not in misspelt],
+        "are unknown": list(map(repr, strange)),
     }
     for how, names in found.items():
         findings.add(f"{what} {how}", "error", names, done)

@@ -17,7 +17,6 @@ from pipeline.errors import run_or_exit
 from pipeline.extract import extract_command
 from pipeline.imports.command import app as import_app
 from pipeline.predict_command import predict_command
-from pipeline.report import report_command
 from pipeline.serve import serve_command
 from pipeline.systems import systems_command
 from pipeline.tune import tune_command
@@ -30,7 +29,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "systems": systems_command,
     "predict": predict_command,
     "serve": serve_command,
-    "report": report_command,
     "check-submission": check_submission_command,
     "doctor": doctor_command,
 }

@@ -20,7 +20,7 @@ from features.places import kind_of
 from pipeline.settings_files import ParamsError
 
 _SUFFIXES = MEDIA_SUFFIXES | {".csv", ".gz", ".npy", ".npz", ".parquet", ".tsv", ".txt"}
-_SUFFIXES |= {".arff", ".feather", ".tab"}
+_SUFFIXES |= {".arff", ".tab"}
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
@@ -147,16 +147,6 @@ def match_files(wanted: Mapping[str, str], files: Iterable[str]) -> Matches:
         else:
             matches.unknown.append(file)
     return matches
-
-
-def canonical_id(text: str) -> str:
-    """Return an id without what programs and people change in it.
-
-    That is: folders, endings, brackets, case, zeros before and ``.0`` behind a number, spaces for
-    underscores, ``%20``, accents in two characters, characters that nobody sees. ``[00017]``,
-    ``train/00017.MP4`` and ``17.0`` become ``17``; ``Clip-007`` becomes ``clip_7``.
-    """
-    return _forgiving(len(_STEPS), text)
 
 
 def clean_path(path: str) -> str:

@@ -1,43 +1,43 @@
 """`eri compare`: which heads on which features, with what certainty."""
 
+import json
 import math
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 import typer
 
-from pipeline.breakdowns import learning_curve_table, slice_table
+from features.files import replacing_file
 from pipeline.comparison import (
+    LEFT_OUT,
     TIME_LIMIT_S,
+    Comparison,
     Split,
     plan_comparison,
     run_comparison,
-    scored_split,
 )
-from pipeline.fit import Fitting
-from pipeline.paths import COMPARISON, PARAMS
-from pipeline.settings_files import known_names
-from pipeline.showing import board_text, heading, publish, remarks, show_progress
-from pipeline.tables import laid_out, number_text
-from pipeline.terminal import Json, On, ParamsFile, names_of
+from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
+from pipeline.paths import COMPARISON
+from pipeline.tables import markdown_page, records, score_text, write_texts
+from pipeline.terminal import Json, On, TitledTable, drawn_anew, names_of, print_tables
 
 ScoredSplit = Annotated[
     Split | None,
     typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
 ]
-TimeLimit = Annotated[float, typer.Option(min=0.1, help="Longest time for one head on one view.")]
-OutFolder = Annotated[Path, typer.Option(help="Folder for the tables.")]
 
 
 def compare(
     encoders: Sequence[str] | None = None,
     heads: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
-    pooling: str | None = None,
     split: Split | None = None,
-    params: Path = PARAMS,
     time_limit_s: float = TIME_LIMIT_S,
     budget_s: float = math.inf,
     on: str | None = None,
@@ -54,13 +54,9 @@ def compare(
         Names under ``heads:``, or kinds of heads, which then have their default settings.
     targets : sequence of str, optional
         The targets that are fitted and scored.
-    pooling : str, optional
-        Statistics and parts, such as ``mean,std/whole,halves``; see `features.pool.Pooling`.
     split : {"oof", "val"}, optional
         The predictions that are scored: out of fold on Train, or on Val. By default Val, or out of
         fold where Val has no labels.
-    params : Path
-        The parameters.
     time_limit_s : float
         Longest time for one head on one view, without loading the view.
     budget_s : float
@@ -116,7 +112,7 @@ def compare(
     >>> bool(table.set_index("name")["mean_pearson"]["ridge/voice"] > 0.9)
     True
     """
-    plan = plan_comparison(params, encoders, heads, targets, pooling, split)
+    plan = plan_comparison(encoders, heads, targets, split)
     *_, found = run_comparison(plan, time_limit_s, budget_s, on)
     return found.table()
 
@@ -132,24 +128,15 @@ def compare_command(
     targets: Annotated[
         str | None, typer.Option(help="Fit and score these only; default all.")
     ] = None,
-    pooling: Annotated[
-        str | None, typer.Option(help="Statistics/parts, such as mean,std/whole,halves.")
-    ] = None,
     split: ScoredSplit = None,
-    by: Annotated[
-        str | None, typer.Option(help="A column, such as country: scores by its values too.")
-    ] = None,
-    learning_curve: Annotated[
-        bool, typer.Option("--learning-curve", help="Fit the best one on fewer people too.")
-    ] = False,
-    time_limit_s: TimeLimit = TIME_LIMIT_S,
+    time_limit_s: Annotated[
+        float, typer.Option(min=0.1, help="Longest time for one head on one view.")
+    ] = TIME_LIMIT_S,
     budget_s: Annotated[
         float | None,
         typer.Option(min=1, help="The best leaderboard within so many seconds, or inf; 120."),
     ] = None,
-    out: OutFolder = COMPARISON,
     on: On = None,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Rank heads on views: which heads on which features, with what certainty.
@@ -159,41 +146,141 @@ def compare_command(
     is a row that says so.
 
     Example: eri compare --heads ridge,svr --encoders clip,egemaps,clip+egemaps --budget-s inf
-
-    Example: eri compare --pooling mean,std,slope/whole,quarters --by country --learning-curve
     """
     asked = names_of(encoders), names_of(heads), names_of(targets)
-    plan = plan_comparison(params_file, *asked, pooling, split)
-    if by is not None:
-        known_names([by], map(str, plan.rows.clips), "column")
-    if learning_curve:
-        scored_split("val", plan.rows)  # it is scored there
+    plan = plan_comparison(*asked, split)
     steps = run_comparison(plan, time_limit_s, budget_s, on or plan.params.execution.cluster)
     found = show_progress(steps, quiet=as_json)
-    table, said = found.table().assign(split=found.split), remarks(found)
-    tables = {"leaderboard": table, "slices": pd.DataFrame(), "learning_curve": pd.DataFrame()}
-    shown = [(heading(found), board_text(found))]
-    in_order = [name for name in table["name"] if name in found.fits]
-    if by is not None:
-        named = {name: found.fits[name].predictions for name in in_order}
-        slices = slice_table(named, found.rows, found.params, [by], [found.split])
-        tables["slices"] = slices
-        shown.append((f"Mean Pearson by {by}", _slices_text(slices)))
-    if learning_curve and found.members:
-        best = next(found.members[name] for name in in_order if name in found.members)
-        try:
-            curve = learning_curve_table(Fitting(found.rows), best, found.params)
-            tables["learning_curve"] = curve
-            shown.append(("Learning curve on Val", laid_out(curve)))
-        except ValueError as error:
-            said.append(f"no learning curve of {best.name}: {error}")
-    publish(found, "leaderboard", tables, shown, said, out, as_json)
+    table, shown = found.table().assign(split=found.split), (heading(found), board_text(found))
+    publish(found, COMPARISON / "leaderboard", table, shown, remarks(found), as_json)
 
 
-def _slices_text(slices: pd.DataFrame) -> pd.DataFrame:
-    """Lay out scores by slice: a row per head and view, a column per slice."""
-    columns = {"head/view": slices["name"].drop_duplicates().reset_index(drop=True)}
-    for name, part in slices.groupby("slice", sort=False):
-        size = f"{part['n_rows'].iloc[0]:,} clips, {part['n_people'].iloc[0]:,} people"
-        columns[f"{name}: {size}"] = number_text(part["mean_pearson"]).reset_index(drop=True)
-    return pd.DataFrame(columns)
+def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
+    """Run a comparison to its end, and show how it fills up, unless that is to be quiet.
+
+    In a terminal the leaderboard is drawn anew whenever something changes, and disappears in the
+    end; elsewhere every finished row is one line. Ctrl-C ends the command; what is fitted stays so.
+    """
+    try:
+        found = next(steps)
+        if quiet:
+            *_, found = found, *steps
+            return found
+        told: set[str] = set()
+        with drawn_anew(lambda: (progress(found), board_text(found))) as draw:
+            for _ in chain([found], steps):
+                if draw is not None:
+                    draw()
+                    continue
+                for name in {**found.fits, **found.errors}:
+                    if name not in told and not (name in found.fits and found.fits[name].reused):
+                        print(f"{outcome(found, name)}{_to_go(found)}", flush=True)
+                    told.add(name)
+        print_tables((), [progress(found)])
+        return found
+    except KeyboardInterrupt:
+        print("interrupted; what is fitted stays so: the same command goes on", file=sys.stderr)
+        raise typer.Exit(130) from None  # as of any command that Ctrl-C ends
+
+
+def heading(found: Comparison) -> str:
+    """Say what is scored, on how many clips and people, and how intervals are made."""
+    rows, params = found.rows, found.params
+    scored = rows_of_splits(rows)[found.split] & np.isfinite(rows.y).any(axis=1)
+    where = "on Val" if found.split == "val" else "out of fold on Train"
+    return (
+        f"Mean Pearson over {len(params.targets)} targets {where}: {scored.sum():,} clips of "
+        f"{len(set(rows.people[scored])):,} people; intervals and P from "
+        f"{params.evaluation.n_resamples:,} resamples of people"
+    )
+
+
+def board_text(found: Comparison) -> pd.DataFrame:
+    """Lay out the leaderboard: per row its score, how sure it is, time, and score by target."""
+    table = found.table()
+    board = leaderboard({found.split: table}).assign(fit_s=table["fit_s"])
+    by_target = {f"{found.split}_pearson_{target}": target for target in found.params.targets}
+    text = leaderboard_text(board, {"fit_s": "fit s", **by_target})
+    for row, name in enumerate(table["name"]):
+        if name in found.errors:
+            text.iloc[row, 1] = "failed" if name in found.failures else LEFT_OUT
+    return text
+
+
+def remarks(found: Comparison) -> list[str]:
+    """Say what failed and why, and what must be said beside every result."""
+    scores = found.table().loc[lambda table: table["error"] == "", "mean_pearson"]
+    return [outcome(found, name) for name in found.errors] + notes(found.params, scores)
+
+
+def publish(
+    found: Comparison,
+    place: Path,
+    table: pd.DataFrame,
+    shown: TitledTable,
+    said: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Write and print what came of a comparison; with status 1 where no head could be fitted.
+
+    Parameters
+    ----------
+    found : Comparison
+        When all is done. The tracebacks of what failed go to ``errors.txt``.
+    place : Path
+        Where the table goes, as CSV and Parquet, and a page in Markdown, without their endings.
+    table : DataFrame
+        What is written.
+    shown, said
+        The table as text with its title, and remarks: what is printed, and the page.
+    as_json : bool
+        Whether JSON is printed instead.
+    """
+    errors = [f"{row}: {why.reason}\n{why.details}" for row, why in found.failures.items()]
+    texts = {
+        f"{place.name}.csv": table.to_csv(index=False),
+        f"{place.name}.md": markdown_page([shown], said),
+        "errors.txt": "\n\n".join(errors) or None,
+    }
+    parquet = place.with_suffix(".parquet")
+    files = [str(path) for path in [*write_texts(place.parent, texts), parquet]]
+    with replacing_file(parquet) as beside:
+        table.to_parquet(beside, index=False)
+    if as_json:
+        about = {"split": found.split, "n_reused": _n_reused(found), "remarks": said}
+        rows = {place.name: records(table)}
+        print(json.dumps({**about, "files": files, **rows}, indent=2))
+    else:
+        print_tables([shown], [*said, "", *files])
+    if not found.members:
+        raise typer.Exit(1)
+
+
+def outcome(found: Comparison, name: str) -> str:
+    """Say in one line what came of a row."""
+    if name in found.errors:
+        return f"{name} {'failed: ' if name in found.failures else ''}{found.errors[name]}"
+    score, took_s = found.scores[name].mean_pearson, found.fits[name].fit_s
+    return f"{name}: mean Pearson {score_text(score)}, {took_s:.1f} s"
+
+
+def progress(found: Comparison) -> str:
+    """Say how far a comparison is, what runs now and since when, and how long the rest takes."""
+    n_rows = len({task.name for task in found.tasks}.union(found.scores, found.errors))
+    text = f"{len(found.scores)} of {n_rows} rows are done, {_n_reused(found)} of them from before"
+    for rows, what in ((found.failures, "failed"), (found.left_out, LEFT_OUT)):
+        text += f"; {len(rows)} {what}" if rows else ""
+    if found.running is not None:
+        name, since_s = found.running
+        text += f"; {name} has taken {time.monotonic() - since_s:.0f} s"
+    return text + _to_go(found)
+
+
+def _to_go(found: Comparison) -> str:
+    """Say about how long the rest takes."""
+    rest = [task for task in found.remaining if not task.is_baseline]
+    return f"; about {sum(map(found.estimate_s, rest)):.2g} s to go" if rest else ""
+
+
+def _n_reused(found: Comparison) -> int:
+    return sum(fit.reused for fit in found.fits.values())

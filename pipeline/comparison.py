@@ -5,14 +5,12 @@ import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from features.extraction.workers import Failure, WorkerError, Workers
-from features.pool import Pooling
 from models.evaluation.scores import Score
 from pipeline.breakdowns import stack_members
 from pipeline.clip_table import Rows, read_rows
@@ -21,7 +19,7 @@ from pipeline.leaderboard import STACK, Predictions, rows_of_splits, score, scor
 from pipeline.params import Params, ParamsError, head_faults, left_out_note, load_run
 from pipeline.paths import PARAMS
 from pipeline.result_cache import digest_of, keep_result, load_result
-from pipeline.settings_files import known_names, model_faults, refuse
+from pipeline.settings_files import known_names, refuse
 from pipeline.spread import fit_all, fit_in_worker, fitting_of
 from pipeline.views import JOIN, view_names
 
@@ -144,18 +142,16 @@ class Comparison:
 
 
 def plan_comparison(
-    params_file: Path,
     encoders: Sequence[str] | None = None,
     heads: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
-    pooling: str | None = None,
     split: Split | None = None,
 ) -> Comparison:
     """Check every name that was asked for, and list what has to be fitted.
 
     Arguments and errors are those of `pipeline.compare.compare`.
     """
-    params = load_run(params_file, check_heads=False)
+    params = load_run(check_heads=False)
     views = view_names(params.feature_names)
     if encoders is not None:
         views = list(dict.fromkeys(known_view(view, params) for view in encoders))
@@ -168,11 +164,10 @@ def plan_comparison(
             "stores": {name: store for name, store in params.stores.items() if name in used},
         }
     )
-    pooled = None if pooling is None else _parse_pooling(pooling)
     rows = read_rows(params)
     asked = list(dict.fromkeys(params.heads if heads is None else heads))
     tasks = baseline_tasks(params)
-    tasks += [head_task(head, view, params, pooled) for view in views for head in asked]
+    tasks += [head_task(head, view, params) for view in views for head in asked]
     return Comparison(params, rows, scored_split(split, rows), tasks)
 
 
@@ -304,20 +299,6 @@ def _check_heads(found: Comparison) -> None:
     known_heads = dict.fromkeys([*found.params.heads, *HEADS])
     known_names((n for n, entry in heads.items() if entry.kind not in HEADS), known_heads, "head")
     refuse(PARAMS, head_faults({name: entry.model_dump() for name, entry in heads.items()}))
-
-
-def _parse_pooling(text: str) -> Pooling:
-    """Read ``statistics/parts``, names joined by commas."""
-    statistics, *parts = (part.split(",") for part in text.split("/"))
-    if len(parts) != 1:
-        raise ParamsError(
-            f"the pooling {text!r} is not of the form statistics/parts: expected, for example, "
-            "'mean,std/whole,halves'"
-        )
-    settings = {"statistics": statistics, "parts": parts[0]}
-    if faults := model_faults(Pooling, settings):
-        raise ParamsError(f"the pooling {text!r}: {'; '.join(faults)}")
-    return Pooling.model_validate(settings)
 
 
 def _add(found: Comparison, fits: dict[str, Fit]) -> None:

@@ -13,14 +13,13 @@ import typer
 
 from features.cache import EmbeddingCache, default_cache_root
 from features.media.endings import list_media_folder
-from features.places import kind_of, open_place
+from features.places import address_of, kind_of, open_place
 from pipeline.clip_table import check_columns
 from pipeline.errors import user_errors
 from pipeline.labels import read_labels
 from pipeline.params import ImportedTranscripts, Params, ParamsError, load_params
 from pipeline.paths import DEMO, PARAMS, holds_outputs
-from pipeline.settings_files import read_yaml
-from pipeline.terminal import Json, ParamsFile, say
+from pipeline.terminal import Json, say
 from pipeline.views import check_store
 
 if TYPE_CHECKING:
@@ -47,21 +46,21 @@ class Finding(NamedTuple):
     detail: str
 
 
-def doctor_command(params_file: ParamsFile = PARAMS, as_json: Json = False) -> None:
+def doctor_command(as_json: Json = False) -> None:
     """Check the installation, the parameters, the weights and the cache.
 
     Pretrained weights are fetched where they are missing. Status 1 when something would stop a run.
 
     Example: eri doctor
     """
-    findings = examine(params_file)
+    findings = examine()
     lines = [f"{'ok  ' if f.ok else 'FAIL'}  {f.subject:24} {f.detail}" for f in findings]
     say(as_json, [finding._asdict() for finding in findings], lines)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
 
-def examine(params_file: Path) -> list[Finding]:
+def examine() -> list[Finding]:
     """Look at the installation, the parameters, every encoder's weights and the cache."""
     from pipeline.transcripts import check_imported  # and all that extraction needs
 
@@ -74,11 +73,9 @@ def examine(params_file: Path) -> list[Finding]:
             findings.append(Finding(subject, False, str(error)))
 
     look("cache", _cache)
-    look(str(params_file), _params, params_file)
+    look(PARAMS.name, _params)
     if findings[-1].ok:
-        params = load_params(params_file)
-        if params_file.with_name("dvc.yaml").is_file():
-            look("dvc.yaml", _followed_keys, params_file)
+        params = load_params()
         look("data.labels", _labels, params)
         look("data.media", _media, params.data.media)
         for name, encoder in params.encoders.items():
@@ -129,26 +126,9 @@ def _cache() -> str:
         raise OSError(f"{root} cannot be written ({reason}): set ERI_CACHE") from error
 
 
-def _params(path: Path) -> str:
-    params = load_params(path)
+def _params() -> str:
+    params = load_params()
     return f"{len(params.feature_names)} encoders and stores, {len(params.heads)} heads"
-
-
-def _followed_keys(path: Path) -> str:
-    """Look for the keys that DVC follows: it stops without them, also where we have a default."""
-    stages = read_yaml(path.with_name("dvc.yaml"))["stages"].values()
-    followed = {key for stage in stages for key in stage.get("do", stage).get("params", ())}
-    content, lacking = read_yaml(path), []
-    for key in sorted(key for key in followed if "${" not in key):
-        section, _, name = key.partition(".")
-        if section not in content or (name and name not in (content[section] or {})):
-            lacking.append(key)
-    if lacking:
-        raise ParamsError(
-            f"it follows {', '.join(lacking)}, which {path} lacks: `dvc repro` would stop; put "
-            "them in, if only with their defaults"
-        )
-    return f"{path} has what it follows"
 
 
 def _labels(params: Params) -> str:
@@ -162,7 +142,7 @@ def _labels(params: Params) -> str:
     return f"{labels}, {len(table)} clips, with the columns that `evaluation` names"
 
 
-def _media(media: Path) -> Path:
+def _media(media: Path) -> str:
     if holds_outputs(media) and media != DEMO:
         raise ParamsError(
             f"{media} holds what stages write, which DVC refuses: move the media to a folder of "
@@ -176,7 +156,7 @@ def _media(media: Path) -> Path:
             f"{len(broken)} files of {media} cannot be read ({path}: {why}), and DVC would stop "
             "there, or wait for ever: remove them, or give read access"
         )
-    return media
+    return address_of(media) or str(media)
 
 
 def _encoder(encoder: "Encoder", params: Params) -> str:

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.paths import PARAMS
-from pipeline.terminal import Json, On, ParamsFile, names_of
+from pipeline.terminal import Json, On, names_of
 
 
 def extract_command(
@@ -16,7 +15,6 @@ def extract_command(
         str | None, typer.Option(help="Names from params.yaml, joined by commas; default all.")
     ] = None,
     on: On = None,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Embed media files with the encoders of params.yaml; no labels and no DVC needed.
@@ -39,7 +37,7 @@ def extract_command(
     from pipeline.settings_files import known_names
     from pipeline.transcripts import extract_with_words
 
-    params = load_params(params_file)
+    params = load_params()
     names = known_names(names_of(encoders) or params.encoders, params.encoders, "encoder")
     chosen = {name: params.encoders[name] for name in names}
     clips = index_files(find_media(paths))

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.files import file_sha256
-from features.pool import Pooling
 from models.arrays import DataError
 from pipeline.clip_table import Rows, column_vectors
 from pipeline.params import HeadEntry, Params, ParamsError
@@ -234,13 +233,13 @@ class Fitting:
         return [_sha256(column_vectors(self.rows.clips[task.column]))]
 
 
-def head_task(head: str, view: str, params: Params, pooling: Pooling | None = None) -> FitTask:
+def head_task(head: str, view: str, params: Params) -> FitTask:
     """Return the task of a head on a view: names of encoders and stores, joined by ``+``.
 
-    A head that is no name under `heads` is a kind with its default settings. `pooling` and errors
-    are those of `pipeline.views.vectors_file`.
+    A head that is no name under `heads` is a kind with its default settings. Errors are those of
+    `pipeline.views.vectors_file`.
     """
-    files = [vectors_file(name, params, pooling) for name in view.split(JOIN)]
+    files = [vectors_file(name, params) for name in view.split(JOIN)]
     entry = params.heads.get(head, HeadEntry(kind=head))
     return FitTask(f"{head}/{view}", entry, params.seed, tuple(files))
 

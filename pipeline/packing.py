@@ -16,7 +16,6 @@ from models.arrays import DataError
 from models.persistence import dumps, loads
 from models.stack import Stack
 from pipeline.bundle import (
-    DESCRIPTION,
     PINNED,
     PROTOCOL,
     STACK,
@@ -47,7 +46,7 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
     Raises
     ------
     BundleError
-        When an encoder's table does not say what made it, or `folder` is something else.
+        When an encoder's table does not say what made it.
     DataError
         When the predictions of Val and Test are not those of the run.
     ParamsError, StoreError
@@ -55,8 +54,6 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
     OSError
         When it cannot be written; the older bundle stays.
     """
-    if folder.exists() and not (folder / DESCRIPTION).is_file():
-        raise BundleError(f"{folder} is there and no bundle, so it is not overwritten: remove it")
     stack = loads(_result(STACK_FITTED))
     assert isinstance(stack, Stack)  # of no other kind is that file
     names = member_names(params)

@@ -234,7 +234,7 @@ def load_params(
     return params
 
 
-def load_run(path: Path = PARAMS, check_heads: bool = True) -> Params:
+def load_run(check_heads: bool = True) -> Params:
     """Read `params.yaml` as the run in this folder has it: without the encoders that it left out.
 
     Those are the optional ones of which the stage `extract` has written a table of failures and no
@@ -245,7 +245,7 @@ def load_run(path: Path = PARAMS, check_heads: bool = True) -> Params:
     ParamsError
         As `load_params`; also when all features are left out, or the encoder of `people` is.
     """
-    params = load_params(path, check_heads)
+    params = load_params(check_heads=check_heads)
     heard = {HEARD: params.transcripts} if isinstance(params.transcripts, Recogniser) else {}
 
     def is_left_out(name: str, encoder: Encoder) -> bool:

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.bundle import find_bundles, read_bundle
 from pipeline.new_clips import ClipEmbedder, EmbeddedClips, Paths
-from pipeline.timeline import sliding_windows
+from pipeline.params import ParamsError
 from pipeline.views import JOIN
+
+MOST_WINDOWS = 100_000
+"""Of a clip in a timeline; headers of media files may say any duration."""
 
 WHOLE = np.array([[-np.inf, np.inf]])
 """The one window that holds all of a clip."""
@@ -106,19 +109,24 @@ class Predictor(ClipEmbedder):
         embedded : EmbeddedClips
             The clips, from `embed`.
         window_s, hop_s : float
-            Length of a window, and the time from one to the next, as for
-            `pipeline.timeline.sliding_windows`, whose errors are raised.
+            Length of a window, and the time from one to the next. A clip that is shorter than a
+            window is one.
 
         Returns
         -------
         DataFrame
             ``clip_id``, ``time_s`` (the middle of the window) and the targets; NaN where a window
             holds nothing usable.
+
+        Raises
+        ------
+        ParamsError
+            When a length is not positive, or a clip has too many windows.
         """
         tables = []
         durations_s = embedded.clips.set_index("clip_id")["duration_s"].fillna(0)  # of pictures
         for number, (clip_id, duration_s) in enumerate(durations_s.items()):
-            windows_s = sliding_windows(str(clip_id), duration_s, window_s, hop_s)
+            windows_s = _sliding_windows(str(clip_id), duration_s, window_s, hop_s)
             table = self._predict(embedded, {number: windows_s})
             table.insert(0, "clip_id", str(clip_id))
             middle_s = windows_s[:, 0] + min(window_s, duration_s or window_s) / 2
@@ -146,3 +154,19 @@ class Predictor(ClipEmbedder):
                 table[present] = bundle.predict({n: each[present] for n, each in vectors.items()})
             predicted.append(table)
         return pd.DataFrame(np.concatenate(predicted, axis=1), columns=self.targets)
+
+
+def _sliding_windows(
+    clip_id: str, duration_s: float, window_s: float, hop_s: float
+) -> NDArray[np.float64]:
+    """Return begins and ends of the windows of a clip, in seconds (n_windows, 2)."""
+    if not (0 < window_s < np.inf and 0 < hop_s < np.inf):
+        raise ParamsError(f"expected positive seconds, not window {window_s} and hop {hop_s}")
+    n_windows = int(max(duration_s - window_s, 0.0) / hop_s + 1e-9) + 1
+    if n_windows > MOST_WINDOWS:
+        raise ParamsError(
+            f"the clip {clip_id} says to last {duration_s:.0f} s: {n_windows} windows, more than "
+            f"{MOST_WINDOWS}; take a longer hop"
+        )
+    starts_s = np.arange(n_windows) * hop_s
+    return np.stack([starts_s, starts_s + window_s], axis=1)

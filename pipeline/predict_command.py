@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.files import replacing_file
+from pipeline.paths import file_name
 from pipeline.tables import records, write_csv
 from pipeline.terminal import Json
 
@@ -46,31 +48,49 @@ def predict_command(
     Example: eri predict clip.mp4 --timeline over_time/ --window-s 2 --hop-s 0.5
     """
     from pipeline.predict import load_bundle
-    from pipeline.timeline import write_timeline
 
     with load_bundle(bundle) as predictor:
-        _make_folders(csv, timeline)
+        for folder in (csv and csv.parent, timeline):  # after hours of embedding is too late
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
         embedded = predictor.embed(paths)
         table = predictor.table(embedded)
         if csv is not None:
             write_csv(table, csv)
         if timeline is not None:
             windows = predictor.windows(embedded, window_s=window_s, hop_s=hop_s)
-            write_timeline(windows, timeline)
+            _write_timeline(windows, timeline)
     print((_as_json if as_json else _as_text)(table, predictor))
     if table[predictor.targets].isna().all(axis=None):
         raise typer.Exit(1)
 
 
-def _make_folders(csv: Path | None, timeline: Path | None) -> None:
-    """Make the folders of what will be written: after hours of embedding would be too late."""
-    if csv is not None and csv.is_dir():
-        raise IsADirectoryError(f"{csv} is a folder: expected a file to write the table to")
-    for folder in (csv and csv.parent, timeline):
-        if folder is not None and folder.is_file():
-            raise NotADirectoryError(f"{folder} is a file: expected a folder to write to")
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+def timeline_svg(title: str, windows: "pd.DataFrame") -> str:
+    """Draw windows of a clip as one self-contained SVG, a strip per target.
+
+    `windows` has ``time_s`` and a column per target, at least one number. All strips share one
+    scale, so that their heights can be compared; a window without a prediction breaks the line.
+    """
+    import pandas as pd
+
+    from pipeline import report
+    from pipeline.report.figures import render_svg
+
+    template = Path(report.__file__).parent / "templates" / "timeline.json"
+    table = windows.melt("time_s", var_name="target")  # no target may be called so, or `value`
+    table["place"] = pd.factorize(table["target"])[0]  # Vega-Lite would sort strips by name
+    return render_svg(template, table, x="time_s", y="value", title=title)
+
+
+def _write_timeline(windows: "pd.DataFrame", folder: Path) -> None:
+    write_csv(windows, folder / "timeline.csv")
+    with replacing_file(folder / "timeline.parquet") as beside:
+        windows.to_parquet(beside, index=False)
+    for clip_id, part in windows.groupby("clip_id", sort=False):
+        values = part.drop(columns="clip_id").dropna(axis="columns", how="all")
+        if len(values.columns) > 1:
+            with replacing_file(folder / file_name(str(clip_id), ".svg")) as beside:
+                beside.write_text(timeline_svg(str(clip_id), values), encoding="utf-8")
 
 
 def _as_json(table: "pd.DataFrame", predictor: "Predictor") -> str:

@@ -8,7 +8,6 @@ counts as not there.
 import hashlib
 import json
 import os
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.cache import default_cache_root
-from features.files import file_sha256, replacing_file
+from features.files import file_sha256, remove_unused, replacing_file
 
 MAX_BYTES = 8 * 2**30
 """Beyond this size the least recently used files are removed."""
@@ -75,43 +74,16 @@ def load_result(key: str) -> dict[str, NDArray[Any]] | None:
 
 
 def keep_result(key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Keep arrays under a key, and remove what was not used for long where there is too much.
-
-    An OSError names the folder that cannot be written, and ``ERI_CACHE``.
-    """
-    path = result_file(key)
-    try:
-        with replacing_file(path) as beside, beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays, **{_NAMES: np.array(list(arrays))})
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"the results' cache {path.parent} cannot be written ({error.strerror}): make room or "
-            "give write access, or set ERI_CACHE to another folder",
-        ) from error
+    """Keep arrays under a key, and remove what was not used for long where there is too much."""
+    with replacing_file(result_file(key)) as beside, beside.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays, **{_NAMES: np.array(list(arrays))})
     with suppress(OSError):  # another process may be about to read what was used lately
         remove_unused_results(_IN_USE_DAYS, MAX_BYTES)
 
 
 def remove_unused_results(for_days: float, max_bytes: int = 0) -> tuple[int, int]:
-    """Remove results, the least recently used first; return how many files and bytes.
-
-    What was used in the last `for_days` stays, and so does the rest once all results take no more
-    than `max_bytes`. A file that cannot be removed is an OSError.
-    """
-    files = []
-    for path in _folder().glob("*"):
-        with suppress(OSError):  # another process removed it
-            stat = path.stat()
-            files.append((stat.st_mtime, stat.st_size, path))
-    left = sum(size for _, size, _ in files)
-    last_s, n_files, n_bytes = time.time() - 86400 * for_days, 0, 0
-    for used_s, size, path in sorted(files):
-        if left - n_bytes <= max_bytes or used_s > last_s:
-            break
-        path.unlink(missing_ok=True)
-        n_files, n_bytes = n_files + 1, n_bytes + size
-    return n_files, n_bytes
+    """Remove results as `features.files.remove_unused` does."""
+    return remove_unused(_folder(), for_days, max_bytes)
 
 
 def _folder() -> Path:

@@ -1,7 +1,6 @@
 """YAML files of settings: read with what is wrong in one line per fault, and written back.
 
-They are YAML 1.2, as DVC reads them. What is written is read alike by older readers too, to which
-``no`` is false and ``1:30`` ninety.
+They are YAML 1.2, as DVC reads them, to which ``no`` is a name.
 """
 
 import io
@@ -18,7 +17,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.representer import RoundTripRepresenter
-from ruamel.yaml.resolver import implicit_resolvers
 
 from features.errors import nearest as nearest
 from features.files import replacing_file
@@ -73,8 +71,7 @@ def model_faults(model: Any, values: Any, place: tuple[str, ...] = ()) -> list[s
     try:
         TypeAdapter(model).validate_python(values)
     except ValidationError as error:
-        found = [each for each in error.errors() if not _counts_wrong_items(each)]
-        return [".".join([*place, _fault(model, each)]) for each in found]
+        return [".".join([*place, _fault(model, each)]) for each in error.errors()]
     return []
 
 
@@ -132,18 +129,12 @@ def update_settings(
 
 
 class _Representer(RoundTripRepresenter):
-    """Puts text in quotes that some reader of YAML would not take as text, such as ``1:30``."""
-
-    def text(self, value: str) -> Node:
-        ambiguous = any(pattern.match(value) for _, _, pattern, _ in implicit_resolvers)
-        return self.represent_scalar(_TAG + "str", value, style="'" if ambiguous else None)
+    """Writes a list in one line."""
 
     def list(self, items: Sequence[Any]) -> Node:
-        return self.represent_sequence(_TAG + "seq", items, flow_style=True)
+        return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
 
 
-_TAG = "tag:yaml.org,2002:"
-_Representer.add_representer(str, _Representer.text)
 _Representer.add_representer(list, _Representer.list)
 
 
@@ -158,9 +149,6 @@ def _fault(model: Any, error: Any) -> str:
         names, message = [*names, "kind"], f"unknown kind {tag!r}{nearest(tag, kinds)}"
     elif kind == "missing":
         message = "missing; it is required"
-    elif kind == "string_type" and not isinstance(value, Mapping | list):
-        said = "null" if value is None else value
-        message = f"YAML takes this for {said}, but a name is expected: put it in quotes"
     else:
         message = message.removeprefix("Value error, ")
         if kind in ("tuple_type", "too_short"):  # YAML has lists
@@ -168,11 +156,6 @@ def _fault(model: Any, error: Any) -> str:
         if kind != "value_error" or not isinstance(value, Mapping):
             message += f"; got {value!r}"
     return f"{'.'.join(names)}: {message}"
-
-
-def _counts_wrong_items(error: Any) -> bool:
-    """Whether a list is too short only without items whose faults are said already."""
-    return error["type"] == "too_short" and len(error["input"]) > int(error["ctx"]["actual_length"])
 
 
 def _place(model: Any, loc: Sequence[str | int]) -> tuple[list[str], Any]:

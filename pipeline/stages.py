@@ -17,7 +17,6 @@ from models.arrays import DataError
 from pipeline import paths
 from pipeline.clip_table import (
     build_clip_table,
-    people_across_splits,
     read_clip_table,
     read_rows,
 )
@@ -55,9 +54,6 @@ def index() -> None:
     print(f"{len(clips)} clips: {dict(clips['split'].value_counts(sort=False))}")
     print(summary("files", len(clips), failed))
     check_share("files", len(clips), failed, params.data.max_failed_share)
-    shared = people_across_splits(clips)
-    if shared:
-        print(f"warning: {len(shared)} groups have clips in several splits: {shared[:3]} …")
     paths.CLIPS.parent.mkdir(parents=True, exist_ok=True)
     clips.to_parquet(paths.CLIPS, index=False)
 

@@ -1,7 +1,6 @@
 """`eri systems`: the systems of `systems.yaml`, in one table beside published figures."""
 
 from collections.abc import Collection, Iterator
-from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
@@ -9,25 +8,25 @@ from pydantic import Field
 
 from features.encoders import AnyEncoder
 from features.extraction.workers import Failure
-from models.evaluation.scores import gains, subsets
 from pipeline.clip_table import read_clip_table, read_rows
-from pipeline.compare import OutFolder, ScoredSplit, TimeLimit
+from pipeline.compare import ScoredSplit, heading, publish, remarks, show_progress
 from pipeline.comparison import Comparison, Split, run_comparison, scored_split
 from pipeline.fit import baseline_tasks, head_task
-from pipeline.leaderboard import STACK, rounded
+from pipeline.leaderboard import STACK
 from pipeline.params import Name, Params, left_out_note, load_run
-from pipeline.paths import PARAMS, SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
+from pipeline.paths import SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
 from pipeline.settings_files import Section, model_faults, nearest, read_yaml, refuse
-from pipeline.showing import heading, publish, remarks, show_progress
 from pipeline.tables import laid_out
-from pipeline.terminal import Json, ParamsFile, TitledTable
+from pipeline.terminal import Json
 from pipeline.views import JOIN
 
 COLUMNS = [
     *("system", "kind", "head", "encoders", "mean_pearson", "ci95_low", "ci95_high"),
     *("published_val", "published_test", "source", "note"),
 ]
-GAIN_COLUMNS = ["modality", "added_to", "gain", "ci95_low", "ci95_high", "p_better"]
+
+TIME_LIMIT_S = 3600.0
+"""Longest time for one system."""
 
 NOT_AVAILABLE = "not available"
 """In place of a published figure that exists, but that we have not read in a public source."""
@@ -85,42 +84,17 @@ class Systems(Section):
         Encoders beside those of `params.yaml`; the everyday run does without them.
     systems : dict of str to System
         By name.
-    modalities : dict of str to tuple of str
-        Encoders by what they look at. Every subset of the modalities is a system, too.
-    modality_head : str
-        The head of these systems.
     published : dict of str to Published
         What others reached.
     """
 
     encoders: dict[Name, AnyEncoder] = Field({})
     systems: dict[Name, System] = Field(min_length=1)
-    modalities: dict[Name, tuple[str, ...]] = Field({})
-    modality_head: str = "ridge"
     published: dict[str, Published] = Field({})
-
-    @property
-    def by_modality(self) -> dict[tuple[str, ...], System]:
-        """The systems of every subset of the modalities."""
-        return {
-            subset: System(
-                encoders=tuple(each for modality in subset for each in self.modalities[modality]),
-                head=self.modality_head,
-            )
-            for subset in subsets(list(self.modalities))
-        }
-
-    @property
-    def all(self) -> dict[str, System]:
-        """All systems by name; a subset's is that of its modalities, joined by ``+``."""
-        return self.systems | {JOIN.join(each): system for each, system in self.by_modality.items()}
 
 
 def systems_command(
     split: ScoredSplit = None,
-    time_limit_s: TimeLimit = 3600.0,
-    out: OutFolder = SYSTEM_RESULTS,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Fit the systems of systems.yaml, and set them beside published figures.
@@ -132,16 +106,17 @@ def systems_command(
 
     Example: eri systems --split oof --json
     """
-    systems, params = load_systems(load_run(params_file, check_heads=False))
+    systems, params = load_systems(load_run(check_heads=False))
     lacking = extract_features(systems, params)
     plan = plan_systems(systems, params, split, lacking)
-    found = show_progress(run_comparison(plan, time_limit_s), quiet=as_json)
-    for system in systems.all.values():
+    found = show_progress(run_comparison(plan, TIME_LIMIT_S), quiet=as_json)
+    for system in systems.systems.values():
         for name in set(system.encoders).intersection(lacking):
             found.failures[system.row] = Failure(lacking[name])
-    tables = {"systems": systems_table(found, systems), "gains": gains_table(found, systems)}
+    table = systems_table(found, systems)
+    title = f"Systems on {params.data.labels}, beside published figures. {heading(found)}"
     said = [*remarks(found), FOREIGN_NOTE.format(params.data.labels)]
-    publish(found, "systems", tables, list(_text_tables(found, systems)), said, out, as_json)
+    publish(found, SYSTEM_RESULTS / "systems", table, (title, _text(table)), said, as_json)
 
 
 def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]:
@@ -190,7 +165,7 @@ def plan_systems(
     Those with one of the `lacking` encoders, which have no features, are left out. By default Val
     is scored, or out of fold where it has no labels.
     """
-    can_be = [each for each in systems.all.values() if not set(each.encoders) & set(lacking)]
+    can_be = [each for each in systems.systems.values() if not set(each.encoders) & set(lacking)]
     tasks = [
         head_task(system.head, system.view, params)
         for system in {system.row: system for system in can_be}.values()
@@ -208,11 +183,11 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `COLUMNS`: our systems, every subset of the modalities, the stack of all of them and the
-        baselines, and the published results that stand beside no system of ours. ``kind`` is
-        ``system``, ``modalities``, ``stack``, ``baseline`` or ``published``; a score is missing
-        where there is none, and ``note`` says why where a fit failed. Published figures are text,
-        as their source has them; ``source`` is empty where that is "not available".
+        `COLUMNS`: our systems, the stack of all of them and the baselines, and the published
+        results that stand beside no system of ours. ``kind`` is ``system``, ``stack``, ``baseline``
+        or ``published``; a score is missing where there is none, and ``note`` says why where a fit
+        failed. Published figures are text, as their source has them; ``source`` is empty where that
+        is "not available".
     """
     scores = found.table().set_index("name").to_dict("index")
     figures = systems.published | {"": Published(source="")}
@@ -226,9 +201,8 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
         return names | score | beside | {"source": figure.source, "note": note} | more
 
     lines = [
-        line(name, kind, each.row, each.published, head=each.head, encoders=each.view)
-        for name, each in systems.all.items()
-        for kind in ["system" if name in systems.systems else "modalities"]
+        line(name, "system", each.row, each.published, head=each.head, encoders=each.view)
+        for name, each in systems.systems.items()
     ]
     if STACK in found.scores:
         lines.append(line(STACK, "stack", STACK, encoders="all systems above"))
@@ -239,39 +213,17 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def gains_table(found: Comparison, systems: Systems) -> pd.DataFrame:
-    """Return what each modality adds to each subset of the others, `GAIN_COLUMNS`.
-
-    The interval and ``p_better`` are of paired resamples of people. Where a fit failed, there is no
-    row.
-    """
-    rows_of = {subset: system.row for subset, system in systems.by_modality.items()}
-    scores = {subset: found.scores[row] for subset, row in rows_of.items() if row in found.scores}
-    rows = [
-        (part, JOIN.join(to), each.gain, each.interval.low, each.interval.high, each.p_better)
-        for (part, to), each in gains(scores).items()
-    ]
-    return rounded(pd.DataFrame(rows, columns=GAIN_COLUMNS))
-
-
-def _text_tables(found: Comparison, systems: Systems) -> Iterator[TitledTable]:
-    """Lay out both tables as text, with their titles; the second one only where there are gains."""
-    table = systems_table(found, systems)
-    foreign = table["kind"] == "published"
-    table["system"] = table["system"].mask(foreign, "(" + table["system"] + ")")
-    names = {
+def _text(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay the table out as text; names of systems that are none of ours are in brackets."""
+    foreign, names = table["kind"] == "published", table["system"]
+    shown = {
         **{"system": "system", "mean_pearson": "ours", "ci95_low": "95 % CI"},
         **{"published_val": "published val", "published_test": "published test"},
         **{"head": "head", "encoders": "encoders", "source": "source", "note": "note"},
     }
     if not table["note"].any():
-        del names["note"]
-    title = f"Systems on {found.params.data.labels}, beside published figures. {heading(found)}"
-    yield title, laid_out(table, names)
-    gained = gains_table(found, systems)
-    if len(gained):
-        title = f"What a modality adds ({systems.modality_head}; paired resamples of people)"
-        yield title, laid_out(gained)
+        del shown["note"]
+    return laid_out(table.assign(system=names.mask(foreign, "(" + names + ")")), shown)
 
 
 def _faults(systems: Systems, params: Params) -> Iterator[str]:
@@ -284,18 +236,11 @@ def _faults(systems: Systems, params: Params) -> Iterator[str]:
         if system.published not in ["", *results]:
             hint = nearest(system.published, results)
             yield f"systems.{name}.published: unknown result {system.published!r}{hint}"
-        if name in systems.modalities or name == STACK:
+        if name == STACK:
             yield f"systems.{name}: another row of the table has that name: choose another"
-    views = {f"systems.{name}.encoders": each.encoders for name, each in systems.systems.items()}
-    views |= {f"modalities.{name}": members for name, members in systems.modalities.items()}
-    for place, names in views.items():
-        if not names:
-            yield f"{place}: no encoder: name one, or leave the modality out"
-        for name in dict.fromkeys(names):
-            if name not in known:
-                yield f"{place}: unknown encoder {name!r}{nearest(name, known)}"
-            if names.count(name) > 1:
-                yield f"{place}: the encoder {name!r} stands there twice"
-    for (first, a), (second, b) in combinations(systems.modalities.items(), 2):
-        for both in sorted(set(a).intersection(b)):
-            yield f"modalities.{second}: the encoder {both!r} is of {first} already"
+        for encoder in dict.fromkeys(system.encoders):
+            place = f"systems.{name}.encoders"
+            if encoder not in known:
+                yield f"{place}: unknown encoder {encoder!r}{nearest(encoder, known)}"
+            if system.encoders.count(encoder) > 1:
+                yield f"{place}: the encoder {encoder!r} stands there twice"

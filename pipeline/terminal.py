@@ -1,10 +1,8 @@
 """What commands share: options, and tables of text in a terminal."""
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
@@ -14,7 +12,6 @@ if TYPE_CHECKING:  # rich takes its time, and help or JSON can do without it
     from rich.console import Console
     from rich.table import Table
 
-ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters to use.")]
 On = Annotated[
     str | None,
     typer.Option(help="Where: ray, ray://host:port; default `execution.cluster`, or here."),
@@ -28,13 +25,8 @@ _WIDE = 1000
 
 
 def names_of(text: str | None) -> list[str] | None:
-    """Take names apart that are joined by commas; None for an option that was not given.
-
-    A name that holds a comma stands in double quotes.
-    """
-    if text is None:
-        return None
-    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""])]
+    """Take names apart that are joined by commas; None for an option that was not given."""
+    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 def say(as_json: bool, content: object, lines: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from pipeline.paths import PARAMS, TUNING
 from pipeline.result_cache import digest_of
 from pipeline.settings_files import known_names, update_settings
 from pipeline.spread import fit_all
-from pipeline.terminal import Json, On, ParamsFile
+from pipeline.terminal import Json, On
 from pipeline.views import view_names
 
 if TYPE_CHECKING:
@@ -94,25 +94,21 @@ def tune(
     rows, task = read_rows(params), head_task(head, name, params)
     fitting, n = Fitting(rows), rows.n_train
     study = _study(task, space, fitting)
-
     n_left = max(n_trials - sum(trial.state.is_finished() for trial in study.trials), 0)
-    asked: dict[int, tuple[FitTask, optuna.Trial]] = {}
 
     def ask() -> Iterator[FitTask]:
         for _ in range(n_left):
             trial = study.ask()
             entry = HeadEntry(**task.head.model_dump() | _suggest(trial, space))
-            tried = replace(task, head=entry)
-            asked[id(tried)] = tried, trial
-            yield tried
+            yield replace(task, name=str(trial.number), head=entry)
 
     for tried, fit in fit_all(fitting, ask(), n_left, task.files, on):
-        score = None  # settings that cannot be fitted are a failed trial, not the end
+        score = math.nan  # settings that cannot be fitted are a failed trial, not the end
         if isinstance(fit, Fit):
             score = mean_pearson(rows.y[:n], fit.predictions[:n], rows.fold_of_row)
-        is_scored = score is not None and math.isfinite(score)
+        is_scored = math.isfinite(score)
         state = None if is_scored else TrialState.FAIL
-        done = study.tell(asked[id(tried)][1], score if is_scored else None, state=state)
+        done = study.tell(int(tried.name), score if is_scored else None, state=state)
         if on_trial is not None:
             on_trial(_trial(done))
     return [_trial(trial) for trial in study.trials if trial.state.is_finished()]
@@ -138,7 +134,6 @@ def tune_command(
         str | None, typer.Option(help="Encoders joined by +; default all of them.")
     ] = None,
     on: On = None,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Search a head's settings by their score out of fold, and write the best into params.yaml.
@@ -151,14 +146,14 @@ def tune_command(
     """
     from models.heads import make_head
 
-    params = load_run(params_file)
+    params = load_run()
     made = tune(
         params, head, trials, view, None if as_json else _show, on or params.execution.cluster
     )
     best, present = best_trial(made), make_head(params.heads[head].model_dump(), 0).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}
     if changed:
-        update_settings(params_file, {"heads": {head: changed}}, load_params)
+        update_settings(PARAMS, {"heads": {head: changed}}, load_params)
     if as_json:
         content = [each._asdict() for each in made]
         print(json.dumps({"trials": content, "best": best.number, "written": changed}, indent=2))
@@ -167,8 +162,8 @@ def tune_command(
     was = "could not be fitted" if first is None else f"{first:+.4f}"
     print(f"best of {len(made)} trials: {best.score:+.4f} out of fold (the first one: {was})")
     values = ", ".join(f"{name}: {value}" for name, value in changed.items())
-    written = f"written into {params_file}, heads.{head}: {values}\nnow run `dvc repro`"
-    print(written if changed else f"{params_file} stays as it is")
+    written = f"written into {PARAMS}, heads.{head}: {values}\nnow run `dvc repro`"
+    print(written if changed else f"{PARAMS} stays as it is")
 
 
 def _show(trial: Trial) -> None:

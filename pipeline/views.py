@@ -47,8 +47,8 @@ def join_tables(tables: Sequence[Path], clip_ids: Sequence[str]) -> NDArray[np.f
     return np.concatenate(blocks, axis=1)
 
 
-def vectors_file(name: str, params: Params, pooling: Pooling | None = None) -> Path:
-    """Find the table of clip vectors of an encoder or imported store, pooled as wanted.
+def vectors_file(name: str, params: Params) -> Path:
+    """Find the table of clip vectors of an encoder or imported store, pooled as `params` has it.
 
     That is the table that the stage `pool` wrote, where it is pooled so; otherwise the feature
     store is pooled now, into the cache of results.
@@ -59,8 +59,6 @@ def vectors_file(name: str, params: Params, pooling: Pooling | None = None) -> P
         A name under `encoders` or `stores`.
     params : Params
         What encoders, stores and pooling have to be.
-    pooling : Pooling, optional
-        Another pooling than that.
 
     Raises
     ------
@@ -69,12 +67,11 @@ def vectors_file(name: str, params: Params, pooling: Pooling | None = None) -> P
     ParamsError
         When they were made by other settings than `params` has.
     """
-    path, wanted = POOLED / f"{name}.parquet", pooling or params.pooling
+    path, wanted = POOLED / f"{name}.parquet", params.pooling.model_dump(mode="json")
     if path.is_file():
         metadata = store_metadata(pq.read_schema(path))
-        said = metadata.get("pooling")
-        unsaid = said is None and pooling is None  # vectors that came from elsewhere
-        if is_clip_level(metadata) or unsaid or said == wanted.model_dump(mode="json"):
+        # What does not say how it was pooled came from elsewhere.
+        if is_clip_level(metadata) or metadata.get("pooling", wanted) == wanted:
             _check_made_by(metadata, path, name, params)
             return path
     store = check_store(name, params)
@@ -82,7 +79,7 @@ def vectors_file(name: str, params: Params, pooling: Pooling | None = None) -> P
         if folder.is_dir():
             metadata = store_metadata(pq.read_schema(shards_of(folder)[0]))
             _check_made_by(metadata, folder, name, params)
-            return _pooled(folder, wanted)
+            return _pooled(folder, params.pooling)
     raise StoreError(f"there is neither {path} nor a feature store {store}: run `dvc repro`")
 
 

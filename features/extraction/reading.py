@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Generator, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,12 +116,7 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     """
     if any(map(address_of, clip.paths)):
         yield Patience(FETCH_LIMIT_S)
-    with ExitStack() as fetched:
-        return (yield from _read_file(_unchanged_file(clip, fetched), clip))
-
-
-def _read_file(path: Path, clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
-    end = ClipEnd()
+    path, end = _unchanged_file(clip), ClipEnd()
     for number, kind in enumerate(clip.kinds):
         if isinstance(kind, Texts):
             for time_s, values in kind.cut(path.read_text(encoding="utf-8")):
@@ -144,11 +138,11 @@ def _read_file(path: Path, clip: ClipToRead) -> Generator[Pieces | Patience, Non
     return end
 
 
-def _unchanged_file(clip: ClipToRead, fetched: ExitStack) -> Path:
+def _unchanged_file(clip: ClipToRead) -> Path:
     error = MediaError("read", "the clip has no file")
     for path in clip.paths:
         try:
-            file = fetched.enter_context(local_file(path))
+            file = local_file(path)
             if clip_sha256(file) == clip.sha256:
                 return file
             reason = f"{address_of(path) or path} has changed since it was indexed: index it again"

@@ -1,16 +1,14 @@
 """Media files on object stores: fetched where they are read, and kept there for a while.
 
 ``eri-media-<user>`` in the folder for temporary files (``TMPDIR``) holds what was fetched, 10 GiB
-at most; what nobody has used for longest goes first.
+and what is in use; what nobody has used for longest goes first.
 """
 
 import errno
 import hashlib
 import json
 import os
-import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 
 from features.cache import default_cache_root
 from features.errors import MediaError
+from features.files import remove_unused, replacing_file
 from features.places import Files, PlaceError, address_of, open_place
 
 FETCH_LIMIT_S = 900.0
@@ -26,17 +25,17 @@ FETCH_LIMIT_S = 900.0
 MOST_BYTES = 10 * 2**30
 """Of the folder of what was fetched."""
 
-_DAY_S = 86400
+_IN_USE_DAYS = 1 / 144
+"""Whoever reads a file began to in the last ten minutes: none that young is removed."""
 
 
-@contextmanager
-def local_file(path: Path) -> Iterator[Path]:
-    """Give a file of this machine with the bytes that lie at a path, as long as the block lasts.
+def local_file(path: Path) -> Path:
+    """Return a file of this machine with the bytes that lie at a path.
 
     Parameters
     ----------
     path : Path
-        A file, which is given as it is; or an address, see `features.places`.
+        A file, which is returned as it is; or an address, see `features.places`.
 
     Raises
     ------
@@ -47,23 +46,20 @@ def local_file(path: Path) -> Iterator[Path]:
     """
     address = address_of(path)
     if address is None:
-        yield path
-        return
+        return path
     folder = Path(tempfile.gettempdir(), f"eri-media-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    with _saying(address), tempfile.TemporaryDirectory(dir=folder) as own:
+    with _saying(address):
         files, where = open_place(address)
         info = files.info(where)
-        kept, file = folder / _version(address, info), Path(own, path.name)
-        try:  # a link of our own, since another process may remove what is kept
-            os.link(kept, file)
+        kept = folder / f"{_version(address, info)}{path.suffix[:16]}"
+        try:
             os.utime(kept)
         except FileNotFoundError:
-            _fetch(files, where, info["size"], file)
-            with suppress(FileExistsError):
-                os.link(file, kept)
-            _make_room(folder)
-        yield file
+            with replacing_file(kept) as beside:
+                _fetch(files, where, info["size"], beside)
+            remove_unused(folder, _IN_USE_DAYS, MOST_BYTES)
+    return kept
 
 
 def examine_once(path: Path, examine: Callable[[Path], dict[str, object]]) -> dict[str, object]:
@@ -82,8 +78,7 @@ def examine_once(path: Path, examine: Callable[[Path], dict[str, object]]) -> di
     with suppress(FileNotFoundError, ValueError):  # of half a record
         known: dict[str, object] = json.loads(cache.read(record))
         return known
-    with local_file(path) as file:
-        found = examine(file)
+    found = examine(local_file(path))
     cache.write(record, json.dumps(found).encode(), replace=True)
     return found
 
@@ -115,21 +110,3 @@ def _fetch(files: Files, where: str, n_bytes: int | None, file: Path) -> None:
             return
         if is_last:
             raise PlaceError(errno.EIO, f"{n_came} of {n_bytes} bytes came")
-
-
-def _make_room(folder: Path) -> None:
-    """Remove what was used longest ago, and what processes that were killed have left behind."""
-    kept, n_bytes = [], 0
-    for each in os.scandir(folder):
-        with suppress(FileNotFoundError):  # another process is at it
-            stat = each.stat()
-            if each.is_file():
-                kept.append((stat.st_mtime, stat.st_size, each.path))
-                n_bytes += stat.st_size
-            elif stat.st_mtime < time.time() - _DAY_S:
-                shutil.rmtree(each.path, ignore_errors=True)
-    for _, size, path in sorted(kept):
-        if n_bytes <= MOST_BYTES:
-            return
-        Path(path).unlink(missing_ok=True)
-        n_bytes -= size

@@ -1,8 +1,7 @@
 """Scores with their intervals, of predictions of the same rows, and what differs between them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,8 +14,6 @@ from models.evaluation.bootstrap import (
     probability_better,
 )
 from models.metrics import check_predictions, constant_columns, mean_pearson, pearson
-
-Subset = tuple[str, ...]
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,31 +137,3 @@ def difference(score: Score, other: Score) -> Difference:
         interval=percentile_interval(score.resampled - other.resampled),
         p_better=probability_better(score.resampled, other.resampled),
     )
-
-
-def subsets(parts: Sequence[str]) -> list[Subset]:
-    """Return every subset of the parts but the empty one: small ones first, parts in their order.
-
-    Examples
-    --------
-    >>> subsets(["face", "voice"])
-    [('face',), ('voice',), ('face', 'voice')]
-    """
-    sizes = range(1, len(parts) + 1)
-    return [subset for size in sizes for subset in combinations(parts, size)]
-
-
-def gains(scores: Mapping[Subset, Score]) -> dict[tuple[str, Subset], Difference]:
-    """Return what each part adds to each subset that lacks it, by ``(part, subset)``.
-
-    Scores are by subset, as `subsets` gives them, of the same rows and resamples. A pair of which
-    one is missing, such as a subset whose fit failed, has no gain.
-    """
-    parts = dict.fromkeys(part for subset in scores for part in subset)
-    found = {}
-    for part in parts:
-        for both, score in scores.items():
-            to = tuple(other for other in both if other != part)
-            if part in both and to in scores:
-                found[part, to] = difference(score, scores[to])
-    return found

@@ -16,7 +16,7 @@ from models.heads.base import Choice, Head, MeanHead, Range
 from models.heads.cost import estimated_cost
 from models.heads.kernel import KernelRidgeHead, SVRHead
 from models.heads.lightgbm import LightGBMHead
-from models.heads.linear import BandedRidgeHead, RidgeHead
+from models.heads.linear import RidgeHead
 from models.heads.mlp import MLPHead
 from models.heads.sklearn_heads import (
     ElasticNetHead,
@@ -29,7 +29,6 @@ from models.heads.sklearn_heads import (
 __all__ = ["HEADS", "Head", "check_spec", "estimated_cost", "make_head", "search_space"]
 
 HEADS: dict[str, type[Head]] = {
-    "banded_ridge": BandedRidgeHead,
     "elastic_net": ElasticNetHead,
     "kernel_ridge": KernelRidgeHead,
     "lightgbm": LightGBMHead,

@@ -1,20 +1,17 @@
 """How long heads take, from shapes: to fit the cheap ones first and say what is left."""
 
 import math
-from collections.abc import Callable
 
 from models.heads.base import Head, MeanHead, ProjectedHead
 from models.heads.kernel import MOST_LANDMARKS, KernelHead, KernelRidgeHead, n_axes_for
-from models.heads.lightgbm import LightGBMHead
-from models.heads.linear import BandedRidgeHead, RidgeHead, mixtures_of
+from models.heads.lightgbm import LightGBMHead, columns_per_tree
+from models.heads.linear import RidgeHead
 from models.heads.mlp import MLPHead
 
 N_FITS = 6
 """Five folds and all rows."""
 FLOPS = 5e10
 """Products of matrices on two cores, in operations per second."""
-
-Seconds = Callable[[int, int, int], float]
 
 
 def estimated_cost(head: Head, n_rows: int, n_columns: int, n_targets: int) -> float:
@@ -42,15 +39,14 @@ def estimated_cost(head: Head, n_rows: int, n_columns: int, n_targets: int) -> f
         steps = 8 if isinstance(head, KernelRidgeHead) else 12
         return axes_s + features_s + steps * product_s
     if isinstance(head, RidgeHead):
-        banded = isinstance(head, BandedRidgeHead)
-        n_mixtures = len(mixtures_of(max(1, len(head.bands)))) if banded else 1
-        return gram_s + n_mixtures * 16 * 400 * n_targets * smaller**2 / FLOPS
+        return gram_s + 16 * 400 * n_targets * smaller**2 / FLOPS
     if isinstance(head, LightGBMHead):
-        chosen = min(n_columns, 0.7 * n_targets * head.columns_per_target)
-        drawn = min(head.feature_fraction * chosen, head.columns_per_tree)
-        tree_s = 5e-4 + 8e-10 * n_rows * drawn * math.log2(head.num_leaves)
+        most = columns_per_tree(n_rows)
+        chosen = min(n_columns, 0.7 * n_targets * max(head.columns_per_target, 2 * most))
+        drawn = min(head.feature_fraction * chosen, most)
+        tree_s = 8e-4 + 8e-10 * (n_rows + 1500) * drawn * math.log2(head.num_leaves)
         binning_s = 1e-7 * n_rows * chosen
-        return N_FITS * (binning_s + n_targets * head.n_rounds * tree_s / 2)
+        return gram_s + N_FITS * (binning_s + n_targets * head.n_rounds * tree_s / 2)
     width = n_columns
     if isinstance(head, ProjectedHead):
         width = min(width, head.components_for(n_rows * 4 // 5) or width)

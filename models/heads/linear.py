@@ -1,8 +1,6 @@
-"""Ridge regression for several targets, plain or banded; penalties chosen on grouped folds."""
+"""Ridge regression for several targets; penalties chosen on grouped folds."""
 
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
-from math import comb
 
 import numpy as np
 from sklearn.base import clone
@@ -18,12 +16,9 @@ from models.ridge.penalties import (
     choose_for_all_folds,
     inner_folds,
 )
-from models.scaling import band_shares
 from models.view import WHOLE, CrossFit, FoldedView
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(6, -5, -1))
-MOST_MIXTURES = 10
-FINEST = 4
 
 
 @dataclass(eq=False, repr=False)
@@ -56,7 +51,7 @@ class RidgeHead(Head):
 
     @property
     def alpha_(self) -> Floats64:  # noqa: D102 (see the class)
-        return np.sort(self.alphas)[::-1][self.chosen_ % len(self.alphas)]
+        return np.sort(self.alphas)[::-1][self.chosen_]
 
     def _cross_fit(self, view: FoldedView) -> CrossFit:
         """Cross-fit from shared features; equal to a fit per fold, but for rounding."""
@@ -71,7 +66,7 @@ class RidgeHead(Head):
         for rows, columns in label_patterns(view.targets):
             fold_of_row = np.where(rows, view.fold_of_row, WHOLE)
             gram, targets = view.gram_of(fold_of_row >= 0), view.targets[:, columns]
-            candidates = self._candidates(gram, targets)
+            candidates = RidgeCandidates(gram, targets, self.alphas)
             for fold, chosen in choose_for_all_folds(candidates):
                 coef, intercept = candidates.fit(fold, chosen)
                 if fold == WHOLE:
@@ -87,17 +82,10 @@ class RidgeHead(Head):
         for rows, columns in label_patterns(targets):
             fold_of_row = np.full(len(rows), WHOLE, np.int64)
             fold_of_row[rows] = inner_folds(groups[rows], self.seed)
-            candidates = self._candidates(FoldGram(inputs, fold_of_row), targets[:, columns])
+            gram = FoldGram(inputs, fold_of_row)
+            candidates = RidgeCandidates(gram, targets[:, columns], self.alphas)
             chosen = choose(candidates)
             self._keep(columns, candidates.fit(WHOLE, chosen), chosen)
-
-    def _candidates(self, gram: FoldGram, targets: Floats64) -> RidgeCandidates:
-        mixtures = self._mixtures(gram.inputs.shape[1])
-        return RidgeCandidates(gram, targets, self.alphas, *mixtures)
-
-    def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Floats64 | None]:  # noqa: ARG002
-        """Bands of columns, and mixtures of them to choose from; here none."""
-        return (), None
 
     def _begin(self, n_columns: int, n_targets: int) -> None:
         self.chosen_ = np.zeros(n_targets, np.intp)
@@ -109,51 +97,3 @@ class RidgeHead(Head):
 
     def _predict(self, inputs: Floats32) -> Floats64:
         return inputs @ self.coef_ + self.intercept_
-
-
-@dataclass(eq=False, repr=False)
-class BandedRidgeHead(RidgeHead):
-    """Ridge regression in which every band of columns (encoder) has a weight of its own.
-
-    Bands are brought to equal variance and weighted; weights sum to 1. Each target takes the
-    mixture of bands and the penalty that predict best on grouped folds (Nunez-Elizalde et al.,
-    2019; Dupre la Tour et al., 2022). A band of weight 0 takes no part: where an encoder only adds
-    noise, it costs nothing.
-
-    Parameters
-    ----------
-    bands, alphas, seed
-        As in `RidgeHead`.
-
-    Attributes
-    ----------
-    weights_ : array [n_targets, n_bands]
-        The mixture of each target.
-    """
-
-    weighs_bands = False  # but each target for itself
-
-    @property
-    def weights_(self) -> Floats64:  # noqa: D102 (see the class)
-        return mixtures_of(max(1, len(self.bands)))[self.chosen_ // len(self.alphas)]
-
-    def _mixtures(self, n_columns: int) -> tuple[tuple[int, ...], Floats64]:
-        bands = self.bands or (n_columns,)
-        # Of equal variance, and weighted; together they keep their variance.
-        return bands, mixtures_of(len(bands)) / band_shares(bands)
-
-
-def mixtures_of(n_bands: int) -> Floats64:
-    """Weights of the bands to choose from [n_mixtures, n_bands], equal ones first.
-
-    All ways to share out up to four equal parts among the bands, as finely as ten mixtures allow:
-    each band alone is always among them.
-    """
-    fine = [n for n in range(1, FINEST + 1) if comb(n + n_bands - 1, n) <= MOST_MIXTURES]
-    n_parts = max(fine, default=1)
-    shares = [
-        np.bincount(parts, minlength=n_bands) / n_parts
-        for parts in combinations_with_replacement(range(n_bands), n_parts)
-    ]
-    equal = np.full(n_bands, 1 / n_bands)
-    return np.stack([equal, *(share for share in shares if not np.allclose(share, equal))])

@@ -55,6 +55,12 @@ class FoldGram:
                 self._blocks[fold] = [part[:, s].T @ part[:, : s.stop] for s in self._strips]
         self._kernels: dict[tuple[int, ...], list[Floats]] = {}
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the matrices take; or the kernel of all rows will, once it is asked for."""
+        strips = sum(strip.nbytes for block in self._blocks.values() for strip in block)
+        return strips or len(self.inputs) ** 2 * np.dtype(self._type).itemsize
+
     def equations(
         self,
         excluded: tuple[int, ...] = (),

@@ -107,12 +107,10 @@ def solve_penalised(
                 matrix, mixture_of_column[own], right[:, own], penalties[:, own], tolerance
             )
             missed = ~(residuals <= tolerance)
-        if missed.any():
-            dense = matrix.dense(int(mixture))
         for penalty in np.unique(penalties[:, own][missed]):
             numbers, places = np.nonzero(missed & (penalties[:, own] == penalty))
             used, place = np.unique(own[places], return_inverse=True)
-            solved = _decompose_and_solve(dense, float(penalty), right[:, used])
+            solved = _decompose_and_solve(matrix, int(mixture), float(penalty), right[:, used])
             solutions[numbers, :, own[places]] = solved[:, place].T
     return solutions
 
@@ -183,15 +181,17 @@ def _best_in_space(
     return solutions, np.divide(residuals, norms, out=np.zeros_like(residuals), where=norms > 0)
 
 
-def _decompose_and_solve(matrix: Floats64, penalty: float, right: Floats) -> Floats64:
-    penalised = matrix.copy()
-    penalised[np.diag_indices(len(matrix))] += penalty
+def _decompose_and_solve(
+    matrix: MixedMatrix, mixture: int, penalty: float, right: Floats
+) -> Floats64:
+    penalised = matrix.dense(mixture)  # each time anew: a second one would be larger than a view
+    penalised[np.diag_indices(matrix.size)] += penalty
     try:
         factor = scipy.linalg.cho_factor(penalised, overwrite_a=True, check_finite=False)
     except scipy.linalg.LinAlgError as error:
         raise DataError(
             f"a ridge penalty of {penalty:.3g} is lost in the rounding of a matrix with the trace "
-            f"{np.trace(matrix):.3g}; give larger `alphas`."
+            f"{matrix.traces()[mixture]:.3g}; give larger `alphas`."
         ) from error
     solved: Floats64 = scipy.linalg.cho_solve(factor, right, check_finite=False)
     return solved

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from models.arrays import DataError
 from pipeline.demo import DemoSettings
 from pipeline.demo.face import SIZE_PX, draw_picture
-from pipeline.demo.people import Person, draw_person
 from pipeline.demo.rules import (
     FACE_CUES,
     FRAME_RATE_HZ,
     RULES,
     FloatArray,
+    Person,
     act,
     draw_intensities,
+    draw_person,
 )
 from pipeline.demo.voice import SAMPLE_RATE_HZ, speak
 

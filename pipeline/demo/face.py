@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.demo.people import Colour, Person
-from pipeline.demo.rules import FloatArray
+from pipeline.demo.rules import Colour, FloatArray, Person
 
 SIZE_PX = 192
 _OVERSAMPLING = 2  # drawn larger, then scaled down: soft edges

@@ -1,16 +1,21 @@
-"""The stated rule of the demo: which intensities a clip gets, and how face and voice show them.
+"""The invented people of the demo, and its stated rule: what they feel, and how it shows.
 
 `draw_intensities` draws amounts per clip; `act` shows them by the table `RULES`: the sum
 over emotions of amount x time course x cue, with a noise of its own in face and in voice, so that
 the two together tell more than either.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+Colour = tuple[int, int, int]
+
+_SKINS: tuple[Colour, ...] = ((255, 219, 188), (233, 184, 148), (193, 138, 98), (146, 98, 70))
+_HAIRS: tuple[Colour, ...] = ((34, 26, 24), (92, 58, 34), (196, 152, 84), (150, 62, 34))
 
 FACE_CUES = (
     *("smile", "mouth_open", "brow_raise", "brow_lower", "lid_raise", "squint", "nose_wrinkle"),
@@ -23,6 +28,38 @@ VOICE_CUES = ("pitch", "rate", "loudness", "brightness", "breath", "tremor", "la
 
 FRAME_RATE_HZ = 15
 """Pictures per second, and steps in which cues are given."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """One invented person before their camera.
+
+    Attributes
+    ----------
+    person_id, age, country
+        As in the label table.
+    skin, hair, wall : (red, green, blue)
+        Colours of the picture.
+    long_hair : bool
+    expressiveness, zoom, offset : float
+        Factors: how strongly they show what they feel, and how near the face is; how far it is from
+        the middle, in shares of the picture.
+    pitch_hz, formant_scale : float
+        The neutral voice.
+    """
+
+    person_id: str
+    age: float
+    country: str
+    skin: Colour
+    hair: Colour
+    wall: Colour
+    long_hair: bool
+    expressiveness: float
+    zoom: float
+    offset: float
+    pitch_hz: float
+    formant_scale: float
 
 
 class Rule(NamedTuple):
@@ -67,6 +104,26 @@ _SPREAD = 1.4  # standard deviation of the log amounts
 _FACE_NOISE, _VOICE_NOISE = 0.08, 0.12
 _START, _RISE_S = 0.3, 0.4  # after which share of the clip reactions begin, and how fast
 _STRONGEST = 1.1  # however many emotions ask for a movement, a face has its limits
+
+
+def draw_person(number: int, rng: np.random.Generator) -> Person:
+    """Draw a person who differs from the others."""
+    high_voice = bool(rng.random() < 0.5)
+    red, green, blue = rng.integers(110, 230, size=3).tolist()
+    return Person(
+        person_id=f"person_{number:03d}",
+        age=round(rng.uniform(19, 60), 1),
+        country=("United States", "South Africa")[number % 2],
+        skin=_SKINS[rng.integers(len(_SKINS))],
+        hair=_HAIRS[rng.integers(len(_HAIRS))],
+        wall=(red, green, blue),
+        long_hair=high_voice,
+        expressiveness=rng.uniform(0.8, 1.15),
+        zoom=rng.uniform(0.9, 1.1),
+        offset=rng.uniform(-0.05, 0.05),
+        pitch_hz=rng.uniform(170, 230) if high_voice else rng.uniform(95, 140),
+        formant_scale=rng.uniform(1.03, 1.15) if high_voice else rng.uniform(0.92, 1.0),
+    )
 
 
 def draw_intensities(n_clips: int, rng: np.random.Generator) -> FloatArray:

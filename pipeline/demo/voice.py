@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from pipeline.demo.people import Person
-from pipeline.demo.rules import FRAME_RATE_HZ, VOICE_CUES, FloatArray
+from pipeline.demo.rules import FRAME_RATE_HZ, VOICE_CUES, FloatArray, Person
 
 SAMPLE_RATE_HZ = 16_000
 

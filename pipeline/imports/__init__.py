@@ -2,6 +2,6 @@
 
 `reading` opens their tables, of text by `text`; `columns` says what is in them, `pipeline.clip_ids`
 which clip is meant, and all of them say in `pipeline.findings` what is odd. `layouts` of labels go
-through `clips`, which matches and checks them, and `splits`; `features` become a feature store;
-`importing` writes both.
+through `clips`, which matches and checks them; `features` become a feature store; `importing`
+writes both.
 """

@@ -16,9 +16,8 @@ from features.places import address_of
 from pipeline.clip_ids import clean_path, match_files
 from pipeline.clip_table import people_across_splits
 from pipeline.findings import Findings, Severity
-from pipeline.imports.columns import to_numbers
+from pipeline.imports.columns import known_splits, split_by_person, to_numbers
 from pipeline.imports.reading import LFS_ADVICE, is_lfs_pointer
-from pipeline.imports.splits import known_splits, split_by_person
 from pipeline.labels import SPLITS, person_of
 from pipeline.paths import OUTPUTS, holds_outputs
 
@@ -77,7 +76,7 @@ def labelled_clips(
     scale : "seen" or (low, high), optional
         Rescale the targets from there to [0, 1].
     shares, seed : sequence of float, int, optional
-        Draw new splits; see `pipeline.imports.splits.split_by_person`.
+        Draw new splits; see `pipeline.imports.columns.split_by_person`.
 
     Returns
     -------
@@ -92,7 +91,7 @@ def labelled_clips(
     Raises
     ------
     RefusedError
-        When no column has splits and none are drawn; as `pipeline.imports.splits.split_by_person`.
+        When no column has splits and none are drawn; as `pipeline.imports.columns.split_by_person`.
     """
     targets = list(source.targets)
     labels, media = _with_media(source, findings)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pipeline.paths import PARAMS
-from pipeline.terminal import Json, ParamsFile, names_of
+from pipeline.terminal import Json, names_of
 
 if TYPE_CHECKING:
     from pipeline.findings import Findings
@@ -39,7 +38,6 @@ def hume_command(
     root: Root,
     dry_run: DryRun = False,
     probe: Probe = True,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Import Hume-Reaction as ABAW5 has it (hume), or as MuSe 2022 has it (muse).
@@ -55,7 +53,7 @@ def hume_command(
 
     name = str(context.info_name)
     read = partial(read_muse if name == "muse" else read_hume, root)
-    _import(as_json, params_file, name, read, probe=probe, dry_run=dry_run)
+    _import(as_json, name, read, probe=probe, dry_run=dry_run)
 
 
 @app.command("cremad")
@@ -68,7 +66,6 @@ def cremad_command(
     by_person: Annotated[str, _BY_PERSON] = "0.6,0.2,0.2",
     dry_run: DryRun = False,
     probe: Probe = True,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Import CREMA-D, open data with rated intensities, from a clone of its repository.
@@ -82,7 +79,7 @@ def cremad_command(
     shares = _numbers(by_person, 3, "--split-by-person")
     read = partial(read_cremad, root, ratings)
     name = f"cremad_{ratings}"
-    _import(as_json, params_file, name, read, shares=shares, probe=probe, dry_run=dry_run)
+    _import(as_json, name, read, shares=shares, probe=probe, dry_run=dry_run)
 
 
 @app.command("table")
@@ -106,7 +103,6 @@ def table_command(
     by_person: Annotated[Text, _BY_PERSON] = None,
     dry_run: DryRun = False,
     probe: Probe = True,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Import any table of labels. Columns that are not named are guessed, and the guess is shown.
@@ -130,7 +126,7 @@ def table_command(
     read = partial(read_table, labels, media, given, names_of(targets) or [])
     name = re.sub(r"[^A-Za-z0-9-]+", "_", labels.stem).strip("_-") or "table"
     options = {"scale": scale, "shares": shares, "probe": probe, "dry_run": dry_run}
-    _import(as_json, params_file, name, read, **options)
+    _import(as_json, name, read, **options)
 
 
 @app.command("features")
@@ -144,7 +140,6 @@ def features_command(
         Path | None, typer.Option(help="The ids of an array's rows: lines of text, or CSV.")
     ] = None,
     dry_run: DryRun = False,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Import features that others computed: a feature store, and its entry in params.yaml.
@@ -157,7 +152,7 @@ def features_command(
 
     Example: eri import features vectors.npy --ids ids.txt --name clap
     """
-    _import(as_json, params_file, name, files=files, ids=ids, dry_run=dry_run)
+    _import(as_json, name, files=files, ids=ids, dry_run=dry_run)
 
 
 @app.command("transcripts")
@@ -166,7 +161,6 @@ def transcripts_command(
         Path, typer.Argument(help="CSV or Parquet; SRT, VTT or TXT of a clip; a folder of those.")
     ],
     dry_run: DryRun = False,
-    params_file: ParamsFile = PARAMS,
     as_json: Json = False,
 ) -> None:
     """Import what is said in the clips, for encoders of text to read in place of a recogniser's.
@@ -178,7 +172,7 @@ def transcripts_command(
     """
     from pipeline.imports.transcripts import import_transcripts
 
-    _show(as_json, *import_transcripts(params_file, file, dry_run=dry_run))
+    _show(as_json, *import_transcripts(file, dry_run=dry_run))
 
 
 def _import(as_json: bool, *arguments: Any, **options: Any) -> None:

@@ -15,13 +15,8 @@ Ratings = Literal["voice", "face", "both"]
 
 CREMAD_TARGETS = ("Anger", "Disgust", "Fear", "Happy", "Sad", "Intensity")
 
-# What raters had before them: the first digit of its rows, and the folder that holds it. A part of
-# the data set may have sound alone.
-_SOURCES = {
-    "voice": ("1", ["AudioWAV", "AudioMP3"]),
-    "face": ("2", ["VideoFlash", "AudioWAV"]),
-    "both": ("3", ["VideoFlash", "AudioWAV"]),
-}
+# What raters had before them: the first digit of its rows, and the folder that holds it.
+_SOURCES = {"voice": ("1", "AudioWAV"), "face": ("2", "VideoFlash"), "both": ("3", "VideoFlash")}
 _NOT_THERE = "clips that are not downloaded"
 _VOTES = "processedResults/tabulatedVotes.csv"
 _ACTORS = "VideoDemographics.csv"
@@ -49,13 +44,10 @@ def read_cremad(root: Path, ratings: Ratings, findings: Findings) -> LabelSource
     RefusedError
         When the folder has another layout, or none of the clips is downloaded.
     """
-    digit, folders = _SOURCES[ratings]
+    digit, folder = _SOURCES[ratings]
     check_layout(root, [_ACTORS, _VOTES], _LAYOUT)
     table = _mean_levels(root / _VOTES, digit)
-    media = next((root / name for name in folders if (root / name).is_dir()), root / folders[0])
-    if media.name != folders[0]:
-        done = f"there is no {folders[0]}/: predicted from {media.name}/"
-        findings.add(f"ratings of another medium than {ratings}", "warning", [media.name], done)
+    media = root / folder
     table = _downloaded(table, media, findings)
     actors = read_text_table(root / _ACTORS, findings).rename(columns=str.lower)
     table["group"] = table["clip_id"].str[:4]

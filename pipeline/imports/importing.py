@@ -6,25 +6,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from features.files import replacing_file
 from features.places import address_of
-from features.store import shards_of
 from features.store_writer import write_store
 from pipeline.clip_ids import match_ids
-from pipeline.findings import Findings, RefusedError, Severity
+from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource, Scale, labelled_clips, probe_files
 from pipeline.imports.features import Features
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params
-from pipeline.paths import IMPORTED_FEATURES, IMPORTS
+from pipeline.paths import IMPORTED_FEATURES, IMPORTS, PARAMS
 from pipeline.settings_files import update_settings
 from pipeline.views import store_sha256
 
 
 def import_data(
-    params_file: Path,
     name: str,
     read: Callable[[Findings], LabelSource] | None = None,
     files: Sequence[Path] = (),
@@ -39,8 +35,6 @@ def import_data(
 
     Parameters
     ----------
-    params_file : Path
-        The parameters that are to point at what is imported.
     name : str
         What to call the labels, or the features; features beside labels are ``<name>_<set>``.
     read : callable, optional
@@ -67,7 +61,7 @@ def import_data(
     ParamsError
         When the parameters would not be valid, such as for a target with the name of a column.
     """
-    params = load_params(params_file, check_heads=False, need_features=False)
+    params = load_params(check_heads=False, need_features=False)
     findings, table = Findings(), IMPORTS / name / "labels.csv"
     summary: dict[str, Any] = {"name": name, "features": {}}
     labels, sets = None, {name: files}
@@ -118,8 +112,8 @@ def import_data(
             with replacing_file(table) as beside:
                 beside.write_bytes(content)
             written.append(str(table))
-    if update_settings(params_file, changes, partial(load_params, need_features=False)):
-        written.append(str(params_file))
+    if update_settings(PARAMS, changes, partial(load_params, need_features=False)):
+        written.append(str(PARAMS))
     return summary, findings
 
 
@@ -147,20 +141,4 @@ def _read_features(
     else:
         done = f"no id of the files is in the label table, which has {list(wanted[:3])}"
         findings.add("ids of other clips", "error", features.id_of, done)
-    # Stores of different clips, joined in one view, have gaps.
-    clips = set(features.id_of.values())
-    for other, entry in params.stores.items():
-        if other == name or not entry.store.is_dir():
-            continue
-        tables = (pq.read_table(each, columns=["clip_id"]) for each in shards_of(entry.store))
-        others = {clip for table in tables for clip in table["clip_id"].unique().to_pylist()}
-        severity: Severity = "warning" if others & clips else "error"
-        done = "in a view of both they have gaps there, which heads fill with the training mean"
-        if not others & clips:
-            done = f"no clip in common: take `{other}` out of `stores` in params.yaml"
-        for which, gone in (
-            ("has and these lack", others - clips),
-            ("lacks and these have", clips - others),
-        ):
-            findings.add(f"clips that `{other}` {which}", severity, sorted(gone), done)
     return features

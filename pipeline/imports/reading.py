@@ -18,7 +18,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyarrow import feather
 
 from features.store import METADATA_KEY, store_metadata
 from pipeline.clip_ids import plain_text
@@ -78,7 +77,7 @@ def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False
     Parameters
     ----------
     path : Path
-        CSV, perhaps compressed, ARFF, Parquet, Feather, npy or npz.
+        CSV, perhaps compressed, ARFF, Parquet, npy or npz.
     ids : Path, optional
         The ids of the rows of an array: text, one in each line, or a table with a column of ids.
     of_one_clip : bool
@@ -174,11 +173,6 @@ def _open_parquet(path: Path) -> Table:
     return _arrow_table(file.schema_arrow, file.iter_batches(min(_PARQUET_ROWS, BLOCK_VALUES)))
 
 
-def _open_feather(path: Path) -> Table:
-    table = feather.read_table(path)
-    return _arrow_table(table.schema, table.to_batches(_PARQUET_ROWS))
-
-
 def _arrow_table(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Table:
     frames = (_with_index(pa.Table.from_batches([batch]).to_pandas()) for batch in batches)
     metadata = store_metadata(schema) if METADATA_KEY in (schema.metadata or {}) else None
@@ -243,6 +237,6 @@ _TEXTS = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".arff")
 _ARRAYS = (".npy", ".npz")
 OPENERS: dict[str, Callable[[Path], Table]] = {
     **dict.fromkeys(_TEXTS, lambda path: Table(*text.open_text(path, BLOCK_VALUES))),
-    **{".parquet": _open_parquet, ".feather": _open_feather},
+    ".parquet": _open_parquet,
     **dict.fromkeys(_ARRAYS, _open_array),
 }

@@ -18,7 +18,7 @@ from pipeline.imports.features import to_times
 from pipeline.imports.reading import read_text, read_text_table
 from pipeline.labels import LabelError, read_labels
 from pipeline.params import load_params
-from pipeline.paths import IMPORTED_TRANSCRIPTS
+from pipeline.paths import IMPORTED_TRANSCRIPTS, PARAMS
 from pipeline.settings_files import update_settings
 
 _SUBTITLES = (".srt", ".vtt", ".txt")
@@ -35,15 +35,11 @@ _NAMES = {
 """What columns are called, in small letters with underscores."""
 
 
-def import_transcripts(
-    params_file: Path, path: Path, *, dry_run: bool = False
-) -> tuple[dict[str, Any], Findings]:
+def import_transcripts(path: Path, *, dry_run: bool = False) -> tuple[dict[str, Any], Findings]:
     """Import transcripts of the clips of the label table, and enter them in the parameters.
 
     Parameters
     ----------
-    params_file : Path
-        The parameters that are to point at what is imported.
     path : Path
         CSV in any usual form, or Parquet, with ids and texts; a file of subtitles (SRT, WebVTT, or
         plain text), or a folder of them, called as the clips are.
@@ -57,7 +53,7 @@ def import_transcripts(
     findings : Findings
         What was noticed. An error keeps everything from being written.
     """
-    params = load_params(params_file, check_heads=False, need_features=False)
+    params = load_params(check_heads=False, need_features=False)
     findings = Findings()
     written: list[str] = []
     summary: dict[str, Any] = {"name": "transcripts", "features": {}, "written": written}
@@ -89,8 +85,8 @@ def import_transcripts(
     entry = {"kind": "imported", "table": IMPORTED_TRANSCRIPTS.as_posix(), "sha256": sha256}
     written += [str(IMPORTED_TRANSCRIPTS)] if sha256 != before else []
     changes = {"transcripts": entry}
-    if update_settings(params_file, changes, lambda new: load_params(new, need_features=False)):
-        written.append(str(params_file))
+    if update_settings(PARAMS, changes, lambda new: load_params(new, need_features=False)):
+        written.append(str(PARAMS))
     return summary, findings
 
 

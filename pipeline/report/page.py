@@ -1,7 +1,10 @@
 """The report as one self-contained HTML page."""
 
+import base64
+import io
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,15 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup
 
+from features.extraction.workers import WorkerError, Workers
+from features.media.frames import read_frames
+from features.media.remote import local_file
+from features.places import address_of
 from pipeline.leaderboard import SPLITS, STACK, leaderboard_text, notes
 from pipeline.report import data
 from pipeline.report.figures import draw
 from pipeline.report.plots import NOTHING, durations, error_table
 from pipeline.report.results import Results
-from pipeline.report.thumbnails import thumbnails
 from pipeline.settings_files import yaml_text
 from pipeline.tables import laid_out, markdown, records, score_text
 
@@ -23,6 +29,7 @@ SPLIT_NAMES = {**SPLITS, "oof": "Train, out of fold"}
 
 _BY_TARGET = {"scatter": "labels and predictions", "calibration": "calibration"}
 _MOST_CLIPS = 12
+_PICTURE_PX = (192, 144)
 _MOST_SLICES = 200
 _MOST_TARGETS = 3
 
@@ -104,6 +111,25 @@ def page_template(name: str) -> Template:
     return environment.get_template(name)
 
 
+def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
+    """Return a JPEG of each clip, small enough for a page, as a data URI by clip id.
+
+    A clip without a readable picture is left out: a report must not fail for one.
+
+    Parameters
+    ----------
+    files : mapping of str to (Path, float)
+        By clip id: the media file, and its length in seconds.
+    """
+    found: dict[str, str] = {}
+    with Workers(1) as workers:
+        for name, (path, duration_s) in files.items():
+            if path.is_file() or address_of(path):
+                with suppress(WorkerError):
+                    found[name] = workers.call(_picture, (path, duration_s / 2), limit_s=20.0)
+    return found
+
+
 def _on_one_line(text: str) -> str:
     """Keep a text in its cell or line of Markdown, and from being read as HTML."""
     return " ".join(text.split()).replace("<", "&lt;")
@@ -145,3 +171,20 @@ def _worst(results: Results) -> list[dict[str, Any]]:
         for row in worst.index
     ]
     return records(worst)
+
+
+def _picture(work: tuple[Path, float]) -> str:
+    """Return the frame on screen at a time of the clip, in a worker that can be killed."""
+    path, at_s = work
+    chosen = None
+    for frame in read_frames(local_file(path), 1.0):
+        if chosen is not None and frame.time_s > at_s:
+            break
+        chosen = frame.image
+    if chosen is None:
+        raise ValueError("the clip has no picture")
+    picture = chosen.convert("RGB")
+    picture.thumbnail(_PICTURE_PX)
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=70, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"

@@ -95,9 +95,9 @@ def error_tables(
     -------
     dict of str to DataFrame
         ``scatter``: `SCATTER_COLUMNS`. ``calibration``, in bands of equally many clips by
-        prediction: `CALIBRATION_COLUMNS`. ``residuals_by_person`` (those that lean the most),
-        ``residuals_by_duration`` and ``errors_by_duration``, the mean of label minus prediction
-        and of its size over a clip's targets: `INTERVAL_COLUMNS`.
+        prediction: `CALIBRATION_COLUMNS`. ``residuals_by_person`` (those that lean the most) and
+        ``errors_by_duration``, the mean of label minus prediction and of its size over a clip's
+        targets: `INTERVAL_COLUMNS`.
     """
     chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
     y, predicted, people = rows.y[chosen], stack[chosen], rows.people[chosen]
@@ -110,21 +110,18 @@ def error_tables(
         for _, band in _bands(prediction, n_bands):
             estimate = mean_by_people(label[band], people[known][band])
             calibration.append((target, prediction[band].mean(), *estimate))
-    lean, size = (pd.DataFrame(each).mean(axis=1) for each in (y - predicted, abs(y - predicted)))
-    by_duration = {}
+    size = pd.DataFrame(abs(y - predicted)).mean(axis=1)
     duration_s = np.round(durations(rows.clips[chosen]), 1)
-    for name, errors in (("residuals", lean), ("errors", size)):
-        known = np.isfinite(errors) & np.isfinite(duration_s)
-        bands = list(_bands(duration_s[known], _N_DURATION_BANDS))
-        by_duration[f"{name}_by_duration"] = _intervals(
-            (f"{band} s", *mean_by_people(errors[known][inside], people[known][inside])[:3])
-            for band, inside in (bands if len(bands) > 1 else ())
-        )
+    known = np.isfinite(size) & np.isfinite(duration_s)
+    bands = list(_bands(duration_s[known], _N_DURATION_BANDS))
     return {
         "scatter": pd.DataFrame(scatter, columns=SCATTER_COLUMNS).round(N_DIGITS),
         "calibration": pd.DataFrame(calibration, columns=CALIBRATION_COLUMNS).round(N_DIGITS),
-        "residuals_by_person": _furthest_off(lean, people),
-        **by_duration,
+        "residuals_by_person": _furthest_off(pd.DataFrame(y - predicted).mean(axis=1), people),
+        "errors_by_duration": _intervals(
+            (f"{band} s", *mean_by_people(size[known][inside], people[known][inside])[:3])
+            for band, inside in (bands if len(bands) > 1 else ())
+        ),
     }
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.imports.layouts import HUME_TARGETS
 from tests.conftest import tone, write_clip
+from tests.pipeline.imports.conftest import write_muse
 
 
 def write_recordings(folder: Path) -> None:
@@ -72,17 +73,7 @@ def write_neighbours(folder: Path) -> None:
         values = [f"[{number:05d}]", split.title(), *labels, 20 + number, "South Africa"]
         rows.append(",".join(map(str, values)))
     (hume / "data_info.csv").write_text("\n".join(rows) + "\n")
-    muse = beside / "muse_2022" / "c2_muse_reaction"
-    (muse / "feats" / "faus").mkdir(parents=True)
-    ids = [f"{number:05d}" for number in range(3)]
-    labels = [f"[{clip_id}],1.0,0.1,0.{n},0,0,0,0.2" for n, clip_id in enumerate(ids)]
-    (muse / "labels.csv").write_text("\n".join([",".join(["File_ID", *HUME_TARGETS]), *labels]))
-    splits = zip(ids, ["train", "devel", "test"], strict=True)
-    parts = [f"{clip_id},{split}" for clip_id, split in splits]
-    (muse / "partition.csv").write_text("\n".join(["Id,Proposal", *parts]))
-    for clip_id in ids:
-        rows = f"timestamp,segment_id,AU01\n0,{clip_id},0.{int(clip_id)}\n250,{clip_id},0.5\n"
-        (muse / "feats" / "faus" / f"{clip_id}.csv").write_text(rows)
+    write_muse(beside / "muse_2022")
     _write_cremad(beside / "CREMA-D")
 
 

@@ -1,10 +1,14 @@
 """Checkouts in folders of their own, for tests that run commands of git, DVC and ours in them."""
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import yaml
 
@@ -35,10 +39,24 @@ def run(folder: Path, *command: str, status: int = 0, **variables: str) -> str:
     return done.stdout
 
 
-def run_stages() -> None:
-    """Run all stages in this process, as DVC would load torch anew for each."""
-    params = yaml.safe_load(Path("params.yaml").read_text())
-    for stage in yaml.safe_load(Path("dvc.yaml").read_text())["stages"].values():
-        function = getattr(stages, stage.get("do", stage)["cmd"].split()[3])
-        for key in params[stage["foreach"][2:-1]] if "foreach" in stage else [None]:
-            function(*([] if key is None else [key]))
+def run_stages(folder: Path, **variables: str) -> str:
+    """Run all stages of a checkout in this process, as DVC would load torch anew for each.
+
+    Returns what they print.
+    """
+    said = io.StringIO()
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    steps = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].values()
+    with entered(folder, **variables), contextlib.redirect_stdout(said):
+        for step in steps:
+            function = getattr(stages, step.get("do", step)["cmd"].split()[3])
+            for key in params[step["foreach"][2:-1]] if "foreach" in step else [None]:
+                function(*([] if key is None else [key]))
+    return said.getvalue()
+
+
+@contextlib.contextmanager
+def entered(folder: Path, **variables: str) -> Iterator[None]:
+    """Be in a folder, with variables of the environment."""
+    with contextlib.chdir(folder), mock.patch.dict(os.environ, variables):
+        yield

@@ -136,9 +136,7 @@ def shared_run(request, tmp_path_factory, tiny_clip) -> FinishedRun:
 @pytest.fixture
 def finished_run(shared_run, monkeypatch) -> FinishedRun:
     """The same, as the working folder."""
-    monkeypatch.chdir(shared_run.folder)
-    monkeypatch.setenv("ERI_CACHE", str(shared_run.folder / "cache"))
-    return shared_run
+    return shared_run.enter(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -148,8 +146,7 @@ def ready_folder(shared_run, tmp_path_factory) -> Path:
     run = FinishedRun(shutil.copytree(shared_run.folder, folder / "run"))
     encoders = yaml.safe_load((run.folder / "params.yaml").read_text())["encoders"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(run.folder)
-        patch.setenv("ERI_CACHE", str(run.folder / "cache"))
+        run.enter(patch)
         for name, encoder in (("face", "tiny"), ("voice", "sound")):
             run.params(encoders={encoder: encoders[encoder]}, heads={"ridge": {"kind": "ridge"}})
             run.fit(["ridge"])

@@ -33,6 +33,12 @@ class FinishedRun:
     def bundle(self) -> Path:
         return self.folder / BUNDLE
 
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> "FinishedRun":
+        """Make it the working folder."""
+        monkeypatch.chdir(self.folder)
+        monkeypatch.setenv("ERI_CACHE", str(self.folder / "cache"))
+        return self
+
     def params(self, **changes) -> None:
         content = yaml.safe_load((self.folder / "params.yaml").read_text()) | changes
         (self.folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
@@ -50,9 +56,7 @@ def finish_run(root: Path, folder: Path, model: str, **changes) -> FinishedRun:
     `changes` are made to its parameters.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("ERI_CACHE", str(folder / "cache"))
-        run = FinishedRun(folder)
+        run = FinishedRun(folder).enter(patch)
         _run_all(run, root, model, changes)
     return run
 

@@ -144,13 +144,6 @@ def test_heads_refitted_on_val_predict_test_as_the_run_does(finished_run, result
     assert not np.allclose(found[:4], expected[:4])  # Val was learned from
 
 
-def test_only_a_bundle_is_overwritten(finished_run, tmp_path):
-    (tmp_path / "chapter.txt").write_text("1")
-    with pytest.raises(BundleError, match="no bundle, so it is not overwritten"):
-        make_bundle(load_params(), read_rows(load_params()), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["chapter.txt"]
-
-
 def test_a_flipped_byte_in_any_file_is_refused_by_name(bundle):
     rng = np.random.default_rng(0)
     for path in sorted(bundle.iterdir()):

@@ -5,20 +5,18 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from features.store_writer import write_clip_vectors, write_failures
 from models.metrics import mean_pearson
-from pipeline import cli, stages
+from pipeline import stages
 from pipeline.challenge import (
-    IMPUTED_COLUMNS,
     check_submission,
     file_ids,
-    imputed_table,
     submission_table,
 )
 from pipeline.params import ParamsError
 from pipeline.paths import IMPUTED, PREDICTIONS
+from tests.pipeline.commands import eri
 
 TARGETS = ["joy", "fear", "awe"]
 ANY_FIXTURE = [HealthCheck.function_scoped_fixture]
@@ -100,14 +98,14 @@ def test_one_split_alone(check, table, clips):
     assert "ids are missing" in faults(check(test, "all"))
 
 
-@pytest.mark.parametrize("written", ["00003", "3", " [00003]", "(00003)", "val/mp4/00003.MP4"])
-def test_an_id_written_otherwise_is_a_fault_with_its_mending(check, table, clips, written):
+@pytest.mark.parametrize("written", ["00003", "3", " [00003]"])
+def test_an_id_written_otherwise_is_a_fault(check, table, written):
     table["File_ID"] = table["File_ID"].replace("[00003]", written)
-    what = "ids are not written as the challenge does"
-    assert faults(check(table)) == {what: (1, f"{written!r}: write '[00003]'")}
+    found = {"ids are missing": (1, "'[00003]'"), "ids are unknown": (1, repr(written))}
+    assert faults(check(table)) == found
 
 
-def test_ids_missing_repeated_unknown_of_train_and_in_another_case(check, table, clips):
+def test_ids_missing_repeated_unknown_and_of_train(check, table):
     broken = pd.concat([table.iloc[1:], table.iloc[[1, 2, 2]]])
     broken.iloc[-1, 0] = "[99999]"
     broken.iloc[-2, 0] = "[00000]"
@@ -118,11 +116,6 @@ def test_ids_missing_repeated_unknown_of_train_and_in_another_case(check, table,
         "ids are of clips of another split": (1, "'[00000]' is of Train"),
         "ids are unknown": (1, "'[99999]'"),
     }
-    clips["file_id"] = "Clip_" + clips["clip_id"]
-    held = clips.loc[clips["split"] != "Train", "file_id"].str.lower().to_numpy()
-    ((what, places),) = faults(check(table.assign(File_ID=held))).items()
-    assert what == "ids are not written as the challenge does"
-    assert places[:2] == (len(held), "'clip_003': write 'Clip_003'")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +136,7 @@ def test_columns_and_lines(check, table):
     assert faults(check(table.drop(columns="awe"))) == {"columns are missing": (1, "'awe'")}
     assert faults(check(table.assign(Age=3))) == {"columns are unknown": (1, "'Age'")}
     renamed = faults(check(table.rename(columns={"joy": "Joy"})))
-    assert renamed == {"columns are not written as the challenge does": (1, "'Joy': write 'joy'")}
+    assert renamed == {"columns are missing": (1, "'joy'"), "columns are unknown": (1, "'Joy'")}
     doubled = table.assign(more=0).rename(columns={"more": "joy"})
     assert "columns are there several times" in faults(check(doubled))
     text = table.to_csv(index=False).splitlines()
@@ -215,25 +208,6 @@ def write_vectors(path, clip_ids):
     write_clip_vectors(path, np.array(clip_ids, object), vectors, {})
 
 
-@settings(max_examples=25, suppress_health_check=ANY_FIXTURE)
-@given(lost=st.lists(st.sets(st.integers(0, 39)), min_size=3, max_size=3))
-def test_exactly_the_clips_without_some_features_are_listed(rows, tmp_path, lost):
-    encoders = ["b", "c", "a"]
-    for encoder, without in zip(encoders, lost, strict=True):
-        ids = [clip_id for k, clip_id in enumerate(rows.clip_ids) if k not in without]
-        write_vectors(tmp_path / f"{encoder}.parquet", ids)
-    failures = {name: tmp_path / f"{name}.failures.parquet" for name in encoders}
-    table = imputed_table(rows, failures, tmp_path)
-    assert table.columns.tolist() == IMPUTED_COLUMNS
-    assert table["clip_id"].tolist() == [rows.clip_ids[k] for k in sorted(set.union(*lost))]
-    for row in table.itertuples():
-        place = rows.clip_ids.index(row.clip_id)
-        missing = sorted(e for e, without in zip(encoders, lost, strict=True) if place in without)
-        assert (row.missing, row.split) == ("+".join(missing), rows.clips["split"][place])
-        assert row.all_missing == (len(missing) == 3)
-        assert row.reasons == "; ".join(f"{encoder}: no features" for encoder in missing)
-
-
 def test_the_stage_predicts_clips_that_failed_and_the_command_checks_its_file(project):
     """One clip of Test has no features at all, one of Val no face."""
     for encoder, lost in {"face": ["039", "003"], "voice": ["039"]}.items():
@@ -256,9 +230,7 @@ def test_the_stage_predicts_clips_that_failed_and_the_command_checks_its_file(pr
     predicted[1:].to_csv("bad.csv")
     said = []
     for status, *arguments in ((0, str(PREDICTIONS)), (1, "bad.csv"), (1, "bad.csv", "--json")):
-        shown = CliRunner().invoke(cli.app, ["check-submission", *arguments])
-        assert shown.exit_code == status
-        said.append(shown.stdout)
+        said.append(eri("check-submission", *arguments, status=status).stdout)
     assert "val r" in said[0]
     assert "error    ids are missing: 1 (" in said[1]
     assert "refused" in said[1]

@@ -4,19 +4,17 @@ import sys
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from features.store import read_store
 from pipeline import cli
 from pipeline.doctor import examine
-from pipeline.errors import FailedClipsError
 from tests.conftest import TINY_CLIP
-
-runner = CliRunner()
+from tests.pipeline.commands import eri
 
 
 @pytest.fixture
-def params_file(request, tmp_path, tiny_clip):
+def params_file(request, tmp_path, tiny_clip, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
     content["encoders"] = {
         "tiny": {"kind": "open_clip", "model": tiny_clip, "weights": "random"},
@@ -36,13 +34,12 @@ def own_cache(tmp_path, monkeypatch):
 def extract(params_file, tmp_path):
     """Run `eri extract` into ``out``, with changed parameters."""
 
-    def extract(*arguments, **changes):
+    def extract(*arguments, status=0, **changes):
         content = yaml.safe_load(params_file.read_text())
         for key, value in changes.items():
             content[key] |= value
         params_file.write_text(yaml.safe_dump(content))
-        command = ["extract", *map(str, arguments), "--out", str(tmp_path / "out")]
-        return runner.invoke(cli.app, [*command, "--params", str(params_file)])
+        return eri("extract", *arguments, "--out", tmp_path / "out", status=status)
 
     return extract
 
@@ -50,13 +47,11 @@ def extract(params_file, tmp_path):
 def test_extract_writes_one_store_per_encoder(make_clip, extract, params_file, tmp_path):
     make_clip("clips/a.mp4")
     make_clip("clips/b.mp4", sound_s=0)
-    shown = extract(tmp_path / "clips", "--json")
-    assert shown.exit_code == 0
-    content = json.loads(shown.stdout)
+    content = json.loads(extract(tmp_path / "clips", "--json").stdout)
     assert content["tiny"]["n_embedded"] == content["tiny"]["n_computed"] == 2
     assert [f["clip_id"] for f in content["sound"]["failures"]] == ["b"]
     assert set(read_store(tmp_path / "out" / "tiny").clip_id) == {"a", "b"}
-    found = {each.subject: each for each in examine(params_file)}
+    found = {each.subject: each for each in examine()}
     assert "tiny, random, 8 numbers each, 2 clips cached" in found["encoders.tiny"].detail
     assert "88 numbers each, 1 clips cached" in found["encoders.sound"].detail
 
@@ -67,7 +62,6 @@ def test_a_clip_without_a_face_is_a_failure_among_others(shared, extract, tmp_pa
     clips = [shared / "clips" / f"{clip}.mp4" for clip in ("no_face", "single_face")]
     arguments = [*clips, "--encoders", "tiny"]
     shown = extract(*arguments, encoders=encoders, data={"max_failed_share": 0.5})
-    assert shown.exit_code == 0, shown.output
     assert "tiny: 1 of 2 clips (1 without a face)" in shown.stdout
     store = read_store(tmp_path / "out" / "tiny")
     assert set(store.clip_id) == {"single_face"}
@@ -77,8 +71,7 @@ def test_a_clip_without_a_face_is_a_failure_among_others(shared, extract, tmp_pa
 def test_extract_fails_when_too_many_clips_did_but_keeps_the_others(make_clip, extract, tmp_path):
     make_clip("clips/a.mp4")
     (tmp_path / "clips/b.mp4").write_bytes(b"no video")
-    shown = extract(tmp_path / "clips", "--encoders", "sound", "--json")
-    assert isinstance(shown.exception, FailedClipsError)
+    shown = extract(tmp_path / "clips", "--encoders", "sound", "--json", status=1)
     assert "sound: 1 of 2 clips failed, more than `data.max_failed_share`" in str(shown.exception)
     assert json.loads(shown.stdout)["sound"]["n_embedded"] == 1
     assert set(read_store(tmp_path / "out" / "sound").clip_id) == {"a"}
@@ -92,11 +85,10 @@ def all_commands():
 
 @pytest.mark.parametrize("command", [*all_commands()], ids=" ".join)
 def test_every_command_shows_an_example_and_speaks_json(command):
-    shown = runner.invoke(cli.app, [*command, "--help"])
-    assert shown.exit_code == 0
+    shown = eri(*command, "--help")
     assert f"Example: eri {' '.join(command)}" in shown.stdout
-    assert "--json" in shown.stdout or command in (["serve"], ["report"])  # a page is no answer
-    assert runner.invoke(cli.app, [*command, "--no-such-option"]).exit_code == 2
+    assert "--json" in shown.stdout or command == ["serve"]  # a page is no answer
+    eri(*command, "--no-such-option", status=2)
 
 
 def test_no_help_waits_for_a_heavy_library(request):

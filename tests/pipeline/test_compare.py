@@ -3,33 +3,29 @@ import io
 import json
 import re
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 from features.store import StoreError
 from models.arrays import DataError
-from pipeline import cli
 from pipeline.compare import compare
 from pipeline.comparison import plan_comparison, run_comparison
 from pipeline.params import ParamsError
-from pipeline.paths import PARAMS
+from tests.pipeline.commands import eri
 
 BASELINES = ["baseline/mean", "baseline/duration"]
 
 
 def last(**asked):
-    *_, found = run_comparison(plan_comparison(PARAMS, **asked))
+    *_, found = run_comparison(plan_comparison(**asked))
     return found
 
 
-def run(*arguments: str, status: int = 0):
-    shown = CliRunner().invoke(cli.app, ["compare", *arguments])
-    assert shown.exit_code == status, shown.output
-    return shown
+run = partial(eri, "compare")
 
 
 def test_all_heads_baselines_and_the_stack_are_ranked(project, fitted):
@@ -70,14 +66,12 @@ def test_nothing_is_fitted_twice(project, fitted):
 def test_views_heads_and_targets_are_chosen_by_name(project):
     project.content["heads"]["other"] = {"kind": "ridge", "alphas": [1.0]}
     project.write()
-    plan = plan_comparison(
-        PARAMS, ["voice+face", "voice", "face+voice"], ["other", "svr"], ["awe", "joy"]
-    )
+    plan = plan_comparison(["voice+face", "voice", "face+voice"], ["other", "svr"], ["awe", "joy"])
     names = ["other/face+voice", "svr/face+voice", "other/voice", "svr/voice"]
     assert [task.name for task in plan.tasks] == BASELINES + names
     assert plan.tasks[2].head.model_dump() == {"kind": "ridge", "alphas": [1.0]}
     assert plan.params.targets == ("joy", "awe")  # in the order of the parameters
-    np.testing.assert_array_equal(plan.rows.y, plan_comparison(PARAMS).rows.y[:, [0, 2]])
+    np.testing.assert_array_equal(plan.rows.y, plan_comparison().rows.y[:, [0, 2]])
 
 
 @pytest.mark.parametrize(
@@ -87,8 +81,6 @@ def test_views_heads_and_targets_are_chosen_by_name(project):
         ({"encoders": ["face+"]}, "unknown encoder ''. Known: face, voice"),
         ({"heads": ["ridge", "svrr"]}, "unknown head 'svrr'; did you mean 'svr'"),
         ({"targets": ["joyy"]}, "unknown target 'joyy'; did you mean 'joy'? Known: joy, fear, awe"),
-        ({"pooling": "mean/hole"}, "unknown part 'hole': expected one of whole, halves"),
-        ({"pooling": "mean/whole/halves"}, "statistics/parts"),
     ],
 )
 def test_unknown_names_are_refused_with_the_nearest_and_all_known(project, asked, message):
@@ -105,28 +97,15 @@ def test_wrong_settings_are_refused_before_anything_is_fitted(project, fitted):
 
 
 def test_val_is_scored_where_it_is_labelled_else_train_out_of_fold(project):
-    assert plan_comparison(PARAMS).split == "val"
+    assert plan_comparison().split == "val"
     project.clips.loc[project.clips["split"] == "Val", project.content["targets"]] = np.nan
     project.write()
-    assert plan_comparison(PARAMS).split == "oof"
-    for asked in (["--split", "val"], ["--learning-curve"], ["--by", "contry"]):
-        said = "unknown column 'contry'" if "--by" in asked else "fewer than two clips of Val"
-        assert said in str(run(*asked, status=1).exception)
+    assert plan_comparison().split == "oof"
+    assert "fewer than two clips of Val" in str(run("--split", "val", status=1).exception)
     (project.folder / "data/pooled/voice.parquet").unlink()
     with pytest.raises(StoreError, match=r"neither data/pooled/voice.parquet nor.*dvc repro"):
-        plan_comparison(PARAMS)
-    plan_comparison(PARAMS, ["face"])
-
-
-def test_another_pooling_is_made_from_the_stores_once(project, fitted):
-    for encoder in ("face", "voice"):
-        project.write_store(encoder)
-    compare(heads=["ridge"], pooling="mean,max/whole,halves")
-    n = len(fitted)
-    compare(heads=["ridge"], pooling="mean,max/whole,halves")
-    compare(heads=["ridge"], encoders=["face"], pooling="mean/whole")
-    assert fitted[n:] == ["ridge/face"]
-    assert len(list((project.folder / "cache" / "results").glob("*.parquet"))) == 3
+        plan_comparison()
+    plan_comparison(["face"])
 
 
 def test_labels_too_few_for_a_head_or_the_stack_are_rows(project, fitted, monkeypatch):
@@ -158,59 +137,23 @@ def test_columns_of_the_label_table_are_baselines(project, fitted):
     assert scores[["baseline/luck", "baseline/country"]].max() < 0.6
 
 
-def test_slices_have_every_row_and_every_clip(project, fitted):
-    project.clips["country"] = [*"AAAABBBB"] * 5
-    project.write()
-    content = json.loads(run("--encoders", "face", "--by", "country", "--json").stdout)
-    slices = pd.DataFrame(content["slices"])
-    rows = slices.groupby("slice", sort=False)["name"].apply(list).tolist()
-    assert rows == [[row["name"] for row in content["leaderboard"]]] * slices["slice"].nunique()
-    n_val = int((project.clips["split"] == "Val").sum())
-    assert slices.drop_duplicates("slice")["n_rows"].sum() == n_val
-
-
-def test_the_learning_curve_is_of_the_best_head_and_kept(project, fitted, monkeypatch):
-    asked = ("--encoders", "face", "--learning-curve", "--json")
-    content = json.loads(run(*asked).stdout)
-    curve = pd.DataFrame(content["learning_curve"])
-    assert set(curve["name"]) == {"ridge/face"}
-    n_people = project.clips.query("split == 'Train'")["group"].nunique()
-    assert curve["n_people"].max() == n_people
-    assert (curve["ci95_low"] < curve["ci95_high"]).all()
-    monkeypatch.setattr("models.evaluation.learning_curve.learning_curve", None)
-    assert json.loads(run(*asked).stdout)["learning_curve"] == content["learning_curve"]
-
-
 def test_rows_come_as_lines_then_the_tables(project, fitted):
-    project.clips["country"] = [*"AAAABBBB"] * 5
-    project.write()
-    lines = run("--encoders", "face", "--by", "country", "--learning-curve").stdout.splitlines()
+    lines = run("--encoders", "face").stdout.splitlines()
     assert lines[0].startswith("baseline/mean: mean Pearson +0.000, ")
     assert lines[4].startswith("stack: mean Pearson +0.")
     title = next(line for line in lines if line.startswith("Mean Pearson over 3 targets"))
     assert "on Val: 8 clips of 5 people; intervals and P from 100 resamples of people" in title
     text = "\n".join(lines)
-    for column in (
-        "head/view",
-        "val r",
-        "val 95 % CI",
-        "P > best",
-        "fit s",
-        "joy",
-        "constant",
-        "A: ",
-    ):
+    for column in ("head/view", "val r", "val 95 % CI", "P > best", "fit s", "joy", "constant"):
         assert column in text
-    assert "Mean Pearson by country" in text
-    assert "Learning curve on Val" in text
     again = run("--encoders", "face").stdout.splitlines()
     assert again[0] == "5 of 5 rows are done, 5 of them from before"
 
 
 def test_json_is_all_there_is_on_stdout_and_files_are_the_same_again(project, fitted):
-    folder, files = project.folder / "there", []
+    folder, files = project.folder / "results/compare", []
     for _ in range(2):
-        content = json.loads(run("--json", "--split", "oof", "--out", "there").stdout)
+        content = json.loads(run("--json", "--split", "oof").stdout)
         files.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert files[0] == files[1]
     assert set(files[0]) == {f"leaderboard.{ending}" for ending in ("parquet", "csv", "md")}
@@ -220,7 +163,6 @@ def test_json_is_all_there_is_on_stdout_and_files_are_the_same_again(project, fi
     assert best["better_than_best"] is None
     assert 0 <= second["better_than_best"] <= 1
     assert (best["error"], content["n_reused"], len(rows)) == ("", 9, 9)
-    assert content["slices"] == content["learning_curve"] == []
     table = pd.read_parquet(folder / "leaderboard.parquet")
     assert table["split"].unique().tolist() == [content["split"]] == ["oof"]
     csv = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False, na_values=[""])

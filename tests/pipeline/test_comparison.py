@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.extraction.workers import Failure, WorkerError
+from pipeline.compare import board_text, progress
 from pipeline.comparison import plan_comparison, run_comparison
 from pipeline.fit import Fit
-from pipeline.paths import PARAMS
-from pipeline.showing import board_text, progress
 
 BASELINES = ["baseline/mean", "baseline/duration"]
 
@@ -53,7 +52,7 @@ def on_machine(project, monkeypatch):
         monkeypatch.setattr("pipeline.comparison.Workers", made)
         monkeypatch.setattr("pipeline.comparison.time", made)
         monkeypatch.setattr("models.heads.estimated_cost", cost_s)
-        said, plan = [], plan_comparison(PARAMS, heads=list(costs_s))
+        said, plan = [], plan_comparison(heads=list(costs_s))
         for found in run_comparison(plan, budget_s=budget_s):
             said.append(progress(found))
         return made, found, said

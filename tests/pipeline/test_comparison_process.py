@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 from models.heads import HEADS
-from pipeline import cli
 from pipeline.compare import compare
 from tests.pipeline import odd_heads
+from tests.pipeline.commands import eri
 
 IMPORTS = """
 import json, sys
@@ -47,10 +46,7 @@ def environment(request, project):
 
 
 def run(heads, *more, status=0):
-    arguments = ["compare", "--encoders", "face", "--heads", heads, *more]
-    shown = CliRunner().invoke(cli.app, arguments)
-    assert shown.exit_code == status, shown.output
-    return shown
+    return eri("compare", "--encoders", "face", "--heads", heads, *more, status=status)
 
 
 def is_running(pid):

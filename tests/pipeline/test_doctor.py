@@ -6,10 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from typer.testing import CliRunner
 
-from pipeline import cli
 from pipeline.doctor import examine
+from tests.pipeline.commands import eri
 
 LATER = {"kind": "torchvision", "model": "resnet18", "weights": "nowhere/weights.pt"}
 
@@ -32,7 +31,7 @@ def examined(request, tmp_path, monkeypatch):
     def examine_with(change):
         change(content)
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
-        return {each.subject: each for each in examine(tmp_path / "params.yaml")}
+        return {each.subject: each for each in examine()}
 
     return examine_with
 
@@ -98,21 +97,10 @@ def test_columns_of_the_labels_and_of_the_index_will_do(examined):
     assert faults(found) == []
 
 
-def test_keys_that_dvc_follows_have_to_be_there(examined):
-    def take_out(content):
-        del content["people"], content["data"]["max_failed_share"]
-
-    found = examined(take_out)
-    assert faults(found) == ["dvc.yaml"]
-    assert "it follows data.max_failed_share, people, which" in found["dvc.yaml"].detail
-
-
 def test_the_command_prints_lines_or_json_and_fails_with_a_fault(examined, tmp_path):
     examined(lambda content: content["data"].update(media="gone"))
-    command = ["doctor", "--params", str(tmp_path / "params.yaml")]
-    shown = CliRunner().invoke(cli.app, command)
-    assert shown.exit_code == 1
-    assert "FAIL  data.media" in shown.stdout
-    assert "ok    encoders.sound" in shown.stdout
-    found = json.loads(CliRunner().invoke(cli.app, [*command, "--json"]).stdout)
+    shown = eri("doctor", status=1).stdout
+    assert "FAIL  data.media" in shown
+    assert "ok    encoders.sound" in shown
+    found = json.loads(eri("doctor", "--json", status=1).stdout)
     assert [each["subject"] for each in found if not each["ok"]] == ["data.media"]

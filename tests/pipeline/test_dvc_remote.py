@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from tests.conftest import write_clip
-from tests.pipeline.checkouts import ROOT, copy_code, environment, run
+from tests.pipeline.checkouts import ROOT, copy_code, entered, environment, run, run_stages
+from tests.pipeline.commands import eri
 
 N_CLIPS = 3
 PARAMS = {
@@ -25,8 +26,7 @@ PARAMS = {
 
 def shell(folder: Path, commands: str) -> str:
     """Run commands in a checkout; return what the last one prints."""
-    variables = environment(folder) | {"ERI_CACHE": str(folder / "cache")}
-    said = [run(folder, *command.split(), **variables) for command in commands.split("\n")]
+    said = [run(folder, *each.split(), **environment(folder)) for each in commands.split("\n")]
     return said[-1]
 
 
@@ -53,11 +53,16 @@ def test_another_clone_pulls_computes_nothing_and_then_one_new_clip(tmp_path, bu
     remote = f"url = {bucket}/remote\nendpointurl = {os.environ['AWS_ENDPOINT_URL']}\n"
     config = f"[core]\nremote = store\n['remote \"store\"']\n{remote}"
     (first / ".dvc/config").write_text(config)
-    shell(first, "dvc add -q media\ndvc repro\ndvc push")
+    shell(first, "dvc add -q media")
+    run_stages(first, ERI_CACHE=str(first / "cache"))
+    shell(first, "dvc commit -q -f -d dvc.yaml\ndvc push")
     shell(first, "git add -A\ngit commit -qm first\ngit clone -q . ../second")
     shell(second, "dvc pull")
     assert "up to date" in shell(second, "dvc repro")
     assert not (second / "cache").exists()
     add_clip(second, N_CLIPS)
-    output = shell(second, "dvc add -q media\neri store seed data/features/voice\ndvc repro")
+    cache = str(second / "cache")
+    with entered(second, ERI_CACHE=cache):
+        eri("store", "seed", "data/features/voice")
+    output = run_stages(second, ERI_CACHE=cache)
     assert f"voice: {N_CLIPS + 1} of {N_CLIPS + 1} clips; 1 computed now" in output

@@ -198,16 +198,6 @@ def test_files_that_change_while_they_are_read_are_not_used(project, read, monke
         Fitting(rows).fit(task)
 
 
-def test_heads_of_one_view_share_it(read):
-    params, rows, task = read()
-    fitting = Fitting(rows)
-    assert fitting.view(task) is fitting.view(
-        replace(task, name="other", head=HeadEntry(kind="svr"))
-    )
-    assert fitting.view(head_task("head", "face", params)).inputs.shape == (rows.n_train, 6)
-    assert fitting.view(baseline_tasks(params)[0]).inputs.shape == (rows.n_train, 1)
-
-
 def test_the_stages_keep_their_heads_and_hand_the_refit_on(project, read, capsys):
     tables, heads = {}, {}
     for refit_on in ("train", "train+val"):

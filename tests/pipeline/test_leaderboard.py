@@ -98,17 +98,6 @@ def test_constant_predictions_are_flagged_and_leave_the_official_score_undefined
     assert board["val_constant"].to_dict() == val["constant"].to_dict()
 
 
-@pytest.mark.parametrize("target", ["ci95_low", "constant", "pearson_joy", "name"])
-def test_a_target_of_any_name_has_columns_of_its_own(rows, params, target):
-    params = params.model_copy(update={"targets": ("joy", target, "awe")})
-    board = leaderboard(score_splits(noisy(rows, 1, 2), rows, params))
-    assert board.columns.is_unique
-    assert (board["val_ci95_low"] < board["val_mean_pearson"]).all()
-    assert board[f"val_pearson_{target}"].between(-1, 1).all()
-    found = metrics(score_splits(noisy(rows, 1), rows, params), params.targets)
-    assert list(found["heads"]["head1"]["oof"]["pearson"]) == ["joy", target, "awe"]
-
-
 @pytest.mark.parametrize("test_is_labelled", [False, True])
 def test_without_labels_of_val_it_is_sorted_out_of_fold_never_by_test(
     rows, params, test_is_labelled

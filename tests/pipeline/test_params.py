@@ -78,27 +78,6 @@ def test_every_fault_is_listed_at_once(faults_of):
         assert each in said
 
 
-@pytest.mark.parametrize(
-    ("value", "taken_for"), [("017", 17), ("0o17", 15), ("~", "null"), ("true", True)]
-)
-def test_a_name_that_yaml_takes_for_something_else_is_said_with_its_line(
-    request, tmp_path, value, taken_for
-):
-    path = tmp_path / "params.yaml"
-    text = (request.config.rootpath / "params.yaml").read_text().splitlines()
-    number = next(n for n, line in enumerate(text) if line.startswith("targets:"))
-    for name, wrong in ((value, True), (f"'{value}'", False)):
-        text[number] = f"targets:\n- joy\n- no\n- {name}"  # `no` is a name in YAML 1.2
-        path.write_text("\n".join(text))
-        if not wrong:
-            assert load_params(path).targets == ("joy", "no", value)
-            continue
-        with pytest.raises(ParamsError) as caught:
-            load_params(path)
-        said = f"line {number + 4}: targets.2: YAML takes this for {taken_for}, but a name is"
-        assert said in str(caught.value)
-
-
 def test_a_section_with_nothing_below_it_is_as_if_left_out(request, tmp_path):
     content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
     content |= {"encoders": None, "evaluation": None, "demo": None}

@@ -76,10 +76,3 @@ def test_what_was_not_used_for_days_is_removed(folder):
     size = (folder / "a.npz").stat().st_size
     assert remove_unused_results(for_days=2) == (1, size)
     assert [path.stem for path in folder.iterdir()] == ["b"]
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "file"))
-    with pytest.raises(OSError, match=r"file/results cannot be written.*ERI_CACHE"):
-        keep_result("a", ARRAYS)

@@ -2,14 +2,13 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from features.cache import EmbeddingCache
 from features.store import StoredClip
 from features.store_writer import write_store
-from pipeline import cli
 from pipeline.result_cache import keep_result, result_file
 from tests.features.stored import embedding
+from tests.pipeline.commands import eri
 
 DESCRIPTION = {"spec": {"kind": "k", "model": "m", "weights": "w"}, "identity": "one"}
 
@@ -22,9 +21,7 @@ def root(tmp_path, monkeypatch):
 
 
 def run(*arguments: str, status: int = 0) -> str:
-    shown = CliRunner().invoke(cli.app, ["store", *arguments])
-    assert shown.exit_code == status, shown.output
-    return shown.stdout
+    return eri("store", *arguments, status=status).stdout
 
 
 def test_ls_shows_what_is_cached(root):

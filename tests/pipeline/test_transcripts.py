@@ -38,9 +38,7 @@ def spoken_run(request, tmp_path_factory, tiny_clip) -> FinishedRun:
 
 @pytest.fixture
 def run(spoken_run, monkeypatch) -> FinishedRun:
-    monkeypatch.chdir(spoken_run.folder)
-    monkeypatch.setenv("ERI_CACHE", str(spoken_run.folder / "cache"))
-    return spoken_run
+    return spoken_run.enter(monkeypatch)
 
 
 def test_a_clip_has_its_words_or_a_row_that_says_there_are_none(run, capsys):
@@ -113,7 +111,7 @@ def test_an_optional_recogniser_is_left_out_with_what_reads_it(run, capsys):
     run.params(transcripts={**recogniser, "max_tokens": 11})
     try:
         with pytest.raises(ParamsError, match=r"another transcripts of 'said'.*Run `dvc repro`"):
-            plan_comparison(Path("params.yaml"))
+            plan_comparison()
         run.params(transcripts=gone)
         stages.extract()
         shown = capsys.readouterr().out
@@ -139,7 +137,7 @@ def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_o
     texts = ["oh what a joy" if n % 2 else "what is this" for n in range(28)]
     pd.DataFrame({"file": ids.str.upper(), "Transcript": texts}).to_csv("said.csv", index=False)
     try:
-        summary, findings = import_transcripts(Path("params.yaml"), Path("said.csv"))
+        summary, findings = import_transcripts(Path("said.csv"))
         assert not findings.have_errors, findings.all
         assert summary["n_clips_with_words"] == 28
         assert load_params().transcripts.kind == "imported"
@@ -153,7 +151,7 @@ def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_o
         with load_bundle(run.bundle) as bundle:
             reasons = bundle.predict("media/c28.mp4")["reasons"][0]
         assert reasons == "said: stream: imported features: it embeds no new clips"
-        assert import_transcripts(Path("params.yaml"), Path("said.csv"))[0]["written"] == []
+        assert import_transcripts(Path("said.csv"))[0]["written"] == []
         pd.read_parquet("data/imports/transcripts.parquet")[:3].to_parquet(
             "data/imports/transcripts.parquet"
         )

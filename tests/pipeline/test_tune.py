@@ -1,13 +1,12 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 from models.heads import HEADS, make_head, search_space
 from models.heads.base import Choice
-from pipeline.cli import app
 from pipeline.params import ParamsError, load_params
 from pipeline.tune import best_trial, tune
+from tests.pipeline.commands import eri
 
 
 @pytest.fixture
@@ -88,14 +87,10 @@ def test_unknown_names_and_heads_without_a_search_are_refused(kernel, asked, mes
 
 
 def test_the_command_writes_the_best_values_back(kernel):
-    result = CliRunner().invoke(app, ["tune", "kernel", "--trials", "6", "--json"])
-    assert result.exit_code == 0, result.output
-    said = json.loads(result.output)
+    said = json.loads(eri("tune", "kernel", "--trials", "6", "--json").output)
     assert len(said["trials"]) == 6
     assert said["written"] == {"width": load_params().heads["kernel"].model_extra["width"]}
-    again = CliRunner().invoke(app, ["tune", "kernel", "--trials", "6"])
-    assert again.exit_code == 0, again.output
-    assert "stays as it is" in again.output
+    assert "stays as it is" in eri("tune", "kernel", "--trials", "6").output
 
 
 @pytest.mark.parametrize("kind", HEADS)

@@ -26,8 +26,10 @@ OTHER = Pooling(statistics=("min",), parts=("whole", "halves"))
 @pytest.fixture
 def find(project):
     def find(name, pooling=None):
+        if pooling is not None:
+            project.content["pooling"] = pooling.model_dump(mode="json")
         project.write()
-        return vectors_file(name, load_params(check_heads=False), pooling)
+        return vectors_file(name, load_params(check_heads=False))
 
     return find
 
@@ -53,6 +55,7 @@ def test_tables_are_joined_by_clip_and_gaps_are_missing(tmp_path):
 
 
 def test_another_pooling_is_made_once_from_the_store(project, find):
+    said_of(pooling=project.content["pooling"])
     project.write_store("face")
     path = find("face", OTHER)
     ids, expected = pool_clips(read_store(FEATURES / "face"), OTHER)
@@ -65,22 +68,17 @@ def test_another_pooling_is_made_once_from_the_store(project, find):
 
 
 @pytest.mark.parametrize(
-    ("pooled_so", "wanted", "taken"),
+    ("said", "taken"),
     [
-        ("default", None, True),
-        (OTHER.model_dump(), None, False),
-        (OTHER.model_dump(), OTHER, True),
-        ("default", OTHER, False),
-        ({"statistics": ["of old"], "parts": ["whole"]}, None, False),
-        (None, None, True),
-        (None, OTHER, False),
+        ({"pooling": OTHER.model_dump()}, True),
+        ({"pooling": {"statistics": ["of old"], "parts": ["whole"]}}, False),
+        ({}, True),
     ],
 )
-def test_a_table_of_the_wanted_pooling_is_used(project, find, pooled_so, wanted, taken):
+def test_a_table_of_the_wanted_pooling_is_used(project, find, said, taken):
     project.write_store("face")
-    own = Pooling(**project.content["pooling"]).model_dump()
-    said_of(pooling=own if pooled_so == "default" else pooled_so)
-    assert (find("face", wanted).parent.name == "pooled") == taken
+    said_of(**said)
+    assert (find("face", OTHER).parent.name == "pooled") == taken
 
 
 def test_vectors_of_whole_clips_are_the_same_under_every_pooling(project, find):
@@ -103,6 +101,7 @@ def test_numbers_of_another_encoder_are_refused(project, find):
     with pytest.raises(ParamsError, match="another sampling"):
         find("face")
     project.write_store("voice", {"spec": spec | {"model": "emobase"}})
+    (POOLED / "voice.parquet").unlink()
     with pytest.raises(ParamsError, match="another spec of 'voice'"):
         find("voice", OTHER)
 

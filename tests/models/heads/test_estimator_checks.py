@@ -5,7 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from models.heads import HEADS, make_head
 
 SMALL = {
-    "lightgbm": {"n_rounds": 30},
+    "lightgbm": {"n_rounds": 60},
     "mlp": {"max_epochs": 10, "learning_rate": 1e-2, "n_seeds": 1},
     "random_trees": {"n_trees": 10, "min_samples_leaf": 3},
 }

@@ -21,13 +21,19 @@ def test_sees_what_a_line_cannot(clips):
     assert mean_pearson(y[100:, :1], predicted[:, :1]) > 0.7
 
 
-@pytest.mark.parametrize(("columns_per_tree", "fraction"), [(128, 0.3), (1, 0.2)])
-def test_equals_one_booster_per_target(clips, columns_per_tree, fraction):
+@pytest.mark.parametrize(("most_per_tree", "n_components"), [(512, None), (1, 2)])
+def test_equals_one_booster_per_target(clips, monkeypatch, most_per_tree, n_components):
+    monkeypatch.setattr("models.heads.lightgbm.FEWEST_PER_TREE", 1)
+    monkeypatch.setattr("models.heads.lightgbm.MOST_PER_TREE", most_per_tree)
     x, y = clips
     y[::3, 1] = np.nan
-    settings = {"n_rounds": 20, "max_bin": 63, "seed": 3}
-    head = LightGBMHead(columns_per_tree=columns_per_tree, **settings).fit(x, y)
+    settings = {"n_rounds": 20, "max_bin": 63, "lambda_l2": 1.0, "seed": 3}
+    head = LightGBMHead(n_components=n_components, **settings).fit(x, y)
     z = head.input_scaler_.transform(x)
+    fraction = 0.3
+    if n_components:  # stand beside the columns
+        z = np.concatenate([z, head.projection_.apply(z)], axis=1)
+        fraction = 1 / z.shape[1]
     for number, target in enumerate(y.T):
         known = ~np.isnan(target)
         mean, size = target[known].mean(), target[known].std()
@@ -48,12 +54,14 @@ def test_equals_one_booster_per_target(clips, columns_per_tree, fraction):
         np.testing.assert_allclose(found, peer.predict(z), atol=1e-6 if known.all() else 0.2)
 
 
-def test_columns_are_chosen_inside_the_training_set():
+def test_columns_are_chosen_inside_the_training_set(monkeypatch):
+    monkeypatch.setattr("models.heads.lightgbm.columns_per_tree", lambda n_rows: 1)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 50)).astype(np.float32)
-    y = np.stack([x[:, 7] + 0.1 * rng.normal(size=200), -x[:, 3]], axis=1)
+    y = np.stack([x[:, 7] + 0.5 * x[:, 9], -x[:, 3] + 0.5 * x[:, 1]], axis=1)
     y[50:, 1] = np.nan
-    assert LightGBMHead(n_rounds=1, columns_per_target=1).fit(x, y).columns_.tolist() == [3, 7]
+    head = LightGBMHead(n_rounds=1, columns_per_target=1).fit(x, y)
+    assert head.columns_.tolist() == [1, 3, 7, 9]  # two for each target: twice what a tree sees
 
 
 def test_the_number_of_cores_does_not_matter(clips, monkeypatch):

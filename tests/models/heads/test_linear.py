@@ -3,12 +3,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from models.folds import assign_folds
-from models.heads import make_head
-from models.heads.linear import MOST_MIXTURES, BandedRidgeHead, RidgeHead, mixtures_of
-from models.metrics import mean_pearson
-from models.view import FoldedView
-from tests.models.small import plain_cross_fit
+from models.heads.linear import RidgeHead
 
 
 def problem(n_rows, n_columns, seed=0):
@@ -78,52 +73,3 @@ def test_grouped_folds_shrink_what_only_names_the_person():
     by_person = RidgeHead().fit(x, y, person).alpha_[0]
     by_clip = RidgeHead().fit(x, y).alpha_[0]
     assert by_person > 10 * by_clip
-
-
-@pytest.fixture
-def two_encoders():
-    """Five columns that tell, beside 150 that do not."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(200, 155)).astype(np.float32)
-    y = x[:, :5] @ rng.normal(size=(5, 3)) + 2 * rng.normal(size=(200, 3))
-    return x, y, rng.integers(25, size=200)
-
-
-def test_the_noisy_encoder_loses_its_weight(two_encoders):
-    x, y, groups = two_encoders
-    heads = make_head({"kind": "banded_ridge"}, 0, bands=(5, 150)), make_head({"kind": "ridge"}, 0)
-    banded, plain = (head.fit(x[:150], y[:150], groups[:150]) for head in heads)
-    assert (banded.weights_[:, 0] > 0.7).all()
-    np.testing.assert_allclose(banded.weights_.sum(axis=1), 1)
-    ours, theirs = (mean_pearson(y[150:], head.predict(x[150:])) for head in (banded, plain))
-    assert ours > theirs + 0.05
-
-
-@pytest.mark.parametrize("n_columns", [25, 155], ids=["primal", "dual"])
-def test_with_bands_cross_fit_equals_the_plain_loop(two_encoders, n_columns):
-    x, y, groups = two_encoders
-    x, folds = x[:, :n_columns], assign_folds(groups[:160], 4, 0)
-    view = FoldedView(x[:160], y[:160], groups[:160], folds, x[160:])
-    head = BandedRidgeHead(bands=(5, 8, n_columns - 13))
-    fast, (oof, held) = head.cross_fit(view), plain_cross_fit(head, view)
-    np.testing.assert_allclose(fast.oof, oof, atol=1e-4)
-    np.testing.assert_allclose(fast.held, held, atol=1e-4)
-
-
-def test_one_band_is_plain_ridge_and_bands_of_another_width_are_refused(two_encoders):
-    x, y, groups = two_encoders
-    banded, plain = (head.fit(x, y, groups) for head in (BandedRidgeHead(), RidgeHead()))
-    np.testing.assert_allclose(banded.predict(x), plain.predict(x), atol=1e-6)
-    with pytest.raises(ValueError, match=r"\(5, 100\) are 105 columns, X has 155"):
-        BandedRidgeHead(bands=(5, 100)).fit(x, y, groups)
-
-
-@pytest.mark.parametrize("n_bands", range(1, 9))
-def test_mixtures_hold_equal_weights_and_each_band_alone(n_bands):
-    mixtures = mixtures_of(n_bands)
-    np.testing.assert_allclose(mixtures.sum(axis=1), 1)
-    assert len(mixtures) <= MOST_MIXTURES + 1
-    assert np.unique(mixtures, axis=0).shape == mixtures.shape
-    np.testing.assert_allclose(mixtures[0], 1 / n_bands)
-    for row in np.eye(n_bands):
-        assert (mixtures == row).all(axis=1).any()

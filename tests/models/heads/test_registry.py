@@ -31,7 +31,7 @@ def test_values_out_of_bounds_are_refused():
 def test_settings_seed_and_bands_reach_the_head():
     head = make_head(check_spec({"kind": "lightgbm", "n_rounds": 3}), seed=7, bands=(4,))
     assert (head.get_params()["n_rounds"], head.get_params()["seed"]) == (3, 7)
-    assert make_head({"kind": "banded_ridge"}, 0, (4, 5)).get_params()["bands"] == (4, 5)
+    assert make_head({"kind": "ridge"}, 0, (4, 5)).get_params()["bands"] == (4, 5)
 
 
 def test_lists_as_yaml_gives_them_are_accepted():

@@ -11,8 +11,7 @@ from features.encoders.base import FrameEncoder
 from features.encoders.weights import weights_file
 from features.media.faces import FaceDetection, FaceFinder
 from pipeline.demo.face import draw_picture
-from pipeline.demo.people import draw_person
-from pipeline.demo.rules import FACE_CUES, RULES
+from pipeline.demo.rules import FACE_CUES, RULES, draw_person
 
 ALL_CUES = [*FACE_CUES, "speech"]
 PERSON = dataclasses.replace(draw_person(0, np.random.default_rng(0)), offset=0.0, zoom=1.0)

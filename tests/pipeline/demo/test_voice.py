@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.demo.people import draw_person
-from pipeline.demo.rules import FRAME_RATE_HZ, VOICE_CUES
+from pipeline.demo.rules import FRAME_RATE_HZ, VOICE_CUES, draw_person
 from pipeline.demo.voice import SAMPLE_RATE_HZ, speak
 
 PERSON = draw_person(0, np.random.default_rng(3))

@@ -8,18 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from typer.testing import CliRunner
 
-from pipeline import cli
+from pipeline.imports.layouts import HUME_TARGETS
+from tests.pipeline.commands import eri
 
 TARGETS = ["joy", "fear", "awe"]
 
 
 def import_json(*arguments, status=0) -> dict:
     """Run `eri import ... --json`; returns the JSON, with the findings by their kind."""
-    shown = CliRunner().invoke(cli.app, ["import", *map(str, arguments), "--json"])
-    assert shown.exit_code == status, (shown.output, shown.exception)
-    content = json.loads(shown.stdout)
+    content = json.loads(eri("import", *arguments, "--json", status=status).stdout)
     content["by_kind"] = {finding["kind"]: finding for finding in content["findings"]}
     return content
 
@@ -28,6 +26,21 @@ def import_features(path, name, *more, status=0) -> dict:
     """Import features; returns the JSON."""
     content = import_json("features", path, "--name", name, *more, status=status)
     return content | content["features"].get(name, {}) | {"store": f"data/imports/features/{name}"}
+
+
+def write_muse(folder: Path) -> None:
+    """Write Hume-Reaction as MuSe 2022 has it: five clips, one without labels and features."""
+    base = folder / "c2_muse_reaction"
+    (base / "feats/faus").mkdir(parents=True)
+    labels = [",".join(["File_ID", *HUME_TARGETS])]
+    labels += [f"[{k:05d}],1.0,0.{k},0.{k},0.{k},0.{k},0,0.{k}" for k in range(4)]
+    (base / "labels.csv").write_text("\n".join(labels))
+    splits = ["train", "train", "devel", "devel", "test"]
+    rows = [f"{k:05d},x{k},{split}" for k, split in enumerate(splits)]
+    (base / "partition.csv").write_text("\n".join(["Id,Note,Proposal", *rows]))
+    for k in range(4):
+        rows = f"timestamp,segment_id,AU01,AU02\n0,{k},0.{k},1\n250,{k},0.5,0.{k}\n"
+        (base / f"feats/faus/{k:05d}.csv").write_text(rows)
 
 
 @pytest.fixture

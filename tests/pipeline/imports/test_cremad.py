@@ -83,17 +83,6 @@ def test_a_clone_without_media_names_the_command(root, run):
     assert "git lfs pull --include VideoFlash" in finding["what_was_done"]
 
 
-def test_sound_alone_stands_in_for_videos_and_it_is_said(root, run):
-    for path in (root / "VideoFlash").iterdir():
-        path.unlink()
-    (root / "VideoFlash").rmdir()
-    shown = run("cremad", root, "--ratings", "both", "--no-probe")
-    assert (
-        "no VideoFlash/" in shown["by_kind"]["ratings of another medium than both"]["what_was_done"]
-    )
-    assert Path(shown["media"]).name == "AudioWAV"
-
-
 def test_a_folder_or_a_table_of_another_kind_is_refused(root, run):
     table = root / "processedResults/tabulatedVotes.csv"
     table.write_text(table.read_text().replace("meanSadResp", "sad"))

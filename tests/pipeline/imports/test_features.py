@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from features.cache import Embedding
 from features.store import StoredClip, read_store
 from features.store_writer import write_clip_vectors, write_store
-from pipeline import cli
 from pipeline.imports import reading
-from pipeline.params import ParamsError, load_params
+from pipeline.params import load_params
 from pipeline.views import check_store
+from tests.pipeline.commands import eri
 from tests.pipeline.imports.conftest import import_features
 
 RNG = np.random.default_rng(1)
@@ -87,8 +86,7 @@ def test_a_folder_of_clips_becomes_a_store_of_frames_and_an_entry(folder):
 def test_what_was_found_is_said_as_text(folder):
     (folder / "t.csv").write_text("clip_id,a,b\n00001,1,\n00002,2,5\n99999,1,5\n")
     arguments = ["import", "features", "t.csv", "--name", "t"]
-    done = CliRunner().invoke(cli.app, [*arguments, "--dry-run"])
-    assert done.exit_code == 0
+    said = eri(*arguments, "--dry-run").output
     for text in (
         "t: 3 clips in 1 files, 3 rows of 2 features; id: clip_id; time: none",
         "clips with empty or infinite values: 1 (00001): 1 values",
@@ -96,9 +94,8 @@ def test_what_was_found_is_said_as_text(folder):
         "features without labels: 1 (99999)",
         "nothing is written",
     ):
-        assert text in done.output
-    shown = CliRunner().invoke(cli.app, arguments).output
-    assert "written: data/imports/features/t, params.yaml" in shown
+        assert text in said
+    assert "written: data/imports/features/t, params.yaml" in eri(*arguments).output
 
 
 def write_table(path: str, table: pd.DataFrame) -> None:
@@ -109,8 +106,6 @@ def write_table(path: str, table: pd.DataFrame) -> None:
         np.save(path, values) if path.endswith(".npy") else np.savez(path, x=values, **beside)
     elif path.endswith(".parquet"):
         table.to_parquet(path, index=False)
-    elif path.endswith(".feather"):
-        table.to_feather(path)
     elif path.endswith(".arff"):  # as openSMILE writes it
         kinds = {"clip_id": "string"}
         names = [f"@attribute {name} {kinds.get(name, 'numeric')}" for name in [*table, "class"]]
@@ -122,7 +117,7 @@ def write_table(path: str, table: pd.DataFrame) -> None:
         table.to_csv(path, index=False, **forms.get(Path(path).suffix, {}))
 
 
-ENDINGS = [".csv", ".csv.gz", ".tsv", ".txt", ".arff", ".parquet", ".feather", ".npz", ".npy"]
+ENDINGS = [".csv", ".csv.gz", ".tsv", ".txt", ".arff", ".parquet", ".npz", ".npy"]
 
 
 @pytest.mark.parametrize("of_one_clip", [False, True], ids=["table", "folder"])
@@ -275,26 +270,12 @@ def test_arrays_of_another_shape_or_without_ids_are_refused(folder, content, mes
     assert "cannot be read" in refused(folder / "a.npz", "a")
 
 
-def test_stores_of_different_clips_are_compared_before_they_are_joined(folder):
-    for name, ids in (("a", "12"), ("b", "13"), ("c", "45")):
-        rows = "\n".join(f"0000{k},{k}" for k in ids)
-        (folder / f"{name}.csv").write_text(f"clip_id,{name}\n{rows}\n")
-    import_features(folder / "a.csv", "a")
-    kinds = import_features(folder / "b.csv", "b")["by_kind"]
-    assert kinds["clips that `a` has and these lack"]["items"] == ["[00002]"]
-    assert kinds["clips that `a` lacks and these have"]["items"] == ["[00003]"]
-    said = refused(folder / "c.csv", "c")
-    assert "no clip in common" in said
-    assert "`stores` in params.yaml" in said
-
-
 def test_names_are_checked_before_anything_is_read(folder):
     content = yaml.safe_load((folder / "params.yaml").read_text())
     content["encoders"] = {"voice": {"kind": "opensmile", "model": "eGeMAPSv02"}}
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     for name, message in (("voice", "an encoder 'voice'"), ("a/b", "expected letters")):
-        done = CliRunner().invoke(cli.app, ["import", "features", "gone", "--name", name])
-        assert isinstance(done.exception, ParamsError)
+        done = eri("import", "features", "gone", "--name", name, status=1)
         assert message in str(done.exception)
     (folder / "labels.csv").unlink()
     assert "no label table" in refused(folder / "gone", "fau")

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from features.store import read_store
 from pipeline.findings import Findings, RefusedError
+from pipeline.imports.columns import split_by_person
 from pipeline.imports.layouts import HUME_TARGETS, read_table
-from pipeline.imports.splits import split_by_person
 from pipeline.labels import read_labels
 from pipeline.params import load_params
+from tests.pipeline.imports.conftest import write_muse
 
 HEADER = ",".join(["File_ID", "Split", *HUME_TARGETS, "Age", "Country"])
 ROWS = [
@@ -121,19 +122,8 @@ def test_a_missing_column_is_a_finding_beside_the_others(root, run):
 
 
 @pytest.fixture
-def muse(tmp_path, touch):
-    base = tmp_path / "muse/c2_muse_reaction"
-    base.mkdir(parents=True)
-    labels = [",".join(["File_ID", *HUME_TARGETS])]
-    labels += [f"[{k:05d}],1.0,0.{k},0.{k},0.{k},0.{k},0,0.{k}" for k in range(4)]
-    (base / "labels.csv").write_text("\n".join(labels))
-    splits = ["train", "train", "devel", "devel", "test"]
-    rows = [f"{k:05d},x{k},{split}" for k, split in enumerate(splits)]
-    (base / "partition.csv").write_text("\n".join(["Id,Note,Proposal", *rows]))
-    for k in range(4):
-        path = base / f"feats/faus/{k:05d}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"timestamp,segment_id,AU01,AU02\n0,{k},0.{k},1\n250,{k},0.5,0.{k}\n")
+def muse(tmp_path):
+    write_muse(tmp_path / "muse")
     return tmp_path / "muse"
 
 

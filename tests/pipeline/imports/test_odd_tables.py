@@ -73,7 +73,7 @@ def test_nothing_is_lost_without_a_word(run, tmp_path, seed):
     path = tmp_path / "t.csv"
     path.write_bytes(text.encode(rng.choice(["utf-8", "utf-8-sig", "utf-16", "cp1252"])))
     read = partial(read_table, path, media, {}, [])
-    summary, findings = import_data(Path("params.yaml"), "t", read, probe=False)
+    summary, findings = import_data("t", read, probe=False)
     found = {each.kind: each for each in findings.all}
     pointers = [spelt[k] for k, what in odd_media.items() if what == "pointer"]
     gone = [spelt[k] for k, what in odd_media.items() if what != "pointer"]

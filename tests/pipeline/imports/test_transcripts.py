@@ -25,7 +25,7 @@ def imported(folder):
     """Import into the working folder; return table, findings and summary."""
 
     def run(path, **options):
-        summary, findings = import_transcripts(Path("params.yaml"), path, **options)
+        summary, findings = import_transcripts(path, **options)
         place = Path("data/imports/transcripts.parquet")
         table = pd.read_parquet(place) if place.is_file() else None
         return table, findings, summary

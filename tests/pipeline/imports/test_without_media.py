@@ -57,7 +57,7 @@ def test_labels_and_features_are_enough_for_predictions(folder):
     assert board["val_mean_pearson"]["baseline/duration"] == 0
     page = (folder / "results/report.html").read_text()
     assert "data/imports/features/fau" in page
-    findings = {finding.subject: finding for finding in examine(folder / "params.yaml")}
+    findings = {finding.subject: finding for finding in examine()}
     assert findings["stores.fau"].ok
 
 

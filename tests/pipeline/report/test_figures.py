@@ -33,10 +33,3 @@ def test_what_is_no_list_of_estimates_is_summed_up():
     points = pd.DataFrame({"target": "joy", "prediction": ["1", "2"], "label": ["0", "4"]})
     label = ElementTree.fromstring(draw(plot, points.assign(n_clips="1"))).get("aria-label")
     assert label == "Both. 2 marks; said from 1 to 2, felt from 0 to 4"
-
-
-def test_every_plot_of_dvc_has_its_template_and_columns(results):
-    for plot, table in results().plots.values():
-        assert {plot.x, plot.y} <= set(table)
-        if len(table):
-            assert plot.title in draw(plot, table)

@@ -3,7 +3,7 @@ import io
 
 from PIL import Image
 
-from pipeline.report.thumbnails import thumbnails
+from pipeline.report.page import thumbnails
 
 
 def test_a_picture_is_small_and_a_broken_or_missing_file_has_none(tmp_path):

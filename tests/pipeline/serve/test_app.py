@@ -3,11 +3,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
-from pipeline.predict import load_bundle
-from pipeline.serve.app import create_app
-from tests.conftest import write_clip
 from tests.pipeline.finished_run import TARGETS
 from tests.pipeline.serve.conftest import form
 
@@ -37,19 +33,6 @@ def test_the_answer_is_what_the_predictor_says(client, predictor, clip, tmp_path
         "random_weights": ["tiny"],
         "time_s": over_time["time_s"].tolist(),
     }
-
-
-def test_ready_bundles_answer_side_by_side(ready, tmp_path):
-    silent = write_clip(tmp_path / "silent.mp4", n_frames=4, sound_s=0).read_bytes()
-    with (
-        load_bundle() as predictor,
-        TestClient(create_app(predictor), base_url="http://localhost") as client,
-    ):
-        answer = predict(client, "silent.mp4", silent).json()
-    assert answer["encoders"] == ["face.tiny"]
-    assert answer["missing"] == {"voice.sound": "stream: the clip has no sound"}
-    assert answer["intensities"]["face.joy"] == pytest.approx(answer["over_time"]["face.joy"][0])
-    assert answer["intensities"]["voice.joy"] is None
 
 
 def test_a_picture_is_a_clip_without_a_length(client, tmp_path):
