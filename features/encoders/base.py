@@ -191,18 +191,12 @@ class FrameEncoder(Encoder):
     def pieces(self, sampling: "Sampling") -> Pictures:
         """Take frames, cropped to the face if the entry says so."""
         geometry = self.picture_preprocessing().geometry
-        pictures = Pictures(frame_rate_hz=sampling.frame_rate_hz, geometry=geometry)
+        faces: dict[str, Any] = {}
         if detector := self.detector_file():
-            face = {
-                "face": FaceDetection(
-                    weights=detector, min_score=self.face_min_score, who=self.who
-                ),
-                "face_margin": self.face_margin,
-                "face_align": self.face_align,
-                "face_missing": self.face_missing,
-            }
-            pictures = pictures.model_copy(update=face)
-        return pictures
+            found = FaceDetection(weights=detector, min_score=self.face_min_score, who=self.who)
+            said = self.model_dump(include={"face_margin", "face_align", "face_missing"})
+            faces = {"face": found, **said}
+        return Pictures(frame_rate_hz=sampling.frame_rate_hz, geometry=geometry, **faces)
 
 
 class SoundTransform(Encoder):
