@@ -59,8 +59,9 @@ def compare_cluster(folder: Path, n: int) -> None:
     print(cost("here", table, n, folder, None), flush=True)
     print(cost("ray", table, n, folder, "ray"), flush=True)
     node = {"num_cpus": 1, "object_store_memory": 2**28}
+    os.environ["PYTHONPATH"] = str(Path.cwd())
     nodes = Nodes(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    os.environ |= {"RAY_ADDRESS": nodes.address, "PYTHONPATH": str(Path.cwd())}
+    os.environ["RAY_ADDRESS"] = nodes.address
     print(cost("one node", table, n, folder, "ray"), flush=True)
     nodes.add_node(**node)
     print(cost("two nodes", table, n, folder, "ray"), flush=True)
