@@ -47,9 +47,6 @@ class Encoder(BaseModel, ABC):
     named_by_weights: ClassVar[frozenset[str]] = frozenset()
     """Keys of which the weights' bytes say more: those count for the identity."""
 
-    normalised: ClassVar[bool] = False
-    """Whether its vectors are scaled to length 1. They are what the network gives, as a rule."""
-
     kind: str
     model: str
     dtype: Literal["float16", "float32"] = "float32"
@@ -90,9 +87,12 @@ class Encoder(BaseModel, ABC):
             When the weights cannot be had.
         """
 
-    @abstractmethod
     def dimension(self) -> int:
-        """Width of an embedding, found without the weights where that is possible."""
+        """Width of an embedding, found without the weights where that is possible.
+
+        By default that of all `columns`: a kind that names none says it itself.
+        """
+        return sum(self.columns().values())
 
     def finish(
         self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
@@ -191,18 +191,12 @@ class FrameEncoder(Encoder):
     def pieces(self, sampling: "Sampling") -> Pictures:
         """Take frames, cropped to the face if the entry says so."""
         geometry = self.picture_preprocessing().geometry
-        pictures = Pictures(frame_rate_hz=sampling.frame_rate_hz, geometry=geometry)
+        faces: dict[str, Any] = {}
         if detector := self.detector_file():
-            face = {
-                "face": FaceDetection(
-                    weights=detector, min_score=self.face_min_score, who=self.who
-                ),
-                "face_margin": self.face_margin,
-                "face_align": self.face_align,
-                "face_missing": self.face_missing,
-            }
-            pictures = pictures.model_copy(update=face)
-        return pictures
+            found = FaceDetection(weights=detector, min_score=self.face_min_score, who=self.who)
+            said = self.model_dump(include={"face_margin", "face_align", "face_missing"})
+            faces = {"face": found, **said}
+        return Pictures(frame_rate_hz=sampling.frame_rate_hz, geometry=geometry, **faces)
 
 
 class SoundTransform(Encoder):

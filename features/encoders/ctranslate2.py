@@ -76,38 +76,32 @@ def read_whisper(path: Path) -> "tuple[WhisperConfig, dict[str, NDArray[np.float
 
 
 def _arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
-    content = path.read_bytes()
-    place = 0
-
     def number(form: str) -> int:
-        nonlocal place
-        (value,) = struct.unpack_from(form, content, place)
-        place += struct.calcsize(form)
+        (value,) = struct.unpack(form, file.read(struct.calcsize(form)))
         return int(value)
 
     def text() -> str:
-        nonlocal place
-        length = number("<H")
-        place += length
-        return content[place - length : place].rstrip(b"\0").decode()
+        return file.read(number("<H")).rstrip(b"\0").decode()
 
     try:
-        _version, kind, _revision = number("<I"), text(), number("<I")
-        if kind != _KIND:
-            raise ValueError(f"it holds a {kind}, not a {_KIND}.")
-        for _ in range(number("<I")):
-            name = text()
-            shape = [number("<I") for _ in range(number("<B"))]
-            dtype = np.dtype(_DTYPES[number("<B")])
-            n_bytes = number("<I")
-            place += n_bytes
-            if place > len(content):
-                raise IndexError
-            flat = np.frombuffer(content, dtype, n_bytes // dtype.itemsize, place - n_bytes)
-            if flat.size > 1 and dtype.kind != "f" and "alignment" not in name:
-                raise ValueError("its numbers are quantised: take a file of float16 or float32.")
-            yield name, flat.reshape(shape)
-    except (struct.error, UnicodeDecodeError, IndexError) as error:
+        with path.open("rb") as file:
+            _version, kind, _revision = number("<I"), text(), number("<I")
+            if kind != _KIND:
+                raise ValueError(f"it holds a {kind}, not a {_KIND}.")
+            for _ in range(number("<I")):
+                name = text()
+                shape = [number("<I") for _ in range(number("<B"))]
+                dtype = np.dtype(_DTYPES[number("<B")])
+                n_bytes = number("<I")
+                if len(content := file.read(n_bytes)) < n_bytes:
+                    raise EOFError
+                flat = np.frombuffer(content, dtype)
+                if flat.size > 1 and dtype.kind != "f" and "alignment" not in name:
+                    raise ValueError(
+                        "its numbers are quantised: take a file of float16 or float32."
+                    )
+                yield name, flat.reshape(shape)
+    except (struct.error, UnicodeDecodeError, IndexError, EOFError) as error:
         raise ValueError("it is no file of CTranslate2, or only part of one.") from error
 
 

@@ -83,12 +83,8 @@ class _OnnxFile(Encoder):
         """Digest of the file's bytes."""
         return file_sha256(self._path)
 
-    def dimension(self) -> int:
-        """Width of an embedding; this needs the file."""
-        return sum(self.columns().values())
-
     def columns(self) -> dict[str, int]:
-        """Width of each output in an embedding, in order: what takes it apart again."""
+        """Width of each output in an embedding, in order, found from the file."""
         return self._columns
 
     @cached_property

@@ -74,10 +74,6 @@ class OpenSmileEncoder(SoundTransform):
             named = hashlib.sha256(b"".join(files)).hexdigest()
         return f"opensmile:{version('opensmile')}:{named}"
 
-    def dimension(self) -> int:
-        """Count the feature set's columns."""
-        return len(self._extractor.feature_names)
-
     def columns(self) -> dict[str, int]:
         """Name the features, as openSMILE does."""
         return dict.fromkeys(self._extractor.feature_names, 1)

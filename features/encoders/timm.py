@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
-from unittest.mock import patch
 
 from features.encoders.pieces import Geometry, Preprocessing
 from features.encoders.torch_encoder import TorchEncoder
@@ -77,6 +76,8 @@ class TimmEncoder(TorchEncoder):
         timm offers no way to the filter but to load, and then loads leniently: so what it would
         load into another such network is kept instead.
         """
+        from unittest.mock import patch  # not for decode workers
+
         import torch
 
         kept: dict[str, torch.Tensor] = {}

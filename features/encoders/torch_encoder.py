@@ -137,6 +137,7 @@ class TorchEncoder(FrameEncoder):
                 said = f"{said or path}; run as {encoder.kind}'s {encoder.model}"
             if said and self.weights not in self.tags:
                 warnings.warn(said, stacklevel=3)
+            errors.clear()  # by their tracebacks they would keep all that was tried
             return network
         raise EncoderError(
             f"the weights {path} cannot be loaded into {self.model}: {one_line(errors[0])} Check "

@@ -11,7 +11,7 @@ from copy import deepcopy
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, model_validator
 
@@ -34,22 +34,14 @@ _PROCESSORS = (
     "video_preprocessor_config.json",
 )
 _INPUTS = {
-    "sound": "AutoModelForAudioClassification",
-    "pictures": "AutoModelForImageClassification",
-    "video": "AutoModelForVideoClassification",
-    "text": "AutoModelForSequenceClassification",
+    "sound": ("AutoModelForAudioClassification", "AutoFeatureExtractor"),
+    "pictures": ("AutoModelForImageClassification", "AutoImageProcessor"),
+    "video": ("AutoModelForVideoClassification", "AutoVideoProcessor"),
+    "text": ("AutoModelForSequenceClassification", "AutoTokenizer"),
 }
-"""The class of transformers that lists what takes an ``input``."""
+"""Classes of transformers for an ``input``: for a model with its head, and for its processor."""
 
 _DESCRIPTIONS = ("config.json", *_PROCESSORS)
-
-
-class AutoClasses(NamedTuple):
-    """Names of the classes of transformers that load a model by its configuration."""
-
-    trunk: str
-    with_head: str
-    processor: str
 
 
 class TransformersNetwork(Encoder):
@@ -80,8 +72,6 @@ class TransformersNetwork(Encoder):
     """
 
     named_by_weights = frozenset({"model", "revision", "input"})
-    auto_classes: ClassVar[AutoClasses]
-    """The one with head is an entry of `_INPUTS`."""
     more_files: ClassVar[tuple[str, ...]] = ()  # of a checkpoint, whose bytes count too
     unused: ClassVar[tuple[str, ...]] = ("decoder", "mask_token", "masked_spec_embed", "pooler")
     processor_options: ClassVar[dict[str, Any]] = {}
@@ -126,9 +116,11 @@ class TransformersNetwork(Encoder):
         files += safe or pickled
         return _sha256(" ".join(f"{path.name} {file_sha256(path)}" for path in files))
 
-    def dimension(self) -> int:
-        """Width of an embedding, found without the weights."""
-        return sum(self.columns().values())
+    def columns(self) -> dict[str, int]:
+        """Name and width of what is kept, in order, found without the weights."""
+        layers = self.kept_layers(self.config.num_hidden_layers)
+        hidden = {f"layer_{layer}": int(self.config.hidden_size) for layer in layers}
+        return hidden | dict.fromkeys(self.logit_names(), 1)
 
     def network(self) -> "torch.nn.Module":
         """Load the model, with its head where `logits` asks for it.
@@ -182,8 +174,7 @@ class TransformersNetwork(Encoder):
         """Return the class of transformers that loads the model, with its head if that is kept."""
         import transformers
 
-        classes = self.auto_classes
-        return getattr(transformers, classes.with_head if self.logits else classes.trunk)
+        return getattr(transformers, _INPUTS[self.input][0] if self.logits else "AutoModel")
 
     @cached_property
     def config(self) -> Any:
@@ -209,7 +200,7 @@ class TransformersNetwork(Encoder):
             ) from error
         takes = [
             key
-            for key, name in _INPUTS.items()
+            for key, (name, _) in _INPUTS.items()
             if type(config) in getattr(transformers, name)._model_mapping
         ]
         if takes and self.input not in takes:
@@ -226,7 +217,7 @@ class TransformersNetwork(Encoder):
 
         folder = self._folder
         if folder is not None and any((folder / name).is_file() for name in _PROCESSORS):
-            auto = getattr(transformers, self.auto_classes.processor)
+            auto = getattr(transformers, _INPUTS[self.input][1])
             options = {"local_files_only": True, **self.processor_options}
             try:
                 return auto.from_pretrained(folder, **options)

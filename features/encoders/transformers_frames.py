@@ -9,7 +9,7 @@ from pydantic import Field
 
 from features.encoders.base import FrameEncoder
 from features.encoders.pieces import Geometry, Pictures, Preprocessing
-from features.encoders.transformers import AutoClasses, TransformersNetwork
+from features.encoders.transformers import TransformersNetwork
 from features.encoders.weights import one_line
 from features.errors import EncoderError
 
@@ -95,7 +95,7 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
         try:
             with torch.device("meta"), torch.inference_mode():
                 network = self._kept_of(self.auto_class().from_config(deepcopy(self.config)).eval())
-                hidden = network.hidden(torch.zeros(1, *shape))
+                kept = network.outputs(torch.zeros(1, *shape))
         except EncoderError:
             raise
         except Exception as error:  # each architecture fails in its own way
@@ -103,7 +103,7 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
                 f"{self.model} ({self.config.model_type}) gives no hidden states of {self.input} "
                 f"({one_line(error)}): choose a model of features, such as ViT or VideoMAE"
             ) from error
-        widths = {f"layer_{layer}": state.shape[1] for layer, state in hidden.items()}
+        widths = {name: each.shape[1] for name, each in kept.items() if name != "logits"}
         return widths | dict.fromkeys(self.logit_names(), 1)
 
     def _batch_size(self) -> Mapping[str, int]:
@@ -154,7 +154,6 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
 class TransformersPictureEncoder(TransformersFrameEncoder):
     """A model of frames, or of the faces in them; of several towers, the one that sees."""
 
-    auto_classes = AutoClasses("AutoModel", "AutoModelForImageClassification", "AutoImageProcessor")
     processor_options: ClassVar[dict[str, Any]] = {"backend": "pil"}  # as pictures are scaled here
 
     input: Literal["pictures"]
@@ -177,8 +176,6 @@ class TransformersVideoEncoder(TransformersFrameEncoder):
         Length of a window. By default that of VideoMAE, which learned from every fourth of 30
         frames a second, 16 at a time.
     """
-
-    auto_classes = AutoClasses("AutoModel", "AutoModelForVideoClassification", "AutoVideoProcessor")
 
     input: Literal["video"]
     window_s: float = Field(default=2.0, ge=0.1, le=600)

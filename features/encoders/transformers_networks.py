@@ -54,8 +54,8 @@ class SoundNetwork(torch.nn.Module):
         deviations: bool,
     ) -> None:
         super().__init__()
-        self._whisper = model.get_encoder() if model.config.model_type == "whisper" else None
-        self.model = model if logits or self._whisper is None else self._whisper
+        self._is_whisper = model.config.model_type == "whisper"
+        self.model = model.get_encoder() if self._is_whisper and not logits else model
         self._processor = processor
         self._layers, self._logits, self._width = layers, logits, width
         self._frame_samples, self._row_frames, self._n_rows = frame_samples, row_frames, n_rows
@@ -90,8 +90,10 @@ class SoundNetwork(torch.nn.Module):
 
     def _embed(self, windows: Tensor, heard: Tensor) -> Tensor:
         """Embed windows of one length to rows (n, at most n_rows, 1 + width)."""
-        output = self._run(windows)
         n_frames = self._n_frames(windows.shape[1])
+        n_samples = n_frames * self._frame_samples if self._is_whisper else 0
+        heard_as = prepare_sound(self.model, self._processor, windows, n_samples)
+        output = self.model(heard_as, output_hidden_states=True)
         states = [self._over_time(output.hidden_states[layer], n_frames) for layer in self._layers]
         with_sound = torch.nn.functional.adaptive_max_pool1d(heard.float(), n_frames)
         n_each = self._stretches(with_sound[..., None]).sum(dim=2)
@@ -107,26 +109,6 @@ class SoundNetwork(torch.nn.Module):
             parts.append(output.logits.float()[:, None].expand(-1, n_each.shape[1], -1))
         return torch.cat(parts, dim=2)
 
-    def _run(self, windows: Tensor) -> Any:
-        options: dict[str, Any] = {"padding": False}
-        if self._whisper is not None:
-            # Whisper takes no sound but of the length that its configuration says.
-            n_frames = self._n_frames(windows.shape[1])
-            self._whisper.config.max_source_positions = n_frames
-            self._whisper.embed_positions.num_embeddings = n_frames
-            n_samples = n_frames * self._frame_samples
-            options = {"padding": "max_length", "max_length": n_samples}
-            options["device"] = str(windows.device)
-        inputs = self._processor(
-            list(windows.cpu().numpy()),
-            sampling_rate=self._processor.sampling_rate,
-            return_tensors="pt",
-            **options,
-        )
-        dtype = next(self.model.parameters()).dtype
-        values = inputs[self.model.main_input_name].to(windows.device, dtype)
-        return self.model(values, output_hidden_states=True)
-
     def _over_time(self, state: Tensor, n_frames: int) -> Tensor:
         """Return what a hidden state has of the sound, of shape (n, n_frames, width)."""
         if self.model.config.model_type == AST:
@@ -137,7 +119,7 @@ class SoundNetwork(torch.nn.Module):
     def _n_frames(self, n_samples: int) -> int:
         """Return how many hidden states a length of sound gives."""
         config = self.model.config
-        if self._whisper is not None:
+        if self._is_whisper:
             return -(-n_samples // self._frame_samples)
         if config.model_type == AST:
             rate_hz = int(self._processor.sampling_rate)
@@ -153,6 +135,26 @@ class SoundNetwork(torch.nn.Module):
         missing = -values.shape[1] % length
         padded = torch.nn.functional.pad(values, (0, 0, 0, missing))
         return padded.reshape(len(values), -1, length, values.shape[2])
+
+
+def prepare_sound(model: Any, processor: Any, windows: Tensor, whisper_samples: int = 0) -> Tensor:
+    """Bring windows (n, n_samples) into the form that a model of sound takes.
+
+    Silence is put behind them up to `whisper_samples`, for a Whisper: it takes no sound but of the
+    length that its configuration says, which is set to that one.
+    """
+    options: dict[str, Any] = {"padding": False}
+    if whisper_samples:
+        encoder, n_frames = model.get_encoder(), whisper_samples // (2 * processor.hop_length)
+        encoder.config.max_source_positions = encoder.embed_positions.num_embeddings = n_frames
+        options = {"padding": "max_length", "max_length": whisper_samples}
+        options["device"] = str(windows.device)
+    sound = list(windows.cpu().numpy())
+    rate_hz = processor.sampling_rate
+    inputs = processor(sound, sampling_rate=rate_hz, return_tensors="pt", **options)
+    dtype = next(model.parameters()).dtype
+    prepared: Tensor = inputs[model.main_input_name].to(windows.device, dtype)
+    return prepared
 
 
 class SpeechClassifier(Wav2Vec2PreTrainedModel):  # type: ignore[misc]  # untyped in transformers
@@ -216,20 +218,15 @@ class PictureNetwork(torch.nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Embed normalised pictures (n, [frames,] 3, height, width) to (n, width)."""
-        output = self._run(pictures)
-        parts = list(self._hidden(output).values()) + ([output.logits] if self._logits else [])
-        return torch.cat(parts, dim=1)
+        return torch.cat(list(self.outputs(pictures).values()), dim=1)
 
-    def hidden(self, pictures: Tensor) -> dict[int, Tensor]:
-        """Return the hidden states that are kept, of shape (n, width), by layer."""
-        return self._hidden(self._run(pictures))
-
-    def _run(self, pictures: Tensor) -> Any:
-        return self.model(**{self.model.main_input_name: pictures}, **self._options)
-
-    def _hidden(self, output: Any) -> dict[int, Tensor]:
+    def outputs(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Return the hidden states that are kept by the names of their layers, and ``logits``."""
+        output = self.model(**{self.model.main_input_name: pictures}, **self._options)
         states = output.hidden_states
-        return {layer: self._vector(states[layer]) for layer in self._kept_layers(len(states) - 1)}
+        kept = self._kept_layers(len(states) - 1)
+        hidden = {f"layer_{layer}": self._vector(states[layer]) for layer in kept}
+        return hidden | ({"logits": output.logits} if self._logits else {})
 
     def _vector(self, state: Tensor) -> Tensor:
         if state.ndim == 4:  # (n, channels, height, width)

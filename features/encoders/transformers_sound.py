@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from features.encoders.pieces import SoundWindows
-from features.encoders.transformers import AutoClasses, TransformersNetwork
+from features.encoders.transformers import TransformersNetwork
 from features.errors import EncoderError, MediaError
 
 if TYPE_CHECKING:
@@ -48,9 +48,6 @@ class TransformersSoundEncoder(TransformersNetwork):
     """
 
     modality = "sound"
-    auto_classes = AutoClasses(
-        "AutoModel", "AutoModelForAudioClassification", "AutoFeatureExtractor"
-    )
 
     kind: Literal["transformers"]
     input: Literal["sound"] = "sound"
@@ -111,11 +108,12 @@ class TransformersSoundEncoder(TransformersNetwork):
 
     def columns(self) -> dict[str, int]:
         """Name and width of what is kept, in order."""
-        names = [f"layer_{layer}" for layer in self.kept_layers(self.config.num_hidden_layers)]
-        if self.rows == "clip":
-            names = [f"{name}.{what}" for what in ("mean", "std") for name in names]
-        hidden = dict.fromkeys(names, int(self.config.hidden_size))
-        return {**hidden, **dict.fromkeys(self.logit_names(), 1)}
+        columns = super().columns()
+        if self.rows == "time":
+            return columns
+        logits = {name: columns.pop(name) for name in self.logit_names()}
+        hidden = {f"{k}.{what}": width for what in ("mean", "std") for k, width in columns.items()}
+        return hidden | logits
 
     def is_clip_level(self) -> bool:
         """Whether a clip is one row."""

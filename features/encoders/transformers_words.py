@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from features.encoders.pieces import NO_TOKEN, SoundWindows, Texts
-from features.encoders.transformers import AutoClasses, TransformersNetwork
+from features.encoders.transformers import TransformersNetwork
 from features.encoders.weights import PACKAGE, weights_file
 from features.errors import EncoderError
 
@@ -103,7 +103,6 @@ class TransformersTextEncoder(_TokensNetwork):
     """
 
     modality = "words"
-    auto_classes = AutoClasses("AutoModel", "AutoModelForSequenceClassification", "AutoTokenizer")
     unused = ("pooler", "position_ids")
 
     kind: Literal["transformers"]
@@ -138,12 +137,6 @@ class TransformersTextEncoder(_TokensNetwork):
         padding = np.int32(NO_TOKEN)
         return TorchModel(network, self.precision, device, batch_size=_TEXTS, padding=padding)
 
-    def columns(self) -> dict[str, int]:
-        """Name and width of what is kept, in order."""
-        layers = self.kept_layers(self.config.num_hidden_layers)
-        hidden = {f"layer_{layer}": int(self.config.hidden_size) for layer in layers}
-        return hidden | dict.fromkeys(self.logit_names(), 1)
-
     def is_clip_level(self) -> bool:
         """Whether a clip is one row."""
         return self.rows == "clip"
@@ -176,9 +169,6 @@ class Recogniser(_TokensNetwork):
     """
 
     modality = "sound"
-    auto_classes = AutoClasses(
-        "AutoModelForSpeechSeq2Seq", "AutoModelForSpeechSeq2Seq", "AutoFeatureExtractor"
-    )
     more_files = ("tokenizer.json", "generation_config.json")
     unused = ()
 
@@ -203,6 +193,12 @@ class Recogniser(_TokensNetwork):
     def input_description(self) -> str:
         """Return what turns sound into numbers, and numbers into text."""
         return f"{self.processor.to_json_string()}{super().input_description()}"
+
+    def auto_class(self) -> Any:
+        """Return what loads a model that writes."""
+        import transformers
+
+        return transformers.AutoModelForSpeechSeq2Seq
 
     def default_processor(self) -> Any:
         """Return Whisper's."""

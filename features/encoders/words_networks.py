@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 
 from features.encoders.pieces import NO_TOKEN
+from features.encoders.transformers_networks import prepare_sound
 
 Tensor = torch.Tensor
 
@@ -85,29 +86,11 @@ class RecogniserNetwork(torch.nn.Module):
         rows = windows.new_zeros(len(windows), 4 + self._max_tokens)
         for n_samples in sorted({*contexts} - {0}):
             same = torch.tensor([each == n_samples for each in contexts], device=windows.device)
-            heard = self._listen(windows[same, :n_samples].nan_to_num(0.0), n_samples)
+            sound = windows[same, :n_samples].nan_to_num(0.0)
+            spectra = prepare_sound(self.model, self._processor, sound, n_samples)
+            heard = self.model.get_encoder()(spectra).last_hidden_state
             rows[same, 0], rows[same, 1:] = lengths[same].float(), self._write(heard)
         return rows
-
-    def _listen(self, windows: Tensor, n_samples: int) -> Tensor:
-        """Return the encoder's states of windows with silence behind them."""
-        encoder = self.model.get_encoder()
-        n_frames = n_samples // (2 * self._processor.hop_length)
-        # Whisper takes no sound but of the length that its configuration says.
-        encoder.config.max_source_positions = n_frames
-        encoder.embed_positions.num_embeddings = n_frames
-        inputs = self._processor(
-            list(windows.cpu().numpy()),
-            sampling_rate=self._processor.sampling_rate,
-            return_tensors="pt",
-            padding="max_length",
-            max_length=n_samples,
-            device=str(windows.device),
-        )
-        dtype = next(self.model.parameters()).dtype
-        spectra = inputs["input_features"].to(windows.device, dtype)
-        states: Tensor = encoder(spectra).last_hidden_state
-        return states
 
     def _write(self, heard: Tensor) -> Tensor:
         """Return all but the first column of the rows (n, 3 + max_tokens)."""

@@ -181,7 +181,7 @@ class EncoderRun:
         if columns := self.encoder.columns():
             content["outputs"] = [[name, width] for name, width in columns.items()]
         if not isinstance(self.encoder, SoundTransform):
-            content["normalised"] = self.encoder.normalised
+            content["normalised"] = False  # vectors are what the network gives
         if self.encoder.is_clip_level():
             content["level"] = "clip"  # see `features.pool`
         return content

@@ -57,7 +57,8 @@ def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Read cells (n,), text or numbers, as numbers with decimal points or commas.
 
     Points and commas in one column are told apart where one of them groups thousands (``1,234.5``);
-    otherwise the commas are wrong. Percentages are divided by 100 where all cells are such.
+    otherwise the commas are wrong. Spaces and apostrophes may group them too. Percentages are
+    divided by 100 where all cells are such. Digits and minus signs may be those of any script.
 
     Returns
     -------
@@ -71,6 +72,7 @@ def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     odd = np.isnan(values) & text.notna().to_numpy()
     odd[odd] = ~text[odd].str.fullmatch(_BLANK)
     if odd.any():
+        text[odd] = _plain_digits(text[odd])
         # A word among the numbers says nothing of how these are written.
         filled = text.str.fullmatch(_LIKE_A_NUMBER).to_numpy(bool, na_value=False)
         values[filled] = _parsed(_with_points(text[filled]))
@@ -206,6 +208,14 @@ def role_of(name: Any) -> str:
 
 def _parsed(text: "pd.Series[str]") -> NDArray[np.float64]:
     return pd.to_numeric(text, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
+
+
+def _plain_digits(text: "pd.Series[str]") -> "pd.Series[str]":
+    """Write other digits, minus signs, gaps between thousands and Excel's quotes plainly."""
+    text = text.str.normalize("NFKC").str.replace("\N{MINUS SIGN}", "-")
+    text = text.str.replace(r"^(?:=\"(.*)\"|'(.*))$", r"\1\2", regex=True)
+    text = text.str.replace(r"(?<=\d)[\s'\u2019](?=\d{3}(?!\d))", "", regex=True)
+    return text.str.replace(r"\d", lambda digit: str(int(digit[0])), regex=True)
 
 
 def _with_points(text: "pd.Series[str]") -> "pd.Series[str]":

@@ -16,7 +16,7 @@ from features.identity import Sampling
 from features.store import read_store
 from tests.features import work
 from tests.features.mp4_patches import PATCHES
-from tests.features.mutations import damaged, mutate
+from tests.features.mutations import mutate
 from tests.features.odd_media import FILMS, GRID_HZ, Film, headers_that_lie, write_film
 from tests.features.stored import bytes_of
 
@@ -82,16 +82,6 @@ def check_reasons(failures: pd.DataFrame) -> None:
     # A worker that died or hung costs minutes, and a Python error was not foreseen.
     bad = failures["reason"].str.contains(r"died|no result within|^\w+(?:Error|Exception): ")
     assert failures[bad].to_dict("records") == []
-
-
-def test_equal_seeds_give_equal_files(tmp_path):
-    clip = write_film(tmp_path / "clip.mp4", Film())
-    again = write_film(tmp_path / "again.mp4", Film())
-    assert again.read_bytes() == clip.read_bytes()
-    for name, seed in {"one": 1, "two": 1, "three": 2}.items():
-        (tmp_path / name).mkdir()
-        assert len(list(damaged([clip], tmp_path / name, 50, seed))) == 50
-    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two") != bytes_of(tmp_path / "three")
 
 
 @pytest.mark.timeout(900)

@@ -15,6 +15,7 @@ import torchvision
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_model import TorchFrameModel
+from features.encoders.torchvision import TIMM_NAMES
 from tests.features.encoders.samples import (
     CPU,
     close_to,
@@ -155,8 +156,7 @@ def test_a_trunk_made_of_the_network_s_children_is_known_by_their_order(tmp_path
     [
         (("timm", "mobilenetv3_small_100"), ("torchvision", "mobilenet_v3_small")),
         (("torchvision", "mobilenet_v3_small"), ("timm", "mobilenetv3_small_100")),
-        (("torchvision", "convnext_tiny"), ("timm", "convnext_tiny")),
-        (("timm", "vit_base_patch16_224"), ("torchvision", "vit_b_16")),
+        (("torchvision", "efficientnet_b0"), ("timm", "efficientnet_b0")),
     ],
 )
 def test_names_of_timm_and_torchvision_stand_for_each_other(tmp_path, theirs, ours):
@@ -172,6 +172,13 @@ def test_names_of_timm_and_torchvision_stand_for_each_other(tmp_path, theirs, ou
     expected = TorchFrameModel(network, ours.picture_preprocessing(), "fp32", CPU).submit(batch)()
     assert np.isfinite(expected).all()
     assert np.array_equal(embed(ours, batch), expected)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), TIMM_NAMES.items())
+def test_an_architecture_is_as_wide_under_its_name_in_timm(ours, theirs):
+    named = {"torchvision": ours, "timm": theirs}.items()
+    specs = ({"kind": kind, "model": model, "weights": "random"} for kind, model in named)
+    assert len({make_encoder(spec).dimension() for spec in specs}) == 1  # found without memory
 
 
 def test_a_trunk_is_never_partly_random(kind, tmp_path):

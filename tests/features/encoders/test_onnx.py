@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_model import BATCH_SIZE
 from features.errors import MediaError
-from features.extraction import embed_files
+from features.extraction.embedder import EncoderRun
 from features.identity import Sampling, encoder_identity
 from tests.features.encoders.samples import embed, embed_sound, pictures, sound_network
 
@@ -110,9 +110,9 @@ def test_outputs_stand_beside_each_other_in_the_given_order(two_heads, outputs):
     assert encoder.dimension() == ours.shape[1]
 
 
-def test_outputs_are_named_columns_of_one_store(two_heads, make_clip, tmp_path):
-    store, _ = embed_files([make_clip()], spec(two_heads), cache_root=tmp_path, progress=False)
-    assert store.metadata["outputs"] == [["expression", 5], ["valence_arousal", 2]]
+def test_outputs_are_named_columns_of_one_store(two_heads, tmp_path):
+    run = EncoderRun("heads", make_encoder(spec(two_heads)), SAMPLING, tmp_path)
+    assert run.metadata()["outputs"] == [["expression", 5], ["valence_arousal", 2]]
 
 
 def test_a_fixed_number_of_pictures_is_the_batch_size(tmp_path):

@@ -38,31 +38,25 @@ def onnx_spec(folder: Path) -> dict[str, object]:
 @pytest.fixture
 def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
     """A small encoder of each kind."""
+
+    def in_folder(save: Callable[..., Path], *kind: str) -> dict[str, object]:
+        return {"model": str(save(tmp_path / "model", *kind)), "weights": "folder"}
+
     specs = {
-        "expression": {"weights": "random"},
-        "onnx": onnx_spec(tmp_path),
-        "onnx sound": {"weights": str(sound_network(tmp_path)), "sample_rate_hz": 16000},
-        "open_clip": {"model": tiny_clip, "weights": "random"},
-        "opensmile": {"model": "eGeMAPSv02"},
-        "timm": {"model": "test_resnet", "weights": "random"},
-        "torchvision": {"model": "mobilenet_v3_small", "weights": "random"},
-        "transformers": {"model": str(sound_model(tmp_path / "wav2vec2")), "weights": "folder"},
-        "transformers pictures": {
-            "model": str(frame_model(tmp_path / "vit", "vit")),
-            "weights": "folder",
-        },
-        "transformers text": {
-            "model": str(text_model(tmp_path / "bert")),
-            "weights": "folder",
-            "max_tokens": 16,
-        },
-        "transformers video": {
-            "model": str(frame_model(tmp_path / "videomae", "videomae")),
-            "weights": "folder",
-        },
+        "expression": lambda: {"weights": "random"},
+        "onnx": lambda: onnx_spec(tmp_path),
+        "onnx sound": lambda: {"weights": str(sound_network(tmp_path)), "sample_rate_hz": 16000},
+        "open_clip": lambda: {"model": tiny_clip, "weights": "random"},
+        "opensmile": lambda: {"model": "eGeMAPSv02"},
+        "timm": lambda: {"model": "test_resnet", "weights": "random"},
+        "torchvision": lambda: {"model": "mobilenet_v3_small", "weights": "random"},
+        "transformers": lambda: in_folder(sound_model),
+        "transformers pictures": lambda: in_folder(frame_model, "vit"),
+        "transformers text": lambda: in_folder(text_model) | {"max_tokens": 16},
+        "transformers video": lambda: in_folder(frame_model, "videomae"),
     }
     names = ("kind", "input")
-    return lambda key: {**dict(zip(names, key.split(), strict=False)), **specs[key]}
+    return lambda key: {**dict(zip(names, key.split(), strict=False)), **specs[key]()}
 
 
 def frames(encoder: FrameEncoder, n: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from features.errors import MediaError
 from features.media.files import probe
 from features.media.frames import read_frames
 from tests.features.heic import write_heic
+from tests.features.odd_media import Film, write_film
 
 BT601, BT709, BT2020 = (0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593)  # red's and blue's share
 SMPTE240M, FCC = (0.212, 0.087), (0.30, 0.11)
@@ -347,3 +348,17 @@ def test_transparency_in_vp9_is_not_handled(tmp_path):
     path, pixels, levels = tmp_path / "sticker.webm", "yuva420p", (150, 128, 128, 0)
     write_plain(path, levels, pixels=pixels, codec="libvpx-vp9")
     assert first_picture(path).mean() == pytest.approx(to_rgb(levels[:3], BT601)[0], abs=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "place", "asked"),
+    [  # PixelCropLeft in the place of DisplayUnit; a Dolby Vision record, of profile 5
+        ("cropped.mkv", "mpeg4", b"\x54\xb2\x81\x04", b"\x54\xcc\x81\x10"),
+        ("dolby.mp4", "libx265", b"btrt", b"dvcC\x01\x00\x0a\x0d"),
+    ],
+)
+def test_what_a_container_alone_asks_for_is_not_handled(tmp_path, name, codec, place, asked):
+    path = write_film(tmp_path / name, Film(codec=codec, sound_s=0))
+    before, (start, rest) = first_picture(path), path.read_bytes().split(place)
+    path.write_bytes(start + asked + rest[len(asked) - len(place) :])
+    assert np.array_equal(first_picture(path), before)
