@@ -107,19 +107,22 @@ def compared(plan: Comparison, budget: str, folder: Path) -> float:
 def bagged(plan: Comparison, budget: str, preset: str, python: Path, folder: Path) -> float:
     """Run AutoGluon within a budget, and return its mean Pearson."""
     targets = plan.params.targets
-    run([str(python), "-c", AUTOGLUON, str(folder), budget, preset, *targets], PYTHONPATH="")
+    command = [str(python), "-c", AUTOGLUON, str(folder), budget, preset, *targets]
+    # It fails on a target where its share of the budget is too short for any model: that is 0.
+    typer.echo(run(command, PYTHONPATH=""), err=True, nl=False)
     found = json.loads((folder / "found.json").read_text(encoding="utf-8"))
     val = (plan.rows.clips["split"] == "Val").to_numpy(bool)
     return mean_pearson(plan.rows.y[val], np.transpose([found[each] for each in targets]))
 
 
-def run(command: list[str], **variables: str) -> None:
-    """Run a command on the same cores."""
+def run(command: list[str], **variables: str) -> str:
+    """Run a command on the same cores, and return what it complained about."""
     cores = {name: str(N_CORES) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     environment = {**os.environ, **cores, **variables}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
+    return done.stderr
 
 
 if __name__ == "__main__":

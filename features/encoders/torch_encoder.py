@@ -131,13 +131,12 @@ class TorchEncoder(FrameEncoder):
             except EncoderError:
                 raise
             except Exception as error:  # safetensors, torch and filters of libraries have their own
-                errors.append(error)
+                errors.append(error.with_traceback(None))  # whose frames keep what was tried
                 continue
             if encoder is not self:
                 said = f"{said or path}; run as {encoder.kind}'s {encoder.model}"
             if said and self.weights not in self.tags:
                 warnings.warn(said, stacklevel=3)
-            errors.clear()  # by their tracebacks they would keep all that was tried
             return network
         raise EncoderError(
             f"the weights {path} cannot be loaded into {self.model}: {one_line(errors[0])} Check "

@@ -5,7 +5,7 @@ import pytest
 from features.encoders import make_encoder
 from features.encoders.pieces import SoundPieces
 from features.errors import MediaError
-from features.extraction import embed_files
+from features.identity import Sampling
 from features.media.files import probe
 from features.media.frames import read_frames
 from features.media.sound import MAX_SOUND_S, Track, read_track
@@ -39,6 +39,7 @@ def test_sound_may_last_as_long_as_allowed(make_clip, monkeypatch):
         read_sound(path, 8000)
 
 
+SAMPLING = Sampling(frame_rate_hz=1, sample_rate_hz=16000)
 TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)).astype(np.float32)[None]
 
 
@@ -105,18 +106,19 @@ def test_windows_of_sound_are_timed_by_the_clip_and_none_is_of_a_gap(tmp_path):
     film = Film(codec="mpeg4", sound_s=1, sound_starts_s=0.98, sound_codec="pcm_s16le")
     paths = [write_film(tmp_path / "late.mkv", film)]
     paths.append(write_sound(tmp_path / "gap.mka", TONE, codec="pcm_s16le", starts_s=(0, 3)))
-    store, failures = embed_files(paths, encoder, progress=False)
-    assert failures.empty
-    late, gap = [1.25, 1.5], [0.25, 0.5, 0.75, 1, 3, 3.25, 3.5, 3.75]
-    assert store.time_s.tolist() == pytest.approx(late + gap)
-    store, _ = embed_files(paths[:1], {**encoder, "window_s": 2.0, "hop_s": 2.0}, progress=False)
-    assert store.time_s.tolist() == pytest.approx(
-        [1.48], abs=0.01
-    )  # too short: a window of its own
-    descriptors = {"kind": "opensmile", "model": "eGeMAPSv02", "level": "lld"}
-    steps = embed_files(paths, descriptors, progress=False)[0].time_s * 100
-    assert 97 < steps[0] < 103
-    assert steps == pytest.approx(np.rint(steps), abs=1e-6)
+
+    def times_s(path, **more):
+        kind = make_encoder(encoder | more).pieces(SAMPLING)
+        ((time_s, _),) = kind.cut(read_track(path, 16000))
+        return time_s
+
+    right_s = [1.25, 1.5], [0.25, 0.5, 0.75, 1, 3, 3.25, 3.5, 3.75]
+    assert [times_s(path).tolist() for path in paths] == [pytest.approx(each) for each in right_s]
+    too_short = times_s(paths[0], window_s=2.0, hop_s=2.0)  # a window of its own
+    assert too_short == pytest.approx([1.48], abs=0.01)
+    steps = [times_s(path, level="lld", window_s=None, hop_s=None) * 100 for path in paths]
+    assert 97 < steps[0][0] < 103
+    assert np.concatenate(steps) == pytest.approx(np.rint(np.concatenate(steps)), abs=1e-6)
 
 
 @pytest.mark.parametrize(
