@@ -33,7 +33,7 @@ MOST_AXES, MOST_PER_PRODUCT = 512, 2.6e11
 """Axes of the view along which the kernel is taken: at most so many, and so many multiplications,
 2 s, for a product: 256 for 31,707 rows. On 10,000 faces of FER+ kernel ridge reached .483 with all
 1,908 columns, .483 with 512 axes, .486 with 256 and .473 with 128."""
-FEWEST_STEPS, MOST_STEPS, ALL_STEPS = 8, 200, 8e9
+FEWEST_STEPS, MOST_STEPS, ALL_STEPS = 8, 500, 8e9
 """Products that solutions may take; beyond the fewest, rows squared times steps stay below the last
 (80 for 10,000 rows). With 31,707 rows a product takes 4 s."""
 TOLERANCE = 1e-3
