@@ -13,10 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from features.media.frames import read_frames
 from features.media.sound import read_track
 
 GRID_HZ = 5
 """`Film.n_pictures` counts frames at this rate."""
+
+QUARTERS = np.zeros((32, 48, 3), np.uint8)
+QUARTERS[:16, :24], QUARTERS[:16, 24:] = (250, 0, 0), (0, 250, 0)
+QUARTERS[16:, :24], QUARTERS[16:, 24:] = (0, 0, 250), (250, 250, 250)
+"""A picture that looks different each way it is turned."""
 
 
 @dataclass(frozen=True)
@@ -245,3 +251,8 @@ def as_bytes(image: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind)
     return buffer.getvalue()
+
+
+def first_picture(path: Path) -> NDArray[np.int_]:
+    """Return the first picture that is read of a file."""
+    return np.asarray(next(iter(read_frames(path, 3))).image).astype(int)
