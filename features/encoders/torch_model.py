@@ -29,12 +29,15 @@ class TorchModel:
     Parameters
     ----------
     network : callable
-        From what `prepare` makes of pieces (n, ...) to embeddings (n, dimension). A torch module
-        is brought to the device first, and to the precision.
+        From pieces (n, ...) to embeddings (n, dimension). A torch module is brought to the device
+        first, and to the precision.
     precision : {"fp32", "bf16"}
         Of weights and activations.
     device : torch.device, optional
         Where to run it; default: that of `default_device`.
+    preprocessing : Preprocessing, optional
+        Pieces are pictures ([frames,] 3, height, width) in uint8, which are normalised on the
+        device by its mean and deviation.
     batch_size : mapping of str to int
         Pieces per forward pass, by the device's type.
     padding : numpy scalar
@@ -56,12 +59,17 @@ class TorchModel:
         precision: str,
         device: torch.device | None = None,
         *,
+        preprocessing: "Preprocessing | None" = None,
         batch_size: Mapping[str, int] = BATCH_SIZE,
         padding: np.generic = _BLACK,
     ) -> None:
         self._device = device = device or default_device()
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._padding = padding
+        self._mean_and_std = preprocessing and [
+            torch.tensor(values, device=device).view(1, 3, 1, 1)
+            for values in (preprocessing.mean, preprocessing.std)
+        ]
         self.batch_size = batch_size[device.type]
         self.runs_beside = device.type == "cuda"
         if isinstance(network, torch.nn.Module):
@@ -70,10 +78,6 @@ class TorchModel:
             if all(values.ndim < 5 for values in network.parameters()):  # else it is of video
                 network = network.to(memory_format=torch.channels_last)
         self.network = network
-
-    def prepare(self, pieces: torch.Tensor) -> torch.Tensor:
-        """Make of a batch, as it lies on the device, what the network takes."""
-        return pieces
 
     def new_batch(self, piece_shape: tuple[int, ...]) -> NDArray[Any]:
         """Return memory for a batch of pieces, pinned where a GPU copies from it by itself."""
@@ -117,7 +121,7 @@ class TorchModel:
             batch[: len(pieces)] = pieces
             batch[len(pieces) :] = self._padding
         values = torch.from_numpy(batch).to(self._device, non_blocking=True)
-        rows = run(self.network, self.prepare(values))[: len(pieces)].float()
+        rows = run(self.network, self._normalised(values))[: len(pieces)].float()
         if not self.runs_beside:
             result: NDArray[np.float32] = rows.numpy()
             return lambda: result
@@ -132,30 +136,33 @@ class TorchModel:
 
         return wait
 
-
-class TorchFrameModel(TorchModel):
-    """A network of pictures ([frames,] 3, height, width) in uint8, normalised on the device.
-
-    Its parameters are those of `TorchModel`, and the `preprocessing` with mean and deviation.
-    """
-
-    def __init__(
-        self,
-        network: Callable[[torch.Tensor], Any],
-        preprocessing: "Preprocessing",
-        precision: str,
-        device: torch.device | None = None,
-        batch_size: Mapping[str, int] = BATCH_SIZE,
-    ) -> None:
-        super().__init__(network, precision, device, batch_size=batch_size)
-        self._mean = torch.tensor(preprocessing.mean, device=self._device).view(1, 3, 1, 1)
-        self._std = torch.tensor(preprocessing.std, device=self._device).view(1, 3, 1, 1)
-
-    def prepare(self, pieces: torch.Tensor) -> torch.Tensor:
-        """Normalise pictures."""
-        values = pieces.float().div_(255).sub_(self._mean).div_(self._std).to(self._dtype)
+    def _normalised(self, pieces: torch.Tensor) -> torch.Tensor:
+        if self._mean_and_std is None:
+            return pieces
+        mean, std = self._mean_and_std
+        values = pieces.float().div_(255).sub_(mean).div_(std).to(self._dtype)
         is_stack = values.ndim == 5
         return values if is_stack else values.contiguous(memory_format=torch.channels_last)
+
+
+class Rows(torch.nn.Module):
+    """A network of another library, and what makes a row of its outputs for each piece.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The network.
+    rows_of : callable
+        From the network and pieces (n, ...) to rows (n, dimension).
+    """
+
+    def __init__(self, model: Any, rows_of: Callable[[Any, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.model, self._rows_of = model, rows_of
+
+    def forward(self, pieces: torch.Tensor) -> torch.Tensor:
+        """Embed pieces."""
+        return self._rows_of(self.model, pieces)
 
 
 def default_device() -> torch.device:

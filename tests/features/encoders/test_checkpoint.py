@@ -14,8 +14,8 @@ import torch
 import torchvision
 
 from features.encoders import EncoderError, make_encoder
-from features.encoders.torch_model import TorchFrameModel
-from features.encoders.torchvision import TIMM_NAMES
+from features.encoders.torch_encoder import TIMM_NAMES
+from features.encoders.torch_model import TorchModel
 from tests.features.encoders.samples import (
     CPU,
     close_to,
@@ -110,16 +110,17 @@ def test_the_trunk_is_loaded_whole_from_every_form(kind, form, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*left out|.*took")
 @pytest.mark.parametrize("kind", ["timm"], indirect=True)
-@pytest.mark.parametrize("older", [False, True])
-def test_the_content_says_what_a_file_is(kind, older, tmp_path):
-    state, path = kind.network().state_dict(), tmp_path / "weights.pt"
-    if older:
-        torch.save({"state_dict": state}, path, _use_new_zipfile_serialization=False)
-    else:
-        save(state, tmp_path / "w.safetensors").rename(path)
-    batch = pictures(1, kind.size_px)
-    plain = embed(kind.encoder(kind.save(tmp_path / "plain.pth")), batch)
-    assert np.array_equal(embed(kind.encoder(path), batch), plain)
+def test_the_content_says_what_a_file_is(kind, tmp_path):
+    state, batch = kind.network().state_dict(), pictures(1, kind.size_px)
+    plain, older, safe, numpy = (tmp_path / f"{number}.pt" for number in range(4))
+    torch.save(state, plain)
+    torch.save({"state_dict": state}, older, _use_new_zipfile_serialization=False)
+    save(state, tmp_path / "w.safetensors").rename(safe)
+    with numpy.open("wb") as file:
+        np.savez(file, **{name: value.numpy() for name, value in state.items()})
+    expected = embed(kind.encoder(plain), batch)
+    for path in (older, safe, numpy):
+        assert np.array_equal(embed(kind.encoder(path), batch), expected)
 
 
 def test_what_was_left_out_is_said_in_a_line(tmp_path):
@@ -169,7 +170,9 @@ def test_names_of_timm_and_torchvision_stand_for_each_other(tmp_path, theirs, ou
         for kind, name in (theirs, ours)
     )
     network = theirs.load_model(CPU).network
-    expected = TorchFrameModel(network, ours.picture_preprocessing(), "fp32", CPU).submit(batch)()
+    expected = TorchModel(network, "fp32", CPU, preprocessing=ours.picture_preprocessing()).submit(
+        batch
+    )()
     assert np.isfinite(expected).all()
     assert np.array_equal(embed(ours, batch), expected)
 
@@ -231,14 +234,33 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
+OF_OTHERS = {
+    "torchscript": (
+        lambda path: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path),
+        r"it is TorchScript: save torch\.jit\.load",
+    ),
+    "of JAX": (
+        lambda path: np.savez(path.open("wb"), **{"Transformer/LayerNorm_0/scale": np.ones(3)}),
+        r"names are of JAX: .*timm",
+    ),
+    "cut off": (
+        lambda path: torch.save(resnet(), path) or os.truncate(path, 4000),
+        r"cut short.*file is whole",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", [*REFUSED, *OF_OTHERS])
 def test_what_does_not_fit_is_refused_with_what_came(tmp_path, what):
-    make, message = REFUSED[what]
     path = tmp_path / "refused.pth"
-    torch.save(make(), path)
-    encoder = resnet18(path)
+    if what in REFUSED:
+        make, message = REFUSED[what]
+        torch.save(make(), path)
+    else:
+        write, message = OF_OTHERS[what]
+        write(path)
     with pytest.raises(EncoderError, match=rf"refused\.pth .*{message}") as caught:
-        encoder.load_model(CPU)
+        resnet18(path).load_model(CPU)
     assert "weights_only=True" not in str(caught.value)
 
 
@@ -246,26 +268,6 @@ def test_a_folder_with_an_adapter_alone_says_how_to_merge_it(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
     encoder = make_encoder({"kind": "transformers", "model": str(tmp_path), "weights": "folder"})
     with pytest.raises(EncoderError, match=r"LoRA adapter.*merge_and_unload.*name that folder"):
-        encoder.load_model(CPU)
-
-
-@pytest.mark.filterwarnings("ignore:.*left out")
-def test_archives_of_numpy_are_read_and_those_of_jax_name_the_way(tmp_path):
-    network, path = trained(torchvision.models.resnet18), tmp_path / "weights.npz"
-    batch = pictures(1, (64, 64))
-    np.savez(path, **{name: value.numpy() for name, value in network.state_dict().items()})
-    plain = embed(resnet18(save(network.state_dict(), tmp_path / "plain.pth")), batch)
-    assert np.array_equal(embed(resnet18(path), batch), plain)
-    np.savez(path, **{"Transformer/encoderblock_0/LayerNorm_0/scale": np.ones(3)})
-    with pytest.raises(EncoderError, match=r"weights\.npz cannot .* names are of JAX: .*timm"):
-        resnet18(path).load_model(CPU)
-
-
-def test_a_torchscript_archive_says_how_to_convert_it(tmp_path):
-    path = tmp_path / "script.pt"
-    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
-    encoder = resnet18(path)
-    with pytest.raises(EncoderError, match=r"it is TorchScript: save torch\.jit\.load"):
         encoder.load_model(CPU)
 
 
@@ -281,10 +283,3 @@ def test_no_code_in_a_file_is_run(tmp_path, monkeypatch):
     with pytest.raises(EncoderError, match=r"weights\.pth cannot be loaded into .*mkdir"):
         encoder.load_model(CPU)
     assert not Path("made").exists()
-
-
-def test_a_file_that_is_cut_off_is_said(tmp_path):
-    path = save(trained(torchvision.models.resnet18).state_dict(), tmp_path / "weights.pth")
-    path.write_bytes(path.read_bytes()[:4000])
-    with pytest.raises(EncoderError, match=r"weights\.pth cannot be loaded.*file is whole"):
-        resnet18(path).load_model(CPU)

@@ -15,7 +15,8 @@ from tests.features.encoders.samples import (
     CPU,
     embed_sound,
     frame_model,
-    pictures,
+    frames,
+    noise,
     sound_model,
     sound_network,
     text_model,
@@ -59,21 +60,13 @@ def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
     return lambda key: {**dict(zip(names, key.split(), strict=False)), **specs[key]()}
 
 
-def frames(encoder: FrameEncoder, n: int) -> np.ndarray:
-    """Return pieces that an encoder takes."""
-    kind = encoder.pieces(SAMPLING)
-    each = pictures(n * (kind.n_frames or 1), kind.geometry.size_px)
-    return each if kind.n_frames is None else each.reshape(n, kind.n_frames, *each.shape[1:])
-
-
 def embed(encoder) -> np.ndarray:
     if isinstance(encoder, FrameEncoder):
         return encoder.load_model(CPU).submit(frames(encoder, 3))()
     if encoder.modality == "words":
         time_s, pieces = next(encoder.pieces(SAMPLING).cut('[[0, 1, "glad to see you"]]'))
         return encoder.finish(time_s, encoder.load_model(CPU).submit(pieces)())[1]
-    samples = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
-    return embed_sound(encoder, samples)[1]
+    return embed_sound(encoder, noise(1))[1]
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
