@@ -110,11 +110,11 @@ class TransformersNetwork(Encoder):
 
     def load_model(self, device: "torch.device | None" = None, **more: Any) -> "TorchModel":
         """Load the model onto a device; `more` goes to `TorchModel`."""
-        from features.encoders.torch_model import Rows, TorchModel
+        from features.encoders.torch_model import TorchModel
 
         self.columns()  # a model that has nothing of what is kept is said here
-        network = Rows(self.network(), self.rows_of)
-        return TorchModel(network, self.precision, device, **self.batches, **more)
+        more = {"rows_of": self.rows_of, **self.batches, **more}
+        return TorchModel(self.network(), self.precision, device, **more)
 
     def weights_digest(self) -> str:
         """Digest of the checkpoint's files; of random weights, the seed and who draws from it."""

@@ -66,7 +66,8 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
 
     def network(self) -> "torch.nn.Module":
         """Load the model; of several towers, the one that sees."""
-        return self._seeing(super().network())
+        network: torch.nn.Module = self._seeing(super().network())
+        return network
 
     def rows_of(self, model: Any, pieces: "torch.Tensor") -> "torch.Tensor":
         """Embed normalised pictures (n, [frames,] 3, height, width) to (n, width)."""

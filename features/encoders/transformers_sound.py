@@ -158,7 +158,8 @@ class TransformersSoundEncoder(TransformersNetwork):
     def _over_time(self, state: "torch.Tensor", n_frames: int) -> "torch.Tensor":
         """Return what a hidden state has of the sound, of shape (n, n_frames, width)."""
         if self._is_ast:
-            state = state[:, 2:].unflatten(1, (-1, self._n_patches)).mean(dim=1)
+            in_bands = (len(state), -1, self._n_patches, state.shape[2])
+            state = state[:, 2:].reshape(in_bands).mean(dim=1)
         return state[:, :n_frames].float()
 
     def _stretches(self, values: "torch.Tensor") -> "torch.Tensor":
@@ -167,7 +168,7 @@ class TransformersSoundEncoder(TransformersNetwork):
 
         length = min(self._row_frames, values.shape[1])
         padded = torch.nn.functional.pad(values, (0, 0, 0, -values.shape[1] % length))
-        return padded.unflatten(1, (-1, length))
+        return padded.reshape(len(values), -1, length, values.shape[2])
 
     def _n_frames(self, n_samples: int) -> int:
         """Return how many hidden states a length of sound gives."""
