@@ -258,8 +258,7 @@ def report() -> None:
     """Write ``results/report.html``, ``model_card.md`` and ``run.json``; print the leaderboard."""
     from pipeline.leaderboard import leaderboard_text
     from pipeline.report.data import imputed_sentences
-    from pipeline.report.model_card import render_model_card
-    from pipeline.report.page import render_report, run_notes
+    from pipeline.report.page import render_model_card, render_report, run_notes
     from pipeline.report.results import read_results
 
     params = load_run()

@@ -25,7 +25,7 @@ from pipeline.params import Params, load_params
 from pipeline.systems import load_systems
 from tests.docs.data import write_features, write_neighbours, write_recordings
 from tests.pipeline.checkouts import ROOT, copy_code, entered, environment, run, run_stages
-from tests.pipeline.commands import eri
+from tests.pipeline.commands import WorkersHere, eri
 
 FILES = ("Makefile", "pyproject.toml", "requirements.lock", "requirements-test.lock", "dvc.yaml")
 FILES += (".dvcignore", ".gitignore")
@@ -128,8 +128,8 @@ class Project:
         self._is_code_changed = True
 
     def _eri(self, arguments: list[str]) -> None:
-        """Run the command in this process: to load torch each time would take minutes."""
-        with self.entered():
+        """Run the command in this process, and heads too: to load torch each time takes minutes."""
+        with self.entered(), mock.patch("pipeline.comparison.Workers", WorkersHere):
             eri(*arguments)
 
     def _benchmark(self, name: str, arguments: list[str]) -> None:
@@ -219,9 +219,10 @@ def _small_params() -> dict:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["encoders"]["clip"] = {"kind": "timm", "model": "test_vit", "weights": "random"}
     content["encoders"]["resnet50"] = {"kind": "timm", "model": "test_resnet", "weights": "random"}
-    content["encoders"]["expression"] |= {"face": "none"}  # the recordings show nobody
-    for name in ("efficientnet_lite0", "whisper_tiny_en"):  # each is one more view for every head
+    # Each is one more view for every head, and large:
+    for name in ("efficientnet_lite0", "whisper_tiny_en", "expression"):
         del content["encoders"][name]
+    del content["heads"]["kernel_ridge"]
     content["folds"]["n_folds"] = 3
     content["heads"]["lightgbm"] |= {"n_rounds": 5, "min_child_samples": 2}
     content["heads"]["mlp"] |= {"max_epochs": 3, "n_seeds": 1}

@@ -52,8 +52,8 @@ def of(rows, split):
 @pytest.mark.parametrize("kind", sorted(HEADS))
 def test_every_clip_is_predicted_by_the_head_that_is_kept_or_out_of_fold(read, kind):
     _, rows, task = read(kind)
-    fit = Fitting(rows).fit(task, with_head=True)
-    x, n = join_tables(task.files, rows.clip_ids), rows.n_train
+    fitting, n, test = Fitting(rows), rows.n_train, of(rows, "Test")
+    fit, x = fitting.fit(task, with_head=True), join_tables(task.files, rows.clip_ids)
     np.testing.assert_allclose(loads(fit.head).predict(x[n:]), fit.predictions[n:], rtol=1e-5)
     changed = rows.y.copy()
     fold = rows.fold_of_row == 0
@@ -62,20 +62,12 @@ def test_every_clip_is_predicted_by_the_head_that_is_kept_or_out_of_fold(read, k
     np.testing.assert_allclose(other.predictions[:n][fold], fit.predictions[:n][fold], rtol=1e-5)
     assert not fit.reused
     assert not other.reused
-
-
-@pytest.mark.parametrize("kind", sorted(HEADS))
-def test_a_refit_on_val_is_a_plain_fit_and_predicts_test_only(read, kind):
-    _, rows, task = read(kind)
-    fitting = Fitting(rows)
-    default, refit = fitting.fit(task), fitting.fit(on_both(task), True)
-    test = of(rows, "Test")
-    assert refit.predictions[~test].tobytes() == default.predictions[~test].tobytes()
-    x = join_tables(task.files, rows.clip_ids)
+    refit = fitting.fit(on_both(task), with_head=True)  # a plain fit, which predicts Test only
+    assert refit.predictions[~test].tobytes() == fit.predictions[~test].tobytes()
     plain = task.make_head().fit(x[~test], rows.y[~test], rows.people[~test]).predict(x[test])
     np.testing.assert_array_equal(refit.predictions[test], plain)
     np.testing.assert_array_equal(loads(refit.head).predict(x[test]), plain)
-    assert not np.array_equal(plain, default.predictions[test])
+    assert not np.array_equal(plain, fit.predictions[test])
 
 
 def test_no_label_of_val_reaches_a_prediction_of_val(project, read):
