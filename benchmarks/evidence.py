@@ -183,7 +183,7 @@ def heads(found: Comparison) -> pd.DataFrame:
         own = [name for name in found.members if name.startswith(f"{head}/")]
         rest = [name for name in found.members if name not in own]
         stacks = {
-            part: stack_members([found.fits[name].predictions for name in names], rows)
+            part: stack_members([found.fits[name].predictions for name in names], rows)[1]
             for part, names in {"alone": own, "rest": rest}.items()
         }
         scores = score(stacks, rows, found.params, "val")

@@ -24,7 +24,7 @@ from pipeline.comparison import (
 )
 from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
 from pipeline.paths import COMPARISON
-from pipeline.tables import markdown_page, records, score_text, write_texts
+from pipeline.tables import markdown_page, records, score_text, write_text
 from pipeline.terminal import Json, On, TitledTable, drawn_anew, names_of, print_tables
 
 ScoredSplit = Annotated[
@@ -213,21 +213,22 @@ def publish(
         Whether JSON is printed instead.
     """
     errors = [f"{row}: {why.reason}\n{why.details}" for row, why in found.failures.items()]
-    texts = {
-        f"{place.name}.csv": table.to_csv(index=False),
-        f"{place.name}.md": markdown_page([shown], said),
-        "errors.txt": "\n\n".join(errors) or None,
-    }
-    parquet = place.with_suffix(".parquet")
-    files = [str(path) for path in [*write_texts(place.parent, texts), parquet]]
-    with replacing_file(parquet) as beside:
+    texts = {".csv": table.to_csv(index=False), ".md": markdown_page([shown], said)}
+    files = {place.with_suffix(ending): text for ending, text in texts.items()}
+    files |= {place.with_name("errors.txt"): "\n\n".join(errors)} if errors else {}
+    for path, text in files.items():
+        write_text(text, path)
+    if not errors:
+        place.with_name("errors.txt").unlink(missing_ok=True)
+    with replacing_file(parquet := place.with_suffix(".parquet")) as beside:
         table.to_parquet(beside, index=False)
+    names = [str(path) for path in [*files, parquet]]
     if as_json:
         about = {"split": found.split, "n_reused": _n_reused(found), "remarks": said}
         rows = {place.name: records(table)}
-        print(json.dumps({**about, "files": files, **rows}, indent=2))
+        print(json.dumps({**about, "files": names, **rows}, indent=2))
     else:
-        print_tables([shown], [*said, "", *files])
+        print_tables([shown], [*said, "", *names])
     if not found.members:
         raise typer.Exit(1)
 

@@ -313,7 +313,7 @@ def _stack(work: tuple[bytes, tuple[str, list[Predictions]], bool, object]) -> F
     """In the worker: stack the predictions of members, and keep the result."""
     rows, (key, members), *_ = work
     began_s = time.perf_counter()
-    stacked = stack_members(members, fitting_of(rows).rows)
+    _, stacked = stack_members(members, fitting_of(rows).rows)
     fit = Fit(stacked, time.perf_counter() - began_s)
     keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
     return fit

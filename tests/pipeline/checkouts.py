@@ -15,6 +15,13 @@ import yaml
 from pipeline import stages
 
 ROOT = Path(__file__).parents[2]
+DVC = """
+import sys
+from dvc.cli import main
+for command in sys.argv[1:]:
+    if status := main(command.split()):
+        sys.exit(status)
+"""
 
 
 def copy_code(folder: Path) -> None:
@@ -37,6 +44,11 @@ def run(folder: Path, *command: str, status: int = 0, **variables: str) -> str:
     done = subprocess.run(command, cwd=folder, env=os.environ | variables, **out)
     assert done.returncode == status, done.stdout
     return done.stdout
+
+
+def dvc(folder: Path, *commands: str, status: int = 0, **variables: str) -> str:
+    """Run commands of DVC in one process, since to load it takes its time, as `run` does."""
+    return run(folder, sys.executable, "-c", DVC, *commands, status=status, **variables)
 
 
 def run_stages(folder: Path, only: Sequence[str] = (), **variables: str) -> str:

@@ -127,7 +127,7 @@ def test_the_command_writes_tables_and_says_whose_data(systems_project, fitted, 
 def test_what_fails_is_a_row_that_says_why_and_what_has_no_features_is_left_out(
     systems_project, monkeypatch
 ):
-    monkeypatch.setitem(odd_heads.HEADS, "raising", odd_heads.RaisingHead)
+    monkeypatch.setitem(odd_heads.HEADS, "raising", odd_heads.ODD_HEADS["raising"])
     monkeypatch.setattr("pipeline.comparison.fit_in_worker", odd_heads.fit)
     systems_project.content["systems"]["sound"] = {"encoders": ["voice"], "head": "raising"}
     systems, params = systems_project.load()
