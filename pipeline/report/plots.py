@@ -231,5 +231,9 @@ def _intervals(rows: Iterable[tuple[str, float, float, float]]) -> pd.DataFrame:
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """Lay a table with a row per name and a column per target out cell by cell."""
-    cells = table.astype(np.float64).T.stack(future_stack=True).rename_axis(["target", "row"])
-    return cells.reset_index(name="value")[CELL_COLUMNS].round(N_DIGITS)
+    rows = [
+        (name, target, float(value))
+        for target, values in table.items()
+        for name, value in values.items()
+    ]
+    return pd.DataFrame(rows, columns=CELL_COLUMNS).round(N_DIGITS)
