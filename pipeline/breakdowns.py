@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,13 +12,10 @@ from models.evaluation.bootstrap import percentile_interval
 from models.evaluation.scores import Score, difference, score_predictions
 from models.evaluation.slices import scored_slices, slice_rows
 from pipeline.clip_table import Rows, column_values
-from pipeline.fit import FitTask, Fitting
+from pipeline.fit import FitTask, Fitting, stack_members
 from pipeline.leaderboard import N_DIGITS, Predictions, rounded, rows_of_splits, score
 from pipeline.params import Params
 from pipeline.result_cache import digest_of, keep_result, load_result
-
-if TYPE_CHECKING:  # imports scikit-learn
-    from models.stack import Stack
 
 SLICE_COLUMNS = [
     *("column", "slice", "split", "name", "n_rows", "n_people"),
@@ -117,24 +113,6 @@ def contribution_table(
             numbers = gain.gain, gain.interval.low, gain.interval.high, gain.p_better
             table.append((kind, part, " ".join(encoders), *_estimate(alone), *numbers))
     return rounded(pd.DataFrame(table, columns=CONTRIBUTION_COLUMNS))
-
-
-def stack_members(members: Sequence[Predictions], rows: Rows) -> "tuple[Stack, Predictions]":
-    """Fit a stack to predictions of members (n_clips, n_targets); return it and its predictions.
-
-    Those of Train are out of fold.
-
-    Raises
-    ------
-    DataError
-        When fewer than two folds are labelled.
-    """
-    from models.stack import fit_stack, stack_oof  # imports scikit-learn
-
-    values, n, folds = np.stack(members, axis=1), rows.n_train, rows.fold_of_row
-    fitted = fit_stack(values[:n], rows.y[:n], folds)
-    oof = stack_oof(values[:n], rows.y[:n], folds)
-    return fitted, np.concatenate([oof, fitted.predict(values[n:])])
 
 
 def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.DataFrame:

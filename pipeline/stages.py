@@ -15,13 +15,9 @@ import pandas as pd
 from features.extraction.workers import Failure
 from models.arrays import DataError
 from pipeline import paths
-from pipeline.clip_table import (
-    build_clip_table,
-    read_clip_table,
-    read_rows,
-)
+from pipeline.clip_table import build_clip_table, read_clip_table, read_rows
 from pipeline.errors import check_share, report_extraction, run_or_exit, summary
-from pipeline.fit import Fitting, baseline_tasks, head_task
+from pipeline.fit import Fitting, baseline_tasks, head_task, stack_members
 from pipeline.params import left_out_note, load_params, load_run
 from pipeline.spread import fit_all
 from pipeline.tables import read_run_table, write_csv, write_text
@@ -158,7 +154,6 @@ def fit(head: str) -> None:
 def stack() -> None:
     """Write the stack, its predictions and weights, ``predictions.csv`` and ``imputed.csv``."""
     from models.persistence import dumps
-    from pipeline.breakdowns import stack_members
     from pipeline.challenge import imputed_table, submission_table
 
     params = load_run()
