@@ -241,9 +241,8 @@ def test_a_head_s_parameter_reruns_that_head_and_what_follows(project):
 
 def test_two_revisions_are_compared_by_dvc_in_every_plot(project):
     output = project.dvc("params diff HEAD", "metrics diff HEAD", "plots diff HEAD")
-    assert re.search(
-        r"heads\.ridge\.alphas .*heads\.ridge/face\.val\.mean_pearson", output, re.DOTALL
-    )
+    assert "heads.ridge.alphas" in output
+    assert re.search(r"heads\.ridge/\S+\.mean_pearson", output)
     text = Path(output.strip().rpartition("file://")[2]).read_text(encoding="utf-8")
     specs = re.findall(r"var spec = (\{.*?\});\s*vegaEmbed", text, re.DOTALL)
     assert len(specs) == len(PLOTS)
