@@ -85,13 +85,12 @@ def test_before_the_first_run_ready_bundles_predict(ready, clips):
     assert silent["reasons"] == "sound: stream: the clip has no sound"
 
 
-def test_any_clip_has_a_picture_of_its_timeline(loaded, tmp_path, monkeypatch):
+def test_any_clip_has_a_picture_of_its_timeline(loaded, tmp_path):
     """Names as long as a file system allows, and ids that are paths."""
-    monkeypatch.chdir(tmp_path)
     long = "x" * 251
     for path in (f"a/{long}.mp4", "a/b.mp4", "c/b.mp4"):
         write_clip(tmp_path / path, n_frames=2, sound_s=0)
-    predict("a", tmp_path / "c", "--timeline", "over_time")
+    predict(tmp_path / "a", tmp_path / "c", "--timeline", tmp_path / "over_time")
     pictures = sorted(tmp_path.rglob("*.svg"))
     assert len(pictures) == 3
     assert {path.parent.name for path in pictures} == {"over_time"}
