@@ -9,6 +9,7 @@ its encoders scaled by the best.
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import scipy.linalg
 
 from models.arrays import Floats32, Floats64, Ints
 from models.ridge.equations import FoldGram
@@ -92,7 +93,7 @@ def _mixed_features(
     No more of them for an encoder than there are rows: its columns turned.
     """
     parts = np.split(inputs, np.cumsum(bands)[:-1], axis=1)
-    roots = [np.linalg.qr(part.T, mode="r").T for part in parts]
+    roots = [scipy.linalg.qr(part.T, mode="r")[0][: len(part)].T for part in parts]
     for factors in np.sqrt(mixtures).astype(np.float32):
         pairs = zip(roots, factors, strict=True)
         yield np.concatenate([root * factor for root, factor in pairs if factor], axis=1)

@@ -107,7 +107,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         targets = as_targets(y.reshape(-1, 1) if self.one_target_ else y)
         people = as_groups(np.arange(len(targets)) if groups is None else groups)
         check_same_rows(X=X, y=targets, groups=people)
-        used = ~np.isnan(targets).all(axis=1)
+        used = np.asarray(~np.isnan(targets).all(axis=1))
         if not used.any():
             raise DataError("no row has a label: a head is fitted on labelled rows")
         folds = inner_folds(people[used], getattr(self, "seed", 0))
@@ -115,7 +115,7 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         if self.weighs_bands:
             view = view.weighted(view.factors([WHOLE])[WHOLE])
         (fitted,) = self._fit_folds(view, [WHOLE])
-        vars(self).update(vars(fitted), input_scaler_=view.scaler)
+        self.__dict__ |= vars(fitted) | self.get_params() | {"input_scaler_": view.scaler}
         return self
 
     def predict(self, X: Floats) -> Floats64:

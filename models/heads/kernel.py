@@ -96,7 +96,8 @@ class KernelHead(Head):
         return heads, dict(zip(folds, np.split(values, ends, axis=1), strict=True))
 
     def _predict(self, inputs: Floats32) -> Floats64:
-        return self.rows_.times(inputs, self.weights_)
+        predicted: Floats64 = self.rows_.times(inputs, self.weights_)
+        return predicted
 
     @abstractmethod
     def _penalties(

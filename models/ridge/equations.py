@@ -123,8 +123,8 @@ class RidgeEquations:
         `models.ridge.solver.solve_penalised`. Targets outside the training set do not matter.
         Returns the unknowns [n_alphas, size, n_targets].
         """
-        right: Floats = targets[self.rows] - targets[self.rows].mean(axis=0)
-        right = right if self.of_rows else self._products(right)
+        centred = targets[self.rows] - targets[self.rows].mean(axis=0)
+        right = centred if self.of_rows else self._products(centred)
         return solve_penalised(self.matrix, right, self.unit * alphas, tolerance)
 
     def squared_errors(self, solutions: Floats, targets: Floats64, rows: Bools) -> Floats64:

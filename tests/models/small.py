@@ -9,7 +9,7 @@ from models.heads import HEADS
 
 QUICK = {
     "lightgbm": {"n_rounds": 20},
-    "mlp": {"max_epochs": 20, "n_seeds": 2},
+    "mlp": {"max_epochs": 8, "learning_rate": 0.01, "n_seeds": 2},
     "pls": {"n_factors": (1, 3)},
     "random_trees": {"n_trees": 30},
 }
