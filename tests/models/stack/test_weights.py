@@ -42,22 +42,28 @@ def test_the_share_grows_with_the_evidence():
     assert found[2] > 0.9
 
 
+def pulled(x, y, center):
+    """Least squares of rows, and of further rows that ask for the center in its best scale."""
+    total, size = x @ center, np.sqrt(stack_weights.PRIOR_ROWS)
+    expected = max(total @ y / (total @ total), 0) * center
+    return nnls(np.vstack([x, size * np.eye(len(center))]), np.append(y, size * expected))[0]
+
+
 @pytest.mark.parametrize("without", [None, 2])
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 def test_weights_are_those_of_the_rows_with_the_prior_as_further_rows(gaps, without):
-    data = folded((0.2, 0.5, 1.0), n_rows=120, gaps=gaps)
+    data = folded((0.2, 0.5, 1.0), n_rows=1_200, gaps=gaps)
     found, average = (shares(fit_weights(data.sums(without), share)) for share in (1.0, 0.0))
+    inputs, labels = [], []
     for target in range(3):
         rows = [r & data.labelled[:, target] for k, r in enumerate(data.folds) if k != without]
         parts = [data.z_scores[each, :, target] for each in rows]
-        x = np.concatenate([part - part.mean(axis=0) for part in parts])
-        y = np.concatenate([data.centred[each, target] for each in rows])
-        total = x @ average[target]
-        pull = np.sqrt(stack_weights.PRIOR_ROWS)
-        unit = np.sqrt(np.mean(np.square(y)))
-        expected = (total @ y / unit) / (total @ total) * average[target]
-        expected = nnls(np.vstack([x, pull * np.eye(3)]), np.append(y / unit, pull * expected))[0]
-        np.testing.assert_allclose(found[target], expected / expected.sum(), atol=1e-9)
+        inputs.append(np.concatenate([part - part.mean(axis=0) for part in parts]))
+        labels.append(np.concatenate([data.centred[each, target] for each in rows]))
+        labels[-1] /= np.sqrt(np.mean(np.square(labels[-1])))
+    shared = pulled(np.concatenate(inputs), np.concatenate(labels), average[0])
+    expected = [pulled(x, y, shared) for x, y in zip(inputs, labels, strict=True)]
+    np.testing.assert_allclose(found, shares(np.stack(expected)), atol=1e-9)
 
 
 def test_the_average_is_by_skill():
