@@ -144,9 +144,13 @@ def hub_folder(repository: str, revision: str | None, patterns: Sequence[str]) -
     from huggingface_hub import constants, snapshot_download
 
     def fetch() -> Path:
-        options = {"revision": revision, "allow_patterns": list(patterns)}
         is_off = bool(_unreachable(constants.ENDPOINT))  # else it says whether all are here
-        return Path(snapshot_download(repository, local_files_only=is_off, **options))
+        only = list(patterns)
+        return Path(
+            snapshot_download(
+                repository, revision=revision, allow_patterns=only, local_files_only=is_off
+            )
+        )
 
     return _fetched(repository, fetch)
 
