@@ -83,7 +83,7 @@ def compare(
 
     >>> import contextlib, pathlib, tempfile
     >>> import numpy as np
-    >>> from features.store_writer import write_clip_vectors
+    >>> from features.store import write_clip_vectors
     >>> from pipeline.clip_table import make_folds
     >>> from pipeline.params import load_params
     >>> settings = '''

@@ -19,11 +19,11 @@ from typing import Any
 import open_clip
 import pytest
 
+from features.cache import verify_cache
 from features.encoders import make_encoder
 from features.encoders.torch_model import TorchFrameModel
 from features.extraction import ExtractReport, extract, index_files
 from features.identity import Sampling
-from features.upkeep import verify_cache
 from tests.features.stored import bytes_of
 
 N_KILLS = int(os.environ.get("ERI_TEST_KILLS", "3"))

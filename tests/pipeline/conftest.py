@@ -10,8 +10,7 @@ import yaml
 
 from features.cache import Embedding
 from features.extraction.workers import Failure, WorkerError
-from features.store import StoredClip
-from features.store_writer import write_clip_vectors, write_store
+from features.store import StoredClip, write_clip_vectors, write_store
 from pipeline import comparison
 from pipeline.clip_table import Rows, arrange_rows, make_folds
 from pipeline.params import Params, load_params
