@@ -132,23 +132,23 @@ class EmbeddingCache:
             When it is not cached, or no more; what is damaged is named, and removed.
         """
         path = self._path(clip_sha256)
-        for is_last in self._files.tries():
-            try:
-                with self._explaining("read", "give read access"):
-                    return unpack(clip_sha256, self._files.read(path))
-            except FileNotFoundError:
-                self.known.discard(clip_sha256)
-                raise LostError(f"there is no {path} in the embedding cache") from None
-            except DamagedError as error:  # what was read; what is stored may be whole
-                damage = error
-            if is_last:
-                break
-        message = f"embedding cache: {path} is damaged ({damage}). It is computed again"
-        warnings.warn(message, stacklevel=2)
-        self.known.discard(clip_sha256)
-        with suppress(FileNotFoundError):  # another run was quicker
-            self._files.rm_file(path)
-        raise LostError(f"{path} was damaged ({damage})") from damage
+
+        def read() -> Embedding:
+            return unpack(clip_sha256, self._files.read(path))
+
+        try:
+            with self._explaining("read", "give read access"):
+                return self._files.again(read, DamagedError)  # what is stored may be whole
+        except FileNotFoundError:
+            self.known.discard(clip_sha256)
+            raise LostError(f"there is no {path} in the embedding cache") from None
+        except DamagedError as damage:
+            message = f"embedding cache: {path} is damaged ({damage}). It is computed again"
+            warnings.warn(message, stacklevel=2)
+            self.known.discard(clip_sha256)
+            with suppress(FileNotFoundError):  # another run was quicker
+                self._files.rm_file(path)
+            raise LostError(f"{path} was damaged ({damage})") from damage
 
     def get_all(self, clip_sha256s: Iterable[str]) -> Iterator[Embedding]:
         """Yield embeddings as `get`, in order; an object store is asked for several at once."""
