@@ -189,8 +189,9 @@ def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]
         clips = []
         for (a, b), digest in zip(pairwise([*starts, len(store.clip_id)]), digests, strict=True):
             share = None if store.face_share is None else float(store.face_share[a])
-            faces = (c if c is None else c[a:b] for c in (store.track, store.face_score))
-            embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share, *faces)
+            track = None if store.track is None else store.track[a:b]
+            score = None if store.face_score is None else store.face_score[a:b]
+            embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share, track, score)
             clips.append(StoredClip(store.clip_id[a], digest, embedding))
         yield store.metadata, clips
 
@@ -200,10 +201,11 @@ def gather(clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> FeatureS
     ids, _, each = zip(*clips, strict=True)
     n_rows = [len(embedding.time_s) for embedding in each]
     shares = [embedding.face_share for embedding in each]
-    time_s, values, track, score = (
+    columns: list[Any] = [
         None if any(part is None for part in parts) else np.concatenate(parts)
         for parts in zip(*((e.time_s, e.values, e.track, e.face_score) for e in each), strict=True)
-    )
+    ]
+    time_s, values, track, score = columns
     share = None if None in shares else np.repeat(np.array(shares, np.float64), n_rows)
     clip_id = np.repeat(np.array(ids, object), n_rows)
     return FeatureStore(clip_id, time_s, values, dict(metadata), share, track, score)
