@@ -7,7 +7,7 @@ import pytest
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
-from features.encoders.torch_model import TorchFrameModel
+from features.encoders.torch_model import TorchModel
 from features.extraction import (
     ExtractReport,
     embed_files,
@@ -189,7 +189,7 @@ def test_networks_are_loaded_while_the_workers_read_and_an_interrupt_keeps_what_
     run, clips, monkeypatch
 ):
     load, send, order = TorchEncoder.load_model, workers.send, []
-    submit, batches = TorchFrameModel.submit, []
+    submit, batches = TorchModel.submit, []
 
     def interrupted(self, pictures):
         if len(batches) == 2:
@@ -202,7 +202,7 @@ def test_networks_are_loaded_while_the_workers_read_and_an_interrupt_keeps_what_
         TorchEncoder, "load_model", lambda *args: order.append("load") or load(*args)
     )
     with monkeypatch.context() as patch:
-        patch.setattr(TorchFrameModel, "submit", interrupted)
+        patch.setattr(TorchModel, "submit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(clips)
     assert embedder.read_clip in order[: order.index("load")]
@@ -224,14 +224,14 @@ def test_a_worker_that_dies_before_its_last_word_leaves_no_clip_both_embedded_an
 
 
 def test_values_too_large_for_float16_fail_their_clip_alone(run, clips, encoders, monkeypatch):
-    submit = TorchFrameModel.submit
+    submit = TorchModel.submit
 
     def large(self, pictures):
         rows = submit(self, pictures)()
         rows[pictures.mean((1, 2, 3)) > 200] = 1e6  # the longest clip's brightest frame
         return lambda: rows
 
-    monkeypatch.setattr(TorchFrameModel, "submit", large)
+    monkeypatch.setattr(TorchModel, "submit", large)
     report = run(clips, {"one": encoders["one"]})
     n_failed = len(report.failures["one"])
     assert 0 < n_failed < len(clips)
