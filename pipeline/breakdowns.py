@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.arrays import DataError
 from models.evaluation.bootstrap import percentile_interval
 from models.evaluation.scores import Score, difference
 from models.evaluation.slices import scored_slices, slice_rows
 from pipeline.clip_table import Rows, column_values
-from pipeline.fit import FitTask, Fitting
+from pipeline.fit import FitTask, Fitting, stack_members
 from pipeline.leaderboard import N_DIGITS, Predictions, rounded, rows_of_splits, score
 from pipeline.params import Params
 from pipeline.result_cache import digest_of, keep_result, load_result
@@ -102,7 +103,7 @@ def contribution_table(
     @cache
     def stacked(encoders: frozenset[str]) -> Score:
         heads = [each for name, each in members.items() if name.partition("/")[2] in encoders]
-        return score({"": stack_members(heads, rows)}, rows, params, split)[""]
+        return score({"": stack_members(heads, rows)[1]}, rows, params, split)[""]
 
     table = []
     everything = frozenset(params.feature_names)
@@ -115,26 +116,11 @@ def contribution_table(
     return rounded(pd.DataFrame(table, columns=CONTRIBUTION_COLUMNS))
 
 
-def stack_members(members: Sequence[Predictions], rows: Rows) -> Predictions:
-    """Stack the predictions of members (n_clips, n_targets), those of Train out of fold.
-
-    Raises
-    ------
-    DataError
-        When fewer than two folds are labelled.
-    """
-    from models.stack import fit_stack, stack_oof  # imports scikit-learn
-
-    values, n, folds = np.stack(members, axis=1), rows.n_train, rows.fold_of_row
-    oof = stack_oof(values[:n], rows.y[:n], folds)
-    return np.concatenate([oof, fit_stack(values[:n], rows.y[:n], folds).predict(values[n:])])
-
-
 def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.DataFrame:
     """Fit a head on an eighth, a quarter and half of the people of Train, and score it on Val.
 
     All people are the last row: the fit that is on the leaderboard. What was fitted before comes
-    from the cache. Some clips of Val have to be labelled.
+    from the cache.
 
     Returns
     -------
@@ -146,8 +132,10 @@ def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.
     Raises
     ------
     DataError
-        When the head cannot be fitted on so few people; also as `Fitting.fit`.
+        When Val cannot be scored, or the head not fitted on so few people; also as `Fitting.fit`.
     """
+    if "val" not in rows_of_splits(fitting.rows):
+        raise DataError("fewer than two clips of Val are labelled")
     settings = [CURVE_SHARES, CURVE_REPEATS, params.evaluation.n_resamples, params.seed]
     key = digest_of(curve_of=fitting.key(task), settings=settings, columns=CURVE_COLUMNS)
     if (known := load_result(key)) is not None:
