@@ -1,12 +1,12 @@
 """The label table: what a user brings. Read and checked before anything else happens."""
 
-import warnings
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 
+from pipeline.findings import Findings, RefusedError
+from pipeline.imports.reading import read_text_table
 from pipeline.settings_files import nearest
 
 SPLITS = ("Train", "Val", "Test")
@@ -16,12 +16,16 @@ MADE_BY_INDEX = frozenset(
 )
 
 
-class LabelError(Exception):
-    """A label table that cannot be used; the message says what came and what was expected."""
+class LabelError(RefusedError):
+    """A label table that cannot be used; `said` goes on from its name."""
+
+    def __init__(self, path: Path, said: str) -> None:
+        kind = "label tables that cannot be used"
+        super().__init__(kind, [path], f"the label table {path} {said}")
 
 
 def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
-    """Read a label table, CSV or Parquet.
+    """Read a label table, CSV in UTF-8 or Parquet.
 
     Parameters
     ----------
@@ -44,33 +48,34 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     LabelError
         For a missing file or column, duplicate or empty ids, an unknown split, a target that is
         no number in [0, 1], or one without a label in Train.
+    RefusedError
+        When the file cannot be read as a table.
     """
-    table = _read(path)
+    if not path.is_file():
+        raise LabelError(path, "is not there: set `data.labels` in params.yaml")
+    findings = Findings()
+    table = read_text_table(path, findings)  # ids like 00017 keep their zeros
+    if findings.all:
+        form = findings.all[0].items[0]
+        raise LabelError(path, f"is not UTF-8 with commas ({form}): use `eri import table`")
     _check_columns(table, path, targets)
-    for column in ("path", "group"):
-        if column not in table:
-            table[column] = pd.NA
-    for column in ("clip_id", "path", "split", "group"):
-        text = table[column].astype("string").str.strip()
-        table[column] = text.mask(text == "")
+    first = ["clip_id", "path", "split", "group", *targets]
+    table = table.reindex(columns=[*dict.fromkeys([*first, *table])])
+    table = table.astype({"path": "string", "group": "string"})  # also where there are none
     given = table[[*targets]].copy()
     for target in targets:
         table[target] = pd.to_numeric(given[target], errors="coerce").astype("float64")
     for rule, wrong, found in _rules(table, given):
         if wrong.any():
-            rows = zip(table["clip_id"][wrong], found[wrong], strict=True)
-            examples = "; ".join(
-                " = ".join(dict.fromkeys(map(str, row))) for row in islice(rows, 3)
-            )
-            raise LabelError(f"{path}: {wrong.sum()} of {len(table)} rows have {rule}: {examples}")
+            rows = list(zip(table["clip_id"][wrong], found[wrong], strict=True))[:3]
+            examples = "; ".join(" = ".join(dict.fromkeys(map(str, row))) for row in rows)
+            n_rows = f"{wrong.sum()} of {len(table)} rows"
+            raise LabelError(path, f"has {n_rows} with {rule}: {examples}")
     of_train = table.loc[table["split"] == "Train", [*targets]]
     if blank := [repr(target) for target in of_train if of_train[target].isna().all()]:
-        raise LabelError(
-            f"{path}: no clip with split Train is labelled for {', '.join(blank)}: label some, or "
-            "take them out of `targets` in params.yaml"
-        )
-    first = ["clip_id", "path", "split", "group", *targets]
-    return table[[*first, *table.columns.difference(first, sort=False)]]
+        said = f"has no clip with split Train that is labelled for {', '.join(blank)}: label some, "
+        raise LabelError(path, f"{said}or take them out of `targets` in params.yaml")
+    return table
 
 
 def person_of(table: pd.DataFrame) -> pd.Series:
@@ -79,46 +84,15 @@ def person_of(table: pd.DataFrame) -> pd.Series:
     return table["group"].astype("string").fillna(alone)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise LabelError(f"there is no label table {path}: set `data.labels` in params.yaml")
-    is_parquet = path.suffix == ".parquet"
-    try:
-        if is_parquet:
-            return pd.read_parquet(path)
-        # Text first: ids like 00017 keep their zeros.
-        # Only nothing is nothing: NA may be a person or a country.
-        # Rows that end in a comma, unlike the header, have no column of row names before them.
-        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            return pd.read_csv(
-                path,
-                dtype="string",
-                encoding="utf-8-sig",
-                keep_default_na=False,
-                na_values=[""],
-                index_col=False,
-            )
-    except pd.errors.ParserWarning:
-        raise LabelError(
-            f"{path} has rows with more cells than its header has columns: put text with commas "
-            "in quotation marks"
-        ) from None
-    except (ValueError, OSError) as error:
-        form = "Parquet" if is_parquet else "CSV"
-        raise LabelError(f"{path} cannot be read as {form}: {error}") from error
-
-
 def _check_columns(table: pd.DataFrame, path: Path, targets: Sequence[str]) -> None:
     columns = [str(column) for column in table.columns]
     missing = [name for name in ("clip_id", "split", *targets) if name not in columns]
     if missing:
-        raise LabelError(
-            f"{path} lacks the column(s) {missing}{nearest(missing[0], columns)}. Expected are "
-            "clip_id, split and one column per entry of `targets` in params.yaml"
-        )
-    reserved = [name for name in columns if name in MADE_BY_INDEX]
-    if reserved:
-        raise LabelError(f"{path} has the column(s) {reserved}, which the index makes: rename them")
+        said = f"lacks the column(s) {missing}{nearest(missing[0], columns)}. Expected are "
+        done = "clip_id, split and one column per entry of `targets` in params.yaml"
+        raise LabelError(path, said + done)
+    if reserved := [name for name in columns if name in MADE_BY_INDEX]:
+        raise LabelError(path, f"has the column(s) {reserved}, which the index makes: rename them")
 
 
 def _rules(table: pd.DataFrame, given: pd.DataFrame) -> Iterator[tuple[str, pd.Series, pd.Series]]:

@@ -80,6 +80,15 @@ def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return values, odd
 
 
+def to_times(column: pd.Series) -> NDArray[np.float64]:
+    """Read times: numbers in any unit, or ``0 days 00:00:01.5`` and ``00:01.5`` in seconds."""
+    times, wrong = to_numbers(column)
+    if not wrong.any():
+        return times
+    text = column.astype("string").str.strip().str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
+    return np.asarray(pd.to_timedelta(text, errors="coerce").dt.total_seconds(), np.float64)
+
+
 def guess_feature_columns(names: Sequence[Any], source: Path) -> dict[str, Any]:
     """Tell ids, times and features of a table apart, by the names of its columns.
 

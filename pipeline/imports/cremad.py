@@ -9,7 +9,12 @@ from features.media.endings import list_media_folder
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource
 from pipeline.imports.layouts import check_layout
-from pipeline.imports.reading import is_lfs_pointer, open_table, read_text_table
+from pipeline.imports.reading import (
+    check_columns,
+    is_lfs_pointer,
+    open_table,
+    read_text_table,
+)
 
 Ratings = Literal["voice", "face", "both"]
 
@@ -17,7 +22,6 @@ CREMAD_TARGETS = ("Anger", "Disgust", "Fear", "Happy", "Sad", "Intensity")
 
 # What raters had before them: the first digit of its rows, and the folder that holds it.
 _SOURCES = {"voice": ("1", "AudioWAV"), "face": ("2", "VideoFlash"), "both": ("3", "VideoFlash")}
-_NOT_THERE = "clips that are not downloaded"
 _VOTES = "processedResults/tabulatedVotes.csv"
 _ACTORS = "VideoDemographics.csv"
 _LAYOUT = f"{_ACTORS}, {_VOTES} and AudioWAV/ or VideoFlash/, as in a clone of CREMA-D"
@@ -46,11 +50,19 @@ def read_cremad(root: Path, ratings: Ratings, findings: Findings) -> LabelSource
     """
     digit, folder = _SOURCES[ratings]
     check_layout(root, [_ACTORS, _VOTES], _LAYOUT)
-    table = _mean_levels(root / _VOTES, digit)
-    media = root / folder
-    table = _downloaded(table, media, findings)
+    table, media = _mean_levels(root / _VOTES, digit), root / folder
+    there = [path for path in list_media_folder(media).files if not is_lfs_pointer(path)]
+    # One name lacks its last letter: 1040_ITH_SAD_X.wav.
+    table["path"] = table["clip_id"].map({each.stem.ljust(15, "X"): each.name for each in there})
+    is_there, kind = table["path"].notna(), "clips that are not downloaded"
+    fetch = f"`git lfs pull --include {folder}` in {root} fetches the rest"
+    done = f"left out, as of a half-finished download, with pointers of Git LFS: {fetch}"
+    if not is_there.any():
+        why = f"{media} holds none of the clips, at most pointers of Git LFS: {fetch}"
+        raise RefusedError(kind, table["clip_id"], why)
+    findings.add(kind, "warning", table["clip_id"][~is_there], done)
     actors = read_text_table(root / _ACTORS, findings).rename(columns=str.lower)
-    table["group"] = table["clip_id"].str[:4]
+    table = table[is_there].assign(group=table["clip_id"].str[:4])
     table = table.merge(actors.rename(columns={"actorid": "group"}), how="left", on="group")
     return LabelSource(table, CREMAD_TARGETS, media, slices=("sex", "age"))
 
@@ -59,11 +71,7 @@ def _mean_levels(path: Path, digit: str) -> pd.DataFrame:
     """Return ``clip_id`` and the targets as text, of the rows whose number begins with a digit."""
     votes = pd.concat(open_table(path).blocks, ignore_index=True)
     named = {name: f"mean{name}Resp" for name in CREMAD_TARGETS[:-1]}
-    needed = ["fileName", *"ADFHNS", *named.values()]
-    missing = [name for name in needed if name not in votes]
-    if missing:
-        why = f"{path} has the columns {list(votes)}: expected those of CREMA-D"
-        raise RefusedError("missing columns", missing, why)
+    check_columns(votes, ["fileName", *"ADFHNS", *named.values()], path)
     votes = votes[votes.iloc[:, 0].str.startswith(digit)]
     n_votes = votes[[*"ADFHNS"]].astype(float)
     levels = pd.DataFrame({"clip_id": votes["fileName"]})
@@ -72,20 +80,3 @@ def _mean_levels(path: Path, digit: str) -> pd.DataFrame:
         levels[name] = n_votes[name[0]] * level / n_votes.sum(axis=1)
     levels["Intensity"] = levels[[*named]].sum(axis=1)
     return levels.round(4).astype("string")
-
-
-def _downloaded(table: pd.DataFrame, media: Path, findings: Findings) -> pd.DataFrame:
-    """Keep the clips whose file is there, and not as a pointer of Git LFS; add its ``path``."""
-    # One name lacks its last letter: 1040_ITH_SAD_X.wav.
-    files = {path.stem.ljust(15, "X"): path for path in list_media_folder(media).files}
-    pointers = [clip for clip, path in files.items() if is_lfs_pointer(path)]
-    is_pointer, is_there = (table["clip_id"].isin(list(each)) for each in (pointers, files))
-    fetch = f"`git lfs pull --include {media.name}` in {media.parent} fetches the rest"
-    found = table[is_there & ~is_pointer].reset_index(drop=True)
-    if found.empty:
-        what = "holds but Git LFS pointers" if pointers else "holds none of the clips"
-        raise RefusedError(_NOT_THERE, table["clip_id"], f"{media} {what}: {fetch}")
-    done = f"left out, as of a half-finished download: {fetch}"
-    findings.add("clips that are Git LFS pointers", "warning", table["clip_id"][is_pointer], done)
-    findings.add(_NOT_THERE, "warning", table["clip_id"][~is_there], done)
-    return found.assign(path=found["clip_id"].map({clip: files[clip].name for clip in files}))

@@ -12,9 +12,8 @@ from pipeline.clip_ids import match_ids
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource
 from pipeline.imports.columns import PERSON_WORDS, split_of, to_numbers, word_of
-from pipeline.imports.reading import read_text_table
+from pipeline.imports.reading import check_columns, read_text_table
 from pipeline.labels import MADE_BY_INDEX
-from pipeline.settings_files import nearest
 
 # The challenge's spelling and order.
 HUME_TARGETS = (
@@ -66,10 +65,7 @@ def read_table(
     """
     table = read_text_table(path, findings)
     named = [name for name in (*given.values(), *targets) if name]
-    unknown = [name for name in named if name not in table]
-    if unknown:
-        why = f"{path} has no column {unknown[0]!r}{nearest(unknown[0], list(map(str, table)))}"
-        raise RefusedError("missing columns", unknown, why)
+    check_columns(table, named, path)
     free = [str(name) for name in table if name not in named]
     columns, guessed = {}, []
     for role, (column, words) in _ROLES.items():
@@ -122,7 +118,7 @@ def read_hume(root: Path, findings: Findings) -> LabelSource:
     """
     expected = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
     check_layout(root, ["data_info.csv"], expected)
-    table = _read_labels(root / "data_info.csv", findings, ["Split"])
+    table = _read_labels(root / "data_info.csv", findings, ["split"])
     return LabelSource(table, HUME_TARGETS, root)
 
 
@@ -198,15 +194,10 @@ def _is_target(name: str, column: "pd.Series[str]") -> bool:
 def _read_labels(path: Path, findings: Findings, others: list[str]) -> pd.DataFrame:
     """Read ids, targets and `others`: names in lower case but targets, ``file_id`` at the end."""
     table = read_text_table(path, findings)
-    lower = [str(name).lower() for name in table]
-    missing = [n for n in ("File_ID", *others, *HUME_TARGETS) if lower.count(n.lower()) != 1]
-    if missing:
-        why = (
-            f"{path} should have each of the columns {missing} once; it has {list(table)}. For "
-            "other columns there is `eri import table`"
-        )
-        raise RefusedError("missing columns", missing, why)
-    table = table.set_axis(lower, axis=1).rename(columns={n.lower(): n for n in HUME_TARGETS})
+    ours = {name.lower(): name for name in HUME_TARGETS}
+    table = table.rename(columns=lambda name: ours.get(name.lower(), name.lower()))
+    more = ". For other columns there is `eri import table`"
+    check_columns(table, ["file_id", *others, *HUME_TARGETS], path, more)
     table.insert(0, "clip_id", _bare_ids(table["file_id"]))
     return table.assign(file_id=table.pop("file_id"))
 

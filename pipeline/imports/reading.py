@@ -8,7 +8,7 @@ Nothing is loaded that could run code.
 import csv
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,13 +23,18 @@ from features.store import METADATA_KEY, store_metadata
 from pipeline.clip_ids import plain_text
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports import text
-from pipeline.imports.columns import role_of
+from pipeline.settings_files import nearest
 
 BLOCK_VALUES = 2**20
 """Cells in a block."""
 
 LFS_ADVICE = "they stand for files that Git LFS keeps elsewhere: fetch those with `git lfs pull`"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+_TEXTS = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".arff")
+_ARRAYS = (".npy", ".npz")
+ENDINGS = (*_TEXTS, ".parquet", *_ARRAYS)
+"""What files are read, by the endings of their names."""
 
 _PICKLES = (".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -71,15 +76,15 @@ def ending_of(path: Path) -> str:
     return "".join(path.suffixes[-n_endings:]).lower()
 
 
-def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False) -> Table:
+def open_table(path: Path, ids: Sequence[str] | None = None, *, of_one_clip: bool = False) -> Table:
     """Open a table, whose kind goes by the ending of its name.
 
     Parameters
     ----------
     path : Path
         CSV, perhaps compressed, ARFF, Parquet, npy or npz.
-    ids : Path, optional
-        The ids of the rows of an array: text, one in each line, or a table with a column of ids.
+    ids : sequence of str, optional
+        Those of the rows of an array.
     of_one_clip : bool
         An array then needs no ids, and may be one vector.
 
@@ -91,10 +96,12 @@ def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False
     """
     with _refusing(path):
         _check_kind(path)
-        if path.suffix.lower() in _ARRAYS:
+        if (ending := ending_of(path)) in _ARRAYS:
             table = _open_array(path, ids, of_one_clip)
+        elif ending == ".parquet":
+            table = _open_parquet(path)
         else:
-            table = OPENERS[ending_of(path)](path)
+            table = Table(*text.open_text(path, BLOCK_VALUES))
         twice = [str(name) for name, count in Counter(table.columns).items() if name and count > 1]
         if twice:
             raise ValueError(f"it has several columns {sorted(twice)[:3]}: rename all but one")
@@ -133,6 +140,14 @@ def read_text(path: Path) -> str:
         return text.read_text(path)
 
 
+def check_columns(table: pd.DataFrame, names: Iterable[str], path: Path, more: str = "") -> None:
+    """Raise RefusedError unless a table has each of these columns once; `more` says what else."""
+    columns = [str(name) for name in table]
+    if missing := [name for name in names if columns.count(name) != 1]:
+        shown = f"{missing[0]!r}{nearest(missing[0], columns)}{more}"
+        raise RefusedError("missing columns", missing, f"{path} has no one column {shown}")
+
+
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
     try:
@@ -162,18 +177,15 @@ def _check_kind(path: Path) -> None:
         )
     if ending not in (*_ARRAYS, ".parquet") and start.startswith(_WORKBOOKS):
         raise ValueError("it is an Excel workbook, or like one: save it there as CSV")
-    if ending not in OPENERS:
-        known = ", ".join(OPENERS)
+    if ending not in ENDINGS:
+        known = ", ".join(ENDINGS)
         raise ValueError(f"it ends in {ending!r}, not one of {known}; other programs save as CSV")
 
 
 def _open_parquet(path: Path) -> Table:
     # Without buffering ahead, memory holds a block and not a row group.
     file = pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
-    return _arrow_table(file.schema_arrow, file.iter_batches(min(_PARQUET_ROWS, BLOCK_VALUES)))
-
-
-def _arrow_table(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Table:
+    schema, batches = file.schema_arrow, file.iter_batches(min(_PARQUET_ROWS, BLOCK_VALUES))
     frames = (_with_index(pa.Table.from_batches([batch]).to_pandas()) for batch in batches)
     metadata = store_metadata(schema) if METADATA_KEY in (schema.metadata or {}) else None
     given = _with_index(schema.empty_table().to_pandas()).columns
@@ -189,7 +201,7 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.rename_axis([name or unnamed for name in frame.index.names]).reset_index()
 
 
-def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = False) -> Table:
+def _open_array(path: Path, given: Sequence[str] | None, of_one_clip: bool) -> Table:
     """Open one matrix, with ids and perhaps times beside it."""
     try:
         content = np.load(path, mmap_mode="r")  # of an .npy, memory holds what is looked at
@@ -199,8 +211,7 @@ def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = Fa
         raise ValueError(f"{error}; {advice}") from error
     shapes = {name: array.shape for name, array in arrays.items()}
     ids = next((arrays.pop(name) for name in ("ids", "clip_id") if name in arrays), None)
-    if ids_file is not None:
-        ids = np.array(_read_ids(ids_file))
+    ids = ids if given is None else np.array(given)
     beside = {} if ids is None else {"ids": ids.astype(str).astype(object)}
     beside |= {name: arrays.pop(name) for name in ("time_s", "time_ms") if name in arrays}
     matrix: NDArray[Any] = next(iter(arrays.values()), np.empty(0))
@@ -223,20 +234,3 @@ def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = Fa
             yield pd.concat([columns, pd.DataFrame(matrix[rows])], axis=1)
 
     return Table([*beside, *range(matrix.shape[1])], blocks())
-
-
-def _read_ids(path: Path) -> list[str]:
-    """Read the column of ids of a table; or the lines of a text, where the first one is an id."""
-    table = open_table(path)
-    name = next((n for n in table.columns if role_of(n) == "id"), table.columns[0])
-    first = [] if role_of(name) == "id" else [name]
-    return [*first, *(str(cell).strip() for block in table.blocks for cell in block[name])]
-
-
-_TEXTS = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".arff")
-_ARRAYS = (".npy", ".npz")
-OPENERS: dict[str, Callable[[Path], Table]] = {
-    **dict.fromkeys(_TEXTS, lambda path: Table(*text.open_text(path, BLOCK_VALUES))),
-    ".parquet": _open_parquet,
-    **dict.fromkeys(_ARRAYS, _open_array),
-}

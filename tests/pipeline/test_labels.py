@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from pipeline.findings import RefusedError
 from pipeline.labels import LabelError, person_of, read_labels
 
 LABELS = {
@@ -57,13 +58,13 @@ def test_a_clip_without_a_group_is_a_person_of_its_own_and_na_may_be_one(read):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"clip_id": ["a", "b", "a"]}, "2 of 3 rows have a clip_id that is not unique: a; a"),
-        ({"clip_id": ["a", None, "c"]}, "1 of 3 rows have an empty clip_id"),
+        ({"clip_id": ["a", "b", "a"]}, "2 of 3 rows with a clip_id that is not unique: a; a"),
+        ({"clip_id": ["a", None, "c"]}, "1 of 3 rows with an empty clip_id"),
         ({"split": ["Train", "val", "Test"]}, "a split other than Train, Val, Test: 00002 = val"),
         ({"joy": [1.0, 1.5, None]}, r"a joy outside \[0, 1\]: 00002 = 1.5"),
         ({"fear": [-0.1, 1.0, None]}, r"a fear outside \[0, 1\]: 00001 = -0.1"),
         ({"joy": ["1", "high", ""]}, "a joy that is no number: 00002 = high"),
-        ({"joy": [None] * 3}, "no clip with split Train is labelled for 'joy': label"),
+        ({"joy": [None] * 3}, "no clip with split Train that is labelled for 'joy': label"),
         ({"sha256": ["x", "y", "z"]}, r"has the column\(s\) \['sha256'\].*rename them"),
     ],
 )
@@ -75,18 +76,31 @@ def test_what_cannot_be_used_is_named_with_examples(read, columns, message):
 @pytest.mark.parametrize(
     ("text", "suffix", "message"),
     [
-        ("clip_ids,split,joy,fear", ".csv", r"lacks .*\['clip_id'\]; did you mean 'clip_ids'"),
-        ("clip_id,split,joy,fears", ".csv", r"lacks .*\['fear'\]; did you mean 'fears'"),
-        ("clip_id,split,joy,fear\na,Train,1,0,Rome, Italy", ".csv", "more cells than its header"),
-        ("no parquet", ".parquet", "cannot be read as Parquet"),
-        ("", ".csv", "cannot be read as CSV"),
+        (
+            "clip_ids,split,joy,fear\n1,Train,1,1",
+            ".csv",
+            r"lacks .*\['clip_id'\]; did you mean 'clip_ids'",
+        ),
+        (
+            "clip_id,split,joy,fears\n1,Train,1,1",
+            ".csv",
+            r"lacks .*\['fear'\]; did you mean 'fears'",
+        ),
+        (
+            "clip_id,split,joy,fear\na,Train,1,0,Rome, Italy",
+            ".csv",
+            "line 2 has 6 cells, the header 4",
+        ),
+        ("no parquet", ".parquet", "cannot be read as a table"),
+        ("", ".csv", "nothing in it"),
+        ("clip_id;split;joy;fear\n1;Train;0,5;1", ".csv", "not UTF-8 with commas .*semicolon"),
     ],
 )
 def test_files_that_cannot_be_used_are_said(read, text, suffix, message):
-    with pytest.raises(LabelError, match=message):
+    with pytest.raises(RefusedError, match=message):
         read(text, suffix)
 
 
 def test_a_missing_file_says_which_parameter_names_it(tmp_path):
-    with pytest.raises(LabelError, match=r"no label table .*set `data\.labels`"):
+    with pytest.raises(LabelError, match=r"labels.csv is not there: set `data\.labels`"):
         read_labels(tmp_path / "labels.csv", ["joy"])

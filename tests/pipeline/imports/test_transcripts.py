@@ -1,9 +1,11 @@
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pipeline.imports.transcripts import import_transcripts
+from pipeline.imports.importing import import_data
+from pipeline.imports.transcripts import add_transcripts
 
 VTT = """WEBVTT
 
@@ -25,7 +27,7 @@ def imported(folder):
     """Import into the working folder; return table, findings and summary."""
 
     def run(path, **options):
-        summary, findings = import_transcripts(path, **options)
+        summary, findings = import_data("transcripts", partial(add_transcripts, path), **options)
         place = Path("data/imports/transcripts.parquet")
         table = pd.read_parquet(place) if place.is_file() else None
         return table, findings, summary
