@@ -25,21 +25,9 @@ from pipeline.views import check_store
 if TYPE_CHECKING:
     from features.encoders import Encoder
 
-_MEND = "set it in params.yaml, bring data in with `eri import`, or fetch them with `dvc pull`"
-
 
 class Finding(NamedTuple):
-    """One thing looked at.
-
-    Attributes
-    ----------
-    subject : str
-        What was looked at.
-    ok : bool
-        Whether a run can go on with it.
-    detail : str
-        What was found, or how to mend it.
-    """
+    """What was looked at, whether a run can go on with it, and what was found or is to be done."""
 
     subject: str
     ok: bool
@@ -133,10 +121,8 @@ def _params() -> str:
 
 def _labels(params: Params) -> str:
     labels = params.data.labels
-    if not labels.exists():
-        if labels.is_relative_to(DEMO):
-            return f"{labels} is not there yet: `dvc repro` makes the demo corpus"
-        raise ParamsError(f"there is no label table {labels}: {_MEND}")
+    if labels.is_relative_to(DEMO) and not labels.exists():
+        return f"{labels} is not there yet: `dvc repro` makes the demo corpus"
     table = read_labels(labels, params.targets)
     check_columns(table, params)
     return f"{labels}, {len(table)} clips, with the columns that `evaluation` names"
@@ -149,7 +135,8 @@ def _media(media: Path) -> str:
             "their own, and set it in params.yaml"
         )
     if kind_of(media) != "folder" and not media.is_relative_to(DEMO):
-        raise ParamsError(f"there is no folder {media}: {_MEND}")
+        done = "bring data in with `eri import`, or fetch them with `dvc pull`"
+        raise ParamsError(f"there is no folder {media}: set it in params.yaml, {done}")
     if broken := list_media_folder(media).broken:
         path, why = next(iter(broken.items()))
         raise ParamsError(

@@ -52,7 +52,8 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
         When the file cannot be read as a table.
     """
     if not path.is_file():
-        raise LabelError(path, "is not there: set `data.labels` in params.yaml")
+        done = "set `data.labels` in params.yaml, or bring data in with `eri import`"
+        raise LabelError(path, f"is not there: {done}")
     findings = Findings()
     table = read_text_table(path, findings)  # ids like 00017 keep their zeros
     if findings.all:
