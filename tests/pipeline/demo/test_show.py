@@ -1,4 +1,4 @@
-"""What people of the demo feel, and that it is seen and heard: all else is compared with neutral."""
+"""What people of the demo feel is seen and heard, beside a neutral face and voice."""
 
 import dataclasses
 import itertools
