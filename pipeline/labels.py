@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.findings import Findings, RefusedError
-from pipeline.imports.reading import read_text_table
+from pipeline.reading import read_text_table
 from pipeline.settings_files import nearest
 
 SPLITS = ("Train", "Val", "Test")

@@ -17,9 +17,9 @@ from pipeline.clip_ids import clean_path, match_files
 from pipeline.clip_table import people_across_splits
 from pipeline.findings import Findings, Severity
 from pipeline.imports.columns import known_splits, split_by_person, to_numbers
-from pipeline.imports.reading import LFS_ADVICE, is_lfs_pointer
 from pipeline.labels import SPLITS, person_of
 from pipeline.paths import OUTPUTS, holds_outputs
+from pipeline.reading import LFS_ADVICE, is_lfs_pointer
 
 Scale = Literal["seen"] | tuple[float, float]
 """The two ends of the targets' scale; or `seen`, the range of each target's own labels."""

@@ -74,8 +74,8 @@ def cremad_command(
 
     Example: eri import cremad ../CREMA-D --ratings voice
     """
-    from pipeline.imports.cremad import read_cremad
     from pipeline.imports.importing import add_labels
+    from pipeline.imports.layouts import read_cremad
 
     shares, read = _numbers(by_person, 3, "--split-by-person"), partial(read_cremad, root, ratings)
     add = partial(add_labels, read, shares=shares, probe=probe)

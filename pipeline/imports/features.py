@@ -24,7 +24,7 @@ from pipeline.imports.columns import (
     to_numbers,
     to_times,
 )
-from pipeline.imports.reading import ENDINGS, Table, ending_of, open_table
+from pipeline.reading import ENDINGS, Table, ending_of, open_table
 
 # What is kept of each row of a file.
 _ROW = {"clip": "str", "source": "str", "time_s": "float64", "face_share": "float64", "face": "str"}

@@ -13,8 +13,8 @@ from pipeline.clip_ids import plain_text
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.columns import plain_name, role_of, to_numbers, to_times
 from pipeline.imports.importing import Import
-from pipeline.imports.reading import check_columns, read_text, read_text_table
 from pipeline.paths import IMPORTED_TRANSCRIPTS
+from pipeline.reading import check_columns, read_text, read_text_table
 
 _SUBTITLES = (".srt", ".vtt", ".txt")
 _CLOCK = r"(?:\d+:)?\d+:\d+[.,]\d+"

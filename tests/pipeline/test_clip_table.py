@@ -7,7 +7,6 @@ from pipeline.clip_table import (
     build_clip_table,
     column_vectors,
     make_folds,
-    people_across_splits,
     read_rows,
 )
 from pipeline.labels import read_labels
@@ -70,12 +69,6 @@ def test_the_saved_folds_are_taken_whatever_their_order(project, params):
     path.unlink()
     with pytest.raises(ParamsError, match=r"no table of people and .*folds\.parquet: run `dvc rep"):
         read_rows(params)
-
-
-def test_people_in_several_splits_are_found(clips):
-    assert people_across_splits(clips) == []
-    clips.loc[[0, 3], "group"] = "both"
-    assert people_across_splits(clips) == ["both"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

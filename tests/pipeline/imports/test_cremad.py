@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.imports.cremad import CREMAD_TARGETS
+from pipeline.imports.layouts import CREMAD_TARGETS
 from pipeline.labels import read_labels
 from pipeline.params import load_params
 
