@@ -226,12 +226,10 @@ class Features:
         if self._first is None:
             self._first, self._dimension, self.metadata["columns"] = source, width, named
         columns = self.metadata["columns"]
-        if width != self._dimension or named != columns:
-            odd = sorted(set(named) ^ set(columns))[:3]
-            only = f" (only in one of them: {odd})" if odd else ""
+        if (width, named) != (self._dimension, columns):
             why = (
-                f"{source} has {width} feature columns, {self._first} {self._dimension}{only}: "
-                "expected the same, in one order"
+                f"{source} has {width} feature columns, {self._first} {self._dimension}: expected "
+                f"the same, in one order; only in one are {sorted({*named} ^ {*columns})[:3]}"
             )
             raise RefusedError("files with other columns", [source], why)
 

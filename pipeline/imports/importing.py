@@ -57,7 +57,7 @@ class Import:
         """Return by id, of features or transcripts, the clip's; what is odd is a finding."""
         ids = list(dict.fromkeys(have))
         matches = match_ids(self.clip_ids, ids)
-        if matches.found or matches.ambiguous or not ids:
+        if matches.found or matches.ambiguous:
             advice = "they cannot be told apart: rename them as in the label table"
             self.findings.add_matches(matches, what, advice)
         else:

@@ -119,16 +119,15 @@ ODD = [
         "ids are missing: '[00003]'; ids are there several times: '[00007]': 2 times; ids are of "
         "clips of another split: '[00000]' is of Train; ids are unknown: '[99999]'",
     ),
-    (lambda t: t[[*t][::-1]], "columns are in another order: awe,fear,joy,File_ID"),
-    (lambda t: t.drop(columns="awe"), "columns are missing: 'awe'"),
-    (lambda t: t.assign(Age=3), "columns are unknown: 'Age'"),
-    (
-        lambda t: t.rename(columns={"joy": "Joy"}),
-        "columns are missing: 'joy'; columns are unknown: 'Joy'",
-    ),
-    (
-        lambda t: pd.concat([t, t[["joy"]]], axis=1),
-        "columns are there several times: 'joy': 2 times",
+    *(
+        (change, f"columns are others, or in another order: {header}")
+        for change, header in (
+            (lambda t: t[[*t][::-1]], "awe,fear,joy,File_ID"),
+            (lambda t: t.drop(columns="awe"), "File_ID,joy,fear"),
+            (lambda t: t.assign(Age=3), "File_ID,joy,fear,awe,Age"),
+            (lambda t: t.rename(columns={"joy": "Joy"}), "File_ID,Joy,fear,awe"),
+            (lambda t: pd.concat([t, t[["joy"]]], axis=1), "File_ID,joy,fear,awe,joy"),
+        )
     ),
     (
         with_odd_lines,
