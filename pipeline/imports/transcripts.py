@@ -76,12 +76,12 @@ def _read(path: Path, findings: Findings) -> pd.DataFrame:
         given = pd.DataFrame(rows, columns=["clip_id", "start", "end", "text"], dtype="string")
     else:
         given = read_text_table(path, findings)
-    plain = {plain_name(name): name for name in given}
+    plain = {plain_name(name): str(name) for name in given}
     found = {
         key: next((plain[name] for name in names.split() if name in plain), key)
         for key, names in _NAMES.items()
     }
-    found["clip_id"] = next((name for name in given if role_of(name) == "id"), "clip_id")
+    found["clip_id"] = next((str(name) for name in given if role_of(name) == "id"), "clip_id")
     check_columns(given, [found["clip_id"], found["text"]], path)
     table = pd.DataFrame({key: given.get(found[key]) for key in COLUMNS}, given.index)
     for key in ("clip_id", "text"):
