@@ -14,9 +14,8 @@ import typer
 from features.cache import EmbeddingCache, default_cache_root
 from features.media.endings import list_media_folder
 from features.places import address_of, kind_of, open_place
-from pipeline.clip_table import check_columns
+from pipeline.clip_table import check_columns, read_labels
 from pipeline.errors import user_errors
-from pipeline.labels import read_labels
 from pipeline.params import ImportedTranscripts, Params, ParamsError, load_params
 from pipeline.paths import DEMO, PARAMS, holds_outputs
 from pipeline.terminal import Json, say

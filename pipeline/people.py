@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from features.pool import Pooling, pool_store
 from models.cosine import near_identical, unit_rows
 from models.people import ALONE, cluster_people, measure_agreement, measure_separation
-from pipeline.clip_table import make_folds, people_across_splits
-from pipeline.labels import person_of
+from pipeline.clip_table import make_folds, people_across_splits, person_of
 from pipeline.params import Params
 from pipeline.views import check_store
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.clip_table import SPLITS
 from pipeline.findings import Findings, RefusedError
-from pipeline.labels import SPLITS
 
 _SPLIT_WORDS = {
     "Train": "train training tr trn entrenamiento entrainement apprentissage",

@@ -11,10 +11,10 @@ from features.files import replacing_file
 from features.places import address_of
 from features.store_writer import write_store
 from pipeline.clip_ids import match_ids
+from pipeline.clip_table import read_labels
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource, Scale, labelled_clips, probe_files
 from pipeline.imports.features import Features
-from pipeline.labels import read_labels
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import IMPORTED_FEATURES, IMPORTS, PARAMS
 from pipeline.settings_files import update_settings

@@ -13,7 +13,7 @@ from pipeline.clip_ids import match_ids
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource
 from pipeline.imports.columns import PERSON_WORDS, split_of, to_numbers, word_of
-from pipeline.labels import MADE_BY_INDEX
+from pipeline.params import MADE_BY_INDEX
 from pipeline.reading import check_columns, is_lfs_pointer, open_table, read_text_table
 
 # The challenge's spelling and order.

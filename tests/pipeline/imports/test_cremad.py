@@ -3,8 +3,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipeline.clip_table import read_labels
 from pipeline.imports.layouts import CREMAD_TARGETS
-from pipeline.labels import read_labels
 from pipeline.params import load_params
 
 HEADER = ["", *"ADFHNS", "fileName", "meanEmoResp"] + [

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.store import read_store
+from pipeline.clip_table import read_labels
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.columns import split_by_person
 from pipeline.imports.layouts import HUME_TARGETS, read_table
-from pipeline.labels import read_labels
 from pipeline.params import load_params
 from tests.pipeline.imports.conftest import write_muse
 
