@@ -20,7 +20,7 @@ import open_clip
 import pytest
 
 from features.encoders import make_encoder
-from features.encoders.torch_model import TorchFrameModel
+from features.encoders.torch_model import TorchModel
 from features.extraction import ExtractReport, extract, index_files
 from features.identity import Sampling
 from features.upkeep import verify_cache
@@ -52,14 +52,14 @@ def serve(folder: Path, extract_all: Callable[..., ExtractReport] = extract_all)
 
     A run is a fork that the test can kill together with its workers: imports are paid once.
     """
-    submit = TorchFrameModel.submit
+    submit = TorchModel.submit
 
-    def counting(self: TorchFrameModel, pictures):
+    def counting(self: TorchModel, pictures):
         with (folder / "pictures").open("ab") as file:
             file.write(b"." * len(pictures))
         return submit(self, pictures)
 
-    TorchFrameModel.submit = counting
+    TorchModel.submit = counting
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()

