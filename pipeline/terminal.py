@@ -1,14 +1,15 @@
 """What commands share: options, and tables of text in a terminal."""
 
 import json
-import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
 import typer
+
+if TYPE_CHECKING:  # rich takes its time, and help or JSON can do without it
+    from rich.console import Console
 
 On = Annotated[
     str | None,
@@ -31,7 +32,11 @@ def say(as_json: bool, content: object, lines: Iterable[str]) -> None:
 
 def print_tables(tables: Iterable[TitledTable], lines: Iterable[str] = ()) -> None:
     """Print tables with their titles, then lines; a terminal has the columns that have room."""
-    print(*(f"\n{title}\n\n{_drawn(table)}\n" for title, table in tables), *lines, sep="\n")
+    console = _console()
+    for title, table in tables:
+        console.print(f"\n{title}\n\n{_drawn(table, console)}\n", soft_wrap=True)
+    for line in lines:
+        console.print(line, soft_wrap=True)
 
 
 @contextmanager
@@ -46,22 +51,31 @@ def drawn_anew(text: Callable[[], TitledTable]) -> Iterator[Callable[[], None] |
     from rich.live import Live
     from rich.text import Text
 
+    console = _console()
+
     def drawing() -> Text:
         line, table = text()
-        return Text(f"{line}\n\n{_drawn(table)}", no_wrap=True)
+        return Text(f"{line}\n\n{_drawn(table, console)}", no_wrap=True)
 
-    if not sys.stdout.isatty():
+    if not console.is_terminal:
         yield None
         return
-    with Live(get_renderable=drawing, transient=True, refresh_per_second=1) as live:
+    with Live(
+        get_renderable=drawing, console=console, transient=True, refresh_per_second=1
+    ) as live:
         yield live.refresh
 
 
-def _drawn(table: pd.DataFrame) -> str:
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def _drawn(table: pd.DataFrame, console: "Console") -> str:
     """Draw a table; in a terminal without the columns from the right that have no room."""
     text, n_columns = table.to_string(index=False), table.shape[1]
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(text)
-    while n_columns > 1 and text.index("\n") > width:
+    while console.is_terminal and n_columns > 1 and text.index("\n") > console.width:
         n_columns -= 1
         text = table.iloc[:, :n_columns].to_string(index=False)
     return text
