@@ -33,10 +33,8 @@ def say(as_json: bool, content: object, lines: Iterable[str]) -> None:
 def print_tables(tables: Iterable[TitledTable], lines: Iterable[str] = ()) -> None:
     """Print tables with their titles, then lines; a terminal has the columns that have room."""
     console = _console()
-    for title, table in tables:
-        console.print(f"\n{title}\n\n{_drawn(table, console)}\n", soft_wrap=True)
-    for line in lines:
-        console.print(line, soft_wrap=True)
+    drawn = [f"\n{title}\n\n{_drawn(table, console)}\n" for title, table in tables]
+    console.print(*drawn, *lines, sep="\n", soft_wrap=not console.is_terminal)
 
 
 @contextmanager
