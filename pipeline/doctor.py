@@ -156,7 +156,7 @@ def _encoder(encoder: "Encoder", params: Params) -> str:
             raise
         return f"optional, and LEFT OUT of a run: {error}"
     weights = getattr(encoder, "weights", encoder.weights_digest())
-    n_cached = len(set(EmbeddingCache(default_cache_root(), identity)))
+    n_cached = len(EmbeddingCache(default_cache_root(), identity).known)
     return (
         f"{encoder.model}, {weights}, {encoder.dimension()} numbers each, {n_cached} clips cached, "
         f"identity {identity}"

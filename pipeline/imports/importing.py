@@ -9,7 +9,7 @@ from typing import Any
 
 from features.files import replacing_file
 from features.places import address_of
-from features.store_writer import write_store
+from features.store import write_store
 from pipeline.clip_ids import match_ids
 from pipeline.clip_table import read_labels
 from pipeline.findings import Findings, RefusedError

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.store_writer import write_clip_vectors, write_failures
+from features.store import write_clip_vectors, write_failures
 from models.metrics import mean_pearson
 from pipeline import stages
 from pipeline.challenge import check_submission, file_ids, submission_table

@@ -12,7 +12,9 @@ from safetensors.torch import save_file
 
 from features.encoders import Encoder, FrameEncoder
 from features.encoders.pieces import Preprocessing
+from features.extraction.reading import ClipEnd, ClipToRead, Pieces, read_clip
 from features.identity import Sampling
+from features.media.files import clip_sha256
 from features.media.sound import Track
 
 CPU = torch.device("cpu")
@@ -87,6 +89,23 @@ def embed_sound(
         model.batch_size = batch_size
         rows = model.submit(rows)()
     return encoder.finish(time_s, rows[: len(time_s)])
+
+
+def embed_file(
+    encoder: Encoder, path: Path
+) -> tuple[NDArray[np.float64], NDArray[np.float32], ClipEnd]:
+    """Embed a file as extraction does, in this process; return also what became of reading it."""
+    sampling = Sampling(frame_rate_hz=3, sample_rate_hz=16000)
+    reading = read_clip(ClipToRead((path,), clip_sha256(path), (encoder.pieces(sampling),)))
+    times, rows, model = [], [], encoder.load_model(CPU)
+    while True:
+        try:
+            part = next(reading)
+        except StopIteration as end:
+            return *encoder.finish(np.concatenate(times), np.concatenate(rows)), end.value
+        if isinstance(part, Pieces):
+            times.append(part.time_s)
+            rows.append(model.submit(part.values)())
 
 
 SMALL = {
@@ -178,30 +197,47 @@ def frame_model(folder: Path, kind: str, head: bool = False) -> Path:
     return folder
 
 
+def onnx_file(
+    path: Path,
+    nodes: list[object],
+    inputs: dict[str, object],
+    outputs: dict[str, object],
+    weights: dict[str, NDArray[np.generic]] | None = None,
+    dtype: int = 1,  # float32
+    **more: object,
+) -> Path:
+    """Save an ONNX network of nodes; inputs, which have a dtype, and outputs are named shapes."""
+    from onnx import helper, numpy_helper, save
+
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(name, dtype, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, 1, shape) for name, shape in outputs.items()],
+        [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
+    )
+    opset = helper.make_opsetid("", 17)
+    save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path, **more)
+    return path
+
+
+def onnx_node(kind: str, inputs: str, output: str, **more: object) -> object:
+    from onnx import helper
+
+    return helper.make_node(kind, inputs.split(), [output], **more)
+
+
 def sound_network(folder: Path, shape: tuple[object, ...] = ("n", "t")) -> Path:
     """Save an ONNX network of waves: their mean, and their greatest and least value."""
-    import onnx
-    from onnx import TensorProto, helper
-
     axes = list(range(1, len(shape)))
-    given = [helper.make_tensor_value_info("wave", TensorProto.FLOAT, shape)]
     nodes = []
     for what in ("Mean", "Max", "Min"):
-        nodes += [
-            helper.make_node(f"Reduce{what}", ["wave"], [what], axes=axes, keepdims=0),
-            helper.make_node("Unsqueeze", [what, "axis"], [f"{what}s"]),
-        ]
-    nodes.append(helper.make_node("Concat", ["Maxs", "Mins"], ["range"], axis=1))
-    made = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [shape[0], width])
-        for name, width in (("Means", 1), ("range", 2))
-    ]
-    axis = [helper.make_tensor("axis", TensorProto.INT64, [1], [1])]
-    graph = helper.make_graph(nodes, "sound", given, made, axis)
-    opset = helper.make_opsetid("", 17)
+        nodes.append(onnx_node(f"Reduce{what}", "wave", what, axes=axes, keepdims=0))
+        nodes.append(onnx_node("Unsqueeze", f"{what} axis", f"{what}s"))
+    nodes.append(onnx_node("Concat", "Maxs Mins", "range", axis=1))
+    made = {"Means": [shape[0], 1], "range": [shape[0], 2]}
     path = folder / f"sound{len(shape)}.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
-    return path
+    return onnx_file(path, nodes, {"wave": shape}, made, {"axis": np.array([1])})
 
 
 def recogniser_model(folder: Path, *, multilingual: bool = False) -> Path:

@@ -4,9 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 from pydantic import BaseModel, ValidationError
 
 from features.encoders import ENCODERS, AnyEncoder, FrameEncoder, make_encoder
@@ -19,6 +17,8 @@ from tests.features.encoders.samples import (
     frame_model,
     frames,
     noise,
+    onnx_file,
+    onnx_node,
     sound_model,
     sound_network,
     text_model,
@@ -28,13 +28,9 @@ SAMPLING = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
 
 
 def onnx_spec(folder: Path) -> dict[str, object]:
-    values = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 32, 32])
-    means = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, 1, 1])
-    node = helper.make_node("GlobalAveragePool", ["x"], ["y"])
-    opset = helper.make_opsetid("", 17)
-    graph = helper.make_graph([node], "mean", [values], [means])
-    path = folder / "mean.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    mean = [onnx_node("GlobalAveragePool", "x", "y")]
+    shapes = {"x": ["n", 3, 32, 32]}, {"y": ["n", 3, 1, 1]}
+    path = onnx_file(folder / "mean.onnx", mean, *shapes)
     return {"weights": str(path), "preprocessing": {"size_px": [32, 32]}}
 
 
@@ -144,6 +140,12 @@ def test_a_preset_s_keys_can_be_overruled_and_its_name_is_no_part_of_the_identit
     assert short == make_encoder(entry)
     assert encoder_identity(short, SAMPLING) == encoder_identity(make_encoder(entry), SAMPLING)
     assert "preset" not in short.model_dump()
+
+
+def test_a_preset_says_which_revision_it_takes():
+    names = ("minilm", "wavlm-base-plus", "wav2vec2-affect", "dinov2-small")
+    revisions = [presets()[name].revision()[:9] for name in names]
+    assert revisions == ["installed", "main", "8e3d0e563", "main"]
 
 
 def test_an_unknown_preset_or_key_is_named():

@@ -8,7 +8,6 @@ from features.encoders import Encoder, EncoderError, make_encoder
 from features.encoders.ctranslate2 import read_whisper
 from features.encoders.weights import weights_file
 from features.errors import MediaError
-from features.extraction import embed_files
 from features.identity import Sampling, encoder_identity
 from tests.conftest import tone
 from tests.features.encoders.samples import (
@@ -18,6 +17,7 @@ from tests.features.encoders.samples import (
     SOUND_MODELS,
     VIDEO,
     close_to,
+    embed_file,
     embed_sound,
     frame_model,
     frames,
@@ -223,17 +223,13 @@ def test_keys_that_make_no_sense_are_refused(more):
         encoder("wav2vec2", **more)
 
 
-def test_whisper_comes_with_its_package(make_clip, tmp_path):
-    spec = {"kind": "transformers", "model": "openai/whisper-tiny.en", "weights": PACKAGE}
-    whisper = make_encoder({**spec, "layers": "all"})
-    clips = [
-        make_clip(f"{duration_s}.m4a", n_frames=0, sound_s=duration_s) for duration_s in (0.1, 31)
-    ]
-    store, failures = embed_files(clips, whisper, cache_root=tmp_path, progress=False)
-    assert len(failures) == 0
-    assert store.embedding.shape == (2, 4 * 384 * 2)
-    assert store.time_s == pytest.approx([0.05, 15.5], abs=0.2)
-    assert store.metadata["outputs"][0] == ["layer_1.mean", 384]
+def test_whisper_comes_with_its_package(make_clip):
+    whisper = make_encoder({"preset": "whisper-tiny-en"})
+    clips = [make_clip(f"{end_s}.m4a", n_frames=0, sound_s=end_s) for end_s in (0.1, 31)]
+    (short_s, short, _), (long_s, long, _) = (embed_file(whisper, clip) for clip in clips)
+    assert [*short_s, *long_s] == pytest.approx([0.05, 15.5], abs=0.2)
+    assert short.shape == long.shape == (1, 4 * 384 * 2)
+    assert whisper.columns()["layer_1.mean"] == 384
     for samples in (np.zeros(16000, np.float32), tone(1) + tone(1)[::-1]):
         assert np.isfinite(embed_sound(whisper, samples)[1]).all()
 

@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from features.cache import Embedding
-from features.store import StoredClip, read_store
-from features.store_writer import write_clip_vectors, write_store
+from features.store import StoredClip, read_store, write_clip_vectors, write_store
 from pipeline import reading
 from pipeline.params import load_params
 from pipeline.views import check_store
