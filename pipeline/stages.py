@@ -77,8 +77,7 @@ def pool() -> None:
     are listed beside them, as `extract` does for encoders.
     """
     from features.pool import pool_store
-    from features.store import StoreError
-    from features.store_writer import write_clip_vectors, write_failures
+    from features.store import StoreError, write_clip_vectors, write_failures
 
     params, clips = load_run(check_heads=False), read_clip_table()["clip_id"]
     for name in params.feature_names:

@@ -59,7 +59,8 @@ class KernelHead(Head):
         return view.as_cross_fit(predicted, heads[WHOLE])
 
     def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
-        yield from self._fit_at_once(view, folds)[0].values()
+        for fold in folds:
+            yield self._fit_at_once(view, [fold])[0][fold]
 
     def _fit_at_once(
         self, view: FoldedView, folds: Sequence[int]

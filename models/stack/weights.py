@@ -218,9 +218,9 @@ def _pulled(gram: Floats64, cross: Floats64, center: Floats64) -> Floats64:
 
     The weights [n_members] are not negative; the center's where there is no other.
     """
-    size = center @ gram @ center
-    is_more = size > 1e-9 * np.trace(gram) * center @ center
-    pull = PRIOR_ROWS * max(0.0, center @ cross / size) * center if is_more else 0 * center
+    size, pull = center @ gram @ center, np.zeros_like(center)
+    if size > 1e-9 * np.trace(gram) * center @ center:
+        pull = PRIOR_ROWS * np.maximum(center @ cross / size, 0) * center
     root = cholesky(gram + PRIOR_ROWS * np.eye(len(gram)))
     fitted: Floats64 = solve_nnls(root, solve_triangular(root, cross + pull, trans="T"))[0]
     return fitted if fitted.any() else center

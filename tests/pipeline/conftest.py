@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from features.cache import Embedding
-from features.store import StoredClip
-from features.store_writer import write_clip_vectors, write_store
+from features.store import StoredClip, write_clip_vectors, write_store
 from pipeline.clip_table import Rows, arrange_rows, make_folds
 from pipeline.params import Params, load_params
 from pipeline.predict import load_bundle

@@ -11,8 +11,7 @@ from PIL import Image
 
 from features.encoders import ENCODERS
 from pipeline.breakdowns import CONTRIBUTION_COLUMNS, CURVE_COLUMNS, SLICE_COLUMNS
-from pipeline.clip_table import Rows
-from pipeline.labels import SPLITS
+from pipeline.clip_table import SPLITS, Rows
 from pipeline.report import page as page_module
 from pipeline.report.page import (
     LICENCES,
