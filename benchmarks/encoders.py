@@ -21,7 +21,7 @@ from benchmarks.machine import describe
 from benchmarks.names import known_names
 from benchmarks.timing import timed
 from features.encoders import FrameEncoder, make_encoder
-from features.encoders.torch_model import TorchFrameModel, default_device, run
+from features.encoders.torch_model import TorchModel, default_device, run
 from features.extraction.batches import Batcher
 
 SPECS = {
@@ -75,7 +75,7 @@ def measure(encoder: FrameEncoder, *, fast: bool) -> tuple[float, float, NDArray
     The two are timed in turn, and their medians count.
     """
     model = encoder.load_model(default_device())
-    assert isinstance(model, TorchFrameModel)
+    assert isinstance(model, TorchModel)
     shape = (model.batch_size, 3, *encoder.picture_preprocessing().geometry.size_px)
     pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     rows = model.submit(pictures)()
@@ -92,18 +92,18 @@ def measure(encoder: FrameEncoder, *, fast: bool) -> tuple[float, float, NDArray
 
 
 @torch.inference_mode()
-def run_resident(model: TorchFrameModel, shape: tuple[int, ...], n_batches: int) -> None:
+def run_resident(model: TorchModel, shape: tuple[int, ...], n_batches: int) -> None:
     """Run the network over one batch that stays where it is."""
     weight = next(model.network.parameters())
     values = torch.randn(shape, device=weight.device, dtype=weight.dtype)
     values = values.contiguous(memory_format=torch.channels_last)
     for _ in range(n_batches):
-        run(model.network, values)
+        run(model.embed, values)
     if model.runs_beside:
         torch.cuda.synchronize()
 
 
-def feed(model: TorchFrameModel, pictures: NDArray[np.uint8], n_batches: int) -> None:
+def feed(model: TorchModel, pictures: NDArray[np.uint8], n_batches: int) -> None:
     """Embed pictures as a clip of `n_batches` batches."""
     batcher = Batcher(model, lambda *_: None)
     for _ in range(n_batches):

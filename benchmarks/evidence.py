@@ -32,11 +32,11 @@ from benchmarks.real_heads import SEVERAL, plain_peers, plain_predict
 from benchmarks.timing import timed
 from models.evaluation.scores import Difference, Score, difference
 from pipeline import stages
-from pipeline.breakdowns import contribution_table, learning_curve_table, stack_members
+from pipeline.breakdowns import contribution_table, learning_curve_table
 from pipeline.clip_table import Rows
 from pipeline.compare import heading, show_progress
 from pipeline.comparison import Comparison, plan_comparison, run_comparison
-from pipeline.fit import FitTask, Fitting
+from pipeline.fit import FitTask, Fitting, stack_members
 from pipeline.leaderboard import STACK, leaderboard, score, score_table
 from pipeline.params import load_params
 from pipeline.paths import CLIPS, PARAMS
@@ -187,7 +187,7 @@ def heads(found: Comparison) -> pd.DataFrame:
         own = [name for name in found.members if name.startswith(f"{head}/")]
         rest = [name for name in found.members if name not in own]
         stacks = {
-            part: stack_members([found.fits[name].predictions for name in names], rows)
+            part: stack_members([found.fits[name].predictions for name in names], rows)[1]
             for part, names in {"alone": own, "rest": rest}.items()
         }
         scores = score(stacks, rows, found.params, "val")

@@ -73,7 +73,7 @@ def ridge(data: View, n_rows: int) -> None:
     folded = folded_view(data, n_rows)
     seconds, fit = timed(lambda: make_head({"kind": "ridge"}, 0).cross_fit(folded))
     train, out = folded.fold_of_row != 0, folded.fold_of_row == 0
-    unit = float(folded.gram_of(folded.labelled).equations((0,)).units[0])
+    unit = float(folded.gram_of(folded.fold_of_row).equations((0,)).unit)
     peer = RidgeCV(np.array(ALPHAS) * unit, alpha_per_target=True)
     x, y = folded.inputs, folded.targets
     peer_seconds, predicted = timed(lambda: peer.fit(x[train], y[train]).predict(x[out]))

@@ -27,8 +27,7 @@ from benchmarks.corpora import TARGETS
 from benchmarks.machine import describe
 from benchmarks.views import make_view
 from features.cache import Embedding
-from features.store import StoredClip
-from features.store_writer import write_store
+from features.store import StoredClip, write_store
 from pipeline.paths import REPORT
 from pipeline.views import store_sha256
 

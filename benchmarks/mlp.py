@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from benchmarks.machine import describe
 from benchmarks.timing import timed
 from benchmarks.views import make_view
-from models.folds import assign_folds
+from models.folds import assign_folds, inner_folds
 from models.heads.mlp import MLPHead
 from models.heads.mlp_training import (
     AVERAGED_STEPS,
@@ -27,7 +27,6 @@ from models.heads.mlp_training import (
     train,
 )
 from models.metrics import mean_pearson
-from models.ridge.penalties import inner_folds
 from models.view import FoldedView
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -21,8 +21,7 @@ from benchmarks.timing import timed
 from features.encoders import make_encoder
 from features.extraction import extract, index_files
 from features.identity import Sampling
-from features.store import read_store, stored_clips
-from features.store_writer import write_store
+from features.store import read_store, stored_clips, write_store
 from pipeline.demo import DemoSettings
 from pipeline.demo.corpus import write_corpus
 

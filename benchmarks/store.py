@@ -17,8 +17,7 @@ import typer
 
 from benchmarks.machine import describe
 from features.cache import Embedding
-from features.store import StoredClip
-from features.store_writer import write_store
+from features.store import StoredClip, write_store
 
 READS = {
     "nothing": "None",

@@ -3,18 +3,21 @@
 Each embedding is an object of its own, ``<root>/<identity>/ab/abcd….safetensors``, named by the
 digest of the clip's bytes and never changed: any number of runs may read and write at once, without
 a lock. ``<root>/<identity>/encoder.json`` says what made them; its time of change is that of last
-use. The root is a folder, or any place that fsspec opens by an address, such as an object store.
+use, and `prune_cache` goes by it. The root is a folder, or any place that fsspec opens by an
+address, such as an object store.
 """
 
 import hashlib
 import json
 import os
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,15 +27,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from features.files import explaining
-from features.places import open_place
+from features.places import UNFINISHED, open_place
 
-DESCRIPTION = "encoder.json"
-SUFFIX = ".safetensors"
-
+_DESCRIPTION = "encoder.json"
+_SUFFIX = ".safetensors"
 _METADATA_KEY = "eri"
 _NO_DIGEST = "-" * 64
 _COLUMNS = ("time_s", "values", "track", "face_score")
 _N_AT_ONCE = 32  # requests that an object store answers side by side
+_DAY_S = 86_400
 
 
 def default_cache_root() -> str:
@@ -86,7 +89,7 @@ class LostError(Exception):
 class EmbeddingCache:
     """The cached embeddings of one encoder identity, by the SHA-256 of the clips' bytes.
 
-    What other runs put there after this object was first asked what there is, is not seen. An
+    What other runs put there after this object was first asked for what is `known` is not seen. An
     `OSError` that it raises names the cache and ``ERI_CACHE``.
 
     Parameters
@@ -105,18 +108,20 @@ class EmbeddingCache:
     ) -> None:
         self._files, path = open_place(root)
         self._folder = f"{path}/{identity}"
-        self._known: set[str] | None = None  # listed when it is first needed
         if description is not None:
             content = json.dumps(description, indent=2, sort_keys=True).encode()
-            self._write(f"{self._folder}/{DESCRIPTION}", content, replace=True)
+            self._write(f"{self._folder}/{_DESCRIPTION}", content, replace=True)
 
-    def __contains__(self, clip_sha256: str) -> bool:
-        """Whether the clip's embedding is cached; `get` finds out whether it is undamaged."""
-        return clip_sha256 in self._listed()
+    @cached_property
+    def known(self) -> set[str]:
+        """The digests of the cached clips, be they damaged, as `get` finds out; add new ones.
 
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the digests of the cached clips, be they damaged."""
-        return iter(self._listed())
+        They are listed when they are first asked for: 256 folders, several at once.
+        """
+        with ThreadPoolExecutor(_N_AT_ONCE) as pool, self._explaining("read", "try it later"):
+            folders = [f"{self._folder}/{each}" for each in self._files.names(self._folder)]
+            names = chain.from_iterable(pool.map(self._files.names, folders))
+            return {name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)}
 
     def get(self, clip_sha256: str) -> Embedding:
         """Return one clip's embedding.
@@ -127,23 +132,23 @@ class EmbeddingCache:
             When it is not cached, or no more; what is damaged is named, and removed.
         """
         path = self._path(clip_sha256)
-        for is_last in self._files.tries():
-            try:
-                with self._explaining("read", "give read access"):
-                    return unpack(clip_sha256, self._files.read(path))
-            except FileNotFoundError:
-                self.forget(clip_sha256)
-                raise LostError(f"there is no {path} in the embedding cache") from None
-            except DamagedError as error:  # what was read; what is stored may be whole
-                damage = error
-            if is_last:
-                break
-        message = f"embedding cache: {path} is damaged ({damage}). It is computed again"
-        warnings.warn(message, stacklevel=2)
-        self.forget(clip_sha256)
-        with suppress(FileNotFoundError):  # another run was quicker
-            self._files.rm_file(path)
-        raise LostError(f"{path} was damaged ({damage})") from damage
+
+        def read() -> Embedding:
+            return unpack(clip_sha256, self._files.read(path))
+
+        try:
+            with self._explaining("read", "give read access"):
+                return self._files.again(read, DamagedError)  # what is stored may be whole
+        except FileNotFoundError:
+            self.known.discard(clip_sha256)
+            raise LostError(f"there is no {path} in the embedding cache") from None
+        except DamagedError as damage:
+            message = f"embedding cache: {path} is damaged ({damage}). It is computed again"
+            warnings.warn(message, stacklevel=2)
+            self.known.discard(clip_sha256)
+            with suppress(FileNotFoundError):  # another run was quicker
+                self._files.rm_file(path)
+            raise LostError(f"{path} was damaged ({damage})") from damage
 
     def get_all(self, clip_sha256s: Iterable[str]) -> Iterator[Embedding]:
         """Yield embeddings as `get`, in order; an object store is asked for several at once."""
@@ -163,29 +168,11 @@ class EmbeddingCache:
         """Write one clip's embedding, unless there is one already: the first one stays."""
         with suppress(FileExistsError):
             self._write(self._path(clip_sha256), pack(clip_sha256, embedding), replace=False)
-        self.learn(clip_sha256)
-
-    def learn(self, clip_sha256: str) -> None:
-        """Take it from whoever put it there that a clip is cached."""
-        if self._known is not None:
-            self._known.add(clip_sha256)
-
-    def forget(self, clip_sha256: str) -> None:
-        """Take a clip for one that is not cached."""
-        if self._known is not None:
-            self._known.discard(clip_sha256)
+        if "known" in vars(self):  # else it is listed with this one, when somebody asks
+            self.known.add(clip_sha256)
 
     def _path(self, clip_sha256: str) -> str:
-        return f"{self._folder}/{clip_sha256[:2]}/{clip_sha256}{SUFFIX}"
-
-    def _listed(self) -> set[str]:
-        """List what is cached: 256 folders, several at once."""
-        if self._known is None:
-            with ThreadPoolExecutor(_N_AT_ONCE) as pool, self._explaining("read", "try it later"):
-                folders = [f"{self._folder}/{each}" for each in self._files.names(self._folder)]
-                names = chain.from_iterable(pool.map(self._files.names, folders))
-                self._known = {n[: -len(SUFFIX)] for n in names if n.endswith(SUFFIX)}
-        return self._known
+        return f"{self._folder}/{clip_sha256[:2]}/{clip_sha256}{_SUFFIX}"
 
     def _explaining(self, done: str, advice: str) -> AbstractContextManager[None]:
         what = f"the embedding cache {self._folder} cannot be {done}"
@@ -228,3 +215,103 @@ def unpack(clip_sha256: str, content: bytes) -> Embedding:
         raise
     except Exception as error:  # damaged bytes can fail in any way
         raise DamagedError(f"it is no embedding: {error}") from error
+
+
+def list_cache(root: Path | str) -> list[dict[str, Any]]:
+    """List the identities in a cache, the last used first.
+
+    Returns
+    -------
+    list of dict
+        ``identity`` (the folder's name), ``description`` (spec, weights digest and sampling; empty
+        when the folder does not say), ``n_clips``, ``n_bytes``, and ``unused_days`` since a run
+        opened it.
+    """
+    files, path = open_place(root)
+    entries: list[dict[str, Any]] = []
+    for identity in files.names(path):
+        folder = f"{path}/{identity}"
+        described = f"{folder}/{_DESCRIPTION}"
+        with suppress(FileNotFoundError, NotADirectoryError):  # none, or pruned meanwhile
+            unused_s = time.time() - files.modified(described).timestamp()
+            sizes = {name: each["size"] for name, each in files.find(folder, detail=True).items()}
+            entry = {
+                "identity": identity,
+                "description": {},
+                "n_clips": sum(name.endswith(_SUFFIX) for name in sizes),
+                "n_bytes": sum(sizes.values()),
+                "unused_days": unused_s / _DAY_S,
+            }
+            with suppress(ValueError):  # cut short by a power failure: embeddings are checked
+                entry["description"] = json.loads(files.read(described))
+            entries.append(entry)
+    return sorted(entries, key=lambda entry: entry["unused_days"])
+
+
+def verify_cache(root: Path | str) -> Iterator[tuple[str, str | None]]:
+    """Read every cached object; yields its path and what is wrong with it, None for nothing."""
+    files, path = open_place(root)
+    for each in files.find(path):
+        if each.endswith(_SUFFIX):
+            damage = None
+            try:
+                unpack(Path(each).stem, files.read(each))
+            except FileNotFoundError:  # pruned meanwhile
+                continue
+            except DamagedError as error:
+                damage = str(error)
+            yield each, damage
+
+
+def prune_cache(root: Path | str, unused_for_days: float) -> tuple[list[str], int]:
+    """Remove the identities that no run used lately, and damage in the others.
+
+    A run that uses at this moment what is removed has to be started again.
+
+    Returns
+    -------
+    removed : list of str
+        Identities, and paths of damaged objects.
+    n_bytes : int
+        Size of what was removed.
+    """
+    files, path = open_place(root)
+    unused = [each for each in list_cache(root) if each["unused_days"] >= unused_for_days]
+    for entry in unused:
+        files.rm(f"{path}/{entry['identity']}", recursive=True)
+    damaged = {each: files.size(each) for each, damage in verify_cache(root) if damage is not None}
+    for each in damaged:
+        files.rm(each)
+    for each in files.find(path):
+        if each.endswith(UNFINISHED) and time.time() - files.modified(each).timestamp() > _DAY_S:
+            files.rm(each)
+    n_bytes = sum(entry["n_bytes"] for entry in unused) + sum(damaged.values())
+    return [*(entry["identity"] for entry in unused), *damaged], n_bytes
+
+
+def seed_cache(store: Path, root: Path | str) -> int:
+    """Fill a cache from a feature store, for example one that ``dvc pull`` brought.
+
+    Returns
+    -------
+    int
+        Clips that the cache did not hold yet.
+
+    Raises
+    ------
+    StoreError
+        When the store does not say what made it, or which bytes its clips have.
+    """
+    from features.store import StoreError, stored_clips  # which hold embeddings: it imports this
+
+    n_new, cache = 0, None
+    for metadata, clips in stored_clips(store):
+        if cache is None:
+            if not {"identity", "spec"} <= metadata.keys():
+                raise StoreError(f"{store} does not say what made it: extract it anew")
+            description = {k: metadata[k] for k in metadata if k not in ("versions", "level")}
+            cache = EmbeddingCache(root, metadata["identity"], description)
+        for clip in clips:
+            n_new += clip.sha256 not in cache.known
+            cache.put(clip.sha256, clip.embedding)
+    return n_new

@@ -8,20 +8,23 @@ stand wherever a path does, and `address_of` tells.
 """
 
 import errno
+import itertools
 import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from inspect import iscoroutinefunction
 from io import FileIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+
+Answer = TypeVar("Answer")
 
 _N_TRIES = 5
 _FIRST_PAUSE_S = 0.2
@@ -60,21 +63,15 @@ class Files:
         limit = {"timeout": limit_s} if can_end else {}
 
         def patient(*arguments: Any, **options: Any) -> Any:
-            for is_last in self.tries():
-                try:
-                    return method(*arguments, **options, **limit)
-                except _FINAL:
+            try:
+                return self.again(lambda: method(*arguments, **options, **limit), Exception)
+            except Exception as error:  # each store has errors of its own
+                if self.is_local or isinstance(error, _FINAL):
                     raise
-                except Exception as error:  # each store has errors of its own
-                    if self.is_local:
-                        raise
-                    if is_last:
-                        said = f"{type(error).__name__}: {error}"
-                        if isinstance(error, TimeoutError) and not str(error):
-                            said = f"no answer within {limit_s:g} s"
-                        number = getattr(error, "errno", None) or errno.EIO
-                        raise PlaceError(number, said) from error
-            raise AssertionError("there is a last try")
+                said = f"{type(error).__name__}: {error}"
+                if isinstance(error, TimeoutError) and not str(error):
+                    said = f"no answer within {limit_s:g} s"
+                raise PlaceError(getattr(error, "errno", None) or errno.EIO, said) from error
 
         return patient
 
@@ -111,16 +108,19 @@ class Files:
         finally:
             beside.unlink(missing_ok=True)
 
-    def tries(self) -> Iterator[bool]:
-        """Pause between tries; yields whether it is the last one. A local folder has one."""
+    def again(self, ask: Callable[[], Answer], fault: type[Exception]) -> Answer:
+        """Ask until the answer is no `fault`, a few times, with pauses; once of a local folder."""
         began_s = time.monotonic()
-        for number in range(_N_TRIES):
-            is_late = time.monotonic() - began_s > _PATIENCE_S
-            is_last = self.is_local or is_late or number == _N_TRIES - 1
-            yield is_last
-            if is_last:
-                return
+        for number in itertools.count():
+            is_last = self.is_local or number == _N_TRIES - 1
+            is_last |= time.monotonic() - began_s > _PATIENCE_S
+            try:
+                return ask()
+            except fault as error:
+                if is_last or isinstance(error, _FINAL):
+                    raise
             time.sleep(_FIRST_PAUSE_S * 2**number)
+        raise AssertionError("it counts on for ever")
 
 
 def address_of(path: Path) -> str | None:

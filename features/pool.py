@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from features.store import FeatureStore, read_shards
+from features.store import FeatureStore, read_store, shards_of
 
 Vectors = NDArray[np.float32]
 
@@ -193,7 +193,7 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
     """
     pooled, shares = [], []
     n_people: Counter[int] = Counter()
-    for shard in read_shards(path):
+    for shard in map(read_store, shards_of(Path(path))):
         pooled.append(pool_clips(shard, pooling))
         if shard.face_share is not None:  # the same in every row of a clip
             shares.append(shard.face_share[shard.clip_starts()])

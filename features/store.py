@@ -12,7 +12,8 @@ Clip vectors are one file of the same kind, with one row per clip and without ``
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,11 +26,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.cache import Embedding
+from features.files import explaining, replacing_file, replacing_folder
 
 METADATA_KEY = b"eri"
 CLIPS_KEY = b"eri.clips"
 OPTIONAL_COLUMNS = {"time_s": "f8", "face_share": "f8", "track": "i4", "face_score": "f4"}
 """Columns that not all stores have, and their types."""
+
+_ADVICE = "make room or give write access, or choose another folder"
+_SHARD_BYTES = 32 * 2**20
+_ROW_GROUP_BYTES = 8 * 2**20
 
 
 class StoreError(Exception):
@@ -87,11 +93,10 @@ class FeatureStore:
 
     def __repr__(self) -> str:
         n_rows, dimension = self.embedding.shape
-        shape = f"{n_rows} rows x {dimension} {self.embedding.dtype}"
+        size = f"{n_rows} rows x {dimension} {self.embedding.dtype}"
         columns = [name for name in OPTIONAL_COLUMNS if getattr(self, name) is not None]
-        metadata = ", ".join(self.metadata) or "none"
-        parts = ", ".join([f"{len(self.clip_starts())} clips", shape, *columns])
-        return f"FeatureStore({parts}; metadata: {metadata})"
+        parts = ", ".join([f"{len(self.clip_starts())} clips", size, *columns])
+        return f"FeatureStore({parts}; metadata: {', '.join(self.metadata) or 'none'})"
 
     def clip_starts(self) -> NDArray[np.intp]:
         """Return the first row of every clip."""
@@ -108,7 +113,7 @@ class FeatureStore:
 
 
 def read_store(path: Path | str) -> FeatureStore:
-    """Read a feature store's folder, or one file of clip vectors, in one call.
+    """Read a feature store's folder, one of its shards, or a file of clip vectors, in one call.
 
     Shards are read piece by piece into their place, so memory peaks some tens of MB above the
     result.
@@ -123,7 +128,6 @@ def read_store(path: Path | str) -> FeatureStore:
     Usually `features.extraction` has written the store; here two clips are made up.
 
     >>> import tempfile
-    >>> from features.store_writer import write_store
     >>> smile = Embedding(np.array([0.0, 0.5]), np.ones((2, 3), np.float16))
     >>> frown = Embedding(np.array([0.0]), np.zeros((1, 3), np.float16))
     >>> clips = [StoredClip("smile.mp4", "0a…", smile), StoredClip("frown.mp4", "5f…", frown)]
@@ -137,75 +141,7 @@ def read_store(path: Path | str) -> FeatureStore:
     >>> store.embedding.mean(axis=1).tolist()
     [1.0, 1.0, 0.0]
     """
-    return _read(Path(path), shards_of(Path(path)))
-
-
-def read_shards(path: Path | str) -> Iterator[FeatureStore]:
-    """Read a store as `read_store`, one shard at a time: memory never holds all of it."""
-    for shard in shards_of(Path(path)):
-        yield _read(Path(path), [shard])
-
-
-def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]]:
-    """Yield the shards of a store, each with its metadata and its clips.
-
-    Raises
-    ------
-    StoreError
-        As `read_store`; also for a store without the digests of its clips.
-    """
-    for shard in shards_of(path):
-        store = _read(path, [shard])
-        digests = (pq.read_metadata(shard).metadata or {}).get(CLIPS_KEY, b"").decode().split()
-        bounds = list(pairwise([*store.clip_starts(), len(store.clip_id)]))
-        if store.time_s is None or len(bounds) != len(digests):
-            raise StoreError(f"{shard} does not say which bytes its clips have: extract them anew")
-        clips = []
-        for (a, b), digest in zip(bounds, digests, strict=True):
-            share = None if store.face_share is None else float(store.face_share[a])
-            track = None if store.track is None else store.track[a:b]
-            score = None if store.face_score is None else store.face_score[a:b]
-            embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share, track, score)
-            clips.append(StoredClip(store.clip_id[a], digest, embedding))
-        yield store.metadata, clips
-
-
-def gather(clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> FeatureStore:
-    """Make a store in memory; at least one clip is needed."""
-    ids, _, each = zip(*clips, strict=True)
-    n_rows = [len(embedding.time_s) for embedding in each]
-    shares = [embedding.face_share for embedding in each]
-    return FeatureStore(
-        clip_id=np.repeat(np.array(ids, object), n_rows),
-        time_s=np.concatenate([embedding.time_s for embedding in each]),
-        embedding=np.concatenate([embedding.values for embedding in each]),
-        metadata=dict(metadata),
-        face_share=None if None in shares else np.repeat(np.array(shares, np.float64), n_rows),
-        track=_joined([embedding.track for embedding in each]),
-        face_score=_joined([embedding.face_score for embedding in each]),
-    )
-
-
-def _joined(columns: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
-    there = [column for column in columns if column is not None]
-    return np.concatenate(there) if len(there) == len(columns) else None
-
-
-def store_metadata(schema: pa.Schema) -> dict[str, Any]:
-    """Return what a store's file says of what made it; empty when it says nothing."""
-    metadata: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
-    return metadata
-
-
-def shards_of(path: Path) -> list[Path]:
-    """Return the files of a store in their order; raises StoreError where there is none."""
-    shards = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
-    if not shards or not shards[0].exists():
-        raise StoreError(f"there is no feature store at {path}: run `dvc repro`, or `dvc pull`")
-    return shards
-
-
-def _read(path: Path, shards: Sequence[Path]) -> FeatureStore:
+    shards = shards_of(Path(path))
     try:
         files = [pq.ParquetFile(shard, read_dictionary=["clip_id"]) for shard in shards]
         schema = files[0].schema_arrow
@@ -232,13 +168,127 @@ def _read(path: Path, shards: Sequence[Path]) -> FeatureStore:
             f"clip_id and embedding (fixed-size list of floats); {error}. Write it again with "
             "`dvc repro` or `eri extract`"
         ) from error
-    return FeatureStore(
-        column["clip_id"],
-        column.get("time_s"),
-        column["embedding"],
-        store_metadata(schema),
-        *map(column.get, ("face_share", "track", "face_score")),
-    )
+    columns: dict[str, Any] = {"time_s": None, **column}
+    return FeatureStore(metadata=store_metadata(schema), **columns)
+
+
+def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]]:
+    """Yield the shards of a store, each with its metadata and its clips.
+
+    Raises
+    ------
+    StoreError
+        As `read_store`; also for a store without the digests of its clips.
+    """
+    for shard in shards_of(path):
+        store = read_store(shard)
+        digests = (pq.read_metadata(shard).metadata or {}).get(CLIPS_KEY, b"").decode().split()
+        starts = store.clip_starts()
+        if store.time_s is None or len(starts) != len(digests):
+            raise StoreError(f"{shard} does not say which bytes its clips have: extract them anew")
+        clips = []
+        for (a, b), digest in zip(pairwise([*starts, len(store.clip_id)]), digests, strict=True):
+            share = None if store.face_share is None else float(store.face_share[a])
+            track = None if store.track is None else store.track[a:b]
+            score = None if store.face_score is None else store.face_score[a:b]
+            embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share, track, score)
+            clips.append(StoredClip(store.clip_id[a], digest, embedding))
+        yield store.metadata, clips
+
+
+def gather(clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> FeatureStore:
+    """Make a store in memory; at least one clip is needed."""
+    ids, _, each = zip(*clips, strict=True)
+    n_rows = [len(embedding.time_s) for embedding in each]
+    shares = [embedding.face_share for embedding in each]
+    columns: list[Any] = [
+        None if any(part is None for part in parts) else np.concatenate(parts)
+        for parts in zip(*((e.time_s, e.values, e.track, e.face_score) for e in each), strict=True)
+    ]
+    time_s, values, track, score = columns
+    share = None if None in shares else np.repeat(np.array(shares, np.float64), n_rows)
+    clip_id = np.repeat(np.array(ids, object), n_rows)
+    return FeatureStore(clip_id, time_s, values, dict(metadata), share, track, score)
+
+
+def store_metadata(schema: pa.Schema) -> dict[str, Any]:
+    """Return what a store's file says of what made it; empty when it says nothing."""
+    metadata: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    return metadata
+
+
+def shards_of(path: Path) -> list[Path]:
+    """Return the files of a store in their order; raises StoreError where there is none."""
+    shards = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
+    if not shards or not shards[0].exists():
+        raise StoreError(f"there is no feature store at {path}: run `dvc repro`, or `dvc pull`")
+    return shards
+
+
+def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> None:
+    """Write a store, replacing the one that is there as `features.files.replacing_folder` does.
+
+    Parameters
+    ----------
+    folder : Path
+        The store's folder.
+    clips : iterable of StoredClip
+        In the order wanted; drawn as shards of them are written.
+    metadata : mapping
+        JSON-serialisable.
+
+    Raises
+    ------
+    StoreError
+        When the folder holds something else; see `check_replaceable`.
+    OSError
+        When it cannot be written; an old store is left as it was.
+    """
+    with explaining(f"{folder} cannot be written", _ADVICE), replacing_folder(folder) as beside:
+        check_replaceable(folder)
+        for index, shard in enumerate(_by_bytes(clips)):
+            digests = " ".join(clip.sha256 for clip in shard).encode()
+            path = beside / f"part-{index:05d}.parquet"
+            _write_parquet(_table(gather(shard, metadata)), path, {CLIPS_KEY: digests})
+
+
+def check_replaceable(folder: Path) -> None:
+    """Make sure that a store can be written there, and nothing but an old store is overwritten.
+
+    Raises
+    ------
+    StoreError
+        When `folder` is a file or holds anything but shards.
+    OSError
+        When nothing can be written there.
+    """
+    with explaining(f"{folder} cannot be written", _ADVICE):
+        there = next(each for each in folder.absolute().parents if each.exists())
+        tempfile.TemporaryFile(dir=there).close()
+    shards = {path for path in folder.glob("part-*.parquet") if path.is_file()}
+    strange = [folder] if folder.is_file() else [*set(folder.glob("*")) - shards]
+    if strange:
+        raise StoreError(
+            f"{folder} is not a feature store (it holds {strange[0].name}) and is not overwritten: "
+            "choose another folder to write to"
+        )
+
+
+def write_clip_vectors(
+    path: Path,
+    clip_id: NDArray[np.object_],
+    vectors: NDArray[np.floating],
+    metadata: Mapping[str, Any],
+    face_share: NDArray[np.float64] | None = None,
+) -> None:
+    """Write one vector per clip (n_clips, dimension) to one Parquet file."""
+    _write_file(path, _table(FeatureStore(clip_id, None, vectors, dict(metadata), face_share)))
+
+
+def write_failures(path: Path, failures: pd.DataFrame) -> None:
+    """Write a failure table: ``clip_id``, ``step``, ``reason``, all text."""
+    schema = pa.schema([(name, pa.string()) for name in ("clip_id", "step", "reason")])
+    _write_file(path, pa.Table.from_pandas(failures, schema=schema, preserve_index=False))
 
 
 def _values(column: pa.Array) -> NDArray[Any]:
@@ -250,3 +300,51 @@ def _values(column: pa.Array) -> NDArray[Any]:
     if column.null_count or numbers.null_count:
         raise pa.ArrowInvalid("nulls among the numbers of an embedding: write NaN instead")
     return np.asarray(numbers).reshape(len(column), -1)
+
+
+def _by_bytes(clips: Iterable[StoredClip]) -> Iterator[list[StoredClip]]:
+    shard: list[StoredClip] = []
+    n_bytes = 0
+    for clip in clips:
+        shard.append(clip)
+        n_bytes += clip.embedding.values.nbytes
+        if n_bytes >= _SHARD_BYTES:
+            yield shard
+            shard, n_bytes = [], 0
+    if shard:
+        yield shard
+
+
+def _table(store: FeatureStore) -> pa.Table:
+    columns = {"clip_id": pa.array(store.clip_id, pa.string())}
+    for name, dtype in OPTIONAL_COLUMNS.items():
+        if (column := getattr(store, name)) is not None:
+            columns[name] = pa.array(np.asarray(column, dtype))
+    values = pa.array(np.ascontiguousarray(store.embedding).reshape(-1))
+    item = pa.field("item", values.type, nullable=False)
+    rows_type = pa.list_(item, store.embedding.shape[1])
+    table = pa.table(columns).append_column(
+        pa.field("embedding", rows_type, nullable=False),
+        pa.FixedSizeListArray.from_arrays(values, type=rows_type),
+    )
+    said = json.dumps(store.metadata, sort_keys=True).encode()
+    return table.replace_schema_metadata({METADATA_KEY: said})
+
+
+def _write_file(path: Path, table: pa.Table) -> None:
+    with explaining(f"{path} cannot be written", _ADVICE), replacing_file(path) as beside:
+        _write_parquet(table, beside, {})
+
+
+def _write_parquet(table: pa.Table, path: Path, metadata: Mapping[bytes, bytes]) -> None:
+    with pq.ParquetWriter(
+        path,
+        table.schema,
+        use_dictionary=False,  # embeddings do not repeat, and do not compress
+        compression="none",
+        write_statistics=["clip_id", "time_s"],  # those of embeddings say nothing, and take time
+        data_page_size=_ROW_GROUP_BYTES,  # larger pages are read faster
+    ) as writer:
+        row_bytes = max(table.nbytes // max(len(table), 1), 1)
+        writer.write_table(table, max(_ROW_GROUP_BYTES // row_bytes, 1))
+        writer.add_key_value_metadata(metadata)

@@ -64,6 +64,21 @@ def take_rows(array: NDArray[T], rows: Bools) -> NDArray[T]:
     return array if rows.all() else array[rows]
 
 
+def label_patterns(targets: Floats64) -> list[tuple[Bools, Numbers]]:
+    """Group the targets [n_rows, n_targets] that are labelled, not NaN, in the same rows.
+
+    Returns
+    -------
+    list of (rows, columns)
+        `rows` [n_rows] marks the labelled rows that the targets numbered `columns` share.
+    """
+    patterns, pattern_of_target = np.unique(~np.isnan(targets), axis=1, return_inverse=True)
+    return [
+        (rows, np.flatnonzero(pattern_of_target == number))
+        for number, rows in enumerate(patterns.T)
+    ]
+
+
 def mean_of_known(values: Floats64) -> float:
     """Return the mean of the values that are not NaN; NaN where there are none."""
     known = values[~np.isnan(values)]

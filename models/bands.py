@@ -6,13 +6,14 @@ ridge regressions on some of the rows, on folds of the training set; heads then 
 its encoders scaled by the best.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+import scipy.linalg
 
 from models.arrays import Floats32, Floats64, Ints
 from models.ridge.equations import FoldGram
-from models.ridge.penalties import RidgeCandidates
+from models.ridge.penalties import RidgeCandidates, errors_without
 from models.scaling import band_shares
 
 MOST_ROWS = 800
@@ -65,26 +66,34 @@ def choose_factors(
     """
     known = np.flatnonzero(~np.isnan(targets).any(axis=1) & (fold_of_row >= 0))
     drawn = np.sort(np.random.default_rng(0).permutation(known)[:MOST_ROWS])
-    folds = [int(fold) for fold in np.unique(fold_of_row[drawn])]
     chosen: dict[int, Factors] = dict.fromkeys(excluded)
-    if len(folds) < 3:
+    if len(np.unique(fold_of_row[drawn])) < 3:
         return chosen
-    mixtures, y = mixtures_from(bands), targets[drawn]
-    gram = FoldGram(inputs[drawn], fold_of_row[drawn])
-    family = RidgeCandidates(gram, y, ALPHAS, bands, mixtures)
+    y, own, mixtures = targets[drawn], fold_of_row[drawn], mixtures_from(bands)
     sizes = np.maximum(np.square(y - y.mean(axis=0)).sum(axis=0), 1e-12)
+    errors: dict[int, list[float]] = {fold: [] for fold in chosen}
+    for features in _mixed_features(inputs[drawn], bands, mixtures):
+        candidates = RidgeCandidates(FoldGram(features, own), y, ALPHAS)
+        for fold in chosen:
+            least = (errors_without(candidates, fold) / sizes).min(axis=0)
+            errors[fold].append(float(least.sum()))
     factors = [np.repeat(np.sqrt(each), bands).astype(np.float32) for each in mixtures]
-    errors: dict[tuple[int, ...], dict[int, Floats64]] = {}
-    for fold in chosen:
-        total = np.zeros((len(mixtures) * len(ALPHAS), y.shape[1]))
-        for other in folds:
-            if other != fold:
-                pair = tuple(sorted({fold, other}.intersection(folds)))
-                if pair not in errors:
-                    errors[pair] = family.errors(pair)
-                total += errors[pair][other]
-        by_mixture = (total / sizes).reshape(len(mixtures), len(ALPHAS), -1).min(axis=1).sum(axis=1)
+    for fold, by_mixture in errors.items():
         best = int(np.argmin(by_mixture))
         if by_mixture[best] < (1 - LEAST_GAIN) * by_mixture[0]:
             chosen[fold] = factors[best]
     return chosen
+
+
+def _mixed_features(
+    inputs: Floats32, bands: tuple[int, ...], mixtures: Floats64
+) -> Iterator[Floats32]:
+    """Yield features [n_rows, n] of each mixture, whose products are those of mixed inputs.
+
+    No more of them for an encoder than there are rows: its columns turned.
+    """
+    parts = np.split(inputs, np.cumsum(bands)[:-1], axis=1)
+    roots = [scipy.linalg.qr(part.T, mode="r")[0][: len(part)].T for part in parts]
+    for factors in np.sqrt(mixtures).astype(np.float32):
+        pairs = zip(roots, factors, strict=True)
+        yield np.concatenate([root * factor for root, factor in pairs if factor], axis=1)

@@ -8,6 +8,7 @@ from sklearn.model_selection import GroupKFold
 from models.arrays import (
     DataError,
     Floats64,
+    Groups,
     Ints,
     as_groups,
     as_targets,
@@ -15,6 +16,12 @@ from models.arrays import (
     group_codes,
 )
 from models.metrics import CONSTANT_TOLERANCE
+
+WHOLE = -1
+"""In place of a fold: the training set of all rows."""
+
+N_INNER_FOLDS = 5
+MOST_INNER_FOLDS = 10
 
 
 def assign_folds(
@@ -77,6 +84,18 @@ def assign_folds(
     for fold, (_, rows) in enumerate(splitter.split(codes, groups=codes)):
         fold_of_row[rows] = fold
     return fold_of_row
+
+
+def inner_folds(groups: Groups, seed: int) -> Ints:
+    """Folds of a training set, for choosing: one per group, or five where there are many groups.
+
+    With a single group, each row is its own group.
+    """
+    codes = group_codes(groups)
+    if codes.max() == 0:
+        codes = np.arange(len(codes))
+    n_groups = int(codes.max()) + 1
+    return codes if n_groups <= MOST_INNER_FOLDS else assign_folds(codes, N_INNER_FOLDS, seed)
 
 
 def check_folds(groups: ArrayLike, fold_of_row: Ints) -> None:

@@ -53,7 +53,7 @@ def principal_axes(equations: RidgeEquations, n_components: int, seed: int) -> P
     """
     n_rows, n_columns = int(equations.rows.sum()), equations.inputs.shape[1]
     n_components = max(1, min(n_components, n_rows - 1, n_columns))
-    (matrix,) = equations.matrix.matrices
+    matrix = equations.matrix
     if len(matrix) <= SMALL:
         values, vectors = np.linalg.eigh(matrix)
         values, vectors = values[::-1][:n_components], vectors[:, ::-1][:, :n_components]
@@ -69,10 +69,9 @@ def principal_axes(equations: RidgeEquations, n_components: int, seed: int) -> P
     values = np.maximum(values, 0)
     # Directions without variance (fewer distinct rows than components) add nothing.
     kept = values > 1e-6 * max(values[0], np.finfo(np.float32).tiny)
-    lengths = np.sqrt(values) if equations.kernels else np.ones_like(values)
+    lengths = np.sqrt(values) if equations.of_rows else np.ones_like(values)
     factors = np.divide(1, lengths, out=np.zeros_like(values), where=kept)
     mean_square = values.sum() / n_components / n_rows
     factors *= 1 / np.sqrt(mean_square) if mean_square > 0 else 0
-    axes = equations.coefficients(vectors, np.zeros(vectors.shape[1], np.intp))
-    axes *= factors
+    axes = equations.coefficients(vectors) * factors
     return Projection(axes.astype(np.float32), equations.mean.astype(np.float32))

@@ -1,5 +1,6 @@
 """A view ready for fitting: scaled once, with its targets and folds, and what all heads share."""
 
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,9 +19,11 @@ from models.arrays import (
     as_groups,
     as_targets,
     check_same_rows,
+    label_patterns,
     take_rows,
 )
-from models.folds import check_folds
+from models.bands import Factors, choose_factors
+from models.folds import MOST_INNER_FOLDS, WHOLE, check_folds, inner_folds
 from models.projection import Projection, principal_axes
 from models.ridge.equations import FoldGram
 from models.scaling import InputScaler
@@ -32,8 +35,9 @@ LARGEST_KEPT = 0.5
 """Gram matrices are kept for the next head where they take no more than this share of the view;
 those of 4,000 rows and 2,000 columns are larger than it, and quickly made again."""
 
-WHOLE = -1
-"""In place of a fold: the training set of all rows."""
+Search = tuple[Ints, Numbers, dict[int, int]]
+"""Folds to choose on [n_rows], negative where a row takes no part; the numbers of some targets; and
+for each training set, by the fold that it lacks, the fold that is to be left out here."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,6 @@ class FoldedView:
     labelled : array of bool [n_rows]
         Rows with at least one label.
     scaler : InputScaler
-    factors : dict of int to array [n_columns], optional
-        What `models.bands` chose for the training set that lacks each fold, once it has.
 
     Raises
     ------
@@ -115,12 +117,24 @@ class FoldedView:
         self.held_inputs = self.inputs[:0]
         if x_held is not None and len(x_held):
             self.held_inputs = self.scaler.transform(x_held, copy=copy)
-        self.factors: dict[int, Floats32 | None] | None = None
+        self._factors: dict[int, Factors] = {}
         self._grams: dict[bytes, FoldGram] = {}
         self._projections: dict[tuple[int, int, int], Projection] = {}
 
-    def weighted(self, factors: Floats32) -> "FoldedView":
-        """Return this view with its columns multiplied by factors [n_columns]."""
+    def factors(self, folds: Sequence[int]) -> dict[int, Factors]:
+        """Weigh encoders for the training sets that lack each fold, by `models.bands`; once."""
+        if len(self.scaler.bands) < 2:
+            return dict.fromkeys(folds)
+        if not self._factors.keys() >= set(folds):
+            rows = np.where(self.labelled, self.fold_of_row, WHOLE)
+            bands = self.scaler.bands
+            self._factors = choose_factors(self.inputs, self.targets, rows, bands, folds)
+        return {fold: self._factors[fold] for fold in folds}
+
+    def weighted(self, factors: Factors) -> "FoldedView":
+        """Return this view with its columns multiplied by factors [n_columns], if any."""
+        if factors is None:
+            return self
         view = copy(self)
         view.inputs, view.held_inputs = self.inputs * factors, self.held_inputs * factors
         view.scaler = self.scaler.weighted(factors)
@@ -171,13 +185,35 @@ class FoldedView:
         n_rows = len(self.inputs)
         return CrossFit(predictions[:n_rows], predictions[n_rows:], whole)
 
-    def gram_of(self, rows: Bools) -> FoldGram:
-        """Gram matrices over some rows only, as of a target with gaps."""
-        key = rows.tobytes()
+    def searches(self, folds: Sequence[int], seed: int) -> Iterator[Search]:
+        """Yield what a setting of each target is chosen on, for training sets that lack a fold.
+
+        The other folds of the view, which then serve all training sets: where there are three or
+        more, each with labels of every target, and no more than a fit by itself, given the folds as
+        groups, would take as they are. Else inner folds of each training set, drawn with the seed.
+        """
+        labelled = ~np.isnan(self.targets)
+        own = [labelled[self.fold_of_row == fold].any(axis=0).all() for fold in self.folds]
+        if 3 <= len(own) <= MOST_INNER_FOLDS + 1 and all(own):
+            for rows, columns in label_patterns(self.targets):
+                yield np.where(rows, self.fold_of_row, WHOLE), columns, {f: f for f in folds}
+            return
+        for fold in folds:
+            in_training = self.training_rows(fold)[:, None]
+            for rows, columns in label_patterns(np.where(in_training, self.targets, np.nan)):
+                if rows.sum() > 1:
+                    inner = np.full(len(rows), WHOLE, np.int64)
+                    inner[rows] = inner_folds(self.inner_groups[rows], seed)
+                    yield inner, columns, {fold: WHOLE}
+
+    def gram_of(self, fold_of_row: Ints) -> FoldGram:
+        """Gram matrices over the rows that are in a fold [n_rows], negative for the others."""
+        key = fold_of_row.tobytes()
         if key in self._grams:
             return self._grams[key]
-        gram = FoldGram(self.inputs, np.where(rows, self.fold_of_row, WHOLE))
-        if gram.nbytes <= LARGEST_KEPT * self.inputs.nbytes:
+        gram = FoldGram(self.inputs, fold_of_row)
+        kept = gram.nbytes + sum(each.nbytes for each in self._grams.values())
+        if kept <= LARGEST_KEPT * self.inputs.nbytes:
             self._grams[key] = gram
         return gram
 
@@ -187,7 +223,7 @@ class FoldedView:
         Those of all folds are made together, when the first is asked for.
         """
         if (fold, n_components, seed) not in self._projections:
-            gram = self.gram_of(self.labelled)
+            gram = self.gram_of(np.where(self.labelled, self.fold_of_row, WHOLE))
             for each in [fold] if fold == WHOLE else [*self.folds, WHOLE]:
                 axes = principal_axes(gram.equations((each,)), n_components, seed)
                 self._projections[each, n_components, seed] = axes

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.arrays import DataError
 from models.evaluation.bootstrap import percentile_interval
-from models.evaluation.scores import Score, difference, score_predictions
+from models.evaluation.scores import Score, difference
 from models.evaluation.slices import scored_slices, slice_rows
 from pipeline.clip_table import Rows, column_values
-from pipeline.fit import FitTask, Fitting
+from pipeline.fit import FitTask, Fitting, stack_members
 from pipeline.leaderboard import N_DIGITS, Predictions, rounded, rows_of_splits, score
 from pipeline.params import Params
 from pipeline.result_cache import digest_of, keep_result, load_result
@@ -101,7 +103,7 @@ def contribution_table(
     @cache
     def stacked(encoders: frozenset[str]) -> Score:
         heads = [each for name, each in members.items() if name.partition("/")[2] in encoders]
-        return score({"": stack_members(heads, rows)}, rows, params, split)[""]
+        return score({"": stack_members(heads, rows)[1]}, rows, params, split)[""]
 
     table = []
     everything = frozenset(params.feature_names)
@@ -114,26 +116,11 @@ def contribution_table(
     return rounded(pd.DataFrame(table, columns=CONTRIBUTION_COLUMNS))
 
 
-def stack_members(members: Sequence[Predictions], rows: Rows) -> Predictions:
-    """Stack the predictions of members (n_clips, n_targets), those of Train out of fold.
-
-    Raises
-    ------
-    DataError
-        When fewer than two folds are labelled.
-    """
-    from models.stack import fit_stack, stack_oof  # imports scikit-learn
-
-    values, n, folds = np.stack(members, axis=1), rows.n_train, rows.fold_of_row
-    oof = stack_oof(values[:n], rows.y[:n], folds)
-    return np.concatenate([oof, fit_stack(values[:n], rows.y[:n], folds).predict(values[n:])])
-
-
 def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.DataFrame:
     """Fit a head on an eighth, a quarter and half of the people of Train, and score it on Val.
 
     All people are the last row: the fit that is on the leaderboard. What was fitted before comes
-    from the cache. Some clips of Val have to be labelled.
+    from the cache.
 
     Returns
     -------
@@ -145,38 +132,39 @@ def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.
     Raises
     ------
     DataError
-        When the head cannot be fitted on so few people; also as `Fitting.fit`.
+        When Val cannot be scored, or the head not fitted on so few people; also as `Fitting.fit`.
     """
+    if "val" not in rows_of_splits(fitting.rows):
+        raise DataError("fewer than two clips of Val are labelled")
     settings = [CURVE_SHARES, CURVE_REPEATS, params.evaluation.n_resamples, params.seed]
     key = digest_of(curve_of=fitting.key(task), settings=settings, columns=CURVE_COLUMNS)
     if (known := load_result(key)) is not None:
         return _curve(task, known["table"])
-    from models.evaluation.learning_curve import learning_curve  # loads scikit-learn
-
-    rows, resampling = fitting.rows, (params.evaluation.n_resamples, params.seed)
-    whole, view, n = fitting.fit(task), fitting.view(task), rows.n_train
-    people = rows.people[:n][view.labelled]
-    n_people, val = len(set(people)), (rows.clips["split"] == "Val").to_numpy(bool)
-    fewer = sorted({max(2, round(share * n_people)) for share in CURVE_SHARES})
-    points = learning_curve(
-        task.make_head(),
-        *(view.inputs, view.targets, view.groups),
-        *(view.held_inputs[val[n:]], rows.y[val], rows.people[val]),
-        [size for size in fewer if size < n_people],
-        *(CURVE_REPEATS, *resampling),
-    )
-    predicted = whole.predictions[val][None]
-    (last,) = score_predictions(rows.y[val], predicted, rows.people[val], *resampling)
-    fits = [(point.n_people, point.n_rows, point.score) for point in points]
+    rows = fitting.rows
+    whole = score({"": fitting.fit(task).predictions}, rows, params, "val")[""]
+    view = fitting.view(task)
+    labelled = np.flatnonzero(view.labelled)
+    people = np.unique(view.groups[labelled])
+    fits: dict[int, list[tuple[int, Score]]] = {}
+    for repeat, share in product(range(CURVE_REPEATS), CURVE_SHARES):
+        # The larger set of a repeat contains the smaller: the curve shows what people add.
+        order = np.random.default_rng([params.seed, repeat]).permutation(people)
+        size = max(2, round(share * len(people)))
+        own = labelled[np.isin(view.groups[labelled], order[:size])]
+        if size < len(people) and len(fits.get(size, ())) <= repeat:
+            head = task.make_head().fit(view.inputs[own], view.targets[own], view.groups[own])
+            held = head.predict(view.held_inputs)
+            predicted = np.concatenate([rows.y[: rows.n_train], held])
+            scored = score({"": predicted}, rows, params, "val")[""]
+            fits.setdefault(size, []).append((len(own), scored))
+    fits[len(people)] = [(len(labelled), whole)]
     table = []
-    for size in sorted({size for size, _, _ in fits} | {n_people}):
-        own = [(n_rows, each) for people_of, n_rows, each in fits if people_of == size]
-        own = own or [(len(people), last)]
-        means = [each.mean_pearson for _, each in own]
-        ends = percentile_interval(np.mean([each.resampled for _, each in own], axis=0))
-        n_rows = round(np.mean([n_rows for n_rows, _ in own]))
+    for size, several in sorted(fits.items()):
+        means = [each.mean_pearson for _, each in several]
+        ends = percentile_interval(np.mean([each.resampled for _, each in several], axis=0))
+        n_rows = round(np.mean([n_rows for n_rows, _ in several]))
         numbers = np.mean(means), ends.low, ends.high, min(means), max(means)
-        table.append((size, n_rows, len(own), *numbers))
+        table.append((size, n_rows, len(several), *numbers))
     numbers_of_all = np.array(table, np.float64).round(N_DIGITS)
     keep_result(key, {"table": numbers_of_all})
     return _curve(task, numbers_of_all)

@@ -11,17 +11,18 @@ Bundles that come with the package are ready: they need no run, and no network.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from features.encoders import Encoder, EncoderError
 from features.identity import Sampling
 from features.pool import Pooling
 from models.heads import Head
@@ -46,6 +47,8 @@ MOST_COLUMNS = 10**7
 """Of a clip vector, so that a wrong number cannot ask for all memory."""
 
 DESCRIPTION, STACK = "bundle.json", "stack.skops"
+
+Made = TypeVar("Made", bound=Encoder)
 
 
 class BundleError(Exception):
@@ -234,6 +237,16 @@ def read_bundle(folder: Path) -> Bundle:
         if predicted.shape != (1, shape[1]) or not np.isfinite(predicted).all():
             raise ValueError(f"it does not predict {shape[1]} numbers")
     return bundle
+
+
+def encoder_of(name: str, spec: Mapping[str, Any] | None, make: Callable[[Any], Made]) -> Made:
+    """Make an encoder as a bundle describes it; one that this version does not know is named."""
+    try:
+        return make(spec)
+    except (EncoderError, ValidationError) as error:
+        told = " ".join(str(error).split("\n", 1)[-1].split())[:300]  # but for its title
+        what = f"the bundle's encoder {name!r} cannot be made by this version"
+        raise BundleError(f"{what}: {told}") from error
 
 
 def description_bytes(content: Mapping[str, Any]) -> bytes:

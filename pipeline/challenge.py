@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -98,51 +98,12 @@ def imputed_table(rows: Rows, failures: Mapping[str, Path]) -> pd.DataFrame:
     return table.loc[table["missing"] != "", IMPUTED_COLUMNS]
 
 
-class Check(NamedTuple):
-    """What was found in a prediction file.
-
-    Attributes
-    ----------
-    n_rows, n_expected : int
-        Rows that the file has, and clips that it should have.
-    findings : Findings
-        With an error among them the file would be refused.
-    scores : dict
-        By labelled split, where there is no error: ``official_mean_pearson``, ``mean_pearson``,
-        and ``official_pearson`` and ``pearson`` by target; an undefined score is None.
-    """
-
-    n_rows: int
-    n_expected: int
-    findings: Findings
-    scores: dict[str, dict[str, Any]]
-
-    def content(self) -> dict[str, Any]:
-        """Return it for `json.dumps`."""
-        accepted = not self.findings.have_errors
-        return {"accepted": accepted, **self._asdict(), "findings": self.findings.content()}
-
-    def __str__(self) -> str:
-        lines = [f"{self.n_rows} rows, {self.n_expected} clips expected"]
-        lines += map(str, self.findings.all)
-        for split, scores in self.scores.items():
-            columns = {f"{split} r official": "official_", f"{split} r eri": ""}
-            table = pd.DataFrame({name: scores[f"{kind}pearson"] for name, kind in columns.items()})
-            table.loc["mean"] = [scores[f"{kind}mean_pearson"] for kind in columns.values()]
-            numbers = table.astype(np.float64)
-            lines += ["", numbers.to_string(float_format="{:+.4f}".format, na_rep="undefined")]
-        verdict = "the format is as the challenge wants it"
-        if self.findings.have_errors:
-            verdict = "it would be refused"
-        return "\n".join([*lines, "", verdict])
-
-
 def check_submission(
     path: Path,
     clips: pd.DataFrame,
     targets: Sequence[str],
     split: Literal["Test", "Val", "all"] = "all",
-) -> Check:
+) -> tuple[dict[str, Any], Findings]:
     """Check a prediction file: columns, ids and numbers; and score it where there are labels.
 
     Parameters
@@ -155,6 +116,15 @@ def check_submission(
         In the challenge's order.
     split : {"Test", "Val", "all"}
         Whose clips the file should have; ``all`` stands for both.
+
+    Returns
+    -------
+    summary : dict
+        For `json.dumps`: ``accepted``; ``n_rows`` of the file and ``n_expected``; ``scores`` by
+        labelled split where it is accepted: ``official_mean_pearson``, ``mean_pearson``, and
+        ``official_pearson`` and ``pearson`` by target. An undefined score is None.
+    findings : Findings
+        With an error among them the file would be refused.
 
     Raises
     ------
@@ -170,38 +140,21 @@ def check_submission(
     is_expected = clips["split"].isin(["Val", "Test"] if split == "all" else [split])
     if not is_expected.any():
         raise ParamsError(f"the clip table has no clip of {split}: nothing to check")
-    ids = file_ids(clips)
+    ids, findings = file_ids(clips), Findings()
     expected = clips[is_expected].set_index(pd.Index(_told_apart(ids[is_expected])))
     others = dict(zip(ids[~is_expected], clips["split"][~is_expected], strict=True))
-    findings, wanted = Findings(), [FILE_ID, *targets]
-    header, numbered = _read(path, findings)
-    check = Check(len(numbered), len(expected), findings, {})
-    if findings.have_errors:
-        return check
-    done = f"expected {','.join(wanted)}"
-    _check_names("columns", header, wanted, {}, done, findings)
-    if sorted(header) == sorted(wanted) and header != wanted:
-        findings.add("columns are in another order", "error", [",".join(header)], done)
-    wide = [f"line {n}: {len(line)} cells" for n, line in numbered if len(line) != len(header)]
-    done = f"expected {len(header)}, as the header has"
-    findings.add("lines have another number of cells", "error", wide, done)
-    if FILE_ID not in header or len(set(header)) < len(header):  # no telling which cell is what
-        return check
-    cells = pd.DataFrame([dict(zip(header, line, strict=False)) for _, line in numbered])
-    cells = cells.reindex(columns=header).fillna("").astype(str).set_index(FILE_ID)
-    done = "expected each clip once, as the challenge writes it; see --split"
-    _check_names("ids", list(cells.index), list(expected.index), others, done, findings)
-    cells = cells[[target for target in targets if target in cells]]
-    numbers = cells.where(cells.apply(lambda each: each.str.fullmatch(_NUMBER)), "nan")
-    values = numbers.astype(np.float64)
-    wrong = _places(cells, ~np.isfinite(values.to_numpy()), "{!r}")
-    findings.add("cells are no finite numbers", "error", wrong, "expected such as 0.5 or 1e-3")
-    for name, labels in expected.groupby("split", sort=False) if not findings.have_errors else ():
+    header, lines = _read(path, findings)
+    if not findings.have_errors:
+        values = _check_cells(header, lines, expected.index, others, targets, findings)
+    scores: dict[str, Any] = {}
+    accepted = not findings.have_errors
+    for name, labels in expected.groupby("split", sort=False) if accepted else ():
         y, predicted = labels[list(targets)].to_numpy(np.float64), values.loc[labels.index]
         _warn(predicted, str(name), findings)
         if np.isfinite(y).any():
-            check.scores[str(name).lower()] = _scores(y, predicted)
-    return check
+            scores[str(name).lower()] = _scores(y, predicted)
+    numbers = {"n_rows": len(lines), "n_expected": len(expected), "scores": scores}
+    return {"accepted": accepted, **numbers}, findings
 
 
 def check_submission_command(
@@ -220,9 +173,19 @@ def check_submission_command(
     Example: eri check-submission predictions.csv --split Test
     """
     params = load_params(check_heads=False)
-    check = check_submission(file, read_clip_table(), params.targets, split)
-    say(as_json, check.content(), [f"{file}: {check}"])
-    if check.findings.have_errors:
+    summary, findings = check_submission(file, read_clip_table(), params.targets, split)
+    lines = [f"{file}: {summary['n_rows']} rows, {summary['n_expected']} clips expected"]
+    lines += map(str, findings.all)
+    for name, scores in summary["scores"].items():
+        columns = {f"{name} r official": "official_", f"{name} r eri": ""}
+        table = pd.DataFrame({key: scores[f"{kind}pearson"] for key, kind in columns.items()})
+        table.loc["mean"] = [scores[f"{kind}mean_pearson"] for kind in columns.values()]
+        numbers = table.astype(np.float64)
+        lines += ["", numbers.to_string(float_format="{:+.4f}".format, na_rep="undefined")]
+    right = "the format is as the challenge wants it"
+    lines += ["", right if summary["accepted"] else "it would be refused"]
+    say(as_json, summary | {"findings": findings.content()}, lines)
+    if not summary["accepted"]:
         raise typer.Exit(1)
 
 
@@ -248,27 +211,45 @@ def _read(path: Path, findings: Findings) -> tuple[list[str], list[tuple[int, li
         return [], []
 
 
-def _check_names(
-    what: str,
-    came: Sequence[str],
-    wanted: Sequence[str],
+def _check_cells(
+    header: list[str],
+    lines: list[tuple[int, list[str]]],
+    ids: "pd.Index[str]",
     others: Mapping[str, str],
-    done: str,
+    targets: Sequence[str],
     findings: Findings,
-) -> None:
-    """Hold names against those wanted; `others` gives the split of clips that are not."""
-    counts = Counter(came)
-    strange = [name for name in counts if name not in {*wanted, *others}]
+) -> pd.DataFrame:
+    """Check columns, ids and numbers; return the numbers by id, to be used where all is well.
+
+    `others` gives the split of the clips that are not expected.
+    """
+    wanted = [FILE_ID, *targets]
+    if header != wanted:  # no telling which cell is what
+        done = f"expected {','.join(wanted)}"
+        findings.add("columns are others, or in another order", "error", [",".join(header)], done)
+        return pd.DataFrame()
+    wide = [f"line {n}: {len(line)} cells" for n, line in lines if len(line) != len(header)]
+    done = f"expected {len(header)}, as the header has"
+    findings.add("lines have another number of cells", "error", wide, done)
+    cells = pd.DataFrame([dict(zip(header, line, strict=False)) for _, line in lines])
+    cells = cells.reindex(columns=header).fillna("").astype(str).set_index(FILE_ID)
+    counts, known = Counter(cells.index), {*ids, *others}
     found = {
-        "are missing": [repr(name) for name in wanted if name not in counts],
+        "are missing": [repr(name) for name in ids if name not in counts],
         "are there several times": [f"{k!r}: {n} times" for k, n in counts.items() if n > 1],
         "are of clips of another split": [
             f"{name!r} is of {others[name]}" for name in counts if name in others
         ],
-        "are unknown": list(map(repr, strange)),
+        "are unknown": [repr(name) for name in counts if name not in known],
     }
     for how, names in found.items():
-        findings.add(f"{what} {how}", "error", names, done)
+        done = "expected each clip once, as the challenge writes it; see --split"
+        findings.add(f"ids {how}", "error", names, done)
+    is_number = cells.apply(lambda each: each.str.fullmatch(_NUMBER))
+    values = cells.where(is_number, "nan").astype(np.float64)
+    wrong = _places(cells, ~np.isfinite(values.to_numpy()), "{!r}")
+    findings.add("cells are no finite numbers", "error", wrong, "expected such as 0.5 or 1e-3")
+    return values
 
 
 def _warn(predicted: pd.DataFrame, split: str, findings: Findings) -> None:

@@ -24,7 +24,7 @@ from pipeline.comparison import (
 )
 from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
 from pipeline.paths import COMPARISON
-from pipeline.tables import markdown_page, records, score_text, write_texts
+from pipeline.tables import markdown_page, records, score_text, write_text
 from pipeline.terminal import Json, On, TitledTable, drawn_anew, names_of, print_tables
 
 ScoredSplit = Annotated[
@@ -79,37 +79,13 @@ def compare(
 
     Examples
     --------
-    What `dvc repro` leaves in a folder, made by hand:
+    In the folder of a run with the encoders ``face`` and ``voice``:
 
-    >>> import contextlib, pathlib, tempfile
-    >>> import numpy as np
-    >>> from features.store_writer import write_clip_vectors
-    >>> from pipeline.clip_table import make_folds
-    >>> from pipeline.params import load_params
-    >>> settings = '''
-    ... seed: 0
-    ... targets: [joy]
-    ... data: {labels: labels.csv, media: .}
-    ... sampling: {frame_rate_hz: 1, sample_rate_hz: 16000}
-    ... encoders: {voice: {kind: opensmile, model: eGeMAPSv02}}
-    ... pooling: {statistics: [mean], parts: [whole]}
-    ... heads: {ridge: {kind: ridge}, pls: {kind: pls}}
-    ... '''
-    >>> joy = np.random.default_rng(0).uniform(size=40)
-    >>> clips = pd.DataFrame({"clip_id": [f"c{k}" for k in range(40)], "joy": joy})
-    >>> clips = clips.assign(split=["Train"] * 30 + ["Val"] * 10, duration_s=1.0)
-    >>> clips["group"] = [f"person {k // 2}" for k in range(40)]
-    >>> vectors = np.stack([joy, joy**2, 1 - joy], axis=1).astype(np.float32)
-    >>> with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-    ...     _ = pathlib.Path("params.yaml").write_text(settings)
-    ...     path = pathlib.Path("data/pooled/voice.parquet")
-    ...     write_clip_vectors(path, clips["clip_id"].to_numpy(object), vectors, {})
-    ...     clips.to_parquet("data/clips.parquet")
-    ...     make_folds(clips, load_params()).to_parquet("data/folds.parquet")
-    ...     table = compare(split="oof")
+    >>> table = compare(heads=["ridge"], split="oof")
     >>> sorted(table["name"])
-    ['baseline/duration', 'baseline/mean', 'pls/voice', 'ridge/voice', 'stack']
-    >>> bool(table.set_index("name")["mean_pearson"]["ridge/voice"] > 0.9)
+    ['baseline/duration', 'baseline/mean', 'ridge/face', 'ridge/face+voice', 'ridge/voice', 'stack']
+    >>> best = table.iloc[0]
+    >>> bool(best["ci95_low"] < best["mean_pearson"] < best["ci95_high"])
     True
     """
     plan = plan_comparison(encoders, heads, targets, split)
@@ -237,21 +213,22 @@ def publish(
         Whether JSON is printed instead.
     """
     errors = [f"{row}: {why.reason}\n{why.details}" for row, why in found.failures.items()]
-    texts = {
-        f"{place.name}.csv": table.to_csv(index=False),
-        f"{place.name}.md": markdown_page([shown], said),
-        "errors.txt": "\n\n".join(errors) or None,
-    }
-    parquet = place.with_suffix(".parquet")
-    files = [str(path) for path in [*write_texts(place.parent, texts), parquet]]
-    with replacing_file(parquet) as beside:
+    texts = {".csv": table.to_csv(index=False), ".md": markdown_page([shown], said)}
+    files = {place.with_suffix(ending): text for ending, text in texts.items()}
+    files |= {place.with_name("errors.txt"): "\n\n".join(errors)} if errors else {}
+    for path, text in files.items():
+        write_text(text, path)
+    if not errors:
+        place.with_name("errors.txt").unlink(missing_ok=True)
+    with replacing_file(parquet := place.with_suffix(".parquet")) as beside:
         table.to_parquet(beside, index=False)
+    names = [str(path) for path in [*files, parquet]]
     if as_json:
         about = {"split": found.split, "n_reused": _n_reused(found), "remarks": said}
         rows = {place.name: records(table)}
-        print(json.dumps({**about, "files": files, **rows}, indent=2))
+        print(json.dumps({**about, "files": names, **rows}, indent=2))
     else:
-        print_tables([shown], [*said, "", *files])
+        print_tables([shown], [*said, "", *names])
     if not found.members:
         raise typer.Exit(1)
 

@@ -12,9 +12,8 @@ import pandas as pd
 
 from features.extraction.workers import Failure, WorkerError, Workers
 from models.evaluation.scores import Score
-from pipeline.breakdowns import stack_members
 from pipeline.clip_table import Rows, read_rows
-from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
+from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task, stack_members
 from pipeline.leaderboard import STACK, Predictions, rows_of_splits, score, score_table
 from pipeline.params import Params, ParamsError, head_faults, left_out_note, load_run
 from pipeline.paths import PARAMS
@@ -313,7 +312,7 @@ def _stack(work: tuple[bytes, tuple[str, list[Predictions]], bool, object]) -> F
     """In the worker: stack the predictions of members, and keep the result."""
     rows, (key, members), *_ = work
     began_s = time.perf_counter()
-    stacked = stack_members(members, fitting_of(rows).rows)
+    _, stacked = stack_members(members, fitting_of(rows).rows)
     fit = Fit(stacked, time.perf_counter() - began_s)
     keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
     return fit

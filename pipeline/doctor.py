@@ -14,9 +14,8 @@ import typer
 from features.cache import EmbeddingCache, default_cache_root
 from features.media.endings import list_media_folder
 from features.places import address_of, kind_of, open_place
-from pipeline.clip_table import check_columns
+from pipeline.clip_table import check_columns, read_labels
 from pipeline.errors import user_errors
-from pipeline.labels import read_labels
 from pipeline.params import ImportedTranscripts, Params, ParamsError, load_params
 from pipeline.paths import DEMO, PARAMS, holds_outputs
 from pipeline.terminal import Json, say
@@ -25,21 +24,9 @@ from pipeline.views import check_store
 if TYPE_CHECKING:
     from features.encoders import Encoder
 
-_MEND = "set it in params.yaml, bring data in with `eri import`, or fetch them with `dvc pull`"
-
 
 class Finding(NamedTuple):
-    """One thing looked at.
-
-    Attributes
-    ----------
-    subject : str
-        What was looked at.
-    ok : bool
-        Whether a run can go on with it.
-    detail : str
-        What was found, or how to mend it.
-    """
+    """What was looked at, whether a run can go on with it, and what was found or is to be done."""
 
     subject: str
     ok: bool
@@ -133,10 +120,8 @@ def _params() -> str:
 
 def _labels(params: Params) -> str:
     labels = params.data.labels
-    if not labels.exists():
-        if labels.is_relative_to(DEMO):
-            return f"{labels} is not there yet: `dvc repro` makes the demo corpus"
-        raise ParamsError(f"there is no label table {labels}: {_MEND}")
+    if labels.is_relative_to(DEMO) and not labels.exists():
+        return f"{labels} is not there yet: `dvc repro` makes the demo corpus"
     table = read_labels(labels, params.targets)
     check_columns(table, params)
     return f"{labels}, {len(table)} clips, with the columns that `evaluation` names"
@@ -149,7 +134,8 @@ def _media(media: Path) -> str:
             "their own, and set it in params.yaml"
         )
     if kind_of(media) != "folder" and not media.is_relative_to(DEMO):
-        raise ParamsError(f"there is no folder {media}: {_MEND}")
+        done = "bring data in with `eri import`, or fetch them with `dvc pull`"
+        raise ParamsError(f"there is no folder {media}: set it in params.yaml, {done}")
     if broken := list_media_folder(media).broken:
         path, why = next(iter(broken.items()))
         raise ParamsError(
@@ -170,7 +156,7 @@ def _encoder(encoder: "Encoder", params: Params) -> str:
             raise
         return f"optional, and LEFT OUT of a run: {error}"
     weights = getattr(encoder, "weights", encoder.weights_digest())
-    n_cached = len(set(EmbeddingCache(default_cache_root(), identity)))
+    n_cached = len(EmbeddingCache(default_cache_root(), identity).known)
     return (
         f"{encoder.model}, {weights}, {encoder.dimension()} numbers each, {n_cached} clips cached, "
         f"identity {identity}"

@@ -35,11 +35,19 @@ def encoders_command(
         found = _checked(check)
         say(as_json, found, [f"{key:12} {value}" for key, value in found.items()])
         return
-    content = {name: known[name]._asdict() for name in names or known}
+    content = {
+        name: {**known[name]._asdict(), "revision": known[name].revision()}
+        for name in names or known
+    }
     lines = [
-        f"{name:20} {each['licence'].partition(';')[0]:16} {each['about']}"
+        f"{name:20} {each['licence'].partition(';')[0]:16} {each['revision'][:9]:10} "
+        f"{each['about']}"
         for name, each in content.items()
     ]
+    lines.append(
+        "main: what that branch of a repository holds when it is fetched. Of kind transformers, "
+        "`--check` prints the commit, and `revision: COMMIT` stays with it."
+    )
     say(as_json, content, [yaml_text(content).rstrip()] if names else lines)
 
 

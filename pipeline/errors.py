@@ -88,8 +88,7 @@ def user_errors() -> tuple[type[Exception], ...]:
     from models.arrays import DataError
     from pipeline.bundle import BundleError
     from pipeline.findings import RefusedError
-    from pipeline.labels import LabelError
     from pipeline.params import ParamsError
 
-    of_eri = (BundleError, ClusterError, DataError, EncoderError, FailedClipsError, LabelError)
-    return (*of_eri, ParamsError, RefusedError, StoreError, OSError)
+    of_eri = (BundleError, ClusterError, DataError, EncoderError, FailedClipsError, ParamsError)
+    return (*of_eri, RefusedError, StoreError, OSError)

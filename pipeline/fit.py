@@ -6,6 +6,7 @@ of it. The stages, `eri compare`, `eri tune` and `eri systems` share the results
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,10 @@ from pipeline.views import JOIN, join_tables, vectors_file
 
 if TYPE_CHECKING:  # they import scikit-learn, which results from the cache need not
     from models.heads import Head
+    from models.stack import Stack
     from models.view import FoldedView
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class Fit:
         Whether it was fitted before.
     """
 
-    predictions: NDArray[np.float64]
+    predictions: Floats
     fit_s: float
     head: bytes | None = None
     reused: bool = False
@@ -256,6 +260,24 @@ def baseline_tasks(params: Params) -> list[FitTask]:
         for name, column in columns.items()
     ]
     return [mean, *ridges]
+
+
+def stack_members(members: Sequence[Floats], rows: Rows) -> "tuple[Stack, Floats]":
+    """Fit a stack to predictions of members (n_clips, n_targets); return it and its predictions.
+
+    Those of Train are out of fold.
+
+    Raises
+    ------
+    DataError
+        When fewer than two folds are labelled.
+    """
+    from models.stack import fit_stack, stack_oof  # imports scikit-learn
+
+    values, n, folds = np.stack(members, axis=1), rows.n_train, rows.fold_of_row
+    fitted = fit_stack(values[:n], rows.y[:n], folds)
+    oof = stack_oof(values[:n], rows.y[:n], folds)
+    return fitted, np.concatenate([oof, fitted.predict(values[n:])])
 
 
 @cache

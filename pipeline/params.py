@@ -20,7 +20,6 @@ from features.identity import Sampling
 from features.places import address_of
 from features.pool import Pooling
 from pipeline.demo import DemoSettings
-from pipeline.labels import MADE_BY_INDEX
 from pipeline.paths import FEATURES, HEARD, PARAMS, POOLED
 from pipeline.settings_files import ParamsError as ParamsError
 from pipeline.settings_files import Section, model_faults, nearest, read_yaml, refuse
@@ -28,6 +27,12 @@ from pipeline.tables import TEXT_COLUMNS
 
 # Names become file names, and `+` joins them to views.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+MADE_BY_INDEX = frozenset(
+    {"sha256", "duration_s", "frame_rate_hz", "has_video", "has_audio"}
+    | {"error_step", "error_reason"}
+)
+"""Columns of the clip table that say what the index found in a file."""
 
 # Columns of our own tables that targets stand beside, and those that are read as text.
 # tests/pipeline/test_stages.py holds the list against a run's tables.

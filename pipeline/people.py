@@ -10,16 +10,8 @@ from numpy.typing import NDArray
 
 from features.pool import Pooling, pool_store
 from models.cosine import near_identical, unit_rows
-from models.people import (
-    ALONE,
-    Agreement,
-    Separation,
-    cluster_people,
-    measure_agreement,
-    measure_separation,
-)
-from pipeline.clip_table import make_folds, people_across_splits
-from pipeline.labels import person_of
+from models.people import ALONE, cluster_people, measure_agreement, measure_separation
+from pipeline.clip_table import make_folds, people_across_splits, person_of
 from pipeline.params import Params
 from pipeline.views import check_store
 
@@ -75,8 +67,7 @@ def find_people(
     record: Record = {"source": settings.source, "encoder": settings.encoder, "warnings": []}
     if settings.source == "faces" and faces is not None:
         limit = None if settings.threshold == "auto" else settings.threshold
-        label, max_distance = cluster_people(faces, limit, params.seed)
-        record |= {"threshold": round(max_distance, 6)}
+        label, record["threshold"] = cluster_people(faces, limit, params.seed)
         record |= _quality(clips, faces, label, params.seed)
         clips = clips.assign(group=_named(clips, label))
     table = make_folds(clips, params)
@@ -87,42 +78,40 @@ def find_people(
         "n_people": len(sizes),
         "people_in_several_splits": len(people_across_splits(clips)),
         "clips_per_person": {name: float(sizes.quantile(share)) for name, share in quartiles},
-        "share_of_people_with_one_clip": round(float((sizes == 1).mean()), 6),
+        "share_of_people_with_one_clip": float((sizes == 1).mean()),
     }
     if faces is not None:
-        record["near_identical"] = {}
         of_train = np.where(table[["fold"]] >= 0, faces, np.nan).astype(np.float32)
-        for sides, side, seen in (
-            ("splits", clips["split"], faces),
-            ("folds", table["fold"], of_train),
-        ):
-            leaks, warnings = _leaks(clips["clip_id"], seen, sides, side, settings.near_identical)
-            record["near_identical"][sides] = leaks
-            record["warnings"] += warnings
-    return table, record
+        sides = {"splits": (faces, clips["split"]), "folds": (of_train, table["fold"])}
+        record["near_identical"] = {
+            name: _leaks(clips["clip_id"], seen, side, settings.near_identical)
+            for name, (seen, side) in sides.items()
+        }
+        record["warnings"] += [
+            f"{found['n_pairs']} pairs of clips with near-identical faces (cosine similarity "
+            f"{settings.near_identical:g} or more) stand in different {name}: scores may reward "
+            f"knowing the person. The nearest: {' and '.join(first['clips'])}, "
+            f"{first['similarity']:.3f}"
+            for name, found in record["near_identical"].items()
+            for first in found["examples"][:1]
+        ]
+    return table, _rounded(record)
 
 
 def _leaks(
-    clip_ids: "pd.Series[str]",
-    faces: NDArray[np.float32],
-    sides: str,
-    side: "pd.Series[Any]",
-    least: float,
-) -> tuple[Record, list[str]]:
-    """Search clips on different sides for near-identical faces; warn of the nearest."""
+    clip_ids: "pd.Series[str]", faces: NDArray[np.float32], side: "pd.Series[Any]", least: float
+) -> Record:
+    """Search clips on different sides for near-identical faces."""
     leak = near_identical(faces, side.to_numpy(), least)
-    record: Record = {"min_similarity": least, "n_pairs": leak.n_pairs, "n_clips": leak.n_rows}
-    record |= {"share": round(leak.share, 6), "examples": []}
-    for a, b, similarity in leak.examples:
-        pair = [f"{clip_ids.iloc[row]} ({side.iloc[row]})" for row in (a, b)]
-        record["examples"].append({"clips": pair, "similarity": round(similarity, 4)})
-    warnings = [
-        f"{leak.n_pairs} pairs of clips with near-identical faces (cosine similarity {least:g} or "
-        f"more) stand in different {sides}: scores may reward knowing the person. The nearest: "
-        f"{' and '.join(nearest['clips'])}, {nearest['similarity']:.3f}"
-        for nearest in record["examples"][:1]
+    examples = [
+        {
+            "clips": [f"{clip_ids.iloc[row]} ({side.iloc[row]})" for row in (a, b)],
+            "similarity": round(similarity, 4),
+        }
+        for a, b, similarity in leak.examples
     ]
-    return record, warnings
+    counts = {"n_pairs": leak.n_pairs, "n_clips": leak.n_rows, "share": leak.share}
+    return {"min_similarity": least, **counts, "examples": examples}
 
 
 def _named(clips: pd.DataFrame, label: NDArray[np.int64]) -> "pd.Series[str]":
@@ -141,33 +130,35 @@ def _quality(
 ) -> Record:
     """Say how well faces fall into clusters, with warnings."""
     clusters = pd.Series(label, clips.index).mask(label == ALONE)
-    apart = _rounded(measure_separation(faces, label, seed))
+    apart = measure_separation(faces, label, seed)
     groups = clips["group"].astype(object)
     agreement = measure_agreement(label, list(groups.where(groups.notna(), None)))
-    n_clusters, silhouette = clusters.nunique(), apart["silhouette"]
     n_spread = len(people_across_splits(clips.assign(group=clusters)))
     warnings = []
-    if silhouette is None or silhouette < _STRUCTURE:
+    if not apart.silhouette >= _STRUCTURE:  # nor of one cluster, which has none
         warnings.append(
-            f"faces do not fall into clear clusters (silhouette {silhouette}; below {_STRUCTURE} "
-            "means little): choose an encoder that tells faces apart, or set `people.threshold`"
+            f"faces do not fall into clear clusters (silhouette {apart.silhouette:.3f}; below "
+            f"{_STRUCTURE} means little): choose an encoder that tells faces apart, or set "
+            "`people.threshold`"
         )
     if n_spread:
         warnings.append(
-            f"{n_spread} of {n_clusters} clusters of faces have clips in several splits: "
+            f"{n_spread} of {clusters.nunique()} clusters of faces have clips in several splits: "
             "people are in more than one split, or the clustering joined different people"
         )
     return {
         "n_without_face": int(clusters.isna().sum()),
-        "n_clusters": n_clusters,
+        "n_clusters": clusters.nunique(),
         "clusters_in_several_splits": n_spread,
-        **apart,
-        "agreement_with_groups": None if agreement is None else _rounded(agreement),
+        **asdict(apart),
+        "agreement_with_groups": None if agreement is None else asdict(agreement),
         "warnings": warnings,
     }
 
 
-def _rounded(measures: Separation | Agreement) -> Record:
+def _rounded(value: Any) -> Any:
     """Six digits for JSON, which has no NaN."""
-    values = asdict(measures).items()
-    return {name: None if math.isnan(value) else round(value, 6) for name, value in values}
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    is_number = isinstance(value, float)
+    return value if not is_number else None if math.isnan(value) else round(value, 6)

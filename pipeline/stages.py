@@ -15,16 +15,12 @@ import pandas as pd
 from features.extraction.workers import Failure
 from models.arrays import DataError
 from pipeline import paths
-from pipeline.clip_table import (
-    build_clip_table,
-    read_clip_table,
-    read_rows,
-)
+from pipeline.clip_table import build_clip_table, read_clip_table, read_rows
 from pipeline.errors import check_share, report_extraction, run_or_exit, summary
-from pipeline.fit import Fitting, baseline_tasks, head_task
+from pipeline.fit import Fitting, baseline_tasks, head_task, stack_members
 from pipeline.params import left_out_note, load_params, load_run
 from pipeline.spread import fit_all
-from pipeline.tables import read_run_table, write_csv, write_texts
+from pipeline.tables import read_run_table, write_csv, write_text
 from pipeline.views import (
     check_store,
     member_names,
@@ -81,8 +77,7 @@ def pool() -> None:
     are listed beside them, as `extract` does for encoders.
     """
     from features.pool import pool_store
-    from features.store import StoreError
-    from features.store_writer import write_clip_vectors, write_failures
+    from features.store import StoreError, write_clip_vectors, write_failures
 
     params, clips = load_run(check_heads=False), read_clip_table()["clip_id"]
     for name in params.feature_names:
@@ -114,7 +109,7 @@ def folds() -> None:
     params, clips = load_run(), read_clip_table()
     table, record = find_people(clips, face_vectors(clips, params), params)
     table.to_parquet(paths.FOLDS, index=False)
-    paths.PEOPLE.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_text(json.dumps(record, indent=2) + "\n", paths.PEOPLE)
     print(f"{len(table)} clips of {record['n_people']} people, by {record['source']}")
     sizes = table.loc[table["fold"] >= 0, "fold"].value_counts().sort_index()
     print(f"{sizes.sum()} Train clips in folds of {', '.join(map(str, sizes))}")
@@ -158,18 +153,12 @@ def fit(head: str) -> None:
 def stack() -> None:
     """Write the stack, its predictions and weights, ``predictions.csv`` and ``imputed.csv``."""
     from models.persistence import dumps
-    from models.stack import fit_stack, stack_oof
     from pipeline.challenge import imputed_table, submission_table
 
     params = load_run()
     rows = read_rows(params)
-    n = rows.n_train
     by_name = read_members(params, rows)
-    members = np.stack(list(by_name.values()), axis=1)
-    fitted = fit_stack(members[:n], rows.y[:n], rows.fold_of_row)
-    oof = stack_oof(members[:n], rows.y[:n], rows.fold_of_row)
-    predictions = np.concatenate([oof, fitted.predict(members[n:])])
-
+    fitted, predictions = stack_members(list(by_name.values()), rows)
     write_prediction_table(paths.STACK, {"stack": predictions}, rows, params.targets)
     names = pd.Index(by_name, name="member")
     weights = pd.DataFrame(fitted.member_weights.T, names, list(params.targets))
@@ -212,7 +201,7 @@ def evaluate() -> None:
     named |= {f"{BASELINE}{name}": each for name, each in baselines.items()}
     by_split = score_splits(named, rows, params)
     scores = json.dumps(metrics(by_split, targets), indent=2) + "\n"
-    write_texts(paths.RESULTS, {paths.METRICS.name: scores})
+    write_text(scores, paths.METRICS)
     table = leaderboard(by_split)
     write_csv(table, paths.LEADERBOARD)
 
@@ -235,17 +224,13 @@ def evaluate() -> None:
 
 def learning_curve() -> None:
     """Write ``results/learning_curve.csv``, without rows where there can be no curve."""
-    from models.arrays import DataError
     from pipeline.breakdowns import CURVE_COLUMNS, learning_curve_table
-    from pipeline.leaderboard import rows_of_splits
 
     params = load_run()
     rows, table = read_rows(params), pd.DataFrame(columns=CURVE_COLUMNS)
     members = member_names(params)
     best = next(name for name in read_run_table(paths.LEADERBOARD)["name"] if name in members)
     try:
-        if "val" not in rows_of_splits(rows):
-            raise DataError("fewer than two clips of Val are labelled")
         head, view = best.split("/")
         table = learning_curve_table(Fitting(rows), head_task(head, view, params), params)
         print(table.to_string(index=False, na_rep=""))
@@ -258,18 +243,14 @@ def report() -> None:
     """Write ``results/report.html``, ``model_card.md`` and ``run.json``; print the leaderboard."""
     from pipeline.leaderboard import leaderboard_text
     from pipeline.report.data import imputed_sentences
-    from pipeline.report.model_card import render_model_card
-    from pipeline.report.page import render_report, run_notes
+    from pipeline.report.page import render_model_card, render_report, run_notes
     from pipeline.report.results import read_results
 
     params = load_run()
     results = read_results(params)
-    pages = {
-        paths.REPORT.name: render_report(results),
-        paths.MODEL_CARD.name: render_model_card(results),
-        paths.RUN.name: json.dumps(results.record, indent=2) + "\n",
-    }
-    write_texts(paths.RESULTS, pages)
+    write_text(render_report(results), paths.REPORT)
+    write_text(render_model_card(results), paths.MODEL_CARD)
+    write_text(json.dumps(results.record, indent=2) + "\n", paths.RUN)
 
     print(f"\nMean Pearson over {len(params.targets)} targets\n")
     print(leaderboard_text(results.board).to_string(index=False))

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from features.cache import default_cache_root
-from features.upkeep import list_cache, prune_cache, seed_cache, verify_cache
+from features.cache import default_cache_root, list_cache, prune_cache, seed_cache, verify_cache
 from pipeline.result_cache import remove_unused_results
 from pipeline.terminal import Json, say
 

@@ -189,28 +189,25 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
         failed. Published figures are text, as their source has them; ``source`` is empty where that
         is "not available".
     """
-    scores = found.table().set_index("name").to_dict("index")
-    figures = systems.published | {"": Published(source="")}
-    figures[NOT_AVAILABLE] = Published(test=NOT_AVAILABLE, source="")
-
-    def line(system: str, kind: str, row: str = "", published: str = "", **more: str) -> object:
-        score, figure = scores.get(row, {}), figures[published]
-        note = f"failed: {score['error']}" if score.get("error") else ""
-        beside = {f"published_{split}": getattr(figure, split) for split in ("val", "test")}
-        names = {"system": system, "kind": kind, "head": "", "encoders": ""}
-        return names | score | beside | {"source": figure.source, "note": note} | more
-
     lines = [
-        line(name, "system", each.row, each.published, head=each.head, encoders=each.view)
+        (name, "system", each.row, each.head, each.view, each.published)
         for name, each in systems.systems.items()
     ]
     if STACK in found.scores:
-        lines.append(line(STACK, "stack", STACK, encoders="all systems above"))
-    lines += [line(task.name, "baseline", task.name) for task in found.tasks if task.is_baseline]
+        lines.append((STACK, "stack", STACK, "", "all systems above", ""))
+    baselines = [task.name for task in found.tasks if task.is_baseline]
+    lines += [(name, "baseline", name, "", "", "") for name in baselines]
     beside = {each.published for each in systems.systems.values()}
     others = [name for name in systems.published if name not in beside]
-    lines += [line(name, "published", published=name) for name in others]
-    return pd.DataFrame(lines, columns=COLUMNS)
+    lines += [(name, "published", "", "", "", name) for name in others]
+    known = {NOT_AVAILABLE: Published(test=NOT_AVAILABLE, source="")} | systems.published
+    figures = pd.DataFrame.from_dict({n: vars(each) for n, each in known.items()}, orient="index")
+    figures = figures.rename(columns={"val": "published_val", "test": "published_test"})
+    table = pd.DataFrame(lines, columns=["system", "kind", "name", "head", "encoders", "result"])
+    table = table.merge(found.table(), on="name", how="left").join(figures, on="result")
+    failed = ("failed: " + table["error"]).where(table["error"].fillna("") != "", "")
+    texts = dict.fromkeys(figures.columns, "")
+    return table.assign(note=failed).fillna(texts).reindex(columns=COLUMNS)
 
 
 def _text(table: pd.DataFrame) -> pd.DataFrame:

@@ -99,21 +99,12 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
 
 
-def write_texts(folder: Path, texts: Mapping[str, str | None]) -> list[Path]:
-    """Write files of text by name, and return them.
-
-    One without text is removed, so that nothing old stays.
-    """
-    for name, text in texts.items():
-        if text is None:
-            (folder / name).unlink(missing_ok=True)
-            continue
-        with replacing_file(folder / name) as beside:
-            beside.write_text(text, encoding="utf-8")
-    return [folder / name for name, text in texts.items() if text is not None]
-
-
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table without its row names, whole or not at all."""
+    write_text(table.to_csv(index=False), path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file of text, whole or not at all."""
     with replacing_file(path) as beside:
-        table.to_csv(beside, index=False)
+        beside.write_text(text, encoding="utf-8")

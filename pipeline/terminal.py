@@ -10,7 +10,6 @@ import typer
 
 if TYPE_CHECKING:  # rich takes its time, and help or JSON can do without it
     from rich.console import Console
-    from rich.table import Table
 
 On = Annotated[
     str | None,
@@ -19,9 +18,6 @@ On = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 TitledTable = tuple[str, pd.DataFrame]
-
-_WIDE = 1000
-"""Width of what is no terminal: no column is cut there."""
 
 
 def names_of(text: str | None) -> list[str] | None:
@@ -37,10 +33,8 @@ def say(as_json: bool, content: object, lines: Iterable[str]) -> None:
 def print_tables(tables: Iterable[TitledTable], lines: Iterable[str] = ()) -> None:
     """Print tables with their titles, then lines; a terminal has the columns that have room."""
     console = _console()
-    for title, table in tables:
-        console.print(f"\n{title}", _drawn(table, console))
-    for line in lines:
-        console.print(line)
+    drawn = [f"\n{title}\n\n{_drawn(table, console)}\n" for title, table in tables]
+    console.print(*drawn, *lines, sep="\n", soft_wrap=not console.is_terminal)
 
 
 @contextmanager
@@ -52,14 +46,14 @@ def drawn_anew(text: Callable[[], TitledTable]) -> Iterator[Callable[[], None] |
     callable, or None
         Draws at once. None where this is no terminal, and nothing is drawn.
     """
-    from rich.console import Group, RenderableType
     from rich.live import Live
+    from rich.text import Text
 
     console = _console()
 
-    def drawing() -> RenderableType:
+    def drawing() -> Text:
         line, table = text()
-        return Group(line, _drawn(table, console))
+        return Text(f"{line}\n\n{_drawn(table, console)}", no_wrap=True)
 
     if not console.is_terminal:
         yield None
@@ -73,24 +67,13 @@ def drawn_anew(text: Callable[[], TitledTable]) -> Iterator[Callable[[], None] |
 def _console() -> "Console":
     from rich.console import Console
 
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _WIDE
-    return console
+    return Console(markup=False, highlight=False, emoji=False)
 
 
-def _drawn(table: pd.DataFrame, console: "Console") -> "Table":
-    """Draw a table, without the columns from the right that have no room."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    unbounded = console.options.update(width=_WIDE)
-    for n_columns in range(table.shape[1], 0, -1):
-        drawn = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        for number, name in enumerate(table.columns[:n_columns]):
-            drawn.add_column(str(name), justify="right" if number else "left", no_wrap=number > 0)
-        for row in table.iloc[:, :n_columns].to_numpy(object).tolist():
-            drawn.add_row(*row)
-        if console.measure(drawn, options=unbounded).maximum <= console.width:
-            break
-    return drawn
+def _drawn(table: pd.DataFrame, console: "Console") -> str:
+    """Draw a table; in a terminal without the columns from the right that have no room."""
+    text, n_columns = table.to_string(index=False), table.shape[1]
+    while console.is_terminal and n_columns > 1 and text.index("\n") > console.width:
+        n_columns -= 1
+        text = table.iloc[:, :n_columns].to_string(index=False)
+    return text

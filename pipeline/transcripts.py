@@ -81,9 +81,8 @@ def extract_with_words(
     if readers:
         with clips_of_words(table, clips) as words:
             read = extract(words, readers, params.sampling, destination)
-        order = [*(() if source is None else (HEARD,)), *encoders]
-        both = {f.name: getattr(report, f.name) | getattr(read, f.name) for f in fields(report)}
-        report = ExtractReport(**{k: {n: v[n] for n in order if n in v} for k, v in both.items()})
+        for each in fields(report):
+            getattr(report, each.name).update(getattr(read, each.name))
     return report
 
 

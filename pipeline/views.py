@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 import features.pool
 from features.files import file_sha256, replacing_file
 from features.pool import Pooling, is_clip_level, pool_store
-from features.store import StoreError, read_store, shards_of, store_metadata
-from features.store_writer import write_clip_vectors
+from features.store import StoreError, read_store, shards_of, store_metadata, write_clip_vectors
 from pipeline.clip_table import Rows
 from pipeline.params import Params, ParamsError
 from pipeline.paths import OOF, POOLED, SYSTEM_FEATURES, TRANSCRIPTS

@@ -12,18 +12,17 @@ from pydantic import BeforeValidator, Discriminator, Tag, TypeAdapter
 
 from features.encoders.base import Encoder, FrameEncoder, SoundTransform
 from features.encoders.expression import ExpressionEncoder
+from features.encoders.libraries import OpenClipEncoder, TimmEncoder, TorchvisionEncoder
 from features.encoders.onnx import OnnxEncoder, OnnxSoundEncoder
-from features.encoders.open_clip import OpenClipEncoder
 from features.encoders.opensmile import OpenSmileEncoder
 from features.encoders.presets import with_preset
-from features.encoders.timm import TimmEncoder
-from features.encoders.torchvision import TorchvisionEncoder
+from features.encoders.recogniser import Recogniser
 from features.encoders.transformers_frames import (
     TransformersPictureEncoder,
     TransformersVideoEncoder,
 )
 from features.encoders.transformers_sound import TransformersSoundEncoder
-from features.encoders.transformers_words import Recogniser, TransformersTextEncoder
+from features.encoders.transformers_text import TransformersTextEncoder
 from features.errors import EncoderError as EncoderError
 
 ENCODERS: dict[str, type[Encoder]] = {

@@ -3,6 +3,7 @@
 faster-whisper and what builds on it keep Whisper so: ``model.bin``, a list of named arrays.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,22 +18,23 @@ if TYPE_CHECKING:
 _DTYPES = ["<f4", "i1", "<i2", "<i4", "<f2"]
 _KIND = "WhisperSpec"
 
-_ATTENTION = {
-    "self_attention": ("self_attn", [["q_proj", "k_proj", "v_proj"], ["out_proj"]]),
-    "attention": ("encoder_attn", [["q_proj"], ["k_proj", "v_proj"], ["out_proj"]]),
-}
-"""What transformers calls an attention, and which of its matrices lie one above the other."""
-
 _NAMES = {
     "self_attention/layer_norm": "self_attn_layer_norm",
+    "self_attention/linear_0": "self_attn/q_proj+k_proj+v_proj",
+    "self_attention/linear_1": "self_attn/out_proj",
     "attention/layer_norm": "encoder_attn_layer_norm",
+    "attention/linear_0": "encoder_attn/q_proj",
+    "attention/linear_1": "encoder_attn/k_proj+v_proj",
+    "attention/linear_2": "encoder_attn/out_proj",
     "ffn/layer_norm": "final_layer_norm",
     "ffn/linear_0": "fc1",
     "ffn/linear_1": "fc2",
     "embeddings": "embed_tokens",
-    "position_encodings": "embed_positions",
+    "position_encodings/encodings": "embed_positions/weight",
+    "gamma": "weight",
+    "beta": "bias",
 }
-_ENDINGS = {"gamma": "weight", "beta": "bias", "encodings": "weight"}
+"""What transformers calls parts of a name, by CTranslate2's; + joins matrices that lie in one."""
 
 
 def read_whisper(path: Path) -> "tuple[WhisperConfig, dict[str, NDArray[np.float32]]]":
@@ -64,10 +66,9 @@ def read_whisper(path: Path) -> "tuple[WhisperConfig, dict[str, NDArray[np.float
     ):
         config[positions] = len(arrays[f"{part}/position_encodings/encodings"])
         config[f"{part}_attention_heads"] = int(arrays[f"{part}/num_heads"])
-        feed_forward = [name for name in arrays if name.endswith("ffn/linear_0/bias")]
-        of_part = [name for name in feed_forward if name.startswith(part)]
-        config[f"{part}_layers"] = len(of_part)
-        config[f"{part}_ffn_dim"] = len(arrays[of_part[0]])
+        layers = [name for name in arrays if re.match(rf"{part}/.*/ffn/linear_0/bias", name)]
+        config[f"{part}_layers"] = len(layers)
+        config[f"{part}_ffn_dim"] = len(arrays[layers[0]])
     state: dict[str, NDArray[np.float32]] = {}
     for name, array in arrays.items():
         if array.ndim and "alignment" not in name:
@@ -106,17 +107,14 @@ def _arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def _renamed(name: str, array: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    part, *inner, ending = name.split("/")
-    place = [part]
-    if inner and inner[0].startswith("layer_") and inner[0] != "layer_norm":
-        place += ["layers", inner.pop(0).removeprefix("layer_")]
-    ending = _ENDINGS.get(ending, ending)
-    if inner[0] in _ATTENTION and inner[1].startswith("linear_"):
-        attention, matrices = _ATTENTION[inner[0]]
-        names = matrices[int(inner[1].removeprefix("linear_"))]
-        parts = dict(zip(names, np.split(array, len(names)), strict=True))
-        if ending == "bias":
-            parts.pop("k_proj", None)  # zeros: Whisper has none
-        return {".".join([*place, attention, key, ending]): each for key, each in parts.items()}
-    inner = [_NAMES.get("/".join(inner), ".".join(inner))]
-    return {".".join([*place, *inner, ending]): array}
+    name = re.sub(r"/layer_(\d+)/", r"/layers/\1/", name)
+    for theirs, ours in _NAMES.items():  # longer ones come before their ends
+        name = name.replace(theirs, ours)
+    *place, joined, ending = name.split("/")
+    names = joined.split("+")
+    parts = zip(names, np.split(array, len(names)), strict=True)
+    return {
+        ".".join([*place, each, ending]): part
+        for each, part in parts
+        if (each, ending) != ("k_proj", "bias")  # zeros: Whisper has none
+    }

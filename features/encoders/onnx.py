@@ -83,6 +83,29 @@ class _OnnxFile(Encoder):
         """Digest of the file's bytes."""
         return file_sha256(self._path)
 
+    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
+        """Open the file on the CPU, or on a GPU where ONNX Runtime was built for it."""
+        import torch
+
+        from features.encoders.torch_model import TorchModel, default_device
+
+        device_type = (device or default_device()).type
+        network = _Network(self, device_type)
+        return TorchModel(
+            lambda pieces: torch.from_numpy(self._embed(network, pieces.numpy())),
+            "fp32",
+            torch.device("cpu"),  # ONNX Runtime copies to a GPU by itself
+            **self._batches(network, device_type),
+        )
+
+    @abstractmethod
+    def _embed(self, network: "_Network", pieces: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embed a batch of prepared pieces to rows."""
+
+    @abstractmethod
+    def _batches(self, network: "_Network", device_type: str) -> dict[str, Any]:
+        """Return what `TorchModel` has to know of batches."""
+
     def columns(self) -> dict[str, int]:
         """Width of each output in an embedding, in order, found from the file."""
         return self._columns
@@ -129,29 +152,19 @@ class OnnxEncoder(FrameEncoder, _OnnxFile):
             std=tuple(value / given.white for value in given.std),
         )
 
-    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
-        """Open the file on the CPU, or on a GPU where ONNX Runtime was built for it."""
-        import torch
+    def _embed(self, network: "_Network", pieces: NDArray[np.float32]) -> NDArray[np.float32]:
+        batch = pieces[:, ::-1] if self.channels == "bgr" else pieces
+        return network(batch.transpose(0, 2, 3, 1) if self.layout == "nhwc" else batch)
 
-        from features.encoders.torch_model import BATCH_SIZE, TorchFrameModel, default_device
+    def _batches(self, network: "_Network", device_type: str) -> dict[str, Any]:
+        from features.encoders.torch_model import BATCH_SIZE
 
-        kind = (device or default_device()).type
-        network = _Network(self, kind)
-        return TorchFrameModel(
-            lambda pictures: torch.from_numpy(network(self._arranged(pictures.numpy()))),
-            self.picture_preprocessing(),
-            "fp32",
-            torch.device("cpu"),  # ONNX Runtime copies to a GPU by itself
-            {"cpu": network.fixed_batch_size or BATCH_SIZE[kind]},
-        )
+        size = network.fixed_batch_size or BATCH_SIZE[device_type]
+        return {"preprocessing": self.picture_preprocessing(), "batch_size": {"cpu": size}}
 
     def _piece_shape(self) -> tuple[int, ...]:
         size_px = self.preprocessing.size_px
         return (*size_px, 3) if self.layout == "nhwc" else (3, *size_px)
-
-    def _arranged(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-        batch = pictures[:, ::-1] if self.channels == "bgr" else pictures
-        return batch.transpose(0, 2, 3, 1) if self.layout == "nhwc" else batch
 
 
 class OnnxSoundEncoder(_OnnxFile):
@@ -181,21 +194,6 @@ class OnnxSoundEncoder(_OnnxFile):
         """Take windows of sound at the network's rate."""
         return SoundWindows(self.sample_rate_hz, *self._piece_shape())
 
-    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
-        """Open the file on the CPU, or on a GPU where ONNX Runtime was built for it."""
-        import torch
-
-        from features.encoders.torch_model import TorchModel, default_device
-
-        network = _Network(self, (device or default_device()).type)
-        return TorchModel(
-            lambda windows: torch.from_numpy(self._embed(network, windows.numpy())),
-            "fp32",
-            torch.device("cpu"),  # ONNX Runtime copies to a GPU by itself
-            batch_size={"cpu": 8},
-            padding=np.float32(np.nan),
-        )
-
     def finish(
         self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -206,19 +204,22 @@ class OnnxSoundEncoder(_OnnxFile):
         heard = length_s > 0
         return (time_s + length_s / 2)[heard], rows[heard, 1:]
 
-    def _embed(self, network: "_Network", windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _embed(self, network: "_Network", pieces: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embed windows (n, n_samples), NaN where there is none, to their lengths and outputs."""
-        heard = ~np.isnan(windows)
+        heard = ~np.isnan(pieces)
         lengths = np.where(heard.any(axis=1), heard.shape[1] - heard[:, ::-1].argmax(axis=1), 0)
-        rows = np.zeros((len(windows), 1 + self.dimension()), np.float32)
+        rows = np.zeros((len(pieces), 1 + self.dimension()), np.float32)
         for length in set(lengths[lengths >= self.min_window_s * self.sample_rate_hz].tolist()):
             same = np.flatnonzero(lengths == length)
             n_each = network.fixed_batch_size or len(same)
             for some in np.split(same, range(n_each, len(same), n_each)):
                 missing = n_each - len(some), max(network.n_samples - length, 0)
-                sound = np.pad(np.nan_to_num(windows[some, :length]), [(0, n) for n in missing])
+                sound = np.pad(np.nan_to_num(pieces[some, :length]), [(0, n) for n in missing])
                 rows[some] = np.insert(network(sound)[: len(some)], 0, length, axis=1)
         return rows
+
+    def _batches(self, network: "_Network", device_type: str) -> dict[str, Any]:  # noqa: ARG002
+        return {"batch_size": {"cpu": 8}, "padding": np.float32(np.nan)}
 
     def _piece_shape(self) -> tuple[int, ...]:
         return (round(self.window_s * self.sample_rate_hz),)

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.media.faces import FaceDetection, align_face, crop_face
-from features.media.tracks import Box
+from features.media.faces import Box, FaceDetection, align_face, crop_face
 
 if TYPE_CHECKING:
     from features.media.sound import Track

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from features.encoders.weights import PACKAGE
 from features.errors import nearest
 
 
@@ -25,6 +26,11 @@ class Preset(NamedTuple):
     parameters: str
     trained_on: str
     cite: str
+
+    def revision(self) -> str:
+        """Say which commit or branch of a hub's repository it is, if it does not come with us."""
+        is_here = str(self.entry.get("weights", PACKAGE)).startswith(PACKAGE)
+        return "installed" if is_here else str(self.entry.get("revision", "main"))
 
 
 @cache

@@ -22,6 +22,22 @@ if TYPE_CHECKING:
     from features.encoders.torch_model import TorchModel
 
 
+TIMM_NAMES = {
+    "efficientnet_v2_s": "efficientnetv2_s",
+    "efficientnet_v2_m": "efficientnetv2_m",
+    "mobilenet_v2": "mobilenetv2_100",
+    "mobilenet_v3_large": "mobilenetv3_large_100",
+    "mobilenet_v3_small": "mobilenetv3_small_100",
+    "swin_b": "swin_base_patch4_window7_224",
+    "swin_s": "swin_small_patch4_window7_224",
+    "swin_t": "swin_tiny_patch4_window7_224",
+    "vit_b_16": "vit_base_patch16_224",
+    "vit_b_32": "vit_base_patch32_224",
+    "vit_l_16": "vit_large_patch16_224",
+}
+"""What timm calls an architecture, where that is not torchvision's name."""
+
+
 class TorchEncoder(FrameEncoder):
     """A frame encoder whose network a torch library builds; a kind fills in what is its own.
 
@@ -78,12 +94,13 @@ class TorchEncoder(FrameEncoder):
         """Build the network, load the weights, and put the embedding part on the device."""
         import torch
 
-        from features.encoders.torch_model import TorchFrameModel
+        from features.encoders.torch_model import TorchModel
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = self.build() if self._path is None else self._loaded(self._path)
-        return TorchFrameModel(network, self.picture_preprocessing(), self.precision, device)
+        preprocessing = self.picture_preprocessing()
+        return TorchModel(network, self.precision, device, preprocessing=preprocessing)
 
     def dimension(self) -> int:
         """Width of an embedding, found without the weights."""
@@ -146,7 +163,6 @@ class TorchEncoder(FrameEncoder):
     def _itself_and_twin(self) -> Iterator["TorchEncoder"]:
         """Yield also the same architecture as the other of timm and torchvision has it."""
         from features.encoders import make_encoder
-        from features.encoders.torchvision import TIMM_NAMES
 
         yield self
         names = {

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,12 +30,17 @@ class TorchModel:
     Parameters
     ----------
     network : callable
-        From what `prepare` makes of pieces (n, ...) to embeddings (n, dimension). A torch module
-        is brought to the device first, and to the precision.
+        From pieces (n, ...) to embeddings (n, dimension). A torch module is brought to the device
+        first, and to the precision.
     precision : {"fp32", "bf16"}
         Of weights and activations.
     device : torch.device, optional
         Where to run it; default: that of `default_device`.
+    rows_of : callable, optional
+        What makes embeddings instead, called with the network and pieces.
+    preprocessing : Preprocessing, optional
+        Pieces are pictures ([frames,] 3, height, width) in uint8, which are normalised on the
+        device by its mean and deviation.
     batch_size : mapping of str to int
         Pieces per forward pass, by the device's type.
     padding : numpy scalar
@@ -42,8 +48,8 @@ class TorchModel:
 
     Attributes
     ----------
-    network : callable
-        As it runs.
+    network, embed : callable
+        As it lies on the device; what goes from prepared pieces there to embeddings.
     batch_size : int
         Pieces per forward pass. It shrinks when the device runs out of memory.
     runs_beside : bool
@@ -56,24 +62,27 @@ class TorchModel:
         precision: str,
         device: torch.device | None = None,
         *,
+        rows_of: Callable[[Any, torch.Tensor], torch.Tensor] | None = None,
+        preprocessing: "Preprocessing | None" = None,
         batch_size: Mapping[str, int] = BATCH_SIZE,
         padding: np.generic = _BLACK,
     ) -> None:
         self._device = device = device or default_device()
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._padding = padding
+        self._mean_and_std: list[torch.Tensor] = []
+        if preprocessing is not None:
+            both = (preprocessing.mean, preprocessing.std)
+            self._mean_and_std = [torch.tensor(each, device=device) for each in both]
         self.batch_size = batch_size[device.type]
         self.runs_beside = device.type == "cuda"
         if isinstance(network, torch.nn.Module):
             # All of it in bf16: autocast would convert the weights anew for every batch.
-            network = _without_batch_norm(network.eval()).to(device, self._dtype)
+            network = network.eval() if rows_of else _without_batch_norm(network.eval())
+            network = network.to(device, self._dtype)
             if all(values.ndim < 5 for values in network.parameters()):  # else it is of video
                 network = network.to(memory_format=torch.channels_last)
-        self.network = network
-
-    def prepare(self, pieces: torch.Tensor) -> torch.Tensor:
-        """Make of a batch, as it lies on the device, what the network takes."""
-        return pieces
+        self.network, self.embed = network, partial(rows_of, network) if rows_of else network
 
     def new_batch(self, piece_shape: tuple[int, ...]) -> NDArray[Any]:
         """Return memory for a batch of pieces, pinned where a GPU copies from it by itself."""
@@ -117,7 +126,7 @@ class TorchModel:
             batch[: len(pieces)] = pieces
             batch[len(pieces) :] = self._padding
         values = torch.from_numpy(batch).to(self._device, non_blocking=True)
-        rows = run(self.network, self.prepare(values))[: len(pieces)].float()
+        rows = run(self.embed, self._normalised(values))[: len(pieces)].float()
         if not self.runs_beside:
             result: NDArray[np.float32] = rows.numpy()
             return lambda: result
@@ -132,28 +141,11 @@ class TorchModel:
 
         return wait
 
-
-class TorchFrameModel(TorchModel):
-    """A network of pictures ([frames,] 3, height, width) in uint8, normalised on the device.
-
-    Its parameters are those of `TorchModel`, and the `preprocessing` with mean and deviation.
-    """
-
-    def __init__(
-        self,
-        network: Callable[[torch.Tensor], Any],
-        preprocessing: "Preprocessing",
-        precision: str,
-        device: torch.device | None = None,
-        batch_size: Mapping[str, int] = BATCH_SIZE,
-    ) -> None:
-        super().__init__(network, precision, device, batch_size=batch_size)
-        self._mean = torch.tensor(preprocessing.mean, device=self._device).view(1, 3, 1, 1)
-        self._std = torch.tensor(preprocessing.std, device=self._device).view(1, 3, 1, 1)
-
-    def prepare(self, pieces: torch.Tensor) -> torch.Tensor:
-        """Normalise pictures."""
-        values = pieces.float().div_(255).sub_(self._mean).div_(self._std).to(self._dtype)
+    def _normalised(self, pieces: torch.Tensor) -> torch.Tensor:
+        if not self._mean_and_std:
+            return pieces
+        mean, std = (each.view(1, 3, 1, 1) for each in self._mean_and_std)
+        values = pieces.float().div_(255).sub_(mean).div_(std).to(self._dtype)
         is_stack = values.ndim == 5
         return values if is_stack else values.contiguous(memory_format=torch.channels_last)
 

@@ -23,6 +23,10 @@ from features.files import file_sha256
 if TYPE_CHECKING:
     import torch
 
+    from features.encoders.torch_model import TorchModel
+
+AST = "audio-spectrogram-transformer"
+
 _CHECKPOINTS = (
     ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"),
     ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json"),
@@ -45,7 +49,7 @@ _DESCRIPTIONS = ("config.json", *_PROCESSORS)
 
 
 class TransformersNetwork(Encoder):
-    """What networks of sound, of pictures and of video have in common.
+    """What networks of sound, of pictures, of video and of text have in common.
 
     Attributes
     ----------
@@ -75,6 +79,7 @@ class TransformersNetwork(Encoder):
     more_files: ClassVar[tuple[str, ...]] = ()  # of a checkpoint, whose bytes count too
     unused: ClassVar[tuple[str, ...]] = ("decoder", "mask_token", "masked_spec_embed", "pooler")
     processor_options: ClassVar[dict[str, Any]] = {}
+    batches: ClassVar[dict[str, Any]] = {}  # their size and padding, where not `TorchModel`'s own
 
     input: str
     weights: str
@@ -98,6 +103,18 @@ class TransformersNetwork(Encoder):
         if isinstance(self.layers, tuple) and len(set(self.layers)) < len(self.layers):
             raise ValueError(f"a layer is named twice in {list(self.layers)}")
         return self
+
+    @abstractmethod
+    def rows_of(self, model: Any, pieces: "torch.Tensor") -> "torch.Tensor":
+        """Embed a batch of pieces (n, ...), on the model's device, to rows (n, width)."""
+
+    def load_model(self, device: "torch.device | None" = None, **more: Any) -> "TorchModel":
+        """Load the model onto a device; `more` goes to `TorchModel`."""
+        from features.encoders.torch_model import TorchModel
+
+        self.columns()  # a model that has nothing of what is kept is said here
+        more = {"rows_of": self.rows_of, **self.batches, **more}
+        return TorchModel(self.network(), self.precision, device, **more)
 
     def weights_digest(self) -> str:
         """Digest of the checkpoint's files; of random weights, the seed and who draws from it."""
@@ -134,33 +151,21 @@ class TransformersNetwork(Encoder):
 
         auto = self.auto_class()
         missing: list[str] = []
-        try:
-            with torch.random.fork_rng(devices=[]), _quiet():
-                torch.manual_seed(self.seed)
-                if self._folder is not None and self.weights != RANDOM:
-                    model, found = auto.from_pretrained(
-                        self._folder,
-                        dtype=torch.float32,
-                        local_files_only=True,
-                        output_loading_info=True,
-                    )
-                    missing = sorted(found["missing_keys"])
-                else:
-                    model = auto.from_config(deepcopy(self.config))
-                if self._is_ctranslate2:
-                    from features.encoders.ctranslate2 import read_whisper
+        with self._loading(f"as {auto.__name__}"), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            if self._folder is None or self.weights == RANDOM:
+                model = auto.from_config(deepcopy(self.config))
+            else:
+                options = {"local_files_only": True, "output_loading_info": True}
+                model, found = auto.from_pretrained(self._folder, dtype=torch.float32, **options)
+                missing = sorted(found["missing_keys"])
+            if self._is_ctranslate2:
+                from features.encoders.ctranslate2 import read_whisper
 
-                    _, arrays = read_whisper(weights_file(self.weights))
-                    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
-                    trunk = getattr(model, model.base_model_prefix, model)
-                    missing = trunk.load_state_dict(state, strict=False).missing_keys
-        except EncoderError:
-            raise
-        except Exception as error:  # whatever the library has to say
-            raise EncoderError(
-                f"transformers cannot load {self.model} ({one_line(error)}) as {auto.__name__}: "
-                "choose another `model:`, or the `input:` that it takes"
-            ) from error
+                _, arrays = read_whisper(weights_file(self.weights))
+                state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+                trunk = getattr(model, model.base_model_prefix, model)
+                missing = trunk.load_state_dict(state, strict=False).missing_keys
         lacking = [key for key in missing if not set(key.split(".")) & set(self.unused)]
         if lacking:
             raise EncoderError(
@@ -185,19 +190,12 @@ class TransformersNetwork(Encoder):
             from features.encoders.ctranslate2 import read_whisper
 
             return read_whisper(weights_file(self.weights))[0]
-        try:
+        with self._loading("as a model that it knows by its `model_type`"):
             if self._folder is None:
                 config = transformers.AutoConfig.for_model(self.model)
             else:
-                config = transformers.AutoConfig.from_pretrained(
-                    self._folder, local_files_only=True
-                )
-        except Exception as error:
-            raise EncoderError(
-                f"transformers cannot read what model {self.model} is: {one_line(error)} Expected "
-                "a `config.json` with a `model_type` that it knows; take other models through "
-                "their own library's kind"
-            ) from error
+                options = {"local_files_only": True}
+                config = transformers.AutoConfig.from_pretrained(self._folder, **options)
         takes = [
             key
             for key, (name, _) in _INPUTS.items()
@@ -219,26 +217,18 @@ class TransformersNetwork(Encoder):
         if folder is not None and any((folder / name).is_file() for name in _PROCESSORS):
             auto = getattr(transformers, _INPUTS[self.input][1])
             options = {"local_files_only": True, **self.processor_options}
-            try:
+            with self._loading("with its processor"):
                 return auto.from_pretrained(folder, **options)
-            except Exception as error:
-                raise EncoderError(
-                    f"transformers cannot load the processor of {self.model}: {one_line(error)}"
-                ) from error
         if self.weights in ("hub", "folder"):
             raise EncoderError(
                 f"{self.model} has no {_PROCESSORS[0]}, which says how its input is prepared: take "
                 "a copy of its folder, and save into it the processor of the model it came from"
             )
-        return self.default_processor()
+        return _default_processor(self.config, self.input)
 
     def input_description(self) -> str:
         """Return what brings input into the model's form, as text."""
         return str(self.processor.to_json_string())
-
-    @abstractmethod
-    def default_processor(self) -> Any:
-        """Return the processor of a model that has none of its own: random, or of a package."""
 
     def kept_layers(self, n_layers: int) -> tuple[int, ...]:
         """Return the numbers of the hidden states that are kept.
@@ -264,6 +254,29 @@ class TransformersNetwork(Encoder):
     def commit(self) -> str | None:
         """The commit that was fetched from the hub, which `revision` may name; else None."""
         return self._folder.name if self.weights == "hub" and self._folder else None
+
+    @contextmanager
+    def _loading(self, what: str) -> Iterator[None]:
+        """Say what to do where transformers fails; keep it from reports and progress bars."""
+        from transformers.utils import logging
+
+        level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            yield
+        except EncoderError:
+            raise
+        except Exception as error:  # whatever the library has to say
+            raise EncoderError(
+                f"transformers cannot load {self.model} {what}: {one_line(error)} Expected a "
+                f"folder as `save_pretrained` writes it, of a model of {self.input}; take other "
+                "models through their own library's kind"
+            ) from error
+        finally:
+            logging.set_verbosity(level)
+            if bars:
+                logging.enable_progress_bar()
 
     @property
     def _is_ctranslate2(self) -> bool:
@@ -300,25 +313,25 @@ class TransformersNetwork(Encoder):
         return None
 
 
+def _default_processor(config: Any, given: str) -> Any:
+    """Return the processor of a model that has none of its own: random, or of a package."""
+    import transformers
+
+    if config.model_type == "whisper":
+        return transformers.WhisperFeatureExtractor(feature_size=config.num_mel_bins)
+    if config.model_type == AST:
+        size = {name: getattr(config, name) for name in ("num_mel_bins", "max_length")}
+        return transformers.ASTFeatureExtractor(**size)
+    if given == "sound":
+        return transformers.Wav2Vec2FeatureExtractor(return_attention_mask=False)
+    sizes = (getattr(config, name, None) for name in ("image_size", "crop_size"))
+    side_px = next(filter(None, sizes), 224)
+    return transformers.ViTImageProcessorPil(size={"height": side_px, "width": side_px})
+
+
 def _matching(folder: Path, names: tuple[str, ...]) -> list[Path]:
     return [path for name in names for path in sorted(folder.glob(name))]
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from reports and progress bars: what matters of them is checked here."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

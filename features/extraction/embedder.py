@@ -111,19 +111,19 @@ class EncoderRun:
 
     def lacks(self, clip: Clip) -> bool:
         """Whether the clip is for this encoder and not cached."""
-        return unusable(self.encoder, clip) is None and clip.sha256 not in self._cache
+        return unusable(self.encoder, clip) is None and clip.sha256 not in self._cache.known
 
     def check(self, clips: pd.DataFrame) -> None:
         """Read what is cached of clips, so that what is damaged counts as lacking."""
         for clip in iterate_clips(clips):
-            if clip.sha256 in self._cache:
+            if clip.sha256 in self._cache.known:
                 with suppress(LostError):
                     self._cache.get(clip.sha256)
 
     def note(self, sha256: str, error: MediaError | None) -> None:
         """Take it from whoever embedded a clip that it is in the cache, or why it is not."""
         if error is None:
-            self._cache.learn(sha256)
+            self._cache.known.add(sha256)
             self.n_computed += 1
         else:
             self.failed[sha256] = error

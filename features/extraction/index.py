@@ -1,29 +1,18 @@
 """The clip table: which media files there are, and what their headers say."""
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from features.errors import EncoderError, MediaError
-from features.extraction.workers import Failure, Finished, Patience, Workers
-from features.media.files import clip_sha256, probe
-from features.media.remote import FETCH_LIMIT_S, examine_once
+from features.extraction.reading import examine_clip
+from features.extraction.workers import Failure, Finished, Workers
 from features.places import PlaceError, address_of
 
 _PROBE_LIMIT_S = 300.0  # most of it for hashing: a slow disk reads 15 GB in it
@@ -82,7 +71,7 @@ def index_files(
             rows[clip_id] |= _failed(error)
     with (
         nullcontext(workers) if workers else Workers() as examiners,
-        examiners.run(_examine, files, stall_limit_s=_PROBE_LIMIT_S) as events,
+        examiners.run(examine_clip, files, stall_limit_s=_PROBE_LIMIT_S) as events,
         clip_progress("index", len(files), shown=progress) as advance,
     ):
         for (clip_id, _), event in events:
@@ -157,18 +146,11 @@ def clip_error(failure: Failure, step: str) -> MediaError:
 @contextmanager
 def clip_progress(what: str, n_clips: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
     """Show on standard error how many clips are done; yields what to call when some more are."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not shown or not n_clips) as progress:
         bar = progress.add_task(what, total=n_clips)
         yield lambda n: progress.advance(bar, n)
-
-
-class _Rate(ProgressColumn):
-    """Clips per second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:.3g}/s")
 
 
 def _as_text(name: str | Path) -> str:
@@ -176,12 +158,6 @@ def _as_text(name: str | Path) -> str:
     if isinstance(name, Path):
         name = address_of(name) or name
     return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _examine(item: tuple[str, Path]) -> Generator[Patience, None, dict[str, object]]:
-    _, path = item
-    yield Patience(FETCH_LIMIT_S if address_of(path) else 0)
-    return examine_once(path, lambda file: {"sha256": clip_sha256(file), **asdict(probe(file))})
 
 
 def _failed(error: MediaError) -> dict[str, object]:

@@ -1,8 +1,11 @@
-"""What a decode worker does with one clip: decode it once, and make all pieces asked for."""
+"""What a worker does with one clip: examine its file, or decode it once for all pieces asked for.
+
+No pandas here, and no torch: workers start fast.
+"""
 
 import math
 from collections.abc import Collection, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,11 @@ from numpy.typing import NDArray
 from features.encoders.pieces import Pictures, PieceKind, SoundPieces, SoundWindows, Texts
 from features.errors import MediaError
 from features.extraction.worker_process import Patience
-from features.media.faces import FaceDetection, FaceFinder, FaceRows
-from features.media.files import check_duration, clip_sha256
+from features.media.faces import Box, FaceDetection, FaceFinder, FaceRows
+from features.media.files import check_duration, clip_sha256, probe
 from features.media.frames import read_frames
-from features.media.remote import FETCH_LIMIT_S, local_file
+from features.media.remote import FETCH_LIMIT_S, examine_once, local_file
 from features.media.sound import read_track
-from features.media.tracks import Box, by_rows
 from features.places import address_of
 
 _PICTURES_PER_PART = 32
@@ -138,6 +140,13 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     return end
 
 
+def examine_clip(named: tuple[str, Path]) -> Generator[Patience, None, dict[str, object]]:
+    """Hash and probe a clip, given with its id; returns columns of the clip table."""
+    _, path = named
+    yield Patience(FETCH_LIMIT_S if address_of(path) else 0)
+    return examine_once(path, lambda file: {"sha256": clip_sha256(file), **asdict(probe(file))})
+
+
 def _unchanged_file(clip: ClipToRead) -> Path:
     error = MediaError("read", "the clip has no file")
     for path in clip.paths:
@@ -158,17 +167,12 @@ def _cut_frames(
     """Cut pieces from frames; each face detector looks once at a frame, for all kinds."""
     finders = {k.face: FaceFinder(k.face) for k in kinds.values() if k.face}
     n_frames = n_new = 0
-    n_with_face = dict.fromkeys(finders, 0)
-    shown: dict[FaceDetection, list[tuple[int, float]]] = {each: [] for each in finders}
     waiting: dict[int, list[tuple[float, NDArray[np.uint8]]]] = {number: [] for number in kinds}
     for frame in read_frames(path, rate_hz, max_duration_s=max_duration_s):
         n_frames += 1
         faces: dict[FaceDetection | None, Collection[Box]] = {None: ()}
         for detection, finder in finders.items():
-            found = finder.find(frame.image, frame.time_s)
-            n_with_face[detection] += bool(found)
-            shown[detection] += [(track, box.score) for track, box in found.items()]
-            faces[detection] = found.values()
+            faces[detection] = finder.find(frame.image, frame.time_s).values()
         for number, kind in kinds.items():
             pieces = kind.cut(frame.image, faces[kind.face])
             waiting[number] += [(frame.time_s, piece) for piece in pieces]
@@ -179,20 +183,11 @@ def _cut_frames(
     yield from _hand_over(waiting, kinds, at_end=True)
     for number, kind in kinds.items():
         if kind.face is not None:
-            end.faces[number] = _face_rows(kind.face, n_with_face[kind.face] / n_frames, shown)
+            end.faces[number] = finders[kind.face].rows()
             is_picture = n_frames == 1 and kind.face_missing == "whole_frame"
-            if n_with_face[kind.face] == 0 and not is_picture:
+            if end.faces[number].share == 0 and not is_picture:
                 reason = f"no frame shows a face with a score of {kind.face.min_score:g} or more"
                 end.errors[number] = MediaError("face", reason)
-
-
-def _face_rows(
-    detection: FaceDetection, share: float, shown: dict[FaceDetection, list[tuple[int, float]]]
-) -> FaceRows:
-    if detection.who == "largest":
-        return FaceRows(share)
-    track, score = np.array(shown[detection]).reshape(-1, 2).T
-    return FaceRows(share, by_rows(track.astype(int)), score.astype(np.float32))
 
 
 def _hand_over(

@@ -16,8 +16,7 @@ from features.extraction.cluster import Cluster
 from features.extraction.embedder import Embedder, EncoderRun, plan, unusable
 from features.extraction.index import index_files, iterate_clips
 from features.identity import Sampling
-from features.store import FeatureStore, gather
-from features.store_writer import check_replaceable, write_failures, write_store
+from features.store import FeatureStore, check_replaceable, gather, write_failures, write_store
 
 _N_ROUNDS = 3  # of embedding what was cached and turns out to be lost
 

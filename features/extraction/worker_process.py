@@ -197,14 +197,13 @@ def _end_with_parent(descriptor: int) -> None:
 def _do(work: Callable[[Any], Any], task: Any, parent: socket.socket) -> Any:
     """Do a task, send its parts, and return its result."""
     made = work(task)
-    if not isinstance(made, Generator):
-        return made
-    while True:
+    while isinstance(made, Generator):
         try:
             part = next(made)
         except StopIteration as end:
             return end.value
         send(parent, part if isinstance(part, Patience) else (part,))
+    return made
 
 
 def _failure(error: Exception) -> Failure:

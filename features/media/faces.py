@@ -1,11 +1,16 @@
-"""The faces in the frames of one clip: boxes, and the crops around them.
+"""The faces in the frames of one clip: boxes, whose they are, and the crops around them.
 
 Faces are found by YuNet (Wu et al., 2023, "YuNet: A Tiny Millisecond-level Face Detector") through
 OpenCV's ``FaceDetectorYN``. Frames come one at a time, in the order of time, and all that is kept
 of them is the last boxes. Runs inside a decode worker: no torch.
+
+People are told apart by tracks: greedily by overlap from frame to frame, as the IoU tracker
+(Bochinski, Eiselein and Sikora, 2017, "High-Speed Tracking-by-Detection Without Using Image
+Information"); a track is also looked for where its pace leads, as in SORT (Bewley et al., 2016), so
+that two people may pass each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -16,7 +21,6 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import EncoderError, MediaError
-from features.media.tracks import Box, Tracks
 
 if TYPE_CHECKING:
     import cv2
@@ -41,6 +45,16 @@ LARGER_FACE_RATIO = 2.0
 Otherwise a face in the background, once taken, would be kept when the person in front is back.
 """
 
+SAME_PERSON_IOU = 0.1
+"""A box that overlaps less is somebody else's.
+
+Low, for frames are some 0.3 s apart here: a head may move by four fifths of its width, and the
+greedy choice keeps neighbours apart.
+"""
+
+MAX_GAP_S = 2.0
+"""Who is not seen for longer, and for more than a frame, comes back as somebody else."""
+
 ALIGNED_SIDE_PX = 112
 ALIGNED_POINTS = np.array(
     [
@@ -55,6 +69,39 @@ ALIGNED_POINTS = np.array(
 and most recognisers of faces since were trained on, `ALIGNED_SIDE_PX` wide and high."""
 
 _SCORE = 14  # column of a detection; before it the box, and across and down of five points
+
+
+class Box(NamedTuple):
+    """A face, in pixels of its picture, beyond whose edges it may reach.
+
+    `points` are ten numbers, across and down: the eyes, the nose and the corners of the mouth, what
+    is left in the picture first. Empty where they are not known.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    score: float
+    points: tuple[float, ...] = ()
+
+    @property
+    def area(self) -> float:
+        """In square pixels."""
+        return self.width * self.height
+
+    @property
+    def centre(self) -> complex:
+        """Across + down."""
+        return complex(self.left + self.width / 2, self.top + self.height / 2)
+
+    def iou(self, other: "Box") -> float:
+        """Return the shared area as a share of the area that both cover together."""
+        right = min(self.left + self.width, other.left + other.width)
+        bottom = min(self.top + self.height, other.top + other.height)
+        width = max(right - max(self.left, other.left), 0.0)
+        height = max(bottom - max(self.top, other.top), 0.0)
+        return width * height / (self.area + other.area - width * height)
 
 
 class FaceDetection(BaseModel):
@@ -109,6 +156,8 @@ class FaceFinder:
         self._min_score = detection.min_score
         self._tracks = Tracks() if detection.who == "all" else None
         self._last: Box | None = None
+        self._n_frames = self._n_with_face = 0
+        self._shown: list[tuple[int, float]] = []  # tracks and scores
 
     def find(self, image: Image.Image, time_s: float = 0.0) -> dict[int, Box]:
         """Find the faces in the next frame, by the numbers of their tracks; one has the track 0.
@@ -117,11 +166,24 @@ class FaceFinder:
         """
         candidates = self._candidates(image)
         if self._tracks is not None:
-            return self._tracks.link(candidates, time_s)
-        chosen = choose(candidates, self._last)
-        # Kept over frames without a face: a detection missed once must not change the person.
-        self._last = chosen or self._last
-        return {} if chosen is None else {0: chosen}
+            found = self._tracks.link(candidates, time_s)
+            self._shown += [(track, box.score) for track, box in found.items()]
+        else:
+            chosen = choose(candidates, self._last)
+            # Kept over frames without a face: a detection missed once must not change the person.
+            self._last = chosen or self._last
+            found = {} if chosen is None else {0: chosen}
+        self._n_frames += 1
+        self._n_with_face += bool(found)
+        return found
+
+    def rows(self) -> FaceRows:
+        """Return what is known of the faces that were found so far, in one frame or more."""
+        share = self._n_with_face / self._n_frames
+        if self._tracks is None:
+            return FaceRows(share)
+        track, score = np.array(self._shown).reshape(-1, 2).T
+        return FaceRows(share, by_rows(track.astype(int)), score.astype(np.float32))
 
     def _candidates(self, image: Image.Image) -> list[Box]:
         import cv2
@@ -148,6 +210,47 @@ class FaceFinder:
                 places.tolist(), rows[:, _SCORE].tolist(), strict=True
             )
         ]
+
+
+class Tracks:
+    """Links the faces of one clip's frames, which come in the order of time."""
+
+    def __init__(self) -> None:
+        # By track: when it was seen last, where, and its pace in pixels per second.
+        self._last: list[tuple[float, Box, complex]] = []
+        self._time_s = 0.0  # of the frame before
+
+    def link(self, boxes: Iterable[Box], time_s: float) -> dict[int, Box]:
+        """Return the boxes of the next frame by the numbers of their tracks, in ascending order."""
+        new = sorted(boxes, key=lambda box: (-box.area, box))
+        pairs = []
+        for track, (seen_s, before, pace) in enumerate(self._last):
+            if seen_s == self._time_s or time_s - seen_s <= MAX_GAP_S:
+                way = pace * (time_s - seen_s)
+                led = before._replace(left=before.left + way.real, top=before.top + way.imag)
+                pairs += [(max(before.iou(box), led.iou(box)), -track, box) for box in new]
+        linked: dict[int, Box] = {}
+        for overlap, minus_track, box in sorted(pairs, reverse=True):
+            track = -minus_track
+            if overlap >= SAME_PERSON_IOU and track not in linked and box in new:
+                seen_s, before, _ = self._last[track]
+                pace = (box.centre - before.centre) / max(time_s - seen_s, 1e-6)
+                self._last[track] = time_s, box, pace
+                linked[track] = box
+                new.remove(box)
+        for box in new:
+            linked[len(self._last)] = box
+            self._last.append((time_s, box, 0j))
+        self._time_s = time_s
+        return dict(sorted(linked.items()))
+
+
+def by_rows(track: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Give tracks (n_rows,) new numbers: 0 to that of the most rows, of equal ones the first."""
+    names, first, n_rows = np.unique(track, return_index=True, return_counts=True)
+    number = np.empty(len(names), np.int32)
+    number[np.lexsort((first, -n_rows))] = np.arange(len(names))
+    return np.asarray(number[np.searchsorted(names, track)])
 
 
 def choose(candidates: Sequence[Box], last: Box | None) -> Box | None:

@@ -103,10 +103,14 @@ def _version(address: str, info: dict[str, Any]) -> str:
 
 def _fetch(files: Files, where: str, n_bytes: int | None, file: Path) -> None:
     """Fetch a whole object; half of one is asked for again."""
-    for is_last in files.tries():
+
+    def fetch() -> None:
         files.get_file(where, str(file))
         n_came = file.stat().st_size
-        if n_bytes in (None, n_came):
-            return
-        if is_last:
-            raise PlaceError(errno.EIO, f"{n_came} of {n_bytes} bytes came")
+        if n_bytes not in (None, n_came):
+            raise EOFError(f"{n_came} of {n_bytes} bytes came")
+
+    try:
+        files.again(fetch, EOFError)
+    except EOFError as half:
+        raise PlaceError(errno.EIO, str(half)) from half

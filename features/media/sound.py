@@ -1,4 +1,8 @@
-"""Sound out of one media file, as one channel at one rate, on the clock of the clip, with PyAV."""
+"""Sound out of one media file, as one channel at one rate, on the clock of the clip, with PyAV.
+
+The channel is the mean of those that hold sound, so that a voice is equally loud in a mono clip, on
+two channels or six, or on one of two.
+"""
 
 import itertools
 import math
@@ -23,7 +27,6 @@ from features.media.files import (
     decode_packets,
     open_media,
 )
-from features.media.mixing import Mixer
 
 SAMPLE_RATES_HZ = (1000, 1_000_000)
 """Sound outside is refused: bringing it to another rate takes gigabytes."""
@@ -45,6 +48,18 @@ MAX_BEYOND_PEAK = 0.01
 
 SILENT_PEAK = 1e-4
 """A stream that never exceeds this, three steps of 16 bits, holds no sound: others are tried."""
+
+MAX_CHANNELS = 64
+
+SILENT_CHANNEL = 0.01
+"""A channel with less than this share of the loudest one's level (-40 dB) holds no sound.
+
+Encoders leave -77 dB or less on a silent channel beside a voice, an unused microphone's hiss lies
+around -50 dB; what a second person's microphone hears of the first lies above -30 dB.
+"""
+
+OPPOSITE = -0.5
+"""A channel with less than this correlation with the loudest one was wired the wrong way round."""
 
 _RUN_IN_FRAMES = 3
 _BLOCK_SAMPLES = 16_384
@@ -82,8 +97,7 @@ def read_track(path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_S
     """Decode a clip's sound to one channel.
 
     Of several audio streams the one is taken that a player plays, or if that is silent the next
-    one that is not. How channels are mixed: `features.media.mixing`. Samples are clipped to
-    [-1, 1].
+    one that is not. Samples are clipped to [-1, 1].
 
     Parameters
     ----------
@@ -105,7 +119,7 @@ def read_track(path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_S
     limit_s = min(max_duration_s, MAX_SOUND_S)
     silent = None
     for rank in itertools.count():
-        mixer = Mixer()
+        mixer = _Mixer()
         track = _read_stream(path, rank, mixer, sample_rate_hz, limit_s)
         if track is not None and mixer.correct():
             track = _read_stream(path, rank, mixer, sample_rate_hz, limit_s)
@@ -117,7 +131,9 @@ def read_track(path: Path, sample_rate_hz: int, *, max_duration_s: float = MAX_S
     raise MediaError("stream", "the clip has no sound")
 
 
-def _read_stream(path: Path, rank: int, mixer: Mixer, rate_hz: int, limit_s: float) -> Track | None:
+def _read_stream(
+    path: Path, rank: int, mixer: "_Mixer", rate_hz: int, limit_s: float
+) -> Track | None:
     """Read the stream that a player plays as its `rank`-th; None where there are fewer."""
     with open_media(path, step="decode") as container:
         streams = audio_streams(container)
@@ -244,3 +260,78 @@ def _check_whole(stream: Any, spans: Sequence[tuple[float | None, float]]) -> No
         float(stream.duration * stream.time_base), (stream.frames - _RUN_IN_FRAMES) * max(lengths_s)
     )
     check_share(sum(lengths_s), promised_s, "only {:.2f} of {:.2f} s of sound decode")
+
+
+class _Mixer:
+    """Mixes channels block by block, and measures them; corrected by that, it mixes as it should.
+
+    Channels for low tones only (LFE) are left out where there are others.
+    """
+
+    def __init__(self) -> None:
+        # By layout, which may change midway. Products are those of the channels with each other;
+        # the last row has the sums of the channels, and the number of samples.
+        self._weights: dict[str, NDArray[np.float64]] = {}
+        self._heard: dict[str, NDArray[np.bool_]] = {}
+        self._products: dict[str, NDArray[np.float64]] = {}
+
+    def mix(self, blocks: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+        """Yield blocks of one format with their channels mixed down, without time stamps.
+
+        Raises
+        ------
+        MediaError
+            Step ``decode`` for more than `MAX_CHANNELS`.
+        """
+        to_float: av.AudioResampler | None = None
+        for block in blocks:
+            layout, n_channels = block.layout.name, block.layout.nb_channels
+            if layout == "mono":
+                yield block
+                continue
+            if n_channels > MAX_CHANNELS:
+                reason = f"{n_channels} channels of sound: more than {MAX_CHANNELS}"
+                raise MediaError("decode", reason)
+            if layout not in self._weights:
+                heard = np.array([c.name not in {"LFE", "LFE2"} for c in block.layout.channels])
+                self._heard[layout] = heard = heard | (not heard.any())
+                self._weights[layout] = heard / heard.sum()
+                self._products[layout] = np.zeros((n_channels + 1, n_channels + 1))
+            to_float = to_float or av.AudioResampler("fltp", block.layout, block.sample_rate)
+            for planar in to_float.resample(block):
+                planes: Any = planar.planes[:n_channels]  # PyAV 18 lists more where there are eight
+                channels = np.array([np.frombuffer(p, np.float32, planar.samples) for p in planes])
+                products = self._products[layout]
+                with np.errstate(invalid="ignore"):  # infinite samples are refused in the end
+                    products[:-1, :-1] += channels @ channels.T
+                    products[-1, :-1] += channels @ np.ones(planar.samples, np.float32)
+                products[-1, -1] += planar.samples
+                mixed = np.float32(self._weights[layout]) @ channels
+                mono = av.AudioFrame.from_ndarray(mixed[None], format="flt", layout="mono")
+                mono.sample_rate = block.sample_rate
+                yield mono
+
+    def correct(self) -> bool:
+        """Weight the channels by what was measured; return whether that changes the mix."""
+        before = self._weights
+        self._weights = {
+            layout: _weights(products, self._heard[layout])
+            for layout, products in self._products.items()
+        }
+        return any(not np.array_equal(before[name], self._weights[name]) for name in before)
+
+
+def _weights(products: NDArray[np.float64], heard: NDArray[np.bool_]) -> NDArray[np.float64]:
+    products = products / max(products[-1, -1], 1)
+    mean = products[-1, :-1]
+    covariance = products[:-1, :-1] - np.outer(mean, mean)
+    level = np.sqrt(np.maximum(np.diag(covariance), 0))  # without a constant offset
+    if not level[heard].any():
+        heard = np.ones_like(heard)
+    loudest = int(np.argmax(level * heard))
+    has_sound = heard & (level >= SILENT_CHANNEL * level[loudest])
+    opposite = (covariance[loudest] < OPPOSITE * level * level[loudest]) & (level > 0)
+    weights: NDArray[np.float64] = (
+        np.where(opposite, -1.0, 1.0) * has_sound / max(has_sound.sum(), 1)
+    )
+    return weights

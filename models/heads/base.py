@@ -12,23 +12,19 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from models.arrays import (
-    Bools,
     DataError,
     Floats,
     Floats32,
     Floats64,
     Groups,
-    Numbers,
     as_groups,
     as_targets,
     check_same_rows,
+    take_rows,
 )
-from models.bands import choose_factors
-from models.projection import Projection, principal_axes
-from models.ridge.equations import FoldGram
-from models.ridge.penalties import inner_folds
-from models.scaling import InputScaler
-from models.view import WHOLE, CrossFit, FoldedView
+from models.folds import WHOLE, inner_folds
+from models.projection import Projection
+from models.view import CrossFit, FoldedView
 
 PositiveFloats = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 PositiveInts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
@@ -69,8 +65,8 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     A new head implements `_fit` and `_predict` on such arrays. It is a dataclass whose fields are
     its parameters, so that `sklearn.base.clone` works; a head that draws random numbers has a
-    parameter `seed`. One that can do better than a fit per fold also overrides `_fit_folds`, or
-    `_cross_fit`; its predictions have to stay those of a fit per fold.
+    parameter `seed`. One that can do better than a fit per fold overrides `_fit_folds` instead of
+    `_fit`, or `_cross_fit` too; its predictions have to stay those of a fit per fold.
 
     Parameters
     ----------
@@ -111,21 +107,15 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         targets = as_targets(y.reshape(-1, 1) if self.one_target_ else y)
         people = as_groups(np.arange(len(targets)) if groups is None else groups)
         check_same_rows(X=X, y=targets, groups=people)
-        used = ~np.isnan(targets).all(axis=1)
+        used = np.asarray(~np.isnan(targets).all(axis=1))
         if not used.any():
             raise DataError("no row has a label: a head is fitted on labelled rows")
-        if not used.all():
-            X, targets, people = X[used], targets[used], people[used]
-        self.input_scaler_ = InputScaler(self.bands).fit(X)
-        if self._begin_fit(targets):
-            inputs = self.input_scaler_.transform(X)
-            if len(self.bands) > 1 and self.weighs_bands:
-                folds = inner_folds(people, 0)
-                chosen = choose_factors(inputs, targets, folds, self.bands, [WHOLE])[WHOLE]
-                if chosen is not None:
-                    self.input_scaler_ = self.input_scaler_.weighted(chosen)
-                    inputs *= chosen
-            self._fit(self._prepare(inputs), self._standardised(targets), people)
+        folds = inner_folds(people[used], getattr(self, "seed", 0))
+        view = FoldedView(take_rows(X, used), targets[used], folds, folds, bands=self.bands)
+        if self.weighs_bands:
+            view = view.weighted(view.factors([WHOLE])[WHOLE])
+        (fitted,) = self._fit_folds(view, [WHOLE])
+        self.__dict__ |= vars(fitted) | self.get_params() | {"input_scaler_": view.scaler}
         return self
 
     def predict(self, X: Floats) -> Floats64:
@@ -150,21 +140,14 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         CrossFit
             The predictions, and the refit that made those of the held-out rows.
         """
-        if len(self.bands) < 2 or not self.weighs_bands:
+        if not self.weighs_bands:
             return self._cross_fit(view)
-        if view.factors is None:
-            rows, folds = view.training_rows(WHOLE), [*view.folds, WHOLE]
-            fold_of_row = np.where(rows, view.fold_of_row, WHOLE)
-            view.factors = choose_factors(view.inputs, view.targets, fold_of_row, self.bands, folds)
         fits: dict[int, CrossFit] = {}  # mostly one: folds choose alike
-        for factors in view.factors.values():
+        of_fold, oof = {}, np.empty_like(view.targets)
+        for fold, factors in view.factors([*view.folds, WHOLE]).items():
             if id(factors) not in fits:
-                weighted = view if factors is None else view.weighted(factors)
-                fits[id(factors)] = self._cross_fit(weighted)
-        of_fold = {fold: fits[id(factors)] for fold, factors in view.factors.items()}
-        oof = np.empty_like(view.targets)
-        for fold in view.folds:
-            own = view.fold_of_row == fold
+                fits[id(factors)] = self._cross_fit(view.weighted(factors))
+            own, of_fold[fold] = view.fold_of_row == fold, fits[id(factors)]
             oof[own] = of_fold[fold].oof[own]
         return replace(of_fold[WHOLE], oof=oof)
 
@@ -178,9 +161,9 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
                 predicted[places] = head._predict_scaled(inputs)
         return view.as_cross_fit(predicted, head)
 
-    @abstractmethod
     def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
         """Fit on scaled inputs and standardised targets (NaN = unlabelled)."""
+        raise NotImplementedError(f"{type(self).__name__} has neither _fit nor _fit_folds")
 
     @abstractmethod
     def _predict(self, inputs: Floats32) -> Floats64:
@@ -197,17 +180,12 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _training_arrays(self, view: FoldedView, fold: int) -> tuple[Floats32, Floats64, Groups]:
         """Return what `_fit` takes, of the training set of a fold."""
         rows = view.training_rows(fold)
-        inputs = self._prepare(view.inputs, view, fold)[rows]
+        self._prepare(view, fold)
+        inputs = take_rows(self._applied(view.inputs), rows)
         return inputs, self._standardised(view.targets[rows]), view.inner_groups[rows]
 
-    def _prepare(
-        self,
-        inputs: Floats32,
-        view: FoldedView | None = None,  # noqa: ARG002
-        fold: int = WHOLE,  # noqa: ARG002
-    ) -> Floats32:
-        """Learn what comes between scaled inputs and `_fit`, from the training set; apply it."""
-        return inputs
+    def _prepare(self, view: FoldedView, fold: int) -> None:
+        """Learn what comes between scaled inputs and `_fit`, from a training set."""
 
     def _applied(self, inputs: Floats32) -> Floats32:
         """Apply what `_prepare` learned."""
@@ -276,19 +254,11 @@ class ProjectedHead(Head):
     n_components: Annotated[int, Field(ge=1)] | None = 128
     seed: int = 0
 
-    def _prepare(
-        self, inputs: Floats32, view: FoldedView | None = None, fold: int = WHOLE
-    ) -> Floats32:
+    def _prepare(self, view: FoldedView, fold: int) -> None:
         self.projection_: Projection | None = None
-        n_rows = len(inputs) if view is None else int(view.training_rows(fold).sum())
-        n_components = self.components_for(n_rows)
-        if n_components is not None and inputs.shape[1] > n_components:
-            if view is None:
-                equations = FoldGram(inputs, np.zeros(len(inputs), np.int64)).equations()
-                self.projection_ = principal_axes(equations, n_components, self.seed)
-            else:
-                self.projection_ = view.projection(fold, n_components, self.seed)
-        return self._applied(inputs)
+        n_components = self.components_for(int(view.training_rows(fold).sum()))
+        if n_components is not None and view.inputs.shape[1] > n_components:
+            self.projection_ = view.projection(fold, n_components, self.seed)
 
     def components_for(self, n_rows: int) -> int | None:  # noqa: ARG002
         """Return how many components are kept of a training set of so many rows."""
@@ -309,23 +279,3 @@ class MeanHead(Head):
 
     def _predict(self, inputs: Floats32) -> Floats64:
         return np.zeros((len(inputs), len(self.fitted_)))
-
-
-def label_patterns(targets: Floats64) -> list[tuple[Bools, Numbers]]:
-    """Group the targets that are labelled in the same rows.
-
-    Parameters
-    ----------
-    targets : array [n_rows, n_targets]
-        NaN where unlabelled.
-
-    Returns
-    -------
-    list of (rows, columns)
-        `rows` [n_rows] marks the labelled rows that the targets numbered `columns` share.
-    """
-    patterns, pattern_of_target = np.unique(~np.isnan(targets), axis=1, return_inverse=True)
-    return [
-        (rows, np.flatnonzero(pattern_of_target == number))
-        for number, rows in enumerate(patterns.T)
-    ]

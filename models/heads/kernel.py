@@ -2,28 +2,23 @@
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from models.arrays import Bools, Floats32, Floats64, Groups, Ints
-from models.heads.base import Head, PositiveFloats, Range, label_patterns
+from models.arrays import Floats32, Floats64, Ints
+from models.folds import WHOLE
+from models.heads.base import Head, PositiveFloats, Range
 from models.heads.linear import ALPHAS
 from models.kernel import KernelEquations, KernelRows, kernel_rows, landmark_features
-from models.projection import Projection, principal_axes
 from models.ridge.equations import FoldGram
-from models.ridge.penalties import (
-    RidgeCandidates,
-    can_nest,
-    choose,
-    choose_for_all_folds,
-    inner_folds,
-)
-from models.view import WHOLE, CrossFit, FoldedView
+from models.ridge.penalties import RidgeCandidates, choose
+from models.view import CrossFit, FoldedView
 
 FEWEST_LANDMARKS, MOST_LANDMARKS, ROWS_PER_LANDMARK = 256, 1024, 16
 """Landmarks make the equations of all rows easy to solve; they take memory."""
@@ -55,77 +50,64 @@ class KernelHead(Head):
 
     def _cross_fit(self, view: FoldedView) -> CrossFit:
         """Fit all folds at once; equal to a fit per fold, but for rounding."""
-        n_axes, axes = n_axes_for(*view.inputs.shape), None
-        if n_axes < view.inputs.shape[1]:
-            axes = view.projection(WHOLE, n_axes, self.seed)
-        made, features = self._features(view.inputs, view.labelled, axes)
-        heads = {fold: clone(self) for fold in [*view.folds, WHOLE]}
-        targets = {}
-        for fold, head in heads.items():
-            rows = view.training_rows(fold)
-            head._begin_fit(view.targets[rows])
-            targets[fold] = head._standardised(np.where(rows[:, None], view.targets, np.nan))
-        penalties = self._penalties_of_folds(made, view, targets)
-        ends = np.cumsum([len(head.fitted_) for head in heads.values()])
-        columns = dict(zip(heads, np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
-        weights, values = self._solve(
-            made,
-            features,
-            np.concatenate(list(targets.values()), axis=1),
-            np.concatenate([penalties[fold] for fold in heads]),
-        )
+        heads, values = self._fit_at_once(view, [*view.folds, WHOLE])
         predicted = view.empty_predictions()
         for fold in view.folds:
-            places = view.places(fold)
-            predicted[places] = heads[fold]._in_units(values[places][:, columns[fold]])
-        heads[WHOLE]._keep(made, weights[:, columns[WHOLE]])
+            own = view.places(fold)
+            predicted[own] = heads[fold]._in_units(values[fold][own])
         predicted[view.places(WHOLE)] = heads[WHOLE]._predict_scaled(view.held_inputs)
         return view.as_cross_fit(predicted, heads[WHOLE])
 
-    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
-        n_axes, axes = n_axes_for(*inputs.shape), None
-        if n_axes < inputs.shape[1]:
-            equations = FoldGram(inputs, np.zeros(len(inputs), np.int64)).equations()
-            axes = principal_axes(equations, n_axes, self.seed)
-        made, features = self._features(inputs, np.ones(len(inputs), np.bool_), axes)
-        penalties = self._penalties(made, targets, groups)
-        self._keep(made, self._solve(made, features, targets, penalties)[0])
+    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
+        for fold in folds:
+            yield self._fit_at_once(view, [fold])[0][fold]
+
+    def _fit_at_once(
+        self, view: FoldedView, folds: Sequence[int]
+    ) -> tuple[dict[int, Self], dict[int, Floats32]]:
+        """Return heads fitted without each fold, and what they predict of all rows, standardised.
+
+        Only the last one's weights are kept.
+        """
+        n_rows, n_columns = view.inputs.shape
+        n_axes = n_axes_for(n_rows, n_columns)
+        axes = view.projection(WHOLE, n_axes, self.seed) if n_axes < n_columns else None
+        # The mean squared distance of two standardised rows is about 2 n_columns.
+        rows = kernel_rows(view.inputs, 1 / (2 * n_columns * self.width), axes)
+        n_landmarks = np.clip(n_rows // ROWS_PER_LANDMARK, FEWEST_LANDMARKS, MOST_LANDMARKS)
+        features = landmark_features(rows, view.labelled, int(n_landmarks), self.seed)
+        heads, targets = {fold: clone(self) for fold in folds}, {}
+        for fold, head in heads.items():
+            training = view.training_rows(fold)
+            head._begin_fit(view.targets[training])
+            targets[fold] = head._standardised(np.where(training[:, None], view.targets, np.nan))
+        costs = self._penalties(rows, view, folds)
+        penalties = [costs[fold][head.fitted_] for fold, head in heads.items()]
+        everything = np.concatenate(list(targets.values()), axis=1)
+        equations = KernelEquations(
+            rows, features, ~np.isnan(everything), np.concatenate(penalties)
+        )
+        most_steps = int(np.clip(ALL_STEPS / n_rows**2, FEWEST_STEPS, MOST_STEPS))
+        right = np.nan_to_num(everything).astype(np.float32)
+        weights, values = self._solution(equations, right, most_steps)
+        ends = np.cumsum([each.shape[1] for each in targets.values()])[:-1]
+        own_weights = np.split(weights, ends, axis=1)[-1]
+        used = (own_weights != 0).any(axis=1)
+        head.rows_, head.weights_ = rows.only(used), own_weights[used]
+        return heads, dict(zip(folds, np.split(values, ends, axis=1), strict=True))
 
     def _predict(self, inputs: Floats32) -> Floats64:
-        return self.rows_.times(inputs, self.weights_)
-
-    def _keep(self, made: KernelRows, weights: Floats32) -> None:
-        used = (weights != 0).any(axis=1)
-        self.rows_, self.weights_ = made.only(used), weights[used]
-
-    def _features(
-        self, inputs: Floats32, rows: Bools, axes: Projection | None
-    ) -> tuple[KernelRows, Floats32]:
-        # The mean squared distance of two standardised rows is about 2 n_columns.
-        made = kernel_rows(inputs, 1 / (2 * inputs.shape[1] * self.width), axes)
-        n_landmarks = np.clip(len(rows) // ROWS_PER_LANDMARK, FEWEST_LANDMARKS, MOST_LANDMARKS)
-        return made, landmark_features(made, rows, int(n_landmarks), self.seed)
-
-    def _solve(
-        self, made: KernelRows, features: Floats32, targets: Floats64, penalties: Floats64
-    ) -> tuple[Floats32, Floats32]:
-        """Return weights of rows and predictions, of standardised targets (NaN: no training)."""
-        training = ~np.isnan(targets)
-        equations = KernelEquations(made, features, training, penalties)
-        most_steps = int(np.clip(ALL_STEPS / len(targets) ** 2, FEWEST_STEPS, MOST_STEPS))
-        right = np.nan_to_num(targets).astype(np.float32)
-        return self._solution(equations, right, most_steps)
-
-    def _penalties_of_folds(
-        self, made: KernelRows, view: FoldedView, targets: dict[int, Floats64]
-    ) -> dict[int, Floats64]:
-        """Return the penalties of the targets that are fitted without each fold."""
-        groups = view.inner_groups
-        return {fold: self._penalties(made, y, groups) for fold, y in targets.items()}
+        predicted: Floats64 = self.rows_.times(inputs, self.weights_)
+        return predicted
 
     @abstractmethod
-    def _penalties(self, made: KernelRows, targets: Floats64, groups: Groups) -> Floats64:
-        """Return the penalty of each target, in units of the kernel of a row with itself."""
+    def _penalties(
+        self, rows: KernelRows, view: FoldedView, folds: Sequence[int]
+    ) -> dict[int, Floats64]:
+        """Return the penalty of each target without each fold [n_targets].
+
+        In units of the kernel of a row with itself.
+        """
 
     @abstractmethod
     def _solution(
@@ -158,31 +140,19 @@ class KernelRidgeHead(KernelHead):
     ) -> tuple[Floats32, Floats32]:
         return equations.solve(right, TOLERANCE, most_steps)
 
-    def _penalties_of_folds(
-        self, made: KernelRows, view: FoldedView, targets: dict[int, Floats64]
+    def _penalties(
+        self, rows: KernelRows, view: FoldedView, folds: Sequence[int]
     ) -> dict[int, Floats64]:
-        if not can_nest(view):
-            return super()._penalties_of_folds(made, view, targets)
-        penalties = {fold: np.zeros(view.targets.shape[1]) for fold in targets}
-        for rows, columns in label_patterns(view.targets):
-            candidates = self._candidates(
-                made, np.where(rows, view.fold_of_row, WHOLE), view.targets[:, columns]
-            )
-            for fold, chosen in choose_for_all_folds(candidates):
+        penalties = {fold: np.ones(view.targets.shape[1]) for fold in folds}
+        for fold_of_row, columns, without in view.searches(folds, self.seed):
+            candidates = self._candidates(rows, fold_of_row, view.targets[:, columns])
+            for fold, left_out in without.items():
+                chosen = choose(candidates, left_out)
                 penalties[fold][columns] = np.sort(self.alphas)[::-1][chosen]
         return penalties
 
-    def _penalties(self, made: KernelRows, targets: Floats64, groups: Groups) -> Floats64:
-        penalties = np.zeros(targets.shape[1])
-        for rows, columns in label_patterns(targets):
-            fold_of_row = np.full(len(rows), WHOLE, np.int64)
-            fold_of_row[rows] = inner_folds(groups[rows], self.seed)
-            chosen = choose(self._candidates(made, fold_of_row, targets[:, columns]))
-            penalties[columns] = np.sort(self.alphas)[::-1][chosen]
-        return penalties
-
     def _candidates(
-        self, made: KernelRows, fold_of_row: Ints, targets: Floats64
+        self, rows: KernelRows, fold_of_row: Ints, targets: Floats64
     ) -> RidgeCandidates:
         """Compare the penalties on some of the rows that are in a fold, with their whole kernel."""
         drawn = np.flatnonzero(fold_of_row >= 0)
@@ -190,11 +160,11 @@ class KernelRidgeHead(KernelHead):
         if len(drawn) > most:
             generator = np.random.default_rng(self.seed)
             drawn = np.sort(generator.choice(drawn, int(most), replace=False))
-        rows = made.only(drawn)
-        features = landmark_features(rows, np.ones(len(drawn), np.bool_), len(drawn), self.seed)
+        some = rows.only(drawn)
+        features = landmark_features(some, np.ones(len(drawn), np.bool_), len(drawn), self.seed)
         gram = FoldGram(features, fold_of_row[drawn])
-        unit = gram.equations(tuple(gram.folds[:1])).units[0]  # in which those count penalties
-        penalties = np.asarray(self.alphas) + rows.lost().mean()
+        unit = gram.equations(tuple(gram.folds[:1])).unit  # in which those count penalties
+        penalties = np.asarray(self.alphas) + some.lost().mean()
         return RidgeCandidates(gram, targets[drawn], penalties / unit)
 
 
@@ -230,8 +200,13 @@ class SVRHead(KernelHead):
     cost: Annotated[float, Field(gt=0), Range(0.03, 30.0, log=True)] = 1.0
     epsilon: Annotated[float, Field(ge=0), Range(0.01, 1.0, log=True)] = 0.1
 
-    def _penalties(self, made: KernelRows, targets: Floats64, groups: Groups) -> Floats64:  # noqa: ARG002
-        return np.full(targets.shape[1], 1 / self.cost)
+    def _penalties(
+        self,
+        rows: KernelRows,  # noqa: ARG002
+        view: FoldedView,
+        folds: Sequence[int],
+    ) -> dict[int, Floats64]:
+        return dict.fromkeys(folds, np.full(view.targets.shape[1], 1 / self.cost))
 
     def _solution(
         self, equations: KernelEquations, right: Floats32, most_steps: int

@@ -1,24 +1,24 @@
 """Gradient-boosted trees on the columns that tell most, on bins that all targets share."""
 
-from collections.abc import Callable
+import ctypes
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import joblib
 import numpy as np
 from pydantic import Field
+from sklearn.base import clone
 
-from models.arrays import Floats32, Floats64, Groups, Ints
+from models.arrays import Bools, Floats32, Floats64, Ints
 from models.heads.base import ProjectedHead, Range
+from models.view import FoldedView
 
 if TYPE_CHECKING:
     import lightgbm
 
 ROWS_PER_THREAD = 4000
 """Below this many rows per thread, starting threads costs more than they save."""
-BATCH_ROWS = 256
-"""Rows that LightGBM is given at a time: it takes no copy of the view."""
 FEWEST_PER_TREE, MOST_PER_TREE, FEW_ROWS = 64, 512, 1440
 """Columns that a tree looks at: the most at so many rows, beyond as rows to the power -1.5, and
 at most half as many as rows. On 1,440 clips of CREMA-D 512 columns reached .612 and 256 .599;
@@ -80,31 +80,45 @@ class LightGBMHead(ProjectedHead):
     max_bin: Annotated[int, Field(ge=2, le=255)] = 31
     feature_fraction: Annotated[float, Field(gt=0, le=1), Range(0.1, 1.0)] = 0.3
 
-    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:  # noqa: ARG002
+    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
+        """Fit one training set after the other, without a copy of its inputs."""
+        for fold in folds:
+            head, rows = clone(self), view.training_rows(fold)
+            if head._begin_fit(view.targets[rows]):
+                head._prepare(view, fold)
+                labelled = np.where(rows[:, None], view.targets, np.nan)
+                head._grow(view.inputs, rows, head._standardised(labelled))
+            yield head
+
+    def _grow(self, inputs: Floats32, rows: Bools, targets: Floats64) -> None:
+        """Grow the trees of every target (NaN outside the training rows)."""
         # Imported here, so that reading settings does not wait seconds for the library.
         import lightgbm
 
-        n_per_tree = columns_per_tree(len(inputs))
+        n_rows = int(rows.sum())
+        n_per_tree = columns_per_tree(n_rows)
         n_per_target = max(self.columns_per_target, 2 * n_per_tree)
         self.columns_ = most_correlated(inputs, targets, n_per_target)
-        most = n_per_tree / self._seen(inputs[:1]).shape[1]
-        drawn = {"feature_fraction": min(self.feature_fraction, most)}
+        _return_freed_memory()
+        seen = self._seen(inputs, rows)
         n_at_once = min(joblib.cpu_count(), targets.shape[1])
-        drawn["lambda_l2"] = min(self.lambda_l2, len(inputs) / ROWS_PER_L2)
-        parameters = self._parameters(_n_threads(len(inputs))) | drawn
+        parameters = self._parameters(_n_threads(n_rows)) | {
+            "feature_fraction": min(self.feature_fraction, n_per_tree / seen.shape[1]),
+            "lambda_l2": min(self.lambda_l2, n_rows / ROWS_PER_L2),
+        }
         # Parts of a data set ask for labels, which they are given target by target.
-        labels = np.zeros(len(inputs))
-        data = lightgbm.Dataset(_batches_class()(inputs, self._seen), labels, params=parameters)
-        data.construct()
-        parameters["num_threads"] = _n_threads(len(inputs), n_at_once)
+        data = lightgbm.Dataset(seen, np.zeros(n_rows), params=parameters).construct()
+        del seen
+        _return_freed_memory()
+        parameters["num_threads"] = _n_threads(n_rows, n_at_once)
 
         def grown(target: Floats64) -> "lightgbm.Booster":
-            rows = np.flatnonzero(~np.isnan(target))
-            part = data.subset(rows.tolist()).construct().set_label(target[rows])
+            own = np.flatnonzero(~np.isnan(target))
+            part = data.subset(own.tolist()).construct().set_label(target[own])
             return lightgbm.train(parameters, part, self.n_rounds)
 
         self.boosters_ = joblib.Parallel(n_at_once, prefer="threads")(
-            joblib.delayed(grown)(target) for target in targets.T
+            joblib.delayed(grown)(target) for target in targets[rows].T
         )
 
     def _applied(self, inputs: Floats32) -> Floats32:
@@ -115,40 +129,23 @@ class LightGBMHead(ProjectedHead):
         columns = [booster.predict(seen, num_threads=threads) for booster in self.boosters_]
         return np.stack(columns, axis=1)
 
-    def _seen(self, inputs: Floats32) -> Floats32:
-        """Return what trees see of inputs: the columns chosen, and components beside them."""
-        chosen = inputs[:, self.columns_]
+    def _seen(self, inputs: Floats32, rows: Bools | None = None) -> Floats32:
+        """Return what trees see of some rows: the columns chosen, and components beside them."""
+        rows = np.ones(len(inputs), np.bool_) if rows is None else rows
         if self.projection_ is None:
-            return chosen
-        return np.concatenate([chosen, self.projection_.apply(inputs)], axis=1)
+            return inputs[np.ix_(rows, self.columns_)]
+        components = self.projection_.apply(inputs)[rows]
+        n = components.shape[1]
+        places = np.append(self.columns_, np.zeros(n, np.intp))  # room for them, without a copy
+        seen = inputs[np.ix_(rows, places)]
+        seen[:, -n:] = components
+        return seen
 
     def _parameters(self, n_threads: int) -> dict[str, Any]:
         """Return the settings that LightGBM knows by the names they have here, and fixed ones."""
         ours = {"bands", "n_components", "columns_per_target", "n_rounds"}
         settings = {key: each for key, each in self.get_params().items() if key not in ours}
         return {**FIXED, **settings, "num_threads": n_threads}
-
-
-@cache
-def _batches_class() -> Any:
-    """Make the class of rows that LightGBM asks for in batches, so that it needs no copy of all."""
-    import lightgbm
-
-    class Batches(lightgbm.Sequence):
-        batch_size = BATCH_ROWS
-
-        def __init__(self, inputs: Floats32, seen: Callable[[Floats32], Floats32]) -> None:
-            self.inputs, self.seen = inputs, seen
-
-        def __getitem__(self, idx: int | slice | list[int]) -> Floats64:
-            some = self.inputs[idx] if isinstance(idx, slice | list) else self.inputs[idx][None]
-            seen: Floats64 = self.seen(some).astype(np.float64)
-            return seen if isinstance(idx, slice | list) else seen[0]
-
-        def __len__(self) -> int:
-            return len(self.inputs)
-
-    return Batches
 
 
 def columns_per_tree(n_rows: int) -> int:
@@ -172,3 +169,13 @@ def _n_threads(n_rows: int, n_at_once: int = 1) -> int:
     """Threads for each of several boosters that are trained at once."""
     n_cores: int = joblib.cpu_count()
     return max(1, min(n_cores // n_at_once, n_rows // ROWS_PER_THREAD))
+
+
+def _return_freed_memory() -> None:
+    """Give freed memory back, where C's library can: it keeps what large arrays leave behind.
+
+    On 4,000 faces x 1,908 the peak was 6.2 times the matrix without.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -1,22 +1,16 @@
 """Ridge regression for several targets; penalties chosen on grouped folds."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from sklearn.base import clone
 
-from models.arrays import Floats32, Floats64, Groups, Numbers
-from models.heads.base import Head, PositiveFloats, label_patterns
-from models.ridge.equations import FoldGram
-from models.ridge.penalties import (
-    Fitted,
-    RidgeCandidates,
-    can_nest,
-    choose,
-    choose_for_all_folds,
-    inner_folds,
-)
-from models.view import WHOLE, CrossFit, FoldedView
+from models.arrays import Floats32, Floats64
+from models.heads.base import Head, PositiveFloats
+from models.ridge.penalties import RidgeCandidates, choose
+from models.view import FoldedView
 
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(6, -5, -1))
 
@@ -40,60 +34,39 @@ class RidgeHead(Head):
 
     Attributes
     ----------
-    chosen_ : array of int [n_targets]
-        Number of the candidate of each target.
-    alpha_ : array [n_targets]
-        The penalty of each target.
+    alpha_ : array of float [n_targets]
+        The penalty of each target that is fitted.
     """
 
     alphas: PositiveFloats = ALPHAS
     seed: int = 0
 
-    @property
-    def alpha_(self) -> Floats64:  # noqa: D102 (see the class)
-        return np.sort(self.alphas)[::-1][self.chosen_]
-
-    def _cross_fit(self, view: FoldedView) -> CrossFit:
-        """Cross-fit from shared features; equal to a fit per fold, but for rounding."""
-        if not can_nest(view):
-            return super()._cross_fit(view)
-        n_targets = view.targets.shape[1]
-        predicted, whole = view.empty_predictions(), clone(self)
-        whole._begin_fit(view.targets[view.labelled])
-        whole._begin(view.inputs.shape[1], n_targets)
-        # Coefficients are for targets as they are.
-        whole.target_mean_, whole.target_scale_ = np.zeros(n_targets), np.ones(n_targets)
-        for rows, columns in label_patterns(view.targets):
-            fold_of_row = np.where(rows, view.fold_of_row, WHOLE)
-            gram, targets = view.gram_of(fold_of_row >= 0), view.targets[:, columns]
-            candidates = RidgeCandidates(gram, targets, self.alphas)
-            for fold, chosen in choose_for_all_folds(candidates):
-                coef, intercept = candidates.fit(fold, chosen)
-                if fold == WHOLE:
-                    whole._keep(columns, (coef, intercept), chosen)
-                else:
-                    places = view.places(fold)
-                    predicted[np.ix_(places, columns)] = view.inputs[places] @ coef + intercept
-        predicted[view.places(WHOLE)] = whole._predict_scaled(view.held_inputs)
-        return view.as_cross_fit(predicted, whole)
-
-    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
-        self._begin(inputs.shape[1], targets.shape[1])
-        for rows, columns in label_patterns(targets):
-            fold_of_row = np.full(len(rows), WHOLE, np.int64)
-            fold_of_row[rows] = inner_folds(groups[rows], self.seed)
-            gram = FoldGram(inputs, fold_of_row)
+    def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
+        """Fit all training sets from shared features; equal to fits by themselves."""
+        heads, n_columns = {fold: clone(self) for fold in folds}, view.inputs.shape[1]
+        for fold, head in heads.items():
+            head._begin_fit(view.targets[view.training_rows(fold)])
+            n = len(head.fitted_)
+            head.alpha_, head.coef_, head.intercept_ = (
+                np.ones(n),
+                np.zeros((n_columns, n)),
+                np.zeros(n),
+            )
+        of_all = clone(self)  # one scale of targets for all, whatever they are predicted in
+        of_all._begin_fit(view.targets[view.labelled])
+        targets = (view.targets - of_all.target_mean_) / of_all.target_scale_
+        for fold_of_row, columns, without in view.searches(folds, self.seed):
+            gram = view.gram_of(fold_of_row)
             candidates = RidgeCandidates(gram, targets[:, columns], self.alphas)
-            chosen = choose(candidates)
-            self._keep(columns, candidates.fit(WHOLE, chosen), chosen)
-
-    def _begin(self, n_columns: int, n_targets: int) -> None:
-        self.chosen_ = np.zeros(n_targets, np.intp)
-        self.coef_, self.intercept_ = np.zeros((n_columns, n_targets)), np.zeros(n_targets)
-
-    def _keep(self, columns: Numbers, fitted: Fitted, chosen: Numbers) -> None:
-        self.chosen_[columns] = chosen
-        self.coef_[:, columns], self.intercept_[columns] = fitted
+            for fold, left_out in without.items():
+                head, chosen = heads[fold], choose(candidates, left_out)
+                head.target_mean_[columns] = of_all.target_mean_[columns]
+                head.target_scale_[columns] = of_all.target_scale_[columns]
+                own = np.searchsorted(head.fitted_, columns)
+                head.alpha_[own] = candidates.alphas[chosen]
+                head.coef_[:, own], head.intercept_[own] = candidates.fit(left_out, chosen)
+        yield from heads.values()
 
     def _predict(self, inputs: Floats32) -> Floats64:
-        return inputs @ self.coef_ + self.intercept_
+        predicted: Floats64 = inputs @ self.coef_ + self.intercept_
+        return predicted

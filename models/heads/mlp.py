@@ -9,8 +9,8 @@ from pydantic import Field
 from sklearn.base import clone
 
 from models.arrays import Floats32, Floats64, Groups
+from models.folds import inner_folds
 from models.heads.base import Choice, ProjectedHead, Range
-from models.ridge.penalties import inner_folds
 from models.view import FoldedView
 
 if TYPE_CHECKING:
@@ -80,27 +80,22 @@ class MLPHead(ProjectedHead):
         return self.n_components * max(1, min(n_rows // ROWS_PER_STEP, MOST_STEPS))
 
     def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
-        """Train the members of all training sets as one batched model."""
-        from models.heads import mlp_training
-
-        heads, sets = [clone(self) for _ in folds], []
-        for head, fold in zip(heads, folds, strict=True):
-            if head._begin_fit(view.targets[view.training_rows(fold)]):
-                sets.append(head._training_set(*head._training_arrays(view, fold)))
-        widths = {(part.inputs.shape[1], part.targets.shape[1]) for part in sets}
-        if len(sets) < len(heads) or len(widths) > 1:  # with few rows
-            yield from super()._fit_folds(view, folds)
-            return
-        for head, network in zip(heads, mlp_training.train(sets, self), strict=True):
-            head.network_ = network
-            yield head
-
-    def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
+        """Train the members of all training sets as one batched model, where they are alike."""
         # Imported here, so that reading settings does not wait seconds for torch.
         from models.heads import mlp_training
 
-        training_set = self._training_set(inputs, targets, groups)
-        (self.network_,) = mlp_training.train([training_set], self)
+        heads = [clone(self) for _ in folds]
+        alike: dict[tuple[int, int], list[tuple[Self, TrainingSet]]] = {}
+        for head, fold in zip(heads, folds, strict=True):
+            if head._begin_fit(view.targets[view.training_rows(fold)]):
+                part = head._training_set(*head._training_arrays(view, fold))
+                shape = part.inputs.shape[1], part.targets.shape[1]  # differ with few rows
+                alike.setdefault(shape, []).append((head, part))
+        for pairs in alike.values():
+            networks = mlp_training.train([part for _, part in pairs], self)
+            for (head, _), network in zip(pairs, networks, strict=True):
+                head.network_ = network
+        yield from heads
 
     def _predict(self, inputs: Floats32) -> Floats64:
         from models.heads import mlp_training

@@ -13,9 +13,9 @@ import joblib
 import numpy as np
 from pydantic import Field
 
-from models.arrays import Floats32, Floats64, Groups, Numbers
-from models.heads.base import PositiveFloats, PositiveInts, ProjectedHead, Range, label_patterns
-from models.ridge.penalties import inner_folds
+from models.arrays import Floats32, Floats64, Groups, Numbers, label_patterns
+from models.folds import inner_folds
+from models.heads.base import PositiveFloats, PositiveInts, ProjectedHead, Range
 
 LEAST_ROWS = 10
 """With fewer rows in an inner training set, a comparison of candidates would be a guess."""

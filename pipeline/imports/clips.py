@@ -14,12 +14,11 @@ from features.extraction.index import index_files
 from features.media.endings import list_media_folder
 from features.places import address_of
 from pipeline.clip_ids import clean_path, match_files
-from pipeline.clip_table import people_across_splits
+from pipeline.clip_table import SPLITS, people_across_splits, person_of
 from pipeline.findings import Findings, Severity
 from pipeline.imports.columns import known_splits, split_by_person, to_numbers
-from pipeline.imports.reading import LFS_ADVICE, is_lfs_pointer
-from pipeline.labels import SPLITS, person_of
 from pipeline.paths import OUTPUTS, holds_outputs
+from pipeline.reading import LFS_ADVICE, is_lfs_pointer
 
 Scale = Literal["seen"] | tuple[float, float]
 """The two ends of the targets' scale; or `seen`, the range of each target's own labels."""
@@ -65,7 +64,7 @@ def labelled_clips(
     shares: Sequence[float] | None = None,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, Path | None]:
-    """Find the media of labels, and bring both into the form that `pipeline.labels` reads.
+    """Find the media of labels, and bring both into the form that `pipeline.clip_table` reads.
 
     Parameters
     ----------

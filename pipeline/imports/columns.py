@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.clip_table import SPLITS
 from pipeline.findings import Findings, RefusedError
-from pipeline.labels import SPLITS
 
 _SPLIT_WORDS = {
     "Train": "train training tr trn entrenamiento entrainement apprentissage",
@@ -78,6 +78,15 @@ def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         values[filled] = _parsed(_with_points(text[filled]))
         odd &= np.isnan(values)
     return values, odd
+
+
+def to_times(column: pd.Series) -> NDArray[np.float64]:
+    """Read times: numbers in any unit, or ``0 days 00:00:01.5`` and ``00:01.5`` in seconds."""
+    times, wrong = to_numbers(column)
+    if not wrong.any():
+        return times
+    text = column.astype("string").str.strip().str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
+    return np.asarray(pd.to_timedelta(text, errors="coerce").dt.total_seconds(), np.float64)
 
 
 def guess_feature_columns(names: Sequence[Any], source: Path) -> dict[str, Any]:

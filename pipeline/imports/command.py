@@ -1,17 +1,16 @@
 """The commands `eri import …`: other people's data, brought into the pipeline's form."""
 
-import json
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pipeline.terminal import Json, names_of
+from pipeline.terminal import Json, names_of, say
 
 if TYPE_CHECKING:
-    from pipeline.findings import Findings
     from pipeline.imports.clips import Scale
 
 app = typer.Typer(
@@ -49,11 +48,12 @@ def hume_command(
 
     Example: eri import muse /data/muse2022 --dry-run
     """
+    from pipeline.imports.importing import add_labels
     from pipeline.imports.layouts import read_hume, read_muse
 
     name = str(context.info_name)
     read = partial(read_muse if name == "muse" else read_hume, root)
-    _import(as_json, name, read, probe=probe, dry_run=dry_run)
+    _import(name, partial(add_labels, read, probe=probe), dry_run, as_json)
 
 
 @app.command("cremad")
@@ -74,12 +74,12 @@ def cremad_command(
 
     Example: eri import cremad ../CREMA-D --ratings voice
     """
-    from pipeline.imports.cremad import read_cremad
+    from pipeline.imports.importing import add_labels
+    from pipeline.imports.layouts import read_cremad
 
-    shares = _numbers(by_person, 3, "--split-by-person")
-    read = partial(read_cremad, root, ratings)
-    name = f"cremad_{ratings}"
-    _import(as_json, name, read, shares=shares, probe=probe, dry_run=dry_run)
+    shares, read = _numbers(by_person, 3, "--split-by-person"), partial(read_cremad, root, ratings)
+    add = partial(add_labels, read, shares=shares, probe=probe)
+    _import(f"cremad_{ratings}", add, dry_run, as_json)
 
 
 @app.command("table")
@@ -113,6 +113,7 @@ def table_command(
     """
     if split_column is not None and by_person is not None:
         raise typer.BadParameter("give --split or --split-by-person, not both")
+    from pipeline.imports.importing import add_labels
     from pipeline.imports.layouts import read_table
 
     shares = None if by_person is None else _numbers(by_person, 3, "--split-by-person")
@@ -125,8 +126,8 @@ def table_command(
     given = {"id": id_column, "path": path_column, "split": split_column, "person": person_column}
     read = partial(read_table, labels, media, given, names_of(targets) or [])
     name = re.sub(r"[^A-Za-z0-9-]+", "_", labels.stem).strip("_-") or "table"
-    options = {"scale": scale, "shares": shares, "probe": probe, "dry_run": dry_run}
-    _import(as_json, name, read, **options)
+    add = partial(add_labels, read, scale=scale, shares=shares, probe=probe)
+    _import(name, add, dry_run, as_json)
 
 
 @app.command("features")
@@ -152,7 +153,9 @@ def features_command(
 
     Example: eri import features vectors.npy --ids ids.txt --name clap
     """
-    _import(as_json, name, files=files, ids=ids, dry_run=dry_run)
+    from pipeline.imports.importing import add_features
+
+    _import(name, partial(add_features, files, ids), dry_run, as_json)
 
 
 @app.command("transcripts")
@@ -170,39 +173,35 @@ def transcripts_command(
 
     Example: eri import transcripts subtitles/ --dry-run
     """
-    from pipeline.imports.transcripts import import_transcripts
+    from pipeline.imports.transcripts import add_transcripts
 
-    _show(as_json, *import_transcripts(file, dry_run=dry_run))
+    _import("transcripts", partial(add_transcripts, file), dry_run, as_json)
 
 
-def _import(as_json: bool, *arguments: Any, **options: Any) -> None:
+def _import(name: str, add: Callable[..., None], dry_run: bool, as_json: bool) -> None:
+    """Import what `add` reads, and show what was found; status 1 where there is an error."""
     from pipeline.imports.importing import import_data
 
-    _show(as_json, *import_data(*arguments, **options))
-
-
-def _show(as_json: bool, summary: dict[str, Any], findings: "Findings") -> None:
-    """Show what was found, as JSON or in words; status 1 where there is an error."""
-    if as_json:
-        print(json.dumps(summary | {"findings": findings.content()}, indent=2))
-    else:
-        if "n_clips" in summary:
-            splits, targets = summary["n_clips_of_split"], summary["targets"]
-            print(f"{summary['n_clips']} clips: {splits}; media in {summary['media']}")
-            print(f"{len(targets)} targets: {', '.join(targets)}")
-        if "n_clips_with_words" in summary:
-            print(f"{summary['n_rows']} rows, {summary['n_clips_with_words']} clips with words")
-        for name, found in summary["features"].items():
-            print(
-                f"{name}: {found['n_clips']} clips in {found['n_files']} files, {found['n_rows']} "
-                f"rows of {found['dimension']} features; {found.get('taken_as', '')}"
-            )
-        verdict = "nothing is written: a dry run, or everything was imported before"
-        if findings.have_errors:
-            verdict = "nothing is written: mend the errors first"
-        elif summary["written"]:
-            verdict = f"written: {', '.join(summary['written'])}\nnow run `dvc repro`"
-        print(*findings.all, verdict, sep="\n")
+    summary, findings = import_data(name, add, dry_run=dry_run)
+    lines = []
+    if "n_clips" in summary:
+        splits, targets = summary["n_clips_of_split"], summary["targets"]
+        lines.append(f"{summary['n_clips']} clips: {splits}; media in {summary['media']}")
+        lines.append(f"{len(targets)} targets: {', '.join(targets)}")
+    if "n_clips_with_words" in summary:
+        lines.append(f"{summary['n_rows']} rows, {summary['n_clips_with_words']} clips with words")
+    for each, found in summary["features"].items():
+        lines.append(
+            f"{each}: {found['n_clips']} clips in {found['n_files']} files, {found['n_rows']} "
+            f"rows of {found['dimension']} features; {found.get('taken_as', '')}"
+        )
+    verdict = "nothing is written: a dry run, or everything was imported before"
+    if findings.have_errors:
+        verdict = "nothing is written: mend the errors first"
+    elif summary["written"]:
+        verdict = f"written: {', '.join(summary['written'])}\nnow run `dvc repro`"
+    lines += [*map(str, findings.all), verdict]
+    say(as_json, summary | {"findings": findings.content()}, lines)
     if findings.have_errors:
         raise typer.Exit(1)
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,17 @@ from features.pool import is_clip_level
 from features.store import StoredClip
 from pipeline.clip_ids import plain_text
 from pipeline.findings import Findings, RefusedError, Severity
-from pipeline.imports.columns import guess_feature_columns, plain_name, role_of, to_numbers
-from pipeline.imports.reading import OPENERS, Table, ending_of, open_table
+from pipeline.imports.columns import (
+    guess_feature_columns,
+    plain_name,
+    role_of,
+    to_numbers,
+    to_times,
+)
+from pipeline.reading import ENDINGS, Table, ending_of, open_table
 
 # What is kept of each row of a file.
-_ROW = {"clip": "str", "time_s": "float64", "face_share": "float64", "face": "str"}
+_ROW = {"clip": "str", "source": "str", "time_s": "float64", "face_share": "float64", "face": "str"}
 _ROW |= {"n_gaps": "int64", "is_measured": "bool"}
 _LEAST_CONFIDENCE = 0.5
 _MAX_START_S = 86_400.0
@@ -29,17 +36,15 @@ _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "frames": 1.0}
 
 
 class Features:
-    """The features of one name, from several files; what is odd or cannot be used is a finding.
+    """Features from several files; what is odd or cannot be used is a finding.
 
     Parameters
     ----------
-    name : str
-        What they are to be called.
     paths : sequence of Path
         Folders of one table or array per clip; feature stores, or shards of them; tables with an
         id column; npy or npz files.
     ids : Path or None
-        The ids of the rows of an array.
+        The ids of the rows of an array: text, one in each line, or a table with a column of ids.
     findings : Findings
         What is noticed is added.
 
@@ -53,18 +58,21 @@ class Features:
         columns were taken for) and ``origin`` (what a feature store of ours said of itself).
     """
 
-    def __init__(
-        self, name: str, paths: Sequence[Path], ids: Path | None, findings: Findings
-    ) -> None:
-        self.name = name
+    def __init__(self, paths: Sequence[Path], ids: Path | None, findings: Findings) -> None:
         self.metadata: dict[str, Any] = {"columns": [], "level": "clip"}
         self._findings = findings
+        self._ids = None if ids is None else _read_ids(ids)
         # Beside the project: /tmp may be memory.
         self._spool = tempfile.TemporaryFile(dir=".")  # noqa: SIM115
         self._first: Path | None = None  # the file that says which columns there are
         self._dimension = self._n_files = 0
-        self._source: dict[str, Path] = {}  # by clip
-        rows = pd.concat([self._read(path, ids) for path in paths], ignore_index=True)
+        self._clips: dict[str, None] = {}  # in their order
+        rows = pd.concat([self._read(path) for path in paths], ignore_index=True)
+        files = rows.drop_duplicates(["clip", "source"])
+        twice = files["clip"] + ": " + files["source"]
+        done = "a clip's rows are to be in one file: remove the other"
+        several = files["clip"].duplicated(keep=False)
+        findings.add("clips whose features come twice", "error", twice[several], done)
         rows = _of_one_face(rows, rows["n_gaps"] < self._dimension, findings)
         gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
         done = "fill them, or remove the rows"
@@ -80,10 +88,10 @@ class Features:
         findings.add("clips with empty or infinite values", "warning", gappy, done)
         full = n_gaps.index[n_gaps["min"] < self._dimension]
         self.id_of = {str(clip): str(clip) for clip in full}
-        empty = [clip for clip in self._source if clip not in self.id_of]
+        empty = [clip for clip in self._clips if clip not in self.id_of]
         findings.add("clips without any value", "warning", empty, "left out")
         if not self.id_of and not findings.have_errors:
-            findings.add("features without any value", "error", [name], "no clip has a value")
+            findings.add("features without any value", "error", paths, "no clip has a value")
         self._places = self._rows.groupby("clip").indices
         self._n_rows = [len(self._places[clip]) for clip in self.id_of]
         if max(self._n_rows, default=1) > 1:
@@ -109,7 +117,7 @@ class Features:
             embedding = Embedding(time_s, values, None if np.isnan(share) else share)
             yield StoredClip(clip_id, digest, embedding)
 
-    def _read(self, path: Path, ids: Path | None) -> pd.DataFrame:
+    def _read(self, path: Path) -> pd.DataFrame:
         """Read a folder or a file; return what is to be known of each row."""
         files = self._files_of(path) if path.is_dir() else [path]
         columns, blocks = None, [pd.DataFrame(columns=list(_ROW)).astype(_ROW)]
@@ -119,7 +127,7 @@ class Features:
                 clip = file.name[: -len(ending_of(file))] if of_one_clip else None
                 source = file if of_one_clip else path
                 try:
-                    table = open_table(file, ids, of_one_clip=of_one_clip)
+                    table = open_table(file, self._ids, of_one_clip=of_one_clip)
                     columns = self._columns(table, source, clip)
                     blocks += self._blocks(table, columns, source, clip)
                     self._n_files += 1
@@ -156,19 +164,16 @@ class Features:
         """List the shards of a store; else the tables or arrays of the ending that most have."""
         if shards := sorted(folder.glob("part-*.parquet")):
             return shards
-        by_ending: dict[str, list[Path]] = {}
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.name[0] != ".":
-                by_ending.setdefault(ending_of(path), []).append(path)
-        if not by_ending:
+        files = [each for each in sorted(folder.rglob("[!.]*")) if each.is_file()]
+        if not files:
             why = f"{folder} is empty: expected a table or an array per clip, or a store"
-            self._findings.add("folders without features", "error", [folder], why)
-            return []
-        chosen = max(by_ending, key=lambda each: (each in OPENERS, len(by_ending[each])))
-        others = [path for ending in by_ending if ending != chosen for path in by_ending[ending]]
+            raise RefusedError("folders without features", [folder], why)
+        counts = Counter(map(ending_of, files))
+        chosen = max(counts, key=lambda ending: (ending in ENDINGS, counts[ending]))
+        others = [each for each in files if ending_of(each) != chosen]
         done = f"left out: in {folder} those that end in {chosen!r} are read"
         self._findings.add("other files", "warning", others, done)
-        return by_ending[chosen]
+        return [each for each in files if ending_of(each) == chosen]
 
     def _columns(self, table: Table, source: Path, clip: str | None) -> dict[str, Any]:
         """Tell what the columns are of a table, which is of one clip where that is given."""
@@ -180,7 +185,7 @@ class Features:
             if columns["time"] is not None and not is_clip_level(own):
                 self.metadata["level"] = "frame"
         if clip is not None:
-            self._note_source([clip], source)  # also of one without rows
+            self._clips[clip] = None  # also of one without rows
         elif columns["id"] is None:
             why = (
                 f"{source} has no id column among its first ones {names[:3]}: expected one such as "
@@ -205,7 +210,8 @@ class Features:
             if (rows["clip"] == "").any():
                 why = f"{source} has rows without an id in {columns['id']!r}: fill it"
                 raise RefusedError("tables with rows without an id", [source], why)
-            self._note_source(rows["clip"].unique(), source)
+            self._clips |= dict.fromkeys(rows["clip"])
+            rows["source"] = str(source)
             rows["face"] = "" if columns["face"] is None else _ids(block[columns["face"]])
             times = np.nan if columns["time"] is None else to_times(block[columns["time"]])
             rows["time_s"] = np.where(np.isfinite(times) | (columns["time"] is None), times, np.inf)
@@ -214,28 +220,16 @@ class Features:
             self._spool.write(values.data)
             yield rows
 
-    def _note_source(self, clips: Iterable[str], source: Path) -> None:
-        """Note the file of clips; the rows of a clip are all of one."""
-        twice = [clip for clip in clips if self._source.setdefault(clip, source) != source]
-        if twice:
-            why = (
-                f"features of the clip {twice[0]!r} come twice: in {self._source[twice[0]]} and "
-                f"{source}; remove one"
-            )
-            raise RefusedError("clips whose features come twice", twice, why)
-
     def _check_columns(self, names: Sequence[Any], width: int, source: Path) -> None:
         """Make sure that all files have the same columns."""
         named = list(names) if len(names) == width and isinstance(names[0], str) else []
         if self._first is None:
             self._first, self._dimension, self.metadata["columns"] = source, width, named
         columns = self.metadata["columns"]
-        if width != self._dimension or named != columns:
-            odd = sorted(set(named) ^ set(columns))[:3]
-            only = f" (only in one of them: {odd})" if odd else ""
+        if (width, named) != (self._dimension, columns):
             why = (
-                f"{source} has {width} feature columns, {self._first} {self._dimension}{only}: "
-                "expected the same, in one order"
+                f"{source} has {width} feature columns, {self._first} {self._dimension}: expected "
+                f"the same, in one order; only in one are {sorted({*named} ^ {*columns})[:3]}"
             )
             raise RefusedError("files with other columns", [source], why)
 
@@ -265,6 +259,14 @@ def _ids(column: pd.Series) -> "pd.Series[str]":
     return column.astype(object).where(column.notna(), "").astype(str).map(plain_text)
 
 
+def _read_ids(path: Path) -> list[str]:
+    """Read the column of ids of a table; or the lines of a text, where the first one is an id."""
+    table = open_table(path)
+    name = next((n for n in table.columns if role_of(n) == "id"), table.columns[0])
+    first = [] if role_of(name) == "id" else [name]
+    return [*first, *(str(cell).strip() for block in table.blocks for cell in block[name])]
+
+
 def _is_measured(flags: pd.DataFrame) -> NDArray[np.bool_]:
     """Whether each row was measured, by its flags: at least 0.5 (of 100: 50), or true."""
     measured = np.full(len(flags), True)
@@ -274,15 +276,6 @@ def _is_measured(flags: pd.DataFrame) -> NDArray[np.bool_]:
         top = 100 if np.nanmax(values, initial=0) > 1 else 1
         measured &= values >= _LEAST_CONFIDENCE * top
     return measured
-
-
-def to_times(column: pd.Series) -> NDArray[np.float64]:
-    """Read times: numbers in any unit, or ``0 days 00:00:01.5`` and ``00:01.5`` in seconds."""
-    times, wrong = to_numbers(column)
-    if not wrong.any():
-        return times
-    text = column.astype("string").str.strip().str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
-    return np.asarray(pd.to_timedelta(text, errors="coerce").dt.total_seconds(), np.float64)
 
 
 def _time_unit(name: str, steps: NDArray[np.float64]) -> tuple[str, float]:

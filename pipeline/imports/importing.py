@@ -1,50 +1,82 @@
 """One import: what is read is checked and shown, and written unless something forbids it."""
 
 import re
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from features.files import replacing_file
 from features.places import address_of
-from features.store_writer import write_store
+from features.store import write_store
 from pipeline.clip_ids import match_ids
+from pipeline.clip_table import read_labels
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource, Scale, labelled_clips, probe_files
 from pipeline.imports.features import Features
-from pipeline.labels import LabelError, read_labels
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import IMPORTED_FEATURES, IMPORTS, PARAMS
 from pipeline.settings_files import update_settings
 from pipeline.views import store_sha256
 
 
+@dataclass
+class Import:
+    """What one import found, and what it writes where no finding is an error.
+
+    Attributes
+    ----------
+    name : str
+        What to call the labels, or the features; features beside labels are ``<name>_<set>``.
+    params : Params
+        As they are before it.
+    findings : Findings
+        What was noticed.
+    summary : dict
+        What was found, for `json.dumps`.
+    changes : dict
+        Values of the parameters; see `pipeline.settings_files.update_settings`.
+    writers : dict of Path to callable
+        By file or folder, what writes it and says whether that changed it.
+    """
+
+    name: str
+    params: Params
+    findings: Findings = field(default_factory=Findings)
+    summary: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+    writers: dict[Path, Callable[[Path], bool]] = field(default_factory=dict)
+
+    @cached_property
+    def clip_ids(self) -> list[str]:
+        """Ids of the clips: of the label table that there is, until labels bring others."""
+        return list(read_labels(self.params.data.labels, self.params.targets)["clip_id"])
+
+    def match(self, have: Iterable[str], what: str) -> dict[str, str]:
+        """Return by id, of features or transcripts, the clip's; what is odd is a finding."""
+        ids = list(dict.fromkeys(have))
+        matches = match_ids(self.clip_ids, ids)
+        if matches.found or matches.ambiguous:
+            advice = "they cannot be told apart: rename them as in the label table"
+            self.findings.add_matches(matches, what, advice)
+        else:
+            done = f"no id of the files is in the label table, which has {self.clip_ids[:3]}"
+            self.findings.add("ids of other clips", "error", ids, done)
+        return {theirs: ours for ours, theirs in matches.found.items()}
+
+
 def import_data(
-    name: str,
-    read: Callable[[Findings], LabelSource] | None = None,
-    files: Sequence[Path] = (),
-    ids: Path | None = None,
-    *,
-    scale: Scale | None = None,
-    shares: Sequence[float] | None = None,
-    probe: bool = True,
-    dry_run: bool = False,
+    name: str, add: Callable[[Import], None], *, dry_run: bool = False
 ) -> tuple[dict[str, Any], Findings]:
-    """Import labels with the features beside them, or features of the clips of the label table.
+    """Import labels, features or transcripts.
 
     Parameters
     ----------
     name : str
-        What to call the labels, or the features; features beside labels are ``<name>_<set>``.
-    read : callable, optional
-        Gives the labels.
-    files, ids : sequence of Path, Path, optional
-        The features; see `Features`.
-    scale, shares : optional
-        Of the targets, and of the splits; see `labelled_clips`.
-    probe : bool
-        Read every media file.
+        As `Import` has it.
+    add : callable
+        Reads them: `add_labels`, `add_features` or `pipeline.imports.transcripts.add_transcripts`.
     dry_run : bool
         Write nothing.
 
@@ -62,83 +94,81 @@ def import_data(
         When the parameters would not be valid, such as for a target with the name of a column.
     """
     params = load_params(check_heads=False, need_features=False)
-    findings, table = Findings(), IMPORTS / name / "labels.csv"
-    summary: dict[str, Any] = {"name": name, "features": {}}
-    labels, sets = None, {name: files}
+    one = Import(name, params)
     # Sections that DVC follows: it stops where one is missing.
-    changes: dict[str, Any] = {section: {} for section in ("demo", "encoders", "stores")}
-    changes |= {"transcripts": None} if params.transcripts is None else {}
-    features = []
+    one.changes = {section: {} for section in ("demo", "encoders", "stores")}
+    one.changes |= {"transcripts": None} if params.transcripts is None else {}
     try:
-        if read is None:
-            wanted = list(read_labels(params.data.labels, params.targets)["clip_id"])
-        else:
-            source = read(findings)
-            labels, media = labelled_clips(source, findings, scale, shares, params.seed)
-            if probe and media is not None:
-                probe_files(labels, media, findings)
-            wanted = list(labels["clip_id"].dropna().unique())
-            folder = media or table.parent
-            data = {"labels": table.as_posix(), "media": address_of(folder) or folder.as_posix()}
-            changes |= {"data": data, "targets": list(source.targets)}
-            if source.slices:
-                changes["evaluation"] = {"slices": ["duration_s", *source.slices]}
-            splits = {str(split): int(n) for split, n in labels["split"].value_counts().items()}
-            summary |= data | {"targets": list(source.targets), "n_clips": len(labels)}
-            summary["n_clips_of_split"] = splits
-            sets = {f"{name}_{key}": [folder] for key, folder in source.feature_sets.items()}
-        for key, paths in sets.items():
-            findings.prefix = "" if labels is None else f"{key}: "
-            features.append(_read_features(params, key, paths, ids, wanted, findings))
-            summary["features"][key] = features[-1].summary()
+        add(one)
     except RefusedError as error:
-        findings.refuse(error)
-    except LabelError as error:
-        kind = "label tables that cannot be used"
-        findings.add(kind, "error", [params.data.labels], str(error))
-    written = summary["written"] = []
-    if dry_run or findings.have_errors:
-        return summary, findings
-    for each in features:
-        store = IMPORTED_FEATURES / each.name
-        write_store(store, each.clips(), each.metadata)
-        entry = {"store": store.as_posix(), "sha256": store_sha256(store)}
-        before = params.stores.get(each.name)
-        written += [str(store)] if before is None or before.sha256 != entry["sha256"] else []
-        changes["stores"][each.name] = entry
-    if labels is not None:
-        content = labels.to_csv(index=False, lineterminator="\n").encode()
-        if not table.is_file() or table.read_bytes() != content:
-            with replacing_file(table) as beside:
-                beside.write_bytes(content)
-            written.append(str(table))
-    if update_settings(PARAMS, changes, partial(load_params, need_features=False)):
-        written.append(str(PARAMS))
-    return summary, findings
+        one.findings.refuse(error)
+    written: list[str] = []
+    if not (dry_run or one.findings.have_errors):
+        written += [str(path) for path, write in one.writers.items() if write(path)]
+        if update_settings(PARAMS, one.changes, partial(load_params, need_features=False)):
+            written.append(str(PARAMS))
+    return {"name": name, "features": {}} | one.summary | {"written": written}, one.findings
 
 
-def _read_features(
-    params: Params,
-    name: str,
-    paths: Sequence[Path],
-    ids: Path | None,
-    wanted: Sequence[str],
-    findings: Findings,
-) -> Features:
-    """Read features, and find which of the clips that are wanted they are of."""
+def add_labels(
+    read: Callable[[Findings], LabelSource],
+    one: Import,
+    *,
+    scale: Scale | None = None,
+    shares: Sequence[float] | None = None,
+    probe: bool = True,
+) -> None:
+    """Add labels that `read` gives, and the features beside them.
+
+    `scale` and `shares` are those of `labelled_clips`; `probe` reads every media file.
+    """
+    source, path = read(one.findings), IMPORTS / one.name / "labels.csv"
+    labels, media = labelled_clips(source, one.findings, scale, shares, one.params.seed)
+    if probe and media is not None:
+        probe_files(labels, media, one.findings)
+    folder, targets = media or path.parent, list(source.targets)
+    data = {"labels": path.as_posix(), "media": address_of(folder) or folder.as_posix()}
+    one.changes |= {"data": data, "targets": targets}
+    if source.slices:
+        one.changes["evaluation"] = {"slices": ["duration_s", *source.slices]}
+    splits = {str(split): int(n) for split, n in labels["split"].value_counts().items()}
+    one.summary |= data | {"targets": targets, "n_clips": len(labels), "n_clips_of_split": splits}
+    one.clip_ids = list(labels["clip_id"].dropna().unique())
+    for key, each in source.feature_sets.items():
+        add_features([each], None, one, f"{one.name}_{key}")
+    content = labels.to_csv(index=False, lineterminator="\n").encode()
+
+    def write(path: Path) -> bool:
+        if path.is_file() and path.read_bytes() == content:
+            return False
+        with replacing_file(path) as beside:
+            beside.write_bytes(content)
+        return True
+
+    one.writers[path] = write
+
+
+def add_features(paths: Sequence[Path], ids: Path | None, one: Import, of_set: str = "") -> None:
+    """Add features of the clips; `paths` and `ids` are those of `Features`.
+
+    Beside labels `of_set` is what to call them, and comes before what is found.
+    """
+    name = of_set or one.name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):  # it is that of a folder
         raise ParamsError(f"--name {name!r}: expected letters, digits, _ and -")
-    if name in params.encoders:
+    if name in one.params.encoders:
         raise ParamsError(f"params.yaml has an encoder {name!r}: choose another name")
-    features = Features(name, paths, ids, findings)
-    if not features.id_of:
-        return features
-    matches = match_ids(wanted, features.id_of)
-    if matches.found or matches.ambiguous:
-        advice = "they cannot be told apart: rename them as in the label table"
-        findings.add_matches(matches, "features", advice)
-        features.id_of |= {theirs: ours for ours, theirs in matches.found.items()}
-    else:
-        done = f"no id of the files is in the label table, which has {list(wanted[:3])}"
-        findings.add("ids of other clips", "error", features.id_of, done)
-    return features
+    one.findings.prefix = f"{of_set}: " if of_set else ""
+    _ = one.clip_ids  # a label table that cannot be used is said before hours of reading
+    features = Features(paths, ids, one.findings)
+    features.id_of |= one.match(features.id_of, "features")
+    one.summary.setdefault("features", {})[name] = features.summary()
+
+    def write(store: Path) -> bool:
+        write_store(store, features.clips(), features.metadata)
+        entry = {"store": store.as_posix(), "sha256": store_sha256(store)}
+        one.changes["stores"][name] = entry
+        before = one.params.stores.get(name)
+        return before is None or before.sha256 != entry["sha256"]
+
+    one.writers[IMPORTED_FEATURES / name] = write

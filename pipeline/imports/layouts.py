@@ -1,8 +1,9 @@
-"""Where labels are and how they are laid out: any table, and Hume-Reaction in its two layouts."""
+"""Where labels are and how they are laid out: any table, Hume-Reaction twice, and CREMA-D."""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,15 +13,24 @@ from pipeline.clip_ids import match_ids
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource
 from pipeline.imports.columns import PERSON_WORDS, split_of, to_numbers, word_of
-from pipeline.imports.reading import read_text_table
-from pipeline.labels import MADE_BY_INDEX
-from pipeline.settings_files import nearest
+from pipeline.params import MADE_BY_INDEX
+from pipeline.reading import check_columns, is_lfs_pointer, open_table, read_text_table
 
 # The challenge's spelling and order.
 HUME_TARGETS = (
     *("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"),
 )
 _MUSE_FOLDER = "c2_muse_reaction"
+
+Ratings = Literal["voice", "face", "both"]
+
+CREMAD_TARGETS = ("Anger", "Disgust", "Fear", "Happy", "Sad", "Intensity")
+
+# What raters had before them: the first digit of its rows, and the folder that holds it.
+_SOURCES = {"voice": ("1", "AudioWAV"), "face": ("2", "VideoFlash"), "both": ("3", "VideoFlash")}
+_VOTES = "processedResults/tabulatedVotes.csv"
+_ACTORS = "VideoDemographics.csv"
+_LAYOUT = f"{_ACTORS}, {_VOTES} and AudioWAV/ or VideoFlash/, as in a clone of CREMA-D"
 
 # Options of `eri import table`: the column of the label table, and words that columns with it are
 # called by, the best ones first.
@@ -66,10 +76,7 @@ def read_table(
     """
     table = read_text_table(path, findings)
     named = [name for name in (*given.values(), *targets) if name]
-    unknown = [name for name in named if name not in table]
-    if unknown:
-        why = f"{path} has no column {unknown[0]!r}{nearest(unknown[0], list(map(str, table)))}"
-        raise RefusedError("missing columns", unknown, why)
+    check_columns(table, named, path)
     free = [str(name) for name in table if name not in named]
     columns, guessed = {}, []
     for role, (column, words) in _ROLES.items():
@@ -121,8 +128,8 @@ def read_hume(root: Path, findings: Findings) -> LabelSource:
         When the folder has another layout.
     """
     expected = "data_info.csv beside train/mp4, train/wav, likewise val and test (ABAW5)"
-    check_layout(root, ["data_info.csv"], expected)
-    table = _read_labels(root / "data_info.csv", findings, ["Split"])
+    _check_layout(root, ["data_info.csv"], expected)
+    table = _read_labels(root / "data_info.csv", findings, ["split"])
     return LabelSource(table, HUME_TARGETS, root)
 
 
@@ -139,7 +146,7 @@ def read_muse(root: Path, findings: Findings) -> LabelSource:
     """
     base = root / _MUSE_FOLDER if (root / _MUSE_FOLDER).is_dir() else root
     expected = f"{_MUSE_FOLDER}/ with labels.csv, partition.csv, feats/<set>/<id>.csv (MuSe 2022)"
-    check_layout(base, ["labels.csv", "partition.csv"], expected)
+    _check_layout(base, ["labels.csv", "partition.csv"], expected)
     given = _read_labels(base / "labels.csv", findings, [])
     rows = read_text_table(base / "partition.csv", findings)
     ids, split = rows.iloc[:, 0], rows.iloc[:, -1]
@@ -156,7 +163,47 @@ def read_muse(root: Path, findings: Findings) -> LabelSource:
     return LabelSource(table, HUME_TARGETS, root, sets)
 
 
-def check_layout(root: Path, names: list[str], expected: str) -> None:
+def read_cremad(root: Path, ratings: Ratings, findings: Findings) -> LabelSource:
+    """Read the ratings of CREMA-D, its actors, and where the clips are that were rated.
+
+    Raters chose one emotion, or neutral, and its level from 0 to 100. Each target is the mean of
+    that level over all raters of a clip, divided by 100, where a rater who chose something else
+    counts 0; ``Intensity`` is the level of whatever emotion a rater chose, 0 for neutral.
+
+    Parameters
+    ----------
+    root : Path
+        A clone of the repository, or a part of it.
+    ratings : {"voice", "face", "both"}
+        What raters had before them: the sound, the picture, or the video with its sound.
+    findings : Findings
+        Clips that are not downloaded are added; they are left out.
+
+    Raises
+    ------
+    RefusedError
+        When the folder has another layout, or none of the clips is downloaded.
+    """
+    digit, folder = _SOURCES[ratings]
+    _check_layout(root, [_ACTORS, _VOTES], _LAYOUT)
+    table, media = _mean_levels(root / _VOTES, digit), root / folder
+    there = [path for path in list_media_folder(media).files if not is_lfs_pointer(path)]
+    # One name lacks its last letter: 1040_ITH_SAD_X.wav.
+    table["path"] = table["clip_id"].map({each.stem.ljust(15, "X"): each.name for each in there})
+    is_there, kind = table["path"].notna(), "clips that are not downloaded"
+    fetch = f"`git lfs pull --include {folder}` in {root} fetches the rest"
+    done = f"left out, as of a half-finished download, with pointers of Git LFS: {fetch}"
+    if not is_there.any():
+        why = f"{media} holds none of the clips, at most pointers of Git LFS: {fetch}"
+        raise RefusedError(kind, table["clip_id"], why)
+    findings.add(kind, "warning", table["clip_id"][~is_there], done)
+    actors = read_text_table(root / _ACTORS, findings).rename(columns=str.lower)
+    table = table[is_there].assign(group=table["clip_id"].str[:4])
+    table = table.merge(actors.rename(columns={"actorid": "group"}), how="left", on="group")
+    return LabelSource(table, CREMAD_TARGETS, media, slices=("sex", "age"))
+
+
+def _check_layout(root: Path, names: list[str], expected: str) -> None:
     """Make sure that a folder has files of these names.
 
     Raises
@@ -198,15 +245,10 @@ def _is_target(name: str, column: "pd.Series[str]") -> bool:
 def _read_labels(path: Path, findings: Findings, others: list[str]) -> pd.DataFrame:
     """Read ids, targets and `others`: names in lower case but targets, ``file_id`` at the end."""
     table = read_text_table(path, findings)
-    lower = [str(name).lower() for name in table]
-    missing = [n for n in ("File_ID", *others, *HUME_TARGETS) if lower.count(n.lower()) != 1]
-    if missing:
-        why = (
-            f"{path} should have each of the columns {missing} once; it has {list(table)}. For "
-            "other columns there is `eri import table`"
-        )
-        raise RefusedError("missing columns", missing, why)
-    table = table.set_axis(lower, axis=1).rename(columns={n.lower(): n for n in HUME_TARGETS})
+    ours = {name.lower(): name for name in HUME_TARGETS}
+    table = table.rename(columns=lambda name: ours.get(name.lower(), name.lower()))
+    more = ". For other columns there is `eri import table`"
+    check_columns(table, ["file_id", *others, *HUME_TARGETS], path, more)
     table.insert(0, "clip_id", _bare_ids(table["file_id"]))
     return table.assign(file_id=table.pop("file_id"))
 
@@ -214,3 +256,18 @@ def _read_labels(path: Path, findings: Findings, others: list[str]) -> pd.DataFr
 def _bare_ids(ids: "pd.Series[str]") -> "pd.Series[str]":
     """Take the brackets off ids such as ``[00000]``."""
     return ids.str.replace(r"^\[\s*(.*?)\s*\]$", r"\1", regex=True)
+
+
+def _mean_levels(path: Path, digit: str) -> pd.DataFrame:
+    """Return ``clip_id`` and the targets as text, of the rows whose number begins with a digit."""
+    votes = pd.concat(open_table(path).blocks, ignore_index=True)
+    named = {name: f"mean{name}Resp" for name in CREMAD_TARGETS[:-1]}
+    check_columns(votes, ["fileName", *"ADFHNS", *named.values()], path)
+    votes = votes[votes.iloc[:, 0].str.startswith(digit)]
+    n_votes = votes[[*"ADFHNS"]].astype(float)
+    levels = pd.DataFrame({"clip_id": votes["fileName"]})
+    for name, column in named.items():  # -1 where nobody voted so
+        level = votes[column].astype(float).clip(lower=0) / 100
+        levels[name] = n_votes[name[0]] * level / n_votes.sum(axis=1)
+    levels["Intensity"] = levels[[*named]].sum(axis=1)
+    return levels.round(4).astype("string")

@@ -8,8 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.metrics import constant_columns
-from pipeline.clip_table import Rows, people_across_splits
-from pipeline.labels import SPLITS
+from pipeline.clip_table import SPLITS, Rows, people_across_splits
 from pipeline.report.plots import durations
 
 MOST_ROWS = 50

@@ -1,4 +1,9 @@
-"""The report as one self-contained HTML page."""
+"""The report, one self-contained HTML page, and the model card, both of the results of a run.
+
+The card says what was fitted on what, how good it is for whom, and what it is not for. It has the
+sections of Mitchell et al., "Model Cards for Model Reporting" (2019), and the header of the Hugging
+Face hub.
+"""
 
 import base64
 import io
@@ -27,11 +32,30 @@ from pipeline.tables import laid_out, markdown, records, score_text
 
 SPLIT_NAMES = {**SPLITS, "oof": "Train, out of fold"}
 
+LICENCES = {
+    "open_clip": "code MIT; each pretrained tag has a licence and training data of its own",
+    "torchvision": "code BSD-3-Clause; pretrained weights are of ImageNet, which is for research",
+    "timm": "code Apache-2.0; each set of weights has a licence of its own",
+    "opensmile": "openSMILE's own licence: research and education only, no commercial use",
+    "transformers": "code Apache-2.0; each model has a licence of its own (Whisper tiny.en: MIT)",
+    "whisper": "code Apache-2.0, the published weights MIT or Apache-2.0",
+    "expression": "votes MIT, but the pictures of FER2013 that it learned from are for research",
+    "onnx": "that of the file, which does not say",
+    "imported": "that of whoever made the features",
+}
+"""By kind of encoder, as far as it can be said without looking at the weights."""
+
 _BY_TARGET = {"scatter": "labels and predictions", "calibration": "calibration"}
 _MOST_CLIPS = 12
 _PICTURE_PX = (192, 144)
-_MOST_SLICES = 200
+_MOST_SLICES = {"report": 200, "card": 12}
 _MOST_TARGETS = 3
+_HEADER = {
+    "library_name": "eri",
+    "pipeline_tag": "video-classification",
+    "tags": ["emotional-reaction-intensity", "regression", "frozen-encoders"],
+    "metrics": ["pearsonr"],
+}
 
 
 def render_report(results: Results) -> str:
@@ -41,14 +65,14 @@ def render_report(results: Results) -> str:
         for name, (plot, table) in results.plots.items()
         if name not in _BY_TARGET and len(table) and table.iloc[0, 0] != NOTHING
     }
-    return page_template("report.html").render(
-        **shared_content(results),
+    return _template("report.html").render(
+        **_shared(results),
         results=results,
         lead=results.scores.loc[STACK],
         figures=defaultdict(str, drawn),  # nothing to show, or no plot of dvc.yaml any more
         panels=list(_panels(results)),
         contributions=laid_out(results.contributions),
-        slices=laid_out(results.slices.head(_MOST_SLICES)),
+        slices=laid_out(results.slices.head(_MOST_SLICES["report"])),
         curve=laid_out(results.curve.drop(columns="name")),
         worst=_worst(results),
         clip_lists=data.clip_lists(results.rows.clips, results.imputed, results.failures),
@@ -58,7 +82,63 @@ def render_report(results: Results) -> str:
     )
 
 
-def shared_content(results: Results) -> dict[str, Any]:
+def render_model_card(results: Results) -> str:
+    """Render the model card as Markdown."""
+    params, record, slices = results.params, results.record, results.slices
+    kinds = sorted({encoder["kind"] for encoder in record["encoders"].values()})
+    overall = float(results.scores["mean_pearson"][STACK])
+    own = slices[(slices["split"] == results.split) & (slices["name"] == STACK)]
+    worse = own[own["mean_pearson"] < overall].sort_values("mean_pearson")
+    worse = worse.head(_MOST_SLICES["card"])
+    worse["surely"] = np.where(worse["ci95_high"] < overall, "surely", "")
+    faces = [getattr(encoder, "face", "none") for encoder in params.encoders.values()]
+    return _template("model_card.md").render(
+        **_shared(results),
+        params=params,
+        header=yaml_text(_HEADER),
+        version=record["versions"].get("eri", ""),
+        licences={kind: LICENCES[kind] for kind in kinds if kind in LICENCES},
+        uses_faces=any(face != "none" for face in faces),
+        heads={name: _described(head.model_dump()) for name, head in params.heads.items()},
+        curve=results.curve,
+        warnings=results.warnings,
+        slices=laid_out(worse.drop(columns=["split", "name"])),
+        overall=overall,
+        has_slices=len(slices) > 0,
+    )
+
+
+def run_notes(results: Results) -> list[str]:
+    """Return what has to be said wherever scores and predictions of Test are shown."""
+    said = notes(results.params, results.scores["mean_pearson"])
+    if results.params.final.refit_on == "train+val":
+        said.append(
+            "Predictions of Test come from heads refitted on Train and Val (final.refit_on); Val "
+            "and out-of-fold scores from heads fitted on Train only."
+        )
+    return said
+
+
+def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
+    """Return a JPEG of each clip, small enough for a page, as a data URI by clip id.
+
+    A clip without a readable picture is left out: a report must not fail for one.
+
+    Parameters
+    ----------
+    files : mapping of str to (Path, float)
+        By clip id: the media file, and its length in seconds.
+    """
+    found: dict[str, str] = {}
+    with Workers(1) as workers:
+        for name, (path, duration_s) in files.items():
+            if path.is_file() or address_of(path):
+                with suppress(WorkerError):
+                    found[name] = workers.call(_picture, (path, duration_s / 2), limit_s=20.0)
+    return found
+
+
+def _shared(results: Results) -> dict[str, Any]:
     """Return what report and model card both say, by its name in their templates."""
     rows, targets, scored = results.rows, results.params.targets, results.scored
     columns = results.slices["column"].unique()
@@ -81,18 +161,7 @@ def shared_content(results: Results) -> dict[str, Any]:
     }
 
 
-def run_notes(results: Results) -> list[str]:
-    """Return what has to be said wherever scores and predictions of Test are shown."""
-    said = notes(results.params, results.scores["mean_pearson"])
-    if results.params.final.refit_on == "train+val":
-        said.append(
-            "Predictions of Test come from heads refitted on Train and Val (final.refit_on); Val "
-            "and out-of-fold scores from heads fitted on Train only."
-        )
-    return said
-
-
-def page_template(name: str) -> Template:
+def _template(name: str) -> Template:
     """Return a template of ``pipeline/report/templates``.
 
     HTML escapes what is put into it. Markdown has the filters ``markdown`` for
@@ -111,23 +180,9 @@ def page_template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
-    """Return a JPEG of each clip, small enough for a page, as a data URI by clip id.
-
-    A clip without a readable picture is left out: a report must not fail for one.
-
-    Parameters
-    ----------
-    files : mapping of str to (Path, float)
-        By clip id: the media file, and its length in seconds.
-    """
-    found: dict[str, str] = {}
-    with Workers(1) as workers:
-        for name, (path, duration_s) in files.items():
-            if path.is_file() or address_of(path):
-                with suppress(WorkerError):
-                    found[name] = workers.call(_picture, (path, duration_s / 2), limit_s=20.0)
-    return found
+def _described(head: Mapping[str, Any]) -> str:
+    rest = ", ".join(f"{key} = {value}" for key, value in head.items() if key != "kind")
+    return f"{head['kind']}, {rest or 'default settings'}"
 
 
 def _on_one_line(text: str) -> str:

@@ -20,7 +20,7 @@ from features.store import shards_of, store_metadata
 from pipeline import paths
 from pipeline.clip_table import Rows, read_rows
 from pipeline.leaderboard import SPLITS, board_of_split, shown_splits
-from pipeline.params import Params, ParamsError
+from pipeline.params import Params
 from pipeline.report.data import data_warnings
 from pipeline.report.figures import Plot, read_plots
 from pipeline.tables import read_run_table
@@ -37,7 +37,6 @@ _TABLES = {
     "imputed": paths.IMPUTED,
 }
 _KNOWN_BY = (paths.CLIPS, paths.FOLDS, paths.STACK, paths.LEADERBOARD)
-_NEEDED = (*_KNOWN_BY, paths.PEOPLE, *_TABLES.values())
 _LIBRARIES = ("eri", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "torch")
 _UNKNOWN = "n/a"
 
@@ -89,18 +88,7 @@ class Results:
 
 
 def read_results(params: Params) -> Results:
-    """Read what a run has written.
-
-    Raises
-    ------
-    ParamsError
-        When files of the run are missing, or of other clips.
-    """
-    plots = read_plots()
-    needed = (*_NEEDED, *(plot.table for plot in plots.values()))
-    missing = [str(path) for path in needed if not path.is_file()]
-    if missing:
-        raise ParamsError(f"there is no finished run here: {missing} are missing. Run `dvc repro`")
+    """Read what a run has written; files of other clips than its own are a ParamsError."""
     rows, people = read_rows(params), json.loads(paths.PEOPLE.read_text(encoding="utf-8"))
     metadata = {
         name: store_metadata(pq.read_schema(shards_of(params.store_folder(name))[0]))
@@ -116,7 +104,7 @@ def read_results(params: Params) -> Results:
         **{name: read_run_table(path) for name, path in _TABLES.items()},
         plots={
             name: (plot, pd.read_csv(plot.table, dtype=str, keep_default_na=False))
-            for name, plot in plots.items()
+            for name, plot in read_plots().items()
         },
         failures={n: pd.read_parquet(params.failures_file(n)) for n in params.feature_names},
         warnings=[*people["warnings"], *data_warnings(rows, params.targets)],

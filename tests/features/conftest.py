@@ -19,3 +19,9 @@ def read_only() -> Iterator[Path]:
     yield folder
     os.seteuid(user)
     folder.rmdir()
+
+
+@pytest.fixture
+def one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clips be read by one worker: each is a process that takes a second to start."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")

@@ -1,4 +1,5 @@
 import os
+import time
 import uuid
 from pathlib import Path
 
@@ -14,14 +15,20 @@ from features.cache import (
     EmbeddingCache,
     LostError,
     default_cache_root,
+    list_cache,
     pack,
+    prune_cache,
+    seed_cache,
     unpack,
+    verify_cache,
 )
 from features.places import Files
-from tests.features.stored import embedding, of_all_faces, same
+from features.store import StoredClip, StoreError, write_store
+from tests.features.stored import clips, embedding, of_all_faces, same
 
 CLIPS = {name * 64: embedding(k + 1, k) for k, name in enumerate("abcde")}
 A, B, *_ = CLIPS
+DESCRIPTION = {"spec": {"model": "m"}, "weights_digest": "w", "sampling": {}}
 
 
 @pytest.fixture(params=["folder", "memory://"])
@@ -30,44 +37,37 @@ def root(request, tmp_path) -> str:
     return str(tmp_path) if request.param == "folder" else f"memory://{uuid.uuid4().hex}"
 
 
-def filled(root: str | Path) -> EmbeddingCache:
-    cache = EmbeddingCache(root, "identity", {"spec": {"model": "m"}})
-    for clip, each in CLIPS.items():
-        cache.put(clip, each)
+def filled(root: str | Path, identity: str = "identity", n: int = 5) -> EmbeddingCache:
+    cache = EmbeddingCache(root, identity, DESCRIPTION)
+    for clip in list(CLIPS)[:n]:
+        cache.put(clip, CLIPS[clip])
     return cache
+
+
+def age(path: Path, days: float) -> None:
+    then_s = time.time() - days * 86400
+    os.utime(path, (then_s, then_s))
 
 
 def test_what_is_put_is_there_at_once_for_everyone(root):
     for cache in (filled(root), EmbeddingCache(root, "identity")):
-        assert set(cache) == set(CLIPS)
-        assert all(clip in cache and same(cache.get(clip), CLIPS[clip]) for clip in CLIPS)
-        assert "0" * 64 not in cache
+        assert cache.known == set(CLIPS)
+        assert all(same(cache.get(clip), CLIPS[clip]) for clip in CLIPS)
         with pytest.raises(LostError, match="in the embedding cache"):
             cache.get("0" * 64)
-    assert A not in EmbeddingCache(root, "another identity")
+    assert EmbeddingCache(root, "another identity").known == set()
 
 
 def test_two_runs_at_once_keep_both_shares_and_what_came_first(root):
     first, second = EmbeddingCache(root, "identity"), EmbeddingCache(root, "identity")
-    assert list(first) == []
+    assert first.known == set()
     first.put(A, CLIPS[A])
     second.put(B, CLIPS[B])
     second.put(A, embedding(seed=9))
     for cache in (first, second, EmbeddingCache(root, "identity")):
         assert same(cache.get(A), CLIPS[A])
-    assert B in EmbeddingCache(root, "identity")
-    assert B not in first  # it has looked before
-
-
-def test_looking_clips_up_costs_one_listing(tmp_path, monkeypatch):
-    calls, names = [], Files.names
-    monkeypatch.setattr(Files, "names", lambda *args: calls.append(args[1]) or names(*args))
-    filled(tmp_path)
-    cache = EmbeddingCache(tmp_path, "identity")
-    assert "0" * 64 not in cache
-    n_calls = 2 + len(CLIPS)  # encoder.json is asked too
-    assert sum(f"{k:064x}" in cache for k in range(1000)) == 0
-    assert len(calls) == n_calls
+    assert second.known == {A, B}
+    assert first.known == {A}  # it has looked before
 
 
 @settings(max_examples=50, deadline=None)
@@ -104,24 +104,27 @@ def test_every_flipped_bit_and_every_missing_byte_is_found():
         unpack(B, content)
 
 
-def test_a_damaged_object_is_named_and_computed_again(root):
+def test_damage_is_named_and_computed_again(root):
     cache = filled(root)
     path = cache._path(A)
     whole = cache._files.cat_file(path)
     cache._files.pipe_file(path, whole[:-1] + bytes([whole[-1] ^ 1]))
+    found = dict(verify_cache(root))
+    assert len(found) == len(CLIPS)
+    assert [each for each, what in found.items() if what is not None] == [path]
     later = EmbeddingCache(root, "identity")
-    assert A in later  # only listed
+    assert A in later.known  # only listed
     with (
         pytest.warns(UserWarning, match=rf"{A}.safetensors is damaged.*computed again"),
         pytest.raises(LostError, match="damaged"),
     ):
         list(later.get_all([B, A]))
-    assert A not in later
-    assert B in later
+    assert later.known == set(CLIPS) - {A}
     later.put(A, CLIPS[A])
     assert cache._files.cat_file(path) == whole
     assert same(later.get(A), CLIPS[A])
-    cache._files.rm(path)
+    cache._files.pipe_file(path, whole[:-1])
+    assert prune_cache(root, unused_for_days=30) == ([path], len(whole) - 1)
     with pytest.raises(LostError, match=f"there is no .*{A}"):
         cache.get(A)
 
@@ -142,7 +145,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
         with pytest.raises(OSError, match=r"No space left.*make room.*ERI_CACHE"):
             cache.put(A, CLIPS[A])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    assert A not in cache
+    assert cache.known == set()
     cache.put(A, CLIPS[A])
     assert same(EmbeddingCache(tmp_path, "identity").get(A), CLIPS[A])
 
@@ -175,3 +178,56 @@ def test_an_embedding_has_one_time_for_each_row_and_prints_its_shape():
     for time_s, values in ((np.zeros(2), np.zeros((3, 4))), (np.zeros(3), np.zeros(3))):
         with pytest.raises(ValueError, match=r"expected \(n_rows,\) and \(n_rows, dimension\)"):
             Embedding(time_s, values)
+
+
+def test_what_is_cached_is_listed_by_last_use_and_pruned_when_unused(tmp_path):
+    filled(tmp_path, "one", 2)
+    filled(tmp_path, "two", 1)
+    age(tmp_path / "one" / "encoder.json", 40)
+    for name, days in (("dead.part", 2), ("alive.part", 0)):
+        (tmp_path / "two" / name).touch()
+        age(tmp_path / "two" / name, days)
+    EmbeddingCache(tmp_path, "one")  # looking is no use
+    two, one = list_cache(tmp_path)
+    assert (one["identity"], one["n_clips"], two["n_clips"]) == ("one", 2, 1)
+    assert one["description"] == DESCRIPTION
+    assert one["unused_days"] == pytest.approx(40, abs=0.1)
+    assert one["n_bytes"] > 100
+    assert list_cache(tmp_path / "nothing") == []
+    assert prune_cache(tmp_path, unused_for_days=30) == (["one"], one["n_bytes"])
+    assert [path.name for path in tmp_path.rglob("*.part")] == ["alive.part"]
+    filled(tmp_path, "one")  # opening it is
+    assert list_cache(tmp_path)[0]["unused_days"] < 1
+    (tmp_path / "one" / "encoder.json").write_bytes(b'{"spec')  # cut short
+    assert [each["description"] for each in list_cache(tmp_path)] == [{}, DESCRIPTION]
+    objects = verify_cache(tmp_path)
+    assert next(objects)[1] is None
+    assert sorted(prune_cache(tmp_path, unused_for_days=0)[0]) == ["one", "two"]
+    assert list(objects) == []  # pruned meanwhile
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("root", ["memory://upkeep", "[x] *?", "a::b", "s3:", "-é😀", "x{1,2}"])
+def test_a_cache_elsewhere_and_of_any_name_is_looked_after_too(root, tmp_path):
+    root = root if "//" in root else tmp_path / root
+    filled(root, "one", 3)
+    (entry,) = list_cache(root)
+    assert (entry["identity"], entry["n_clips"]) == ("one", 3)
+    assert [what for _, what in verify_cache(root)] == [None] * 3
+    assert prune_cache(root, 0)[0] == ["one"]
+    assert list_cache(root) == []
+
+
+def test_a_cache_is_seeded_from_a_store_that_says_what_made_it(tmp_path):
+    written = [StoredClip(f"id-{clip[0]}", clip, each) for clip, each in CLIPS.items()]
+    write_store(tmp_path / "store", written, DESCRIPTION | {"identity": "one", "versions": {}})
+    root = tmp_path / "cache"
+    filled(root, "one", 1)
+    assert seed_cache(tmp_path / "store", root) == len(CLIPS) - 1
+    assert same(EmbeddingCache(root, "one").get(B), CLIPS[B])
+    assert list_cache(root)[0]["description"] == DESCRIPTION | {"identity": "one"}
+    assert seed_cache(tmp_path / "store", root) == 0
+    write_store(tmp_path / "other", clips(1), {"level": "clip"})
+    with pytest.raises(StoreError, match="does not say what made it"):
+        seed_cache(tmp_path / "other", tmp_path / "untouched")
+    assert not (tmp_path / "untouched").exists()

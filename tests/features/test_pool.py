@@ -12,8 +12,7 @@ from pydantic import ValidationError
 
 from features.cache import Embedding
 from features.pool import PARTS, STATISTICS, Pooling, pool_clips, pool_store
-from features.store import FeatureStore, StoredClip, read_store
-from features.store_writer import write_store
+from features.store import FeatureStore, StoredClip, read_store, write_store
 
 EVERYTHING = Pooling(statistics=tuple(STATISTICS), parts=tuple(PARTS))
 NAN = float("nan")
@@ -142,7 +141,7 @@ def test_what_cannot_be_pooled_is_refused(ids, time_s, metadata, message):
 
 
 def test_a_store_on_disk_is_pooled_shard_by_shard_to_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr("features.store_writer._SHARD_BYTES", 1)
+    monkeypatch.setattr("features.store._SHARD_BYTES", 1)
     rng = np.random.default_rng(0)
     written = [
         StoredClip(str(k), str(k), Embedding(np.arange(n) / 3.0, rng.normal(size=(n, 4)), k / 9))

@@ -6,10 +6,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features import store_writer
-from features.store import FeatureStore, StoreError, gather, read_shards, read_store, stored_clips
-from features.store_writer import (
+from features import store as module
+from features.store import (
+    FeatureStore,
+    StoreError,
     check_replaceable,
+    gather,
+    read_store,
+    shards_of,
+    stored_clips,
     write_clip_vectors,
     write_failures,
     write_store,
@@ -31,8 +36,8 @@ def assert_same(store: FeatureStore, expected: FeatureStore) -> None:
 def test_a_store_reads_back_as_written(
     tmp_path, monkeypatch, dtype, face_share, shard_bytes, row_group_bytes
 ):
-    monkeypatch.setattr(store_writer, "_SHARD_BYTES", shard_bytes)
-    monkeypatch.setattr(store_writer, "_ROW_GROUP_BYTES", row_group_bytes)
+    monkeypatch.setattr(module, "_SHARD_BYTES", shard_bytes)
+    monkeypatch.setattr(module, "_ROW_GROUP_BYTES", row_group_bytes)
     written = clips(dtype=dtype, face_share=face_share)
     write_store(tmp_path / "clip", written, {"identity": "x"})
     n_shards = len(list((tmp_path / "clip").iterdir()))
@@ -42,7 +47,7 @@ def test_a_store_reads_back_as_written(
     assert len({id(each) for each in store.clip_id}) < len(store.clip_id) or row_group_bytes == 1
     parts = [part for _, part in stored_clips(tmp_path / "clip")]
     assert [clip[:2] for part in parts for clip in part] == [clip[:2] for clip in written]
-    shards = list(read_shards(tmp_path / "clip"))
+    shards = [read_store(shard) for shard in shards_of(tmp_path / "clip")]
     assert len(shards) == len(parts) == n_shards
     for shard, part in zip(shards, parts, strict=True):
         assert_same(shard, gather(part, {"identity": "x"}))
@@ -74,7 +79,7 @@ def test_a_failed_write_leaves_the_old_store(tmp_path):
 
 
 def test_clips_are_drawn_only_as_their_shard_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_writer, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(module, "_SHARD_BYTES", 1)
 
     def drawn():
         for k, clip in enumerate(clips(20)):

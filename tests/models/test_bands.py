@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from models.bands import choose_factors, mixtures_from
-from models.folds import assign_folds
+from models.folds import WHOLE, assign_folds
 from models.heads import make_head
 from models.metrics import mean_pearson
 from models.scaling import band_shares
-from models.view import WHOLE, FoldedView
+from models.view import FoldedView
 
 BANDS = (10, 400)
 

@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,11 +87,3 @@ def test_whatever_the_table_predictions_and_scores_are_honest(
             assert np.isnan(score.pearson[unlabelled]).all()
             assert not (np.abs(score.pearson) > 1).any()
             assert n_folds > 1 or np.isnan(score.mean_pearson)
-
-
-@pytest.mark.parametrize("kind", sorted(HEADS))
-def test_one_person_is_predicted_by_the_refit_alone(kind):
-    x, y, folds = table(8, 3, 1, "plain", "plain")
-    fit = make_head(ENTRIES[kind], 0, (3,)).cross_fit(FoldedView(x[:8], y, folds, folds, x[8:]))
-    assert np.isnan(fit.oof).all()
-    assert np.isfinite(fit.held).all()

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.folds import assign_folds, check_folds
+from models.folds import MOST_INNER_FOLDS, assign_folds, check_folds, inner_folds
 
 people = st.lists(st.sampled_from("abcdefghijkl"), min_size=6, max_size=60).filter(
     lambda names: len(set(names)) >= 4
@@ -108,3 +108,9 @@ def test_check_folds_names_a_person_in_two_folds():
     check_folds(groups, assign_folds(groups, 3, 0))
     with pytest.raises(ValueError, match=r"1 groups lie in more than one fold.*'b'"):
         check_folds(groups, np.array([0, 0, 1, 1]))
+
+
+def test_few_groups_are_inner_folds_of_their_own():
+    groups = np.repeat(np.arange(MOST_INNER_FOLDS), 3)
+    assert len(np.unique(inner_folds(groups, 0))) == MOST_INNER_FOLDS
+    assert len(np.unique(inner_folds(np.repeat(np.arange(50), 3), 0))) == 5

@@ -44,7 +44,7 @@ def test_weak_components_survive_the_randomized_solver(monkeypatch):
     traits = rng.normal(size=(900, 500)) * np.arange(1, 501) ** -1.0
     x = (traits @ rng.normal(size=(500, 700)) / 10).astype(np.float32)
     folds = np.zeros(900, np.int64)
-    (matrix,) = FoldGram(x, folds).equations().matrix.matrices
+    matrix = FoldGram(x, folds).equations().matrix
     monkeypatch.setattr("models.ridge.equations.EXACT_SIZE", 0)
     axes = principal_axes(FoldGram(x, folds).equations(), 128, 0).axes
     axes = axes / np.linalg.norm(axes, axis=0)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.folds import assign_folds
+from models.folds import WHOLE, assign_folds
 from models.heads import make_head
 from models.heads.base import Head
 from models.view import FoldedView
@@ -63,3 +63,21 @@ def test_lengths_must_agree(clips):
     x, y, groups, folds = clips
     with pytest.raises(ValueError, match="x 29, y 30, groups 30, fold_of_row 30"):
         cross_fit(make_head({"kind": "mean"}, 0), x[1:], y, groups, folds, x[:1])
+
+
+@pytest.mark.parametrize(("n_folds", "is_shared"), [(2, False), (3, True), (11, True), (12, False)])
+def test_a_search_serves_all_training_sets_where_folds_are_as_inner_ones(n_folds, is_shared):
+    rows = np.arange(60)
+    view = FoldedView(rows[:, None].astype(np.float32), rows[:, None], rows, rows % n_folds)
+    searches = list(view.searches([*view.folds, WHOLE], 0))
+    assert len(searches) == (1 if is_shared else n_folds + 1)
+
+
+def test_a_search_is_not_shared_where_a_fold_has_no_label():
+    rows = np.arange(60)
+    y = np.stack([rows, np.where(rows % 4 == 1, np.nan, rows)], axis=1)
+    view = FoldedView(rows[:, None].astype(np.float32), y, rows, rows % 4)
+    for fold_of_row, columns, without in view.searches(view.folds, 0):
+        (fold,) = without
+        expected = ~np.isnan(y[:, columns]).any(axis=1) & (rows % 4 != fold)
+        np.testing.assert_array_equal(fold_of_row >= 0, expected)

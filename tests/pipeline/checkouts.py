@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -15,6 +15,13 @@ import yaml
 from pipeline import stages
 
 ROOT = Path(__file__).parents[2]
+DVC = """
+import sys
+from dvc.cli import main
+for command in sys.argv[1:]:
+    if status := main(command.split()):
+        sys.exit(status)
+"""
 
 
 def copy_code(folder: Path) -> None:
@@ -39,14 +46,20 @@ def run(folder: Path, *command: str, status: int = 0, **variables: str) -> str:
     return done.stdout
 
 
-def run_stages(folder: Path, **variables: str) -> str:
-    """Run all stages of a checkout in this process, as DVC would load torch anew for each.
+def dvc(folder: Path, *commands: str, status: int = 0, **variables: str) -> str:
+    """Run commands of DVC in one process, since to load it takes its time, as `run` does."""
+    return run(folder, sys.executable, "-c", DVC, *commands, status=status, **variables)
+
+
+def run_stages(folder: Path, only: Sequence[str] = (), **variables: str) -> str:
+    """Run stages of a checkout, all or `only` some, in this process: DVC loads torch for each.
 
     Returns what they print.
     """
     said = io.StringIO()
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    steps = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].values()
+    steps = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    steps = [step for name, step in steps.items() if name in (only or steps)]
     with entered(folder, **variables), contextlib.redirect_stdout(said):
         for step in steps:
             function = getattr(stages, step.get("do", step)["cmd"].split()[3])

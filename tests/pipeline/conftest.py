@@ -9,12 +9,11 @@ import pytest
 import yaml
 
 from features.cache import Embedding
-from features.extraction.workers import Failure, WorkerError
-from features.store import StoredClip
-from features.store_writer import write_clip_vectors, write_store
-from pipeline import comparison
+from features.store import StoredClip, write_clip_vectors, write_store
 from pipeline.clip_table import Rows, arrange_rows, make_folds
 from pipeline.params import Params, load_params
+from pipeline.predict import load_bundle
+from tests.pipeline.commands import WorkersHere
 from tests.pipeline.finished_run import FinishedRun, finish_run
 
 TARGETS = ["joy", "fear", "awe"]
@@ -140,6 +139,13 @@ def finished_run(shared_run, monkeypatch) -> FinishedRun:
 
 
 @pytest.fixture(scope="session")
+def predictor(shared_run):
+    """The bundle of that run, loaded once: its workers and networks are started for all tests."""
+    with load_bundle(shared_run.bundle) as predictor:
+        yield predictor
+
+
+@pytest.fixture(scope="session")
 def ready_folder(shared_run, tmp_path_factory) -> Path:
     """The folder of two ready bundles: `face` sees the picture only, `voice` hears the sound."""
     folder = tmp_path_factory.mktemp("ready")
@@ -163,38 +169,10 @@ def ready(ready_folder, tmp_path, monkeypatch) -> Path:
     return ready_folder
 
 
-class WorkersHere:
-    """In place of worker processes: works in this process, and lists what is fitted."""
-
-    fitted: list[str]
-
-    def __init__(self, n_workers=1) -> None:
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def call(self, work, task, *, limit_s):
-        if work is comparison.fit_in_worker:
-            self.fitted.append(task[1].name)
-        try:
-            made = work(task)
-            while work is comparison.fit_in_worker:
-                next(made)
-        except StopIteration as end:
-            return end.value
-        except ValueError as error:
-            raise WorkerError(Failure(str(error))) from error
-        return made
-
-
 @pytest.fixture
 def fitted(monkeypatch) -> list[str]:
     """Compare without a process of its own; lists what is fitted, in order."""
-    WorkersHere.fitted = []
+    monkeypatch.setattr(WorkersHere, "fitted", [])
     monkeypatch.setattr("pipeline.comparison.Workers", WorkersHere)
     # Nobody who edits `models` while tests run spoils them.
     for name in ("code_digest", "_code_in_use"):

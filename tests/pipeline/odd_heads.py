@@ -10,62 +10,41 @@ from models.heads import HEADS, Head
 from pipeline import comparison
 
 
-class _OddHead(Head):
+def go_wrong():
+    raise RuntimeError("no good")
+
+
+def hang():
+    """Leave the process's id in the working folder, and wait."""
+    Path("hanging.part").write_text(str(os.getpid()))
+    Path("hanging.part").rename("hanging.pid")
+    time.sleep(120)
+
+
+def leave():
+    print("last words", flush=True)
+    os._exit(7)
+
+
+class OddHead(Head):
+    """Does something while it is fitted, and predicts nothing."""
+
     def _fit(self, inputs, targets, groups):
         self.n_targets_ = targets.shape[1]
-        self.go_wrong()
-
-    def _predict(self, inputs):
-        return np.zeros((len(inputs), self.n_targets_))
-
-    def go_wrong(self):
-        raise NotImplementedError
-
-
-class RaisingHead(_OddHead):
-    def go_wrong(self):
-        raise RuntimeError("no good")
-
-
-class HangingHead(_OddHead):
-    """Leaves its process's id in the working folder."""
-
-    def go_wrong(self):
-        Path("hanging.part").write_text(str(os.getpid()))
-        Path("hanging.part").rename("hanging.pid")
-        time.sleep(120)
-
-
-class ExitingHead(_OddHead):
-    def go_wrong(self):
-        print("last words", flush=True)
-        os._exit(7)
-
-
-class KilledHead(_OddHead):
-    def go_wrong(self):
-        os.kill(os.getpid(), 9)
-
-
-class UndefinedHead(_OddHead):
-    """Predicts NaN."""
-
-    def go_wrong(self):
-        pass
+        self.act()
 
     def _predict(self, inputs):
         return np.full((len(inputs), self.n_targets_), np.nan)
 
 
-ODD_HEADS = {
-    "raising": RaisingHead,
-    "hanging": HangingHead,
-    "exiting": ExitingHead,
-    "killed": KilledHead,
-    "undefined": UndefinedHead,
+ACTS = {
+    "raising": go_wrong,
+    "hanging": hang,
+    "exiting": leave,
+    "killed": lambda: os.kill(os.getpid(), 9),
+    "undefined": lambda: None,
 }
-
-
+ODD_HEADS = {name: type(name, (OddHead,), {"act": staticmethod(act)}) for name, act in ACTS.items()}
 REAL_FIT = comparison.fit_in_worker
 
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from pipeline.breakdowns import (
     CONTRIBUTION_COLUMNS,
     SLICE_COLUMNS,
     contribution_table,
+    learning_curve_table,
     slice_table,
 )
 from pipeline.leaderboard import score
@@ -84,3 +87,41 @@ def test_slices_of_categories_and_numbers_are_scored(rows, params):
     assert (exact.dropna() > 0.999).all()
     scored = table[table["n_people"] > 1].dropna()
     assert (scored["ci95_low"] <= scored["ci95_high"]).all()
+
+
+def test_a_curve_adds_people_to_those_before_and_repeats_draw_others(rows, params, monkeypatch):
+    n, fitted_on, kept = rows.n_train, [], {}
+    y, held = rows.y[:n].copy(), np.nan_to_num(rows.y[n:])
+    people = np.array([f"p{number % 16:02d}" for number in range(n)], dtype=object)
+    y[people == "p03"] = np.nan
+    noise = np.random.default_rng(0).normal(size=held.shape)
+
+    class Noted:
+        """Notes whom it was fitted on; the more people, the better."""
+
+        def fit(self, inputs, targets, groups):
+            assert np.isfinite(targets).all()
+            fitted_on.append(set(groups))
+            return self
+
+        def predict(self, inputs):
+            return inputs + noise / len(fitted_on[-1])
+
+    view = SimpleNamespace(labelled=np.isfinite(y[:, 0]), inputs=np.zeros_like(y), held_inputs=held)
+    view.targets, view.groups = y, people
+    fitting = SimpleNamespace(rows=rows, view=lambda _: view, key=lambda _: "key")
+    fitting.fit = lambda _: SimpleNamespace(predictions=np.concatenate([y, held]))
+    task = SimpleNamespace(name="head/view", make_head=Noted)
+    monkeypatch.setattr("pipeline.breakdowns.load_result", kept.get)
+    monkeypatch.setattr("pipeline.breakdowns.keep_result", kept.__setitem__)
+    table = learning_curve_table(fitting, task, params)
+    assert table["n_people"].tolist() == [2, 4, 8, 15]
+    assert table["n_fits"].tolist() == [3, 3, 3, 1]
+    assert table["n_rows"].iloc[-1] == view.labelled.sum()
+    assert table["mean_pearson"].is_monotonic_increasing
+    assert (table["lowest"] <= table["highest"]).all()
+    first, second = fitted_on[:3], fitted_on[3:6]
+    assert first[0] < first[1] < first[2]
+    assert first[0] != second[0]
+    assert learning_curve_table(fitting, task, params).equals(table)
+    assert len(fitted_on) == 9

@@ -3,7 +3,6 @@ import json
 import os
 import re
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,9 +20,7 @@ from pipeline.bundle import (
     description_bytes,
     read_bundle,
 )
-from pipeline.clip_table import read_rows
-from pipeline.packing import make_bundle
-from pipeline.params import ParamsError, load_params
+from pipeline.params import ParamsError
 from pipeline.paths import fitted_head
 from pipeline.predict import load_bundle
 from tests.pipeline.finished_run import HEADS, TARGETS, predictions
@@ -111,17 +108,6 @@ def test_results_of_another_run_are_refused(finished_run, results):
     assert not [path.name for path in results.iterdir() if path.name.startswith(".")]
 
 
-def test_a_clip_may_be_called_na(finished_run, results):
-    table = predictions(finished_run).reset_index()
-    table.loc[0, "File_ID"] = "NA"
-    table.to_csv(results / "predictions.csv", index=False)
-    rows = read_rows(load_params())
-    file_id = np.where(rows.clips["clip_id"] == rows.clip_ids[rows.n_train], "NA", "")
-    rows = replace(rows, clips=rows.clips.assign(file_id=file_id))
-    make_bundle(load_params(), rows, finished_run.bundle)
-    read_bundle(finished_run.bundle)
-
-
 def test_a_table_that_does_not_say_what_made_it_is_refused(finished_run, monkeypatch):
     monkeypatch.setattr("pipeline.packing.store_metadata", lambda schema: {})
     with pytest.raises(BundleError, match="does not say which encoder made it"):
@@ -129,9 +115,12 @@ def test_a_table_that_does_not_say_what_made_it_is_refused(finished_run, monkeyp
 
 
 def test_heads_refitted_on_val_predict_test_as_the_run_does(finished_run, results):
+    heads = {name: HEADS[name] for name in ("ridge", "kernel")}
+    finished_run.params(heads=heads)
+    finished_run.fit(heads)
     on_train = predictions(finished_run)
     finished_run.params(final={"refit_on": "train+val"})
-    finished_run.fit()
+    finished_run.fit(heads)
     expected = predictions(finished_run)
     assert not np.allclose(expected[-2:], on_train[-2:])
     predictor = load_bundle(finished_run.bundle)

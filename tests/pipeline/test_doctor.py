@@ -59,7 +59,7 @@ def faults(found) -> list[str]:
             "labels",
             "gone.csv",
             "data.labels",
-            "there is no label table gone.csv: set it in",
+            "the label table gone.csv is not there: set `data.labels`",
         ),
         ("stores", "fau", {"store": "x", "sha256": ""}, "stores.fau", "no imported feature store"),
         ("encoders", "later", LATER, "encoders.later", "no weights file nowhere/weights.pt"),

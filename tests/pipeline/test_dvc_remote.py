@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.conftest import write_clip
-from tests.pipeline.checkouts import ROOT, copy_code, entered, environment, run, run_stages
+from tests.pipeline.checkouts import ROOT, copy_code, dvc, entered, environment, run, run_stages
 from tests.pipeline.commands import eri
 
 N_CLIPS = 3
@@ -24,10 +24,9 @@ PARAMS = {
 }
 
 
-def shell(folder: Path, commands: str) -> str:
-    """Run commands in a checkout; return what the last one prints."""
-    said = [run(folder, *each.split(), **environment(folder)) for each in commands.split("\n")]
-    return said[-1]
+def git(folder: Path, *commands: str) -> None:
+    for command in commands:
+        run(folder, "git", *command.split(), **environment(folder))
 
 
 def add_clip(folder: Path, number: int) -> None:
@@ -49,16 +48,15 @@ def test_another_clone_pulls_computes_nothing_and_then_one_new_clip(tmp_path, bu
     (first / "labels.csv").write_text("clip_id,path,split,group,joy\n")
     for number in range(N_CLIPS):
         add_clip(first, number)
-    shell(first, "git init -q\ndvc init -q")
+    git(first, "init -q")
+    dvc(first, "init -q", **environment(first))
     remote = f"url = {bucket}/remote\nendpointurl = {os.environ['AWS_ENDPOINT_URL']}\n"
     config = f"[core]\nremote = store\n['remote \"store\"']\n{remote}"
     (first / ".dvc/config").write_text(config)
-    shell(first, "dvc add -q media")
     run_stages(first, ERI_CACHE=str(first / "cache"))
-    shell(first, "dvc commit -q -f -d dvc.yaml\ndvc push")
-    shell(first, "git add -A\ngit commit -qm first\ngit clone -q . ../second")
-    shell(second, "dvc pull")
-    assert "up to date" in shell(second, "dvc repro")
+    dvc(first, "add -q media", "commit -q -f -d dvc.yaml", "push", **environment(first))
+    git(first, "add -A", "commit -qm first", "clone -q . ../second")
+    assert "up to date" in dvc(second, "pull", "repro", **environment(second))
     assert not (second / "cache").exists()
     add_clip(second, N_CLIPS)
     cache = str(second / "cache")

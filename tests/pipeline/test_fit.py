@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
@@ -13,7 +12,7 @@ from pipeline import result_cache, stages
 from pipeline.clip_table import read_rows
 from pipeline.fit import Fitting, baseline_tasks, head_task
 from pipeline.params import HeadEntry, ParamsError, load_params
-from pipeline.paths import BASELINES, OOF, POOLED, PREDICTIONS, fitted_head
+from pipeline.paths import BASELINES, OOF, POOLED, fitted_head
 from pipeline.views import join_tables, read_prediction_table
 
 QUICK = {"lightgbm": {"n_rounds": 5}, "mlp": {"max_epochs": 3, "n_seeds": 1}}
@@ -52,8 +51,8 @@ def of(rows, split):
 @pytest.mark.parametrize("kind", sorted(HEADS))
 def test_every_clip_is_predicted_by_the_head_that_is_kept_or_out_of_fold(read, kind):
     _, rows, task = read(kind)
-    fit = Fitting(rows).fit(task, with_head=True)
-    x, n = join_tables(task.files, rows.clip_ids), rows.n_train
+    fitting, n, test = Fitting(rows), rows.n_train, of(rows, "Test")
+    fit, x = fitting.fit(task, with_head=True), join_tables(task.files, rows.clip_ids)
     np.testing.assert_allclose(loads(fit.head).predict(x[n:]), fit.predictions[n:], rtol=1e-5)
     changed = rows.y.copy()
     fold = rows.fold_of_row == 0
@@ -62,20 +61,12 @@ def test_every_clip_is_predicted_by_the_head_that_is_kept_or_out_of_fold(read, k
     np.testing.assert_allclose(other.predictions[:n][fold], fit.predictions[:n][fold], rtol=1e-5)
     assert not fit.reused
     assert not other.reused
-
-
-@pytest.mark.parametrize("kind", sorted(HEADS))
-def test_a_refit_on_val_is_a_plain_fit_and_predicts_test_only(read, kind):
-    _, rows, task = read(kind)
-    fitting = Fitting(rows)
-    default, refit = fitting.fit(task), fitting.fit(on_both(task), True)
-    test = of(rows, "Test")
-    assert refit.predictions[~test].tobytes() == default.predictions[~test].tobytes()
-    x = join_tables(task.files, rows.clip_ids)
+    refit = fitting.fit(on_both(task), with_head=True)  # a plain fit, which predicts Test only
+    assert refit.predictions[~test].tobytes() == fit.predictions[~test].tobytes()
     plain = task.make_head().fit(x[~test], rows.y[~test], rows.people[~test]).predict(x[test])
     np.testing.assert_array_equal(refit.predictions[test], plain)
     np.testing.assert_array_equal(loads(refit.head).predict(x[test]), plain)
-    assert not np.array_equal(plain, default.predictions[test])
+    assert not np.array_equal(plain, fit.predictions[test])
 
 
 def test_no_label_of_val_reaches_a_prediction_of_val(project, read):
@@ -89,16 +80,6 @@ def test_no_label_of_val_reaches_a_prediction_of_val(project, read):
     assert after.predictions[~test].tobytes() == before.predictions[~test].tobytes()
     changed = after.predictions[test] != before.predictions[test]
     assert changed.any(axis=0).tolist() == [True, False, False]  # joy comes first
-
-
-def test_val_and_test_in_any_order(project, read):
-    found = []
-    for _ in range(2):
-        _, rows, task = read()
-        predictions = Fitting(rows).fit(on_both(task)).predictions
-        found.append(pd.DataFrame(predictions, rows.clip_ids).sort_index())
-        project.clips = project.clips.sort_values("split", kind="stable", ignore_index=True)
-    np.testing.assert_allclose(*found, rtol=1e-4)
 
 
 def test_unlabelled_clips_of_val_are_left_out_of_a_refit_and_without_labels_it_is_refused(
@@ -199,30 +180,21 @@ def test_files_that_change_while_they_are_read_are_not_used(project, read, monke
 
 
 def test_the_stages_keep_their_heads_and_hand_the_refit_on(project, read, capsys):
-    tables, heads = {}, {}
-    for refit_on in ("train", "train+val"):
-        project.content["final"] = {"refit_on": refit_on}
-        params, rows, _ = read()
-        for head, n_new in (("ridge", 3), ("average", 3), ("head", 0)):  # that one is a ridge, too
-            for expected in (n_new, 0):
-                stages.fit(head)
-                said = capsys.readouterr().out.splitlines()[-3:]
-                assert sum("as fitted before" not in line for line in said) == expected
-        stages.baseline()
-        stages.stack()
-        ridge = read_prediction_table(OOF / "ridge.parquet", rows, params.targets)["face"]
-        means = read_prediction_table(BASELINES, rows, params.targets)["mean"]
-        sent = pd.read_csv(PREDICTIONS, dtype={"File_ID": str}).set_index("File_ID")
-        tables[refit_on] = ridge, means, sent.reindex(rows.clip_ids).to_numpy()
-        heads[refit_on] = loads(fitted_head("ridge", "face").read_bytes())
+    project.content["final"] = {"refit_on": "train+val"}
+    params, rows, _ = read()
+    for head, n_new in (("ridge", 3), ("average", 3), ("head", 0)):  # that one is a ridge, too
+        for expected in (n_new, 0):
+            stages.fit(head)
+            said = capsys.readouterr().out.splitlines()[-3:]
+            assert sum("as fitted before" not in line for line in said) == expected
+    stages.baseline()
     test, x = of(rows, "Test"), join_tables([POOLED / "face.parquet"], rows.clip_ids)
-    for one, other in zip(*tables.values(), strict=True):
-        assert one[~test].tobytes() == other[~test].tobytes()
-        assert (one[test] != other[test]).all()
-    for refit_on, head in heads.items():
-        np.testing.assert_allclose(head.predict(x[test]), tables[refit_on][0][test], rtol=1e-5)
-    mean = rows.y[np.isfinite(rows.y).all(axis=1)].mean(axis=0)
-    np.testing.assert_allclose(tables["train+val"][1][test], np.tile(mean, (test.sum(), 1)))
+    ridge = read_prediction_table(OOF / "ridge.parquet", rows, params.targets)["face"]
+    kept = loads(fitted_head("ridge", "face").read_bytes())
+    np.testing.assert_allclose(kept.predict(x[test]), ridge[test], rtol=1e-5)
+    mean = rows.y[np.isfinite(rows.y).all(axis=1)].mean(axis=0)  # of Train and Val
+    means = read_prediction_table(BASELINES, rows, params.targets)["mean"]
+    np.testing.assert_allclose(means[test], np.tile(mean, (test.sum(), 1)))
 
 
 def test_dvc_runs_again_what_the_choice_changes(request):

@@ -28,10 +28,13 @@ NO_NUMBER = re.compile(r"(?<![A-Za-z])[+-]?(nan|inf)(?![A-Za-z])", re.IGNORECASE
 
 
 @pytest.fixture
-def finish(project, fitted):
+def finish(project, fitted, monkeypatch):
     """Run what follows the clip vectors on other clips; give what was printed at the end."""
 
+    monkeypatch.setattr("pipeline.systems.extract_features", lambda *_: {})
+
     def run(clips, targets, capsys, heads=("ridge",)):
+        heard = {"encoders": ["voice"], "head": heads[-1]}
         project.clips = clips.assign(**clips[["clip_id"]].astype(str))
         project.content |= {"targets": list(targets), "folds": {"n_folds": 2}}
         project.content["encoders"] = {"voice": {"kind": "opensmile", "model": "eGeMAPSv02"}}
@@ -54,7 +57,9 @@ def finish(project, fitted):
         capsys.readouterr()
         stages.report()
         said = [capsys.readouterr().out]
+        (project.folder / "systems.yaml").write_text(yaml_text({"systems": {"heard": heard}}))
         for arguments in ([], ["--json", "--split", "oof"]):
+            said.append(eri("systems", *arguments).stdout)
             said.append(eri("compare", *arguments).stdout)
         ElementTree.fromstring(REPORT.read_text(encoding="utf-8"))
         return said

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from features.cache import Embedding
-from features.store import StoredClip, StoreError
-from features.store_writer import write_store
+from features.store import StoredClip, StoreError, write_store
 from models.arrays import DataError
 from pipeline import stages
 from pipeline.clip_table import make_folds, read_rows

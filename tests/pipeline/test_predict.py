@@ -18,8 +18,8 @@ from tests.pipeline.finished_run import TARGETS, predictions
 
 
 @pytest.fixture
-def predictor(finished_run):
-    return load_bundle(finished_run.bundle)
+def predictor(finished_run, predictor):
+    return predictor
 
 
 def test_the_example_of_load_bundle_does_what_it_says(finished_run, tmp_path, monkeypatch):
@@ -95,14 +95,15 @@ def test_the_cache_is_used(finished_run, predictor, monkeypatch):
     assert table[TARGETS].notna().all(axis=None)
 
 
-def test_encoders_and_workers_stay_loaded(predictor, tmp_path, monkeypatch):
+def test_encoders_and_workers_stay_loaded(finished_run, tmp_path, monkeypatch):
+    predictor = load_bundle(finished_run.bundle)
     loaded, started = [], []
     load, start = TorchEncoder.load_model, WorkerProcess.__init__
     monkeypatch.setattr(
         TorchEncoder, "load_model", lambda *args: loaded.append(args) or load(*args)
     )
     monkeypatch.setattr(WorkerProcess, "__init__", lambda *args: started.append(1) or start(*args))
-    for number in range(3):
+    for number in range(2):
         clip = write_clip(tmp_path / f"{number}.mp4", n_frames=4 + number)
         table = predictor.table(predictor.embed(clip, cache_root=tmp_path / "cache"))
         assert table[TARGETS].notna().all(axis=None)
@@ -111,6 +112,7 @@ def test_encoders_and_workers_stay_loaded(predictor, tmp_path, monkeypatch):
     clip = write_clip(tmp_path / "another.mp4", n_frames=9)
     predictor.table(predictor.embed(clip, cache_root=tmp_path / "cache"))
     assert len(loaded) == len(started) == 2
+    predictor.close()
 
 
 def test_a_clip_that_takes_too_long_is_a_row(finished_run, tmp_path):

@@ -9,15 +9,16 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import timm
 import torch
 import yaml
 
-from pipeline.demo.corpus import DemoSettings, write_corpus
 from pipeline.params import RESERVED
-from tests.pipeline.checkouts import ROOT, copy_code, entered, environment, run, run_stages
+from tests.conftest import write_clip
+from tests.pipeline.checkouts import ROOT, copy_code, dvc, entered, environment, run, run_stages
 from tests.pipeline.commands import eri
 
 LATER = "weights/later.pth"
@@ -33,8 +34,12 @@ class Project:
         self.first_output = ""
         self.environment = environment(folder) | {"ERI_CACHE": str(folder / "cache")}
 
-    def run(self, *command: str, status: int = 0) -> str:
-        return run(self.folder, *command, status=status, **self.environment)
+    def git(self, *commands: str) -> None:
+        for command in commands:
+            run(self.folder, "git", *command.split(), **self.environment)
+
+    def dvc(self, *commands: str, status: int = 0) -> str:
+        return dvc(self.folder, *commands, status=status, **self.environment)
 
     def eri(self, *arguments: str, status: int = 0) -> str:
         with entered(self.folder, **self.environment):
@@ -61,6 +66,7 @@ def computed(output: str) -> dict[str, int]:
 
 def small_params() -> dict:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["targets"] = ["Amusement", "Fear"]
     content["data"] |= {"labels": "corpus/labels.csv", "media": "corpus"}
     content["sampling"]["frame_rate_hz"] = 1
     content["encoders"] = {
@@ -91,6 +97,20 @@ def small_systems() -> dict:
     }
 
 
+def write_corpus(folder: Path, targets: list[str]) -> None:
+    """Write clips whose brightness tells the targets, of a person each, and their labels."""
+    rng = np.random.default_rng(0)
+    splits = ["Train"] * 10 + ["Val"] * 3 + ["Test"] * 3
+    labels = pd.DataFrame({"clip_id": [f"{n:03d}" for n in range(len(splits))], "split": splits})
+    labels["path"], labels["group"] = "clips/" + labels["clip_id"] + ".mp4", "p" + labels["clip_id"]
+    levels = rng.integers(20, 230, len(labels))
+    for number, (path, level) in enumerate(zip(labels["path"], levels, strict=True)):
+        write_clip(folder / path, n_frames=4, level=int(level), sound_s=0.4 + number / 100)
+    labels[targets] = (levels / 250)[:, None] + rng.normal(0, 0.05, (len(labels), len(targets)))
+    labels.loc[labels["split"] == "Test", targets] = np.nan
+    labels.to_csv(folder / "labels.csv", index=False)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose corpus lacks its last clip, run once."""
@@ -101,21 +121,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     content = small_params()
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     (folder / "systems.yaml").write_text(yaml.safe_dump(small_systems(), sort_keys=False))
-    settings = DemoSettings(n_people=16, clips_per_person=1)
-    write_corpus(folder / "corpus", settings, content["targets"])
+    write_corpus(folder / "corpus", content["targets"])
     project = Project(folder)
     labels = project.labels()
     labels.to_csv(folder / "all_labels.csv", index=False)
     project.write_labels(labels[:-1])
-    project.run("git", "init", "-q")
-    project.run("dvc", "init", "-q")
+    project.git("init -q")
+    project.dvc("init -q")
     shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots", dirs_exist_ok=True)
-    project.run("git", "add", "-A")
-    project.run("git", "commit", "-qm", "start")
+    project.git("add -A", "commit -qm start")
     project.first_output = run_stages(folder, **project.environment)
-    project.run("dvc", "commit", "--quiet", "--force", "--with-deps", "dvc.yaml")
-    project.run("git", "add", "-A")
-    project.run("git", "commit", "-qm", "first results")
+    project.dvc("commit --quiet --force --with-deps dvc.yaml")
+    project.git("add -A", "commit -qm results")
     return project
 
 
@@ -189,14 +206,6 @@ def test_the_best_head_is_scored_by_slice_and_has_a_learning_curve(project):
     assert curve["n_people"].max() == labels.loc[labels["split"] == "Train", "group"].nunique()
 
 
-def test_dvc_shows_metrics_and_draws_every_plot(project):
-    assert "mean_pearson" in project.run("dvc", "metrics", "show")
-    page = Path(project.run("dvc", "plots", "show").strip().removeprefix("file://"))
-    text = page.read_text(encoding="utf-8")
-    assert text.count("var spec") == len(PLOTS)
-    assert "DVC_METRIC" not in text  # every anchor of the templates is filled
-
-
 def test_the_systems_are_scored_beside_published_ones(project):
     assert "ridge/action_units failed: there is no weights file" in project.eri("systems")
     table = pd.read_csv(project.result("systems/systems.csv")).set_index("system")
@@ -204,7 +213,7 @@ def test_the_systems_are_scored_beside_published_ones(project):
     assert table.loc[ours, "mean_pearson"].notna().all()
     assert "no weights file" in table["note"]["action_units"]
     assert (table["kind"] == "published").sum() == len(small_systems()["published"]) - 1
-    assert "up to date" in project.run("dvc", "repro")  # a second run, which knows nothing of this
+    assert "up to date" in project.dvc("repro")  # a second run, which knows nothing of this
 
 
 def test_the_same_seed_gives_the_same_bytes(project):
@@ -212,7 +221,7 @@ def test_the_same_seed_gives_the_same_bytes(project):
         shutil.rmtree(project.folder / name)
     output = run_stages(project.folder, **project.environment)
     assert computed(output)["face"] == len(project.labels())
-    assert "up to date" in project.run("dvc", "status", "dvc.yaml")
+    assert "up to date" in project.dvc("status dvc.yaml")
 
 
 def test_a_new_machine_starts_from_the_stores_that_dvc_brings(project):
@@ -220,25 +229,25 @@ def test_a_new_machine_starts_from_the_stores_that_dvc_brings(project):
     before = store.read_bytes()
     shutil.rmtree(project.folder / "cache")
     project.eri("store", "seed", "data/features/face", "data/features/voice")
-    output = project.run("dvc", "repro", "--force", "--single-item", "extract")
+    output = run_stages(project.folder, only=["extract"], **project.environment)
     assert computed(output) == {"face": 0, "voice": 0, "later": 0}
     assert store.read_bytes() == before
 
 
 def test_a_head_s_parameter_reruns_that_head_and_what_follows(project):
-    output = project.run("dvc", "exp", "run", "-S", "heads.ridge.alphas=[0.1,1]")
+    output = project.dvc("exp run -S heads.ridge.alphas=[0.1,1]")
     assert sorted(stages_run(output)) == sorted(["fit@ridge", *DOWNSTREAM])
 
 
-def test_two_revisions_are_compared_by_dvc(project):
-    assert "heads.ridge.alphas" in project.run("dvc", "params", "diff", "HEAD")
-    assert "heads.ridge/face.val.mean_pearson" in project.run("dvc", "metrics", "diff", "HEAD")
-    page = Path(project.run("dvc", "plots", "diff", "HEAD").strip().removeprefix("file://"))
-    specs = re.findall(r"var spec = (\{.*?\});\s*vegaEmbed", page.read_text("utf-8"), re.DOTALL)
+def test_two_revisions_are_compared_by_dvc_in_every_plot(project):
+    output = project.dvc("params diff HEAD", "metrics diff HEAD", "plots diff HEAD")
+    assert "heads.ridge.alphas" in output
+    assert re.search(r"heads\.ridge/\S+\.mean_pearson", output)
+    text = Path(output.strip().rpartition("file://")[2]).read_text(encoding="utf-8")
+    specs = re.findall(r"var spec = (\{.*?\});\s*vegaEmbed", text, re.DOTALL)
     assert len(specs) == len(PLOTS)
-    for spec in specs:
-        assert '"rev": "HEAD"' in spec
-        assert '"rev": "workspace"' in spec
+    assert "DVC_METRIC" not in text  # every anchor of the templates is filled
+    assert all(f'"rev": "{rev}"' in spec for spec in specs for rev in ("HEAD", "workspace"))
 
 
 def test_features_change_nothing_of_the_folds_until_people_are_found_by_faces(project):
@@ -247,13 +256,14 @@ def test_features_change_nothing_of_the_folds_until_people_are_found_by_faces(pr
     content = yaml.safe_load(before)
     del content["encoders"]["voice"]  # leaves nothing to compute
     path.write_text(yaml.safe_dump(content))
-    assert stages_run(project.run("dvc", "repro", "folds")) == ["extract", "folds"]
+    assert stages_run(project.dvc("repro folds")) == ["extract", "folds"]
     content["people"] = {"source": "faces", "encoder": "face", "threshold": 1e-6}
     path.write_text(yaml.safe_dump(content))
-    assert stages_run(project.run("dvc", "repro", "folds")) == ["folds"]
+    output = project.dvc("repro folds", "metrics show data/people.json")
+    assert stages_run(output) == ["folds"]
+    assert "silhouette" in output
     record = json.loads((project.folder / "data/people.json").read_text())
     assert record["agreement_with_groups"]["n_rows"] == len(project.labels())
-    assert "silhouette" in project.run("dvc", "metrics", "show", "data/people.json")
     path.write_text(before)
 
 
@@ -262,10 +272,10 @@ def test_weights_that_have_come_are_taken_by_the_command_that_the_note_names(pro
     weights = project.folder / LATER
     weights.parent.mkdir()
     torch.save(timm.create_model("test_resnet", num_classes=0).state_dict(), weights)
-    output = project.run("dvc", "repro", "-fs", "extract")
+    output = project.dvc("repro -fs extract", "repro pool")
     assert computed(output) == {"face": 0, "voice": 0, "later": len(project.labels())}
     assert "LEFT OUT" not in output
-    assert stages_run(project.run("dvc", "repro", "pool")) == ["pool"]
+    assert stages_run(output) == ["extract", "pool"]
     assert (project.folder / "data/pooled/later.parquet").is_file()
 
 
@@ -277,7 +287,7 @@ def test_adding_a_clip_embeds_one_and_removing_or_renaming_none(project):
     (corpus / old).rename(corpus / "clips" / "renamed.mp4")
     labels["path"] = labels["path"].replace(old, "clips/renamed.mp4")
     project.write_labels(labels.drop(index=1))
-    output = project.run("dvc", "repro", "extract")
+    output = project.dvc("repro extract")
     assert stages_run(output) == ["index", "extract"]
     assert computed(output) == {"face": 1, "voice": 1, "later": 1}
 
@@ -286,6 +296,6 @@ def test_too_many_damaged_clips_stop_the_run(project):
     clips = sorted((project.folder / "corpus" / "clips").glob("*.mp4"))
     for clip in clips[:3]:
         clip.write_bytes(clip.read_bytes()[:200])
-    output = project.run("dvc", "repro", "index", status=255)
+    output = project.dvc("repro index", status=255)
     assert "error: files: 3 of 15 clips failed, more than `data.max_failed_share` (0.05)" in output
     assert "Traceback" not in output

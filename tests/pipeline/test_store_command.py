@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from features.cache import EmbeddingCache
-from features.store import StoredClip
-from features.store_writer import write_store
+from features.store import StoredClip, write_store
 from pipeline.result_cache import keep_result, result_file
 from tests.features.stored import embedding
 from tests.pipeline.commands import eri

@@ -14,6 +14,7 @@ from pipeline.params import ParamsError, load_params, load_run
 from pipeline.predict import Predictor, load_bundle
 from tests.features.encoders.samples import recogniser_model, text_model
 from tests.pipeline.finished_run import FinishedRun, finish_run, predictions
+from tests.pipeline.imports.conftest import import_json
 
 SILENT = "c25"
 
@@ -126,8 +127,6 @@ def test_an_optional_recogniser_is_left_out_with_what_reads_it(run, capsys):
 
 
 def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_only(run):
-    from pipeline.imports.transcripts import import_transcripts
-
     before = (run.folder / "params.yaml").read_text()
     labels = pd.read_parquet("data/clips.parquet")[["clip_id", "split", "joy", "fear"]]
     labels["path"] = labels["clip_id"] + ".mp4"
@@ -137,9 +136,8 @@ def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_o
     texts = ["oh what a joy" if n % 2 else "what is this" for n in range(28)]
     pd.DataFrame({"file": ids.str.upper(), "Transcript": texts}).to_csv("said.csv", index=False)
     try:
-        summary, findings = import_transcripts(Path("said.csv"))
-        assert not findings.have_errors, findings.all
-        assert summary["n_clips_with_words"] == 28
+        said = import_json("transcripts", "said.csv")
+        assert said["n_clips_with_words"] == 28
         assert load_params().transcripts.kind == "imported"
         stages.extract()
         table = pd.read_parquet("data/transcripts.parquet")
@@ -151,7 +149,7 @@ def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_o
         with load_bundle(run.bundle) as bundle:
             reasons = bundle.predict("media/c28.mp4")["reasons"][0]
         assert reasons == "said: stream: imported features: it embeds no new clips"
-        assert import_transcripts(Path("said.csv"))[0]["written"] == []
+        assert import_json("transcripts", "said.csv")["written"] == []
         pd.read_parquet("data/imports/transcripts.parquet")[:3].to_parquet(
             "data/imports/transcripts.parquet"
         )

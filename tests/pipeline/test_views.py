@@ -4,8 +4,7 @@ import pytest
 
 from features.encoders import make_encoder
 from features.pool import Pooling, pool_clips
-from features.store import StoreError, read_store
-from features.store_writer import write_clip_vectors
+from features.store import StoreError, read_store, write_clip_vectors
 from pipeline.clip_table import read_rows
 from pipeline.params import ParamsError, load_params
 from pipeline.paths import FEATURES, OOF, POOLED, SYSTEM_FEATURES

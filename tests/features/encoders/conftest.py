@@ -91,12 +91,13 @@ def kind(request, tiny_clip, put_on_hub, tmp_path, monkeypatch) -> Kind:
             "layer1.0.conv1.weight",
         )
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    name = Path(torchvision.models.ResNet18_Weights.IMAGENET1K_V1.url).name
+    model = "shufflenet_v2_x0_5"
+    name = Path(torchvision.models.ShuffleNet_V2_X0_5_Weights.IMAGENET1K_V1.url).name
     cached = tmp_path / "hub" / "checkpoints" / name
     return Kind(
-        *("torchvision", "resnet18", _SIZE, lambda: torchvision.models.resnet18(weights=None)),
-        lambda n, values: torch.nn.Sequential(*list(n.children())[:-1])(values).flatten(1),
+        *("torchvision", model, (64, 64), lambda: torchvision.models.get_model(model)),
+        lambda n, values: (n.set_submodule("fc", torch.nn.Identity()), n(values))[1],
         "IMAGENET1K_V1",
         lambda path: (cached.parent.mkdir(parents=True), path.rename(cached)),
-        "layer1.0.conv1.weight",
+        "conv1.0.weight",
     )

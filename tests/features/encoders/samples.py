@@ -12,7 +12,9 @@ from safetensors.torch import save_file
 
 from features.encoders import Encoder, FrameEncoder
 from features.encoders.pieces import Preprocessing
+from features.extraction.reading import ClipEnd, ClipToRead, Pieces, read_clip
 from features.identity import Sampling
+from features.media.files import clip_sha256
 from features.media.sound import Track
 
 CPU = torch.device("cpu")
@@ -59,6 +61,18 @@ def save(state: dict[str, object], path: Path) -> Path:
     return path
 
 
+def noise(duration_s: float, seed: int = 0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 0.1, round(duration_s * 16000)).astype(np.float32)
+
+
+def frames(encoder: FrameEncoder, n: int) -> NDArray[np.uint8]:
+    """Return pieces that an encoder takes: pictures, or stacks of them."""
+    kind = encoder.pieces(Sampling(frame_rate_hz=1, sample_rate_hz=16000))
+    each = pictures(n * (kind.n_frames or 1), kind.geometry.size_px)
+    return each if kind.n_frames is None else each.reshape(n, kind.n_frames, *each.shape[1:])
+
+
 def embed_sound(
     encoder: Encoder, *clips: NDArray[np.float32], gaps_s: object = (), batch_size: int = 1
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -77,6 +91,23 @@ def embed_sound(
     return encoder.finish(time_s, rows[: len(time_s)])
 
 
+def embed_file(
+    encoder: Encoder, path: Path
+) -> tuple[NDArray[np.float64], NDArray[np.float32], ClipEnd]:
+    """Embed a file as extraction does, in this process; return also what became of reading it."""
+    sampling = Sampling(frame_rate_hz=3, sample_rate_hz=16000)
+    reading = read_clip(ClipToRead((path,), clip_sha256(path), (encoder.pieces(sampling),)))
+    times, rows, model = [], [], encoder.load_model(CPU)
+    while True:
+        try:
+            part = next(reading)
+        except StopIteration as end:
+            return *encoder.finish(np.concatenate(times), np.concatenate(rows)), end.value
+        if isinstance(part, Pieces):
+            times.append(part.time_s)
+            rows.append(model.submit(part.values)())
+
+
 SMALL = {
     "hidden_size": 16,
     "num_hidden_layers": 2,
@@ -93,9 +124,8 @@ def sound_model(
 
     torch.manual_seed(3)
     if kind == "whisper":
-        width = {"d_model": 16, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
-        layers = {f"{part}_{what}": 2 for part in ("encoder", "decoder") for what in _COUNTS}
-        config = transformers.WhisperConfig(**width, **layers, **_TOKENS, max_source_positions=100)
+        tokens = {"vocab_size": 8, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
+        config = transformers.WhisperConfig(**WHISPER, **tokens)
         processor = transformers.WhisperFeatureExtractor(chunk_length=2)
     elif kind == AST:
         shape = {"max_length": 200, "num_mel_bins": 32}
@@ -117,62 +147,39 @@ def sound_model(
 
 AST = "audio-spectrogram-transformer"
 SOUND_MODELS = ("wav2vec2", "hubert", "wavlm", "whisper", AST)
-_COUNTS = ("layers", "attention_heads")
-_TOKENS = {"vocab_size": 8, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
+WHISPER = {"d_model": 16, "max_source_positions": 100}
+for _part in ("encoder", "decoder"):
+    WHISPER |= {f"{_part}_ffn_dim": 32, f"{_part}_layers": 2, f"{_part}_attention_heads": 2}
 
-PATCHES = {"image_size": 32, "patch_size": 16}
-STAGES = {"depths": [1, 1], "hidden_sizes": [8, 16]}
-FRAME_MODELS = {
-    "vit": (SMALL | PATCHES, {"size": {"height": 32, "width": 32}}),
-    "dinov2": (
-        SMALL | PATCHES,
-        {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}},
-    ),
-    "swin": (
-        {
-            **{"image_size": 32, "patch_size": 4, "embed_dim": 8, "window_size": 4},
-            **{"depths": [1, 1], "num_heads": [1, 1]},
-        },
-        {"size": {"height": 32, "width": 32}},
-    ),
-    "convnext": (STAGES | {"num_stages": 2}, {"size": {"shortest_edge": 32}, "crop_pct": 0.875}),
-    "resnet": (STAGES | {"embedding_size": 8}, {"size": {"shortest_edge": 32}, "crop_pct": 0.875}),
-    "clip": (
-        {
-            "vision_config": SMALL | PATCHES,
-            "text_config": SMALL | {"vocab_size": 8, "eos_token_id": 1},
-        },
-        {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}},
-    ),
-}
-FRAMES = SMALL | {"image_size": 32, "num_frames": 4}
+SQUARE = {"size": {"height": 32, "width": 32}}
 CROPPED = {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}}
+BY_SHARE = {"size": {"shortest_edge": 32}, "crop_pct": 0.875}
+PATCHES = SMALL | {"image_size": 32, "patch_size": 16}
+STAGES = {"depths": [1, 1], "hidden_sizes": [8, 16]}
+SWIN = {"image_size": 32, "patch_size": 4, "embed_dim": 8, "window_size": 4}
+VJEPA = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2}
+VJEPA |= {"crop_size": 32, "frames_per_clip": 4, "pred_hidden_size": 24, "num_pooler_layers": 1}
+VJEPA |= {"pred_num_hidden_layers": 1, "pred_num_attention_heads": 2}
+TOWERS = {"vision_config": PATCHES, "text_config": SMALL | {"vocab_size": 8, "eos_token_id": 1}}
 VIDEO = {
-    "videomae": (FRAMES | {"patch_size": 16}, CROPPED),
-    "timesformer": (FRAMES | {"patch_size": 16}, CROPPED),
-    "vivit": (FRAMES | {"tubelet_size": [2, 16, 16]}, CROPPED),
-    "vjepa2": (
-        {
-            **{"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2},
-            **{"crop_size": 32, "frames_per_clip": 4, "pred_hidden_size": 24},
-            **{"pred_num_hidden_layers": 1, "pred_num_attention_heads": 2, "num_pooler_layers": 1},
-        },
-        {"crop_size": 32},
+    "videomae": (PATCHES | {"num_frames": 4}, "VideoMAEVideoProcessor", CROPPED),
+    "timesformer": (PATCHES | {"num_frames": 4}, "VideoMAEImageProcessor", CROPPED),
+    "vivit": (
+        SMALL | {"image_size": 32, "num_frames": 4, "tubelet_size": [2, 16, 16]},
+        *("VivitImageProcessor", CROPPED),
     ),
+    "vjepa2": (VJEPA, "VJEPA2VideoProcessor", {"crop_size": 32}),
 }
-FRAME_MODELS |= VIDEO
-PROCESSORS = {
-    "videomae": "VideoMAEVideoProcessor",
-    "timesformer": "VideoMAEImageProcessor",
-    "vivit": "VivitImageProcessor",
-    "vjepa2": "VJEPA2VideoProcessor",
-    "vit": "ViTImageProcessorPil",
-    "dinov2": "BitImageProcessorPil",
-    "swin": "ViTImageProcessorPil",
-    "convnext": "ConvNextImageProcessorPil",
-    "resnet": "ConvNextImageProcessorPil",
-    "clip": "CLIPImageProcessorPil",
+FRAME_MODELS = {
+    "vit": (PATCHES, "ViTImageProcessorPil", SQUARE),
+    "dinov2": (PATCHES, "BitImageProcessorPil", CROPPED),
+    "swin": (SWIN | {"depths": [1, 1], "num_heads": [1, 1]}, "ViTImageProcessorPil", SQUARE),
+    "convnext": (STAGES | {"num_stages": 2}, "ConvNextImageProcessorPil", BY_SHARE),
+    "resnet": (STAGES | {"embedding_size": 8}, "ConvNextImageProcessorPil", BY_SHARE),
+    "clip": (TOWERS, "CLIPImageProcessorPil", CROPPED | {"size": {"shortest_edge": 32}}),
+    **VIDEO,
 }
+"""Settings of a small model of each family, its processor, and that one's settings."""
 
 
 def frame_model(folder: Path, kind: str, head: bool = False) -> Path:
@@ -180,42 +187,57 @@ def frame_model(folder: Path, kind: str, head: bool = False) -> Path:
     import transformers
 
     torch.manual_seed(3)
-    settings, processor = FRAME_MODELS[kind]
+    settings, processor, options = FRAME_MODELS[kind]
     labels = {"id2label": {0: "calm", 1: "moved"}}
     config = transformers.AutoConfig.for_model(kind, **settings, **labels)
     what = "Video" if kind in VIDEO else "Image"
     auto = getattr(transformers, f"AutoModelFor{what}Classification" if head else "AutoModel")
     auto.from_config(config).save_pretrained(folder)
-    getattr(transformers, PROCESSORS[kind])(**processor).save_pretrained(folder)
+    getattr(transformers, processor)(**options).save_pretrained(folder)
     return folder
+
+
+def onnx_file(
+    path: Path,
+    nodes: list[object],
+    inputs: dict[str, object],
+    outputs: dict[str, object],
+    weights: dict[str, NDArray[np.generic]] | None = None,
+    dtype: int = 1,  # float32
+    **more: object,
+) -> Path:
+    """Save an ONNX network of nodes; inputs, which have a dtype, and outputs are named shapes."""
+    from onnx import helper, numpy_helper, save
+
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(name, dtype, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, 1, shape) for name, shape in outputs.items()],
+        [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
+    )
+    opset = helper.make_opsetid("", 17)
+    save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path, **more)
+    return path
+
+
+def onnx_node(kind: str, inputs: str, output: str, **more: object) -> object:
+    from onnx import helper
+
+    return helper.make_node(kind, inputs.split(), [output], **more)
 
 
 def sound_network(folder: Path, shape: tuple[object, ...] = ("n", "t")) -> Path:
     """Save an ONNX network of waves: their mean, and their greatest and least value."""
-    import onnx
-    from onnx import TensorProto, helper
-
     axes = list(range(1, len(shape)))
-    given = [helper.make_tensor_value_info("wave", TensorProto.FLOAT, shape)]
-    nodes = [
-        helper.make_node(f"Reduce{what}", ["wave"], [what], axes=axes, keepdims=0)
-        for what in ("Mean", "Max", "Min")
-    ]
-    nodes += [
-        helper.make_node("Unsqueeze", [what, "axis"], [f"{what}s"])
-        for what in ("Mean", "Max", "Min")
-    ]
-    nodes.append(helper.make_node("Concat", ["Maxs", "Mins"], ["range"], axis=1))
-    made = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [shape[0], width])
-        for name, width in (("Means", 1), ("range", 2))
-    ]
-    axis = [helper.make_tensor("axis", TensorProto.INT64, [1], [1])]
-    graph = helper.make_graph(nodes, "sound", given, made, axis)
-    opset = helper.make_opsetid("", 17)
+    nodes = []
+    for what in ("Mean", "Max", "Min"):
+        nodes.append(onnx_node(f"Reduce{what}", "wave", what, axes=axes, keepdims=0))
+        nodes.append(onnx_node("Unsqueeze", f"{what} axis", f"{what}s"))
+    nodes.append(onnx_node("Concat", "Maxs Mins", "range", axis=1))
+    made = {"Means": [shape[0], 1], "range": [shape[0], 2]}
     path = folder / f"sound{len(shape)}.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
-    return path
+    return onnx_file(path, nodes, {"wave": shape}, made, {"axis": np.array([1])})
 
 
 def recogniser_model(folder: Path, *, multilingual: bool = False) -> Path:
@@ -226,13 +248,9 @@ def recogniser_model(folder: Path, *, multilingual: bool = False) -> Path:
     special += ["<|nospeech|>", "<|notimestamps|>"]
     n_tokens = tokenizer_of(folder, special, {})
     torch.manual_seed(4)
-    width = {"d_model": 16, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
-    layers = {f"{part}_{what}": 2 for part in ("encoder", "decoder") for what in _COUNTS}
     tokens = {"vocab_size": n_tokens, "pad_token_id": 0, "bos_token_id": 8, "eos_token_id": 8}
-    positions = {"max_source_positions": 100, "max_target_positions": 40}
-    config = transformers.WhisperConfig(
-        **width, **layers, **tokens, **positions, decoder_start_token_id=9, init_std=0.5
-    )
+    tokens |= {"decoder_start_token_id": 9, "max_target_positions": 40}
+    config = transformers.WhisperConfig(**WHISPER, **tokens, init_std=0.5)
     transformers.WhisperForConditionalGeneration(config).save_pretrained(folder)
     transformers.WhisperFeatureExtractor(chunk_length=2).save_pretrained(folder)
     settings = {"is_multilingual": multilingual, "suppress_tokens": [0]}

@@ -8,8 +8,7 @@ from PIL import Image
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.expression import EXPRESSIONS, MEAN, STD, build_network
-from features.extraction import embed_files
-from tests.features.encoders.samples import CPU, embed, pictures, save, trained
+from tests.features.encoders.samples import CPU, embed, embed_file, pictures, save, trained
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +38,14 @@ def test_grey_is_made_of_colours_and_both_outputs_stand_beside_each_other(spec, 
 
 
 def test_a_picture_without_a_face_is_embedded_whole_and_a_video_is_not(spec, make_clip, tmp_path):
-    path = tmp_path / "grey.png"
+    path, encoder = tmp_path / "grey.png", make_encoder(spec)
     Image.fromarray(pictures(1, (48, 48))[0].transpose(1, 2, 0)).save(path)
-    store, failures = embed_files([path, make_clip()], spec, cache_root=tmp_path, progress=False)
-    assert list(store.clip_id) == [str(path)]
-    assert list(store.face_share) == [0]
-    assert list(failures["step"]) == ["face"]
-    encoder = make_encoder(spec)
+    _, rows, end = embed_file(encoder, path)
+    assert (end.errors, end.faces[0].share) == ({}, 0)
     whole = encoder.picture_preprocessing().geometry.apply(Image.open(path))
-    assert store.embedding == pytest.approx(embed(encoder, whole[None]), abs=1e-4)
+    assert rows == pytest.approx(embed(encoder, whole[None]), abs=1e-4)
+    *_, end = embed_file(encoder, make_clip())
+    assert end.errors[0].step == "face"
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

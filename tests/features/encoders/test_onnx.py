@@ -1,10 +1,9 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 from pydantic import ValidationError
 
 from features.encoders import EncoderError, make_encoder
@@ -12,7 +11,14 @@ from features.encoders.torch_model import BATCH_SIZE
 from features.errors import MediaError
 from features.extraction.embedder import EncoderRun
 from features.identity import Sampling, encoder_identity
-from tests.features.encoders.samples import embed, embed_sound, pictures, sound_network
+from tests.features.encoders.samples import (
+    embed,
+    embed_sound,
+    onnx_file,
+    onnx_node,
+    pictures,
+    sound_network,
+)
 
 SIZE = (4, 6)
 SHAPE = ["n", 3, *SIZE]
@@ -25,41 +31,16 @@ MATRICES = {
 SAMPLING = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
 
 
-def node(kind: str, inputs: str, output: str, **more: object) -> onnx.NodeProto:
-    return helper.make_node(kind, inputs.split(), [output], **more)
-
-
-def save(
-    path: Path,
-    nodes: list[onnx.NodeProto],
-    outputs: dict[str, list],
-    weights: dict[str, np.ndarray] | None = None,
-    shape: list = SHAPE,
-    dtype: int = TensorProto.FLOAT,
-    inputs: str = "x",
-    **more: object,
-) -> Path:
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info(name, dtype, shape) for name in inputs],
-        [
-            helper.make_tensor_value_info(n, TensorProto.FLOAT, shape)
-            for n, shape in outputs.items()
-        ],
-        [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
-    )
-    opset = helper.make_opsetid("", 17)
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path, **more)
-    return path
-
-
 @pytest.fixture
 def two_heads(tmp_path: Path) -> Path:
     """Two linear heads over all values of the picture."""
-    return save(
+    return onnx_file(
         tmp_path / "heads.onnx",
-        [node("Flatten", "x", "flat"), *(node("MatMul", f"flat w_{n}", n) for n in MATRICES)],
+        [
+            onnx_node("Flatten", "x", "flat"),
+            *(onnx_node("MatMul", f"flat w_{n}", n) for n in MATRICES),
+        ],
+        {"x": SHAPE},
         {name: ["n", matrix.shape[1]] for name, matrix in MATRICES.items()},
         {f"w_{name}": matrix for name, matrix in MATRICES.items()},
     )
@@ -86,8 +67,8 @@ BYTES = (255, [0, 0, 0], [1, 1, 1])
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 def test_a_network_sees_what_it_was_trained_to_see(tmp_path, dtype, colours, channels, layout):
     shape = SHAPE if layout == "nchw" else ["n", *SIZE, 3]
-    echo = [node("Cast", "x", "y", to=TensorProto.FLOAT)]
-    path = save(tmp_path / "echo.onnx", echo, {"y": shape}, shape=shape, dtype=dtype)
+    echo = [onnx_node("Cast", "x", "y", to=TensorProto.FLOAT)]
+    path = onnx_file(tmp_path / "echo.onnx", echo, {"x": shape}, {"y": shape}, dtype=dtype)
     white, mean, std = colours
     given = {"white": white, "mean": mean, "std": std}
     encoder = make_encoder(spec(path, given, channels=channels, layout=layout))
@@ -99,7 +80,7 @@ def test_a_network_sees_what_it_was_trained_to_see(tmp_path, dtype, colours, cha
 
 
 @pytest.mark.parametrize("outputs", [None, ["expression"], ["valence_arousal", "expression"]])
-def test_outputs_stand_beside_each_other_in_the_given_order(two_heads, outputs):
+def test_outputs_are_named_columns_in_the_given_order(two_heads, outputs, tmp_path):
     encoder = make_encoder(spec(two_heads, outputs=outputs))
     flat = (pictures(3, SIZE) / 255).reshape(3, -1)
     names = outputs or list(MATRICES)
@@ -108,16 +89,14 @@ def test_outputs_stand_beside_each_other_in_the_given_order(two_heads, outputs):
     assert ours.dtype == np.float32
     assert list(encoder.columns().items()) == [(n, MATRICES[n].shape[1]) for n in names]
     assert encoder.dimension() == ours.shape[1]
-
-
-def test_outputs_are_named_columns_of_one_store(two_heads, tmp_path):
-    run = EncoderRun("heads", make_encoder(spec(two_heads)), SAMPLING, tmp_path)
-    assert run.metadata()["outputs"] == [["expression", 5], ["valence_arousal", 2]]
+    run = EncoderRun("heads", encoder, SAMPLING, tmp_path)
+    assert [tuple(each) for each in run.metadata()["outputs"]] == list(encoder.columns().items())
 
 
 def test_a_fixed_number_of_pictures_is_the_batch_size(tmp_path):
     shape = [2, 3, *SIZE]
-    path = save(tmp_path / "two.onnx", [node("Identity", "x", "y")], {"y": shape}, shape=shape)
+    same = [onnx_node("Identity", "x", "y")]
+    path = onnx_file(tmp_path / "two.onnx", same, {"x": shape}, {"y": shape})
     encoder = make_encoder(spec(path))
     model = encoder.load_model(torch.device("cpu"))
     assert model.batch_size == 2
@@ -156,9 +135,10 @@ def test_what_changes_the_numbers_changes_the_identity(two_heads, tmp_path):
 
 def test_a_file_that_does_not_hold_a_whole_network_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = save(
+    path = onnx_file(
         tmp_path / "outside.onnx",
-        [node("Add", "x w", "y")],
+        [onnx_node("Add", "x w", "y")],
+        {"x": SHAPE},
         {"y": SHAPE},
         {"w": np.ones((1, 3, *SIZE), np.float32)},
         **{"save_as_external_data": True, "location": "outside.data", "size_threshold": 0},
@@ -170,20 +150,18 @@ def test_a_file_that_does_not_hold_a_whole_network_is_refused(tmp_path, monkeypa
         make_encoder(spec(path)).dimension()
 
 
-MISFITS = {
-    "two inputs": (node("Add", "x z", "y"), SHAPE),
-    "no row per picture": (node("ReduceMean", "x", "y", axes=[0]), [1, 3, *SIZE]),
-    "one picture": (node("Reshape", "x one", "y"), ["n", N_VALUES]),
-}
-
-
-@pytest.mark.parametrize("what", MISFITS)
-def test_a_network_that_cannot_embed_batches_says_what_it_takes_and_gives(tmp_path, what):
-    made, shape = MISFITS[what]
-    inputs = "xz" if "z" in made.input else "x"
+@pytest.mark.parametrize(
+    ("made", "shape", "taken"),
+    [
+        (onnx_node("Add", "x z", "y"), SHAPE, "'x' .*, 'z' "),
+        (onnx_node("ReduceMean", "x", "y", axes=[0]), [1, 3, *SIZE], "'x' "),  # no row per picture
+        (onnx_node("Reshape", "x one", "y"), ["n", N_VALUES], "'x' "),  # one picture
+    ],
+)
+def test_a_network_that_cannot_embed_batches_says_what_it_takes(tmp_path, made, shape, taken):
+    inputs = {name: SHAPE for name in made.input if name in "xz"}
     weights = {"one": np.array([1, N_VALUES])} if "one" in made.input else None
-    path = save(tmp_path / "misfit.onnx", [made], {"y": shape}, weights, inputs=inputs)
-    taken = "'x' .*, 'z' " if "z" in inputs else "'x' "
+    path = onnx_file(tmp_path / "misfit.onnx", [made], inputs, {"y": shape}, weights)
     with pytest.raises(EncoderError, match=rf"misfit\.onnx cannot .*It takes {taken}.*gives 'y' "):
         embed(make_encoder(spec(path)), pictures(1, SIZE))
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
+from features.encoders.libraries import timm_preprocessing
 from features.encoders.pieces import Geometry, SoundWindows
-from features.encoders.timm import timm_preprocessing
 from features.media.sound import Track
 
 SIDES = st.integers(8, 90)

@@ -4,18 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 from pydantic import BaseModel, ValidationError
 
 from features.encoders import ENCODERS, AnyEncoder, FrameEncoder, make_encoder
+from features.encoders.presets import presets
+from features.encoders.torch_encoder import TorchEncoder
 from features.identity import Sampling, encoder_identity
 from tests.features.encoders.samples import (
     CPU,
     embed_sound,
     frame_model,
-    pictures,
+    frames,
+    noise,
+    onnx_file,
+    onnx_node,
     sound_model,
     sound_network,
     text_model,
@@ -25,13 +28,9 @@ SAMPLING = Sampling(frame_rate_hz=2, sample_rate_hz=16000)
 
 
 def onnx_spec(folder: Path) -> dict[str, object]:
-    values = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 32, 32])
-    means = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, 1, 1])
-    node = helper.make_node("GlobalAveragePool", ["x"], ["y"])
-    opset = helper.make_opsetid("", 17)
-    graph = helper.make_graph([node], "mean", [values], [means])
-    path = folder / "mean.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    mean = [onnx_node("GlobalAveragePool", "x", "y")]
+    shapes = {"x": ["n", 3, 32, 32]}, {"y": ["n", 3, 1, 1]}
+    path = onnx_file(folder / "mean.onnx", mean, *shapes)
     return {"weights": str(path), "preprocessing": {"size_px": [32, 32]}}
 
 
@@ -59,21 +58,13 @@ def small_spec(tmp_path, tiny_clip) -> Callable[[str], dict[str, object]]:
     return lambda key: {**dict(zip(names, key.split(), strict=False)), **specs[key]()}
 
 
-def frames(encoder: FrameEncoder, n: int) -> np.ndarray:
-    """Return pieces that an encoder takes."""
-    kind = encoder.pieces(SAMPLING)
-    each = pictures(n * (kind.n_frames or 1), kind.geometry.size_px)
-    return each if kind.n_frames is None else each.reshape(n, kind.n_frames, *each.shape[1:])
-
-
 def embed(encoder) -> np.ndarray:
     if isinstance(encoder, FrameEncoder):
         return encoder.load_model(CPU).submit(frames(encoder, 3))()
     if encoder.modality == "words":
         time_s, pieces = next(encoder.pieces(SAMPLING).cut('[[0, 1, "glad to see you"]]'))
         return encoder.finish(time_s, encoder.load_model(CPU).submit(pieces)())[1]
-    samples = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
-    return embed_sound(encoder, samples)[1]
+    return embed_sound(encoder, noise(1))[1]
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -130,6 +121,38 @@ def test_specs_are_a_union_by_kind():
 def test_an_unknown_key_is_refused(kind, small_spec):
     with pytest.raises(ValidationError, match="colour"):
         make_encoder(small_spec(kind) | {"colour": "red"})
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_is_an_entry_with_its_rights_and_sources(name):
+    preset = presets()[name]
+    encoder = make_encoder({"preset": name})
+    assert encoder == make_encoder(preset.entry)
+    assert all(preset._asdict().values())
+    assert preset.revision()
+    if isinstance(encoder, TorchEncoder) and "://" not in encoder.weights:
+        assert encoder.weights in encoder.tags
+
+
+def test_a_preset_s_keys_can_be_overruled_and_its_name_is_no_part_of_the_identity():
+    entry = {"kind": "opensmile", "model": "eGeMAPSv02", "window_s": 3.0, "hop_s": 1.0}
+    short = make_encoder({"preset": "egemaps", "window_s": 3, "hop_s": 1})
+    assert short == make_encoder(entry)
+    assert encoder_identity(short, SAMPLING) == encoder_identity(make_encoder(entry), SAMPLING)
+    assert "preset" not in short.model_dump()
+
+
+def test_a_preset_says_which_revision_it_takes():
+    names = ("minilm", "wavlm-base-plus", "wav2vec2-affect", "dinov2-small")
+    revisions = [presets()[name].revision()[:9] for name in names]
+    assert revisions == ["installed", "main", "8e3d0e563", "main"]
+
+
+def test_an_unknown_preset_or_key_is_named():
+    with pytest.raises(ValidationError, match="did you mean 'wavlm-base-plus'"):
+        make_encoder({"preset": "wavlm-base-plsu"})
+    with pytest.raises(ValidationError, match="colour"):
+        make_encoder({"preset": "egemaps", "colour": "red"})
 
 
 def test_the_registry_imports_no_heavy_library():

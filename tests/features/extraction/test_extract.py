@@ -7,7 +7,7 @@ import pytest
 
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
-from features.encoders.torch_model import TorchFrameModel
+from features.encoders.torch_model import TorchModel
 from features.extraction import (
     ExtractReport,
     embed_files,
@@ -21,6 +21,8 @@ from features.pool import Pooling, pool_clips
 from features.store import read_store
 from tests.features import work
 from tests.features.stored import bytes_of
+
+pytestmark = pytest.mark.usefixtures("one_processor")
 
 SAMPLING = Sampling(frame_rate_hz=5, sample_rate_hz=16000)
 
@@ -41,6 +43,11 @@ def corpus(make_clip) -> dict[str, Path]:
 
 
 @pytest.fixture
+def clips(corpus) -> pd.DataFrame:
+    return index_files(corpus, progress=False)
+
+
+@pytest.fixture
 def run(tmp_path, encoders):
     def run(files, encoders=encoders, out: str = "out") -> ExtractReport:
         """Extract files by id, or those of a clip table."""
@@ -58,7 +65,7 @@ def computed(report: ExtractReport) -> list[int]:
 def test_every_clip_is_embedded_by_every_encoder_and_nothing_twice(
     run, corpus, encoders, tmp_path, make_clip, monkeypatch, tiny_clip
 ):
-    run({"c2": corpus["c2"]}, out="alone")
+    run({"c2": corpus["c2"]}, {"one": encoders["one"]}, out="alone")
     shutil.rmtree(tmp_path / "cache")
     assert computed(run(corpus)) == [4, 4, 4]
     store, alone = read_store(tmp_path / "out" / "one"), read_store(tmp_path / "alone" / "one")
@@ -125,22 +132,22 @@ def test_every_clip_is_either_embedded_or_in_the_failure_table(run, corpus, make
         run({"broken": corpus["broken"]})
 
 
-def test_an_optional_encoder_without_its_weights_is_left_out(run, corpus, tmp_path):
+def test_an_optional_encoder_without_its_weights_is_left_out(run, clips, tmp_path):
     def with_weights(weights: str, optional: bool):
         spec = {"kind": "torchvision", "model": "resnet18", "weights": weights}
         return {"later": make_encoder(spec | {"optional": optional})}
 
-    run(corpus, with_weights("random", True))
+    run(clips, with_weights("random", True))
     assert "optional" not in read_store(tmp_path / "out" / "later").metadata["spec"]
-    report = run(corpus, with_weights("gone.pth", True))
+    report = run(clips, with_weights("gone.pth", True))
     assert report.left_out["later"].startswith("there is no weights file gone.pth")
     failures = pd.read_parquet(tmp_path / "out" / "later.failures.parquet")
-    expected = {(clip_id, "weights", report.left_out["later"]) for clip_id in corpus}
+    expected = {(clip_id, "weights", report.left_out["later"]) for clip_id in clips["clip_id"]}
     assert set(failures.itertuples(index=False, name=None)) == expected
     assert not (tmp_path / "out" / "later").exists()  # that of the other weights
     with pytest.raises(EncoderError, match=r"no weights file gone\.pth"):
-        run(corpus, with_weights("gone.pth", False))
-    assert run(corpus, with_weights("random", False)).n_computed == {"later": 0}
+        run(clips, with_weights("gone.pth", False))
+    assert run(clips, with_weights("random", False)).n_computed == {"later": 0}
 
 
 def test_names_may_be_as_long_and_odd_as_a_disk_takes_them(run, make_clip, encoders, tmp_path):
@@ -178,9 +185,11 @@ def test_files_are_embedded_in_one_call(corpus, tmp_path, tiny_clip):
     assert store.metadata["spec"]["model"] == tiny_clip
 
 
-def test_what_was_finished_before_an_interrupt_is_kept(run, corpus, monkeypatch):
-    batches = []
-    submit = TorchFrameModel.submit
+def test_networks_are_loaded_while_the_workers_read_and_an_interrupt_keeps_what_is_finished(
+    run, clips, monkeypatch
+):
+    load, send, order = TorchEncoder.load_model, workers.send, []
+    submit, batches = TorchModel.submit, []
 
     def interrupted(self, pictures):
         if len(batches) == 2:
@@ -188,55 +197,47 @@ def test_what_was_finished_before_an_interrupt_is_kept(run, corpus, monkeypatch)
         batches.append(len(pictures))
         return submit(self, pictures)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(TorchFrameModel, "submit", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(corpus)
-    assert 0 < sum(computed(run(corpus))) < 12
-
-
-def test_networks_are_loaded_while_the_workers_read(run, corpus, monkeypatch):
-    load, send, order = TorchEncoder.load_model, workers.send, []
     monkeypatch.setattr(workers, "send", lambda *args: order.append(args[1][0]) or send(*args))
     monkeypatch.setattr(
         TorchEncoder, "load_model", lambda *args: order.append("load") or load(*args)
     )
-    run(corpus)
-    begun = order.index("load")
-    assert embedder.read_clip in order[:begun]
-    assert order.count("load") == 2
-    run(corpus)
-    assert order.count("load") == 2  # everything is cached
+    with monkeypatch.context() as patch:
+        patch.setattr(TorchModel, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(clips)
+    assert embedder.read_clip in order[: order.index("load")]
+    assert 0 < sum(computed(run(clips))) < 12
+    order.clear()
+    run(clips)
+    assert order == []  # everything is cached
 
 
 def test_a_worker_that_dies_before_its_last_word_leaves_no_clip_both_embedded_and_failed(
-    run, corpus, encoders, tmp_path, monkeypatch
+    run, clips, encoders, monkeypatch
 ):
     sound = {"sound": encoders["sound"]}
     with monkeypatch.context() as patch:
         patch.setattr(embedder, "read_clip", work.read_and_die)
         with pytest.raises(EncoderError, match="died 2 times"):
-            run({"c0": corpus["c0"]}, sound)
-    assert run(corpus, sound).n_computed["sound"] == 4  # nothing of it was kept
+            run(clips[:1], sound)
+    assert run(clips, sound).n_computed["sound"] == 4  # nothing of it was kept
 
 
-def test_values_too_large_for_float16_fail_their_clip_alone(
-    run, corpus, encoders, monkeypatch, tmp_path
-):
-    submit = TorchFrameModel.submit
+def test_values_too_large_for_float16_fail_their_clip_alone(run, clips, encoders, monkeypatch):
+    submit = TorchModel.submit
 
     def large(self, pictures):
         rows = submit(self, pictures)()
         rows[pictures.mean((1, 2, 3)) > 200] = 1e6  # the longest clip's brightest frame
         return lambda: rows
 
-    monkeypatch.setattr(TorchFrameModel, "submit", large)
-    report = run(corpus, {"one": encoders["one"]})
+    monkeypatch.setattr(TorchModel, "submit", large)
+    report = run(clips, {"one": encoders["one"]})
     n_failed = len(report.failures["one"])
-    assert 0 < n_failed < len(corpus)
-    assert report.n_embedded["one"] == len(corpus) - n_failed
+    assert 0 < n_failed < len(clips)
+    assert report.n_embedded["one"] == len(clips) - n_failed
     assert set(report.failures["one"]["step"]) == {"encode"}
     assert (
         "1e+06, more than float16 does: set `dtype: float32` under encoders.one"
-        in (report.failures["one"]["reason"][0])
+        in report.failures["one"]["reason"][0]
     )

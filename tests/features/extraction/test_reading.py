@@ -10,9 +10,9 @@ from features.extraction import reading
 from features.extraction.reading import ClipEnd, ClipToRead, Pieces, read_clip
 from features.extraction.worker_process import Patience
 from features.identity import Sampling
-from features.media.faces import FaceDetection, FaceRows
+from features.media import faces
+from features.media.faces import Box, FaceDetection, FaceFinder, FaceRows
 from features.media.files import clip_sha256
-from features.media.tracks import Box
 
 SAMPLING = Sampling(frame_rate_hz=10, sample_rate_hz=16000)
 SMALL = Geometry(size_px=(16, 16))
@@ -27,31 +27,22 @@ def cropped(missing: str = "whole_frame", margin: float = 0.0, min_score: float 
     )
 
 
-class _Finder:
-    """Finds a face in every second frame, starting with the first `n_with_face`."""
-
-    n_calls = 0
-    every = 2
-
-    def __init__(self, detection: FaceDetection) -> None:
-        self._n, self.who = 0, detection.who
-
-    def find(self, image, time_s) -> dict[int, Box]:
-        type(self).n_calls += 1
-        self._n += 1
-        faces = {7: Box(8, 8, 20, 20, 0.9), 9: Box(1, 1, 9, 9, 0.75)}
-        if not self.every or self._n % self.every != 1:
-            return {}
-        if self.who == "largest":
-            return {0: faces[7]}
-        return faces if self._n > 1 else {9: faces[9]}
-
-
 @pytest.fixture
 def finder(monkeypatch):
-    class Finder(_Finder):
-        pass
+    class Finder(FaceFinder):
+        """Finds two faces in every second frame; the first one shows trackers the small one."""
 
+        n_calls = 0
+        every = 2
+
+        def _candidates(self, image) -> list[Box]:
+            Finder.n_calls += 1
+            if not self.every or self._n_frames % self.every:
+                return []
+            large, small = Box(8, 8, 20, 20, 0.9), Box(1, 1, 9, 9, 0.75)
+            return [small] if self._tracks and not self._n_frames else [small, large]
+
+    monkeypatch.setattr(faces, "_load", lambda weights: None)
     monkeypatch.setattr(reading, "FaceFinder", Finder)
     return Finder
 
@@ -116,6 +107,8 @@ def test_frames_without_a_face_are_left_out_or_kept_whole(make_clip, finder):
     both = [np.concatenate([part.values for part in taken[n]]) for n in (0, 2)]
     assert np.array_equal(both[0][1::2], both[1][1::2])
     assert finder.n_calls == 10  # one detection served both crops
+    read(make_clip(), cropped(min_score=0.5), cropped(min_score=0.9))
+    assert finder.n_calls == 10 + 20  # and these have one each
 
 
 def test_every_face_has_a_piece_of_its_own_and_its_track(make_clip, finder):
@@ -124,15 +117,10 @@ def test_every_face_has_a_piece_of_its_own_and_its_track(make_clip, finder):
     taken, end = read(make_clip(), one, everyone)
     assert times(taken[1]) == pytest.approx([0, 0.2, 0.2, 0.4, 0.4, 0.6, 0.6, 0.8, 0.8])
     share, track, score = end.faces[1]
-    assert (share, track.tolist()) == (0.5, [0, 1, 0, 1, 0, 1, 0, 1, 0])
+    assert (share, track.tolist()) == (0.5, [0, 0, 1, 0, 1, 0, 1, 0, 1])
     assert score.tolist() == pytest.approx(np.where(track == 1, 0.9, 0.75))
     first, both = (np.concatenate([part.values for part in taken[n]]) for n in (0, 1))
-    assert np.array_equal(both[1::2], first[1:])
-
-
-def test_each_detection_is_done_on_its_own(make_clip, finder):
-    read(make_clip(), cropped(min_score=0.5), cropped(min_score=0.9))
-    assert finder.n_calls == 20
+    assert np.array_equal(both[2::2], first[1:])
 
 
 def test_a_clip_without_any_face_fails_for_encoders_that_crop(make_clip, finder):
@@ -171,9 +159,3 @@ def test_an_encoder_s_pieces_follow_its_spec(tmp_path):
     pieces = make_encoder(spec).pieces(SAMPLING)
     assert pieces.face == FaceDetection(weights=weights, min_score=0.6)
     assert (pieces.face_margin, pieces.face_missing) == (0.4, "whole_frame")
-
-
-def test_face_keys_without_a_detector_are_an_error():
-    spec = {"kind": "torchvision", "model": "resnet18", "weights": "random", "face_margin": 0.4}
-    with pytest.raises(ValueError, match="face_margin need `face: yunet`"):
-        make_encoder(spec)

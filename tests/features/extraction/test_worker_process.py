@@ -13,13 +13,6 @@ from features.extraction.reading import Pieces
 from features.extraction.worker_process import receive, send
 
 
-@pytest.fixture
-def ends():
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        yield ours, theirs
-
-
 def sent(*messages: object) -> list:
     """Send from a thread: a large message waits in the middle until it is read."""
     ours, theirs = socket.socketpair()
@@ -55,27 +48,19 @@ def test_arrays_larger_than_any_buffer_arrive_and_may_be_written_to():
     whole[:] = 0
 
 
-def test_an_end_that_was_closed_is_found(ends):
-    ours, theirs = ends
-    send(ours, "last")
-    ours.close()
-    assert receive(theirs) == "last"
-    with pytest.raises(EOFError):
-        receive(theirs)
-    with pytest.raises(ConnectionError):
-        send(theirs, "too late")
-
-
-def test_a_process_killed_in_the_middle_of_a_message_is_found(ends):
-    ours, theirs = ends
-    process = os.fork()
-    if process == 0:
-        theirs.close()
-        send(ours, np.zeros(1 << 24, np.uint8))  # fills the socket, and waits
-        os._exit(0)
-    ours.close()
-    assert theirs.recv(1, socket.MSG_PEEK)  # it has begun
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    with pytest.raises(EOFError):
-        receive(theirs)
+def test_a_process_killed_in_the_middle_of_a_message_is_found():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = os.fork()
+        if process == 0:
+            theirs.close()
+            send(ours, np.zeros(1 << 24, np.uint8))  # fills the socket, and waits
+            os._exit(0)
+        ours.close()
+        assert theirs.recv(1, socket.MSG_PEEK)  # it has begun
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        with pytest.raises(EOFError):
+            receive(theirs)
+        with pytest.raises(ConnectionError):
+            send(theirs, "too late")

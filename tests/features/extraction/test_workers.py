@@ -8,22 +8,28 @@ from functools import partial
 
 import pytest
 
+from features.extraction.worker_process import WorkerProcess
 from features.extraction.workers import Finished, Restarted, WorkerError, Workers
 from tests.features import work
 
 
-@pytest.fixture
-def workers():
+@pytest.fixture(scope="module")
+def two_workers():
     with Workers(2) as some:
-        pids_of(some)  # on a busy machine a new worker takes seconds to import its work
         yield some
 
 
 @pytest.fixture
-def one_worker():
-    with Workers(1) as some:
-        pids_of(some)
-        yield some
+def workers(two_workers):
+    """Both are up: on a busy machine a new one, after a test that ended it, takes seconds."""
+    pids_of(two_workers)
+    return two_workers
+
+
+@pytest.fixture
+def one_worker(workers, monkeypatch):
+    monkeypatch.setattr(workers, "_n_workers", 1)
+    return workers
 
 
 @pytest.fixture
@@ -90,20 +96,22 @@ def test_a_worker_that_is_stopped_in_the_middle_of_a_message_is_replaced(monkeyp
     assert "died 2 times (signal 9, Killed" in errors[1].reason
 
 
-def test_a_worker_that_does_not_even_take_its_task_is_stopped(one_worker, monkeypatch):
-    monkeypatch.setattr("features.extraction.worker_process.START_LIMIT_S", 2)
-    one_worker.close()
-    (pid,) = pids_of(one_worker, [0])
-    os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(WorkerError, match="no result within 2 s: the worker was stopped"):
-        one_worker.call(len, bytes(1 << 24), limit_s=60)
-    assert not _is_running(pid)
+def test_a_worker_that_does_not_even_take_its_task_is_stopped(monkeypatch):
+    monkeypatch.setattr("features.extraction.worker_process.START_LIMIT_S", 1)
+    with Workers(1) as some:
+        process = WorkerProcess(0)
+        os.kill(process._process.pid, signal.SIGSTOP)
+        some._idle.append(process)
+        with pytest.raises(WorkerError, match="no result within 1 s: the worker was stopped"):
+            some.call(len, bytes(1 << 24), limit_s=60)
+        assert not process.is_alive()
 
 
-def test_a_file_of_the_working_folder_stands_in_for_no_library(outcomes, tmp_path, monkeypatch):
+def test_a_file_of_the_working_folder_stands_in_for_no_library(workers, tmp_path, monkeypatch):
     (tmp_path / "av.py").write_text("raise RuntimeError")
     monkeypatch.chdir(tmp_path)
-    assert outcomes(work.count_to, [1]) == ({1: [0]}, {1: None})
+    workers.close()
+    assert workers.call(work.add_one, 1, limit_s=60) == 2
 
 
 def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
@@ -188,12 +196,15 @@ def test_workers_begin_before_the_reader_reads(workers, tmp_path):
         assert [event for _, event in events] == [Finished()]
 
 
-def test_workers_stay_for_the_next_run_whatever_it_does(workers):
+def test_workers_stay_for_the_next_run_whatever_it_does_or_are_replaced(workers):
     first = pids_of(workers, range(20))
-    parts, _ = outcomes_of(workers, work.count_to, [3])
-    assert parts == {3: [0, 1, 2]}
+    assert outcomes_of(workers, work.count_to, [3]) == ({3: [0, 1, 2]}, {3: None})
     assert pids_of(workers, range(20)) <= first
-    assert all(_is_running(pid) for pid in first)
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+    then = pids_of(workers, range(20))
+    assert then
+    assert not then & first
 
 
 def test_a_reader_that_stops_early_costs_the_next_run_nothing(one_worker):
@@ -202,21 +213,11 @@ def test_a_reader_that_stops_early_costs_the_next_run_nothing(one_worker):
     assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
 
 
-def test_workers_that_die_between_runs_are_replaced(workers):
-    first = pids_of(workers, range(20))
-    for pid in first:
-        os.kill(pid, signal.SIGKILL)
-    then = pids_of(workers, range(20))
-    assert then
-    assert not then & first
-
-
 def test_no_worker_outlives_its_owner():
-    with Workers(2) as closed:
-        pids = pids_of(closed)
     forgotten = Workers(1)
-    pids |= pids_of(forgotten)
-    assert len(pids) > 1
+    with Workers(1) as closed:
+        pids = pids_of(closed) | pids_of(forgotten)
+    assert len(pids) == 2
     del forgotten
     gc.collect()
     assert not any(_is_running(pid) for pid in pids)

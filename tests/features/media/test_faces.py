@@ -18,6 +18,7 @@ from features.media.faces import (
     ALIGNED_POINTS,
     LARGER_FACE_RATIO,
     SAME_FACE_IOU,
+    Box,
     FaceDetection,
     FaceFinder,
     align_face,
@@ -25,7 +26,6 @@ from features.media.faces import (
     crop_face,
 )
 from features.media.frames import read_frames
-from features.media.tracks import Box
 
 YUNET = FaceDetection(
     weights=Path(features.encoders.__file__).parent / "files" / "yunet.onnx", min_score=0.6
@@ -125,9 +125,8 @@ def test_pictures_are_scaled_and_boxes_scaled_back(detector, size, scaled, box):
 
 def test_a_failure_of_opencv_is_the_clips(detector):
     detector.detect.side_effect = cv2.error("odd")
-    with pytest.raises(MediaError, match="OpenCV failed on a frame: odd") as caught:
+    with pytest.raises(MediaError, match="^face: .*OpenCV failed on a frame: odd"):
         FaceFinder(YUNET).find(Image.new("RGB", (64, 48)))
-    assert caught.value.step == "face"
 
 
 @given(boxes, st.floats(0, 2))

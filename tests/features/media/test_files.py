@@ -20,9 +20,8 @@ def test_a_sound_file_is_a_clip_without_video_whatever_its_name(make_clip, monke
     monkeypatch.chdir(path.parent)
     info = probe(Path(path.name))
     assert (info.has_video, info.has_audio) == (False, True)
-    with pytest.raises(MediaError, match="no video") as caught:
+    with pytest.raises(MediaError, match="^stream: .*no video"):
         list(read_frames(path, 4))
-    assert caught.value.step == "stream"
 
 
 @pytest.mark.parametrize(
@@ -37,9 +36,8 @@ def test_a_sound_file_is_a_clip_without_video_whatever_its_name(make_clip, monke
 def test_what_points_at_other_files_is_no_clip(make_clip, tmp_path, name, content):
     make_clip("other.mp4")
     (tmp_path / name).write_text(content)
-    with pytest.raises(MediaError, match="not a media file") as caught:
+    with pytest.raises(MediaError, match="^probe: .*not a media file"):
         probe(tmp_path / name)
-    assert caught.value.step == "probe"
 
 
 @pytest.mark.parametrize(

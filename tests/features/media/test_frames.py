@@ -97,9 +97,8 @@ def test_a_frame_whose_time_stamp_goes_back_is_left_out_and_many_are_damage(tmp_
     times_s = [f.time_s for f in read_frames(write_stamped(tmp_path / "clip.mp4", pts, MS), 10)]
     assert times_s == pytest.approx([k / 10 for k in range(20) if k != 10])
     path = write_stamped(tmp_path / "clip.mp4", [0, 33, 350, 2000, 100, 4000], MS)
-    with pytest.raises(MediaError, match="only 5 of 6 frames are in the order of time") as caught:
+    with pytest.raises(MediaError, match="^decode: .*only 5 of 6 frames are in the order of time"):
         list(read_frames(path, 3))
-    assert caught.value.step == "decode"
 
 
 @pytest.mark.parametrize(("name", "codec"), [("clip.mkv", "libx264"), ("clip.webm", "libvpx")])
@@ -109,9 +108,8 @@ def test_a_clip_that_ends_long_before_its_header_says_is_damaged(tmp_path, name,
     assert len(list(read_frames(path, 1))) == 10
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(MediaError, match=r"the video ends after .* of 10\.00 s") as caught:
+    with pytest.raises(MediaError, match=r"^decode: .*the video ends after .* of 10\.00 s"):
         list(read_frames(path, 1))
-    assert caught.value.step == "decode"
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1000), (2000, 2)])
@@ -132,9 +130,8 @@ def test_a_picture_with_an_absurd_shape_is_refused(tmp_path, width, height):
 def test_a_damaged_header_of_the_video_is_noticed_and_spares_the_sound(tmp_path, patch, reason):
     path = write_film(tmp_path / "clip.mp4", Film())
     path.write_bytes(PATCHES[patch].apply(path.read_bytes()))
-    with pytest.raises(MediaError, match=reason) as caught:
+    with pytest.raises(MediaError, match=f"^decode: .*{reason}"):
         list(read_frames(path, 5))
-    assert caught.value.step == "decode"
     assert len(read_sound(path, 16000)) == pytest.approx(2 * 16000, rel=0.1)
 
 
@@ -142,12 +139,10 @@ def test_a_clip_may_last_as_long_as_allowed(make_clip):
     path = make_clip(n_frames=30, frame_rate_hz=10, sound_s=0)
     check_duration(path, 3.0)
     assert len(list(read_frames(path, 1, max_duration_s=3))) == 3
-    with pytest.raises(MediaError, match=r"lasts 3\.0 s, more than 2\.5 s") as caught:
+    with pytest.raises(MediaError, match=r"^probe: .*lasts 3\.0 s, more than 2\.5 s"):
         check_duration(path, 2.5)
-    assert caught.value.step == "probe"
-    with pytest.raises(MediaError, match=r"last more than 2\.5 s") as caught:
+    with pytest.raises(MediaError, match=r"^decode: .*last more than 2\.5 s"):
         list(read_frames(path, 1, max_duration_s=2.5))
-    assert caught.value.step == "decode"
 
 
 def test_a_clip_that_lost_most_of_its_frames_is_damaged(make_clip):
@@ -157,9 +152,8 @@ def test_a_clip_that_lost_most_of_its_frames_is_damaged(make_clip):
     start, end = packets[15].pos, packets[-1].pos + packets[-1].size
     content = path.read_bytes()
     path.write_bytes(content[:start] + bytes(end - start) + content[end:])
-    with pytest.raises(MediaError, match="damaged|decodes") as caught:
+    with pytest.raises(MediaError, match="^decode: .*(damaged|decodes)"):
         list(read_frames(path, 4))
-    assert caught.value.step == "decode"
 
 
 def test_the_shared_clips_decode(shared):

@@ -23,9 +23,8 @@ def test_sound_is_one_channel_at_the_rate_asked_for(make_clip):
 def test_a_clip_without_sound_says_so(make_clip):
     path = make_clip(sound_s=0)
     assert not probe(path).has_audio
-    with pytest.raises(MediaError, match="no sound") as caught:
+    with pytest.raises(MediaError, match="^stream: .*no sound"):
         read_sound(path, 16000)
-    assert caught.value.step == "stream"
 
 
 def test_sound_may_last_as_long_as_allowed(make_clip, monkeypatch):
@@ -158,9 +157,8 @@ def test_sound_in_another_scale_is_refused(tmp_path, scale, codec, reason):
     path = tmp_path / ("sound.mka" if codec == "aac" else "sound.wav")
     tone = TONE.copy()
     tone[:, 100:] *= np.float32(scale)
-    with pytest.raises(MediaError, match=reason) as caught:
+    with pytest.raises(MediaError, match=f"^decode: .*{reason}"):
         read_sound(write_sound(path, tone, codec=codec), 16000)
-    assert caught.value.step == "decode"
 
 
 @pytest.mark.parametrize("codec", ["aac", "libopus", "libmp3lame", "pcm_f32le"])
@@ -223,6 +221,5 @@ def test_a_clip_that_lost_the_end_of_its_sound_is_damaged(tmp_path, name, share,
     content = path.read_bytes()
     assert len(read_sound(path, 16000)) == pytest.approx(probe(path).duration_s * 16000, rel=0.06)
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(MediaError, match=reason) as caught:
+    with pytest.raises(MediaError, match=f"^decode: .*{reason}"):
         read_sound(path, 16000)
-    assert caught.value.step == "decode"

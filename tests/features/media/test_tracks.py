@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from features.extraction import embed_files
+from features.media.faces import MAX_GAP_S, Box, Tracks, by_rows
 from features.media.frames import read_frames
-from features.media.tracks import MAX_GAP_S, Box, Tracks, by_rows
 
 
 def face(across, down=0.0, side=100.0):

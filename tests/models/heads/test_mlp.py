@@ -1,10 +1,7 @@
 import numpy as np
 import pytest
 
-from models.folds import assign_folds
 from models.heads.mlp import MLPHead
-from models.view import FoldedView
-from tests.models.small import plain_cross_fit
 
 LOSSES = ("mse", "pearson", "ccc")
 
@@ -21,7 +18,10 @@ def test_predicts_in_target_units(clips, loss):
     x, y = clips
     y = 100 + 20 * y
     residual = (
-        MLPHead(loss=loss, n_seeds=2, dropout=0.0).fit(x[:200], y[:200]).predict(x[200:]) - y[200:]
+        MLPHead(loss=loss, n_seeds=2, dropout=0.0, max_epochs=40)
+        .fit(x[:200], y[:200])
+        .predict(x[200:])
+        - y[200:]
     )
     assert (np.square(residual).mean(axis=0) < 0.6 * y[200:].var(axis=0)).all()
 
@@ -33,18 +33,6 @@ def test_a_constant_target_and_scarce_labels_are_no_obstacle(clips, loss):
     predicted = MLPHead(loss=loss, n_seeds=2, max_epochs=5).fit(x[:60], y).predict(x[:60])
     assert np.isfinite(predicted).all()
     np.testing.assert_allclose(predicted[:, 2], 0.7, atol=1e-6)
-
-
-@pytest.mark.parametrize("loss", ["pearson", "ccc"])
-def test_cross_fit_with_other_losses_equals_the_plain_loop(clips, loss):
-    x, y = clips
-    y = y + np.random.default_rng(1).normal(size=y.shape)
-    people = np.arange(100) // 4
-    view = FoldedView(x[:100], y[:100], people, assign_folds(people, 4, 0), x[100:120])
-    head = MLPHead(loss=loss, n_seeds=2, max_epochs=8)
-    fast, (oof, held) = head.cross_fit(view), plain_cross_fit(head, view)
-    np.testing.assert_allclose(fast.oof, oof, atol=1e-4)
-    np.testing.assert_allclose(fast.held, held, atol=1e-4)
 
 
 def test_members_hold_out_different_people():

@@ -17,10 +17,9 @@ def table(n_rows=30, n_columns=9, n_targets=4, seed=0):
     return x, rng.normal(1, 1, size=(n_rows, n_targets)), np.arange(n_rows) % 4
 
 
-def solve(equations, y, alphas, mixture=None, tolerance=1e-9):
-    mixture = np.zeros(y.shape[1], int) if mixture is None else mixture
-    repeated = np.repeat(np.asarray(alphas)[:, None], y.shape[1], axis=1)
-    return equations.solve(y, mixture, repeated, tolerance), mixture
+def solve(equations, y):
+    repeated = np.repeat(ALPHAS[:, None], y.shape[1], axis=1)
+    return equations.solve(y, repeated, 1e-9)
 
 
 def centred(x):
@@ -47,13 +46,13 @@ def test_solutions_and_errors_equal_plain_fits(
     part = x[train].astype(np.float64)
     unit = np.square(centred(part)).sum() / min(part.shape) or 1.0
     equations = FoldGram(x, folds).equations(excluded)
-    assert equations.units == pytest.approx(unit, rel=1e-5)
-    solutions, mixture = solve(equations, y, ALPHAS)
-    errors = equations.squared_errors(solutions, y, mixture, held)
+    assert equations.unit == pytest.approx(unit, rel=1e-5)
+    solutions = solve(equations, y)
+    errors = equations.squared_errors(solutions, y, held)
     for solution, error, alpha in zip(solutions, errors, ALPHAS, strict=True):
         fit = Ridge(alpha * unit, solver="svd").fit(part, y[train])
         expected = fit.predict(x).reshape(y.shape)
-        coef = equations.coefficients(solution, mixture)
+        coef = equations.coefficients(solution)
         found = x @ coef + equations.intercepts(coef, y)
         np.testing.assert_allclose(found, expected, atol=1e-4)
         squares = np.square(y[held] - expected[held]).sum(axis=0)
@@ -69,28 +68,10 @@ def test_rows_outside_all_folds_or_in_excluded_ones_take_no_part(n_columns, excl
     wild = np.where(used[:, None], x, 1e6).astype(np.float32)
     gram = FoldGram(x, folds)
     part = centred(x[used])
-    (matrix,) = gram.equations(excluded).matrix.matrices
-    np.testing.assert_allclose(
-        matrix, part.T @ part if n_columns < 30 else part @ part.T, atol=1e-9
-    )
-    solutions, _ = solve(gram.equations(excluded), y, ALPHAS)
+    equations = gram.equations(excluded)
+    expected = part.T @ part if n_columns < 30 else part @ part.T
+    np.testing.assert_allclose(equations.matrix, expected, atol=1e-9)
+    solutions = solve(equations, y)
     changed = FoldGram(wild, folds).equations(excluded)
-    again, _ = solve(changed, np.where(used[:, None], y, np.nan), ALPHAS)
+    again = solve(changed, np.where(used[:, None], y, np.nan))
     np.testing.assert_array_equal(again, solutions)
-
-
-@pytest.mark.parametrize("n_rows", [30, 8])
-def test_mixtures_are_regressions_on_scaled_columns(n_rows):
-    x, y, folds = table(n_rows)
-    shares = np.array([[1.0, 1.0], [2.0, 0.0], [0.5, 3.0]])
-    equations = FoldGram(x, folds).equations((1,), (4, 5), shares)
-    mixture = np.array([2, 0, 1, 1])
-    solutions, _ = solve(equations, y, ALPHAS, mixture)
-    for column, own in enumerate(mixture):
-        scale = np.repeat(np.sqrt(shares[own]), (4, 5)).astype(np.float32)
-        train = (x * scale)[folds != 1].astype(np.float64)
-        unit = np.square(centred(train)).sum() / min(len(train), np.count_nonzero(scale))
-        for solution, alpha in zip(solutions, ALPHAS, strict=True):
-            coef = equations.coefficients(solution, mixture)[:, column]
-            expected = Ridge(alpha * unit).fit(train, y[folds != 1, column]).coef_ * scale
-            np.testing.assert_allclose(coef, expected, rtol=1e-3, atol=1e-4)

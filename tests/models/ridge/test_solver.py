@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.arrays import DataError
 from models.ridge import solver
-from models.ridge.solver import MixedMatrix, solve_penalised
+from models.ridge.solver import solve_penalised
 
 EXTENDED = {"deadline": None, "max_examples": 60}
 
@@ -17,10 +17,6 @@ def gram(size, rank, seed):
     x = np.random.default_rng(seed).normal(size=(rank, size)) * np.arange(1, size + 1) ** -0.5
     matrix = x.T @ x
     return matrix * size / np.trace(matrix)
-
-
-def one(matrix):
-    return MixedMatrix([matrix], [np.ones((1, 1))])
 
 
 def plain(matrix, right, penalties):
@@ -47,7 +43,7 @@ def test_every_solution_is_that_of_its_own_equation(small, size, rank, n_columns
     right[:, 3::7] = 0
     penalties = lowest * np.array([[1.0], [30.0], [1e4]]) * rng.uniform(1, 2, (1, n_columns))
     with mock.patch.object(solver, "SMALL", small):
-        found = solve_penalised(one(matrix), np.zeros(n_columns, int), right, penalties, 1e-8)
+        found = solve_penalised(matrix, right, penalties, 1e-8)
     for solution, penalty in zip(found, penalties, strict=True):
         left = right - matrix @ solution - penalty * solution
         norms = np.linalg.norm(right, axis=0)
@@ -61,35 +57,11 @@ def test_float32_meets_its_tolerance_too():
     matrix = gram(600, 900, 0).astype(np.float32)
     right = np.random.default_rng(1).normal(size=(600, 9)).astype(np.float32)
     penalties = np.repeat([[1e-3], [1.0], [1e3]], 9, axis=1)
-    found = solve_penalised(one(matrix), np.zeros(9, int), right, penalties, 1e-5)
+    found = solve_penalised(matrix, right, penalties, 1e-5)
     assert found.dtype == np.float32
     for solution, penalty in zip(found, penalties[:, 0], strict=True):
         left = right - matrix.astype(np.float64) @ solution - penalty * solution
         assert (np.linalg.norm(left, axis=0) <= 2e-5 * np.linalg.norm(right, axis=0)).all()
-
-
-@pytest.mark.parametrize("small", [0, 400], ids=["space", "decomposed"])
-def test_columns_have_mixtures_and_penalties_of_their_own(small):
-    rng = np.random.default_rng(0)
-    first, second = gram(30, 50, 0), gram(30, 50, 1)
-    scales = rng.uniform(0, 2, (3, 30))
-    scales[1, ::3] = 0
-    shares = np.array([[1.0], [0.0], [0.3]])
-    mixed = MixedMatrix([first, second], [scales, shares])
-    mixture = np.array([2, 0, 1, 1])
-    penalties = np.stack([[0.5, 1.0, 20.0, 3.0], [1.0, 1.0, 30.0, 40.0]])
-    right = rng.normal(size=(30, 4))
-    with mock.patch.object(solver, "SMALL", small):
-        found = solve_penalised(mixed, mixture, right, penalties, 1e-9)
-    for column, own in enumerate(mixture):
-        dense = scales[own][:, None] * first * scales[own] + shares[own] ** 2 * second
-        np.testing.assert_allclose(mixed.dense(own), dense)
-        assert mixed.traces()[own] == pytest.approx(np.trace(dense))
-        for number in range(2):
-            expected = np.linalg.solve(
-                dense + penalties[number, column] * np.eye(30), right[:, column]
-            )
-            np.testing.assert_allclose(found[number, :, column], expected, atol=1e-7)
 
 
 @pytest.mark.parametrize("wrong", ["few directions", "nan"])
@@ -102,7 +74,7 @@ def test_what_a_small_space_misses_is_decomposed(wrong, monkeypatch):
     else:
         nothing = np.full((2, size, 3), np.nan), np.full((2, 3), np.nan)
         monkeypatch.setattr(solver, "_best_in_space", lambda *_: nothing)
-    found = solve_penalised(one(matrix), np.zeros(3, int), right, penalties, 1e-6)
+    found = solve_penalised(matrix, right, penalties, 1e-6)
     for solution, penalty in zip(found, penalties, strict=True):
         np.testing.assert_allclose(solution, plain(matrix, right, penalty), atol=1e-4)
 
@@ -111,4 +83,4 @@ def test_a_penalty_that_rounding_swallows_is_refused():
     x = np.random.default_rng(0).normal(size=(3, 30))
     right = np.ones((30, 1))
     with pytest.raises(DataError, match="lost in the rounding"):
-        solve_penalised(one(x.T @ x), np.zeros(1, int), right, np.full((1, 1), 1e-30), 1e-9)
+        solve_penalised(x.T @ x, right, np.full((1, 1), 1e-30), 1e-9)

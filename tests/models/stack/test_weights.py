@@ -6,14 +6,15 @@ from models.stack import weights as stack_weights
 from models.stack.weights import FoldedMembers, choose_share, fit_weights
 
 
-def folded(strengths, n_rows=400, n_targets=3, seed=0, units=1.0):
+def folded(strengths, n_rows=400, n_targets=3, seed=0, gaps=0.0):
     """Members that see the target by their strengths, the same for all targets or not."""
     rng, strengths = np.random.default_rng(seed), np.array(strengths)
     strengths = strengths if strengths.ndim > 1 else strengths[:, None]
     signal = rng.normal(size=(n_rows, n_targets))
     noise = rng.normal(size=(n_rows, len(strengths), n_targets))
     members = strengths * signal[:, None] + noise
-    targets = units * (signal + rng.normal(size=signal.shape))
+    targets = signal + rng.normal(size=signal.shape)
+    targets[rng.random(targets.shape) < gaps] = np.nan
     return FoldedMembers(members, targets, np.arange(n_rows) % 5)
 
 
@@ -41,17 +42,28 @@ def test_the_share_grows_with_the_evidence():
     assert found[2] > 0.9
 
 
-def test_weights_are_those_of_the_rows_with_the_prior_as_further_rows():
-    data = folded((0.2, 0.5, 1.0), n_rows=120)
-    found, average = (shares(fit_weights(data.sums(), share)) for share in (1.0, 0.0))
+def pulled(x, y, center):
+    """Least squares of rows, and of further rows that ask for the center in its best scale."""
+    total, size = x @ center, np.sqrt(stack_weights.PRIOR_ROWS)
+    expected = max(total @ y / (total @ total), 0) * center
+    return nnls(np.vstack([x, size * np.eye(len(center))]), np.append(y, size * expected))[0]
+
+
+@pytest.mark.parametrize("without", [None, 2])
+@pytest.mark.parametrize("gaps", [0.0, 0.4])
+def test_weights_are_those_of_the_rows_with_the_prior_as_further_rows(gaps, without):
+    data = folded((0.2, 0.5, 1.0), n_rows=1_200, gaps=gaps)
+    found, average = (shares(fit_weights(data.sums(without), share)) for share in (1.0, 0.0))
+    inputs, labels = [], []
     for target in range(3):
-        x, y = data.z_scores[:, :, target], data.centred[:, target]
-        total = x @ average[target]
-        pull = np.sqrt(stack_weights.PRIOR_ROWS)
-        unit = np.sqrt(np.mean(np.square(y)))
-        expected = (total @ y / unit) / (total @ total) * average[target]
-        expected = nnls(np.vstack([x, pull * np.eye(3)]), np.append(y / unit, pull * expected))[0]
-        np.testing.assert_allclose(found[target], expected / expected.sum(), atol=1e-9)
+        rows = [r & data.labelled[:, target] for k, r in enumerate(data.folds) if k != without]
+        parts = [data.z_scores[each, :, target] for each in rows]
+        inputs.append(np.concatenate([part - part.mean(axis=0) for part in parts]))
+        labels.append(np.concatenate([data.centred[each, target] for each in rows]))
+        labels[-1] /= np.sqrt(np.mean(np.square(labels[-1])))
+    shared = pulled(np.concatenate(inputs), np.concatenate(labels), average[0])
+    expected = [pulled(x, y, shared) for x, y in zip(inputs, labels, strict=True)]
+    np.testing.assert_allclose(found, shares(np.stack(expected)), atol=1e-9)
 
 
 def test_the_average_is_by_skill():
@@ -82,3 +94,17 @@ def test_members_that_cancel_out_are_told_apart():
     members = np.stack([signal, -signal], axis=1)
     data = FoldedMembers(members, signal + rng.normal(size=signal.shape), np.arange(300) % 5)
     np.testing.assert_allclose(shares(fit_weights(data.sums(), 1.0)), [[1, 0]], atol=0.1)
+
+
+def test_what_only_rounding_varies_is_zero():
+    rng, fold_of_row = np.random.default_rng(0), np.arange(60) % 4
+    members, targets = rng.normal(size=(60, 2, 2)), rng.normal(size=(60, 2))
+    members[:, 0] = 1e6 + 1e-9 * members[:, 0]
+    targets[:, 1] = 0.1 + 1e-12 * targets[:, 1]
+    data = FoldedMembers(members, targets, fold_of_row)
+    np.testing.assert_array_equal(data.z_scores[:, 0], 0)
+    np.testing.assert_array_equal(data.centred[:, 1], 0)
+    assert data.sums().size[1] == 0
+    members[:, 1] = -members[:, 0]
+    opposite = FoldedMembers(np.stack([targets, -targets], axis=1), targets, fold_of_row).sums()
+    np.testing.assert_array_equal(opposite.variation(np.full((2, 2), 0.5)), 0)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.imports.columns import guess_feature_columns, to_numbers
+from pipeline.imports.columns import to_numbers
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,3 @@ def test_numbers_with_points_or_commas_but_not_both(cells, values, wrong):
     values_read, wrong_read = to_numbers(cells)
     assert np.array_equal(values_read, np.array(values, float), equal_nan=True)
     assert np.flatnonzero(wrong_read).tolist() == wrong
-
-
-def test_columns_are_told_apart_by_their_names():
-    columns = guess_feature_columns(["frame", " timestamp", "face_id", "AU01_r", "time"], "x")
-    assert (columns["id"], columns["time"], columns["face"]) == (None, " timestamp", "face_id")
-    assert columns["left_out"] == ["frame"]
-    assert columns["features"] == ["AU01_r", "time"]

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.store import read_store
+from pipeline.clip_table import read_labels
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.columns import split_by_person
 from pipeline.imports.layouts import HUME_TARGETS, read_table
-from pipeline.labels import read_labels
 from pipeline.params import load_params
 from tests.pipeline.imports.conftest import write_muse
 
@@ -216,13 +216,10 @@ def test_guess_rescale_and_split_by_person(table, run):
     assert (again["split"] == labels["split"]).all()
 
 
-def test_another_range_names_the_range_and_the_option(table, run):
-    shown = run(*by_person(table, "--split-by-person", "0.5,0.25,0.25"), status=1)
-    assert "--rescale 1,100" in shown["by_kind"]["joy outside [0, 1]"]["what_was_done"]
-    assert "spans 67 to 100" in shown["by_kind"]["awe outside [0, 1]"]["what_was_done"]
-
-
-def test_without_splits_the_error_names_both_ways(table, run):
+def test_what_is_to_be_said_is_named_with_its_options(table, run):
+    shown = run(*by_person(table, "--split-by-person", "0.5,0.25,0.25"), status=1)["by_kind"]
+    assert "--rescale 1,100" in shown["joy outside [0, 1]"]["what_was_done"]
+    assert "spans 67 to 100" in shown["awe outside [0, 1]"]["what_was_done"]
     error = run(*by_person(table), status=1)["by_kind"]["missing columns"]
     assert re.search("--split, or .*--split-by-person", error["what_was_done"])
 
@@ -258,12 +255,7 @@ def test_bad_rows_are_named(tmp_path, touch, run):
     assert form == ["labels.csv: utf-16, tab"]
 
 
-def test_a_folder_without_media_is_refused(table, tmp_path):
-    with pytest.raises(RefusedError, match="no folder"):
-        read_table(table, tmp_path / "nowhere", {}, [], Findings())
-
-
-def test_parquet_and_unknown_columns(tmp_path):
+def test_parquet_unknown_columns_and_a_folder_that_is_none(tmp_path):
     path = tmp_path / "t.parquet"
     frame().assign(split="Train").to_parquet(path)
     source = read_table(path, None, {}, [], Findings())
@@ -271,6 +263,8 @@ def test_parquet_and_unknown_columns(tmp_path):
     assert source.table["clip_id"].iloc[1] == "001"
     with pytest.raises(RefusedError, match="fear"):
         read_table(path, None, {}, ["fear"], Findings())
+    with pytest.raises(RefusedError, match="no folder"):
+        read_table(path, tmp_path / "nowhere", {}, [], Findings())
 
 
 @settings(max_examples=50, deadline=None)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from features.media.endings import MEDIA_SUFFIXES
-from pipeline.imports.importing import import_data
+from pipeline.imports.importing import add_labels, import_data
 from pipeline.imports.layouts import read_table
 
 BLANK = ["#N/A", "#DIV/0!", "<NA>", "n.a.", "--", ".", "?", "null", "missing", "-nan(ind)"]
@@ -73,7 +73,7 @@ def test_nothing_is_lost_without_a_word(run, tmp_path, seed):
     path = tmp_path / "t.csv"
     path.write_bytes(text.encode(rng.choice(["utf-8", "utf-8-sig", "utf-16", "cp1252"])))
     read = partial(read_table, path, media, {}, [])
-    summary, findings = import_data("t", read, probe=False)
+    summary, findings = import_data("t", partial(add_labels, read, probe=False))
     found = {each.kind: each for each in findings.all}
     pointers = [spelt[k] for k, what in odd_media.items() if what == "pointer"]
     gone = [spelt[k] for k, what in odd_media.items() if what != "pointer"]

@@ -1,9 +1,11 @@
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pipeline.imports.transcripts import import_transcripts
+from pipeline.imports.importing import import_data
+from pipeline.imports.transcripts import add_transcripts
 
 VTT = """WEBVTT
 
@@ -24,8 +26,8 @@ SRT = "\ufeff1\r\n00:00:00,500 --> 00:00:01,000\r\nWas f\u00fcr\r\nein Tag\r\n"
 def imported(folder):
     """Import into the working folder; return table, findings and summary."""
 
-    def run(path, **options):
-        summary, findings = import_transcripts(path, **options)
+    def run(path):
+        summary, findings = import_data("transcripts", partial(add_transcripts, path))
         place = Path("data/imports/transcripts.parquet")
         table = pd.read_parquet(place) if place.is_file() else None
         return table, findings, summary
@@ -91,11 +93,3 @@ def test_what_cannot_be_used_is_an_error_and_nothing_is_written(imported, tmp_pa
     assert table is None
     assert said in {each.kind for each in findings.all if each.severity == "error"}
     assert summary["written"] == []
-
-
-def test_a_dry_run_writes_nothing(imported, tmp_path):
-    (tmp_path / "1.srt").write_text(SRT)
-    table, findings, summary = imported(tmp_path / "1.srt", dry_run=True)
-    assert table is None
-    assert summary["n_rows"] == 1
-    assert not findings.have_errors

@@ -1,15 +1,25 @@
+import base64
 import dataclasses
+import io
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from PIL import Image
 
+from features.encoders import ENCODERS
 from pipeline.breakdowns import CONTRIBUTION_COLUMNS, CURVE_COLUMNS, SLICE_COLUMNS
-from pipeline.clip_table import Rows
-from pipeline.labels import SPLITS
+from pipeline.clip_table import SPLITS, Rows
 from pipeline.report import page as page_module
-from pipeline.report.page import render_report, run_notes
+from pipeline.report.page import (
+    LICENCES,
+    render_model_card,
+    render_report,
+    run_notes,
+    thumbnails,
+)
 
 PER_PERSON = {"clips_per_person": {"min": 1, "median": 2, "max": 3}}
 SVG = "{http://www.w3.org/2000/svg}svg"
@@ -120,6 +130,63 @@ def test_the_worst_clips_are_asked_for_their_pictures(render, rows, monkeypatch)
     text = render(rows=dataclasses.replace(rows, clips=clips))
     n_val = int((clips["split"] == "Val").sum())
     assert 0 < len(asked) == min(12, n_val) == len(check(text)["img"])
+
+
+def test_a_picture_is_small_and_a_broken_or_missing_file_has_none(tmp_path):
+    Image.new("RGB", (640, 480), (200, 30, 30)).save(tmp_path / "a.png")
+    (tmp_path / "b.mp4").write_bytes(b"no media")
+    files = {name: (tmp_path / name, 0.0) for name in ("a.png", "b.mp4", "c.mp4")}
+    found = thumbnails(files)
+    assert set(found) == {"a.png"}
+    kind, content = found["a.png"].split(",")
+    assert kind == "data:image/jpeg;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+        assert picture.size == (192, 144)
+        red, green, _ = picture.getpixel((90, 70))
+    assert red > 150 > 100 > green
+
+
+def test_it_says_what_was_fitted_on_what_and_how_good_it_is(results, params, rows):
+    card = render_model_card(results())
+    for part in (
+        *("## Model details", "## Intended use", "## Data", "## Scores", "## Where it is worse"),
+        *("docs/responsible-use.md", "openSMILE's own licence", "Encoders with random weights"),
+        *(", ".join(params.targets), "| Val | ", "| stack | ", "| baseline/mean | "),
+    ):
+        assert part in card
+    assert yaml.safe_load(card.split("---\n")[1])["library_name"] == "eri"
+    table = results().board.set_index("name")
+    assert f"{table.loc['stack', 'val_mean_pearson']:+.3f}" in card
+    best = table.index[~table.index.str.match("stack|baseline")][0]
+    assert f"| {best} | " in card
+    rows.y[rows.n_train :] = np.nan
+    assert "Train, out of fold" in render_model_card(results())
+
+
+def test_slices_below_the_overall_score_are_named_the_worst_first(results):
+    overall = results().board.set_index("name").loc["stack", "val_mean_pearson"]
+    rows = [
+        ("age", name, "val", "stack", 5, 2, overall + shift, overall + shift - 0.1, high)
+        for name, shift, high in (
+            ("young", 0.01, overall + 0.1),
+            ("middle", -0.01, overall + 0.1),
+            ("old", -0.3, overall - 0.2),
+        )
+    ]
+    card = render_model_card(results(slices=pd.DataFrame(rows, columns=SLICE_COLUMNS)))
+    lines = [line for line in card.splitlines() if line.startswith("| age |")]
+    assert [line.split(" | ")[1] for line in lines] == ["old", "middle"]
+    assert ["surely" in line for line in lines] == [True, False]
+    assert "not looked at" not in card
+    assert "not looked at" in render_model_card(results())
+    rows = [("duration_s", "[1, 2]", "val", "stack", 5, 2, 0.1, 0.0, 0.2)]  # says nothing of people
+    card = render_model_card(results(slices=pd.DataFrame(rows, columns=SLICE_COLUMNS)))
+    assert "Groups of people were not looked at" in card
+
+
+def test_every_kind_of_encoder_has_its_licence_named():
+    kinds = {key.partition(" ")[0] for key in ENCODERS}
+    assert set(LICENCES) == kinds | {"whisper", "imported"}
 
 
 @pytest.mark.timeout(120)

@@ -1,9 +1,6 @@
 import json
 
-import pytest
-
-from pipeline.params import ParamsError
-from pipeline.report.results import read_results, run_record
+from pipeline.report.results import run_record
 
 
 def test_what_a_run_is_made_of_fits_into_json(params):
@@ -29,9 +26,3 @@ def test_what_a_run_is_made_of_fits_into_json(params):
     assert record["versions"]["av"] == "2"
     assert {"1", "3"} <= set(record["versions"]["torch"].split(", "))  # both, and that of here
     assert record["files"] == {"data/clips.parquet": "gh"}
-
-
-def test_without_a_finished_run_it_says_what_is_missing(params, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ParamsError, match=r"leaderboard\.csv.* Run `dvc repro`"):
-        read_results(params)

@@ -12,7 +12,6 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from pipeline.predict import load_bundle
 from pipeline.serve.app import Limits, create_app
 from tests.conftest import write_clip
 
@@ -74,12 +73,6 @@ def disk(_watched):
     yield _watched
     until(lambda: _watched.left() == [])
     assert _watched.outside == []
-
-
-@pytest.fixture(scope="session")
-def predictor(shared_run):
-    with load_bundle(shared_run.bundle) as predictor:
-        yield predictor
 
 
 @pytest.fixture(scope="session")

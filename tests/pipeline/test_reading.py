@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.findings import Findings, RefusedError
-from pipeline.imports.reading import read_text_table
+from pipeline.reading import read_text_table
 
 cells = st.text(st.characters(codec="latin-1", exclude_categories=["C", "Z"]), min_size=1)
 

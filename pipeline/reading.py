@@ -6,10 +6,13 @@ Nothing is loaded that could run code.
 """
 
 import csv
+import gzip
+import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +25,7 @@ from numpy.typing import NDArray
 from features.store import METADATA_KEY, store_metadata
 from pipeline.clip_ids import plain_text
 from pipeline.findings import Findings, RefusedError
-from pipeline.imports import text
-from pipeline.imports.columns import role_of
+from pipeline.settings_files import nearest
 
 BLOCK_VALUES = 2**20
 """Cells in a block."""
@@ -31,6 +33,13 @@ BLOCK_VALUES = 2**20
 LFS_ADVICE = "they stand for files that Git LFS keeps elsewhere: fetch those with `git lfs pull`"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
+_TEXTS = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".arff")
+_ARRAYS = (".npy", ".npz")
+ENDINGS = (*_TEXTS, ".parquet", *_ARRAYS)
+"""What files are read, by the endings of their names."""
+
+_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_SAMPLE_SIZE, _SAMPLE_ROWS = 2**20, 16
 _PICKLES = (".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 # Parquet keeps each column of a row group apart; of each this much is read ahead.
@@ -71,15 +80,15 @@ def ending_of(path: Path) -> str:
     return "".join(path.suffixes[-n_endings:]).lower()
 
 
-def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False) -> Table:
+def open_table(path: Path, ids: Sequence[str] | None = None, *, of_one_clip: bool = False) -> Table:
     """Open a table, whose kind goes by the ending of its name.
 
     Parameters
     ----------
     path : Path
         CSV, perhaps compressed, ARFF, Parquet, npy or npz.
-    ids : Path, optional
-        The ids of the rows of an array: text, one in each line, or a table with a column of ids.
+    ids : sequence of str, optional
+        Those of the rows of an array.
     of_one_clip : bool
         An array then needs no ids, and may be one vector.
 
@@ -91,10 +100,12 @@ def open_table(path: Path, ids: Path | None = None, *, of_one_clip: bool = False
     """
     with _refusing(path):
         _check_kind(path)
-        if path.suffix.lower() in _ARRAYS:
+        if (ending := ending_of(path)) in _ARRAYS:
             table = _open_array(path, ids, of_one_clip)
+        elif ending == ".parquet":
+            table = _open_parquet(path)
         else:
-            table = OPENERS[ending_of(path)](path)
+            table = _open_text(path)
         twice = [str(name) for name, count in Counter(table.columns).items() if name and count > 1]
         if twice:
             raise ValueError(f"it has several columns {sorted(twice)[:3]}: rename all but one")
@@ -113,7 +124,7 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     names = [str(name) for name in table.columns]
     with _refusing(path):
         if len(names) < 2:
-            separators = ", ".join(text.SEPARATORS.values())
+            separators = ", ".join(_SEPARATORS.values())
             raise ValueError(f"no columns, separated by {separators}, but {names[0][:60]!r}")
         blocks = [block.astype("string") for block in table.blocks]
         if not sum(map(len, blocks)):
@@ -129,8 +140,16 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
 
 def read_text(path: Path) -> str:
     """Read a file of text, in whatever encoding; raises RefusedError where that cannot be."""
-    with _refusing(path):
-        return text.read_text(path)
+    with _refusing(path), _text(path, _encoding(path)) as file:
+        return str(file.read())
+
+
+def check_columns(table: pd.DataFrame, names: Iterable[str], path: Path, more: str = "") -> None:
+    """Raise RefusedError unless a table has each of these columns once; `more` says what else."""
+    columns = [str(name) for name in table]
+    if missing := [name for name in names if columns.count(name) != 1]:
+        shown = f"{missing[0]!r}{nearest(missing[0], columns)}{more}"
+        raise RefusedError("missing columns", missing, f"{path} has no one column {shown}")
 
 
 @contextmanager
@@ -162,18 +181,15 @@ def _check_kind(path: Path) -> None:
         )
     if ending not in (*_ARRAYS, ".parquet") and start.startswith(_WORKBOOKS):
         raise ValueError("it is an Excel workbook, or like one: save it there as CSV")
-    if ending not in OPENERS:
-        known = ", ".join(OPENERS)
+    if ending not in ENDINGS:
+        known = ", ".join(ENDINGS)
         raise ValueError(f"it ends in {ending!r}, not one of {known}; other programs save as CSV")
 
 
 def _open_parquet(path: Path) -> Table:
     # Without buffering ahead, memory holds a block and not a row group.
     file = pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
-    return _arrow_table(file.schema_arrow, file.iter_batches(min(_PARQUET_ROWS, BLOCK_VALUES)))
-
-
-def _arrow_table(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Table:
+    schema, batches = file.schema_arrow, file.iter_batches(min(_PARQUET_ROWS, BLOCK_VALUES))
     frames = (_with_index(pa.Table.from_batches([batch]).to_pandas()) for batch in batches)
     metadata = store_metadata(schema) if METADATA_KEY in (schema.metadata or {}) else None
     given = _with_index(schema.empty_table().to_pandas()).columns
@@ -189,7 +205,7 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.rename_axis([name or unnamed for name in frame.index.names]).reset_index()
 
 
-def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = False) -> Table:
+def _open_array(path: Path, given: Sequence[str] | None, of_one_clip: bool) -> Table:
     """Open one matrix, with ids and perhaps times beside it."""
     try:
         content = np.load(path, mmap_mode="r")  # of an .npy, memory holds what is looked at
@@ -199,8 +215,7 @@ def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = Fa
         raise ValueError(f"{error}; {advice}") from error
     shapes = {name: array.shape for name, array in arrays.items()}
     ids = next((arrays.pop(name) for name in ("ids", "clip_id") if name in arrays), None)
-    if ids_file is not None:
-        ids = np.array(_read_ids(ids_file))
+    ids = ids if given is None else np.array(given)
     beside = {} if ids is None else {"ids": ids.astype(str).astype(object)}
     beside |= {name: arrays.pop(name) for name in ("time_s", "time_ms") if name in arrays}
     matrix: NDArray[Any] = next(iter(arrays.values()), np.empty(0))
@@ -225,18 +240,101 @@ def _open_array(path: Path, ids_file: Path | None = None, of_one_clip: bool = Fa
     return Table([*beside, *range(matrix.shape[1])], blocks())
 
 
-def _read_ids(path: Path) -> list[str]:
-    """Read the column of ids of a table; or the lines of a text, where the first one is an id."""
-    table = open_table(path)
-    name = next((n for n in table.columns if role_of(n) == "id"), table.columns[0])
-    first = [] if role_of(name) == "id" else [name]
-    return [*first, *(str(cell).strip() for block in table.blocks for cell in block[name])]
+def _open_text(path: Path) -> Table:
+    """Open a table of text in whatever encoding; a row of another width is a ValueError."""
+    encoding = _encoding(path)
+    with _text(path, encoding) as file:
+        sample = file.read(_SAMPLE_SIZE)
+    separator, header, n_before = _sniff_arff(sample) or _sniff(sample)
+    width = len(header)
+    form = [] if encoding.startswith("utf-8") else [encoding]
+    form += [] if separator == "," else [_SEPARATORS.get(separator, separator)]
+    form += [f"{n_before} rows that are no data"] if n_before > 1 else []
+
+    def blocks() -> Iterator[pd.DataFrame]:
+        with _text(path, encoding) as file:
+            rows = islice(_rows(file, separator), n_before, None)
+            while part := list(islice(rows, max(BLOCK_VALUES // width, 1))):
+                for line, row in part:
+                    if len(row) < width or any(row[width:]):
+                        raise ValueError(
+                            f"line {line} has {len(row)} cells, the header {width}: "
+                            f"{separator.join(row)[:80]!r}. Quote cells that hold the separator; "
+                            "numbers with decimal commas need semicolons between them"
+                        )
+                cells = np.array([row[:width] for _, row in part], object)
+                yield pd.DataFrame(cells, columns=header, dtype=object)
+
+    return Table(header, blocks(), ", ".join(form))
 
 
-_TEXTS = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".arff")
-_ARRAYS = (".npy", ".npz")
-OPENERS: dict[str, Callable[[Path], Table]] = {
-    **dict.fromkeys(_TEXTS, lambda path: Table(*text.open_text(path, BLOCK_VALUES))),
-    ".parquet": _open_parquet,
-    **dict.fromkeys(_ARRAYS, _open_array),
-}
+def _text(path: Path, encoding: str) -> Any:
+    opener: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
+    return opener(path, "rt", encoding=encoding, newline="")
+
+
+def _encoding(path: Path) -> str:
+    """Tell the encoding by its mark, by its zeros, or by whether all of the file decodes."""
+    with _text(path, "latin-1") as file:
+        start = file.read(1024)
+    if start.startswith(("\xff\xfe", "\xfe\xff")):
+        return "utf-16"
+    if "\0" in start:  # as between plain letters
+        return "utf-16-be" if start[0] == "\0" else "utf-16-le"
+    for encoding in ("utf-8-sig", "cp1252"):
+        with suppress(UnicodeDecodeError), _text(path, encoding) as file:
+            while file.read(_SAMPLE_SIZE):
+                pass
+            return encoding
+    return "latin-1"
+
+
+def _sniff(sample: str) -> tuple[str, list[str], int]:
+    """Return the separator, the names of columns, and how many rows come before the data."""
+
+    def rows_by(separator: str) -> tuple[list[list[str]], int]:
+        rows = []
+        with suppress(csv.Error):  # a line that is too long for one cell
+            lines = sample.splitlines(keepends=True)
+            rows = [row for _, row in islice(_rows(lines, separator), _SAMPLE_ROWS)]
+        return rows, Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+
+    def fit(separator: str) -> tuple[float, int]:
+        rows, width = rows_by(separator)
+        return (sum(len(row) == width for row in rows) / len(rows), width) if width > 1 else (0, 0)
+
+    excel = re.match(r"sep=(.)\r?\n", sample)
+    separator = excel[1] if excel else max(_SEPARATORS, key=fit)
+    rows, width = rows_by(separator)
+    n_before = 1 if excel else 0
+    for row in rows[n_before:]:  # titles and comments
+        if len(row) == width or not (row[0].startswith("#") or sum(map(bool, row)) == 1):
+            break
+        n_before += 1
+    if n_before >= len(rows):
+        raise ValueError("there is nothing in it")
+    header = [plain_text(name) for name in rows[n_before]]
+    while not header[-1]:  # separators at the end of the line name no column
+        header.pop()
+    # Below the names Qualtrics writes the questions, and names of its own.
+    below = rows[n_before + 2 : n_before + 3]
+    n_before += 2 if below and below[0][0].startswith('{"ImportId"') else 0
+    return separator, header, n_before + 1
+
+
+def _sniff_arff(sample: str) -> tuple[str, list[str], int] | None:
+    """Return what `_sniff` does, of WEKA's ARFF, as openSMILE writes it; None for others."""
+    head = re.match(r"(?is)(.*?^@data.*?\n)", sample, re.MULTILINE)
+    if head is None:
+        return None
+    names = re.findall(r"(?im)^@attribute\s+(?:'([^']*)'|\"([^\"]*)\"|(\S+))", head[1])
+    rows = _rows(head[1].splitlines(keepends=True), ",")
+    return ",", [plain_text("".join(name)) for name in names], sum(1 for _ in rows)
+
+
+def _rows(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of the rows that are not empty."""
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            yield reader.line_num, row

@@ -1,8 +1,8 @@
-"""Make a ready bundle again from its data: ``python -m pipeline.ready voice CREMAD_ROOT``.
+"""Make a ready bundle again from its data: ``python -m training.ready voice CREMAD_ROOT``.
 
-It is the bundle of a run like any other: the import, then all stages, with the parameters that lie
-here. ``voice`` takes a clone of CREMA-D, ``face`` a folder with FER+ as PNG files and a table of
-votes. Embeddings are cached as in any run.
+From the root of the repository. It is the bundle of a run like any other: the import, then all
+stages, with the parameters in ``pipeline/ready``. ``voice`` takes a clone of CREMA-D, ``face`` a
+folder with FER+ as PNG files and a table of votes. Embeddings are cached as in any run.
 """
 
 import contextlib

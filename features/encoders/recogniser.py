@@ -1,7 +1,7 @@
-"""Words in Hugging Face's transformers: Whisper, which hears them, and models that read them.
+"""Whisper in Hugging Face's transformers, as what hears words.
 
-Both are encoders: what a recogniser makes of a window of sound is a row of tokens, which goes
-through batches and cache as any embedding does.
+It is an encoder too: what it makes of a window of sound is a row of tokens, which goes through
+batches and cache as any embedding does.
 """
 
 import hashlib
@@ -11,30 +11,22 @@ import re
 import zlib
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from features.encoders.pieces import NO_TOKEN, SoundWindows, Texts
-from features.encoders.transformers import TransformersNetwork
-from features.encoders.weights import PACKAGE, weights_file
+from features.encoders.pieces import SoundWindows
+from features.encoders.transformers_sound import alike, prepare_sound, sound_lengths
+from features.encoders.transformers_text import TokensNetwork
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
-    from tokenizers import Tokenizer
 
     from features.cache import Embedding
-    from features.encoders.torch_model import TorchModel
-    from features.encoders.words_networks import SpecialTokens
     from features.identity import Sampling
-
-_TEXTS = {"cpu": 32, "cuda": 256}
-_WINDOWS = {"cpu": 8, "cuda": 32}
-"""Texts, and windows of sound, in a batch."""
 
 # A probability, a mean logarithm of some, and how much a text may shrink by zlib: OpenAI's.
 _NOBODY_SPEAKS, _SURELY_HEARD, _REPEATS = 0.6, -1.0, 2.4
@@ -51,107 +43,31 @@ class Utterance(NamedTuple):
     no_speech: float
 
 
-class _TokensNetwork(TransformersNetwork):
-    """What hearing and reading have in common: a tokenizer, in the one file that all can have."""
-
-    more_files: ClassVar[tuple[str, ...]] = ("tokenizer.json",)
-
-    @cached_property
-    def tokenizer(self) -> "Tokenizer":
-        """The model's own tokenizer.
-
-        Raises
-        ------
-        EncoderError
-            When the model has none in a file ``tokenizer.json``.
-        """
-        from tokenizers import Tokenizer
-
-        path = self._beside("tokenizer.json")
-        if not path.is_file():
-            raise EncoderError(
-                f"{self.model} has no tokenizer.json: take a copy of its folder, and save into it "
-                "`AutoTokenizer.from_pretrained(...)`, which writes one"
-            )
-        tokenizer = Tokenizer.from_file(str(path))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return tokenizer
-
-    def input_description(self) -> str:
-        """Return what turns input into numbers, as text."""
-        return str(self.tokenizer.to_str())
-
-    def _beside(self, name: str) -> Path:
-        if self.weights.startswith(PACKAGE):
-            return weights_file(self.weights).with_name(name)
-        return (self._folder or Path(self.model)) / name
-
-
-class TransformersTextEncoder(_TokensNetwork):
-    """A model of text, which reads the transcript of a clip: BERT, RoBERTa, sentence encoders.
-
-    A hidden state is the mean over all tokens, special ones too; vectors are not normalised.
+class SpecialTokens(NamedTuple):
+    """Tokens of a Whisper that stand for no text, by their numbers.
 
     Attributes
     ----------
-    rows : {"clip", "time"}
-        One row for all that is said in a clip, the mean over its tokens; or one for each row of the
-        transcript, and each part of it where it is longer than the model takes.
-    max_tokens : int
-        The most that the model sees at once.
+    start, end, no_speech : int
+        What a transcript begins and ends with; what stands for sound without speech.
+    languages : tuple of int
+        Those of the languages to choose from.
+    prompt : tuple of int
+        What comes behind the language, or behind `start` in a model without languages.
+    suppressed, suppressed_first : tuple of int
+        What is never taken, and what is not taken as the first token of a text.
     """
 
-    modality = "words"
-    unused = ("pooler", "position_ids")
-
-    kind: Literal["transformers"]
-    input: Literal["text"]
-    rows: Literal["clip", "time"] = "clip"
-    max_tokens: int = Field(default=256, ge=8, le=8192)
-
-    def default_processor(self) -> Any:
-        """Return the tokenizer: there is none by default."""
-        return self.tokenizer
-
-    def pieces(self, sampling: "Sampling") -> Texts:  # noqa: ARG002  # words have no rate
-        """Take the tokens of texts."""
-        n_positions = getattr(self.config, "max_position_embeddings", None) or self.max_tokens
-        if self.config.model_type in ("roberta", "xlm-roberta", "camembert"):
-            n_positions -= 1 + int(self.config.pad_token_id)  # they count from behind the padding
-        if self.max_tokens > n_positions:
-            raise EncoderError(
-                f"`max_tokens: {self.max_tokens}`: {self.model} takes {n_positions} at most"
-            )
-        return Texts(self.tokenizer.to_str(), self.max_tokens)
-
-    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
-        """Load the model onto a device."""
-        from features.encoders.torch_model import TorchModel
-        from features.encoders.words_networks import TextNetwork
-
-        layers = self.kept_layers(self.config.num_hidden_layers)
-        network = TextNetwork(
-            self.network(), layers=layers, logits=self.logits, width=self.dimension()
-        )
-        padding = np.int32(NO_TOKEN)
-        return TorchModel(network, self.precision, device, batch_size=_TEXTS, padding=padding)
-
-    def is_clip_level(self) -> bool:
-        """Whether a clip is one row."""
-        return self.rows == "clip"
-
-    def finish(
-        self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Make one row of all texts of a clip, or leave one to each."""
-        if self.rows == "time":
-            return time_s, rows[:, 1:]
-        shares = rows[:, 0].astype(np.float64) / rows[:, 0].sum()
-        return np.array([shares @ time_s]), (shares @ rows[:, 1:])[None].astype(np.float32)
+    start: int
+    end: int
+    no_speech: int
+    languages: tuple[int, ...]
+    prompt: tuple[int, ...]
+    suppressed: tuple[int, ...]
+    suppressed_first: tuple[int, ...]
 
 
-class Recogniser(_TokensNetwork):
+class Recogniser(TokensNetwork):
     """A Whisper, which writes down what is said; the section ``transcripts`` of ``params.yaml``.
 
     Sound is recognised in windows as long as the model takes, 30 s, side by side, always by the
@@ -171,6 +87,10 @@ class Recogniser(_TokensNetwork):
     modality = "sound"
     more_files = ("tokenizer.json", "generation_config.json")
     unused = ()
+    batches: ClassVar[dict[str, Any]] = {
+        "batch_size": {"cpu": 8, "cuda": 32},
+        "padding": np.float32(np.nan),
+    }
 
     kind: Literal["whisper"]
     input: Literal["sound"] = "sound"
@@ -200,12 +120,6 @@ class Recogniser(_TokensNetwork):
 
         return transformers.AutoModelForSpeechSeq2Seq
 
-    def default_processor(self) -> Any:
-        """Return Whisper's."""
-        import transformers
-
-        return transformers.WhisperFeatureExtractor(feature_size=self.config.num_mel_bins)
-
     def pieces(self, sampling: "Sampling") -> SoundWindows:  # noqa: ARG002  # the model has its own
         """Take windows of sound as long as the model takes."""
         if self.config.model_type != "whisper":
@@ -216,27 +130,73 @@ class Recogniser(_TokensNetwork):
         n_samples = 2 * self.processor.hop_length * self.config.max_source_positions
         return SoundWindows(int(self.processor.sampling_rate), int(n_samples))
 
-    def load_model(self, device: "torch.device | None" = None) -> "TorchModel":
-        """Load the model onto a device."""
-        from features.encoders.torch_model import TorchModel
-        from features.encoders.words_networks import RecogniserNetwork
-
-        frame_samples = 2 * self.processor.hop_length
-        n_frames = math.ceil(self.context_s * self.processor.sampling_rate / frame_samples)
-        network = RecogniserNetwork(
-            self.network(),
-            self.processor,
-            self.tokens,
-            context_samples=frame_samples * min(n_frames, self.config.max_source_positions),
-            max_tokens=self.max_tokens,
-        )
-        padding = np.float32(np.nan)
-        return TorchModel(network, self.precision, device, batch_size=_WINDOWS, padding=padding)
-
     def columns(self) -> dict[str, int]:
         """Name and width of what a window gives."""
         names = ("n_samples", "no_speech", "mean_log", "language")
         return {**dict.fromkeys(names, 1), "tokens": self.max_tokens}
+
+    def rows_of(self, model: Any, pieces: "torch.Tensor") -> "torch.Tensor":
+        """Recognise windows of sound (n, n_samples), NaN where there is none.
+
+        A row (4 + max_tokens) holds the samples up to the last one; the probability that nobody
+        speaks; the mean logarithm of the tokens' probabilities; the language's token, or 0; then
+        the text's tokens, behind whose end is the token `SpecialTokens.end`. A window without
+        sound is a row of zeros.
+        """
+        frame_samples = 2 * self.processor.hop_length
+        context = frame_samples * math.ceil(
+            self.context_s * self.processor.sampling_rate / frame_samples
+        )
+        lengths = sound_lengths(pieces)
+        contexts = (-(-lengths // context) * context).clamp(max=pieces.shape[1])  # all it takes
+        rows = pieces.new_zeros(len(pieces), 4 + self.max_tokens)
+        for n_samples, same in alike(contexts):
+            sound = pieces[same, :n_samples].nan_to_num(0.0)
+            spectra = prepare_sound(model, self.processor, sound, n_samples)
+            heard = model.get_encoder()(spectra).last_hidden_state
+            rows[same, 0], rows[same, 1:] = lengths[same].float(), self._write(model, heard)
+        return rows
+
+    def _write(self, model: Any, heard: "torch.Tensor") -> "torch.Tensor":
+        """Return all but the first column of the rows (n, 3 + max_tokens)."""
+        import torch
+        from transformers import DynamicCache, EncoderDecoderCache
+
+        tokens, n, device = self.tokens, len(heard), heard.device
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+
+        def step(given: torch.Tensor) -> torch.Tensor:
+            output = model.get_decoder()(
+                input_ids=given, encoder_hidden_states=heard, cache=cache, use_cache=True
+            )
+            scores: torch.Tensor = model.proj_out(output.last_hidden_state[:, -1]).float()
+            return scores
+
+        scores = step(torch.full((n, 1), tokens.start, device=device))
+        no_speech = scores.softmax(dim=1)[:, tokens.no_speech]
+        given = torch.tensor([tokens.prompt] * n, device=device)
+        language = torch.zeros(n, dtype=torch.long, device=device)
+        if tokens.languages:
+            known = torch.tensor(tokens.languages, device=device)
+            language = known[scores[:, known].argmax(dim=1)]
+            given = torch.cat([language[:, None], given], dim=1)
+        text = torch.full((n, self.max_tokens), tokens.end, device=device)
+        sum_log, n_taken = heard.new_zeros(n, dtype=torch.float32), torch.zeros_like(language)
+        has_ended = torch.zeros(n, dtype=torch.bool, device=device)
+        for place in range(self.max_tokens):
+            scores = step(given)
+            scores[:, list(tokens.suppressed)] = -torch.inf
+            if place == 0:
+                scores[:, list(tokens.suppressed_first)] = -torch.inf
+            best, taken = scores.log_softmax(dim=1).max(dim=1)
+            taken = taken.where(~has_ended, tokens.end)
+            sum_log, n_taken = sum_log + best.where(~has_ended, 0.0), n_taken + ~has_ended
+            text[:, place], has_ended = taken, has_ended | (taken == tokens.end)
+            if has_ended.all():
+                break
+            given = taken[:, None]
+        about = torch.stack([no_speech, sum_log / n_taken, language.float()], dim=1)
+        return torch.cat([about, text], dim=1)
 
     def finish(
         self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
@@ -266,7 +226,7 @@ class Recogniser(_TokensNetwork):
             yield Utterance(*times_s, text, language, no_speech)
 
     @cached_property
-    def tokens(self) -> "SpecialTokens":
+    def tokens(self) -> SpecialTokens:
         """The model's special tokens.
 
         Raises
@@ -274,11 +234,9 @@ class Recogniser(_TokensNetwork):
         EncoderError
             When its tokenizer is not Whisper's, or does not know the language.
         """
-        from features.encoders.words_networks import SpecialTokens
-
         settings: dict[str, Any] = {}
         for name in ("config.json", "generation_config.json"):  # CTranslate2 has the first one only
-            if (path := self._beside(name)).is_file():
+            if (path := self.beside(name)).is_file():
                 settings |= json.loads(path.read_text(encoding="utf-8"))
         numbers = self.tokenizer.get_vocab()
         size = int(self.config.vocab_size)
