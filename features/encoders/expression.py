@@ -41,8 +41,9 @@ class ExpressionEncoder(TorchEncoder):
     face: Literal["none", "yunet"] = "yunet"
     face_margin: float = 0.0  # the median box in FER+'s pictures is .94 of their height
 
-    def preprocessing_for(self, tag: str | None) -> Preprocessing:  # noqa: ARG002
+    def picture_preprocessing(self) -> Preprocessing:
         """Return what the network was trained with; grey is made of the colours inside of it."""
+        _ = self.preprocessing_tag  # that of another network is refused
         geometry = Geometry(size_px=(SIZE_PX, SIZE_PX))
         return Preprocessing(geometry=geometry, mean=(MEAN,) * 3, std=(STD,) * 3)
 

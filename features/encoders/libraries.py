@@ -48,11 +48,12 @@ class OpenClipEncoder(TorchEncoder):
         tags = open_clip.list_pretrained_tags_by_model(self.model)
         return {tag: partial(self._fetch, tag) for tag in tags}
 
-    def preprocessing_for(self, tag: str | None) -> Preprocessing:
+    def picture_preprocessing(self) -> Preprocessing:
         """Return the tag's preprocessing, or open_clip's defaults."""
         import open_clip
         from open_clip.transform import PreprocessCfg
 
+        tag = self.preprocessing_tag
         special = (open_clip.get_pretrained_cfg(self.model, tag) if tag else None) or {}
         defaults = asdict(PreprocessCfg())
         cfg = defaults | {key: value for key, value in special.items() if key in defaults}
@@ -147,9 +148,9 @@ class TimmEncoder(TorchEncoder):
         names = [name.partition(".")[2] for name, cfg in cfgs.items() if cfg.has_weights]
         return {name: partial(self._fetch, name) for name in names}
 
-    def preprocessing_for(self, tag: str | None) -> Preprocessing:
+    def picture_preprocessing(self) -> Preprocessing:
         """Return the tag's evaluation transform, or that of the model's default tag."""
-        return timm_preprocessing(self._cfg(tag))
+        return timm_preprocessing(self._cfg(self.preprocessing_tag))
 
     def _fetch(self, tag: str) -> Path:
         """Find the file that timm would load: of the Hugging Face hub, or at the tag's address."""
@@ -219,8 +220,9 @@ class TorchvisionEncoder(TorchEncoder):
             for tag, each in self._weights.__members__.items()
         }
 
-    def preprocessing_for(self, tag: str | None) -> Preprocessing:
+    def picture_preprocessing(self) -> Preprocessing:
         """Return the tag's preprocessing, or that of the model's default tag."""
+        tag = self.preprocessing_tag
         preset = (self._weights.DEFAULT if tag is None else self._weights[tag]).transforms()
         (crop_px,), (resize_px,) = preset.crop_size, preset.resize_size
         geometry = Geometry(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from features.encoders.base import FrameEncoder
-from features.encoders.pieces import Preprocessing
 from features.encoders.weights import RANDOM, named_in_order, one_line, weights_file
 from features.errors import EncoderError
 from features.files import file_sha256
@@ -66,13 +65,9 @@ class TorchEncoder(FrameEncoder):
     precision: Literal["fp32", "bf16"] = "fp32"
     preprocessing_of: str | None = None
 
-    def picture_preprocessing(self) -> Preprocessing:
-        """Return that of the tag; of `preprocessing_of`, or the default, for other weights."""
-        return self.preprocessing_for(self.preprocessing_tag)
-
     @property
     def preprocessing_tag(self) -> str | None:
-        """The tag that preprocessing is taken from; None: the library's default."""
+        """The tag that preprocessing is taken from; None: the library's default for this model."""
         tag = self.preprocessing_of
         if tag is None:
             return self.weights if self.weights in self.tags else None
@@ -122,10 +117,6 @@ class TorchEncoder(FrameEncoder):
             When the library has no such model.
         """
         return {}
-
-    @abstractmethod
-    def preprocessing_for(self, tag: str | None) -> Preprocessing:
-        """Return the preprocessing of a tag; None: the library's default for this model."""
 
     @abstractmethod
     def build(self) -> "torch.nn.Module":
