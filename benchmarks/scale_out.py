@@ -3,8 +3,8 @@
 ``python -m benchmarks.scale_out [--fast] [--clips 100000,200000,1000000]``
 
 - cluster: copies of the demo clips are embedded by a small network here and on Ray, with the same
-  processors, then on one and on two nodes that Ray takes for machines with a processor each. Two
-  sizes tell what starting costs from what a clip costs.
+  processors, three times in turn, then on one and on two nodes that Ray takes for machines with a
+  processor each. Two sizes tell what starting costs from what a clip costs.
 - many: a made-up clip table with a row of 88 numbers per clip. Its parts are timed per clip;
   memory is that of the process at its highest so far.
 """
@@ -12,6 +12,7 @@
 import hashlib
 import os
 import resource
+import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from features.extraction import extract, index_files
 from features.extraction.embedder import EncoderRun, plan
 from features.pool import Pooling, pool_store
 
+N_ROUNDS = 3
 VOICE = {"kind": "opensmile", "model": "eGeMAPSv02"}
 
 
@@ -56,8 +58,9 @@ def compare_cluster(folder: Path, n: int) -> None:
     files = {path.stem: path for path in copies(folder, 4 * n)}
     table = index_files(files, progress=False)
     print("\n| on | start, s | a clip, s |\n|---|---|---|")
-    print(cost("here", table, n, folder, None), flush=True)
-    print(cost("ray", table, n, folder, "ray"), flush=True)
+    for _ in range(N_ROUNDS):  # in turn, since a machine's speed drifts
+        for name, on in (("here", None), ("ray", "ray")):
+            print(cost(name, table, n, folder, on), flush=True)
     node = {"num_cpus": 1, "object_store_memory": 2**28}
     os.environ["PYTHONPATH"] = str(Path.cwd())
     nodes = Nodes(initialize_head=True, head_node_args={**node, "include_dashboard": False})
@@ -76,6 +79,8 @@ def cost(name: str, table: pd.DataFrame, n: int, folder: Path, on: str | None) -
         options = {"cache_root": places[1], "on": on, "progress": False}
         encoders = {"small": make_encoder(SPEC)}
         times.append(timed(partial(extract, share, encoders, SAMPLING, places[0], **options))[0])
+        for place in places:
+            shutil.rmtree(place)
     clip_s = (times[1] - times[0]) / (3 * n)
     return f"| {name} | {times[0] - n * clip_s:.1f} | {clip_s:.4f} |"
 
