@@ -14,6 +14,7 @@ from PIL import Image
 from features.errors import MediaError
 from features.media.files import check_duration, probe
 from features.media.frames import read_frames
+from tests.conftest import video, write_media
 from tests.features.mp4_patches import PATCHES
 from tests.features.odd_media import Film, png, read_sound, write_film
 
@@ -24,22 +25,18 @@ def write_stamped(
     path: Path, pts: Sequence[int], time_base: Fraction, durations: Sequence[int] | None = None
 ) -> Path:
     """Write grey frames with these time stamps, be they in order or not."""
-    codec, pixels = ("mpeg4", "yuv420p") if path.suffix == ".ts" else ("mjpeg", "yuvj420p")
-    with av.open(path, "w") as container:
-        video = container.add_stream(codec, rate=30 if time_base == MS else 1 / time_base)
-        video.width, video.height, video.pix_fmt = 64, 48, pixels
-        video.time_base = time_base
-        packets = []
-        for k in range(len(pts)):
-            picture = np.full((48, 64, 3), 5 * k % 255, np.uint8)
-            packets += video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
-        packets += video.encode(None)
+
+    def stamp(packets: list[av.Packet]) -> list[av.Packet]:
         for k, packet in enumerate(packets):
-            packet.stream, packet.time_base = video, time_base
-            packet.pts, packet.dts = pts[k], pts[0] + k
+            packet.time_base, packet.pts, packet.dts = time_base, pts[k], pts[0] + k
             packet.duration = durations[k] if durations else 0
-            container.mux(packet)
-    return path
+        return packets
+
+    codec, pixels = ("mpeg4", "yuv420p") if path.suffix == ".ts" else ("mjpeg", "yuvj420p")
+    pictures = (np.full((48, 64, 3), 5 * k % 255, np.uint8) for k in range(len(pts)))
+    rate_hz = 30 if time_base == MS else 1 / time_base
+    stream = video(pictures, codec, rate_hz, pixels, time_base=time_base)
+    return write_media(path, stream._replace(stamp=stamp))
 
 
 @pytest.fixture(scope="module")
