@@ -58,6 +58,8 @@ def write_media(path: Path, *streams: Stream, **options: str) -> Path:
             for name, value in each.said.items():
                 if name.startswith("set_"):
                     getattr(stream, name)(value)
+                elif name == "codec_time_base":
+                    stream.codec_context.time_base = value
                 else:
                     setattr(stream, name, value)
         for stream, each in zip(opened, streams, strict=True):

@@ -59,7 +59,7 @@ def write_film(path: Path, film: Film) -> Path:
     if film.times_s:
         rng = np.random.default_rng(0)
         noise = [rng.integers(0, 255, (*film.size[::-1], 3), dtype=np.uint8) for _ in film.times_s]
-        said: dict[str, object] = {"time_base": Fraction(1, _TICKS)}
+        said: dict[str, object] = {"codec_time_base": Fraction(1, _TICKS)}
         if film.codec == "libx265":
             said["options"] = {"x265-params": "log-level=none"}
         if film.rotation:

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from features.errors import MediaError
-from features.media.files import check_duration, probe
+from features.media.files import check_duration
 from features.media.frames import read_frames
 from tests.conftest import video, write_media
 from tests.features.mp4_patches import PATCHES
@@ -42,21 +41,6 @@ def write_stamped(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("frames")
-
-
-def brightness(image: Image.Image) -> float:
-    return float(np.asarray(image).mean())
-
-
-def test_a_still_image_is_a_clip_of_one_frame(tmp_path):
-    path = tmp_path / "face.png"
-    Image.new("L", (48, 48), 77).save(path)
-    info = probe(path)
-    assert (info.has_video, info.has_audio, info.duration_s) == (True, False, None)
-    (frame,) = read_frames(path, 4)
-    assert frame.time_s == 0
-    assert frame.image.mode == "RGB"
-    assert brightness(frame.image) == pytest.approx(77, abs=1)
 
 
 @settings(max_examples=40)
@@ -151,10 +135,3 @@ def test_a_clip_that_lost_most_of_its_frames_is_damaged(make_clip):
     path.write_bytes(content[:start] + bytes(end - start) + content[end:])
     with pytest.raises(MediaError, match="^decode: .*(damaged|decodes)"):
         list(read_frames(path, 4))
-
-
-def test_the_shared_clips_decode(shared):
-    paths = sorted([*shared.glob("clips/*.mp4"), *shared.glob("clips/*.mov")])
-    assert len(paths) == 10
-    for path in paths:
-        assert len(list(read_frames(path, 1))) == pytest.approx(probe(path).duration_s, abs=1.5)
