@@ -52,7 +52,7 @@ class Faces(NamedTuple):
 def main(
     table: Annotated[Path, typer.Argument(help="FER+ as a Parquet file.")],
     out: Annotated[Path, typer.Option(help="Where the weights go, as safetensors in float16.")],
-    n_epochs: Annotated[int, typer.Option("--epochs", min=1)] = 11,
+    n_epochs: Annotated[int, typer.Option("--epochs", min=1)] = 14,
     seed: int = 0,
 ) -> None:
     """Train on the split Train, score on Val after each epoch, keep the weights of the last."""

@@ -87,15 +87,16 @@ class _OnnxFile(Encoder):
         """Open the file on the CPU, or on a GPU where ONNX Runtime was built for it."""
         import torch
 
-        from features.encoders.torch_model import TorchModel, default_device
+        from features.encoders.torch_model import BATCH_SIZE, TorchModel, default_device
 
         device_type = (device or default_device()).type
         network = _Network(self, device_type)
+        size = network.fixed_batch_size or BATCH_SIZE[device_type]
         return TorchModel(
             lambda pieces: torch.from_numpy(self._embed(network, pieces.numpy())),
             "fp32",
             torch.device("cpu"),  # ONNX Runtime copies to a GPU by itself
-            **self._batches(network, device_type),
+            **{"batch_size": {"cpu": size}, **self._batches()},
         )
 
     @abstractmethod
@@ -103,7 +104,7 @@ class _OnnxFile(Encoder):
         """Embed a batch of prepared pieces to rows."""
 
     @abstractmethod
-    def _batches(self, network: "_Network", device_type: str) -> dict[str, Any]:
+    def _batches(self) -> dict[str, Any]:
         """Return what `TorchModel` has to know of batches."""
 
     def columns(self) -> dict[str, int]:
@@ -156,11 +157,8 @@ class OnnxEncoder(FrameEncoder, _OnnxFile):
         batch = pieces[:, ::-1] if self.channels == "bgr" else pieces
         return network(batch.transpose(0, 2, 3, 1) if self.layout == "nhwc" else batch)
 
-    def _batches(self, network: "_Network", device_type: str) -> dict[str, Any]:
-        from features.encoders.torch_model import BATCH_SIZE
-
-        size = network.fixed_batch_size or BATCH_SIZE[device_type]
-        return {"preprocessing": self.picture_preprocessing(), "batch_size": {"cpu": size}}
+    def _batches(self) -> dict[str, Any]:
+        return {"preprocessing": self.picture_preprocessing()}
 
     def _piece_shape(self) -> tuple[int, ...]:
         size_px = self.preprocessing.size_px
@@ -218,7 +216,7 @@ class OnnxSoundEncoder(_OnnxFile):
                 rows[some] = np.insert(network(sound)[: len(some)], 0, length, axis=1)
         return rows
 
-    def _batches(self, network: "_Network", device_type: str) -> dict[str, Any]:  # noqa: ARG002
+    def _batches(self) -> dict[str, Any]:
         return {"batch_size": {"cpu": 8}, "padding": np.float32(np.nan)}
 
     def _piece_shape(self) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 
 _AST_HZ = 100
 """Columns of its spectrogram in a second."""
+
+
+class _Grid(NamedTuple):
+    """How samples, hidden states ("frames"), rows and windows lie on each other.
+
+    `frame_samples` and `window_samples` are samples to a hidden state and in a window, `row_frames`
+    hidden states to a row, `n_rows` rows to a window.
+    """
+
+    rate_hz: int
+    frame_samples: int
+    window_samples: int
+    row_frames: int
+    n_rows: int
 
 
 class TransformersSoundEncoder(TransformersNetwork):
@@ -65,7 +79,7 @@ class TransformersSoundEncoder(TransformersNetwork):
 
     def pieces(self, sampling: "Sampling") -> SoundWindows:  # noqa: ARG002  # the model has its own
         """Take windows of sound at the model's own rate."""
-        return SoundWindows(self._rate_hz, self._window_samples)
+        return SoundWindows(self._grid.rate_hz, self._grid.window_samples)
 
     def auto_class(self) -> Any:
         """Return also a class that transformers lacks, for a head of many models of affect."""
@@ -90,7 +104,7 @@ class TransformersSoundEncoder(TransformersNetwork):
         same length of sound share a pass, and no sound is padded by more than a frame: neither
         neighbours in a batch nor the length of a window count.
         """
-        rows = pieces.new_zeros(len(pieces), self._n_rows, 1 + self.dimension())
+        rows = pieces.new_zeros(len(pieces), self._grid.n_rows, 1 + self.dimension())
         for length, same in alike(sound_lengths(pieces)):
             if (n_frames := self._n_frames(length)) > 0:
                 some = self._summarised(model, pieces[same, :length], n_frames)
@@ -114,13 +128,14 @@ class TransformersSoundEncoder(TransformersNetwork):
         self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Lay the windows' rows over time side by side, or make one vector of their moments."""
-        each = rows.reshape(len(rows) * self._n_rows, 1 + self.dimension())
+        grid = self._grid
+        each = rows.reshape(len(rows) * grid.n_rows, 1 + self.dimension())
         n_frames, values = each[:, 0].astype(np.float64), each[:, 1:]
         heard = n_frames > 0
         if not heard.any():
             raise MediaError("encode", f"the sound is too short for {self.model}")
-        frame_s = self._frame_samples / self._rate_hz
-        begin_s = time_s[:, None] + np.arange(self._n_rows) * self._row_frames * frame_s
+        frame_s = grid.frame_samples / grid.rate_hz
+        begin_s = time_s[:, None] + np.arange(grid.n_rows) * grid.row_frames * frame_s
         middle_s = begin_s.ravel() + n_frames * frame_s / 2
         if self.rows == "time":
             return middle_s[heard], values[heard]
@@ -136,7 +151,7 @@ class TransformersSoundEncoder(TransformersNetwork):
         import torch
 
         heard = (~sound.isnan()).float()
-        n_samples = n_frames * self._frame_samples if self._is_whisper else 0
+        n_samples = n_frames * self._grid.frame_samples if self._is_whisper else 0
         heard_as = prepare_sound(model, self.processor, sound.nan_to_num(0.0), n_samples)
         output = model(heard_as, output_hidden_states=True)
         with_sound = torch.nn.functional.adaptive_max_pool1d(heard, n_frames)
@@ -166,16 +181,17 @@ class TransformersSoundEncoder(TransformersNetwork):
         """Cut hidden states (n, n_frames, ...) to (n, n_rows, row_frames, ...), with zeros last."""
         import torch
 
-        length = min(self._row_frames, values.shape[1])
+        length = min(self._grid.row_frames, values.shape[1])
         padded = torch.nn.functional.pad(values, (0, 0, 0, -values.shape[1] % length))
         return padded.reshape(len(values), -1, length, values.shape[2])
 
     def _n_frames(self, n_samples: int) -> int:
         """Return how many hidden states a length of sound gives."""
         if self._is_whisper:
-            return -(-n_samples // self._frame_samples)
+            return -(-n_samples // self._grid.frame_samples)
         if self._is_ast:
-            n_columns = 1 + (n_samples - self._rate_hz // 40) // (self._rate_hz // _AST_HZ)  # 25 ms
+            rate_hz = self._grid.rate_hz
+            n_columns = 1 + (n_samples - rate_hz // 40) // (rate_hz // _AST_HZ)  # of 25 ms
             return min(-(-n_columns // int(self.config.time_stride)), self._n_patches)
         for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
             n_samples = (n_samples - kernel) // stride + 1
@@ -190,59 +206,36 @@ class TransformersSoundEncoder(TransformersNetwork):
         return bool(self.config.model_type == AST)
 
     @property
-    def _rate_hz(self) -> int:
-        return int(self.processor.sampling_rate)
-
-    @property
     def _n_patches(self) -> int:
         """Patches of AST's spectrogram, side by side in time."""
         config = self.config
         return int(config.max_length - config.patch_size) // int(config.time_stride) + 1
 
     @cached_property
-    def _frame_samples(self) -> int:
-        """Samples of sound to a hidden state."""
+    def _grid(self) -> _Grid:
+        config, rate_hz, longest_s = self.config, int(self.processor.sampling_rate), math.inf
         if self._is_whisper:
-            return 2 * int(self.processor.hop_length)  # a convolution halves the spectrum
-        if self._is_ast:
-            return int(self.config.time_stride) * self._rate_hz // _AST_HZ
-        strides = getattr(self.config, "conv_stride", None)
-        if not strides:
+            frame_samples = 2 * int(self.processor.hop_length)  # a convolution halves the spectrum
+            longest_s = config.max_source_positions * frame_samples / rate_hz
+        elif self._is_ast:
+            frame_samples = int(config.time_stride) * rate_hz // _AST_HZ
+            longest_s = config.max_length / _AST_HZ
+        elif strides := getattr(config, "conv_stride", None):
+            frame_samples = int(math.prod(strides))
+        else:
             raise EncoderError(
-                f"{self.model} ({self.config.model_type}) is no speech model that takes a wave: "
+                f"{self.model} ({config.model_type}) is no speech model that takes a wave: "
                 "expected wav2vec2, HuBERT, WavLM or the like, or Whisper"
             )
-        return int(math.prod(strides))
-
-    @cached_property
-    def _window_samples(self) -> int:
-        """Samples of sound in a window."""
-        longest_s = math.inf
-        if self._is_whisper:
-            longest_s = self.config.max_source_positions * self._frame_samples / self._rate_hz
-        elif self._is_ast:
-            longest_s = self.config.max_length / _AST_HZ
         if self.window_s > longest_s and "window_s" in self.model_fields_set:
             raise EncoderError(
                 f"`window_s: {self.window_s:g}`: {self.model} takes {longest_s:g} s at most"
             )
-        return round(min(self.window_s, longest_s) * self._rate_hz)
-
-    @property
-    def _frames_per_window(self) -> int:
-        return -(-self._window_samples // self._frame_samples)
-
-    @property
-    def _row_frames(self) -> int:
-        """Hidden states to a row."""
-        if self.rows == "clip":
-            return self._frames_per_window
-        return max(round((self.hop_s or 0) * (self._rate_hz / self._frame_samples)), 1)
-
-    @property
-    def _n_rows(self) -> int:
-        """Rows to a window."""
-        return math.ceil(self._frames_per_window / self._row_frames)
+        window_samples = round(min(self.window_s, longest_s) * rate_hz)
+        n_frames = row_frames = -(-window_samples // frame_samples)
+        if self.rows == "time":
+            row_frames = max(round((self.hop_s or 0) * (rate_hz / frame_samples)), 1)
+        return _Grid(rate_hz, frame_samples, window_samples, row_frames, -(-n_frames // row_frames))
 
 
 def sound_lengths(windows: "torch.Tensor") -> "torch.Tensor":

@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from features.errors import EncoderError, MediaError
 from features.extraction.reading import examine_clip
@@ -146,11 +155,18 @@ def clip_error(failure: Failure, step: str) -> MediaError:
 @contextmanager
 def clip_progress(what: str, n_clips: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
     """Show on standard error how many clips are done; yields what to call when some more are."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not shown or not n_clips) as progress:
         bar = progress.add_task(what, total=n_clips)
         yield lambda n: progress.advance(bar, n)
+
+
+class _Rate(ProgressColumn):
+    """Clips per second, of the whole cluster where there is one."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:.3g}/s")
 
 
 def _as_text(name: str | Path) -> str:
