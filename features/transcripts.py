@@ -6,10 +6,8 @@ words where nobody speaks.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -67,34 +65,27 @@ def complete_transcripts(transcripts: pd.DataFrame, clips: pd.DataFrame) -> pd.D
     return table[list(COLUMNS)].astype(COLUMNS)
 
 
-@contextmanager
-def clips_of_words(transcripts: pd.DataFrame, clips: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def clips_of_words(transcripts: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
     """Make clips of transcripts, as `features.extraction.extract` takes them for encoders of text.
 
-    Yields a clip table with the ids of `clips`, whose files hold the words. They are there until
-    the context ends. A clip without words is one that cannot be used, and says so.
+    Returns a clip table with the ids of `clips`, whose column ``path`` holds the words instead. A
+    clip without words is one that cannot be used, and says so.
     """
     spoken = transcripts[transcripts["text"].str.strip() != ""]
     said = {
-        clip_id: rows[["start_s", "end_s", "text"]].values.tolist()
+        clip_id: json.dumps(rows[["start_s", "end_s", "text"]].values.tolist(), ensure_ascii=False)
         for clip_id, rows in spoken.groupby("clip_id", sort=False)
     }
-    with TemporaryDirectory() as folder:
-        table = clips.assign(has_video=False, has_audio=False, sha256="")
-        table["path"] = pd.NA
-        table["error_step"], table["error_reason"] = "stream", "nobody speaks in the clip"
-        paths, digests = {}, {}
-        for clip_id, words in said.items():
-            content = json.dumps(words, ensure_ascii=False).encode()
-            digests[clip_id] = digest = hashlib.sha256(content).hexdigest()
-            paths[clip_id] = path = Path(folder, f"{digest}.json")
-            path.write_bytes(content)
-        has_words = table["clip_id"].isin(list(said))
-        ids = table.loc[has_words, "clip_id"]
-        table.loc[has_words, "path"] = [str(paths[each]) for each in ids]
-        table.loc[has_words, "sha256"] = [digests[each] for each in ids]
-        table.loc[has_words, ["error_step", "error_reason"]] = pd.NA
-        yield table
+    words = clips["clip_id"].map(said)
+    is_silent = words.isna()
+    return clips.assign(
+        has_video=False,
+        has_audio=False,
+        path=words,
+        sha256=words.map(lambda text: hashlib.sha256(text.encode()).hexdigest(), "ignore"),
+        error_step=is_silent.map({True: "stream"}),
+        error_reason=is_silent.map({True: "nobody speaks in the clip"}),
+    )
 
 
 def write_transcripts(path: Path, table: pd.DataFrame, metadata: Mapping[str, Any]) -> None:

@@ -197,8 +197,8 @@ class Predictor(AbstractContextManager["Predictor"]):
             }
             heard = runs[hearer].stored_clips(table) if hearer in runs else ()
             transcripts = heard_transcripts(recogniser, heard, table)
-            with clips_of_words(transcripts, table) as words:
-                runs |= self._embed(readers, words, place, **limits)
+            words = clips_of_words(transcripts, table)
+            runs |= self._embed(readers, words, place, **limits)
             tables |= dict.fromkeys(readers, words)
         missing: dict[str, dict[str, MediaError]] = {clip_id: {} for clip_id in table["clip_id"]}
         for name, clips in tables.items():

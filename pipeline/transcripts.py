@@ -79,8 +79,8 @@ def extract_with_words(
     if source is not None:
         write_transcripts(transcripts, table, said)
     if readers:
-        with clips_of_words(table, clips) as words:
-            read = extract(words, readers, params.sampling, destination)
+        words = clips_of_words(table, clips)
+        read = extract(words, readers, params.sampling, destination)
         for each in fields(report):
             getattr(report, each.name).update(getattr(read, each.name))
     return report

@@ -337,7 +337,7 @@ def _to_read(
     """Say what is read of a clip, and who takes which kind of its pieces."""
     takers = [runs[name] for name in clip.takers]
     kinds = tuple(dict.fromkeys(run.pieces for run in takers))
-    to_read = ClipToRead(tuple(map(Path, clip.paths)), clip.sha256, kinds, max_duration_s)
+    to_read = ClipToRead(clip.paths, clip.sha256, kinds, max_duration_s)
     return to_read, [(kinds.index(run.pieces), run) for run in takers]
 
 

@@ -102,7 +102,8 @@ class Clip(NamedTuple):
     clip_id : str
         Unique name.
     path : str or None
-        The media file, or its address; None where there is none, as beside imported features.
+        The media file, or its address; None where there is none, as beside imported features. Of a
+        clip of words, see `features.transcripts.clips_of_words`, the words.
     sha256 : str
         Digest of its bytes; empty when they could not be read, or there are none.
     has_video, has_audio : bool

@@ -4,7 +4,7 @@ No pandas here, and no torch: workers start fast.
 """
 
 import math
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,9 @@ class ClipToRead:
 
     Attributes
     ----------
-    paths : tuple of Path
+    paths : tuple of str
         Files, or addresses, that held these bytes when they were indexed; the first that still
-        does is read.
+        does is read. Of a clip of words, see `features.transcripts.clips_of_words`, the words.
     sha256 : str
         Digest of the bytes.
     kinds : tuple of PieceKind
@@ -43,7 +43,7 @@ class ClipToRead:
         A longer clip is not read.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[str, ...]
     sha256: str
     kinds: tuple[PieceKind, ...]
     max_duration_s: float = math.inf
@@ -116,15 +116,17 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, ClipEnd]:
     PlaceError
         When an object store with the clip does not answer.
     """
-    if any(map(address_of, clip.paths)):
-        yield Patience(FETCH_LIMIT_S)
-    path, end = _unchanged_file(clip), ClipEnd()
+    end = ClipEnd()
     for number, kind in enumerate(clip.kinds):
         if isinstance(kind, Texts):
-            for time_s, values in kind.cut(path.read_text(encoding="utf-8")):
+            for time_s, values in kind.cut(clip.paths[0]):
                 yield Pieces(number, time_s, values)
     if isinstance(clip.kinds[0], Texts):  # such a clip is nothing but its words
         return end
+    paths = [Path(path) for path in clip.paths]
+    if any(map(address_of, paths)):
+        yield Patience(FETCH_LIMIT_S)
+    path = _unchanged_file(paths, clip.sha256)
     check_duration(path, clip.max_duration_s)
     alike: dict[tuple[Any, float], dict[int, Any]] = {}  # what one decode serves
     for number, kind in enumerate(clip.kinds):
@@ -147,12 +149,12 @@ def examine_clip(named: tuple[str, Path]) -> Generator[Patience, None, dict[str,
     return examine_once(path, lambda file: {"sha256": clip_sha256(file), **asdict(probe(file))})
 
 
-def _unchanged_file(clip: ClipToRead) -> Path:
+def _unchanged_file(paths: Iterable[Path], sha256: str) -> Path:
     error = MediaError("read", "the clip has no file")
-    for path in clip.paths:
+    for path in paths:
         try:
             file = local_file(path)
-            if clip_sha256(file) == clip.sha256:
+            if clip_sha256(file) == sha256:
                 return file
             reason = f"{address_of(path) or path} has changed since it was indexed: index it again"
             error = MediaError("read", reason)

@@ -7,6 +7,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.conftest import video, write_media
+
 TILE_PX = 64
 
 
@@ -71,14 +73,8 @@ def write_heic(
 
 def _coded(path: Path, tiles: list[NDArray[np.uint8]]) -> tuple[bytes, list[bytes]]:
     """Return the decoder's settings and the coded tiles, by way of an MP4."""
-    with av.open(path, "w") as container:
-        stream = container.add_stream("libx265", rate=1)
-        stream.width, stream.height, stream.pix_fmt = TILE_PX, TILE_PX, "yuv444p"
-        stream.options = {"crf": "2", "x265-params": "log-level=none:keyint=1:bframes=0"}
-        for tile in tiles:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(tile), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    options = {"crf": "2", "x265-params": "log-level=none:keyint=1:bframes=0"}
+    write_media(path, video(tiles, "libx265", 1, "yuv444p", options=options))
     with av.open(path) as container:
         settings = bytes(container.streams.video[0].codec_context.extradata or b"")
         coded = [bytes(packet) for packet in container.demux(video=0) if packet.size]

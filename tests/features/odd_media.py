@@ -1,9 +1,10 @@
 """Whole files, odd but sound, and headers that claim what is not there."""
 
 import io
+import itertools
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from features.media.frames import read_frames
 from features.media.sound import read_track
+from tests.conftest import audio, video, write_media
 
 GRID_HZ = 5
 """`Film.n_pictures` counts frames at this rate."""
@@ -53,33 +55,31 @@ class Film:
 
 def write_film(path: Path, film: Film) -> Path:
     """Write a file with noise in its pictures and a tone in its sound."""
-    rng = np.random.default_rng(0)
-    options = {"fflags": "+bitexact", **film.options}  # without it some formats draw random names
-    with av.open(path, "w", options=options) as container:
-        video = audio = None
-        if film.times_s:
-            video = container.add_stream(film.codec, rate=10)
-            video.width, video.height = film.size
-            video.pix_fmt = film.pixels
-            video.codec_context.time_base = Fraction(1, _TICKS)
-            video.options = {"x265-params": "log-level=none"} if film.codec == "libx265" else {}
-            if film.rotation:
-                video.set_display_rotation(film.rotation)
-        if film.sound_s:
-            audio = container.add_stream(film.sound_codec, rate=film.rate_hz)
-            audio.layout = film.layout
-        if video is not None:
-            for time_s in film.times_s:
-                noise = rng.integers(0, 255, (*film.size[::-1], 3), dtype=np.uint8)
-                frame = av.VideoFrame.from_ndarray(noise, format="rgb24")
-                frame.pts, frame.time_base = round(time_s * _TICKS), Fraction(1, _TICKS)
-                container.mux(video.encode(frame))
-            container.mux(video.encode(None))
-        if audio is not None:
-            for frame in _sound_frames(film):
-                container.mux(audio.encode(frame))
-            container.mux(audio.encode(None))
-    return path
+    streams = []
+    if film.times_s:
+        rng = np.random.default_rng(0)
+        noise = [rng.integers(0, 255, (*film.size[::-1], 3), dtype=np.uint8) for _ in film.times_s]
+        said: dict[str, object] = {"codec_time_base": Fraction(1, _TICKS)}
+        if film.codec == "libx265":
+            said["options"] = {"x265-params": "log-level=none"}
+        if film.rotation:
+            said["set_display_rotation"] = film.rotation
+        pictures = video(noise, film.codec, pixels=film.pixels, **said)
+        streams.append(pictures._replace(frames=_timed(pictures.frames, film.times_s)))
+    if film.sound_s:
+        time_s = np.arange(round(film.sound_s * film.rate_hz)) / film.rate_hz
+        tone = 0.3 * np.sin(2 * np.pi * 440 * time_s) + 0.1 * np.sin(2 * np.pi * 180 * time_s)
+        channels = np.tile(tone, (av.AudioLayout(film.layout).nb_channels, 1))
+        form = {"layout": film.layout, "start_s": film.sound_starts_s}
+        streams.append(audio(channels, film.sound_codec, film.rate_hz, **form))
+    # Without the flag some formats draw random names.
+    return write_media(path, *streams, **{"fflags": "+bitexact", **film.options})
+
+
+def _timed(frames: Iterable[av.VideoFrame], times_s: Sequence[float]) -> Iterator[av.VideoFrame]:
+    for frame, time_s in zip(frames, times_s, strict=True):
+        frame.pts, frame.time_base = round(time_s * _TICKS), Fraction(1, _TICKS)
+        yield frame
 
 
 def write_sound(
@@ -92,27 +92,15 @@ def write_sound(
     starts_s: Sequence[float] = (0,),
 ) -> Path:
     """Write channels of sound, shape (n_channels, n_samples), once from each of these times on."""
-    with av.open(path, "w") as container:
-        stream = container.add_stream(codec, rate=rate_hz)
-        stream.layout = layout
-        wanted = stream.codec_context.codec.audio_formats[0].name
-        resampler = av.AudioResampler(format=wanted, layout=layout, rate=rate_hz)
-        packets = []
-        for start in range(0, channels.shape[1], _SAMPLES):
-            part = channels[:, start : start + _SAMPLES].T.reshape(1, -1).astype(np.float32)
-            frame = av.AudioFrame.from_ndarray(part, format="flt", layout=layout)
-            frame.sample_rate, frame.pts, frame.time_base = rate_hz, start, Fraction(1, rate_hz)
-            for same in resampler.resample(frame):
-                packets += stream.encode(same)
-        packets += stream.encode(None)
-        for start_s in starts_s:
-            for packet in packets:
-                moved = av.Packet(bytes(packet))
-                moved.stream, moved.time_base = stream, packet.time_base
-                moved.duration = packet.duration
-                moved.pts = moved.dts = (packet.pts or 0) + round(start_s / packet.time_base)
-                container.mux(moved)
-    return path
+
+    def stamp(packets: list[av.Packet]) -> Iterator[av.Packet]:
+        for start_s, packet in itertools.product(starts_s, packets):
+            moved = av.Packet(bytes(packet))
+            moved.time_base, moved.duration = packet.time_base, packet.duration
+            moved.pts = moved.dts = (packet.pts or 0) + round(start_s / packet.time_base)
+            yield moved
+
+    return write_media(path, audio(channels, codec, rate_hz, layout=layout, stamp=stamp))
 
 
 def read_sound(path: Path, rate_hz: int, **options: float) -> NDArray[np.float32]:
@@ -123,21 +111,6 @@ def read_sound(path: Path, rate_hz: int, **options: float) -> NDArray[np.float32
 
 _TICKS = 100  # per second: GIF knows no finer ones
 
-
-def _sound_frames(film: Film) -> Iterator[av.AudioFrame]:
-    time_s = np.arange(round(film.sound_s * film.rate_hz)) / film.rate_hz
-    tone = 0.3 * np.sin(2 * np.pi * 440 * time_s) + 0.1 * np.sin(2 * np.pi * 180 * time_s)
-    n_channels = av.AudioLayout(film.layout).nb_channels
-    for start in range(0, len(tone), _SAMPLES):
-        part = np.tile(tone[start : start + _SAMPLES].astype(np.float32), (n_channels, 1))
-        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=film.layout)
-        frame.sample_rate = film.rate_hz
-        frame.pts = start + round(film.sound_starts_s * film.rate_hz)
-        frame.time_base = Fraction(1, film.rate_hz)
-        yield frame
-
-
-_SAMPLES = 4096
 
 _UNEVEN_S = (0, 0.1, 0.15, 0.7, 0.71, 1.5, 1.6, 2, 2.9, 3)
 _SILENT = Film(sound_s=0)

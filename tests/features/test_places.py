@@ -4,19 +4,14 @@ import uuid
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pytest
 from fsspec import register_implementation
 from fsspec.implementations.memory import MemoryFileSystem
 
 from features import places
 from features.cache import (
-    Embedding,
     EmbeddingCache,
     LostError,
-    list_cache,
-    prune_cache,
-    verify_cache,
 )
 from features.places import PlaceError, open_place
 from tests.features.stored import embedding, same
@@ -105,21 +100,6 @@ def test_what_cannot_be_opened_is_said_without_its_credentials():
     assert "secret" not in str(caught.value)
     with pytest.raises(OSError, match=r"nowhere://x cannot be opened: .*nowhere"):
         open_place("nowhere://x")
-
-
-def test_an_object_store_holds_a_cache(bucket):
-    root = f"{bucket}/cache"
-    cache, other = (EmbeddingCache(root, "one", {"spec": {"model": "m"}}) for _ in range(2))
-    clips = {f"{k:02x}" * 32: embedding(k) for k in range(40)}
-    for clip, each in clips.items():
-        cache.put(clip, each)
-    other.put(next(iter(clips)), Embedding(np.zeros(1), np.zeros((1, 1), np.float32)))  # stays
-    assert other.known == set(clips)
-    assert all(map(same, other.get_all(clips), clips.values()))
-    assert [(each["identity"], each["n_clips"]) for each in list_cache(root)] == [("one", 40)]
-    assert [what for _, what in verify_cache(root)] == [None] * 40
-    assert prune_cache(root, 0)[0] == ["one"]
-    assert EmbeddingCache(root, "one").known == set()
 
 
 def test_a_store_that_does_not_answer_is_given_up(bucket, monkeypatch):

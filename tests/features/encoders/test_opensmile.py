@@ -1,3 +1,4 @@
+import math
 import shutil
 
 import numpy as np
@@ -76,6 +77,9 @@ def test_an_unknown_feature_set_lists_the_known_ones():
     "more",
     [
         {"window_s": 1.0},
+        {"window_s": math.inf, "hop_s": 1.0},
+        {"window_s": 2.0, "hop_s": math.nan},
+        {"window_s": 2.0, "hop_s": 1e-6},
         {"level": "lld", "window_s": 1.0, "hop_s": 1.0},
         {"level": "x"},
         {"sink": "func"},

@@ -72,15 +72,6 @@ def test_every_clip_gets_its_own_rows_whatever_the_batches(events, runs_beside, 
     assert all(size == (shrinks_to or 16) for size in model.sizes[1:-1])
 
 
-def test_a_clip_is_handed_on_with_the_batch_that_completes_it():
-    done, batcher = kept(_Pixels(batch_size=4))
-    batcher.add("a", *numbered(0, 3))
-    batcher.end("a")
-    assert done == {}
-    batcher.add("b", *numbered(3, 1))
-    assert list(done) == ["a"]
-
-
 @pytest.mark.parametrize(
     ("runs_beside", "order"),
     [
@@ -96,13 +87,3 @@ def test_a_model_that_runs_beside_gets_the_next_batch_before_the_last_is_waited_
     batcher.add("a", *numbered(0, 6))
     batcher.flush()
     assert model.order == order
-
-
-def test_pieces_that_are_embeddings_already_wait_for_no_batch():
-    done, batcher = kept(None)
-    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
-    for part in (rows[:1], rows[1:]):
-        batcher.add("a", np.arange(len(part), dtype=float), part)
-    batcher.end("a", FaceRows(0.5))
-    assert np.array_equal(done["a"][1], rows)
-    assert done["a"][2] == FaceRows(0.5)

@@ -10,7 +10,6 @@ from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.torch_model import TorchModel
 from features.extraction import (
     ExtractReport,
-    embed_files,
     embedder,
     extract,
     index_files,
@@ -171,18 +170,6 @@ def test_names_may_be_as_long_and_odd_as_a_disk_takes_them(run, make_clip, encod
     assert report.n_embedded == {name: len(files)}
     assert read_store(tmp_path / "out" / name).clip_id.tolist() == list(files)
     assert len(list((tmp_path / "out").iterdir())) == 2
-
-
-def test_files_are_embedded_in_one_call(corpus, tmp_path, tiny_clip):
-    paths = [corpus["c1"], str(corpus["c0"]), tmp_path / "gone.mp4"]
-    spec = {"kind": "open_clip", "model": tiny_clip, "weights": "random"}
-    store, failures = embed_files(
-        paths, spec, frame_rate_hz=5, cache_root=tmp_path / "cache", progress=False
-    )
-    assert list(dict.fromkeys(store.clip_id)) == [str(path) for path in paths[:2]]
-    assert store.embedding.shape == (len(store.time_s), 8)
-    assert failures["clip_id"].tolist() == [str(tmp_path / "gone.mp4")]
-    assert store.metadata["spec"]["model"] == tiny_clip
 
 
 def test_networks_are_loaded_while_the_workers_read_and_an_interrupt_keeps_what_is_finished(

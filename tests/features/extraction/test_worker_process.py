@@ -38,14 +38,7 @@ def test_messages_arrive_in_order_and_arrays_as_they_were(array, transposed):
         assert got.dtype == array.dtype
         assert got.shape == array.shape
         assert got.tobytes() == array.tobytes()
-
-
-def test_arrays_larger_than_any_buffer_arrive_and_may_be_written_to():
-    array = np.random.default_rng(0).integers(0, 256, (32, 3, 224, 224), dtype=np.uint8)
-    whole, every_other = sent(array, array[::2])
-    assert np.array_equal(whole, array)
-    assert np.array_equal(every_other, array[::2])
-    whole[:] = 0
+        assert got.flags.writeable
 
 
 def test_a_process_killed_in_the_middle_of_a_message_is_found():

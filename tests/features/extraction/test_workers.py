@@ -167,7 +167,7 @@ def test_a_call_returns_its_result_and_keeps_what_was_loaded(one_worker):
     assert "Segmentation fault" in caught.value.failure.details  # and where it happened
 
 
-def test_tasks_are_drawn_only_as_fast_as_results_are_taken(one_worker):
+def test_a_reader_that_stops_early_has_drawn_little_and_costs_the_next_run_nothing(one_worker):
     drawn = []
 
     def tasks():
@@ -176,8 +176,9 @@ def test_tasks_are_drawn_only_as_fast_as_results_are_taken(one_worker):
             yield 100
 
     with one_worker.run(work.count_to, tasks(), stall_limit_s=20) as events:
-        next(events)
-    assert len(drawn) < 3
+        assert next(events) == (100, 0)
+    assert len(drawn) < 3  # as fast as results are taken
+    assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
 
 
 def pids_of(workers, tasks=range(4)):
@@ -205,12 +206,6 @@ def test_workers_stay_for_the_next_run_whatever_it_does_or_are_replaced(workers)
     then = pids_of(workers, range(20))
     assert then
     assert not then & first
-
-
-def test_a_reader_that_stops_early_costs_the_next_run_nothing(one_worker):
-    with one_worker.run(work.count_to, [1000], stall_limit_s=20) as events:
-        assert next(events) == (1000, 0)
-    assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
 
 
 def test_no_worker_outlives_its_owner():

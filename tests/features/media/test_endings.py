@@ -66,6 +66,11 @@ MPEG = Film(codec="mpeg2video", sound_codec="mp2", rate_hz=44100)
         ("clip.opus", Film(times_s=(), sound_codec="libopus")),
         ("clip.aiff", Film(times_s=(), sound_codec="pcm_s16be")),
         ("clip.caf", Film(times_s=(), sound_codec="pcm_s16le")),
+        # No header says how long these are.
+        ("live.webm", Film(codec="libvpx", sound_codec="libopus", options={"live": "1"})),
+        ("live.mkv", Film(options={"live": "1"})),
+        ("raw.h264", Film(tuple(k / 25 for k in range(50)), sound_s=0)),
+        ("clip.mp3", Film(times_s=(), sound_codec="libmp3lame", options={"write_xing": "0"})),
     ],
 )
 def test_files_of_many_endings_are_read(tmp_path, name, film):

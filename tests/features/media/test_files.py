@@ -5,7 +5,6 @@ import pytest
 from features.errors import MediaError
 from features.media.files import probe
 from features.media.frames import read_frames
-from tests.features.odd_media import Film, write_film
 
 
 def test_probe_reads_the_header(make_clip):
@@ -69,18 +68,3 @@ def test_half_a_download_says_so(make_clip):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(MediaError, match="index is missing or damaged: .* cut off"):
         probe(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "film"),
-    [
-        ("live.webm", Film(codec="libvpx", sound_codec="libopus", options={"live": "1"})),
-        ("live.mkv", Film(options={"live": "1"})),
-        ("raw.h264", Film(tuple(k / 25 for k in range(50)), sound_s=0)),
-        ("voice.aac", Film(times_s=())),
-        ("voice.mp3", Film(times_s=(), sound_codec="libmp3lame", options={"write_xing": "0"})),
-    ],
-)
-def test_a_length_that_no_header_says_is_found_by_reading(tmp_path, name, film):
-    path = write_film(tmp_path / name, film)
-    assert probe(path).duration_s == pytest.approx(2, abs=0.13)  # two frames of AAC's run-in

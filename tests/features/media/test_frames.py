@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from features.errors import MediaError
-from features.media.files import check_duration, probe
+from features.media.files import check_duration
 from features.media.frames import read_frames
+from tests.conftest import video, write_media
 from tests.features.mp4_patches import PATCHES
 from tests.features.odd_media import Film, png, read_sound, write_film
 
@@ -24,42 +24,23 @@ def write_stamped(
     path: Path, pts: Sequence[int], time_base: Fraction, durations: Sequence[int] | None = None
 ) -> Path:
     """Write grey frames with these time stamps, be they in order or not."""
-    codec, pixels = ("mpeg4", "yuv420p") if path.suffix == ".ts" else ("mjpeg", "yuvj420p")
-    with av.open(path, "w") as container:
-        video = container.add_stream(codec, rate=30 if time_base == MS else 1 / time_base)
-        video.width, video.height, video.pix_fmt = 64, 48, pixels
-        video.time_base = time_base
-        packets = []
-        for k in range(len(pts)):
-            picture = np.full((48, 64, 3), 5 * k % 255, np.uint8)
-            packets += video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
-        packets += video.encode(None)
+
+    def stamp(packets: list[av.Packet]) -> list[av.Packet]:
         for k, packet in enumerate(packets):
-            packet.stream, packet.time_base = video, time_base
-            packet.pts, packet.dts = pts[k], pts[0] + k
+            packet.time_base, packet.pts, packet.dts = time_base, pts[k], pts[0] + k
             packet.duration = durations[k] if durations else 0
-            container.mux(packet)
-    return path
+        return packets
+
+    codec, pixels = ("mpeg4", "yuv420p") if path.suffix == ".ts" else ("mjpeg", "yuvj420p")
+    pictures = (np.full((48, 64, 3), 5 * k % 255, np.uint8) for k in range(len(pts)))
+    rate_hz = 30 if time_base == MS else 1 / time_base
+    stream = video(pictures, codec, rate_hz, pixels, time_base=time_base)
+    return write_media(path, stream._replace(stamp=stamp))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("frames")
-
-
-def brightness(image: Image.Image) -> float:
-    return float(np.asarray(image).mean())
-
-
-def test_a_still_image_is_a_clip_of_one_frame(tmp_path):
-    path = tmp_path / "face.png"
-    Image.new("L", (48, 48), 77).save(path)
-    info = probe(path)
-    assert (info.has_video, info.has_audio, info.duration_s) == (True, False, None)
-    (frame,) = read_frames(path, 4)
-    assert frame.time_s == 0
-    assert frame.image.mode == "RGB"
-    assert brightness(frame.image) == pytest.approx(77, abs=1)
 
 
 @settings(max_examples=40)
@@ -154,10 +135,3 @@ def test_a_clip_that_lost_most_of_its_frames_is_damaged(make_clip):
     path.write_bytes(content[:start] + bytes(end - start) + content[end:])
     with pytest.raises(MediaError, match="^decode: .*(damaged|decodes)"):
         list(read_frames(path, 4))
-
-
-def test_the_shared_clips_decode(shared):
-    paths = sorted([*shared.glob("clips/*.mp4"), *shared.glob("clips/*.mov")])
-    assert len(paths) == 10
-    for path in paths:
-        assert len(list(read_frames(path, 1))) == pytest.approx(probe(path).duration_s, abs=1.5)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from features.errors import MediaError
+from tests.conftest import video, write_media
 from tests.features.odd_media import QUARTERS, Film, first_picture, write_film
 
 BT601, BT709, BT2020 = (0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593)  # red's and blue's share
@@ -17,43 +18,19 @@ COLOUR = (110, 90, 170)  # Y, Cb, Cr in 8 bits
 
 def write_plain(path, levels, size=(64, 48), pixels="yuv444p", codec="ffv1", aspect=None, **tags):
     """Write three frames of one colour, given as Y, Cb and Cr."""
-    with av.open(path, "w") as container:
-        stream = container.add_stream(codec, rate=10)
-        stream.width, stream.height, stream.pix_fmt = *size, pixels
+    stream = video([np.zeros((*size[::-1], 3), np.uint8)], codec, pixels=pixels)
+    frames = [av.VideoFrame(*size, pixels) for _ in range(3)]
+    depth = "<u2" if "10" in pixels else "u1"
+    for k, frame in enumerate(frames):
+        frame.pts = k
+        for plane, level in zip(frame.planes, levels, strict=True):
+            n_levels = plane.buffer_size // np.dtype(depth).itemsize
+            plane.update(np.full(n_levels, level, depth).tobytes())
         for name, value in tags.items():
-            setattr(stream.codec_context, name, value)
-        if aspect:
-            stream.codec_context.sample_aspect_ratio = Fraction(*aspect)
-        for k in range(3):
-            frame = av.VideoFrame(*size, pixels)
-            depth = "<u2" if "10" in pixels else "u1"
-            for plane, level in zip(frame.planes, levels, strict=True):
-                n_levels = plane.buffer_size // np.dtype(depth).itemsize
-                plane.update(np.full(n_levels, level, depth).tobytes())
-            for name, value in tags.items():
-                setattr(frame, name, value)
-            frame.pts = k
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-def write_pictures(path, *pictures, codec="ffv1", pixels="yuv444p", settings=({},), options=None):
-    """Write streams of one picture each, given in RGB; `settings` are attributes of each."""
-    with av.open(path, "w") as container:
-        for picture, said in zip(pictures, settings, strict=True):
-            stream = container.add_stream(codec, rate=10)
-            stream.height, stream.width = picture.shape[:2]
-            stream.pix_fmt, stream.options = pixels, options or {}
-            for name, value in said.items():
-                if name == "matrix":
-                    stream.set_display_matrix(value)
-                else:
-                    setattr(stream, name, value)
-        for stream, picture in zip(container.streams, pictures, strict=True):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            container.mux(stream.encode(None))
-    return path
+            setattr(frame, name, value)
+    if aspect:
+        tags["sample_aspect_ratio"] = Fraction(*aspect)
+    return write_media(path, stream._replace(frames=frames, said=stream.said | tags))
 
 
 def to_rgb(levels, matrix, full=False):
@@ -207,10 +184,8 @@ ONE = 65536
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mov"])
 def test_display_matrices_of_videos(tmp_path, name, matrix, turn):
     a, b, c, d = matrix
-    said = {"matrix": [a, b, 0, c, d, 0, 0, 0, 2**30]}
-    shown = first_picture(
-        write_pictures(tmp_path / name, QUARTERS, codec="libx264", settings=[said])
-    )
+    said = {"set_display_matrix": [a, b, 0, c, d, 0, 0, 0, 2**30]}
+    shown = first_picture(write_media(tmp_path / name, video([QUARTERS], pixels="yuv444p", **said)))
     right = Image.fromarray(QUARTERS)
     right = np.asarray(right if turn is None else right.transpose(turn), int)
     assert shown.shape == right.shape
@@ -221,9 +196,8 @@ def test_of_interlaced_pictures_one_field_is_shown(tmp_path):
     """Lines of two moments would stand between each other."""
     woven = np.zeros((96, 96, 3), np.uint8)
     woven[1::2] = 200
-    form = {"codec": "mpeg4", "pixels": "yuv420p"}
     options = {"flags": "+ildct+ilme", "qscale": "1"}
-    path = write_pictures(tmp_path / "camera.mp4", woven, **form, options=options)
+    path = write_media(tmp_path / "camera.mp4", video([woven], "mpeg4", options=options))
     with av.open(path) as container:
         assert next(container.decode(video=0)).interlaced_frame
     shown = first_picture(path)
@@ -237,22 +211,19 @@ def test_of_interlaced_pictures_one_field_is_shown(tmp_path):
 def test_of_several_pictures_the_one_is_shown_that_a_player_shows(tmp_path, first, expected):
     small, large = np.full((32, 48, 3), 60, np.uint8), np.full((64, 96, 3), 120, np.uint8)
     said = {"disposition": getattr(av.stream.Disposition, first)} if first else {}
-    path = write_pictures(tmp_path / "several.mkv", small, large, settings=[said, {}])
+    form = {"codec": "ffv1", "pixels": "yuv444p"}
+    streams = video([small], **form, **said), video([large], **form)
+    path = write_media(tmp_path / "several.mkv", *streams)
     assert first_picture(path).mean() == pytest.approx(expected, abs=3)
 
 
 def test_moving_pictures_are_shown_before_a_larger_still_one(tmp_path):
-    path = tmp_path / "both.mp4"
-    with av.open(path, "w") as container:
-        for side in (96, 48):
-            stream = container.add_stream("mpeg4", rate=10)
-            stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
-            stream.disposition = av.stream.Disposition.default
-        for stream, level, n_frames in zip(container.streams, (60, 120), (1, 3), strict=True):
-            picture = np.full((stream.height, stream.width, 3), level, np.uint8)
-            for _ in range(n_frames):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            container.mux(stream.encode(None))
+    said = {"codec": "mpeg4", "disposition": av.stream.Disposition.default}
+    streams = (
+        video([np.full((side, side, 3), level, np.uint8)] * n_frames, **said)
+        for side, level, n_frames in ((96, 60, 1), (48, 120, 3))
+    )
+    path = write_media(tmp_path / "both.mp4", *streams)
     assert first_picture(path).mean() == pytest.approx(120, abs=3)
 
 

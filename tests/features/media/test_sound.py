@@ -9,6 +9,7 @@ from features.identity import Sampling
 from features.media.files import probe
 from features.media.frames import read_frames
 from features.media.sound import MAX_SOUND_S, Track, read_track
+from tests.conftest import audio, write_media
 from tests.features.odd_media import FILMS, Film, read_sound, wav, write_film, write_sound
 
 
@@ -175,17 +176,11 @@ def test_sound_stays_within_its_bounds(tmp_path, codec):
 
 @pytest.mark.parametrize("first", ["silent", "a comment"])
 def test_of_several_streams_the_one_is_read_that_is_meant_to_be_heard(tmp_path, first):
-    path = tmp_path / "several.mkv"
-    with av.open(path, "w") as container:
-        levels = (0 if first == "silent" else 0.1, 0.5, 0.2)
-        streams = [container.add_stream("pcm_s16le", rate=16000, layout="mono") for _ in levels]
-        if first == "a comment":
-            streams[0].disposition = av.stream.Disposition.comment
-        for stream, level in zip(streams, levels, strict=True):
-            samples = (2 * level * TONE * 32767).astype(np.int16)
-            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-            frame.sample_rate, frame.pts = 16000, 0
-            container.mux(stream.encode(frame))
+    said = {"disposition": av.stream.Disposition.comment} if first == "a comment" else {}
+    levels = (0 if first == "silent" else 0.1, 0.5, 0.2)
+    streams = [audio(2 * level * TONE, "pcm_s16le") for level in levels]
+    streams[0] = streams[0]._replace(said=streams[0].said | said)
+    path = write_media(tmp_path / "several.mkv", *streams)
     assert np.abs(read_sound(path, 16000)).max() == pytest.approx(0.5, abs=0.01)
 
 

@@ -1,10 +1,10 @@
-import av
 import numpy as np
 import pytest
 
 from features.extraction import embed_files
 from features.media.faces import MAX_GAP_S, Box, Tracks, by_rows
 from features.media.frames import read_frames
+from tests.conftest import video, write_media
 
 
 def face(across, down=0.0, side=100.0):
@@ -65,16 +65,12 @@ def test_people_are_numbered_by_how_long_they_are_seen():
 @pytest.mark.parametrize("align", [False, True])
 def test_two_people_in_a_clip_have_a_track_each(shared, tmp_path, align):
     """Two real clips side by side, one of which ends first."""
-    path = tmp_path / "two.mp4"
     clips = [read_frames(shared / "clips" / f"liveportrait_d{n}.mp4", 5) for n in (10, 12)]
-    with av.open(path, "w") as film:
-        stream = film.add_stream("libx264", rate=5, options={"crf": "5"})
-        stream.width, stream.height = 512, 256
-        for number, frames in zip(range(10), zip(*clips, strict=False), strict=False):
-            pictures = [np.asarray(frame.image.resize((256, 256))) for frame in frames]
-            pictures[1] = pictures[1] * np.uint8(number < 6)
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.hstack(pictures))))
-        film.mux(stream.encode(None))
+    film = []
+    for number, frames in zip(range(10), zip(*clips, strict=False), strict=False):
+        pictures = [np.asarray(frame.image.resize((256, 256))) for frame in frames]
+        film.append(np.hstack([pictures[0], pictures[1] * np.uint8(number < 6)]))
+    path = write_media(tmp_path / "two.mp4", video(film, rate_hz=5, options={"crf": "5"}))
     encoder = {"kind": "expression", "who": "all", "face_align": align}
     store, failures = embed_files([path], encoder, frame_rate_hz=5, progress=False)
     assert failures.empty
