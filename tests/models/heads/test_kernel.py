@@ -8,7 +8,7 @@ from sklearn.svm import SVR
 
 from models.folds import assign_folds
 from models.heads import make_head
-from models.heads.kernel import MOST_AXES, KernelRidgeHead, SVRHead
+from models.heads.kernel import FEWEST_AXES, KernelRidgeHead, SVRHead
 from models.kernel import OFFSET, KernelEquations, kernel_rows, landmark_features
 from models.metrics import mean_pearson
 from models.projection import principal_axes
@@ -122,7 +122,7 @@ def test_equations_are_solved_each_over_its_own_rows(n_landmarks, penalty):
 
 @pytest.mark.parametrize("kind", ["kernel_ridge", "svr"])
 def test_wide_views_whose_rows_are_all_the_same_tell_nothing_more_than_a_level(kind):
-    inputs, targets = np.ones((12, MOST_AXES + 1), np.float32), np.arange(24.0).reshape(12, 2)
+    inputs, targets = np.ones((12, FEWEST_AXES + 1), np.float32), np.arange(24.0).reshape(12, 2)
     people = np.arange(12)
     view = FoldedView(inputs, targets, people, assign_folds(people, 3, 0, targets))
     predicted = make_head({"kind": kind}, 0).cross_fit(view).oof

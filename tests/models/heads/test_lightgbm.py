@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from models.folds import assign_folds
-from models.heads.lightgbm import LightGBMHead
+from models.heads.lightgbm import FEWEST_LEAVES, LightGBMHead
 from models.metrics import mean_pearson
 from models.view import FoldedView
 
@@ -40,7 +40,7 @@ def test_equals_one_booster_per_target(clips, monkeypatch, most_per_tree, n_comp
         peer = lightgbm.LGBMRegressor(
             n_estimators=20,
             learning_rate=0.05,
-            num_leaves=15,
+            num_leaves=FEWEST_LEAVES,
             min_child_samples=20,
             reg_lambda=1.0,
             max_bin=63,
