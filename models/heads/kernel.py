@@ -25,10 +25,10 @@ FEWEST_LANDMARKS, MOST_LANDMARKS, ROWS_PER_LANDMARK = 256, 1024, 16
 FEWEST_CHOOSING, MOST_CHOOSING, ROWS_PER_CHOOSING = 1024, 2048, 4
 """Rows that penalties are chosen on: what is best hardly depends on how many rows there are."""
 FEWEST_AXES, ROWS_PER_AXIS, MOST_PER_PRODUCT = 512, 10, 2.6e11
-"""Axes of the view along which the kernel is taken: one for every 10 rows, 512 at least, but at most
-so many multiplications, 2 s, for a product: 256 for 31,707 rows. On 10,000 faces of FER+ kernel
-ridge reached .4952 with 1,024, .4919 with 512, and .4951 with the exact kernel of all 1,908 columns;
-at 4,000 rows 1,024 took 5.3 times the view's memory, 512 3.9 times."""
+"""Axes of the view along which the kernel is taken: one for every 10 rows, 512 at least, but at
+most so many multiplications, 2 s, for a product: 256 for 31,707 rows. On 10,000 faces of FER+
+kernel ridge reached .4952 with 1,024, .4919 with 512, and .4951 with the exact kernel of all 1,908
+columns; at 4,000 rows 1,024 took 5.3 times the view's memory, 512 3.9 times."""
 FEWEST_STEPS, MOST_STEPS, ALL_STEPS = 8, 500, 8e9
 """Products that solutions may take; beyond the fewest, rows squared times steps stay below the last
 (80 for 10,000 rows). With 31,707 rows a product takes 4 s."""
