@@ -164,7 +164,7 @@ def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
     findings.add("durations out of line", "warning", shown[odd], done)
     copies = [
         " = ".join(rows["clip_id"].astype(str))
-        for _, rows in clips.groupby(files["sha256"].mask(bad))
+        for _, rows in clips.groupby(files["sha256"].mask(bad), sort=False)
         if len(set(rows["split"])) > 1
     ]
     done = "kept: scores on Val and Test then leak"

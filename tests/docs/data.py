@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.imports.layouts import HUME_TARGETS
-from tests.conftest import tone, write_clip
+from tests.media import tone, write_clip
 from tests.pipeline.imports.conftest import write_muse
 
 

@@ -7,7 +7,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.conftest import video, write_media
+from tests.media import video, write_media
 
 TILE_PX = 64
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from features.media.frames import read_frames
 from features.media.sound import read_track
-from tests.conftest import audio, video, write_media
+from tests.media import audio, video, write_media
 
 GRID_HZ = 5
 """`Film.n_pictures` counts frames at this rate."""

@@ -24,8 +24,8 @@ from features.encoders import make_encoder
 from features.encoders.torch_model import TorchModel
 from features.extraction import ExtractReport, extract, index_files
 from features.identity import Sampling
-from tests.conftest import write_clip
 from tests.features.stored import bytes_of
+from tests.media import write_clip
 
 N_KILLS = int(os.environ.get("ERI_TEST_KILLS", "3"))
 N_CLIPS = 20

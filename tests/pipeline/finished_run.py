@@ -12,7 +12,7 @@ from pipeline import stages
 from pipeline.clip_table import make_folds
 from pipeline.params import load_params
 from pipeline.paths import BUNDLE, CLIPS, FOLDS
-from tests.conftest import write_clip
+from tests.media import write_clip
 
 TARGETS = ["joy", "fear"]
 HEADS = {

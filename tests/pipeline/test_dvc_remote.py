@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import write_clip
+from tests.media import write_clip
 from tests.pipeline.checkouts import ROOT, copy_code, dvc, entered, environment, run, run_stages
 from tests.pipeline.commands import eri
 

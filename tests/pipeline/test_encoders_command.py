@@ -7,7 +7,7 @@ run = partial(eri, "encoders")
 
 
 def test_encoders_are_listed_and_described():
-    assert "videomae-base        CC-BY-NC-4.0     VideoMAE" in run().stdout
+    assert "videomae-base        CC-BY-NC-4.0     main       VideoMAE" in run().stdout
     described = run("wav2vec2-affect", "egemaps")
     assert "cite: Wagner et al. 2023" in described.stdout
     assert "logits: true" in described.stdout

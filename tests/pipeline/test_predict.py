@@ -13,7 +13,7 @@ from features.extraction.worker_process import WorkerProcess
 from pipeline.bundle import BundleError
 from pipeline.params import ParamsError
 from pipeline.predict import load_bundle
-from tests.conftest import write_clip
+from tests.media import write_clip
 from tests.pipeline.finished_run import TARGETS, predictions
 
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline import cli
 from pipeline.predict import Predictor
 from pipeline.predict_command import timeline_svg
-from tests.conftest import write_clip
+from tests.media import write_clip
 from tests.pipeline.commands import eri
 from tests.pipeline.finished_run import TARGETS
 

@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from pipeline.params import RESERVED
-from tests.conftest import write_clip
+from tests.media import write_clip
 from tests.pipeline.checkouts import ROOT, copy_code, dvc, entered, environment, run, run_stages
 from tests.pipeline.commands import eri
 

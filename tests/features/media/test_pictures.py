@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from features.errors import MediaError
-from tests.conftest import video, write_media
 from tests.features.odd_media import QUARTERS, Film, first_picture, write_film
+from tests.media import video, write_media
 
 BT601, BT709, BT2020 = (0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593)  # red's and blue's share
 SMPTE240M, FCC = (0.212, 0.087), (0.30, 0.11)

@@ -9,8 +9,8 @@ from features.identity import Sampling
 from features.media.files import probe
 from features.media.frames import read_frames
 from features.media.sound import MAX_SOUND_S, Track, read_track
-from tests.conftest import audio, write_media
 from tests.features.odd_media import FILMS, Film, read_sound, wav, write_film, write_sound
+from tests.media import audio, write_media
 
 
 def test_sound_is_one_channel_at_the_rate_asked_for(make_clip):

@@ -4,7 +4,7 @@ import pytest
 from features.extraction import embed_files
 from features.media.faces import MAX_GAP_S, Box, Tracks, by_rows
 from features.media.frames import read_frames
-from tests.conftest import video, write_media
+from tests.media import video, write_media
 
 
 def face(across, down=0.0, side=100.0):

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from pipeline.serve.app import Limits, create_app
-from tests.conftest import write_clip
+from tests.media import write_clip
 
 LIMITS = Limits(upload_bytes=3_000_000, duration_s=5, waiting=2, receive_s=60, answer_s=300)
 

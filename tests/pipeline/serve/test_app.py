@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import write_clip
+from tests.media import write_clip
 from tests.pipeline.finished_run import TARGETS
 from tests.pipeline.serve.conftest import form
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import write_clip
 from tests.features.odd_media import png
+from tests.media import write_clip
 
 
 def refused(client, name, content):
