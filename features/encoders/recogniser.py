@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from features.encoders.pieces import SoundWindows
-from features.encoders.transformers_sound import alike, prepare_sound, sound_lengths
+from features.encoders.transformers import by_length
+from features.encoders.transformers_sound import prepare_sound, sound_lengths
 from features.encoders.transformers_text import TokensNetwork
 from features.errors import EncoderError
 
@@ -150,7 +151,7 @@ class Recogniser(TokensNetwork):
         lengths = sound_lengths(pieces)
         contexts = (-(-lengths // context) * context).clamp(max=pieces.shape[1])  # all it takes
         rows = pieces.new_zeros(len(pieces), 4 + self.max_tokens)
-        for n_samples, same in alike(contexts):
+        for n_samples, same in by_length(contexts):
             sound = pieces[same, :n_samples].nan_to_num(0.0)
             spectra = prepare_sound(model, self.processor, sound, n_samples)
             heard = model.get_encoder()(spectra).last_hidden_state

@@ -313,6 +313,12 @@ class TransformersNetwork(Encoder):
         return None
 
 
+def by_length(lengths: "torch.Tensor") -> "Iterator[tuple[int, torch.Tensor]]":
+    """Yield each length above 0 of a batch's pieces, and which of them (n,) have it."""
+    for length in sorted({*lengths.tolist()} - {0}):
+        yield length, lengths == length
+
+
 def _default_processor(config: Any, given: str) -> Any:
     """Return the processor of a model that has none of its own: random, or of a package."""
     import transformers

@@ -1,7 +1,6 @@
 """Models of sound in transformers: wav2vec2, HuBERT, WavLM, Whisper's encoder, AST."""
 
 import math
-from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from features.encoders.pieces import SoundWindows
-from features.encoders.transformers import AST, TransformersNetwork
+from features.encoders.transformers import AST, TransformersNetwork, by_length
 from features.errors import EncoderError, MediaError
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ class TransformersSoundEncoder(TransformersNetwork):
         neighbours in a batch nor the length of a window count.
         """
         rows = pieces.new_zeros(len(pieces), self._grid.n_rows, 1 + self.dimension())
-        for length, same in alike(sound_lengths(pieces)):
+        for length, same in by_length(sound_lengths(pieces)):
             if (n_frames := self._n_frames(length)) > 0:
                 some = self._summarised(model, pieces[same, :length], n_frames)
                 rows[same, : some.shape[1]] = some
@@ -244,12 +243,6 @@ def sound_lengths(windows: "torch.Tensor") -> "torch.Tensor":
 
     places = torch.arange(1, windows.shape[1] + 1, device=windows.device)
     return (~windows.isnan() * places).amax(dim=1)
-
-
-def alike(lengths: "torch.Tensor") -> "Iterator[tuple[int, torch.Tensor]]":
-    """Yield each length above 0 of a batch's pieces, and which of them (n,) have it."""
-    for length in sorted({*lengths.tolist()} - {0}):
-        yield length, lengths == length
 
 
 def prepare_sound(

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from features.encoders.pieces import NO_TOKEN, Texts
-from features.encoders.transformers import TransformersNetwork
-from features.encoders.transformers_sound import alike
+from features.encoders.transformers import TransformersNetwork, by_length
 from features.encoders.weights import PACKAGE, weights_file
 from features.errors import EncoderError
 
@@ -106,7 +105,7 @@ class TransformersTextEncoder(TokensNetwork):
         lengths = (pieces != NO_TOKEN).sum(dim=1)
         rows = torch.zeros(len(pieces), 1 + self.dimension(), device=pieces.device)
         layers = self.kept_layers(self.config.num_hidden_layers)
-        for length, same in alike(lengths):
+        for length, same in by_length(lengths):
             output = model(pieces[same, :length].long(), output_hidden_states=True)
             parts = [output.hidden_states[layer].float().mean(dim=1) for layer in layers]
             parts += [output.logits.float()] if self.logits else []

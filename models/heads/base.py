@@ -162,7 +162,10 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         return view.as_cross_fit(predicted, head)
 
     def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:
-        """Fit on scaled inputs and standardised targets (NaN = unlabelled)."""
+        """Fit on scaled inputs and standardised targets (NaN = unlabelled).
+
+        Not abstract: a head that overrides `_fit_folds` has none.
+        """
         raise NotImplementedError(f"{type(self).__name__} has neither _fit nor _fit_folds")
 
     @abstractmethod
