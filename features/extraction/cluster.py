@@ -38,6 +38,7 @@ _FIRST_CHUNK, _LARGEST_CHUNK = 64, 1024
 _CHUNK_S = 30.0  # what a chunk shall take: at its end, decoders wait for the encoder
 _N_DEATHS = 2  # of slots that were busy with a chunk, until it is cut
 _N_STARTS = 3  # that may fail on a machine, until it is left alone
+_N_CONNECTS = 3
 _POLL_S = 1.0
 _NO_MACHINE_LIMIT_S = 600.0
 
@@ -155,11 +156,18 @@ class Cluster(AbstractContextManager["Cluster"]):
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             options |= {"include_dashboard": False, "object_store_memory": 2**29}
             options["num_cpus"] = joblib.cpu_count()
-        try:
-            self._ray.init(address, **options)
-        except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
-            raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
-        self._is_ours = True
+        n_tries = _N_CONNECTS
+        while not self._is_ours:
+            n_tries -= 1
+            try:
+                self._ray.init(address, **options)
+                self._is_ours = True
+            except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+                self._ray.shutdown()  # a connection made by half would be in the way of the next
+                # A head that answers, and whose server for us has died, may do better at once.
+                if not n_tries or not isinstance(error, ConnectionAbortedError):
+                    raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
+                time.sleep(_POLL_S)
 
 
 class _Run(Generic[Item]):

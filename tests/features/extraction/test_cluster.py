@@ -77,11 +77,30 @@ def extract_all(folder: Path, out: str, cache: str, on: str | None = None) -> Ex
     return extract(clips, encoders, sampling, **places, on=on, progress=False)
 
 
-def test_stores_and_failures_are_those_of_a_local_run(cluster, folder):
+@pytest.fixture
+def aborting_clients(monkeypatch):
+    """Let so many connections of Ray's client fail as where a busy head's server for them dies."""
+    from ray.util.client.worker import Worker
+
+    def abort(n_times: int) -> None:
+        left, connect = iter(range(n_times)), Worker.__init__
+
+        def abort_or_connect(worker, *arguments, **options):
+            if next(left, None) is not None:
+                raise ConnectionAbortedError("the server has died")
+            connect(worker, *arguments, **options)
+
+        monkeypatch.setattr(Worker, "__init__", abort_or_connect)
+
+    return abort
+
+
+def test_stores_and_failures_are_those_of_a_local_run(cluster, folder, aborting_clients):
     local = extract_all(folder, "local", "cache-local")
     report = extract_all(folder, "ray", "cache-ray", on="ray")
     assert report.n_computed == local.n_computed == {"frames": N_CLIPS + 1, "sound": N_CLIPS}
     assert bytes_of(folder / "ray") == bytes_of(folder / "local")
+    aborting_clients(1)
     extract_all(folder, "client", "cache-client", on=os.environ["RAY_CLIENT"])
     assert bytes_of(folder / "client") == bytes_of(folder / "local")
     assert extract_all(folder, "again", "cache-ray", on="ray").n_computed["frames"] == 0
@@ -103,6 +122,15 @@ def test_what_kills_a_process_is_found_and_costs_nothing_else(cluster):
             list(here.run(Doubler, [14], 1))
         with pytest.raises(ClusterError, match="no machine of the cluster can do the work: .+"):
             list(here.run(die_at_start, [1], 1))
+
+
+def test_after_a_client_that_never_connects_others_do(cluster, aborting_clients):
+    aborting_clients(3)
+    never = Cluster(os.environ["RAY_CLIENT"])
+    with pytest.raises(ClusterError, match="no Ray cluster answers .+: the server has died"):
+        next(never.run(Doubler, [3], 1))
+    with Cluster("ray") as here:
+        assert sorted(twice for _, (twice,) in here.run(Doubler, [3, 4], 2)) == [6, 8]
 
 
 def test_what_is_needed_is_said(monkeypatch):
