@@ -113,7 +113,7 @@ def folds() -> None:
     write_text(json.dumps(record, indent=2) + "\n", paths.PEOPLE)
     print(f"{len(table)} clips of {record['n_people']} people, by {record['source']}")
     sizes = table.loc[table["fold"] >= 0, "fold"].value_counts().sort_index()
-    print(f"{sizes.sum()} Train clips in folds of {', '.join(map(str, sizes))}")
+    print(f"{sizes.sum()} Train clips in {len(sizes)} folds ({', '.join(map(str, sizes))})")
     for warning in record["warnings"]:
         print(f"warning: {warning}")
 
@@ -168,8 +168,9 @@ def stack() -> None:
     failures = {name: params.failures_file(name) for name in params.feature_names}
     write_csv(imputed_table(rows, failures), paths.IMPUTED)
     paths.STACK_FITTED.write_bytes(dumps(fitted))
-    part = "" if fitted.method == "average" else f" ({fitted.share:.0%}, the rest by skill)"
-    print(f"stack of {len(by_name)} members, combined by: {fitted.method}{part}")
+    fitted_share = f"{fitted.share:.0%} by fitted weights, the rest averaged by skill"
+    how = {"average": "averaged by skill", "mean": "none varies: the mean label"}
+    print(f"stack of {len(by_name)} members: {how.get(fitted.method, fitted_share)}")
 
 
 def bundle() -> None:
@@ -179,9 +180,9 @@ def bundle() -> None:
     params = load_run()
     description = make_bundle(params, read_rows(params), paths.BUNDLE)
     difference = description.largest_difference
-    compared = "" if difference is None else f", at most {difference:.1e} from predictions.csv"
+    compared = "" if difference is None else f"; {difference:.1e} from predictions.csv at most"
     print(
-        f"{paths.BUNDLE}: {len(description.members)} heads, {description.n_clips} clips{compared}"
+        f"{paths.BUNDLE}: {len(description.members)} heads of {description.n_clips} clips{compared}"
     )
 
 
