@@ -5,6 +5,7 @@ of it. The stages, `eri compare`, `eri tune` and `eri systems` share the results
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +50,11 @@ class FitTask:
         In place of files: a column of the clip table, for a baseline that sees nothing of a clip.
     refit_on : {"train", "train+val"}
         With the latter, Test is predicted by a head fitted on the labels of Train and Val.
+    members : tuple of FitTask
+        In place of a head: tasks whose stack is fitted.
+    limit_s, load_limit_s : float
+        Longest time in a process that can be killed, and before it for loading the view; if that is
+        zero, loading counts as fitting does.
     """
 
     name: str
@@ -57,6 +63,9 @@ class FitTask:
     files: tuple[Path, ...] = ()
     column: str | None = None
     refit_on: str = "train"
+    members: tuple["FitTask", ...] = ()
+    limit_s: float = math.inf
+    load_limit_s: float = 600.0
 
     @property
     def is_baseline(self) -> bool:
@@ -120,6 +129,8 @@ class Fitting:
 
     def key(self, task: FitTask) -> str:
         """Return the key of a task's result; others build keys of what they make of it on it."""
+        if task.members:
+            return digest_of(stack_of=[self.key(each) for each in task.members])
         key = digest_of(
             code=self.code,
             rows=self._rows_digest,
@@ -160,7 +171,8 @@ class Fitting:
         """
         if known := self.known(task, with_head):
             return known
-        fit, head = self._cross_fit(task) if task.refit_on == "train" else self._refit(task)
+        fitted = self._stack if task.members else self._cross_fit
+        fit, head = (self._refit if task.refit_on == "train+val" else fitted)(task)
         wrong = ~np.isfinite(fit.predictions)
         if wrong.any():
             raise DataError(
@@ -204,6 +216,12 @@ class Fitting:
         done = task.make_head().cross_fit(view)
         took_s = time.perf_counter() - began_s
         return Fit(np.concatenate([done.oof, done.held]), took_s), done.head
+
+    def _stack(self, task: FitTask) -> "tuple[Fit, Stack]":
+        members = [self.fit(each).predictions for each in task.members]
+        began_s = time.perf_counter()
+        stack, predictions = stack_members(members, self.rows)
+        return Fit(predictions, time.perf_counter() - began_s), stack
 
     def _refit(self, task: FitTask) -> "tuple[Fit, Head]":
         rows, split = self.rows, self.rows.clips["split"].to_numpy(object)
@@ -260,6 +278,11 @@ def baseline_tasks(params: Params) -> list[FitTask]:
         for name, column in columns.items()
     ]
     return [mean, *ridges]
+
+
+def stack_task(members: Sequence[FitTask]) -> FitTask:
+    """Return the task of stacking what comes of others."""
+    return FitTask("stack", HeadEntry(kind="stack"), 0, members=tuple(members), load_limit_s=0)
 
 
 def stack_members(members: Sequence[Floats], rows: Rows) -> "tuple[Stack, Floats]":

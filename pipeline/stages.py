@@ -135,8 +135,7 @@ def fit(head: str) -> None:
     fitting, predictions = Fitting(rows), {}
     views, refit_on = view_names(params.feature_names), params.final.refit_on
     tasks = [replace(head_task(head, view, params), refit_on=refit_on) for view in views]
-    files, cluster = {path for task in tasks for path in task.files}, params.execution.cluster
-    for task, fit in fit_all(fitting, tasks, len(tasks), files, cluster, with_head=True):
+    for task, fit in fit_all(fitting, tasks, params.execution.cluster, with_head=True):
         if isinstance(fit, Failure):
             raise fit.error or DataError(f"{task.name}: {fit.reason}")
         view = task.name.partition("/")[2]

@@ -130,7 +130,7 @@ class Project:
 
     def _eri(self, arguments: list[str]) -> None:
         """Run the command in this process, and heads too: to load torch each time takes minutes."""
-        with self.entered(), mock.patch("pipeline.comparison.Workers", WorkersHere):
+        with self.entered(), mock.patch("pipeline.spread.Workers", WorkersHere):
             eri(*arguments)
 
     def _benchmark(self, name: str, arguments: list[str]) -> None:

@@ -24,11 +24,11 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 
 HANGING = """
 from models.heads import HEADS
-from pipeline import comparison
+from pipeline import spread
 from pipeline.cli import main
 from tests.pipeline import odd_heads
 HEADS.update(odd_heads.ODD_HEADS)
-comparison.fit_in_worker = odd_heads.fit
+spread.fit_in_worker = odd_heads.fit
 main()
 """
 
@@ -37,7 +37,7 @@ main()
 def knowing_odd_heads(monkeypatch):
     for kind, head in odd_heads.ODD_HEADS.items():
         monkeypatch.setitem(HEADS, kind, head)
-    monkeypatch.setattr("pipeline.comparison.fit_in_worker", odd_heads.fit)
+    monkeypatch.setattr("pipeline.spread.fit_in_worker", odd_heads.fit)
 
 
 @pytest.fixture

@@ -128,11 +128,14 @@ def test_what_fails_is_a_row_that_says_why_and_what_has_no_features_is_left_out(
     systems_project, monkeypatch
 ):
     monkeypatch.setitem(odd_heads.HEADS, "raising", odd_heads.ODD_HEADS["raising"])
-    monkeypatch.setattr("pipeline.comparison.fit_in_worker", odd_heads.fit)
+    monkeypatch.setattr("pipeline.spread.fit_in_worker", odd_heads.fit)
     systems_project.content["systems"]["sound"] = {"encoders": ["voice"], "head": "raising"}
     systems, params = systems_project.load()
-    found = last(systems, params, lacking=["posture"])
+    found = last(systems, params, lacking={"posture": "no weights"})
     table = systems_table(found, systems).set_index("system")
-    assert table["note"]["sound"] == "failed: RuntimeError: no good"
+    assert table["note"][["sound", "body"]].tolist() == [
+        "failed: RuntimeError: no good",
+        "failed: no weights",
+    ]
     assert np.isnan(table["mean_pearson"]["sound"])
     assert set(found.members) == {"ridge/face", "average/face+voice"}
