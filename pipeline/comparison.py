@@ -226,8 +226,9 @@ def run_comparison(
     def begun(task: FitTask) -> FitTask:
         """Note that a task begins, within its limits; loading counts only against a budget."""
         found.running = task.name, time.monotonic()
-        limits = {"limit_s": min(time_limit_s, max(0.0, left := left_s(task)))}
-        return replace(task, **limits if left == math.inf else {**limits, "load_limit_s": 0.0})
+        limit_s = min(time_limit_s, max(0.0, left := left_s(task)))
+        load_limit_s = task.load_limit_s if left == math.inf else 0.0
+        return replace(task, limit_s=limit_s, load_limit_s=load_limit_s)
 
     def heads_and_stack() -> Iterator[FitTask]:
         """Draw what is to be fitted, as long as the budget has room for it."""
