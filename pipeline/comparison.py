@@ -163,7 +163,11 @@ def plan_comparison(
 def plan_fits(
     params: Params, fits: Iterable[tuple[str, str]], split: Split | None = None
 ) -> Comparison:
-    """List heads on views, which are known, and the baselines; take what they need of `params`."""
+    """List heads on views, which are known, and the baselines; take what they need of `params`.
+
+    By default Val is scored, or out of fold where fewer than two of its clips are labelled; to ask
+    for Val there is a ParamsError.
+    """
     tasks = {f"{head}/{view}": head_task(head, view, params) for head, view in fits}
     used = {name for task in tasks for name in task.partition("/")[2].split(JOIN)}
     params = params.model_copy(
@@ -173,8 +177,13 @@ def plan_fits(
         }
     )
     rows = read_rows(params)
+    can_be_val = "val" in rows_of_splits(rows)
+    if split == "val" and not can_be_val:
+        raise ParamsError(
+            "fewer than two clips of Val are labelled: only the split oof can be scored"
+        )
     of_all = [*baseline_tasks(params), *tasks.values()]
-    return Comparison(params, rows, scored_split(split, rows), of_all)
+    return Comparison(params, rows, split or ("val" if can_be_val else "oof"), of_all)
 
 
 def run_comparison(
@@ -272,19 +281,6 @@ def known_view(asked: str, params: Params) -> str:
     if lacking := [each for each in params.left_out if each in names]:
         raise ParamsError(f"the view {asked!r} cannot be had. {left_out_note(lacking)}")
     return JOIN.join(sorted(names))
-
-
-def scored_split(asked: Split | None, rows: Rows) -> Split:
-    """Return the split that is scored: by default Val, or out of fold where it has too few labels.
-
-    Val with labels of fewer than two clips is a ParamsError.
-    """
-    has_labels = "val" in rows_of_splits(rows)
-    if asked == "val" and not has_labels:
-        raise ParamsError(
-            "fewer than two clips of Val are labelled: only the split oof can be scored"
-        )
-    return asked or ("val" if has_labels else "oof")
 
 
 def _check_heads(found: Comparison) -> None:
