@@ -52,6 +52,8 @@ class FitTask:
         With the latter, Test is predicted by a head fitted on the labels of Train and Val.
     members : tuple of FitTask
         In place of a head: tasks whose stack is fitted.
+    with_head : bool
+        Whether the fitted head that predicts Test is wanted, and kept.
     limit_s, load_limit_s : float
         Longest time in a process that can be killed, and before it for loading the view; if that is
         zero, loading counts as fitting does.
@@ -64,6 +66,7 @@ class FitTask:
     column: str | None = None
     refit_on: str = "train"
     members: tuple["FitTask", ...] = ()
+    with_head: bool = False
     limit_s: float = math.inf
     load_limit_s: float = 600.0
 
@@ -140,25 +143,18 @@ class Fitting:
         )
         return digest_of(refit_of=key) if task.refit_on == "train+val" else key
 
-    def known(self, task: FitTask, with_head: bool = False) -> Fit | None:
+    def known(self, task: FitTask) -> Fit | None:
         """Return the result of `fit` if it is in the cache."""
         key = self.key(task)
         arrays = load_result(key)
-        kept = load_result(digest_of(head_of=key)) if with_head else {}
+        kept = load_result(digest_of(head_of=key)) if task.with_head else {}
         if arrays is None or kept is None:
             return None
-        head = kept["head"].tobytes() if with_head else None
+        head = kept["head"].tobytes() if task.with_head else None
         return Fit(arrays["predictions"], float(arrays["fit_s"]), head, reused=True)
 
-    def fit(self, task: FitTask, with_head: bool = False) -> Fit:
+    def fit(self, task: FitTask) -> Fit:
         """Predict every clip: Train out of fold, the others by a head fitted on all of Train.
-
-        Parameters
-        ----------
-        task : FitTask
-            What is fitted.
-        with_head : bool
-            Whether the fitted head that predicts Test is wanted, and kept.
 
         Raises
         ------
@@ -169,7 +165,7 @@ class Fitting:
             When the code was changed meanwhile: which version fitted cannot be told. When no clip
             of Val is labelled to refit on.
         """
-        if known := self.known(task, with_head):
+        if known := self.known(task):
             return known
         fitted = self._stack if task.members else self._cross_fit
         fit, head = (self._refit if task.refit_on == "train+val" else fitted)(task)
@@ -181,7 +177,7 @@ class Fitting:
             )
         if code_digest() != self.code:
             raise ParamsError("the code of models/ was changed since it was loaded: start again")
-        if with_head:
+        if task.with_head:
             from models.persistence import dumps
 
             fit = replace(fit, head=dumps(head))
@@ -230,7 +226,7 @@ class Fitting:
             raise ParamsError(
                 "`final.refit_on` is train+val, but no clip of Val is labelled: set it to train"
             )
-        first = self.fit(replace(task, refit_on="train"))
+        first = self.fit(replace(task, refit_on="train", with_head=False))
         self._loaded = None  # two views would be in memory
         x = self._vectors(task)
         began_s = time.perf_counter()

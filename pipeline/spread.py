@@ -15,9 +15,6 @@ from features.extraction.workers import Failure, Patience, WorkerError, Workers
 from pipeline.fit import Fit, FitTask, Fitting
 from pipeline.result_cache import code_digest
 
-Work = tuple[bytes, FitTask, bool]
-"""Pickled rows, the task, and whether the fitted head is wanted."""
-
 
 def fit_all(
     fitting: Fitting,
@@ -26,7 +23,6 @@ def fit_all(
     *,
     n_tasks: int = 0,
     files: Iterable[Path] = (),
-    with_head: bool = False,
     in_worker: bool = False,
 ) -> Iterator[tuple[FitTask, Fit | Failure]]:
     """Fit tasks as `Fitting.fit`, here one after the other, or side by side on a cluster.
@@ -43,8 +39,6 @@ def fit_all(
     n_tasks, files : int and iterable of Path
         How many tasks a cluster will draw, and the clip vectors that any of them needs, where they
         are no sequence.
-    with_head : bool
-        As for `Fitting.fit`.
     in_worker : bool
         Whether to fit, if here, in a process of its own, which has all processors to itself and is
         ended when a task takes longer than its limit.
@@ -63,14 +57,14 @@ def fit_all(
             for task in tasks:
                 try:
                     if in_worker:
-                        yield task, _fit_by(workers, (rows, task, with_head))
+                        yield task, _fit_by(workers, rows, task)
                     else:
-                        yield task, fitting.fit(task, with_head)
+                        yield task, fitting.fit(task)
                 except ValueError as error:
                     yield task, Failure(str(error), error=error)
         return
     if isinstance(tasks, Sequence):
-        known = {task.name: fitting.known(task, with_head) for task in tasks}
+        known = {task.name: fitting.known(task) for task in tasks}
         yield from ((task, fit) for task in tasks if (fit := known[task.name]) is not None)
         tasks = [task for task in tasks if known[task.name] is None]
         n_tasks, files = len(tasks), {path for task in tasks for path in task.files}
@@ -79,7 +73,7 @@ def fit_all(
     from features.extraction.cluster import Cluster  # and all that clips need
 
     contents = {path: path.read_bytes() for path in files}
-    make = partial(_SlotFitter, pickle.dumps(fitting.rows), contents, fitting.code, with_head)
+    make = partial(_SlotFitter, pickle.dumps(fitting.rows), contents, fitting.code)
     with Cluster(on) as cluster:
         for (task,), fit in cluster.run(make, tasks, n_tasks):
             if isinstance(fit, Fit):
@@ -87,16 +81,16 @@ def fit_all(
             yield task, fit
 
 
-def fit_in_worker(work: Work) -> Generator[Any, None, Fit]:
+def fit_in_worker(work: tuple[bytes, FitTask]) -> Generator[Any, None, Fit]:
     """In a worker process: fit a head; its view is loaded first, with a limit of its own."""
-    rows, task, with_head = work
+    rows, task = work
     fitting = _fitting_of(rows)
     if task.load_limit_s:
         yield Patience(task.load_limit_s)
         fitting.view(task)
         task.make_head()  # loads its library
         yield "loaded"
-    return fitting.fit(task, with_head)
+    return fitting.fit(task)
 
 
 @lru_cache(maxsize=1)
@@ -105,9 +99,9 @@ def _fitting_of(rows: bytes) -> Fitting:
     return Fitting(pickle.loads(rows))
 
 
-def _fit_by(workers: Workers, work: Work) -> Fit | Failure:
+def _fit_by(workers: Workers, rows: bytes, task: FitTask) -> Fit | Failure:
     try:
-        fit: Fit = workers.call(fit_in_worker, work, limit_s=work[1].limit_s)
+        fit: Fit = workers.call(fit_in_worker, (rows, task), limit_s=task.limit_s)
     except WorkerError as error:
         return error.failure
     return fit
@@ -117,19 +111,14 @@ class _SlotFitter:
     """In a slot of a cluster: fits one head after the other, in a process that can be killed."""
 
     def __init__(
-        self,
-        rows: bytes,
-        files: Mapping[Path, bytes],
-        code: str,
-        with_head: bool,
-        _n_processors: int,
+        self, rows: bytes, files: Mapping[Path, bytes], code: str, _n_processors: int
     ) -> None:
         if code_digest() != code:
             raise ClusterError(
                 f"{socket.gethostname()} would fit heads otherwise than this machine: both need "
                 "the same versions of eri and its libraries, and a GPU, or both none"
             )
-        self._rows, self._with_head = rows, with_head
+        self._rows = rows
         self._folder = tempfile.TemporaryDirectory()
         os.environ["ERI_CACHE"] = self._folder.name  # the caller keeps what is fitted
         self._files = {path: Path(self._folder.name, str(n)) for n, path in enumerate(files)}
@@ -140,7 +129,7 @@ class _SlotFitter:
     def __call__(self, tasks: list[FitTask]) -> Fit | Failure:
         (task,) = tasks
         task = replace(task, files=tuple(self._files[path] for path in task.files))
-        return _fit_by(self._workers, (self._rows, task, self._with_head))
+        return _fit_by(self._workers, self._rows, task)
 
     def close(self) -> None:
         self._workers.close()

@@ -47,7 +47,8 @@ def is_test(rows):
 def test_every_clip_is_predicted_by_the_head_that_is_kept_or_out_of_fold(read, kind):
     _, rows, task = read(kind)
     fitting, n, test = Fitting(rows), rows.n_train, is_test(rows)
-    fit, x = fitting.fit(task, with_head=True), join_tables(task.files, rows.clip_ids)
+    task = replace(task, with_head=True)
+    fit, x = fitting.fit(task), join_tables(task.files, rows.clip_ids)
     np.testing.assert_allclose(loads(fit.head).predict(x[n:]), fit.predictions[n:], rtol=1e-5)
     changed = rows.y.copy()
     fold = rows.fold_of_row == 0
@@ -56,9 +57,8 @@ def test_every_clip_is_predicted_by_the_head_that_is_kept_or_out_of_fold(read, k
     np.testing.assert_allclose(other.predictions[:n][fold], fit.predictions[:n][fold], rtol=1e-5)
     assert not fit.reused
     assert not other.reused
-    refit = fitting.fit(
-        replace(task, refit_on="train+val"), with_head=True
-    )  # a plain fit, which predicts Test only
+    # A plain fit, which predicts Test only.
+    refit = fitting.fit(replace(task, refit_on="train+val"))
     assert refit.predictions[~test].tobytes() == fit.predictions[~test].tobytes()
     plain = task.make_head().fit(x[~test], rows.y[~test], rows.people[~test]).predict(x[test])
     np.testing.assert_array_equal(refit.predictions[test], plain)
@@ -99,10 +99,12 @@ def test_unlabelled_clips_of_val_are_left_out_of_a_refit_and_without_labels_it_i
 
 def test_what_was_fitted_is_not_fitted_again(read, monkeypatch):
     _, rows, task = read()
-    first = [Fitting(rows).fit(each, True) for each in (task, replace(task, refit_on="train+val"))]
+    task = replace(task, with_head=True)
+    tasks = [task, replace(task, refit_on="train+val")]
+    first = [Fitting(rows).fit(each) for each in tasks]
     monkeypatch.setattr(HEADS["ridge"], "cross_fit", lambda *_: pytest.fail("fitted again"))
     monkeypatch.setattr(HEADS["ridge"], "fit", lambda *_: pytest.fail("fitted again"))
-    again = [Fitting(rows).fit(each, True) for each in (task, replace(task, refit_on="train+val"))]
+    again = [Fitting(rows).fit(each) for each in tasks]
     for one, other in zip(first, again, strict=True):
         assert other.reused
         assert one.predictions.tobytes() == other.predictions.tobytes()
