@@ -9,7 +9,7 @@ from pydantic import Field
 from features.encoders import AnyEncoder
 from features.extraction.workers import Failure
 from pipeline.clip_table import read_clip_table
-from pipeline.compare import ScoredSplit, heading, publish, remarks, show_progress
+from pipeline.compare import ScoredSplit, publish, show_progress
 from pipeline.comparison import Comparison, Split, plan_fits, run_comparison
 from pipeline.leaderboard import STACK
 from pipeline.params import Name, Params, left_out_note, load_run
@@ -66,7 +66,7 @@ class System(Section):
     @property
     def view(self) -> str:
         """The name of its view, whatever the order in which encoders were given."""
-        return JOIN.join(sorted(self.encoders))
+        return JOIN.join(sorted({*self.encoders}))
 
     @property
     def row(self) -> str:
@@ -109,9 +109,9 @@ def systems_command(
     plan = plan_systems(systems, params, split, extract_features(systems, params))
     found = show_progress(run_comparison(plan, TIME_LIMIT_S), quiet=as_json)
     table = systems_table(found, systems)
-    title = f"Systems on {params.data.labels}, beside published figures. {heading(found)}"
-    said = [*remarks(found), FOREIGN_NOTE.format(params.data.labels)]
-    publish(found, SYSTEM_RESULTS / "systems", table, (title, _text(table)), said, as_json)
+    title = f"Systems on {params.data.labels}, beside published figures. "
+    note = FOREIGN_NOTE.format(params.data.labels)
+    publish(found, SYSTEM_RESULTS / "systems", table, _text(table), as_json, title, note)
 
 
 def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]:
@@ -230,9 +230,7 @@ def _faults(systems: Systems, params: Params) -> Iterator[str]:
             yield f"systems.{name}.published: unknown result {system.published!r}{hint}"
         if name == STACK:
             yield f"systems.{name}: another row of the table has that name: choose another"
-        for encoder in dict.fromkeys(system.encoders):
-            place = f"systems.{name}.encoders"
+        for encoder in system.encoders:
             if encoder not in known:
-                yield f"{place}: unknown encoder {encoder!r}{nearest(encoder, known)}"
-            if system.encoders.count(encoder) > 1:
-                yield f"{place}: the encoder {encoder!r} stands there twice"
+                hint = nearest(encoder, known)
+                yield f"systems.{name}.encoders: unknown encoder {encoder!r}{hint}"

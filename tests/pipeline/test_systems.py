@@ -49,7 +49,6 @@ def systems_project(project, monkeypatch) -> SystemsProject:
     ("place", "value", "message"),
     [
         ("systems.eyes.encoders", ["fase"], "unknown encoder 'fase'; did you mean 'face'"),
-        ("systems.eyes.encoders", ["face", "face"], "the encoder 'face' stands there twice"),
         ("systems.eyes.encoders", [], "systems.eyes.encoders"),
         ("systems.eyes.had", "ridge", "systems.eyes.had: unknown key"),
         ("systems.eyes.published", "paper, ResNet", "did you mean 'paper, ResNet50'"),
