@@ -25,7 +25,7 @@ from pipeline.comparison import (
 from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
 from pipeline.paths import COMPARISON
 from pipeline.tables import markdown_page, records, score_text, write_text
-from pipeline.terminal import Json, On, drawn_anew, names_of, print_tables
+from pipeline.terminal import Json, On, drawn_anew, names_of, print_table
 
 ScoredSplit = Annotated[
     Split | None,
@@ -152,7 +152,7 @@ def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Compariso
                     if name not in told and not (name in found.fits and found.fits[name].reused):
                         print(f"{outcome(found, name)}{_to_go(found)}", flush=True)
                     told.add(name)
-        print_tables((), [progress(found)])
+        print(progress(found))
         return found
     except KeyboardInterrupt:
         print("interrupted; what is fitted stays so: the same command goes on", file=sys.stderr)
@@ -227,7 +227,7 @@ def publish(
         rows = {place.name: records(table)}
         print(json.dumps({**about, "files": names, **rows}, indent=2))
     else:
-        print_tables([shown], [*said, "", *names])
+        print_table(*shown, [*said, "", *names])
     if not found.members:
         raise typer.Exit(1)
 

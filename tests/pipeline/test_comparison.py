@@ -77,7 +77,7 @@ def test_cheap_heads_come_first_and_tell_how_long_the_rest_will_take(on_machine)
     assert "to go" not in said[-1]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seconds=st.lists(st.floats(0.1, 100), min_size=9, max_size=9),
     budget_s=st.floats(1, 1000),
