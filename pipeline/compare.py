@@ -213,10 +213,10 @@ def publish(
     said += [note] if note else []
     errors = [f"{row}: {why.reason}\n{why.details}" for row, why in found.failures.items()]
     texts = {".csv": table.to_csv(index=False), ".md": markdown_page([shown], said)}
-    files = {place.with_suffix(ending): text for ending, text in texts.items()}
+    files = {place.with_suffix(ending): content for ending, content in texts.items()}
     files |= {place.with_name("errors.txt"): "\n\n".join(errors)} if errors else {}
-    for path, text in files.items():
-        write_text(text, path)
+    for path, content in files.items():
+        write_text(content, path)
     if not errors:
         place.with_name("errors.txt").unlink(missing_ok=True)
     with replacing_file(parquet := place.with_suffix(".parquet")) as beside:
