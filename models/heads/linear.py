@@ -68,5 +68,5 @@ class RidgeHead(Head):
         yield from heads.values()
 
     def _predict(self, inputs: Floats32) -> Floats64:
-        predicted: Floats64 = inputs @ self.coef_.astype(np.float32) + self.intercept_
+        predicted: Floats64 = inputs @ self.coef_ + self.intercept_
         return predicted
