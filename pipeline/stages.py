@@ -135,9 +135,9 @@ def fit(head: str) -> None:
     rows = read_rows(params)
     fitting, predictions = Fitting(rows), {}
     views, refit_on = view_names(params.feature_names), params.final.refit_on
-    tasks = [replace(head_task(head, view, params), refit_on=refit_on) for view in views]
-    files, cluster = {path for task in tasks for path in task.files}, params.execution.cluster
-    for task, fit in fit_all(fitting, tasks, len(tasks), files, cluster, with_head=True):
+    plain = [head_task(head, view, params) for view in views]
+    tasks = [replace(task, refit_on=refit_on, with_head=True) for task in plain]
+    for task, fit in fit_all(fitting, tasks, params.execution.cluster):
         if isinstance(fit, Failure):
             raise fit.error or DataError(f"{task.name}: {fit.reason}")
         view = task.name.partition("/")[2]
