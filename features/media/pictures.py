@@ -181,8 +181,8 @@ def _side_data(frame: av.VideoFrame) -> tuple[bytes, bytes]:
     except ValueError:  # beside data that PyAV 18 has no name for
         turn = np.exp(1j * np.deg2rad(frame.rotation))
         cos, sin = turn.real, turn.imag
-        matrix = np.array([cos, -sin, 0, sin, cos, 0, 0, 0, 0])
-        return np.rint(65536 * matrix).astype(np.int32).tobytes(), b""
+        numbers = 65536 * np.array([cos, -sin, 0, sin, cos, 0, 0, 0, 0])
+        return np.rint(numbers).astype(np.int32).tobytes(), b""
     kinds = SideDataType.DISPLAYMATRIX, SideDataType.ICC_PROFILE
     matrix, profile = (bytes(data[kind]) if kind in data else b"" for kind in kinds)
     return matrix, profile
