@@ -100,9 +100,17 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
 
     def _outputs(self, model: Any, pictures: "torch.Tensor") -> "dict[str, torch.Tensor]":
         """Return the hidden states that are kept by the names of their layers, and ``logits``."""
-        only_trunk = model.config.model_type == "vjepa2" and not self.logits
-        options = {"output_hidden_states": True, **({"skip_predictor": True} if only_trunk else {})}
-        output = model(**{model.main_input_name: pictures}, **options)
+        import torch
+
+        options: dict[str, Any] = {model.main_input_name: pictures, "output_hidden_states": True}
+        if model.config.model_type == "vjepa2" and not self.logits:
+            options["skip_predictor"] = True
+        if model.config.model_type == "vit_mae":  # else it hides patches by chance
+            model.config.mask_ratio, n_patches = 0.0, model.embeddings.patch_embeddings.num_patches
+            options["noise"] = torch.arange(n_patches, device=pictures.device).expand(
+                len(pictures), -1
+            )
+        output = model(**options)
         states = output.hidden_states
         kept = self.kept_layers(len(states) - 1)
         hidden = {f"layer_{layer}": self._vector(states[layer]) for layer in kept}
@@ -178,10 +186,19 @@ def _geometry(own: Any) -> Geometry | None:
     height, width, shorter = (own.size.get(key) for key in ("height", "width", "shortest_edge"))
     if interpolation is None:
         return None
-    if shorter and getattr(own, "do_center_crop", False):
-        size_px, side_px = (own.crop_size.height, own.crop_size.width), shorter
-    elif height and width and not getattr(own, "do_center_crop", False):
-        return Geometry(size_px=(height, width), mode="squash", interpolation=interpolation)
+    crop_px = None
+    if getattr(own, "do_center_crop", False):
+        crop_px = own.crop_size.height, own.crop_size.width
+    if shorter and crop_px:
+        size_px, side_px = crop_px, shorter
+    elif height and width:
+        whole_px = (height, width) if crop_px else None
+        return Geometry(
+            size_px=crop_px or (height, width),
+            resize_px=whole_px,
+            mode="squash",
+            interpolation=interpolation,
+        )
     elif shorter and hasattr(own, "crop_pct"):  # as ConvNeXt was trained
         size_px, side_px = (shorter, shorter), int(shorter / own.crop_pct)
         if shorter >= 384:
