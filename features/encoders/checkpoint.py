@@ -102,8 +102,11 @@ def _read_states(path: Path) -> dict[str, State]:
         return {"": _read_numpy(path)}
     content, others = _read_torch(path)
     places = list(_places(content))
-    states = {place: state for place, value in places if (state := _tensors(value))}
-    if states:
+    every = {
+        place: {str(name): v for name, v in value.items() if isinstance(v, torch.Tensor)}
+        for place, value in places
+    }
+    if states := {place: state for place, state in every.items() if state}:
         return states
     for place, value in places:
         if isinstance(value, _Shell) and value.is_network:
@@ -206,10 +209,6 @@ def _places(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[Any, A
             yield from _places(value, f"{place}.{key}" if place else str(key))
 
 
-def _tensors(content: Mapping[Any, Any]) -> State:
-    return {str(key): v for key, v in content.items() if isinstance(v, torch.Tensor)}
-
-
 def _find(
     states: dict[str, State], wanted: State, network: torch.nn.Module
 ) -> tuple[str, State, list[str]]:
@@ -239,7 +238,9 @@ def _find(
     best = [each for each, n in n_named.items() if n == most]
     best = [each for each in best if _AVERAGE.search(f"{each[0]}.{each[1]}")] or best
     full = [".".join(filter(None, each[:2])) for each in best]
-    if any(not _equal(found[best[0]], found[other]) for other in best[1:]):
+    first, *others = (found[each] for each in best)
+    pairs = ((first.get(name), value) for other in others for name, value in other.items())
+    if any(mine is None or not torch.equal(mine, theirs) for mine, theirs in pairs):
         raise ValueError(
             f"it holds several such networks, {_shown(full)}: save the state dict of one."
         )
@@ -275,12 +276,6 @@ def _namings(wanted: State, network: torch.nn.Module) -> list[Callable[[str], st
 def _kind(name: str, depth: int = 0) -> str:
     """Return a part of a name without the number at its end: layer1 and layer2 are of a kind."""
     return re.sub(r"\d+$", "", f"{name}.".split(".")[depth])
-
-
-def _equal(one: State, other: State) -> bool:
-    return one.keys() == other.keys() and all(
-        one[name] is other[name] or torch.equal(one[name], other[name]) for name in one
-    )
 
 
 def _check_fits(state: State, wanted: State) -> None:

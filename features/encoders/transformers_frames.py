@@ -184,27 +184,22 @@ def _geometry(own: Any) -> Geometry | None:
     """Say how a processor scales and cuts pictures; None when it is in no way that we know."""
     interpolation = _INTERPOLATIONS.get(int(own.resample))
     height, width, shorter = (own.size.get(key) for key in ("height", "width", "shortest_edge"))
-    if interpolation is None:
-        return None
-    crop_px = None
-    if getattr(own, "do_center_crop", False):
-        crop_px = own.crop_size.height, own.crop_size.width
+    resize_px: tuple[int, int] | None = (shorter, shorter)
+    is_cropped = getattr(own, "do_center_crop", False)
+    crop_px = (own.crop_size.height, own.crop_size.width) if is_cropped else None
+    mode: Literal["shortest", "squash"] = "shortest" if shorter else "squash"
     if shorter and crop_px:
-        size_px, side_px = crop_px, shorter
+        size_px = crop_px
     elif height and width:
-        whole_px = (height, width) if crop_px else None
-        return Geometry(
-            size_px=crop_px or (height, width),
-            resize_px=whole_px,
-            mode="squash",
-            interpolation=interpolation,
-        )
+        size_px, resize_px = crop_px or (height, width), (height, width) if crop_px else None
     elif shorter and hasattr(own, "crop_pct"):  # as ConvNeXt was trained
-        size_px, side_px = (shorter, shorter), int(shorter / own.crop_pct)
+        size_px = shorter, shorter
         if shorter >= 384:
-            return Geometry(
-                size_px=size_px, resize_px=size_px, mode="squash", interpolation=interpolation
-            )
+            mode = "squash"
+        else:
+            resize_px = (int(shorter / own.crop_pct),) * 2
     else:
         return None
-    return Geometry(size_px=size_px, resize_px=(side_px, side_px), interpolation=interpolation)
+    if interpolation is None:
+        return None
+    return Geometry(size_px=size_px, resize_px=resize_px, mode=mode, interpolation=interpolation)
