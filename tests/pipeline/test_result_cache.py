@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.result_cache import keep_result, load_result, remove_unused_results
 
+A, B, C, D, NEW = (name * 32 for name in "abcde")
 ARRAYS = {"predictions": np.arange(6.0).reshape(3, 2), "fit_s": np.array(1.5)}
 
 
@@ -28,51 +29,54 @@ def same(found):
 
 
 def test_what_is_kept_is_found_and_nothing_half_written_is_left(folder):
-    assert load_result("a") is None
-    keep_result("a", ARRAYS)
-    assert same(load_result("a"))
-    assert [path.name for path in folder.iterdir()] == ["a.npz"]
+    assert load_result(A) is None
+    keep_result(A, ARRAYS)
+    assert same(load_result(A))
+    assert [path.name for path in folder.iterdir()] == [f"{A}.npz"]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_or_cut_file_is_never_taken_for_another_result(folder, data):
-    keep_result("a", ARRAYS)
-    content = bytearray((folder / "a.npz").read_bytes())
+    keep_result(A, ARRAYS)
+    content = bytearray((folder / f"{A}.npz").read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     if data.draw(st.booleans()):
         del content[place:]
     else:
         content[place] ^= data.draw(st.integers(1, 255))
-    (folder / "a.npz").write_bytes(content)
-    found = load_result("a")
+    (folder / f"{A}.npz").write_bytes(content)
+    found = load_result(A)
     assert found is None or same(found)  # a time in the archive counts for nothing
 
 
 def test_the_least_recently_used_go_first(folder, monkeypatch):
-    for hours, key in enumerate("abcd", start=2):
+    for hours, key in enumerate((A, B, C, D), start=2):
         keep_result(key, ARRAYS)
         age(folder / f"{key}.npz", hours)
-    load_result("d")
-    monkeypatch.setattr("pipeline.result_cache.MAX_BYTES", 3 * (folder / "a.npz").stat().st_size)
-    keep_result("new", ARRAYS)
-    assert sorted(path.stem for path in folder.iterdir()) == ["a", "d", "new"]
+    load_result(D)
+    monkeypatch.setattr("pipeline.result_cache.MAX_BYTES", 3 * (folder / f"{A}.npz").stat().st_size)
+    keep_result(NEW, ARRAYS)
+    assert sorted(path.stem for path in folder.iterdir()) == [A, D, NEW]
     monkeypatch.setattr("pipeline.result_cache.MAX_BYTES", 1)
-    keep_result("new", ARRAYS)
-    assert sorted(path.stem for path in folder.iterdir()) == ["d", "new"]  # used within the hour
+    keep_result(NEW, ARRAYS)
+    assert sorted(path.stem for path in folder.iterdir()) == [D, NEW]  # used within the hour
 
 
 def test_a_cache_of_others_can_be_read(folder, monkeypatch):
-    keep_result("a", ARRAYS)
+    keep_result(A, ARRAYS)
     monkeypatch.setattr(os, "utime", Mock(side_effect=PermissionError))
-    assert same(load_result("a"))
+    assert same(load_result(A))
 
 
 def test_what_was_not_used_for_days_is_removed(folder):
     assert remove_unused_results(for_days=0) == (0, 0)
-    for key, hours in (("a", 49), ("b", 47)):
+    folder.mkdir()
+    (folder / "metrics.json").touch()  # somebody keeps the cache where results of runs are
+    age(folder / "metrics.json", 49)
+    for key, hours in ((A, 49), (B, 47)):
         keep_result(key, ARRAYS)
         age(folder / f"{key}.npz", hours)
-    size = (folder / "a.npz").stat().st_size
+    size = (folder / f"{A}.npz").stat().st_size
     assert remove_unused_results(for_days=2) == (1, size)
-    assert [path.stem for path in folder.iterdir()] == ["b"]
+    assert sorted(path.stem for path in folder.iterdir()) == [B, "metrics"]
