@@ -164,9 +164,9 @@ def check_submission_command(
     ] = "all",
     as_json: Json = False,
 ) -> None:
-    """Check a prediction file against the clip table before it is handed in, and score it.
+    """Check a prediction file, and score it.
 
-    Status 1 when it would be refused.
+    It is held against the clip table. Status 1 when it would be refused.
 
     Example: eri check-submission results/predictions.csv
 

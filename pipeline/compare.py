@@ -29,7 +29,7 @@ from pipeline.terminal import Json, On, TitledTable, drawn_anew, names_of, print
 
 ScoredSplit = Annotated[
     Split | None,
-    typer.Option(help="Score out of fold on Train, or on Val; default val where labelled."),
+    typer.Option(help="Score out of fold on Train, or on Val; default: val where it is labelled."),
 ]
 
 
@@ -96,13 +96,13 @@ def compare(
 def compare_command(
     encoders: Annotated[
         str | None,
-        typer.Option(help="Views: encoders, alone or joined by +; default each, and all joined."),
+        typer.Option(help="Encoders, alone or joined by +; default: each, and all joined."),
     ] = None,
     heads: Annotated[
-        str | None, typer.Option(help="Names from params.yaml, or kinds; default all named there.")
+        str | None, typer.Option(help="Names from params.yaml, or kinds; default: all named there.")
     ] = None,
     targets: Annotated[
-        str | None, typer.Option(help="Fit and score these only; default all.")
+        str | None, typer.Option(help="Fit and score these only; default: all.")
     ] = None,
     split: ScoredSplit = None,
     time_limit_s: Annotated[
@@ -110,12 +110,12 @@ def compare_command(
     ] = TIME_LIMIT_S,
     budget_s: Annotated[
         float | None,
-        typer.Option(min=1, help="The best leaderboard within so many seconds, or inf; 120."),
+        typer.Option(min=1, help="Seconds for all fits together, or inf; default: 120."),
     ] = None,
     on: On = None,
     as_json: Json = False,
 ) -> None:
-    """Rank heads on views: which heads on which features, with what certainty.
+    """Rank heads on encoders and on several joined.
 
     Names are joined by commas. What was fitted before, here or by `dvc repro`, is not fitted
     again. What is quick comes first. A head that fails, takes too long or has no room in the budget

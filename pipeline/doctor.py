@@ -34,9 +34,10 @@ class Finding(NamedTuple):
 
 
 def doctor_command(as_json: Json = False) -> None:
-    """Check the installation, the parameters, the weights and the cache.
+    """Check all that a run needs, before a long one.
 
-    Pretrained weights are fetched where they are missing. Status 1 when something would stop a run.
+    That is the installation, params.yaml, labels and media, weights and the cache. Pretrained
+    weights are fetched where they are missing. Status 1 when something would stop a run.
 
     Example: eri doctor
     """

@@ -15,11 +15,11 @@ def encoders_command(
         list[str] | None, typer.Argument(help="Presets to describe; default: a list of all.")
     ] = None,
     check: Annotated[
-        str | None, typer.Option(help="A preset to load, and to embed a test clip with.")
+        str | None, typer.Option(help="Load this one, and embed a test clip with it.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the encoders that are known by name, describe some, or try one.
+    """List encoders known by name, describe some, or try one.
 
     In params.yaml, `encoders: {voice: {preset: wavlm-base-plus}}` stands for all of its keys; any
     of them can be given beside it, and then counts.

@@ -1,5 +1,6 @@
 """What ends a run in a message without a traceback; failed clips, said in one line."""
 
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _MEANING = {
     "read": "not readable",
     "probe": "no media file",
-    "stream": "without such a stream",
+    "stream": "without sound or video for it",
     "decode": "not decodable",
     "face": "without a face",
     "encode": "not encodable",
@@ -54,8 +55,8 @@ def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_shar
     first = "\n".join(f"  {f.clip_id}: {f.step}: {f.reason}" for f in faults.head(3).itertuples())
     raise FailedClipsError(
         f"{name}: {len(faults)} of {n_clips} clips failed, more than `data.max_failed_share` "
-        f"({max_failed_share:g}) allows. The first:\n{first}\nMend them, check `data.media`, or "
-        "raise the share in params.yaml"
+        f"({max_failed_share:g}) allows. The first:\n{first}\nMend them, or run without them: "
+        f"`max_failed_share: {math.ceil(100 * len(faults) / n_clips) / 100:g}` in params.yaml"
     )
 
 

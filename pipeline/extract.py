@@ -17,14 +17,14 @@ def extract_command(
     on: On = None,
     as_json: Json = False,
 ) -> None:
-    """Embed media files with the encoders of params.yaml; no labels and no DVC needed.
+    """Embed media files with the encoders of params.yaml.
 
-    One feature store per encoder is written, as plain Parquet, and a table of failures beside it;
-    and transcripts.parquet, where params.yaml names who hears what is said.
+    It needs no labels and no DVC. One feature store per encoder is written, as plain Parquet, and
+    a table of failures beside it; and transcripts.parquet, where params.yaml names a recogniser.
     What the cache holds is not computed again. A clip's id is its file name without the ending,
-    or its path where several files have one name.
-    Status 1 when more clips failed than `data.max_failed_share` allows; a missing stream is no
-    failure, and the stores are written all the same.
+    or its path where several files have one name. Status 1 when more clips failed than
+    `data.max_failed_share` allows; the stores are written all the same. A clip without sound is no
+    failure of encoders of sound.
 
     Example: eri extract videos/ --out embedded/ --encoders clip,egemaps
 

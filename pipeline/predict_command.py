@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # heavy
 
 WhichBundle = Annotated[
     str | None,
-    typer.Option("--bundle", help="A ready bundle, face or voice, or the folder of another."),
+    typer.Option("--bundle", help="face, voice (they come with eri), or the folder of a bundle."),
 ]
 """Without it: the bundle that `dvc repro` wrote, where there is one, else both ready ones."""
 
@@ -30,16 +30,16 @@ def predict_command(
     timeline: Annotated[
         Path | None, typer.Option(help="Folder for tables and pictures of intensity over time.")
     ] = None,
-    window_s: Annotated[float, typer.Option(min=0.1, help="Length of its windows.")] = 2.0,
+    window_s: Annotated[float, typer.Option(min=0.1, help="Length of a window of it.")] = 2.0,
     hop_s: Annotated[float, typer.Option(min=0.01, help="From one window to the next.")] = 0.5,
     as_json: Json = False,
 ) -> None:
-    """Predict the intensities of new clips: videos, sounds or pictures.
+    """Predict new clips: videos, sounds or pictures.
 
-    By the bundle that `dvc repro` wrote; before the first run by the two that come with eri, side
-    by side: what faces show, and what is heard in voices. A clip without sound or without a face is
-    predicted from the rest, and says so. Embeddings come from the cache where it has them. Status 1
-    when no clip could be predicted.
+    The bundle that `dvc repro` wrote predicts; before the first run the two that come with eri do,
+    side by side: what faces show, and what is heard in voices. A clip without sound or without a
+    face is predicted from the rest, and says so. Embeddings come from the cache where it has them.
+    Status 1 when no clip could be predicted.
 
     Example: eri predict videos/ --csv predicted.csv
 

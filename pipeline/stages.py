@@ -47,7 +47,8 @@ def index() -> None:
     clips = build_clip_table(params)
     failed = clips.loc[clips["error_step"].notna(), ["clip_id", "error_step", "error_reason"]]
     failed = failed.rename(columns={"error_step": "step", "error_reason": "reason"})
-    print(f"{len(clips)} clips: {dict(clips['split'].value_counts(sort=False))}")
+    sizes = clips["split"].value_counts(sort=False).items()
+    print(f"{len(clips)} clips: {', '.join(f'{split} {n}' for split, n in sizes)}")
     print(summary("files", len(clips), failed))
     check_share("files", len(clips), failed, params.data.max_failed_share)
     paths.CLIPS.parent.mkdir(parents=True, exist_ok=True)

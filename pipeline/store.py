@@ -10,13 +10,13 @@ from pipeline.result_cache import remove_unused_results
 from pipeline.terminal import Json, say
 
 app = typer.Typer(
-    help="Look after the embedding cache ($ERI_CACHE, or .eri-cache here).", no_args_is_help=True
+    help="Look after the embedding cache, .eri-cache or $ERI_CACHE.", no_args_is_help=True
 )
 
 
 @app.command("ls")
 def ls_command(as_json: Json = False) -> None:
-    """List what is cached: one line per encoder identity, the last used first.
+    """List what is cached, by encoder, the last used first.
 
     Example: eri store ls
     """
@@ -34,7 +34,9 @@ def ls_command(as_json: Json = False) -> None:
 
 @app.command("verify")
 def verify_command(as_json: Json = False) -> None:
-    """Read everything that is cached and check it; status 1 when something is damaged.
+    """Read and check all that is cached.
+
+    Status 1 when something is damaged.
 
     Example: eri store verify
     """
@@ -52,7 +54,7 @@ def verify_command(as_json: Json = False) -> None:
 @app.command("gc")
 def gc_command(
     unused_for_days: Annotated[
-        float, typer.Option(min=0, help="Remove what no run used for so long.")
+        float, typer.Option(min=0, help="Days after which it goes; 0: all.")
     ] = 30.0,
     as_json: Json = False,
 ) -> None:
@@ -77,7 +79,9 @@ def seed_command(
     stores: Annotated[list[Path], typer.Argument(help="Folders of feature stores.")],
     as_json: Json = False,
 ) -> None:
-    """Fill the cache from feature stores, such as a colleague's or those of `dvc pull`.
+    """Fill the cache from feature stores.
+
+    They may be a colleague's, or those that `dvc pull` brought.
 
     Example: eri store seed data/features/clip data/features/resnet50
     """

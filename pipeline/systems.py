@@ -97,7 +97,7 @@ def systems_command(
     split: ScoredSplit = None,
     as_json: Json = False,
 ) -> None:
-    """Fit the systems of systems.yaml, and set them beside published figures.
+    """Fit systems.yaml's systems, beside published figures.
 
     It needs the clip vectors and folds of one `dvc repro`, as `make systems` sees to. Encoders that
     only systems.yaml has are run first; what the cache holds is not computed again.

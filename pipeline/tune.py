@@ -127,18 +127,15 @@ def best_trial(trials: list[Trial]) -> Trial:
 
 def tune_command(
     head: Annotated[str, typer.Argument(help="A name under heads: in params.yaml.")],
-    trials: Annotated[
-        int, typer.Option(min=1, help="How many there shall be, earlier ones included.")
-    ] = 50,
-    view: Annotated[
-        str | None, typer.Option(help="Encoders joined by +; default all of them.")
-    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, earlier ones included.")] = 50,
+    view: Annotated[str | None, typer.Option(help="Encoders joined by +; default: all.")] = None,
     on: On = None,
     as_json: Json = False,
 ) -> None:
-    """Search a head's settings by their score out of fold, and write the best into params.yaml.
+    """Search a head's settings by their score out of fold.
 
-    A search that was stopped goes on where it was. Val and Test are never looked at.
+    The best ones are written into params.yaml. A search that was stopped goes on where it was. Val
+    and Test are never looked at.
 
     Example: eri tune lightgbm --trials 40
 

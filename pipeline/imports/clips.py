@@ -153,7 +153,7 @@ def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
     bad = files["error_step"].notna()
     done = "kept: the index lists them, and stops beyond data.max_failed_share"
     findings.add("unreadable files", "warning", (ids + ": " + files["error_reason"])[bad], done)
-    done = "kept: encoders of the other kind still use them"
+    done = "kept: predicted from what else is in them"
     findings.add("files without video", "warning", ids[~bad & ~files["has_video"]], done)
     findings.add("files without sound", "warning", ids[~bad & ~files["has_audio"]], done)
     median_s = files["duration_s"].median()
@@ -254,8 +254,8 @@ def _check_target(
         values = (values - bottom) / ((top - bottom) or 1.0)
     outside = labels.loc[(values < 0) | (values > 1), "clip_id"]
     done = (
-        f"it spans {low:g} to {high:g}: mend the cells, or use `eri import table` with the ends of "
-        f"the scale, such as --rescale {low:g},{high:g}"
+        f"it spans {low:g} to {high:g}: mend the cells, or use `eri import table` with the ends "
+        f"of the raters' scale: --rescale {low:g},{high:g} where these are they"
     )
     findings.add(f"{target} outside [0, 1]", "error", outside, done)
     return values

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.imports.clips import Scale
 
 app = typer.Typer(
-    help="Bring in a data set's labels, or features that others computed; media are never touched.",
+    help="Bring in labels, features or transcripts. Media are neither copied nor changed.",
     no_args_is_help=True,
 )
 
@@ -22,16 +22,16 @@ Text = str | None
 Root = Annotated[Path, typer.Argument(help="The folder of the data set.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what is found; write nothing.")]
 Probe = Annotated[
-    bool, typer.Option(help="Read every media file; the index does so again, and caches nothing.")
+    bool, typer.Option(help="Open every media file now and warn of odd ones; `dvc repro` does too.")
 ]
 _BY_PERSON = typer.Option(
     "--split-by-person",
-    help="Draw splits by person, with the seed of params.yaml: shares of Train,Val,Test.",
+    help="Draw splits by person: the shares of Train,Val,Test, such as 0.6,0.2,0.2.",
 )
 
 
-@app.command("hume")
-@app.command("muse")
+@app.command("hume", short_help="Import Hume-Reaction as ABAW5 distributed it.")
+@app.command("muse", short_help="Import Hume-Reaction as MuSe 2022 distributed it.")
 def hume_command(
     context: typer.Context,
     root: Root,
@@ -39,9 +39,9 @@ def hume_command(
     probe: Probe = True,
     as_json: Json = False,
 ) -> None:
-    """Import Hume-Reaction as ABAW5 has it (hume), or as MuSe 2022 has it (muse).
+    """Import Hume-Reaction as ABAW5 distributed it (hume), or MuSe 2022 (muse).
 
-    The one is data_info.csv, train/mp4, train/wav, ...; the other c2_muse_reaction/labels.csv,
+    `hume` reads data_info.csv, train/mp4, train/wav, ...; `muse` reads c2_muse_reaction/labels.csv,
     partition.csv and feats, each set of which is imported too: feats/faus becomes `muse_faus`.
 
     Example: eri import hume /data/hume_reaction --dry-run
@@ -61,15 +61,16 @@ def cremad_command(
     root: Root,
     ratings: Annotated[
         Literal["voice", "face", "both"],
-        typer.Option(help="What raters had before them: the clips are those."),
+        typer.Option(help="Ratings of the voice, the face, or both; clips are of the same kind."),
     ] = "both",
     by_person: Annotated[str, _BY_PERSON] = "0.6,0.2,0.2",
     dry_run: DryRun = False,
     probe: Probe = True,
     as_json: Json = False,
 ) -> None:
-    """Import CREMA-D, open data with rated intensities, from a clone of its repository.
+    """Import CREMA-D, open data with rated intensities.
 
+    The folder is a clone of its repository.
     Clips that are not downloaded yet are left out, and named with the command that fetches them.
 
     Example: eri import cremad ../CREMA-D --ratings voice
@@ -84,20 +85,20 @@ def cremad_command(
 
 @app.command("table")
 def table_command(
-    labels: Annotated[Path, typer.Argument(help="CSV in any usual form, or Parquet.")],
+    labels: Annotated[Path, typer.Argument(help="The table, a row per clip: CSV or Parquet.")],
     media: Annotated[
-        Path | None, typer.Option(help="The folder of the media; default that of the table.")
+        Path | None, typer.Option(help="Folder of the media; default: the table's own.")
     ] = None,
-    id_column: Annotated[Text, typer.Option("--id", help="The column with ids.")] = None,
-    path_column: Annotated[Text, typer.Option("--path", help="With paths, below --media.")] = None,
-    split_column: Annotated[Text, typer.Option("--split", help="With train, val or test.")] = None,
-    person_column: Annotated[Text, typer.Option("--person", help="With the person.")] = None,
-    targets: Annotated[Text, typer.Option(help="Those with targets, joined by commas.")] = None,
+    id_column: Annotated[Text, typer.Option("--id", help="Column with clip ids.")] = None,
+    path_column: Annotated[Text, typer.Option("--path", help="Column with files.")] = None,
+    split_column: Annotated[Text, typer.Option("--split", help="Column of splits.")] = None,
+    person_column: Annotated[Text, typer.Option("--person", help="Column of people.")] = None,
+    targets: Annotated[Text, typer.Option(help="Columns, joined by commas.")] = None,
     rescale: Annotated[
         Text,
         typer.Option(
-            help="Rescale targets to [0, 1] from the ends of their scale, such as 1,100; or from "
-            "the range of each one's own labels: seen."
+            help="Ends of the targets' scale, such as 1,100, which become 0 and 1; or `seen`: the "
+            "lowest and highest label of each."
         ),
     ] = None,
     by_person: Annotated[Text, _BY_PERSON] = None,
@@ -105,7 +106,9 @@ def table_command(
     probe: Probe = True,
     as_json: Json = False,
 ) -> None:
-    """Import any table of labels. Columns that are not named are guessed, and the guess is shown.
+    """Import any table of labels.
+
+    Columns that are not named are guessed, and the guess is shown.
 
     Example: eri import table ratings.csv --media videos/ --targets joy,awe --rescale 1,100
 
@@ -134,20 +137,20 @@ def table_command(
 def features_command(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Folders of <id>.csv, feature stores, CSV, Parquet, npy, npz files."),
+        typer.Argument(help="CSV, Parquet, npy or npz files; folders of <id>.csv; stores."),
     ],
-    name: Annotated[str, typer.Option(help="What to call them in params.yaml.")],
+    name: Annotated[str, typer.Option(help="Their name in params.yaml.")],
     ids: Annotated[
         Path | None, typer.Option(help="The ids of an array's rows: lines of text, or CSV.")
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Import features that others computed: a feature store, and its entry in params.yaml.
+    """Import features that others computed.
 
-    Ids are matched to those of the label table: brackets, case, leading zeros and endings do not
-    matter. Clips need no media. Pickles are refused: loading them runs code. Status 1 when a
-    finding is an error: nothing is written then.
+    They become a feature store, with an entry in params.yaml; clips need no media. Ids are matched
+    to those of the label table: brackets, case, leading zeros and endings do not matter. Pickles
+    are refused: loading them runs code. On an error nothing is written, and the status is 1.
 
     Example: eri import features feats/fau --name fau --dry-run
 
@@ -166,10 +169,11 @@ def transcripts_command(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Import what is said in the clips, for encoders of text to read in place of a recogniser's.
+    """Import what is said in the clips.
 
-    A table has a column of ids and one called text, and may have start, end (in seconds) and
-    language. Ids are matched to those of the label table, as for features.
+    Encoders of text then read it in place of what a recogniser hears. A table has a column of ids
+    and one called text, and may have start, end (in seconds) and language. Ids are matched to those
+    of the label table, as for features.
 
     Example: eri import transcripts subtitles/ --dry-run
     """
@@ -185,7 +189,8 @@ def _import(name: str, add: Callable[..., None], dry_run: bool, as_json: bool) -
     summary, findings = import_data(name, add, dry_run=dry_run)
     lines = []
     if "n_clips" in summary:
-        splits, targets = summary["n_clips_of_split"], summary["targets"]
+        sizes, targets = summary["n_clips_of_split"].items(), summary["targets"]
+        splits = ", ".join(f"{split} {n}" for split, n in sizes)
         lines.append(f"{summary['n_clips']} clips: {splits}; media in {summary['media']}")
         lines.append(f"{len(targets)} targets: {', '.join(targets)}")
     if "n_clips_with_words" in summary:
@@ -195,7 +200,7 @@ def _import(name: str, add: Callable[..., None], dry_run: bool, as_json: bool) -
             f"{each}: {found['n_clips']} clips in {found['n_files']} files, {found['n_rows']} "
             f"rows of {found['dimension']} features; {found.get('taken_as', '')}"
         )
-    verdict = "nothing is written: a dry run, or everything was imported before"
+    verdict = "nothing is written: " + ("a dry run" if dry_run else "all of it was imported before")
     if findings.have_errors:
         verdict = "nothing is written: mend the errors first"
     elif summary["written"]:

@@ -108,8 +108,8 @@ def read_table(
     done = "kept under the name with _given"
     findings.add("columns whose names have another meaning here", "note", taken, done)
     if media is not None and not list_media_folder(media).files:
-        what = "has no media files" if media.is_dir() else "is no folder"
-        why = f"{media} {what}: expected some of {sorted(MEDIA_SUFFIXES)} in it"
+        what = "has no file with an ending of media" if media.is_dir() else "is no folder"
+        why = f"{what}: name the folder of videos, sounds or pictures with --media"
         raise RefusedError("folders without media", [media], why)
     rest = table[[*targets, *further]].rename(columns=taken)
     source = pd.DataFrame(columns).join(rest)

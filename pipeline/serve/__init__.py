@@ -11,15 +11,17 @@ from pipeline.predict_command import WhichBundle
 def serve_command(
     bundle: WhichBundle = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
-    names: Annotated[str, typer.Option(help="Further host names, joined by commas.")] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any.")] = 8000,
+    names: Annotated[str, typer.Option(help="Host names of this machine, joined by commas.")] = "",
     max_upload_mb: Annotated[float, typer.Option(min=0.01, help="Largest upload.")] = 200.0,
     max_duration_s: Annotated[float, typer.Option(min=0.1, help="Longest clip.")] = 60.0,
     max_waiting: Annotated[int, typer.Option(min=0, help="Uploads that may wait.")] = 8,
-    receive_limit_s: Annotated[float, typer.Option(min=0.1, help="To receive one.")] = 60.0,
-    answer_limit_s: Annotated[float, typer.Option(min=0.1, help="To answer it.")] = 120.0,
+    receive_limit_s: Annotated[
+        float, typer.Option(min=0.1, help="For an upload to arrive.")
+    ] = 60.0,
+    answer_limit_s: Annotated[float, typer.Option(min=0.1, help="Until the answer.")] = 120.0,
 ) -> None:
-    """Predict clips that are uploaded, as `eri predict` does: a page to drop them on, and JSON.
+    """Serve predictions: a page to drop clips on, and JSON.
 
     Clips, and what is computed from them, are removed before the answer is sent. There is no
     authentication: keep it on this machine, or behind a server that has some.
