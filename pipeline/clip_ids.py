@@ -55,7 +55,7 @@ def find_media(paths: Iterable[Path]) -> dict[str, Path]:
             composed = [unicodedata.normalize("NFC", each.as_posix()) for each in forms]
             spellings.setdefault(file, [*composed, file.as_posix()])
     if not spellings:
-        raise ParamsError(f"no media file there: expected one of {sorted(MEDIA_SUFFIXES)}")
+        raise ParamsError("no media file there: expected videos, sounds or pictures, such as .mp4")
     owners = Counter(form for forms in spellings.values() for form in set(forms))
     ids = {  # the last form no other file has
         next((form for form in forms if owners[form] == 1), forms[-1]): file

@@ -25,7 +25,7 @@ from pipeline.comparison import (
 from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
 from pipeline.paths import COMPARISON
 from pipeline.tables import markdown_page, records, score_text, write_text
-from pipeline.terminal import Json, On, TitledTable, drawn_anew, names_of, print_tables
+from pipeline.terminal import Json, On, drawn_anew, names_of, print_table
 
 ScoredSplit = Annotated[
     Split | None,
@@ -127,8 +127,8 @@ def compare_command(
     plan = plan_comparison(*asked, split)
     steps = run_comparison(plan, time_limit_s, budget_s, on or plan.params.execution.cluster)
     found = show_progress(steps, quiet=as_json)
-    table, shown = found.table().assign(split=found.split), (heading(found), board_text(found))
-    publish(found, COMPARISON / "leaderboard", table, shown, remarks(found), as_json)
+    table = found.table().assign(split=found.split)
+    publish(found, COMPARISON / "leaderboard", table, board_text(found), as_json)
 
 
 def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
@@ -152,7 +152,7 @@ def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Compariso
                     if name not in told and not (name in found.fits and found.fits[name].reused):
                         print(f"{outcome(found, name)}{_to_go(found)}", flush=True)
                     told.add(name)
-        print_tables((), [progress(found)])
+        print(progress(found))
         return found
     except KeyboardInterrupt:
         print("interrupted; what is fitted stays so: the same command goes on", file=sys.stderr)
@@ -183,19 +183,14 @@ def board_text(found: Comparison) -> pd.DataFrame:
     return text
 
 
-def remarks(found: Comparison) -> list[str]:
-    """Say what failed and why, and what must be said beside every result."""
-    scores = found.table().loc[lambda table: table["error"] == "", "mean_pearson"]
-    return [outcome(found, name) for name in found.errors] + notes(found.params, scores)
-
-
 def publish(
     found: Comparison,
     place: Path,
     table: pd.DataFrame,
-    shown: TitledTable,
-    said: Sequence[str],
+    text: pd.DataFrame,
     as_json: bool,
+    title: str = "",
+    note: str = "",
 ) -> None:
     """Write and print what came of a comparison; with status 1 where no head could be fitted.
 
@@ -205,19 +200,23 @@ def publish(
         When all is done. The tracebacks of what failed go to ``errors.txt``.
     place : Path
         Where the table goes, as CSV and Parquet, and a page in Markdown, without their endings.
-    table : DataFrame
-        What is written.
-    shown, said
-        The table as text with its title, and remarks: what is printed, and the page.
+    table, text : DataFrame
+        What is written, and how it is laid out on the page and in print.
     as_json : bool
         Whether JSON is printed instead.
+    title, note : str
+        What is said before the heading of every comparison, and after its remarks.
     """
+    shown = title + heading(found), text
+    scores = found.table().loc[lambda table: table["error"] == "", "mean_pearson"]
+    said = [outcome(found, name) for name in found.errors] + notes(found.params, scores)
+    said += [note] if note else []
     errors = [f"{row}: {why.reason}\n{why.details}" for row, why in found.failures.items()]
     texts = {".csv": table.to_csv(index=False), ".md": markdown_page([shown], said)}
-    files = {place.with_suffix(ending): text for ending, text in texts.items()}
+    files = {place.with_suffix(ending): content for ending, content in texts.items()}
     files |= {place.with_name("errors.txt"): "\n\n".join(errors)} if errors else {}
-    for path, text in files.items():
-        write_text(text, path)
+    for path, content in files.items():
+        write_text(content, path)
     if not errors:
         place.with_name("errors.txt").unlink(missing_ok=True)
     with replacing_file(parquet := place.with_suffix(".parquet")) as beside:
@@ -228,7 +227,7 @@ def publish(
         rows = {place.name: records(table)}
         print(json.dumps({**about, "files": names, **rows}, indent=2))
     else:
-        print_tables([shown], [*said, "", *names])
+        print_table(*shown, [*said, "", *names])
     if not found.members:
         raise typer.Exit(1)
 

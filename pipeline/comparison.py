@@ -1,25 +1,24 @@
 """Heads on views, fitted one by one, cheap ones first: what is compared, and how far it is."""
 
 import math
-import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, takewhile
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from features.extraction.workers import Failure, WorkerError, Workers
+from features.extraction.workers import Failure
 from models.evaluation.scores import Score
 from pipeline.clip_table import Rows, read_rows
-from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task, stack_members
-from pipeline.leaderboard import STACK, Predictions, rows_of_splits, score, score_table
+from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task, stack_task
+from pipeline.leaderboard import STACK, rows_of_splits, score, score_table
 from pipeline.params import Params, ParamsError, head_faults, left_out_note, load_run
 from pipeline.paths import PARAMS
-from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.settings_files import known_names, refuse
-from pipeline.spread import fit_all, fit_in_worker, fitting_of
+from pipeline.spread import fit_all
 from pipeline.views import JOIN, view_names
 
 Split = Literal["oof", "val"]
@@ -154,20 +153,37 @@ def plan_comparison(
     views = view_names(params.feature_names)
     if encoders is not None:
         views = list(dict.fromkeys(known_view(view, params) for view in encoders))
-    used = {name for view in views for name in view.split(JOIN)}
     chosen = known_names(targets or params.targets, params.targets, "target")
+    in_order = tuple(target for target in params.targets if target in chosen)
+    asked = list(dict.fromkeys(params.heads if heads is None else heads))
+    params = params.model_copy(update={"targets": in_order})
+    return plan_fits(params, [(head, view) for view in views for head in asked], split)
+
+
+def plan_fits(
+    params: Params, fits: Iterable[tuple[str, str]], split: Split | None = None
+) -> Comparison:
+    """List heads on views, which are known, and the baselines; take what they need of `params`.
+
+    By default Val is scored, or out of fold where fewer than two of its clips are labelled; to ask
+    for Val there is a ParamsError.
+    """
+    tasks = {f"{head}/{view}": head_task(head, view, params) for head, view in fits}
+    used = {name for task in tasks for name in task.partition("/")[2].split(JOIN)}
     params = params.model_copy(
         update={
-            "targets": tuple(target for target in params.targets if target in chosen),
             "encoders": {name: spec for name, spec in params.encoders.items() if name in used},
             "stores": {name: store for name, store in params.stores.items() if name in used},
         }
     )
     rows = read_rows(params)
-    asked = list(dict.fromkeys(params.heads if heads is None else heads))
-    tasks = baseline_tasks(params)
-    tasks += [head_task(head, view, params) for view in views for head in asked]
-    return Comparison(params, rows, scored_split(split, rows), tasks)
+    can_be_val = "val" in rows_of_splits(rows)
+    if split == "val" and not can_be_val:
+        raise ParamsError(
+            "fewer than two clips of Val are labelled: only the split oof can be scored"
+        )
+    of_all = [*baseline_tasks(params), *tasks.values()]
+    return Comparison(params, rows, split or ("val" if can_be_val else "oof"), of_all)
 
 
 def run_comparison(
@@ -178,8 +194,8 @@ def run_comparison(
 ) -> Iterator[Comparison]:
     """Take what was fitted before, fit the rest in the order of its cost, and stack it all.
 
-    Heads run one after the other in a process of their own, which has all processors to itself. One
-    that fails or takes too long is a row with an error, and is tried again next time.
+    Heads run one after the other in a process of their own. One that fails or takes too long is a
+    row with an error, and is tried again next time.
 
     Parameters
     ----------
@@ -189,8 +205,8 @@ def run_comparison(
         Longest time for one head on one view, without loading the view.
     budget_s : float, optional
         What all may take together. A head whose estimate does not fit into the rest is left out,
-        and what is under way when the time is over is ended. None: `BUDGET_S`, where the estimates
-        come near it, and not on a cluster; what is quick is never left out.
+        and what is under way when the time is over is ended. None: `BUDGET_S`, but not on a
+        cluster, and what is quick is never left out.
     on : str, optional
         A cluster, as `features.extraction.cluster.Cluster` names it, where heads run side by side.
 
@@ -201,70 +217,60 @@ def run_comparison(
     """
     began_s, fitting = time.monotonic(), Fitting(found.rows)
     known = {task.name: fitting.known(task) for task in found.tasks}
-    fits = {name: fit for name, fit in known.items() if fit is not None}
-    _add(found, fits)
+    _add(found, {name: fit for name, fit in known.items() if fit is not None})
     if len(found.fits) < len(found.tasks):
         _check_heads(found)
     quick_s = 0.0
     if budget_s is None:
-        needs_s = sum(found.estimate_s(task) for task in found.remaining if not task.is_baseline)
-        budget_s = BUDGET_S if on is None and needs_s > BUDGET_S / 2 else math.inf
-        quick_s = _QUICK_S
+        budget_s, quick_s = (BUDGET_S if on is None else math.inf), _QUICK_S
     yield found
-    heads_until_s = began_s + _HEADS_SHARE * budget_s
-    if on is not None and (tasks := found.remaining):
-        files = {path for task in tasks for path in task.files}
-        for task, fit in fit_all(fitting, tasks, len(tasks), files, on, time_limit_s):
-            if time.monotonic() > heads_until_s:
-                break
-            if isinstance(fit, Fit):
-                _add(found, {task.name: fit})
-            else:
-                found.failures[task.name] = fit
-            yield found
-    pickled = pickle.dumps(found.rows)
-    with Workers(1) as workers:
 
-        def attempt(name: str, work: Callable[[Any], Any], what: object, until_s: float) -> None:
-            """Make a row in the worker; where nothing comes of it, note why."""
-            task_s = time.monotonic()
-            limit_s = min(time_limit_s, max(0.0, until_s - task_s))
-            try:
-                # Unless there is a budget, loading does not count.
-                given = pickled, what, until_s == math.inf, False
-                _add(found, {name: workers.call(work, given, limit_s=limit_s)})
-            except WorkerError as error:
-                found.took_s[name] = time.monotonic() - task_s
-                if time.monotonic() < until_s:
-                    found.failures[name] = error.failure
-                else:
-                    ended = f"ended after {limit_s:.3g} s, when the budget was spent"
-                    found.left_out[name] = ended
-            found.running = None
+    def left_s(task: FitTask) -> float:
+        """Return what is left of the budget for a task; what is quick is not held to it."""
+        if quick_s and (task.members or task.is_baseline or found._cost_s(task) < quick_s):
+            return math.inf
+        share = 1.0 if task.members else _HEADS_SHARE
+        return began_s + share * budget_s - time.monotonic()
 
+    def begun(task: FitTask) -> FitTask:
+        """Note that a task begins, within its limits; loading counts only against a budget."""
+        found.running = task.name, time.monotonic()
+        limit_s = min(time_limit_s, max(0.0, left := left_s(task)))
+        load_limit_s = task.load_limit_s if left == math.inf else 0.0
+        return replace(task, limit_s=limit_s, load_limit_s=load_limit_s)
+
+    def heads_and_stack() -> Iterator[FitTask]:
+        """Draw what is to be fitted, as long as the budget has room for it."""
         while remaining := found.remaining:
             task, needs_s = remaining[0], found.estimate_s(remaining[0])
-            is_quick = task.is_baseline or found._cost_s(task) < quick_s
-            until_s = math.inf if quick_s and is_quick else heads_until_s
-            left_s = until_s - time.monotonic()
-            if left_s < needs_s / _DOUBT:
-                left = f"{max(0.0, left_s):.3g} s were left"
-                found.left_out[task.name] = f"about {needs_s:.3g} s, and {left}"
-                continue
-            found.running = task.name, time.monotonic()
-            yield found
-            attempt(task.name, fit_in_worker, task, until_s)
-            yield found
+            if (left := left_s(task)) < needs_s / _DOUBT:
+                why = f"about {needs_s:.3g} s, and {max(0.0, left):.3g} s were left"
+                found.left_out[task.name] = why
+            else:
+                yield begun(task)
         if len(found.members) > 1:
-            key = digest_of(stack_of=[fitting.key(task) for task in found.members.values()])
-            if (kept := load_result(key)) is not None:
-                fit = Fit(kept["predictions"], float(kept["fit_s"]), reused=True)
+            stack = stack_task([*found.members.values()])
+            if (fit := fitting.known(stack)) is not None:
                 _add(found, {STACK: fit})
             else:
-                found.running = STACK, time.monotonic()
-                yield found
-                members = [found.fits[name].predictions for name in found.members]
-                attempt(STACK, _stack, (key, members), math.inf if quick_s else began_s + budget_s)
+                yield begun(stack)
+
+    heads = [replace(task, limit_s=time_limit_s) for task in found.remaining if on]
+    side_by_side = takewhile(lambda _: left_s(heads[0]) > 0, fit_all(fitting, heads, on))
+    one_by_one = fit_all(fitting, heads_and_stack(), in_worker=True)
+    for task, fit in chain(side_by_side, one_by_one):
+        if isinstance(fit, Fit):
+            _add(found, {task.name: fit})
+        elif left_s(task) > 0:
+            found.failures[task.name] = fit
+        else:
+            ended = f"ended after {task.limit_s:.3g} s, when the budget was spent"
+            found.left_out[task.name] = ended
+        if found.running is not None:
+            name, since_s = found.running
+            found.took_s.setdefault(name, time.monotonic() - since_s)
+        found.running = None
+        yield found
     yield found
 
 
@@ -275,19 +281,6 @@ def known_view(asked: str, params: Params) -> str:
     if lacking := [each for each in params.left_out if each in names]:
         raise ParamsError(f"the view {asked!r} cannot be had. {left_out_note(lacking)}")
     return JOIN.join(sorted(names))
-
-
-def scored_split(asked: Split | None, rows: Rows) -> Split:
-    """Return the split that is scored: by default Val, or out of fold where it has too few labels.
-
-    Val with labels of fewer than two clips is a ParamsError.
-    """
-    has_labels = "val" in rows_of_splits(rows)
-    if asked == "val" and not has_labels:
-        raise ParamsError(
-            "fewer than two clips of Val are labelled: only the split oof can be scored"
-        )
-    return asked or ("val" if has_labels else "oof")
 
 
 def _check_heads(found: Comparison) -> None:
@@ -306,13 +299,3 @@ def _add(found: Comparison, fits: dict[str, Fit]) -> None:
     found.scores |= score(predictions, found.rows, found.params, found.split)
     found.took_s |= {name: fit.fit_s for name, fit in fits.items()}
     found.fits |= fits
-
-
-def _stack(work: tuple[bytes, tuple[str, list[Predictions]], bool, object]) -> Fit:
-    """In the worker: stack the predictions of members, and keep the result."""
-    rows, (key, members), *_ = work
-    began_s = time.perf_counter()
-    _, stacked = stack_members(members, fitting_of(rows).rows)
-    fit = Fit(stacked, time.perf_counter() - began_s)
-    keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
-    return fit

@@ -5,6 +5,7 @@ of it. The stages, `eri compare`, `eri tune` and `eri systems` share the results
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +50,13 @@ class FitTask:
         In place of files: a column of the clip table, for a baseline that sees nothing of a clip.
     refit_on : {"train", "train+val"}
         With the latter, Test is predicted by a head fitted on the labels of Train and Val.
+    members : tuple of FitTask
+        In place of a head: tasks whose stack is fitted.
+    with_head : bool
+        Whether the fitted head that predicts Test is wanted, and kept.
+    limit_s, load_limit_s : float
+        Longest time in a process that can be killed, and before it for loading the view; if that is
+        zero, loading counts as fitting does.
     """
 
     name: str
@@ -57,6 +65,10 @@ class FitTask:
     files: tuple[Path, ...] = ()
     column: str | None = None
     refit_on: str = "train"
+    members: tuple["FitTask", ...] = ()
+    with_head: bool = False
+    limit_s: float = math.inf
+    load_limit_s: float = 600.0
 
     @property
     def is_baseline(self) -> bool:
@@ -120,6 +132,8 @@ class Fitting:
 
     def key(self, task: FitTask) -> str:
         """Return the key of a task's result; others build keys of what they make of it on it."""
+        if task.members:
+            return digest_of(stack_of=[self.key(each) for each in task.members])
         key = digest_of(
             code=self.code,
             rows=self._rows_digest,
@@ -129,25 +143,18 @@ class Fitting:
         )
         return digest_of(refit_of=key) if task.refit_on == "train+val" else key
 
-    def known(self, task: FitTask, with_head: bool = False) -> Fit | None:
+    def known(self, task: FitTask) -> Fit | None:
         """Return the result of `fit` if it is in the cache."""
         key = self.key(task)
         arrays = load_result(key)
-        kept = load_result(digest_of(head_of=key)) if with_head else {}
+        kept = load_result(digest_of(head_of=key)) if task.with_head else {}
         if arrays is None or kept is None:
             return None
-        head = kept["head"].tobytes() if with_head else None
+        head = kept["head"].tobytes() if task.with_head else None
         return Fit(arrays["predictions"], float(arrays["fit_s"]), head, reused=True)
 
-    def fit(self, task: FitTask, with_head: bool = False) -> Fit:
+    def fit(self, task: FitTask) -> Fit:
         """Predict every clip: Train out of fold, the others by a head fitted on all of Train.
-
-        Parameters
-        ----------
-        task : FitTask
-            What is fitted.
-        with_head : bool
-            Whether the fitted head that predicts Test is wanted, and kept.
 
         Raises
         ------
@@ -158,9 +165,10 @@ class Fitting:
             When the code was changed meanwhile: which version fitted cannot be told. When no clip
             of Val is labelled to refit on.
         """
-        if known := self.known(task, with_head):
+        if known := self.known(task):
             return known
-        fit, head = self._cross_fit(task) if task.refit_on == "train" else self._refit(task)
+        fitted = self._stack if task.members else self._cross_fit
+        fit, head = (self._refit if task.refit_on == "train+val" else fitted)(task)
         wrong = ~np.isfinite(fit.predictions)
         if wrong.any():
             raise DataError(
@@ -169,7 +177,7 @@ class Fitting:
             )
         if code_digest() != self.code:
             raise ParamsError("the code of models/ was changed since it was loaded: start again")
-        if with_head:
+        if task.with_head:
             from models.persistence import dumps
 
             fit = replace(fit, head=dumps(head))
@@ -205,6 +213,12 @@ class Fitting:
         took_s = time.perf_counter() - began_s
         return Fit(np.concatenate([done.oof, done.held]), took_s), done.head
 
+    def _stack(self, task: FitTask) -> "tuple[Fit, Stack]":
+        members = [self.fit(each).predictions for each in task.members]
+        began_s = time.perf_counter()
+        stack, predictions = stack_members(members, self.rows)
+        return Fit(predictions, time.perf_counter() - began_s), stack
+
     def _refit(self, task: FitTask) -> "tuple[Fit, Head]":
         rows, split = self.rows, self.rows.clips["split"].to_numpy(object)
         used, test = rows.fitted_on(task.refit_on), split == "Test"
@@ -212,7 +226,7 @@ class Fitting:
             raise ParamsError(
                 "`final.refit_on` is train+val, but no clip of Val is labelled: set it to train"
             )
-        first = self.fit(replace(task, refit_on="train"))
+        first = self.fit(replace(task, refit_on="train", with_head=False))
         self._loaded = None  # two views would be in memory
         x = self._vectors(task)
         began_s = time.perf_counter()
@@ -260,6 +274,11 @@ def baseline_tasks(params: Params) -> list[FitTask]:
         for name, column in columns.items()
     ]
     return [mean, *ridges]
+
+
+def stack_task(members: Sequence[FitTask]) -> FitTask:
+    """Return the task of stacking what comes of others."""
+    return FitTask("stack", HeadEntry(kind="stack"), 0, members=tuple(members), load_limit_s=0)
 
 
 def stack_members(members: Sequence[Floats], rows: Rows) -> "tuple[Stack, Floats]":

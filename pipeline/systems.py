@@ -1,6 +1,6 @@
 """`eri systems`: the systems of `systems.yaml`, in one table beside published figures."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -8,10 +8,9 @@ from pydantic import Field
 
 from features.encoders import AnyEncoder
 from features.extraction.workers import Failure
-from pipeline.clip_table import read_clip_table, read_rows
-from pipeline.compare import ScoredSplit, heading, publish, remarks, show_progress
-from pipeline.comparison import Comparison, Split, run_comparison, scored_split
-from pipeline.fit import baseline_tasks, head_task
+from pipeline.clip_table import read_clip_table
+from pipeline.compare import ScoredSplit, publish, show_progress
+from pipeline.comparison import Comparison, Split, plan_fits, run_comparison
 from pipeline.leaderboard import STACK
 from pipeline.params import Name, Params, left_out_note, load_run
 from pipeline.paths import SYSTEM_FEATURES, SYSTEM_RESULTS, SYSTEMS
@@ -67,7 +66,7 @@ class System(Section):
     @property
     def view(self) -> str:
         """The name of its view, whatever the order in which encoders were given."""
-        return JOIN.join(sorted(self.encoders))
+        return JOIN.join(sorted({*self.encoders}))
 
     @property
     def row(self) -> str:
@@ -107,16 +106,12 @@ def systems_command(
     Example: eri systems --split oof --json
     """
     systems, params = load_systems(load_run(check_heads=False))
-    lacking = extract_features(systems, params)
-    plan = plan_systems(systems, params, split, lacking)
+    plan = plan_systems(systems, params, split, extract_features(systems, params))
     found = show_progress(run_comparison(plan, TIME_LIMIT_S), quiet=as_json)
-    for system in systems.systems.values():
-        for name in set(system.encoders).intersection(lacking):
-            found.failures[system.row] = Failure(lacking[name])
     table = systems_table(found, systems)
-    title = f"Systems on {params.data.labels}, beside published figures. {heading(found)}"
-    said = [*remarks(found), FOREIGN_NOTE.format(params.data.labels)]
-    publish(found, SYSTEM_RESULTS / "systems", table, (title, _text(table)), said, as_json)
+    title = f"Systems on {params.data.labels}, beside published figures. "
+    note = FOREIGN_NOTE.format(params.data.labels)
+    publish(found, SYSTEM_RESULTS / "systems", table, _text(table), as_json, title, note)
 
 
 def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]:
@@ -158,23 +153,23 @@ def extract_features(systems: Systems, params: Params) -> dict[str, str]:
 
 
 def plan_systems(
-    systems: Systems, params: Params, split: Split | None = None, lacking: Collection[str] = ()
+    systems: Systems, params: Params, split: Split | None = None, lacking: Mapping[str, str] = {}
 ) -> Comparison:
     """List what has to be fitted; systems of the same head and view are one row.
 
-    Those with one of the `lacking` encoders, which have no features, are left out. By default Val
-    is scored, or out of fold where it has no labels.
+    Those with a `lacking` encoder, which has no features, have failed for the reason given there.
+    By default Val is scored, or out of fold where it has no labels.
     """
-    can_be = [each for each in systems.systems.values() if not set(each.encoders) & set(lacking)]
-    tasks = [
-        head_task(system.head, system.view, params)
-        for system in {system.row: system for system in can_be}.values()
-    ]
-    used = {name for system in can_be for name in system.encoders}
-    shown = {name: spec for name, spec in params.encoders.items() if name in used}
-    rows, shown_params = read_rows(params), params.model_copy(update={"encoders": shown})
-    tasks = [*baseline_tasks(params), *tasks]
-    return Comparison(shown_params, rows, scored_split(split, rows), tasks)
+    failures = {
+        system.row: Failure(lacking[name])
+        for system in systems.systems.values()
+        for name in system.encoders
+        if name in lacking
+    }
+    own = [each for each in systems.systems.values() if each.row not in failures]
+    plan = plan_fits(params, [(each.head, each.view) for each in own], split)
+    plan.failures |= failures
+    return plan
 
 
 def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
@@ -235,9 +230,7 @@ def _faults(systems: Systems, params: Params) -> Iterator[str]:
             yield f"systems.{name}.published: unknown result {system.published!r}{hint}"
         if name == STACK:
             yield f"systems.{name}: another row of the table has that name: choose another"
-        for encoder in dict.fromkeys(system.encoders):
-            place = f"systems.{name}.encoders"
+        for encoder in system.encoders:
             if encoder not in known:
-                yield f"{place}: unknown encoder {encoder!r}{nearest(encoder, known)}"
-            if system.encoders.count(encoder) > 1:
-                yield f"{place}: the encoder {encoder!r} stands there twice"
+                hint = nearest(encoder, known)
+                yield f"systems.{name}.encoders: unknown encoder {encoder!r}{hint}"

@@ -32,11 +32,11 @@ def say(as_json: bool, content: object, lines: Iterable[str]) -> None:
     print(json.dumps(content, indent=2) if as_json else "\n".join(lines))
 
 
-def print_tables(tables: Iterable[TitledTable], lines: Iterable[str] = ()) -> None:
-    """Print tables with their titles, then lines; a terminal has the columns that have room."""
+def print_table(title: str, table: pd.DataFrame, lines: Iterable[str]) -> None:
+    """Print a table with its title, then lines; a terminal has the columns that have room."""
     console = _console()
-    drawn = [f"\n{title}\n\n{_drawn(table, console)}\n" for title, table in tables]
-    console.print(*drawn, *lines, sep="\n", soft_wrap=not console.is_terminal)
+    drawn = f"\n{title}\n\n{_drawn(table, console)}\n"
+    console.print(drawn, *lines, sep="\n", soft_wrap=not console.is_terminal)
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def tune(
             entry = HeadEntry(**task.head.model_dump() | _suggest(trial, space))
             yield replace(task, name=str(trial.number), head=entry)
 
-    for tried, fit in fit_all(fitting, ask(), n_left, task.files, on):
+    for tried, fit in fit_all(fitting, ask(), on, n_tasks=n_left, files=task.files):
         score = math.nan  # settings that cannot be fitted are a failed trial, not the end
         if isinstance(fit, Fit):
             score = mean_pearson(rows.y[:n], fit.predictions[:n], rows.fold_of_row)

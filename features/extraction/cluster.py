@@ -244,8 +244,9 @@ class _Run(Generic[Item]):
             if self._again:
                 chunk = self._again.popleft()
             else:  # small ones in the end, so that all slots end together
-                share = max(self._n_left // (2 * len(self._slots)), self._first_chunk // 8, 1)
-                chunk = _Chunk([*islice(self._items, min(self._size, share))])
+                n_shares = 2 * len(self._slots) if len(self._slots) > 1 else 1
+                share = max(self._n_left // n_shares, self._size // 8, 1)
+                chunk = _Chunk([*islice(self._items, min(self._size, share, self._n_left))])
                 self._n_left -= len(chunk.items)
             slot = self._idle.pop()
             chunk.begun_s = time.monotonic()

@@ -135,7 +135,7 @@ def leave_out(name: str, reason: str, clips: pd.DataFrame, destination: Path) ->
 
 
 def embed_files(
-    paths: Iterable[Path | str],
+    paths: Path | str | Iterable[Path | str],
     encoder: Encoder | Mapping[str, Any],
     *,
     frame_rate_hz: float = 3.0,
@@ -147,7 +147,7 @@ def embed_files(
 
     Parameters
     ----------
-    paths : iterable of Path or str
+    paths : path or iterable of paths
         Videos, sounds or pictures. A clip's id is its path as given.
     encoder : mapping or Encoder
         As an entry under ``encoders`` in ``params.yaml``, for example
@@ -197,7 +197,8 @@ def embed_files(
     root = cache_root or default_cache_root()
     sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
     made = encoder if isinstance(encoder, Encoder) else make_encoder(encoder)
-    files = {str(path): Path(path) for path in paths}
+    given = [paths] if isinstance(paths, str | Path) else paths
+    files = {str(path): Path(path) for path in given}
     with Embedder() as embedder:
         clips = index_files(files, workers=embedder.workers, progress=progress)
         runs = {"encoder": EncoderRun("encoder", made, sampling, root)}

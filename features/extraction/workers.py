@@ -77,7 +77,7 @@ class Workers(AbstractContextManager["Workers"]):
 
     What a worker has loaded stays there for its next task, if a cached function loads it. A
     generator asks for `Patience` where loading may take longer than the limit; the limit counts
-    from its next part. `pipeline.comparison` does both.
+    from its next part. `pipeline.spread` does both.
     """
 
     def __init__(self, n_workers: int | None = None, *, niceness: int = 0) -> None:

@@ -10,13 +10,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.arrays import Bools, Floats, Floats64, Ints
+from models.arrays import Bools, Floats, Floats64, Ints, Numbers
 from models.ridge.solver import solve_penalised
 
 EXACT_SIZE = 1000
 """Up to this size, Gram matrices are summed in float64; beyond, in float32 at half the cost."""
-CHUNK_ROWS = 2048
-"""Rows that are brought to float64 at a time, where that is the type of Gram matrices."""
+CHUNK_ROWS = 256
+"""Rows taken at a time: so few stay in the processor's cache."""
 N_STRIPS = 8
 """Of a block, whose upper triangle is not kept: five folds' whole ones were larger than a view."""
 
@@ -58,6 +58,19 @@ class FoldGram:
         """Bytes that the matrices take; or the kernel of all rows will, once it is asked for."""
         strips = sum(strip.nbytes for block in self._blocks.values() for strip in block)
         return strips or len(self.inputs) ** 2 * np.dtype(self._type).itemsize
+
+    def products(self, targets: Floats64) -> dict[int, Floats]:
+        """Multiply the inputs of each fold with targets: [n_columns, n_targets] by fold.
+
+        Where weights of rows are sought nobody needs them, and there are none.
+        """
+        found = {}
+        for fold in self._blocks:
+            found[fold] = np.zeros((self.inputs.shape[1], targets.shape[1]), self._type)
+            for rows in _chunks(self.fold_of_row == fold):
+                part = self.inputs[rows].T.astype(self._type, copy=False)
+                found[fold] += part @ targets[rows].astype(self._type)
+        return found
 
     def equations(self, excluded: tuple[int, ...] = ()) -> "RidgeEquations":
         """Return the equations of all rows but those of the excluded folds.
@@ -116,24 +129,42 @@ class RidgeEquations:
         trace = float(np.trace(self.matrix, dtype=np.float64))
         return trace / min(int(self.rows.sum()), len(self.mean)) if trace > 0 else 1.0
 
-    def solve(self, targets: Floats64, alphas: Floats64, tolerance: float) -> Floats:
-        """Solve one regression per target [n_rows, n_targets] and penalty [n_alphas, n_targets].
+    def solve(
+        self, targets: Floats64, products: Floats, alphas: Floats64, tolerance: float
+    ) -> Floats:
+        """Solve one regression per target and penalty.
 
-        Penalties are multiples of `unit`; the tolerance is that of
-        `models.ridge.solver.solve_penalised`. Targets outside the training set do not matter.
-        Returns the unknowns [n_alphas, size, n_targets].
+        Parameters
+        ----------
+        targets : array [n_rows, n_targets]
+            Outside the training set they do not matter.
+        products : array [n_columns, n_targets]
+            Sum of `FoldGram.products` over the training set's folds.
+        alphas : array [n_alphas, n_targets]
+            Penalties, as multiples of `unit`.
+        tolerance : float
+            That of `models.ridge.solver.solve_penalised`.
+
+        Returns
+        -------
+        array [n_alphas, size, n_targets]
+            The unknowns.
         """
-        centred = targets[self.rows] - targets[self.rows].mean(axis=0)
-        right = centred if self.of_rows else self._products(centred)
+        level, n_rows = targets[self.rows].mean(axis=0), int(self.rows.sum())
+        right = targets[self.rows] - level if self.of_rows else products
+        if not self.of_rows:
+            right = right - n_rows * np.outer(self.mean, level)
         return solve_penalised(self.matrix, right, self.unit * alphas, tolerance)
 
     def squared_errors(self, solutions: Floats, targets: Floats64, rows: Bools) -> Floats64:
         """Sum of squared errors on some rows [n_alphas, n_targets] of what `solve` found."""
         coef = self.coefficients(solutions)
-        predicted = np.tensordot(self.inputs[rows], coef, (1, 1))
-        residuals = predicted - np.tensordot(self.mean, coef, (0, 1))
-        residuals += (targets[self.rows].mean(axis=0) - targets[rows])[:, None]
-        squares: Floats64 = np.einsum("rac,rac->ac", residuals, residuals, dtype=np.float64)
+        by_column = np.moveaxis(coef, 1, 0).reshape(len(self.mean), -1)
+        level = targets[self.rows].mean(axis=0) - np.tensordot(self.mean, coef, (0, 1))
+        squares = np.zeros(level.shape)
+        for chunk in _chunks(rows):
+            predicted = (self.inputs[chunk] @ by_column).reshape(len(chunk), *level.shape)
+            squares += np.square(predicted + level - targets[chunk, None]).sum(axis=0)
         return squares
 
     def coefficients(self, solutions: Floats) -> Floats:
@@ -145,16 +176,11 @@ class RidgeEquations:
         intercepts: Floats64 = targets[self.rows].mean(axis=0) - self.mean @ coef
         return intercepts
 
-    def _products(self, centred: Floats64) -> Floats:
-        """Multiply the inputs of the training set with centred targets [n_columns, n]."""
-        kind = self.matrix.dtype
-        total = np.zeros((len(self.mean), centred.shape[1]), kind)
-        padded = np.zeros((len(self.rows), centred.shape[1]), kind)
-        padded[self.rows] = centred
-        for start in range(0, len(padded), CHUNK_ROWS):
-            chunk = slice(start, start + CHUNK_ROWS)
-            total += self.inputs[chunk].T.astype(kind, copy=False) @ padded[chunk]
-        return total
+
+def _chunks(rows: Bools) -> list[Numbers]:
+    """Return the numbers of the marked rows, some at a time."""
+    numbers = np.flatnonzero(rows)
+    return np.split(numbers, range(CHUNK_ROWS, len(numbers), CHUNK_ROWS))
 
 
 def _centred(kernel: Floats) -> Floats:

@@ -190,7 +190,7 @@ def split_by_person(people: "pd.Series[str]", shares: Sequence[float], seed: int
     sizes = people.value_counts().sort_index()
     n_splits = np.count_nonzero(wanted)
     if len(sizes) < n_splits:
-        why = f"{len(sizes)} people cannot be in {n_splits} splits: name fewer splits"
+        why = f"{len(sizes)} people cannot be in {n_splits} splits: give a share of 0 (0.7,0.3,0)"
         raise RefusedError("too few people", sizes.index, why)
     order = np.random.default_rng(seed).permutation(len(sizes))
     filled = np.zeros(len(SPLITS))

@@ -91,17 +91,16 @@ def read_table(
     if not targets:
         targets = [name for name in free if _is_target(name, table[name])]
         guessed += [f"targets = {','.join(targets)}"] if targets else []
-    lacking = (
-        [] if {"clip_id", "path"} & columns.keys() else ["an id or a path: name --id or --path"]
-    )
-    lacking += [] if targets else ["a target: name them with --targets a,b,c"]
+    known, name_them = {"clip_id", "path"} & columns.keys(), "name them with --id or --path"
+    lacking = [] if known else [f"ids or paths, another one in each row: {name_them}"]
+    lacking += [] if targets else ["targets: name them with --targets a,b,c"]
     if lacking:
         why = f"no column of {path} looks like {lacking[0]}; it has {list(table)}"
         raise RefusedError("missing columns", [path], why)
     done = "name them by --id, --path, --split, --person or --targets where that is wrong"
     findings.add("guessed", "note", guessed, done)
     further = [name for name in free if name not in targets]
-    done = "kept, but no targets, by their names or for they are of text; --targets names others"
+    done = "kept, but not taken for targets, by their names or content: --targets names others"
     findings.add("further columns", "note", further, done)
     ours = {*MADE_BY_INDEX, *(column for column, _ in _ROLES.values())}
     taken = {name: f"{name}_given" for name in further if name in ours}

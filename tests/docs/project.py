@@ -24,7 +24,7 @@ from pipeline.clip_ids import find_media
 from pipeline.params import Params, load_params
 from pipeline.systems import load_systems
 from tests.docs.data import write_features, write_neighbours, write_recordings
-from tests.pipeline.checkouts import ROOT, copy_code, dvc, entered, environment, run, run_stages
+from tests.pipeline.checkouts import ROOT, Checkout
 from tests.pipeline.commands import WorkersHere, eri
 
 FILES = ("Makefile", "pyproject.toml", "requirements.lock", "requirements-test.lock", "dvc.yaml")
@@ -38,28 +38,21 @@ IMPORT = (
 )
 
 
-class Project:
+class Project(Checkout):
     """A checkout in a folder of its own, in which a reader of one guide works.
 
     Blocks share what a shell and an editor would: the working folder, the environment, the files.
     """
 
     def __init__(self, folder: Path, files_run: Sequence[bytes] = ()) -> None:
-        self.folder = folder
-        self.working_folder = folder
-        self.environment = environment(folder)
+        super().__init__(folder)
+        self.root = folder
         (folder / ".venv").mkdir(exist_ok=True)
         for name in (".installed", ".installed-tools"):  # the packages are those of this process
             (folder / ".venv" / name).write_text(str(folder.resolve()))
         self.files_run = files_run  # by a run of the stages: nothing to do while they are the same
         self._is_code_changed = False
         self._service: subprocess.Popen[bytes] | None = None
-
-    @contextlib.contextmanager
-    def entered(self):
-        """Be in the working folder, with the environment."""
-        with entered(self.working_folder, **self.environment):
-            yield
 
     def shell(self, block: str) -> None:
         """Run commands one after the other; each has to end with status 0."""
@@ -71,7 +64,7 @@ class Project:
                 name, value = words[1].split("=")
                 self.environment[name] = value
             elif words[0] == "cd":
-                self.working_folder /= words[1]
+                self.folder /= words[1]
             elif words[:2] == ["eri", "serve"]:
                 self._serve(words)
             elif words[0] == "eri" and not self._is_code_changed:
@@ -93,7 +86,7 @@ class Project:
         """Put entries into `params.yaml` or `systems.yaml`, which have to be valid with them."""
         entries = yaml.safe_load(block)
         is_params = set(entries) <= set(Params.model_fields)
-        path = self.folder / ("params.yaml" if is_params else "systems.yaml")
+        path = self.root / ("params.yaml" if is_params else "systems.yaml")
         content = yaml.safe_load(path.read_text())
         for key, value in entries.items():
             is_section = isinstance(value, dict) and isinstance(content.get(key), dict)
@@ -110,7 +103,7 @@ class Project:
 
     def write_module(self, block: str) -> None:
         """Write a module, whose path is in the first line."""
-        path = self.folder / block.splitlines()[0].removeprefix("# ")
+        path = self.root / block.splitlines()[0].removeprefix("# ")
         assert not path.exists()
         path.write_text(block.split("\n", 1)[1])
         self._is_code_changed = True
@@ -118,7 +111,7 @@ class Project:
     def enter_lines(self, block: str) -> None:
         """Put each line marked + behind the line before it, in the file named in the first line."""
         first, *lines = block.splitlines()
-        path = self.folder / first.removeprefix("# ")
+        path = self.root / first.removeprefix("# ")
         text = path.read_text()
         for before, line in pairwise(lines):
             if line.startswith("+"):
@@ -130,7 +123,7 @@ class Project:
 
     def _eri(self, arguments: list[str]) -> None:
         """Run the command in this process, and heads too: to load torch each time takes minutes."""
-        with self.entered(), mock.patch("pipeline.comparison.Workers", WorkersHere):
+        with self.entered(), mock.patch("pipeline.spread.Workers", WorkersHere):
             eri(*arguments)
 
     def _benchmark(self, name: str, arguments: list[str]) -> None:
@@ -148,12 +141,12 @@ class Project:
 
     def _repro(self) -> None:
         """Run stages in this process; DVC then takes what they wrote, and finds it up to date."""
-        files = [(self.working_folder / name).read_bytes() for name in ("params.yaml", "dvc.yaml")]
+        files = [(self.folder / name).read_bytes() for name in ("params.yaml", "dvc.yaml")]
         commands = ["repro"]
         if files != self.files_run:
-            run_stages(self.working_folder, **self.environment)
+            self.run_stages()
             commands.insert(0, "commit --quiet --force --with-deps dvc.yaml")
-        assert "up to date" in dvc(self.working_folder, *commands, **self.environment)
+        assert "up to date" in self.dvc(*commands)
         self.files_run = files
 
     @cached_property
@@ -165,13 +158,13 @@ class Project:
         """Start the service, and go on when it answers."""
         command = [sys.executable, "-m", "pipeline.cli", *words[1:]]
         environment = os.environ | self.environment
-        log = (self.folder / "serve.log").open("wb")
+        log = (self.root / "serve.log").open("wb")
         self._service = subprocess.Popen(
-            command, cwd=self.working_folder, env=environment, stdout=log, stderr=log
+            command, cwd=self.folder, env=environment, stdout=log, stderr=log
         )
         url = f"http://127.0.0.1:{self._free_port}/health"
         for _ in range(600):
-            assert self._service.poll() is None, (self.folder / "serve.log").read_text()
+            assert self._service.poll() is None, (self.root / "serve.log").read_text()
             with contextlib.suppress(OSError), urlopen(url) as answer:
                 assert answer.status == 200
                 return
@@ -190,13 +183,14 @@ class Project:
         if words[:3] == ["dvc", "exp", "run"]:
             # Checks the options; to run some stages takes a minute, and tests of the stages do.
             words.insert(3, "--queue")
-        return run(self.working_folder, *words, **self.environment)
+        return self.run(*words)
 
 
 def finish_project(folder: Path) -> Project:
     """Make a project and what lies beside it, import its ratings, and run the pipeline once."""
     folder.mkdir(parents=True)
-    copy_code(folder)
+    project = Project(folder)
+    project.copy_code()
     for name in FILES:
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache"))
@@ -209,7 +203,6 @@ def finish_project(folder: Path) -> Project:
     shutil.copy(ROOT / ONE_TEST, folder / ONE_TEST)
     write_recordings(folder)
     write_features(folder)
-    project = Project(folder)
     project.shell(f"git init -q\ngit add -A\ngit commit -qm start\n{IMPORT}")
     project.shell("dvc repro")
     write_neighbours(folder)

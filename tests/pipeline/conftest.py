@@ -173,7 +173,7 @@ def ready(ready_folder, tmp_path, monkeypatch) -> Path:
 def fitted(monkeypatch) -> list[str]:
     """Compare without a process of its own; lists what is fitted, in order."""
     monkeypatch.setattr(WorkersHere, "fitted", [])
-    monkeypatch.setattr("pipeline.comparison.Workers", WorkersHere)
+    monkeypatch.setattr("pipeline.spread.Workers", WorkersHere)
     # Nobody who edits `models` while tests run spoils them.
     for name in ("code_digest", "_code_in_use"):
         monkeypatch.setattr(f"pipeline.fit.{name}", lambda: "code")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from models.heads import HEADS, Head
-from pipeline import comparison
+from pipeline import spread
 
 
 def go_wrong():
@@ -45,10 +45,10 @@ ACTS = {
     "undefined": lambda: None,
 }
 ODD_HEADS = {name: type(name, (OddHead,), {"act": staticmethod(act)}) for name, act in ACTS.items()}
-REAL_FIT = comparison.fit_in_worker
+REAL_FIT = spread.fit_in_worker
 
 
 def fit(work):
-    """In place of `pipeline.comparison.fit_in_worker`: workers import it from here, by name."""
+    """In place of `pipeline.spread.fit_in_worker`: workers import it from here, by name."""
     HEADS.update(ODD_HEADS)
     return REAL_FIT(work)

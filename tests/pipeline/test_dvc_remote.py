@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.media import write_clip
-from tests.pipeline.checkouts import ROOT, copy_code, dvc, entered, environment, run, run_stages
+from tests.pipeline.checkouts import ROOT, Checkout
 from tests.pipeline.commands import eri
 
 N_CLIPS = 3
@@ -24,11 +24,6 @@ PARAMS = {
 }
 
 
-def git(folder: Path, *commands: str) -> None:
-    for command in commands:
-        run(folder, "git", *command.split(), **environment(folder))
-
-
 def add_clip(folder: Path, number: int) -> None:
     write_clip(folder / f"media/c{number}.mp4", n_frames=0, sound_s=0.5 + number / 10)
     with (folder / "labels.csv").open("a") as labels:
@@ -37,30 +32,33 @@ def add_clip(folder: Path, number: int) -> None:
 
 def test_another_clone_pulls_computes_nothing_and_then_one_new_clip(tmp_path, bucket):
     pytest.importorskip("dvc_s3")
-    first, second = tmp_path / "first", tmp_path / "second"
-    copy_code(first)
+    first = Checkout(tmp_path / "first", ERI_CACHE=str(tmp_path / "first/cache"))
+    second = Checkout(tmp_path / "second", ERI_CACHE=str(tmp_path / "second/cache"))
+    first.copy_code()
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     stages = {name: stages[name] for name in ("index", "extract")}
-    (first / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
-    (first / "params.yaml").write_text(yaml.safe_dump(PARAMS))
-    (first / ".gitignore").write_text("cache\n__pycache__\n")
-    (first / ".dvcignore").write_text("__pycache__\n")
-    (first / "labels.csv").write_text("clip_id,path,split,group,joy\n")
+    for name, content in {
+        "dvc.yaml": yaml.safe_dump({"stages": stages}),
+        "params.yaml": yaml.safe_dump(PARAMS),
+        ".gitignore": "cache\n__pycache__\n",
+        ".dvcignore": "__pycache__\n",
+        "labels.csv": "clip_id,path,split,group,joy\n",
+    }.items():
+        (first.folder / name).write_text(content)
     for number in range(N_CLIPS):
-        add_clip(first, number)
-    git(first, "init -q")
-    dvc(first, "init -q", **environment(first))
+        add_clip(first.folder, number)
+    first.git("init -q")
+    first.dvc("init -q")
     remote = f"url = {bucket}/remote\nendpointurl = {os.environ['AWS_ENDPOINT_URL']}\n"
     config = f"[core]\nremote = store\n['remote \"store\"']\n{remote}"
-    (first / ".dvc/config").write_text(config)
-    run_stages(first, ERI_CACHE=str(first / "cache"))
-    dvc(first, "add -q media", "commit -q -f -d dvc.yaml", "push", **environment(first))
-    git(first, "add -A", "commit -qm first", "clone -q . ../second")
-    assert "up to date" in dvc(second, "pull", "repro", **environment(second))
-    assert not (second / "cache").exists()
-    add_clip(second, N_CLIPS)
-    cache = str(second / "cache")
-    with entered(second, ERI_CACHE=cache):
+    (first.folder / ".dvc/config").write_text(config)
+    first.run_stages()
+    first.dvc("add -q media", "commit -q -f -d dvc.yaml", "push")
+    first.git("add -A", "commit -qm first", "clone -q . ../second")
+    assert "up to date" in second.dvc("pull", "repro")
+    assert not (second.folder / "cache").exists()
+    add_clip(second.folder, N_CLIPS)
+    with second.entered():
         eri("store", "seed", "data/features/voice")
-    output = run_stages(second, ERI_CACHE=cache)
+    output = second.run_stages()
     assert f"voice: {N_CLIPS + 1} of {N_CLIPS + 1} clips; 1 computed now" in output

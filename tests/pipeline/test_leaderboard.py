@@ -89,11 +89,7 @@ def test_constant_predictions_are_flagged_and_leave_the_official_score_undefined
     val = tables["val"].set_index("name")
     assert val["constant"].to_dict() == {"head0": "", "head1": "fear", "every": "all"}
     assert val["pearson_fear"]["head1"] == 0
-    assert val["official_mean_pearson"].notna().to_dict() == {
-        "head0": True,
-        "head1": False,
-        "every": False,
-    }
+    assert val.index[val["official_mean_pearson"].notna()].tolist() == ["head0"]
     board = leaderboard(tables).set_index("name")
     assert board["val_constant"].to_dict() == val["constant"].to_dict()
 

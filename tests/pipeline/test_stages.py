@@ -18,7 +18,7 @@ import yaml
 
 from pipeline.params import RESERVED
 from tests.media import write_clip
-from tests.pipeline.checkouts import ROOT, copy_code, dvc, entered, environment, run, run_stages
+from tests.pipeline.checkouts import ROOT, Checkout
 from tests.pipeline.commands import eri
 
 LATER = "weights/later.pth"
@@ -26,31 +26,16 @@ PLOTS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
 DOWNSTREAM = ["stack", "bundle", "evaluate", "learning_curve", "report"]
 
 
-class Project:
-    """A checkout in a folder of its own, driven by commands as a user would."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.first_output = ""
-        self.environment = environment(folder) | {"ERI_CACHE": str(folder / "cache")}
-
-    def git(self, *commands: str) -> None:
-        for command in commands:
-            run(self.folder, "git", *command.split(), **self.environment)
-
-    def dvc(self, *commands: str, status: int = 0) -> str:
-        return dvc(self.folder, *commands, status=status, **self.environment)
+class Project(Checkout):
+    """A checkout with a corpus."""
 
     def eri(self, *arguments: str, status: int = 0) -> str:
-        with entered(self.folder, **self.environment):
+        with self.entered():
             shown = eri(*arguments, status=status)
         return shown.output or str(shown.exception)
 
-    def labels(self) -> pd.DataFrame:
-        return pd.read_csv(self.folder / "corpus" / "labels.csv", dtype={"clip_id": str})
-
-    def write_labels(self, labels: pd.DataFrame) -> None:
-        labels.to_csv(self.folder / "corpus" / "labels.csv", index=False)
+    def labels(self, name: str = "corpus/labels.csv") -> pd.DataFrame:
+        return pd.read_csv(self.folder / name, dtype={"clip_id": str})
 
     def result(self, name: str) -> Path:
         return self.folder / "results" / name
@@ -83,20 +68,6 @@ def small_params() -> dict:
     return content
 
 
-def small_systems() -> dict:
-    content = yaml.safe_load((ROOT / "systems.yaml").read_text())
-    network = content["encoders"]["action_units"]
-    return {
-        "encoders": {"other": small_params()["encoders"]["face"], "action_units": network},
-        "systems": {
-            "resnet50": {"encoders": ["face"], "head": "ridge", "published": "paper, ResNet50"},
-            "multimodal": {"encoders": ["face", "other", "voice"], "head": "ridge"},
-            "action_units": {"encoders": ["action_units"], "head": "ridge"},
-        },
-        "published": content["published"],
-    }
-
-
 def write_corpus(folder: Path, targets: list[str]) -> None:
     """Write clips whose brightness tells the targets, of a person each, and their labels."""
     rng = np.random.default_rng(0)
@@ -115,22 +86,21 @@ def write_corpus(folder: Path, targets: list[str]) -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose corpus lacks its last clip, run once."""
     folder = tmp_path_factory.mktemp("project")
-    copy_code(folder)
+    project = Project(folder, ERI_CACHE=str(folder / "cache"))
+    project.copy_code()
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     content = small_params()
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
-    (folder / "systems.yaml").write_text(yaml.safe_dump(small_systems(), sort_keys=False))
     write_corpus(folder / "corpus", content["targets"])
-    project = Project(folder)
     labels = project.labels()
     labels.to_csv(folder / "all_labels.csv", index=False)
-    project.write_labels(labels[:-1])
+    labels[:-1].to_csv(folder / "corpus/labels.csv", index=False)
     project.git("init -q")
     project.dvc("init -q")
     shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots", dirs_exist_ok=True)
     project.git("add -A", "commit -qm start")
-    project.first_output = run_stages(folder, **project.environment)
+    project.first_output = project.run_stages()
     project.dvc("commit --quiet --force --with-deps dvc.yaml")
     project.git("add -A", "commit -qm results")
     return project
@@ -166,6 +136,10 @@ def test_every_held_out_clip_is_predicted_in_the_challenge_s_format(project):
     assert predictions.columns.tolist() == ["File_ID", *small_params()["targets"]]
     assert set(predictions["File_ID"]) == set(labels.loc[labels["split"] != "Train", "clip_id"])
     assert predictions.notna().all(axis=None)
+    for name in ("face", "voice"):  # every clip is embedded or listed
+        stored = list(set(pd.read_parquet(project.folder / "data/features" / name)["clip_id"]))
+        failed = pd.read_parquet(project.folder / f"data/features/{name}.failures.parquet")
+        assert sorted([*stored, *failed["clip_id"]]) == sorted(labels["clip_id"])
     file = str(project.result("predictions.csv"))
     assert "as the challenge wants it" in project.eri("check-submission", file)
 
@@ -184,17 +158,9 @@ def test_every_column_beside_targets_is_a_name_that_no_target_may_have(project):
     assert n_tables >= 5
 
 
-def test_every_clip_is_embedded_or_listed(project):
-    for name in ("face", "voice"):
-        stored = set(pd.read_parquet(project.folder / "data/features" / name)["clip_id"])
-        failed = pd.read_parquet(project.folder / f"data/features/{name}.failures.parquet")
-        assert stored | set(failed["clip_id"]) == set(project.labels()["clip_id"])
-        assert not stored & set(failed["clip_id"])
-
-
 def test_the_best_head_is_scored_by_slice_and_has_a_learning_curve(project):
     board = pd.read_csv(project.result("leaderboard.csv"))["name"].tolist()
-    slices = pd.read_csv(project.result("slices.csv"))
+    slices, labels = pd.read_csv(project.result("slices.csv")), project.labels()
     stack, best = slices["name"].unique().tolist()
     assert stack == "stack"
     assert best in board
@@ -202,36 +168,15 @@ def test_the_best_head_is_scored_by_slice_and_has_a_learning_curve(project):
     assert set(slices["split"]) == {"oof", "val"}
     curve = pd.read_csv(project.result("learning_curve.csv"))
     assert curve["name"].iloc[0] == best
-    labels = project.labels()
     assert curve["n_people"].max() == labels.loc[labels["split"] == "Train", "group"].nunique()
-
-
-def test_the_systems_are_scored_beside_published_ones(project):
-    assert "ridge/action_units failed: there is no weights file" in project.eri("systems")
-    table = pd.read_csv(project.result("systems/systems.csv")).set_index("system")
-    ours = ["resnet50", "multimodal", "stack"]
-    assert table.loc[ours, "mean_pearson"].notna().all()
-    assert "no weights file" in table["note"]["action_units"]
-    assert (table["kind"] == "published").sum() == len(small_systems()["published"]) - 1
-    assert "up to date" in project.dvc("repro")  # a second run, which knows nothing of this
 
 
 def test_the_same_seed_gives_the_same_bytes(project):
     for name in ("cache", "data", "results"):
         shutil.rmtree(project.folder / name)
-    output = run_stages(project.folder, **project.environment)
+    output = project.run_stages()
     assert computed(output)["face"] == len(project.labels())
     assert "up to date" in project.dvc("status dvc.yaml")
-
-
-def test_a_new_machine_starts_from_the_stores_that_dvc_brings(project):
-    store = project.folder / "data/features/face/part-00000.parquet"
-    before = store.read_bytes()
-    shutil.rmtree(project.folder / "cache")
-    project.eri("store", "seed", "data/features/face", "data/features/voice")
-    output = run_stages(project.folder, only=["extract"], **project.environment)
-    assert computed(output) == {"face": 0, "voice": 0, "later": 0}
-    assert store.read_bytes() == before
 
 
 def test_a_head_s_parameter_reruns_that_head_and_what_follows(project):
@@ -280,13 +225,12 @@ def test_weights_that_have_come_are_taken_by_the_command_that_the_note_names(pro
 
 
 def test_adding_a_clip_embeds_one_and_removing_or_renaming_none(project):
-    labels = pd.read_csv(project.folder / "all_labels.csv", dtype={"clip_id": str})
-    corpus = project.folder / "corpus"
+    labels, corpus = project.labels("all_labels.csv"), project.folder / "corpus"
     (corpus / labels["path"].iloc[1]).unlink()
     old = labels["path"].iloc[0]
     (corpus / old).rename(corpus / "clips" / "renamed.mp4")
     labels["path"] = labels["path"].replace(old, "clips/renamed.mp4")
-    project.write_labels(labels.drop(index=1))
+    labels.drop(index=1).to_csv(corpus / "labels.csv", index=False)
     output = project.dvc("repro extract")
     assert stages_run(output) == ["index", "extract"]
     assert computed(output) == {"face": 1, "voice": 1, "later": 1}

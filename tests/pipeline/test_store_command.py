@@ -24,12 +24,14 @@ def run(*arguments: str, status: int = 0) -> str:
     return eri("store", *arguments, status=status).stdout
 
 
-def test_ls_shows_what_is_cached(root):
+def test_seed_takes_a_store_and_ls_shows_what_is_cached(root, tmp_path):
     line = run("ls").splitlines()[1]
     assert line.split()[:2] == [ONE, "1"]
     assert line.endswith("k m w")
+    write_store(tmp_path / "store", [StoredClip("x", "b" * 64, embedding(seed=2))], DESCRIPTION)
+    assert "1 clips that were not cached" in run("seed", str(tmp_path / "store"))
     (entry,) = json.loads(run("ls", "--json"))
-    assert (entry["identity"], entry["n_clips"]) == (ONE, 1)
+    assert (entry["identity"], entry["n_clips"]) == (ONE, 2)
 
 
 def test_verify_fails_on_damage_and_gc_clears_it_up(root):
@@ -52,9 +54,3 @@ def test_gc_leaves_nothing_of_a_person(root):
     assert said["n_results_removed"] == 2
     assert said["n_bytes_freed"] > 0
     assert [path for path in root.rglob("*") if path.is_file()] == []
-
-
-def test_seed_takes_a_store(root, tmp_path):
-    write_store(tmp_path / "store", [StoredClip("x", "b" * 64, embedding(seed=2))], DESCRIPTION)
-    assert "1 clips that were not cached" in run("seed", str(tmp_path / "store"))
-    assert json.loads(run("ls", "--json"))[0]["n_clips"] == 2

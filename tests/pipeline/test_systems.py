@@ -2,15 +2,14 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from models.heads import HEADS
 from pipeline.comparison import run_comparison
 from pipeline.params import ParamsError, load_params
 from pipeline.systems import load_systems, plan_systems, systems_table
-from tests.pipeline import odd_heads
 from tests.pipeline.commands import eri
 
 
@@ -50,7 +49,6 @@ def systems_project(project, monkeypatch) -> SystemsProject:
     ("place", "value", "message"),
     [
         ("systems.eyes.encoders", ["fase"], "unknown encoder 'fase'; did you mean 'face'"),
-        ("systems.eyes.encoders", ["face", "face"], "the encoder 'face' stands there twice"),
         ("systems.eyes.encoders", [], "systems.eyes.encoders"),
         ("systems.eyes.had", "ridge", "systems.eyes.had: unknown key"),
         ("systems.eyes.published", "paper, ResNet", "did you mean 'paper, ResNet50'"),
@@ -87,52 +85,40 @@ def test_the_project_s_own_file_has_the_paper_s_five_systems(request, monkeypatc
     assert all((each.val or each.test) and each.source for each in systems.published.values())
 
 
-def last(systems, params, split=None, **settings):
-    *_, found = run_comparison(plan_systems(systems, params, split, **settings))
-    return found
-
-
-def test_ours_stand_beside_the_published_ones(systems_project, fitted):
-    systems, params = systems_project.load()
-    table = systems_table(last(systems, params), systems).set_index("system")
+def test_ours_stand_beside_the_published_ones(systems_project, fitted, monkeypatch):
+    monkeypatch.setattr("pipeline.systems.extract_features", lambda *_: {})
+    systems_project.load()
+    content = json.loads(eri("systems", "--split", "oof", "--json").stdout)
+    table = pd.DataFrame(content["systems"]).set_index("system")
     ours = ["eyes", "body", "both"]
     assert list(table.index) == [*ours, "stack", "baseline/mean", "baseline/duration", "another"]
     scores = table.loc[table["kind"] != "published", ["ci95_low", "mean_pearson", "ci95_high"]]
-    assert (scores.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+    assert (scores.astype(float).diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
     figures = table[["published_val", "published_test", "source"]]
     assert figures.loc["eyes"].tolist() == ["", "0.4080", "the paper, pre-trained"]
     assert figures.loc["body"].tolist() == ["", "not available", ""]
     assert figures.loc["another"].tolist() == ["about 0.52", "", "them"]
     assert (figures.loc[["both", "stack"]] == "").all(axis=None)
-    assert np.isnan(table["mean_pearson"]["another"])
+    assert table["mean_pearson"].isna()["another"]
+    assert pd.read_csv("results/systems/systems.csv")["system"].tolist() == table.index.tolist()
     assert len(fitted) == 2 + 3  # baselines, systems
-    fitted.clear()
-    last(systems, params)
-    assert fitted == []
-
-
-def test_the_command_writes_tables_and_says_whose_data(systems_project, fitted, monkeypatch):
-    monkeypatch.setattr("pipeline.systems.extract_features", lambda *_: {})
-    systems_project.load()
-    content = json.loads(eri("systems", "--split", "oof", "--json").stdout)
-    table = pd.read_csv("results/systems/systems.csv", dtype={"published_test": str})
-    assert [row["system"] for row in content["systems"]] == table["system"].tolist()
-    assert content["split"] == "oof"
+    eri("systems", "--split", "val")
+    assert len(fitted) == 2 + 3
     page = Path("results/systems/systems.md").read_text()
-    for said in ("Published figures are of Hume-Reaction", "data/demo/labels.csv"):
+    for said in ("Published figures are of Hume-Reaction", "data/demo/labels.csv", "| (another)"):
         assert said in page
-    assert page.count("| (") == 1
 
 
-def test_what_fails_is_a_row_that_says_why_and_what_has_no_features_is_left_out(
-    systems_project, monkeypatch
-):
-    monkeypatch.setitem(odd_heads.HEADS, "raising", odd_heads.ODD_HEADS["raising"])
-    monkeypatch.setattr("pipeline.comparison.fit_in_worker", odd_heads.fit)
-    systems_project.content["systems"]["sound"] = {"encoders": ["voice"], "head": "raising"}
+def test_what_fails_or_has_no_features_is_a_row_that_says_why(systems_project, fitted, monkeypatch):
+    def fail(*_):
+        raise ValueError("no good")
+
+    monkeypatch.setattr(HEADS["svr"], "cross_fit", fail)
+    systems_project.content["systems"]["sound"] = {"encoders": ["voice"], "head": "svr"}
     systems, params = systems_project.load()
-    found = last(systems, params, lacking=["posture"])
+    *_, found = run_comparison(plan_systems(systems, params, lacking={"posture": "no weights"}))
     table = systems_table(found, systems).set_index("system")
-    assert table["note"]["sound"] == "failed: RuntimeError: no good"
-    assert np.isnan(table["mean_pearson"]["sound"])
+    said = ["failed: no weights", "failed: no good"]
+    assert table.loc[["body", "sound"], "note"].tolist() == said
+    assert table.loc[["body", "sound"], "mean_pearson"].isna().all()
     assert set(found.members) == {"ridge/face", "average/face+voice"}

@@ -40,12 +40,9 @@ def said_of(**said):
     write_clip_vectors(path, table.clip_id, table.embedding, said)
 
 
-def test_each_encoder_alone_then_all_joined_in_one_order():
+def test_tables_are_joined_by_clip_and_gaps_are_missing(tmp_path):
     assert view_names(["b", "a"]) == ["b", "a", "a+b"]
     assert view_names(["a"]) == ["a"]
-
-
-def test_tables_are_joined_by_clip_and_gaps_are_missing(tmp_path):
     for name, ids, value in (("a", ["x", "y"], 1), ("b", ["y", "z"], 2)):
         vectors = np.full((2, 2), value, np.float32)
         write_clip_vectors(tmp_path / f"{name}.parquet", np.array(ids, object), vectors, {})
@@ -71,6 +68,7 @@ def test_another_pooling_is_made_once_from_the_store(project, find):
     [
         ({"pooling": OTHER.model_dump()}, True),
         ({"pooling": {"statistics": ["of old"], "parts": ["whole"]}}, False),
+        ({"pooling": {}, "level": "clip"}, True),  # the same under every pooling
         ({}, True),
     ],
 )
@@ -78,15 +76,6 @@ def test_a_table_of_the_wanted_pooling_is_used(project, find, said, taken):
     project.write_store("face")
     said_of(**said)
     assert (find("face", OTHER).parent.name == "pooled") == taken
-
-
-def test_vectors_of_whole_clips_are_the_same_under_every_pooling(project, find):
-    said_of(level="clip", pooling=project.content["pooling"])
-    assert find("face", OTHER).parent.name == "pooled"
-    (POOLED / "face.parquet").unlink()
-    project.write_store("face", {"level": "clip"}, n_rows=1)
-    joined = join_tables([find("face", OTHER)], list(project.clips["clip_id"]))
-    np.testing.assert_array_equal(joined, read_store(FEATURES / "face").embedding)
 
 
 def test_numbers_of_another_encoder_are_refused(project, find):
@@ -105,22 +94,18 @@ def test_numbers_of_another_encoder_are_refused(project, find):
         find("voice", OTHER)
 
 
-def test_stores_may_lie_elsewhere_and_must_lie_somewhere(project, find):
+def test_stores_may_lie_elsewhere_and_have_to_be_those_of_the_parameters(project, find):
     (POOLED / "face.parquet").unlink()
     with pytest.raises(StoreError, match=r"neither .*face\.parquet nor .*: run `dvc repro`"):
         find("face")
     project.write_store("face")
     FEATURES.rename(SYSTEM_FEATURES)  # of systems.yaml
     assert find("face").is_file()
-
-
-def test_an_imported_store_has_to_be_the_one_of_the_parameters(project, find):
-    project.write_store("face")
-    folder = FEATURES / "face"
+    folder = SYSTEM_FEATURES / "face"
     entry = {"store": str(folder), "sha256": store_sha256(folder)}
     project.content["stores"] = {"fau": entry}
     assert find("fau").is_file()
-    project.write_store("face", n_rows=5)
+    entry["sha256"] = "0" * 64
     with pytest.raises(StoreError, match="another one than params.yaml says"):
         find("fau")
     entry["store"] = "nowhere"

@@ -45,6 +45,8 @@ def test_equals_one_booster_per_target(clips, monkeypatch, most_per_tree, n_comp
             reg_lambda=1.0,
             max_bin=63,
             colsample_bytree=fraction,
+            subsample=0.7,
+            subsample_freq=1,
             random_state=3,
             verbosity=-1,
             n_jobs=1,

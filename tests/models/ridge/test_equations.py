@@ -17,9 +17,12 @@ def table(n_rows=30, n_columns=9, n_targets=4, seed=0):
     return x, rng.normal(1, 1, size=(n_rows, n_targets)), np.arange(n_rows) % 4
 
 
-def solve(equations, y):
-    repeated = np.repeat(ALPHAS[:, None], y.shape[1], axis=1)
-    return equations.solve(y, repeated, 1e-9)
+def solve(gram, excluded, y):
+    """Return equations and their solutions for all penalties."""
+    repeated, equations = np.repeat(ALPHAS[:, None], y.shape[1], axis=1), gram.equations(excluded)
+    products = gram.products(np.where(gram.fold_of_row[:, None] >= 0, y, 0))
+    kept = sum(each for fold, each in products.items() if fold not in excluded)
+    return equations, equations.solve(y, kept, repeated, 1e-9)
 
 
 def centred(x):
@@ -45,9 +48,8 @@ def test_solutions_and_errors_equal_plain_fits(
     train, held = ~np.isin(folds, excluded), folds == 0
     part = x[train].astype(np.float64)
     unit = np.square(centred(part)).sum() / min(part.shape) or 1.0
-    equations = FoldGram(x, folds).equations(excluded)
+    equations, solutions = solve(FoldGram(x, folds), excluded, y)
     assert equations.unit == pytest.approx(unit, rel=1e-5)
-    solutions = solve(equations, y)
     errors = equations.squared_errors(solutions, y, held)
     for solution, error, alpha in zip(solutions, errors, ALPHAS, strict=True):
         fit = Ridge(alpha * unit, solver="svd").fit(part, y[train])
@@ -68,10 +70,8 @@ def test_rows_outside_all_folds_or_in_excluded_ones_take_no_part(n_columns, excl
     wild = np.where(used[:, None], x, 1e6).astype(np.float32)
     gram = FoldGram(x, folds)
     part = centred(x[used])
-    equations = gram.equations(excluded)
+    equations, solutions = solve(gram, excluded, y)
     expected = part.T @ part if n_columns < 30 else part @ part.T
     np.testing.assert_allclose(equations.matrix, expected, atol=1e-9)
-    solutions = solve(equations, y)
-    changed = FoldGram(wild, folds).equations(excluded)
-    again = solve(changed, np.where(used[:, None], y, np.nan))
+    _, again = solve(FoldGram(wild, folds), excluded, np.where(used[:, None], y, np.nan))
     np.testing.assert_array_equal(again, solutions)

@@ -51,13 +51,12 @@ def test_clips_differ_in_length_one_has_no_sound_and_another_no_face(corpus):
     assert 1.9 <= min(lengths_s) < max(lengths_s) - 1 <= 3.1
 
 
-def test_the_same_clip_has_the_same_bytes(tmp_path):
+def test_the_same_clip_has_the_same_bytes_and_six_targets_are_refused_before_one_is_written(
+    tmp_path,
+):
     for name in "abc":
         write_clip(tmp_path / name)
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
-
-
-def test_six_targets_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(DataError, match="6 targets came"):
         write_corpus(tmp_path / "new", SMALL, TARGETS[:6])
     assert not (tmp_path / "new").exists()

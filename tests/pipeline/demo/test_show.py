@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from features.encoders.base import FrameEncoder
@@ -20,10 +19,9 @@ from pipeline.demo.rules import (
     draw_intensities,
     draw_person,
 )
-from pipeline.demo.voice import SAMPLE_RATE_HZ, speak
+from pipeline.demo.voice import speak
 
 ALL_FACE_CUES = [*FACE_CUES, "speech"]
-DURATION_S = 6
 PERSON = dataclasses.replace(draw_person(0, np.random.default_rng(0)), offset=0.0, zoom=1.0)
 
 
@@ -32,25 +30,8 @@ def draw(person=PERSON, **cues):
 
 
 def say(**cues):
-    table = np.tile([cues.get(name, 0.0) for name in VOICE_CUES], (DURATION_S * FRAME_RATE_HZ, 1))
-    return speak(PERSON, table, np.random.default_rng(0))
-
-
-def loudness(sound):
-    return np.sqrt(np.mean(np.square(sound)))
-
-
-def pitch_hz(sound):
-    """Estimate the pitch by the first peak of the autocorrelation."""
-    power = np.abs(np.fft.rfft(sound, 2 * len(sound))) ** 2
-    correlation = np.fft.irfft(power)[: SAMPLE_RATE_HZ // 60]
-    lowest = SAMPLE_RATE_HZ // 550
-    return SAMPLE_RATE_HZ / (lowest + np.argmax(correlation[lowest:]))
-
-
-def share_above_2000_hz(sound):
-    power = np.abs(np.fft.rfft(sound)) ** 2
-    return power[np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE_HZ) > 2000].sum() / power.sum()
+    table = np.tile([cues.get(name, 0.0) for name in VOICE_CUES], (2 * FRAME_RATE_HZ, 1))
+    return speak(PERSON, table, np.random.default_rng(0))[0]
 
 
 def test_face_and_voice_each_carry_a_part_of_labels_that_are_a_profile_per_clip():
@@ -67,37 +48,12 @@ def test_face_and_voice_each_carry_a_part_of_labels_that_are_a_profile_per_clip(
         assert np.mean(r) > 0.6
 
 
-def test_a_reaction_begins_after_its_start_and_stays():
-    labels = np.array([float(name == "Amusement") for name in RULES])
-    face, voice = act(labels, 60, 1.0, np.random.default_rng(0))
-    assert (face.shape, voice.shape) == ((60, len(FACE_CUES)), (60, len(VOICE_CUES)))
-    smile, laughter = face[:, FACE_CUES.index("smile")], voice[:, VOICE_CUES.index("laughter")]
-    assert abs(smile[:7]).max() < 0.3
-    assert smile[-1] > 0.7
-    assert laughter[-1] > 0.5
-
-
-@pytest.mark.parametrize("name", [*ALL_FACE_CUES, *VOICE_CUES])
-def test_every_cue_is_seen_or_heard_and_rules_name_no_others(name):
-    if name in ALL_FACE_CUES:
-        assert np.abs(draw(**{name: 1.0}) - draw()).max() > 25
-    else:
-        neutral = say()[0]
-        assert np.abs(say(**{name: 1.0})[0] - neutral).mean() > 0.1 * np.abs(neutral).mean()
-    assert all(
-        {*rule.face} <= {*FACE_CUES} and {*rule.voice} <= {*VOICE_CUES} for rule in RULES.values()
-    )
-
-
-def test_cues_of_the_voice_do_what_their_names_say():
-    neutral, mouth = say()
-    assert neutral.shape == mouth.shape == (DURATION_S * SAMPLE_RATE_HZ,)
-    assert 0.01 < np.abs(neutral).max() <= 1
-    assert 0 <= mouth.min() < mouth.max() <= 1
-    assert loudness(neutral[mouth > 0.5]) > 3 * loudness(neutral[mouth == 0])
-    assert loudness(say(loudness=1.0)[0]) > 1.3 * loudness(neutral)
-    assert pitch_hz(say(pitch=1.0)[0]) > 1.2 * pitch_hz(neutral)
-    assert share_above_2000_hz(say(brightness=1.0)[0]) > 1.3 * share_above_2000_hz(neutral)
+def test_every_cue_is_seen_or_heard():
+    face, voice = draw(), say()
+    for name in ALL_FACE_CUES:
+        assert np.abs(draw(**{name: 1.0}) - face).max() > 25
+    for name in VOICE_CUES:
+        assert np.abs(say(**{name: 1.0}) - voice).mean() > 0.1 * np.abs(voice).mean()
 
 
 def test_people_differ_a_real_detector_finds_them_and_nobody_is_in_an_empty_room():

@@ -29,36 +29,28 @@ def results(rows, params, predictions):
     """Make results; keywords replace parts of them."""
 
     def make(params=params, rows=rows, **changes):
-        n = len(params.targets)
-        named = {name: each[:, :n] for name, each in predictions.items()}
+        named = {name: each[:, : len(params.targets)] for name, each in predictions.items()}
         board = leaderboard(score_splits(named, rows, params))
         parts = {
             "contributions": pd.DataFrame(columns=CONTRIBUTION_COLUMNS),
             "slices": pd.DataFrame(columns=SLICE_COLUMNS),
             "curve": pd.DataFrame(columns=CURVE_COLUMNS),
             "imputed": pd.DataFrame(columns=IMPUTED_COLUMNS),
-        } | {name: each for name, each in changes.items() if isinstance(each, pd.DataFrame)}
-        stack = named["stack"]
+            **{"failures": {}, "warnings": [], "people": {}},
+            "record": run_record(params, {}, {"results/stack.parquet": "ab12"}),
+            **changes,
+        }
         tables = {
             **score_tables(board, parts["contributions"], parts["slices"]),
             "weights": weight_table(weights(params.targets), params.targets),
-            **error_tables(stack, rows, params.targets, shown_splits(board)[0]),
+            **error_tables(named["stack"], rows, params.targets, shown_splits(board)[0]),
             "learning_curve": parts["curve"],
         }
         plots = {
             name: (plot, as_read(tables[plot.table.stem])) for name, plot in read_plots().items()
         }
-        content = {
-            "failures": {},
-            "warnings": [],
-            "people": {},
-        }
-        content["record"] = run_record(params, {}, {"results/stack.parquet": "ab12"})
-        return Results(
-            **content | parts | {"params": params, "rows": rows, "stack": stack} | changes,
-            board=board,
-            plots=plots,
-        )
+        made = {"params": params, "rows": rows, "stack": named["stack"], "board": board}
+        return Results(**made, **parts, plots=plots)
 
     return make
 

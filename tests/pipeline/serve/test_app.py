@@ -36,11 +36,13 @@ def test_the_answer_is_what_the_predictor_says(client, predictor, clip, tmp_path
     }
 
 
-def test_a_picture_is_a_clip_without_a_length(client, tmp_path):
+def test_a_picture_is_a_clip_without_a_length_and_sound_alone_one_too(client, tmp_path):
     Image.new("RGB", (32, 32), (200, 10, 10)).save(tmp_path / "p.png")
-    answer = predict(client, "p.png", (tmp_path / "p.png").read_bytes()).json()
-    assert answer["duration_s"] is None
-    assert len(answer["time_s"]) == 1
+    seen = predict(client, "p.png", (tmp_path / "p.png").read_bytes()).json()
+    assert (seen["duration_s"], len(seen["time_s"])) == (None, 1)
+    only_sound = write_clip(tmp_path / "s.mp4", n_frames=0, sound_s=2).read_bytes()
+    heard = predict(client, "voice.m4a", only_sound).json()
+    assert (heard["has_video"], heard["encoders"]) == (False, ["sound"])
 
 
 def test_health_says_what_it_is_and_within_which_limits(client):
@@ -163,9 +165,3 @@ def test_what_stands_in_a_clip_s_place_is_named(client, name, content, said):
     reply = predict(client, name, content)
     assert reply.status_code == 422
     assert said in reply.json()["detail"]
-
-
-def test_sound_alone_is_a_clip(client, tmp_path):
-    only_sound = write_clip(tmp_path / "s.mp4", n_frames=0, sound_s=2).read_bytes()
-    reply = predict(client, "voice.m4a", only_sound).json()
-    assert (reply["has_video"], reply["encoders"]) == (False, ["sound"])

@@ -44,22 +44,19 @@ def test_to_more_than_may_wait_it_is_busy_at_once(held, disk, clip):
         assert client.post("/predict", files={"file": ("a.mp4", clip)}).status_code == 200
 
 
-def test_an_answer_has_a_time_limit_and_its_prediction_keeps_the_place(held, disk, clip):
-    limits = replace(LIMITS, waiting=0, answer_s=0.2)
+def test_an_answer_has_a_time_limit_and_its_prediction_keeps_the_place_until_it_ends(
+    held, disk, clip
+):
+    limits, files = replace(LIMITS, waiting=0, answer_s=0.2), {"file": ("a.mp4", clip)}
     with TestClient(create_app(held, limits), base_url="http://localhost") as client:
         held.go.clear()
-        replies = [client.post("/predict", files={"file": ("a.mp4", clip)}) for _ in range(2)]
+        replies = [client.post("/predict", files=files) for _ in range(2)]
         assert [reply.status_code for reply in replies] == [504, 503]
         assert "0.2 s" in replies[0].json()["detail"]
         assert "eri_places_taken 1.0" in client.get("/metrics").text
         held.go.set()
         until(lambda: "eri_places_taken 0.0" in client.get("/metrics").text)
-
-
-def test_a_prediction_that_runs_is_waited_for_at_the_end(held, disk, clip):
-    limits = replace(LIMITS, answer_s=0.2)
-    with TestClient(create_app(held, limits), base_url="http://localhost") as client:
         held.go.clear()
-        assert client.post("/predict", files={"file": ("a.mp4", clip)}).status_code == 504
+        assert client.post("/predict", files=files).status_code == 504
         threading.Timer(0.3, held.go.set).start()
-    assert held.go.is_set()
+    assert held.go.is_set()  # what runs at the end is waited for

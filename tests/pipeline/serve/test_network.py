@@ -12,7 +12,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from pipeline.serve.app import create_app
-from tests.pipeline.serve.conftest import LIMITS, listening, until
+from tests.pipeline.serve.conftest import LIMITS, left, listening, until
 
 HEAD = (
     "POST /predict HTTP/1.1\r\nHost: localhost\r\n"
@@ -62,7 +62,7 @@ def test_an_upload_whose_connection_ends_leaves_nothing(address, disk):
         connection.sendall(HEAD.encode() + b"Content-Length: 100000\r\n\r\n" + PART + b"x" * 5000)
         until(lambda: "eri_places_taken 1.0" in httpx.get(url(address, "/metrics")).text)
     until(lambda: "eri_places_taken 0.0" in httpx.get(url(address, "/metrics")).text)
-    assert disk.left() == []
+    assert left(disk) == []
 
 
 @pytest.mark.parametrize(
