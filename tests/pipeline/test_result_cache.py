@@ -28,20 +28,12 @@ def same(found):
     return all(np.array_equal(found[name], ARRAYS[name]) for name in ARRAYS)
 
 
-<<<<<<< HEAD
-def test_what_is_kept_is_found_and_nothing_half_written_is_left(folder):
+def test_what_is_kept_is_found_also_where_only_others_may_write(folder, monkeypatch):
     assert load_result(A) is None
     keep_result(A, ARRAYS)
+    monkeypatch.setattr(os, "utime", Mock(side_effect=PermissionError))
     assert same(load_result(A))
     assert [path.name for path in folder.iterdir()] == [f"{A}.npz"]
-=======
-def test_what_is_kept_is_found_also_where_only_others_may_write(folder, monkeypatch):
-    assert load_result("a") is None
-    keep_result("a", ARRAYS)
-    monkeypatch.setattr(os, "utime", Mock(side_effect=PermissionError))
-    assert same(load_result("a"))
-    assert [path.name for path in folder.iterdir()] == ["a.npz"]
->>>>>>> main
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -68,32 +60,11 @@ def test_the_least_recently_used_go_first(folder, monkeypatch):
     keep_result(NEW, ARRAYS)
     assert sorted(path.stem for path in folder.iterdir()) == [A, D, NEW]
     monkeypatch.setattr("pipeline.result_cache.MAX_BYTES", 1)
-<<<<<<< HEAD
     keep_result(NEW, ARRAYS)
     assert sorted(path.stem for path in folder.iterdir()) == [D, NEW]  # used within the hour
-
-
-def test_a_cache_of_others_can_be_read(folder, monkeypatch):
-    keep_result(A, ARRAYS)
-    monkeypatch.setattr(os, "utime", Mock(side_effect=PermissionError))
-    assert same(load_result(A))
-
-
-def test_what_was_not_used_for_days_is_removed(folder):
-    assert remove_unused_results(for_days=0) == (0, 0)
-    folder.mkdir()
-    (folder / "metrics.json").touch()  # somebody keeps the cache where results of runs are
-    age(folder / "metrics.json", 49)
-    for key, hours in ((A, 49), (B, 47)):
-        keep_result(key, ARRAYS)
-        age(folder / f"{key}.npz", hours)
-    size = (folder / f"{A}.npz").stat().st_size
-    assert remove_unused_results(for_days=2) == (1, size)
-    assert sorted(path.stem for path in folder.iterdir()) == [B, "metrics"]
-=======
-    keep_result("new", ARRAYS)
-    assert sorted(path.stem for path in folder.iterdir()) == ["d", "new"]  # used within the hour
-    age(folder / "d.npz", 49)
-    size = (folder / "d.npz").stat().st_size
+    age(folder / f"{D}.npz", 49)
+    size = (folder / f"{D}.npz").stat().st_size
     assert [remove_unused_results(for_days=2) for _ in range(2)] == [(1, size), (0, 0)]
->>>>>>> main
+    (folder / "metrics.json").touch()  # somebody keeps the cache where results of runs are
+    assert remove_unused_results(for_days=0)[0] == 1
+    assert [path.name for path in folder.iterdir()] == ["metrics.json"]
