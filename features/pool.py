@@ -63,15 +63,15 @@ class Part:
         since_s -= since_s.mean()
         weights = (since_s / (np.square(since_s).sum() or 1)).astype(np.float32)
         products = weights[:, None] * (self.rows - self.mean())
-        return products.sum(axis=0, dtype=self._sum_type).astype(np.float32)
+        return np.asarray(products.sum(axis=0, dtype=self._sum_type), np.float32)
 
     def mean(self) -> Vectors:
         """Mean of each column."""
-        return self.rows.mean(axis=0, dtype=self._sum_type).astype(np.float32)
+        return np.asarray(self.rows.mean(axis=0, dtype=self._sum_type), np.float32)
 
     def std(self) -> Vectors:
         """Spread of each column: the root of the mean squared distance from its mean."""
-        return self.rows.std(axis=0, dtype=self._sum_type).astype(np.float32)
+        return np.asarray(self.rows.std(axis=0, dtype=self._sum_type), np.float32)
 
     @property
     def _sum_type(self) -> type[np.floating]:

@@ -108,8 +108,10 @@ class FeatureStore:
         assert self.time_s is not None
         for a, b in pairwise([*self.clip_starts(), len(self.clip_id)]):
             share = None if self.face_share is None else float(self.face_share[a])
-            faces = (None if each is None else each[a:b] for each in (self.track, self.face_score))
-            yield self.clip_id[a], Embedding(self.time_s[a:b], self.embedding[a:b], share, *faces)
+            track = None if self.track is None else self.track[a:b]
+            score = None if self.face_score is None else self.face_score[a:b]
+            embedding = Embedding(self.time_s[a:b], self.embedding[a:b], share, track, score)
+            yield self.clip_id[a], embedding
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with one column per dimension, indexed by clip (and time, and track)."""
