@@ -140,7 +140,7 @@ def check_submission(
     splits = ["Val", "Test"] if split == "all" else [split]
     is_expected = clips["split"].isin(splits)
     if not is_expected.any():
-        raise ParamsError(f"no clip is of {' or '.join(splits)}: there is nothing to check")
+        raise ParamsError(f"the clip table has no clip of {' or '.join(splits)}: nothing to check")
     ids, findings = file_ids(clips), Findings()
     expected = clips[is_expected].set_index(pd.Index(_told_apart(ids[is_expected])))
     others = dict(zip(ids[~is_expected], clips["split"][~is_expected], strict=True))
