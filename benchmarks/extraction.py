@@ -26,7 +26,7 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from benchmarks.corpora import benchmark_clips, copy_clip
+from benchmarks.corpora import benchmark_clips, copies
 from benchmarks.machine import describe
 from benchmarks.names import known_names
 from benchmarks.timing import timed
@@ -57,7 +57,9 @@ def main(
         str, typer.Option(help=f"Names, joined by commas, of {', '.join(SPECS)}.")
     ] = "resnet50,clip",
     precision: Literal["fp32", "bf16"] = PRECISION,
-    copies: Annotated[int, typer.Option(help="Of every clip, so that a GPU has work.")] = 1,
+    n_copies: Annotated[
+        int, typer.Option("--copies", help="Of every clip, so that a GPU has work.")
+    ] = 1,
 ) -> None:
     """Print one table row per encoder."""
     chosen = known_names(encoders, SPECS)
@@ -65,7 +67,9 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = benchmark_clips(folder, fast=fast)
-        clips = index_files(copies_of(files, copies, folder / "copies"), progress=False)
+        if n_copies > 1:
+            files = copies([*files.values()], n_copies * len(files), folder / "copies")
+        clips = index_files(files, progress=False)
         clips = clips[clips["has_video"]].reset_index(drop=True)
         on_gpu = default_device().type == "cuda"
         bound = "max(decode, encode)" if on_gpu else "(decode + encode)"
@@ -77,24 +81,24 @@ def main(
         print("|---" * 11 + "|")
         for each in chosen:
             spec = SPECS[each] | {"precision": precision}
-            row = measure(each, spec, clips, copies, folder, 1 if fast else N_ROUNDS)
+            row = measure(each, spec, clips, n_copies, folder, 1 if fast else N_ROUNDS)
             print("| " + " | ".join(row) + " |", flush=True)
 
 
 def measure(
-    name: str, spec: dict[str, str], clips: pd.DataFrame, copies: int, folder: Path, n_rounds: int
+    name: str, spec: dict[str, str], clips: pd.DataFrame, n_copies: int, folder: Path, n_rounds: int
 ) -> list[str]:
     """Time one encoder; every part does its own start-up."""
     encoder = make_encoder(spec)
     assert isinstance(encoder, FrameEncoder)
     warm_up(encoder)
-    once = clips[: len(clips) // copies]
+    once = clips[: len(clips) // n_copies]
     plain_s, plain_vectors = timed(lambda: plain_loop(encoder, once))
     parts = list(decode(name, encoder, once, folder))
 
     def alone_s() -> NDArray[np.float64]:
         decode_s, _ = timed(lambda: deque(decode(name, encoder, clips, folder), maxlen=0))
-        encode_s, _ = timed(lambda: encode(encoder, parts, copies))
+        encode_s, _ = timed(lambda: encode(encoder, parts, n_copies))
         return np.array([decode_s, encode_s])
 
     rounds = []
@@ -113,23 +117,12 @@ def measure(
     n = len(store.embedding)
     on_gpu = default_device().type == "cuda"
     bound_s = max(decode_s, encode_s) if on_gpu else decode_s + encode_s
-    rate, plain_rate = n / end_to_end_s, n / copies / plain_s
+    rate, plain_rate = n / end_to_end_s, n / n_copies / plain_s
     hume_h = HUME_CLIPS * HUME_CLIP_S * SAMPLING.frame_rate_hz / rate / 3600
     seconds = [f"{each:.1f}" for each in (decode_s, encode_s, end_to_end_s)]
     rates = [f"{rate:.1f}", f"{plain_rate:.1f}", f"{rate / plain_rate:.2f}"]
     ends = [f"{min(correlations):.5f}", f"{hume_h:.2f}"]
     return [name, str(n), *seconds, f"{bound_s / end_to_end_s:.2f}", *rates, *ends]
-
-
-def copies_of(files: dict[str, Path], n: int, folder: Path) -> dict[str, Path]:
-    """Copy MP4 files `n` times; the first copies of all come first."""
-    if n == 1:
-        return files
-    return {
-        f"{clip_id}-{k}": copy_clip(file, folder / f"{clip_id}-{k}{file.suffix}", k)
-        for k in range(n)
-        for clip_id, file in files.items()
-    }
 
 
 def decode(name: str, encoder: FrameEncoder, clips: pd.DataFrame, folder: Path) -> Iterator[Pieces]:
@@ -146,11 +139,11 @@ def decode(name: str, encoder: FrameEncoder, clips: pd.DataFrame, folder: Path) 
         yield from (event for _, event in events if isinstance(event, Pieces))
 
 
-def encode(encoder: FrameEncoder, parts: list[Pieces], copies: int) -> None:
+def encode(encoder: FrameEncoder, parts: list[Pieces], n_copies: int) -> None:
     """Embed pictures that are in memory, over and over."""
     model = encoder.load_model(default_device())
     batcher = Batcher(model, lambda *_: None)
-    for number, part in enumerate(parts * copies):
+    for number, part in enumerate(parts * n_copies):
         batcher.add(str(number), part.time_s, part.values)
         batcher.end(str(number))
     batcher.flush()

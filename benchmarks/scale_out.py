@@ -22,16 +22,19 @@ import numpy as np
 import pandas as pd
 import typer
 
+from benchmarks.corpora import copies, demo_clips
 from benchmarks.machine import describe
-from benchmarks.reruns import SAMPLING, SPEC, copies
 from benchmarks.timing import timed
 from features.cache import Embedding, EmbeddingCache
 from features.encoders import make_encoder
 from features.extraction import extract, index_files
 from features.extraction.embedder import EncoderRun, plan
+from features.identity import Sampling
 from features.pool import Pooling, pool_store
 
 N_ROUNDS = 3
+SAMPLING = Sampling(frame_rate_hz=3, sample_rate_hz=16000)
+SMALL = {"kind": "torchvision", "model": "shufflenet_v2_x0_5", "weights": "random"}
 VOICE = {"kind": "opensmile", "model": "eGeMAPSv02"}
 
 
@@ -55,7 +58,7 @@ def compare_cluster(folder: Path, n: int) -> None:
     """Time n and 4 n clips: here, on Ray, and on one and two of its nodes with a processor each."""
     from ray.cluster_utils import Cluster as Nodes
 
-    files = {path.stem: path for path in copies(folder, 4 * n)}
+    files = copies(demo_clips(folder / "demo", fast=True), 4 * n, folder / "many")
     table = index_files(files, progress=False)
     print("\n| on | start, s | a clip, s |\n|---|---|---|")
     for _ in range(N_ROUNDS):  # in turn, since a machine's speed drifts
@@ -77,7 +80,7 @@ def cost(name: str, table: pd.DataFrame, n: int, folder: Path, on: str | None) -
     for share in (table.head(n), table):
         places = folder / f"{name}-{len(share)}", folder / f"cache-{name}-{len(share)}"
         options = {"cache_root": places[1], "on": on, "progress": False}
-        encoders = {"small": make_encoder(SPEC)}
+        encoders = {"small": make_encoder(SMALL)}
         times.append(timed(partial(extract, share, encoders, SAMPLING, places[0], **options))[0])
         for place in places:
             shutil.rmtree(place)

@@ -10,15 +10,15 @@ address, such as an object store.
 import hashlib
 import json
 import os
+import re
 import time
 import warnings
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ _NO_DIGEST = "-" * 64
 _COLUMNS = ("time_s", "values", "track", "face_score")
 _N_AT_ONCE = 32  # requests that an object store answers side by side
 _DAY_S = 86_400
+_IDENTITY = re.compile("[0-9a-f]{32}")
+_OBJECT = re.compile(rf".*/{_IDENTITY.pattern}/[0-9a-f]{{2}}/[0-9a-f]{{64}}\{_SUFFIX}")
+_LEFT_OVER = re.compile(rf".*/{_IDENTITY.pattern}/.*\{UNFINISHED}")
 
 
 def default_cache_root() -> str:
@@ -146,8 +149,8 @@ class EmbeddingCache:
             message = f"embedding cache: {path} is damaged ({damage}). It is computed again"
             warnings.warn(message, stacklevel=2)
             self.known.discard(clip_sha256)
-            with suppress(FileNotFoundError):  # another run was quicker
-                self._files.rm_file(path)
+            with suppress(FileNotFoundError), self._explaining("written", "give write access"):
+                self._files.rm_file(path)  # unless another run was quicker
             raise LostError(f"{path} was damaged ({damage})") from damage
 
     def get_all(self, clip_sha256s: Iterable[str]) -> Iterator[Embedding]:
@@ -155,14 +158,10 @@ class EmbeddingCache:
         if self._files.is_local:
             yield from map(self.get, clip_sha256s)
             return
-        waiting: deque[Future[Embedding]] = deque()
+        asked = iter(clip_sha256s)
         with ThreadPoolExecutor(_N_AT_ONCE) as pool:
-            for each in clip_sha256s:
-                waiting.append(pool.submit(self.get, each))
-                if len(waiting) > 2 * _N_AT_ONCE:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            while some := [*islice(asked, 2 * _N_AT_ONCE)]:  # not all: memory holds them
+                yield from pool.map(self.get, some)
 
     def put(self, clip_sha256: str, embedding: Embedding) -> None:
         """Write one clip's embedding, unless there is one already: the first one stays."""
@@ -172,7 +171,7 @@ class EmbeddingCache:
             self.known.add(clip_sha256)
 
     def _path(self, clip_sha256: str) -> str:
-        return f"{self._folder}/{clip_sha256[:2]}/{clip_sha256}{_SUFFIX}"
+        return _object(self._folder, clip_sha256)
 
     def _explaining(self, done: str, advice: str) -> AbstractContextManager[None]:
         what = f"the embedding cache {self._folder} cannot be {done}"
@@ -218,7 +217,7 @@ def unpack(clip_sha256: str, content: bytes) -> Embedding:
 
 
 def list_cache(root: Path | str) -> list[dict[str, Any]]:
-    """List the identities in a cache, the last used first.
+    """List the identities in a cache, the last used first; what else lies there is not ours.
 
     Returns
     -------
@@ -229,7 +228,7 @@ def list_cache(root: Path | str) -> list[dict[str, Any]]:
     """
     files, path = open_place(root)
     entries: list[dict[str, Any]] = []
-    for identity in files.names(path):
+    for identity in filter(_IDENTITY.fullmatch, files.names(path)):
         folder = f"{path}/{identity}"
         described = f"{folder}/{_DESCRIPTION}"
         with suppress(FileNotFoundError, NotADirectoryError):  # none, or pruned meanwhile
@@ -252,7 +251,7 @@ def verify_cache(root: Path | str) -> Iterator[tuple[str, str | None]]:
     """Read every cached object; yields its path and what is wrong with it, None for nothing."""
     files, path = open_place(root)
     for each in files.find(path):
-        if each.endswith(_SUFFIX):
+        if _OBJECT.fullmatch(each):
             damage = None
             try:
                 unpack(Path(each).stem, files.read(each))
@@ -282,8 +281,8 @@ def prune_cache(root: Path | str, unused_for_days: float) -> tuple[list[str], in
     damaged = {each: files.size(each) for each, damage in verify_cache(root) if damage is not None}
     for each in damaged:
         files.rm(each)
-    for each in files.find(path):
-        if each.endswith(UNFINISHED) and time.time() - files.modified(each).timestamp() > _DAY_S:
+    for each in filter(_LEFT_OVER.fullmatch, files.find(path)):
+        if time.time() - files.modified(each).timestamp() > _DAY_S:
             files.rm(each)
     n_bytes = sum(entry["n_bytes"] for entry in unused) + sum(damaged.values())
     return [*(entry["identity"] for entry in unused), *damaged], n_bytes
@@ -306,12 +305,17 @@ def seed_cache(store: Path, root: Path | str) -> int:
 
     n_new, cache = 0, None
     for metadata, clips in stored_clips(store):
+        objects = [_object(f"/{metadata.get('identity')}", clip.sha256) for clip in clips]
+        if "spec" not in metadata or not all(map(_OBJECT.fullmatch, objects)):
+            raise StoreError(f"{store} does not say what made it of which clips: extract it anew")
         if cache is None:
-            if not {"identity", "spec"} <= metadata.keys():
-                raise StoreError(f"{store} does not say what made it: extract it anew")
             description = {k: metadata[k] for k in metadata if k not in ("versions", "level")}
             cache = EmbeddingCache(root, metadata["identity"], description)
         for clip in clips:
             n_new += clip.sha256 not in cache.known
             cache.put(clip.sha256, clip.embedding)
     return n_new
+
+
+def _object(folder: str, clip_sha256: str) -> str:
+    return f"{folder}/{clip_sha256[:2]}/{clip_sha256}{_SUFFIX}"

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ _RECENT_NS = 2 * 10**9
 """A second change within the clock's grain would leave a file's time of change as it is."""
 
 _LONGEST_NAME_BYTES = 240
+_DIGEST_NAME = re.compile(r"(\..*\.)?[0-9a-f]{32}.*")
 
 
 def file_sha256(path: Path) -> str:
@@ -111,6 +113,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     Path
         An empty folder to write to, beside the old one.
     """
+    folder = folder.resolve()  # a linked one stays a link
     beside, old = _beside(folder, "part"), _beside(folder, "old")
     with _sole_writer(folder):
         _put_back(old, folder)
@@ -131,11 +134,14 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 def remove_unused(folder: Path, for_days: float, max_bytes: int = 0) -> tuple[int, int]:
     """Remove files of a folder, the least recently used first; return how many, and their bytes.
 
+    Only files that are named by a digest: of others in such a folder nobody said that they can go.
     What was used in the last `for_days` stays, and so does the rest once all of them take no
     more than `max_bytes`. A file that cannot be removed is an OSError.
     """
     files = []
     for path in folder.glob("*"):
+        if not _DIGEST_NAME.fullmatch(path.name):
+            continue
         with suppress(OSError):  # another process removed it
             stat = path.stat()
             files.append((stat.st_mtime, stat.st_size, path))

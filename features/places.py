@@ -154,7 +154,7 @@ def open_place(root: Path | str) -> tuple[Files, str]:
     OSError
         When no installed package opens such an address, or it holds credentials.
     """
-    address = str(root)
+    address = str(root if isinstance(root, str) else address_of(root) or root)
     if "://" not in address:
         return Files(LocalFileSystem()), str(Path(address).absolute())
     protocol, host = urlsplit(address).scheme, urlsplit(address).netloc

@@ -19,12 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from features.store import FeatureStore, read_store, shards_of
+from features.store import FeatureStore, StoreError, read_store, shards_of
 
 Vectors = NDArray[np.float32]
 
 PARTS: dict[str, int] = {"whole": 1, "halves": 2, "quarters": 4, "eighths": 8}
 """Levels of the temporal pyramid, and into how many parts each cuts a clip."""
+
+_MANY_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,26 @@ class Part:
         since_s = self.time_s - self.time_s[0]
         since_s -= since_s.mean()
         weights = (since_s / (np.square(since_s).sum() or 1)).astype(np.float32)
-        return np.asarray((weights[:, None] * (self.rows - self.rows.mean(axis=0))).sum(axis=0))
+        products = weights[:, None] * (self.rows - self.mean())
+        return np.asarray(products.sum(axis=0, dtype=self._sum_type), np.float32)
+
+    def mean(self) -> Vectors:
+        """Mean of each column."""
+        return np.asarray(self.rows.mean(axis=0, dtype=self._sum_type), np.float32)
+
+    def std(self) -> Vectors:
+        """Spread of each column: the root of the mean squared distance from its mean."""
+        return np.asarray(self.rows.std(axis=0, dtype=self._sum_type), np.float32)
+
+    @property
+    def _sum_type(self) -> type[np.floating]:
+        """In single precision, the mean of a million rows of .1 is .10096."""
+        return np.float64 if len(self.rows) > _MANY_ROWS else np.float32
 
 
 STATISTICS: dict[str, Callable[[Part], Vectors]] = {
-    "mean": lambda part: part.rows.mean(axis=0),
-    "std": lambda part: part.rows.std(axis=0),
+    "mean": lambda part: part.mean(),
+    "std": lambda part: part.std(),
     "min": lambda part: part.rows.min(axis=0),
     "max": lambda part: part.rows.max(axis=0),
     "q10": lambda part: part.quantile(0.10),
@@ -138,8 +154,8 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
 
     Raises
     ------
-    ValueError
-        For a table of clip vectors, and for rows in another order.
+    features.store.StoreError
+        For a table of clip vectors, for rows in another order, and for times that are none.
 
     Examples
     --------
@@ -154,28 +170,23 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     {'calm': [2.0, 0.0], 'rising': [2.0, 2.0]}
     """
     if store.time_s is None:
-        raise ValueError("these are clip vectors already: expected a store with the column time_s")
+        raise StoreError("these are clip vectors already: expected a store with the column time_s")
     starts = store.clip_starts()
     _check_order(store.clip_id, store.time_s, starts)
     if is_clip_level(store.metadata):
         if len(starts) < len(store.clip_id):
-            raise ValueError("a store of the level clip has clips with several rows")
+            raise StoreError("a store of the level clip has clips with several rows")
         return store.clip_id, store.embedding.astype(np.float32, copy=False)
     n_parts = sum(PARTS[level] for level in pooling.parts)
     shape = len(starts), n_parts, len(pooling.statistics), store.embedding.shape[1]
     vectors = np.empty(shape, np.float32)
     with np.errstate(invalid="ignore", over="ignore"):  # infinities pass through
-        for vector, (a, b) in zip(vectors, pairwise([*starts, len(store.clip_id)]), strict=True):
-            rows, time_s = store.embedding[a:b].astype(np.float32, copy=False), store.time_s[a:b]
-            if store.track is None:
-                _pool(rows, time_s, pooling, vector)
-                continue
-            of_row = store.track[a:b]
-            tracks = np.unique(of_row)[: 1 if pooling.track == "longest" else None]
-            alone = np.empty((len(tracks), *vector.shape), np.float32)
-            for person, track in zip(alone, tracks, strict=True):
-                _pool(rows[of_row == track], time_s[of_row == track], pooling, person)
-            vector[:] = alone.mean(axis=0)
+        for vector, (_, clip) in zip(vectors, store.clips(), strict=True):
+            rows = clip.values.astype(np.float32, copy=False)
+            track = np.zeros(len(rows)) if clip.track is None else clip.track
+            people = np.unique(track)[: 1 if pooling.track == "longest" else None]
+            alone = (_pool(rows[track == k], clip.time_s[track == k], pooling) for k in people)
+            vector[:] = np.mean([*alone], axis=0)
     vectors += 0.0  # the sign of a zero hangs on the order of comparisons: make it positive
     return store.clip_id[starts], vectors.reshape(len(starts), math.prod(shape[1:]))
 
@@ -189,7 +200,7 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
     Raises
     ------
     features.store.StoreError
-        When there is no store at `path`, or it is damaged.
+        When there is no store at `path`, or it is damaged; also as for `pool_clips`.
     """
     pooled, shares = [], []
     n_people: Counter[int] = Counter()
@@ -199,12 +210,13 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
             shares.append(shard.face_share[shard.clip_starts()])
         if shard.track is not None:
             n_people.update((np.maximum.reduceat(shard.track, shard.clip_starts()) + 1).tolist())
-    ids, vectors = zip(*pooled, strict=True)
+    ids, vectors = map(np.concatenate, zip(*pooled, strict=True))
+    _check_once(ids)
     metadata = {**shard.metadata, "pooling": pooling.model_dump(mode="json")}
     if n_people:
         metadata["n_people"] = {str(n): n_people[n] for n in sorted(n_people)}
     share = np.concatenate(shares) if shares else None
-    return FeatureStore(np.concatenate(ids), None, np.concatenate(vectors), metadata, share)
+    return FeatureStore(ids, None, vectors, metadata, share)
 
 
 def is_clip_level(metadata: Mapping[str, Any]) -> bool:
@@ -215,23 +227,30 @@ def is_clip_level(metadata: Mapping[str, Any]) -> bool:
 def _check_order(
     clip_id: NDArray[np.object_], time_s: NDArray[np.float64], start: NDArray[np.intp]
 ) -> None:
-    same = clip_id[1:] == clip_id[:-1]
-    back = np.flatnonzero(same & (time_s[1:] < time_s[:-1]))
-    if len(back):
-        raise ValueError(
-            f"rows of clip {clip_id[back[0]]!r} are not in the order of time: sort them by time_s"
+    bad = ~np.isfinite(time_s)
+    bad[1:] |= (clip_id[1:] == clip_id[:-1]) & (time_s[1:] < time_s[:-1])
+    if bad.any():
+        raise StoreError(
+            f"rows of clip {clip_id[np.argmax(bad)]!r} are not in the order of time, or without "
+            "one: sort them by time_s"
         )
-    if len(set(clip_id[start])) < len(start):
-        raise ValueError("rows of one clip do not lie together: sort them by clip_id and time_s")
+    _check_once(clip_id[start])
 
 
-def _pool(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling, vector: Vectors) -> None:
-    """Write the statistics of each part, shape (n_parts, n_statistics, dimension)."""
+def _check_once(clip_id: NDArray[np.object_]) -> None:
+    if len(set(clip_id)) < len(clip_id):
+        raise StoreError("rows of one clip do not lie together: sort them by clip_id and time_s")
+
+
+def _pool(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling) -> Vectors:
+    """Return the statistics of each part, shape (n_parts, n_statistics, dimension)."""
     whole = _summarise(rows, time_s, pooling, np.float32(np.nan))
-    for part, inside in zip(vector, _slices(time_s, pooling), strict=True):
-        part[:] = whole
-        if 0 < inside.stop - inside.start < len(rows):
-            part[:] = _summarise(rows[inside], time_s[inside], pooling, whole)
+    parts = []
+    for inside in _slices(time_s, pooling):
+        is_proper = 0 < inside.stop - inside.start < len(rows)
+        part = _summarise(rows[inside], time_s[inside], pooling, whole) if is_proper else whole
+        parts.append(part)
+    return np.stack(parts)
 
 
 def _slices(time_s: NDArray[np.float64], pooling: Pooling) -> Iterator[slice]:

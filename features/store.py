@@ -103,6 +103,16 @@ class FeatureStore:
         change = self.clip_id[1:] != self.clip_id[:-1]
         return np.flatnonzero(np.r_[True, change][: len(self.clip_id)])
 
+    def clips(self) -> Iterator[tuple[str, Embedding]]:
+        """Yield each clip's id and embedding; there has to be a `time_s`."""
+        assert self.time_s is not None
+        for a, b in pairwise([*self.clip_starts(), len(self.clip_id)]):
+            share = None if self.face_share is None else float(self.face_share[a])
+            track = None if self.track is None else self.track[a:b]
+            score = None if self.face_score is None else self.face_score[a:b]
+            embedding = Embedding(self.time_s[a:b], self.embedding[a:b], share, track, score)
+            yield self.clip_id[a], embedding
+
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with one column per dimension, indexed by clip (and time, and track)."""
         table = pd.DataFrame(self.embedding, index=pd.Index(self.clip_id, name="clip_id"))
@@ -145,6 +155,11 @@ def read_store(path: Path | str) -> FeatureStore:
     try:
         files = [pq.ParquetFile(shard, read_dictionary=["clip_id"]) for shard in shards]
         schema = files[0].schema_arrow
+        for shard, file in zip(shards, files, strict=True):
+            other = file.schema_arrow
+            if not other.equals(schema) or store_metadata(other) != store_metadata(schema):
+                why = "has other columns than the first shard, or was made by something else"
+                raise pa.ArrowInvalid(f"{shard.name} {why}")
         kind = schema.field("embedding").type
         if not (pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type)):
             raise pa.ArrowInvalid(f"the column embedding is {kind}: expected lists of floats")
@@ -161,8 +176,8 @@ def read_store(path: Path | str) -> FeatureStore:
                 group = file.read_row_group(number, list(column), use_threads=False)
                 rows = slice(first, first := first + len(group))
                 for name, array in column.items():
-                    array[rows] = _values(group[name].combine_chunks())
-    except (pa.ArrowException, KeyError, OSError) as error:
+                    array[rows] = _values(group[name].combine_chunks(), array)
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise StoreError(
             f"{path} is not a feature store, or it is damaged: expected Parquet with the columns "
             f"clip_id and embedding (fixed-size list of floats); {error}. Write it again with "
@@ -183,17 +198,10 @@ def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]
     for shard in shards_of(path):
         store = read_store(shard)
         digests = (pq.read_metadata(shard).metadata or {}).get(CLIPS_KEY, b"").decode().split()
-        starts = store.clip_starts()
-        if store.time_s is None or len(starts) != len(digests):
+        if store.time_s is None or len(store.clip_starts()) != len(digests):
             raise StoreError(f"{shard} does not say which bytes its clips have: extract them anew")
-        clips = []
-        for (a, b), digest in zip(pairwise([*starts, len(store.clip_id)]), digests, strict=True):
-            share = None if store.face_share is None else float(store.face_share[a])
-            track = None if store.track is None else store.track[a:b]
-            score = None if store.face_score is None else store.face_score[a:b]
-            embedding = Embedding(store.time_s[a:b], store.embedding[a:b], share, track, score)
-            clips.append(StoredClip(store.clip_id[a], digest, embedding))
-        yield store.metadata, clips
+        clips = zip(store.clips(), digests, strict=True)
+        yield store.metadata, [StoredClip(name, digest, each) for (name, each), digest in clips]
 
 
 def gather(clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> FeatureStore:
@@ -218,10 +226,22 @@ def store_metadata(schema: pa.Schema) -> dict[str, Any]:
 
 
 def shards_of(path: Path) -> list[Path]:
-    """Return the files of a store in their order; raises StoreError where there is none."""
+    """Return the files of a store in their order.
+
+    Raises
+    ------
+    StoreError
+        When there is none, or one is missing or a copy.
+    """
     shards = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
     if not shards or not shards[0].exists():
         raise StoreError(f"there is no feature store at {path}: run `dvc repro`, or `dvc pull`")
+    for index, shard in enumerate(shards if path.is_dir() else []):
+        if shard.name != (expected := _shard_name(index)):
+            raise StoreError(
+                f"{path} holds {shard.name} where {expected} is expected: a shard is missing, or a "
+                "copy lies among them. Run `dvc repro`, or `dvc pull`"
+            )
     return shards
 
 
@@ -248,8 +268,8 @@ def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str
         check_replaceable(folder)
         for index, shard in enumerate(_by_bytes(clips)):
             digests = " ".join(clip.sha256 for clip in shard).encode()
-            path = beside / f"part-{index:05d}.parquet"
-            _write_parquet(_table(gather(shard, metadata)), path, {CLIPS_KEY: digests})
+            table = _table(gather(shard, metadata))
+            _write_parquet(table, beside / _shard_name(index), {CLIPS_KEY: digests})
 
 
 def check_replaceable(folder: Path) -> None:
@@ -291,15 +311,18 @@ def write_failures(path: Path, failures: pd.DataFrame) -> None:
     _write_file(path, pa.Table.from_pandas(failures, schema=schema, preserve_index=False))
 
 
-def _values(column: pa.Array) -> NDArray[Any]:
-    if pa.types.is_dictionary(column.type):  # one object for all rows of a clip
-        return np.asarray(column.dictionary.to_numpy(zero_copy_only=False)[column.indices])
-    if not pa.types.is_fixed_size_list(column.type):
-        return np.asarray(column)
-    numbers = column.flatten()
+def _shard_name(index: int) -> str:
+    return f"part-{index:05d}.parquet"
+
+
+def _values(column: pa.Array, place: NDArray[Any]) -> NDArray[Any]:
+    numbers = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
     if column.null_count or numbers.null_count:
-        raise pa.ArrowInvalid("nulls among the numbers of an embedding: write NaN instead")
-    return np.asarray(numbers).reshape(len(column), -1)
+        raise pa.ArrowInvalid("nulls in a column: write NaN where a number is missing")
+    if pa.types.is_dictionary(numbers.type):  # one object for all rows of a clip
+        return np.asarray(numbers.dictionary.to_numpy(zero_copy_only=False)[numbers.indices])
+    kind = pa.string() if place.dtype == object else pa.from_numpy_dtype(place.dtype)
+    return np.asarray(numbers.cast(kind)).reshape(len(column), *place.shape[1:])
 
 
 def _by_bytes(clips: Iterable[StoredClip]) -> Iterator[list[StoredClip]]:

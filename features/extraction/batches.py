@@ -109,6 +109,6 @@ class Batcher:
         done = [key for key, clip in self._clips.items() if clip.has_ended and not clip.n_missing]
         for key in done:
             clip = self._clips.pop(key)
-            if clip.rows:
-                time_s, rows = np.concatenate(clip.time_s), np.concatenate(clip.rows)
-                self._keep(key, time_s, rows, clip.faces)
+            time_s = np.concatenate(clip.time_s or [np.empty(0)])
+            rows = np.concatenate(clip.rows or [np.empty((0, 0), np.float32)])
+            self._keep(key, time_s, rows, clip.faces)

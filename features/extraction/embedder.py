@@ -137,9 +137,12 @@ class EncoderRun:
     ) -> None:
         """Make a clip's embeddings of its rows (n, width); take them into the cache, and to disk.
 
-        Numbers that are not finite, or do not fit the encoder's ``dtype``, fail the clip.
+        Numbers that are not finite, or do not fit the encoder's ``dtype``, fail the clip, and so
+        does it to have no rows.
         """
         try:
+            if not len(rows):
+                raise MediaError("encode", "it has nothing that the encoder takes")
             time_s, rows = self.encoder.finish(time_s, rows)
             with np.errstate(over="ignore"):  # an overflow is dealt with below
                 values = rows.astype(self.encoder.dtype)
@@ -154,7 +157,8 @@ class EncoderRun:
         except MediaError as error:
             self.failed[sha256] = error
         else:
-            self._cache.put(sha256, Embedding(time_s, values, *faces))
+            in_order = np.argsort(time_s, kind="stable")  # of people who talk at once it is none
+            self._cache.put(sha256, Embedding(time_s[in_order], values[in_order], *faces))
             self.n_computed += 1
 
     def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:

@@ -32,6 +32,7 @@ __all__ = ["Failure", "Finished", "Patience", "Restarted", "WorkerError", "Worke
 Task = TypeVar("Task")
 
 _POLL_S = 0.2
+_LONGEST_POLL_S = 1.0  # a longer one was a pause of this process, such as Ctrl-Z, or of the machine
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,8 @@ class _Attempt(Generic[Task]):
     task: Task
     number: int = 1
     silence_limit_s: float = field(default_factory=lambda: worker_process.START_LIMIT_S)
-    heard_s: float = field(default_factory=time.monotonic)
-    listened_s: float = 0.0  # time since its begin in which the reader waited for a part
+    silent_s: float = 0.0  # time since it was last heard of in which the reader waited for a part
+    listened_s: float = 0.0  # the same since its begin
 
 
 @dataclass
@@ -191,12 +192,13 @@ class _Run(Generic[Task]):
         while self.busy:
             began_s = time.monotonic()
             heard = wait([process.channel for process in self.busy], _POLL_S)
-            now_s = time.monotonic()
+            waited_s = min(time.monotonic() - began_s, _LONGEST_POLL_S)
             for process, attempt in list(self.busy.items()):
-                attempt.listened_s += now_s - began_s
+                attempt.listened_s += waited_s
+                attempt.silent_s += waited_s
                 if process.channel in heard:
                     events = self._hear(process, attempt)
-                elif now_s - attempt.heard_s > attempt.silence_limit_s:
+                elif attempt.silent_s > attempt.silence_limit_s:
                     late = f"no result within {attempt.silence_limit_s:g} s"
                     events = self._end(process, attempt, late)
                 else:
@@ -223,7 +225,7 @@ class _Run(Generic[Task]):
         except (EOFError, OSError):
             yield from self._end(process, attempt)
             return
-        attempt.heard_s = time.monotonic()
+        attempt.silent_s = 0.0
         attempt.silence_limit_s = self.stall_limit_s
         if isinstance(message, Finished):
             self.idle.append(process)

@@ -8,7 +8,7 @@ Face hub.
 import base64
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -119,25 +119,6 @@ def run_notes(results: Results) -> list[str]:
     return said
 
 
-def thumbnails(files: Mapping[str, tuple[Path, float]]) -> dict[str, str]:
-    """Return a JPEG of each clip, small enough for a page, as a data URI by clip id.
-
-    A clip without a readable picture is left out: a report must not fail for one.
-
-    Parameters
-    ----------
-    files : mapping of str to (Path, float)
-        By clip id: the media file, and its length in seconds.
-    """
-    found: dict[str, str] = {}
-    with Workers(1) as workers:
-        for name, (path, duration_s) in files.items():
-            if path.is_file() or address_of(path):
-                with suppress(WorkerError):
-                    found[name] = workers.call(_picture, (path, duration_s / 2), limit_s=20.0)
-    return found
-
-
 def _shared(results: Results) -> dict[str, Any]:
     """Return what report and model card both say, by its name in their templates."""
     rows, targets, scored = results.rows, results.params.targets, results.scored
@@ -214,10 +195,7 @@ def _worst(results: Results) -> list[dict[str, Any]]:
     clips["duration_s"] = np.nan_to_num(durations(rows.clips[scored]))
     worst = clips.dropna(subset="size").sort_values("size", ascending=False, kind="stable")
     worst = worst[:_MOST_CLIPS].astype({"clip_id": str})
-    there = worst.dropna(subset="path")
-    places = zip(map(Path, there["path"]), there["duration_s"], strict=True)
-    pictures = thumbnails(dict(zip(there["clip_id"], places, strict=True)))
-    worst["picture"] = [pictures.get(clip_id) for clip_id in worst["clip_id"]]
+    worst["picture"] = _pictures(worst["path"], worst["duration_s"])
     worst["targets"] = [
         "; ".join(
             f"{targets[k]} {y[row, k]:.2f}, predicted {predicted[row, k]:.2f}"
@@ -226,6 +204,22 @@ def _worst(results: Results) -> list[dict[str, Any]]:
         for row in worst.index
     ]
     return records(worst)
+
+
+def _pictures(paths: Iterable[Any], durations_s: Iterable[float]) -> list[str | None]:
+    """Return a JPEG of each clip, small enough for a page, as a data URI.
+
+    None for a clip without a readable picture: a report must not fail for one.
+    """
+    found: list[str | None] = []
+    with Workers(1) as workers:
+        for path, duration_s in zip(paths, durations_s, strict=True):
+            found.append(None)
+            if not pd.isna(path) and (Path(path).is_file() or address_of(Path(path))):
+                with suppress(WorkerError):
+                    work = Path(path), duration_s / 2
+                    found[-1] = workers.call(_picture, work, limit_s=20.0)
+    return found
 
 
 def _picture(work: tuple[Path, float]) -> str:

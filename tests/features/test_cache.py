@@ -29,6 +29,7 @@ from tests.features.stored import clips, embedding, of_all_faces, same
 
 CLIPS = {name * 64: embedding(k + 1, k) for k, name in enumerate("abcde")}
 A, B, *_ = CLIPS
+ONE, TWO = "1" * 32, "2" * 32
 DESCRIPTION = {"spec": {"model": "m"}, "weights_digest": "w", "sampling": {}}
 
 
@@ -40,7 +41,7 @@ def root(request, tmp_path) -> str:
     return str(tmp_path) if request.param == "folder" else f"memory://{uuid.uuid4().hex}"
 
 
-def filled(root: str | Path, identity: str = "identity", n: int = 5) -> EmbeddingCache:
+def filled(root: str | Path, identity: str = ONE, n: int = 5) -> EmbeddingCache:
     cache = EmbeddingCache(root, identity, DESCRIPTION)
     for clip in list(CLIPS)[:n]:
         cache.put(clip, CLIPS[clip])
@@ -53,21 +54,21 @@ def age(path: Path, days: float) -> None:
 
 
 def test_what_is_put_is_there_at_once_for_everyone(root):
-    for cache in (filled(root), EmbeddingCache(root, "identity")):
+    for cache in (filled(root), EmbeddingCache(root, ONE)):
         assert cache.known == set(CLIPS)
         assert all(map(same, cache.get_all(CLIPS), CLIPS.values()))
         with pytest.raises(LostError, match="in the embedding cache"):
             cache.get("0" * 64)
-    assert EmbeddingCache(root, "another identity").known == set()
+    assert EmbeddingCache(root, TWO).known == set()
 
 
 def test_two_runs_at_once_keep_both_shares_and_what_came_first(root):
-    first, second = EmbeddingCache(root, "identity"), EmbeddingCache(root, "identity")
+    first, second = EmbeddingCache(root, ONE), EmbeddingCache(root, ONE)
     assert first.known == set()
     first.put(A, CLIPS[A])
     second.put(B, CLIPS[B])
     second.put(A, embedding(seed=9))
-    for cache in (first, second, EmbeddingCache(root, "identity")):
+    for cache in (first, second, EmbeddingCache(root, ONE)):
         assert same(cache.get(A), CLIPS[A])
     assert second.known == {A, B}
     assert first.known == {A}  # it has looked before
@@ -115,7 +116,7 @@ def test_damage_is_named_and_computed_again(root):
     found = dict(verify_cache(root))
     assert len(found) == len(CLIPS)
     assert [each for each, what in found.items() if what is not None] == [path]
-    later = EmbeddingCache(root, "identity")
+    later = EmbeddingCache(root, ONE)
     assert A in later.known  # only listed
     with (
         pytest.warns(UserWarning, match=rf"{A}.safetensors is damaged.*computed again"),
@@ -145,7 +146,7 @@ def test_what_cannot_be_made_or_read_is_said(tmp_path, monkeypatch):
     refused = Mock(side_effect=PermissionError(13, "Permission denied"))
     monkeypatch.setattr(Files, "read", refused)
     with pytest.raises(OSError, match=r"cannot be read \(Permission denied\): give.*ERI_CACHE"):
-        EmbeddingCache(tmp_path, "identity").get(A)
+        EmbeddingCache(tmp_path, ONE).get(A)
 
 
 def test_the_cache_is_relocated_by_an_environment_variable(monkeypatch):
@@ -164,40 +165,40 @@ def test_an_embedding_has_one_time_for_each_row_and_prints_its_shape():
 
 
 def test_what_is_cached_is_listed_by_last_use_and_pruned_when_unused(tmp_path):
-    filled(tmp_path, "one", 2)
-    filled(tmp_path, "two", 1)
-    age(tmp_path / "one" / "encoder.json", 40)
+    filled(tmp_path, ONE, 2)
+    filled(tmp_path, TWO, 1)
+    age(tmp_path / ONE / "encoder.json", 40)
     for name, days in (("dead.part", 2), ("alive.part", 0)):
-        (tmp_path / "two" / name).touch()
-        age(tmp_path / "two" / name, days)
-    EmbeddingCache(tmp_path, "one")  # looking is no use
+        (tmp_path / TWO / name).touch()
+        age(tmp_path / TWO / name, days)
+    EmbeddingCache(tmp_path, ONE)  # looking is no use
     two, one = list_cache(tmp_path)
-    assert (one["identity"], one["n_clips"], two["n_clips"]) == ("one", 2, 1)
+    assert (one["identity"], one["n_clips"], two["n_clips"]) == (ONE, 2, 1)
     assert one["description"] == DESCRIPTION
     assert one["unused_days"] == pytest.approx(40, abs=0.1)
     assert one["n_bytes"] > 100
     assert list_cache(tmp_path / "nothing") == []
-    assert prune_cache(tmp_path, unused_for_days=30) == (["one"], one["n_bytes"])
+    assert prune_cache(tmp_path, unused_for_days=30) == ([ONE], one["n_bytes"])
     assert [path.name for path in tmp_path.rglob("*.part")] == ["alive.part"]
-    filled(tmp_path, "one")  # opening it is
+    filled(tmp_path, ONE)  # opening it is
     assert list_cache(tmp_path)[0]["unused_days"] < 1
-    (tmp_path / "one" / "encoder.json").write_bytes(b'{"spec')  # cut short
+    (tmp_path / ONE / "encoder.json").write_bytes(b'{"spec')  # cut short
     assert [each["description"] for each in list_cache(tmp_path)] == [{}, DESCRIPTION]
     objects = verify_cache(tmp_path)
     assert next(objects)[1] is None
-    assert sorted(prune_cache(tmp_path, unused_for_days=0)[0]) == ["one", "two"]
+    assert sorted(prune_cache(tmp_path, unused_for_days=0)[0]) == [ONE, TWO]
     assert list(objects) == []  # pruned meanwhile
     assert list(tmp_path.iterdir()) == []
 
 
 def look_after(root: str | Path) -> None:
-    filled(root, "one", 3)
+    filled(root, ONE, 3)
     (entry,) = list_cache(root)
-    assert (entry["identity"], entry["n_clips"]) == ("one", 3)
+    assert (entry["identity"], entry["n_clips"]) == (ONE, 3)
     assert [what for _, what in verify_cache(root)] == [None] * 3
-    assert prune_cache(root, 0)[0] == ["one"]
+    assert prune_cache(root, 0)[0] == [ONE]
     assert list_cache(root) == []
-    assert EmbeddingCache(root, "one").known == set()
+    assert EmbeddingCache(root, ONE).known == set()
 
 
 def test_a_cache_is_looked_after_wherever_it_is_and_whatever_its_name(root, tmp_path):
@@ -208,14 +209,27 @@ def test_a_cache_is_looked_after_wherever_it_is_and_whatever_its_name(root, tmp_
 
 def test_a_cache_is_seeded_from_a_store_that_says_what_made_it(tmp_path):
     written = [StoredClip(f"id-{clip[0]}", clip, each) for clip, each in CLIPS.items()]
-    write_store(tmp_path / "store", written, DESCRIPTION | {"identity": "one", "versions": {}})
+    write_store(tmp_path / "store", written, DESCRIPTION | {"identity": ONE, "versions": {}})
     root = tmp_path / "cache"
-    filled(root, "one", 1)
+    filled(root, ONE, 1)
     assert seed_cache(tmp_path / "store", root) == len(CLIPS) - 1
-    assert same(EmbeddingCache(root, "one").get(B), CLIPS[B])
-    assert list_cache(root)[0]["description"] == DESCRIPTION | {"identity": "one"}
+    assert same(EmbeddingCache(root, ONE).get(B), CLIPS[B])
+    assert list_cache(root)[0]["description"] == DESCRIPTION | {"identity": ONE}
     assert seed_cache(tmp_path / "store", root) == 0
     write_store(tmp_path / "other", clips(1), {"level": "clip"})
-    with pytest.raises(StoreError, match="does not say what made it"):
-        seed_cache(tmp_path / "other", tmp_path / "untouched")
-    assert not (tmp_path / "untouched").exists()
+    write_store(tmp_path / "evil", written, DESCRIPTION | {"identity": "../../evil"})
+    for name in ("other", "evil"):
+        with pytest.raises(StoreError, match="does not say what made it"):
+            seed_cache(tmp_path / name, tmp_path / "untouched")
+        assert not (tmp_path / "untouched").exists()
+
+
+def test_what_others_keep_there_is_left_alone(tmp_path):
+    paths = [tmp_path / name for name in ("work/encoder.json", "hub/model.safetensors", "a/x.part")]
+    for path in paths:
+        path.parent.mkdir()
+        path.touch()
+        age(path, 99)
+    assert list_cache(tmp_path) == list(verify_cache(tmp_path)) == []
+    assert prune_cache(tmp_path, 0) == ([], 0)
+    assert all(path.exists() for path in paths)

@@ -150,3 +150,12 @@ def test_a_folder_that_a_killed_run_moved_away_comes_back(tmp_path):
     (tmp_path / "x").rename(tmp_path / ".old.x")
     with replacing_folder(tmp_path / "x"):
         assert read(tmp_path / "x") == "old"
+
+
+def test_a_linked_folder_is_replaced_where_it_lies(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    for text in ("one", "two"):
+        write(tmp_path / "link", True, text)
+        assert read(tmp_path / "disk") == text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]

@@ -98,6 +98,7 @@ def test_what_cannot_be_opened_is_said_without_its_credentials():
     with pytest.raises(OSError, match=r"holds credentials.*environment") as caught:
         open_place("s3://AKIAKEY:secret@bucket/cache")
     assert "secret" not in str(caught.value)
+    assert open_place(Path("memory://x/y"))[1] == "/x/y"  # a path is one slash short
     with pytest.raises(OSError, match=r"nowhere://x cannot be opened: .*nowhere"):
         open_place("nowhere://x")
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from features.cache import Embedding
 from features.pool import PARTS, STATISTICS, Pooling, pool_clips, pool_store
-from features.store import FeatureStore, StoredClip, read_store, write_store
+from features.store import FeatureStore, StoredClip, StoreError, read_store, write_store
 
 EVERYTHING = Pooling(statistics=tuple(STATISTICS), parts=tuple(PARTS))
 NAN = float("nan")
@@ -131,12 +131,13 @@ def test_names_are_known_and_given_once_and_at_least_one(statistics, parts, mess
         ("aba", np.zeros(3), {}, "do not lie together"),
         ("abc", None, {}, "clip vectors already"),
         ("abb", np.zeros(3), {"level": "clip"}, "clips with several rows"),
+        *(("abb", np.array([0, 0, t]), {}, "'b' are .*without one") for t in (NAN, np.inf)),
     ],
 )
 def test_what_cannot_be_pooled_is_refused(ids, time_s, metadata, message):
     rows = np.ones((3, 1), np.float32)
     store = FeatureStore(np.array(list(ids), object), time_s, rows, metadata)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(StoreError, match=message):
         pool_clips(store, Pooling(statistics=("mean",), parts=("whole",)))
 
 
@@ -157,6 +158,16 @@ def test_a_store_on_disk_is_pooled_shard_by_shard_to_the_same_bits(tmp_path, mon
     assert pooled.time_s is None
     assert pooled.metadata["identity"] == "x"
     assert Pooling.model_validate(pooled.metadata["pooling"]) == EVERYTHING
+    write_store(tmp_path / "s", [*written, written[0]], {})  # a clip comes again
+    with pytest.raises(StoreError, match="do not lie together"):
+        pool_store(tmp_path / "s", EVERYTHING)
+
+
+def test_sums_of_many_rows_stay_exact():
+    rows = np.tile(np.float32([0.1, 100.1]), (10**6, 1))
+    pooling = Pooling(statistics=("mean", "std", "slope"), parts=("whole", "halves"))
+    _, (vector,) = pool_clips(make_store((rows, np.arange(len(rows)) / 100)), pooling)
+    assert vector == pytest.approx(3 * [0.1, 100.1, 0, 0, 0, 0], rel=1e-6)
 
 
 def test_people_are_pooled_one_by_one(tmp_path):

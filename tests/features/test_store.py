@@ -131,9 +131,63 @@ def test_a_store_that_cannot_be_read_says_what_to_do(tmp_path):
     shard.write_bytes(shard.read_bytes()[:-20])
     with pytest.raises(StoreError, match="or it is damaged.*Write it again"):
         read_store(tmp_path / "clip")
+    shard.write_bytes(b"")
+    with pytest.raises(StoreError, match="size is 0 bytes"):
+        read_store(tmp_path / "clip")
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(StoreError, match="not a feature store"):
         read_store(tmp_path / "other.parquet")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"embedding": pa.array([[2.0]] * 2, pa.list_(pa.float32(), 1))},
+        {"embedding": pa.array([[2.0] * 4] * 2, pa.list_(pa.float32(), 4))},
+        {"embedding": pa.array([[1e6] * 3] * 2, pa.list_(pa.float64(), 3))},
+        {"track": pa.array([0, 1], pa.int32())},
+        {"renamed": pa.array([0.0, 1.0])},
+        {},
+    ],
+)
+def test_a_shard_of_another_store_is_refused(tmp_path, other):
+    """Numbers would be repeated, cut or overflow, people be pooled as one, clips be lost."""
+    clip_id, time_s = pa.array(["a", "a"]), pa.array([0.0, 1.0])
+    table = {"clip_id": clip_id, "time_s": time_s}
+    table["embedding"] = pa.array([[1.0, 2.0, 3.0]] * 2, pa.list_(pa.float32(), 3))
+    for name, columns, identity in (("0", table, "0"), ("1", table | other, "0" if other else "1")):
+        content = pa.table(columns).replace_schema_metadata(
+            {"eri": f'{{"identity": "{identity}"}}'}
+        )
+        pq.write_table(content, tmp_path / f"part-0000{name}.parquet")
+    with pytest.raises(StoreError, match=r"part-00001\.parquet has other columns"):
+        read_store(tmp_path)
+    for wrong in ("part-00000 (1).parquet", "part-00002.parquet"):  # a copy; one is missing
+        (tmp_path / "part-00001.parquet").rename(tmp_path / wrong)
+        with pytest.raises(StoreError, match=r"holds .* where part-0000[01]\.parquet is expected"):
+            read_store(tmp_path)
+        (tmp_path / wrong).rename(tmp_path / "part-00001.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "expected"),
+    [
+        ("time_s", pa.array([0, 1]), [0.0, 1.0]),
+        ("time_s", pa.array([0.0, None]), "nulls"),
+        ("time_s", pa.array([0, 1], pa.duration("ms")), "Unsupported cast"),
+        ("clip_id", pa.array([7, 7]), ["7", "7"]),
+        ("clip_id", pa.array(["a", None]), "nulls"),
+    ],
+)
+def test_columns_are_of_their_types_or_refused(tmp_path, name, column, expected):
+    embedding = pa.array([[1.0, 2.0]] * 2, pa.list_(pa.float32(), 2))
+    table = {"clip_id": pa.array(["a", "a"]), "embedding": embedding, name: column}
+    pq.write_table(pa.table(table), tmp_path / "x.parquet")
+    if isinstance(expected, list):
+        assert getattr(read_store(tmp_path / "x.parquet"), name).tolist() == expected
+    else:
+        with pytest.raises(StoreError, match=expected):
+            read_store(tmp_path / "x.parquet")
 
 
 @pytest.mark.parametrize("settings", [{}, {"use_dictionary": False, "compression": "none"}])

@@ -3,14 +3,11 @@
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from features.errors import EncoderError, MediaError
 from features.extraction import worker_process
@@ -21,25 +18,10 @@ from features.media.frames import read_frames
 from tests.features.odd_media import GRID_HZ, read_sound
 
 
-def count_to(n: int) -> Iterator[int]:
-    yield from range(n)
-
-
-def count_in_arrays(n: int) -> Iterator[np.ndarray]:
-    """Yield parts that are larger than what a channel takes before it is read."""
-    for k in range(n):
-        yield np.full(1 << 20, k)
-
-
-def sleep(duration_s: float) -> Iterator[None]:
-    time.sleep(duration_s)
-    yield None
-
-
-def sleep_after_a_word(extra_and_s: tuple[float, float]) -> Iterator[Patience | str]:
-    yield Patience(extra_and_s[0])
-    time.sleep(extra_and_s[1])
-    yield "done"
+def act(steps: tuple[tuple[Any, ...], ...]) -> Iterator[Any]:
+    """Call functions with their arguments, one after the other, and yield what comes of each."""
+    for function, *arguments in steps:
+        yield function(*arguments)
 
 
 def stop_in_a_message(_task: int) -> Iterator[None]:
@@ -52,37 +34,10 @@ def _send_a_length_and_stop(channel: socket.socket, _message: object) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def sleep_often(times_and_s: tuple[int, float]) -> Iterator[int]:
-    for k in range(times_and_s[0]):
-        time.sleep(times_and_s[1])
-        yield k
-
-
-def exit_if_negative(code: int) -> Iterator[int]:
-    if code < 0:
-        os._exit(-code)
-    yield code
-
-
-def report_pid(_task: int) -> Iterator[int]:
-    yield os.getpid()
-
-
-def report_pid_then_sleep(_task: int) -> Iterator[int]:
-    yield os.getpid()
-    time.sleep(600)
-
-
-def report_pid_then_wait(until: Path) -> Iterator[int | str]:
-    yield os.getpid()
-    while not until.exists():
+def wait_for(mark: Path) -> None:
+    while not mark.exists():
         time.sleep(0.05)
     time.sleep(1)  # the parent's signal was sent before the file was made
-    yield "done"
-
-
-def fail_if_text(task: object) -> Iterator[object]:
-    yield 1 + task
 
 
 def raise_odd_error(_task: int) -> None:
@@ -91,14 +46,6 @@ def raise_odd_error(_task: int) -> None:
             super().__init__(f"{one} and {two}")
 
     raise OddError(1, 2)
-
-
-def return_a_lock(_task: int) -> object:
-    return threading.Lock()
-
-
-def add_one(task: int) -> int:
-    return task + 1
 
 
 @lru_cache
@@ -113,11 +60,6 @@ def load_and_add(task: int) -> Iterator[Any]:
     yield "loaded"
     calls.append(task)
     return calls
-
-
-def crash(_task: int) -> None:
-    print("the last words", flush=True)
-    os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def decode(path: Path) -> Iterator[dict[str, Any]]:
@@ -147,11 +89,6 @@ def peak_memory_bytes() -> int | None:
         return None
     fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
     return int(fields["VmHWM"].split()[0]) * 1024
-
-
-def touch(mark: Path) -> Iterator[None]:
-    mark.touch()
-    yield from ()
 
 
 def read_and_die(clip: ClipToRead) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import yaml
@@ -8,48 +9,28 @@ import yaml
 from features.store import read_store
 from pipeline import cli
 from pipeline.doctor import examine
-from tests.conftest import TINY_CLIP
 from tests.pipeline.commands import eri
 
 
 @pytest.fixture
 def params_file(request, tmp_path, tiny_clip, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
     content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
     content["encoders"] = {
         "tiny": {"kind": "open_clip", "model": tiny_clip, "weights": "random"},
         "sound": {"kind": "opensmile", "model": "eGeMAPSv02"},
     }
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def extract(params_file, tmp_path):
-    """Run `eri extract` into ``out``, with changed parameters."""
-
-    def extract(*arguments, status=0, **changes):
-        content = yaml.safe_load(params_file.read_text())
-        for key, value in changes.items():
-            content[key] |= value
-        params_file.write_text(yaml.safe_dump(content))
-        return eri("extract", *arguments, "--out", tmp_path / "out", status=status)
-
-    return extract
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
 
 
 def test_extract_writes_one_store_per_encoder_and_fails_when_too_many_clips_did(
-    make_clip, extract, params_file, tmp_path
+    make_clip, params_file, tmp_path
 ):
+    extract = partial(eri, "extract", tmp_path / "clips", "--json", "--out", tmp_path / "out")
     make_clip("clips/a.mp4")
     make_clip("clips/b.mp4", sound_s=0)
-    content = json.loads(extract(tmp_path / "clips", "--json").stdout)
+    content = json.loads(extract().stdout)
     assert content["tiny"]["n_embedded"] == content["tiny"]["n_computed"] == 2
     assert [f["clip_id"] for f in content["sound"]["failures"]] == ["b"]
     assert set(read_store(tmp_path / "out" / "tiny").clip_id) == {"a", "b"}
@@ -57,22 +38,10 @@ def test_extract_writes_one_store_per_encoder_and_fails_when_too_many_clips_did(
     assert "tiny, random, 8 numbers each, 2 clips cached" in found["encoders.tiny"].detail
     assert "88 numbers each, 1 clips cached" in found["encoders.sound"].detail
     (tmp_path / "clips/c.mp4").write_bytes(b"no video")
-    shown = extract(tmp_path / "clips", "--encoders", "sound", "--json", status=1)
+    shown = extract("--encoders", "sound", status=1)
     assert "sound: 1 of 3 clips failed, more than `data.max_failed_share`" in str(shown.exception)
     assert json.loads(shown.stdout)["sound"]["n_embedded"] == 1
     assert set(read_store(tmp_path / "out" / "sound").clip_id) == {"a"}  # written all the same
-
-
-def test_a_clip_without_a_face_is_a_failure_among_others(shared, extract, tmp_path):
-    tiny = {"kind": "open_clip", "model": TINY_CLIP, "weights": "random", "face": "yunet"}
-    encoders = {"tiny": tiny}
-    clips = [shared / "clips" / f"{clip}.mp4" for clip in ("no_face", "single_face")]
-    arguments = [*clips, "--encoders", "tiny"]
-    shown = extract(*arguments, encoders=encoders, data={"max_failed_share": 0.5})
-    assert "tiny: 1 of 2 clips (1 without a face)" in shown.stdout
-    store = read_store(tmp_path / "out" / "tiny")
-    assert set(store.clip_id) == {"single_face"}
-    assert store.face_share.min() > 0.5
 
 
 def all_commands():

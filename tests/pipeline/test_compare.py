@@ -179,7 +179,8 @@ def test_a_terminal_fills_up_and_leaves_out_what_has_no_room(
     run()
     text = drawn.getvalue()
     assert "0 of 8 rows are done, 0 of them from before" in text
-    ended = text[text.rindex("9 of 9 rows are done") :]
+    assert "9 of 9 rows are done" in text
+    ended = text[text.rindex("Mean Pearson over 3 targets") :]
     assert ("awe" in ended) == has_targets
     for each in ("head/view", "P > best", "average/face+voice", "stack"):
         assert each in ended

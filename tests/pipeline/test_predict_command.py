@@ -78,16 +78,6 @@ def test_a_timeline_is_tables_and_pictures(loaded, clips, tmp_path):
     assert earlier.read_text() == "still open in a viewer"  # replaced, not written into
 
 
-def test_before_the_first_run_ready_bundles_predict(ready, clips):
-    shown = predict(clips)
-    assert "face.joy" in shown.stdout
-    assert "2 of 3 clips predicted" in shown.stdout
-    shown = predict(clips / "silent.mp4", "--bundle", "voice", "--json", status=1)
-    (silent,) = json.loads(shown.stdout)["clips"]
-    assert silent["intensities"] is None
-    assert silent["reasons"] == "sound: stream: the clip has no sound"
-
-
 @pytest.mark.parametrize(("option", "name"), [("--csv", "file/p.csv"), ("--timeline", "file")])
 def test_what_cannot_be_written_is_found_before_anything_is_embedded(
     loaded, clips, tmp_path, monkeypatch, option, name

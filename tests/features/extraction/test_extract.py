@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.cache import EmbeddingCache
 from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
 from features.encoders.torch_model import TorchModel
@@ -15,6 +16,7 @@ from features.extraction import (
     index_files,
     workers,
 )
+from features.extraction.batches import Batcher
 from features.identity import Sampling
 from features.pool import Pooling, pool_clips
 from features.store import read_store
@@ -208,6 +210,19 @@ def test_a_worker_that_dies_before_its_last_word_leaves_no_clip_both_embedded_an
         with pytest.raises(EncoderError, match="died 2 times"):
             run(clips[:1], sound)
     assert run(clips, sound).n_computed["sound"] == 4  # nothing of it was kept
+
+
+def test_a_clip_without_rows_fails_and_rows_come_in_the_order_of_time(encoders, tmp_path):
+    run = embedder.EncoderRun("sound", encoders["sound"], SAMPLING, tmp_path)
+    batcher = Batcher(None, run.keep)
+    batcher.end("none")
+    rows = np.arange(2 * 88, dtype=np.float32).reshape(2, 88)
+    batcher.add("words", np.array([5.0, 1.5]), rows)  # who is heard longest began first
+    batcher.end("words")
+    assert run.failed["none"].reason == "it has nothing that the encoder takes"
+    kept = EmbeddingCache(tmp_path, run.identity).get("words")
+    assert kept.time_s.tolist() == [1.5, 5]
+    assert np.array_equal(kept.values, rows[::-1])
 
 
 def test_values_too_large_for_float16_fail_their_clip_alone(run, clips, encoders, monkeypatch):

@@ -1,15 +1,20 @@
 import gc
+import math
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
+from operator import add
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from features.extraction.worker_process import WorkerProcess
-from features.extraction.workers import Finished, Restarted, WorkerError, Workers
+from features.extraction.workers import Finished, Patience, Restarted, WorkerError, Workers
 from tests.features import work
 
 
@@ -53,35 +58,40 @@ def outcomes_of(workers, task_function, tasks, stall_limit_s=30.0, **limits):
     return parts, errors
 
 
-PATIENT, HASTY, ENDLESS = (60.0, 5.0), (0.0, 600.0), (1000, 0.1)
+def count(n, *before_each):
+    """Steps of `work.act` that give numbers."""
+    return tuple(step for k in range(n) for step in (*before_each, (int, k)))
+
+
+PATIENT = ((Patience, 60.0), (time.sleep, 5), (int, 1))
+HASTY = ((Patience, 0.0), (time.sleep, 600))
+SLOW, ENDLESS = count(6, (time.sleep, 0.5)), count(1000, (time.sleep, 0.1))
+EXITS = ((os._exit, 7),)
 
 
 @pytest.mark.parametrize(
-    ("function", "limits", "parts", "reasons"),
+    ("limits", "parts", "reasons"),
     [
-        (work.count_to, {}, {}, {}),
-        (work.count_to, {}, {n: list(range(n)) for n in range(12)}, {}),
-        (work.sleep, {"stall_limit_s": 3}, {0.0: [None], 0.01: [None]}, {600.0: "no result"}),
-        (work.sleep_often, {"stall_limit_s": 2}, {(6, 0.5): list(range(6))}, {}),
+        ({}, {}, {}),
+        ({}, {count(n): [*range(n)] for n in range(12)}, {}),
         (
-            work.sleep_after_a_word,
             {"stall_limit_s": 3},
-            {PATIENT: ["done"]},
+            {SLOW: [*range(6)], PATIENT: [1]},
             {HASTY: "no result within 3 s: the worker was stopped"},
         ),
         (
-            work.sleep_often,
             {"task_limit_s": 4.0},
-            {(1, 0.0): [0]},
+            {count(1): [0]},
             {ENDLESS: "not done within 4 s: the worker was stopped"},
         ),
-        (work.exit_if_negative, {}, {1: [1], 2: [2]}, {-7: "died 2 times (exit code 7)"}),
+        ({}, {count(2): [0, 1]}, {EXITS: "died 2 times (exit code 7)"}),
     ],
 )
 def test_a_task_comes_back_with_its_parts_in_order_or_with_the_reason_why_not(
-    outcomes, function, limits, parts, reasons
+    outcomes, limits, parts, reasons
 ):
-    found, errors = outcomes(function, [*reasons, *parts], **limits)
+    found, errors = outcomes(work.act, [*reasons, *parts], **limits)
+    found = {task: [each for each in made if each is not None] for task, made in found.items()}
     assert {task: made for task, made in found.items() if task in parts} == parts
     assert errors.keys() == parts.keys() | reasons.keys()
     for task, failure in errors.items():
@@ -111,11 +121,13 @@ def test_a_file_of_the_working_folder_stands_in_for_no_library(workers, tmp_path
     (tmp_path / "av.py").write_text("raise RuntimeError")
     monkeypatch.chdir(tmp_path)
     workers.close()
-    assert workers.call(work.add_one, 1, limit_s=60) == 2
+    assert workers.call(math.factorial, 3, limit_s=60) == 6
 
 
 def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
-    run = one_worker.run(work.count_in_arrays, [20], stall_limit_s=2, task_limit_s=4)
+    # Parts are larger than what a channel takes before it is read.
+    arrays = tuple((np.full, 1 << 20, k) for k in range(20))
+    run = one_worker.run(work.act, [arrays], stall_limit_s=2, task_limit_s=4)
     with run as events:
         seen = [next(events)[1][0]]
         time.sleep(5)  # the worker waits in the middle of a part
@@ -123,8 +135,27 @@ def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
     assert seen == [*range(20), Finished()]
 
 
+def test_a_pause_of_everybody_is_not_taken_for_a_stuck_worker(tmp_path, request):
+    """Ctrl-Z and `fg`: neither side runs for longer than the limit."""
+    code = (
+        "import time; from tests.features import work\n"
+        "from features.extraction.workers import Workers\n"
+        "with Workers(1).run(work.act, [8 * ((time.sleep, 0.5),)], stall_limit_s=2) as events:\n"
+        "    print(next(events)[1], flush=True)\n"
+        "    print(list(events)[-1][1].failure)"
+    )
+    command = [sys.executable, "-c", code]
+    owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0)
+    assert owner.stdout.readline() == "None\n"
+    os.killpg(owner.pid, signal.SIGSTOP)
+    time.sleep(3)
+    os.killpg(owner.pid, signal.SIGCONT)
+    assert owner.communicate()[0] == "None\n"
+
+
 def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
-    run = one_worker.run(work.report_pid_then_wait, [tmp_path / "go"], stall_limit_s=30)
+    task = ((os.getpid,), (work.wait_for, tmp_path / "go"), (str, "done"))
+    run = one_worker.run(work.act, [task], stall_limit_s=30)
     seen = []
     with run as events:
         for _, event in events:
@@ -134,35 +165,37 @@ def test_a_worker_killed_from_outside_costs_no_task(one_worker, tmp_path):
                 (tmp_path / "go").touch()
     assert isinstance(seen[1], Restarted)
     assert seen[2] != seen[0]
-    assert seen[3:] == ["done", Finished()]
+    assert seen[3:] == [None, "done", Finished()]
 
 
 def test_what_work_raises_fails_its_own_task_and_comes_back(outcomes):
-    _, failures = outcomes(work.fail_if_text, ["text", 1])
-    assert failures[1] is None
-    assert failures["text"].reason.startswith("TypeError: unsupported operand")
-    assert "fail_if_text" in failures["text"].details  # the traceback
-    assert isinstance(failures["text"].error, TypeError)
+    text, number = ((add, 1, "text"),), ((add, 1, 2),)
+    _, failures = outcomes(work.act, [text, number])
+    assert failures[number] is None
+    assert failures[text].reason.startswith("TypeError: unsupported operand")
+    assert "in act" in failures[text].details  # the traceback
+    assert isinstance(failures[text].error, TypeError)
     _, failures = outcomes(work.raise_odd_error, [1])  # which does not pickle
     assert (failures[1].reason, failures[1].error) == ("OddError: 1 and 2", None)
 
 
 def test_a_result_or_a_task_that_does_not_pickle_is_an_error(workers):
     with pytest.raises(WorkerError, match="pickle"):
-        workers.call(work.return_a_lock, 1, limit_s=60)
+        workers.call(work.act, ((threading.Lock,),), limit_s=60)
     with pytest.raises((TypeError, AttributeError), match="pickle"):
-        workers.call(work.add_one, lambda: 1, limit_s=60)
-    assert workers.call(work.add_one, 1, limit_s=60) == 2
+        workers.call(math.factorial, lambda: 1, limit_s=60)
+    assert workers.call(math.factorial, 3, limit_s=60) == 6
 
 
 def test_a_call_returns_its_result_and_keeps_what_was_loaded(one_worker):
     assert [one_worker.call(work.load_and_add, k, limit_s=2) for k in (1, 2)] == [[1], [1, 2]]
     with pytest.raises(WorkerError, match="no result within 1 s"):
-        one_worker.call(work.sleep, 600, limit_s=1)
+        one_worker.call(time.sleep, 600, limit_s=1)
     with pytest.raises(WorkerError, match=r"the worker process died \(exit code 7\)"):
-        one_worker.call(work.exit_if_negative, -7, limit_s=60)
+        one_worker.call(os._exit, 7, limit_s=60)
+    crash = ((os.write, 1, b"the last words"), (signal.raise_signal, signal.SIGSEGV))
     with pytest.raises(WorkerError, match=r"died \(signal 11, Segmentation fault") as caught:
-        one_worker.call(work.crash, 0, limit_s=60)
+        one_worker.call(work.act, crash, limit_s=60)
     assert "the last words" in caught.value.failure.details
     assert "Segmentation fault" in caught.value.failure.details  # and where it happened
 
@@ -173,22 +206,23 @@ def test_a_reader_that_stops_early_has_drawn_little_and_costs_the_next_run_nothi
     def tasks():
         for k in range(1000):
             drawn.append(k)
-            yield 100
+            yield count(100)
 
-    with one_worker.run(work.count_to, tasks(), stall_limit_s=20) as events:
-        assert next(events) == (100, 0)
+    with one_worker.run(work.act, tasks(), stall_limit_s=20) as events:
+        assert next(events) == (count(100), 0)
     assert len(drawn) < 3  # as fast as results are taken
-    assert outcomes_of(one_worker, work.count_to, [2]) == ({2: [0, 1]}, {2: None})
+    two = count(2)
+    assert outcomes_of(one_worker, work.act, [two]) == ({two: [0, 1]}, {two: None})
 
 
-def pids_of(workers, tasks=range(4)):
-    with workers.run(work.report_pid, tasks, stall_limit_s=120) as events:
+def pids_of(workers, n=4):
+    with workers.run(work.act, n * [((os.getpid,),)], stall_limit_s=120) as events:
         return {event for _, event in events if isinstance(event, int)}
 
 
 def test_workers_begin_before_the_reader_reads(workers, tmp_path):
     mark = tmp_path / "begun"
-    with workers.run(work.touch, [mark], stall_limit_s=20) as events:
+    with workers.run(Path.touch, [mark], stall_limit_s=20) as events:
         for _ in range(200):
             if mark.exists():
                 break
@@ -198,12 +232,11 @@ def test_workers_begin_before_the_reader_reads(workers, tmp_path):
 
 
 def test_workers_stay_for_the_next_run_whatever_it_does_or_are_replaced(workers):
-    first = pids_of(workers, range(20))
-    assert outcomes_of(workers, work.count_to, [3]) == ({3: [0, 1, 2]}, {3: None})
-    assert pids_of(workers, range(20)) <= first
+    first = pids_of(workers, 20)
+    assert pids_of(workers, 20) <= first
     for pid in first:
         os.kill(pid, signal.SIGKILL)
-    then = pids_of(workers, range(20))
+    then = pids_of(workers, 20)
     assert then
     assert not then & first
 
@@ -220,9 +253,10 @@ def test_no_worker_outlives_its_owner():
 
 def test_no_worker_outlives_an_owner_that_is_killed():
     code = (
-        "from tests.features import work; from features.extraction.workers import Workers\n"
-        "run = Workers(1).run(work.report_pid_then_sleep, [0], stall_limit_s=99)\n"
-        "with run as events:\n"
+        "import os, time; from tests.features import work\n"
+        "from features.extraction.workers import Workers\n"
+        "task = (os.getpid,), (time.sleep, 600)\n"
+        "with Workers(1).run(work.act, [task], stall_limit_s=99) as events:\n"
         "    for _, pid in events: print(pid, flush=True)"
     )
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

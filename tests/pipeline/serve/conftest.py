@@ -1,5 +1,6 @@
 """A service over the bundle of the small run, and what it leaves on the disk."""
 
+import io
 import tempfile
 import threading
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from PIL import Image
 from starlette.testclient import TestClient
 
 from pipeline.serve.app import Limits, create_app
@@ -49,6 +51,13 @@ def clip(tmp_path_factory) -> bytes:
     folder = tmp_path_factory.mktemp("clip")
     path = write_clip(folder / "c.mp4", n_frames=40, size=(32, 32), sound_s=4)
     return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def picture() -> bytes:
+    """A picture: where any clip will do, it is the quickest."""
+    Image.new("RGB", (32, 32), (200, 10, 10)).save(file := io.BytesIO(), "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture(scope="session")

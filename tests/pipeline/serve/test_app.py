@@ -2,7 +2,6 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests.media import write_clip
 from tests.pipeline.finished_run import TARGETS
@@ -36,9 +35,8 @@ def test_the_answer_is_what_the_predictor_says(client, predictor, clip, tmp_path
     }
 
 
-def test_a_picture_is_a_clip_without_a_length_and_sound_alone_one_too(client, tmp_path):
-    Image.new("RGB", (32, 32), (200, 10, 10)).save(tmp_path / "p.png")
-    seen = predict(client, "p.png", (tmp_path / "p.png").read_bytes()).json()
+def test_a_picture_is_a_clip_without_a_length_and_sound_alone_one_too(client, picture, tmp_path):
+    seen = predict(client, "p.png", picture).json()
     assert (seen["duration_s"], len(seen["time_s"])) == (None, 1)
     only_sound = write_clip(tmp_path / "s.mp4", n_frames=0, sound_s=2).read_bytes()
     heard = predict(client, "voice.m4a", only_sound).json()
@@ -53,7 +51,7 @@ def test_health_says_what_it_is_and_within_which_limits(client):
     assert health["limits"]["upload_bytes"] == 3_000_000
 
 
-def test_metrics_count_answers_and_time(client, clip):
+def test_metrics_count_answers_and_time(client, picture):
     def numbers():
         lines = client.get("/metrics").text.splitlines()
         return {
@@ -61,7 +59,7 @@ def test_metrics_count_answers_and_time(client, clip):
         }
 
     before = numbers()
-    predict(client, "a.mp4", clip)
+    predict(client, "a.mp4", picture)
     predict(client, "b.mp4", b"nothing")
     grown = {name: value - before.get(name, 0) for name, value in numbers().items()}
     counted = [f'eri_answers_total{{status="{status}"}}' for status in (200, 422)]
@@ -87,8 +85,8 @@ def test_only_known_host_names_are_answered(client, host, status):
     assert client.get("/health", headers={"Host": host}).status_code == status
 
 
-def test_uploads_from_other_sites_pages_are_refused(client, clip):
-    files = {"file": ("a.mp4", clip)}
+def test_uploads_from_other_sites_pages_are_refused(client, picture):
+    files = {"file": ("a.mp4", picture)}
     for origin in ("https://evil.example", "null", "http://["):
         reply = client.post("/predict", files=files, headers={"Origin": origin})
         assert reply.status_code == 403
@@ -109,8 +107,8 @@ def test_uploads_from_other_sites_pages_are_refused(client, clip):
         (b"pattern%03d.png", "pattern%03d.png"),
     ],
 )
-def test_a_name_is_shown_and_never_a_path(client, clip, filename, shown):
-    reply = client.post("/predict", **form(filename, clip))
+def test_a_name_is_shown_and_never_a_path(client, picture, filename, shown):
+    reply = client.post("/predict", **form(filename, picture))
     assert reply.status_code == 200, reply.text
     assert reply.json()["name"] == shown
 
@@ -151,7 +149,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsiz
 @pytest.mark.parametrize("ending", ["avi", "mov", "mkv"])
 def test_the_name_an_upload_has_changes_no_number(client, tmp_path, ending):
     path = write_clip(tmp_path / f"c.{ending}", n_frames=20, size=(32, 32), sound_s=0)
-    names = [f"C.{ending.upper()}", "no ending", "wrong.jpg", "a.b.c", "x" * 300]
+    names = [f"C.{ending.upper()}", "wrong.jpg", "x" * 300]
     replies = [client.post("/predict", **form(name.encode(), path.read_bytes())) for name in names]
     found = [reply.json()["intensities"] for reply in replies]
     assert all(each == pytest.approx(found[0], abs=1e-6) for each in found)

@@ -24,16 +24,16 @@ def later(call):
     return thread, results
 
 
-def test_to_more_than_may_wait_it_is_busy_at_once(held, disk, clip):
+def test_to_more_than_may_wait_it_is_busy_at_once(held, disk, picture):
     app = create_app(held, LIMITS)
     with TestClient(app, base_url="http://localhost") as client:
         held.go.clear()
         calls = [
-            later(lambda: client.post("/predict", files={"file": ("a.mp4", clip)}))
+            later(lambda: client.post("/predict", files={"file": ("a.mp4", picture)}))
             for _ in range(LIMITS.waiting + 1)
         ]
         until(lambda: "eri_places_taken 3.0" in client.get("/metrics").text)
-        reply = client.post("/predict", files={"file": ("a.mp4", clip)})
+        reply = client.post("/predict", files={"file": ("a.mp4", picture)})
         assert reply.status_code == 503
         assert int(reply.headers["retry-after"]) > 0
         assert "busy" in reply.json()["detail"]
@@ -41,13 +41,13 @@ def test_to_more_than_may_wait_it_is_busy_at_once(held, disk, clip):
         for thread, results in calls:
             thread.join()
             assert results[0].status_code == 200
-        assert client.post("/predict", files={"file": ("a.mp4", clip)}).status_code == 200
+        assert client.post("/predict", files={"file": ("a.mp4", picture)}).status_code == 200
 
 
 def test_an_answer_has_a_time_limit_and_its_prediction_keeps_the_place_until_it_ends(
-    held, disk, clip
+    held, disk, picture
 ):
-    limits, files = replace(LIMITS, waiting=0, answer_s=0.2), {"file": ("a.mp4", clip)}
+    limits, files = replace(LIMITS, waiting=0, answer_s=0.2), {"file": ("a.mp4", picture)}
     with TestClient(create_app(held, limits), base_url="http://localhost") as client:
         held.go.clear()
         replies = [client.post("/predict", files=files) for _ in range(2)]

@@ -78,7 +78,7 @@ def test_whatever_is_asked_the_answer_is_as_described(address, operation, mode):
     method, path = operation.split()
     api = schemathesis.openapi.from_url(url(address, "/openapi.json"))
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
     @given(api[path][method].as_strategy(generation_mode=mode))
     def ask(case):
         response = case.call(timeout=120)
