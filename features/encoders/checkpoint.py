@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from features.errors import EncoderError
-
 State = dict[str, torch.Tensor]
 """Tensors by name, as ``state_dict`` gives them."""
 
@@ -30,7 +28,11 @@ _CALLED = re.compile(
 
 _HEADS = {"classifier", "fc", "head", "head_dist", "heads", "last_linear", "logits"}
 _NO_WEIGHTS = {"mask_token", "num_batches_tracked", "total_ops", "total_params"}
-_EMA = re.compile(r"(^|[._])ema([._]|$)")
+_AVERAGE = re.compile(r"(^|[._])ema([._]|$)", re.IGNORECASE)
+_LORA = re.compile(r"lora_", re.IGNORECASE)
+_QUANTISED = re.compile(r"(^|\.)(SCB|absmax|qweight|qzeros|zero_point)$")
+_SIZED = re.compile("pos|patch")  # what libraries fit to pictures or patches of another size
+_MOST_UNPACKED = 20  # times a file's size; numbers that were learned hardly shrink
 _N_SHOWN = 5
 
 
@@ -49,23 +51,21 @@ def load_trunk(network: torch.nn.Module, path: Path, convert: Callable[[State], 
     Returns
     -------
     str
-        What of the file was taken and what was left out, in a line; empty when all was taken.
+        What of the file was taken, resized and left out, in a line; empty when all was taken.
 
     Raises
     ------
-    EncoderError
-        When the file holds a pickled network, or a LoRA adapter.
     ValueError
-        When it holds no tensors, or they do not fit.
+        When it holds no tensors, or a pickled network, or they do not fit; with what to do.
     """
     entries = network.state_dict().items()
     wanted = {name: value for name, value in entries if not name.lower().startswith("aux")}
     states = _read_states(path)
-    if any("lora_" in name.lower() for state in states.values() for name in state):
-        raise EncoderError(
-            f"{path} holds a LoRA adapter, which only adds to another network's weights: merge "
-            "both, `PeftModel.from_pretrained(network, FOLDER).merge_and_unload()`, save the "
-            "result's state dict, and name that file"
+    if any(_LORA.search(name) for state in states.values() for name in state):
+        raise ValueError(
+            "it holds a LoRA adapter, which only adds to another network's weights: merge both, "
+            "`PeftModel.from_pretrained(network, FOLDER).merge_and_unload()`, save the result's "
+            "state dict, and name that file."
         )
     place, found, outside = _find(states, wanted, network)
     state = convert(found)
@@ -77,9 +77,14 @@ def load_trunk(network: torch.nn.Module, path: Path, convert: Callable[[State], 
         for name in left
         if name.rpartition(".")[2] not in _NO_WEIGHTS
     )
-    said = [f"took `{place}`"] if place else []
-    said += [f"left out {_shown(list(modules))}"] if modules else []
-    return f"{path}: {', '.join(said)}" if said else ""
+    resized = [
+        name
+        for name in wanted
+        if _SIZED.search(name) and name in found and found[name].numel() != state[name].numel()
+    ]
+    done = {"took": [f"`{place}`"] * bool(place), "resized": resized, "left out": list(modules)}
+    said = ", ".join(f"{what} {_shown(names)}" for what, names in done.items() if names)
+    return f"{path}: {said}" if said else ""
 
 
 def _read_states(path: Path) -> dict[str, State]:
@@ -93,20 +98,21 @@ def _read_states(path: Path) -> dict[str, State]:
         from safetensors.torch import load_file
 
         return {"": load_file(path)}
-    if zipfile.is_zipfile(path) and all(
-        name.endswith(".npy") for name in zipfile.ZipFile(path).namelist()
-    ):
+    if zipfile.is_zipfile(path) and _is_numpy(path):
         return {"": _read_numpy(path)}
     content, others = _read_torch(path)
     places = list(_places(content))
-    states = {place: state for place, value in places if (state := _tensors(value))}
-    if states:
+    every = {
+        place: {str(name): v for name, v in value.items() if isinstance(v, torch.Tensor)}
+        for place, value in places
+    }
+    if states := {place: state for place, state in every.items() if state}:
         return states
     for place, value in places:
         if isinstance(value, _Shell) and value.is_network:
             item = "".join(f"[{key!r}]" for key in place.split(".") if key)
-            raise EncoderError(
-                f"{path} holds a pickled network ({type(value).__name__}), which is code, and not "
+            raise ValueError(
+                f"it holds a pickled network ({type(value).__name__}), which is code, and not "
                 "its numbers alone. Where its class can be imported, and if you trust the file, "
                 f'convert it: python -c "import torch; network = torch.load({str(path)!r}, '
                 f"weights_only=False){item}; torch.save(network.state_dict(), 'weights.pth')\" "
@@ -114,6 +120,22 @@ def _read_states(path: Path) -> dict[str, State]:
             )
     what = f", but {_shown(others)}" if others else ""
     raise ValueError(f"it holds no tensors by name{what}.")
+
+
+def _is_numpy(path: Path) -> bool:
+    """Whether a ZIP file is of ``numpy.savez``; refuse those that are not of ``torch.save``."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    names = [entry.filename for entry in entries]
+    if sum(entry.file_size for entry in entries) > _MOST_UNPACKED * path.stat().st_size:
+        raise ValueError(f"it unpacks to more than {_MOST_UNPACKED} times its size: no weights do.")
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise ValueError("it is TorchScript: save torch.jit.load(path).state_dict() instead.")
+    if all(name.endswith(".npy") for name in names):
+        return True
+    if not any(name.endswith("/data.pkl") for name in names):
+        raise ValueError(f"it is an archive of {_shown(names)}: unpack it, and name a file in it.")
+    return False
 
 
 def _read_numpy(path: Path) -> State:
@@ -163,100 +185,131 @@ def _read_torch(path: Path) -> tuple[Any, list[str]]:
 
     reader = SimpleNamespace(__name__="reader", Unpickler=Reader, load=load)
     try:
-        if zipfile.is_zipfile(path) and any(
-            name.endswith("/constants.pkl") for name in zipfile.ZipFile(path).namelist()
-        ):
-            raise ValueError("it is TorchScript: save torch.jit.load(path).state_dict() instead.")
         return torch.load(path, "cpu", pickle_module=reader, weights_only=False), names
-    except ValueError:
-        raise
     except Exception as error:  # pickle, zip and torch each raise their own
         raise ValueError(
-            "it is cut short or of another format: expected a state dict, of safetensors, "
-            "torch.save or numpy.savez."
+            "it is cut short, so copy it again, or of another format: expected a state dict, of "
+            "safetensors, torch.save or numpy.savez."
         ) from error
 
 
 def _places(content: Any, place: str = "") -> Iterator[tuple[str, Mapping[Any, Any]]]:
-    """Yield every mapping in what was read, with the keys that lead to it."""
+    """Yield every mapping in what was read, with the keys that lead to it.
+
+    What an optimizer keeps of each tensor has the names of the network's own.
+    """
     if isinstance(content, Mapping):
         yield place, content
-        for key, value in content.items():
+    elif isinstance(content, list | tuple):
+        content = dict(enumerate(content))
+    else:
+        return
+    for key, value in content.items():
+        if not str(key).lower().startswith("optim"):
             yield from _places(value, f"{place}.{key}" if place else str(key))
-
-
-def _tensors(content: Mapping[Any, Any]) -> State:
-    return {str(key): v for key, v in content.items() if isinstance(v, torch.Tensor)}
 
 
 def _find(
     states: dict[str, State], wanted: State, network: torch.nn.Module
 ) -> tuple[str, State, list[str]]:
-    """Find the prefix, in whichever state, under which the most of the wanted names are.
+    """Find the prefix, in whichever state, under which the most of the wanted tensors are.
 
     Returns where that is, what is there by the network's names, and the names beside it.
     """
-    numbers = {name: str(k) for k, (name, _) in enumerate(network.named_children())}
-    in_sequential = {_renamed(name, numbers): name for name in wanted}  # of its children
-    found: dict[tuple[str, str, bool], State] = defaultdict(dict)
+    namings = _namings(wanted, network)
+    found: dict[tuple[str, str, int], State] = defaultdict(dict)
     for place, state in states.items():
         for key, value in state.items():
             parts = key.split(".")
             for k in range(len(parts)):
                 prefix, end = ".".join(parts[:k]), ".".join(parts[k:])
-                if end in wanted:
-                    found[place, prefix, False][end] = value
-                if end in in_sequential:
-                    found[place, prefix, True][in_sequential[end]] = value
-    most = max(map(len, found.values()), default=0)
-    if most < len(wanted) / 2:  # names of another library, which may know how to convert them
+                for number, named in enumerate(namings):
+                    if (name := named(end)) in wanted and (name != end or number == 0):
+                        found[place, prefix, number][name] = value
+    n_named = {
+        each: (sum(wanted[k].shape == v.shape for k, v in state.items()), len(state))
+        for each, state in found.items()
+    }
+    most = max(n_named.values(), default=(0, 0))
+    if most[1] < len(wanted) / 2:  # names of another library, which may know how to convert them
         place = max(states, key=lambda each: len(states[each]))
         plain = {re.sub(r"^(module\.|_orig_mod\.)+", "", k): v for k, v in states[place].items()}
         return place, plain, []
-    best = [each for each, state in found.items() if len(state) == most]
-    best = [each for each in best if _EMA.search(f"{each[0]}.{each[1]}")] or best
+    best = [each for each, n in n_named.items() if n == most]
+    best = [each for each in best if _AVERAGE.search(f"{each[0]}.{each[1]}")] or best
     full = [".".join(filter(None, each[:2])) for each in best]
-    if any(not _equal(found[best[0]], found[other]) for other in best[1:]):
+    first, *others = (found[each] for each in best)
+    pairs = ((first.get(name), value) for other in others for name, value in other.items())
+    if any(mine is None or not torch.equal(mine, theirs) for mine, theirs in pairs):
         raise ValueError(
             f"it holds several such networks, {_shown(full)}: save the state dict of one."
         )
-    place, prefix, is_numbered = best[0]
+    place, prefix, number = best[0]
     start = f"{prefix}." if prefix else ""
-    names = {number: name for name, number in numbers.items()} if is_numbered else {}
     inside = {
-        _renamed(key.removeprefix(start), names): value
+        namings[number](key.removeprefix(start)): value
         for key, value in states[place].items()
         if key.startswith(start)
     }
     return full[0], inside, [key for key in states[place] if not key.startswith(start)]
 
 
-def _renamed(name: str, firsts: dict[str, str]) -> str:
-    first, dot, rest = name.partition(".")
-    return f"{firsts.get(first, first)}{dot}{rest}"
+def _namings(wanted: State, network: torch.nn.Module) -> list[Callable[[str], str]]:
+    """Return what brings names in a file to the network's.
+
+    They are its own; or its children were put into a Sequential, and have numbers; or the one child
+    that has all that is wanted, such as ``features``, stands alone.
+    """
+    children = {str(k): name for k, (name, _) in enumerate(network.named_children())}
+    tops, seconds = ({_kind(name, k) for name in wanted} for k in (0, 1))
+
+    def from_numbers(name: str) -> str:
+        first, dot, rest = name.partition(".")
+        return f"{children.get(first, first)}{dot}{rest}"
+
+    def from_only_child(name: str) -> str:
+        return f"{min(tops)}.{name}" if len(tops) == 1 and _kind(name) in seconds else name
+
+    return [str, from_numbers, from_only_child]
 
 
-def _equal(one: State, other: State) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def _kind(name: str, depth: int = 0) -> str:
+    """Return a part of a name without the number at its end: layer1 and layer2 are of a kind."""
+    return re.sub(r"\d+$", "", f"{name}.".split(".")[depth])
 
 
 def _check_fits(state: State, wanted: State) -> None:
     """Refuse what would leave part of the network random, or belongs to a larger one."""
-    missing = [
-        name for name in wanted if name not in state and not name.endswith("num_batches_tracked")
+    present = {name: state[name] for name in wanted if name in state}
+    quantised = [name for name in state if _QUANTISED.search(name)] + [
+        name
+        for name, value in present.items()
+        if wanted[name].is_floating_point() and not value.is_floating_point()
     ]
-    if missing:
-        raise ValueError(f"it lacks {len(missing)} of {len(wanted)} entries ({_shown(missing)}).")
+    if quantised:
+        raise ValueError(
+            f"its numbers are quantised ({_shown(quantised)}): save the network's state dict from "
+            "before that, in float32 or float16, and name that file."
+        )
+    missing = [n for n in wanted if n not in present and not n.endswith("num_batches_tracked")]
     others = [
-        f"{name} of shape {tuple(state[name].shape)} in the place of {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in state and state[name].shape != value.shape
+        f"{name} of shape {tuple(value.shape)} in the place of {tuple(wanted[name].shape)}"
+        for name, value in present.items()
+        if value.shape != wanted[name].shape
     ]
-    if others:
-        raise ValueError(f"its shapes are others: {_shown(others)}.")
     larger = [name for name in state if name not in wanted and _is_trunk(name, state[name], wanted)]
-    if larger:
-        raise ValueError(f"it has unknown {len(larger)} entries ({_shown(larger)}).")
+    if missing:
+        problem = f"it lacks {len(missing)} of {len(wanted)} entries ({_shown(missing)})"
+    elif others:
+        problem = f"its shapes are others: {_shown(others)}"
+    elif larger:
+        problem = f"it has unknown {len(larger)} entries ({_shown(larger)})"
+    else:
+        return
+    raise ValueError(
+        f"{problem}. Check that the file is whole, and set `model:` to the architecture it was "
+        "saved from."
+    )
 
 
 def _is_trunk(name: str, value: torch.Tensor, wanted: State) -> bool:
@@ -264,8 +317,7 @@ def _is_trunk(name: str, value: torch.Tensor, wanted: State) -> bool:
     parts = name.split(".")
     if parts[-1] in _NO_WEIGHTS or not value.is_floating_point() or _HEADS & set(parts[:2]):
         return False
-    tops = {re.sub(r"\d+$", "", each.partition(".")[0]) for each in wanted}
-    return len(parts) == 1 or re.sub(r"\d+$", "", parts[0]) in tops
+    return len(parts) == 1 or _kind(name) in {_kind(each) for each in wanted}
 
 
 def _shown(names: list[str]) -> str:

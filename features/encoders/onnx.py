@@ -236,7 +236,8 @@ class _Network:
         self._input = self._session.get_inputs()[0]
         self._outputs = encoder.outputs or [each.name for each in self._session.get_outputs()]
         shape = self._input.shape or [None]
-        self.fixed_batch_size = shape[0] if isinstance(shape[0], int) else None
+        has_batch = len(shape) > 1 and isinstance(shape[0], int)
+        self.fixed_batch_size = shape[0] if has_batch else None
         self.n_samples = shape[-1] if isinstance(shape[-1], int) else 0
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -136,8 +136,6 @@ class TorchEncoder(FrameEncoder):
             convert = _in_order if named_in_order(self.weights) else encoder.convert
             try:
                 said = load_trunk(network, path, partial(convert, network=network))
-            except EncoderError:
-                raise
             except Exception as error:  # safetensors, torch and filters of libraries have their own
                 errors.append(error.with_traceback(None))  # whose frames keep what was tried
                 continue
@@ -146,9 +144,9 @@ class TorchEncoder(FrameEncoder):
             if said and self.weights not in self.tags:
                 warnings.warn(said, stacklevel=3)
             return network
+        why = errors[0] if isinstance(errors[0], ValueError) else one_line(errors[0])
         raise EncoderError(
-            f"the weights {path} cannot be loaded into {self.model}: {one_line(errors[0])} Check "
-            "that the file is whole, and set `model:` to the architecture it was saved from."
+            f"the weights {path} cannot be loaded into {self.model}: {why}"
         ) from errors[0]
 
     def _itself_and_twin(self) -> Iterator["TorchEncoder"]:

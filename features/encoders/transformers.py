@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeInt, model_validator
 
 from features.encoders.base import Encoder
-from features.encoders.weights import PACKAGE, RANDOM, hub_folder, one_line, weights_file
+from features.encoders.weights import (
+    PACKAGE,
+    RANDOM,
+    hub_folder,
+    one_line,
+    refuse_stand_in,
+    weights_file,
+)
 from features.errors import EncoderError
 from features.files import file_sha256
 
@@ -46,6 +53,9 @@ _INPUTS = {
 """Classes of transformers for an ``input``: for a model with its head, and for its processor."""
 
 _DESCRIPTIONS = ("config.json", *_PROCESSORS)
+_ADAPTER = "adapter_config.json"
+_AS_IT_LIES = {"local_files_only": True, "trust_remote_code": False}
+"""For transformers: fetch nothing, run no code of a repository, and do not ask whether to."""
 
 
 class TransformersNetwork(Encoder):
@@ -127,10 +137,7 @@ class TransformersNetwork(Encoder):
         assert self._folder is not None
         names = (*_DESCRIPTIONS, *self.more_files)
         files = [path for name in names if (path := self._folder / name).is_file()]
-        safe, pickled = (_matching(self._folder, names) for names in _CHECKPOINTS)
-        if not safe and not pickled:
-            raise EncoderError(f"{self.model} has no weights: expected {_CHECKPOINTS[0][0]}")
-        files += safe or pickled
+        files += self._checkpoint(self._folder)
         return _sha256(" ".join(f"{path.name} {file_sha256(path)}" for path in files))
 
     def columns(self) -> dict[str, int]:
@@ -148,6 +155,7 @@ class TransformersNetwork(Encoder):
             When the weights cannot be had, or are not all there.
         """
         import torch
+        import transformers
 
         auto = self.auto_class()
         missing: list[str] = []
@@ -156,9 +164,12 @@ class TransformersNetwork(Encoder):
             if self._folder is None or self.weights == RANDOM:
                 model = auto.from_config(deepcopy(self.config))
             else:
-                options = {"local_files_only": True, "output_loading_info": True}
+                self._checkpoint(self._folder)
+                options = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+                options |= _AS_IT_LIES
                 model, found = auto.from_pretrained(self._folder, dtype=torch.float32, **options)
-                missing = sorted(found["missing_keys"])
+                others = (name for name, *_ in found["mismatched_keys"])
+                missing = sorted({*found["missing_keys"], *others})
             if self._is_ctranslate2:
                 from features.encoders.ctranslate2 import read_whisper
 
@@ -172,8 +183,11 @@ class TransformersNetwork(Encoder):
                 f"the checkpoint of {self.model} lacks {', '.join(lacking[:5])}: expected all that "
                 f"{type(model).__name__} has" + "; set `logits: false`" * self.logits
             )
-        network: torch.nn.Module = model.eval()
-        return network
+        hears_or_reads = (
+            getattr(self.config, "is_encoder_decoder", False) and auto is transformers.AutoModel
+        )
+        network: torch.nn.Module = model.get_encoder() if hears_or_reads else model
+        return network.eval()
 
     def auto_class(self) -> Any:
         """Return the class of transformers that loads the model, with its head if that is kept."""
@@ -194,8 +208,11 @@ class TransformersNetwork(Encoder):
             if self._folder is None:
                 config = transformers.AutoConfig.for_model(self.model)
             else:
-                options = {"local_files_only": True}
-                config = transformers.AutoConfig.from_pretrained(self._folder, **options)
+                config = transformers.AutoConfig.from_pretrained(self._folder, **_AS_IT_LIES)
+        if getattr(config, "quantization_config", None):
+            raise EncoderError(
+                f"the numbers of {self.model} are quantised: take the model that it was made from"
+            )
         takes = [
             key
             for key, (name, _) in _INPUTS.items()
@@ -216,9 +233,8 @@ class TransformersNetwork(Encoder):
         folder = self._folder
         if folder is not None and any((folder / name).is_file() for name in _PROCESSORS):
             auto = getattr(transformers, _INPUTS[self.input][1])
-            options = {"local_files_only": True, **self.processor_options}
             with self._loading("with its processor"):
-                return auto.from_pretrained(folder, **options)
+                return auto.from_pretrained(folder, **_AS_IT_LIES, **self.processor_options)
         if self.weights in ("hub", "folder"):
             raise EncoderError(
                 f"{self.model} has no {_PROCESSORS[0]}, which says how its input is prepared: take "
@@ -291,26 +307,37 @@ class TransformersNetwork(Encoder):
             return weights_file(self.weights).parent
         folder = Path(self.model).expanduser()
         if self.weights == "hub":
-            wanted = (*_DESCRIPTIONS, *self.more_files)
+            wanted = (*_DESCRIPTIONS, _ADAPTER, *self.more_files)
             for names in _CHECKPOINTS:  # most repositories hold both: one is enough
                 folder = hub_folder(self.model, self.revision, (*wanted, *names))
                 if _matching(folder, names):
                     break
-            return folder
-        if (folder / "config.json").is_file():
+        if (folder / _ADAPTER).is_file():
+            raise EncoderError(
+                f"{self.model} is a LoRA adapter, which only adds to another model: load that, "
+                f"`PeftModel.from_pretrained(model, {self.model!r}).merge_and_unload()`, save "
+                "the result and its processor with `save_pretrained`, and name that folder"
+            )
+        if self.weights == "hub" or (folder / "config.json").is_file():
             return folder
         if self.weights == "folder":
-            if (folder / "adapter_config.json").is_file():
-                raise EncoderError(
-                    f"{folder} is a LoRA adapter, which only adds to another model: load that, "
-                    f"`PeftModel.from_pretrained(model, {str(folder)!r}).merge_and_unload()`, save "
-                    "the result and its processor with `save_pretrained`, and name that folder"
-                )
             raise EncoderError(
                 f"there is no {folder / 'config.json'}: expected `model:` to be a folder as "
                 "`save_pretrained` writes it, or `weights: hub`"
             )
         return None
+
+    def _checkpoint(self, folder: Path) -> list[Path]:
+        """Return the files of weights in a folder."""
+        safe, pickled = (_matching(folder, names) for names in _CHECKPOINTS)
+        if not safe and not pickled:
+            raise EncoderError(
+                f"{self.model} has no weights: expected {_CHECKPOINTS[0][0]}; what is left of one "
+                "that was being fetched is made whole by running again with a network"
+            )
+        for path in safe or pickled:
+            refuse_stand_in(path)
+        return safe or pickled
 
 
 def by_length(lengths: "torch.Tensor") -> "Iterator[tuple[int, torch.Tensor]]":

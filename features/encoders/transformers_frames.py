@@ -100,9 +100,17 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
 
     def _outputs(self, model: Any, pictures: "torch.Tensor") -> "dict[str, torch.Tensor]":
         """Return the hidden states that are kept by the names of their layers, and ``logits``."""
-        only_trunk = model.config.model_type == "vjepa2" and not self.logits
-        options = {"output_hidden_states": True, **({"skip_predictor": True} if only_trunk else {})}
-        output = model(**{model.main_input_name: pictures}, **options)
+        import torch
+
+        options: dict[str, Any] = {model.main_input_name: pictures, "output_hidden_states": True}
+        if model.config.model_type == "vjepa2" and not self.logits:
+            options["skip_predictor"] = True
+        if model.config.model_type == "vit_mae":  # else it hides patches by chance
+            model.config.mask_ratio, n_patches = 0.0, model.embeddings.patch_embeddings.num_patches
+            options["noise"] = torch.arange(n_patches, device=pictures.device).expand(
+                len(pictures), -1
+            )
+        output = model(**options)
         states = output.hidden_states
         kept = self.kept_layers(len(states) - 1)
         hidden = {f"layer_{layer}": self._vector(states[layer]) for layer in kept}
@@ -176,18 +184,22 @@ def _geometry(own: Any) -> Geometry | None:
     """Say how a processor scales and cuts pictures; None when it is in no way that we know."""
     interpolation = _INTERPOLATIONS.get(int(own.resample))
     height, width, shorter = (own.size.get(key) for key in ("height", "width", "shortest_edge"))
-    if interpolation is None:
-        return None
-    if shorter and getattr(own, "do_center_crop", False):
-        size_px, side_px = (own.crop_size.height, own.crop_size.width), shorter
-    elif height and width and not getattr(own, "do_center_crop", False):
-        return Geometry(size_px=(height, width), mode="squash", interpolation=interpolation)
+    resize_px: tuple[int, int] | None = (shorter, shorter)
+    is_cropped = getattr(own, "do_center_crop", False)
+    crop_px = (own.crop_size.height, own.crop_size.width) if is_cropped else None
+    mode: Literal["shortest", "squash"] = "shortest" if shorter else "squash"
+    if shorter and crop_px:
+        size_px = crop_px
+    elif height and width:
+        size_px, resize_px = crop_px or (height, width), (height, width) if crop_px else None
     elif shorter and hasattr(own, "crop_pct"):  # as ConvNeXt was trained
-        size_px, side_px = (shorter, shorter), int(shorter / own.crop_pct)
+        size_px = shorter, shorter
         if shorter >= 384:
-            return Geometry(
-                size_px=size_px, resize_px=size_px, mode="squash", interpolation=interpolation
-            )
+            mode = "squash"
+        else:
+            resize_px = (int(shorter / own.crop_pct),) * 2
     else:
         return None
-    return Geometry(size_px=size_px, resize_px=(side_px, side_px), interpolation=interpolation)
+    if interpolation is None:
+        return None
+    return Geometry(size_px=size_px, resize_px=resize_px, mode=mode, interpolation=interpolation)

@@ -88,13 +88,6 @@ class TransformersSoundEncoder(TransformersNetwork):
             return SpeechClassifier
         return super().auto_class()
 
-    def network(self) -> "torch.nn.Module":
-        """Load the model; of Whisper no more than what hears."""
-        network: Any = super().network()
-        only_encoder = self._is_whisper and not self.logits
-        encoder: torch.nn.Module = network.get_encoder() if only_encoder else network
-        return encoder
-
     def rows_of(self, model: Any, pieces: "torch.Tensor") -> "torch.Tensor":
         """Embed windows of sound (n, n_samples), NaN where there is none.
 
@@ -194,7 +187,7 @@ class TransformersSoundEncoder(TransformersNetwork):
             return min(-(-n_columns // int(self.config.time_stride)), self._n_patches)
         for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
             n_samples = (n_samples - kernel) // stride + 1
-        return n_samples
+        return n_samples // self._n_joined
 
     @property
     def _is_whisper(self) -> bool:
@@ -203,6 +196,11 @@ class TransformersSoundEncoder(TransformersNetwork):
     @property
     def _is_ast(self) -> bool:
         return bool(self.config.model_type == AST)
+
+    @property
+    def _n_joined(self) -> int:
+        """Outputs of the convolutions to a hidden state: SEW joins two."""
+        return int(getattr(self.config, "squeeze_factor", 1))
 
     @property
     def _n_patches(self) -> int:
@@ -220,7 +218,7 @@ class TransformersSoundEncoder(TransformersNetwork):
             frame_samples = int(config.time_stride) * rate_hz // _AST_HZ
             longest_s = config.max_length / _AST_HZ
         elif strides := getattr(config, "conv_stride", None):
-            frame_samples = int(math.prod(strides))
+            frame_samples = int(math.prod(strides)) * self._n_joined
         else:
             raise EncoderError(
                 f"{self.model} ({config.model_type}) is no speech model that takes a wave: "

@@ -92,8 +92,7 @@ def weights_file(weights: str, tags: Mapping[str, Callable[[], Path]] | None = N
     else:
         path = Path(weights).expanduser()
     if path.is_file():
-        if known := known_stand_in(path):
-            raise EncoderError(f"{path} holds no weights: {known}")
+        refuse_stand_in(path)
         if _PART.search(path.name):
             raise EncoderError(f"{path} is only a part of its weights: {_ONE_FILE}")
         return path
@@ -106,6 +105,12 @@ def weights_file(weights: str, tags: Mapping[str, Callable[[], Path]] | None = N
         f"unknown weights {weights!r}: expected {names}the path of a file, "
         f"{PACKAGE}name/path, or {HUB}owner/repo/file"
     )
+
+
+def refuse_stand_in(path: Path) -> None:
+    """Refuse a file that only stands for weights, such as a pointer of Git LFS."""
+    if known := known_stand_in(path):
+        raise EncoderError(f"{path} holds no weights: {known}")
 
 
 def named_in_order(weights: str) -> bool:

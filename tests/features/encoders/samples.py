@@ -133,6 +133,8 @@ def sound_model(
         processor = transformers.ASTFeatureExtractor(**shape)
     else:
         convolutions = {"conv_dim": (8, 8), "conv_kernel": (40, 32), "conv_stride": (20, 16)}
+        if kind == "sew":  # which joins two of its convolutions' outputs
+            convolutions["conv_stride"] = (20, 8)
         positions = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
         labels = {"id2label": {0: "arousal", 1: "valence"}, "num_feat_extract_layers": 2}
         config = transformers.AutoConfig.for_model(
@@ -146,15 +148,17 @@ def sound_model(
 
 
 AST = "audio-spectrogram-transformer"
-SOUND_MODELS = ("wav2vec2", "hubert", "wavlm", "whisper", AST)
+SOUND_MODELS = ("wav2vec2", "hubert", "wavlm", "sew", "whisper", AST)
 WHISPER = {"d_model": 16, "max_source_positions": 100}
 for _part in ("encoder", "decoder"):
     WHISPER |= {f"{_part}_ffn_dim": 32, f"{_part}_layers": 2, f"{_part}_attention_heads": 2}
 
+SQUASHED = {"size": {"height": 40, "width": 36}, "crop_size": {"height": 32, "width": 32}}
 SQUARE = {"size": {"height": 32, "width": 32}}
 CROPPED = {"size": {"shortest_edge": 36}, "crop_size": {"height": 32, "width": 32}}
 BY_SHARE = {"size": {"shortest_edge": 32}, "crop_pct": 0.875}
 PATCHES = SMALL | {"image_size": 32, "patch_size": 16}
+MAE = {"decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2}
 STAGES = {"depths": [1, 1], "hidden_sizes": [8, 16]}
 SWIN = {"image_size": 32, "patch_size": 4, "embed_dim": 8, "window_size": 4}
 VJEPA = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2}
@@ -172,6 +176,8 @@ VIDEO = {
 }
 FRAME_MODELS = {
     "vit": (PATCHES, "ViTImageProcessorPil", SQUARE),
+    "deit": (PATCHES, "DeiTImageProcessorPil", SQUASHED),
+    "vit_mae": (PATCHES | MAE, "ViTImageProcessorPil", SQUARE),
     "dinov2": (PATCHES, "BitImageProcessorPil", CROPPED),
     "swin": (SWIN | {"depths": [1, 1], "num_heads": [1, 1]}, "ViTImageProcessorPil", SQUARE),
     "convnext": (STAGES | {"num_stages": 2}, "ConvNextImageProcessorPil", BY_SHARE),

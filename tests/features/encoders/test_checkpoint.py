@@ -5,6 +5,7 @@ import collections
 import os
 import re
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,14 @@ def lightning(state):
     }
 
 
-def with_ema(state):
-    other = {name: torch.zeros_like(value) for name, value in state.items()}
-    return {"model": other, "model_ema": state, "epoch": 3}
+def zeros(state):
+    return {name: torch.zeros_like(value) for name, value in state.items()}
+
+
+def wider(state):
+    return {
+        name: torch.cat([value, value]) if value.ndim else value for name, value in state.items()
+    }
 
 
 FORMS = {
@@ -83,7 +89,11 @@ FORMS = {
     },
     "nested twice": lambda s: {"checkpoint": {"model": with_prefix(s, "module.")}},
     "lightning": lightning,
-    "moving average": with_ema,
+    "moving average": lambda s: {"model": zeros(s), "model_ema": s, "epoch": 3},
+    "moving average in capitals": lambda s: {"model": zeros(s), "EMA": with_prefix(s, "module.")},
+    "in a list": lambda s: [3, with_prefix(s, "module."), {"state": {0: torch.ones(2)}}],
+    "moments by name": lambda s: {"model": s, "optimizer": {"exp_avg": zeros(s)}},
+    "beside a wider teacher": lambda s: {"student": s, "teacher": wider(s)},
     "the same twice": lambda s: with_prefix(s, "model.") | with_prefix(s, "model.backbone."),
     "half": lambda s: {k: v.half() if v.is_floating_point() else v for k, v in s.items()},
     "no counters": lambda s: {k: v for k, v in s.items() if "num_batches" not in k},
@@ -137,21 +147,36 @@ def test_what_was_left_out_is_said_in_a_line(tmp_path):
     save(without_head(state), path)
     with warnings.catch_warnings(action="error"):
         encoder.load_model(CPU)
+    vit = timm.create_model("test_vit", img_size=320).state_dict()
+    save({name: value for name, value in vit.items() if "head" not in name}, path)
+    with pytest.warns(UserWarning, match=r"faces\.ckpt: resized pos_embed$"):
+        make_encoder({"kind": "timm", "model": "test_vit", "weights": str(path)}).load_model(CPU)
 
 
 @pytest.mark.filterwarnings("ignore:.*left out|.*took")
-@pytest.mark.parametrize("prefix", ["", "features."])
-def test_a_trunk_made_of_the_network_s_children_is_known_by_their_order(tmp_path, prefix):
-    network = trained(tiny_network)
-    trunk = torch.nn.Sequential(*list(network.children())[:-1])
+@pytest.mark.parametrize("prefix", ["", "encoder."])
+@pytest.mark.parametrize(
+    ("library", "model", "cut"),
+    [
+        ("timm", "test_resnet", lambda n: torch.nn.Sequential(*list(n.children())[:-1])),
+        ("torchvision", "mobilenet_v2", lambda n: torch.nn.Sequential(n.features, POOL)),
+        ("torchvision", "mobilenet_v2", lambda n: torch.nn.Sequential(*n.features, POOL)),
+    ],
+)
+def test_a_trunk_made_of_the_network_s_children_is_known(tmp_path, prefix, library, model, cut):
+    make = timm.create_model if library == "timm" else torchvision.models.get_model
+    trunk = cut(trained(lambda: make(model)))
     state = with_prefix(trunk.state_dict(), prefix) | {"age.weight": torch.ones(2)}
     path = save(state, tmp_path / "weights.pth")
-    encoder = tiny(path)
+    encoder = make_encoder({"kind": library, "model": model, "weights": str(path)})
     batch = pictures(1, (64, 64))
     with torch.inference_mode():
         values = normalised(batch, encoder.picture_preprocessing())
         expected = trunk(values).flatten(1).numpy()
     assert embed(encoder, batch) == close_to(expected)
+
+
+POOL = torch.nn.AdaptiveAvgPool2d(1)
 
 
 @pytest.mark.filterwarnings("ignore:.*left out|.*took")
@@ -200,6 +225,7 @@ def without(state, name):
     return {key: value for key, value in state.items() if key != name}
 
 
+QUANTISED = r"numbers are quantised \(.*before that, in float32"
 REFUSED = {
     "another": (lambda: {"weight": torch.zeros(2)}, r"lacks 7\d of 90 entries"),
     "a bias more": (lambda: resnet() | {"conv1.bias": torch.ones(64)}, r"unknown 1 .*conv1\.bias"),
@@ -212,6 +238,8 @@ REFUSED = {
         lambda: resnet() | {"layer1.0.conv1.weight": torch.ones(2, 1, 7, 7)},
         r"layer1\.0\.conv1\.weight of shape \(2, 1, 7, 7\) in the place of ",
     ),
+    "quantised": (lambda: resnet() | {"layer1.0.conv1.weight": torch.ones(1).char()}, QUANTISED),
+    "packed": (lambda: resnet() | {"layer1.0.conv1.SCB": torch.ones(64)}, QUANTISED),
     "two networks": (
         lambda: {"student": resnet(), "teacher": resnet()},
         "several such networks, student, teacher: save the state dict of one",
@@ -248,7 +276,15 @@ OF_OTHERS = {
     ),
     "cut off": (
         lambda path: torch.save(resnet(), path) or os.truncate(path, 4000),
-        r"cut short.*file is whole",
+        "cut short, so copy it again",
+    ),
+    "an archive": (
+        lambda path: zipfile.ZipFile(path, "w").writestr("a.pth", "x"),
+        r"archive of a\.pth: unpack it",
+    ),
+    "a bomb": (
+        lambda path: np.savez_compressed(path.open("wb"), w=np.zeros(1 << 20)),
+        "unpacks to more than 20 times its size",
     ),
 }
 
@@ -265,13 +301,6 @@ def test_what_does_not_fit_is_refused_with_what_came(tmp_path, what):
     with pytest.raises(EncoderError, match=rf"refused\.pth .*{message}") as caught:
         tiny(path).load_model(CPU)
     assert "weights_only=True" not in str(caught.value)
-
-
-def test_a_folder_with_an_adapter_alone_says_how_to_merge_it(tmp_path):
-    (tmp_path / "adapter_config.json").write_text("{}")
-    encoder = make_encoder({"kind": "transformers", "model": str(tmp_path), "weights": "folder"})
-    with pytest.raises(EncoderError, match=r"LoRA adapter.*merge_and_unload.*name that folder"):
-        encoder.load_model(CPU)
 
 
 class Evil:

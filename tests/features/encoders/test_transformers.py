@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -201,6 +203,48 @@ def test_what_cannot_be_had_is_said(tmp_path, more, said):
     ours = make_encoder({"kind": "transformers", "model": folder, "weights": "folder", **more})
     with pytest.raises(EncoderError, match=said):
         (ours.pieces(SAMPLING), ours.load_model(CPU))
+
+
+def edit(path, **more):
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))
+
+
+SPOILT = {
+    "an adapter beside it": (
+        lambda folder: (folder / "adapter_config.json").write_text("{}"),
+        r"is a LoRA adapter.*merge_and_unload.*name that folder",
+    ),
+    "quantised": (
+        lambda folder: edit(folder / "config.json", quantization_config={"quant_method": "x"}),
+        "are quantised: take the model that it was made from",
+    ),
+    "with code": (
+        lambda folder: edit(folder / "config.json", model_type="x", auto_map={"AutoConfig": "x.X"}),
+        "as a model that it knows by its `model_type`",
+    ),
+    "of another width": (
+        lambda folder: edit(folder / "config.json", intermediate_size=24),
+        r"lacks encoder\.layers\.0\.feed_forward",
+    ),
+    "not fetched": (
+        lambda folder: (folder / "model.safetensors").unlink(),
+        "no weights: .*running again with a network",
+    ),
+    "a pointer": (
+        lambda folder: (folder / "model.safetensors").write_text(
+            "version https://git-lfs.github.com/spec/v1\n"
+        ),
+        "`git lfs pull`",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_a_folder_that_cannot_be_right_is_refused(tmp_path, what):
+    folder, (spoil, said) = sound_model(tmp_path / "model"), SPOILT[what]
+    spoil(folder)
+    with pytest.raises(EncoderError, match=said):
+        encoder(folder).load_model(CPU)
 
 
 def test_sound_shorter_than_a_hidden_state_fails_its_clip(tmp_path):

@@ -39,6 +39,7 @@ def test_a_vector_is_a_hidden_state_of_the_library_s_for_what_its_processor_make
         inputs = processor(images, return_tensors="pt")
     model = transformers.AutoModel.from_pretrained(folder).eval()
     model = model.vision_model if kind == "clip" else model
+    model.config.mask_ratio = 0.0  # of MAE, whose tokens have no order then
     with torch.inference_mode():
         states = model(**inputs, output_hidden_states=True).hidden_states
     ours = encoder(folder, layers=[0, len(states) - 1])

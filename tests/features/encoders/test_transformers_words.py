@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,16 @@ def test_a_vector_is_the_mean_over_the_tokens_of_a_text(bert, tmp_path):
     tuned = reader(text_model(tmp_path / "tuned", head=True), logits=True, layers="none")
     assert tuned.columns() == {"glad": 1, "sad": 1}
     assert read(tuned, "oh what a joy")[1].shape == (1, 2)
+
+
+def test_of_a_model_that_reads_and_writes_the_reading_half_counts(bert, tmp_path):
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
+    model = transformers.T5Model(transformers.T5Config(**sizes, vocab_size=10)).eval()
+    model.save_pretrained(tmp_path)
+    shutil.copy(bert / "tokenizer.json", tmp_path)
+    with torch.inference_mode():
+        state = model.encoder(torch.tensor([[8, 1, 2, 9]])).last_hidden_state
+    assert read(reader(tmp_path, layers="last"), "oh what")[1] == close_to(state.mean(1).numpy())
 
 
 def test_texts_do_not_depend_on_their_neighbours_and_long_ones_are_cut(bert):
