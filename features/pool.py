@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from features.store import FeatureStore, StoreError, read_store, shards_of
 
 Vectors = NDArray[np.float32]
-Rows = NDArray[np.float32] | NDArray[np.float64]
+Rows = NDArray[np.floating]
 
 PARTS: dict[str, int] = {"whole": 1, "halves": 2, "quarters": 4, "eighths": 8}
 """Levels of the temporal pyramid, and into how many parts each cuts a clip."""
