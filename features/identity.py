@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from features.encoders.base import Encoder, FrameEncoder, SoundTransform
 from features.files import file_sha256
 
-EXTRACTOR_VERSION = 5
+EXTRACTOR_VERSION = 6
 """Raise this when the code of this package changes the numbers it produces."""
 
 TRANSFORM_VERSION = 6

@@ -4,10 +4,11 @@ import re
 import sys
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 from urllib.parse import unquote
 
 from features.media.endings import (
@@ -21,6 +22,7 @@ from pipeline.settings_files import ParamsError
 
 _SUFFIXES = MEDIA_SUFFIXES | {".csv", ".gz", ".npy", ".npz", ".parquet", ".tsv", ".txt"}
 _SUFFIXES |= {".arff", ".tab"}
+_File = TypeVar("_File")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 
@@ -56,11 +58,7 @@ def find_media(paths: Iterable[Path]) -> dict[str, Path]:
             spellings.setdefault(file, [*composed, file.as_posix()])
     if not spellings:
         raise ParamsError("no media file there: expected videos, sounds or pictures, such as .mp4")
-    owners = Counter(form for forms in spellings.values() for form in set(forms))
-    ids = {  # the last form no other file has
-        next((form for form in forms if owners[form] == 1), forms[-1]): file
-        for file, forms in spellings.items()
-    }
+    ids = {name: file for file, name in shortest_names(spellings).items()}
     renamed = [clip_id for clip_id, file in ids.items() if clip_id != spellings[file][0]]
     if renamed:
         print(
@@ -69,6 +67,15 @@ def find_media(paths: Iterable[Path]) -> dict[str, Path]:
             file=sys.stderr,
         )
     return ids
+
+
+def shortest_names(spellings: Mapping[_File, Sequence[str]]) -> dict[_File, str]:
+    """Return for each file the first of its names that no other file has, else the last one."""
+    owners = Counter(form for forms in spellings.values() for form in set(forms))
+    return {
+        file: next((form for form in forms if owners[form] == 1), forms[-1])
+        for file, forms in spellings.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -150,8 +157,10 @@ def match_files(wanted: Mapping[str, str], files: Iterable[str]) -> Matches:
 
 
 def clean_path(path: str) -> str:
-    """Write a path with slashes, without ``./`` and ``file://``."""
-    return PurePosixPath(path.strip().replace("\\", "/").removeprefix("file://")).as_posix()
+    """Write a path with slashes, without ``./`` and ``file://``, an address without its query."""
+    path = path.strip().replace("\\", "/")
+    path = re.sub(r"^(\w+://[^?#]*).*", r"\1", path).removeprefix("file://")
+    return PurePosixPath(path).as_posix()
 
 
 def plain_text(name: str) -> str:
@@ -195,12 +204,18 @@ def _forgiving(n_steps: int, name: str) -> str:
     return name
 
 
+def _as_integer(name: str) -> str:
+    """Write ``17.0`` and R's ``1e+05`` as integers; anything else stays."""
+    is_number = re.fullmatch(r"\d+(\.0+|(\.\d+)?[eE]\+\d+)", name)
+    return f"{float(name):.0f}" if is_number and float(name).is_integer() else name
+
+
 _STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("folder or file ending", _without_ending),
     ("accents, spaces or invisible characters", plain_text),
-    ("brackets", lambda name: name.strip("[](){}<>\"' ")),
+    ("brackets", lambda name: name.strip("[](){}<>\"'# ")),
     ("folder or file ending", _unquoted),
-    ("a .0 behind the number", partial(re.sub, r"^(\d+)\.0+$", r"\1")),
+    ("the way a number is written", _as_integer),
     ("case", str.casefold),
     ("spaces, _ and -", partial(re.sub, r"[\s_-]+", "_")),
     ("zero padding", partial(re.sub, r"(?<!\d)0+(?=\d)", "")),

@@ -7,6 +7,7 @@ Nothing is loaded that could run code.
 
 import csv
 import gzip
+import io
 import re
 import zipfile
 from collections import Counter
@@ -134,7 +135,9 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     form = [f"{path.name}: {table.form}"] if table.form else []
     done = "read so; where that is cp1252 or latin-1, check words with letters such as é"
     findings.add("written otherwise than UTF-8 with commas", "note", form, done)
-    # A column without a name is one of row numbers, as pandas writes them.
+    nameless = [f"column {n + 1}" for n, name in enumerate(names) if not name]
+    done = "left out, as numbers of rows are: name them if they are more"
+    findings.add("columns without a name", "note", nameless, done)
     return cells.mask(cells == "").drop(columns="", errors="ignore")
 
 
@@ -253,7 +256,7 @@ def _open_text(path: Path) -> Table:
 
     def blocks() -> Iterator[pd.DataFrame]:
         with _text(path, encoding) as file:
-            rows = islice(_rows(file, separator), n_before, None)
+            rows = islice(_rows(file, separator, is_checked=True), n_before, None)
             while part := list(islice(rows, max(BLOCK_VALUES // width, 1))):
                 for line, row in part:
                     if len(row) < width or any(row[width:]):
@@ -279,7 +282,7 @@ def _encoding(path: Path) -> str:
         start = file.read(1024)
     if start.startswith(("\xff\xfe", "\xfe\xff")):
         return "utf-16"
-    if "\0" in start:  # as between plain letters
+    if start.count("\0") * 8 > len(start):  # as between plain letters
         return "utf-16-be" if start[0] == "\0" else "utf-16-le"
     for encoding in ("utf-8-sig", "cp1252"):
         with suppress(UnicodeDecodeError), _text(path, encoding) as file:
@@ -295,7 +298,7 @@ def _sniff(sample: str) -> tuple[str, list[str], int]:
     def rows_by(separator: str) -> tuple[list[list[str]], int]:
         rows = []
         with suppress(csv.Error):  # a line that is too long for one cell
-            lines = sample.splitlines(keepends=True)
+            lines = io.StringIO(sample, newline="")
             rows = [row for _, row in islice(_rows(lines, separator), _SAMPLE_ROWS)]
         return rows, Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
 
@@ -307,18 +310,22 @@ def _sniff(sample: str) -> tuple[str, list[str], int]:
     separator = excel[1] if excel else max(_SEPARATORS, key=fit)
     rows, width = rows_by(separator)
     n_before = 1 if excel else 0
-    for row in rows[n_before:]:  # titles and comments
-        if len(row) == width or not (row[0].startswith("#") or sum(map(bool, row)) == 1):
+    n_most = max((sum(map(bool, row)) for row in rows), default=0)
+    for row in rows[n_before:]:  # titles, which Excel fills up with separators, and comments
+        is_title = n_most > 1 and not any(row[1:])
+        if not is_title and not (row[0].startswith("#") and len(row) != width):
             break
         n_before += 1
     if n_before >= len(rows):
         raise ValueError("there is nothing in it")
     header = [plain_text(name) for name in rows[n_before]]
-    while not header[-1]:  # separators at the end of the line name no column
-        header.pop()
+    below = rows[n_before + 1 :]
+    while not header[-1] and not any("".join(row[len(header) - 1 :]) for row in below):
+        header.pop()  # separators at the end of the line
+    if not header[0] and "id" not in header and not all(row[0].isdecimal() for row in below):
+        header[0] = "id"  # the index of a data frame
     # Below the names Qualtrics writes the questions, and names of its own.
-    below = rows[n_before + 2 : n_before + 3]
-    n_before += 2 if below and below[0][0].startswith('{"ImportId"') else 0
+    n_before += 2 if below[1:] and below[1][0].startswith('{"ImportId"') else 0
     return separator, header, n_before + 1
 
 
@@ -332,9 +339,30 @@ def _sniff_arff(sample: str) -> tuple[str, list[str], int] | None:
     return ",", [plain_text("".join(name)) for name in names], sum(1 for _ in rows)
 
 
-def _rows(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and cells of the rows that are not empty."""
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+def _rows(
+    lines: Iterable[str], separator: str, is_checked: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of the rows that are not empty.
+
+    A row over several lines is a ValueError, where that is to be checked, if its quotes do not
+    close as they should: those lines may be rows of their own.
+    """
+    taken: list[str] = []
+
+    def noted() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield line
+
+    form: Any = {"delimiter": separator, "skipinitialspace": True}
+    reader = csv.reader(noted(), **form)
     for row in reader:
+        if is_checked and len(taken) > 1:
+            try:
+                next(csv.reader(taken, strict=True, **form))
+            except csv.Error:
+                said = f"the quotes from line {reader.line_num - len(taken) + 1} on do not pair up"
+                raise ValueError(f"{said}: mend them, or double those within a cell") from None
+        taken.clear()
         if any(cell.strip() for cell in row):
             yield reader.line_num, row

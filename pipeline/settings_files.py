@@ -4,6 +4,7 @@ They are YAML 1.2, as DVC reads them, to which ``no`` is a name.
 """
 
 import io
+import re
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,9 +18,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString as Quoted
 
 from features.errors import nearest as nearest
 from features.files import replacing_file
+
+_PLAIN = re.compile(r"\w[\w .+-]*")
 
 
 class ParamsError(Exception):
@@ -129,9 +133,13 @@ def update_settings(
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes a list in one line."""
+    """Writes a list in one line, in which more has to be in quotes than ruamel.yaml thinks."""
 
     def list(self, items: Sequence[Any]) -> Node:
+        items = [
+            each if not isinstance(each, str) or _PLAIN.fullmatch(each) else Quoted(each)
+            for each in items
+        ]
         return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
 
 

@@ -27,6 +27,20 @@ MIN_DECODED_SHARE = 0.9
 BARE_SOUND = {"aac", "ac3", "amr", "dts", "eac3", "mp3"}
 """Formats whose time stamps and length FFmpeg makes up from the first frames."""
 
+_SAY_LENGTH = {"au", "flac", "nistsphere", "tta", "wv"}
+"""Formats whose header says how long they are; of others FFmpeg estimates it from what is there."""
+
+_SIZE_AT = {b"RIFF": slice(4, 8), b"RF64": slice(20, 28), b"riff": slice(16, 24)}
+"""Where WAV and AVI, and the two kinds of long WAV, say how many bytes there are."""
+
+_STREAMED_BYTES = 0x7FFF0000
+"""Who claims this or more bytes did not know their number, or nearly fills them."""
+
+_DRAW_ON_GREY = {
+    *("flv", "h263", "mpeg4", "msmpeg4", "msmpeg4v1", "msmpeg4v2", "rv10", "rv20", "wmv1", "wmv2")
+}
+"""Decoders that show changes to a picture they never saw; others wait for a whole one."""
+
 _POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
 _FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
 """Without those that name other files or addresses: a clip is its own bytes and nothing else."""
@@ -40,7 +54,7 @@ _FOR_FEW = (
     | _Disposition.karaoke
     | _Disposition.clean_effects
 )
-_STILL_BRANDS = {"avif", "heic", "heim", "heis", "heix", "mif1"}
+_STILL_BRANDS = {"avif", "avis", "heic", "heim", "heis", "heix", "mif1"}
 _LENGTH = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -110,11 +124,11 @@ def open_media(path: Path, step: str) -> Iterator[InputContainer]:
 
     `step` is the one that has failed when the file cannot be opened.
     """
+    # Without the pattern, frame%d.png would be every picture of that name.
+    options = {"format_whitelist": _FORMATS, "pattern_type": "none"}
     try:
         # Absolute, for the name 12:30.mp4 would be one of a protocol.
-        container = av.open(
-            path.absolute(), options={"format_whitelist": _FORMATS}, metadata_errors="replace"
-        )
+        container = av.open(path.absolute(), options=options, metadata_errors="replace")
     except FileNotFoundError:
         raise MediaError("read", f"there is no file {path}") from None
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -122,6 +136,7 @@ def open_media(path: Path, step: str) -> Iterator[InputContainer]:
         raise MediaError(step, f"not a media file that FFmpeg can read: {reason}") from None
     try:
         with container:
+            _check_bytes(path, step)
             yield container
     except av.FFmpegError as error:
         raise MediaError("decode", f"FFmpeg cannot go on: {error.strerror or error}") from None
@@ -179,12 +194,17 @@ def clip_start_s(container: InputContainer) -> Fraction | None:
 
 def decode_packets(container: InputContainer, stream: Any) -> Iterator[Any]:
     """Decode packet by packet, so that one damaged packet costs its own frames only."""
+    begin = None if stream.codec_context.name in _DRAW_ON_GREY else -math.inf
     for packet in container.demux(stream):
+        if begin is None and not packet.is_keyframe:
+            continue
+        if begin is None:
+            begin = -math.inf if packet.pts is None else packet.pts
         try:
             frames = packet.decode()
         except av.FFmpegError:
             continue
-        yield from frames
+        yield from (frame for frame in frames if frame.pts is None or frame.pts >= begin)
 
 
 def check_codec(stream: Any) -> None:
@@ -202,13 +222,28 @@ def check_share(came: float, promised: float, reason: str) -> None:
 def check_end(stream: Any, end_s: float) -> None:
     """Raise `MediaError` for a stream that ends long before its header says.
 
-    Only Matroska and WebM say it for each stream; they count no frames. `end_s` is when what
-    decoded last ends, by the file's own clock.
+    Matroska and WebM say it for each stream, without counting frames. `end_s` is when what decoded
+    last ends, by the file's own clock.
     """
+    container = stream.container
+    name, promised_s = container.format.name, 0.0
     if promised := _LENGTH.fullmatch(stream.metadata.get("DURATION", "")):
         hours, minutes, seconds = map(float, promised.groups())
         promised_s = 3600 * hours + 60 * minutes + seconds
-        check_share(end_s, promised_s, f"the {stream.type} ends after {{:.2f}} of {{:.2f}} s")
+    elif name in _SAY_LENGTH or (name == "mp3" and stream.start_time):  # LAME's header moves it
+        promised_s = (container.duration or 0) / av.time_base
+    check_share(end_s, promised_s, f"the {stream.type} ends after {{:.2f}} of {{:.2f}} s")
+
+
+def _check_bytes(path: Path, step: str) -> None:
+    """Raise `MediaError` for a WAV or AVI file that is shorter than it says."""
+    with path.open("rb") as file:
+        head = file.read(28)
+    promised = int.from_bytes(head[_SIZE_AT.get(head[:4], slice(0))], "little")
+    came = path.stat().st_size
+    if promised < _STREAMED_BYTES and came < MIN_DECODED_SHARE * promised:
+        reason = f"only {came} of {promised} bytes are there: its recording or copy was cut off"
+        raise MediaError(step, reason)
 
 
 def _is_default(stream: Any) -> bool:

@@ -115,14 +115,23 @@ def _decoded(container: InputContainer) -> Iterator[_Shown]:
     video.codec_context.thread_count = 1
     check_size(video.codec_context.width, video.codec_context.height)
     screen = Screen(video, is_still=is_still_image(container))
-    zero_s = clip_start_s(container)
+    # Pictures of AVI have no times of their own: FFmpeg makes them up, and is wrong with B-frames.
+    is_avi = container.format.name == "avi"
+    ticks: int | None = None
+    zero_s = None if is_avi else clip_start_s(container)
     n_decoded = n_in_order = 0
     first_s = last_s = end_s = Fraction(0)
     for frame in decode_packets(container, video):
-        if frame.pts is None or frame.time_base is None:  # raw streams carry no times
+        if not is_avi:
+            ticks = frame.pts
+        elif frame.dts is not None or ticks is None:
+            ticks = frame.dts
+        else:  # what the decoder kept back
+            ticks += 1
+        if ticks is None or frame.time_base is None:  # raw streams carry no times
             time_s = n_decoded / (video.average_rate or Fraction(25))
         else:
-            time_s = frame.pts * frame.time_base
+            time_s = ticks * frame.time_base
         zero_s = time_s if zero_s is None else zero_s
         time_s = max(time_s - zero_s, Fraction(0))
         if n_decoded == 0:
@@ -137,7 +146,7 @@ def _decoded(container: InputContainer) -> Iterator[_Shown]:
     if n_decoded == 0:
         raise MediaError("decode", "no frame of the video stream decodes")
     check_end(video, float(end_s))
-    n_promised = 0 if container.format.name == "avi" else _n_promised(video)
+    n_promised = 0 if is_avi else _n_promised(video)
     check_share(n_decoded, n_promised, "only {} of {} frames decode")
     check_share(n_in_order, n_decoded, "only {} of {} frames are in the order of time")
     if n_decoded - 1 > MAX_FRAME_RATE_HZ * (last_s - first_s):

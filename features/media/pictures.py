@@ -1,9 +1,11 @@
 """Decoded frames as the pictures that a player or a browser shows.
 
 What FFmpeg's programs do between decoder and screen, and its libraries leave to the caller: the
-matrix of untagged colours, HDR, transparency, fields, pixels that are not square, orientation.
+matrix of untagged colours, HDR, transparency, fields, pixels that are not square, orientation; and
+colour profiles, which browsers follow.
 """
 
+import io
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -14,7 +16,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from features.errors import MediaError
 
@@ -52,6 +54,7 @@ _TO_709 = {  # from linear light of these primaries to that of BT.709 and sRGB
     9: [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
     12: [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0196, -0.0786, 1.0979]],
 }
+_PROFILED = {"RGB": "RGB", "CMYK": "CMYK", "L": "GRAY"}  # by mode, what a profile has to be of
 _LEVELS = 65536
 _WHITE = 255 * 256  # as FFmpeg writes it into 16 bits
 
@@ -73,6 +76,7 @@ class Screen:
         aspect = Fraction((not is_still and stream.sample_aspect_ratio) or 1)
         is_sound = 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT
         self._pixel_aspect = aspect if is_sound else Fraction(1)
+        self._is_raw = stream.codec_context.name == "rawvideo"
         self._reformatter = VideoReformatter()
 
     def show(self, frame: av.VideoFrame) -> Image.Image:
@@ -85,14 +89,16 @@ class Screen:
             FFmpeg's scaler does not know.
         """
         check_size(frame.width, frame.height)  # a stream may change its size midway
-        if frame.color_trc in (_PQ, _HLG) or frame.color_primaries in _TO_709:
+        if is_beyond_srgb(frame):
             coded = self._convert(frame, "rgb48le")
             pixels = _to_srgb(coded, frame.color_trc, frame.color_primaries)
-        elif any(component.is_alpha for component in frame.format.components):
+        elif not self._is_raw and any(part.is_alpha for part in frame.format.components):
             pixels = np.asarray(on_white(Image.fromarray(self._convert(frame, "rgba"))))
         else:
             pixels = self._convert(frame, "rgb24")
-        return Image.fromarray(_upright(pixels, frame))
+        matrix, profile = _side_data(frame)
+        image = Image.fromarray(_upright(pixels, matrix))
+        return by_profile(image, profile) if profile else image
 
     def _convert(self, frame: av.VideoFrame, pixels: str) -> NDArray[Any]:
         width = round(frame.width * max(self._pixel_aspect, Fraction(1)))
@@ -119,6 +125,24 @@ class Screen:
             )
         is_hd = frame.width >= HD_SIDES_PX[0] or frame.height >= HD_SIDES_PX[1]
         return Colorspace.ITU709 if is_hd and not self._is_still else Colorspace.ITU601
+
+
+def is_beyond_srgb(coded: Any) -> bool:
+    """Tell whether a frame, or what a codec context promises, is tagged as HDR or a wide gamut."""
+    return coded.color_trc in (_PQ, _HLG) or coded.color_primaries in _TO_709
+
+
+def by_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    """Convert a picture to sRGB by its ICC profile; one that does not fit it changes nothing."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        fits = source.profile.xcolor_space.strip() == _PROFILED.get(image.mode)
+        if fits and "sRGB" not in ImageCms.getProfileDescription(source):
+            srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+            image = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB") or image
+    except (ImageCms.PyCMSError, OSError):
+        pass
+    return image.convert("RGB")
 
 
 def check_size(width: int, height: int) -> None:
@@ -150,15 +174,23 @@ def _first_field(frame: av.VideoFrame) -> av.VideoFrame:
     return field
 
 
-def _upright(pixels: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """Turn and mirror pixels by the frame's display matrix; damaged ones say nothing."""
+def _side_data(frame: av.VideoFrame) -> tuple[bytes, bytes]:
+    """Return what comes with a frame: its display matrix, and its ICC profile."""
     try:
-        side_data: Any = frame.side_data
+        data: Any = frame.side_data
     except ValueError:  # beside data that PyAV 18 has no name for
-        return np.rot90(pixels, frame.rotation // 90) if frame.rotation % 90 == 0 else pixels
-    if SideDataType.DISPLAYMATRIX not in side_data:
-        return pixels
-    matrix = np.frombuffer(bytes(side_data[SideDataType.DISPLAYMATRIX]), np.int32)
+        turn = np.exp(1j * np.deg2rad(frame.rotation))
+        cos, sin = turn.real, turn.imag
+        numbers = 65536 * np.array([cos, -sin, 0, sin, cos, 0, 0, 0, 0])
+        return np.rint(numbers).astype(np.int32).tobytes(), b""
+    kinds = SideDataType.DISPLAYMATRIX, SideDataType.ICC_PROFILE
+    matrix, profile = (bytes(data[kind]) if kind in data else b"" for kind in kinds)
+    return matrix, profile
+
+
+def _upright(pixels: NDArray[np.uint8], display_matrix: bytes) -> NDArray[np.uint8]:
+    """Turn and mirror pixels by a display matrix; damaged ones say nothing."""
+    matrix = np.frombuffer(display_matrix, np.int32)
     if matrix.size != 9:
         return pixels
     # A pixel at (x, y) is shown at (a x + c y, b x + d y).

@@ -4,7 +4,6 @@ FFmpeg hands over the tiles of HEIC, as phones write it, one by one, and PyAV do
 make a picture: that is read from the file's boxes (ISO/IEC 23008-12).
 """
 
-import io
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,13 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
 from features.errors import MediaError
-from features.media.pictures import Screen, check_size, on_white
+from features.media.pictures import Screen, by_profile, check_size, is_beyond_srgb, on_white
 
 _FORMATS = ("AVIF", "BMP", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-_PROFILED = {"RGB": "RGB", "CMYK": "CMYK", "L": "GRAY"}  # by mode, what a profile has to be of
 _MAX_HEAD_BYTES = 16 * 2**20
 
 
@@ -46,6 +44,8 @@ def read_still(
     """
     if "major_brand" in container.metadata and (grid := _read_grid(path)):
         return iter([(Fraction(0), Fraction(0), _put_together(container, grid))])
+    if any(is_beyond_srgb(stream.codec_context) for stream in container.streams.video):
+        return None  # Pillow would show HDR as it is coded
     try:
         image = Image.open(path, formats=_FORMATS)
     except Image.DecompressionBombError as error:
@@ -72,29 +72,17 @@ def _pictures(image: Image.Image) -> Iterator[tuple[Fraction, Fraction, Image.Im
 
 def _as_shown(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile", b"")
+    is_scaled = image.format == "PPM"  # Pillow has the 16 bits of PGM in 32
     image = ImageOps.exif_transpose(image)
-    if image.mode in {"I", "F"}:
+    if image.mode == "F" or (image.mode == "I" and not is_scaled):
         raise ValueError("it holds numbers of 32 bits without a scale; write it in 8 or 16")
-    if image.mode.startswith("I;16"):  # Pillow would cut them at 255
+    if image.mode.startswith("I"):  # Pillow would cut them at 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.has_transparency_data:
         image = on_white(image)
     elif image.mode == "P":
         image = image.convert("RGB")
-    return _to_srgb(image, profile)
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert a picture by its ICC profile; one that does not fit it changes nothing."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        fits = source.profile.xcolor_space.strip() == _PROFILED.get(image.mode)
-        if fits and "sRGB" not in ImageCms.getProfileDescription(source):
-            srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-            image = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB") or image
-    except (ImageCms.PyCMSError, OSError):
-        pass
-    return image.convert("RGB")
+    return by_profile(image, profile)
 
 
 class _Grid(NamedTuple):
@@ -167,7 +155,7 @@ def _put_together(container: InputContainer, grid: _Grid) -> Image.Image:
     pixels = np.rot90(np.asarray(picture), grid.quarter_turns)
     if grid.mirrored_axis is not None:
         pixels = np.flip(pixels, grid.mirrored_axis)
-    return _to_srgb(Image.fromarray(pixels), grid.profile)
+    return by_profile(Image.fromarray(pixels), grid.profile)
 
 
 def _boxes(content: bytes) -> Iterator[tuple[str, bytes]]:

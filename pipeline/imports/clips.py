@@ -1,6 +1,7 @@
 """What every label table must be, whatever its layout: media, ids, splits, numbers, people."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 from features.extraction.index import index_files
 from features.media.endings import list_media_folder
 from features.places import address_of
-from pipeline.clip_ids import clean_path, match_files
+from pipeline.clip_ids import clean_path, match_files, shortest_names
 from pipeline.clip_table import SPLITS, people_across_splits, person_of
 from pipeline.findings import Findings, Severity
-from pipeline.imports.columns import known_splits, split_by_person, to_numbers
+from pipeline.imports.columns import BLANK, known_splits, split_by_person, to_numbers
 from pipeline.paths import OUTPUTS, holds_outputs
 from pipeline.reading import LFS_ADVICE, is_lfs_pointer
 
@@ -25,8 +26,8 @@ Scale = Literal["seen"] | tuple[float, float]
 
 _TEXTS = ["clip_id", "path", "split", "group", "file_id"]
 _MAX_LENGTH_RATIO = 4.0
-# What studies write where nobody answered.
-_CODES = (-5, -7, -8, -9, -66, -77, -88, -99, -999, -9999, 66, 77, 88, 99, 777, 888, 999, 9999)
+# What studies write where nobody answered, such as -1, 88, -999 and 99.99.
+_CODE = re.compile(r"-[15-9]|-?(([6-9])\2+|9+\.9+)")
 _MANY = 10
 
 
@@ -96,15 +97,21 @@ def labelled_clips(
     labels, media = _with_media(source, findings)
     no_id = labels["clip_id"].isna()
     rows = [f"row {n + 1}" for n in np.flatnonzero(no_id)]
-    findings.add("rows without an id", "error", rows, "refused")
-    repeated = labels.duplicated() & ~no_id
+    done = "fill it, remove the rows, or name another column with --id"
+    findings.add("rows without an id", "error", rows, done)
+    labels.loc[no_id, "clip_id"] = rows
+    repeated = labels.duplicated()
     done = "one of them is kept"
     findings.add("rows twice the same", "warning", labels.loc[repeated, "clip_id"], done)
     labels = labels[~repeated].reset_index(drop=True)
-    ids = labels["clip_id"].dropna()
-    done = "make every id unique: of several raters or takes keep one row, or average them"
-    twice = ids[ids.duplicated()].drop_duplicates()
+    done = (
+        "make every id unique: of several raters, takes or frames keep one row, or average them; "
+        "of a row per clip and target make a column per target"
+    )
+    twice = labels.loc[labels["clip_id"].duplicated(), "clip_id"].unique()
     findings.add("duplicate ids with different rows", "error", twice, done)
+    if "group" in labels:
+        labels["group"] = labels["group"].mask(labels["group"].str.fullmatch(BLANK, na=True))
     if shares is not None:
         people = person_of(labels if "group" in labels else labels.assign(group=None))
         labels["split"] = split_by_person(people.fillna(""), shares, seed)
@@ -182,10 +189,13 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
         if not any(map(each.resolve().is_relative_to, own))
     ]
     wanted = table["path" if "path" in table else "clip_id"].map(clean_path, "ignore")
-    stems = wanted.map(lambda path: PurePosixPath(path).stem, "ignore")
-    ids = table.get("clip_id", stems)
+    paths = {path: PurePosixPath(path) for path in wanted.dropna()}
+    names = {path: [p.stem, p.with_suffix("").as_posix(), path] for path, p in paths.items()}
+    ids = table["clip_id"] if "clip_id" in table else wanted.map(shortest_names(names), "ignore")
     wanted = wanted.fillna(ids)
-    matches = match_files(dict(zip(ids[ids.notna()], wanted[ids.notna()], strict=True)), files)
+    # Ids that several paths have are refused later; until then each path counts.
+    keys = ids.where(wanted.groupby(ids).transform("nunique") < 2, wanted)
+    matches = match_files(dict(zip(keys[ids.notna()], wanted[ids.notna()], strict=True)), files)
     found, unknown = matches.found, matches.unknown
     if holds_outputs(media) and found:
         inner = os.path.commonpath([PurePosixPath(file).parent for file in found.values()])
@@ -209,8 +219,8 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
     there = {} if address_of(media) else found
     pointers = [clip for clip, file in there.items() if is_lfs_pointer(media / file)]
     findings.add("media that are Git LFS pointers", "error", pointers, LFS_ADVICE)
-    paths = ids.map(found.get, "ignore").astype("string").fillna(wanted) if files else None
-    labels = table.assign(clip_id=ids, path=paths)
+    file = keys.map(found.get, "ignore").astype("string").fillna(wanted) if files else None
+    labels = table.assign(clip_id=ids, path=file)
     first = [name for name in ("clip_id", "path", "group", "split") if name in labels]
     first += source.targets
     labels = labels[[*first, *labels.columns.difference(first, sort=False)]]
@@ -231,28 +241,24 @@ def _check_target(
     done = "taken as blank: mend the cells if they are not"
     done = done if few else "too many to take them as blank: mend them, or leave them empty"
     findings.add(f"{target} that is no number", "warning" if few else "error", cells[wrong], done)
-    codes = np.isin(values, _CODES)
-    rest = values[np.isfinite(values) & ~codes]
-    if isinstance(scale, tuple):
-        codes &= (values < scale[0]) | (values > scale[1])
-    else:
-        codes[codes] = [_is_far(value, rest) for value in values[codes]]
+    codes = _are_codes(values, scale)
     values = np.where(codes, np.nan, values)
     finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    ends = _ends(finite) if len(np.unique(finite)) > 2 else ()
+    far = [end for end in ends if _is_far(end, finite[finite != end], _MANY)]
+    low, high = _ends(finite[~np.isin(finite, far)])
     done = (
         f"taken as blank: all others lie between {low:g} and {high:g}. Where they are ratings, say "
         "so with the ends of the scale, --rescale low,high"
     )
     findings.add(f"{target} like a code for no answer", "warning", cells[codes], done)
     if scale == "seen":
-        ends = [end for end in (low, high) if _is_far(end, finite[finite != end])]
-        done = "kept as an end of the scale: mend them, or give its ends with --rescale low,high"
-        findings.add(f"{target} far off the rest", "warning", cells[np.isin(values, ends)], done)
+        done = "no end of a scale: mend the cells, or give its ends with --rescale low,high"
+        findings.add(f"{target} far off the rest", "error", cells[np.isin(values, far)], done)
     if scale is not None:
         bottom, top = (low, high) if scale == "seen" else scale
         values = (values - bottom) / ((top - bottom) or 1.0)
-    outside = labels.loc[(values < 0) | (values > 1), "clip_id"]
+    outside = cells[(values < 0) | (values > 1)]
     done = (
         f"it spans {low:g} to {high:g}: mend the cells, or use `eri import table` with the ends "
         f"of the raters' scale: --rescale {low:g},{high:g} where these are they"
@@ -261,13 +267,29 @@ def _check_target(
     return values
 
 
-def _is_far(value: float, rest: NDArray[np.float64]) -> bool:
-    """Whether a value is farther from the others than these are from each other."""
-    if not len(rest):
-        return False
-    low, high = float(rest.min()), float(rest.max())
-    far = (high - low) * (1 if len(rest) >= _MANY else _MANY)
-    return max(low - value, value - high) > far or (value in _CODES and value < -5 and low >= 0)
+def _are_codes(values: NDArray[np.float64], scale: Scale | None) -> NDArray[np.bool_]:
+    """Mark what stands for no answer: off the scale, far off the rest, or negative alone."""
+    codes = np.array([_CODE.fullmatch(f"{value:.10g}") is not None for value in values], bool)
+    if isinstance(scale, tuple):
+        return codes & ((values < scale[0]) | (values > scale[1]))
+    rest, below = values[np.isfinite(values) & ~codes], values[values < 0]
+    if len(rest) and codes.any():
+        is_whole = (rest == np.round(rest)).all() and rest.max() <= -below.min(initial=0)
+        has_signs = rest.min() < 0 or (is_whole and np.isin(-below, values).all())
+        times = 1 if len(rest) >= _MANY else _MANY
+        far = [_is_far(value, rest, times) for value in values[codes]]
+        codes[codes] = far | ((values[codes] < 0) & (not has_signs))
+    return codes if len(rest) else np.zeros_like(codes)
+
+
+def _is_far(value: float, rest: NDArray[np.float64], times: int) -> bool:
+    """Whether a value is farther from the others, so many times, than these are from each other."""
+    low, high = _ends(rest)
+    return len(rest) > 0 and max(low - value, value - high) > times * (high - low)
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    return (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
 
 
 def _check_labelled(labels: pd.DataFrame, targets: list[str], findings: Findings) -> None:

@@ -15,8 +15,8 @@ from pipeline.findings import Findings, RefusedError
 
 _SPLIT_WORDS = {
     "Train": "train training tr trn entrenamiento entrainement apprentissage",
-    "Val": "val valid validation dev devel development validierung validacion",
-    "Test": "test testing te heldout prueba",
+    "Val": "val valid validation dev devel development validierung validacion publictest",
+    "Test": "test testing te heldout prueba privatetest",
 }
 
 PERSON_WORDS = "group person subject speaker participant actor user"
@@ -28,9 +28,9 @@ _ROLE_OF = {
     word: role
     for role, words in {
         "id": "id ids name clip clip_id file file_id file_name filename segment_id "
-        "video video_id video_name",
+        "video video_id video_name path file_path filepath image image_path video_path audio_path",
         "time": "time time_s time_ms t start start_s start_ms start_time seconds milliseconds "
-        "frametime timestamp_s",
+        "frametime timestamp_s video_time",
         "tracked": "frame_time_in_ms timestamp timestamp_ms",
         "frame": "frame frame_id frame_idx frame_number",
         "face": "face_id face identity person_id track track_id",
@@ -45,8 +45,9 @@ _ROLE_OF = {
 _OF_TRACKERS = ("flag", "face", "frame", "tracked", "about")
 
 _MARKS = "[\\s\\-\u2013\u2014_.?/#<>()*]*"
-_BLANK = rf"{_MARKS}((n[/.]?a{_MARKS})+|nan|nan\(ind|null|nil|none|missing|1\.#[a-z]+\d*)?{_MARKS}"
-_BLANK = rf"(?i)({_BLANK}|#[a-z0/]+[!?])"  # the latter is what Excel cannot compute
+BLANK = rf"{_MARKS}((n[/.]?a{_MARKS})+|nan|nan\(ind|null|nil|none|missing|1\.#[a-z]+\d*)?{_MARKS}"
+BLANK = rf"(?i)({BLANK}|#[a-z0/]+[!?])"  # the latter is what Excel cannot compute
+"""What stands for nothing in a cell, such as ``NA`` and ``--``."""
 _LIKE_A_NUMBER = r"[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?\s*%?"
 _DECIMAL_COMMA = r"[+-]?\d*,\d+([eE][+-]?\d+)?"
 _COMMAS_OF_THOUSANDS = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?"
@@ -70,7 +71,7 @@ def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     text = pd.Series(cells, dtype="string").str.strip()
     values = _parsed(text)
     odd = np.isnan(values) & text.notna().to_numpy()
-    odd[odd] = ~text[odd].str.fullmatch(_BLANK)
+    odd[odd] = ~text[odd].str.fullmatch(BLANK)
     if odd.any():
         text[odd] = _plain_digits(text[odd])
         # A word among the numbers says nothing of how these are written.
@@ -80,13 +81,18 @@ def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return values, odd
 
 
-def to_times(column: pd.Series) -> NDArray[np.float64]:
-    """Read times: numbers in any unit, or ``0 days 00:00:01.5`` and ``00:01.5`` in seconds."""
+def to_times(column: pd.Series) -> tuple[NDArray[np.float64], bool]:
+    """Read times, and say whether they are seconds for sure, as ``0 days 00:01:02,5`` and ``1:02``.
+
+    Other numbers may be of any unit; NaN is what is no time.
+    """
     times, wrong = to_numbers(column)
     if not wrong.any():
-        return times
-    text = column.astype("string").str.strip().str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
-    return np.asarray(pd.to_timedelta(text, errors="coerce").dt.total_seconds(), np.float64)
+        return times, False
+    text = column.astype("string").str.strip().str.replace(",", ".", regex=False)
+    text = text.str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
+    seconds = pd.to_timedelta(text, errors="coerce").dt.total_seconds()
+    return np.asarray(seconds, np.float64), True
 
 
 def guess_feature_columns(names: Sequence[Any], source: Path) -> dict[str, Any]:
@@ -103,12 +109,14 @@ def guess_feature_columns(names: Sequence[Any], source: Path) -> dict[str, Any]:
     RefusedError
         For a table without a header or without a feature.
     """
-    if isinstance(names[-1], str) and not to_numbers([*map(str, names)])[1].any():
+    counted = [*map(str, range(len(names)))]  # as pandas calls the columns of a matrix
+    is_matrix = [name for name in names if name] in (counted, counted[:-1])
+    if isinstance(names[-1], str) and not (is_matrix or to_numbers(names)[1].any()):
         why = f"{source} has no header: expected the names of its columns"
         raise RefusedError("files without a header", [source], why)
     given = {name: role_of(name) for name in names}
     of_tracker = not {"frame", "tracked"}.isdisjoint(given.values())
-    of_tracker |= any(plain_name(name) in ("face", "facerectx") for name in names)
+    of_tracker |= any(role in _OF_TRACKERS and "face" in plain_name(n) for n, role in given.items())
     by_role: dict[str, list[Any]] = {"feature": []}
     is_leading = True
     for name, role in given.items():
@@ -222,7 +230,7 @@ def _parsed(text: "pd.Series[str]") -> NDArray[np.float64]:
 def _plain_digits(text: "pd.Series[str]") -> "pd.Series[str]":
     """Write other digits, minus signs, gaps between thousands and Excel's quotes plainly."""
     text = text.str.normalize("NFKC").str.replace("\N{MINUS SIGN}", "-")
-    text = text.str.replace(r"^(?:=\"(.*)\"|'(.*))$", r"\1\2", regex=True)
+    text = text.str.replace(r"^(?:=\"(.*)\"|'(.*?)'?)$", r"\1\2", regex=True)
     text = text.str.replace(r"(?<=\d)[\s'\u2019](?=\d{3}(?!\d))", "", regex=True)
     return text.str.replace(r"\d", lambda digit: str(int(digit[0])), regex=True)
 

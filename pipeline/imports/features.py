@@ -66,16 +66,18 @@ class Features:
         self._spool = tempfile.TemporaryFile(dir=".")  # noqa: SIM115
         self._first: Path | None = None  # the file that says which columns there are
         self._dimension = self._n_files = 0
+        self._has_flags = False
         self._clips: dict[str, None] = {}  # in their order
         rows = pd.concat([self._read(path) for path in paths], ignore_index=True)
         files = rows.drop_duplicates(["clip", "source"])
         twice = files["clip"] + ": " + files["source"]
         done = "a clip's rows are to be in one file: remove the other"
-        several = files["clip"].duplicated(keep=False)
-        findings.add("clips whose features come twice", "error", twice[several], done)
-        rows = _of_one_face(rows, rows["n_gaps"] < self._dimension, findings)
+        twice = twice[files["clip"].duplicated(keep=False)]
+        findings.add("clips whose features come twice", "error", twice, done)
+        several: Severity = "error" if self._has_flags else "warning"
+        rows = _of_one_face(rows, rows["n_gaps"] < self._dimension, several, findings)
         gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
-        done = "fill them, or remove the rows"
+        done = "fill them, such as 62.5 (seconds) or 00:01:02.5, or remove the rows"
         findings.add("clips with rows without a time", "error", gone, done)
         unmeasured = rows[~rows["is_measured"]]
         done = f"{len(unmeasured)} rows are left out: their flag is below 0.5"
@@ -141,7 +143,8 @@ class Features:
         if columns["time"] is not None:
             times = rows["time_s"].where(np.isfinite(rows["time_s"])).groupby(rows["clip"])
             steps = times.diff().dropna().to_numpy()
-            unit, seconds = _time_unit(columns["time"], steps[steps != 0])
+            given = ("s", 1.0) if columns.get("has_seconds") else None
+            unit, seconds = given or _time_unit(columns["time"], steps[steps != 0])
             # Frames are counted from 0, and times since 1970 or the start of a session too.
             of_clip = unit == "frames" or bool(times.min().median() * seconds > _MAX_START_S)
             first = times.transform("min") if of_clip else 0.0
@@ -180,6 +183,7 @@ class Features:
         own = table.metadata  # of a feature store of ours
         names = [n for n in table.columns if own is None or n not in ("face_share", "face_score")]
         columns = guess_feature_columns(names, source)
+        self._has_flags |= bool(columns["flags"])
         if own is not None:
             self.metadata["origin"] = own
             if columns["time"] is not None and not is_clip_level(own):
@@ -213,8 +217,10 @@ class Features:
             self._clips |= dict.fromkeys(rows["clip"])
             rows["source"] = str(source)
             rows["face"] = "" if columns["face"] is None else _ids(block[columns["face"]])
-            times = np.nan if columns["time"] is None else to_times(block[columns["time"]])
-            rows["time_s"] = np.where(np.isfinite(times) | (columns["time"] is None), times, np.inf)
+            rows["time_s"] = np.nan
+            if columns["time"] is not None:
+                times, columns["has_seconds"] = to_times(block[columns["time"]])
+                rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
             has_share = table.metadata is not None and "face_share" in block
             rows["face_share"] = block["face_share"].to_numpy() if has_share else np.nan
             self._spool.write(values.data)
@@ -235,9 +241,12 @@ class Features:
 
 
 def _of_one_face(
-    rows: pd.DataFrame, has_values: "pd.Series[bool]", findings: Findings
+    rows: pd.DataFrame, has_values: "pd.Series[bool]", severity: Severity, findings: Findings
 ) -> pd.DataFrame:
-    """Keep of each clip the rows of the face that was measured most often."""
+    """Keep of each clip the rows of the face that was measured most often.
+
+    `severity` is that of several rows at one time where no column names the face.
+    """
     n_rows = rows[has_values].groupby(["clip", "face"], sort=False).size()
     n_faces = n_rows.groupby("clip", sort=False).size()
     several = n_faces[n_faces > 1]
@@ -249,7 +258,6 @@ def _of_one_face(
     timed = rows[rows["time_s"].notna() & has_values[rows.index]]
     twice = timed.loc[timed.duplicated(["clip", "time_s"]), "clip"].unique()
     done = "of several people? Keep the rows of one, or name the faces in a column `face_id`"
-    severity: Severity = "warning" if rows["is_measured"].all() else "error"
     findings.add("clips with several rows at one time", severity, twice, done)
     return rows
 
@@ -301,7 +309,13 @@ def _to_values(block: pd.DataFrame, source: Path) -> NDArray[np.float64]:
         return np.stack(lists).astype(np.float64)
     if all(kind.kind in "bfiu" for kind in block.dtypes):
         return block.to_numpy(np.float64, na_value=np.nan)
-    values, wrong = to_numbers(block.to_numpy(object).ravel())
+    cells = block.to_numpy(object)
+    values, wrong = to_numbers(cells.ravel())
+    values, wrong = values.reshape(block.shape), wrong.reshape(block.shape)
+    # One table may have columns with decimal commas, with points and with thousands.
+    if wrong.any() or any("," in str(cell) for cell in cells[np.abs(values) >= 1000]):
+        for place, of_column in enumerate(cells.T):
+            values[:, place], wrong[:, place] = to_numbers(of_column)
     if wrong.any():
         row, column = divmod(int(np.argmax(wrong)), block.shape[1])
         why = (
@@ -309,4 +323,4 @@ def _to_values(block: pd.DataFrame, source: Path) -> NDArray[np.float64]:
             f"{str(block.iloc[row, column])!r}: expected numbers; remove the column"
         )
         raise RefusedError("files with text among the numbers", [source], why)
-    return values.reshape(block.shape)
+    return values

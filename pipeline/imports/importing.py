@@ -133,7 +133,7 @@ def add_labels(
         one.changes["evaluation"] = {"slices": ["duration_s", *source.slices]}
     splits = {str(split): int(n) for split, n in labels["split"].value_counts().items()}
     one.summary |= data | {"targets": targets, "n_clips": len(labels), "n_clips_of_split": splits}
-    one.clip_ids = list(labels["clip_id"].dropna().unique())
+    one.clip_ids = list(labels["clip_id"].unique())
     for key, each in source.feature_sets.items():
         add_features([each], None, one, f"{one.name}_{key}")
     content = labels.to_csv(index=False, lineterminator="\n").encode()

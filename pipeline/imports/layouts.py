@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.media.endings import MEDIA_SUFFIXES, list_media_folder
-from pipeline.clip_ids import match_ids
+from pipeline.clip_ids import clean_path, match_ids
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource
 from pipeline.imports.columns import PERSON_WORDS, split_of, to_numbers, word_of
@@ -35,7 +35,7 @@ _LAYOUT = f"{_ACTORS}, {_VOTES} and AudioWAV/ or VideoFlash/, as in a clone of C
 # Options of `eri import table`: the column of the label table, and words that columns with it are
 # called by, the best ones first.
 _ROLES = {
-    "path": ("path", "path filepath videopath filename file media image audio"),
+    "path": ("path", "path filepath videopath filename file media image audio url videourl"),
     "id": ("clip_id", "clipid fileid videoid sampleid clip id name video sample"),
     "split": ("split", "split partition subset set usage"),
     "person": ("group", PERSON_WORDS),
@@ -43,7 +43,8 @@ _ROLES = {
 # Numbers that are no reaction, when targets are guessed.
 _NO_TARGET = MADE_BY_INDEX | {"age", "gender", "sex", "year", "duration", "frames", "fps", "fold"}
 _NO_TARGET |= {"width", "height", "index", "start", "end", "number", "country", "seed", "id"}
-_NO_TARGET |= {"progress", "finished", "latitude", "longitude", "timestamp", "unnamed", "rater"}
+_NO_TARGET |= {"frame", "time", "latitude", "longitude", "timestamp", "unnamed", "rater"}
+_NO_TARGET |= {"progress", "finished"}
 
 
 def read_table(
@@ -88,8 +89,9 @@ def read_table(
             free = [name for name in free if name != chosen]
         if chosen is not None:
             columns[column] = table[chosen]
+    ours = {*MADE_BY_INDEX, *(column for column, _ in _ROLES.values())}
     if not targets:
-        targets = [name for name in free if _is_target(name, table[name])]
+        targets = [name for name in free if name not in ours and _is_target(name, table[name])]
         guessed += [f"targets = {','.join(targets)}"] if targets else []
     known, name_them = {"clip_id", "path"} & columns.keys(), "name them with --id or --path"
     lacking = [] if known else [f"ids or paths, another one in each row: {name_them}"]
@@ -102,7 +104,9 @@ def read_table(
     further = [name for name in free if name not in targets]
     done = "kept, but not taken for targets, by their names or content: --targets names others"
     findings.add("further columns", "note", further, done)
-    ours = {*MADE_BY_INDEX, *(column for column, _ in _ROLES.values())}
+    if clash := sorted(ours.intersection(targets)):
+        kind = "targets whose names have another meaning here"
+        raise RefusedError(kind, clash, f"rename these columns of {path}: {', '.join(clash)}")
     taken = {name: f"{name}_given" for name in further if name in ours}
     done = "kept under the name with _given"
     findings.add("columns whose names have another meaning here", "note", taken, done)
@@ -226,11 +230,12 @@ def _fits(role: str, column: "pd.Series[str]") -> bool:
     if role == "id":
         # Several raters have a row each; a name is rather that of a person then.
         many = column.nunique() > len(column) / 2 or word_of(str(column.name)).startswith("clip")
-        return bool(column.notna().all() and many)
+        return bool(column.notna().mean() > 0.5 and many)
     if role == "split":
         known = filled.map(split_of).notna()
     else:
-        known = filled.map(lambda cell: PurePosixPath(cell).suffix.lower()).isin(MEDIA_SUFFIXES)
+        endings = filled.map(lambda cell: PurePosixPath(clean_path(cell)).suffix.lower())
+        known = endings.isin(MEDIA_SUFFIXES)
     return len(filled) > 0 and bool(known.mean() > 0.5)
 
 

@@ -89,7 +89,7 @@ def _read(path: Path, findings: Findings) -> pd.DataFrame:
     table["clip_id"] = table["clip_id"].map(plain_text)
     table["no_speech"] = to_numbers(table["no_speech"])[0]
     for key in ("start_s", "end_s"):
-        table[key] = to_times(table[key]) * (1e-3 if found[key].lower().endswith("ms") else 1.0)
+        table[key] = to_times(table[key])[0] * (1e-3 if found[key].lower().endswith("ms") else 1.0)
     backwards = table["end_s"] < table["start_s"]
     done = "mend the times, or leave them out"
     findings.add("rows that end before they begin", "error", table["clip_id"][backwards], done)

@@ -1,4 +1,4 @@
-"""HEIC files as phones write them: one picture made of tiles, each an HEVC picture of its own."""
+"""HEIC files as phones write them: one picture, large ones made of tiles, each an HEVC picture."""
 
 import struct
 from pathlib import Path
@@ -13,9 +13,14 @@ TILE_PX = 64
 
 
 def write_heic(
-    path: Path, picture: NDArray[np.uint8], *, turns: int = 0, mirror: int | None = None
+    path: Path,
+    picture: NDArray[np.uint8],
+    *,
+    turns: int = 0,
+    mirror: int | None = None,
+    profile: bytes = b"",
 ) -> Path:
-    """Write a picture of shape (height, width, 3) in tiles.
+    """Write a picture of shape (height, width, 3), in tiles if it is not as large as one.
 
     Parameters
     ----------
@@ -23,6 +28,8 @@ def write_heic(
         Quarter turns, anticlockwise, with which it is shown.
     mirror : int or None
         Then mirrored: 0 top and bottom, 1 left and right.
+    profile : bytes
+        Of its colours (ICC).
     """
     height, width = picture.shape[:2]
     n_rows, n_columns = -(-height // TILE_PX), -(-width // TILE_PX)
@@ -34,18 +41,22 @@ def write_heic(
         for column in range(n_columns)
     ]
     settings, coded = _coded(path.with_suffix(".mp4"), tiles)
-    n, grid = len(tiles), len(tiles) + 1
+    n = len(tiles)
+    main = n + 1 if n > 1 else 1
     properties = [
         _box("hvcC", settings),
         _full("ispe", ">II", TILE_PX, TILE_PX),
         _full("ispe", ">II", width, height),
         _box("irot", bytes([turns])),
         _box("imir", bytes([mirror or 0])),
+        _box("colr", b"prof" + profile),
     ]
-    of_grid = [3, *([4] if turns else []), *([5] if mirror is not None else [])]
-    owned = [(k, [1, 2]) for k in range(1, n + 1)] + [(grid, of_grid)]
+    wanted = (3, True), (4, turns), (5, mirror is not None), (6, profile)
+    of_whole = [number for number, is_wanted in wanted if is_wanted]
+    tiles_own = [(k, [1, 2]) for k in range(1, n + 1)]
+    owned = [*tiles_own, (main, of_whole)] if n > 1 else [(main, [1, *of_whole])]
     ipma = b"".join(struct.pack(f">HB{len(p)}B", k, len(p), *p) for k, p in owned)
-    kinds = [*[b"hvc1"] * n, b"grid"]
+    kinds = [*[b"hvc1"] * n, b"grid"][:main]
     infe = [_full("infe", ">HH4sB", k, 0, kind, 0, version=2) for k, kind in enumerate(kinds, 1)]
     head = _box("ftyp", b"heic" + bytes(4) + b"mif1heic")
 
@@ -54,14 +65,15 @@ def write_heic(
         for k, content in enumerate(coded, 1):
             places += [k, 0, 0, 1, offset, len(content)]
             offset += len(content)
-        places += [grid, 1, 0, 1, 0, 8]
+        places += [main, 1, 0, 1, 0, 8] if n > 1 else []
+        tiled = _box("dimg", struct.pack(f">HH{n}H", main, n, *range(1, n + 1)))
         parts = (
             _full("hdlr", ">4x4s13x", b"pict"),
-            _full("pitm", ">H", grid),
-            _full("iinf", ">H", grid, then=b"".join(infe)),
-            _full("iref", "", then=_box("dimg", struct.pack(f">HH{n}H", grid, n, *range(1, grid)))),
-            _box("iprp", _box("ipco", b"".join(properties)) + _full("ipma", ">I", grid, then=ipma)),
-            _full("iloc", ">BBH" + "HHHHII" * grid, 0x44, 0, grid, *places, version=1),
+            _full("pitm", ">H", main),
+            _full("iinf", ">H", main, then=b"".join(infe)),
+            _full("iref", "", then=tiled if n > 1 else b""),
+            _box("iprp", _box("ipco", b"".join(properties)) + _full("ipma", ">I", main, then=ipma)),
+            _full("iloc", ">BBH" + "HHHHII" * main, 0x44, 0, main, *places, version=1),
             _box("idat", struct.pack(">BBBBHH", 0, 0, n_rows - 1, n_columns - 1, width, height)),
         )
         return _full("meta", "", then=b"".join(parts))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clip_ids import find_media, match_files, match_ids
+from pipeline.clip_ids import clean_path, find_media, match_files, match_ids
 from pipeline.params import ParamsError
 
 
@@ -37,7 +37,11 @@ def test_ids_that_cannot_be_told_apart_are_said(wanted, have):
         ("s01_e007", "s1_e7.wav", "zero padding"),
         ("Zo\u00eb", "Zoe\u0308.mp4", "accents, spaces or invisible characters"),
         ("a\u00a0b\u200b", "a b.mp4", "accents, spaces or invisible characters"),
-        ("17.0", "17.mp4", "a .0 behind the number"),
+        ("17.0", "17.mp4", "the way a number is written"),
+        ("1e+05", "100000.mp4", "the way a number is written"),
+        ("1e5", "1e5.mp4", None),
+        ("#17", "17.mp4", "brackets"),
+        ("https://h/v/17.mp4?t=1#x", "17.mp4", "folder or file ending"),
         ("17.0", "00017.mp4", "zero padding"),
         ("my clip", "My_Clip.mp4", "spaces, _ and -"),
         ("a%20b.mp4", "a b.mp4", "folder or file ending"),
@@ -47,7 +51,7 @@ def test_ids_that_cannot_be_told_apart_are_said(wanted, have):
     ],
 )
 def test_spellings(clip, file, differing):
-    matches = match_files({clip: clip}, [file, "other.mp4"])
+    matches = match_files({clip: clean_path(clip)}, [file, "other.mp4"])
     assert matches.found == {clip: file}
     assert list(matches.differing) == ([differing] if differing else [])
 

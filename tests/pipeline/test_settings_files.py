@@ -66,6 +66,11 @@ def test_comments_and_the_rest_stay(tmp_path, before, changes, after):
 words = st.sampled_from(["no", "NO", "on", "y", "0o17", "017", "1:30", "1e3", "null", "~", "=", ""])
 
 
-@given(st.recursive(words | st.text("ab01#'\" ,.+-\n"), lambda inner: st.lists(inner, max_size=2)))
+@given(
+    st.recursive(
+        words | st.text("ab01#'\" ,.+-?:&*!|>%@`{}[]<~\n\t"),
+        lambda inner: st.lists(inner, max_size=2),
+    )
+)
 def test_text_stays_text(content):
     assert YAML(typ="safe").load(yaml_text({"key": content})) == {"key": content}

@@ -93,6 +93,22 @@ def test_a_clip_that_ends_long_before_its_header_says_is_damaged(tmp_path, name,
         list(read_frames(path, 1))
 
 
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+@pytest.mark.parametrize(("name", "first"), [("clip.avi", 0), ("clip.mkv", 0), ("clip.mkv", 5)])
+def test_frames_of_two_directions_are_in_order_and_begin_with_a_whole_one(
+    tmp_path, codec, name, first
+):
+    """Also in AVI, which has no times for them, and where the beginning was cut off."""
+    pictures = [np.full((48, 64, 3), 20 + 8 * k, np.uint8) for k in range(25)]
+    stream = video(pictures, codec, 25, bit_rate=4_000_000, options={"bf": "2", "g": "10"})
+    path = write_media(tmp_path / name, stream._replace(stamp=lambda packets: packets[first:]))
+    frames = list(read_frames(path, 25))
+    assert len(frames) >= (15 if first else 25)
+    levels = [frame.image.getpixel((9, 9))[0] for frame in frames]
+    assert levels == pytest.approx([20 + 8 * k for k in range(25 - len(frames), 25)], abs=4)
+    assert np.diff([frame.time_s for frame in frames]) == pytest.approx(0.04, abs=0.001)
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1000), (2000, 2)])
 def test_a_picture_with_an_absurd_shape_is_refused(tmp_path, width, height):
     path = tmp_path / "thin.png"

@@ -108,10 +108,11 @@ def srgb(light):
 
 @pytest.mark.parametrize("nits", [0, 2, 20, 50, 100, 203, 400, 1000])
 @pytest.mark.parametrize(("transfer", "curve"), [(16, pq), (18, hlg)])
-def test_hdr_is_shown_as_bright_as_it_is_up_to_white(tmp_path, nits, transfer, curve):
+@pytest.mark.parametrize(("name", "codec"), [("clip.mkv", "ffv1"), ("still.avif", "libsvtav1")])
+def test_hdr_is_shown_as_bright_as_it_is_up_to_white(tmp_path, nits, transfer, curve, name, codec):
     levels = (round(64 + 876 * curve(nits)), 512, 512)
     tags = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": transfer}
-    path = write_plain(tmp_path / "clip.mkv", levels, pixels="yuv420p10le", **tags)
+    path = write_plain(tmp_path / name, levels, pixels="yuv420p10le", codec=codec, **tags)
     right = srgb(min(nits / 203, 1))
     assert first_picture(path)[20, 20] == pytest.approx([right] * 3, abs=3)
 
@@ -225,6 +226,11 @@ def test_moving_pictures_are_shown_before_a_larger_still_one(tmp_path):
     )
     path = write_media(tmp_path / "both.mp4", *streams)
     assert first_picture(path).mean() == pytest.approx(120, abs=3)
+
+
+def test_the_filling_of_raw_pixels_is_no_transparency(tmp_path):
+    path = write_plain(tmp_path / "screen.avi", [0], pixels="bgra", codec="rawvideo")
+    assert first_picture(path).max() == 0
 
 
 def test_transparency_in_vp9_is_not_handled(tmp_path):

@@ -208,13 +208,33 @@ def test_sound_at_an_absurd_rate_is_refused(tmp_path, rate_hz):
         ("cut.mp4", 0.8, r"of 1\.92 s of sound decode: the file is damaged"),
         ("cut.webm", 0.5, r"the audio ends after .* of 30\.\d+ s"),
         ("cut.mka", 0.5, r"the audio ends after .* of 30\.\d+ s"),
+        ("cut.flac", 0.5, r"the audio ends after .* of 30\.\d+ s"),
+        ("cut.mp3", 0.5, r"the audio ends after .* of 30\.\d+ s"),
+        ("cut.au", 0.5, r"the audio ends after .* of 30\.\d+ s"),
+        ("cut.tta", 0.5, r"the audio ends after .* of 30\.\d+ s"),
+        ("cut.wav", 0.5, r"only \d+ of \d+ bytes are there"),
+        ("cut.avi", 0.5, r"only \d+ of \d+ bytes are there"),
+        ("cut.w64", 0.5, r"only \d+ of \d+ bytes are there"),
     ],
 )
 def test_a_clip_that_lost_the_end_of_its_sound_is_damaged(tmp_path, name, share, reason):
-    film = Film(times_s=(), sound_s=30.0, sound_codec="libopus")
+    codecs = {"flac": "flac", "mp3": "libmp3lame", "au": "pcm_s16be", "tta": "tta"}
+    codecs |= dict.fromkeys(("wav", "avi", "w64"), "pcm_s16le")
+    codec = codecs.get(name.split(".")[1], "libopus")
+    film = Film(times_s=(), sound_s=30.0, sound_codec=codec)
     path = write_film(tmp_path / name, FILMS["index_first.mp4"] if name == "cut.mp4" else film)
     content = path.read_bytes()
     assert len(read_sound(path, 16000)) == pytest.approx(probe(path).duration_s * 16000, rel=0.06)
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(MediaError, match=f"^decode: .*{reason}"):
         read_sound(path, 16000)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF])
+def test_sound_whose_header_was_written_before_it_is_whole(tmp_path, n_bytes):
+    content = bytearray(wav(np.full(16000, 5000, np.int16), 16000))
+    content[4:8] = content[40:44] = n_bytes.to_bytes(4, "little")
+    path = tmp_path / "piped.wav"
+    path.write_bytes(content)
+    assert probe(path).duration_s == 1
+    assert read_sound(path, 16000) == pytest.approx(np.full(16000, 5000 / 32768), abs=1e-4)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
+from features.errors import MediaError
 from features.media.files import probe
 from features.media.frames import read_frames
 from tests.features.heic import write_heic
@@ -24,8 +25,9 @@ def test_exif_orientations_of_pictures(tmp_path, ending, orientation):
 
 
 @pytest.mark.parametrize(("turns", "mirror"), [(t, m) for t in range(4) for m in (None, 0, 1)])
-def test_pictures_made_of_tiles(tmp_path, turns, mirror):
-    down, across = np.mgrid[:100, :150]
+@pytest.mark.parametrize("size", [(100, 150), (64, 64)])
+def test_pictures_made_of_tiles_or_of_one(tmp_path, turns, mirror, size):
+    down, across = np.mgrid[: size[0], : size[1]]
     picture = np.dstack([across, 2 * down, across + down]).astype(np.uint8)
     path = write_heic(tmp_path / "phone.heic", picture, turns=turns, mirror=mirror)
     assert (probe(path).has_video, probe(path).duration_s) == (True, None)
@@ -48,14 +50,24 @@ def test_transparent_pictures_are_on_white(tmp_path, ending, mode):
     assert shown == pytest.approx(np.array([[200, 0, 0], [255] * 3, [227, 127, 127]]), abs=3)
 
 
-@pytest.mark.parametrize("ending", ["gif", "png", "webp"])
+@pytest.mark.parametrize("ending", ["gif", "png", "webp", "avif"])
 def test_animated_pictures_by_their_exact_times(tmp_path, ending):
     path = tmp_path / f"reaction.{ending}"
-    first, *others = (Image.new("RGB", (32, 32), (level,) * 3) for level in (0, 100, 200))
-    first.save(path, save_all=True, append_images=others, duration=[100, 200, 300])
+    clear = Image.new("RGBA", (16, 32))
+    pictures = [Image.new("RGBA", (32, 32), (level, level, level, 255)) for level in (0, 100, 200)]
+    for picture in pictures:
+        picture.paste(clear, (8, 0))
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[100, 200, 300])
     frames = list(read_frames(path, 100))
     assert [frame.time_s for frame in frames] == pytest.approx([0, 0.1, 0.3])
-    assert [np.mean(frame.image) for frame in frames] == pytest.approx([0, 100, 200], abs=3)
+    assert [np.mean(frame.image) for frame in frames] == pytest.approx([127, 177, 227], abs=3)
+
+
+def test_a_damaged_picture_is_not_another_one_that_its_name_counts(tmp_path):
+    Image.fromarray(QUARTERS).save(tmp_path / "frame0.png")
+    (tmp_path / "frame%d.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
+    with pytest.raises(MediaError):
+        first_picture(tmp_path / "frame%d.png")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +79,7 @@ def test_animated_pictures_by_their_exact_times(tmp_path, ending):
         ("bmp", Image.new("L", (9, 9), 156)),
         ("jp2", Image.new("RGB", (32, 32), (156,) * 3)),
         ("ppm", Image.new("RGB", (9, 9), (156,) * 3)),
+        ("pgm", Image.fromarray(np.full((9, 9), 40_000, np.uint16))),
     ],
 )
 def test_grey_is_grey_in_every_form(tmp_path, ending, picture):
@@ -75,12 +88,16 @@ def test_grey_is_grey_in_every_form(tmp_path, ending, picture):
     assert first_picture(path)[4, 4] == pytest.approx([156] * 3, abs=2)
 
 
-def test_an_icc_profile_is_followed(tmp_path):
+@pytest.mark.parametrize(("ending", "side_px"), [("jpg", 16), ("heic", 64), ("heic", 100)])
+def test_an_icc_profile_is_followed(tmp_path, ending, side_px):
     """Here sRGB with red and blue exchanged."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     names = {b"rXYZ": b"rest", b"bXYZ": b"rXYZ", b"rest": b"bXYZ", b"\0s\0R\0G\0B": b"\0B\0G\0R\0s"}
     for name, other in names.items():
         profile = profile.replace(name, other)
-    path = tmp_path / "odd.jpg"
-    Image.new("RGB", (16, 16), (200, 80, 60)).save(path, quality=100, icc_profile=profile)
+    path, picture = tmp_path / f"odd.{ending}", Image.new("RGB", (side_px,) * 2, (200, 80, 60))
+    if ending == "heic":
+        write_heic(path, np.asarray(picture), profile=profile)
+    else:
+        picture.save(path, quality=100, icc_profile=profile)
     assert first_picture(path)[8, 8] == pytest.approx([60, 80, 200], abs=3)

@@ -1,6 +1,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -40,6 +41,39 @@ def found(joy: list[str | None]) -> dict[str, str]:
 )
 def test_what_lacks_labels_is_found_by_split(joy, expected):
     assert found(joy) == expected
+
+
+@pytest.mark.parametrize(
+    ("scale", "joy", "expected"),
+    [
+        (None, ["0.1", "0.2", "-1", "0.5", "1"], [0.1, 0.2, None, 0.5, 1]),
+        (None, ["0.1", "0.2", "-9.99", "0.5", "0.7"], [0.1, 0.2, None, 0.5, 0.7]),
+        ("seen", ["10", "20", "-1", "50", "-1"], [0, 0.25, None, 1, None]),
+        ("seen", ["-1", "0", "1", "0", "-1"], [0, 0.5, 1, 0.5, 0]),
+        ("seen", ["-9", "-5", "0", "5", "9"], [0, 4 / 18, 0.5, 14 / 18, 1]),
+        ("seen", ["1", "2", "-2147483648", "5", "1"], "far off the rest"),
+        ((1, 5), ["1", "99.0", "-1", "5", "888"], [0, None, None, 1, None]),
+        ((-1, 1), ["-1", "0", "1", "0", "-1"], [0, 0.5, 1, 0.5, 0]),
+        ((0, 100), ["99", "0", "1", "2", "100"], [0.99, 0, 0.01, 0.02, 1]),
+        ((1, 5), ["1", "2", "-2147483648", "5", "1"], "c: -2147483648"),
+    ],
+)
+def test_a_code_for_no_answer_is_no_rating_and_no_end_of_a_scale(scale, joy, expected):
+    table = pd.DataFrame({"clip_id": list("abcde"), "split": SPLITS, "joy": joy}, dtype="string")
+    findings = Findings()
+    labels, _ = labelled_clips(LabelSource(table, ("joy",), Path("nowhere")), findings, scale)
+    errors = [f"{each.kind} {each.items}" for each in findings.all if each.severity == "error"]
+    errors = [each for each in errors if each.startswith("joy")]
+    if isinstance(expected, str):
+        assert expected in "\n".join(errors)
+        return
+    assert not errors
+    assert labels["joy"].tolist() == pytest.approx(np.array(expected, float), nan_ok=True)
+    codes = [each.items for each in findings.all if "code for no answer" in each.kind]
+    blank = [
+        f"{clip}: {cell}" for clip, cell, v in zip("abcde", joy, expected, strict=True) if v is None
+    ]
+    assert codes == ([blank] if blank else [])
 
 
 def test_what_the_files_themselves_show_is_found(make_clip, tmp_path):

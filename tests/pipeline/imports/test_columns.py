@@ -1,7 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from pipeline.imports.columns import to_numbers
+from pipeline.imports.columns import to_numbers, to_times
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,7 @@ from pipeline.imports.columns import to_numbers
             [],
         ),
         (["1 234,5", "2\u202f000", "3,5", "1'000'000"], [1234.5, 2000, 3.5, 1e6], []),
+        (["'0.5'", "'-1'"], [0.5, -1], []),
         (["3 12", "3 - agree", "1/5"], [None] * 3, [0, 1, 2]),
         ([1, 2.5, None], [1, 2.5, None], []),
         ([], [], []),
@@ -31,3 +33,15 @@ def test_numbers_with_points_or_commas_but_not_both(cells, values, wrong):
     values_read, wrong_read = to_numbers(cells)
     assert np.array_equal(values_read, np.array(values, float), equal_nan=True)
     assert np.flatnonzero(wrong_read).tolist() == wrong
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["00:01:02,5", "1:02.5", "0 days 00:01:02.5"], ([62.5] * 3, True)),
+        (["0,5", "62,5"], ([0.5, 62.5], False)),
+    ],
+)
+def test_times_on_a_clock_are_seconds(cells, expected):
+    times, are_seconds = to_times(pd.Series(cells))
+    assert (times.tolist(), are_seconds) == expected

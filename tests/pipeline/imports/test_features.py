@@ -348,3 +348,24 @@ def test_of_several_faces_the_one_seen_most_is_kept_and_said(folder):
     found = import_features(folder / "t.csv", "t")
     assert found["by_kind"]["clips with several faces"]["items"] == ["1: 2"]
     assert np.allclose(read_store(found["store"]).embedding[:, 0], [0.2, 0.4])
+
+
+def test_columns_with_commas_points_and_thousands_stand_side_by_side(folder):
+    rows = "00001;0,25;0.5;1,500;900\n00002;0,75;0.1;2,250;30\n"
+    (folder / "t.csv").write_text("image_path;a;b;c;d\n" + rows)
+    store = read_store(import_features("t.csv", "t")["store"])
+    assert np.allclose(store.embedding, [[0.25, 0.5, 1.5, 900], [0.75, 0.1, 2.25, 30]])
+
+
+@pytest.mark.parametrize("header", [",0,1", "clip_id,0,1"])
+def test_a_matrix_as_pandas_writes_it(folder, header):
+    (folder / "t.csv").write_text(f"{header}\n[00001],0.1,0.2\n")
+    found = import_features("t.csv", "t")
+    assert (found["n_clips"], found["columns"]) == (1, ["0", "1"])
+
+
+def test_several_faces_of_a_frame_that_cannot_be_told_apart_are_refused(folder):
+    (folder / "f").mkdir()
+    rows = ["1,0.0,.9,1,.1", "1,0.0,.9,1,.7", "2,0.04,.9,1,.1"]
+    (folder / "f/00001.csv").write_text("\n".join(["frame,timestamp,confidence,success,a", *rows]))
+    assert "several rows at one time" in refused("f", "f")

@@ -267,6 +267,20 @@ def test_parquet_unknown_columns_and_a_folder_that_is_none(tmp_path):
         read_table(path, tmp_path / "nowhere", {}, [], Findings())
 
 
+def test_clips_in_folders_of_their_own_and_people_nobody_named(tmp_path, touch, run):
+    files = [f"{who}/f.jpg" for who in "abcd"]
+    touch(*[f"media/{file}" for file in files])
+    frame = pd.DataFrame({"url": [f"https://h/{file}?s=1" for file in files], "joy": ".5"})
+    usage = ["Training", "Training", "PublicTest", "PrivateTest"]
+    frame = frame.assign(person=["NA", "--", "x", ""], split=range(4), Usage=usage)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    shown = run("table", tmp_path / "t.csv", "--media", tmp_path / "media", "--no-probe")
+    labels = read_labels(Path(shown["labels"]), ["joy"])
+    assert labels["path"].tolist() == files
+    assert labels["clip_id"].is_unique
+    assert labels["group"].isna().tolist() == [True, True, False, True]
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=3, max_size=30), st.integers(0, 99), st.randoms())
 def test_people_stay_together_and_every_split_has_one(sizes, seed, random):
