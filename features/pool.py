@@ -22,11 +22,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from features.store import FeatureStore, StoreError, read_store, shards_of
 
 Vectors = NDArray[np.float32]
+Rows = NDArray[np.floating]
 
 PARTS: dict[str, int] = {"whole": 1, "halves": 2, "quarters": 4, "eighths": 8}
 """Levels of the temporal pyramid, and into how many parts each cuts a clip."""
 
-_MANY_ROWS = 1000
+_MANY_ROWS = 1000  # in single precision, the mean of a million rows of .1 is .10096
 
 
 @dataclass(frozen=True)
@@ -35,53 +36,39 @@ class Part:
 
     Attributes
     ----------
-    rows : ndarray of float32, shape (n_rows, dimension)
+    rows : ndarray of float32, of a long clip of float64, shape (n_rows, dimension)
         At least one row, no NaN.
     time_s : ndarray of float64, shape (n_rows,)
         When, in clip time, ascending.
     """
 
-    rows: Vectors
+    rows: Rows
     time_s: NDArray[np.float64]
 
     @cached_property
-    def ordered(self) -> Vectors:
+    def ordered(self) -> Rows:
         """Every column in ascending order of its values, once for all quantiles."""
         return np.sort(self.rows, axis=0)
 
-    def quantile(self, share: float) -> Vectors:
+    def quantile(self, share: float) -> Rows:
         """Quantile between 0 and 1 of each column, linear between the two nearest rows."""
         last = len(self.rows) - 1
         below = int(share * last)
         low, high = self.ordered[below], self.ordered[min(below + 1, last)]
         return np.asarray(low + np.float32(share * last - below) * (high - low))
 
-    def slope(self) -> Vectors:
+    def slope(self) -> Rows:
         """Least-squares slope in units per second; 0 where all rows are of one time."""
         # Counted from the first row: equal times then differ by exactly nothing from their mean.
         since_s = self.time_s - self.time_s[0]
         since_s -= since_s.mean()
         weights = (since_s / (np.square(since_s).sum() or 1)).astype(np.float32)
-        products = weights[:, None] * (self.rows - self.mean())
-        return np.asarray(products.sum(axis=0, dtype=self._sum_type), np.float32)
-
-    def mean(self) -> Vectors:
-        """Mean of each column."""
-        return np.asarray(self.rows.mean(axis=0, dtype=self._sum_type), np.float32)
-
-    def std(self) -> Vectors:
-        """Spread of each column: the root of the mean squared distance from its mean."""
-        return np.asarray(self.rows.std(axis=0, dtype=self._sum_type), np.float32)
-
-    @property
-    def _sum_type(self) -> type[np.floating]:
-        """In single precision, the mean of a million rows of .1 is .10096."""
-        return np.float64 if len(self.rows) > _MANY_ROWS else np.float32
+        return np.asarray((weights[:, None] * (self.rows - self.rows.mean(axis=0))).sum(axis=0))
 
 
-STATISTICS: dict[str, Callable[[Part], Vectors]] = {
-    "mean": lambda part: part.mean(),
-    "std": lambda part: part.std(),
+STATISTICS: dict[str, Callable[[Part], Rows]] = {
+    "mean": lambda part: part.rows.mean(axis=0),
+    "std": lambda part: part.rows.std(axis=0),
     "min": lambda part: part.rows.min(axis=0),
     "max": lambda part: part.rows.max(axis=0),
     "q10": lambda part: part.quantile(0.10),
@@ -182,7 +169,8 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     vectors = np.empty(shape, np.float32)
     with np.errstate(invalid="ignore", over="ignore"):  # infinities pass through
         for vector, (_, clip) in zip(vectors, store.clips(), strict=True):
-            rows = clip.values.astype(np.float32, copy=False)
+            precision = np.float64 if len(clip.values) > _MANY_ROWS else np.float32
+            rows = clip.values.astype(precision, copy=False)
             track = np.zeros(len(rows)) if clip.track is None else clip.track
             people = np.unique(track)[: 1 if pooling.track == "longest" else None]
             alone = (_pool(rows[track == k], clip.time_s[track == k], pooling) for k in people)
@@ -242,7 +230,7 @@ def _check_once(clip_id: NDArray[np.object_]) -> None:
         raise StoreError("rows of one clip do not lie together: sort them by clip_id and time_s")
 
 
-def _pool(rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling) -> Vectors:
+def _pool(rows: Rows, time_s: NDArray[np.float64], pooling: Pooling) -> Rows:
     """Return the statistics of each part, shape (n_parts, n_statistics, dimension)."""
     whole = _summarise(rows, time_s, pooling, np.float32(np.nan))
     parts = []
@@ -269,8 +257,8 @@ def _slices(time_s: NDArray[np.float64], pooling: Pooling) -> Iterator[slice]:
 
 
 def _summarise(
-    rows: Vectors, time_s: NDArray[np.float64], pooling: Pooling, otherwise: Vectors | np.float32
-) -> Vectors:
+    rows: Rows, time_s: NDArray[np.float64], pooling: Pooling, otherwise: Rows | np.float32
+) -> Rows:
     """Statistics (n_statistics, dimension) of one part; `otherwise` for columns without a value."""
     missing = np.isnan(rows)
     if not missing.any():

@@ -92,6 +92,5 @@ def write_transcripts(path: Path, table: pd.DataFrame, metadata: Mapping[str, An
     """Write a table of transcripts as Parquet, with what made it in the file's metadata."""
     content = pa.Table.from_pandas(table.astype(COLUMNS), preserve_index=False)
     said = {METADATA_KEY: json.dumps(dict(metadata), sort_keys=True)}
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing_file(path) as beside:
         pq.write_table(content.replace_schema_metadata(said), beside)

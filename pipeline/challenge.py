@@ -137,9 +137,10 @@ def check_submission(
         raise ParamsError(f"{path} {came}: expected a prediction file, CSV, such as {PREDICTIONS}")
     if lacking := [target for target in targets if target not in clips]:
         raise ParamsError(f"the clip table lacks the target(s) {lacking}: run `dvc repro`")
-    is_expected = clips["split"].isin(["Val", "Test"] if split == "all" else [split])
+    splits = ["Val", "Test"] if split == "all" else [split]
+    is_expected = clips["split"].isin(splits)
     if not is_expected.any():
-        raise ParamsError(f"the clip table has no clip of {split}: nothing to check")
+        raise ParamsError(f"the clip table has no clip of {' or '.join(splits)}: nothing to check")
     ids, findings = file_ids(clips), Findings()
     expected = clips[is_expected].set_index(pd.Index(_told_apart(ids[is_expected])))
     others = dict(zip(ids[~is_expected], clips["split"][~is_expected], strict=True))

@@ -184,7 +184,7 @@ def read_rows(params: Params) -> Rows:
     Raises
     ------
     ParamsError
-        When one of them is missing or is of other clips than the clip table, or
+        When one of them is missing, the table is of other targets or the folds of other clips, or
         `evaluation` names a column that is not there.
     """
     return arrange_rows(read_clip_table(), _read(FOLDS, "table of people and folds"), params)
@@ -196,6 +196,8 @@ def arrange_rows(clips: pd.DataFrame, folds: pd.DataFrame, params: Params) -> Ro
     `folds` is from `make_folds`, in any order. Errors are those of `read_rows`.
     """
     check_columns(clips, params)
+    if lacking := [target for target in params.targets if target not in clips]:
+        raise ParamsError(f"{CLIPS} is of other targets, without {lacking}: run `dvc repro`")
     is_train = clips["split"] == "Train"
     ordered = pd.concat([clips[is_train], clips[~is_train]], ignore_index=True)
     n_train = int(is_train.sum())

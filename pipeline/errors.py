@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MEANING = {
     "read": "not readable",
     "probe": "no media file",
-    "stream": "without sound or video for it",
+    "stream": "without sound, video or words",
     "decode": "not decodable",
     "face": "without a face",
     "encode": "not encodable",
@@ -47,7 +47,7 @@ def summary(name: str, n_clips: int, failures: pd.DataFrame) -> str:
 def check_share(name: str, n_clips: int, failures: pd.DataFrame, max_failed_share: float) -> None:
     """Raise FailedClipsError, with the first three, when more than the allowed share failed.
 
-    A clip without such a stream, and an encoder that is left out, are no faults.
+    A clip without what an encoder takes, and an encoder that is left out, are no faults.
     """
     faults = failures[~failures["step"].isin(["stream", "weights"])]
     if len(faults) <= max_failed_share * n_clips:

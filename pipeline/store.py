@@ -34,9 +34,7 @@ def ls_command(as_json: Json = False) -> None:
 
 @app.command("verify")
 def verify_command(as_json: Json = False) -> None:
-    """Read and check all that is cached.
-
-    Status 1 when something is damaged.
+    """Check all that is cached; status 1 when it is damaged.
 
     Example: eri store verify
     """
@@ -79,9 +77,7 @@ def seed_command(
     stores: Annotated[list[Path], typer.Argument(help="Folders of feature stores.")],
     as_json: Json = False,
 ) -> None:
-    """Fill the cache from feature stores.
-
-    They may be a colleague's, or those that `dvc pull` brought.
+    """Fill the cache from stores that others computed.
 
     Example: eri store seed data/features/clip data/features/resnet50
     """

@@ -13,9 +13,7 @@ if TYPE_CHECKING:  # rich takes its time, and help or JSON can do without it
 
 On = Annotated[
     str | None,
-    typer.Option(
-        help="A Ray cluster: ray, ray://host:port. Default: `execution.cluster` in params.yaml."
-    ),
+    typer.Option(help="A cluster: ray, ray://host:port; default: `execution.cluster`, or here."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 

@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 Text = str | None
-Root = Annotated[Path, typer.Argument(help="The folder of the data set.")]
+Root = Annotated[Path, typer.Argument(help="The data set's folder, or clone.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what is found; write nothing.")]
 Probe = Annotated[
     bool, typer.Option(help="Open every media file now and warn of odd ones; `dvc repro` does too.")
@@ -70,7 +70,6 @@ def cremad_command(
 ) -> None:
     """Import CREMA-D, open data with rated intensities.
 
-    The folder is a clone of its repository.
     Clips that are not downloaded yet are left out, and named with the command that fetches them.
 
     Example: eri import cremad ../CREMA-D --ratings voice

@@ -16,9 +16,7 @@ def serve_command(
     max_upload_mb: Annotated[float, typer.Option(min=0.01, help="Largest upload.")] = 200.0,
     max_duration_s: Annotated[float, typer.Option(min=0.1, help="Longest clip.")] = 60.0,
     max_waiting: Annotated[int, typer.Option(min=0, help="Uploads that may wait.")] = 8,
-    receive_limit_s: Annotated[
-        float, typer.Option(min=0.1, help="For an upload to arrive.")
-    ] = 60.0,
+    receive_limit_s: Annotated[float, typer.Option(min=0.1, help="For an upload.")] = 60.0,
     answer_limit_s: Annotated[float, typer.Option(min=0.1, help="Until the answer.")] = 120.0,
 ) -> None:
     """Serve predictions: a page to drop clips on, and JSON.

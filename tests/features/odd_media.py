@@ -123,9 +123,6 @@ FILMS = {
     "mpeg4.avi": Film(codec="mpeg4", sound_codec="libmp3lame"),
     "vp8.webm": Film(codec="libvpx", sound_codec="libopus"),
     "hevc.mkv": Film(codec="libx265", sound_codec="flac"),
-    "motion_jpeg.mov": Film(codec="mjpeg", pixels="yuvj420p", sound_codec="pcm_s16le"),
-    "lossless.mkv": Film(codec="ffv1", sound_codec="pcm_s16le"),
-    "deep.mp4": Film(pixels="yuv420p10le"),
     "animated.gif": replace(_SILENT, codec="gif", pixels="rgb8"),
     "turned_90.mp4": Film(rotation=90),
     "turned_180.mp4": Film(rotation=180),
@@ -139,17 +136,10 @@ FILMS = {
     "high.mp4": Film(size=(16, 2000)),
     "wide.mp4": Film(size=(4000, 16)),
     "no_sound.mp4": _SILENT,
-    "no_sound.webm": replace(_SILENT, codec="libvpx"),
     "stereo.mp4": Film(layout="stereo", rate_hz=44100),
-    "surround.mp4": Film(layout="5.1", rate_hz=48000),
-    "telephone.mp4": Film(rate_hz=8000),
-    "odd_rate.mp4": Film(rate_hz=11025),
     "voice.m4a": _VOICE,
     "voice.mp3": replace(_VOICE, sound_codec="libmp3lame"),
-    "voice.ogg": replace(_VOICE, sound_codec="libopus"),
-    "voice.flac": replace(_VOICE, sound_codec="flac"),
     "studio.wav": replace(_VOICE, sound_codec="pcm_s24le", rate_hz=192_000),
-    "surround.wav": replace(_VOICE, sound_codec="pcm_s16le", layout="5.1"),
 }
 
 
@@ -157,20 +147,12 @@ def still_pictures() -> dict[str, Image.Image]:
     """Return pictures in many formats and modes."""
     noise = np.random.default_rng(0).integers(0, 255, (48, 64, 4), dtype=np.uint8)
     picture = Image.fromarray(noise)
-    grey = picture.convert("L")
     return {
         "still.png": picture.convert("RGB"),
         "clear.png": picture,
-        "palette.png": picture.convert("P"),
-        "deep.png": Image.fromarray(noise[:, :, 0].astype(np.uint16) * 257),
-        "bits.png": grey.convert("1"),
-        "one_pixel.png": grey.crop((0, 0, 1, 1)),
+        "one_pixel.png": picture.convert("L").crop((0, 0, 1, 1)),
         "still.jpg": picture.convert("RGB"),
-        "grey.jpg": grey,
         "print.jpg": picture.convert("CMYK"),
-        "still.webp": picture.convert("RGB"),
-        "still.bmp": picture.convert("RGB"),
-        "still.tif": picture.convert("RGB"),
         "still.gif": picture.convert("P"),
     }
 
@@ -185,9 +167,6 @@ def headers_that_lie() -> dict[str, bytes]:
         "large.gif": _with_size("GIF", 6, "<HH", 12_000),
         "huge.bmp": _with_size("BMP", 18, "<II", 2**31 - 1),
         "large.bmp": _with_size("BMP", 18, "<II", 20_000),
-        "slow.wav": wav(silence, 1),
-        "no_rate.wav": wav(silence, 0),
-        "fast.wav": wav(silence, 2**31 - 1),
         "faster.wav": wav(silence, 4_000_000_000),
         "no_channel.wav": wav(silence, 16000, n_channels=0),
         "many_channels.wav": wav(silence, 16000, n_channels=65_535),

@@ -133,20 +133,14 @@ def test_damage_is_named_and_computed_again(root):
         cache.get(A)
 
 
-def test_an_unwritable_cache_is_said_before_anything_is_computed(read_only):
-    with pytest.raises(OSError, match=r"cannot be written \(Permission denied\).*ERI_CACHE"):
-        EmbeddingCache(read_only, "identity", {})
-
-
-def test_what_cannot_be_made_or_read_is_said(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_made_written_or_read_is_said(read_only, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match=r"embedding cache .*file/identity cannot be written"):
-        EmbeddingCache(tmp_path / "file", "identity", {})
-    filled(tmp_path)
-    refused = Mock(side_effect=PermissionError(13, "Permission denied"))
-    monkeypatch.setattr(Files, "read", refused)
+    for place, why in ((read_only, "Permission denied"), (tmp_path / "file", "Not a directory")):
+        with pytest.raises(OSError, match=rf"identity cannot be written \({why}\).*ERI_CACHE"):
+            EmbeddingCache(place, "identity", {})
+    monkeypatch.setattr(Files, "read", Mock(side_effect=PermissionError(13, "Permission denied")))
     with pytest.raises(OSError, match=r"cannot be read \(Permission denied\): give.*ERI_CACHE"):
-        EmbeddingCache(tmp_path, ONE).get(A)
+        EmbeddingCache(tmp_path, "identity").get(A)
 
 
 def test_the_cache_is_relocated_by_an_environment_variable(monkeypatch):

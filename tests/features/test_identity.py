@@ -112,7 +112,7 @@ def test_rates_are_such_as_clips_can_be_sampled_with(change):
         Sampling(**(SAMPLING.model_dump() | change))
 
 
-@pytest.mark.parametrize("rate_hz", [0.001, 1000])
-def test_the_slowest_and_the_fastest_sampling_work(make_clip, rate_hz):
-    Sampling(frame_rate_hz=rate_hz, sample_rate_hz=16000)
-    assert len(list(read_frames(make_clip(), rate_hz))) == (1 if rate_hz < 1 else 10)
+def test_the_slowest_and_the_fastest_sampling_work(make_clip):
+    for rate_hz, n_frames in ((0.001, 1), (1000, 10)):
+        Sampling(frame_rate_hz=rate_hz, sample_rate_hz=16000)
+        assert len(list(read_frames(make_clip(), rate_hz))) == n_frames

@@ -170,6 +170,8 @@ def test_the_saved_folds_are_taken_whatever_their_order(project, params):
     for wrong in (folds[1:], pd.concat([folds, folds[:1]]), folds.assign(clip_id=folds.index)):
         with pytest.raises(ParamsError, match=r"folds\.parquet is of other clips.*dvc repro"):
             arrange_rows(project.clips, wrong, params)
+    with pytest.raises(ParamsError, match="is of other targets, without .*: run `dvc repro`"):
+        arrange_rows(project.clips.drop(columns=params.targets[0]), folds, params)
     path.unlink()
     with pytest.raises(ParamsError, match=r"no table of people and .*folds\.parquet: run `dvc rep"):
         read_rows(params)

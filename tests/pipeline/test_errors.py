@@ -11,7 +11,7 @@ def failures(**steps: int) -> pd.DataFrame:
 
 def test_the_summary_counts_by_step():
     text = summary("clip", 10, failures(stream=2, decode=1))
-    assert text == "clip: 7 of 10 clips (1 not decodable, 2 without sound or video for it)"
+    assert text == "clip: 7 of 10 clips (1 not decodable, 2 without sound, video or words)"
     assert summary("clip", 10, failures()) == "clip: 10 of 10 clips"
 
 

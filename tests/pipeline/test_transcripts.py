@@ -58,8 +58,8 @@ def test_a_clip_has_its_words_or_a_row_that_says_there_are_none(run, capsys):
     assert failures.to_numpy().tolist() == expected
     stages.extract()  # all of it is in the cache
     shown = capsys.readouterr().out
-    assert "transcripts: 29 of 30 clips (1 without sound or video for it); 0 computed now" in shown
-    assert "said: 29 of 30 clips (1 without sound or video for it); 0 computed now" in shown
+    assert "transcripts: 29 of 30 clips (1 without sound, video or words); 0 computed now" in shown
+    assert "said: 29 of 30 clips (1 without sound, video or words); 0 computed now" in shown
 
 
 def test_what_is_in_no_transcript_is_predicted_from_the_rest(run):

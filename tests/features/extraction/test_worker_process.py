@@ -1,7 +1,8 @@
 import os
 import signal
 import socket
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,17 +14,6 @@ from features.extraction.reading import Pieces
 from features.extraction.worker_process import receive, send
 
 
-def sent(*messages: object) -> list:
-    """Send from a thread: a large message waits in the middle until it is read."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        thread = threading.Thread(target=lambda: [send(ours, message) for message in messages])
-        thread.start()
-        received = [receive(theirs) for _ in messages]
-        thread.join()
-    return received
-
-
 @settings(deadline=None)
 @given(
     arrays(st.sampled_from(["u1", "f4", "f8", "?"]), array_shapes(min_dims=0, min_side=0)),
@@ -32,12 +22,14 @@ def sent(*messages: object) -> list:
 def test_messages_arrive_in_order_and_arrays_as_they_were(array, transposed):
     array = array.T if transposed else array
     part = Pieces(0, np.zeros(array.shape[:1]), array) if array.ndim else array
-    first, (name, got_part, others) = sent("first", ("second", part, [array, 2]))
-    assert (first, name) == ("first", "second")
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ThreadPoolExecutor(1) as pool:  # a large one waits until it is read
+        pool.map(partial(send, ours), ["first", ("second", part, [array, 2])])
+        assert receive(theirs) == "first"
+        name, got_part, others = receive(theirs)
+    assert name == "second"
     for got in (getattr(got_part, "values", got_part), others[0]):
-        assert got.dtype == array.dtype
-        assert got.shape == array.shape
-        assert got.tobytes() == array.tobytes()
+        assert (got.dtype, got.shape, got.tobytes()) == (array.dtype, array.shape, array.tobytes())
         assert got.flags.writeable
 
 

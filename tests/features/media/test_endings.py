@@ -80,5 +80,7 @@ def test_files_of_many_endings_are_read(tmp_path, name, film):
     assert info.has_video == bool(film.times_s)
     assert info.has_audio == bool(film.sound_s)
     assert info.duration_s == pytest.approx(2, abs=0.25)
+    if name == "clip.f4v":
+        assert info.frame_rate_hz == pytest.approx(10, rel=0.01)
     if film.times_s:
         assert 7 <= len(list(read_frames(path, 5))) <= 11  # MPEG-2 has no 10 frames a second

@@ -7,13 +7,6 @@ from features.media.files import probe
 from features.media.frames import read_frames
 
 
-def test_probe_reads_the_header(make_clip):
-    info = probe(make_clip(n_frames=20, frame_rate_hz=10, sound_s=2.0))
-    assert (info.has_video, info.has_audio) == (True, True)
-    assert info.frame_rate_hz == pytest.approx(10)
-    assert info.duration_s == pytest.approx(2.0, abs=0.1)
-
-
 def test_a_sound_file_is_a_clip_without_video_whatever_its_name(make_clip, monkeypatch):
     path = make_clip("12:30.m4a", n_frames=0)  # a colon makes no protocol
     monkeypatch.chdir(path.parent)
