@@ -69,10 +69,13 @@ class Screen:
     is_still : bool
         Whether it is a still picture: its resolution in dots per inch says nothing of its shape,
         and untagged colours are those of JPEG.
+    is_tile : bool
+        Whether it is a part of a picture, whose profile is followed for the whole.
     """
 
-    def __init__(self, stream: VideoStream, *, is_still: bool) -> None:
+    def __init__(self, stream: VideoStream, *, is_still: bool, is_tile: bool = False) -> None:
         self._is_still = is_still
+        self._is_tile = is_tile
         aspect = Fraction((not is_still and stream.sample_aspect_ratio) or 1)
         is_sound = 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT
         self._pixel_aspect = aspect if is_sound else Fraction(1)
@@ -98,7 +101,7 @@ class Screen:
             pixels = self._convert(frame, "rgb24")
         matrix, profile = _side_data(frame)
         image = Image.fromarray(_upright(pixels, matrix))
-        return by_profile(image, profile) if profile else image
+        return by_profile(image, profile) if profile and not self._is_tile else image
 
     def _convert(self, frame: av.VideoFrame, pixels: str) -> NDArray[Any]:
         width = round(frame.width * max(self._pixel_aspect, Fraction(1)))

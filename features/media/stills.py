@@ -140,7 +140,7 @@ def _put_together(container: InputContainer, grid: _Grid) -> Image.Image:
     check_size(*grid.size)
     picture = Image.new("RGB", grid.size)
     streams = [stream for stream in container.streams.video if stream.id in grid.tiles]
-    screens = {stream.id: Screen(stream, is_still=True) for stream in streams}
+    screens = {stream.id: Screen(stream, is_still=True, is_tile=True) for stream in streams}
     n_put = 0
     for packet in container.demux(streams):
         for frame in packet.decode():

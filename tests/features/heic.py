@@ -53,7 +53,7 @@ def write_heic(
     ]
     wanted = (3, True), (4, turns), (5, mirror is not None), (6, profile)
     of_whole = [number for number, is_wanted in wanted if is_wanted]
-    tiles_own = [(k, [1, 2]) for k in range(1, n + 1)]
+    tiles_own = [(k, [1, 2, *([6] if profile else [])]) for k in range(1, n + 1)]  # as phones do
     owned = [*tiles_own, (main, of_whole)] if n > 1 else [(main, [1, *of_whole])]
     ipma = b"".join(struct.pack(f">HB{len(p)}B", k, len(p), *p) for k, p in owned)
     kinds = [*[b"hvc1"] * n, b"grid"][:main]
