@@ -256,7 +256,7 @@ def report() -> None:
 
     print(f"\nMean Pearson over {len(params.targets)} targets\n")
     print(leaderboard_text(results.board).to_string(index=False))
-    for note in [*run_notes(results), *imputed_sentences(results.imputed)]:
+    for note in [*run_notes(results), *results.warnings, *imputed_sentences(results.imputed)]:
         print(f"\n{note}")
     print(f"\nreport       {paths.REPORT}\nmodel card   {paths.MODEL_CARD}")
     print(f"leaderboard  {paths.LEADERBOARD}\nmetrics      {paths.METRICS}")
