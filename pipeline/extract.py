@@ -23,8 +23,7 @@ def extract_command(
     a table of failures beside it; and transcripts.parquet, where params.yaml names a recogniser.
     What the cache holds is not computed again. A clip's id is its file name without the ending,
     or its path where several files have one name. Status 1 when more clips failed than
-    `data.max_failed_share` allows; the stores are written all the same. A clip without sound is no
-    failure of encoders of sound.
+    `data.max_failed_share` allows; the stores are written all the same.
 
     Example: eri extract videos/ --out embedded/ --encoders clip,egemaps
 

@@ -95,10 +95,7 @@ def table_command(
     targets: Annotated[Text, typer.Option(help="Columns, joined by commas.")] = None,
     rescale: Annotated[
         Text,
-        typer.Option(
-            help="Ends of the targets' scale, such as 1,100, which become 0 and 1; or `seen`: the "
-            "lowest and highest label of each."
-        ),
+        typer.Option(help="Ends of the targets' scale, such as 1,100; seen: those of its labels."),
     ] = None,
     by_person: Annotated[Text, _BY_PERSON] = None,
     dry_run: DryRun = False,
@@ -147,9 +144,8 @@ def features_command(
 ) -> None:
     """Import features that others computed.
 
-    They become a feature store, with an entry in params.yaml; clips need no media. Ids are matched
-    to those of the label table: brackets, case, leading zeros and endings do not matter. Pickles
-    are refused: loading them runs code. On an error nothing is written, and the status is 1.
+    They become a feature store, named in params.yaml; clips need no media. Ids are matched to those
+    of the label table, whatever their brackets, case, leading zeros and endings. No pickles.
 
     Example: eri import features feats/fau --name fau --dry-run
 
