@@ -12,8 +12,8 @@ from models.evaluation.slices import column_numbers
 from pipeline.findings import Findings, RefusedError
 from pipeline.params import MADE_BY_INDEX, Params, ParamsError
 from pipeline.paths import CLIPS, FOLDS
+from pipeline.reading import check_columns as require_columns
 from pipeline.reading import read_text_table
-from pipeline.settings_files import nearest
 
 SPLITS = ("Train", "Val", "Test")
 
@@ -51,10 +51,10 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     Raises
     ------
     LabelError
-        For a missing file or column, duplicate or empty ids, an unknown split, a target that is
-        no number in [0, 1], or one without a label in Train.
+        For a missing file, duplicate or empty ids, an unknown split, a target that is no number in
+        [0, 1], or one without a label in Train.
     RefusedError
-        When the file cannot be read as a table.
+        When the file cannot be read as a table, or a column is missing.
     """
     if not path.is_file():
         done = "set `data.labels` in params.yaml, or bring data in with `eri import`"
@@ -64,7 +64,10 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     if findings.all:
         form = findings.all[0].items[0]
         raise LabelError(path, f"is not UTF-8 with commas ({form}): use `eri import table`")
-    _check_label_columns(table, path, targets)
+    more = ". Expected are clip_id, split and one column per entry of `targets` in params.yaml"
+    require_columns(table, ["clip_id", "split", *targets], path, more)
+    if reserved := [name for name in table if name in MADE_BY_INDEX]:
+        raise LabelError(path, f"has the column(s) {reserved}, which the index makes: rename them")
     first = ["clip_id", "path", "split", "group", *targets]
     table = table.reindex(columns=[*dict.fromkeys([*first, *table])])
     table = table.astype({"path": "string", "group": "string"})  # also where there are none
@@ -265,17 +268,6 @@ def _read(path: Path, what: str) -> pd.DataFrame:
     if not path.is_file():
         raise ParamsError(f"there is no {what} {path}: run `dvc repro`")
     return pd.read_parquet(path)
-
-
-def _check_label_columns(table: pd.DataFrame, path: Path, targets: Sequence[str]) -> None:
-    columns = [str(column) for column in table.columns]
-    missing = [name for name in ("clip_id", "split", *targets) if name not in columns]
-    if missing:
-        said = f"lacks the column(s) {missing}{nearest(missing[0], columns)}. Expected are "
-        done = "clip_id, split and one column per entry of `targets` in params.yaml"
-        raise LabelError(path, said + done)
-    if reserved := [name for name in columns if name in MADE_BY_INDEX]:
-        raise LabelError(path, f"has the column(s) {reserved}, which the index makes: rename them")
 
 
 def _rules(table: pd.DataFrame, given: pd.DataFrame) -> Iterator[tuple[str, pd.Series, pd.Series]]:

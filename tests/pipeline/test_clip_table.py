@@ -90,12 +90,12 @@ def test_what_cannot_be_used_is_named_with_examples(read, columns, message):
         (
             "clip_ids,split,joy,fear\n1,Train,1,1",
             ".csv",
-            r"lacks .*\['clip_id'\]; did you mean 'clip_ids'",
+            "no one column 'clip_id'; did you mean 'clip_ids'",
         ),
         (
             "clip_id,split,joy,fears\n1,Train,1,1",
             ".csv",
-            r"lacks .*\['fear'\]; did you mean 'fears'",
+            "no one column 'fear'; did you mean 'fears'",
         ),
         (
             "clip_id,split,joy,fear\na,Train,1,0,Rome, Italy",
