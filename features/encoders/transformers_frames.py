@@ -4,6 +4,8 @@ from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+from PIL import Image
 from pydantic import Field
 
 from features.encoders.base import FrameEncoder
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from features.encoders.torch_model import TorchModel
     from features.identity import Sampling
 
+_ALIKE = 3 / 255  # of white, on average: a way of scaling more or less, and no other cut
 _INTERPOLATIONS: dict[int, Literal["nearest", "bilinear", "bicubic"]] = {
     0: "nearest",
     2: "bilinear",
@@ -46,6 +49,10 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
         EncoderError
             When it does what `Preprocessing` cannot.
         """
+        return self._preprocessing
+
+    @cached_property
+    def _preprocessing(self) -> Preprocessing:
         own = self.processor
         mean = own.image_mean if own.do_normalize else [0.0] * 3
         std = own.image_std if own.do_normalize else [1.0] * 3
@@ -53,12 +60,30 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
         white = round(own.rescale_factor * 255, 6)
         if white == 2:  # ViViT's, which then takes 1 off, so that black is -1 and white is 1
             mean, std = [(1 + value) / 2 for value in mean], [value / 2 for value in std]
-        if geometry is None or white not in (1, 2):
+        ours = None
+        if geometry is not None and white in (1, 2):
+            ours = Preprocessing(geometry=geometry, mean=mean, std=std)
+        if ours is None or not self._prepares_alike(ours):
             raise EncoderError(
                 f"the processor of {self.model} ({type(own).__name__}) prepares pictures in a way "
                 "of its own: take the model from another library, or another model"
             )
-        return Preprocessing(geometry=geometry, mean=mean, std=std)
+        return ours
+
+    def _prepares_alike(self, ours: Preprocessing) -> bool:
+        """Whether the processor makes the same of a picture: some cut or turn colours round."""
+        colours = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        picture = Image.fromarray(colours).resize((320, 240))
+        given = [np.stack([np.asarray(picture)] * 2)] if self.input == "video" else picture
+        with self._loading("with its processor"):
+            made = self.processor(given, return_tensors="pt")
+        theirs = next(v for name, v in made.items() if name.startswith("pixel_values"))
+        expected = ours.geometry.apply(picture) / 255
+        if theirs.shape[-3:] != expected.shape:
+            return False
+        mean, std = (np.reshape(each, (3, 1, 1)) for each in (ours.mean, ours.std))
+        seen = theirs.reshape(-1, *expected.shape)[0].numpy() * std + mean
+        return bool(np.abs(seen - expected).mean() < _ALIKE)
 
     def load_model(self, device: "torch.device | None" = None, **more: Any) -> "TorchModel":
         """Load the model onto a device."""

@@ -156,18 +156,17 @@ class Cluster(AbstractContextManager["Cluster"]):
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             options |= {"include_dashboard": False, "object_store_memory": 2**29}
             options["num_cpus"] = joblib.cpu_count()
-        n_tries = _N_CONNECTS
-        while not self._is_ours:
-            n_tries -= 1
+        for n_left in reversed(range(_N_CONNECTS)):
             try:
                 self._ray.init(address, **options)
-                self._is_ours = True
+                break
             except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
                 self._ray.shutdown()  # a connection made by half would be in the way of the next
                 # A head that answers, and whose server for us has died, may do better at once.
-                if not n_tries or not isinstance(error, ConnectionAbortedError):
+                if not n_left or not isinstance(error, ConnectionAbortedError):
                     raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
                 time.sleep(_POLL_S)
+        self._is_ours = True
 
 
 class _Run(Generic[Item]):

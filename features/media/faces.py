@@ -160,7 +160,7 @@ class FaceFinder:
         self._shown: list[tuple[int, float]] = []  # tracks and scores
 
     def find(self, image: Image.Image, time_s: float = 0.0) -> dict[int, Box]:
-        """Find the faces in the next frame, by the numbers of their tracks; one has the track 0.
+        """Find the faces in the next RGB frame, by the numbers of their tracks; one has track 0.
 
         A frame on which OpenCV fails raises `MediaError`, step ``face``.
         """
@@ -192,7 +192,7 @@ class FaceFinder:
         width_px, height_px = (max(round(side * scale), 1) for side in image.size)
         # The gap lets PIL average whole blocks first: four times as fast on 1920x1080.
         method = Image.Resampling.BILINEAR
-        rgb = _rgb(image).resize((width_px, height_px), method, reducing_gap=1.0)
+        rgb = image.resize((width_px, height_px), method, reducing_gap=1.0)
         bgr = np.ascontiguousarray(np.asarray(rgb)[:, :, ::-1])
         try:  # set anew each time: the finders of a process share one detector
             self._detector.setScoreThreshold(self._min_score)
@@ -269,12 +269,12 @@ def choose(candidates: Sequence[Box], last: Box | None) -> Box | None:
 
 
 def crop_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
-    """Cut out the square around a face, in RGB; black where it reaches beyond the picture.
+    """Cut out the square around a face; black where it reaches beyond the picture.
 
     Parameters
     ----------
     image : Image
-        The picture that `box` was found in.
+        The picture that `box` was found in, in RGB.
     box : Box
         The face.
     margin : float
@@ -283,19 +283,18 @@ def crop_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
     side_px = max(round(max(box.width, box.height) * (1 + 2 * margin)), 1)
     left_px = round(box.left + (box.width - side_px) / 2)
     top_px = round(box.top + (box.height - side_px) / 2)
-    # In RGB before the cut: PIL pads with zeros, which a palette may show in any colour.
-    return _rgb(image).crop((left_px, top_px, left_px + side_px, top_px + side_px))
+    return image.crop((left_px, top_px, left_px + side_px, top_px + side_px))
 
 
 def align_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
-    """Cut out a face turned, shifted and scaled until its points are at `ALIGNED_POINTS`, in RGB.
+    """Cut out a face turned, shifted and scaled until its points are at `ALIGNED_POINTS`.
 
     The picture is as large as the face is in `image`, and black beyond its edges.
 
     Parameters
     ----------
     image : Image
-        The picture that `box` was found in.
+        The picture that `box` was found in, in RGB.
     box : Box
         The face, with its points.
     margin : float
@@ -313,7 +312,7 @@ def align_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
     coefficients = (step.real, -step.imag, start.real, step.imag, step.real, start.imag)
     size = (side_px, side_px)
     method = Image.Transform.AFFINE
-    return _rgb(image).transform(size, method, coefficients, Image.Resampling.BILINEAR)
+    return image.transform(size, method, coefficients, Image.Resampling.BILINEAR)
 
 
 @lru_cache(maxsize=4)
@@ -338,10 +337,6 @@ def _load(weights: Path) -> "cv2.FaceDetectorYN":
     finally:
         cv2.utils.logging.setLogLevel(log_level)
     return detector
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _short(error: Exception) -> str:

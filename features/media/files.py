@@ -36,9 +36,7 @@ _SIZE_AT = {b"RIFF": slice(4, 8), b"RF64": slice(20, 28), b"riff": slice(16, 24)
 _STREAMED_BYTES = 0x7FFF0000
 """Who claims this or more bytes did not know their number, or nearly fills them."""
 
-_DRAW_ON_GREY = {
-    *("flv", "h263", "mpeg4", "msmpeg4", "msmpeg4v1", "msmpeg4v2", "rv10", "rv20", "wmv1", "wmv2")
-}
+_DRAW_ON_GREY = {"flv", "h263", "mpeg4", "msmpeg4", "msmpeg4v2", "rv10", "wmv1", "wmv2"}
 """Decoders that show changes to a picture they never saw; others wait for a whole one."""
 
 _POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}

@@ -132,28 +132,16 @@ class RidgeEquations:
     def solve(
         self, targets: Floats64, products: Floats, alphas: Floats64, tolerance: float
     ) -> Floats:
-        """Solve one regression per target and penalty.
+        """Solve one regression per target [n_rows, n_targets] and penalty [n_alphas, n_targets].
 
-        Parameters
-        ----------
-        targets : array [n_rows, n_targets]
-            Outside the training set they do not matter.
-        products : array [n_columns, n_targets]
-            Sum of `FoldGram.products` over the training set's folds.
-        alphas : array [n_alphas, n_targets]
-            Penalties, as multiples of `unit`.
-        tolerance : float
-            That of `models.ridge.solver.solve_penalised`.
-
-        Returns
-        -------
-        array [n_alphas, size, n_targets]
-            The unknowns.
+        Penalties are multiples of `unit`; the tolerance is that of
+        `models.ridge.solver.solve_penalised`. Targets outside the training set do not matter;
+        `products` sums up `FoldGram.products` over its folds. Returns the unknowns [n_alphas, size,
+        n_targets].
         """
-        level, n_rows = targets[self.rows].mean(axis=0), int(self.rows.sum())
-        right = targets[self.rows] - level if self.of_rows else products
-        if not self.of_rows:
-            right = right - n_rows * np.outer(self.mean, level)
+        own, level = targets[self.rows], targets[self.rows].mean(axis=0)
+        of_columns = products - len(own) * np.outer(self.mean, level)
+        right = own - level if self.of_rows else of_columns
         return solve_penalised(self.matrix, right, self.unit * alphas, tolerance)
 
     def squared_errors(self, solutions: Floats, targets: Floats64, rows: Bools) -> Floats64:

@@ -203,8 +203,11 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
         found = {clip: os.path.relpath(file, inner) for clip, file in found.items()}
         unknown[:] = [file for file in unknown if PurePosixPath(file).is_relative_to(inner)]
         done = f"taken for {source.media}, where the outputs of the stages lie too"
-        severity: Severity = "error" if holds_outputs(media) else "note"
-        findings.add("folder of the media", severity, [media], done)
+        findings.add("folder of the media", "note", [] if holds_outputs(media) else [media], done)
+    among = any(map(media.resolve().is_relative_to, own)) and listed.files
+    if among or (found and holds_outputs(media)):
+        done = "stages write there, so DVC refuses it: move the media to a folder of their own"
+        findings.add("folder of the media", "error", [media], done)
     advice = "none was chosen: give the table a column with the path, or rename files"
     findings.add_matches(matches, "media", advice)
     beside = [f"{clip}: {', '.join(others)}" for clip, others in matches.beside.items()]

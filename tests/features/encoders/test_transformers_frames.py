@@ -11,6 +11,7 @@ from features.encoders.pieces import Geometry, Pictures
 from features.identity import Sampling, encoder_identity
 from tests.features.encoders.samples import (
     CPU,
+    CROPPED,
     FRAME_MODELS,
     VIDEO,
     close_to,
@@ -72,11 +73,23 @@ def test_the_first_token_and_the_outputs_of_the_head(tmp_path):
     assert ours.columns() == {"layer_2": 16, "calm": 1, "moved": 1}
 
 
-def test_pictures_that_are_prepared_in_another_way_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("processor", "options"),
+    [
+        ("ViTImageProcessorPil", {"do_resize": False}),
+        ("MobileViTImageProcessorPil", CROPPED),  # blue before red
+        ("LevitImageProcessorPil", CROPPED),  # scaled to more than it says
+        ("PoolFormerImageProcessorPil", CROPPED),
+    ],
+)
+def test_pictures_that_are_prepared_in_another_way_are_refused(tmp_path, processor, options):
     folder = frame_model(tmp_path / "vit", "vit")
-    transformers.ViTImageProcessorPil(do_resize=False).save_pretrained(folder)
+    getattr(transformers, processor)(**options).save_pretrained(folder)
     with pytest.raises(EncoderError, match="prepares pictures in a way of its own"):
         encoder(folder).picture_preprocessing()
+
+
+def test_a_random_model_sees_pictures_of_its_own_size():
     random = encoder(Path("vit"), weights="random")
     assert random.picture_preprocessing().geometry == Geometry(
         size_px=(224, 224), mode="squash", interpolation="bilinear"

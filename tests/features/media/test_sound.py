@@ -13,14 +13,6 @@ from tests.features.odd_media import FILMS, Film, read_sound, wav, write_film, w
 from tests.media import audio, write_media
 
 
-def test_sound_is_one_channel_at_the_rate_asked_for(make_clip):
-    sound = read_sound(make_clip(sound_s=2.0), 8000)
-    assert sound.dtype == np.float32
-    assert len(sound) == pytest.approx(2 * 8000, rel=0.1)
-    spectrum = np.abs(np.fft.rfft(sound))
-    assert np.argmax(spectrum) * 8000 / len(sound) == pytest.approx(440, abs=5)
-
-
 def test_a_clip_without_sound_says_so(make_clip):
     path = make_clip(sound_s=0)
     assert not probe(path).has_audio

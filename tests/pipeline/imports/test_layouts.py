@@ -281,6 +281,20 @@ def test_clips_in_folders_of_their_own_and_people_nobody_named(tmp_path, touch, 
     assert labels["group"].isna().tolist() == [True, True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("place", "given", "media"),
+    [("videos", ".", "videos"), (".", ".", None), ("results/x", "results", None)],
+)
+def test_media_lie_where_no_stage_writes(tmp_path, touch, run, place, given, media):
+    touch(*[f"project/{place}/{k:03d}.mp4" for k in range(12)])
+    frame().assign(split="Train", joy=0.5, awe=0.1).to_csv("t.csv", index=False)
+    shown = run("table", "t.csv", "--media", given, "--no-probe", status=int(media is None))
+    finding = shown["by_kind"]["folder of the media"]
+    said = f"taken for {given}" if media else "move the media to a folder of their own"
+    assert said in finding["what_was_done"]
+    assert media in (None, shown["media"])
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=3, max_size=30), st.integers(0, 99), st.randoms())
 def test_people_stay_together_and_every_split_has_one(sizes, seed, random):

@@ -14,7 +14,7 @@ from pipeline.imports.importing import add_labels, import_data
 from pipeline.imports.layouts import read_table
 
 BLANK = ["#N/A", "#DIV/0!", "<NA>", "n.a.", "--", ".", "?", "null", "missing", "-nan(ind)"]
-ODD = [*BLANK, "1.#IND", "O.4", "1/5", "ja", "99", "-9"]
+ODD = [*BLANK, "1.#IND", "O.4", "1/5", "ja", "99", "-9", "-1"]
 KINDS = ["pipe", "link", "loop", "pointer"]
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 65536\n"
 
@@ -67,7 +67,8 @@ def test_nothing_is_lost_without_a_word(run, tmp_path, seed):
     rows = [["clip", "split", "joy", "awe"]] + [
         [spelt[k], "train" if k < n - 2 else "dev", cells[k], str(k % 2)] for k in range(n)
     ]
-    text = rng.choice(["", "# a comment\n", f"sep={separator}\n"])
+    title = f"Ratings{separator * 3}\n{separator * 3}\n"
+    text = rng.choice(["", "# a comment\n", f"sep={separator}\n", title])
     text += "\n".join(separator.join(row) for row in rows)
     text += f"\n{separator * 3}" * rng.randint(0, 50)
     path = tmp_path / "t.csv"
