@@ -34,6 +34,7 @@ OPTIONAL_COLUMNS = {"time_s": "f8", "face_share": "f8", "track": "i4", "face_sco
 """Columns that not all stores have, and their types."""
 
 _ADVICE = "make room or give write access, or choose another folder"
+_SHARD = "part-{:05d}.parquet"
 _SHARD_BYTES = 32 * 2**20
 _ROW_GROUP_BYTES = 8 * 2**20
 
@@ -88,8 +89,7 @@ class FeatureStore:
                 expected = f"{len(self.clip_id)} rows, as many as clip_id has"
                 raise ValueError(f"{name} of shape {column.shape}: expected {expected}")
         if self.embedding.ndim != 2:
-            shape = self.embedding.shape
-            raise ValueError(f"embedding of shape {shape}: expected (n_rows, dimension)")
+            raise ValueError(f"embedding {self.embedding.shape}: expected (n_rows, dimension)")
 
     def __repr__(self) -> str:
         n_rows, dimension = self.embedding.shape
@@ -100,18 +100,17 @@ class FeatureStore:
 
     def clip_starts(self) -> NDArray[np.intp]:
         """Return the first row of every clip."""
-        change = self.clip_id[1:] != self.clip_id[:-1]
-        return np.flatnonzero(np.r_[True, change][: len(self.clip_id)])
+        is_first = np.r_[True, self.clip_id[1:] != self.clip_id[:-1]]
+        return np.flatnonzero(is_first[: len(self.clip_id)])
 
     def clips(self) -> Iterator[tuple[str, Embedding]]:
         """Yield each clip's id and embedding; there has to be a `time_s`."""
         assert self.time_s is not None
         for a, b in pairwise([*self.clip_starts(), len(self.clip_id)]):
             share = None if self.face_share is None else float(self.face_share[a])
-            track = None if self.track is None else self.track[a:b]
-            score = None if self.face_score is None else self.face_score[a:b]
-            embedding = Embedding(self.time_s[a:b], self.embedding[a:b], share, track, score)
-            yield self.clip_id[a], embedding
+            faces = [getattr(self, name) for name in ("track", "face_score")]
+            of_clip = [None if each is None else each[a:b] for each in faces]
+            yield self.clip_id[a], Embedding(self.time_s[a:b], self.embedding[a:b], share, *of_clip)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with one column per dimension, indexed by clip (and time, and track)."""
@@ -158,8 +157,7 @@ def read_store(path: Path | str) -> FeatureStore:
         for shard, file in zip(shards, files, strict=True):
             other = file.schema_arrow
             if not other.equals(schema) or store_metadata(other) != store_metadata(schema):
-                why = "has other columns than the first shard, or was made by something else"
-                raise pa.ArrowInvalid(f"{shard.name} {why}")
+                raise pa.ArrowInvalid(f"{shard.name} has other columns or origin than the first")
         kind = schema.field("embedding").type
         if not (pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type)):
             raise pa.ArrowInvalid(f"the column embedding is {kind}: expected lists of floats")
@@ -213,49 +211,34 @@ def gather(clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> FeatureS
         None if any(part is None for part in parts) else np.concatenate(parts)
         for parts in zip(*((e.time_s, e.values, e.track, e.face_score) for e in each), strict=True)
     ]
-    time_s, values, track, score = columns
     share = None if None in shares else np.repeat(np.array(shares, np.float64), n_rows)
     clip_id = np.repeat(np.array(ids, object), n_rows)
-    return FeatureStore(clip_id, time_s, values, dict(metadata), share, track, score)
+    time_s, values, *faces = columns
+    return FeatureStore(clip_id, time_s, values, dict(metadata), share, *faces)
 
 
 def store_metadata(schema: pa.Schema) -> dict[str, Any]:
     """Return what a store's file says of what made it; empty when it says nothing."""
-    metadata: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
-    return metadata
+    return dict(json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}")))
 
 
 def shards_of(path: Path) -> list[Path]:
-    """Return the files of a store in their order.
-
-    Raises
-    ------
-    StoreError
-        When there is none, or one is missing or a copy.
-    """
+    """Return the files of a store in their order; without one, or with gaps, a StoreError."""
     shards = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
     if not shards or not shards[0].exists():
         raise StoreError(f"there is no feature store at {path}: run `dvc repro`, or `dvc pull`")
     for index, shard in enumerate(shards if path.is_dir() else []):
-        if shard.name != (expected := _shard_name(index)):
-            raise StoreError(
-                f"{path} holds {shard.name} where {expected} is expected: a shard is missing, or a "
-                "copy lies among them. Run `dvc repro`, or `dvc pull`"
-            )
+        if shard.name != (name := _SHARD.format(index)):
+            why = f"holds {shard.name} where {name} is expected: one is missing, or this is a copy"
+            raise StoreError(f"{path} {why}. Run `dvc repro`, or `dvc pull`")
     return shards
 
 
 def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str, Any]) -> None:
     """Write a store, replacing the one that is there as `features.files.replacing_folder` does.
 
-    Parameters
-    ----------
-    folder : Path
-        The store's folder.
-    clips : iterable of StoredClip
-        In the order wanted; drawn as shards of them are written.
-    metadata : mapping
-        JSON-serialisable.
+    Clips come in the order wanted, and are drawn as shards of them are written; `metadata` is what
+    JSON can hold.
 
     Raises
     ------
@@ -269,7 +252,7 @@ def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str
         for index, shard in enumerate(_by_bytes(clips)):
             digests = " ".join(clip.sha256 for clip in shard).encode()
             table = _table(gather(shard, metadata))
-            _write_parquet(table, beside / _shard_name(index), {CLIPS_KEY: digests})
+            _write_parquet(table, beside / _SHARD.format(index), {CLIPS_KEY: digests})
 
 
 def check_replaceable(folder: Path) -> None:
@@ -288,10 +271,8 @@ def check_replaceable(folder: Path) -> None:
     shards = {path for path in folder.glob("part-*.parquet") if path.is_file()}
     strange = [folder] if folder.is_file() else [*set(folder.glob("*")) - shards]
     if strange:
-        raise StoreError(
-            f"{folder} is not a feature store (it holds {strange[0].name}) and is not overwritten: "
-            "choose another folder to write to"
-        )
+        why = f"(it holds {strange[0].name}) and is not overwritten: choose another folder"
+        raise StoreError(f"{folder} is not a feature store {why} to write to")
 
 
 def write_clip_vectors(
@@ -309,10 +290,6 @@ def write_failures(path: Path, failures: pd.DataFrame) -> None:
     """Write a failure table: ``clip_id``, ``step``, ``reason``, all text."""
     schema = pa.schema([(name, pa.string()) for name in ("clip_id", "step", "reason")])
     _write_file(path, pa.Table.from_pandas(failures, schema=schema, preserve_index=False))
-
-
-def _shard_name(index: int) -> str:
-    return f"part-{index:05d}.parquet"
 
 
 def _values(column: pa.Array, place: NDArray[Any]) -> NDArray[Any]:
@@ -350,8 +327,7 @@ def _table(store: FeatureStore) -> pa.Table:
         pa.field("embedding", rows_type, nullable=False),
         pa.FixedSizeListArray.from_arrays(values, type=rows_type),
     )
-    said = json.dumps(store.metadata, sort_keys=True).encode()
-    return table.replace_schema_metadata({METADATA_KEY: said})
+    return table.replace_schema_metadata({METADATA_KEY: json.dumps(store.metadata, sort_keys=True)})
 
 
 def _write_file(path: Path, table: pa.Table) -> None:

@@ -129,16 +129,12 @@ class EncoderRun:
             self.failed[sha256] = error
 
     def keep(
-        self,
-        sha256: str,
-        time_s: NDArray[np.float64],
-        rows: NDArray[np.float32],
-        faces: FaceRows,
+        self, sha256: str, time_s: NDArray[np.float64], rows: NDArray[np.float32], faces: FaceRows
     ) -> None:
         """Make a clip's embeddings of its rows (n, width); take them into the cache, and to disk.
 
-        Numbers that are not finite, or do not fit the encoder's ``dtype``, fail the clip, and so
-        does it to have no rows.
+        A clip without rows fails, and so do numbers that are not finite, or do not fit the
+        encoder's ``dtype``.
         """
         try:
             if not len(rows):

@@ -133,11 +133,15 @@ def test_damage_is_named_and_computed_again(root):
         cache.get(A)
 
 
-def test_a_cache_that_cannot_be_made_written_or_read_is_said(read_only, tmp_path, monkeypatch):
+def test_an_unwritable_cache_is_said_before_anything_is_computed(read_only):
+    with pytest.raises(OSError, match=r"cannot be written \(Permission denied\).*ERI_CACHE"):
+        EmbeddingCache(read_only, "identity", {})
+
+
+def test_a_cache_that_cannot_be_made_or_read_is_said(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    for place, why in ((read_only, "Permission denied"), (tmp_path / "file", "Not a directory")):
-        with pytest.raises(OSError, match=rf"identity cannot be written \({why}\).*ERI_CACHE"):
-            EmbeddingCache(place, "identity", {})
+    with pytest.raises(OSError, match=r"file/identity cannot be written \(Not a directory\)"):
+        EmbeddingCache(tmp_path / "file", "identity", {})
     monkeypatch.setattr(Files, "read", Mock(side_effect=PermissionError(13, "Permission denied")))
     with pytest.raises(OSError, match=r"cannot be read \(Permission denied\): give.*ERI_CACHE"):
         EmbeddingCache(tmp_path, "identity").get(A)
