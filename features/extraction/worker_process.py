@@ -70,7 +70,9 @@ class Patience:
 
 
 class WorkerProcess:
-    """A process that does one task after the other, each sent to it as ``(work, task)``.
+    """A process that does one task after the other, each sent to it as ``(work, task, folder)``.
+
+    The folder is that of the caller: there are relative paths in tasks.
 
     Parameters
     ----------
@@ -168,7 +170,8 @@ def serve(descriptor: int, niceness: int) -> None:
     with suppress(ConnectionError):
         while True:
             try:
-                work, task = receive(parent)
+                work, task, folder = receive(parent)
+                os.chdir(folder)
                 send(parent, Patience(0))
                 send(parent, Finished(_do(work, task, parent)))
             except Exception as error:  # also one of a task, or a result, that does not pickle

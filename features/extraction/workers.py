@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import joblib
@@ -215,8 +216,9 @@ class _Run(Generic[Task]):
         else:
             process = WorkerProcess(self.niceness)
         self.busy[process] = attempt
+        message = self.work, attempt.task, Path.cwd()
         with suppress(OSError):  # it has just died or does not listen, and will be found out
-            send(process.channel, (self.work, attempt.task))
+            send(process.channel, message)
 
     def _hear(self, process: WorkerProcess, attempt: _Attempt[Task]) -> Iterator[Any]:
         """Take a message; yield what of it the reader is to know."""

@@ -124,6 +124,12 @@ def test_a_file_of_the_working_folder_stands_in_for_no_library(workers, tmp_path
     assert workers.call(math.factorial, 3, limit_s=60) == 6
 
 
+def test_relative_paths_are_those_of_whoever_asks(one_worker, tmp_path, monkeypatch):
+    assert one_worker.call(math.factorial, 3, limit_s=60) == 6  # it runs
+    monkeypatch.chdir(tmp_path)
+    assert one_worker.call(os.path.abspath, "clip", limit_s=60) == str(tmp_path / "clip")
+
+
 def test_a_slow_reader_is_not_taken_for_a_stuck_worker(one_worker):
     # Parts are larger than what a channel takes before it is read.
     arrays = tuple((np.full, 1 << 20, k) for k in range(20))
