@@ -21,6 +21,7 @@ _RECENT_NS = 2 * 10**9
 """A second change within the clock's grain would leave a file's time of change as it is."""
 
 _LONGEST_NAME_BYTES = 240
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _DIGEST_NAME = re.compile(r"(\..*\.)?[0-9a-f]{32}.*")
 
 
@@ -44,6 +45,12 @@ def file_sha256(path: Path) -> str:
     return _sha256(path.resolve(), state)
 
 
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is what Git LFS leaves in its place until it is fetched."""
+    with path.open("rb") as file:
+        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+
+
 def known_stand_in(path: Path) -> str | None:
     """Say what a file is that is often found in the place of a clip, or of weights; else None."""
     with suppress(OSError), path.open("rb") as file:
@@ -51,7 +58,7 @@ def known_stand_in(path: Path) -> str | None:
         start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
         if not head:
             return "the file is empty: copy or download it again"
-        if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        if head.startswith(_LFS_POINTER):
             return "the file is a Git LFS pointer: fetch its content with `git lfs pull`"
         if start.startswith((b"<!doctype html", b"<html")):
             return "the file is a web page: the download was refused, or needs a login"

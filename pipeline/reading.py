@@ -7,8 +7,6 @@ Nothing is loaded that could run code.
 
 import csv
 import gzip
-import io
-import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,8 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from features.files import is_lfs_pointer
 from features.store import METADATA_KEY, store_metadata
 from pipeline.clip_ids import plain_text
+from pipeline.dialects import SEPARATORS, sniff, text_rows
 from pipeline.findings import Findings, RefusedError
 from pipeline.settings_files import nearest
 
@@ -32,15 +32,13 @@ BLOCK_VALUES = 2**20
 """Cells in a block."""
 
 LFS_ADVICE = "they stand for files that Git LFS keeps elsewhere: fetch those with `git lfs pull`"
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 _TEXTS = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".arff")
 _ARRAYS = (".npy", ".npz")
 ENDINGS = (*_TEXTS, ".parquet", *_ARRAYS)
 """What files are read, by the endings of their names."""
 
-_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_SAMPLE_SIZE, _SAMPLE_ROWS = 2**20, 16
+_SAMPLE_SIZE = 2**20
 _PICKLES = (".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 # Parquet keeps each column of a row group apart; of each this much is read ahead.
@@ -67,12 +65,6 @@ class Table(NamedTuple):
     blocks: Iterator[pd.DataFrame]
     form: str = ""
     metadata: dict[str, Any] | None = None
-
-
-def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is what Git LFS leaves in its place until it is fetched."""
-    with path.open("rb") as file:
-        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
 
 
 def ending_of(path: Path) -> str:
@@ -125,7 +117,7 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     names = [str(name) for name in table.columns]
     with _refusing(path):
         if len(names) < 2:
-            separators = ", ".join(_SEPARATORS.values())
+            separators = ", ".join(SEPARATORS.values())
             raise ValueError(f"no columns, separated by {separators}, but {names[0][:60]!r}")
         blocks = [block.astype("string") for block in table.blocks]
         if not sum(map(len, blocks)):
@@ -248,15 +240,15 @@ def _open_text(path: Path) -> Table:
     encoding = _encoding(path)
     with _text(path, encoding) as file:
         sample = file.read(_SAMPLE_SIZE)
-    separator, header, n_before = _sniff_arff(sample) or _sniff(sample)
+    separator, header, n_before = sniff(sample)
     width = len(header)
     form = [] if encoding.startswith("utf-8") else [encoding]
-    form += [] if separator == "," else [_SEPARATORS.get(separator, separator)]
+    form += [] if separator == "," else [SEPARATORS.get(separator, separator)]
     form += [f"{n_before} rows that are no data"] if n_before > 1 else []
 
     def blocks() -> Iterator[pd.DataFrame]:
         with _text(path, encoding) as file:
-            rows = islice(_rows(file, separator, is_checked=True), n_before, None)
+            rows = islice(text_rows(file, separator, is_checked=True), n_before, None)
             while part := list(islice(rows, max(BLOCK_VALUES // width, 1))):
                 for line, row in part:
                     if len(row) < width or any(row[width:]):
@@ -290,79 +282,3 @@ def _encoding(path: Path) -> str:
                 pass
             return encoding
     return "latin-1"
-
-
-def _sniff(sample: str) -> tuple[str, list[str], int]:
-    """Return the separator, the names of columns, and how many rows come before the data."""
-
-    def rows_by(separator: str) -> tuple[list[list[str]], int]:
-        rows = []
-        with suppress(csv.Error):  # a line that is too long for one cell
-            lines = io.StringIO(sample, newline="")
-            rows = [row for _, row in islice(_rows(lines, separator), _SAMPLE_ROWS)]
-        return rows, Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
-
-    def fit(separator: str) -> tuple[float, int]:
-        rows, width = rows_by(separator)
-        return (sum(len(row) == width for row in rows) / len(rows), width) if width > 1 else (0, 0)
-
-    excel = re.match(r"sep=(.)\r?\n", sample)
-    separator = excel[1] if excel else max(_SEPARATORS, key=fit)
-    rows, width = rows_by(separator)
-    n_before = 1 if excel else 0
-    n_most = max((sum(map(bool, row)) for row in rows), default=0)
-    for row in rows[n_before:]:  # titles, which Excel fills up with separators, and comments
-        is_title = n_most > 1 and not any(row[1:])
-        if not is_title and not (row[0].startswith("#") and len(row) != width):
-            break
-        n_before += 1
-    if n_before >= len(rows):
-        raise ValueError("there is nothing in it")
-    header = [plain_text(name) for name in rows[n_before]]
-    below = rows[n_before + 1 :]
-    while not header[-1] and not any("".join(row[len(header) - 1 :]) for row in below):
-        header.pop()  # separators at the end of the line
-    if not header[0] and "id" not in header and not all(row[0].isdecimal() for row in below):
-        header[0] = "id"  # the index of a data frame
-    # Below the names Qualtrics writes the questions, and names of its own.
-    n_before += 2 if below[1:] and below[1][0].startswith('{"ImportId"') else 0
-    return separator, header, n_before + 1
-
-
-def _sniff_arff(sample: str) -> tuple[str, list[str], int] | None:
-    """Return what `_sniff` does, of WEKA's ARFF, as openSMILE writes it; None for others."""
-    head = re.match(r"(?is)(.*?^@data.*?\n)", sample, re.MULTILINE)
-    if head is None:
-        return None
-    names = re.findall(r"(?im)^@attribute\s+(?:'([^']*)'|\"([^\"]*)\"|(\S+))", head[1])
-    rows = _rows(head[1].splitlines(keepends=True), ",")
-    return ",", [plain_text("".join(name)) for name in names], sum(1 for _ in rows)
-
-
-def _rows(
-    lines: Iterable[str], separator: str, is_checked: bool = False
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and cells of the rows that are not empty.
-
-    A row over several lines is a ValueError, where that is to be checked, if its quotes do not
-    close as they should: those lines may be rows of their own.
-    """
-    taken: list[str] = []
-
-    def noted() -> Iterator[str]:
-        for line in lines:
-            taken.append(line)
-            yield line
-
-    form: Any = {"delimiter": separator, "skipinitialspace": True}
-    reader = csv.reader(noted(), **form)
-    for row in reader:
-        if is_checked and len(taken) > 1:
-            try:
-                next(csv.reader(taken, strict=True, **form))
-            except csv.Error:
-                said = f"the quotes from line {reader.line_num - len(taken) + 1} on do not pair up"
-                raise ValueError(f"{said}: mend them, or double those within a cell") from None
-        taken.clear()
-        if any(cell.strip() for cell in row):
-            yield reader.line_num, row

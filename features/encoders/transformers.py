@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeInt, model_validator
 
 from features.encoders.base import Encoder
-from features.encoders.weights import (
-    PACKAGE,
-    RANDOM,
-    hub_folder,
-    one_line,
-    refuse_stand_in,
-    weights_file,
+from features.encoders.model_folder import (
+    DESCRIPTIONS,
+    PROCESSORS,
+    checkpoint_files,
+    model_folder,
 )
+from features.encoders.weights import PACKAGE, RANDOM, one_line, weights_file
 from features.errors import EncoderError
 from features.files import file_sha256
 
@@ -34,16 +33,6 @@ if TYPE_CHECKING:
 
 AST = "audio-spectrogram-transformer"
 
-_CHECKPOINTS = (
-    ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"),
-    ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json"),
-)
-"""What transformers loads, in the order of its choice: whole, or in parts with their index."""
-
-_PROCESSORS = (
-    *("preprocessor_config.json", "processor_config.json"),
-    "video_preprocessor_config.json",
-)
 _INPUTS = {
     "sound": ("AutoModelForAudioClassification", "AutoFeatureExtractor"),
     "pictures": ("AutoModelForImageClassification", "AutoImageProcessor"),
@@ -52,8 +41,6 @@ _INPUTS = {
 }
 """Classes of transformers for an ``input``: for a model with its head, and for its processor."""
 
-_DESCRIPTIONS = ("config.json", *_PROCESSORS)
-_ADAPTER = "adapter_config.json"
 _AS_IT_LIES = {"local_files_only": True, "trust_remote_code": False}
 """For transformers: fetch nothing, run no code of a repository, and do not ask whether to."""
 
@@ -135,9 +122,9 @@ class TransformersNetwork(Encoder):
             of = self.config.to_json_string() + self.input_description()
             return ":".join([RANDOM, str(self.seed), *drawn_by, _sha256(of)])
         assert self._folder is not None
-        names = (*_DESCRIPTIONS, *self.more_files)
+        names = (*DESCRIPTIONS, *self.more_files)
         files = [path for name in names if (path := self._folder / name).is_file()]
-        files += self._checkpoint(self._folder)
+        files += checkpoint_files(self._folder, self.model)
         return _sha256(" ".join(f"{path.name} {file_sha256(path)}" for path in files))
 
     def columns(self) -> dict[str, int]:
@@ -164,7 +151,7 @@ class TransformersNetwork(Encoder):
             if self._folder is None or self.weights == RANDOM:
                 model = auto.from_config(deepcopy(self.config))
             else:
-                self._checkpoint(self._folder)
+                checkpoint_files(self._folder, self.model)
                 options = {"output_loading_info": True, "ignore_mismatched_sizes": True}
                 options |= _AS_IT_LIES
                 model, found = auto.from_pretrained(self._folder, dtype=torch.float32, **options)
@@ -231,13 +218,13 @@ class TransformersNetwork(Encoder):
         import transformers
 
         folder = self._folder
-        if folder is not None and any((folder / name).is_file() for name in _PROCESSORS):
+        if folder is not None and any((folder / name).is_file() for name in PROCESSORS):
             auto = getattr(transformers, _INPUTS[self.input][1])
             with self._loading("with its processor"):
                 return auto.from_pretrained(folder, **_AS_IT_LIES, **self.processor_options)
         if self.weights in ("hub", "folder"):
             raise EncoderError(
-                f"{self.model} has no {_PROCESSORS[0]}, which says how its input is prepared: take "
+                f"{self.model} has no {PROCESSORS[0]}, which says how its input is prepared: take "
                 "a copy of its folder, and save into it the processor of the model it came from"
             )
         return _default_processor(self.config, self.input)
@@ -303,41 +290,7 @@ class TransformersNetwork(Encoder):
         """Where the model lies on this machine; None where its description is made, not read."""
         if self._is_ctranslate2:
             return None
-        if self.weights.startswith(PACKAGE):
-            return weights_file(self.weights).parent
-        folder = Path(self.model).expanduser()
-        if self.weights == "hub":
-            wanted = (*_DESCRIPTIONS, _ADAPTER, *self.more_files)
-            for names in _CHECKPOINTS:  # most repositories hold both: one is enough
-                folder = hub_folder(self.model, self.revision, (*wanted, *names))
-                if _matching(folder, names):
-                    break
-        if (folder / _ADAPTER).is_file():
-            raise EncoderError(
-                f"{self.model} is a LoRA adapter, which only adds to another model: load that, "
-                f"`PeftModel.from_pretrained(model, {self.model!r}).merge_and_unload()`, save "
-                "the result and its processor with `save_pretrained`, and name that folder"
-            )
-        if self.weights == "hub" or (folder / "config.json").is_file():
-            return folder
-        if self.weights == "folder":
-            raise EncoderError(
-                f"there is no {folder / 'config.json'}: expected `model:` to be a folder as "
-                "`save_pretrained` writes it, or `weights: hub`"
-            )
-        return None
-
-    def _checkpoint(self, folder: Path) -> list[Path]:
-        """Return the files of weights in a folder."""
-        safe, pickled = (_matching(folder, names) for names in _CHECKPOINTS)
-        if not safe and not pickled:
-            raise EncoderError(
-                f"{self.model} has no weights: expected {_CHECKPOINTS[0][0]}; what is left of one "
-                "that was being fetched is made whole by running again with a network"
-            )
-        for path in safe or pickled:
-            refuse_stand_in(path)
-        return safe or pickled
+        return model_folder(self.model, self.weights, self.revision, self.more_files)
 
 
 def by_length(lengths: "torch.Tensor") -> "Iterator[tuple[int, torch.Tensor]]":
@@ -360,10 +313,6 @@ def _default_processor(config: Any, given: str) -> Any:
     sizes = (getattr(config, name, None) for name in ("image_size", "crop_size"))
     side_px = next(filter(None, sizes), 224)
     return transformers.ViTImageProcessorPil(size={"height": side_px, "width": side_px})
-
-
-def _matching(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    return [path for name in names for path in sorted(folder.glob(name))]
 
 
 def _sha256(text: str) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.extraction.index import index_files
+from features.files import is_lfs_pointer
 from features.media.endings import list_media_folder
 from features.places import address_of
 from pipeline.clip_ids import clean_path, match_files, shortest_names
@@ -19,7 +20,7 @@ from pipeline.clip_table import SPLITS, people_across_splits, person_of
 from pipeline.findings import Findings, Severity
 from pipeline.imports.columns import BLANK, known_splits, split_by_person, to_numbers
 from pipeline.paths import OUTPUTS, holds_outputs
-from pipeline.reading import LFS_ADVICE, is_lfs_pointer
+from pipeline.reading import LFS_ADVICE
 
 Scale = Literal["seen"] | tuple[float, float]
 """The two ends of the targets' scale; or `seen`, the range of each target's own labels."""

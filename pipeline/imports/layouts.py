@@ -8,13 +8,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from features.files import is_lfs_pointer
 from features.media.endings import MEDIA_SUFFIXES, list_media_folder
 from pipeline.clip_ids import clean_path, match_ids
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource
 from pipeline.imports.columns import PERSON_WORDS, split_of, to_numbers, word_of
 from pipeline.params import MADE_BY_INDEX
-from pipeline.reading import check_columns, is_lfs_pointer, open_table, read_text_table
+from pipeline.reading import check_columns, open_table, read_text_table
 
 # The challenge's spelling and order.
 HUME_TARGETS = (

@@ -76,3 +76,11 @@ def folder(request, tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))
     return tmp_path
+
+
+def refused(path, name, *more) -> str:
+    """Import what must not be; returns the errors."""
+    found = import_features(path, name, *more, status=1)
+    assert not found["written"]
+    errors = [each for each in found["findings"] if each["severity"] == "error"]
+    return "\n".join(f"{each['kind']} {each['items']} {each['what_was_done']}" for each in errors)

@@ -14,19 +14,11 @@ from pipeline import reading
 from pipeline.params import load_params
 from pipeline.views import check_store
 from tests.pipeline.commands import eri
-from tests.pipeline.imports.conftest import import_features
+from tests.pipeline.imports.conftest import import_features, refused
 
 RNG = np.random.default_rng(1)
 NAMES = ["AU01", "AU02", "AU04"]
 NO_WORDS_FOR_MISSING = ["NA", "null", "None", "nan", "#NA"]
-
-
-def refused(path, name, *more) -> str:
-    """Import what must not be; returns the errors."""
-    found = import_features(path, name, *more, status=1)
-    assert not found["written"]
-    errors = [each for each in found["findings"] if each["severity"] == "error"]
-    return "\n".join(f"{each['kind']} {each['items']} {each['what_was_done']}" for each in errors)
 
 
 def clip(n_rows: int, clip_id: str = "x") -> pd.DataFrame:
@@ -310,46 +302,6 @@ def test_a_store_of_ours_is_imported_whole(folder, what, n_rows):
     assert np.array_equal(store.face_share, share)
 
 
-def test_of_a_store_of_several_people_the_one_seen_longest_is_kept(folder):
-    track = np.array([0, 1, 0, 0, 1], np.int32)
-    score, values = np.full(5, 0.3, np.float32), RNG.normal(size=(5, 3)).astype("f4")
-    embedding = Embedding(np.array([0, 0, 1, 2, 2.0]), values, 1.0, track, score)
-    write_store(folder / "faces", [StoredClip("[00000]", "0" * 64, embedding)], {"spec": {}})
-    found = import_features(folder / "faces", "faces")
-    assert np.array_equal(read_store(found["store"]).embedding, values[track == 0])
-    assert found["dimension"] == 3
-
-
-HEADERS = {
-    "openface": "frame, face_id, timestamp, confidence, success, AU12_r",
-    "pyfeat": "frame,face_id,FaceRectX,confidence,FaceScore,AU12_r",
-}
-
-
-@pytest.mark.parametrize("tool", HEADERS)
-def test_what_a_face_tracker_did_not_measure_is_no_zero(folder, tool):
-    rows = [
-        f"{k + 1}, 0, {k * 0.04:.2f}, {0.9 * (k % 3 > 0)}, {int(k % 3 > 0)}, {0.6 * (k % 3 > 0)}"
-        for k in range(9)
-    ]
-    (folder / "f").mkdir()
-    (folder / "f/00001.csv").write_text("\n".join([HEADERS[tool], *rows]))
-    found = import_features(folder / "f", "f")
-    assert found["columns"] == ["AU12_r"]
-    assert found["by_kind"]["clips with rows not measured"]["items"] == ["00001"]
-    assert np.allclose(read_store(found["store"]).embedding, 0.6)
-
-
-def test_of_several_faces_the_one_seen_most_is_kept_and_said(folder):
-    rows = ["0,0,0.2", "0,1,0.9", "0.04,0,0.4"]
-    (folder / "t.csv").write_text(
-        "clip_id,timestamp,face_id,a\n" + "".join(f"1,{r}\n" for r in rows)
-    )
-    found = import_features(folder / "t.csv", "t")
-    assert found["by_kind"]["clips with several faces"]["items"] == ["1: 2"]
-    assert np.allclose(read_store(found["store"]).embedding[:, 0], [0.2, 0.4])
-
-
 def test_columns_with_commas_points_and_thousands_stand_side_by_side(folder):
     rows = "00001;0,25;0.5;1,500;900\n00002;0,75;0.1;2,250;30\n"
     (folder / "t.csv").write_text("image_path;a;b;c;d\n" + rows)
@@ -362,10 +314,3 @@ def test_a_matrix_as_pandas_writes_it(folder, header):
     (folder / "t.csv").write_text(f"{header}\n[00001],0.1,0.2\n")
     found = import_features("t.csv", "t")
     assert (found["n_clips"], found["columns"]) == (1, ["0", "1"])
-
-
-def test_several_faces_of_a_frame_that_cannot_be_told_apart_are_refused(folder):
-    (folder / "f").mkdir()
-    rows = ["1,0.0,.9,1,.1", "1,0.0,.9,1,.7", "2,0.04,.9,1,.1"]
-    (folder / "f/00001.csv").write_text("\n".join(["frame,timestamp,confidence,success,a", *rows]))
-    assert "several rows at one time" in refused("f", "f")
