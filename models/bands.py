@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import scipy.linalg
 
-from models.arrays import Floats32, Floats64, Ints
+from models.arrays import Floats32, Floats64, Ints, Numbers
 from models.ridge.equations import FoldGram
 from models.ridge.penalties import RidgeCandidates, errors_without
 from models.scaling import band_shares
@@ -72,7 +72,7 @@ def choose_factors(
     y, own, mixtures = targets[drawn], fold_of_row[drawn], mixtures_from(bands)
     sizes = np.maximum(np.square(y - y.mean(axis=0)).sum(axis=0), 1e-12)
     errors: dict[int, list[float]] = {fold: [] for fold in chosen}
-    for features in _mixed_features(inputs[drawn], bands, mixtures):
+    for features in _mixed_features(inputs, drawn, bands, mixtures):
         candidates = RidgeCandidates(FoldGram(features, own), y, ALPHAS)
         for fold in chosen:
             least = (errors_without(candidates, fold) / sizes).min(axis=0)
@@ -86,14 +86,19 @@ def choose_factors(
 
 
 def _mixed_features(
-    inputs: Floats32, bands: tuple[int, ...], mixtures: Floats64
+    inputs: Floats32, drawn: Numbers, bands: tuple[int, ...], mixtures: Floats64
 ) -> Iterator[Floats32]:
-    """Yield features [n_rows, n] of each mixture, whose products are those of mixed inputs.
+    """Yield features [n_drawn, n] of each mixture, whose products are those of mixed inputs.
 
-    No more of them for an encoder than there are rows: its columns turned.
+    No more of them for an encoder than there are rows: a root of its kernel.
     """
-    parts = np.split(inputs, np.cumsum(bands)[:-1], axis=1)
-    roots = [scipy.linalg.qr(part.T, mode="r")[0][: len(part)].T for part in parts]
+    ends, roots = np.cumsum(bands), []
+    for end, width in zip(ends, bands, strict=True):
+        part = inputs[drawn, end - width : end]
+        if width > len(drawn):
+            sizes, part = scipy.linalg.eigh(part @ part.T, overwrite_a=True)
+            part *= np.sqrt(np.maximum(sizes, 0))
+        roots.append(part)
     for factors in np.sqrt(mixtures).astype(np.float32):
         pairs = zip(roots, factors, strict=True)
         yield np.concatenate([root * factor for root, factor in pairs if factor], axis=1)

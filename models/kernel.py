@@ -17,7 +17,7 @@ import scipy.linalg
 from models.arrays import Bools, Floats, Floats32, Floats64, Numbers
 from models.projection import Projection
 
-CHUNK_ROWS = 1024
+CHUNK_ROWS = 512
 LANDMARKS_AT_ONCE = 256
 LEAST_RESIDUAL = 1e-5
 """What float32 leaves of a kernel of 1; rows that are explained so far are no landmarks."""
@@ -35,20 +35,23 @@ class KernelRows:
         Coordinates, and what makes the logarithm of the kernel a product of two points.
     gamma : float
     axes : array of float32 [n_columns, n_axes], optional
-        Orthonormal, where products between rows are taken along these alone. The lengths of rows
-        stay whole, and so does the kernel between a row and itself.
+        At right angles, where products between rows are taken along these alone. The lengths of
+        rows stay whole, and so does the kernel between a row and itself.
+    axis_length : float
+        Of each axis.
     """
 
     points: Floats32
     gamma: float
     axes: Floats32 | None = None
+    axis_length: float = 1.0
 
     def times(self, inputs: Floats32, weights: Floats) -> Floats64:
         """Multiply the kernel between inputs and these rows with weights [n_rows, n]."""
         product = np.empty((len(inputs), weights.shape[1]))
         turned, weights = _turned(self.points), weights.astype(np.float32)
         for chunk in _chunks(len(inputs)):
-            points = _points(inputs[chunk], self.gamma, self.axes)
+            points = _points(inputs[chunk], self.gamma, self.axes, self.axis_length)
             product[chunk] = _kernel(points, turned) @ weights
         product += OFFSET * weights.sum(axis=0, dtype=np.float64)
         return product
@@ -79,11 +82,11 @@ class KernelRows:
 
 def kernel_rows(inputs: Floats32, gamma: float, projection: Projection | None = None) -> KernelRows:
     """Make rows of inputs [n_rows, n_columns]; with a projection, along its axes alone."""
-    axes = None
+    axes, length = None, 1.0
     if projection is not None:
-        longest = np.linalg.norm(projection.axes, axis=0).max()
-        axes = projection.axes / (longest or 1)  # none is long where all rows are the same
-    return KernelRows(_points(inputs, gamma, axes), gamma, axes)
+        axes = projection.axes
+        length = float(np.linalg.norm(axes, axis=0).max()) or 1.0  # 0 where all rows are the same
+    return KernelRows(_points(inputs, gamma, axes, length), gamma, axes, length)
 
 
 def landmark_features(rows: KernelRows, marked: Bools, n_landmarks: int, seed: int) -> Floats32:
@@ -218,12 +221,12 @@ class KernelEquations:
         return _dots(direction, image) + self.penalties * _dots(direction, direction)
 
 
-def _points(inputs: Floats32, gamma: float, axes: Floats32 | None) -> Floats32:
+def _points(inputs: Floats32, gamma: float, axes: Floats32 | None, length: float) -> Floats32:
     """Return ``[sqrt(2 gamma) x, -gamma |x|^2, 1]`` of inputs [n_rows, n_columns]."""
     n_axes = inputs.shape[1] if axes is None else axes.shape[1]
     points = np.ones((len(inputs), n_axes + 2), np.float32)
     points[:, :n_axes] = inputs if axes is None else inputs @ axes
-    points[:, :n_axes] *= np.sqrt(2 * gamma)
+    points[:, :n_axes] *= np.sqrt(2 * gamma) / length
     points[:, -2] = -gamma * np.einsum("ij,ij->i", inputs, inputs)
     return points
 

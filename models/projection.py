@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.utils.extmath import randomized_svd
+import scipy.linalg
+from sklearn.utils.extmath import randomized_range_finder, svd_flip
 
 from models.arrays import Floats, Floats32
 from models.ridge.equations import RidgeEquations
@@ -39,7 +40,8 @@ class Projection:
 def principal_axes(equations: RidgeEquations, n_components: int, seed: int) -> Projection:
     """Find the leading principal components of a training set.
 
-    Exact where the Gram matrix is small; else by `randomized_svd` (Halko et al., 2011).
+    Exact where the Gram matrix is small; else within a space of directions that it stretches most
+    (Halko et al., 2011, algorithms 4.4 and 5.3).
 
     Parameters
     ----------
@@ -53,19 +55,7 @@ def principal_axes(equations: RidgeEquations, n_components: int, seed: int) -> P
     """
     n_rows, n_columns = int(equations.rows.sum()), equations.inputs.shape[1]
     n_components = max(1, min(n_components, n_rows - 1, n_columns))
-    matrix = equations.matrix
-    if len(matrix) <= SMALL:
-        values, vectors = np.linalg.eigh(matrix)
-        values, vectors = values[::-1][:n_components], vectors[:, ::-1][:, :n_components]
-    else:
-        vectors, values, _ = randomized_svd(
-            matrix,
-            n_components,
-            n_oversamples=N_OVERSAMPLES,
-            n_iter=N_ITERATIONS,
-            power_iteration_normalizer="QR",  # without, float32 loses the weaker components
-            random_state=seed,
-        )
+    values, vectors = _leading(equations.matrix, n_components, seed)
     values = np.maximum(values, 0)
     # Directions without variance (fewer distinct rows than components) add nothing.
     kept = values > 1e-6 * max(values[0], np.finfo(np.float32).tiny)
@@ -73,5 +63,24 @@ def principal_axes(equations: RidgeEquations, n_components: int, seed: int) -> P
     factors = np.divide(1, lengths, out=np.zeros_like(values), where=kept)
     mean_square = values.sum() / n_components / n_rows
     factors *= 1 / np.sqrt(mean_square) if mean_square > 0 else 0
-    axes = equations.coefficients(vectors) * factors
-    return Projection(axes.astype(np.float32), equations.mean.astype(np.float32))
+    vectors *= factors
+    axes = equations.coefficients(vectors).astype(np.float32, copy=False)
+    return Projection(axes, equations.mean.astype(np.float32))
+
+
+def _leading(matrix: Floats, n: int, seed: int) -> tuple[Floats, Floats]:
+    """Return the n largest eigenvalues of a symmetric matrix and their vectors [size, n]."""
+    space = None
+    if len(matrix) > SMALL:
+        space = randomized_range_finder(
+            matrix,
+            size=min(n + N_OVERSAMPLES, len(matrix)),
+            n_iter=N_ITERATIONS,
+            power_iteration_normalizer="QR",  # without, float32 loses the weaker components
+            random_state=seed,
+        )
+        matrix = space.T @ (matrix @ space)
+    values, vectors = scipy.linalg.eigh(matrix, overwrite_a=space is not None)
+    values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
+    vectors = vectors if space is None else space @ vectors
+    return values, svd_flip(vectors, None)[0]  # the same signs whatever the rounding

@@ -11,7 +11,7 @@ from models.arrays import Floats, Floats32, Floats64
 
 LEAST_LIMIT = 10.0
 """Standardised values are cut here, or at the largest training value if that is larger."""
-CHUNK_VALUES = 2**18
+CHUNK_VALUES = 2**16
 """Values taken at a time, so that float64 copies stay small beside the view."""
 
 

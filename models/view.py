@@ -130,6 +130,7 @@ class FoldedView:
             rows = np.where(self.labelled, self.fold_of_row, WHOLE)
             bands = self.scaler.bands
             self._factors = choose_factors(self.inputs, self.targets, rows, bands, folds)
+            return_freed_memory()
         return {fold: self._factors[fold] for fold in folds}
 
     def weighted(self, factors: Factors) -> "FoldedView":

@@ -20,7 +20,7 @@ from models.ridge.equations import FoldGram
 from models.ridge.penalties import RidgeCandidates, choose
 from models.view import CrossFit, FoldedView
 
-FEWEST_LANDMARKS, MOST_LANDMARKS, ROWS_PER_LANDMARK = 256, 1024, 16
+FEWEST_LANDMARKS, MOST_LANDMARKS, ROWS_PER_LANDMARK = 128, 1024, 16
 """Landmarks make the equations of all rows easy to solve; they take memory."""
 FEWEST_CHOOSING, MOST_CHOOSING, ROWS_PER_CHOOSING = 1024, 2048, 4
 """Rows that penalties are chosen on: what is best hardly depends on how many rows there are."""

@@ -29,13 +29,15 @@ ROWS_PER_LEAF, FEWEST_LEAVES = 120, 4
 FEWEST_SHARE, ROWS_FOR_ALL = 0.7, 2000
 """Few rows want trees on a share of them, drawn anew for each: of 560, 960 and 1,152 it reached
 .257, .305 (FER+) and .585 (CREMA-D), all rows .249, .295 and .579; from 2,000 on both are level."""
+PARTS_PER_POOL = 4
+"""Histograms of leaves take at most this part of what trees see; those of few rows took more."""
 ROWS_PER_L2 = 50
 """Leaves of few rows would hardly say anything with the `lambda_l2` of many."""
 
 FIXED = {
     "objective": "regression",
     "feature_pre_filter": False,  # else bins would depend on the rows of a part
-    "bin_construct_sample_cnt": 1_000,  # enough for 31 bins; the sample takes memory
+    "bin_construct_sample_cnt": 500,  # enough for 31 bins; the sample takes memory
     "deterministic": True,
     "force_col_wise": True,
     "verbosity": -1,
@@ -113,6 +115,7 @@ class LightGBMHead(ProjectedHead):
             "num_leaves": min(self.num_leaves, max(FEWEST_LEAVES, n_rows // ROWS_PER_LEAF)),
             "bagging_fraction": min(max(FEWEST_SHARE, n_rows / ROWS_FOR_ALL), 1.0),
             "bagging_freq": 1,
+            "histogram_pool_size": seen.nbytes / 2**20 / PARTS_PER_POOL,
         }
         # Parts of a data set ask for labels, which they are given target by target.
         data = lightgbm.Dataset(seen, np.zeros(n_rows), params=parameters).construct()

@@ -5,6 +5,7 @@ one, the unknowns are a coefficient for every column; with the other a weight fo
 row. Both give the same predictions; the smaller is taken.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +19,10 @@ EXACT_SIZE = 1000
 CHUNK_ROWS = 256
 """Rows taken at a time: so few stay in the processor's cache."""
 N_STRIPS = 8
-"""Of a block, whose upper triangle is not kept: five folds' whole ones were larger than a view."""
+"""Of columns, taken one by one. A block ends at its diagonal: five whole ones outgrew a view."""
+MOST_KEPT = 1.4
+"""Blocks are kept up to so many times the inputs' memory. Beyond, which is with few rows, they are
+made again each time, and quickly."""
 
 
 class FoldGram:
@@ -41,31 +45,30 @@ class FoldGram:
         self.folds = [int(fold) for fold in np.unique(fold_of_row[fold_of_row >= 0])]
         n_rows, n_columns = int((fold_of_row >= 0).sum()), inputs.shape[1]
         self._type = np.float64 if min(n_columns, n_rows) <= EXACT_SIZE else inputs.dtype
-        self._sums: dict[int, Floats64] = {}
-        self._blocks: dict[int, list[Floats]] = {}  # left empty where the kernel is smaller
+        self._of_rows = n_columns >= n_rows
+        self._sums = {
+            fold: inputs[fold_of_row == fold].sum(axis=0, dtype=np.float64) for fold in self.folds
+        }
         self._kernel: Floats | None = None
-        edges = np.linspace(0, n_columns, N_STRIPS + 1).astype(int)
-        self._strips = [slice(*pair) for pair in pairwise(edges)]
-        for fold in self.folds:
-            part = inputs[fold_of_row == fold]
-            self._sums[fold] = part.sum(axis=0, dtype=np.float64)
-            if n_columns < n_rows:
-                part = part.astype(self._type, copy=False)
-                self._blocks[fold] = [part[:, s].T @ part[:, : s.stop] for s in self._strips]
+        self._strips = _strips(n_columns)
+        self._blocks: dict[int, list[Floats]] = {}
+        if not self._of_rows and self.nbytes <= MOST_KEPT * inputs.nbytes:
+            self._blocks = {fold: list(self._block(fold)) for fold in self.folds}
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the matrices take; or the kernel of all rows will, once it is asked for."""
-        strips = sum(strip.nbytes for block in self._blocks.values() for strip in block)
-        return strips or len(self.inputs) ** 2 * np.dtype(self._type).itemsize
+        """Bytes that the matrices of all folds take, or the kernel of all rows."""
+        n_strips = sum((s.stop - s.start) * s.stop for s in self._strips) * len(self.folds)
+        n_values = len(self.inputs) ** 2 if self._of_rows else n_strips
+        return n_values * np.dtype(self._type).itemsize
 
     def products(self, targets: Floats64) -> dict[int, Floats]:
         """Multiply the inputs of each fold with targets: [n_columns, n_targets] by fold.
 
         Where weights of rows are sought nobody needs them, and there are none.
         """
-        found = {}
-        for fold in self._blocks:
+        found: dict[int, Floats] = {}
+        for fold in () if self._of_rows else self.folds:
             found[fold] = np.zeros((self.inputs.shape[1], targets.shape[1]), self._type)
             for rows in _chunks(self.fold_of_row == fold):
                 part = self.inputs[rows].T.astype(self._type, copy=False)
@@ -80,20 +83,37 @@ class FoldGram:
         rows: Bools = (self.fold_of_row >= 0) & ~np.isin(self.fold_of_row, excluded)
         kept = [fold for fold in self.folds if fold not in excluded]
         mean = np.sum([self._sums[fold] for fold in kept], axis=0) / int(rows.sum())
-        if not self._blocks:
-            if self._kernel is None:
-                inputs = self.inputs.astype(self._type, copy=False)
-                self._kernel = inputs @ inputs.T
-            kernel = _centred(self._kernel[np.ix_(rows, rows)])
+        if self._of_rows:
+            kernel = _centred(self._whole_kernel()[np.ix_(rows, rows)])
             return RidgeEquations(rows, self.inputs, mean, kernel, of_rows=True)
         scaled, mean_ = (-int(rows.sum()) * mean).astype(self._type), mean.astype(self._type)
         gram: Floats = np.empty((len(mean), len(mean)), self._type)
-        for number, s in enumerate(self._strips):
+        for s in self._strips:
             gram[s, : s.stop] = np.outer(scaled[s], mean_[: s.stop])
-            for fold in kept:
-                gram[s, : s.stop] += self._blocks[fold][number]
-            gram[: s.start, s] = gram[s, : s.start].T
+        for fold in kept:
+            for s, strip in zip(self._strips, self._block(fold), strict=True):
+                gram[s, : s.stop] += strip
+        _mirror(gram)
         return RidgeEquations(rows, self.inputs, mean, gram, of_rows=False)
+
+    def _block(self, fold: int) -> Iterable[Floats]:
+        """Return X'X of a fold's rows, in strips that end at the diagonal."""
+        if fold in self._blocks:
+            return self._blocks[fold]
+        part = self.inputs[self.fold_of_row == fold].astype(self._type, copy=False)
+        return (part[:, s].T @ part[:, : s.stop] for s in self._strips)
+
+    def _whole_kernel(self) -> Floats:
+        """Return XX' of all rows; made once, and without a copy of the inputs in another type."""
+        if self._kernel is None:
+            n_rows = len(self.inputs)
+            self._kernel = np.zeros((n_rows, n_rows), self._type)
+            for columns in _strips(self.inputs.shape[1]):
+                part = self.inputs[:, columns].astype(self._type, copy=False)
+                for s in _strips(n_rows):
+                    self._kernel[s, : s.stop] += part[s] @ part[: s.stop].T
+            _mirror(self._kernel)
+        return self._kernel
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,12 +177,29 @@ class RidgeEquations:
 
     def coefficients(self, solutions: Floats) -> Floats:
         """Turn unknowns [..., size, n] into coefficients of the inputs [..., n_columns, n]."""
-        return np.matmul(self.inputs[self.rows].T, solutions) if self.of_rows else solutions
+        if not self.of_rows:
+            return solutions
+        n_columns = self.inputs.shape[1]
+        coef = np.empty((*solutions.shape[:-2], n_columns, solutions.shape[-1]), solutions.dtype)
+        for s in _strips(n_columns):
+            np.matmul(self.inputs[self.rows, s].T, solutions, out=coef[..., s, :])
+        return coef
 
     def intercepts(self, coef: Floats64, targets: Floats64) -> Floats64:
         """Return intercepts [n_targets] for coefficients [n_columns, n_targets]."""
         intercepts: Floats64 = targets[self.rows].mean(axis=0) - self.mean @ coef
         return intercepts
+
+
+def _strips(n_columns: int) -> list[slice]:
+    edges = np.linspace(0, n_columns, N_STRIPS + 1).astype(int)
+    return [slice(*pair) for pair in pairwise(edges)]
+
+
+def _mirror(matrix: Floats) -> None:
+    """Fill what is right of the strips of a symmetric matrix."""
+    for s in _strips(len(matrix)):
+        matrix[: s.start, s] = matrix[s, : s.start].T
 
 
 def _chunks(rows: Bools) -> list[Numbers]:

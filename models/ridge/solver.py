@@ -125,7 +125,8 @@ def _best_in_space(
 
 
 def _decompose_and_solve(matrix: Floats, penalty: float, right: Floats) -> Floats64:
-    penalised = matrix.astype(np.float64)  # each time anew: a second one would outgrow the view
+    # Each time anew, or two would outgrow the view; in LAPACK's order, or it makes a copy.
+    penalised = matrix.astype(np.float64, order="F")
     penalised[np.diag_indices(len(matrix))] += penalty
     try:
         factor = scipy.linalg.cho_factor(penalised, overwrite_a=True, check_finite=False)
