@@ -37,7 +37,7 @@ ROWS_PER_L2 = 50
 FIXED = {
     "objective": "regression",
     "feature_pre_filter": False,  # else bins would depend on the rows of a part
-    "bin_construct_sample_cnt": 500,  # enough for 31 bins; the sample takes memory
+    "bin_construct_sample_cnt": 250,  # enough for 31 bins; the sample takes memory
     "deterministic": True,
     "force_col_wise": True,
     "verbosity": -1,
