@@ -144,8 +144,7 @@ class FaceFinder:
         self._min_score = detection.min_score
         self._tracks = Tracks() if detection.who == "all" else None
         self._last: Box | None = None
-        self._n_frames = self._n_with_face = 0
-        self._shown: list[tuple[int, float]] = []  # tracks and scores
+        self._found: list[dict[int, Box]] = []  # by frame
 
     def find(self, image: Image.Image, time_s: float = 0.0) -> dict[int, Box]:
         """Find the faces in the next RGB frame, by the numbers of their tracks; one has track 0.
@@ -155,22 +154,21 @@ class FaceFinder:
         candidates = self._candidates(image)
         if self._tracks is not None:
             found = self._tracks.link(candidates, time_s)
-            self._shown += [(track, box.score) for track, box in found.items()]
         else:
             chosen = choose(candidates, self._last)
             # Kept over frames without a face: a detection missed once must not change the person.
             self._last = chosen or self._last
             found = {} if chosen is None else {0: chosen}
-        self._n_frames += 1
-        self._n_with_face += bool(found)
+        self._found.append(found)
         return found
 
     def rows(self) -> FaceRows:
         """Return what is known of the faces that were found so far, in one frame or more."""
-        share = self._n_with_face / self._n_frames
+        share = sum(map(bool, self._found)) / len(self._found)
         if self._tracks is None:
             return FaceRows(share)
-        track, score = np.array(self._shown).reshape(-1, 2).T
+        shown = [(track, box.score) for found in self._found for track, box in found.items()]
+        track, score = np.array(shown).reshape(-1, 2).T
         return FaceRows(share, by_rows(track.astype(int)), score.astype(np.float32))
 
     def _candidates(self, image: Image.Image) -> list[Box]:

@@ -40,15 +40,9 @@ _POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_
 _FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
 """Without those that name other files or addresses: a clip is its own bytes and nothing else."""
 
-_Disposition = av.stream.Disposition
-_NO_PICTURES = _Disposition.attached_pic | _Disposition.timed_thumbnails | _Disposition.dependent
-_FOR_FEW = (
-    _Disposition.comment
-    | _Disposition.visual_impaired
-    | _Disposition.descriptions
-    | _Disposition.karaoke
-    | _Disposition.clean_effects
-)
+_Is = av.stream.Disposition
+_NO_PICTURES = _Is.attached_pic | _Is.timed_thumbnails | _Is.dependent
+_FOR_FEW = _Is.comment | _Is.visual_impaired | _Is.descriptions | _Is.karaoke | _Is.clean_effects
 _STILL_BRANDS = {"avif", "avis", "heic", "heim", "heis", "heix", "mif1"}
 _LENGTH = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
@@ -99,6 +93,8 @@ def clip_sha256(path: Path) -> str:
     """SHA-256 of a clip's bytes, in hex; raises `MediaError`, step ``read``, if unreadable."""
     try:
         return file_sha256(path)
+    except FileNotFoundError:
+        raise MediaError("read", f"there is no file {path}") from None
     except OSError as error:
         raise MediaError("read", f"{path} cannot be read: {error.strerror}") from None
 
@@ -238,7 +234,7 @@ def _check_bytes(path: Path, step: str) -> None:
 
 def _rank(stream: Any) -> tuple[bool, bool, bool, bool, int]:
     """Higher for what a player prefers."""
-    codec, is_default = stream.codec_context, bool(stream.disposition & _Disposition.default)
+    codec, is_default = stream.codec_context, bool(stream.disposition & _Is.default)
     if stream.type == "audio":
         return codec is not None, not stream.disposition & _FOR_FEW, is_default, False, 0
     area = codec.width * codec.height if codec else 0

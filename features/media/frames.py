@@ -54,25 +54,21 @@ class Frame(NamedTuple):
 def read_frames(
     path: Path, frame_rate_hz: float, *, max_duration_s: float = math.inf
 ) -> Iterator[Frame]:
-    """Sample frames on a regular time grid, whatever the file's own frame rate.
+    """Sample frames of a video or image on a regular time grid, whatever its own frame rate.
 
     The frame taken at ``k / frame_rate_hz`` is the one on screen at that moment; a frame that is on
-    screen for several grid points is taken once, and the first one wherever it lies. A still image
-    gives one frame. What is done to a picture: `features.media.pictures`.
+    screen for several grid points is taken once, and the first one wherever it lies. One whose time
+    stamp goes back is left out. A still image gives one frame. What is done to a picture:
+    `features.media.pictures`.
 
     Parameters
     ----------
     path : Path
-        A video or image file.
+        The file.
     frame_rate_hz : float
         Grid points per second.
     max_duration_s : float
         A frame that is shown later than this is an error: headers may lie.
-
-    Yields
-    ------
-    Frame
-        In the order of time; a frame whose time stamp goes back is left out.
 
     Raises
     ------

@@ -4,7 +4,7 @@ import io
 import itertools
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -65,7 +65,10 @@ def write_film(path: Path, film: Film) -> Path:
         if film.rotation:
             said["set_display_rotation"] = film.rotation
         pictures = video(noise, film.codec, pixels=film.pixels, **said)
-        streams.append(pictures._replace(frames=_timed(pictures.frames, film.times_s)))
+        frames = list(pictures.frames)
+        for frame, time_s in zip(frames, film.times_s, strict=True):
+            frame.pts, frame.time_base = round(time_s * _TICKS), Fraction(1, _TICKS)
+        streams.append(pictures._replace(frames=frames))
     if film.sound_s:
         time_s = np.arange(round(film.sound_s * film.rate_hz)) / film.rate_hz
         tone = 0.3 * np.sin(2 * np.pi * 440 * time_s) + 0.1 * np.sin(2 * np.pi * 180 * time_s)
@@ -74,12 +77,6 @@ def write_film(path: Path, film: Film) -> Path:
         streams.append(audio(channels, film.sound_codec, film.rate_hz, **form))
     # Without the flag some formats draw random names.
     return write_media(path, *streams, **{"fflags": "+bitexact", **film.options})
-
-
-def _timed(frames: Iterable[av.VideoFrame], times_s: Sequence[float]) -> Iterator[av.VideoFrame]:
-    for frame, time_s in zip(frames, times_s, strict=True):
-        frame.pts, frame.time_base = round(time_s * _TICKS), Fraction(1, _TICKS)
-        yield frame
 
 
 def write_sound(
@@ -110,8 +107,6 @@ def read_sound(path: Path, rate_hz: int, **options: float) -> NDArray[np.float32
 
 
 _TICKS = 100  # per second: GIF knows no finer ones
-
-
 _UNEVEN_S = (0, 0.1, 0.15, 0.7, 0.71, 1.5, 1.6, 2, 2.9, 3)
 _SILENT = Film(sound_s=0)
 _VOICE = Film(times_s=())
