@@ -22,11 +22,8 @@ from features.errors import MediaError
 from features.files import file_sha256, known_stand_in
 
 MIN_DECODED_SHARE = 0.9  # less of the promised frames or sound: the file is damaged
-BARE_SOUND = {"aac", "ac3", "amr", "dts", "eac3", "mp3"}
-"""Formats whose time stamps and length FFmpeg makes up from the first frames."""
-
-_SAY_LENGTH = {"au", "flac", "nistsphere", "tta", "wv"}
-"""Formats whose header says how long they are; of others FFmpeg estimates it from what is there."""
+BARE_SOUND = {"aac", "ac3", "amr", "dts", "eac3", "mp3"}  # FFmpeg makes up their times
+_SAY_LENGTH = {"au", "flac", "nistsphere", "tta", "wv"}  # of others FFmpeg guesses it
 
 _SIZE_AT = {b"RIFF": slice(4, 8), b"RF64": slice(20, 28), b"riff": slice(16, 24)}
 """Where WAV and AVI, and the two kinds of long WAV, say how many bytes there are."""

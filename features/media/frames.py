@@ -33,9 +33,7 @@ from features.media.files import (
 )
 from features.media.pictures import Screen, by_profile, check_size, is_beyond_srgb, on_white
 
-MAX_FRAME_RATE_HZ = 1000.0
-"""Frames that follow each other faster than this on the whole have damaged time stamps."""
-
+MAX_FRAME_RATE_HZ = 1000.0  # frames that come faster on the whole have damaged time stamps
 _FINEST_RATE = 1_000_000  # a frame rate of 0.1 Hz is one tenth, not the nearest binary number
 _STILL_FORMATS = ("AVIF", "BMP", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _MAX_HEAD_BYTES = 16 * 2**20

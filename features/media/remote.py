@@ -20,14 +20,9 @@ from features.errors import MediaError
 from features.files import remove_unused, replacing_file
 from features.places import Files, PlaceError, address_of, open_place
 
-FETCH_LIMIT_S = 900.0
-"""What fetching may take, with all its tries: a worker that fetches asks for so much patience."""
-
-MOST_BYTES = 10 * 2**30
-"""Of the folder of what was fetched."""
-
-_IN_USE_DAYS = 1 / 144
-"""Whoever reads a file began to in the last ten minutes: none that young is removed."""
+FETCH_LIMIT_S = 900.0  # with all tries: a worker that fetches asks for so much patience
+MOST_BYTES = 10 * 2**30  # of the folder of what was fetched
+_IN_USE_DAYS = 1 / 144  # whoever reads a file began to in the last ten minutes
 
 
 def local_file(path: Path) -> Path:

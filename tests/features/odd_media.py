@@ -16,7 +16,7 @@ from PIL import Image
 
 from features.media.frames import read_frames
 from features.media.sound import read_track
-from tests.media import audio, video, write_media
+from tests.media import audio, tone, video, write_media
 
 GRID_HZ = 5
 """`Film.n_pictures` counts frames at this rate."""
@@ -70,9 +70,8 @@ def write_film(path: Path, film: Film) -> Path:
             frame.pts, frame.time_base = round(time_s * _TICKS), Fraction(1, _TICKS)
         streams.append(pictures._replace(frames=frames))
     if film.sound_s:
-        time_s = np.arange(round(film.sound_s * film.rate_hz)) / film.rate_hz
-        tone = 0.3 * np.sin(2 * np.pi * 440 * time_s) + 0.1 * np.sin(2 * np.pi * 180 * time_s)
-        channels = np.tile(tone, (av.AudioLayout(film.layout).nb_channels, 1))
+        n_channels = av.AudioLayout(film.layout).nb_channels
+        channels = np.tile(tone(film.sound_s, film.rate_hz), (n_channels, 1))
         form = {"layout": film.layout, "start_s": film.sound_starts_s}
         streams.append(audio(channels, film.sound_codec, film.rate_hz, **form))
     # Without the flag some formats draw random names.

@@ -107,6 +107,7 @@ def test_a_face_is_followed_over_frames_and_over_a_gap(detector):
     chosen = [finder.find(image).get(0) for _ in range(5)]
     points = (0.0,) * 10
     assert chosen == [each and each._replace(points=points) for each in expected]
+    assert finder.rows().share == 0.8
 
 
 @pytest.mark.parametrize(
