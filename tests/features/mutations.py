@@ -16,7 +16,6 @@ from tests.features.odd_media import (
     FILMS,
     as_bytes,
     headers_that_lie,
-    still_pictures,
     wav,
     write_film,
 )
@@ -100,8 +99,10 @@ def _whole(folder: Path) -> Iterator[Mutation]:
         sound = "embedded" if film.sound_s else "failed"
         n_pictures = film.n_pictures() if film.times_s else None
         yield Mutation(write_film(folder / name, film), pictures, sound, n_pictures)
-    for name, image in still_pictures().items():
-        image.save(folder / name)
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 4), dtype=np.uint8)
+    stills = {"still.png": "RGB", "clear.png": "RGBA", "print.jpg": "CMYK", "still.gif": "P"}
+    for name, mode in stills.items():
+        Image.fromarray(noise).convert(mode).save(folder / name)
         yield Mutation(folder / name, "embedded", "failed", 1)
 
 

@@ -137,20 +137,6 @@ FILMS = {
 }
 
 
-def still_pictures() -> dict[str, Image.Image]:
-    """Return pictures in many formats and modes."""
-    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 4), dtype=np.uint8)
-    picture = Image.fromarray(noise)
-    return {
-        "still.png": picture.convert("RGB"),
-        "clear.png": picture,
-        "one_pixel.png": picture.convert("L").crop((0, 0, 1, 1)),
-        "still.jpg": picture.convert("RGB"),
-        "print.jpg": picture.convert("CMYK"),
-        "still.gif": picture.convert("P"),
-    }
-
-
 def headers_that_lie() -> dict[str, bytes]:
     """Return files that claim sizes and rates that they do not have."""
     silence = np.zeros(16000, np.int16)
