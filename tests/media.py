@@ -10,11 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def grey_levels(n_frames: int) -> list[int]:
-    """A brightness for each frame, far enough apart to survive encoding."""
-    return [20 + (index * 200) // max(n_frames - 1, 1) for index in range(n_frames)]
-
-
 class Stream(NamedTuple):
     """A stream of a media file that `write_media` writes.
 
@@ -98,7 +93,8 @@ def write_clip(
     level: int | None = None,
 ) -> Path:
     """Write a clip whose frames grow brighter, with a 440 Hz tone."""
-    greys = [level] * n_frames if level is not None else grey_levels(n_frames)
+    growing = 20 + np.arange(n_frames) * 200 // max(n_frames - 1, 1)
+    greys = growing if level is None else [level] * n_frames
     pictures = (np.full((size[1], size[0], 3), grey, np.uint8) for grey in greys)
     streams = [video(pictures, rate_hz=frame_rate_hz)] if n_frames else []
     streams += [audio(tone(sound_s)[None])] if sound_s else []

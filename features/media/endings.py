@@ -71,16 +71,18 @@ def list_media_folder(folder: Path) -> MediaFolder:
 
     address = address_of(folder)
     for path in _below(folder, note) if address is None else _below_address(folder, address):
-        fault = _fault(path) if address is None else None
-        if fault:
-            broken[path] = fault
+        is_file = address is not None or path.is_file()
+        if not is_file:
+            broken[path] = "no regular file, or a link to none"
+        elif address is None and not os.access(path, os.R_OK):
+            broken[path] = "not readable for this user"
+        ending = path.suffix.lower()
         if path.name[0] == ".":
             continue
-        if path.suffix.lower() not in MEDIA_SUFFIXES:
-            ending = path.suffix.lower()
+        if ending not in MEDIA_SUFFIXES:
             left_out[path] = f"with the ending {ending}" if ending else "without an ending"
-        elif fault and not path.is_file():
-            left_out[path] = fault
+        elif not is_file:
+            left_out[path] = broken[path]
         else:
             files.append(path)
     return MediaFolder(tuple(sorted(files)), *(dict(sorted(e.items())) for e in (left_out, broken)))
@@ -91,12 +93,10 @@ def _below(folder: Path, note: Callable[[OSError], None]) -> Iterator[Path]:
     entered = set()
     for root, folders, names in os.walk(folder, onerror=note, followlinks=True):
         real = os.path.realpath(root)
-        if real in entered:  # a link to a folder above would lead round in circles
-            folders.clear()
-            continue
+        # A link to a folder above would lead round in circles.
+        folders[:] = [] if real in entered else sorted(name for name in folders if name[0] != ".")
+        yield from (Path(root, name) for name in names if real not in entered)
         entered.add(real)
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        yield from (Path(root, name) for name in names)
 
 
 def _below_address(folder: Path, address: str) -> Iterator[Path]:
@@ -105,11 +105,3 @@ def _below_address(folder: Path, address: str) -> Iterator[Path]:
         below = PurePosixPath(path).relative_to(where)
         if not any(name[0] == "." for name in below.parts[:-1]):
             yield folder / below
-
-
-def _fault(path: Path) -> str | None:
-    if not path.exists():
-        return "linked to a file that is not there"
-    if not path.is_file():
-        return "no regular file"
-    return None if os.access(path, os.R_OK) else "not readable for this user"

@@ -33,11 +33,8 @@ because YuNet misses faces of few pixels: of 48x48 pictures of faces it missed 9
 enlarged to 320 px, and 38% at 640 px, where faces exceed what it learned.
 """
 
-NMS_IOU = 0.3
-"""Of two detections that overlap more, only the better one counts: as in OpenCV's samples."""
-
-SAME_FACE_IOU = 0.3
-"""A box that overlaps the last one by less is not taken for the same face, moved."""
+NMS_IOU = 0.3  # of two detections that overlap more, the better one counts: as OpenCV's samples
+SAME_FACE_IOU = 0.3  # a box that overlaps the last one by less is not the same face, moved
 
 LARGER_FACE_RATIO = 2.0
 """A face with more than this many times the area of the followed one takes over.
@@ -52,23 +49,14 @@ Low, for frames are some 0.3 s apart here: a head may move by four fifths of its
 greedy choice keeps neighbours apart.
 """
 
-MAX_GAP_S = 2.0
-"""Who is not seen for longer, and for more than a frame, comes back as somebody else."""
+MAX_GAP_S = 2.0  # who is not seen for longer, and for more than a frame, comes back as another
 
 ALIGNED_SIDE_PX = 112
-ALIGNED_POINTS = np.array(
-    [
-        38.2946 + 51.6963j,
-        73.5318 + 51.5014j,
-        56.0252 + 71.7366j,
-        41.5493 + 92.3655j,
-        70.7299 + 92.2041j,
-    ]
+ALIGNED_POINTS = np.array([38.2946, 73.5318, 56.0252, 41.5493, 70.7299]) + 1j * np.array(
+    [51.6963, 51.5014, 71.7366, 92.3655, 92.2041]
 )
 """Where the points of a face lie, across + down, in the pictures that ArcFace (Deng et al., 2019)
 and most recognisers of faces since were trained on, `ALIGNED_SIDE_PX` wide and high."""
-
-_SCORE = 14  # column of a detection; before it the box, and across and down of five points
 
 
 class Box(NamedTuple):
@@ -156,8 +144,7 @@ class FaceFinder:
         self._min_score = detection.min_score
         self._tracks = Tracks() if detection.who == "all" else None
         self._last: Box | None = None
-        self._n_frames = self._n_with_face = 0
-        self._shown: list[tuple[int, float]] = []  # tracks and scores
+        self._found: list[dict[int, Box]] = []  # by frame
 
     def find(self, image: Image.Image, time_s: float = 0.0) -> dict[int, Box]:
         """Find the faces in the next RGB frame, by the numbers of their tracks; one has track 0.
@@ -167,22 +154,21 @@ class FaceFinder:
         candidates = self._candidates(image)
         if self._tracks is not None:
             found = self._tracks.link(candidates, time_s)
-            self._shown += [(track, box.score) for track, box in found.items()]
         else:
             chosen = choose(candidates, self._last)
             # Kept over frames without a face: a detection missed once must not change the person.
             self._last = chosen or self._last
             found = {} if chosen is None else {0: chosen}
-        self._n_frames += 1
-        self._n_with_face += bool(found)
+        self._found.append(found)
         return found
 
     def rows(self) -> FaceRows:
         """Return what is known of the faces that were found so far, in one frame or more."""
-        share = self._n_with_face / self._n_frames
+        share = sum(map(bool, self._found)) / len(self._found)
         if self._tracks is None:
             return FaceRows(share)
-        track, score = np.array(self._shown).reshape(-1, 2).T
+        shown = [(track, box.score) for found in self._found for track, box in found.items()]
+        track, score = np.array(shown).reshape(-1, 2).T
         return FaceRows(share, by_rows(track.astype(int)), score.astype(np.float32))
 
     def _candidates(self, image: Image.Image) -> list[Box]:
@@ -203,12 +189,10 @@ class FaceFinder:
         if rows is None:  # no detection at all, though OpenCV's type hints deny it
             return []
         across, down = image.width / width_px, image.height / height_px
-        places = rows[:, :_SCORE] * np.array([across, down] * (_SCORE // 2))
+        back = np.array([*[across, down] * 7, 1])  # the box, five points, and the score
         return [
             Box(left, top, width, height, score, tuple(points))
-            for (left, top, width, height, *points), score in zip(
-                places.tolist(), rows[:, _SCORE].tolist(), strict=True
-            )
+            for left, top, width, height, *points, score in (rows * back).tolist()
         ]
 
 
@@ -248,8 +232,7 @@ class Tracks:
 def by_rows(track: NDArray[np.integer]) -> NDArray[np.int32]:
     """Give tracks (n_rows,) new numbers: 0 to that of the most rows, of equal ones the first."""
     names, first, n_rows = np.unique(track, return_index=True, return_counts=True)
-    number = np.empty(len(names), np.int32)
-    number[np.lexsort((first, -n_rows))] = np.arange(len(names))
+    number = np.argsort(np.lexsort((first, -n_rows))).astype(np.int32)
     return np.asarray(number[np.searchsorted(names, track)])
 
 
@@ -287,18 +270,9 @@ def crop_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
 
 
 def align_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
-    """Cut out a face turned, shifted and scaled until its points are at `ALIGNED_POINTS`.
+    """Cut out a face, as `crop_face` does, turned until its points are at `ALIGNED_POINTS`.
 
     The picture is as large as the face is in `image`, and black beyond its edges.
-
-    Parameters
-    ----------
-    image : Image
-        The picture that `box` was found in, in RGB.
-    box : Box
-        The face, with its points.
-    margin : float
-        Added on each side, as a share of the side.
     """
     points = np.array(box.points[::2]) + 1j * np.array(box.points[1::2])
     # The similarity of least squares (Umeyama, 1991): numbers of the plane turn by multiplying.
@@ -310,9 +284,8 @@ def align_face(image: Image.Image, box: Box, margin: float) -> Image.Image:
     corner = (ALIGNED_SIDE_PX - side) * (1 + 1j) / 2
     start, step = centre + turn * (corner - aligned_centre), turn * side / side_px
     coefficients = (step.real, -step.imag, start.real, step.imag, step.real, start.imag)
-    size = (side_px, side_px)
-    method = Image.Transform.AFFINE
-    return image.transform(size, method, coefficients, Image.Resampling.BILINEAR)
+    form = Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
+    return image.transform((side_px, side_px), *form)
 
 
 @lru_cache(maxsize=4)
@@ -329,10 +302,9 @@ def _load(weights: Path) -> "cv2.FaceDetectorYN":
         detector = cv2.FaceDetectorYN.create("onnx", content, nothing, size, nms_threshold=NMS_IOU)
         detector.detect(np.zeros((*size, 3), np.uint8))  # any network loads, only YuNet runs
     except (OSError, cv2.error) as error:
+        advice = "Expected YuNet as ONNX: correct `face_weights:`, or leave it out"
         raise EncoderError(
-            f"the face detector's weights {weights} cannot be used: {_short(error)}. Expected an "
-            "ONNX file of YuNet for OpenCV's FaceDetectorYN: correct `face_weights:`, or leave it "
-            "out to take the default."
+            f"the face detector's weights {weights} cannot be used: {_short(error)}. {advice}"
         ) from None
     finally:
         cv2.utils.logging.setLogLevel(log_level)

@@ -15,27 +15,21 @@ from typing import Any
 
 import av
 from av.audio.stream import AudioStream
-from av.container import InputContainer
+from av.container import Container, InputContainer
 from av.video.stream import VideoStream
 
 from features.errors import MediaError
 from features.files import file_sha256, known_stand_in
 
-MIN_DECODED_SHARE = 0.9
-"""A clip of which less than this share of the promised frames or sound decodes is damaged."""
-
-BARE_SOUND = {"aac", "ac3", "amr", "dts", "eac3", "mp3"}
-"""Formats whose time stamps and length FFmpeg makes up from the first frames."""
-
-_SAY_LENGTH = {"au", "flac", "nistsphere", "tta", "wv"}
-"""Formats whose header says how long they are; of others FFmpeg estimates it from what is there."""
+MIN_DECODED_SHARE = 0.9  # less of the promised frames or sound: the file is damaged
+BARE_SOUND = {"aac", "ac3", "amr", "dts", "eac3", "mp3"}  # FFmpeg makes up their times
+_SAY_LENGTH = {"au", "flac", "nistsphere", "tta", "wv"}  # of others FFmpeg guesses it
 
 _SIZE_AT = {b"RIFF": slice(4, 8), b"RF64": slice(20, 28), b"riff": slice(16, 24)}
 """Where WAV and AVI, and the two kinds of long WAV, say how many bytes there are."""
 
-_STREAMED_BYTES = 0x7FFF0000
-"""Who claims this or more bytes did not know their number, or nearly fills them."""
-
+_STREAMED_BYTES = 0x7FFF0000  # who claims so many did not know, or nearly fills them
+_RUN_IN_FRAMES = 3  # of sound, which an encoder may put before its beginning, and nobody plays
 _DRAW_ON_GREY = {"flv", "h263", "mpeg4", "msmpeg4", "msmpeg4v2", "rv10", "wmv1", "wmv2"}
 """Decoders that show changes to a picture they never saw; others wait for a whole one."""
 
@@ -43,15 +37,9 @@ _POINTERS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_
 _FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
 """Without those that name other files or addresses: a clip is its own bytes and nothing else."""
 
-_Disposition = av.stream.Disposition
-_NO_PICTURES = _Disposition.attached_pic | _Disposition.timed_thumbnails | _Disposition.dependent
-_FOR_FEW = (
-    _Disposition.comment
-    | _Disposition.visual_impaired
-    | _Disposition.descriptions
-    | _Disposition.karaoke
-    | _Disposition.clean_effects
-)
+_Is = av.stream.Disposition
+_NO_PICTURES = _Is.attached_pic | _Is.timed_thumbnails | _Is.dependent
+_FOR_FEW = _Is.comment | _Is.visual_impaired | _Is.descriptions | _Is.karaoke | _Is.clean_effects
 _STILL_BRANDS = {"avif", "avis", "heic", "heim", "heis", "heix", "mif1"}
 _LENGTH = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
@@ -146,14 +134,8 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     Cover art, thumbnails and tiles are none. The one marked as default is preferred, then moving
     pictures before a still one, then the largest, then the first.
     """
-
-    def rank(stream: VideoStream) -> tuple[bool, bool, bool, int]:
-        codec = stream.codec_context
-        area = codec.width * codec.height if codec else 0
-        return codec is not None, _is_default(stream), stream.frames != 1, area
-
     streams = [s for s in container.streams.video if not s.disposition & _NO_PICTURES]
-    return max(streams, key=rank, default=None)  # of equal ones the first
+    return max(streams, key=_rank, default=None)  # of equal ones the first
 
 
 def audio_streams(container: InputContainer) -> list[AudioStream]:
@@ -162,15 +144,10 @@ def audio_streams(container: InputContainer) -> list[AudioStream]:
     Comments, descriptions and the like come last; the one marked as default is preferred, then the
     first.
     """
-
-    def rank(stream: AudioStream) -> tuple[bool, bool, bool]:
-        is_for_few = bool(stream.disposition & _FOR_FEW)
-        return stream.codec_context is None, is_for_few, not _is_default(stream)
-
-    return sorted(container.streams.audio, key=rank)
+    return sorted(container.streams.audio, key=_rank, reverse=True)
 
 
-def is_still_image(container: InputContainer) -> bool:
+def is_still_image(container: Container) -> bool:
     """Tell whether a file is a still picture, by its format."""
     name = container.format.name
     brand = container.metadata.get("major_brand", "")
@@ -217,20 +194,28 @@ def check_share(came: float, promised: float, reason: str) -> None:
         raise MediaError("decode", f"{reason.format(came, promised)}: the file is damaged")
 
 
-def check_end(stream: Any, end_s: float) -> None:
-    """Raise `MediaError` for a stream that ends long before its header says.
+def check_whole(stream: Any, end_s: float, decoded_s: float, frame_s: float) -> None:
+    """Raise `MediaError` for a stream of which less decoded than its header promises.
 
-    Matroska and WebM say it for each stream, without counting frames. `end_s` is when what decoded
-    last ends, by the file's own clock.
+    `end_s` is when what decoded last ends, by the file's own clock; `decoded_s` the length of all
+    frames that decoded, without gaps between them, and `frame_s` that of the longest.
     """
-    container = stream.container
-    name, promised_s = container.format.name, 0.0
-    if promised := _LENGTH.fullmatch(stream.metadata.get("DURATION", "")):
+    container, promised_s = stream.container, 0.0
+    name = container.format.name
+    if promised := _LENGTH.fullmatch(stream.metadata.get("DURATION", "")):  # Matroska and WebM
         hours, minutes, seconds = map(float, promised.groups())
         promised_s = 3600 * hours + 60 * minutes + seconds
     elif name in _SAY_LENGTH or (name == "mp3" and stream.start_time):  # LAME's header moves it
         promised_s = (container.duration or 0) / av.time_base
     check_share(end_s, promised_s, f"the {stream.type} ends after {{:.2f}} of {{:.2f}} s")
+    # AVI counts places for frames, and leaves some empty where frames are shown for longer.
+    if stream.frames and stream.duration and stream.time_base and name != "avi":
+        n_run_in = _RUN_IN_FRAMES if stream.type == "audio" else 0
+        length_s = float(stream.duration * stream.time_base)
+        # A clip that was trimmed without encoding anew holds frames before its first shown one.
+        promised_s = min(length_s, (stream.frames - n_run_in) * frame_s)
+        reason = f"only {{:.2f}} of {{:.2f}} s of the {stream.type} decode"
+        check_share(decoded_s, promised_s, reason)
 
 
 def _check_bytes(path: Path, step: str) -> None:
@@ -244,8 +229,13 @@ def _check_bytes(path: Path, step: str) -> None:
         raise MediaError(step, reason)
 
 
-def _is_default(stream: Any) -> bool:
-    return bool(stream.disposition & _Disposition.default)
+def _rank(stream: Any) -> tuple[bool, bool, bool, bool, int]:
+    """Higher for what a player prefers."""
+    codec, is_default = stream.codec_context, bool(stream.disposition & _Is.default)
+    if stream.type == "audio":
+        return codec is not None, not stream.disposition & _FOR_FEW, is_default, False, 0
+    area = codec.width * codec.height if codec else 0
+    return codec is not None, True, is_default, stream.frames != 1, area
 
 
 def _read_duration_s(container: InputContainer) -> float | None:

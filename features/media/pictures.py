@@ -13,37 +13,24 @@ from typing import Any
 import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from features.errors import MediaError
+from features.media.files import is_still_image
 
-MAX_FRAME_PX = 64_000_000
-"""Larger pictures than this (8000 x 8000) are refused: decoding one takes a worker's memory."""
+MAX_FRAME_PX = 64_000_000  # 8000 x 8000: decoding a larger picture takes a worker's memory
+MAX_ASPECT = 500  # a longer or wider picture, scaled by its shorter side, fills the memory
+MAX_PIXEL_ASPECT = 4  # pixels that are longer are taken for square: the header is damaged
+HD_SIDES_PX = (1280, 720)  # untagged video at least so wide or so high has the colours of HD
+WHITE_NITS = 203.0  # the white of usual pictures within HDR (ITU-R BT.2408); brighter is white
 
-MAX_ASPECT = 500
-"""Longer or wider pictures are refused: scaled by the shorter side, they fill the memory."""
-
-MAX_PIXEL_ASPECT = 4
-"""Pixels that are longer or wider than this are taken for square: the header is damaged."""
-
-HD_SIDES_PX = (1280, 720)
-"""Untagged video at least so wide or so high has the colours of HD (BT.709), smaller of SD."""
-
-_MATRICES = {  # by their numbers in ITU-T H.273
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-}
+# As ITU-T H.273 numbers the matrices of colours, and FFmpeg's scaler does.
+_BT709, _BT601 = 1, 5
+_MATRICES = {_BT709, 4, _BT601, 6, 7, 9}
 _UNTAGGED = {0, 2, 3}  # 0 says RGB, which formats in YCbCr are not
-
-WHITE_NITS = 203.0
-"""The white of usual pictures within HDR (ITU-R BT.2408); what is brighter becomes white."""
 
 _PQ, _HLG = 16, 18  # transfer characteristics, as ITU-T H.273 numbers them
 _HLG_PEAK_NITS = 1000.0
@@ -62,23 +49,16 @@ _WHITE = 255 * 256  # as FFmpeg writes it into 16 bits
 class Screen:
     """Shows the frames of one stream.
 
-    Parameters
-    ----------
-    stream : VideoStream
-        Where they come from.
-    is_still : bool
-        Whether it is a still picture: its resolution in dots per inch says nothing of its shape,
-        and untagged colours are those of JPEG.
-    is_tile : bool
-        Whether it is a part of a picture, whose profile is followed for the whole.
+    The resolution of a still picture, in dots per inch, says nothing of its shape, and its untagged
+    colours are those of JPEG. The profile of a tile is followed for the whole picture.
     """
 
-    def __init__(self, stream: VideoStream, *, is_still: bool, is_tile: bool = False) -> None:
-        self._is_still = is_still
-        self._is_tile = is_tile
-        aspect = Fraction((not is_still and stream.sample_aspect_ratio) or 1)
-        is_sound = 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT
-        self._pixel_aspect = aspect if is_sound else Fraction(1)
+    def __init__(self, stream: VideoStream) -> None:
+        self._is_still = is_still_image(stream.container)
+        self._is_tile = bool(stream.disposition & av.stream.Disposition.dependent)
+        aspect = Fraction((not self._is_still and stream.sample_aspect_ratio) or 1)
+        is_damaged = not 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT
+        self._pixel_aspect = Fraction(1) if is_damaged else aspect
         self._is_raw = stream.codec_context.name == "rawvideo"
         self._reformatter = VideoReformatter()
 
@@ -88,8 +68,7 @@ class Screen:
         Raises
         ------
         MediaError
-            Step ``decode`` for a size beyond `MAX_FRAME_PX` or `MAX_ASPECT`, or colours that
-            FFmpeg's scaler does not know.
+            Step ``decode`` for a size beyond the bounds, or colours that FFmpeg does not know.
         """
         check_size(frame.width, frame.height)  # a stream may change its size midway
         if is_beyond_srgb(frame):
@@ -114,20 +93,17 @@ class Screen:
         )
         return shown.to_ndarray()
 
-    def _matrix(self, frame: av.VideoFrame) -> Colorspace | None:
+    def _matrix(self, frame: av.VideoFrame) -> int | None:
         """Which matrix leads from YCbCr to RGB; None for RGB."""
         if frame.format.is_rgb or frame.format.has_palette:
             return None
-        if frame.colorspace in _MATRICES:
-            return _MATRICES[frame.colorspace]
-        if frame.colorspace not in _UNTAGGED:
-            raise MediaError(
-                "decode",
-                f"colours coded by matrix {frame.colorspace} of ITU-T H.273, which FFmpeg's scaler "
-                "does not know: encode the video anew, in BT.709",
-            )
-        is_hd = frame.width >= HD_SIDES_PX[0] or frame.height >= HD_SIDES_PX[1]
-        return Colorspace.ITU709 if is_hd and not self._is_still else Colorspace.ITU601
+        if frame.colorspace in _UNTAGGED:
+            is_hd = frame.width >= HD_SIDES_PX[0] or frame.height >= HD_SIDES_PX[1]
+            return _BT709 if is_hd and not self._is_still else _BT601
+        if frame.colorspace not in _MATRICES:
+            reason = f"its colours are coded by matrix {frame.colorspace} of ITU-T H.273"
+            raise MediaError("decode", f"{reason}: encode the video anew, in BT.709")
+        return frame.colorspace
 
 
 def is_beyond_srgb(coded: Any) -> bool:
@@ -150,12 +126,10 @@ def by_profile(image: Image.Image, profile: bytes) -> Image.Image:
 
 def check_size(width: int, height: int) -> None:
     """Raise `MediaError` for a picture beyond `MAX_FRAME_PX` or `MAX_ASPECT`."""
-    if width * height > MAX_FRAME_PX:
-        raise MediaError(
-            "decode", f"{width} x {height} pixels: more than {MAX_FRAME_PX:,} in a picture"
-        )
-    if max(width, height) > MAX_ASPECT * min(width, height) > 0:  # 0: not known yet
-        raise MediaError("decode", f"{width} x {height} pixels: longer than {MAX_ASPECT}:1")
+    is_thin = max(width, height) > MAX_ASPECT * min(width, height) > 0  # 0: not known yet
+    if is_thin or width * height > MAX_FRAME_PX:
+        most = f"more than {MAX_FRAME_PX:,}, or longer than {MAX_ASPECT}:1"
+        raise MediaError("decode", f"a picture of {width} x {height} pixels: {most}")
 
 
 def on_white(image: Image.Image) -> Image.Image:

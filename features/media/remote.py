@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,9 @@ from features.errors import MediaError
 from features.files import remove_unused, replacing_file
 from features.places import Files, PlaceError, address_of, open_place
 
-FETCH_LIMIT_S = 900.0
-"""What fetching may take, with all its tries: a worker that fetches asks for so much patience."""
-
-MOST_BYTES = 10 * 2**30
-"""Of the folder of what was fetched."""
-
-_IN_USE_DAYS = 1 / 144
-"""Whoever reads a file began to in the last ten minutes: none that young is removed."""
+FETCH_LIMIT_S = 900.0  # with all tries: a worker that fetches asks for so much patience
+MOST_BYTES = 10 * 2**30  # of the folder of what was fetched
+_IN_USE_DAYS = 1 / 144  # whoever reads a file began to in the last ten minutes
 
 
 def local_file(path: Path) -> Path:
@@ -57,7 +53,7 @@ def local_file(path: Path) -> Path:
             os.utime(kept)
         except FileNotFoundError:
             with replacing_file(kept) as beside:
-                _fetch(files, where, info["size"], beside)
+                files.again(partial(_fetch, files, where, info["size"], beside), EOFError)
             remove_unused(folder, _IN_USE_DAYS, MOST_BYTES)
     return kept
 
@@ -88,11 +84,11 @@ def _saying(address: str) -> Iterator[None]:
     """Say which object cannot be had, and whether it is its own fault."""
     try:
         yield
-    except (FileNotFoundError, PermissionError) as error:
-        what = "may not be read" if isinstance(error, PermissionError) else "is not there"
-        raise MediaError("read", f"{address} {what}") from None
-    except PlaceError as error:
-        raise PlaceError(error.errno, f"{address} cannot be read ({error.strerror})") from error
+    except (FileNotFoundError, PermissionError):
+        raise MediaError("read", f"{address} is not there, or may not be read") from None
+    except (PlaceError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PlaceError(errno.EIO, f"{address} cannot be read ({reason})") from error
 
 
 def _version(address: str, info: dict[str, Any]) -> str:
@@ -102,15 +98,8 @@ def _version(address: str, info: dict[str, Any]) -> str:
 
 
 def _fetch(files: Files, where: str, n_bytes: int | None, file: Path) -> None:
-    """Fetch a whole object; half of one is asked for again."""
-
-    def fetch() -> None:
-        files.get_file(where, str(file))
-        n_came = file.stat().st_size
-        if n_bytes not in (None, n_came):
-            raise EOFError(f"{n_came} of {n_bytes} bytes came")
-
-    try:
-        files.again(fetch, EOFError)
-    except EOFError as half:
-        raise PlaceError(errno.EIO, str(half)) from half
+    """Fetch an object; half of one is an EOFError."""
+    files.get_file(where, str(file))
+    n_came = file.stat().st_size
+    if n_bytes not in (None, n_came):
+        raise EOFError(f"{n_came} of {n_bytes} bytes came")

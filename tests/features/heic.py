@@ -22,24 +22,15 @@ def write_heic(
 ) -> Path:
     """Write a picture of shape (height, width, 3), in tiles if it is not as large as one.
 
-    Parameters
-    ----------
-    turns : int
-        Quarter turns, anticlockwise, with which it is shown.
-    mirror : int or None
-        Then mirrored: 0 top and bottom, 1 left and right.
-    profile : bytes
-        Of its colours (ICC).
+    It is shown with `turns` quarter turns, anticlockwise, and then mirrored: 0 top and bottom, 1
+    left and right. `profile` is of its colours (ICC).
     """
     height, width = picture.shape[:2]
     n_rows, n_columns = -(-height // TILE_PX), -(-width // TILE_PX)
     padding = ((0, n_rows * TILE_PX - height), (0, n_columns * TILE_PX - width), (0, 0))
     padded = np.pad(picture, padding, mode="edge")
-    tiles = [
-        padded[TILE_PX * row :, TILE_PX * column :][:TILE_PX, :TILE_PX]
-        for row in range(n_rows)
-        for column in range(n_columns)
-    ]
+    rows = padded.reshape(n_rows, TILE_PX, n_columns, TILE_PX, 3).swapaxes(1, 2)
+    tiles = [*rows.reshape(-1, TILE_PX, TILE_PX, 3)]
     settings, coded = _coded(path.with_suffix(".mp4"), tiles)
     n = len(tiles)
     main = n + 1 if n > 1 else 1

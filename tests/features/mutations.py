@@ -1,6 +1,7 @@
 """Damaged and odd media files, made of whole ones; equal seeds give equal files."""
 
 import io
+import itertools
 import random
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -10,12 +11,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
-from tests.features.mp4_patches import Patch, mp4_boxes
+from tests.features.mp4_patches import Patch, content_of
 from tests.features.odd_media import (
     FILMS,
     as_bytes,
     headers_that_lie,
-    still_pictures,
     wav,
     write_film,
 )
@@ -45,42 +45,22 @@ def mutate(
     """
     folder.mkdir(parents=True, exist_ok=True)
     mutations = [*_whole(folder), *_contents(folder, source_clips[0], silence_s)]
-    assert n >= len(mutations), f"there are {len(mutations)} fixed ones, ask for more"
-    mutations += damaged(source_clips, folder, n - len(mutations), seed)
+    rng = random.Random(seed)
+    contents = [path.read_bytes() for path in source_clips]
+    kinds = itertools.cycle(_DAMAGE.items())
+    for k, (name, damage) in zip(range(n - len(mutations)), kinds, strict=False):
+        which = rng.randrange(len(contents))
+        path = folder / f"{name}_{k}{source_clips[which].suffix}"
+        path.write_bytes(damage(contents[which], rng.choice(contents), rng))
+        mutations.append(Mutation(path))
     return {mutation.path.name: mutation for mutation in mutations}
 
 
-def damaged(source_clips: Sequence[Path], folder: Path, n: int, seed: int) -> Iterator[Mutation]:
-    """Write `n` files with random damage."""
-    rng = random.Random(seed)
-    contents = [path.read_bytes() for path in source_clips]
-    kinds = list(_DAMAGE)
-    for k in range(n):
-        name, which = kinds[k % len(kinds)], rng.randrange(len(contents))
-        content = _DAMAGE[name](contents[which], rng.choice(contents), rng)
-        path = folder / f"{name}_{k}{source_clips[which].suffix}"
-        path.write_bytes(content)
-        yield Mutation(path)
-
-
-# Random damage: from a clip's bytes, another's, and a random generator, to bytes.
-
-
-def _flip(content: bytes, start: int, end: int, n: int, rng: random.Random) -> bytes:
+def _flip(content: bytes, place: slice, n: int, rng: random.Random) -> bytes:
     flipped = bytearray(content)
     for _ in range(n):
-        flipped[rng.randrange(start, end)] ^= 1 << rng.randrange(8)
+        flipped[rng.randrange(place.start, place.stop)] ^= 1 << rng.randrange(8)
     return bytes(flipped)
-
-
-def _flip_in_header(content: bytes, _: bytes, rng: random.Random) -> bytes:
-    start, size = next((b.start, b.size) for b in mp4_boxes(content) if b.kind == "moov")
-    return _flip(content, start, start + size, rng.choice([1, 3, 10, 100]), rng)
-
-
-def _flip_in_body(content: bytes, _: bytes, rng: random.Random) -> bytes:
-    n = rng.choice([1, 10, 100, 1000, len(content) // 20])
-    return _flip(content, 0, len(content), n, rng)
 
 
 def _overwrite(content: bytes, filling: bytes, rng: random.Random) -> bytes:
@@ -89,25 +69,26 @@ def _overwrite(content: bytes, filling: bytes, rng: random.Random) -> bytes:
     return content[:start] + filling[:length] + content[start + length :]
 
 
-def _drop(content: bytes, _: bytes, rng: random.Random) -> bytes:
-    start = rng.randrange(len(content))
-    return content[:start] + content[start + rng.choice([1, 100, 10_000]) :]
+def _split(content: bytes, rng: random.Random) -> tuple[bytes, bytes]:
+    start = rng.randrange(1, len(content))
+    return content[:start], content[start:]
 
 
-def _end_of(content: bytes, rng: random.Random) -> bytes:
-    return content[rng.randrange(len(content)) :]
-
-
+# Random damage: from a clip's bytes, another's, and a random generator, to bytes.
 _DAMAGE: dict[str, Callable[[bytes, bytes, random.Random], bytes]] = {
-    "truncated": lambda content, _, rng: content[: rng.randrange(1, len(content))],
-    "flipped_header": _flip_in_header,
-    "flipped_body": _flip_in_body,
-    "zeroed": lambda content, _, rng: _overwrite(content, bytes(len(content)), rng),
-    "spliced": lambda content, other, rng: _overwrite(content, _end_of(other, rng), rng),
-    "grafted": lambda content, other, rng: (
-        content[: rng.randrange(len(content))] + _end_of(other, rng)
+    "truncated": lambda content, _, rng: _split(content, rng)[0],
+    "flipped_header": lambda content, _, rng: _flip(
+        content, content_of(content, "moov"), rng.choice([1, 3, 10, 100]), rng
     ),
-    "dropped": _drop,
+    "flipped_body": lambda content, _, rng: _flip(
+        content, slice(0, len(content)), rng.choice([1, 10, 100, 1000, len(content) // 20]), rng
+    ),
+    "zeroed": lambda content, _, rng: _overwrite(content, bytes(len(content)), rng),
+    "spliced": lambda content, other, rng: _overwrite(content, _split(other, rng)[1], rng),
+    "grafted": lambda content, other, rng: _split(content, rng)[0] + _split(other, rng)[1],
+    "dropped": lambda content, _, rng: (
+        (parts := _split(content, rng))[0] + parts[1][rng.choice([1, 100, 10_000]) :]
+    ),
     "appended": lambda content, other, rng: content + rng.choice([rng.randbytes(5000), other]),
 }
 
@@ -118,17 +99,17 @@ def _whole(folder: Path) -> Iterator[Mutation]:
         sound = "embedded" if film.sound_s else "failed"
         n_pictures = film.n_pictures() if film.times_s else None
         yield Mutation(write_film(folder / name, film), pictures, sound, n_pictures)
-    for name, image in still_pictures().items():
-        image.save(folder / name)
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 4), dtype=np.uint8)
+    stills = {"still.png": "RGB", "clear.png": "RGBA", "print.jpg": "CMYK", "still.gif": "P"}
+    for name, mode in stills.items():
+        Image.fromarray(noise).convert(mode).save(folder / name)
         yield Mutation(folder / name, "embedded", "failed", 1)
 
 
 def _contents(folder: Path, clip: Path, silence_s: int) -> Iterator[Mutation]:
     """Files that are no clips, or do not look like the clips they are."""
     content = clip.read_bytes()
-    boxes = list(mp4_boxes(content))
-    index = next(box for box in boxes if box.kind == "moov")
-    body = next(box for box in boxes if box.kind == "mdat")
+    body, index = content_of(content, "mdat").start - 8, content_of(content, "moov").start - 8
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("clip.txt", "no clip")
@@ -137,8 +118,8 @@ def _contents(folder: Path, clip: Path, silence_s: int) -> Iterator[Mutation]:
         "empty.mp4": b"",
         "archive.mp4": archive.getvalue(),
         "captions.mp4": b"1\n00:00:01,000 --> 00:00:02,000\nHello\n",
-        "index_only.mp4": content[: body.start - 8] + content[index.start - 8 :],
-        "body_only.mp4": content[: index.start - 8],
+        "index_only.mp4": content[:body] + content[index:],
+        "body_only.mp4": content[:index],
         "random.mp4": random.Random(0).randbytes(20_000),
         "click.wav": wav(np.full(80, 5000, np.int16), 8000),  # too short
     }

@@ -4,7 +4,7 @@ import io
 import itertools
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ from PIL import Image
 
 from features.media.frames import read_frames
 from features.media.sound import read_track
-from tests.media import audio, video, write_media
+from tests.media import audio, tone, video, write_media
 
 GRID_HZ = 5
 """`Film.n_pictures` counts frames at this rate."""
@@ -65,21 +65,17 @@ def write_film(path: Path, film: Film) -> Path:
         if film.rotation:
             said["set_display_rotation"] = film.rotation
         pictures = video(noise, film.codec, pixels=film.pixels, **said)
-        streams.append(pictures._replace(frames=_timed(pictures.frames, film.times_s)))
+        frames = list(pictures.frames)
+        for frame, time_s in zip(frames, film.times_s, strict=True):
+            frame.pts, frame.time_base = round(time_s * _TICKS), Fraction(1, _TICKS)
+        streams.append(pictures._replace(frames=frames))
     if film.sound_s:
-        time_s = np.arange(round(film.sound_s * film.rate_hz)) / film.rate_hz
-        tone = 0.3 * np.sin(2 * np.pi * 440 * time_s) + 0.1 * np.sin(2 * np.pi * 180 * time_s)
-        channels = np.tile(tone, (av.AudioLayout(film.layout).nb_channels, 1))
+        n_channels = av.AudioLayout(film.layout).nb_channels
+        channels = np.tile(tone(film.sound_s, film.rate_hz), (n_channels, 1))
         form = {"layout": film.layout, "start_s": film.sound_starts_s}
         streams.append(audio(channels, film.sound_codec, film.rate_hz, **form))
     # Without the flag some formats draw random names.
     return write_media(path, *streams, **{"fflags": "+bitexact", **film.options})
-
-
-def _timed(frames: Iterable[av.VideoFrame], times_s: Sequence[float]) -> Iterator[av.VideoFrame]:
-    for frame, time_s in zip(frames, times_s, strict=True):
-        frame.pts, frame.time_base = round(time_s * _TICKS), Fraction(1, _TICKS)
-        yield frame
 
 
 def write_sound(
@@ -110,8 +106,6 @@ def read_sound(path: Path, rate_hz: int, **options: float) -> NDArray[np.float32
 
 
 _TICKS = 100  # per second: GIF knows no finer ones
-
-
 _UNEVEN_S = (0, 0.1, 0.15, 0.7, 0.71, 1.5, 1.6, 2, 2.9, 3)
 _SILENT = Film(sound_s=0)
 _VOICE = Film(times_s=())
@@ -141,20 +135,6 @@ FILMS = {
     "voice.mp3": replace(_VOICE, sound_codec="libmp3lame"),
     "studio.wav": replace(_VOICE, sound_codec="pcm_s24le", rate_hz=192_000),
 }
-
-
-def still_pictures() -> dict[str, Image.Image]:
-    """Return pictures in many formats and modes."""
-    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 4), dtype=np.uint8)
-    picture = Image.fromarray(noise)
-    return {
-        "still.png": picture.convert("RGB"),
-        "clear.png": picture,
-        "one_pixel.png": picture.convert("L").crop((0, 0, 1, 1)),
-        "still.jpg": picture.convert("RGB"),
-        "print.jpg": picture.convert("CMYK"),
-        "still.gif": picture.convert("P"),
-    }
 
 
 def headers_that_lie() -> dict[str, bytes]:

@@ -71,17 +71,16 @@ def test_what_would_stop_a_run_is_a_fault(examined, section, key, value, subject
     assert said in found[subject].detail
 
 
-@pytest.mark.parametrize(
-    ("name", "why"), [("gone.mp4", "linked to a file that is not there"), (".p", "no regular file")]
-)
-def test_media_that_dvc_would_stop_at_or_wait_for_are_a_fault(examined, name, why):
+@pytest.mark.parametrize("name", ["gone.mp4", ".p"])
+def test_media_that_dvc_would_stop_at_or_wait_for_are_a_fault(examined, name):
     if name == ".p":
         os.mkfifo("media/.p")
     else:
         Path("media", name).symlink_to("nowhere")
     found = examined(lambda _: None)
     assert faults(found) == ["data.media"]
-    assert f"1 files of media cannot be read (media/{name}: {why})" in found["data.media"].detail
+    said = f"1 files of media cannot be read (media/{name}: no regular file, or a link to none)"
+    assert said in found["data.media"].detail
 
 
 def test_an_optional_encoder_without_its_weights_stops_no_run(examined):

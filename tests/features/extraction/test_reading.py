@@ -37,10 +37,10 @@ def finder(monkeypatch):
 
         def _candidates(self, image) -> list[Box]:
             Finder.n_calls += 1
-            if not self.every or self._n_frames % self.every:
+            if not self.every or len(self._found) % self.every:
                 return []
             large, small = Box(8, 8, 20, 20, 0.9), Box(1, 1, 9, 9, 0.75)
-            return [small] if self._tracks and not self._n_frames else [small, large]
+            return [small] if self._tracks and not self._found else [small, large]
 
     monkeypatch.setattr(faces, "_load", lambda weights: None)
     monkeypatch.setattr(reading, "FaceFinder", Finder)

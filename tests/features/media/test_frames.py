@@ -87,8 +87,7 @@ def test_a_clip_that_ends_long_before_its_header_says_is_damaged(tmp_path, name,
     film = Film(tuple(k / 10 for k in range(100)), codec=codec, sound_s=0)
     path = write_film(tmp_path / name, film)
     assert len(list(read_frames(path, 1))) == 10
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(MediaError, match=r"^decode: .*the video ends after .* of 10\.00 s"):
         list(read_frames(path, 1))
 
@@ -113,7 +112,7 @@ def test_frames_of_two_directions_are_in_order_and_begin_with_a_whole_one(
 def test_a_picture_with_an_absurd_shape_is_refused(tmp_path, width, height):
     path = tmp_path / "thin.png"
     path.write_bytes(png(width, height, zlib.compress(bytes((width + 1) * height))))
-    with pytest.raises(MediaError, match=f"{width} x {height} pixels: longer than 500:1"):
+    with pytest.raises(MediaError, match=f"{width} x {height} pixels: .* longer than 500:1"):
         list(read_frames(path, 1))
 
 
@@ -149,5 +148,7 @@ def test_a_clip_that_lost_most_of_its_frames_is_damaged(make_clip):
     start, end = packets[15].pos, packets[-1].pos + packets[-1].size
     content = path.read_bytes()
     path.write_bytes(content[:start] + bytes(end - start) + content[end:])
-    with pytest.raises(MediaError, match="^decode: .*(damaged|decodes)"):
+    with pytest.raises(
+        MediaError, match="^decode: only 0.50 of 2.00 s of the video decode: .*dama"
+    ):
         list(read_frames(path, 4))

@@ -37,49 +37,33 @@ def to_rgb(levels, matrix, full=False):
     """Follow ITU-T H.273."""
     y, cb, cr = levels
     kr, kb = matrix
-    y, cb, cr = (
-        (y / 255, (cb - 128) / 255, (cr - 128) / 255)
-        if full
-        else ((y - 16) / 219, (cb - 128) / 224, (cr - 128) / 224)
-    )
+    of_luma, of_colour, black = (255, 255, 0) if full else (219, 224, 16)
+    y, cb, cr = (y - black) / of_luma, (cb - 128) / of_colour, (cr - 128) / of_colour
     red, blue = y + 2 * (1 - kr) * cr, y + 2 * (1 - kb) * cb
     green = (y - kr * red - kb * blue) / (1 - kr - kb)
     return np.clip(255 * np.array([red, green, blue]), 0, 255)
 
 
-@pytest.mark.parametrize(
-    ("tag", "matrix"),
-    [(1, BT709), (4, FCC), (5, BT601), (6, BT601), (7, SMPTE240M), (9, BT2020)],
-)
-@pytest.mark.parametrize("color_range", [1, 2])
-def test_tagged_colours(tmp_path, tag, matrix, color_range):
-    tags = {"colorspace": tag, "color_range": color_range}
-    path = write_plain(tmp_path / "clip.mkv", COLOUR, **tags)
-    right = to_rgb(COLOUR, matrix, full=color_range == 2)
-    assert first_picture(path)[20, 20] == pytest.approx(right, abs=3)
+TAGGED = {1: BT709, 4: FCC, 5: BT601, 6: BT601, 7: SMPTE240M, 9: BT2020}
+UNTAGGED = {(640, 480): BT601, (720, 576): BT601, (1278, 718): BT601}  # HD from 1280 x 720 on
+UNTAGGED |= {(1280, 720): BT709, (720, 1280): BT709, (1280, 536): BT709}
+SMALL, PIXELS = (64, 48), "yuv444p"
 
 
 @pytest.mark.parametrize(
-    ("size", "matrix"),
+    ("matrix", "size", "pixels", "tags"),
     [
-        ((640, 480), BT601),
-        ((720, 576), BT601),
-        ((1280, 720), BT709),
-        ((720, 1280), BT709),
-        ((1280, 536), BT709),
-        ((1278, 718), BT601),
+        *((m, SMALL, PIXELS, {"colorspace": t, "color_range": 1}) for t, m in TAGGED.items()),
+        *((m, SMALL, PIXELS, {"colorspace": t, "color_range": 2}) for t, m in TAGGED.items()),
+        *((m, size, PIXELS, {}) for size, m in UNTAGGED.items()),
+        *((BT709, SMALL, f"yuv{k}p10le", {"colorspace": 1}) for k in (420, 422, 444)),
     ],
 )
-def test_untagged_colours_are_those_of_hd_from_1280_by_720_on(tmp_path, size, matrix):
-    path = write_plain(tmp_path / "clip.mkv", COLOUR, size)
-    assert first_picture(path)[20, 20] == pytest.approx(to_rgb(COLOUR, matrix), abs=3)
-
-
-@pytest.mark.parametrize("pixels", ["yuv420p10le", "yuv444p10le", "yuv422p10le"])
-def test_ten_bits_are_the_colours_of_eight(tmp_path, pixels):
-    levels = tuple(4 * level for level in COLOUR)
-    path = write_plain(tmp_path / "clip.mkv", levels, pixels=pixels, colorspace=1)
-    assert first_picture(path)[20, 20] == pytest.approx(to_rgb(COLOUR, BT709), abs=3)
+def test_colours_are_of_their_tags_or_of_the_size(tmp_path, matrix, size, pixels, tags):
+    levels = tuple(4 * level for level in COLOUR) if "10" in pixels else COLOUR
+    path = write_plain(tmp_path / "clip.mkv", levels, size, pixels, **tags)
+    right = to_rgb(COLOUR, matrix, full=tags.get("color_range") == 2)
+    assert first_picture(path)[20, 20] == pytest.approx(right, abs=3)
 
 
 def test_colours_of_a_matrix_that_cannot_be_read_are_said(tmp_path):
