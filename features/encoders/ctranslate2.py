@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import torch
     from transformers import WhisperConfig
 
 _DTYPES = ["<f4", "i1", "<i2", "<i4", "<f2"]
@@ -37,14 +38,14 @@ _NAMES = {
 """What transformers calls parts of a name, by CTranslate2's; + joins matrices that lie in one."""
 
 
-def read_whisper(path: Path) -> "tuple[WhisperConfig, dict[str, NDArray[np.float32]]]":
+def read_whisper(path: Path) -> "tuple[WhisperConfig, dict[str, torch.Tensor]]":
     """Read a Whisper of any size.
 
     Returns
     -------
     config : transformers.WhisperConfig
         Of the sizes that the arrays have.
-    state : dict of str to ndarray of float32
+    state : dict of str to tensor of float32
         All that ``WhisperModel`` has.
 
     Raises
@@ -52,6 +53,7 @@ def read_whisper(path: Path) -> "tuple[WhisperConfig, dict[str, NDArray[np.float
     ValueError, struct.error
         When it is no such file, or only part of one, or its numbers are quantised.
     """
+    import torch
     from transformers import WhisperConfig
 
     arrays = dict(_arrays(path))
@@ -65,12 +67,12 @@ def read_whisper(path: Path) -> "tuple[WhisperConfig, dict[str, NDArray[np.float
         config[f"{part}_attention_heads"] = int(arrays[f"{part}/num_heads"])
         config[f"{part}_layers"] = len(layers)
         config[f"{part}_ffn_dim"] = len(arrays[layers[0]])
-    state: dict[str, NDArray[np.float32]] = {}
+    state: dict[str, torch.Tensor] = {}
     for name, array in arrays.items():
         if array.ndim and "alignment" not in name:
             if array.dtype.kind != "f":
                 raise ValueError("its numbers are quantised: take a file of float16 or float32.")
-            state.update(_renamed(name, array.astype(np.float32)))
+            state |= _renamed(name, torch.from_numpy(array.astype(np.float32)))
     return WhisperConfig(**config), state
 
 
@@ -93,7 +95,7 @@ def _arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
             yield name, np.frombuffer(file.read(number("<I")), dtype).reshape(shape)
 
 
-def _renamed(name: str, array: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+def _renamed(name: str, values: "torch.Tensor") -> "dict[str, torch.Tensor]":
     name = re.sub(r"/layer_(\d+)/", r"/layers/\1/", name)
     for theirs, ours in _NAMES.items():  # longer ones come before their ends
         name = name.replace(theirs, ours)
@@ -101,6 +103,6 @@ def _renamed(name: str, array: NDArray[np.float32]) -> dict[str, NDArray[np.floa
     names = joined.split("+")
     return {
         ".".join([*place, each, ending]): part
-        for each, part in zip(names, np.split(array, len(names)), strict=True)
+        for each, part in zip(names, values.tensor_split(len(names)), strict=True)
         if (each, ending) != ("k_proj", "bias")  # zeros: Whisper has none
     }

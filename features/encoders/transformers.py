@@ -163,8 +163,7 @@ class TransformersNetwork(Encoder):
             if self._ctranslate2:
                 from features.encoders.ctranslate2 import read_whisper
 
-                _, arrays = read_whisper(self._ctranslate2)
-                state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+                _, state = read_whisper(self._ctranslate2)
                 trunk = getattr(model, model.base_model_prefix, model)
                 missing = trunk.load_state_dict(state, strict=False).missing_keys
         lacking = [key for key in missing if not set(key.split(".")) & set(self.unused)]
@@ -189,8 +188,7 @@ class TransformersNetwork(Encoder):
             return model
         if self.modality == "vision":
             return model.get_encoder(modality="image")
-        is_in_halves = getattr(self.config, "is_encoder_decoder", False)
-        return model.get_encoder() if is_in_halves else model
+        return model.get_encoder() if getattr(self.config, "is_encoder_decoder", False) else model
 
     @cached_property
     def config(self) -> Any:
@@ -206,6 +204,8 @@ class TransformersNetwork(Encoder):
                 config = transformers.AutoConfig.for_model(self.model)
             else:
                 config = transformers.AutoConfig.from_pretrained(self.folder, **_AS_IT_LIES)
+        if getattr(config, "quantization_config", None):  # of a kind that is not known: left out
+            raise EncoderError(f"{self.model} is quantised: take the model that it was made from")
         takes = [
             key
             for key, (name, _) in _INPUTS.items()

@@ -12,13 +12,14 @@ from features.identity import Sampling, encoder_identity
 from tests.features.encoders.samples import (
     CPU,
     CROPPED,
-    FRAME_MODELS,
-    VIDEO,
     close_to,
     embed_file,
-    frame_model,
+    of_input,
     pictures,
+    small_model,
 )
+
+VIDEO = of_input("video")
 
 
 def encoder(folder: Path, **more: object) -> Encoder:
@@ -27,12 +28,12 @@ def encoder(folder: Path, **more: object) -> Encoder:
     return make_encoder(spec | more)
 
 
-@pytest.mark.parametrize("kind", FRAME_MODELS)
+@pytest.mark.parametrize("kind", of_input("pictures", "video"))
 def test_a_vector_is_a_hidden_state_of_the_library_s_for_what_its_processor_makes(kind, tmp_path):
-    folder = frame_model(tmp_path / kind, kind)
-    n_frames = 4 if kind in VIDEO else 1
+    folder, is_video = small_model(tmp_path / kind, kind), kind in VIDEO
+    n_frames = 4 if is_video else 1
     images = [Image.fromarray(each.transpose(1, 2, 0)) for each in pictures(n_frames, (41, 57))]
-    if kind in VIDEO:
+    if is_video:
         processor = transformers.AutoVideoProcessor.from_pretrained(folder)
         inputs = processor([np.stack([*map(np.asarray, images)])], return_tensors="pt")
     else:
@@ -48,42 +49,41 @@ def test_a_vector_is_a_hidden_state_of_the_library_s_for_what_its_processor_make
     piece = np.stack([preprocessing.geometry.apply(image) for image in images])
     mean, std = (np.reshape(each, (3, 1, 1)) for each in (preprocessing.mean, preprocessing.std))
     (values,) = inputs.values()
-    off = 1e-5 if kind not in VIDEO else 1.1 / 255 / preprocessing.std[0]  # torchvision rounds
+    off = 1.1 / 255 / preprocessing.std[0] if is_video else 1e-5  # torchvision rounds
     assert (piece / 255 - mean) / std == pytest.approx(values.reshape(piece.shape).numpy(), abs=off)
-    rows = ours.load_model(CPU).submit(piece[None] if kind in VIDEO else piece)()
+    rows = ours.load_model(CPU).submit(piece[None] if is_video else piece)()
     axes = (2, 3) if states[0].ndim == 4 else 1
     expected = [states[layer].mean(axes)[0].numpy() for layer in (0, -1)]
-    assert rows[0] == close_to(np.concatenate(expected), 1e-4 if kind not in VIDEO else 0.01)
-    widths = [len(each) for each in expected]
-    assert list(ours.columns().values()) == widths
-    assert list(ours.columns()) == ["layer_0", f"layer_{len(states) - 1}"]
+    assert rows[0] == close_to(np.concatenate(expected), 0.01 if is_video else 1e-4)
+    names = "layer_0", f"layer_{len(states) - 1}"
+    assert [*ours.columns().items()] == [*zip(names, map(len, expected), strict=True)]
 
 
 def test_the_first_token_and_the_outputs_of_the_head(tmp_path):
-    folder = frame_model(tmp_path / "vit", "vit", head=True)
+    folder = small_model(tmp_path / "vit", "vit", head=True)
     model = transformers.AutoModelForImageClassification.from_pretrained(folder).eval()
-    ours = encoder(folder, tokens="first", logits=True)
-    preprocessing, piece = ours.picture_preprocessing(), pictures(1)
-    values = (torch.from_numpy(piece) / 255 - 0.5) / 0.5
-    assert preprocessing.mean == preprocessing.std == (0.5, 0.5, 0.5)
+    ours, piece = encoder(folder, tokens="first", logits=True), pictures(1)
     with torch.inference_mode():
-        output = model(values, output_hidden_states=True)
+        output = model((torch.from_numpy(piece) / 255 - 0.5) / 0.5, output_hidden_states=True)
     expected = torch.cat([output.hidden_states[-1][:, 0], output.logits], dim=1).numpy()
     assert ours.load_model(CPU).submit(piece)() == close_to(expected, 1e-4)
-    assert ours.columns() == {"layer_2": 16, "calm": 1, "moved": 1}
+    assert ours.columns() == {"layer_2": 16, "arousal": 1, "valence": 1}
 
 
 @pytest.mark.parametrize(
     ("processor", "options"),
     [
         ("ViTImageProcessorPil", {"do_resize": False}),
+        ("ViTImageProcessorPil", {"do_rescale": False}),
+        ("ViTImageProcessorPil", {"resample": Image.Resampling.LANCZOS}),
         ("MobileViTImageProcessorPil", CROPPED),  # blue before red
         ("LevitImageProcessorPil", CROPPED),  # scaled to more than it says
         ("PoolFormerImageProcessorPil", CROPPED),
+        ("BridgeTowerImageProcessorPil", {}),  # of a size that depends on the picture
     ],
 )
 def test_pictures_that_are_prepared_in_another_way_are_refused(tmp_path, processor, options):
-    folder = frame_model(tmp_path / "vit", "vit")
+    folder = small_model(tmp_path / "vit", "vit")
     getattr(transformers, processor)(**options).save_pretrained(folder)
     with pytest.raises(EncoderError, match="prepares pictures in a way of its own"):
         encoder(folder).picture_preprocessing()
@@ -97,26 +97,22 @@ def test_a_random_model_sees_pictures_of_its_own_size():
 
 
 @pytest.mark.parametrize(
-    ("n_frames", "starts"),
-    [(1, [[0] * 4]), (3, [[0, 1, 2, 2]]), (8, [0, 4]), (9, [0, 4, 5]), (7, [0, 3])],
+    ("n_frames", "stacks"),
+    [(1, ["0000"]), (3, ["0122"]), (8, ["0123", "4567"]), (9, ["0123", "4567", "5678"])],
 )
-def test_stacks_lie_side_by_side_and_the_last_one_is_full(n_frames, starts):
-    geometry = Geometry(size_px=(2, 2))
-    kind = Pictures(frame_rate_hz=4, geometry=geometry, n_frames=4)
+def test_stacks_lie_side_by_side_and_the_last_one_is_full(n_frames, stacks):
+    kind = Pictures(frame_rate_hz=4, geometry=Geometry(size_px=(2, 2)), n_frames=4)
     waiting, cuts = [], []
     for number in range(n_frames):
         waiting.append((number / 4, np.full((3, 2, 2), number, np.uint8)))
-        cuts += kind.take(waiting, at_end=False)
-    cuts += kind.take(waiting, at_end=True)
+        cuts += kind.take(waiting, at_end=number == n_frames - 1)
     time_s, pieces = (np.concatenate(each) for each in zip(*cuts, strict=True))
-    expected = [each if isinstance(each, list) else [*range(each, each + 4)] for each in starts]
-    assert pieces[:, :, 0, 0, 0].tolist() == expected
-    assert time_s.tolist() == [(each[0] + each[-1]) / 8 for each in expected]
-    assert waiting == []
+    assert ["".join(map(str, stack)) for stack in pieces[:, :, 0, 0, 0]] == stacks
+    assert time_s.tolist() == [(int(stack[0]) + int(stack[-1])) / 8 for stack in stacks]
 
 
 def test_videos_are_embedded_by_windows_at_the_model_s_own_rate(tmp_path, make_clip):
-    folder = frame_model(tmp_path / "videomae", "videomae")
+    folder = small_model(tmp_path / "videomae", "videomae")
     clips = [make_clip(f"{n}.mp4", n_frames=n, size=(48, 48)) for n in (3, 20)]  # at 10 Hz
     ours = encoder(folder, window_s=0.8)
     (short_s, short, _), (long_s, long, _) = (embed_file(ours, clip) for clip in clips)
