@@ -91,6 +91,14 @@ def embed_sound(
     return encoder.finish(time_s, rows[: len(time_s)])
 
 
+def read(encoder: Encoder, *texts: str) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Embed what is said in a clip, a text a second, as extraction does."""
+    words = json.dumps([[n, n + 1, text] for n, text in enumerate(texts)])
+    cuts = encoder.pieces(Sampling(frame_rate_hz=1, sample_rate_hz=16000)).cut(words)
+    time_s, pieces = (np.concatenate(each) for each in zip(*cuts, strict=True))
+    return encoder.finish(time_s, encoder.load_model(CPU).submit(pieces)())
+
+
 def embed_file(
     encoder: Encoder, path: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], ClipEnd]:
@@ -234,12 +242,11 @@ def recogniser_model(folder: Path, *, multilingual: bool = False) -> Path:
     import transformers
 
     special = ["<|endoftext|>", "<|startoftranscript|>", "<|de|>", "<|en|>", "<|transcribe|>"]
-    special += ["<|nospeech|>", "<|notimestamps|>"]
-    n_tokens = tokenizer_of(folder, special, {})
+    n_tokens = tokenizer_of(folder, [*special, "<|nospeech|>", "<|notimestamps|>"], {})
     torch.manual_seed(4)
     tokens = {"vocab_size": n_tokens, "pad_token_id": 0, "bos_token_id": 8, "eos_token_id": 8}
-    tokens |= {"decoder_start_token_id": 9, "max_target_positions": 40}
-    config = transformers.WhisperConfig(**WHISPER, **tokens, init_std=0.5)
+    tokens |= {"decoder_start_token_id": 9, "max_target_positions": 40, "init_std": 0.5}
+    config = transformers.WhisperConfig(**WHISPER, **tokens)
     transformers.WhisperForConditionalGeneration(config).save_pretrained(folder)
     transformers.WhisperFeatureExtractor(chunk_length=2).save_pretrained(folder)
     settings = {"is_multilingual": multilingual, "suppress_tokens": [0]}
@@ -253,12 +260,11 @@ def text_model(folder: Path, *, head: bool = False) -> Path:
 
     n_tokens = tokenizer_of(folder, ["[CLS]", "[SEP]"], {"[CLS]": 8, "[SEP]": 9})
     torch.manual_seed(5)
+    sizes = SMALL | {"vocab_size": n_tokens, "max_position_embeddings": 16}
     labels = {"id2label": {0: "glad", 1: "sad"}}
-    config = transformers.BertConfig(
-        **SMALL, **labels, vocab_size=n_tokens, max_position_embeddings=16, initializer_range=0.5
-    )
-    name = "AutoModelForSequenceClassification" if head else "AutoModel"
-    getattr(transformers, name).from_config(config).save_pretrained(folder)
+    config = transformers.BertConfig(**sizes, **labels, initializer_range=0.5)
+    name = "BertForSequenceClassification" if head else "BertModel"
+    getattr(transformers, name)(config).save_pretrained(folder)
     return folder
 
 

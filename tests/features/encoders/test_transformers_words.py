@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import numpy as np
@@ -13,10 +12,10 @@ from features.cache import Embedding
 from features.encoders import EncoderError, Recogniser, make_encoder
 from features.identity import Sampling, encoder_identity
 from tests.features.encoders.samples import (
-    CPU,
     close_to,
     embed_sound,
     noise,
+    read,
     recogniser_model,
     small_model,
     text_model,
@@ -47,14 +46,6 @@ def recogniser(model: object, **more: object) -> Recogniser:
 def reader(model: object, **more: object):
     spec = {"kind": "transformers", "input": "text", "model": str(model), "weights": "folder"}
     return make_encoder(spec | {"max_tokens": 12, "layers": "all", **more})
-
-
-def read(encoder, *texts: str) -> tuple[np.ndarray, np.ndarray]:
-    """Embed what is said in a clip, a text a second, as extraction does."""
-    words = json.dumps([[n, n + 1, text] for n, text in enumerate(texts)])
-    cuts = list(encoder.pieces(SAMPLING).cut(words))
-    time_s, pieces = (np.concatenate(each) for each in zip(*cuts, strict=True))
-    return encoder.finish(time_s, encoder.load_model(CPU).submit(pieces)())
 
 
 def plainly_heard(folder, samples: np.ndarray, prompt: list[int]) -> list[int]:
