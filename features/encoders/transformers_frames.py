@@ -165,13 +165,9 @@ class TransformersVideoEncoder(TransformersFrameEncoder):
 
     @property
     def _n_frames(self) -> int:
-        for name in ("num_frames", "frames_per_clip"):
-            if n_frames := getattr(self.config, name, None):
-                return int(n_frames)
-        raise EncoderError(
-            f"{self.model} ({self.config.model_type}) does not say how many frames it takes: "
-            "expected a model of video; for single pictures set `input: pictures`"
-        )
+        config = self.config
+        with self._loading("with its number of frames"):
+            return int(getattr(config, "num_frames", None) or config.frames_per_clip)
 
 
 def _as_its_settings_say(own: Any) -> Preprocessing:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from features.encoders.pieces import SoundWindows
 from features.encoders.transformers import AST, TransformersNetwork, by_length
-from features.errors import EncoderError, MediaError
+from features.errors import MediaError
 
 if TYPE_CHECKING:
     import torch
@@ -188,15 +188,11 @@ class TransformersSoundEncoder(TransformersNetwork):
             convolutions = [(rate_hz // 40, rate_hz // _AST_HZ), (1, int(config.time_stride))]
             most_frames = (config.max_length - config.patch_size) // config.time_stride + 1
             longest_s = config.max_length / _AST_HZ
-        elif hasattr(config, "conv_stride"):
-            joined = int(getattr(config, "squeeze_factor", 1))  # SEW makes one of two
-            convolutions = [*zip(config.conv_kernel, config.conv_stride, strict=True)]
-            convolutions.append((joined, joined))
         else:
-            raise EncoderError(
-                f"{self.model} ({config.model_type}) is no speech model that takes a wave: "
-                "expected wav2vec2, HuBERT, WavLM or the like, or Whisper"
-            )
+            joined = int(getattr(config, "squeeze_factor", 1))  # SEW makes one of two
+            with self._loading("as one that takes a wave, such as wav2vec2, HuBERT or WavLM"):
+                convolutions = [*zip(config.conv_kernel, config.conv_stride, strict=True)]
+            convolutions.append((joined, joined))
         frame_samples = math.prod(stride for _, stride in convolutions)
         window_samples = round(min(self.window_s, longest_s) * rate_hz)
         n_frames = row_frames = -(-window_samples // frame_samples)
