@@ -171,7 +171,7 @@ class TransformersVideoEncoder(TransformersFrameEncoder):
 
 
 def _as_its_settings_say(own: Any) -> Preprocessing:
-    """Read what a processor does with pictures; whether it does no more shows one that it made."""
+    """Read from a processor's settings what it does; a picture that it prepares shows if more."""
     height, width, shorter = (own.size.get(key) for key in ("height", "width", "shortest_edge"))
     is_cropped = getattr(own, "do_center_crop", False)
     crop_px = (own.crop_size.height, own.crop_size.width) if is_cropped else None

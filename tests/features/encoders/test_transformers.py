@@ -123,7 +123,6 @@ def test_a_head_of_affect_that_transformers_lacks_is_loaded_without_its_code(tmp
         expected = head["out_proj"](head["dense"](hidden).tanh())[0].numpy()
     row = embed_sound(encoder(folder, logits=True, layers="last"), noise(1))[1][0]
     assert row[-2:] == close_to(expected, 1e-5)
-    assert row[:16] == close_to(hidden[0].numpy(), 1e-5)
     seeded = encoder(folder, weights="random", logits=True)
     assert seeded.dimension() == embed_sound(seeded, noise(1))[1].shape[1]
 
