@@ -33,22 +33,8 @@ speaks; what is not known is null."""
 def heard_transcripts(
     recogniser: Recogniser, heard: Iterable[StoredClip], clips: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return what a recogniser heard in the clips of a clip table.
-
-    Parameters
-    ----------
-    recogniser : Recogniser
-        Whose tokens they are.
-    heard : iterable of StoredClip
-        What it gave for clips, as an embedding.
-    clips : DataFrame
-        The clip table.
-    """
-    rows = [
-        (clip_id, *utterance)
-        for clip_id, _, tokens in heard
-        for utterance in recogniser.utterances(tokens)
-    ]
+    """Return what a recogniser heard in the clips of a clip table; `heard` holds its tokens."""
+    rows = [(clip, *said) for clip, _, tokens in heard for said in recogniser.utterances(tokens)]
     return complete_transcripts(pd.DataFrame(rows, columns=list(COLUMNS)), clips)
 
 

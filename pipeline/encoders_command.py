@@ -26,7 +26,7 @@ def encoders_command(
 
     Example: eri encoders --check whisper-tiny-en
     """
-    from features.encoders.presets import presets
+    from features.encoders import presets
     from pipeline.settings_files import known_names, yaml_text
 
     known = presets()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import torch
     from transformers import WhisperConfig
 
 _DTYPES = ["<f4", "i1", "<i2", "<i4", "<f2"]
@@ -37,42 +38,41 @@ _NAMES = {
 """What transformers calls parts of a name, by CTranslate2's; + joins matrices that lie in one."""
 
 
-def read_whisper(path: Path) -> "tuple[WhisperConfig, dict[str, NDArray[np.float32]]]":
+def read_whisper(path: Path) -> "tuple[WhisperConfig, dict[str, torch.Tensor]]":
     """Read a Whisper of any size.
 
     Returns
     -------
     config : transformers.WhisperConfig
         Of the sizes that the arrays have.
-    state : dict of str to ndarray of float32
+    state : dict of str to tensor of float32
         All that ``WhisperModel`` has.
 
     Raises
     ------
-    ValueError
-        When it is no such file, or its numbers are quantised.
+    ValueError, struct.error
+        When it is no such file, or only part of one, or its numbers are quantised.
     """
+    import torch
     from transformers import WhisperConfig
 
     arrays = dict(_arrays(path))
-    if "encoder/conv1/weight" not in arrays:
-        raise ValueError("it holds no Whisper.")
     width, n_mel_bins, _ = arrays["encoder/conv1/weight"].shape
     config: dict[str, Any] = {"d_model": width, "num_mel_bins": n_mel_bins}
     config["vocab_size"] = len(arrays["decoder/embeddings/weight"])
-    for part, positions in (
-        ("encoder", "max_source_positions"),
-        ("decoder", "max_target_positions"),
-    ):
-        config[positions] = len(arrays[f"{part}/position_encodings/encodings"])
-        config[f"{part}_attention_heads"] = int(arrays[f"{part}/num_heads"])
+    for part, role in {"encoder": "source", "decoder": "target"}.items():
+        positions = arrays[f"{part}/position_encodings/encodings"]
         layers = [name for name in arrays if re.match(rf"{part}/.*/ffn/linear_0/bias", name)]
+        config[f"max_{role}_positions"] = len(positions)
+        config[f"{part}_attention_heads"] = int(arrays[f"{part}/num_heads"])
         config[f"{part}_layers"] = len(layers)
         config[f"{part}_ffn_dim"] = len(arrays[layers[0]])
-    state: dict[str, NDArray[np.float32]] = {}
+    state: dict[str, torch.Tensor] = {}
     for name, array in arrays.items():
         if array.ndim and "alignment" not in name:
-            state.update(_renamed(name, array.astype(np.float32)))
+            if array.dtype.kind != "f":
+                raise ValueError("its numbers are quantised: take a file of float16 or float32.")
+            state |= _renamed(name, torch.from_numpy(array.astype(np.float32)))
     return WhisperConfig(**config), state
 
 
@@ -82,39 +82,27 @@ def _arrays(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
         return int(value)
 
     def text() -> str:
-        return file.read(number("<H")).rstrip(b"\0").decode()
+        return file.read(number("<H")).rstrip(b"\0").decode(errors="replace")
 
-    try:
-        with path.open("rb") as file:
-            _version, kind, _revision = number("<I"), text(), number("<I")
-            if kind != _KIND:
-                raise ValueError(f"it holds a {kind}, not a {_KIND}.")
-            for _ in range(number("<I")):
-                name = text()
-                shape = [number("<I") for _ in range(number("<B"))]
-                dtype = np.dtype(_DTYPES[number("<B")])
-                n_bytes = number("<I")
-                if len(content := file.read(n_bytes)) < n_bytes:
-                    raise EOFError
-                flat = np.frombuffer(content, dtype)
-                if flat.size > 1 and dtype.kind != "f" and "alignment" not in name:
-                    raise ValueError(
-                        "its numbers are quantised: take a file of float16 or float32."
-                    )
-                yield name, flat.reshape(shape)
-    except (struct.error, UnicodeDecodeError, IndexError, EOFError) as error:
-        raise ValueError("it is no file of CTranslate2, or only part of one.") from error
+    with path.open("rb") as file:
+        _version, kind, _revision = number("<I"), text(), number("<I")
+        if kind != _KIND:
+            raise ValueError(f"{path} is of {kind[:20]!r}, not CTranslate2's of a {_KIND}.")
+        for _ in range(number("<I")):
+            name = text()
+            shape = [number("<I") for _ in range(number("<B"))]
+            dtype = _DTYPES[number("<B")]
+            yield name, np.frombuffer(file.read(number("<I")), dtype).reshape(shape)
 
 
-def _renamed(name: str, array: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+def _renamed(name: str, values: "torch.Tensor") -> "dict[str, torch.Tensor]":
     name = re.sub(r"/layer_(\d+)/", r"/layers/\1/", name)
     for theirs, ours in _NAMES.items():  # longer ones come before their ends
         name = name.replace(theirs, ours)
     *place, joined, ending = name.split("/")
     names = joined.split("+")
-    parts = zip(names, np.split(array, len(names)), strict=True)
     return {
         ".".join([*place, each, ending]): part
-        for each, part in parts
+        for each, part in zip(names, values.tensor_split(len(names)), strict=True)
         if (each, ending) != ("k_proj", "bias")  # zeros: Whisper has none
     }

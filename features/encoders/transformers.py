@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeInt, model_validator
 
 from features.encoders.base import Encoder
-from features.encoders.model_folder import (
-    DESCRIPTIONS,
-    PROCESSORS,
-    checkpoint_files,
-    model_folder,
+from features.encoders.weights import (
+    PACKAGE,
+    RANDOM,
+    hub_folder,
+    one_line,
+    refuse_stand_in,
+    weights_file,
 )
-from features.encoders.weights import PACKAGE, RANDOM, one_line, weights_file
 from features.errors import EncoderError
 from features.files import file_sha256
 
@@ -40,6 +41,16 @@ _INPUTS = {
     "text": ("AutoModelForSequenceClassification", "AutoTokenizer"),
 }
 """Classes of transformers for an ``input``: for a model with its head, and for its processor."""
+
+_PROCESSORS, _ADAPTER = "*processor_config.json", "adapter_config.json"
+_DESCRIPTIONS = ("config.json", _PROCESSORS, _ADAPTER)
+"""Files that say what a model is, beside its weights."""
+
+_CHECKPOINTS = (
+    ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json"),
+)
+"""What transformers loads, in the order of its choice: whole, or in parts with their index."""
 
 _AS_IT_LIES = {"local_files_only": True, "trust_remote_code": False}
 """For transformers: fetch nothing, run no code of a repository, and do not ask whether to."""
@@ -75,11 +86,10 @@ class TransformersNetwork(Encoder):
     named_by_weights = frozenset({"model", "revision", "input"})
     more_files: ClassVar[tuple[str, ...]] = ()  # of a checkpoint, whose bytes count too
     unused: ClassVar[tuple[str, ...]] = ("decoder", "mask_token", "masked_spec_embed", "pooler")
-    processor_options: ClassVar[dict[str, Any]] = {}
     batches: ClassVar[dict[str, Any]] = {}  # their size and padding, where not `TorchModel`'s own
 
     input: str
-    weights: str
+    weights: str = Field(pattern=rf"^(hub|folder|{RANDOM}|{PACKAGE}.+)$")
     revision: str | None = None
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -89,12 +99,7 @@ class TransformersNetwork(Encoder):
     logits: bool = False
 
     @model_validator(mode="after")
-    def _keys_make_sense(self) -> "TransformersNetwork":
-        if self.weights not in ("hub", "folder", RANDOM) and not self.weights.startswith(PACKAGE):
-            raise ValueError(
-                f"unknown weights {self.weights!r}: expected hub, folder, {RANDOM}, or "
-                f"{PACKAGE}name/path"
-            )
+    def _something_is_kept_once(self) -> "TransformersNetwork":
         if self.layers == "none" and not self.logits:
             raise ValueError("nothing is kept: name `layers`, or set `logits: true`")
         if isinstance(self.layers, tuple) and len(set(self.layers)) < len(self.layers):
@@ -106,26 +111,32 @@ class TransformersNetwork(Encoder):
         """Embed a batch of pieces (n, ...), on the model's device, to rows (n, width)."""
 
     def load_model(self, device: "torch.device | None" = None, **more: Any) -> "TorchModel":
-        """Load the model onto a device; `more` goes to `TorchModel`."""
+        """Load what is run of the model onto a device; `more` goes to `TorchModel`."""
         from features.encoders.torch_model import TorchModel
 
         self.columns()  # a model that has nothing of what is kept is said here
         more = {"rows_of": self.rows_of, **self.batches, **more}
-        return TorchModel(self.network(), self.precision, device, **more)
+        return TorchModel(self.part(self._whole()), self.precision, device, **more)
 
     def weights_digest(self) -> str:
         """Digest of the checkpoint's files; of random weights, the seed and who draws from it."""
-        if self._is_ctranslate2:
-            return file_sha256(weights_file(self.weights))
+        if self._ctranslate2:
+            return file_sha256(self._ctranslate2)
         if self.weights == RANDOM:
             drawn_by = [f"{name}-{version(name)}" for name in ("torch", "transformers")]
             of = self.config.to_json_string() + self.input_description()
-            return ":".join([RANDOM, str(self.seed), *drawn_by, _sha256(of)])
-        assert self._folder is not None
-        names = (*DESCRIPTIONS, *self.more_files)
-        files = [path for name in names if (path := self._folder / name).is_file()]
-        files += checkpoint_files(self._folder, self.model)
-        return _sha256(" ".join(f"{path.name} {file_sha256(path)}" for path in files))
+            digest = hashlib.sha256(of.encode()).hexdigest()
+            return ":".join([RANDOM, str(self.seed), *drawn_by, digest])
+        if not (weights := self._files(*_CHECKPOINTS[0]) or self._files(*_CHECKPOINTS[1])):
+            raise EncoderError(
+                f"{self.model} has no weights: expected a folder as `save_pretrained` writes it; "
+                "what was being fetched is made whole by running again with a network"
+            )
+        for path in weights:
+            refuse_stand_in(path)
+        files = self._files(*_DESCRIPTIONS, *self.more_files) + weights
+        of = " ".join(f"{path.name} {file_sha256(path)}" for path in files)
+        return hashlib.sha256(of.encode()).hexdigest()
 
     def columns(self) -> dict[str, int]:
         """Name and width of what is kept, in order, found without the weights."""
@@ -133,35 +144,26 @@ class TransformersNetwork(Encoder):
         hidden = {f"layer_{layer}": int(self.config.hidden_size) for layer in layers}
         return hidden | dict.fromkeys(self.logit_names(), 1)
 
-    def network(self) -> "torch.nn.Module":
-        """Load the model, with its head where `logits` asks for it.
-
-        Raises
-        ------
-        EncoderError
-            When the weights cannot be had, or are not all there.
-        """
+    def _whole(self) -> Any:
+        """Load the model; all of the weights that it runs have to be there."""
         import torch
-        import transformers
 
         auto = self.auto_class()
         missing: list[str] = []
         with self._loading(f"as {auto.__name__}"), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            if self._folder is None or self.weights == RANDOM:
+            if self._ctranslate2 or self.weights == RANDOM:
                 model = auto.from_config(deepcopy(self.config))
             else:
-                checkpoint_files(self._folder, self.model)
                 options = {"output_loading_info": True, "ignore_mismatched_sizes": True}
                 options |= _AS_IT_LIES
-                model, found = auto.from_pretrained(self._folder, dtype=torch.float32, **options)
+                model, found = auto.from_pretrained(self.folder, dtype=torch.float32, **options)
                 others = (name for name, *_ in found["mismatched_keys"])
                 missing = sorted({*found["missing_keys"], *others})
-            if self._is_ctranslate2:
+            if self._ctranslate2:
                 from features.encoders.ctranslate2 import read_whisper
 
-                _, arrays = read_whisper(weights_file(self.weights))
-                state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+                _, state = read_whisper(self._ctranslate2)
                 trunk = getattr(model, model.base_model_prefix, model)
                 missing = trunk.load_state_dict(state, strict=False).missing_keys
         lacking = [key for key in missing if not set(key.split(".")) & set(self.unused)]
@@ -170,11 +172,7 @@ class TransformersNetwork(Encoder):
                 f"the checkpoint of {self.model} lacks {', '.join(lacking[:5])}: expected all that "
                 f"{type(model).__name__} has" + "; set `logits: false`" * self.logits
             )
-        hears_or_reads = (
-            getattr(self.config, "is_encoder_decoder", False) and auto is transformers.AutoModel
-        )
-        network: torch.nn.Module = model.get_encoder() if hears_or_reads else model
-        return network.eval()
+        return model
 
     def auto_class(self) -> Any:
         """Return the class of transformers that loads the model, with its head if that is kept."""
@@ -182,24 +180,32 @@ class TransformersNetwork(Encoder):
 
         return getattr(transformers, _INPUTS[self.input][0] if self.logits else "AutoModel")
 
+    def part(self, model: Any) -> Any:
+        """Return what is run: the tower that sees, or the half that hears or reads, if no head."""
+        import transformers
+
+        if self.auto_class() is not transformers.AutoModel:
+            return model
+        if self.modality == "vision":
+            return model.get_encoder(modality="image")
+        return model.get_encoder() if getattr(self.config, "is_encoder_decoder", False) else model
+
     @cached_property
     def config(self) -> Any:
         """The model's settings, as transformers has them."""
         import transformers
 
-        if self._is_ctranslate2:
-            from features.encoders.ctranslate2 import read_whisper
-
-            return read_whisper(weights_file(self.weights))[0]
         with self._loading("as a model that it knows by its `model_type`"):
-            if self._folder is None:
+            if self._ctranslate2:
+                from features.encoders.ctranslate2 import read_whisper
+
+                return read_whisper(self._ctranslate2)[0]
+            if self.weights == RANDOM and not (self.folder / "config.json").is_file():
                 config = transformers.AutoConfig.for_model(self.model)
             else:
-                config = transformers.AutoConfig.from_pretrained(self._folder, **_AS_IT_LIES)
-        if getattr(config, "quantization_config", None):
-            raise EncoderError(
-                f"the numbers of {self.model} are quantised: take the model that it was made from"
-            )
+                config = transformers.AutoConfig.from_pretrained(self.folder, **_AS_IT_LIES)
+        if getattr(config, "quantization_config", None):  # of a kind that is not known: left out
+            raise EncoderError(f"{self.model} is quantised: take the model that it was made from")
         takes = [
             key
             for key, (name, _) in _INPUTS.items()
@@ -217,30 +223,23 @@ class TransformersNetwork(Encoder):
         """What brings sound or pictures into the form that the model was trained on."""
         import transformers
 
-        folder = self._folder
-        if folder is not None and any((folder / name).is_file() for name in PROCESSORS):
-            auto = getattr(transformers, _INPUTS[self.input][1])
-            with self._loading("with its processor"):
-                return auto.from_pretrained(folder, **_AS_IT_LIES, **self.processor_options)
-        if self.weights in ("hub", "folder"):
-            raise EncoderError(
-                f"{self.model} has no {PROCESSORS[0]}, which says how its input is prepared: take "
-                "a copy of its folder, and save into it the processor of the model it came from"
-            )
-        return _default_processor(self.config, self.input)
+        if self.weights not in ("hub", "folder") and not self._files(_PROCESSORS):
+            return _default_processor(self.config, self.input)
+        options = _AS_IT_LIES | ({"backend": "pil"} if self.input == "pictures" else {})
+        auto = getattr(transformers, _INPUTS[self.input][1])
+        with self._loading("with its processor"):
+            return auto.from_pretrained(self.folder, **options)
 
     def input_description(self) -> str:
         """Return what brings input into the model's form, as text."""
         return str(self.processor.to_json_string())
 
-    def kept_layers(self, n_layers: int) -> tuple[int, ...]:
-        """Return the numbers of the hidden states that are kept.
+    def is_clip_level(self) -> bool:
+        """Whether a clip is one row."""
+        return getattr(self, "rows", "time") == "clip"
 
-        Raises
-        ------
-        EncoderError
-            When the model has no such layer.
-        """
+    def kept_layers(self, n_layers: int) -> tuple[int, ...]:
+        """Return the numbers of the hidden states that are kept; refuse those there are not."""
         if isinstance(self.layers, tuple):
             if max(self.layers) > n_layers:
                 raise EncoderError(
@@ -256,7 +255,7 @@ class TransformersNetwork(Encoder):
     @property
     def commit(self) -> str | None:
         """The commit that was fetched from the hub, which `revision` may name; else None."""
-        return self._folder.name if self.weights == "hub" and self._folder else None
+        return self.folder.name if self.weights == "hub" else None
 
     @contextmanager
     def _loading(self, what: str) -> Iterator[None]:
@@ -272,25 +271,43 @@ class TransformersNetwork(Encoder):
             raise
         except Exception as error:  # whatever the library has to say
             raise EncoderError(
-                f"transformers cannot load {self.model} {what}: {one_line(error)} Expected a "
-                f"folder as `save_pretrained` writes it, of a model of {self.input}; take other "
-                "models through their own library's kind"
+                f"transformers cannot load {self.model} ({self.weights}) {what}: expected a model "
+                f"of {self.input}, in a folder as `save_pretrained` of the model and of its "
+                f"processor writes it ({one_line(error)})"
             ) from error
         finally:
             logging.set_verbosity(level)
             if bars:
                 logging.enable_progress_bar()
 
-    @property
-    def _is_ctranslate2(self) -> bool:
-        return self.weights.startswith(PACKAGE) and not self.weights.endswith(".safetensors")
+    @cached_property
+    def _ctranslate2(self) -> Path | None:
+        """The file of a package that is CTranslate2's, and no safetensors."""
+        is_other = self.weights.startswith(PACKAGE) and not self.weights.endswith(".safetensors")
+        return weights_file(self.weights) if is_other else None
 
     @cached_property
-    def _folder(self) -> Path | None:
-        """Where the model lies on this machine; None where its description is made, not read."""
-        if self._is_ctranslate2:
-            return None
-        return model_folder(self.model, self.weights, self.revision, self.more_files)
+    def folder(self) -> Path:
+        """Where the model lies on this machine, fetched; of random weights nothing may be there."""
+        if self.weights.startswith(PACKAGE):
+            return weights_file(self.weights).parent
+        folder = Path(self.model).expanduser()
+        if self.weights == "hub":
+            wanted = (*_DESCRIPTIONS, *self.more_files)
+            for names in _CHECKPOINTS:  # most repositories hold both: one is enough
+                folder = hub_folder(self.model, self.revision, (*wanted, *names))
+                if any(any(folder.glob(name)) for name in names):
+                    break
+        if (folder / _ADAPTER).is_file():
+            raise EncoderError(
+                f"{self.model} is a LoRA adapter, which only adds to a model: load both by peft, "
+                "save what `merge_and_unload()` gives, and the processor, with `save_pretrained`, "
+                "and name that folder"
+            )
+        return folder
+
+    def _files(self, *patterns: str) -> list[Path]:
+        return [path for each in patterns for path in sorted(self.folder.glob(each))]
 
 
 def by_length(lengths: "torch.Tensor") -> "Iterator[tuple[int, torch.Tensor]]":
@@ -306,14 +323,8 @@ def _default_processor(config: Any, given: str) -> Any:
     if config.model_type == "whisper":
         return transformers.WhisperFeatureExtractor(feature_size=config.num_mel_bins)
     if config.model_type == AST:
-        size = {name: getattr(config, name) for name in ("num_mel_bins", "max_length")}
-        return transformers.ASTFeatureExtractor(**size)
+        return transformers.ASTFeatureExtractor()
     if given == "sound":
         return transformers.Wav2Vec2FeatureExtractor(return_attention_mask=False)
-    sizes = (getattr(config, name, None) for name in ("image_size", "crop_size"))
-    side_px = next(filter(None, sizes), 224)
+    side_px = getattr(config, "image_size", None) or getattr(config, "crop_size", 224)
     return transformers.ViTImageProcessorPil(size={"height": side_px, "width": side_px})
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,5 +1,6 @@
 """Models of pictures, and of stacks of them, in transformers: ViT, DINOv2, CLIP; VideoMAE."""
 
+from contextlib import suppress
 from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,7 +12,6 @@ from pydantic import Field
 from features.encoders.base import FrameEncoder
 from features.encoders.pieces import Geometry, Pictures, Preprocessing
 from features.encoders.transformers import TransformersNetwork
-from features.encoders.weights import one_line
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from features.identity import Sampling
 
 _ALIKE = 3 / 255  # of white, on average: a way of scaling more or less, and no other cut
-_INTERPOLATIONS: dict[int, Literal["nearest", "bilinear", "bicubic"]] = {
-    0: "nearest",
-    2: "bilinear",
-    3: "bicubic",
-}
 
 
 class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
@@ -54,21 +49,14 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
     @cached_property
     def _preprocessing(self) -> Preprocessing:
         own = self.processor
-        mean = own.image_mean if own.do_normalize else [0.0] * 3
-        std = own.image_std if own.do_normalize else [1.0] * 3
-        geometry = _geometry(own) if own.do_resize and own.do_rescale else None
-        white = round(own.rescale_factor * 255, 6)
-        if white == 2:  # ViViT's, which then takes 1 off, so that black is -1 and white is 1
-            mean, std = [(1 + value) / 2 for value in mean], [value / 2 for value in std]
-        ours = None
-        if geometry is not None and white in (1, 2):
-            ours = Preprocessing(geometry=geometry, mean=mean, std=std)
-        if ours is None or not self._prepares_alike(ours):
-            raise EncoderError(
-                f"the processor of {self.model} ({type(own).__name__}) prepares pictures in a way "
-                "of its own: take the model from another library, or another model"
-            )
-        return ours
+        with suppress(AttributeError, KeyError, TypeError, ValueError):  # settings of another kind
+            ours = _as_its_settings_say(own)
+            if self._prepares_alike(ours):
+                return ours
+        raise EncoderError(
+            f"the processor of {self.model} ({type(own).__name__}) prepares pictures in a way "
+            "of its own: take the model from another library, or another model"
+        )
 
     def _prepares_alike(self, ours: Preprocessing) -> bool:
         """Whether the processor makes the same of a picture: some cut or turn colours round."""
@@ -89,11 +77,6 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
         """Load the model onto a device."""
         return super().load_model(device, preprocessing=self.picture_preprocessing(), **more)
 
-    def network(self) -> "torch.nn.Module":
-        """Load the model; of several towers, the one that sees."""
-        network: torch.nn.Module = self._seeing(super().network())
-        return network
-
     def rows_of(self, model: Any, pieces: "torch.Tensor") -> "torch.Tensor":
         """Embed normalised pictures (n, [frames,] 3, height, width) to (n, width)."""
         import torch
@@ -109,17 +92,13 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
         import torch
 
         shape = self._piece_shape()
-        try:
-            with torch.device("meta"), torch.inference_mode():
-                model = self.auto_class().from_config(deepcopy(self.config)).eval()
-                kept = self._outputs(self._seeing(model), torch.zeros(1, *shape))
-        except EncoderError:
-            raise
-        except Exception as error:  # each architecture fails in its own way
-            raise EncoderError(
-                f"{self.model} ({self.config.model_type}) gives no hidden states of {self.input} "
-                f"({one_line(error)}): choose a model of features, such as ViT or VideoMAE"
-            ) from error
+        with (
+            self._loading("as one that gives hidden states"),
+            torch.device("meta"),
+            torch.inference_mode(),
+        ):
+            model = self.auto_class().from_config(deepcopy(self.config)).eval()
+            kept = self._outputs(self.part(model), torch.zeros(1, *shape))
         widths = {name: each.shape[1] for name, each in kept.items() if name != "logits"}
         return widths | dict.fromkeys(self.logit_names(), 1)
 
@@ -132,9 +111,8 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
             options["skip_predictor"] = True
         if model.config.model_type == "vit_mae":  # else it hides patches by chance
             model.config.mask_ratio, n_patches = 0.0, model.embeddings.patch_embeddings.num_patches
-            options["noise"] = torch.arange(n_patches, device=pictures.device).expand(
-                len(pictures), -1
-            )
+            in_order = torch.arange(n_patches, device=pictures.device)
+            options["noise"] = in_order.expand(len(pictures), -1)
         output = model(**options)
         states = output.hidden_states
         kept = self.kept_layers(len(states) - 1)
@@ -149,20 +127,11 @@ class TransformersFrameEncoder(FrameEncoder, TransformersNetwork):
     def _piece_shape(self) -> tuple[int, ...]:
         return (3, *self.picture_preprocessing().geometry.size_px)
 
-    def _seeing(self, model: Any) -> Any:
-        """Return what of a model is run."""
-        return model
-
 
 class TransformersPictureEncoder(TransformersFrameEncoder):
     """A model of frames, or of the faces in them; of several towers, the one that sees."""
 
-    processor_options: ClassVar[dict[str, Any]] = {"backend": "pil"}  # as pictures are scaled here
-
     input: Literal["pictures"]
-
-    def _seeing(self, model: Any) -> Any:
-        return model if self.logits else model.get_encoder(modality="image")
 
 
 class TransformersVideoEncoder(TransformersFrameEncoder):
@@ -196,35 +165,33 @@ class TransformersVideoEncoder(TransformersFrameEncoder):
 
     @property
     def _n_frames(self) -> int:
-        for name in ("num_frames", "frames_per_clip"):
-            if n_frames := getattr(self.config, name, None):
-                return int(n_frames)
-        raise EncoderError(
-            f"{self.model} ({self.config.model_type}) does not say how many frames it takes: "
-            "expected a model of video; for single pictures set `input: pictures`"
-        )
+        config = self.config
+        with self._loading("with its number of frames"):
+            return int(getattr(config, "num_frames", None) or config.frames_per_clip)
 
 
-def _geometry(own: Any) -> Geometry | None:
-    """Say how a processor scales and cuts pictures; None when it is in no way that we know."""
-    interpolation = _INTERPOLATIONS.get(int(own.resample))
+def _as_its_settings_say(own: Any) -> Preprocessing:
+    """Read from a processor's settings what it does; a picture that it prepares shows if more."""
     height, width, shorter = (own.size.get(key) for key in ("height", "width", "shortest_edge"))
-    resize_px: tuple[int, int] | None = (shorter, shorter)
     is_cropped = getattr(own, "do_center_crop", False)
     crop_px = (own.crop_size.height, own.crop_size.width) if is_cropped else None
-    mode: Literal["shortest", "squash"] = "shortest" if shorter else "squash"
+    shape: dict[str, Any]
     if shorter and crop_px:
-        size_px = crop_px
-    elif height and width:
-        size_px, resize_px = crop_px or (height, width), (height, width) if crop_px else None
-    elif shorter and hasattr(own, "crop_pct"):  # as ConvNeXt was trained
-        size_px = shorter, shorter
-        if shorter >= 384:
-            mode = "squash"
-        else:
-            resize_px = (int(shorter / own.crop_pct),) * 2
+        shape = {"size_px": crop_px, "resize_px": (shorter, shorter)}
+    elif shorter and shorter < 384:  # as ConvNeXt was trained
+        shape = {"size_px": (shorter,) * 2, "resize_px": (int(shorter / own.crop_pct),) * 2}
+    elif shorter:
+        shape = {"size_px": (shorter,) * 2, "resize_px": (shorter,) * 2, "mode": "squash"}
+    elif crop_px:
+        shape = {"size_px": crop_px, "resize_px": (height, width), "mode": "squash"}
     else:
-        return None
-    if interpolation is None:
-        return None
-    return Geometry(size_px=size_px, resize_px=resize_px, mode=mode, interpolation=interpolation)
+        shape = {"size_px": (height, width), "mode": "squash"}
+    interpolation = Image.Resampling(own.resample).name.lower()
+    white = round(own.rescale_factor * 255, 6)
+    black = -1 if white == 2 else 0  # ViViT's, whose white is 1
+    mean, std = (own.image_mean, own.image_std) if own.do_normalize else ([0.0] * 3, [1.0] * 3)
+    return Preprocessing(
+        geometry=Geometry(interpolation=interpolation, **shape),
+        mean=[(value - black) / white for value in mean],
+        std=[value / white for value in std],
+    )

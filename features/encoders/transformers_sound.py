@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from features.encoders.pieces import SoundWindows
 from features.encoders.transformers import AST, TransformersNetwork, by_length
-from features.errors import EncoderError, MediaError
+from features.errors import MediaError
 
 if TYPE_CHECKING:
     import torch
@@ -18,21 +18,29 @@ if TYPE_CHECKING:
     from features.identity import Sampling
 
 _AST_HZ = 100
-"""Columns of its spectrogram in a second."""
+"""Columns of its spectrogram in a second, each of 25 ms."""
 
 
 class _Grid(NamedTuple):
     """How samples, hidden states ("frames"), rows and windows lie on each other.
 
-    `frame_samples` and `window_samples` are samples to a hidden state and in a window, `row_frames`
-    hidden states to a row, `n_rows` rows to a window.
+    Frames are made of samples by convolutions, named by their kernels and strides; there are
+    `frame_samples` to a frame, `row_frames` to a row, `n_rows` to a window.
     """
 
     rate_hz: int
+    convolutions: list[tuple[int, int]]
+    most_frames: float
     frame_samples: int
     window_samples: int
     row_frames: int
     n_rows: int
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many frames a length of sound gives; 0 or less where it is too short."""
+        for kernel, stride in self.convolutions:
+            n_samples = (n_samples - kernel) // stride + 1
+        return int(min(n_samples, self.most_frames))
 
 
 class TransformersSoundEncoder(TransformersNetwork):
@@ -46,8 +54,8 @@ class TransformersSoundEncoder(TransformersNetwork):
     Attributes
     ----------
     window_s : float
-        Longest stretch of sound that the model sees at once. Where it takes less than the default,
-        such as AST about 10 s, that.
+        Longest stretch of sound that the model sees at once; of a model that takes less, such as
+        AST about 10 s, that.
     rows : {"clip", "time"}
         One row for each clip: mean and standard deviation of the hidden states over all of its
         sound, and the mean of the logits. Or rows over time.
@@ -70,10 +78,8 @@ class TransformersSoundEncoder(TransformersNetwork):
 
     @model_validator(mode="after")
     def _hop_belongs_to_rows_over_time(self) -> "TransformersSoundEncoder":
-        if self.hop_s is not None and self.rows == "clip":
-            raise ValueError("hop_s belongs to `rows: time`")
-        if self.hop_s is not None and self.hop_s > self.window_s:
-            raise ValueError(f"hop_s is longer than a window of {self.window_s:g} s")
+        if self.hop_s is not None and (self.rows == "clip" or self.hop_s > self.window_s):
+            raise ValueError("hop_s belongs to `rows: time`, and is no longer than window_s")
         return self
 
     def pieces(self, sampling: "Sampling") -> SoundWindows:  # noqa: ARG002  # the model has its own
@@ -98,7 +104,7 @@ class TransformersSoundEncoder(TransformersNetwork):
         """
         rows = pieces.new_zeros(len(pieces), self._grid.n_rows, 1 + self.dimension())
         for length, same in by_length(sound_lengths(pieces)):
-            if (n_frames := self._n_frames(length)) > 0:
+            if (n_frames := self._grid.n_frames(length)) > 0:
                 some = self._summarised(model, pieces[same, :length], n_frames)
                 rows[same, : some.shape[1]] = some
         return rows.flatten(1)
@@ -111,10 +117,6 @@ class TransformersSoundEncoder(TransformersNetwork):
         logits = {name: columns.pop(name) for name in self.logit_names()}
         hidden = {f"{k}.{what}": width for what in ("mean", "std") for k, width in columns.items()}
         return hidden | logits
-
-    def is_clip_level(self) -> bool:
-        """Whether a clip is one row."""
-        return self.rows == "clip"
 
     def finish(
         self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
@@ -143,7 +145,8 @@ class TransformersSoundEncoder(TransformersNetwork):
         import torch
 
         heard = (~sound.isnan()).float()
-        n_samples = n_frames * self._grid.frame_samples if self._is_whisper else 0
+        is_whisper = self.config.model_type == "whisper"
+        n_samples = n_frames * self._grid.frame_samples if is_whisper else 0
         heard_as = prepare_sound(model, self.processor, sound.nan_to_num(0.0), n_samples)
         output = model(heard_as, output_hidden_states=True)
         with_sound = torch.nn.functional.adaptive_max_pool1d(heard, n_frames)
@@ -152,7 +155,11 @@ class TransformersSoundEncoder(TransformersNetwork):
         shares = stretches / n_each.clamp(min=1)[:, :, None]
         means, deviations = [], []
         for layer in self.kept_layers(self.config.num_hidden_layers):
-            state = self._stretches(self._over_time(output.hidden_states[layer], n_frames))
+            state = output.hidden_states[layer]
+            if self.config.model_type == AST:  # two tokens of all, then bands of patches over time
+                in_bands = (len(state), -1, int(self._grid.most_frames), state.shape[2])
+                state = state[:, 2:].reshape(in_bands).mean(dim=1)
+            state = self._stretches(state[:, :n_frames].float())
             means.append((state * shares).sum(dim=2))
             if self.rows == "clip":
                 centred = state - means[-1][:, :, None]
@@ -162,13 +169,6 @@ class TransformersSoundEncoder(TransformersNetwork):
             parts.append(output.logits.float()[:, None].expand(-1, n_each.shape[1], -1))
         return torch.cat(parts, dim=2)
 
-    def _over_time(self, state: "torch.Tensor", n_frames: int) -> "torch.Tensor":
-        """Return what a hidden state has of the sound, of shape (n, n_frames, width)."""
-        if self._is_ast:
-            in_bands = (len(state), -1, self._n_patches, state.shape[2])
-            state = state[:, 2:].reshape(in_bands).mean(dim=1)
-        return state[:, :n_frames].float()
-
     def _stretches(self, values: "torch.Tensor") -> "torch.Tensor":
         """Cut hidden states (n, n_frames, ...) to (n, n_rows, row_frames, ...), with zeros last."""
         import torch
@@ -177,62 +177,29 @@ class TransformersSoundEncoder(TransformersNetwork):
         padded = torch.nn.functional.pad(values, (0, 0, 0, -values.shape[1] % length))
         return padded.reshape(len(values), -1, length, values.shape[2])
 
-    def _n_frames(self, n_samples: int) -> int:
-        """Return how many hidden states a length of sound gives."""
-        if self._is_whisper:
-            return -(-n_samples // self._grid.frame_samples)
-        if self._is_ast:
-            rate_hz = self._grid.rate_hz
-            n_columns = 1 + (n_samples - rate_hz // 40) // (rate_hz // _AST_HZ)  # of 25 ms
-            return min(-(-n_columns // int(self.config.time_stride)), self._n_patches)
-        for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
-            n_samples = (n_samples - kernel) // stride + 1
-        return n_samples // self._n_joined
-
-    @property
-    def _is_whisper(self) -> bool:
-        return bool(self.config.model_type == "whisper")
-
-    @property
-    def _is_ast(self) -> bool:
-        return bool(self.config.model_type == AST)
-
-    @property
-    def _n_joined(self) -> int:
-        """Outputs of the convolutions to a hidden state: SEW joins two."""
-        return int(getattr(self.config, "squeeze_factor", 1))
-
-    @property
-    def _n_patches(self) -> int:
-        """Patches of AST's spectrogram, side by side in time."""
-        config = self.config
-        return int(config.max_length - config.patch_size) // int(config.time_stride) + 1
-
     @cached_property
     def _grid(self) -> _Grid:
-        config, rate_hz, longest_s = self.config, int(self.processor.sampling_rate), math.inf
-        if self._is_whisper:
-            frame_samples = 2 * int(self.processor.hop_length)  # a convolution halves the spectrum
-            longest_s = config.max_source_positions * frame_samples / rate_hz
-        elif self._is_ast:
-            frame_samples = int(config.time_stride) * rate_hz // _AST_HZ
+        config, rate_hz = self.config, int(self.processor.sampling_rate)
+        most_frames = longest_s = math.inf
+        if config.model_type == "whisper":
+            convolutions = [(1, 2 * int(self.processor.hop_length))]  # one halves the spectrum
+            longest_s = config.max_source_positions * convolutions[0][1] / rate_hz
+        elif config.model_type == AST:
+            convolutions = [(rate_hz // 40, rate_hz // _AST_HZ), (1, int(config.time_stride))]
+            most_frames = (config.max_length - config.patch_size) // config.time_stride + 1
             longest_s = config.max_length / _AST_HZ
-        elif strides := getattr(config, "conv_stride", None):
-            frame_samples = int(math.prod(strides)) * self._n_joined
         else:
-            raise EncoderError(
-                f"{self.model} ({config.model_type}) is no speech model that takes a wave: "
-                "expected wav2vec2, HuBERT, WavLM or the like, or Whisper"
-            )
-        if self.window_s > longest_s and "window_s" in self.model_fields_set:
-            raise EncoderError(
-                f"`window_s: {self.window_s:g}`: {self.model} takes {longest_s:g} s at most"
-            )
+            joined = int(getattr(config, "squeeze_factor", 1))  # SEW makes one of two
+            with self._loading("as one that takes a wave, such as wav2vec2, HuBERT or WavLM"):
+                convolutions = [*zip(config.conv_kernel, config.conv_stride, strict=True)]
+            convolutions.append((joined, joined))
+        frame_samples = math.prod(stride for _, stride in convolutions)
         window_samples = round(min(self.window_s, longest_s) * rate_hz)
         n_frames = row_frames = -(-window_samples // frame_samples)
         if self.rows == "time":
             row_frames = max(round((self.hop_s or 0) * (rate_hz / frame_samples)), 1)
-        return _Grid(rate_hz, frame_samples, window_samples, row_frames, -(-n_frames // row_frames))
+        rows = row_frames, -(-n_frames // row_frames)
+        return _Grid(rate_hz, convolutions, most_frames, frame_samples, window_samples, *rows)
 
 
 def sound_lengths(windows: "torch.Tensor") -> "torch.Tensor":

@@ -91,6 +91,14 @@ def embed_sound(
     return encoder.finish(time_s, rows[: len(time_s)])
 
 
+def read(encoder: Encoder, *texts: str) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Embed what is said in a clip, a text a second, as extraction does."""
+    words = json.dumps([[n, n + 1, text] for n, text in enumerate(texts)])
+    cuts = encoder.pieces(Sampling(frame_rate_hz=1, sample_rate_hz=16000)).cut(words)
+    time_s, pieces = (np.concatenate(each) for each in zip(*cuts, strict=True))
+    return encoder.finish(time_s, encoder.load_model(CPU).submit(pieces)())
+
+
 def embed_file(
     encoder: Encoder, path: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], ClipEnd]:
@@ -114,44 +122,15 @@ SMALL = {
     "num_attention_heads": 2,
     "intermediate_size": 32,
 }
-
-
-def sound_model(
-    folder: Path, kind: str = "wav2vec2", head: bool = False, model: object = None
-) -> Path:
-    """Save a small model of sound with 50 hidden states a second, and its processor."""
-    import transformers
-
-    torch.manual_seed(3)
-    if kind == "whisper":
-        tokens = {"vocab_size": 8, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
-        config = transformers.WhisperConfig(**WHISPER, **tokens)
-        processor = transformers.WhisperFeatureExtractor(chunk_length=2)
-    elif kind == AST:
-        shape = {"max_length": 200, "num_mel_bins": 32}
-        config = transformers.ASTConfig(**SMALL, **shape, time_stride=2)
-        processor = transformers.ASTFeatureExtractor(**shape)
-    else:
-        convolutions = {"conv_dim": (8, 8), "conv_kernel": (40, 32), "conv_stride": (20, 16)}
-        if kind == "sew":  # which joins two of its convolutions' outputs
-            convolutions["conv_stride"] = (20, 8)
-        positions = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
-        labels = {"id2label": {0: "arousal", 1: "valence"}, "num_feat_extract_layers": 2}
-        config = transformers.AutoConfig.for_model(
-            kind, **SMALL, **convolutions, **positions, **labels
-        )
-        processor = transformers.Wav2Vec2FeatureExtractor()
-    auto = transformers.AutoModelForAudioClassification if head else transformers.AutoModel
-    (model or auto.from_config)(config).save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
-
-
 AST = "audio-spectrogram-transformer"
-SOUND_MODELS = ("wav2vec2", "hubert", "wavlm", "sew", "whisper", AST)
+SPECTRUM = {"max_length": 200, "num_mel_bins": 32}
+WAVE = SMALL | {"conv_dim": (8, 8), "conv_kernel": (40, 32), "conv_stride": (20, 16)}
+WAVE |= {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
+WAVE |= {"num_feat_extract_layers": 2}
 WHISPER = {"d_model": 16, "max_source_positions": 100}
 for _part in ("encoder", "decoder"):
     WHISPER |= {f"{_part}_ffn_dim": 32, f"{_part}_layers": 2, f"{_part}_attention_heads": 2}
+TOKENS = {"vocab_size": 8, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
 
 SQUASHED = {"size": {"height": 40, "width": 36}, "crop_size": {"height": 32, "width": 32}}
 SQUARE = {"size": {"height": 32, "width": 32}}
@@ -161,42 +140,54 @@ PATCHES = SMALL | {"image_size": 32, "patch_size": 16}
 MAE = {"decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2}
 STAGES = {"depths": [1, 1], "hidden_sizes": [8, 16]}
 SWIN = {"image_size": 32, "patch_size": 4, "embed_dim": 8, "window_size": 4}
+SWIN |= {"depths": [1, 1], "num_heads": [1, 1]}
+VIVIT = SMALL | {"image_size": 32, "num_frames": 4, "tubelet_size": [2, 16, 16]}
 VJEPA = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2}
 VJEPA |= {"crop_size": 32, "frames_per_clip": 4, "pred_hidden_size": 24, "num_pooler_layers": 1}
 VJEPA |= {"pred_num_hidden_layers": 1, "pred_num_attention_heads": 2}
 TOWERS = {"vision_config": PATCHES, "text_config": SMALL | {"vocab_size": 8, "eos_token_id": 1}}
-VIDEO = {
-    "videomae": (PATCHES | {"num_frames": 4}, "VideoMAEVideoProcessor", CROPPED),
-    "timesformer": (PATCHES | {"num_frames": 4}, "VideoMAEImageProcessor", CROPPED),
-    "vivit": (
-        SMALL | {"image_size": 32, "num_frames": 4, "tubelet_size": [2, 16, 16]},
-        *("VivitImageProcessor", CROPPED),
+FAMILIES = {
+    "wav2vec2": ("sound", WAVE, "Wav2Vec2FeatureExtractor", {}),
+    "hubert": ("sound", WAVE, "Wav2Vec2FeatureExtractor", {}),
+    "wavlm": ("sound", WAVE, "Wav2Vec2FeatureExtractor", {}),
+    # which joins two of its convolutions' outputs
+    "sew": ("sound", WAVE | {"conv_stride": (20, 8)}, "Wav2Vec2FeatureExtractor", {}),
+    "whisper": ("sound", WHISPER | TOKENS, "WhisperFeatureExtractor", {"chunk_length": 2}),
+    AST: ("sound", SMALL | SPECTRUM | {"time_stride": 2}, "ASTFeatureExtractor", SPECTRUM),
+    "vit": ("pictures", PATCHES, "ViTImageProcessorPil", SQUARE),
+    "deit": ("pictures", PATCHES, "DeiTImageProcessorPil", SQUASHED),
+    "vit_mae": ("pictures", PATCHES | MAE, "ViTImageProcessorPil", SQUARE),
+    "dinov2": ("pictures", PATCHES, "BitImageProcessorPil", CROPPED),
+    "swin": ("pictures", SWIN, "ViTImageProcessorPil", SQUARE),
+    "convnext": ("pictures", STAGES | {"num_stages": 2}, "ConvNextImageProcessorPil", BY_SHARE),
+    "resnet": ("pictures", STAGES | {"embedding_size": 8}, "ConvNextImageProcessorPil", BY_SHARE),
+    "clip": (
+        "pictures",
+        TOWERS,
+        "CLIPImageProcessorPil",
+        CROPPED | {"size": {"shortest_edge": 32}},
     ),
-    "vjepa2": (VJEPA, "VJEPA2VideoProcessor", {"crop_size": 32}),
+    "videomae": ("video", PATCHES | {"num_frames": 4}, "VideoMAEVideoProcessor", CROPPED),
+    "timesformer": ("video", PATCHES | {"num_frames": 4}, "VideoMAEImageProcessor", CROPPED),
+    "vivit": ("video", VIVIT, "VivitImageProcessor", CROPPED),
+    "vjepa2": ("video", VJEPA, "VJEPA2VideoProcessor", {"crop_size": 32}),
 }
-FRAME_MODELS = {
-    "vit": (PATCHES, "ViTImageProcessorPil", SQUARE),
-    "deit": (PATCHES, "DeiTImageProcessorPil", SQUASHED),
-    "vit_mae": (PATCHES | MAE, "ViTImageProcessorPil", SQUARE),
-    "dinov2": (PATCHES, "BitImageProcessorPil", CROPPED),
-    "swin": (SWIN | {"depths": [1, 1], "num_heads": [1, 1]}, "ViTImageProcessorPil", SQUARE),
-    "convnext": (STAGES | {"num_stages": 2}, "ConvNextImageProcessorPil", BY_SHARE),
-    "resnet": (STAGES | {"embedding_size": 8}, "ConvNextImageProcessorPil", BY_SHARE),
-    "clip": (TOWERS, "CLIPImageProcessorPil", CROPPED | {"size": {"shortest_edge": 32}}),
-    **VIDEO,
-}
-"""Settings of a small model of each family, its processor, and that one's settings."""
+"""Input and settings of a small model of each family, its processor, and that one's settings."""
 
 
-def frame_model(folder: Path, kind: str, head: bool = False) -> Path:
-    """Save a small model of pictures, or of video, and its processor."""
+def of_input(*inputs: str) -> list[str]:
+    return [family for family, (given, *_) in FAMILIES.items() if given in inputs]
+
+
+def small_model(folder: Path, family: str, head: bool = False) -> Path:
+    """Save a small model and its processor; those of sound have 50 hidden states a second."""
     import transformers
 
     torch.manual_seed(3)
-    settings, processor, options = FRAME_MODELS[kind]
-    labels = {"id2label": {0: "calm", 1: "moved"}}
-    config = transformers.AutoConfig.for_model(kind, **settings, **labels)
-    what = "Video" if kind in VIDEO else "Image"
+    given, settings, processor, options = FAMILIES[family]
+    labels = {"id2label": {0: "arousal", 1: "valence"}}
+    config = transformers.AutoConfig.for_model(family, **settings, **labels)
+    what = {"sound": "Audio", "pictures": "Image", "video": "Video"}[given]
     auto = getattr(transformers, f"AutoModelFor{what}Classification" if head else "AutoModel")
     auto.from_config(config).save_pretrained(folder)
     getattr(transformers, processor)(**options).save_pretrained(folder)
@@ -251,12 +242,11 @@ def recogniser_model(folder: Path, *, multilingual: bool = False) -> Path:
     import transformers
 
     special = ["<|endoftext|>", "<|startoftranscript|>", "<|de|>", "<|en|>", "<|transcribe|>"]
-    special += ["<|nospeech|>", "<|notimestamps|>"]
-    n_tokens = tokenizer_of(folder, special, {})
+    n_tokens = tokenizer_of(folder, [*special, "<|nospeech|>", "<|notimestamps|>"], {})
     torch.manual_seed(4)
     tokens = {"vocab_size": n_tokens, "pad_token_id": 0, "bos_token_id": 8, "eos_token_id": 8}
-    tokens |= {"decoder_start_token_id": 9, "max_target_positions": 40}
-    config = transformers.WhisperConfig(**WHISPER, **tokens, init_std=0.5)
+    tokens |= {"decoder_start_token_id": 9, "max_target_positions": 40, "init_std": 0.5}
+    config = transformers.WhisperConfig(**WHISPER, **tokens)
     transformers.WhisperForConditionalGeneration(config).save_pretrained(folder)
     transformers.WhisperFeatureExtractor(chunk_length=2).save_pretrained(folder)
     settings = {"is_multilingual": multilingual, "suppress_tokens": [0]}
@@ -270,12 +260,11 @@ def text_model(folder: Path, *, head: bool = False) -> Path:
 
     n_tokens = tokenizer_of(folder, ["[CLS]", "[SEP]"], {"[CLS]": 8, "[SEP]": 9})
     torch.manual_seed(5)
+    sizes = SMALL | {"vocab_size": n_tokens, "max_position_embeddings": 16}
     labels = {"id2label": {0: "glad", 1: "sad"}}
-    config = transformers.BertConfig(
-        **SMALL, **labels, vocab_size=n_tokens, max_position_embeddings=16, initializer_range=0.5
-    )
-    name = "AutoModelForSequenceClassification" if head else "AutoModel"
-    getattr(transformers, name).from_config(config).save_pretrained(folder)
+    config = transformers.BertConfig(**sizes, **labels, initializer_range=0.5)
+    name = "BertForSequenceClassification" if head else "BertModel"
+    getattr(transformers, name)(config).save_pretrained(folder)
     return folder
 
 

@@ -1,7 +1,7 @@
-"""Whisper in Hugging Face's transformers, as what hears words.
+"""Words in transformers: models of text, which read transcripts, and Whisper, which writes them.
 
-It is an encoder too: what it makes of a window of sound is a row of tokens, which goes through
-batches and cache as any embedding does.
+A recogniser is an encoder too: what it makes of a window of sound is a row of tokens, which goes
+through batches and cache as any embedding does.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from features.encoders.pieces import SoundWindows
-from features.encoders.transformers import by_length
+from features.encoders.pieces import NO_TOKEN, SoundWindows, Texts
+from features.encoders.transformers import TransformersNetwork, by_length
 from features.encoders.transformers_sound import prepare_sound, sound_lengths
-from features.encoders.transformers_text import TokensNetwork
 from features.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
 
     from features.cache import Embedding
     from features.identity import Sampling
@@ -32,6 +32,88 @@ if TYPE_CHECKING:
 # A probability, a mean logarithm of some, and how much a text may shrink by zlib: OpenAI's.
 _NOBODY_SPEAKS, _SURELY_HEARD, _REPEATS = 0.6, -1.0, 2.4
 _MULTILINGUAL = 51_865  # tokens of a Whisper that knows several languages
+_LANGUAGE, _NO_SPEECH = r"<\|[a-z]{2,3}\|>", ("<|nospeech|>", "<|nocaptions|>")
+
+
+class TokensNetwork(TransformersNetwork):
+    """What hearing and reading have in common: a tokenizer, in the one file that all can have."""
+
+    more_files: ClassVar[tuple[str, ...]] = ("tokenizer.json",)
+
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """The model's own tokenizer, without padding and truncation."""
+        from tokenizers import Tokenizer
+
+        with self._loading("with its tokenizer.json, which `AutoTokenizer` saves"):
+            tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer
+
+    def input_description(self) -> str:
+        """Return what turns input into numbers, as text."""
+        return str(self.tokenizer.to_str())
+
+
+class TransformersTextEncoder(TokensNetwork):
+    """A model of text, which reads the transcript of a clip: BERT, RoBERTa, sentence encoders.
+
+    A hidden state is the mean over all tokens, special ones too; vectors are not normalised.
+
+    Attributes
+    ----------
+    rows : {"clip", "time"}
+        One row for all that is said in a clip, the mean over its tokens; or one for each row of the
+        transcript, and each part of it where it is longer than the model takes.
+    max_tokens : int
+        The most that the model sees at once; of one that takes fewer, those.
+    """
+
+    modality = "words"
+    unused = ("pooler", "position_ids")
+    batches: ClassVar[dict[str, Any]] = {
+        "batch_size": {"cpu": 32, "cuda": 256},
+        "padding": np.int32(NO_TOKEN),
+    }
+
+    kind: Literal["transformers"]
+    input: Literal["text"]
+    rows: Literal["clip", "time"] = "clip"
+    max_tokens: int = Field(default=256, ge=8, le=8192)
+
+    def pieces(self, sampling: "Sampling") -> Texts:  # noqa: ARG002  # words have no rate
+        """Take the tokens of texts."""
+        n_positions = getattr(self.config, "max_position_embeddings", None) or self.max_tokens
+        if self.config.model_type in ("roberta", "xlm-roberta", "camembert"):
+            n_positions -= 1 + int(self.config.pad_token_id)  # they count from behind the padding
+        return Texts(self.tokenizer.to_str(), min(self.max_tokens, n_positions))
+
+    def rows_of(self, model: Any, pieces: "torch.Tensor") -> "torch.Tensor":
+        """Embed texts as tokens (n, max_tokens); gives their numbers and rows (n, 1 + width).
+
+        Texts with the same number of tokens share a pass, so there is no padding.
+        """
+        import torch
+
+        lengths = (pieces != NO_TOKEN).sum(dim=1)
+        rows = torch.zeros(len(pieces), 1 + self.dimension(), device=pieces.device)
+        layers = self.kept_layers(self.config.num_hidden_layers)
+        for length, same in by_length(lengths):
+            output = model(pieces[same, :length].long(), output_hidden_states=True)
+            parts = [output.hidden_states[layer].float().mean(dim=1) for layer in layers]
+            parts += [output.logits.float()] if self.logits else []
+            rows[same] = torch.cat([lengths[same, None].float(), *parts], dim=1)
+        return rows
+
+    def finish(
+        self, time_s: NDArray[np.float64], rows: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Make one row of all texts of a clip, or leave one to each."""
+        if self.rows == "time":
+            return time_s, rows[:, 1:]
+        shares = rows[:, 0].astype(np.float64) / rows[:, 0].sum()
+        return np.array([shares @ time_s]), (shares @ rows[:, 1:])[None].astype(np.float32)
 
 
 class Utterance(NamedTuple):
@@ -47,16 +129,9 @@ class Utterance(NamedTuple):
 class SpecialTokens(NamedTuple):
     """Tokens of a Whisper that stand for no text, by their numbers.
 
-    Attributes
-    ----------
-    start, end, no_speech : int
-        What a transcript begins and ends with; what stands for sound without speech.
-    languages : tuple of int
-        Those of the languages to choose from.
-    prompt : tuple of int
-        What comes behind the language, or behind `start` in a model without languages.
-    suppressed, suppressed_first : tuple of int
-        What is never taken, and what is not taken as the first token of a text.
+    A text stands between `start` and `end`; behind `start` come one of the `languages`, in a model
+    that has any, and the `prompt`. What is `suppressed` is never taken as a token of a text, or not
+    as the first one.
     """
 
     start: int
@@ -123,11 +198,6 @@ class Recogniser(TokensNetwork):
 
     def pieces(self, sampling: "Sampling") -> SoundWindows:  # noqa: ARG002  # the model has its own
         """Take windows of sound as long as the model takes."""
-        if self.config.model_type != "whisper":
-            raise EncoderError(
-                f"{self.model} ({self.config.model_type}) is no Whisper: no other model can be "
-                "named in `transcripts`; import what another one wrote by `eri import transcripts`"
-            )
         n_samples = 2 * self.processor.hop_length * self.config.max_source_positions
         return SoundWindows(int(self.processor.sampling_rate), int(n_samples))
 
@@ -228,43 +298,31 @@ class Recogniser(TokensNetwork):
 
     @cached_property
     def tokens(self) -> SpecialTokens:
-        """The model's special tokens.
-
-        Raises
-        ------
-        EncoderError
-            When its tokenizer is not Whisper's, or does not know the language.
-        """
+        """The model's special tokens; an EncoderError where its tokenizer is not Whisper's."""
         settings: dict[str, Any] = {}
         for name in ("config.json", "generation_config.json"):  # CTranslate2 has the first one only
-            if (path := self.beside(name)).is_file():
+            if (path := self.folder / name).is_file():
                 settings |= json.loads(path.read_text(encoding="utf-8"))
-        numbers = self.tokenizer.get_vocab()
         size = int(self.config.vocab_size)
-
-        def number(*names: str) -> int:
-            found = [numbers[name] for name in names if name in numbers]
-            if not found or found[0] >= size:
-                raise EncoderError(f"{self.model} has no token {names[0]}: expected a Whisper")
-            return found[0]
-
-        end = number("<|endoftext|>")
+        numbers = {name: n for name, n in self.tokenizer.get_vocab().items() if n < size}
+        languages = {name: n for name, n in numbers.items() if re.fullmatch(_LANGUAGE, name)}
         is_english = not settings.get("is_multilingual", size >= _MULTILINGUAL)
-        languages = {name for name in numbers if re.fullmatch(r"<\|[a-z]{2,3}\|>", name)}
         if self.language is not None:
-            if f"<|{self.language}|>" not in languages or (is_english and self.language != "en"):
+            name = f"<|{self.language}|>"
+            if name not in languages or (is_english and self.language != "en"):
                 raise EncoderError(f"`language: {self.language}`: {self.model} does not know it")
-            languages = {f"<|{self.language}|>"}
+            languages = {name: languages[name]}
         first = settings.get("begin_suppress_tokens", settings.get("suppress_ids_begin")) or []
         never = settings.get("suppress_tokens", settings.get("suppress_ids")) or []
-        never = {each for each in never if 0 <= each < size} | set(range(end + 1, size))
-        no_timestamps = number("<|notimestamps|>")
-        return SpecialTokens(
-            start=number("<|startoftranscript|>"),
-            end=end,
-            no_speech=number("<|nospeech|>", "<|nocaptions|>"),
-            languages=() if is_english else tuple(sorted(map(number, languages))),
-            prompt=(no_timestamps,) if is_english else (number("<|transcribe|>"), no_timestamps),
-            suppressed=tuple(sorted(never)),
-            suppressed_first=tuple(each for each in first if 0 <= each < size),
-        )
+        with self._loading("with a Whisper's special tokens"):
+            end, no_timestamps = numbers["<|endoftext|>"], numbers["<|notimestamps|>"]
+            never = {each for each in never if 0 <= each < size} | set(range(end + 1, size))
+            return SpecialTokens(
+                start=numbers["<|startoftranscript|>"],
+                end=end,
+                no_speech=next(numbers[name] for name in _NO_SPEECH if name in numbers),
+                languages=() if is_english else tuple(sorted(languages.values())),
+                prompt=(*([] if is_english else [numbers["<|transcribe|>"]]), no_timestamps),
+                suppressed=tuple(sorted(never)),
+                suppressed_first=tuple(each for each in first if 0 <= each < size),
+            )
