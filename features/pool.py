@@ -139,10 +139,7 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     vectors : ndarray of float32, shape (n_clips, n_parts * n_statistics * dimension)
         Level by level, part by part, statistic by statistic.
 
-    Raises
-    ------
-    features.store.StoreError
-        For a table of clip vectors, for rows in another order, and for times that are none.
+    A table of clip vectors, rows in another order and times that are none are a StoreError.
 
     Examples
     --------
@@ -183,12 +180,8 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
     """Pool the clips of a store on disk as `pool_clips`; memory holds one shard of it at a time.
 
     The clips' face shares are kept; the metadata are those of the store, and ``pooling``. Where
-    people are told apart, ``n_people`` says how many clips show one, two, and so on.
-
-    Raises
-    ------
-    features.store.StoreError
-        When there is no store at `path`, or it is damaged; also as for `pool_clips`.
+    people are told apart, ``n_people`` says how many clips show one, two, and so on. Errors are
+    those of `features.store.read_store` and `pool_clips`.
     """
     pooled, shares = [], []
     n_people: Counter[int] = Counter()

@@ -32,7 +32,6 @@ _PAUSE_LIMIT_S = 30
 """Longest pause of a process in the middle of its message."""
 
 _LAST_WORDS_BYTES = 10_000
-_COUNT = struct.Struct("!Q")
 
 
 @dataclass(frozen=True)
@@ -115,14 +114,11 @@ class WorkerProcess:
         self._process.kill()
         self.channel.close()
         code = self._process.wait()
-        how = f"exit code {code}"
-        if code < 0:
-            how = f"signal {-code}, {signal.strsignal(-code)}"
+        how = f"exit code {code}" if code >= 0 else f"signal {-code}, {signal.strsignal(-code)}"
         if code == -signal.SIGKILL:
             how += ", often for lack of memory"
         with self._printed as printed:
-            length = printed.seek(0, os.SEEK_END)
-            printed.seek(max(length - _LAST_WORDS_BYTES, 0))
+            printed.seek(max(printed.seek(0, os.SEEK_END) - _LAST_WORDS_BYTES, 0))
             last_words = printed.read().decode(errors="replace")
         return Failure(f"the worker process died ({how})", last_words)
 
@@ -130,16 +126,13 @@ class WorkerProcess:
 def send(channel: socket.socket, message: object) -> None:
     """Send anything that pickles; contiguous arrays go as they lie in memory.
 
-    Raises
-    ------
-    OSError
-        When the other end is closed, or does not listen within the socket's limit.
+    An OSError when the other end is closed, or does not listen within the socket's limit.
     """
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
     parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
-    sizes = [_COUNT.pack(part.nbytes) for part in parts]
-    channel.sendall(b"".join([_COUNT.pack(len(parts)), *sizes]))
+    sizes = [part.nbytes for part in parts]
+    channel.sendall(struct.pack(f"!{len(parts) + 1}Q", len(parts), *sizes))
     for part in parts:
         channel.sendall(part)
 
@@ -147,15 +140,11 @@ def send(channel: socket.socket, message: object) -> None:
 def receive(channel: socket.socket) -> Any:
     """Wait for a message; arrays in it may be written to.
 
-    Raises
-    ------
-    EOFError
-        When the other end was closed, be it in the middle of a message.
-    OSError
-        When the other end went away with messages unread, or paused too long.
+    An EOFError when the other end was closed, be it in the middle of a message; an OSError when it
+    went away with messages unread, or paused too long.
     """
-    (n_parts,) = _COUNT.unpack(_read(channel, _COUNT.size))
-    sizes = struct.unpack(f"!{n_parts}Q", _read(channel, n_parts * _COUNT.size))
+    (n_parts,) = struct.unpack("!Q", _read(channel, 8))
+    sizes = struct.unpack(f"!{n_parts}Q", _read(channel, 8 * n_parts))
     pickled, *buffers = [_read(channel, size) for size in sizes]
     return pickle.loads(pickled, buffers=buffers)
 
