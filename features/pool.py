@@ -32,14 +32,9 @@ _MANY_ROWS = 1000  # in single precision, the mean of a million rows of .1 is .1
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a clip.
+    """A part of a clip: rows (n_rows, dimension), one or more and no NaN, and when they are.
 
-    Attributes
-    ----------
-    rows : ndarray of float32, of a long clip of float64, shape (n_rows, dimension)
-        At least one row, no NaN.
-    time_s : ndarray of float64, shape (n_rows,)
-        When, in clip time, ascending.
+    They are float32, of a long clip float64; times are clip time, ascending.
     """
 
     rows: Rows

@@ -30,13 +30,9 @@ class _Clip:
 class Batcher:
     """Fills batches across clips and hands each clip on when all of it is embedded.
 
-    Parameters
-    ----------
-    model : TorchModel or None
-        What embeds the batches; None for pieces that are embeddings already.
-    keep : callable
-        Called with the clip's digest, the times of its pieces (n,), their embeddings
-        (n, dimension), and what is known of the faces in them.
+    The `model` embeds the batches; None is for pieces that are embeddings already. `keep` is called
+    with the clip's digest, the times of its pieces (n,), their embeddings (n, dimension), and what
+    is known of the faces in them.
     """
 
     def __init__(self, model: "TorchModel | None", keep: Keep) -> None:

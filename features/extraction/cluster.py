@@ -72,12 +72,7 @@ class Cluster(AbstractContextManager["Cluster"]):
     ) -> None:
         """Embed clips as `Embedder.embed` does; every machine has to see the cache and the media.
 
-        Raises
-        ------
-        ClusterError
-            When no machine can do it, or one would make other embeddings than this one.
-        EncoderError, OSError
-            As `Embedder.embed`, on whichever machine.
+        It is a ClusterError when no machine can do it, or one would make other embeddings.
         """
         if not clips:
             return
@@ -96,7 +91,10 @@ class Cluster(AbstractContextManager["Cluster"]):
     def run(
         self, make: Callable[[int], Work], items: Iterable[Item], n_items: int, size: int = 1
     ) -> Iterator[tuple[list[Item], Any]]:
-        """Have items done, chunk by chunk, in any order.
+        """Have items done, chunk by chunk, in any order; what the work raises is raised here.
+
+        It is a ClusterError when there is no cluster, none of its machines can make what does the
+        work, or there is no machine for ten minutes.
 
         Parameters
         ----------
@@ -114,15 +112,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         chunk : list
             Items that are done.
         result : object
-            What came of them; a `Failure` for a single item that every slot died of.
-
-        Raises
-        ------
-        ClusterError
-            When there is no cluster, none of its machines can make what does the work, or there
-            is no machine for ten minutes.
-        Exception
-            What the work raised, on whichever machine.
+            What came of them; a `Failure` for a single item that slots died of.
         """
         self._connect()
         made = self._ray.put((make, str(Path.cwd())))
@@ -181,10 +171,12 @@ class _Run(Generic[Item]):
 
     def events(self) -> Iterator[tuple[list[Item], Any]]:
         """Yield what is done, until all is."""
-        seen_s = time.monotonic()
+        looked_s, seen_s = -math.inf, time.monotonic()
         while self.n_left or self.again or any(chunk for _, chunk in self.busy.values()):
-            self._start_slots()
-            n_failed, now_s = max(self.n_failed_starts.values(), default=0), time.monotonic()
+            now_s, n_failed = time.monotonic(), max(self.n_failed_starts.values(), default=0)
+            if now_s - looked_s > _POLL_S:
+                looked_s = now_s
+                self._start_slots()
             if self.slots:
                 seen_s = now_s
             elif n_failed >= _N_STARTS or now_s - seen_s > _NO_MACHINE_LIMIT_S:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import tee
 from pathlib import Path
@@ -44,19 +45,10 @@ class EncoderRun:
 
     Weights that cannot be had are an EncoderError, a cache that cannot be written an OSError.
 
-    Parameters
-    ----------
-    name : str
-        The encoder's name in messages.
-    encoder : Encoder
-        What embeds.
-    sampling : Sampling
-        How frames and sound are sampled.
-    cache_root : Path or str
-        Where embeddings are kept.
-
     Attributes
     ----------
+    name, encoder, sampling, cache_root
+        As given: the encoder by its name in messages, how it samples, where embeddings are kept.
     identity : str
         Of its embeddings; see `features.identity.encoder_identity`.
     pieces : PieceKind
@@ -166,7 +158,8 @@ class EncoderRun:
 class Embedder(AbstractContextManager["Embedder"]):
     """Embeds clips. Its decode workers and loaded networks stay from one call to the next.
 
-    Close it, or use it as a context manager. One call at a time.
+    Close it, or use it as a context manager. One call at a time; between calls, its `workers` are
+    free for other work.
 
     Parameters
     ----------
@@ -175,11 +168,6 @@ class Embedder(AbstractContextManager["Embedder"]):
     clip_limit_s : float
         Longest time that reading one clip may take; without it a clip may take any time, as long
         as it hands over pieces.
-
-    Attributes
-    ----------
-    workers : Workers
-        Its decode workers, for other work between calls.
     """
 
     def __init__(self, n_workers: int | None = None, *, clip_limit_s: float = math.inf) -> None:
@@ -207,7 +195,7 @@ class Embedder(AbstractContextManager["Embedder"]):
         Parameters
         ----------
         clips : sequence of ClipToRead
-            From `plan`.
+            From `plan`, which was given the same encoders.
         runs : mapping of str to EncoderRun
             The encoders by name.
         progress : bool
@@ -257,17 +245,14 @@ def plan(
     clips: pd.DataFrame, runs: Mapping[str, EncoderRun], max_duration_s: float = math.inf
 ) -> list[ClipToRead]:
     """Find the clips of a clip table that some cache lacks, each content once."""
-    takers: dict[str, tuple[str, ...]] = {}
-    paths: dict[str, tuple[str, ...]] = {}  # of the files with the same bytes
+    pieces = cache(lambda names: {name: runs[name].pieces for name in names})
+    to_read: dict[str, ClipToRead] = {}
     for clip in iterate_clips(clips):
-        names = takers.get(clip.sha256) or tuple(n for n, run in runs.items() if run.lacks(clip))
-        if names and clip.path is not None:
-            takers[clip.sha256] = names
-            paths[clip.sha256] = (*paths.get(clip.sha256, ()), clip.path)
-    kinds = {
-        names: {name: runs[name].pieces for name in names} for names in set(takers.values())
-    }  # one for all clips with the same takers
-    return [ClipToRead(k, each, kinds[takers[k]], max_duration_s) for k, each in paths.items()]
+        takers = tuple(name for name, run in runs.items() if run.lacks(clip))
+        if takers and clip.path is not None:
+            each = ClipToRead(clip.sha256, clip.path, pieces(takers), max_duration_s)
+            to_read.setdefault(clip.sha256, each)
+    return [*to_read.values()]
 
 
 def unusable(encoder: Encoder, clip: Clip) -> MediaError | None:

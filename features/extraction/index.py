@@ -84,19 +84,10 @@ def index_files(
 class Clip(NamedTuple):
     """One row of the clip table, as far as extraction needs it.
 
-    Attributes
-    ----------
-    clip_id : str
-        Unique name.
-    path : str or None
-        The media file, or its address; None where there is none, as beside imported features. Of a
-        clip of words, see `features.transcripts.clips_of_words`, the words.
-    sha256 : str
-        Digest of its bytes; empty when they could not be read, or there are none.
-    has_video, has_audio : bool
-        Which streams there are.
-    error : MediaError or None
-        Why the file cannot be used at all.
+    The `path` is the media file, its address, or the words of a clip of words (see
+    `features.transcripts.clips_of_words`); None where there is none, as beside imported features.
+    The digest `sha256` of its bytes is empty when they could not be read, or there are none; the
+    `error` says why the file cannot be used at all.
     """
 
     clip_id: str

@@ -4,7 +4,7 @@ No pandas here, and no torch: workers start fast.
 """
 
 import math
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,9 +36,9 @@ class ClipToRead(NamedTuple):
     ----------
     sha256 : str
         Digest of its bytes.
-    paths : tuple of str
-        Files, or addresses, that held these bytes when they were indexed; the first that still
-        does is read. Of a clip of words, see `features.transcripts.clips_of_words`, the words.
+    path : str
+        A file, or address, that held these bytes when it was indexed. Of a clip of words, see
+        `features.transcripts.clips_of_words`, the words.
     kinds : mapping of str to PieceKind
         The pieces that are wanted, by the encoder that takes them.
     max_duration_s : float
@@ -46,7 +46,7 @@ class ClipToRead(NamedTuple):
     """
 
     sha256: str
-    paths: tuple[str, ...]
+    path: str
     kinds: Mapping[str, PieceKind]
     max_duration_s: float = math.inf
 
@@ -97,8 +97,8 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, dict[str, 
     Raises
     ------
     MediaError
-        Step ``read`` when no file holds the bytes that were indexed any more: the embedding would
-        otherwise be filed under another clip's digest. Step ``probe`` when the clip is too long.
+        Step ``read`` when the bytes are not those that were indexed: the embedding would otherwise
+        be filed under another clip's digest. Step ``probe`` when the clip is too long.
     PlaceError
         When an object store with the clip does not answer.
     """
@@ -109,17 +109,19 @@ def read_clip(clip: ClipToRead) -> Generator[Pieces | Patience, None, dict[str, 
     alike: dict[tuple[Callable[..., Any], float], dict[Any, Takers]] = {}  # what one decode serves
     for kind, names in takers.items():
         if isinstance(kind, Texts):  # then the clip is nothing but its words
-            for time_s, values in kind.cut(clip.paths[0]):
+            for time_s, values in kind.cut(clip.path):
                 yield Pieces(names, time_s, values)
         elif isinstance(kind, Pictures):
             alike.setdefault((_cut_frames, kind.frame_rate_hz), {})[kind] = names
         else:
             alike.setdefault((_cut_sound, kind.sample_rate_hz), {})[kind] = names
     if alike:
-        paths = [Path(path) for path in clip.paths]
-        if any(map(address_of, paths)):
+        if address := address_of(Path(clip.path)):
             yield Patience(FETCH_LIMIT_S)
-        path = _unchanged_file(paths, clip.sha256)
+        path = local_file(Path(clip.path))
+        if clip_sha256(path) != clip.sha256:
+            reason = f"{address or path} has changed since it was indexed: index it again"
+            raise MediaError("read", reason)
         check_duration(path, clip.max_duration_s)
     for (cut, rate_hz), kinds in alike.items():
         try:
@@ -134,20 +136,6 @@ def examine_clip(named: tuple[str, Path]) -> Generator[Patience, None, dict[str,
     _, path = named
     yield Patience(FETCH_LIMIT_S if address_of(path) else 0)
     return examine_once(path, lambda file: {"sha256": clip_sha256(file), **asdict(probe(file))})
-
-
-def _unchanged_file(paths: Iterable[Path], sha256: str) -> Path:
-    error = MediaError("read", "the clip has no file")
-    for path in paths:
-        try:
-            file = local_file(path)
-            if clip_sha256(file) == sha256:
-                return file
-            reason = f"{address_of(path) or path} has changed since it was indexed: index it again"
-            error = MediaError("read", reason)
-        except MediaError as unreadable:
-            error = unreadable
-    raise error
 
 
 def _cut_frames(

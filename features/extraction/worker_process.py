@@ -38,14 +38,8 @@ _LAST_WORDS_BYTES = 10_000
 class Failure:
     """Why a task came to nothing.
 
-    Attributes
-    ----------
-    reason : str
-        In one line.
-    details : str
-        The traceback of what was raised, or what a process printed that died; may be empty.
-    error : Exception or None
-        What was raised, unless it does not pickle; None where nothing was.
+    The `reason` in one line; in `details` the traceback of what was raised, or what a process
+    printed that died; the `error` that was raised, if any, unless it does not pickle.
     """
 
     reason: str
@@ -71,18 +65,9 @@ class Patience:
 class WorkerProcess:
     """A process that does one task after the other, each sent to it as ``(work, task, folder)``.
 
-    The folder is that of the caller: there are relative paths in tasks.
-
-    Parameters
-    ----------
-    niceness : int
-        Added to that of this process: 19 never makes anything else on the processors wait.
-
-    Attributes
-    ----------
-    channel : socket
-        For `send` and `receive`. Of each task comes `Patience` when it begins, then 1-tuples with
-        its parts, or more `Patience`, and at its end `Finished`.
+    The folder is that of the caller: there are relative paths in tasks. What is heard of each on
+    `channel`, by `receive`, is `Patience` when it begins, then 1-tuples with its parts, or more
+    `Patience`, and at its end `Finished`. The niceness is added to that of this process.
     """
 
     def __init__(self, niceness: int) -> None:

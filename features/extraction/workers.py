@@ -46,27 +46,10 @@ class WorkerError(Exception):
 class Workers(AbstractContextManager["Workers"]):
     """Worker processes, started as they are needed and kept from one run to the next.
 
-    Close them, or use them as a context manager; they end with this process in any case. What one
-    has loaded stays there for its next task, if a cached function loads it: `pipeline.spread`.
-
-    Parameters
-    ----------
-    n_workers : int, optional
-        The most there are; default one per processor that this process may use.
-    niceness : int
-        19 for work that must never make the caller, or anything else, wait for a processor.
-
-    Examples
-    --------
-    >>> import math, time
-    >>> with Workers(1) as workers:
-    ...     print(workers.call(math.factorial, 5, limit_s=60))
-    ...     try:
-    ...         workers.call(time.sleep, 600, limit_s=0.1)
-    ...     except WorkerError as error:
-    ...         print(error)
-    120
-    no result within 0.1 s: the worker was stopped
+    There are `n_workers` at most, by default one per processor that this process may use; with a
+    `niceness` of 19 they never make anything else wait for a processor. Close them, or use them as
+    a context manager; they end with this process in any case. What one has loaded stays there for
+    its next task, if a cached function loads it: `pipeline.spread`.
     """
 
     def __init__(self, n_workers: int | None = None, *, niceness: int = 0) -> None:

@@ -97,7 +97,7 @@ def embed_file(
     """Embed a file as extraction does, in this process; return also what became of reading it."""
     sampling = Sampling(frame_rate_hz=3, sample_rate_hz=16000)
     kinds = {"it": encoder.pieces(sampling)}
-    reading = read_clip(ClipToRead(clip_sha256(path), (path,), kinds))
+    reading = read_clip(ClipToRead(clip_sha256(path), str(path), kinds))
     times, rows, model = [], [], encoder.load_model(CPU)
     while True:
         try:

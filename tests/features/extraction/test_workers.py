@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from operator import add
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,13 +229,6 @@ def test_a_reader_that_stops_early_has_drawn_little_and_costs_the_next_run_nothi
     assert len(drawn) < 3  # as fast as results are taken
     two = count(2)
     assert outcomes(one_worker, work.act, [two]) == ({two: [0, 1]}, {two: None})
-
-
-def test_workers_begin_before_the_reader_reads(workers, tmp_path):
-    mark = tmp_path / "begun"
-    with workers.run(Path.touch, [mark], stall_limit_s=20) as events:
-        work.wait_for(mark)
-        assert [event for _, event in events] == [Finished()]
 
 
 def test_workers_stay_for_the_next_run_or_are_replaced(workers):
