@@ -136,7 +136,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             try:
                 self._ray.init(address, **options)
                 break
-            except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+            except Exception as error:  # a node that starts too slowly raises a plain one
                 self._ray.shutdown()  # a connection made by half would be in the way of the next
                 if not n_left or not isinstance(error, ConnectionAbortedError):
                     raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error

@@ -41,7 +41,7 @@ def replacing(request):
 def write(place: Path, replacing, text: str, then: Callable[[], None] = lambda: None) -> None:
     """Replace a file, or a folder with one file in it."""
     with replacing(place) as beside:
-        assert beside.is_dir() or beside.suffix == place.suffix
+        assert beside.is_dir() or beside.suffix == place.suffix or not place.suffix
         (beside / "x" if beside.is_dir() else beside).write_text(text)
         then()
 
