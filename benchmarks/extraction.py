@@ -35,7 +35,7 @@ from features.encoders.torch_model import default_device
 from features.extraction import extract, index_files
 from features.extraction.batches import Batcher
 from features.extraction.embedder import STALL_LIMIT_S, EncoderRun, plan
-from features.extraction.reading import ClipToRead, Pieces, read_clip
+from features.extraction.reading import Pieces, read_clip
 from features.extraction.workers import Workers
 from features.identity import Sampling
 from features.media.frames import read_frames
@@ -129,12 +129,9 @@ def decode(name: str, encoder: FrameEncoder, clips: pd.DataFrame, folder: Path) 
     """Read all clips with all processors."""
     run = EncoderRun(name, encoder, SAMPLING, folder / "unused")
     planned = plan(clips, {name: run})
-    tasks = [
-        ClipToRead(tuple(map(Path, clip.paths)), clip.sha256, (run.pieces,)) for clip in planned
-    ]
     with (
         Workers(niceness=19) as workers,
-        workers.run(read_clip, tasks, stall_limit_s=STALL_LIMIT_S) as events,
+        workers.run(read_clip, planned, stall_limit_s=STALL_LIMIT_S) as events,
     ):
         yield from (event for _, event in events if isinstance(event, Pieces))
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from features.files import explaining
-from features.places import UNFINISHED, open_place
+from features.places import UNFINISHED, Files, open_place
 
 _DESCRIPTION = "encoder.json"
 _SUFFIX = ".safetensors"
 _METADATA_KEY = "eri"
 _NO_DIGEST = "-" * 64
 _COLUMNS = ("time_s", "values", "track", "face_score")
+_ADVICE = "make room and give read and write access, or set ERI_CACHE to another place"
 _N_AT_ONCE = 32  # requests that an object store answers side by side
 _DAY_S = 86_400
 _IDENTITY = re.compile("[0-9a-f]{32}")
@@ -113,7 +114,8 @@ class EmbeddingCache:
         self._folder = f"{path}/{identity}"
         if description is not None:
             content = json.dumps(description, indent=2, sort_keys=True).encode()
-            self._write(f"{self._folder}/{_DESCRIPTION}", content, replace=True)
+            with self._explaining():
+                self._files.write(f"{self._folder}/{_DESCRIPTION}", content, replace=True)
 
     @cached_property
     def known(self) -> set[str]:
@@ -121,7 +123,7 @@ class EmbeddingCache:
 
         They are listed when they are first asked for: 256 folders, several at once.
         """
-        with ThreadPoolExecutor(_N_AT_ONCE) as pool, self._explaining("read", "try it later"):
+        with ThreadPoolExecutor(_N_AT_ONCE) as pool, self._explaining():
             folders = [f"{self._folder}/{each}" for each in self._files.names(self._folder)]
             names = chain.from_iterable(pool.map(self._files.names, folders))
             return {name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)}
@@ -129,19 +131,13 @@ class EmbeddingCache:
     def get(self, clip_sha256: str) -> Embedding:
         """Return one clip's embedding.
 
-        Raises
-        ------
-        LostError
-            When it is not cached, or no more; what is damaged is named, and removed.
+        It is a LostError when it is not cached, or no more; what is damaged is named, and removed.
         """
-        path = self._path(clip_sha256)
-
-        def read() -> Embedding:
-            return unpack(clip_sha256, self._files.read(path))
-
+        path = _object(self._folder, clip_sha256)
         try:
-            with self._explaining("read", "give read access"):
-                return self._files.again(read, DamagedError)  # what is stored may be whole
+            with self._explaining():  # a store gives half an object now and then
+                read = partial(_read, self._files, path, clip_sha256)
+                return self._files.again(read, DamagedError)
         except FileNotFoundError:
             self.known.discard(clip_sha256)
             raise LostError(f"there is no {path} in the embedding cache") from None
@@ -149,7 +145,7 @@ class EmbeddingCache:
             message = f"embedding cache: {path} is damaged ({damage}). It is computed again"
             warnings.warn(message, stacklevel=2)
             self.known.discard(clip_sha256)
-            with suppress(FileNotFoundError), self._explaining("written", "give write access"):
+            with suppress(FileNotFoundError), self._explaining():
                 self._files.rm_file(path)  # unless another run was quicker
             raise LostError(f"{path} was damaged ({damage})") from damage
 
@@ -165,21 +161,14 @@ class EmbeddingCache:
 
     def put(self, clip_sha256: str, embedding: Embedding) -> None:
         """Write one clip's embedding, unless there is one already: the first one stays."""
-        with suppress(FileExistsError):
-            self._write(self._path(clip_sha256), pack(clip_sha256, embedding), replace=False)
+        path, content = _object(self._folder, clip_sha256), pack(clip_sha256, embedding)
+        with suppress(FileExistsError), self._explaining():
+            self._files.write(path, content, replace=False)
         if "known" in vars(self):  # else it is listed with this one, when somebody asks
             self.known.add(clip_sha256)
 
-    def _path(self, clip_sha256: str) -> str:
-        return _object(self._folder, clip_sha256)
-
-    def _explaining(self, done: str, advice: str) -> AbstractContextManager[None]:
-        what = f"the embedding cache {self._folder} cannot be {done}"
-        return explaining(what, f"{advice}, or set ERI_CACHE to another place")
-
-    def _write(self, path: str, content: bytes, *, replace: bool) -> None:
-        with self._explaining("written", "make room or give write access"):
-            self._files.write(path, content, replace=replace)
+    def _explaining(self) -> AbstractContextManager[None]:
+        return explaining(f"the embedding cache {self._folder} cannot be used", _ADVICE)
 
 
 def pack(clip_sha256: str, embedding: Embedding) -> bytes:
@@ -195,25 +184,19 @@ def pack(clip_sha256: str, embedding: Embedding) -> bytes:
 def unpack(clip_sha256: str, content: bytes) -> Embedding:
     """Return the embedding that was packed.
 
-    Raises
-    ------
-    DamagedError
-        When a single bit is another than `pack` wrote, or it is another clip's.
+    It is a DamagedError when a single bit is another than `pack` wrote, or it is another clip's.
     """
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         said = json.loads(header["__metadata__"][_METADATA_KEY])
-        if said["clip_sha256"] != clip_sha256:
-            raise DamagedError("it holds another clip")
         packed = content.replace(said["digest"].encode(), _NO_DIGEST.encode(), 1)
         if hashlib.sha256(packed).hexdigest() != said["digest"]:
-            raise DamagedError("its digest differs")
-        arrays = load(content)
-        return Embedding(face_share=said["face_share"], **arrays)
-    except DamagedError:
-        raise
+            raise ValueError("its digest differs")
+        if said["clip_sha256"] != clip_sha256:
+            raise ValueError("it holds another clip")
+        return Embedding(face_share=said["face_share"], **load(content))
     except Exception as error:  # damaged bytes can fail in any way
-        raise DamagedError(f"it is no embedding: {error}") from error
+        raise DamagedError(f"it is no embedding of this clip: {error}") from error
 
 
 def list_cache(root: Path | str) -> list[dict[str, Any]]:
@@ -230,33 +213,32 @@ def list_cache(root: Path | str) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     for identity in filter(_IDENTITY.fullmatch, files.names(path)):
         folder = f"{path}/{identity}"
-        described = f"{folder}/{_DESCRIPTION}"
-        with suppress(FileNotFoundError, NotADirectoryError):  # none, or pruned meanwhile
-            unused_s = time.time() - files.modified(described).timestamp()
-            sizes = {name: each["size"] for name, each in files.find(folder, detail=True).items()}
-            entry = {
-                "identity": identity,
-                "description": {},
-                "n_clips": sum(name.endswith(_SUFFIX) for name in sizes),
-                "n_bytes": sum(sizes.values()),
-                "unused_days": unused_s / _DAY_S,
-            }
+        with suppress(FileNotFoundError, NotADirectoryError):  # pruned meanwhile, or not ours
+            unused_s = time.time() - files.modified(f"{folder}/{_DESCRIPTION}").timestamp()
+            description = {}
             with suppress(ValueError):  # cut short by a power failure: embeddings are checked
-                entry["description"] = json.loads(files.read(described))
-            entries.append(entry)
+                description = json.loads(files.read(f"{folder}/{_DESCRIPTION}"))
+            sizes = {name: each["size"] for name, each in files.find(folder, detail=True).items()}
+            entries.append(
+                {
+                    "identity": identity,
+                    "description": description,
+                    "n_clips": sum(name.endswith(_SUFFIX) for name in sizes),
+                    "n_bytes": sum(sizes.values()),
+                    "unused_days": unused_s / _DAY_S,
+                }
+            )
     return sorted(entries, key=lambda entry: entry["unused_days"])
 
 
 def verify_cache(root: Path | str) -> Iterator[tuple[str, str | None]]:
     """Read every cached object; yields its path and what is wrong with it, None for nothing."""
     files, path = open_place(root)
-    for each in files.find(path):
-        if _OBJECT.fullmatch(each):
-            damage = None
+    for each in filter(_OBJECT.fullmatch, files.find(path)):
+        with suppress(FileNotFoundError):  # pruned meanwhile
             try:
-                unpack(Path(each).stem, files.read(each))
-            except FileNotFoundError:  # pruned meanwhile
-                continue
+                _read(files, each, Path(each).stem)
+                damage = None
             except DamagedError as error:
                 damage = str(error)
             yield each, damage
@@ -265,25 +247,18 @@ def verify_cache(root: Path | str) -> Iterator[tuple[str, str | None]]:
 def prune_cache(root: Path | str, unused_for_days: float) -> tuple[list[str], int]:
     """Remove the identities that no run used lately, and damage in the others.
 
-    A run that uses at this moment what is removed has to be started again.
-
-    Returns
-    -------
-    removed : list of str
-        Identities, and paths of damaged objects.
-    n_bytes : int
-        Size of what was removed.
+    A run that uses at this moment what is removed has to be started again. Returns what was
+    removed, identities and paths of damaged objects, and how many bytes it was.
     """
     files, path = open_place(root)
     unused = [each for each in list_cache(root) if each["unused_days"] >= unused_for_days]
     for entry in unused:
         files.rm(f"{path}/{entry['identity']}", recursive=True)
     damaged = {each: files.size(each) for each, damage in verify_cache(root) if damage is not None}
-    for each in damaged:
+    left_over = filter(_LEFT_OVER.fullmatch, files.find(path))
+    old = [each for each in left_over if time.time() - files.modified(each).timestamp() > _DAY_S]
+    for each in (*damaged, *old):
         files.rm(each)
-    for each in filter(_LEFT_OVER.fullmatch, files.find(path)):
-        if time.time() - files.modified(each).timestamp() > _DAY_S:
-            files.rm(each)
     n_bytes = sum(entry["n_bytes"] for entry in unused) + sum(damaged.values())
     return [*(entry["identity"] for entry in unused), *damaged], n_bytes
 
@@ -291,15 +266,8 @@ def prune_cache(root: Path | str, unused_for_days: float) -> tuple[list[str], in
 def seed_cache(store: Path, root: Path | str) -> int:
     """Fill a cache from a feature store, for example one that ``dvc pull`` brought.
 
-    Returns
-    -------
-    int
-        Clips that the cache did not hold yet.
-
-    Raises
-    ------
-    StoreError
-        When the store does not say what made it, or which bytes its clips have.
+    Returns how many clips the cache did not hold yet. It is a StoreError when the store does not
+    say what made it, or which bytes its clips have.
     """
     from features.store import StoreError, stored_clips  # which hold embeddings: it imports this
 
@@ -308,14 +276,17 @@ def seed_cache(store: Path, root: Path | str) -> int:
         objects = [_object(f"/{metadata.get('identity')}", clip.sha256) for clip in clips]
         if "spec" not in metadata or not all(map(_OBJECT.fullmatch, objects)):
             raise StoreError(f"{store} does not say what made it of which clips: extract it anew")
-        if cache is None:
-            description = {k: metadata[k] for k in metadata if k not in ("versions", "level")}
-            cache = EmbeddingCache(root, metadata["identity"], description)
+        description = {k: metadata[k] for k in metadata if k not in ("versions", "level")}
+        cache = cache or EmbeddingCache(root, metadata["identity"], description)
+        n_new += len({clip.sha256 for clip in clips} - cache.known)
         for clip in clips:
-            n_new += clip.sha256 not in cache.known
             cache.put(clip.sha256, clip.embedding)
     return n_new
 
 
 def _object(folder: str, clip_sha256: str) -> str:
     return f"{folder}/{clip_sha256[:2]}/{clip_sha256}{_SUFFIX}"
+
+
+def _read(files: Files, path: str, clip_sha256: str) -> Embedding:
+    return unpack(clip_sha256, files.read(path))

@@ -29,12 +29,7 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, 64 hexadecimal digits.
 
     A file that has neither changed since the last call nor within the last two seconds is not read
-    again.
-
-    Raises
-    ------
-    OSError
-        When it cannot be read.
+    again; one that cannot be read is an OSError.
     """
     stat = path.stat()
     if not S_ISREG(stat.st_mode) and not S_ISDIR(stat.st_mode):  # a pipe would be waited for
@@ -81,24 +76,10 @@ def explaining(what: str, advice: str) -> Iterator[None]:
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
-    """Replace a file when the block has ended without an error.
+    """Replace a file when the block has ended without an error; else an old one stays as it was.
 
-    Another process that replaces the same file waits, and then replaces it.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder is made where it is missing.
-
-    Yields
-    ------
-    Path
-        Where to write the new file: beside the old one, with the same suffix.
-
-    Raises
-    ------
-    OSError
-        When it cannot be written; an old file stays as it was.
+    Another process that replaces the same file waits, and then replaces it. A folder that is
+    missing is made. Yields where to write: beside the old file, with the same suffix.
     """
     beside = _beside(path, "part")
     with _sole_writer(path):
@@ -113,12 +94,8 @@ def replacing_file(path: Path) -> Iterator[Path]:
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """Replace a folder, with all that is in it, as `replacing_file` replaces a file.
 
-    An old folder that a run had moved away when it was killed is put back first.
-
-    Yields
-    ------
-    Path
-        An empty folder to write to, beside the old one.
+    An old folder that a run had moved away when it was killed is put back first. Yields an empty
+    folder to write to, beside the old one.
     """
     folder = folder.resolve()  # a linked one stays a link
     beside, old = _beside(folder, "part"), _beside(folder, "old")

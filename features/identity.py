@@ -40,12 +40,8 @@ def encoder_identity(encoder: Encoder, sampling: Sampling) -> str:
     """Digest of everything but the clip that changes an embedding, 32 hexadecimal digits.
 
     Together with the digest of a clip's bytes it names an embedding for good. Paths, encoder names,
-    batch size, device and worker count change nothing and are left out.
-
-    Raises
-    ------
-    EncoderError
-        When the weights cannot be had.
+    batch size, device and worker count change nothing and are left out. Weights that cannot be had
+    are an EncoderError.
     """
     # Weights are named by their bytes, preprocessing by what it is.
     named = {"weights", "seed", "face_weights", "preprocessing_of"} | encoder.named_by_weights

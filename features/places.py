@@ -8,7 +8,6 @@ stand wherever a path does, and `address_of` tells.
 """
 
 import errno
-import itertools
 import os
 import re
 import time
@@ -68,9 +67,7 @@ class Files:
             except Exception as error:  # each store has errors of its own
                 if self.is_local or isinstance(error, _FINAL):
                     raise
-                said = f"{type(error).__name__}: {error}"
-                if isinstance(error, TimeoutError) and not str(error):
-                    said = f"no answer within {limit_s:g} s"
+                said = f"{type(error).__name__}: {str(error) or f'no answer within {limit_s:g} s'}"
                 raise PlaceError(getattr(error, "errno", None) or errno.EIO, said) from error
 
         return patient
@@ -110,17 +107,16 @@ class Files:
 
     def again(self, ask: Callable[[], Answer], fault: type[Exception]) -> Answer:
         """Ask until the answer is no `fault`, a few times, with pauses; once of a local folder."""
-        began_s = time.monotonic()
-        for number in itertools.count():
-            is_last = self.is_local or number == _N_TRIES - 1
-            is_last |= time.monotonic() - began_s > _PATIENCE_S
+        began_s, n_left = time.monotonic(), 1 if self.is_local else _N_TRIES
+        while True:
+            n_left = 1 if time.monotonic() - began_s > _PATIENCE_S else n_left
             try:
                 return ask()
             except fault as error:
-                if is_last or isinstance(error, _FINAL):
+                if n_left == 1 or isinstance(error, _FINAL):
                     raise
-            time.sleep(_FIRST_PAUSE_S * 2**number)
-        raise AssertionError("it counts on for ever")
+            time.sleep(_FIRST_PAUSE_S * 2 ** (_N_TRIES - n_left))
+            n_left -= 1
 
 
 def address_of(path: Path) -> str | None:
@@ -142,17 +138,8 @@ def kind_of(path: Path) -> Literal["file", "folder"] | None:
 def open_place(root: Path | str) -> tuple[Files, str]:
     """Open a folder, or an address such as ``s3://bucket/folder``.
 
-    Returns
-    -------
-    files : Files
-        Its file system.
-    path : str
-        The place within it.
-
-    Raises
-    ------
-    OSError
-        When no installed package opens such an address, or it holds credentials.
+    Returns its file system, and the place within it. It is an OSError when no installed package
+    opens such an address, or it holds credentials.
     """
     address = str(root if isinstance(root, str) else address_of(root) or root)
     if "://" not in address:

@@ -32,14 +32,9 @@ _MANY_ROWS = 1000  # in single precision, the mean of a million rows of .1 is .1
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a clip.
+    """A part of a clip: rows (n_rows, dimension), one or more and no NaN, and when they are.
 
-    Attributes
-    ----------
-    rows : ndarray of float32, of a long clip of float64, shape (n_rows, dimension)
-        At least one row, no NaN.
-    time_s : ndarray of float64, shape (n_rows,)
-        When, in clip time, ascending.
+    They are float32, of a long clip float64; times are clip time, ascending.
     """
 
     rows: Rows
@@ -139,10 +134,7 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     vectors : ndarray of float32, shape (n_clips, n_parts * n_statistics * dimension)
         Level by level, part by part, statistic by statistic.
 
-    Raises
-    ------
-    features.store.StoreError
-        For a table of clip vectors, for rows in another order, and for times that are none.
+    A table of clip vectors, rows in another order and times that are none are a StoreError.
 
     Examples
     --------
@@ -183,12 +175,8 @@ def pool_store(path: Path | str, pooling: Pooling) -> FeatureStore:
     """Pool the clips of a store on disk as `pool_clips`; memory holds one shard of it at a time.
 
     The clips' face shares are kept; the metadata are those of the store, and ``pooling``. Where
-    people are told apart, ``n_people`` says how many clips show one, two, and so on.
-
-    Raises
-    ------
-    features.store.StoreError
-        When there is no store at `path`, or it is damaged; also as for `pool_clips`.
+    people are told apart, ``n_people`` says how many clips show one, two, and so on. Errors are
+    those of `features.store.read_store` and `pool_clips`.
     """
     pooled, shares = [], []
     n_people: Counter[int] = Counter()

@@ -93,10 +93,10 @@ class FeatureStore:
 
     def __repr__(self) -> str:
         n_rows, dimension = self.embedding.shape
-        size = f"{n_rows} rows x {dimension} {self.embedding.dtype}"
-        columns = [name for name in OPTIONAL_COLUMNS if getattr(self, name) is not None]
-        parts = ", ".join([f"{len(self.clip_starts())} clips", size, *columns])
-        return f"FeatureStore({parts}; metadata: {', '.join(self.metadata) or 'none'})"
+        columns = "".join(f", {k}" for k in OPTIONAL_COLUMNS if getattr(self, k) is not None)
+        size = f"{len(self.clip_starts())} clips, {n_rows} rows x {dimension}"
+        said = ", ".join(self.metadata) or "none"
+        return f"FeatureStore({size} {self.embedding.dtype}{columns}; metadata: {said})"
 
     def clip_starts(self) -> NDArray[np.intp]:
         """Return the first row of every clip."""
@@ -106,11 +106,11 @@ class FeatureStore:
     def clips(self) -> Iterator[tuple[str, Embedding]]:
         """Yield each clip's id and embedding; there has to be a `time_s`."""
         assert self.time_s is not None
+        seen = self.track, self.face_score
         for a, b in pairwise([*self.clip_starts(), len(self.clip_id)]):
             share = None if self.face_share is None else float(self.face_share[a])
-            faces = [getattr(self, name) for name in ("track", "face_score")]
-            of_clip = [None if each is None else each[a:b] for each in faces]
-            yield self.clip_id[a], Embedding(self.time_s[a:b], self.embedding[a:b], share, *of_clip)
+            faces: Any = (each[a:b] if each is not None else None for each in seen)
+            yield self.clip_id[a], Embedding(self.time_s[a:b], self.embedding[a:b], share, *faces)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with one column per dimension, indexed by clip (and time, and track)."""
@@ -125,12 +125,7 @@ def read_store(path: Path | str) -> FeatureStore:
     """Read a feature store's folder, one of its shards, or a file of clip vectors, in one call.
 
     Shards are read piece by piece into their place, so memory peaks some tens of MB above the
-    result.
-
-    Raises
-    ------
-    StoreError
-        When there is no store at `path`, or it is damaged.
+    result. A store that is not there, or is damaged, is a StoreError.
 
     Examples
     --------
@@ -188,10 +183,7 @@ def read_store(path: Path | str) -> FeatureStore:
 def stored_clips(path: Path) -> Iterator[tuple[dict[str, Any], list[StoredClip]]]:
     """Yield the shards of a store, each with its metadata and its clips.
 
-    Raises
-    ------
-    StoreError
-        As `read_store`; also for a store without the digests of its clips.
+    It is a StoreError as in `read_store`, and for a store without the digests of its clips.
     """
     for shard in shards_of(path):
         store = read_store(shard)
@@ -238,14 +230,7 @@ def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str
     """Write a store, replacing the one that is there as `features.files.replacing_folder` does.
 
     Clips come in the order wanted, and are drawn as shards of them are written; `metadata` is what
-    JSON can hold.
-
-    Raises
-    ------
-    StoreError
-        When the folder holds something else; see `check_replaceable`.
-    OSError
-        When it cannot be written; an old store is left as it was.
+    JSON can hold. Errors are those of `check_replaceable`, and leave an old store as it was.
     """
     with explaining(f"{folder} cannot be written", _ADVICE), replacing_folder(folder) as beside:
         check_replaceable(folder)
@@ -258,19 +243,16 @@ def write_store(folder: Path, clips: Iterable[StoredClip], metadata: Mapping[str
 def check_replaceable(folder: Path) -> None:
     """Make sure that a store can be written there, and nothing but an old store is overwritten.
 
-    Raises
-    ------
-    StoreError
-        When `folder` is a file or holds anything but shards.
-    OSError
-        When nothing can be written there.
+    A file, or a folder with anything but shards in it, is a StoreError; a place where nothing can
+    be written is an OSError.
     """
     with explaining(f"{folder} cannot be written", _ADVICE):
         there = next(each for each in folder.absolute().parents if each.exists())
         tempfile.TemporaryFile(dir=there).close()
-    shards = {path for path in folder.glob("part-*.parquet") if path.is_file()}
-    strange = [folder] if folder.is_file() else [*set(folder.glob("*")) - shards]
-    if strange:
+    inside = [folder] if folder.is_file() else folder.glob("*")
+    if strange := [
+        each for each in inside if not (each.match("part-*.parquet") and each.is_file())
+    ]:
         why = f"(it holds {strange[0].name}) and is not overwritten: choose another folder"
         raise StoreError(f"{folder} is not a feature store {why} to write to")
 

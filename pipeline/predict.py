@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -183,10 +182,9 @@ class Predictor(AbstractContextManager["Predictor"]):
         given = [paths] if isinstance(paths, str | Path) else paths
         files = find_media(Path(path) for path in given)
         table = index_files(files, workers=self._embedder.workers, progress=progress)
-        limits = {"max_duration_s": max_duration_s, "progress": progress}
         place = cache_root or default_cache_root()
         others = {name: e for name, e in self.encoders.items() if e.modality != "words"}
-        runs = self._embed({**others, **self._recognisers}, table, place, **limits)
+        runs = self._embed({**others, **self._recognisers}, table, place, max_duration_s, progress)
         tables = dict.fromkeys(self._entries, table)
         for hearer, recogniser in self._recognisers.items():
             readers = {
@@ -198,7 +196,7 @@ class Predictor(AbstractContextManager["Predictor"]):
             heard = runs[hearer].stored_clips(table) if hearer in runs else ()
             transcripts = heard_transcripts(recogniser, heard, table)
             words = clips_of_words(transcripts, table)
-            runs |= self._embed(readers, words, place, **limits)
+            runs |= self._embed(readers, words, place, max_duration_s, progress)
             tables |= dict.fromkeys(readers, words)
         missing: dict[str, dict[str, MediaError]] = {clip_id: {} for clip_id in table["clip_id"]}
         for name, clips in tables.items():
@@ -280,7 +278,12 @@ class Predictor(AbstractContextManager["Predictor"]):
         return pd.concat(tables, ignore_index=True)
 
     def _embed(
-        self, encoders: Mapping[str, Encoder], table: pd.DataFrame, place: Path | str, **limits: Any
+        self,
+        encoders: Mapping[str, Encoder],
+        table: pd.DataFrame,
+        place: Path | str,
+        max_duration_s: float,
+        progress: bool,
     ) -> dict[str, EncoderRun]:
         """Embed clips by the encoders that some clip has something for, and return these."""
         clips, runs = list(iterate_clips(table)), {}
@@ -300,7 +303,7 @@ class Predictor(AbstractContextManager["Predictor"]):
                     "the bundle anew"
                 )
             run.check(table)  # they are read later, when nothing is computed any more
-        self._embedder.embed(plan(table, runs), runs, **limits)
+        self._embedder.embed(plan(table, runs, max_duration_s), runs, progress=progress)
         return runs
 
     def _predict(

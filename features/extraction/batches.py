@@ -24,20 +24,15 @@ class _Clip:
     time_s: list[NDArray[np.float64]] = field(default_factory=list)
     rows: list[NDArray[np.float32]] = field(default_factory=list)
     n_missing: int = 0
-    has_ended: bool = False
-    faces: FaceRows = _NO_FACES
+    faces: FaceRows | None = None  # until it has ended
 
 
 class Batcher:
     """Fills batches across clips and hands each clip on when all of it is embedded.
 
-    Parameters
-    ----------
-    model : TorchModel or None
-        What embeds the batches; None for pieces that are embeddings already.
-    keep : callable
-        Called with the clip's digest, the times of its pieces (n,), their embeddings
-        (n, dimension), and what is known of the faces in them.
+    The `model` embeds the batches; None is for pieces that are embeddings already. `keep` is called
+    with the clip's digest, the times of its pieces (n,), their embeddings (n, dimension), and what
+    is known of the faces in them.
     """
 
     def __init__(self, model: "TorchModel | None", keep: Keep) -> None:
@@ -47,7 +42,7 @@ class Batcher:
         self._batch: NDArray[Any] | None = None
         self._owners: list[tuple[_Clip, int]] = []  # whose pieces the batch holds, and how many
         self._n_filled = 0
-        self._running: Callable[[], None] | None = None  # waits for the batch before
+        self._finish_running: Callable[[], None] = lambda: None  # waits for the batch before
 
     def add(self, sha256: str, time_s: NDArray[np.float64], pieces: NDArray[Any]) -> None:
         """Queue pieces (n, ...) of a clip, in the order of time."""
@@ -66,12 +61,11 @@ class Batcher:
             self._n_filled += n
             pieces = pieces[n:]
             if self._n_filled == len(self._batch):
-                self._submit(self._model)
+                self._submit()
 
     def end(self, sha256: str, faces: FaceRows = _NO_FACES) -> None:
         """Say that no more pieces of this clip follow."""
-        clip = self._clips.setdefault(sha256, _Clip())
-        clip.has_ended, clip.faces = True, faces
+        self._clips.setdefault(sha256, _Clip()).faces = faces
         self._hand_on()
 
     def discard(self, sha256: str) -> None:
@@ -80,35 +74,33 @@ class Batcher:
 
     def flush(self) -> None:
         """Embed what is queued, even if it does not fill a batch."""
-        if self._model is not None and self._n_filled:
-            self._submit(self._model)
-        self._collect()
+        self._submit()
+        self._finish_running()
 
-    def _submit(self, model: "TorchModel") -> None:
-        assert self._batch is not None  # something is in it
-        wait, owners = model.submit(self._batch[: self._n_filled]), self._owners
-        self._collect()  # the batch before: while this one runs, if the model runs beside us
-        self._running = lambda: self._share_out(wait(), owners)
+    def _submit(self) -> None:
+        if self._model is None or self._batch is None:
+            return
+        wait, owners = self._model.submit(self._batch[: self._n_filled]), self._owners
         self._batch, self._owners, self._n_filled = None, [], 0
-        if not model.runs_beside:
-            self._collect()
+        self._finish_running()  # the one before, while this one runs, if the model runs beside us
 
-    def _collect(self) -> None:
-        running, self._running = self._running, None
-        if running is not None:
-            running()
+        def finish() -> None:
+            self._finish_running = lambda: None
+            rows = wait()
+            for clip, n in owners:
+                clip.rows.append(rows[:n])
+                clip.n_missing -= n
+                rows = rows[n:]
+            self._hand_on()
 
-    def _share_out(self, rows: NDArray[np.float32], owners: list[tuple[_Clip, int]]) -> None:
-        for clip, n in owners:
-            clip.rows.append(rows[:n])
-            clip.n_missing -= n
-            rows = rows[n:]
-        self._hand_on()
+        self._finish_running = finish
+        if not self._model.runs_beside:
+            finish()
 
     def _hand_on(self) -> None:
-        done = [key for key, clip in self._clips.items() if clip.has_ended and not clip.n_missing]
-        for key in done:
-            clip = self._clips.pop(key)
-            time_s = np.concatenate(clip.time_s or [np.empty(0)])
-            rows = np.concatenate(clip.rows or [np.empty((0, 0), np.float32)])
-            self._keep(key, time_s, rows, clip.faces)
+        for key, clip in list(self._clips.items()):
+            if clip.faces is not None and not clip.n_missing:
+                del self._clips[key]
+                time_s = np.concatenate(clip.time_s or [np.empty(0)])
+                rows = np.concatenate(clip.rows or [np.empty((0, 0), np.float32)])
+                self._keep(key, time_s, rows, clip.faces)

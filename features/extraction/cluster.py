@@ -4,8 +4,8 @@ Ray starts processes on machines, brings them what they are told and tells when 
 that is here is who gets what next. A slot makes its worker once, such as an `Embedder` with its
 networks, and then does chunk after chunk: clip ids go to it, and which of them failed comes back.
 Pieces of clips stay on the machine that decodes them, and embeddings go into the shared cache, so
-what is lost with a machine is the chunk that it was busy with. Another slot gets that. A chunk that
-two slots died of is cut in halves, until what kills them is found.
+what is lost with a machine is the chunk that it was busy with. Other slots get its halves; in the
+end what kills all of them is alone, and has failed when a second one died of it.
 """
 
 import logging
@@ -16,7 +16,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -26,8 +26,9 @@ import joblib
 
 from features.encoders.base import Encoder
 from features.errors import ClusterError, MediaError
-from features.extraction.embedder import ClipToEmbed, Embedder, EncoderRun
+from features.extraction.embedder import Embedder, EncoderRun
 from features.extraction.index import clip_progress
+from features.extraction.reading import ClipToRead
 from features.extraction.workers import Failure
 from features.identity import Sampling
 
@@ -36,18 +37,10 @@ Work = Callable[[list[Any]], Any]
 
 _FIRST_CHUNK, _LARGEST_CHUNK = 64, 1024
 _CHUNK_S = 30.0  # what a chunk shall take: at its end, decoders wait for the encoder
-_N_DEATHS = 2  # of slots that were busy with a chunk, until it is cut
 _N_STARTS = 3  # that may fail on a machine, until it is left alone
-_N_CONNECTS = 3
+_N_CONNECTS = 3  # to a head whose process for us died: it may do better at once
 _POLL_S = 1.0
 _NO_MACHINE_LIMIT_S = 600.0
-
-
-@dataclass(eq=False)
-class _Chunk(Generic[Item]):
-    items: list[Item]
-    n_deaths: int = 0
-    begun_s: float = 0.0
 
 
 class Cluster(AbstractContextManager["Cluster"]):
@@ -58,11 +51,7 @@ class Cluster(AbstractContextManager["Cluster"]):
     on : str
         ``ray``: the cluster that ``RAY_ADDRESS`` names (``auto`` on its machines), else this
         machine, with a slot for each GPU. ``ray://host:port``: another cluster, by Ray's client.
-
-    Raises
-    ------
-    ClusterError
-        When Ray is not installed.
+        Anything else is a ClusterError, and so is Ray where it is not installed.
     """
 
     def __init__(self, on: str) -> None:
@@ -79,16 +68,11 @@ class Cluster(AbstractContextManager["Cluster"]):
             self._ray.shutdown()
 
     def embed(
-        self, clips: Sequence[ClipToEmbed], runs: Mapping[str, EncoderRun], *, progress: bool
+        self, clips: Sequence[ClipToRead], runs: Mapping[str, EncoderRun], *, progress: bool
     ) -> None:
         """Embed clips as `Embedder.embed` does; every machine has to see the cache and the media.
 
-        Raises
-        ------
-        ClusterError
-            When no machine can do it, or one would make other embeddings than this one.
-        EncoderError, OSError
-            As `Embedder.embed`, on whichever machine.
+        It is a ClusterError when no machine can do it, or one would make other embeddings.
         """
         if not clips:
             return
@@ -97,21 +81,20 @@ class Cluster(AbstractContextManager["Cluster"]):
         make = partial(_ClipEmbedder, encoders, first.sampling, first.cache_root)
         with clip_progress("extract", len(clips), shown=progress) as advance:
             for chunk, result in self.run(make, clips, len(clips), _FIRST_CHUNK):
-                if isinstance(result, Failure):
-                    why = MediaError("encode", result.reason)
-                    result = [(clip.sha256, name, why) for clip in chunk for name in clip.takers]
-                for sha256, name, error in result:
-                    runs[name].note(sha256, error)
+                died = isinstance(result, Failure)
+                error = MediaError("encode", result.reason) if died else None
+                for clip in chunk:
+                    for name in clip.kinds:
+                        runs[name].note(clip.sha256, error or result.get((name, clip.sha256)))
                 advance(len(chunk))
 
     def run(
-        self,
-        make: Callable[[int], Work],
-        items: Iterable[Item],
-        n_items: int,
-        first_chunk: int = 1,
+        self, make: Callable[[int], Work], items: Iterable[Item], n_items: int, size: int = 1
     ) -> Iterator[tuple[list[Item], Any]]:
-        """Have items done, chunk by chunk, in any order.
+        """Have items done, chunk by chunk, in any order; what the work raises is raised here.
+
+        It is a ClusterError when there is no cluster, none of its machines can make what does the
+        work, or there is no machine for ten minutes.
 
         Parameters
         ----------
@@ -121,7 +104,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             Drawn as slots become free. They and all results must pickle.
         n_items : int
             How many they are.
-        first_chunk : int
+        size : int
             How many items are in a chunk; if more than one, later ones take `_CHUNK_S` each.
 
         Yields
@@ -129,18 +112,11 @@ class Cluster(AbstractContextManager["Cluster"]):
         chunk : list
             Items that are done.
         result : object
-            What came of them; a `Failure` for a single item that every slot died of.
-
-        Raises
-        ------
-        ClusterError
-            When there is no cluster, none of its machines can make what does the work, or there
-            is no machine for ten minutes.
-        Exception
-            What the work raised, on whichever machine.
+            What came of them; a `Failure` for a single item that slots died of.
         """
         self._connect()
-        run = _Run(self._ray, make, iter(items), n_items, first_chunk)
+        made = self._ray.put((make, str(Path.cwd())))
+        run = _Run(self._ray, made, iter(items), n_items, size, size)
         try:
             yield from run.events()
         finally:
@@ -160,125 +136,128 @@ class Cluster(AbstractContextManager["Cluster"]):
             try:
                 self._ray.init(address, **options)
                 break
-            except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+            except Exception as error:  # a node that starts too slowly raises a plain one
                 self._ray.shutdown()  # a connection made by half would be in the way of the next
-                # A head that answers, and whose server for us has died, may do better at once.
                 if not n_left or not isinstance(error, ConnectionAbortedError):
                     raise ClusterError(f"no Ray cluster answers at {address}: {error}") from error
                 time.sleep(_POLL_S)
         self._is_ours = True
 
 
+@dataclass(eq=False)
+class _Chunk(Generic[Item]):
+    items: list[Item]
+    has_killed: bool = False  # a slot died of it
+    begun_s: float = 0.0
+
+
+@dataclass
 class _Run(Generic[Item]):
     """What `Cluster.run` was asked for, and which slot is busy with what."""
 
-    def __init__(
-        self, ray: Any, make: Any, items: Iterator[Item], n_items: int, first_chunk: int
-    ) -> None:
-        self._ray, self._items, self._n_left, self._size = ray, items, n_items, first_chunk
-        self._first_chunk = first_chunk
-        self._again: deque[_Chunk[Item]] = deque()
-        self._made = ray.put((make, str(Path.cwd())))
-        self._slots: dict[Any, str] = {}  # and the machine of each
-        self._busy: dict[Any, tuple[Any, _Chunk[Item] | None]] = {}  # by call; no chunk: it starts
-        self._idle: list[Any] = []
-        self._n_failed_starts: Counter[str] = Counter()
-        self._reason = "there is none"
+    ray: Any
+    made: Any
+    items: Iterator[Item]
+    n_left: int
+    first_size: int
+    size: int
+    again: deque[_Chunk[Item]] = field(default_factory=deque)
+    slots: dict[Any, str] = field(default_factory=dict)  # and the machine of each
+    idle: list[Any] = field(default_factory=list)
+    busy: dict[Any, tuple[Any, _Chunk[Item] | None]] = field(default_factory=dict)
+    """Slots by the call that they are busy with; without a chunk they start."""
+    n_failed_starts: Counter[str] = field(default_factory=Counter)
+    reason: str = "there is none"
 
     def events(self) -> Iterator[tuple[list[Item], Any]]:
         """Yield what is done, until all is."""
         looked_s, seen_s = -math.inf, time.monotonic()
-        while self._n_left or self._again or any(chunk for _, chunk in self._busy.values()):
-            now_s = time.monotonic()
+        while self.n_left or self.again or any(chunk for _, chunk in self.busy.values()):
+            now_s, n_failed = time.monotonic(), max(self.n_failed_starts.values(), default=0)
             if now_s - looked_s > _POLL_S:
                 looked_s = now_s
                 self._start_slots()
-            if self._slots:
+            if self.slots:
                 seen_s = now_s
-            elif self._is_hopeless() or now_s - seen_s > _NO_MACHINE_LIMIT_S:
-                raise ClusterError(f"no machine of the cluster can do the work: {self._reason}")
+            elif n_failed >= _N_STARTS or now_s - seen_s > _NO_MACHINE_LIMIT_S:
+                raise ClusterError(f"no machine of the cluster can do the work: {self.reason}")
             self._give_chunks()
-            if not self._busy:
+            if self.busy:
+                done, _ = self.ray.wait([*self.busy], timeout=_POLL_S)
+                for call in done:
+                    yield from self._hear(call)
+            else:
                 time.sleep(_POLL_S)
-                continue
-            done, _ = self._ray.wait([*self._busy], timeout=_POLL_S)
-            for call in done:
-                yield from self._hear(call)
 
     def end(self) -> None:
         """End all slots, busy or not."""
-        closed = [slot.close.remote() for slot in self._idle]
-        with suppress(self._ray.exceptions.RayError):
-            self._ray.wait(closed, num_returns=len(closed), timeout=5) if closed else None
-        for slot in self._slots:
-            self._ray.kill(slot)
-
-    def _is_hopeless(self) -> bool:
-        return max(self._n_failed_starts.values(), default=0) >= _N_STARTS
+        closed = [slot.close.remote() for slot in self.idle]
+        with suppress(self.ray.exceptions.RayError):
+            self.ray.wait(closed, num_returns=len(closed), timeout=5) if closed else None
+        for slot in self.slots:
+            self.ray.kill(slot)
 
     def _start_slots(self) -> None:
         """Start slots on machines that have none yet, or whose slots have died."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        n_chunks = math.ceil(self._n_left / self._first_chunk) + len(self._again)
-        there = Counter(self._slots.values())
-        for node in self._ray.nodes():
+        n_chunks = math.ceil(self.n_left / self.first_size) + len(self.again)
+        there = Counter(self.slots.values())
+        for node in self.ray.nodes():
             name, has = node["NodeID"], node["Resources"] if node["Alive"] else {}
             n_gpus, n_cpus = int(has.get("GPU", 0)), int(has.get("CPU", 0))
             n_slots = n_gpus or min(n_cpus, 1)
-            if self._n_failed_starts[name] >= _N_STARTS:
+            if self.n_failed_starts[name] >= _N_STARTS:
                 continue
-            for _ in range(min(n_slots - there[name], n_chunks - len(self._idle))):
-                slot = self._ray.remote(_Slot).options(
+            for _ in range(min(n_slots - there[name], n_chunks - len(self.idle))):
+                slot = self.ray.remote(_Slot).options(
                     num_cpus=n_cpus // n_slots,
                     num_gpus=min(n_gpus, 1),
                     scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False),
                 )
-                begun = slot.remote(self._made, max(n_cpus // n_slots, 1))
-                self._slots[begun] = name
-                self._busy[begun.start.remote()] = begun, None
+                begun = slot.remote(self.made, max(n_cpus // n_slots, 1))
+                self.slots[begun] = name
+                self.busy[begun.start.remote()] = begun, None
 
     def _give_chunks(self) -> None:
-        while self._idle and (self._again or self._n_left):
-            if self._again:
-                chunk = self._again.popleft()
+        while self.idle and (self.again or self.n_left):
+            if self.again:
+                chunk = self.again.popleft()
             else:  # small ones in the end, so that all slots end together
-                n_shares = 2 * len(self._slots) if len(self._slots) > 1 else 1
-                share = max(self._n_left // n_shares, self._size // 8, 1)
-                chunk = _Chunk([*islice(self._items, min(self._size, share, self._n_left))])
-                self._n_left -= len(chunk.items)
-            slot = self._idle.pop()
+                n_shares = 2 * len(self.slots) if len(self.slots) > 1 else 1
+                share = max(self.n_left // n_shares, self.size // 8, 1)
+                chunk = _Chunk([*islice(self.items, min(self.size, share, self.n_left))])
+                self.n_left -= len(chunk.items)
+            slot = self.idle.pop()
             chunk.begun_s = time.monotonic()
-            self._busy[slot.do.remote(chunk.items)] = slot, chunk
+            self.busy[slot.do.remote(chunk.items)] = slot, chunk
 
     def _hear(self, call: Any) -> Iterator[tuple[list[Item], Any]]:
-        slot, chunk = self._busy.pop(call)
+        slot, chunk = self.busy.pop(call)
         try:
-            result = self._ray.get(call)
-        except self._ray.exceptions.RayTaskError as error:
+            result = self.ray.get(call)
+        except self.ray.exceptions.RayTaskError as error:
             raise error.cause from error
-        except self._ray.exceptions.RayError as error:  # the slot has died, or its machine
-            self._reason = " ".join(str(error).split())
-            node = self._slots.pop(slot)
+        except self.ray.exceptions.RayError as error:  # the slot has died, or its machine
+            self.reason = " ".join(str(error).split())
+            node = self.slots.pop(slot)
             if chunk is None:
-                self._n_failed_starts[node] += 1
-            elif chunk.n_deaths + 1 < _N_DEATHS:
-                self._again.append(_Chunk(chunk.items, chunk.n_deaths + 1))
-            elif len(chunk.items) == 1:
-                yield chunk.items, Failure(f"{_N_DEATHS} processes died of it: {self._reason}")
+                self.n_failed_starts[node] += 1
+            elif middle := len(chunk.items) // 2:
+                self.again += _Chunk(chunk.items[:middle]), _Chunk(chunk.items[middle:])
+            elif chunk.has_killed:
+                yield chunk.items, Failure(f"two processes died of it: {self.reason}")
             else:
-                middle = len(chunk.items) // 2
-                for half in (chunk.items[:middle], chunk.items[middle:]):
-                    self._again.append(_Chunk(half, min(len(half) - 1, _N_DEATHS - 1)))
+                self.again.append(_Chunk(chunk.items, has_killed=True))
             return
-        self._idle.append(slot)
+        self.idle.append(slot)
         if chunk is None:
-            self._n_failed_starts[self._slots[slot]] = 0
+            self.n_failed_starts[self.slots[slot]] = 0
             return
-        if self._first_chunk > 1:
+        if self.first_size > 1:
             took_s = time.monotonic() - chunk.begun_s
             size = math.ceil(len(chunk.items) * _CHUNK_S / max(took_s, 1e-3))
-            self._size = min(max(size, self._first_chunk // 8), _LARGEST_CHUNK)
+            self.size = min(max(size, self.first_size // 8), _LARGEST_CHUNK)
         yield chunk.items, result
 
 
@@ -327,15 +306,17 @@ class _ClipEmbedder:
                     "machine: install the same version of eri, and bring the same weights"
                 )
 
-    def __call__(self, clips: list[ClipToEmbed]) -> list[tuple[str, str, MediaError | None]]:
+    def __call__(self, clips: list[ClipToRead]) -> dict[tuple[str, str], MediaError]:
+        """Embed clips; return why some failed, by encoder and digest."""
         for run in self._runs.values():
             run.failed.clear()
-        self._embedder.embed(clips, self._runs, progress=False)
-        return [
-            (clip.sha256, name, self._runs[name].failed.get(clip.sha256))
-            for clip in clips
-            for name in clip.takers
-        ]
+        # A face detector's file, for one, may lie elsewhere here.
+        kinds = {name: run.pieces for name, run in self._runs.items()}
+        mine = [clip._replace(kinds={n: kinds[n] for n in clip.kinds}) for clip in clips]
+        self._embedder.embed(mine, self._runs, progress=False)
+        failed = ((name, run.failed) for name, run in self._runs.items())
+        return {(name, sha256): why for name, each in failed for sha256, why in each.items()}
 
     def close(self) -> None:
+        """End its decode workers."""
         self._embedder.close()

@@ -1,12 +1,13 @@
 """The loop: workers read each clip once for all encoders, batches across clips are embedded."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from features.errors import MediaError
 from features.extraction.batches import Batcher
 from features.extraction.index import Clip, clip_error, clip_progress, iterate_clips
 from features.extraction.reading import ClipToRead, Pieces, read_clip
-from features.extraction.workers import Finished, Restarted, Workers
+from features.extraction.workers import Restarted, Workers
 from features.identity import Sampling, encoder_identity
 from features.media.faces import FaceRows
 from features.store import StoredClip
@@ -34,45 +35,20 @@ For sound it has the sound's length on top.
 
 _NICENESS = 19  # an encoder on the same processors must never wait for a decoder
 
-_LIBRARIES = (
-    "av",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "open_clip_torch",
-    "opencv-python-headless",
-    "opensmile",
-    "pillow",
-    "timm",
-    "torch",
-    "torchvision",
-    "transformers",
-)
-
-
-class ClipToEmbed(NamedTuple):
-    """A clip: its digest, the files that hold its bytes, the encoders whose caches lack it."""
-
-    sha256: str
-    paths: tuple[str, ...]
-    takers: tuple[str, ...]
+_OF_MEDIA = ("av", "opencv-python-headless", "opensmile", "pillow")
+_OF_NETWORKS = ("open_clip_torch", "timm", "torch", "torchvision", "transformers")
+_STAND_INS = ("onnxruntime", "onnxruntime-gpu")  # for each other
 
 
 class EncoderRun:
     """An encoder's share of a run: its cache, what of the clips failed, what goes to its store.
 
-    Parameters
-    ----------
-    name : str
-        The encoder's name in messages.
-    encoder : Encoder
-        What embeds.
-    sampling : Sampling
-        How frames and sound are sampled.
-    cache_root : Path or str
-        Where embeddings are kept.
+    Weights that cannot be had are an EncoderError, a cache that cannot be written an OSError.
 
     Attributes
     ----------
+    name, encoder, sampling, cache_root
+        As given: the encoder by its name in messages, how it samples, where embeddings are kept.
     identity : str
         Of its embeddings; see `features.identity.encoder_identity`.
     pieces : PieceKind
@@ -81,13 +57,6 @@ class EncoderRun:
         Clips embedded by this run; the others came from the cache.
     failed : dict of str to MediaError
         Why clips cannot be embedded, by the digest of their bytes.
-
-    Raises
-    ------
-    EncoderError
-        When weights cannot be had.
-    OSError
-        When the cache cannot be written.
     """
 
     def __init__(
@@ -160,10 +129,7 @@ class EncoderRun:
     def stored_clips(self, clips: pd.DataFrame) -> Iterator[StoredClip]:
         """Yield the embedded clips in the order of the clip table.
 
-        Raises
-        ------
-        LostError
-            When one was damaged, or removed meanwhile: it is to be planned and embedded again.
+        A LostError says that one was damaged, or removed meanwhile: plan and embed it again.
         """
         asked, stored = tee(clip for clip in iterate_clips(clips) if self._error(clip) is None)
         embeddings = self._cache.get_all(clip.sha256 for clip in asked)
@@ -172,14 +138,13 @@ class EncoderRun:
 
     def errors(self, clips: pd.DataFrame) -> dict[str, MediaError]:
         """Return why clips have no embedding, by their ids; those that have one are left out."""
-        errors = {clip.clip_id: self._error(clip) for clip in iterate_clips(clips)}
-        return {clip_id: error for clip_id, error in errors.items() if error is not None}
+        return {c.clip_id: why for c in iterate_clips(clips) if (why := self._error(c))}
 
     def metadata(self) -> dict[str, Any]:
         """Return what made the numbers, for the store."""
         content: dict[str, Any] = {**self._description, "versions": library_versions()}
         if columns := self.encoder.columns():
-            content["outputs"] = [[name, width] for name, width in columns.items()]
+            content["outputs"] = [[*each] for each in columns.items()]
         if not isinstance(self.encoder, SoundTransform):
             content["normalised"] = False  # vectors are what the network gives
         if self.encoder.is_clip_level():
@@ -193,7 +158,8 @@ class EncoderRun:
 class Embedder(AbstractContextManager["Embedder"]):
     """Embeds clips. Its decode workers and loaded networks stay from one call to the next.
 
-    Close it, or use it as a context manager. One call at a time.
+    Close it, or use it as a context manager. One call at a time; between calls, its `workers` are
+    free for other work.
 
     Parameters
     ----------
@@ -202,11 +168,6 @@ class Embedder(AbstractContextManager["Embedder"]):
     clip_limit_s : float
         Longest time that reading one clip may take; without it a clip may take any time, as long
         as it hands over pieces.
-
-    Attributes
-    ----------
-    workers : Workers
-        Its decode workers, for other work between calls.
     """
 
     def __init__(self, n_workers: int | None = None, *, clip_limit_s: float = math.inf) -> None:
@@ -223,66 +184,53 @@ class Embedder(AbstractContextManager["Embedder"]):
         self._models.clear()
 
     def embed(
-        self,
-        clips: Iterable[ClipToEmbed],
-        runs: Mapping[str, EncoderRun],
-        *,
-        max_duration_s: float = math.inf,
-        progress: bool,
+        self, clips: Sequence[ClipToRead], runs: Mapping[str, EncoderRun], *, progress: bool
     ) -> None:
         """Embed clips into the caches of the runs, or note in them why it cannot be.
 
         What is finished is on disk at once: a run that ends early, however it ends, loses the clips
-        that are in batches.
+        that are in batches. An encoder that cannot be loaded is an EncoderError, a cache that
+        cannot be written an OSError.
 
         Parameters
         ----------
-        clips : iterable of ClipToEmbed
-            From `plan`.
+        clips : sequence of ClipToRead
+            From `plan`, which was given the same encoders.
         runs : mapping of str to EncoderRun
             The encoders by name.
-        max_duration_s : float
-            Longer clips fail; what their headers say is not trusted.
         progress : bool
             Show a progress bar on standard error.
-
-        Raises
-        ------
-        EncoderError
-            When an encoder cannot be loaded.
-        OSError
-            When a cache cannot be written.
         """
-        takers_of_clip = dict(_to_read(clip, runs, max_duration_s) for clip in clips)
-        if not takers_of_clip:
+        if not clips:
             return
-        reading = self.workers.run(
-            read_clip,
-            takers_of_clip,
-            stall_limit_s=STALL_LIMIT_S,
-            task_limit_s=self._clip_limit_s,
-        )
-        bar = clip_progress("extract", len(takers_of_clip), shown=progress)
-        with reading as events, bar as advance:
+        with (
+            self.workers.run(
+                read_clip, clips, stall_limit_s=STALL_LIMIT_S, task_limit_s=self._clip_limit_s
+            ) as events,
+            clip_progress("extract", len(clips), shown=progress) as advance,
+        ):
             # Networks are loaded while the workers read.
-            needed = {run for takers in takers_of_clip.values() for _, run in takers}
             batchers = {
-                run: Batcher(self._model(run), run.keep) for run in runs.values() if run in needed
+                name: Batcher(self._model(run), run.keep)
+                for name, run in runs.items()
+                if any(name in clip.kinds for clip in clips)
             }
             for clip, event in events:
-                for number, run in takers_of_clip[clip]:
-                    batcher = batchers[run]
-                    if isinstance(event, Pieces):
-                        if event.number == number:
-                            batcher.add(clip.sha256, event.time_s, event.values)
-                    elif isinstance(event, Restarted):
-                        batcher.discard(clip.sha256)
-                    elif error := _error(event, number):
-                        batcher.discard(clip.sha256)
-                        run.failed[clip.sha256] = error
-                    else:
-                        batcher.end(clip.sha256, event.result.faces.get(number, FaceRows()))
-                if isinstance(event, Finished):
+                if isinstance(event, Pieces):
+                    for name in event.takers:
+                        batchers[name].add(clip.sha256, event.time_s, event.values)
+                elif isinstance(event, Restarted):
+                    for name in clip.kinds:
+                        batchers[name].discard(clip.sha256)
+                else:
+                    error = event.failure and clip_error(event.failure, "decode")
+                    for name in clip.kinds:
+                        end = error or event.result[name]
+                        if isinstance(end, MediaError):
+                            batchers[name].discard(clip.sha256)
+                            runs[name].note(clip.sha256, end)
+                        else:
+                            batchers[name].end(clip.sha256, end)
                     advance(1)
             for batcher in batchers.values():
                 batcher.flush()
@@ -293,20 +241,18 @@ class Embedder(AbstractContextManager["Embedder"]):
         return self._models[run.identity]
 
 
-def plan(clips: pd.DataFrame, runs: Mapping[str, EncoderRun]) -> list[ClipToEmbed]:
+def plan(
+    clips: pd.DataFrame, runs: Mapping[str, EncoderRun], max_duration_s: float = math.inf
+) -> list[ClipToRead]:
     """Find the clips of a clip table that some cache lacks, each content once."""
-    copies: dict[str, list[Clip]] = {}  # clips with the same bytes
+    pieces = cache(lambda names: {name: runs[name].pieces for name in names})
+    to_read: dict[str, ClipToRead] = {}
     for clip in iterate_clips(clips):
-        if clip.path is not None and any(run.lacks(clip) for run in runs.values()):
-            copies.setdefault(clip.sha256, []).append(clip)
-    return [
-        ClipToEmbed(
-            sha256,
-            tuple(clip.path for clip in same if clip.path is not None),
-            tuple(name for name, run in runs.items() if run.lacks(same[0])),
-        )
-        for sha256, same in copies.items()
-    ]
+        takers = tuple(name for name, run in runs.items() if run.lacks(clip))
+        if takers and clip.path is not None:
+            each = ClipToRead(clip.sha256, clip.path, pieces(takers), max_duration_s)
+            to_read.setdefault(clip.sha256, each)
+    return [*to_read.values()]
 
 
 def unusable(encoder: Encoder, clip: Clip) -> MediaError | None:
@@ -325,25 +271,7 @@ def unusable(encoder: Encoder, clip: Clip) -> MediaError | None:
 def library_versions() -> dict[str, str]:
     """Return the versions of the installed libraries that have a part in embeddings."""
     versions = {}
-    for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):  # some stand in for each other
+    for name in (*_OF_MEDIA, *_OF_NETWORKS, *_STAND_INS):
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
     return versions
-
-
-def _to_read(
-    clip: ClipToEmbed, runs: Mapping[str, EncoderRun], max_duration_s: float
-) -> tuple[ClipToRead, list[tuple[int, EncoderRun]]]:
-    """Say what is read of a clip, and who takes which kind of its pieces."""
-    takers = [runs[name] for name in clip.takers]
-    kinds = tuple(dict.fromkeys(run.pieces for run in takers))
-    to_read = ClipToRead(clip.paths, clip.sha256, kinds, max_duration_s)
-    return to_read, [(kinds.index(run.pieces), run) for run in takers]
-
-
-def _error(event: Finished, number: int) -> MediaError | None:
-    """Why a clip that was read has no pieces of a kind, or not all."""
-    if event.failure is not None:
-        return clip_error(event.failure, "decode")
-    error: MediaError | None = event.result.errors.get(number)
-    return error

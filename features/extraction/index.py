@@ -7,17 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import rich.progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from features.errors import EncoderError, MediaError
 from features.extraction.reading import examine_clip
@@ -46,6 +37,8 @@ def index_files(
 ) -> pd.DataFrame:
     """Hash and probe media files in worker processes.
 
+    An object store with media that does not answer is a PlaceError.
+
     Parameters
     ----------
     paths : mapping of str to Path or None
@@ -61,11 +54,6 @@ def index_files(
         In the order of `paths`: ``clip_id, path, sha256, duration_s, frame_rate_hz, has_video,
         has_audio, error_step, error_reason``. A file that cannot be used stays in the table, with
         the last two filled and no streams.
-
-    Raises
-    ------
-    PlaceError
-        When an object store with media does not answer.
     """
     rows: dict[str, dict[str, object]] = {each: {"clip_id": _as_text(each)} for each in paths}
     files = []
@@ -76,8 +64,7 @@ def index_files(
         if rows[clip_id]["path"] == (address_of(path) or path.as_posix()):
             files.append((clip_id, path))
         else:
-            error = MediaError("read", "the file's name is not UTF-8: rename it")
-            rows[clip_id] |= _failed(error)
+            rows[clip_id] |= _failed("read", "the file's name is not UTF-8: rename it")
     with (
         nullcontext(workers) if workers else Workers() as examiners,
         examiners.run(examine_clip, files, stall_limit_s=_PROBE_LIMIT_S) as events,
@@ -86,9 +73,9 @@ def index_files(
         for (clip_id, _), event in events:
             if isinstance(event, Finished):
                 advance(1)
-                failed = event.failure and _failed(clip_error(event.failure, "probe"))
-                rows[clip_id] |= failed or event.result
-    table = pd.DataFrame([rows[clip_id] for clip_id in paths], columns=list(_DTYPES))
+                error = event.failure and clip_error(event.failure, "probe")
+                rows[clip_id] |= _failed(error.step, error.reason) if error else event.result
+    table = pd.DataFrame([*rows.values()], columns=list(_DTYPES))
     for column in ("has_video", "has_audio"):
         table[column] = table[column].eq(True)
     return table.astype(_DTYPES)
@@ -97,19 +84,10 @@ def index_files(
 class Clip(NamedTuple):
     """One row of the clip table, as far as extraction needs it.
 
-    Attributes
-    ----------
-    clip_id : str
-        Unique name.
-    path : str or None
-        The media file, or its address; None where there is none, as beside imported features. Of a
-        clip of words, see `features.transcripts.clips_of_words`, the words.
-    sha256 : str
-        Digest of its bytes; empty when they could not be read, or there are none.
-    has_video, has_audio : bool
-        Which streams there are.
-    error : MediaError or None
-        Why the file cannot be used at all.
+    The `path` is the media file, its address, or the words of a clip of words (see
+    `features.transcripts.clips_of_words`); None where there is none, as beside imported features.
+    The digest `sha256` of its bytes is empty when they could not be read, or there are none; the
+    `error` says why the file cannot be used at all.
     """
 
     clip_id: str
@@ -132,19 +110,10 @@ def iterate_clips(table: pd.DataFrame) -> Iterator[Clip]:
 
 
 def clip_error(failure: Failure, step: str) -> MediaError:
-    """Say what failed a clip that a worker was busy with.
+    """Say what failed a clip that a worker was busy with, at a step if the failure says none.
 
-    Parameters
-    ----------
-    failure : Failure
-        What came of the work.
-    step : str
-        What was being done, where the failure does not say it.
-
-    Raises
-    ------
-    EncoderError, PlaceError
-        When it is no fault of the clip: every other clip would fail as well.
+    What is no fault of the clip, an EncoderError or a PlaceError, is raised: every other clip would
+    fail as well.
     """
     if isinstance(failure.error, EncoderError | PlaceError):
         raise failure.error
@@ -156,18 +125,21 @@ def clip_error(failure: Failure, step: str) -> MediaError:
 @contextmanager
 def clip_progress(what: str, n_clips: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
     """Show on standard error how many clips are done; yields what to call when some more are."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not shown or not n_clips) as progress:
-        bar = progress.add_task(what, total=n_clips)
-        yield lambda n: progress.advance(bar, n)
+    counts = rich.progress.BarColumn(), rich.progress.MofNCompleteColumn()
+    columns = rich.progress.TextColumn(what), *counts, _Rate(), rich.progress.TimeRemainingColumn()
+    bars = rich.progress.Progress(
+        *columns, console=Console(stderr=True), disable=not shown or not n_clips
+    )
+    with bars:
+        bar = bars.add_task(what, total=n_clips)
+        yield lambda n: bars.advance(bar, n)
 
 
-class _Rate(ProgressColumn):
+class _Rate(rich.progress.ProgressColumn):
     """Clips per second, of the whole cluster where there is one."""
 
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:.3g}/s")
+    def render(self, task: rich.progress.Task) -> str:
+        return f"{task.speed or 0:.3g}/s"
 
 
 def _as_text(name: str | Path) -> str:
@@ -177,5 +149,5 @@ def _as_text(name: str | Path) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _failed(error: MediaError) -> dict[str, object]:
-    return {"error_step": error.step, "error_reason": error.reason}
+def _failed(step: str, reason: str) -> dict[str, object]:
+    return {"error_step": step, "error_reason": reason}

@@ -2,10 +2,11 @@
 
 import errno
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
@@ -16,11 +17,15 @@ from features.extraction.cluster import Cluster
 from features.extraction.embedder import Embedder, EncoderRun, plan, unusable
 from features.extraction.index import index_files, iterate_clips
 from features.identity import Sampling
-from features.store import FeatureStore, check_replaceable, gather, write_failures, write_store
+from features.store import (
+    FeatureStore,
+    check_replaceable,
+    read_store,
+    write_failures,
+    write_store,
+)
 
 _N_ROUNDS = 3  # of embedding what was cached and turns out to be lost
-
-Used = TypeVar("Used")
 
 
 @dataclass(frozen=True)
@@ -87,11 +92,10 @@ def extract(
     OSError
         When the cache or the destination cannot be written. What was finished by then is kept.
     """
-    # Before hours of work, and before weights are fetched:
-    for name in encoders:
+    for name in encoders:  # before hours of work, and before weights are fetched
         check_replaceable(destination / name)
     ruled_out = {
-        name: [error for clip in iterate_clips(clips) if (error := unusable(each, clip))]
+        name: {clip.clip_id: why for clip in iterate_clips(clips) if (why := unusable(each, clip))}
         for name, each in encoders.items()
     }
     _check_some_embedded(len(clips), ruled_out)
@@ -104,19 +108,32 @@ def extract(
             if not each.optional:
                 raise
             left_out[name] = str(error)
-
-    def write(run: EncoderRun) -> None:
-        write_store(destination / run.name, run.stored_clips(clips), run.metadata())
-
     with Embedder() if on is None else Cluster(on) as embedder:
-        _, errors = _use_embedded(clips, runs, embedder, write, progress)
+        for _ in range(_N_ROUNDS):
+            embedder.embed(plan(clips, runs), runs, progress=progress)
+            errors = {name: run.errors(clips) for name, run in runs.items()}
+            _check_some_embedded(len(clips), errors)
+            try:
+                for name, run in runs.items():
+                    write_store(destination / name, run.stored_clips(clips), run.metadata())
+                break
+            except LostError:  # of what was damaged, the cache has warned
+                for run in runs.values():
+                    run.check(clips)
+        else:
+            raise OSError(
+                errno.EIO,
+                f"what is put into the embedding cache is lost or damaged, {_N_ROUNDS} times in a "
+                "row: see that every machine has the same cache, or set ERI_CACHE to another place",
+            )
     failures = {}
     for name in encoders:
-        if name in runs:
-            failures[name] = _failure_table(errors[name])
-            write_failures(destination / f"{name}.failures.parquet", failures[name])
-        else:
+        if name in left_out:
             failures[name] = leave_out(name, left_out[name], clips, destination)
+        else:
+            rows = [(clip_id, why.step, why.reason) for clip_id, why in errors[name].items()]
+            failures[name] = pd.DataFrame(rows, columns=["clip_id", "step", "reason"])
+            write_failures(destination / f"{name}.failures.parquet", failures[name])
     return ExtractReport(
         n_embedded={name: len(clips) - len(failed) for name, failed in failures.items()},
         n_computed={name: runs[name].n_computed if name in runs else 0 for name in encoders},
@@ -170,10 +187,8 @@ def embed_files(
 
     Raises
     ------
-    EncoderError
-        When the encoder cannot be had, or could embed no file at all.
-    OSError
-        When the cache cannot be written.
+    EncoderError, OSError
+        As `extract`.
 
     Examples
     --------
@@ -194,66 +209,24 @@ def embed_files(
     >>> failures[["clip_id", "step", "reason"]].values.tolist()
     [['gone.wav', 'read', 'there is no file gone.wav']]
     """
-    root = cache_root or default_cache_root()
-    sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
     made = encoder if isinstance(encoder, Encoder) else make_encoder(encoder)
+    encoders = {"encoder": made.model_copy(update={"optional": False})}
+    sampling = Sampling(frame_rate_hz=frame_rate_hz, sample_rate_hz=sample_rate_hz)
     given = [paths] if isinstance(paths, str | Path) else paths
-    files = {str(path): Path(path) for path in given}
-    with Embedder() as embedder:
-        clips = index_files(files, workers=embedder.workers, progress=progress)
-        runs = {"encoder": EncoderRun("encoder", made, sampling, root)}
-        stores, errors = _use_embedded(
-            clips,
-            runs,
-            embedder,
-            lambda run: gather(run.stored_clips(clips), run.metadata()),
-            progress,
+    clips = index_files({str(path): Path(path) for path in given}, progress=progress)
+    with tempfile.TemporaryDirectory() as folder:
+        report = extract(
+            clips, encoders, sampling, Path(folder), cache_root=cache_root, progress=progress
         )
-    return stores["encoder"], _failure_table(errors["encoder"])
+        return read_store(Path(folder, "encoder")), report.failures["encoder"]
 
 
-def _use_embedded(
-    clips: pd.DataFrame,
-    runs: Mapping[str, EncoderRun],
-    embedder: Embedder | Cluster,
-    use: Callable[[EncoderRun], Used],
-    progress: bool,
-) -> tuple[dict[str, Used], dict[str, dict[str, MediaError]]]:
-    """Embed clips, and use what is cached of each run; return that, and why clips failed, by name.
-
-    What turns out to be lost while it is used is embedded again.
-    """
-    used: dict[str, Used] = {}
-    for _ in range(_N_ROUNDS):
-        embedder.embed(plan(clips, runs), runs, progress=progress)
-        errors = {name: run.errors(clips) for name, run in runs.items()}
-        _check_some_embedded(len(clips), {name: [*each.values()] for name, each in errors.items()})
-        try:
-            for name, run in runs.items():
-                if name not in used:
-                    used[name] = use(run)
-            return used, errors
-        except LostError:  # of what was damaged, the cache has warned
-            for run in runs.values():
-                run.check(clips)
-    raise OSError(
-        errno.EIO,
-        f"what is put into the embedding cache is lost or damaged, {_N_ROUNDS} times in a row: "
-        "see that every machine has the same cache, or set ERI_CACHE to another place",
-    )
-
-
-def _failure_table(errors: Mapping[str, MediaError]) -> pd.DataFrame:
-    failed = [(clip_id, error.step, error.reason) for clip_id, error in errors.items()]
-    return pd.DataFrame(failed, columns=["clip_id", "step", "reason"])
-
-
-def _check_some_embedded(n_clips: int, errors: Mapping[str, Sequence[MediaError]]) -> None:
+def _check_some_embedded(n_clips: int, errors: Mapping[str, Mapping[str, MediaError]]) -> None:
     """Refuse, all at once, encoders that fail on each of the clips: no store would be left."""
-    firsts = {name: each[:1] for name, each in errors.items() if len(each) == n_clips}
-    if firsts:
-        said = [f"{name!r} ({', '.join(map(str, first))})" for name, first in firsts.items()]
+    none = {name: [*each.values()][:1] for name, each in errors.items() if len(each) == n_clips}
+    if none:
+        said = [f"{name!r} ({', '.join(map(str, first))})" for name, first in none.items()]
         raise EncoderError(
             f"of {n_clips} clips none was embedded by {', '.join(said)}. Mend the clips, or take "
-            f"{', '.join(map(repr, firsts))} out of `encoders:`"
+            f"{', '.join(map(repr, none))} out of `encoders:`"
         )

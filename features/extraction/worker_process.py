@@ -32,21 +32,14 @@ _PAUSE_LIMIT_S = 30
 """Longest pause of a process in the middle of its message."""
 
 _LAST_WORDS_BYTES = 10_000
-_COUNT = struct.Struct("!Q")
 
 
 @dataclass(frozen=True)
 class Failure:
     """Why a task came to nothing.
 
-    Attributes
-    ----------
-    reason : str
-        In one line.
-    details : str
-        The traceback of what was raised, or what a process printed that died; may be empty.
-    error : Exception or None
-        What was raised, unless it does not pickle; None where nothing was.
+    The `reason` in one line; in `details` the traceback of what was raised, or what a process
+    printed that died; the `error` that was raised, if any, unless it does not pickle.
     """
 
     reason: str
@@ -72,18 +65,9 @@ class Patience:
 class WorkerProcess:
     """A process that does one task after the other, each sent to it as ``(work, task, folder)``.
 
-    The folder is that of the caller: there are relative paths in tasks.
-
-    Parameters
-    ----------
-    niceness : int
-        Added to that of this process: 19 never makes anything else on the processors wait.
-
-    Attributes
-    ----------
-    channel : socket
-        For `send` and `receive`. Of each task comes `Patience` when it begins, then 1-tuples with
-        its parts, or more `Patience`, and at its end `Finished`.
+    The folder is that of the caller: there are relative paths in tasks. What is heard of each on
+    `channel`, by `receive`, is `Patience` when it begins, then 1-tuples with its parts, or more
+    `Patience`, and at its end `Finished`. The niceness is added to that of this process.
     """
 
     def __init__(self, niceness: int) -> None:
@@ -115,14 +99,11 @@ class WorkerProcess:
         self._process.kill()
         self.channel.close()
         code = self._process.wait()
-        how = f"exit code {code}"
-        if code < 0:
-            how = f"signal {-code}, {signal.strsignal(-code)}"
+        how = f"exit code {code}" if code >= 0 else f"signal {-code}, {signal.strsignal(-code)}"
         if code == -signal.SIGKILL:
             how += ", often for lack of memory"
         with self._printed as printed:
-            length = printed.seek(0, os.SEEK_END)
-            printed.seek(max(length - _LAST_WORDS_BYTES, 0))
+            printed.seek(max(printed.seek(0, os.SEEK_END) - _LAST_WORDS_BYTES, 0))
             last_words = printed.read().decode(errors="replace")
         return Failure(f"the worker process died ({how})", last_words)
 
@@ -130,16 +111,13 @@ class WorkerProcess:
 def send(channel: socket.socket, message: object) -> None:
     """Send anything that pickles; contiguous arrays go as they lie in memory.
 
-    Raises
-    ------
-    OSError
-        When the other end is closed, or does not listen within the socket's limit.
+    An OSError when the other end is closed, or does not listen within the socket's limit.
     """
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
     parts = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
-    sizes = [_COUNT.pack(part.nbytes) for part in parts]
-    channel.sendall(b"".join([_COUNT.pack(len(parts)), *sizes]))
+    sizes = [part.nbytes for part in parts]
+    channel.sendall(struct.pack(f"!{len(parts) + 1}Q", len(parts), *sizes))
     for part in parts:
         channel.sendall(part)
 
@@ -147,15 +125,11 @@ def send(channel: socket.socket, message: object) -> None:
 def receive(channel: socket.socket) -> Any:
     """Wait for a message; arrays in it may be written to.
 
-    Raises
-    ------
-    EOFError
-        When the other end was closed, be it in the middle of a message.
-    OSError
-        When the other end went away with messages unread, or paused too long.
+    An EOFError when the other end was closed, be it in the middle of a message; an OSError when it
+    went away with messages unread, or paused too long.
     """
-    (n_parts,) = _COUNT.unpack(_read(channel, _COUNT.size))
-    sizes = struct.unpack(f"!{n_parts}Q", _read(channel, n_parts * _COUNT.size))
+    (n_parts,) = struct.unpack("!Q", _read(channel, 8))
+    sizes = struct.unpack(f"!{n_parts}Q", _read(channel, 8 * n_parts))
     pickled, *buffers = [_read(channel, size) for size in sizes]
     return pickle.loads(pickled, buffers=buffers)
 

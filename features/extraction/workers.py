@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -19,16 +19,10 @@ from typing import Any, Generic, TypeVar
 import joblib
 
 from features.extraction import worker_process
-from features.extraction.worker_process import (
-    Failure,
-    Finished,
-    Patience,
-    WorkerProcess,
-    receive,
-    send,
-)
-
-__all__ = ["Failure", "Finished", "Patience", "Restarted", "WorkerError", "Workers"]
+from features.extraction.worker_process import Failure as Failure
+from features.extraction.worker_process import Finished as Finished
+from features.extraction.worker_process import Patience as Patience
+from features.extraction.worker_process import WorkerProcess, receive, send
 
 Task = TypeVar("Task")
 
@@ -52,33 +46,10 @@ class WorkerError(Exception):
 class Workers(AbstractContextManager["Workers"]):
     """Worker processes, started as they are needed and kept from one run to the next.
 
-    Close them, or use them as a context manager; they end with this process in any case.
-
-    Parameters
-    ----------
-    n_workers : int, optional
-        The most there are; default one per processor that this process may use.
-    niceness : int
-        19 for work that must never make the caller, or anything else, wait for a processor.
-
-    Examples
-    --------
-    Work is a function of one task, which workers import by its module's name; it returns its
-    result, or is a generator that yields parts and may return a result at its end.
-
-    >>> import math, time
-    >>> with Workers(1) as workers:
-    ...     print(workers.call(math.factorial, 5, limit_s=60))
-    ...     try:
-    ...         workers.call(time.sleep, 600, limit_s=0.1)
-    ...     except WorkerError as error:
-    ...         print(error)
-    120
-    no result within 0.1 s: the worker was stopped
-
-    What a worker has loaded stays there for its next task, if a cached function loads it. A
-    generator asks for `Patience` where loading may take longer than the limit; the limit counts
-    from its next part. `pipeline.spread` does both.
+    There are `n_workers` at most, by default one per processor that this process may use; with a
+    `niceness` of 19 they never make anything else wait for a processor. Close them, or use them as
+    a context manager; they end with this process in any case. What one has loaded stays there for
+    its next task, if a cached function loads it: `pipeline.spread`.
     """
 
     def __init__(self, n_workers: int | None = None, *, niceness: int = 0) -> None:
@@ -97,17 +68,8 @@ class Workers(AbstractContextManager["Workers"]):
     def call(self, work: Callable[[Task], Any], task: Task, *, limit_s: float) -> Any:
         """Do one task in a worker, once, and return its result.
 
-        Parameters
-        ----------
-        work, task
-            As for `run`; parts only show that the work goes on.
-        limit_s : float
-            Longest silence, as for `run`.
-
-        Raises
-        ------
-        WorkerError
-            When the work raised an error or took too long, or its process died.
+        Arguments are those of `run`; parts only show that the work goes on. It is a WorkerError
+        when the work raised an error or took too long, or its process died.
         """
         with self.run(work, [task], stall_limit_s=limit_s, n_attempts=1) as events:
             *_, (_, finished) = events
@@ -133,8 +95,8 @@ class Workers(AbstractContextManager["Workers"]):
         Parameters
         ----------
         work : callable
-            A module-level function from a task to its result, or a generator function that yields
-            parts; all must pickle. What it raises fails its own task.
+            A function from a task to its result, which workers import by its module's name, or a
+            generator function that yields parts; all must pickle. What it raises fails its task.
         tasks : iterable
             Drawn only as fast as workers become free.
         stall_limit_s, task_limit_s : float
@@ -208,17 +170,12 @@ class _Run(Generic[Task]):
                     yield attempt.task, event
 
     def _begin(self, attempt: _Attempt[Task]) -> None:
-        while self.idle:
-            process = self.idle.pop()
-            if process.is_alive():
-                break
-            process.end()  # died while it had nothing to do
-        else:
-            process = WorkerProcess(self.niceness)
+        while self.idle and not self.idle[-1].is_alive():
+            self.idle.pop().end()  # died while it had nothing to do
+        process = self.idle.pop() if self.idle else WorkerProcess(self.niceness)
         self.busy[process] = attempt
-        message = self.work, attempt.task, Path.cwd()
         with suppress(OSError):  # it has just died or does not listen, and will be found out
-            send(process.channel, message)
+            send(process.channel, (self.work, attempt.task, Path.cwd()))
 
     def _hear(self, process: WorkerProcess, attempt: _Attempt[Task]) -> Iterator[Any]:
         """Take a message; yield what of it the reader is to know."""
@@ -230,8 +187,8 @@ class _Run(Generic[Task]):
         attempt.silent_s = 0.0
         attempt.silence_limit_s = self.stall_limit_s
         if isinstance(message, Finished):
-            self.idle.append(process)
             del self.busy[process]
+            self.idle.append(process)
             self.begin_next()
             yield message
         elif attempt.listened_s > self.task_limit_s:
@@ -247,15 +204,12 @@ class _Run(Generic[Task]):
         """End a worker that died or is late; another one tries the task of one that died."""
         failure = process.end()
         del self.busy[process]
-        if late:  # the task would take the next worker as long
-            failure = Failure(f"{late}: the worker was stopped")
-        elif attempt.number < self.n_attempts:
+        if not late and attempt.number < self.n_attempts:
             self._begin(_Attempt(attempt.task, attempt.number + 1))
             yield Restarted()
             return
-        elif attempt.number > 1:
-            times = f"died {attempt.number} times"
-            failure = replace(failure, reason=failure.reason.replace("died", times))
+        if late:  # the task would take the next worker as long
+            failure = Failure(f"{late}: the worker was stopped")
         self.begin_next()
         yield Finished(failure=failure)
 

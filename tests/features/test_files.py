@@ -33,20 +33,16 @@ for k in itertools.count():
 """
 
 
-@pytest.fixture(params=[False, True], ids=["file", "folder"])
-def is_folder(request) -> bool:
+@pytest.fixture(params=[replacing_file, replacing_folder], ids=["file", "folder"])
+def replacing(request):
     return request.param
 
 
-def replacing(place: Path, is_folder: bool):
-    return (replacing_folder if is_folder else replacing_file)(place)
-
-
-def write(place: Path, is_folder: bool, text: str, then: Callable[[], None] = lambda: None) -> None:
+def write(place: Path, replacing, text: str, then: Callable[[], None] = lambda: None) -> None:
     """Replace a file, or a folder with one file in it."""
-    with replacing(place, is_folder) as beside:
-        assert is_folder or beside.suffix == place.suffix or not place.suffix
-        (beside / "x" if is_folder else beside).write_text(text)
+    with replacing(place) as beside:
+        assert beside.is_dir() or beside.suffix == place.suffix or not place.suffix
+        (beside / "x" if beside.is_dir() else beside).write_text(text)
         then()
 
 
@@ -69,7 +65,7 @@ def test_a_digest_is_of_the_bytes_as_they_are_now(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["x.csv", "a" * 251 + ".csv", "é 😀" * 36, "-x"])
-def test_an_error_leaves_the_old_one_and_nothing_else(tmp_path, is_folder, name, monkeypatch):
+def test_an_error_leaves_the_old_one_and_nothing_else(tmp_path, replacing, name, monkeypatch):
     place = tmp_path / "below" / name
     replace = Path.replace
 
@@ -78,23 +74,21 @@ def test_an_error_leaves_the_old_one_and_nothing_else(tmp_path, is_folder, name,
             raise OSError(5, "Input/output error")
         return replace(path, target)
 
-    with pytest.raises(OSError, match="Input/output error"):
-        write(place, is_folder, "half", fail)
-    assert list(place.parent.iterdir()) == []
-    write(place, is_folder, "old")
-    with pytest.raises(OSError, match="Input/output error"):
-        write(place, is_folder, "half", fail)
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", fail)
+    for left, text in ([], "old"), ([place], "new"):
         with pytest.raises(OSError, match="Input/output error"):
-            write(place, is_folder, "new")
-    assert read(place) == "old"
-    write(place, is_folder, "new")
-    assert read(place) == "new"
+            write(place, replacing, "half", fail)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", fail)
+            with pytest.raises(OSError, match="Input/output error"):
+                write(place, replacing, "half")
+        assert list(place.parent.iterdir()) == left
+        assert not left or read(place) == "old"
+        write(place, replacing, text)
+        assert read(place) == text
     assert list(place.parent.iterdir()) == [place]
 
 
-def test_two_who_replace_the_same_take_turns(tmp_path, is_folder):
+def test_two_who_replace_the_same_take_turns(tmp_path, replacing):
     events, begun, both = [], threading.Event(), threading.Event()
 
     def work(name: str) -> None:
@@ -104,7 +98,7 @@ def test_two_who_replace_the_same_take_turns(tmp_path, is_folder):
             assert both.wait(30)
             events.append(f"{name} goes out")
 
-        write(tmp_path / "x", is_folder, name, wait)
+        write(tmp_path / "x", replacing, name, wait)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(work, "a")
@@ -131,22 +125,20 @@ def test_kills_at_random_moments_leave_whole_ones(tmp_path, request):
             process.stdout.readline()
             time.sleep(moments.uniform(0.0, 0.05))
             process.send_signal(signal.SIGKILL)
-        for is_folder in (True, False):  # a folder that was moved away is put back all the same
-            with (
-                pytest.raises(KeyboardInterrupt),
-                replacing(tmp_path / ("folder" if is_folder else "file"), is_folder),
-            ):
+        # A folder that was moved away is put back all the same.
+        for name, replacing in {"file": replacing_file, "folder": replacing_folder}.items():
+            with pytest.raises(KeyboardInterrupt), replacing(tmp_path / name):
                 raise KeyboardInterrupt
         assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
-        (content,) = {path.read_text() for path in (tmp_path / "folder").iterdir()}
-        assert len(list((tmp_path / "folder").iterdir())) == 3
-        for text in (content, (tmp_path / "file").read_text()):
-            assert len(text) == 10_000
-            assert len(set(text)) == 1
+        texts = [path.read_text() for path in (tmp_path / "folder").iterdir()]
+        assert len(texts) == 3
+        assert len(set(texts)) == 1
+        for text in (texts[0], (tmp_path / "file").read_text()):
+            assert (len(text), len(set(text))) == (10_000, 1)
 
 
 def test_a_folder_that_a_killed_run_moved_away_comes_back(tmp_path):
-    write(tmp_path / "x", True, "old")
+    write(tmp_path / "x", replacing_folder, "old")
     (tmp_path / "x").rename(tmp_path / ".old.x")
     with replacing_folder(tmp_path / "x"):
         assert read(tmp_path / "x") == "old"
@@ -156,6 +148,6 @@ def test_a_linked_folder_is_replaced_where_it_lies(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to("disk")
     for text in ("one", "two"):
-        write(tmp_path / "link", True, text)
+        write(tmp_path / "link", replacing_folder, text)
         assert read(tmp_path / "disk") == text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]

@@ -24,21 +24,22 @@ from tests.features.stored import clips, of_all_faces, same
 
 def assert_same(store: FeatureStore, expected: FeatureStore) -> None:
     assert store.metadata == expected.metadata
-    for name in ("embedding", "time_s", "clip_id", "face_share"):
+    for name in ("embedding", "time_s", "clip_id", "face_share", "track", "face_score"):
         found, right = getattr(store, name), getattr(expected, name)
         assert (found is None) == (right is None)
         assert right is None or (found.dtype == right.dtype and np.array_equal(found, right))
 
 
-@pytest.mark.parametrize(("dtype", "face_share"), [("float16", None), ("float32", 0.5)])
+@pytest.mark.parametrize("kind", ["float16", "float32", "faces"])
 @pytest.mark.parametrize("shard_bytes", [1, 20, 2**28])
 @pytest.mark.parametrize("row_group_bytes", [1, 2**24])
-def test_a_store_reads_back_as_written(
-    tmp_path, monkeypatch, dtype, face_share, shard_bytes, row_group_bytes
-):
+def test_a_store_reads_back_as_written(tmp_path, monkeypatch, kind, shard_bytes, row_group_bytes):
     monkeypatch.setattr(module, "_SHARD_BYTES", shard_bytes)
     monkeypatch.setattr(module, "_ROW_GROUP_BYTES", row_group_bytes)
-    written = clips(dtype=dtype, face_share=face_share)
+    if kind == "faces":
+        written = [each._replace(embedding=of_all_faces(each.embedding)) for each in clips()]
+    else:
+        written = clips(dtype=kind, face_share=0.5 if kind == "float32" else None)
     write_store(tmp_path / "clip", written, {"identity": "x"})
     n_shards = len(list((tmp_path / "clip").iterdir()))
     assert (n_shards == 1) == (shard_bytes == 2**28)
@@ -46,11 +47,11 @@ def test_a_store_reads_back_as_written(
     assert_same(store, gather(written, {"identity": "x"}))
     assert len({id(each) for each in store.clip_id}) < len(store.clip_id) or row_group_bytes == 1
     parts = [part for _, part in stored_clips(tmp_path / "clip")]
-    assert [clip[:2] for part in parts for clip in part] == [clip[:2] for clip in written]
-    shards = [read_store(shard) for shard in shards_of(tmp_path / "clip")]
-    assert len(shards) == len(parts) == n_shards
-    for shard, part in zip(shards, parts, strict=True):
-        assert_same(shard, gather(part, {"identity": "x"}))
+    back = [clip for part in parts for clip in part]
+    assert [clip[:2] for clip in back] == [clip[:2] for clip in written]
+    assert all(same(a.embedding, b.embedding) for a, b in zip(back, written, strict=True))
+    for shard, part in zip(shards_of(tmp_path / "clip"), parts, strict=True):
+        assert_same(read_store(shard), gather(part, {"identity": "x"}))
 
 
 def test_equal_content_gives_equal_bytes_of_plain_parquet(tmp_path):
@@ -62,33 +63,27 @@ def test_equal_content_gives_equal_bytes_of_plain_parquet(tmp_path):
     assert list(table.columns) == ["clip_id", "time_s", "face_share", "embedding"]
     assert table["face_share"].eq(0.5).all()
     field = pq.read_schema(first).field("embedding")
-    assert not field.nullable
-    assert field.type.list_size == 3
+    assert (field.nullable, field.type.list_size) == (False, 3)
 
 
-def test_a_failed_write_leaves_the_old_store(tmp_path):
-    def failing():
-        yield clips(1)[0]
-        raise OSError("disk full")
-
-    write_store(tmp_path / "clip", clips(2), {})
-    with pytest.raises(OSError, match=r"clip cannot be written \(disk full\): make room"):
-        write_store(tmp_path / "clip", failing(), {})
-    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
-    assert len(set(read_store(tmp_path / "clip").clip_id)) == 2
-
-
-def test_clips_are_drawn_only_as_their_shard_is_written(tmp_path, monkeypatch):
+def test_clips_are_drawn_only_as_their_shard_is_written_and_an_error_leaves_the_old_store(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(module, "_SHARD_BYTES", 1)
 
-    def drawn():
+    def drawn(fails: bool):
         for k, clip in enumerate(clips(20)):
             (beside,) = tmp_path.glob(".part.*")
             assert len(list(beside.iterdir())) >= k - 1
+            if fails and k == 5:
+                raise OSError("disk full")
             yield clip
 
-    write_store(tmp_path / "clip", drawn(), {})
-    assert len(list((tmp_path / "clip").iterdir())) == 20
+    write_store(tmp_path / "clip", drawn(fails=False), {})
+    with pytest.raises(OSError, match=r"clip cannot be written \(disk full\): make room"):
+        write_store(tmp_path / "clip", drawn(fails=True), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
+    assert len(shards_of(tmp_path / "clip")) == 20
     write_store(tmp_path / "clip", clips(2), {})
     assert len(list((tmp_path / "clip").iterdir())) == 2  # no old shard is left
 
@@ -97,8 +92,9 @@ def test_what_is_no_store_is_never_overwritten(tmp_path):
     precious = tmp_path / "clip" / "precious.mp4"
     precious.parent.mkdir()
     precious.write_text("precious")
-    with pytest.raises(StoreError, match=r"holds precious\.mp4.*not overwritten"):
-        write_store(tmp_path / "clip", clips(1), {})
+    for place in (precious, precious.parent):
+        with pytest.raises(StoreError, match=r"holds precious\.mp4.*not overwritten"):
+            write_store(place, clips(1), {})
     assert precious.read_text() == "precious"
     with pytest.raises(OSError, match=r"below cannot be written \(Not a directory\)"):
         check_replaceable(precious / "below")
@@ -113,8 +109,7 @@ def test_clip_vectors_have_no_time_and_failure_tables_may_be_empty(tmp_path):
     vectors = np.arange(6, dtype=np.float32).reshape(2, 3)
     write_clip_vectors(tmp_path / "x.parquet", np.array(["a", "b"], object), vectors, {"k": 1})
     store = read_store(tmp_path / "x.parquet")
-    assert store.time_s is None
-    assert store.metadata == {"k": 1}
+    assert (store.time_s, store.metadata) == (None, {"k": 1})
     assert store.to_pandas().loc["b"].tolist() == [3, 4, 5]
     with pytest.raises(StoreError, match="does not say which bytes"):
         list(stored_clips(tmp_path / "x.parquet"))
@@ -123,27 +118,26 @@ def test_clip_vectors_have_no_time_and_failure_tables_may_be_empty(tmp_path):
     assert list(pd.read_parquet(tmp_path / "none.parquet").columns) == columns
 
 
-def test_a_store_that_cannot_be_read_says_what_to_do(tmp_path):
-    with pytest.raises(StoreError, match="dvc repro"):
-        read_store(tmp_path / "nothing")
-    write_store(tmp_path / "clip", clips(), {})
-    shard = tmp_path / "clip" / "part-00000.parquet"
-    shard.write_bytes(shard.read_bytes()[:-20])
-    with pytest.raises(StoreError, match="or it is damaged.*Write it again"):
-        read_store(tmp_path / "clip")
-    shard.write_bytes(b"")
-    with pytest.raises(StoreError, match="size is 0 bytes"):
-        read_store(tmp_path / "clip")
-    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(StoreError, match="not a feature store"):
-        read_store(tmp_path / "other.parquet")
+CUT_OFF = b"PAR1 and then nothing of what is expected"
+FLOATS, THREES, FOURS = pa.list_(pa.float32()), pa.list_(pa.float32(), 3), pa.list_(pa.float32(), 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "dvc repro"), (CUT_OFF, "or it is damaged.*Write it again"), (b"", "size is 0 bytes")],
+)
+def test_a_store_that_cannot_be_read_says_what_to_do(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "part-00000.parquet").write_bytes(content)
+    with pytest.raises(StoreError, match=message):
+        read_store(tmp_path)
 
 
 @pytest.mark.parametrize(
     "other",
     [
         {"embedding": pa.array([[2.0]] * 2, pa.list_(pa.float32(), 1))},
-        {"embedding": pa.array([[2.0] * 4] * 2, pa.list_(pa.float32(), 4))},
+        {"embedding": pa.array([[2.0] * 4] * 2, FOURS)},
         {"embedding": pa.array([[1e6] * 3] * 2, pa.list_(pa.float64(), 3))},
         {"track": pa.array([0, 1], pa.int32())},
         {"renamed": pa.array([0.0, 1.0])},
@@ -152,13 +146,11 @@ def test_a_store_that_cannot_be_read_says_what_to_do(tmp_path):
 )
 def test_a_shard_of_another_store_is_refused(tmp_path, other):
     """Numbers would be repeated, cut or overflow, people be pooled as one, clips be lost."""
-    clip_id, time_s = pa.array(["a", "a"]), pa.array([0.0, 1.0])
-    table = {"clip_id": clip_id, "time_s": time_s}
-    table["embedding"] = pa.array([[1.0, 2.0, 3.0]] * 2, pa.list_(pa.float32(), 3))
+    table = {"clip_id": pa.array(["a", "a"]), "time_s": pa.array([0.0, 1.0])}
+    table["embedding"] = pa.array([[1.0, 2.0, 3.0]] * 2, THREES)
     for name, columns, identity in (("0", table, "0"), ("1", table | other, "0" if other else "1")):
-        content = pa.table(columns).replace_schema_metadata(
-            {"eri": f'{{"identity": "{identity}"}}'}
-        )
+        said = {"eri": f'{{"identity": "{identity}"}}'}
+        content = pa.table(columns).replace_schema_metadata(said)
         pq.write_table(content, tmp_path / f"part-0000{name}.parquet")
     with pytest.raises(StoreError, match=r"part-00001\.parquet has other columns"):
         read_store(tmp_path)
@@ -167,9 +159,6 @@ def test_a_shard_of_another_store_is_refused(tmp_path, other):
         with pytest.raises(StoreError, match=r"holds .* where part-0000[01]\.parquet is expected"):
             read_store(tmp_path)
         (tmp_path / wrong).rename(tmp_path / "part-00001.parquet")
-
-
-FOURS = pa.list_(pa.float32(), 4)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +172,8 @@ FOURS = pa.list_(pa.float32(), 4)
         ("embedding", pa.array([[1, 2, None, 4], [5, 6, 7, 8]], FOURS), "nulls"),
         ("embedding", pa.array([[1, 2, 3, 4], None], FOURS), "nulls"),
         ("embedding", pa.array([[1, 2], [3, 4]], pa.list_(pa.int8(), 2)), "int8"),
-        ("embedding", pa.array([[1, 2, 3], [5, 6]], pa.list_(pa.float32())), "list"),
+        ("embedding", pa.array([[1, 2, 3], [5, 6]], FLOATS), "list"),
+        ("embedding", pa.array([1.0, 2.0]), "not a feature store"),
         ("embedding", pa.array([[1, 2], [3, 4]], pa.list_(pa.float64(), 2)), [[1, 2], [3, 4]]),
     ],
 )
@@ -199,28 +189,16 @@ def test_columns_are_of_their_types_or_refused(tmp_path, name, column, expected)
 
 
 def test_a_store_in_memory_prints_its_shape_and_has_equally_long_columns():
-    store = gather(clips(3, face_share=0.5), {"identity": "x"})
+    written = [each._replace(embedding=of_all_faces(each.embedding)) for each in clips(3)]
+    store = gather(written, {"identity": "x"})
     assert repr(store) == (
-        "FeatureStore(3 clips, 6 rows x 3 float16, time_s, face_share; metadata: identity)"
+        "FeatureStore(3 clips, 6 rows x 3 float16, time_s, face_share, track, face_score; "
+        "metadata: identity)"
     )
     table = store.to_pandas()
-    assert table.index.names == ["clip_id", "time_s"]
-    assert table.shape == (6, 3)
+    assert (table.index.names, table.shape) == (["clip_id", "time_s", "track"], (6, 3))
     for name in ("clip_id", "time_s", "embedding", "face_share"):
         with pytest.raises(ValueError, match=r"of shape .*expected \d rows"):
             replace(store, **{name: getattr(store, name)[:-1]})
     with pytest.raises(ValueError, match=r"expected \(n_rows, dimension\)"):
         replace(store, embedding=store.embedding[:, 0])
-
-
-def test_faces_of_several_people_are_told_apart(tmp_path):
-    written = [each._replace(embedding=of_all_faces(each.embedding)) for each in clips(3)]
-    write_store(tmp_path / "faces", written, {"identity": "x"})
-    ((_, back),) = stored_clips(tmp_path / "faces")
-    assert all(same(a.embedding, b.embedding) for a, b in zip(written, back, strict=True))
-    store = read_store(tmp_path / "faces")
-    assert (store.track.dtype, store.face_score.dtype) == (np.int32, np.float32)
-    table = store.to_pandas()
-    assert table.index.names == ["clip_id", "time_s", "track"]
-    n_people = table.reset_index("track").groupby("clip_id")["track"].nunique()
-    assert n_people.to_dict() == {"c0": 1, "c1": 2, "c2": 2}

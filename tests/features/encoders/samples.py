@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from features.encoders import Encoder, FrameEncoder
 from features.encoders.pieces import Preprocessing
-from features.extraction.reading import ClipEnd, ClipToRead, Pieces, read_clip
+from features.extraction.reading import ClipToRead, End, Pieces, read_clip
 from features.identity import Sampling
 from features.media.files import clip_sha256
 from features.media.sound import Track
@@ -101,16 +101,17 @@ def read(encoder: Encoder, *texts: str) -> tuple[NDArray[np.float64], NDArray[np
 
 def embed_file(
     encoder: Encoder, path: Path
-) -> tuple[NDArray[np.float64], NDArray[np.float32], ClipEnd]:
+) -> tuple[NDArray[np.float64], NDArray[np.float32], End]:
     """Embed a file as extraction does, in this process; return also what became of reading it."""
     sampling = Sampling(frame_rate_hz=3, sample_rate_hz=16000)
-    reading = read_clip(ClipToRead((path,), clip_sha256(path), (encoder.pieces(sampling),)))
+    kinds = {"it": encoder.pieces(sampling)}
+    reading = read_clip(ClipToRead(clip_sha256(path), str(path), kinds))
     times, rows, model = [], [], encoder.load_model(CPU)
     while True:
         try:
             part = next(reading)
         except StopIteration as end:
-            return *encoder.finish(np.concatenate(times), np.concatenate(rows)), end.value
+            return *encoder.finish(np.concatenate(times), np.concatenate(rows)), end.value["it"]
         if isinstance(part, Pieces):
             times.append(part.time_s)
             rows.append(model.submit(part.values)())

@@ -41,7 +41,7 @@ def kept(model) -> tuple[dict, Batcher]:
 @settings(max_examples=50, deadline=None)
 @given(
     events=st.lists(
-        st.tuples(st.integers(0, 3), st.just("begins again") | st.integers(1, 40)), max_size=24
+        st.tuples(st.integers(0, 2), st.just("begins again") | st.integers(1, 40)), max_size=24
     ),
     runs_beside=st.booleans(),
     shrinks_to=st.sampled_from([0, 5]),

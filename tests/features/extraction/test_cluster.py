@@ -5,33 +5,26 @@
 
 import os
 import random
-import signal
 import socket
-import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
-from features.encoders import make_encoder
 from features.errors import ClusterError, EncoderError
-from features.extraction import ExtractReport, extract, index_files
 from features.extraction.cluster import Cluster
 from features.extraction.workers import Failure
-from features.identity import Sampling
 from tests.features.stored import bytes_of
-from tests.features.test_faults import Runner
+from tests.features.test_faults import N_CLIPS, Run, extract_all, write_corpus
 from tests.features.work import Doubler, die_at_start
 from tests.media import write_clip
 
 pytest.importorskip("ray")
 
 N_KILLS = int(os.environ.get("ERI_TEST_KILLS", "3"))
-N_CLIPS = 16
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 
@@ -58,23 +51,10 @@ def cluster(request):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("cluster")
-    for k in range(N_CLIPS):
-        write_clip(folder / f"media/c{k:02d}.mp4", n_frames=4 + k, sound_s=0.5 + k / 20)
+    folder = write_corpus(tmp_path_factory.mktemp("cluster"))
     (folder / "media/broken.mp4").write_bytes(b"broken")
     write_clip(folder / "media/silent.mp4", sound_s=0)
     return folder
-
-
-def extract_all(folder: Path, out: str, cache: str, on: str | None = None) -> ExtractReport:
-    encoders = {
-        "frames": make_encoder({"kind": "timm", "model": "test_efficientnet", "weights": "random"}),
-        "sound": make_encoder({"kind": "opensmile", "model": "eGeMAPSv02"}),
-    }
-    clips = index_files({p.stem: p for p in sorted(folder.glob("media/*"))}, progress=False)
-    sampling = Sampling(frame_rate_hz=5, sample_rate_hz=16000)
-    places = {"destination": folder / out, "cache_root": folder / cache}
-    return extract(clips, encoders, sampling, **places, on=on, progress=False)
 
 
 @pytest.fixture
@@ -143,24 +123,9 @@ def test_what_is_needed_is_said(monkeypatch):
         Cluster("ray")
 
 
-@pytest.fixture
-def runner(cluster, folder):
-    script = (
-        "from tests.features.extraction.test_cluster import *; from tests.features.test_faults "
-        f"import serve; serve(Path({str(folder)!r}), extract_all)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        yield Runner(process, folder / "pictures")
-        process.stdin.close()
-
-
-def kill(kind: str, driver: int, cluster) -> None:
+def kill(kind: str, driver: Run, cluster) -> None:
     if kind == "driver":
-        with suppress(ProcessLookupError):
-            os.killpg(driver, signal.SIGKILL)
+        driver.kill()
     elif kind == "node":
         worker = next(iter(cluster.worker_nodes), None)
         if worker is not None:
@@ -173,17 +138,17 @@ def kill(kind: str, driver: int, cluster) -> None:
 
 
 @pytest.mark.timeout(300 + 60 * N_KILLS)
-def test_kills_at_random_moments_lose_nothing(cluster, runner, folder):
+def test_kills_at_random_moments_lose_nothing(cluster, folder):
     extract_all(folder, "undisturbed", "cache-undisturbed")
     moments = random.Random(0)
     for number, kind in zip(range(N_KILLS), ["driver", "slot", "node"] * N_KILLS, strict=False):
-        out, cache = f"killed{number}", f"cache{number}"
-        pid = runner.start(out, cache, on="ray")
+        order = out, cache, _ = f"killed{number}", f"cache{number}", "ray"
+        run = Run(folder, *order)
         time.sleep(moments.uniform(1, 5))
-        kill(kind, pid, cluster)
-        if (ended := runner.result()) is None:
+        kill(kind, run, cluster)
+        if run.result() is None:
+            assert kind == "driver"
             n_kept = len(list(folder.glob(f"{cache}/*/*/*.safetensors")))
-            ended = runner.run(out, cache, on="ray")
-            assert sum(ended["n_computed"].values()) == 2 * N_CLIPS + 1 - n_kept
-        assert ended["error"] is None
+            ended = Run(folder, *order).result()
+            assert sum(ended.values()) == 2 * N_CLIPS + 1 - n_kept
         assert bytes_of(folder / out) == bytes_of(folder / "undisturbed")
