@@ -1,5 +1,6 @@
 """What every label table must be, whatever its layout: media, ids, splits, numbers, people."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +91,8 @@ def labelled_clips(
         ``split``, the targets as float64, further columns, where decimal commas have become points.
         Only where no finding is an error may it be used.
     media : Path or None
-        The folder of the media; None where there is none but those that stages wrote.
+        The folder of the media: `source.media`, or the deepest one below it that holds them all,
+        where stages write in it too. None where there is none but those that stages wrote.
 
     Raises
     ------
@@ -178,7 +180,14 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
     # Ids that several paths have are refused later; until then each path counts.
     keys = ids.where(wanted.groupby(ids).transform("nunique") < 2, wanted)
     matches = match_files(dict(zip(keys[ids.notna()], wanted[ids.notna()], strict=True)), files)
-    found = matches.found
+    found, unknown = matches.found, matches.unknown
+    if holds_outputs(media) and found:
+        inner = os.path.commonpath([PurePosixPath(file).parent for file in found.values()])
+        media /= inner
+        found = {clip: os.path.relpath(file, inner) for clip, file in found.items()}
+        unknown[:] = [file for file in unknown if PurePosixPath(file).is_relative_to(inner)]
+        done = f"taken for {source.media}, where stages write"
+        findings.note("folder of the media", [] if holds_outputs(media) else [media], done)
     is_among = any(map(media.resolve().is_relative_to, own)) and listed.files
     if is_among or (holds_outputs(media) and found):
         done = "stages write there, so DVC refuses it: name a folder that holds the media alone"
@@ -188,9 +197,9 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
     beside = [f"{clip}: {', '.join(others)}" for clip, others in matches.beside.items()]
     findings.note("further files of a clip", beside, "not used: a clip is one file")
     if not holds_outputs(media):
-        others = [path.name for path in listed.left_out]
+        others = [path.name for path in listed.left_out if path.is_relative_to(media)]
         findings.note("other files", others, f"left out, no media by their names: {listed}")
-    broken = [f"{path}, {why}" for path, why in listed.broken.items()]
+    broken = [f"{path}, {why}" for path, why in listed.broken.items() if path.is_relative_to(media)]
     done = "DVC stops there, or waits for ever: remove them, or give read access"
     findings.error("media that cannot be read", broken, done)
     there = {} if address_of(media) else found

