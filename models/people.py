@@ -1,13 +1,18 @@
-"""Pseudo-subjects: clips that show the same face, found by clustering one face vector per clip."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""Pseudo-subjects: clips that show the same face, found by one face vector for each clip."""
 
 import numpy as np
-from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
+from scipy.cluster.hierarchy import fcluster, linkage
 
-from models.arrays import DataError, Floats, Groups, Ints, check_same_rows, mean_of_known
-from models.cosine import average_linkage, joined_rows, row_blocks, unit_rows
+from models.arrays import (
+    Bools,
+    DataError,
+    Floats,
+    Floats32,
+    Groups,
+    Ints,
+    check_same_rows,
+    group_codes,
+)
 
 ALONE = -1
 """The cluster number of rows without a vector."""
@@ -15,36 +20,22 @@ ALONE = -1
 _LOOSEST = 1.0  # vectors at right angles have nothing in common
 _N_CUTS = 32
 _N_SAMPLED = 2048
+_BLOCK_VALUES = 2**24  # of the matrix of all pairs
 
 
-@dataclass(frozen=True)
-class Separation:
-    """How clusters stand apart, as means over a sample of the rows with a vector.
+def unit_rows(vectors: Floats) -> tuple[Floats32, Bools]:
+    """Scale rows to length 1, zero where there is no vector; mark the rows that have one.
 
-    Attributes
-    ----------
-    within : float
-        Mean cosine similarity to the others of the same cluster; NaN where all are alone.
-    nearest_other : float
-        Mean cosine similarity to the rows of the nearest other cluster; NaN with one cluster.
-    silhouette : float
-        By cosine distance, as scikit-learn's ``silhouette_score``: 0 for rows that are alone. NaN
-        with one cluster. Below 0.25 there is no structure to speak of (Kaufman and Rousseeuw 1990).
+    That is: finite and not zero. Both are [n_rows, ...], of float32 and bool.
     """
-
-    within: float
-    nearest_other: float
-    silhouette: float
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How a clustering agrees with known groups: scikit-learn's measures of the same names."""
-
-    n_rows: int
-    adjusted_rand: float
-    homogeneity: float
-    completeness: float
+    units = np.array(vectors, np.float32)
+    units[~np.isfinite(units).all(axis=1)] = 0
+    # By the largest value first: squares of large or small numbers leave float32.
+    units /= np.maximum(np.abs(units).max(axis=1, keepdims=True, initial=0), 1e-30)
+    length = np.linalg.norm(units, axis=1, keepdims=True)
+    known = length[:, 0] > 0
+    units /= np.where(length > 0, length, 1)
+    return units, known
 
 
 def cluster_people(
@@ -58,7 +49,7 @@ def cluster_people(
         One per clip, of any length above 0; NaN or zero where a clip has none.
     max_distance : float, optional
         Mean cosine distance from which clusters stay apart. By default the one among 32 between
-        the nearest and the farthest joint at which a sample has the largest silhouette.
+        the nearest and the farthest joint at which a sample has the largest `silhouette`.
     seed : int
         Seed of that sample.
 
@@ -79,8 +70,8 @@ def cluster_people(
     -----
     On simulated faces of 180 people average linkage, complete linkage and HDBSCAN all found every
     person where people stand apart; with more noise their adjusted Rand index was 0.998, 0.976
-    (both at the best of a few thresholds) and 0.976. Average linkage also needs neither a matrix of
-    all pairs nor a neighbour graph: 16,000 rows of 512 columns took 25 s and 0.5 GiB in all.
+    (both at the best of a few thresholds) and 0.976. SciPy holds the distances of all pairs twice:
+    2 GB for 16,000 clips.
     """
     units, known = unit_rows(vectors)
     if not known.any():
@@ -90,85 +81,94 @@ def cluster_people(
         )
     # Equal rows once, and one order of rows for every order given.
     different, which = np.unique(units[known], axis=0, return_inverse=True)
-    limit = _LOOSEST if max_distance is None else max_distance
-    ends, distance = average_linkage(different, limit)
-    if max_distance is None:
-        limit = _best_cut(different, ends, distance, np.sort(which.ravel()), seed)
+    tree = np.empty((0, 4))
+    if len(different) > 1:
+        tree = linkage(different, "average", "cosine")
+        tree[:, 2] = tree[:, 2].clip(0)  # of equal directions it may be just below
+
+    def cut(distance: float, rows: Ints) -> Ints:
+        if not len(tree):
+            return np.zeros(len(rows), np.int64)
+        below = np.nextafter(distance, 0)  # SciPy also joins what is just as far apart
+        return fcluster(tree, below, "distance")[rows].astype(np.int64)
+
+    joints = tree[tree[:, 2] < _LOOSEST, 2]
+    if max_distance is None and len(joints):
+        # The first cut is below every joint: equal vectors may be all that belongs together.
+        cuts, rows = np.linspace(joints.min(), joints.max(), _N_CUTS), np.sort(which.ravel())
+        apart = np.array([silhouette(different[rows], cut(each, rows), seed) for each in cuts])
+        best = np.flatnonzero(apart >= np.nanmax(apart) - 1e-6)
+        max_distance = cuts[best[len(best) // 2]]  # amid the gap
+    max_distance = _LOOSEST if max_distance is None else float(max_distance)
     label = np.full(len(units), ALONE, np.int64)
-    joined = joined_rows(len(different), ends[distance < limit])
-    label[known] = _by_first_row(joined[which.ravel()])
-    return label, float(limit)
+    labels = cut(max_distance, which.ravel())
+    _, first, codes = np.unique(labels, return_index=True, return_inverse=True)
+    label[known] = np.argsort(np.argsort(first))[codes]
+    return label, max_distance
 
 
-def measure_separation(vectors: Floats, label: Ints, seed: int = 0) -> Separation:
-    """Measure how clusters, from `cluster_people` with these vectors and seed, stand apart.
+def silhouette(vectors: Floats, label: Ints, seed: int = 0) -> float:
+    """Measure how clusters stand apart: the mean silhouette by cosine distance.
 
-    Over a sample of 2,048 rows that are not `ALONE`; all rows of their clusters count.
+    It is that of scikit-learn's ``silhouette_score`` over a sample of 2,048 rows that are not
+    `ALONE`, where all rows of their clusters count: 0 for rows that are alone in a cluster, NaN
+    with one cluster. Below 0.25 there is no structure to speak of (Kaufman and Rousseeuw 1990).
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n_rows, dimension)
+        As `cluster_people` takes them.
+    label : ndarray of int64, shape (n_rows,)
+        From `cluster_people`.
+    seed : int
+        Seed of the sample.
     """
     check_same_rows(vectors=vectors, label=label)
-    chosen = label != ALONE
-    return _separation(unit_rows(vectors)[0][chosen], _by_first_row(label[chosen]), seed)
-
-
-def measure_agreement(label: Ints, groups: Sequence[object] | Groups) -> Agreement | None:
-    """Compare a clustering with known groups [n_rows], over the rows that have both; None without.
-
-    A group is None where it is unknown.
-    """
-    known = [k for k, group in enumerate(groups) if group is not None and label[k] != ALONE]
-    if not known:
-        return None
-    truth, found = [str(groups[k]) for k in known], label[known]
-    homogeneity, completeness, _ = homogeneity_completeness_v_measure(truth, found)
-    rand = adjusted_rand_score(truth, found)
-    return Agreement(len(known), float(rand), float(homogeneity), float(completeness))
-
-
-def _best_cut(units: Floats, ends: Ints, distance: Floats, which: Ints, seed: int) -> float:
-    """Choose a cut; `which` are the rows of `units` that stand for each clip."""
-    if not len(distance):
-        return _LOOSEST
-    # The first cut is below every joint: equal vectors may be all that belongs together.
-    cuts = np.linspace(distance.min(), distance.max(), _N_CUTS)
-    labels = [joined_rows(len(units), ends[distance < cut])[which] for cut in cuts]
-    silhouettes = np.array([_separation(units[which], each, seed).silhouette for each in labels])
-    best = np.flatnonzero(silhouettes >= np.nanmax(silhouettes) - 1e-6)
-    return float(cuts[best[len(best) // 2]])  # amid the gap
-
-
-def _separation(units: Floats, label: Ints, seed: int) -> Separation:
-    """Measure on a sample; labels count from 0.
-
-    The mean similarity of a row to a cluster is its product with the cluster's mean vector.
-    """
-    size = np.bincount(label)
+    units, codes = unit_rows(vectors)[0][label != ALONE], group_codes(label[label != ALONE])
+    size = np.bincount(codes)
+    if len(size) < 2:
+        return float("nan")
     sums = np.zeros((len(size), units.shape[1]), np.float32)
-    np.add.at(sums, label, units)
-    order = np.random.default_rng(seed).permutation(len(units))
-    rows = np.sort(order[:_N_SAMPLED])
-    own, own_size = label[rows], size[label[rows]]
-    similarity = np.full((2, len(rows)), np.nan)
-    products = np.einsum("nd,nd->n", units[rows], sums[own])
-    similarity[0] = np.divide(
-        products - 1, own_size - 1, out=similarity[0].copy(), where=own_size > 1
-    )
-    if len(size) > 1:
-        means = sums / size[:, None].astype(np.float32)
-        for block in row_blocks(len(rows), len(means)):
-            others = units[rows[block]] @ means.T
-            others[np.arange(len(others)), own[block]] = -np.inf
-            similarity[1, block] = others.max(axis=1)
-    a, b = 1 - np.minimum(similarity, 1)
-    widths = np.divide(b - a, np.maximum(a, b), out=np.zeros(len(rows)), where=np.maximum(a, b) > 0)
-    widths[own_size == 1] = 0
-    return Separation(
-        within=mean_of_known(similarity[0]),
-        nearest_other=mean_of_known(similarity[1]),
-        silhouette=float(widths.mean()) if len(size) > 1 else float("nan"),
-    )
+    np.add.at(sums, codes, units)
+    rows = np.sort(np.random.default_rng(seed).permutation(len(units))[:_N_SAMPLED])
+    units, own, own_size = units[rows], codes[rows], size[codes[rows]]
+    # The mean similarity of a row to a cluster is its product with the cluster's mean vector.
+    within = (np.einsum("nd,nd->n", units, sums[own]) - 1) / np.maximum(own_size - 1, 1)
+    others = units @ (sums / size[:, None].astype(np.float32)).T
+    others[np.arange(len(rows)), own] = -np.inf
+    a, b = (1 - np.minimum(each, 1) for each in (within, others.max(axis=1)))
+    far = np.maximum(a, b)
+    widths = np.divide(b - a, far, out=np.zeros(len(rows)), where=(far > 0) & (own_size > 1))
+    return float(widths.mean())
 
 
-def _by_first_row(label: Ints) -> Ints:
-    """Return cluster numbers from 0 in the order of first rows."""
-    _, first, codes = np.unique(label, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[codes]
+def nearest_across(vectors: Floats, side: Groups) -> tuple[Floats32, Ints]:
+    """Find for each row the most similar one of those on other sides of a split.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n_rows, dimension)
+        Of any length above 0; NaN or zero where a row has none.
+    side : array [n_rows]
+        The split or fold of each row.
+
+    Returns
+    -------
+    similarity : ndarray of float32, shape (n_rows,)
+        Cosine similarity to it; NaN without a vector, at most 0 with nobody on other sides.
+    nearest : ndarray of int64, shape (n_rows,)
+        Its number.
+    """
+    sides = group_codes(side)
+    check_same_rows(vectors=vectors, side=sides)
+    units, known = unit_rows(vectors)
+    similarity = np.full(len(units), np.nan, np.float32)
+    nearest = np.zeros(len(units), np.int64)
+    step = max(_BLOCK_VALUES // max(len(units), 1), 1)
+    for start in range(0, len(units), step):
+        rows = slice(start, start + step)
+        products = (units[rows] @ units.T).clip(-1, 1)
+        products[sides[rows, None] == sides] = -1
+        nearest[rows] = products.argmax(axis=1)
+        similarity[rows] = np.where(known[rows], products.max(axis=1), np.nan)
+    return similarity, nearest

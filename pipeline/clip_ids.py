@@ -29,14 +29,14 @@ _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 def find_media(paths: Iterable[Path]) -> dict[str, Path]:
     """Collect media files; a folder, or its address, stands for all media files below it.
 
-    What else lies there is left out, and one line on standard error says so; another one where
-    several files have one name, such as ``mp4/00017.mp4`` and ``wav/00017.wav``.
+    What else lies there is left out, and one line on standard error says so.
 
     Returns
     -------
     dict of str to Path
-        By clip id: the file's name without its ending. Where names are not enough: the path below
-        the folder that was given, without its ending or with it; at last the path as given.
+        By clip id: the file's name without its ending. Where several have one name, such as
+        ``mp4/00017.mp4`` and ``wav/00017.wav``: the path below the folder that was given, without
+        its ending or with it; at last the path as given.
 
     Raises
     ------
@@ -58,15 +58,7 @@ def find_media(paths: Iterable[Path]) -> dict[str, Path]:
             spellings.setdefault(file, [*composed, file.as_posix()])
     if not spellings:
         raise ParamsError("no media file there: expected videos, sounds or pictures, such as .mp4")
-    ids = {name: file for file, name in shortest_names(spellings).items()}
-    renamed = [clip_id for clip_id, file in ids.items() if clip_id != spellings[file][0]]
-    if renamed:
-        print(
-            f"{len(renamed)} files share their name with another: their clip ids are paths, such "
-            f"as {renamed[0]!r}",
-            file=sys.stderr,
-        )
-    return ids
+    return {name: file for file, name in shortest_names(spellings).items()}
 
 
 def shortest_names(spellings: Mapping[_File, Sequence[str]]) -> dict[_File, str]:

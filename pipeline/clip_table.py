@@ -1,14 +1,16 @@
 """The label table that a user brings; the clip table, with what the index found; and its folds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from models.evaluation.slices import column_numbers
+from pipeline.dialects import to_numbers
 from pipeline.findings import Findings, RefusedError
 from pipeline.params import MADE_BY_INDEX, Params, ParamsError
 from pipeline.paths import CLIPS, FOLDS
@@ -30,7 +32,7 @@ class LabelError(RefusedError):
 
 
 def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
-    """Read a label table, CSV in UTF-8 or Parquet.
+    """Read a label table: CSV in any usual form, or Parquet.
 
     Parameters
     ----------
@@ -59,11 +61,7 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         done = "set `data.labels` in params.yaml, or bring data in with `eri import`"
         raise LabelError(path, f"is not there: {done}")
-    findings = Findings()
-    table = read_text_table(path, findings)  # ids like 00017 keep their zeros
-    if findings.all:
-        form = findings.all[0].items[0]
-        raise LabelError(path, f"is not UTF-8 with commas ({form}): use `eri import table`")
+    table = read_text_table(path, Findings())  # ids like 00017 keep their zeros
     more = ". Expected are clip_id, split and one column per entry of `targets` in params.yaml"
     require_columns(table, ["clip_id", "split", *targets], path, more)
     if reserved := [name for name in table if name in MADE_BY_INDEX]:
@@ -71,12 +69,20 @@ def read_labels(path: Path, targets: Sequence[str]) -> pd.DataFrame:
     first = ["clip_id", "path", "split", "group", *targets]
     table = table.reindex(columns=[*dict.fromkeys([*first, *table])])
     table = table.astype({"path": "string", "group": "string"})  # also where there are none
-    given = table[[*targets]].copy()
+    ids, splits = table["clip_id"], table["split"]
+    rules: list[tuple[str, Any, pd.Series]] = [
+        ("an empty clip_id", ids.isna(), ids),
+        ("a clip_id that is not unique", ids.duplicated(keep=False), ids),
+        (f"a split other than {', '.join(SPLITS)}", ~splits.isin(SPLITS), splits),
+    ]
     for target in targets:
-        table[target] = pd.to_numeric(given[target], errors="coerce").astype("float64")
-    for rule, wrong, found in _rules(table, given):
+        given, (values, no_number) = table[target], to_numbers(table[target])
+        rules += [(f"a {target} that is no number", no_number, given)]
+        rules += [(f"a {target} outside [0, 1]", (values < 0) | (values > 1), given)]
+        table[target] = values
+    for rule, wrong, found in rules:
         if wrong.any():
-            rows = list(zip(table["clip_id"][wrong], found[wrong], strict=True))[:3]
+            rows = list(zip(ids[wrong], found[wrong], strict=True))[:3]
             examples = "; ".join(" = ".join(dict.fromkeys(map(str, row))) for row in rows)
             n_rows = f"{wrong.sum()} of {len(table)} rows"
             raise LabelError(path, f"has {n_rows} with {rule}: {examples}")
@@ -268,20 +274,3 @@ def _read(path: Path, what: str) -> pd.DataFrame:
     if not path.is_file():
         raise ParamsError(f"there is no {what} {path}: run `dvc repro`")
     return pd.read_parquet(path)
-
-
-def _rules(table: pd.DataFrame, given: pd.DataFrame) -> Iterator[tuple[str, pd.Series, pd.Series]]:
-    """Yield what rows may not have, which ones do, and what they have.
-
-    `table` has the targets as numbers, `given` as they stand in the file.
-    """
-    ids, splits = table["clip_id"], table["split"]
-    yield "an empty clip_id", ids.isna(), ids
-    yield "an empty split", splits.isna(), splits
-    yield "a clip_id that is not unique", ids.duplicated(keep=False), ids
-    yield f"a split other than {', '.join(SPLITS)}", ~splits.isin(SPLITS), splits
-    for target in given:
-        values, said = table[target], given[target].astype("string")
-        blank = said.str.strip().str.lower().isin(["", "na", "nan", "null"])
-        yield f"a {target} that is no number", values.isna() & said.notna() & ~blank, said
-        yield f"a {target} outside [0, 1]", (values < 0) | (values > 1), said

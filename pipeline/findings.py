@@ -71,31 +71,32 @@ class Findings:
         if texts:
             self.all.append(Finding(kind, severity, texts, what_was_done))
 
+    def error(self, kind: str, items: Iterable[object], what_to_do: str) -> None:
+        """Add what keeps everything from being written."""
+        self.add(kind, "error", items, what_to_do)
+
+    def warn(self, kind: str, items: Iterable[object], what_was_done: str) -> None:
+        """Add what was handled, and may be wrong."""
+        self.add(kind, "warning", items, what_was_done)
+
+    def note(self, kind: str, items: Iterable[object], what_was_done: str) -> None:
+        """Add what was handled as usual."""
+        self.add(kind, "note", items, what_was_done)
+
     def refuse(self, error: RefusedError) -> None:
         """Add what an error says."""
-        self.add(error.kind, "error", error.items, str(error))
+        self.error(error.kind, error.items, str(error))
 
     def add_matches(self, matches: Matches, what: str, advice: str) -> None:
-        """Say how clips and what belongs to them, media or features, were matched.
-
-        Parameters
-        ----------
-        matches : Matches
-            Of the ids of clips.
-        what : str
-            What belongs to clips.
-        advice : str
-            What to do where several fit.
-        """
+        """Say how clips were matched with media or features; `advice` is for where several fit."""
         for spelling, found in matches.differing.items():
             pairs = [f"{theirs} -> {ours}" for ours, theirs in found.items()]
-            self.add(f"ids that differ by {spelling}", "warning", pairs, "taken as the same clip")
+            self.warn(f"ids that differ by {spelling}", pairs, "taken as the same clip")
         unclear = [f"{' or '.join(fit)} for {ours}" for ours, fit in matches.ambiguous.items()]
-        self.add("several that fit one clip, or several clips", "error", unclear, advice)
+        self.error("several that fit one clip, or several clips", unclear, advice)
         done = "kept: predicted from what else there is, or as the training mean"
-        self.add(f"labels without {what}", "warning", matches.missing, done)
-        done = "left alone; they are no clips"
-        self.add(f"{what} without labels", "warning", matches.unknown, done)
+        self.warn(f"labels without {what}", matches.missing, done)
+        self.warn(f"{what} without labels", matches.unknown, "left alone; they are no clips")
 
     @property
     def have_errors(self) -> bool:

@@ -1,16 +1,15 @@
 """Who the clips show, by their faces; how good that is, and whether faces leak across splits."""
 
 import math
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score, homogeneity_score
 
 from features.pool import Pooling, pool_store
-from models.cosine import near_identical, unit_rows
-from models.people import ALONE, cluster_people, measure_agreement, measure_separation
+from models.people import ALONE, cluster_people, nearest_across, silhouette, unit_rows
 from pipeline.clip_table import make_folds, people_across_splits, person_of
 from pipeline.params import Params
 from pipeline.views import check_store
@@ -18,8 +17,9 @@ from pipeline.views import check_store
 Record = dict[str, Any]
 
 _MEAN = Pooling(statistics=("mean",), parts=("whole",))
+_N_EXAMPLES = 20
 _STRUCTURE = 0.25
-"""The silhouette below which clusters mean little; see `models.people.Separation`."""
+"""The silhouette below which clusters mean little; see `models.people.silhouette`."""
 
 
 def face_vectors(clips: pd.DataFrame, params: Params) -> NDArray[np.float32] | None:
@@ -88,30 +88,33 @@ def find_people(
             for name, (seen, side) in sides.items()
         }
         record["warnings"] += [
-            f"{found['n_pairs']} pairs of clips with near-identical faces (cosine similarity "
-            f"{settings.near_identical:g} or more) stand in different {name}: scores may reward "
-            f"knowing the person. The nearest: {' and '.join(first['clips'])}, "
-            f"{first['similarity']:.3f}"
+            f"{found['n_clips']} clips have near-identical faces (cosine similarity "
+            f"{settings.near_identical:g} or more) in different {name}: scores may reward knowing "
+            f"the person. The nearest: {' and '.join(first['clips'])}, {first['similarity']:.3f}"
             for name, found in record["near_identical"].items()
             for first in found["examples"][:1]
         ]
-    return table, _rounded(record)
+    return table, record
 
 
 def _leaks(
     clip_ids: "pd.Series[str]", faces: NDArray[np.float32], side: "pd.Series[Any]", least: float
 ) -> Record:
     """Search clips on different sides for near-identical faces."""
-    leak = near_identical(faces, side.to_numpy(), least)
+    similarity, nearest = nearest_across(faces, side.to_numpy())
+    # Equal vectors have a product of 1 only up to rounding.
+    near = np.flatnonzero(similarity >= least - 1e-6)
+    pairs = pd.DataFrame(np.sort([near, nearest[near]], axis=0).T).assign(nearness=similarity[near])
+    pairs = pairs.drop_duplicates([0, 1]).sort_values("nearness", ascending=False, kind="stable")
     examples = [
         {
             "clips": [f"{clip_ids.iloc[row]} ({side.iloc[row]})" for row in (a, b)],
-            "similarity": round(similarity, 4),
+            "similarity": round(float(nearness), 4),
         }
-        for a, b, similarity in leak.examples
+        for a, b, nearness in pairs[:_N_EXAMPLES].itertuples(index=False)
     ]
-    counts = {"n_pairs": leak.n_pairs, "n_clips": leak.n_rows, "share": leak.share}
-    return {"min_similarity": least, **counts, "examples": examples}
+    share = len(near) / max(np.isfinite(similarity).sum(), 1)
+    return {"min_similarity": least, "n_clips": len(near), "share": share, "examples": examples}
 
 
 def _named(clips: pd.DataFrame, label: NDArray[np.int64]) -> "pd.Series[str]":
@@ -130,16 +133,22 @@ def _quality(
 ) -> Record:
     """Say how well faces fall into clusters, with warnings."""
     clusters = pd.Series(label, clips.index).mask(label == ALONE)
-    apart = measure_separation(faces, label, seed)
-    groups = clips["group"].astype(object)
-    agreement = measure_agreement(label, list(groups.where(groups.notna(), None)))
+    apart = silhouette(faces, label, seed)
     n_spread = len(people_across_splits(clips.assign(group=clusters)))
-    warnings = []
-    if not apart.silhouette >= _STRUCTURE:  # nor of one cluster, which has none
+    warnings, agreement = [], None
+    both = (clips["group"].notna() & clusters.notna()).to_numpy(bool)
+    if both.any():
+        pair = clips["group"][both].astype(str), label[both]
+        measures = {
+            "adjusted_rand": adjusted_rand_score(*pair),
+            "homogeneity": homogeneity_score(*pair),
+            "completeness": homogeneity_score(*pair[::-1]),
+        }
+        agreement = {"n_rows": int(both.sum())} | {k: float(v) for k, v in measures.items()}
+    if not apart >= _STRUCTURE:  # nor of one cluster, which has none
         warnings.append(
-            f"faces do not fall into clear clusters (silhouette {apart.silhouette:.3f}; below "
-            f"{_STRUCTURE} means little): choose an encoder that tells faces apart, or set "
-            "`people.threshold`"
+            f"faces do not fall into clear clusters (silhouette {apart:.3f}; below {_STRUCTURE} "
+            "means little): choose an encoder that tells faces apart, or set `people.threshold`"
         )
     if n_spread:
         warnings.append(
@@ -150,15 +159,7 @@ def _quality(
         "n_without_face": int(clusters.isna().sum()),
         "n_clusters": clusters.nunique(),
         "clusters_in_several_splits": n_spread,
-        **asdict(apart),
-        "agreement_with_groups": None if agreement is None else asdict(agreement),
+        "silhouette": None if math.isnan(apart) else apart,
+        "agreement_with_groups": agreement,
         "warnings": warnings,
     }
-
-
-def _rounded(value: Any) -> Any:
-    """Six digits for JSON, which has no NaN."""
-    if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
-    is_number = isinstance(value, float)
-    return value if not is_number else None if math.isnan(value) else round(value, 6)

@@ -1,15 +1,16 @@
-"""Other people's tables, some rows at a time: CSV in any usual form, ARFF, Parquet, arrays.
+"""Other people's tables: CSV in any usual form, ARFF, Parquet, arrays.
 
-Every kind of file becomes a `Table` of data frames, for labels and features alike. Cells of text
-stay text: nothing but an empty cell is missing until `pipeline.imports.columns` reads numbers.
-Nothing is loaded that could run code.
+Every kind of file becomes a data frame, for labels and features alike. Cells of text stay text:
+nothing but an empty cell is missing until `pipeline.dialects` reads numbers. Nothing is loaded that
+could run code.
 """
 
 import csv
 import gzip
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -28,9 +29,6 @@ from pipeline.dialects import SEPARATORS, sniff, text_rows
 from pipeline.findings import Findings, RefusedError
 from pipeline.settings_files import nearest
 
-BLOCK_VALUES = 2**20
-"""Cells in a block."""
-
 LFS_ADVICE = "they stand for files that Git LFS keeps elsewhere: fetch those with `git lfs pull`"
 
 _TEXTS = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".arff")
@@ -40,29 +38,24 @@ ENDINGS = (*_TEXTS, ".parquet", *_ARRAYS)
 
 _SAMPLE_SIZE = 2**20
 _PICKLES = (".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
+_UNREADABLE = (ValueError, OSError, EOFError, csv.Error, pa.ArrowException)
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-# Parquet keeps each column of a row group apart; of each this much is read ahead.
-_READ_AHEAD_BYTES = 2**16
-_PARQUET_ROWS = 1024  # of which each may hold long lists
 
 
 class Table(NamedTuple):
-    """A table that is open for reading.
+    """A table as it was found.
 
     Attributes
     ----------
-    columns : list
-        Names; numbers for the columns of an array.
-    blocks : iterator of DataFrame
-        Its rows in their order, to be drawn once; it raises RefusedError where they cannot be read.
+    rows : DataFrame
+        Its rows in their order; columns of an array are called by numbers.
     form : str
         How text is written, where that is not UTF-8 with commas.
     metadata : dict or None
         What a feature store of ours says of itself; None for any other file.
     """
 
-    columns: list[Any]
-    blocks: Iterator[pd.DataFrame]
+    rows: pd.DataFrame
     form: str = ""
     metadata: dict[str, Any] | None = None
 
@@ -73,8 +66,8 @@ def ending_of(path: Path) -> str:
     return "".join(path.suffixes[-n_endings:]).lower()
 
 
-def open_table(path: Path, ids: Sequence[str] | None = None, *, of_one_clip: bool = False) -> Table:
-    """Open a table, whose kind goes by the ending of its name.
+def load_table(path: Path, ids: Sequence[str] | None = None, *, of_one_clip: bool = False) -> Table:
+    """Read a table, whose kind goes by the ending of its name.
 
     Parameters
     ----------
@@ -94,49 +87,57 @@ def open_table(path: Path, ids: Sequence[str] | None = None, *, of_one_clip: boo
     with _refusing(path):
         _check_kind(path)
         if (ending := ending_of(path)) in _ARRAYS:
-            table = _open_array(path, ids, of_one_clip)
+            table = Table(_read_array(path, ids, of_one_clip))
         elif ending == ".parquet":
-            table = _open_parquet(path)
+            table = _read_parquet(path)
         else:
-            table = _open_text(path)
-        twice = [str(name) for name, count in Counter(table.columns).items() if name and count > 1]
+            table = _read_separated(path)
+        twice = [str(name) for name, count in Counter(table.rows).items() if name and count > 1]
         if twice:
             raise ValueError(f"it has several columns {sorted(twice)[:3]}: rename all but one")
-    return table._replace(blocks=_guarded(table.blocks, path))
+    return table
 
 
 def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
-    """Read a whole table as text; cells are stripped, and empty ones null.
+    """Read a table as text; cells are stripped, and empty ones null.
 
     Raises
     ------
     RefusedError
-        As `open_table`; also for a table of one column or without rows.
+        As `load_table`; also for a table of one column or without rows.
     """
-    table = open_table(path)
-    names = [str(name) for name in table.columns]
+    table = load_table(path)
+    names = [str(name) for name in table.rows]
     with _refusing(path):
         if len(names) < 2:
             separators = ", ".join(SEPARATORS.values())
             raise ValueError(f"no columns, separated by {separators}, but {names[0][:60]!r}")
-        blocks = [block.astype("string") for block in table.blocks]
-        if not sum(map(len, blocks)):
+        if table.rows.empty:
             raise ValueError("it has a header but no rows")
-    cells: pd.DataFrame = pd.concat(blocks, ignore_index=True).set_axis(names, axis=1)
+    cells: pd.DataFrame = table.rows.set_axis(names, axis=1).astype("string")
     cells = cells.apply(lambda column: column.str.strip())
     form = [f"{path.name}: {table.form}"] if table.form else []
     done = "read so; where that is cp1252 or latin-1, check words with letters such as é"
-    findings.add("written otherwise than UTF-8 with commas", "note", form, done)
+    findings.note("written otherwise than UTF-8 with commas", form, done)
     nameless = [f"column {n + 1}" for n, name in enumerate(names) if not name]
-    done = "left out, as numbers of rows are: name them if they are more"
-    findings.add("columns without a name", "note", nameless, done)
+    findings.note("columns without a name", nameless, "left out, as numbers of rows")
     return cells.mask(cells == "").drop(columns="", errors="ignore")
 
 
-def read_text(path: Path) -> str:
-    """Read a file of text, in whatever encoding; raises RefusedError where that cannot be."""
-    with _refusing(path), _text(path, _encoding(path)) as file:
-        return str(file.read())
+def read_text(path: Path) -> tuple[str, str]:
+    """Read a file of text, and tell its encoding; raises RefusedError where that cannot be."""
+    with _refusing(path):
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix.lower() == ".gz" else content
+    encodings = ["utf-8-sig", "cp1252", "latin-1"]
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encodings.insert(0, "utf-16")
+    elif content[:1024].count(0) * 8 > len(content[:1024]):  # as between plain letters
+        encodings.insert(0, "utf-16-le" if content[0] else "utf-16-be")
+    for encoding in encodings[:-1]:
+        with suppress(UnicodeDecodeError):
+            return content.decode(encoding), encoding
+    return content.decode(encodings[-1]), encodings[-1]
 
 
 def check_columns(table: pd.DataFrame, names: Iterable[str], path: Path, more: str = "") -> None:
@@ -151,14 +152,9 @@ def check_columns(table: pd.DataFrame, names: Iterable[str], path: Path, more: s
 def _refusing(path: Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, OSError, EOFError, csv.Error, pa.ArrowException, zipfile.BadZipFile) as why:
+    except (*_UNREADABLE, zipfile.BadZipFile, zlib.error) as why:
         kind, message = "files that cannot be read", f"{path} cannot be read as a table: {why}"
         raise RefusedError(kind, [path], message) from why
-
-
-def _guarded(blocks: Iterator[pd.DataFrame], path: Path) -> Iterator[pd.DataFrame]:
-    with _refusing(path):
-        yield from blocks
 
 
 def _check_kind(path: Path) -> None:
@@ -169,11 +165,9 @@ def _check_kind(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(8)
     if start[:1] == b"\x80" or path.suffix.lower() in _PICKLES:
-        raise ValueError(
-            "it is a pickle: loading one runs whatever code is in it, so it is not loaded. Convert "
-            f"it where you trust it: python -c \"import pandas; pandas.read_pickle('{path.name}')"
-            f".to_parquet('{path.stem}.parquet')\""
-        )
+        convert = f"read_pickle('{path.name}').to_parquet('{path.stem}.parquet')"
+        said = "it is a pickle, and loading one runs whatever code is in it. Where you trust it"
+        raise ValueError(f'{said}, convert it: python -c "import pandas; pandas.{convert}"')
     if ending not in (*_ARRAYS, ".parquet") and start.startswith(_WORKBOOKS):
         raise ValueError("it is an Excel workbook, or like one: save it there as CSV")
     if ending not in ENDINGS:
@@ -181,29 +175,22 @@ def _check_kind(path: Path) -> None:
         raise ValueError(f"it ends in {ending!r}, not one of {known}; other programs save as CSV")
 
 
-def _open_parquet(path: Path) -> Table:
-    # Without buffering ahead, memory holds a block and not a row group.
-    file = pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
-    schema, batches = file.schema_arrow, file.iter_batches(min(_PARQUET_ROWS, BLOCK_VALUES))
-    frames = (_with_index(pa.Table.from_batches([batch]).to_pandas()) for batch in batches)
-    metadata = store_metadata(schema) if METADATA_KEY in (schema.metadata or {}) else None
-    given = _with_index(schema.empty_table().to_pandas()).columns
-    names = [plain_text(str(name)) for name in given]
-    return Table(names, (frame.set_axis(names, axis=1) for frame in frames), metadata=metadata)
+def _read_parquet(path: Path) -> Table:
+    table = pq.ParquetFile(path).read()
+    rows = table.to_pandas()
+    if not isinstance(rows.index, pd.RangeIndex):  # it may hold the ids
+        unnamed = "index" if pd.api.types.is_numeric_dtype(rows.index) else "id"
+        rows = rows.rename_axis([name or unnamed for name in rows.index.names]).reset_index()
+    is_ours = METADATA_KEY in (table.schema.metadata or {})
+    names = [plain_text(str(name)) for name in rows]
+    metadata = store_metadata(table.schema) if is_ours else None
+    return Table(rows.set_axis(names, axis=1), metadata=metadata)
 
 
-def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """Make columns of the index that a data frame was written with: it may hold the ids."""
-    if isinstance(frame.index, pd.RangeIndex):
-        return frame
-    unnamed = "index" if pd.api.types.is_numeric_dtype(frame.index) else "id"
-    return frame.rename_axis([name or unnamed for name in frame.index.names]).reset_index()
-
-
-def _open_array(path: Path, given: Sequence[str] | None, of_one_clip: bool) -> Table:
-    """Open one matrix, with ids and perhaps times beside it."""
+def _read_array(path: Path, given: Sequence[str] | None, of_one_clip: bool) -> pd.DataFrame:
+    """Read one matrix, with ids and perhaps times beside it."""
     try:
-        content = np.load(path, mmap_mode="r")  # of an .npy, memory holds what is looked at
+        content = np.load(path)
         arrays = dict(content) if isinstance(content, np.lib.npyio.NpzFile) else {"": content}
     except ValueError as error:
         advice = "ids that are Python objects are not loaded: np.array(ids, dtype=str) is text"
@@ -219,66 +206,29 @@ def _open_array(path: Path, given: Sequence[str] | None, of_one_clip: bool) -> T
     fits = len(arrays) == 1 and matrix.ndim == 2 and matrix.dtype.kind in "fiu"
     has_ids = of_one_clip or ids is not None
     if not fits or not has_ids or {*map(len, beside.values())} - {len(matrix)}:
-        raise ValueError(
-            f"it holds {shapes}: expected one array of numbers of shape (n_rows, n_columns); an id "
-            "for each row in an array `ids` or `clip_id` of an .npz, or give --ids ids.csv; where "
-            "a clip has several rows, also `time_s` or `time_ms`"
-        )
-    size = max(BLOCK_VALUES // max(matrix.shape[1], 1), 1)
-
-    def blocks() -> Iterator[pd.DataFrame]:
-        for first in range(0, len(matrix), size):
-            rows = slice(first, first + size)
-            columns = pd.DataFrame({name: column[rows] for name, column in beside.items()})
-            yield pd.concat([columns, pd.DataFrame(matrix[rows])], axis=1)
-
-    return Table([*beside, *range(matrix.shape[1])], blocks())
+        expected = "one array of numbers of shape (n_rows, n_columns), an id for each row in `ids`"
+        raise ValueError(f"it holds {shapes}: expected {expected} (or give --ids ids.csv)")
+    return pd.concat([pd.DataFrame(beside), pd.DataFrame(matrix)], axis=1)
 
 
-def _open_text(path: Path) -> Table:
-    """Open a table of text in whatever encoding; a row of another width is a ValueError."""
-    encoding = _encoding(path)
-    with _text(path, encoding) as file:
-        sample = file.read(_SAMPLE_SIZE)
-    separator, header, n_before = sniff(sample)
+def _read_separated(path: Path) -> Table:
+    """Read a table of text in whatever encoding; a row of another width is a ValueError."""
+    text, encoding = read_text(path)
+    separator, header, n_before = sniff(text[:_SAMPLE_SIZE])
     width = len(header)
-    form = [] if encoding.startswith("utf-8") else [encoding]
-    form += [] if separator == "," else [SEPARATORS.get(separator, separator)]
-    form += [f"{n_before} rows that are no data"] if n_before > 1 else []
-
-    def blocks() -> Iterator[pd.DataFrame]:
-        with _text(path, encoding) as file:
-            rows = islice(text_rows(file, separator, is_checked=True), n_before, None)
-            while part := list(islice(rows, max(BLOCK_VALUES // width, 1))):
-                for line, row in part:
-                    if len(row) < width or any(row[width:]):
-                        raise ValueError(
-                            f"line {line} has {len(row)} cells, the header {width}: "
-                            f"{separator.join(row)[:80]!r}. Quote cells that hold the separator; "
-                            "numbers with decimal commas need semicolons between them"
-                        )
-                cells = np.array([row[:width] for _, row in part], object)
-                yield pd.DataFrame(cells, columns=header, dtype=object)
-
-    return Table(header, blocks(), ", ".join(form))
-
-
-def _text(path: Path, encoding: str) -> Any:
-    opener: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
-    return opener(path, "rt", encoding=encoding, newline="")
-
-
-def _encoding(path: Path) -> str:
-    """Tell the encoding by its mark, by its zeros, or by whether all of the file decodes."""
-    with _text(path, "latin-1") as file:
-        start = file.read(1024)
-    if start.startswith(("\xff\xfe", "\xfe\xff")):
-        return "utf-16"
-    if start.count("\0") * 8 > len(start):  # as between plain letters
-        return "utf-16-be" if start[0] == "\0" else "utf-16-le"
-    for encoding in ("utf-8-sig", "cp1252"):
-        with suppress(UnicodeDecodeError), _text(path, encoding) as file:
-            while file.read(_SAMPLE_SIZE):
-                pass
-            return encoding
-    return "latin-1"
+    form = {
+        encoding: encoding != "utf-8-sig",
+        SEPARATORS.get(separator, separator): separator != ",",
+    }
+    form[f"{n_before} rows that are no data"] = n_before > 1
+    rows = []
+    for line, row in islice(text_rows(text, separator, is_checked=True), n_before, None):
+        if len(row) < width or any(row[width:]):
+            said = f"line {line} has {len(row)} cells, the header {width}: {row}"[:200]
+            advice = "quote cells that hold the separator; decimal commas need semicolons"
+            raise ValueError(f"{said}; {advice}")
+        rows.append(row[:width])
+    return Table(
+        pd.DataFrame(rows, columns=header, dtype=object),
+        ", ".join(said for said, is_odd in form.items() if is_odd),
+    )

@@ -38,18 +38,12 @@ def extract_with_words(
 
     Parameters
     ----------
-    clips : DataFrame
-        The clip table.
-    encoders : mapping of str to Encoder
-        Those of the parameters that are wanted.
+    clips, encoders, destination, on
+        As there; words are embedded here, since they take a moment.
     params : Params
         Where transcripts come from, and how sound is sampled.
-    destination : Path
-        Folder of the stores.
     transcripts : Path
         The table that is written where the parameters name transcripts.
-    on : str, optional
-        Embed on a Ray cluster, but for words, which take a moment.
 
     Raises
     ------

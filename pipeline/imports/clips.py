@@ -17,8 +17,9 @@ from features.media.endings import list_media_folder
 from features.places import address_of
 from pipeline.clip_ids import clean_path, match_files, shortest_names
 from pipeline.clip_table import SPLITS, people_across_splits, person_of
-from pipeline.findings import Findings, Severity
-from pipeline.imports.columns import BLANK, known_splits, split_by_person, to_numbers
+from pipeline.dialects import BLANK, to_numbers
+from pipeline.findings import Findings
+from pipeline.imports.columns import known_splits, split_by_person
 from pipeline.paths import OUTPUTS, holds_outputs
 from pipeline.reading import LFS_ADVICE
 
@@ -65,6 +66,8 @@ def labelled_clips(
     scale: Scale | None = None,
     shares: Sequence[float] | None = None,
     seed: int = 0,
+    *,
+    probe: bool = False,
 ) -> tuple[pd.DataFrame, Path | None]:
     """Find the media of labels, and bring both into the form that `pipeline.clip_table` reads.
 
@@ -78,6 +81,8 @@ def labelled_clips(
         Rescale the targets from there to [0, 1].
     shares, seed : sequence of float, int, optional
         Draw new splits; see `pipeline.imports.columns.split_by_person`.
+    probe : bool
+        Hash and probe the files too, in parallel with a progress bar.
 
     Returns
     -------
@@ -87,7 +92,7 @@ def labelled_clips(
         Only where no finding is an error may it be used.
     media : Path or None
         The folder of the media: `source.media`, or the deepest one below it that holds them all,
-        where the outputs of the stages lie in it too. None where it would hold no media but those.
+        where stages write in it too. None where there is none but those that stages wrote.
 
     Raises
     ------
@@ -96,21 +101,16 @@ def labelled_clips(
     """
     targets = list(source.targets)
     labels, media = _with_media(source, findings)
-    no_id = labels["clip_id"].isna()
-    rows = [f"row {n + 1}" for n in np.flatnonzero(no_id)]
+    rows = "row " + pd.Series(np.arange(1, len(labels) + 1).astype(str), labels.index)
     done = "fill it, remove the rows, or name another column with --id"
-    findings.add("rows without an id", "error", rows, done)
-    labels.loc[no_id, "clip_id"] = rows
-    repeated = labels.duplicated()
-    done = "one of them is kept"
-    findings.add("rows twice the same", "warning", labels.loc[repeated, "clip_id"], done)
-    labels = labels[~repeated].reset_index(drop=True)
-    done = (
-        "make every id unique: of several raters, takes or frames keep one row, or average them; "
-        "of a row per clip and target make a column per target"
-    )
+    findings.error("rows without an id", rows[labels["clip_id"].isna()], done)
+    labels["clip_id"] = labels["clip_id"].fillna(rows)
+    repeated = labels.loc[labels.duplicated(), "clip_id"]
+    findings.warn("rows twice the same", repeated, "one of them is kept")
+    labels = labels.drop_duplicates(ignore_index=True)
+    done = "make every id unique: of several raters or frames take the mean, of targets columns"
     twice = labels.loc[labels["clip_id"].duplicated(), "clip_id"].unique()
-    findings.add("duplicate ids with different rows", "error", twice, done)
+    findings.error("duplicate ids with different rows", twice, done)
     if "group" in labels:
         labels["group"] = labels["group"].mask(labels["group"].str.fullmatch(BLANK, na=True))
     if shares is not None:
@@ -127,56 +127,39 @@ def labelled_clips(
     _check_labelled(labels, targets, findings)
     alone = labels["clip_id"]
     if "group" in labels:
-        done = "kept: scores on Val and Test then leak identity; --split-by-person makes new splits"
-        findings.add("people in several splits", "warning", people_across_splits(labels), done)
+        done = "kept: scores then leak identity; --split-by-person makes new splits"
+        findings.warn("people in several splits", people_across_splits(labels), done)
         alone = alone[labels["group"].isna()]
-    done = (
-        "each counts as a person of its own, so folds, and splits drawn by person, may part "
-        "people: `people.source: faces` in params.yaml finds people by their faces"
-    )
-    findings.add("clips without a person", "warning", alone, done)
+    done = "each counts as a person of its own; `people.source: faces` finds people by their faces"
+    findings.warn("clips without a person", alone, done)
+    if probe and media is not None:
+        there = [pd.notna(path) and (media / path).is_file() for path in labels["path"]]
+        if any(there):
+            _probe(labels[there].reset_index(drop=True), media, findings)
     return labels, media
 
 
-def probe_files(labels: pd.DataFrame, media: Path, findings: Findings) -> None:
-    """Hash and probe the files that are there, in parallel with a progress bar.
-
-    Parameters
-    ----------
-    labels : DataFrame
-        ``clip_id, path, split``.
-    media : Path
-        The folder of the media.
-    findings : Findings
-        What they show is added: unreadable files, missing streams, odd lengths, copies.
-    """
-    clips = labels[labels["path"].notna()]
-    there = [(media / path).is_file() for path in clips["path"]]
-    clips = clips[there].reset_index(drop=True)
-    if clips.empty:
-        return
+def _probe(clips: pd.DataFrame, media: Path, findings: Findings) -> None:
+    """Look for unreadable files, missing streams, odd lengths and copies."""
     # By row: ids need not be unique yet, and two ids of one file are as bad as two copies.
     files = index_files({str(row): media / path for row, path in enumerate(clips["path"])})
     ids = clips["clip_id"].astype("string")
     bad = files["error_step"].notna()
     done = "kept: the index lists them, and stops beyond data.max_failed_share"
-    findings.add("unreadable files", "warning", (ids + ": " + files["error_reason"])[bad], done)
-    done = "kept: predicted from what else is in them"
-    findings.add("files without video", "warning", ids[~bad & ~files["has_video"]], done)
-    findings.add("files without sound", "warning", ids[~bad & ~files["has_audio"]], done)
+    findings.warn("unreadable files", (ids + ": " + files["error_reason"])[bad], done)
+    for what, column in (("video", "has_video"), ("sound", "has_audio")):
+        findings.warn(f"files without {what}", ids[~bad & ~files[column]], "kept")
     median_s = files["duration_s"].median()
     ratio = files["duration_s"] / median_s
     odd = (ratio > _MAX_LENGTH_RATIO) | (ratio < 1 / _MAX_LENGTH_RATIO)
     shown = ids + files["duration_s"].map(": {:.2f} s".format)
-    done = f"kept; the median is {median_s:.2f} s, and these are 4 times longer or shorter"
-    findings.add("durations out of line", "warning", shown[odd], done)
+    findings.warn("durations out of line", shown[odd], f"kept; the median is {median_s:.2f} s")
     copies = [
         " = ".join(rows["clip_id"].astype(str))
         for _, rows in clips.groupby(files["sha256"].mask(bad), sort=False)
         if len(set(rows["split"])) > 1
     ]
-    done = "kept: scores on Val and Test then leak"
-    findings.add("identical files in several splits", "warning", copies, done)
+    findings.warn("identical files in several splits", copies, "kept: scores then leak")
 
 
 def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, Path | None]:
@@ -203,26 +186,25 @@ def _with_media(source: LabelSource, findings: Findings) -> tuple[pd.DataFrame, 
         media /= inner
         found = {clip: os.path.relpath(file, inner) for clip, file in found.items()}
         unknown[:] = [file for file in unknown if PurePosixPath(file).is_relative_to(inner)]
-        done = f"taken for {source.media}, where the outputs of the stages lie too"
-        findings.add("folder of the media", "note", [] if holds_outputs(media) else [media], done)
-    among = any(map(media.resolve().is_relative_to, own)) and listed.files
-    if among or (found and holds_outputs(media)):
-        done = "stages write there, so DVC refuses it: move the media to a folder of their own"
-        findings.add("folder of the media", "error", [media], done)
+        done = f"taken for {source.media}, where stages write"
+        findings.note("folder of the media", [] if holds_outputs(media) else [media], done)
+    is_among = any(map(media.resolve().is_relative_to, own)) and listed.files
+    if is_among or (holds_outputs(media) and found):
+        done = "stages write there, so DVC refuses it: name a folder that holds the media alone"
+        findings.error("folder of the media", [media], done)
     advice = "none was chosen: give the table a column with the path, or rename files"
     findings.add_matches(matches, "media", advice)
     beside = [f"{clip}: {', '.join(others)}" for clip, others in matches.beside.items()]
-    done = "not used: a clip is one file, and a video's own sound is read"
-    findings.add("further files of a clip", "note", beside, done)
-    others = [path.name for path in listed.left_out if path.is_relative_to(media)]
-    done = f"left out, no media by their names: {listed}"
-    findings.add("other files", "note", [] if holds_outputs(media) else others, done)
+    findings.note("further files of a clip", beside, "not used: a clip is one file")
+    if not holds_outputs(media):
+        others = [path.name for path in listed.left_out if path.is_relative_to(media)]
+        findings.note("other files", others, f"left out, no media by their names: {listed}")
     broken = [f"{path}, {why}" for path, why in listed.broken.items() if path.is_relative_to(media)]
     done = "DVC stops there, or waits for ever: remove them, or give read access"
-    findings.add("media that cannot be read", "error", broken, done)
+    findings.error("media that cannot be read", broken, done)
     there = {} if address_of(media) else found
     pointers = [clip for clip, file in there.items() if is_lfs_pointer(media / file)]
-    findings.add("media that are Git LFS pointers", "error", pointers, LFS_ADVICE)
+    findings.error("media that are Git LFS pointers", pointers, LFS_ADVICE)
     file = keys.map(found.get, "ignore").astype("string").fillna(wanted) if files else None
     labels = table.assign(clip_id=ids, path=file)
     first = [name for name in ("clip_id", "path", "group", "split") if name in labels]
@@ -242,32 +224,27 @@ def _check_target(
     """Return a target's values in [0, 1]."""
     cells = labels["clip_id"].astype("string") + ": " + labels[target].astype("string")
     few = wrong.sum() <= max(1, np.isfinite(values).sum() / 10)
-    done = "taken as blank: mend the cells if they are not"
-    done = done if few else "too many to take them as blank: mend them, or leave them empty"
-    findings.add(f"{target} that is no number", "warning" if few else "error", cells[wrong], done)
+    found = findings.warn if few else findings.error
+    done = "taken as blank" if few else "too many to take them as blank: mend or empty the cells"
+    found(f"{target} that is no number", cells[wrong], done)
     codes = _are_codes(values, scale)
     values = np.where(codes, np.nan, values)
     finite = values[np.isfinite(values)]
     ends = _ends(finite) if len(np.unique(finite)) > 2 else ()
     far = [end for end in ends if _is_far(end, finite[finite != end], _MANY)]
     low, high = _ends(finite[~np.isin(finite, far)])
-    done = (
-        f"taken as blank: all others lie between {low:g} and {high:g}. Where they are ratings, say "
-        "so with the ends of the scale, --rescale low,high"
-    )
-    findings.add(f"{target} like a code for no answer", "warning", cells[codes], done)
+    said = f"taken as blank: all others lie between {low:g} and {high:g}"
+    done = f"{said}. Where they are ratings, give the ends of the scale by --rescale low,high"
+    findings.warn(f"{target} like a code for no answer", cells[codes], done)
     if scale == "seen":
         done = "no end of a scale: mend the cells, or give its ends with --rescale low,high"
-        findings.add(f"{target} far off the rest", "error", cells[np.isin(values, far)], done)
+        findings.error(f"{target} far off the rest", cells[np.isin(values, far)], done)
     if scale is not None:
         bottom, top = (low, high) if scale == "seen" else scale
         values = (values - bottom) / ((top - bottom) or 1.0)
     outside = cells[(values < 0) | (values > 1)]
-    done = (
-        f"it spans {low:g} to {high:g}: mend the cells, or use `eri import table` with the ends "
-        f"of the raters' scale: --rescale {low:g},{high:g} where these are they"
-    )
-    findings.add(f"{target} outside [0, 1]", "error", outside, done)
+    done = f"mend the cells, or give the ends of the raters' scale by --rescale {low:g},{high:g}"
+    findings.error(f"{target} outside [0, 1]", outside, done)
     return values
 
 
@@ -303,21 +280,18 @@ def _check_labelled(labels: pd.DataFrame, targets: list[str], findings: Findings
         low, high = rows.min(), rows.max()
         constant = low.index[(low == high) & (rows.count() > 1)]
         flat += [f"{target} = {low[target]:g} on {split}" for target in constant]
-    done = "kept: on Train it cannot be learnt, elsewhere its Pearson correlation is not defined"
-    findings.add("constant targets", "warning", flat, done)
+    findings.warn("constant targets", flat, "kept: they cannot be learnt, nor scored")
     known = labels[targets].notna()
     some = known.any(axis=1) & ~known.all(axis=1)
     blank = [
         f"{clip}: {', '.join(known.columns[~is_known])}"
         for clip, is_known in zip(labels["clip_id"][some], known[some].to_numpy(), strict=True)
     ]
-    findings.add("clips with some labels blank", "warning", blank, "kept as unlabelled")
+    findings.warn("clips with some labels blank", blank, "kept as unlabelled")
     for split in SPLITS:
         ids = labels.loc[(labels["split"] == split) & ~known.any(axis=1), "clip_id"]
-        severity: Severity = "note" if split == "Test" else "warning"
-        done = "kept as unlabelled: predicted, but not scored"
-        findings.add(f"{split} clips without labels", severity, ids, done)
+        found = findings.note if split == "Test" else findings.warn
+        found(f"{split} clips without labels", ids, "kept: not scored")
     train = known[labels["split"] == "Train"]
     never = [target for target in targets if not train[target].any()]
-    done = "nothing could be fitted: leave them out, or label clips of Train"
-    findings.add("targets without a label in Train", "error", never, done)
+    findings.error("targets without a label in Train", never, "label clips, or leave them out")

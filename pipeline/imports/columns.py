@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pipeline.clip_table import SPLITS
+from pipeline.dialects import to_numbers
 from pipeline.findings import Findings, RefusedError
 
 _SPLIT_WORDS = {
@@ -43,56 +43,6 @@ _ROLE_OF = {
     for word in words.split()
 } | {"": "other"}
 _OF_TRACKERS = ("flag", "face", "frame", "tracked", "about")
-
-_MARKS = "[\\s\\-\u2013\u2014_.?/#<>()*]*"
-BLANK = rf"{_MARKS}((n[/.]?a{_MARKS})+|nan|nan\(ind|null|nil|none|missing|1\.#[a-z]+\d*)?{_MARKS}"
-BLANK = rf"(?i)({BLANK}|#[a-z0/]+[!?])"  # the latter is what Excel cannot compute
-"""What stands for nothing in a cell, such as ``NA`` and ``--``."""
-_LIKE_A_NUMBER = r"[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?\s*%?"
-_DECIMAL_COMMA = r"[+-]?\d*,\d+([eE][+-]?\d+)?"
-_COMMAS_OF_THOUSANDS = r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?"
-_POINTS_OF_THOUSANDS = r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?"
-
-
-def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Read cells (n,), text or numbers, as numbers with decimal points or commas.
-
-    Points and commas in one column are told apart where one of them groups thousands (``1,234.5``);
-    otherwise the commas are wrong. Spaces and apostrophes may group them too. Percentages are
-    divided by 100 where all cells are such. Digits and minus signs may be those of any script.
-
-    Returns
-    -------
-    values : ndarray of float64
-        NaN where blank (empty, ``NaN``, ``NA``, ``n.a.``, ``null``, ``-``, ``#DIV/0!`` …) or wrong.
-    wrong : ndarray of bool
-        Where there is something that is no number.
-    """
-    text = pd.Series(cells, dtype="string").str.strip()
-    values = _parsed(text)
-    odd = np.isnan(values) & text.notna().to_numpy()
-    odd[odd] = ~text[odd].str.fullmatch(BLANK)
-    if odd.any():
-        text[odd] = _plain_digits(text[odd])
-        # A word among the numbers says nothing of how these are written.
-        filled = text.str.fullmatch(_LIKE_A_NUMBER).to_numpy(bool, na_value=False)
-        values[filled] = _parsed(_with_points(text[filled]))
-        odd &= np.isnan(values)
-    return values, odd
-
-
-def to_times(column: pd.Series) -> tuple[NDArray[np.float64], bool]:
-    """Read times, and say whether they are seconds for sure, as ``0 days 00:01:02,5`` and ``1:02``.
-
-    Other numbers may be of any unit; NaN is what is no time.
-    """
-    times, wrong = to_numbers(column)
-    if not wrong.any():
-        return times, False
-    text = column.astype("string").str.strip().str.replace(",", ".", regex=False)
-    text = text.str.replace(r"^(\d+:[\d.]+)$", r"00:\1", regex=True)
-    seconds = pd.to_timedelta(text, errors="coerce").dt.total_seconds()
-    return np.asarray(seconds, np.float64), True
 
 
 def guess_feature_columns(names: Sequence[Any], source: Path) -> dict[str, Any]:
@@ -163,10 +113,9 @@ def known_splits(labels: pd.DataFrame, findings: Findings) -> "pd.Series[str]":
     given = labels["split"].astype("string")
     split = given.map(split_of, "ignore").astype("string")
     wrong = labels["clip_id"].astype("string") + ": " + given.fillna("blank")
-    done = f"expected {', '.join(SPLITS)}, or train/devel/test"
-    findings.add("splits that are none", "error", wrong[split.isna()], done)
+    findings.error("splits that are none", wrong[split.isna()], "expected Train, Val or Test")
     empty = [name for name in SPLITS if not (split == name).any()]
-    findings.add("splits without clips", "warning", empty, "nothing will be scored there")
+    findings.warn("splits without clips", empty, "nothing will be scored there")
     return split
 
 
@@ -221,31 +170,3 @@ def plain_name(name: Any) -> str:
 def role_of(name: Any) -> str:
     """Return what a column of this name holds, such as ``id`` or ``frame``, the rows' numbers."""
     return _ROLE_OF.get(plain_name(name), "feature")
-
-
-def _parsed(text: "pd.Series[str]") -> NDArray[np.float64]:
-    return pd.to_numeric(text, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
-
-
-def _plain_digits(text: "pd.Series[str]") -> "pd.Series[str]":
-    """Write other digits, minus signs, gaps between thousands and Excel's quotes plainly."""
-    text = text.str.normalize("NFKC").str.replace("\N{MINUS SIGN}", "-")
-    text = text.str.replace(r"^(?:=\"(.*)\"|'(.*?)'?)$", r"\1\2", regex=True)
-    text = text.str.replace(r"(?<=\d)[\s'\u2019](?=\d{3}(?!\d))", "", regex=True)
-    return text.str.replace(r"\d", lambda digit: str(int(digit[0])), regex=True)
-
-
-def _with_points(text: "pd.Series[str]") -> "pd.Series[str]":
-    """Write numbers with decimal points and nothing else, where that is clear."""
-    if text.str.endswith("%").all():
-        return text.str.removesuffix("%").str.strip() + "e-2"
-    commas, points = (text.str.contains(mark, regex=False) for mark in ",.")
-    large = bool((np.abs(_parsed(text[~commas])) >= 100).any())
-    of_thousands = text[commas].str.fullmatch(_COMMAS_OF_THOUSANDS).all()
-    if of_thousands and (large or (text[commas].str.count("[,.]") > 1).any()):
-        return text.str.replace(",", "", regex=False)
-    grouped = text[points].str.fullmatch(_POINTS_OF_THOUSANDS)
-    if commas.any() and grouped.all() and (commas[points].any() or not points.any()):
-        text = text.str.replace(".", "", regex=False)
-        return text.where(~text.str.fullmatch(_DECIMAL_COMMA), text.str.replace(",", "."))
-    return text

@@ -41,8 +41,7 @@ def hume_command(
 ) -> None:
     """Import Hume-Reaction as ABAW5 distributed it (hume), or MuSe 2022 (muse).
 
-    `hume` reads data_info.csv, train/mp4, train/wav, ...; `muse` reads c2_muse_reaction/labels.csv,
-    partition.csv and feats, each set of which is imported too: feats/faus becomes `muse_faus`.
+    Of muse each set of features is imported too: feats/faus becomes `muse_faus`.
 
     Example: eri import hume /data/hume_reaction --dry-run
 
@@ -142,10 +141,9 @@ def features_command(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Import features that others computed.
+    """Import features that others computed: they become a feature store, named in params.yaml.
 
-    They become a feature store, named in params.yaml; clips need no media. Ids are matched to those
-    of the label table, whatever their brackets, case, leading zeros and endings. No pickles.
+    Ids are matched to those of the label table, whatever their brackets, case, zeros and endings.
 
     Example: eri import features feats/fau --name fau --dry-run
 
@@ -164,11 +162,9 @@ def transcripts_command(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Import what is said in the clips.
+    """Import what is said in the clips, for encoders of text in place of what a recogniser hears.
 
-    Encoders of text then read it in place of what a recogniser hears. A table has a column of ids
-    and one called text, and may have start, end (in seconds) and language. Ids are matched to those
-    of the label table, as for features.
+    A table has a column of ids and one called text, and may have start, end and language.
 
     Example: eri import transcripts subtitles/ --dry-run
     """
@@ -184,17 +180,14 @@ def _import(name: str, add: Callable[..., None], dry_run: bool, as_json: bool) -
     summary, findings = import_data(name, add, dry_run=dry_run)
     lines = []
     if "n_clips" in summary:
-        sizes, targets = summary["n_clips_of_split"].items(), summary["targets"]
-        splits = ", ".join(f"{split} {n}" for split, n in sizes)
+        splits = ", ".join(f"{split} {n}" for split, n in summary["n_clips_of_split"].items())
         lines.append(f"{summary['n_clips']} clips: {splits}; media in {summary['media']}")
-        lines.append(f"{len(targets)} targets: {', '.join(targets)}")
+        lines.append(f"{len(summary['targets'])} targets: {', '.join(summary['targets'])}")
     if "n_clips_with_words" in summary:
         lines.append(f"{summary['n_rows']} rows, {summary['n_clips_with_words']} clips with words")
     for each, found in summary["features"].items():
-        lines.append(
-            f"{each}: {found['n_clips']} clips in {found['n_files']} files, {found['n_rows']} "
-            f"rows of {found['dimension']} features; {found.get('taken_as', '')}"
-        )
+        sizes = "{n_clips} clips in {n_files} files, {n_rows} rows of {dimension} features"
+        lines.append(f"{each}: {sizes.format(**found)}; {found.get('taken_as', '')}")
     verdict = "nothing is written: " + ("a dry run" if dry_run else "all of it was imported before")
     if findings.have_errors:
         verdict = "nothing is written: mend the errors first"

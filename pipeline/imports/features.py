@@ -1,6 +1,7 @@
-"""Features that others computed, read and checked block by block; the numbers wait on disk."""
+"""Features that others computed, read and checked file by file; the numbers wait on disk."""
 
 import hashlib
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,15 +17,10 @@ from features.extraction.index import clip_progress
 from features.pool import is_clip_level
 from features.store import StoredClip
 from pipeline.clip_ids import plain_text
+from pipeline.dialects import to_numbers, to_times
 from pipeline.findings import Findings, RefusedError, Severity
-from pipeline.imports.columns import (
-    guess_feature_columns,
-    plain_name,
-    role_of,
-    to_numbers,
-    to_times,
-)
-from pipeline.reading import ENDINGS, Table, ending_of, open_table
+from pipeline.imports.columns import guess_feature_columns, plain_name, role_of
+from pipeline.reading import ENDINGS, ending_of, load_table
 
 # What is kept of each row of a file.
 _ROW = {"clip": "str", "source": "str", "time_s": "float64", "face_share": "float64", "face": "str"}
@@ -56,10 +52,13 @@ class Features:
         For the store: ``columns`` (their names; none of arrays), ``level`` (``clip`` when every
         clip has one row that stands for all of it, else ``frame``), ``taken_as`` (what the other
         columns were taken for) and ``origin`` (what a feature store of ours said of itself).
+    summary : dict
+        What was found, for `json.dumps`.
     """
 
     def __init__(self, paths: Sequence[Path], ids: Path | None, findings: Findings) -> None:
         self.metadata: dict[str, Any] = {"columns": [], "level": "clip"}
+        self.summary: dict[str, Any]
         self._findings = findings
         self._ids = None if ids is None else _read_ids(ids)
         # Beside the project: /tmp may be memory.
@@ -70,40 +69,32 @@ class Features:
         self._clips: dict[str, None] = {}  # in their order
         rows = pd.concat([self._read(path) for path in paths], ignore_index=True)
         files = rows.drop_duplicates(["clip", "source"])
-        twice = files["clip"] + ": " + files["source"]
-        done = "a clip's rows are to be in one file: remove the other"
-        twice = twice[files["clip"].duplicated(keep=False)]
-        findings.add("clips whose features come twice", "error", twice, done)
+        twice = (files["clip"] + ": " + files["source"])[files["clip"].duplicated(keep=False)]
+        findings.error("clips whose features come twice", twice, "keep one file for each clip")
         several: Severity = "error" if self._has_flags else "warning"
         rows = _of_one_face(rows, rows["n_gaps"] < self._dimension, several, findings)
         gone = rows.loc[rows["time_s"] == np.inf, "clip"].unique()
-        done = "fill them, such as 62.5 (seconds) or 00:01:02.5, or remove the rows"
-        findings.add("clips with rows without a time", "error", gone, done)
-        unmeasured = rows[~rows["is_measured"]]
-        done = f"{len(unmeasured)} rows are left out: their flag is below 0.5"
-        findings.add("clips with rows not measured", "note", unmeasured["clip"].unique(), done)
+        findings.error("clips with rows without a time", gone, "fill them, or remove the rows")
+        unmeasured = rows.loc[~rows["is_measured"], "clip"].unique()
+        findings.note("clips with rows not measured", unmeasured, "left out: flags below 0.5")
         # Rows without times keep the order of the file.
         self._rows = rows[rows["is_measured"]].sort_values("time_s", kind="stable")
         n_gaps = self._rows.groupby("clip", sort=False)["n_gaps"].agg(["sum", "min"])
         done = f"{n_gaps['sum'].sum()} values are gaps, which pooling leaves out column by column"
         gappy = n_gaps.index[n_gaps["sum"] > 0]
-        findings.add("clips with empty or infinite values", "warning", gappy, done)
+        findings.warn("clips with empty or infinite values", gappy, done)
         full = n_gaps.index[n_gaps["min"] < self._dimension]
         self.id_of = {str(clip): str(clip) for clip in full}
         empty = [clip for clip in self._clips if clip not in self.id_of]
-        findings.add("clips without any value", "warning", empty, "left out")
+        findings.warn("clips without any value", empty, "left out")
         if not self.id_of and not findings.have_errors:
-            findings.add("features without any value", "error", paths, "no clip has a value")
+            findings.error("features without any value", paths, "no clip has a value")
         self._places = self._rows.groupby("clip").indices
-        self._n_rows = [len(self._places[clip]) for clip in self.id_of]
-        if max(self._n_rows, default=1) > 1:
+        n_rows = [len(self._places[clip]) for clip in self.id_of]
+        if max(n_rows, default=1) > 1:
             self.metadata["level"] = "frame"
-
-    def summary(self) -> dict[str, Any]:
-        """Return what was found, for `json.dumps`."""
-        numbers = {"n_files": self._n_files, "n_clips": len(self.id_of)}
-        numbers |= {"n_rows": sum(self._n_rows), "dimension": self._dimension}
-        return numbers | self.metadata
+        self.summary = {"n_files": self._n_files, "n_clips": len(n_rows), "n_rows": sum(n_rows)}
+        self.summary |= {"dimension": self._dimension, **self.metadata}
 
     def clips(self) -> Iterator[StoredClip]:
         """Yield the clips in the order of their ids, their rows in the order of time."""
@@ -122,41 +113,38 @@ class Features:
     def _read(self, path: Path) -> pd.DataFrame:
         """Read a folder or a file; return what is to be known of each row."""
         files = self._files_of(path) if path.is_dir() else [path]
-        columns, blocks = None, [pd.DataFrame(columns=list(_ROW)).astype(_ROW)]
+        columns: dict[str, Any] = {}
+        parts = [pd.DataFrame(columns=list(_ROW)).astype(_ROW)]
         with clip_progress(path.name, len(files), shown=len(files) > 1) as advance:
             for file in files:
-                of_one_clip = path.is_dir() and not file.match("part-*.parquet")
-                clip = file.name[: -len(ending_of(file))] if of_one_clip else None
-                source = file if of_one_clip else path
+                is_clip = path.is_dir() and not file.match("part-*.parquet")
                 try:
-                    table = open_table(file, self._ids, of_one_clip=of_one_clip)
-                    columns = self._columns(table, source, clip)
-                    blocks += self._blocks(table, columns, source, clip)
+                    columns, rows = self._read_file(file, is_clip)
+                    parts.append(rows.assign(source=str(file if is_clip else path)))
                     self._n_files += 1
                 except RefusedError as error:
                     self._findings.refuse(error)
                 advance(1)
-        rows = pd.concat(blocks, ignore_index=True)
-        if columns is None:
+        rows = pd.concat(parts, ignore_index=True)
+        if not columns:
             return rows
         time = "none, rows are counted"
         if columns["time"] is not None:
             times = rows["time_s"].where(np.isfinite(rows["time_s"])).groupby(rows["clip"])
             steps = times.diff().dropna().to_numpy()
-            given = ("s", 1.0) if columns.get("has_seconds") else None
-            unit, seconds = given or _time_unit(columns["time"], steps[steps != 0])
+            unit = columns.get("unit") or _time_unit(columns["time"], steps[steps != 0])
             # Frames are counted from 0, and times since 1970 or the start of a session too.
-            of_clip = unit == "frames" or bool(times.min().median() * seconds > _MAX_START_S)
+            starts_late = times.min().median() * _SECONDS[unit] > _MAX_START_S
+            of_clip = unit == "frames" or bool(starts_late)
             first = times.transform("min") if of_clip else 0.0
-            rows["time_s"] = (rows["time_s"] - first) * seconds
+            rows["time_s"] = (rows["time_s"] - first) * _SECONDS[unit]
             time = f"{columns['time']!r} in {unit}" + ", from each clip's first" * of_clip
         elif not path.is_dir():
             repeated = rows.loc[rows["clip"].duplicated(), "clip"].unique()
             done = (
-                f"{path}: expected one row per clip, or a column of times (in an .npz an array "
-                "`time_s` or `time_ms`)"
+                f"{path}: expected one row per clip, or times in a column or array such as `time_s`"
             )
-            self._findings.add("ids more than once", "error", repeated, done)
+            self._findings.error("ids more than once", repeated, done)
         left_out = f"; left out: {columns['left_out']}" if columns["left_out"] else ""
         left_out += f"; not measured where small: {columns['flags']}" if columns["flags"] else ""
         taken_as = f"id: {columns['id'] or 'the file name'}; time: {time}{left_out}"
@@ -174,70 +162,54 @@ class Features:
         counts = Counter(map(ending_of, files))
         chosen = max(counts, key=lambda ending: (ending in ENDINGS, counts[ending]))
         others = [each for each in files if ending_of(each) != chosen]
-        done = f"left out: in {folder} those that end in {chosen!r} are read"
-        self._findings.add("other files", "warning", others, done)
+        self._findings.warn("other files", others, f"left out: those in {chosen} are read")
         return [each for each in files if ending_of(each) == chosen]
 
-    def _columns(self, table: Table, source: Path, clip: str | None) -> dict[str, Any]:
-        """Tell what the columns are of a table, which is of one clip where that is given."""
-        own = table.metadata  # of a feature store of ours
-        names = [n for n in table.columns if own is None or n not in ("face_share", "face_score")]
-        columns = guess_feature_columns(names, source)
+    def _read_file(self, file: Path, is_clip: bool) -> tuple[dict[str, Any], pd.DataFrame]:
+        """Write numbers to the spool; return the columns, and what is to be known of the rows."""
+        given, _, own = load_table(file, self._ids, of_one_clip=is_clip)
+        ours = () if own is None else ("face_share", "face_score")
+        names = [name for name in given if name not in ours]
+        columns = guess_feature_columns(names, file)
         self._has_flags |= bool(columns["flags"])
         if own is not None:
             self.metadata["origin"] = own
             if columns["time"] is not None and not is_clip_level(own):
                 self.metadata["level"] = "frame"
-        if clip is not None:
-            self._clips[clip] = None  # also of one without rows
-        elif columns["id"] is None:
+        if columns["id"] is None and not is_clip:
             why = (
-                f"{source} has no id column among its first ones {names[:3]}: expected one such as "
-                "clip_id, name or File_ID. Files of one clip each are given as their folder"
+                f"{file} has no id column, such as clip_id; of files of a clip each give the folder"
             )
-            raise RefusedError("tables without ids", [source], why)
-        return columns
-
-    def _blocks(
-        self, table: Table, columns: dict[str, Any], source: Path, clip: str | None
-    ) -> Iterator[pd.DataFrame]:
-        """Write the numbers to the spool, and yield what is to be known of their rows."""
-        names = (table.metadata or {}).get("columns") or columns["features"]
-        for block in table.blocks:
-            with np.errstate(over="ignore"):
-                values = _to_values(block[columns["features"]], source).astype("f4", order="C")
-            measured = _is_measured(block[columns["flags"]])
-            values[np.isinf(values) | ~measured[:, None]] = np.nan
-            self._check_columns(names, values.shape[1], source)
-            rows = pd.DataFrame({"n_gaps": np.isnan(values).sum(axis=1), "is_measured": measured})
-            rows["clip"] = clip if clip is not None else _ids(block[columns["id"]])
-            if (rows["clip"] == "").any():
-                why = f"{source} has rows without an id in {columns['id']!r}: fill it"
-                raise RefusedError("tables with rows without an id", [source], why)
-            self._clips |= dict.fromkeys(rows["clip"])
-            rows["source"] = str(source)
-            rows["face"] = "" if columns["face"] is None else _ids(block[columns["face"]])
-            rows["time_s"] = np.nan
-            if columns["time"] is not None:
-                times, columns["has_seconds"] = to_times(block[columns["time"]])
-                rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
-            has_share = table.metadata is not None and "face_share" in block
-            rows["face_share"] = block["face_share"].to_numpy() if has_share else np.nan
-            self._spool.write(values.data)
-            yield rows
-
-    def _check_columns(self, names: Sequence[Any], width: int, source: Path) -> None:
-        """Make sure that all files have the same columns."""
+            raise RefusedError("tables without ids", [file], why)
+        clip = file.name[: -len(ending_of(file))]
+        clips = pd.Series(clip, given.index) if is_clip else _ids(given[columns["id"]])
+        if (clips == "").any():
+            why = f"{file} has rows without an id in {columns['id']!r}: fill it"
+            raise RefusedError("tables with rows without an id", [file], why)
+        with np.errstate(over="ignore"):
+            values = _to_values(given[columns["features"]], file).astype("f4", order="C")
+        measured = _is_measured(given[columns["flags"]])
+        values[np.isinf(values) | ~measured[:, None]] = np.nan
+        names, width = (own or {}).get("columns") or columns["features"], values.shape[1]
         named = list(names) if len(names) == width and isinstance(names[0], str) else []
-        if self._first is None:
-            self._first, self._dimension, self.metadata["columns"] = source, width, named
-        columns = self.metadata["columns"]
-        if (width, named) != (self._dimension, columns):
-            why = (
-                f"{source} has {width} feature columns, {self._first} {self._dimension}: expected "
-                f"the same, in one order; only in one are {sorted({*named} ^ {*columns})[:3]}"
-            )
-            raise RefusedError("files with other columns", [source], why)
+        if self._first is None and len(values):
+            self._first, self._dimension, self.metadata["columns"] = file, width, named
+        if len(values) and (width, named) != (self._dimension, self.metadata["columns"]):
+            has = f"{file} has {width} feature columns, {self._first} {self._dimension}"
+            why = f"{has}: expected the same, in one order"
+            raise RefusedError("files with other columns", [file], why)
+        self._clips |= dict.fromkeys([clip] if is_clip else clips)  # also one without rows
+        rows = pd.DataFrame({"clip": clips, "is_measured": measured})
+        rows["n_gaps"] = np.isnan(values).sum(axis=1)
+        rows["face"] = "" if columns["face"] is None else _ids(given[columns["face"]])
+        rows["time_s"] = np.nan
+        if columns["time"] is not None:
+            times, is_clock = to_times(given[columns["time"]])
+            columns["unit"] = "s" if is_clock else None
+            rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
+        rows["face_share"] = given["face_share"] if "face_share" in given and ours else np.nan
+        self._spool.write(values.data)
+        return columns, rows
 
 
 def _of_one_face(
@@ -250,9 +222,8 @@ def _of_one_face(
     n_rows = rows[has_values].groupby(["clip", "face"], sort=False).size()
     n_faces = n_rows.groupby("clip", sort=False).size()
     several = n_faces[n_faces > 1]
-    done = "the face with the most measured rows is kept; for another, leave its rows only"
     shown = [f"{clip}: {n}" for clip, n in several.items()]
-    findings.add("clips with several faces", "warning", shown, done)
+    findings.warn("clips with several faces", shown, "the one with the most rows is kept")
     chosen = rows["clip"].map({clip: n_rows[clip].idxmax() for clip in several.index}.get)
     rows = rows[chosen.isna() | (chosen == rows["face"])]
     timed = rows[rows["time_s"].notna() & has_values[rows.index]]
@@ -269,10 +240,10 @@ def _ids(column: pd.Series) -> "pd.Series[str]":
 
 def _read_ids(path: Path) -> list[str]:
     """Read the column of ids of a table; or the lines of a text, where the first one is an id."""
-    table = open_table(path)
-    name = next((n for n in table.columns if role_of(n) == "id"), table.columns[0])
-    first = [] if role_of(name) == "id" else [name]
-    return [*first, *(str(cell).strip() for block in table.blocks for cell in block[name])]
+    table = load_table(path).rows
+    name = next((n for n in table if role_of(n) == "id"), table.columns[0])
+    first = [] if role_of(name) == "id" else [str(name)]
+    return [*first, *table[name].astype(str).str.strip()]
 
 
 def _is_measured(flags: pd.DataFrame) -> NDArray[np.bool_]:
@@ -286,15 +257,14 @@ def _is_measured(flags: pd.DataFrame) -> NDArray[np.bool_]:
     return measured
 
 
-def _time_unit(name: str, steps: NDArray[np.float64]) -> tuple[str, float]:
-    """Tell the unit of times, and its seconds, by the column's name or by the steps' length."""
-    plain, step = plain_name(name), float(np.median(np.abs(steps))) if len(steps) else 0.0
-    endings = {"ms": ("_ms", "milliseconds"), "s": ("_s", "seconds")}
-    unit = next((unit for unit, ending in endings.items() if plain.endswith(ending)), None)
-    if unit is None:
-        unit = next((u for u in ("s", "ms") if step * _SECONDS[u] <= _MAX_STEP_S), "us")
-    unit = "frames" if role_of(name) == "frame" else unit
-    return unit, _SECONDS[unit]
+def _time_unit(name: str, steps: NDArray[np.float64]) -> str:
+    """Tell the unit of times by the column's name or by the steps' length."""
+    if role_of(name) == "frame":
+        return "frames"
+    if named := re.search("_(ms|milliseconds|s|seconds)$", plain_name(name)):
+        return "ms" if named[1].startswith("m") else "s"
+    step = float(np.median(np.abs(steps))) if len(steps) else 0.0
+    return next((unit for unit in ("s", "ms") if step * _SECONDS[unit] <= _MAX_STEP_S), "us")
 
 
 def _to_values(block: pd.DataFrame, source: Path) -> NDArray[np.float64]:
@@ -318,9 +288,7 @@ def _to_values(block: pd.DataFrame, source: Path) -> NDArray[np.float64]:
             values[:, place], wrong[:, place] = to_numbers(of_column)
     if wrong.any():
         row, column = divmod(int(np.argmax(wrong)), block.shape[1])
-        why = (
-            f"{source} has text in the column {block.columns[column]!r}, such as "
-            f"{str(block.iloc[row, column])!r}: expected numbers; remove the column"
-        )
+        what = f"text in the column {block.columns[column]!r}, such as {str(cells[row, column])!r}"
+        why = f"{source} has {what}: expected numbers; remove the column"
         raise RefusedError("files with text among the numbers", [source], why)
     return values

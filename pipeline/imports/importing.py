@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from features.files import replacing_file
+from features.files import file_sha256, replacing_file
 from features.places import address_of
-from features.store import write_store
+from features.store import StoreError, write_store
 from pipeline.clip_ids import match_ids
 from pipeline.clip_table import read_labels
 from pipeline.findings import Findings, RefusedError
-from pipeline.imports.clips import LabelSource, Scale, labelled_clips, probe_files
+from pipeline.imports.clips import LabelSource, Scale, labelled_clips
 from pipeline.imports.features import Features
 from pipeline.params import Params, ParamsError, load_params
 from pipeline.paths import IMPORTED_FEATURES, IMPORTS, PARAMS
@@ -38,7 +39,7 @@ class Import:
     changes : dict
         Values of the parameters; see `pipeline.settings_files.update_settings`.
     writers : dict of Path to callable
-        By file or folder, what writes it and says whether that changed it.
+        By file or folder, what writes it.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Import:
     findings: Findings = field(default_factory=Findings)
     summary: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
-    writers: dict[Path, Callable[[Path], bool]] = field(default_factory=dict)
+    writers: dict[Path, Callable[[Path], object]] = field(default_factory=dict)
 
     @cached_property
     def clip_ids(self) -> list[str]:
@@ -62,7 +63,7 @@ class Import:
             self.findings.add_matches(matches, what, advice)
         else:
             done = f"no id of the files is in the label table, which has {self.clip_ids[:3]}"
-            self.findings.add("ids of other clips", "error", ids, done)
+            self.findings.error("ids of other clips", ids, done)
         return {theirs: ours for ours, theirs in matches.found.items()}
 
 
@@ -104,7 +105,10 @@ def import_data(
         one.findings.refuse(error)
     written: list[str] = []
     if not (dry_run or one.findings.have_errors):
-        written += [str(path) for path, write in one.writers.items() if write(path)]
+        for path, write in one.writers.items():
+            before = _digest(path)
+            write(path)
+            written += [str(path)] if _digest(path) != before else []
         if update_settings(PARAMS, one.changes, partial(load_params, need_features=False)):
             written.append(str(PARAMS))
     return {"name": name, "features": {}} | one.summary | {"written": written}, one.findings
@@ -120,12 +124,11 @@ def add_labels(
 ) -> None:
     """Add labels that `read` gives, and the features beside them.
 
-    `scale` and `shares` are those of `labelled_clips`; `probe` reads every media file.
+    `scale`, `shares` and `probe` are those of `labelled_clips`.
     """
     source, path = read(one.findings), IMPORTS / one.name / "labels.csv"
-    labels, media = labelled_clips(source, one.findings, scale, shares, one.params.seed)
-    if probe and media is not None:
-        probe_files(labels, media, one.findings)
+    seed = one.params.seed
+    labels, media = labelled_clips(source, one.findings, scale, shares, seed, probe=probe)
     folder, targets = media or path.parent, list(source.targets)
     data = {"labels": path.as_posix(), "media": address_of(folder) or folder.as_posix()}
     one.changes |= {"data": data, "targets": targets}
@@ -136,14 +139,10 @@ def add_labels(
     one.clip_ids = list(labels["clip_id"].unique())
     for key, each in source.feature_sets.items():
         add_features([each], None, one, f"{one.name}_{key}")
-    content = labels.to_csv(index=False, lineterminator="\n").encode()
 
-    def write(path: Path) -> bool:
-        if path.is_file() and path.read_bytes() == content:
-            return False
+    def write(path: Path) -> None:
         with replacing_file(path) as beside:
-            beside.write_bytes(content)
-        return True
+            labels.to_csv(beside, index=False, lineterminator="\n")
 
     one.writers[path] = write
 
@@ -162,13 +161,16 @@ def add_features(paths: Sequence[Path], ids: Path | None, one: Import, of_set: s
     _ = one.clip_ids  # a label table that cannot be used is said before hours of reading
     features = Features(paths, ids, one.findings)
     features.id_of |= one.match(features.id_of, "features")
-    one.summary.setdefault("features", {})[name] = features.summary()
+    one.summary.setdefault("features", {})[name] = features.summary
 
-    def write(store: Path) -> bool:
+    def write(store: Path) -> None:
         write_store(store, features.clips(), features.metadata)
-        entry = {"store": store.as_posix(), "sha256": store_sha256(store)}
-        one.changes["stores"][name] = entry
-        before = one.params.stores.get(name)
-        return before is None or before.sha256 != entry["sha256"]
+        one.changes["stores"][name] = {"store": store.as_posix(), "sha256": store_sha256(store)}
 
     one.writers[IMPORTED_FEATURES / name] = write
+
+
+def _digest(path: Path) -> str | None:
+    with suppress(StoreError, OSError):
+        return store_sha256(path) if path.is_dir() else file_sha256(path)
+    return None

@@ -11,11 +11,12 @@ import pandas as pd
 from features.files import is_lfs_pointer
 from features.media.endings import MEDIA_SUFFIXES, list_media_folder
 from pipeline.clip_ids import clean_path, match_ids
+from pipeline.dialects import to_numbers
 from pipeline.findings import Findings, RefusedError
 from pipeline.imports.clips import LabelSource
-from pipeline.imports.columns import PERSON_WORDS, split_of, to_numbers, word_of
+from pipeline.imports.columns import PERSON_WORDS, split_of, word_of
 from pipeline.params import MADE_BY_INDEX
-from pipeline.reading import check_columns, open_table, read_text_table
+from pipeline.reading import check_columns, load_table, read_text_table
 
 # The challenge's spelling and order.
 HUME_TARGETS = (
@@ -42,10 +43,10 @@ _ROLES = {
     "person": ("group", PERSON_WORDS),
 }
 # Numbers that are no reaction, when targets are guessed.
-_NO_TARGET = MADE_BY_INDEX | {"age", "gender", "sex", "year", "duration", "frames", "fps", "fold"}
-_NO_TARGET |= {"width", "height", "index", "start", "end", "number", "country", "seed", "id"}
-_NO_TARGET |= {"frame", "time", "latitude", "longitude", "timestamp", "unnamed", "rater"}
-_NO_TARGET |= {"progress", "finished"}
+_NO_TARGET = (
+    "age gender sex year country duration frames frame fps width height index number start end "
+    "time timestamp fold seed id rater latitude longitude unnamed progress finished"
+)
 
 
 def read_table(
@@ -94,29 +95,24 @@ def read_table(
     if not targets:
         targets = [name for name in free if name not in ours and _is_target(name, table[name])]
         guessed += [f"targets = {','.join(targets)}"] if targets else []
-    known, name_them = {"clip_id", "path"} & columns.keys(), "name them with --id or --path"
-    lacking = [] if known else [f"ids or paths, another one in each row: {name_them}"]
-    lacking += [] if targets else ["targets: name them with --targets a,b,c"]
+    lacking = "" if targets else "targets: name them with --targets a,b,c"
+    if not {"clip_id", "path"} & columns.keys():
+        lacking = "ids or paths, another one in each row: name them with --id or --path"
     if lacking:
-        why = f"no column of {path} looks like {lacking[0]}; it has {list(table)}"
+        why = f"no column of {path} looks like {lacking}; it has {list(table)}"
         raise RefusedError("missing columns", [path], why)
-    done = "name them by --id, --path, --split, --person or --targets where that is wrong"
-    findings.add("guessed", "note", guessed, done)
+    findings.note("guessed", guessed, "name columns (--help) where that is wrong")
     further = [name for name in free if name not in targets]
-    done = "kept, but not taken for targets, by their names or content: --targets names others"
-    findings.add("further columns", "note", further, done)
+    findings.note("further columns", further, "kept, but no targets: --targets names others")
     if clash := sorted(ours.intersection(targets)):
         kind = "targets whose names have another meaning here"
         raise RefusedError(kind, clash, f"rename these columns of {path}: {', '.join(clash)}")
     taken = {name: f"{name}_given" for name in further if name in ours}
-    done = "kept under the name with _given"
-    findings.add("columns whose names have another meaning here", "note", taken, done)
+    findings.note("columns whose names have another meaning here", taken, "kept as …_given")
     if media is not None and not list_media_folder(media).files:
-        what = "has no file with an ending of media" if media.is_dir() else "is no folder"
-        why = f"{what}: name the folder of videos, sounds or pictures with --media"
+        why = "it is no folder of videos, sounds or pictures: name one with --media"
         raise RefusedError("folders without media", [media], why)
-    rest = table[[*targets, *further]].rename(columns=taken)
-    source = pd.DataFrame(columns).join(rest)
+    source = pd.DataFrame(columns).join(table[[*targets, *further]].rename(columns=taken))
     return LabelSource(source, tuple(targets), path.parent if media is None else media)
 
 
@@ -160,7 +156,7 @@ def read_muse(root: Path, findings: Findings) -> LabelSource:
     spelt = {theirs: ours for ours, theirs in match_ids(ours, theirs).found.items()}
     partition["clip_id"] = partition["clip_id"].replace(spelt)
     outside = given.loc[~given["clip_id"].isin(partition["clip_id"]), "clip_id"]
-    findings.add("labels of clips that partition.csv lacks", "error", outside, "add their split")
+    findings.error("labels of clips that partition.csv lacks", outside, "add their split")
     table = partition.merge(given, on="clip_id", how="left", suffixes=("_partition", ""))
     table["file_id"] = table["file_id"].fillna(table.pop("file_id_partition"))
     sets = {each.name: each for each in sorted((base / "feats").glob("*")) if each.is_dir()}
@@ -195,12 +191,10 @@ def read_cremad(root: Path, ratings: Ratings, findings: Findings) -> LabelSource
     # One name lacks its last letter: 1040_ITH_SAD_X.wav.
     table["path"] = table["clip_id"].map({each.stem.ljust(15, "X"): each.name for each in there})
     is_there, kind = table["path"].notna(), "clips that are not downloaded"
-    fetch = f"`git lfs pull --include {folder}` in {root} fetches the rest"
-    done = f"left out, as of a half-finished download, with pointers of Git LFS: {fetch}"
+    fetch = f"`git lfs pull --include {folder}` in {root} fetches them"
     if not is_there.any():
-        why = f"{media} holds none of the clips, at most pointers of Git LFS: {fetch}"
-        raise RefusedError(kind, table["clip_id"], why)
-    findings.add(kind, "warning", table["clip_id"][~is_there], done)
+        raise RefusedError(kind, table["clip_id"], f"{media} holds none of the clips: {fetch}")
+    findings.warn(kind, table["clip_id"][~is_there], f"left out: {fetch}")
     actors = read_text_table(root / _ACTORS, findings).rename(columns=str.lower)
     table = table[is_there].assign(group=table["clip_id"].str[:4])
     table = table.merge(actors.rename(columns={"actorid": "group"}), how="left", on="group")
@@ -208,24 +202,16 @@ def read_cremad(root: Path, ratings: Ratings, findings: Findings) -> LabelSource
 
 
 def _check_layout(root: Path, names: list[str], expected: str) -> None:
-    """Make sure that a folder has files of these names.
-
-    Raises
-    ------
-    RefusedError
-        When it has not: it says what was expected, and what is there.
-    """
-    if not root.is_dir():
-        raise RefusedError("no such folder", [root], f"{root} is no folder: expected {expected}")
+    """Raise a RefusedError unless a folder has files of these names."""
     if not all((root / name).is_file() for name in names):
-        found = ", ".join(sorted(each.name for each in root.iterdir())[:8]) or "nothing"
+        found = ", ".join(sorted(each.name for each in root.glob("*"))[:8]) or "nothing"
         why = f"{root}: expected {expected}; found {found}"
         raise RefusedError("folders of another layout", [root], why)
 
 
 def _fits(role: str, column: "pd.Series[str]") -> bool:
     """Whether what is in a column may be of a role."""
-    filled = column.dropna()
+    cells = column.dropna()
     if role == "person":
         return True
     if role == "id":
@@ -233,18 +219,20 @@ def _fits(role: str, column: "pd.Series[str]") -> bool:
         many = column.nunique() > len(column) / 2 or word_of(str(column.name)).startswith("clip")
         return bool(column.notna().mean() > 0.5 and many)
     if role == "split":
-        known = filled.map(split_of).notna()
-    else:
-        endings = filled.map(lambda cell: PurePosixPath(clean_path(cell)).suffix.lower())
-        known = endings.isin(MEDIA_SUFFIXES)
-    return len(filled) > 0 and bool(known.mean() > 0.5)
+        return bool(cells.map(split_of).notna().mean() > 0.5)
+    return bool(
+        cells.map(lambda cell: PurePosixPath(clean_path(cell)).suffix.lower())
+        .isin(MEDIA_SUFFIXES)
+        .mean()
+        > 0.5
+    )
 
 
 def _is_target(name: str, column: "pd.Series[str]") -> bool:
     """Whether most of a column are numbers, and not of something else."""
     values, wrong = to_numbers(column)
     about = set(re.split(r"[^a-z]+", name.lower()))
-    return bool(np.isfinite(values).sum() > wrong.sum() and not about & _NO_TARGET)
+    return bool(np.isfinite(values).sum() > wrong.sum() and not about & {*_NO_TARGET.split()})
 
 
 def _read_labels(path: Path, findings: Findings, others: list[str]) -> pd.DataFrame:
@@ -265,7 +253,7 @@ def _bare_ids(ids: "pd.Series[str]") -> "pd.Series[str]":
 
 def _mean_levels(path: Path, digit: str) -> pd.DataFrame:
     """Return ``clip_id`` and the targets as text, of the rows whose number begins with a digit."""
-    votes = pd.concat(open_table(path).blocks, ignore_index=True)
+    votes = load_table(path).rows
     named = {name: f"mean{name}Resp" for name in CREMAD_TARGETS[:-1]}
     check_columns(votes, ["fileName", *"ADFHNS", *named.values()], path)
     votes = votes[votes.iloc[:, 0].str.startswith(digit)]

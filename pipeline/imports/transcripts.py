@@ -10,8 +10,9 @@ import pandas as pd
 from features.files import file_sha256
 from features.transcripts import COLUMNS, write_transcripts
 from pipeline.clip_ids import plain_text
+from pipeline.dialects import to_numbers, to_times
 from pipeline.findings import Findings, RefusedError
-from pipeline.imports.columns import plain_name, role_of, to_numbers, to_times
+from pipeline.imports.columns import plain_name, role_of
 from pipeline.imports.importing import Import
 from pipeline.paths import IMPORTED_TRANSCRIPTS
 from pipeline.reading import check_columns, read_text, read_text_table
@@ -33,18 +34,9 @@ _NAMES = {
 def add_transcripts(path: Path, one: Import) -> None:
     """Add transcripts of the clips of the label table to an import.
 
-    Parameters
-    ----------
-    path : Path
-        CSV in any usual form, or Parquet, with ids and texts; a file of subtitles (SRT, WebVTT, or
-        plain text), or a folder of them, called as the clips are.
-    one : Import
-        What is odd is added to its findings.
-
-    Raises
-    ------
-    RefusedError
-        When there is nothing to read, or columns of ids or text are missing.
+    `path` is CSV in any usual form, or Parquet, with ids and texts; a file of subtitles (SRT,
+    WebVTT, or plain text), or a folder of them, called as the clips are. A RefusedError when there
+    is nothing to read, or columns of ids or text are missing.
     """
     table = _read(path, one.findings)
     table["clip_id"] = table["clip_id"].map(one.match(table["clip_id"], "transcripts"))
@@ -53,13 +45,10 @@ def add_transcripts(path: Path, one: Import) -> None:
     n_clips = int(table["clip_id"][has_words].nunique())
     one.summary |= {"n_rows": len(table), "n_clips_with_words": n_clips}
 
-    def write(file: Path) -> bool:
-        before = file_sha256(file) if file.is_file() else None
+    def write(file: Path) -> None:
         write_transcripts(file, table.reset_index(drop=True), {})
-        sha256 = file_sha256(file)
-        entry = {"kind": "imported", "table": file.as_posix(), "sha256": sha256}
+        entry = {"kind": "imported", "table": file.as_posix(), "sha256": file_sha256(file)}
         one.changes["transcripts"] = entry
-        return sha256 != before
 
     one.writers[IMPORTED_TRANSCRIPTS] = write
 
@@ -92,13 +81,13 @@ def _read(path: Path, findings: Findings) -> pd.DataFrame:
         table[key] = to_times(table[key])[0] * (1e-3 if found[key].lower().endswith("ms") else 1.0)
     backwards = table["end_s"] < table["start_s"]
     done = "mend the times, or leave them out"
-    findings.add("rows that end before they begin", "error", table["clip_id"][backwards], done)
+    findings.error("rows that end before they begin", table["clip_id"][backwards], done)
     return table.astype(COLUMNS)
 
 
 def _cues(path: Path) -> Iterator[tuple[str | None, str | None, str]]:
     """Yield begin and end, and text; of a file without times, all of it as one."""
-    content = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+    content = read_text(path)[0].replace("\r\n", "\n").replace("\r", "\n")
     if path.suffix.lower() == ".txt":
         yield None, None, plain_text(content)
         return

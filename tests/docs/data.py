@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.imports.layouts import HUME_TARGETS
 from tests.media import tone, write_clip
-from tests.pipeline.imports.conftest import write_muse
+from tests.pipeline.imports.conftest import write_cremad, write_muse
 
 
 def write_recordings(folder: Path) -> None:
@@ -74,31 +74,11 @@ def write_neighbours(folder: Path) -> None:
         rows.append(",".join(map(str, values)))
     (hume / "data_info.csv").write_text("\n".join(rows) + "\n")
     write_muse(beside / "muse_2022")
-    _write_cremad(beside / "CREMA-D")
-
-
-def _write_cremad(root: Path) -> None:
-    """Write fifteen voices of five actors, with the ratings of each."""
-    names = ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad")
-    levels = [f"mean{name}Resp" for name in names]
-    actors = pd.DataFrame({"ActorID": range(1001, 1006), "Age": range(20, 25)})
-    clips = [
-        f"{actor}_IEO_{end}_XX" for actor in actors["ActorID"] for end in ("ANG", "HAP", "SAD")
-    ]
-    rng = np.random.default_rng(2)
-    votes = pd.DataFrame(rng.integers(1, 5, (len(clips), 6)), columns=[name[0] for name in names])
-    votes[levels] = rng.integers(10, 90, votes.shape)
-    votes = votes.assign(fileName=clips).set_axis(range(100001, 100001 + len(clips)))
-    (root / "processedResults").mkdir(parents=True)
-    votes.to_csv(root / "processedResults" / "tabulatedVotes.csv")
-    actors.assign(Sex=["Female", "Male"] * 2 + ["Male"]).to_csv(
-        root / "VideoDemographics.csv", index=False
-    )
-    (root / "AudioWAV").mkdir()
-    for n, clip in enumerate(clips):
-        with wave.open(str(root / "AudioWAV" / f"{clip}.wav"), "wb") as file:
+    voices = sorted((write_cremad(beside / "CREMA-D") / "AudioWAV").iterdir())
+    for number, path in enumerate(voices):
+        with wave.open(str(path), "wb") as file:
             file.setparams((1, 2, 16000, 0, "NONE", ""))
-            file.writeframes((tone(1 + n / 50) * 20000).astype("<i2").tobytes())
+            file.writeframes((tone(1 + number / 50) * 20000).astype("<i2").tobytes())
 
 
 def _write_short(

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
+from models import people
 from models.arrays import DataError
-from models.cosine import unit_rows
-from models.people import ALONE, cluster_people, measure_agreement, measure_separation
+from models.people import ALONE, cluster_people, nearest_across, silhouette, unit_rows
 
 
 def faces(n_people: int, per_person: int, noise: float, seed: int = 0, dimension: int = 64):
@@ -27,18 +27,15 @@ def test_people_are_found_without_a_threshold(noise, least):
     vectors, person = faces(30, 8, noise)
     label, _ = cluster_people(vectors)
     assert adjusted_rand_score(person, label) >= least
-    assert measure_separation(vectors, label).silhouette > 0.3
+    assert silhouette(vectors, label) > 0.3
 
 
 def test_a_given_threshold_is_kept():
     vectors, person = faces(20, 5, 0.5)
-    assert same_partition(cluster_people(vectors, 0.6)[0], person)
-    assert cluster_people(vectors, 0.6)[1] == 0.6
+    label, threshold = cluster_people(vectors, 0.6)
+    assert (same_partition(label, person), threshold) == (True, 0.6)
     assert len(set(cluster_people(vectors, 0.001)[0])) == len(vectors)
     assert len(set(cluster_people(vectors, 2)[0])) == 1
-
-
-def test_one_person_is_one_and_all_distinct_are_all_apart():
     assert set(cluster_people(faces(1, 40, 0.5)[0], 0.6)[0]) == {0}
     assert cluster_people(faces(40, 1, 0)[0], 0.4)[0].tolist() == list(range(40))
 
@@ -52,9 +49,6 @@ def test_rows_without_a_vector_are_alone():
     assert np.flatnonzero(label == ALONE).tolist() == [3, 10, 20]
     seen = label != ALONE
     assert same_partition(label[seen], person[seen])
-
-
-def test_no_vector_at_all_is_an_error():
     with pytest.raises(DataError, match="none of the 3 clips has a face vector"):
         cluster_people(np.full((3, 4), np.nan))
 
@@ -74,28 +68,23 @@ def test_the_silhouette_is_that_of_scikit_learn():
     vectors, person = faces(12, 4, 1)
     person[:3] = [20, 21, 22]  # alone
     expected = silhouette_score(vectors, person, metric="cosine")
-    assert measure_separation(vectors, person).silhouette == pytest.approx(expected, abs=1e-5)
+    assert silhouette(vectors, person) == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_similarities_are_those_of_pairs():
-    vectors, person = faces(3, 4, 1)
-    products = unit_rows(vectors)[0] @ unit_rows(vectors)[0].T
-    same = person[:, None] == person[None]
-    off = ~np.eye(12, dtype=bool)
-    found = measure_separation(vectors, person)
-    assert found.within == pytest.approx(products[same & off].mean(), abs=1e-5)
-    others = [
-        max(row[person == k].mean() for k in {0, 1, 2} - {own})
-        for row, own in zip(products, person, strict=True)
-    ]
-    assert found.nearest_other == pytest.approx(np.mean(others), abs=1e-5)
-
-
-def test_agreement_counts_rows_with_both():
-    label = np.array([0, 0, 1, 1, ALONE, 2])
-    found = measure_agreement(label, ["a", "a", "b", "b", "c", None])
-    assert (found.n_rows, found.adjusted_rand) == (4, 1)
-    split = measure_agreement(np.arange(4), ["a", "a", "b", "b"])
-    assert split.homogeneity == pytest.approx(1)
-    assert split.completeness < 1
-    assert measure_agreement(label, [None] * 6) is None
+@pytest.mark.parametrize("block_values", [1, 2000, 2**26])
+def test_the_nearest_across_sides_is_that_of_the_whole_matrix(monkeypatch, block_values):
+    monkeypatch.setattr(people, "_BLOCK_VALUES", block_values)
+    vectors, side = np.random.default_rng(0).normal(size=(60, 32)), np.arange(60) % 3
+    vectors[7] = 3 * vectors[20] + 0.01  # sides 1 and 2
+    vectors[42] = vectors[0]  # both on side 0
+    vectors[50] = np.nan
+    similarity, nearest = nearest_across(vectors, np.array(list("abc"))[side])
+    units = np.nan_to_num(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    products = np.where(side[:, None] != side[None], units @ units.T, -1)
+    products[:, 50] = -1
+    seen = np.arange(60) != 50
+    assert similarity[seen] == pytest.approx(products.max(axis=1)[seen], abs=1e-6)
+    assert nearest[seen].tolist() == products.argmax(axis=1)[seen].tolist()
+    assert np.isnan(similarity[50])
+    assert (nearest[7], nearest[20]) == (20, 7)
+    assert (nearest_across(vectors[:3], np.zeros(3))[0] == -1).all()

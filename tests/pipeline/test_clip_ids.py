@@ -22,6 +22,12 @@ def test_ids_that_cannot_be_told_apart_are_said(wanted, have):
     matches = match_ids(wanted, have)
     assert matches.ambiguous == dict.fromkeys(wanted, have)
     assert not matches.found
+    of_one_path = match_files({"a": "1.mp4", "b": "1.mp4"}, ["1.mp4"])
+    assert of_one_path.found == {"a": "1.mp4", "b": "1.mp4"}
+
+
+ENDING = "folder or file ending"
+LETTERS = "accents, spaces or invisible characters"
 
 
 @pytest.mark.parametrize(
@@ -31,23 +37,23 @@ def test_ids_that_cannot_be_told_apart_are_said(wanted, have):
         ("[17]", "17.mp4", "brackets"),
         ("17", "[17].mp4", "brackets"),
         ("17.mp4", "17.mp4", None),
-        ("17.mp4", "17.avi", "folder or file ending"),
+        ("17.mp4", "17.avi", ENDING),
         ("clip_A", "CLIP_a.MP4", "case"),
         ("17", "00017.mp4", "zero padding"),
         ("s01_e007", "s1_e7.wav", "zero padding"),
-        ("Zo\u00eb", "Zoe\u0308.mp4", "accents, spaces or invisible characters"),
-        ("a\u00a0b\u200b", "a b.mp4", "accents, spaces or invisible characters"),
+        ("Zo\u00eb", "Zoe\u0308.mp4", LETTERS),
+        ("a\u00a0b\u200b", "a b.mp4", LETTERS),
         ("17.0", "17.mp4", "the way a number is written"),
         ("1e+05", "100000.mp4", "the way a number is written"),
         ("1e5", "1e5.mp4", None),
         ("#17", "17.mp4", "brackets"),
-        ("https://h/v/17.mp4?t=1#x", "17.mp4", "folder or file ending"),
+        ("https://h/v/17.mp4?t=1#x", "17.mp4", ENDING),
         ("17.0", "00017.mp4", "zero padding"),
         ("my clip", "My_Clip.mp4", "spaces, _ and -"),
-        ("a%20b.mp4", "a b.mp4", "folder or file ending"),
-        ("file:///C:/x/17.mp4", "17.mp4", "folder or file ending"),
-        ("17.csv.gz", "17.mp4", "folder or file ending"),
-        ("z/2.avi", "2.mp4", "folder or file ending"),
+        ("a%20b.mp4", "a b.mp4", ENDING),
+        ("file:///C:/x/17.mp4", "17.mp4", ENDING),
+        ("17.csv.gz", "17.mp4", ENDING),
+        ("z/2.avi", "2.mp4", ENDING),
     ],
 )
 def test_spellings(clip, file, differing):
@@ -79,13 +85,6 @@ def test_the_nearest_path_comes_first_and_videos_before_sound(
         assert matches.ambiguous.keys() == wanted.keys() - matches.found.keys()
 
 
-def test_clips_of_one_path_all_get_the_file():
-    assert match_files({"a": "1.mp4", "b": "1.mp4"}, ["1.mp4"]).found == {
-        "a": "1.mp4",
-        "b": "1.mp4",
-    }
-
-
 @settings(max_examples=50, deadline=None)
 @given(st.sets(st.from_regex(r"[a-cA-C0-2]{1,4}", fullmatch=True)), st.data())
 def test_no_file_has_two_clips_and_exact_names_win(names, data):
@@ -113,19 +112,15 @@ def test_files_are_called_by_their_names_or_else_their_paths(tmp_path, touch, ca
     touch(*files)
     found = find_media([tmp_path])
     assert sorted(found) == ids
-    shared = sum(each not in {path.stem for path in found.values()} for each in found)
-    assert ("share their name" in capsys.readouterr().err) == (shared > 1)
+    assert ("left out" in capsys.readouterr().err) == ("a/notes.txt" in files)
     assert find_media([tmp_path, *found.values()]) == found
 
 
-def test_no_two_files_are_one_clip(tmp_path, touch):
-    touch("one/x.mp4", "one/x.wav", "two/x.mp4", "two/x.mp4.webm", "Zo\u00eb.wav", "Zoe\u0308.wav")
-    found = find_media([tmp_path / "one", tmp_path / "two", tmp_path])
-    assert sorted(found.values()) == sorted(path for path in tmp_path.rglob("*.*"))
-
-
-def test_what_is_not_there_is_said(tmp_path):
+def test_no_two_files_are_one_clip_and_what_is_not_there_is_said(tmp_path, touch):
     with pytest.raises(ParamsError, match="no file or folder"):
         find_media([tmp_path / "nowhere"])
     with pytest.raises(ParamsError, match="no media file there"):
         find_media([tmp_path])
+    touch("one/x.mp4", "one/x.wav", "two/x.mp4", "two/x.mp4.webm", "Zo\u00eb.wav", "Zoe\u0308.wav")
+    found = find_media([tmp_path / "one", tmp_path / "two", tmp_path])
+    assert sorted(found.values()) == sorted(path for path in tmp_path.rglob("*.*"))

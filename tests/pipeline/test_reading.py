@@ -1,3 +1,5 @@
+import gzip
+
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -51,6 +53,7 @@ def test_latin_1_is_said_with_the_words_to_check(tmp_path):
         ("t.csv", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("t.xlsx", b"PK\x03\x04", "an Excel workbook"),
         ("t.sav", b"$FL2", "save as CSV"),
+        ("t.csv.gz", gzip.compress(b"a,b\n1,2\n")[:10] + b"\xff" * 20, "cannot be read"),
         ("gone.csv", None, "No such file"),
     ],
 )

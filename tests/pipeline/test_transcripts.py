@@ -1,6 +1,7 @@
 """Words from a video to its prediction: transcripts, their encoders, and bundles that hear."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,15 @@ def run(spoken_run, monkeypatch) -> FinishedRun:
     return spoken_run.enter(monkeypatch)
 
 
+@pytest.fixture
+def changed(run) -> Iterator[FinishedRun]:
+    """The run, whose parameters may be changed."""
+    before = (run.folder / "params.yaml").read_text()
+    yield run
+    (run.folder / "params.yaml").write_text(before)
+    stages.extract()
+
+
 def test_a_clip_has_its_words_or_a_row_that_says_there_are_none(run, capsys):
     table = pd.read_parquet("data/transcripts.parquet").set_index("clip_id")
     assert list(table.index) == [f"c{n:02d}" for n in range(30)]
@@ -58,11 +68,8 @@ def test_a_clip_has_its_words_or_a_row_that_says_there_are_none(run, capsys):
     assert failures.to_numpy().tolist() == expected
     stages.extract()  # all of it is in the cache
     shown = capsys.readouterr().out
-    assert "transcripts: 29 of 30 clips (1 without sound, video or words); 0 computed now" in shown
-    assert "said: 29 of 30 clips (1 without sound, video or words); 0 computed now" in shown
-
-
-def test_what_is_in_no_transcript_is_predicted_from_the_rest(run):
+    for name in ("transcripts", "said"):
+        assert f"{name}: 29 of 30 clips (1 without sound, video or words); 0 computed now" in shown
     assert SILENT in pd.read_csv("results/imputed.csv", dtype=str)["clip_id"].tolist()
     assert predictions(run).notna().all().all()
 
@@ -105,65 +112,45 @@ def test_bundles_that_hear_stand_side_by_side(run):
     assert both[second.targets].to_numpy() == pytest.approx(np.tile(alone[first.targets], 2))
 
 
-def test_an_optional_recogniser_is_left_out_with_what_reads_it(run, capsys):
-    before = (run.folder / "params.yaml").read_text()
+def test_an_optional_recogniser_is_left_out_with_what_reads_it(changed, capsys):
     recogniser = load_params().transcripts.model_dump(exclude_unset=True)
-    gone = {**recogniser, "model": "models/gone", "optional": True}
-    run.params(transcripts={**recogniser, "max_tokens": 11})
-    try:
-        with pytest.raises(ParamsError, match=r"another transcripts of 'said'.*Run `dvc repro`"):
-            plan_comparison()
-        run.params(transcripts=gone)
-        stages.extract()
-        shown = capsys.readouterr().out
-        assert "said is LEFT OUT: there are no transcripts: " in shown
-        assert pd.read_parquet("data/transcripts.parquet")["text"].eq("").all()
-        params = load_run()
-        assert (params.left_out, [*params.encoders]) == (("said", "transcripts"), ["sound"])
-        assert params.transcripts is None
-    finally:
-        (run.folder / "params.yaml").write_text(before)
-        stages.extract()
+    changed.params(transcripts={**recogniser, "max_tokens": 11})
+    with pytest.raises(ParamsError, match=r"another transcripts of 'said'.*Run `dvc repro`"):
+        plan_comparison()
+    changed.params(transcripts={**recogniser, "model": "models/gone", "optional": True})
+    stages.extract()
+    assert "said is LEFT OUT: there are no transcripts: " in capsys.readouterr().out
+    assert pd.read_parquet("data/transcripts.parquet")["text"].eq("").all()
+    params = load_run()
+    assert (params.left_out, [*params.encoders]) == (("said", "transcripts"), ["sound"])
+    assert params.transcripts is None
+    changed.params(transcripts=None)
+    with pytest.raises(ParamsError, match=r"encoders.said reads them, and there are none"):
+        load_params()
 
 
-def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_only(run):
-    before = (run.folder / "params.yaml").read_text()
+def test_imported_transcripts_take_the_recognisers_place_and_hold_for_this_run_only(changed):
     labels = pd.read_parquet("data/clips.parquet")[["clip_id", "split", "joy", "fear"]]
     labels["path"] = labels["clip_id"] + ".mp4"
     labels.to_csv("labels.csv", index=False)
-    run.params(data={"labels": "labels.csv", "media": "media"})
-    ids = labels["clip_id"][:28]
+    changed.params(data={"labels": "labels.csv", "media": "media"})
     texts = ["oh what a joy" if n % 2 else "what is this" for n in range(28)]
-    pd.DataFrame({"file": ids.str.upper(), "Transcript": texts}).to_csv("said.csv", index=False)
-    try:
-        said = import_json("transcripts", "said.csv")
-        assert said["n_clips_with_words"] == 28
-        assert load_params().transcripts.kind == "imported"
+    said = pd.DataFrame({"file": labels["clip_id"][:28].str.upper(), "Transcript": texts})
+    said.to_csv("said.csv", index=False)
+    assert import_json("transcripts", "said.csv")["n_clips_with_words"] == 28
+    assert load_params().transcripts.kind == "imported"
+    stages.extract()
+    table = pd.read_parquet("data/transcripts.parquet")
+    assert table["text"].tolist() == [*texts, "", ""]
+    assert len(pd.read_parquet("data/features/said.failures.parquet")) == 2
+    stages.pool()
+    changed.fit(["ridge"])
+    assert read_bundle(changed.bundle).description.recogniser is None
+    with load_bundle(changed.bundle) as bundle:
+        reasons = bundle.predict("media/c28.mp4")["reasons"][0]
+    assert reasons == "said: stream: imported features: it embeds no new clips"
+    assert import_json("transcripts", "said.csv")["written"] == []
+    imported = "data/imports/transcripts.parquet"
+    pd.read_parquet(imported)[:3].to_parquet(imported)
+    with pytest.raises(ParamsError, match="another one than params.yaml says: run `eri import"):
         stages.extract()
-        table = pd.read_parquet("data/transcripts.parquet")
-        assert table["text"].tolist() == [*texts, "", ""]
-        assert len(pd.read_parquet("data/features/said.failures.parquet")) == 2
-        stages.pool()
-        run.fit(["ridge"])
-        assert read_bundle(run.bundle).description.recogniser is None
-        with load_bundle(run.bundle) as bundle:
-            reasons = bundle.predict("media/c28.mp4")["reasons"][0]
-        assert reasons == "said: stream: imported features: it embeds no new clips"
-        assert import_json("transcripts", "said.csv")["written"] == []
-        pd.read_parquet("data/imports/transcripts.parquet")[:3].to_parquet(
-            "data/imports/transcripts.parquet"
-        )
-        with pytest.raises(ParamsError, match="another one than params.yaml says: run `eri import"):
-            stages.extract()
-    finally:
-        (run.folder / "params.yaml").write_text(before)
-
-
-def test_an_encoder_of_text_needs_transcripts(run):
-    before = (run.folder / "params.yaml").read_text()
-    run.params(transcripts=None)
-    try:
-        with pytest.raises(ParamsError, match=r"encoders.said reads them, and there are none"):
-            load_params()
-    finally:
-        (run.folder / "params.yaml").write_text(before)

@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -12,7 +11,7 @@ import yaml
 from pipeline.imports.layouts import HUME_TARGETS
 from tests.pipeline.commands import eri
 
-TARGETS = ["joy", "fear", "awe"]
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 65536\n"
 
 
 def import_json(*arguments, status=0) -> dict:
@@ -43,6 +42,31 @@ def write_muse(folder: Path) -> None:
         (base / f"feats/faus/{k:05d}.csv").write_text(rows)
 
 
+def write_cremad(folder: Path) -> Path:
+    """Write CREMA-D: three clips each of five actors, rated by voice, face and both."""
+    actors = [str(1001 + k) for k in range(5)]
+    clips = [f"{actor}_IEO_{end}" for actor in actors for end in ("ANG_HI", "HAP_LO", "NEU_XX")]
+    names = ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad")
+    rows = []
+    for digit in (1, 2, 3):
+        for k, clip in enumerate(clips, start=1):
+            levels = [10 * digit + (7 * k + 3 * n) % 50 for n in range(6)]
+            levels[1] = -1  # nobody voted for disgust
+            rows.append([digit * 100000 + k, 6, 0, 1, 1, 1, 1, clip, *levels])
+    header = ["", *"ADFHNS", "fileName", *[f"mean{name}Resp" for name in names]]
+    for name in ("processedResults", "AudioWAV", "VideoFlash"):
+        (folder / name).mkdir(parents=True)
+    votes = pd.DataFrame(rows, columns=header)
+    votes.to_csv(folder / "processedResults/tabulatedVotes.csv", index=False)
+    people = pd.DataFrame({"ActorID": actors, "Age": range(20, 25)})
+    people["Sex"] = ["Female", "Male", "Female", "Male", "Female"]
+    people.to_csv(folder / "VideoDemographics.csv", index=False)
+    for clip in clips:
+        (folder / f"AudioWAV/{clip}.wav").touch()
+        (folder / f"VideoFlash/{clip}.flv").touch()
+    return folder
+
+
 @pytest.fixture
 def run(request, tmp_path, monkeypatch):
     """Run `eri import ... --json` in an empty project."""
@@ -54,24 +78,14 @@ def run(request, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def folder(request, tmp_path, monkeypatch) -> Path:
-    """The working folder: labels of 40 clips of 10 people, no media, no features yet."""
-    n = 40
-    rng = np.random.default_rng(0)
-    labels = pd.DataFrame({"clip_id": [f"[{k:05d}]" for k in range(n)]})
-    labels["split"] = np.array(["Train", "Train", "Val", "Train", "Test"])[np.arange(n) % 5]
-    labels["group"] = [f"p{k // 4}" for k in range(n)]
-    scores = rng.uniform(size=(n, len(TARGETS)))
-    labels[TARGETS] = np.where(labels[["split"]] == "Test", np.nan, scores)
-    labels.to_csv(tmp_path / "labels.csv", index=False)
-    content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
-    content["targets"] = TARGETS
-    content["data"] |= {"labels": "labels.csv", "media": "media"}
+def folder(content, clips, tmp_path, monkeypatch) -> Path:
+    """The working folder: labels of 40 clips, no media, no features yet."""
+    clips["clip_id"] = [f"[{k:05d}]" for k in clips.index]
+    clips.drop(columns="duration_s").to_csv(tmp_path / "labels.csv", index=False)
     (tmp_path / "media").mkdir()
-    content["encoders"] = {}
-    content["folds"]["n_folds"] = 3
-    content["evaluation"] = {"n_resamples": 100, "slices": []}
-    content["heads"] = {"ridge": {"kind": "ridge"}}
+    content["data"] |= {"labels": "labels.csv", "media": "media"}
+    content["evaluation"] |= {"slices": [], "baselines": []}
+    content |= {"encoders": {}, "heads": {"ridge": {"kind": "ridge"}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ERI_CACHE", str(tmp_path / "cache"))

@@ -12,11 +12,11 @@ import pytest
 from features.media.endings import MEDIA_SUFFIXES
 from pipeline.imports.importing import add_labels, import_data
 from pipeline.imports.layouts import read_table
+from tests.pipeline.imports.conftest import POINTER
 
 BLANK = ["#N/A", "#DIV/0!", "<NA>", "n.a.", "--", ".", "?", "null", "missing", "-nan(ind)"]
 ODD = [*BLANK, "1.#IND", "O.4", "1/5", "ja", "99", "-9", "-1"]
 KINDS = ["pipe", "link", "loop", "pointer"]
-POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 65536\n"
 
 
 def write_media(media: Path, names: list[str], rng: random.Random) -> dict[int, str]:

@@ -5,7 +5,8 @@ import yaml
 from features.store import read_store
 from pipeline import stages
 from pipeline.doctor import examine
-from tests.pipeline.imports.conftest import TARGETS, import_json
+from tests.pipeline.conftest import TARGETS
+from tests.pipeline.imports.conftest import import_json
 
 
 def write_features(labels: pd.DataFrame, folder) -> None:
@@ -26,16 +27,18 @@ def write_features(labels: pd.DataFrame, folder) -> None:
 def test_labels_and_features_are_enough_for_predictions(folder):
     labels = pd.read_csv(folder / "labels.csv")
     write_features(labels, folder)
+    content = yaml.safe_load((folder / "params.yaml").read_text())
+    content |= {"encoders": None, "demo": None}
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     import_json("features", folder / "fau", "--name", "fau")
     import_json("features", folder / "clap.npz", "--name", "clap")
     content = yaml.safe_load((folder / "params.yaml").read_text())
-    content["encoders"] = {}
+    assert content["encoders"] == content["demo"] == {}  # sections that DVC follows
     content["evaluation"]["slices"] = ["duration_s", "group"]
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
-    stages.index()
-    stages.extract()
-    stages.pool()
+    for stage in (stages.index, stages.extract, stages.pool):
+        stage()
     missing = pd.read_parquet(folder / "data/pooled/fau.failures.parquet")
     assert missing.to_numpy().tolist() == [["[00004]", "stream", "no features"]]
     assert read_store(folder / "data/pooled/fau.parquet").embedding.shape == (39, 3 * 2 * 3)
@@ -43,10 +46,8 @@ def test_labels_and_features_are_enough_for_predictions(folder):
     stages.folds()
     stages.baseline()
     stages.fit("ridge")
-    stages.stack()
-    stages.evaluate()
-    stages.learning_curve()
-    stages.report()
+    for stage in (stages.stack, stages.evaluate, stages.learning_curve, stages.report):
+        stage()
     predictions = pd.read_csv(folder / "results/predictions.csv")
     held = labels.loc[labels["split"] != "Train", "clip_id"]
     assert predictions.columns.tolist() == ["File_ID", *TARGETS]
@@ -55,18 +56,5 @@ def test_labels_and_features_are_enough_for_predictions(folder):
     board = pd.read_csv(folder / "results/leaderboard.csv").set_index("name")
     assert board["val_mean_pearson"]["ridge/fau"] > 0.5
     assert board["val_mean_pearson"]["baseline/duration"] == 0
-    page = (folder / "results/report.html").read_text()
-    assert "data/imports/features/fau" in page
-    findings = {finding.subject: finding for finding in examine()}
-    assert findings["stores.fau"].ok
-
-
-def test_sections_that_dvc_follows_are_there_after_an_import(folder):
-    write_features(pd.read_csv(folder / "labels.csv"), folder)
-    params = folder / "params.yaml"
-    content = yaml.safe_load(params.read_text())
-    params.write_text(yaml.safe_dump(content | {"encoders": None, "demo": None}))
-    import_json("features", folder / "clap.npz", "--name", "clap")
-    content = yaml.safe_load(params.read_text())
-    assert content["encoders"] == content["demo"] == {}
-    assert list(content["stores"]) == ["clap"]
+    assert "data/imports/features/fau" in (folder / "results/report.html").read_text()
+    assert {finding.subject: finding for finding in examine()}["stores.fau"].ok

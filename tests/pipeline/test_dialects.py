@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.imports.columns import to_numbers, to_times
+from pipeline.dialects import to_numbers, to_times
 
 
 @pytest.mark.parametrize(
