@@ -47,12 +47,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"there is no {path} here: run from the root of the repository") from None
-    except UnicodeDecodeError as error:
-        raise ParamsError(f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        said = f"{getattr(error, 'problem', '')},{mark}" if mark else error
-        raise ParamsError(f"{path} is not valid YAML: {said}") from error
+    except (UnicodeDecodeError, YAMLError) as error:
+        raise ParamsError(f"{path} is not valid YAML in UTF-8: {error}") from None
     if not isinstance(content, dict):
         raise ParamsError(f"{path} holds no keys")
     return content

@@ -31,9 +31,6 @@ NAMES = {
 TIME_LIMIT_S = 3600.0
 """Longest time for one system."""
 
-NOT_AVAILABLE = "not available"
-"""In place of a published figure that exists, but that we have not read in a public source."""
-
 FOREIGN_NOTE = (
     "Published figures are of Hume-Reaction, mean Pearson on its Val and Test, and none is ours. "
     "Scores of ours are of {}: the two compare only where those are the same data. `not available` "
@@ -47,13 +44,13 @@ class Published(Section):
 
     val: str = ""
     test: str = ""
-    source: str
+    source: str = ""
 
 
 class System(Section):
     """A head, by its name under `heads` of `params.yaml` or its kind, on the join of some encoders.
 
-    `published` is the result that stands beside it: a name under `published`, or `NOT_AVAILABLE`.
+    `published` is the result that stands beside it: a name under `published`.
     """
 
     encoders: tuple[str, ...] = Field(min_length=1)
@@ -177,8 +174,8 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
     beside = {each.published for each in systems.systems.values()}
     others = [name for name in systems.published if name not in beside]
     lines += [(name, "published", "", "", "", name) for name in others]
-    known = {NOT_AVAILABLE: Published(test=NOT_AVAILABLE, source="")} | systems.published
-    figures = pd.DataFrame.from_dict({n: vars(each) for n, each in known.items()}, orient="index")
+    known = {name: vars(each) for name, each in systems.published.items()} or {"": {}}
+    figures = pd.DataFrame.from_dict(known, orient="index", columns=["val", "test", "source"])
     figures = figures.rename(columns={"val": "published_val", "test": "published_test"})
     table = pd.DataFrame(lines, columns=["system", "kind", "name", "head", "encoders", "result"])
     scores = found.table().rename(columns={"error": "note"})
@@ -191,7 +188,7 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
 
 def _faults(systems: Systems, params: Params) -> Iterator[str]:
     taken = [*params.feature_names, *params.left_out]
-    known, results = [*taken, *systems.encoders], ["", *systems.published, NOT_AVAILABLE]
+    known, results = [*taken, *systems.encoders], ["", *systems.published]
     for name in systems.encoders:
         if name in taken:
             yield f"encoders.{name}: params.yaml has an encoder of that name: choose another"

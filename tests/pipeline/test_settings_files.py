@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -71,11 +71,12 @@ def merged(old, new):
     return {**old, **{key: merged(old.get(key), value) for key, value in new.items()}}
 
 
+@settings(max_examples=50)
 @given(st.lists(st.dictionaries(names, values, min_size=1, max_size=3), max_size=3))
 def test_whatever_is_written_is_read_again(tmp_path_factory, changes):
     path, expected = tmp_path_factory.getbasetemp() / "settings.yaml", {"first": 1}
     path.write_text("first: 1 # one\n# two")
     for each in changes:
         update_settings(path, each, lambda _: None)
-        expected = merged(expected, each)
+        expected |= {name: merged(expected.get(name), value) for name, value in each.items()}
     assert YAML(typ="safe").load(path) == expected
