@@ -142,8 +142,8 @@ def board_text(found: Comparison) -> pd.DataFrame:
     by_target = {f"{found.split}_pearson_{target}": target for target in found.params.targets}
     text = leaderboard_text(board, {"fit_s": "fit s", **by_target})
     reasons = table["error"]
-    text.iloc[reasons.str.len() > 0, 1] = "failed"
-    text.iloc[reasons.str.startswith(LEFT_OUT), 1] = "left out"
+    score = text.iloc[:, 1].mask(reasons != "", "failed")
+    text.isetitem(1, score.mask(reasons.str.startswith(LEFT_OUT), "left out"))
     return text
 
 
