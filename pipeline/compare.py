@@ -143,7 +143,8 @@ def board_text(found: Comparison) -> pd.DataFrame:
     text = leaderboard_text(board, {"fit_s": "fit s", **by_target})
     reasons = table["error"]
     score = text.iloc[:, 1].mask(reasons != "", "failed")
-    text.isetitem(1, score.mask(reasons.str.startswith(LEFT_OUT), "left out"))
+    score = score.mask(reasons.str.startswith(LEFT_OUT), "left out")
+    text.isetitem(1, score.to_numpy(object))
     return text
 
 
