@@ -43,6 +43,7 @@ def test_a_file_that_would_be_refused_is_left_as_it_was(path):
         ("a:\n- x # one\n- y\n# two\nb: 2", {"a": ["z"]}, "a: [z]\n# two\nb: 2"),
         ("a: # one\n\n# two\nb: 2", {"a": {"c": 1}}, "a: {c: 1} # one\n\n# two\nb: 2"),
         ("a:\n   c: 1 # x\n\n# y\nb: 2", {"a": {"d": 1}}, "a:\n   c: 1 # x\n   d: 1\n\n# y\nb: 2"),
+        ("a:\n  kind: x\n  q: 1", {"a": {"kind": "y"}}, "a: {kind: y}"),
         ("a: {c: {d: 1}} # one", {"a": {"c": {"e": 2}}}, "a: {c: {d: 1, e: 2}} # one"),
     ],
 )
