@@ -232,7 +232,8 @@ def run_comparison(
         enter(task.name, fit)
     if len(found.members) > 1:
         try:
-            enter(STACK, fitting.stacked([*found.members.values()]))
+            members = [(task, found.fits[name]) for name, task in found.members.items()]
+            enter(STACK, fitting.stacked(members))
         except ValueError as error:
             enter(STACK, Failure(str(error)))
     return found

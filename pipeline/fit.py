@@ -170,14 +170,13 @@ class Fitting:
         """Take a result of `fit` into the cache, be it from another machine."""
         _keep(self.key(task), fit)
 
-    def stacked(self, members: Sequence[FitTask]) -> Fit:
-        """Stack what comes of tasks, as `stack_members`; errors are also those of `fit`."""
-        key = digest_of(stack_of=[self.key(each) for each in members])
+    def stacked(self, members: Sequence[tuple[FitTask, Fit]]) -> Fit:
+        """Stack what comes of tasks, as `stack_members`, with its errors."""
+        key = digest_of(stack_of=[self.key(task) for task, _ in members])
         if (kept := _kept(key)) is not None:
             return kept
-        predictions = [self.fit(each).predictions for each in members]
         began_s = time.perf_counter()
-        _, stacked = stack_members(predictions, self.rows)
+        _, stacked = stack_members([fit.predictions for _, fit in members], self.rows)
         fit = Fit(stacked, time.perf_counter() - began_s)
         _keep(key, fit)
         return fit
