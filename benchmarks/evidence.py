@@ -34,7 +34,7 @@ from models.evaluation.scores import Difference, Score, difference
 from pipeline import stages
 from pipeline.breakdowns import contribution_table, learning_curve_table
 from pipeline.clip_table import Rows
-from pipeline.compare import heading, show_progress
+from pipeline.compare import heading
 from pipeline.comparison import Comparison, plan_comparison, run_comparison
 from pipeline.fit import FitTask, Fitting, stack_members
 from pipeline.leaderboard import STACK, leaderboard, score, score_table
@@ -97,7 +97,7 @@ def write_tables(page: Path, name: str, tables: list[TitledTable]) -> None:
 
 def evidence() -> Iterator[TitledTable]:
     """Compare in the working folder; the tables with their titles, one by one as they are made."""
-    found = show_progress(run_comparison(plan_comparison(split="val")))
+    found = run_comparison(plan_comparison(split="val"), tell=print)
     yield heading(found), board(found)
     yield "What each encoder adds", encoders(found)
     yield "What each head adds", heads(found)
@@ -289,7 +289,7 @@ def scores_of_draw(found: Comparison, seed: int) -> pd.DataFrame:
         rows.people[kept],
         rows.fold_of_row[kept[: rows.n_train]],
     )
-    again = show_progress(run_comparison(again))
+    run_comparison(again, tell=print)
     tables = {split: scored(again, split).set_index("name") for split in ("val", "oof")}
     return pd.DataFrame({split: table["mean_pearson"] for split, table in tables.items()})
 

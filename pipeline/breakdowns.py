@@ -44,17 +44,11 @@ def slice_table(
     columns: Sequence[str],
     splits: Sequence[str],
 ) -> pd.DataFrame:
-    """Score named predictions inside the slices of columns of the clip table.
+    """Score named predictions inside the slices of columns of the clip table, as `SLICE_COLUMNS`.
 
-    Bands of numbers are cut over all clips, so that they are the same on every split.
-
-    Predictions and what belongs to them are those of `pipeline.leaderboard.score`.
-
-    Returns
-    -------
-    DataFrame
-        `SLICE_COLUMNS`; one row per column, split, slice and name. ``n_rows`` and ``n_people``
-        count the labelled clips of the slice and their people.
+    Bands of numbers are cut over all clips, so that they are the same on every split. ``n_rows``
+    and ``n_people`` count the labelled clips of a slice and their people. Predictions and what
+    belongs to them are those of `pipeline.leaderboard.score`.
     """
     marked, table = rows_of_splits(rows), []
     for column in columns:
@@ -77,19 +71,15 @@ def contribution_table(
     encoders have no part in it: without one of its encoders a join is another one, which nobody
     has fitted, so to leave it out with each of them would add it to the gain of all.
 
-    Parameters
-    ----------
-    members, rows, params, split
-        As in `pipeline.leaderboard.score`; members are called ``head/view``.
+    Members are called ``head/view``; all else is as in `pipeline.leaderboard.score`.
 
     Returns
     -------
     DataFrame
         `CONTRIBUTION_COLUMNS`; ``kind`` is ``modality`` (``vision``, ``sound``, ``words``, or
         ``imported`` for stores, which do not say) or ``encoder``, and a kind with a single part is
-        left out.
-        ``gain`` is the mean Pearson with the part less that without it, with a 95 % interval over
-        paired resamples of people.
+        left out. ``gain`` is the mean Pearson with the part less that without it, with a 95 %
+        interval over paired resamples of people.
     """
     kinds: dict[str, dict[str, list[str]]] = {
         "modality": {},
@@ -120,14 +110,8 @@ def learning_curve_table(fitting: Fitting, task: FitTask, params: Params) -> pd.
     """Fit a head on an eighth, a quarter and half of the people of Train, and score it on Val.
 
     All people are the last row: the fit that is on the leaderboard. What was fitted before comes
-    from the cache.
-
-    Returns
-    -------
-    DataFrame
-        `CURVE_COLUMNS`: ``name`` of the head and view, people fitted on, their labelled clips
-        (mean), number of fits, each on other people; mean Pearson over the fits, with its 95 %
-        interval over the people of Val; the lowest and the highest fit.
+    from the cache. Each other row has several fits on other people each: their mean, its 95 %
+    interval over the people of Val, and the lowest and highest fit, as `CURVE_COLUMNS`.
 
     Raises
     ------

@@ -2,10 +2,8 @@
 
 import json
 import math
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +22,8 @@ from pipeline.comparison import (
 )
 from pipeline.leaderboard import leaderboard, leaderboard_text, notes, rows_of_splits
 from pipeline.paths import COMPARISON
-from pipeline.tables import markdown_page, records, score_text, write_text
-from pipeline.terminal import Json, On, drawn_anew, names_of, print_table
+from pipeline.tables import markdown_page, records, write_text
+from pipeline.terminal import Json, On, names_of, print_table
 
 ScoredSplit = Annotated[
     Split | None,
@@ -57,12 +55,8 @@ def compare(
     split : {"oof", "val"}, optional
         The predictions that are scored: out of fold on Train, or on Val. By default Val, or out of
         fold where Val has no labels.
-    time_limit_s : float
-        Longest time for one head on one view, without loading the view.
-    budget_s : float
-        What all may take together: quick ones come first, and what has no room is left out.
-    on : str, optional
-        A cluster; see `features.extraction.cluster.Cluster`.
+    time_limit_s, budget_s, on
+        As for `pipeline.comparison.run_comparison`.
 
     Returns
     -------
@@ -89,8 +83,7 @@ def compare(
     True
     """
     plan = plan_comparison(encoders, heads, targets, split)
-    *_, found = run_comparison(plan, time_limit_s, budget_s, on)
-    return found.table()
+    return run_comparison(plan, time_limit_s, budget_s, on).table()
 
 
 def compare_command(
@@ -109,9 +102,8 @@ def compare_command(
         float, typer.Option(min=0.1, help="Longest time for one head on one view.")
     ] = TIME_LIMIT_S,
     budget_s: Annotated[
-        float | None,
-        typer.Option(min=1, help="Seconds for all fits together, or inf; default: 120."),
-    ] = None,
+        float, typer.Option(min=1, help="Seconds for all fits together, or inf.")
+    ] = 120,
     on: On = None,
     as_json: Json = False,
 ) -> None:
@@ -119,44 +111,16 @@ def compare_command(
 
     Names are joined by commas. What was fitted before, here or by `dvc repro`, is not fitted
     again. What is quick comes first. A head that fails, takes too long or has no room in the budget
-    is a row that says so.
+    is a row that says so. Ctrl-C keeps what is fitted.
 
     Example: eri compare --heads ridge,svr --encoders clip,egemaps,clip+egemaps --budget-s inf
     """
     asked = names_of(encoders), names_of(heads), names_of(targets)
     plan = plan_comparison(*asked, split)
-    steps = run_comparison(plan, time_limit_s, budget_s, on or plan.params.execution.cluster)
-    found = show_progress(steps, quiet=as_json)
+    cluster, tell = on or plan.params.execution.cluster, partial(typer.echo, err=as_json)
+    found = run_comparison(plan, time_limit_s, budget_s, cluster, tell)
     table = found.table().assign(split=found.split)
     publish(found, COMPARISON / "leaderboard", table, board_text(found), as_json)
-
-
-def show_progress(steps: Iterator[Comparison], quiet: bool = False) -> Comparison:
-    """Run a comparison to its end, and show how it fills up, unless that is to be quiet.
-
-    In a terminal the leaderboard is drawn anew whenever something changes, and disappears in the
-    end; elsewhere every finished row is one line. Ctrl-C ends the command; what is fitted stays so.
-    """
-    try:
-        found = next(steps)
-        if quiet:
-            *_, found = found, *steps
-            return found
-        told: set[str] = set()
-        with drawn_anew(lambda: (progress(found), board_text(found))) as draw:
-            for _ in chain([found], steps):
-                if draw is not None:
-                    draw()
-                    continue
-                for name in {**found.fits, **found.errors}:
-                    if name not in told and not (name in found.fits and found.fits[name].reused):
-                        print(f"{outcome(found, name)}{_to_go(found)}", flush=True)
-                    told.add(name)
-        print(progress(found))
-        return found
-    except KeyboardInterrupt:
-        print("interrupted; what is fitted stays so: the same command goes on", file=sys.stderr)
-        raise typer.Exit(130) from None  # as of any command that Ctrl-C ends
 
 
 def heading(found: Comparison) -> str:
@@ -177,9 +141,10 @@ def board_text(found: Comparison) -> pd.DataFrame:
     board = leaderboard({found.split: table}).assign(fit_s=table["fit_s"])
     by_target = {f"{found.split}_pearson_{target}": target for target in found.params.targets}
     text = leaderboard_text(board, {"fit_s": "fit s", **by_target})
-    for row, name in enumerate(table["name"]):
-        if name in found.errors:
-            text.iloc[row, 1] = "failed" if name in found.failures else LEFT_OUT
+    reasons = table["error"]
+    score = text.iloc[:, 1].mask(reasons != "", "failed")
+    score = score.mask(reasons.str.startswith(LEFT_OUT), "left out")
+    text.isetitem(1, score.to_numpy(object))
     return text
 
 
@@ -207,56 +172,26 @@ def publish(
     title, note : str
         What is said before the heading of every comparison, and after its remarks.
     """
-    shown = title + heading(found), text
-    scores = found.table().loc[lambda table: table["error"] == "", "mean_pearson"]
-    said = [outcome(found, name) for name in found.errors] + notes(found.params, scores)
+    shown, done = (title + heading(found), text), found.table()
+    scores = done.loc[done["error"] == "", "mean_pearson"]
+    said = [found.outcome(name) for name in found.failures] + notes(found.params, scores)
     said += [note] if note else []
     errors = [f"{row}: {why.reason}\n{why.details}" for row, why in found.failures.items()]
-    texts = {".csv": table.to_csv(index=False), ".md": markdown_page([shown], said)}
-    files = {place.with_suffix(ending): content for ending, content in texts.items()}
-    files |= {place.with_name("errors.txt"): "\n\n".join(errors)} if errors else {}
+    files = {
+        place.with_suffix(".csv"): table.to_csv(index=False),
+        place.with_suffix(".md"): markdown_page([shown], said),
+        place.with_name("errors.txt"): "\n\n".join(errors),
+    }
     for path, content in files.items():
         write_text(content, path)
-    if not errors:
-        place.with_name("errors.txt").unlink(missing_ok=True)
     with replacing_file(parquet := place.with_suffix(".parquet")) as beside:
         table.to_parquet(beside, index=False)
     names = [str(path) for path in [*files, parquet]]
     if as_json:
-        about = {"split": found.split, "n_reused": _n_reused(found), "remarks": said}
+        about = {"split": found.split, "n_reused": found.n_reused, "remarks": said}
         rows = {place.name: records(table)}
         print(json.dumps({**about, "files": names, **rows}, indent=2))
     else:
-        print_table(*shown, [*said, "", *names])
+        print_table(*shown, [*said, "", f"{found.n_reused} rows are from before", *names])
     if not found.members:
         raise typer.Exit(1)
-
-
-def outcome(found: Comparison, name: str) -> str:
-    """Say in one line what came of a row."""
-    if name in found.errors:
-        return f"{name} {'failed: ' if name in found.failures else ''}{found.errors[name]}"
-    score, took_s = found.scores[name].mean_pearson, found.fits[name].fit_s
-    return f"{name}: mean Pearson {score_text(score)}, {took_s:.1f} s"
-
-
-def progress(found: Comparison) -> str:
-    """Say how far a comparison is, what runs now and since when, and how long the rest takes."""
-    n_rows = len({task.name for task in found.tasks}.union(found.scores, found.errors))
-    text = f"{len(found.scores)} of {n_rows} rows are done, {_n_reused(found)} of them from before"
-    for rows, what in ((found.failures, "failed"), (found.left_out, LEFT_OUT)):
-        text += f"; {len(rows)} {what}" if rows else ""
-    if found.running is not None:
-        name, since_s = found.running
-        text += f"; {name} has taken {time.monotonic() - since_s:.0f} s"
-    return text + _to_go(found)
-
-
-def _to_go(found: Comparison) -> str:
-    """Say about how long the rest takes."""
-    rest = [task for task in found.remaining if not task.is_baseline]
-    return f"; about {sum(map(found.estimate_s, rest)):.2g} s to go" if rest else ""
-
-
-def _n_reused(found: Comparison) -> int:
-    return sum(fit.reused for fit in found.fits.values())

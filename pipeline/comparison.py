@@ -1,8 +1,8 @@
-"""Heads on views, fitted one by one, cheap ones first: what is compared, and how far it is."""
+"""Heads on views, fitted one by one, cheap ones first: what is compared, and what came of it."""
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, takewhile
 from typing import Literal
@@ -13,12 +13,13 @@ import pandas as pd
 from features.extraction.workers import Failure
 from models.evaluation.scores import Score
 from pipeline.clip_table import Rows, read_rows
-from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task, stack_task
+from pipeline.fit import Fit, FitTask, Fitting, baseline_tasks, head_task
 from pipeline.leaderboard import STACK, rows_of_splits, score, score_table
 from pipeline.params import Params, ParamsError, head_faults, left_out_note, load_run
 from pipeline.paths import PARAMS
 from pipeline.settings_files import known_names, refuse
 from pipeline.spread import fit_all
+from pipeline.tables import score_text
 from pipeline.views import JOIN, view_names
 
 Split = Literal["oof", "val"]
@@ -26,17 +27,11 @@ Split = Literal["oof", "val"]
 TIME_LIMIT_S = 600.0
 """Longest time for one head on one view, without loading the view."""
 
-BUDGET_S = 120.0
-"""Within which `eri compare` answers, unless told otherwise."""
-
-LEFT_OUT = "left out"
-"""What the budget has no room for is called so, and is no failure."""
+LEFT_OUT = "left out: "
+"""So begins the reason of what the budget has no room for."""
 
 _OVERHEAD_S = 0.3
 """Of any fit, however small: what tiny ones take says little of large ones."""
-
-_QUICK_S = 10.0
-"""What takes less on a machine of its own is left out only where a budget was asked for."""
 
 _DOUBT = 2.0
 """How many times too long an estimate may be: what is begun in vain is ended with the budget."""
@@ -59,14 +54,10 @@ class Comparison:
         The predictions that are scored.
     tasks : list of FitTask
         Baselines first, then view by view.
-    fits, scores : dict of str to Fit and Score
-        What was fitted.
-    failures, left_out : dict of str to Failure and str
-        Why there is no fit: it failed, or the budget had no room for it.
-    took_s : dict of str to float
-        Seconds that each fit took, or had before it was ended.
-    running : (str, float), optional
-        What is fitted now, and since when, by `time.monotonic`.
+    fits, scores, failures : dict of str to Fit, Score and Failure
+        What was fitted; and why there is no fit, be it that the budget had no room for it.
+    costs_s : dict of str to float
+        How long each fit would take on a quiet machine, by its shape; empty until it is wanted.
     """
 
     params: Params
@@ -76,10 +67,7 @@ class Comparison:
     fits: dict[str, Fit] = field(default_factory=dict)
     scores: dict[str, Score] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
-    took_s: dict[str, float] = field(default_factory=dict)
-    running: tuple[str, float] | None = None
-    _costs_s: dict[str, float] = field(default_factory=dict, repr=False)
+    costs_s: dict[str, float] = field(default_factory=dict)
 
     @property
     def members(self) -> dict[str, FitTask]:
@@ -87,28 +75,27 @@ class Comparison:
         return {t.name: t for t in self.tasks if t.name in self.fits and not t.is_baseline}
 
     @property
-    def errors(self) -> dict[str, str]:
-        """Why rows have no fit, in words."""
-        left_out = {name: f"{LEFT_OUT}: {why}" for name, why in self.left_out.items()}
-        return {name: each.reason for name, each in self.failures.items()} | left_out
-
-    @property
     def remaining(self) -> list[FitTask]:
         """What is to be fitted yet, in its order: baselines, then what takes least."""
-        rest = [task for task in self.tasks if task.name not in {**self.fits, **self.errors}]
+        rest = [task for task in self.tasks if task.name not in {**self.fits, **self.failures}]
         return sorted(rest, key=lambda task: -1.0 if task.is_baseline else self.estimate_s(task))
+
+    @property
+    def n_reused(self) -> int:
+        """How many rows were fitted before."""
+        return sum(fit.reused for fit in self.fits.values())
 
     def estimate_s(self, task: FitTask) -> float:
         """Return how long a fit will take: by its shape, and by what others took here.
 
         Those of the same head on other views tell most; else all heads do, by their median.
         """
-        seen = [each for each in self.tasks if each.name in self.took_s and not each.is_baseline]
-        own = [each for each in seen if each.head == task.head] or seen
+        done = self.members.values()
         slower = [
-            (self.took_s[t.name] + _OVERHEAD_S) / (self._cost_s(t) + _OVERHEAD_S) for t in own
+            (self.fits[each.name].fit_s + _OVERHEAD_S) / (self.costs_s[each.name] + _OVERHEAD_S)
+            for each in [each for each in done if each.head == task.head] or done
         ]
-        return self._cost_s(task) * (float(np.median(slower)) if slower else 1.0)
+        return self.costs_s[task.name] * (float(np.median(slower)) if slower else 1.0)
 
     def table(self) -> pd.DataFrame:
         """Return the leaderboard so far, best first, then what failed or was left out.
@@ -124,19 +111,17 @@ class Comparison:
         table = score_table(scores, self.params.targets, self.split)
         took_s = [round(self.fits[name].fit_s, 6) for name in table["name"]]
         table.insert(list(table).index("constant"), "fit_s", np.array(took_s, np.float64))
-        errors = self.errors
-        table = table.reindex(range(len(scores) + len(errors)))
-        table.loc[len(scores) :, "name"] = list(errors)
-        table["error"] = [""] * len(scores) + list(errors.values())
+        table = table.reindex(range(len(scores) + len(self.failures)))
+        table.loc[len(scores) :, "name"] = list(self.failures)
+        table["error"] = [""] * len(scores) + [each.reason for each in self.failures.values()]
         return table.fillna({"constant": ""})
 
-    def _cost_s(self, task: FitTask) -> float:
-        from models.heads import estimated_cost  # imports the libraries that fit
-
-        if task.name not in self._costs_s:
-            shape = self.rows.n_train, sum(task.bands) or 1, self.rows.y.shape[1]
-            self._costs_s[task.name] = estimated_cost(task.make_head(), *shape)
-        return self._costs_s[task.name]
+    def outcome(self, name: str) -> str:
+        """Say in one line what came of a row."""
+        if name in self.failures:
+            return f"{name}: {self.failures[name].reason}"
+        r = score_text(self.scores[name].mean_pearson)
+        return f"{name}: mean Pearson {r}, {self.fits[name].fit_s:.1f} s"
 
 
 def plan_comparison(
@@ -189,9 +174,10 @@ def plan_fits(
 def run_comparison(
     found: Comparison,
     time_limit_s: float = TIME_LIMIT_S,
-    budget_s: float | None = math.inf,
+    budget_s: float = math.inf,
     on: str | None = None,
-) -> Iterator[Comparison]:
+    tell: Callable[[str], object] = lambda _: None,
+) -> Comparison:
     """Take what was fitted before, fit the rest in the order of its cost, and stack it all.
 
     Heads run one after the other in a process of their own. One that fails or takes too long is a
@@ -200,78 +186,57 @@ def run_comparison(
     Parameters
     ----------
     found : Comparison
-        From `plan_comparison`; it is filled.
+        From `plan_comparison`; it is filled and returned.
     time_limit_s : float
         Longest time for one head on one view, without loading the view.
-    budget_s : float, optional
+    budget_s : float
         What all may take together. A head whose estimate does not fit into the rest is left out,
-        and what is under way when the time is over is ended. None: `BUDGET_S`, but not on a
-        cluster, and what is quick is never left out.
+        and what is under way when the time is over is ended. A tenth is kept for the stack.
     on : str, optional
         A cluster, as `features.extraction.cluster.Cluster` names it, where heads run side by side.
-
-    Yields
-    ------
-    Comparison
-        The one given, whenever something is new in it; last, when all is done.
+    tell : callable
+        Called with a line for each row that is new, and about how long the rest will take.
     """
-    began_s, fitting = time.monotonic(), Fitting(found.rows)
+    end_s, fitting = time.monotonic() + _HEADS_SHARE * budget_s, Fitting(found.rows)
     known = {task.name: fitting.known(task) for task in found.tasks}
     _add(found, {name: fit for name, fit in known.items() if fit is not None})
     if len(found.fits) < len(found.tasks):
         _check_heads(found)
-    quick_s = 0.0
-    if budget_s is None:
-        budget_s, quick_s = (BUDGET_S if on is None else math.inf), _QUICK_S
-    yield found
 
-    def left_s(task: FitTask) -> float:
-        """Return what is left of the budget for a task; what is quick is not held to it."""
-        if quick_s and (task.members or task.is_baseline or found._cost_s(task) < quick_s):
-            return math.inf
-        share = 1.0 if task.members else _HEADS_SHARE
-        return began_s + share * budget_s - time.monotonic()
+    def enter(name: str, done: Fit | Failure) -> None:
+        if isinstance(done, Fit):
+            _add(found, {name: done})
+        else:
+            found.failures[name] = done
+        rest = [task for task in found.remaining if not task.is_baseline]
+        to_go = f"; about {sum(map(found.estimate_s, rest)):.2g} s to go" if rest else ""
+        if not (isinstance(done, Fit) and done.reused):
+            tell(found.outcome(name) + to_go)
 
-    def begun(task: FitTask) -> FitTask:
-        """Note that a task begins, within its limits; loading counts only against a budget."""
-        found.running = task.name, time.monotonic()
-        limit_s = min(time_limit_s, max(0.0, left := left_s(task)))
-        load_limit_s = task.load_limit_s if left == math.inf else 0.0
-        return replace(task, limit_s=limit_s, load_limit_s=load_limit_s)
-
-    def heads_and_stack() -> Iterator[FitTask]:
+    def next_tasks() -> Iterator[FitTask]:
         """Draw what is to be fitted, as long as the budget has room for it."""
         while remaining := found.remaining:
-            task, needs_s = remaining[0], found.estimate_s(remaining[0])
-            if (left := left_s(task)) < needs_s / _DOUBT:
-                why = f"about {needs_s:.3g} s, and {max(0.0, left):.3g} s were left"
-                found.left_out[task.name] = why
+            task, left_s = remaining[0], end_s - time.monotonic()
+            if left_s < (needs_s := found.estimate_s(task)) / _DOUBT:
+                why = f"about {needs_s:.3g} s, and {max(0.0, left_s):.3g} s were left"
+                enter(task.name, Failure(LEFT_OUT + why))
             else:
-                yield begun(task)
-        if len(found.members) > 1:
-            stack = stack_task([*found.members.values()])
-            if (fit := fitting.known(stack)) is not None:
-                _add(found, {STACK: fit})
-            else:
-                yield begun(stack)
+                yield replace(task, limit_s=max(0.0, min(time_limit_s, left_s)))
 
     heads = [replace(task, limit_s=time_limit_s) for task in found.remaining if on]
-    side_by_side = takewhile(lambda _: left_s(heads[0]) > 0, fit_all(fitting, heads, on))
-    one_by_one = fit_all(fitting, heads_and_stack(), in_worker=True)
-    for task, fit in chain(side_by_side, one_by_one):
-        if isinstance(fit, Fit):
-            _add(found, {task.name: fit})
-        elif left_s(task) > 0:
-            found.failures[task.name] = fit
-        else:
-            ended = f"ended after {task.limit_s:.3g} s, when the budget was spent"
-            found.left_out[task.name] = ended
-        if found.running is not None:
-            name, since_s = found.running
-            found.took_s.setdefault(name, time.monotonic() - since_s)
-        found.running = None
-        yield found
-    yield found
+    side_by_side = takewhile(lambda _: time.monotonic() < end_s, fit_all(fitting, heads, on))
+    for task, fit in chain(side_by_side, fit_all(fitting, next_tasks(), in_worker=True)):
+        if isinstance(fit, Failure) and time.monotonic() >= end_s:
+            why = f"ended after {task.limit_s:.3g} s, when the budget was spent"
+            fit = Failure(LEFT_OUT + why)
+        enter(task.name, fit)
+    if len(found.members) > 1:
+        try:
+            members = [(task, found.fits[name]) for name, task in found.members.items()]
+            enter(STACK, fitting.stacked(members))
+        except ValueError as error:
+            enter(STACK, Failure(str(error)))
+    return found
 
 
 def known_view(asked: str, params: Params) -> str:
@@ -284,18 +249,20 @@ def known_view(asked: str, params: Params) -> str:
 
 
 def _check_heads(found: Comparison) -> None:
-    """Check kinds and settings of heads, which loads the libraries that they are made of."""
-    from models.heads import HEADS
+    """Check kinds and settings of heads, which loads what they are made of; estimate costs."""
+    from models.heads import HEADS, estimated_cost
 
     heads = {task.name.partition("/")[0]: task.head for task in found.tasks}
     known_heads = dict.fromkeys([*found.params.heads, *HEADS])
     known_names((n for n, entry in heads.items() if entry.kind not in HEADS), known_heads, "head")
     refuse(PARAMS, head_faults({name: entry.model_dump() for name, entry in heads.items()}))
+    for task in found.tasks:
+        shape = found.rows.n_train, sum(task.bands) or 1, found.rows.y.shape[1]
+        found.costs_s[task.name] = estimated_cost(task.make_head(), *shape)
 
 
 def _add(found: Comparison, fits: dict[str, Fit]) -> None:
     """Score fits, all at once, and enter them."""
     predictions = {name: fit.predictions for name, fit in fits.items()}
     found.scores |= score(predictions, found.rows, found.params, found.split)
-    found.took_s |= {name: fit.fit_s for name, fit in fits.items()}
     found.fits |= fits

@@ -1,4 +1,4 @@
-"""The one way to fit a head on a view, and its results on disk: nothing is fitted twice.
+"""The one way to fit a head on a view, or a stack on heads: nothing is fitted twice.
 
 A `FitTask` says what is fitted, `Fitting` fits it on the clips of a run, and a `Fit` is what comes
 of it. The stages, `eri compare`, `eri tune` and `eri systems` share the results.
@@ -38,25 +38,19 @@ class FitTask:
 
     Attributes
     ----------
-    name : str
-        As on the leaderboard: ``<head>/<view>``, or ``baseline/<name>``.
-    head : HeadEntry
-        Its entry in `params.yaml`.
-    seed : int
-        For heads that draw random numbers.
+    name, head, seed : str, HeadEntry and int
+        As on the leaderboard: ``<head>/<view>``, or ``baseline/<name>``; its entry in
+        `params.yaml`; for heads that draw random numbers.
     files : tuple of Path
         The clip vectors of the view's encoders, in the order of its columns.
     column : str, optional
         In place of files: a column of the clip table, for a baseline that sees nothing of a clip.
     refit_on : {"train", "train+val"}
         With the latter, Test is predicted by a head fitted on the labels of Train and Val.
-    members : tuple of FitTask
-        In place of a head: tasks whose stack is fitted.
     with_head : bool
         Whether the fitted head that predicts Test is wanted, and kept.
-    limit_s, load_limit_s : float
-        Longest time in a process that can be killed, and before it for loading the view; if that is
-        zero, loading counts as fitting does.
+    limit_s : float
+        Longest time in a process that can be killed, without loading the view.
     """
 
     name: str
@@ -65,10 +59,8 @@ class FitTask:
     files: tuple[Path, ...] = ()
     column: str | None = None
     refit_on: str = "train"
-    members: tuple["FitTask", ...] = ()
     with_head: bool = False
     limit_s: float = math.inf
-    load_limit_s: float = 600.0
 
     @property
     def is_baseline(self) -> bool:
@@ -98,8 +90,8 @@ class Fit:
         Train out of fold; Val and Test by the head fitted on all of Train, or Test by one fitted
         on Train and Val.
     fit_s : float
-        Seconds that all of these fits took together, without loading the view. What the heads of a
-        view share, and a head's library, count for the first that needs them.
+        Seconds that all of these fits took, without loading the view. What heads of a view share
+        counts for the first that needs it.
     head : bytes, optional
         The fitted head that predicts Test, as `models.persistence.dumps` writes it; where it was
         asked for.
@@ -132,8 +124,6 @@ class Fitting:
 
     def key(self, task: FitTask) -> str:
         """Return the key of a task's result; others build keys of what they make of it on it."""
-        if task.members:
-            return digest_of(stack_of=[self.key(each) for each in task.members])
         key = digest_of(
             code=self.code,
             rows=self._rows_digest,
@@ -145,13 +135,7 @@ class Fitting:
 
     def known(self, task: FitTask) -> Fit | None:
         """Return the result of `fit` if it is in the cache."""
-        key = self.key(task)
-        arrays = load_result(key)
-        kept = load_result(digest_of(head_of=key)) if task.with_head else {}
-        if arrays is None or kept is None:
-            return None
-        head = kept["head"].tobytes() if task.with_head else None
-        return Fit(arrays["predictions"], float(arrays["fit_s"]), head, reused=True)
+        return _kept(self.key(task), task.with_head)
 
     def fit(self, task: FitTask) -> Fit:
         """Predict every clip: Train out of fold, the others by a head fitted on all of Train.
@@ -162,13 +146,11 @@ class Fitting:
             When the data do not allow the fit, a prediction is not finite, or clip vectors are
             missing, damaged or changed meanwhile.
         ParamsError
-            When the code was changed meanwhile: which version fitted cannot be told. When no clip
-            of Val is labelled to refit on.
+            When the code was changed meanwhile, or no clip of Val is labelled to refit on.
         """
         if known := self.known(task):
             return known
-        fitted = self._stack if task.members else self._cross_fit
-        fit, head = (self._refit if task.refit_on == "train+val" else fitted)(task)
+        fit, head = self._refit(task) if task.refit_on == "train+val" else self._cross_fit(task)
         wrong = ~np.isfinite(fit.predictions)
         if wrong.any():
             raise DataError(
@@ -186,10 +168,18 @@ class Fitting:
 
     def keep(self, task: FitTask, fit: Fit) -> None:
         """Take a result of `fit` into the cache, be it from another machine."""
-        key = self.key(task)
-        keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
-        if fit.head is not None:
-            keep_result(digest_of(head_of=key), {"head": np.frombuffer(fit.head, np.uint8)})
+        _keep(self.key(task), fit)
+
+    def stacked(self, members: Sequence[tuple[FitTask, Fit]]) -> Fit:
+        """Stack what comes of tasks, as `stack_members`, with its errors."""
+        key = digest_of(stack_of=[self.key(task) for task, _ in members])
+        if (kept := _kept(key)) is not None:
+            return kept
+        began_s = time.perf_counter()
+        _, stacked = stack_members([fit.predictions for _, fit in members], self.rows)
+        fit = Fit(stacked, time.perf_counter() - began_s)
+        _keep(key, fit)
+        return fit
 
     def view(self, task: FitTask) -> "FoldedView":
         """Load the view of a task and scale it, unless it is the one that is loaded.
@@ -212,12 +202,6 @@ class Fitting:
         done = task.make_head().cross_fit(view)
         took_s = time.perf_counter() - began_s
         return Fit(np.concatenate([done.oof, done.held]), took_s), done.head
-
-    def _stack(self, task: FitTask) -> "tuple[Fit, Stack]":
-        members = [self.fit(each).predictions for each in task.members]
-        began_s = time.perf_counter()
-        stack, predictions = stack_members(members, self.rows)
-        return Fit(predictions, time.perf_counter() - began_s), stack
 
     def _refit(self, task: FitTask) -> "tuple[Fit, Head]":
         rows, split = self.rows, self.rows.clips["split"].to_numpy(object)
@@ -267,29 +251,18 @@ def baseline_tasks(params: Params) -> list[FitTask]:
 
     They are the clip's duration, and the columns that `evaluation.baselines` names.
     """
-    columns = {"duration": "duration_s"} | {name: name for name in params.evaluation.baselines}
-    mean = FitTask("baseline/mean", HeadEntry(kind="mean"), params.seed, column="duration_s")
-    ridges = [
-        FitTask(f"baseline/{name}", HeadEntry(kind="ridge"), params.seed, column=column)
-        for name, column in columns.items()
+    columns = [("mean", "mean", "duration_s"), ("duration", "ridge", "duration_s")]
+    columns += [(name, "ridge", name) for name in params.evaluation.baselines]
+    return [
+        FitTask(f"baseline/{name}", HeadEntry(kind=kind), params.seed, column=column)
+        for name, kind, column in columns
     ]
-    return [mean, *ridges]
-
-
-def stack_task(members: Sequence[FitTask]) -> FitTask:
-    """Return the task of stacking what comes of others."""
-    return FitTask("stack", HeadEntry(kind="stack"), 0, members=tuple(members), load_limit_s=0)
 
 
 def stack_members(members: Sequence[Floats], rows: Rows) -> "tuple[Stack, Floats]":
     """Fit a stack to predictions of members (n_clips, n_targets); return it and its predictions.
 
-    Those of Train are out of fold.
-
-    Raises
-    ------
-    DataError
-        When fewer than two folds are labelled.
+    Those of Train are out of fold; with fewer than two labelled folds there is a DataError.
     """
     from models.stack import fit_stack, stack_oof  # imports scikit-learn
 
@@ -297,6 +270,21 @@ def stack_members(members: Sequence[Floats], rows: Rows) -> "tuple[Stack, Floats
     fitted = fit_stack(values[:n], rows.y[:n], folds)
     oof = stack_oof(values[:n], rows.y[:n], folds)
     return fitted, np.concatenate([oof, fitted.predict(values[n:])])
+
+
+def _kept(key: str, with_head: bool = False) -> Fit | None:
+    arrays = load_result(key)
+    kept = load_result(digest_of(head_of=key)) if with_head else {}
+    if arrays is None or kept is None:
+        return None
+    head = kept["head"].tobytes() if with_head else None
+    return Fit(arrays["predictions"], float(arrays["fit_s"]), head, reused=True)
+
+
+def _keep(key: str, fit: Fit) -> None:
+    keep_result(key, {"predictions": fit.predictions, "fit_s": np.array(fit.fit_s)})
+    if fit.head is not None:
+        keep_result(digest_of(head_of=key), {"head": np.frombuffer(fit.head, np.uint8)})
 
 
 @cache

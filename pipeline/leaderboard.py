@@ -60,20 +60,11 @@ def score(
     ----------
     predictions : mapping of str to ndarray of float64, shape (n_clips, n_targets)
         In the order of `rows`.
-    rows : Rows
-        Targets, people and folds.
-    params : Params
-        The number of resamples of people that intervals rest on, and their seed.
-    split : {"val", "test", "oof"}
-        Which clips are scored.
-    among : ndarray of bool, shape (n_clips,), optional
-        Only these of them.
-
-    Returns
-    -------
-    dict of str to Score
-        By name. Scores of several calls with the same clips can be compared: they rest on the same
-        resamples.
+    rows, params : Rows and Params
+        Targets, people and folds; how many resamples of people intervals rest on, and their seed.
+    split, among : {"val", "test", "oof"} and ndarray of bool, shape (n_clips,), optional
+        Which clips are scored, and only these of them. Scores of several calls with the same clips
+        can be compared: they rest on the same resamples.
     """
     if not predictions:
         return {}
@@ -98,9 +89,8 @@ def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str)
     DataFrame
         ``name``; ``mean_pearson`` with its 95 % interval ``ci95_low`` and ``ci95_high`` over
         people; ``better_than_best``, the share of the resamples in which a row is above the first
-        one, missing there; for ``oof`` ``pooled_mean_pearson``, of all folds at once;
-        ``constant``, the targets whose predictions do not vary, or ``all``; then
-        ``pearson_<target>``: the prefix keeps a target of any name apart from these columns.
+        one; for ``oof`` ``pooled_mean_pearson``, of all folds at once; ``constant``, the targets
+        whose predictions do not vary, or ``all``; then ``pearson_<target>``.
     """
     each, names = list(scores.values()), np.array(targets, object)
     columns = {
@@ -123,13 +113,10 @@ def score_table(scores: Mapping[str, Score], targets: Sequence[str], split: str)
 def score_splits(
     predictions: Mapping[str, Predictions], rows: Rows, params: Params
 ) -> dict[str, pd.DataFrame]:
-    """Score named predictions (see `score`) on every split that has labels.
+    """Score named predictions (see `score`) on every split that has labels; tables by split.
 
-    Returns
-    -------
-    dict of str to DataFrame
-        By split, as `score_table`; on Val and Test with ``official_mean_pearson``, the challenge's
-        own, which is undefined as soon as one target is constant or a clip is unlabelled.
+    They are as `score_table`; on Val and Test with ``official_mean_pearson``, the challenge's own,
+    which is undefined as soon as one target is constant or a clip is unlabelled.
     """
     tables = {}
     for split, chosen in rows_of_splits(rows).items():
@@ -145,10 +132,7 @@ def score_splits(
 def leaderboard(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Put tables of `score_splits` side by side, in the order of the first: best first.
 
-    Returns
-    -------
-    DataFrame
-        ``name``, then the columns of each split, called ``val_mean_pearson`` and the like.
+    Columns are ``name``, then those of each split, called ``val_mean_pearson`` and the like.
     """
     by_name = [table.set_index("name").add_prefix(f"{split}_") for split, table in tables.items()]
     return pd.concat(by_name, axis=1).reset_index()
@@ -157,19 +141,9 @@ def leaderboard(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def leaderboard_text(board: pd.DataFrame, more: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Lay out a leaderboard as text: per row the score on each split, and how sure it is.
 
-    Parameters
-    ----------
-    board : DataFrame
-        From `leaderboard`, best first.
-    more : mapping of str to str, optional
-        Further columns of it, and what readers call them.
-
-    Returns
-    -------
-    DataFrame of str
-        ``P > best`` is of the split that the board is sorted by, as are ``official``, the
-        challenge's score where it differs from ours, and ``constant``, the targets whose
-        predictions do not vary: these two are left out where they would be empty.
+    `more` are further columns, and what readers call them. ``P > best`` is of the split that the
+    board is sorted by, as are ``official``, the challenge's score where it differs from ours, and
+    ``constant``, the targets whose predictions do not vary: these two are left out where empty.
     """
     splits, names = shown_splits(board), {"name": "head/view"}
     for split in splits:
@@ -216,12 +190,9 @@ def notes(params: Params, scores: "pd.Series[float]") -> list[str]:
 def metrics(tables: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> dict[str, Any]:
     """Return the scores of `score_splits` as `metrics.json` has them, for `json.dumps`.
 
-    Returns
-    -------
-    dict
-        ``stack``, ``heads`` by ``<head>/<view>`` and ``baselines`` by name: by split the columns of
-        the table, but ``ci95`` in place of its two ends, and ``pearson`` by target. What is
-        undefined is None; ``constant`` is there only where a target is.
+    ``stack``, ``heads`` by ``<head>/<view>`` and ``baselines`` by name have by split the columns of
+    the table, but ``ci95`` in place of its two ends, and ``pearson`` by target. What is undefined
+    is None; ``constant`` is there only where a target is.
     """
     found: dict[str, Any] = {STACK: {}, "heads": {}, "baselines": {}}
     for split, table in tables.items():

@@ -5,7 +5,6 @@ They are YAML 1.2, as DVC reads them, to which ``no`` is a name.
 
 import io
 import re
-import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
@@ -48,12 +47,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"there is no {path} here: run from the root of the repository") from None
-    except UnicodeDecodeError as error:
-        raise ParamsError(f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        said = f"{getattr(error, 'problem', '')},{mark}" if mark else error
-        raise ParamsError(f"{path} is not valid YAML: {said}") from error
+    except (UnicodeDecodeError, YAMLError) as error:
+        raise ParamsError(f"{path} is not valid YAML in UTF-8: {error}") from None
     if not isinstance(content, dict):
         raise ParamsError(f"{path} holds no keys")
     return content
@@ -92,9 +87,10 @@ def known_names(asked: Iterable[str], known: Iterable[str], what: str) -> list[s
     return list(dict.fromkeys(found))
 
 
-def yaml_text(content: Any) -> str:
-    """Write plain values as YAML: keys in their order, each list in one line."""
+def yaml_text(content: Any, in_one_line: bool = False) -> str:
+    """Write plain values as YAML: keys in their order, each list, or all of it, in one line."""
     yaml = YAML()
+    yaml.default_flow_style = in_one_line
     yaml.Representer = _Representer
     yaml.width = 2**20
     text = io.StringIO()
@@ -221,50 +217,36 @@ def _line(text: str, fault: str) -> str:
 
 
 def _with(text: str, place: tuple[str, ...], changes: Mapping[str, Any]) -> str:
-    """Return the text of a file with changes of the section at a place, which has a line per entry.
+    """Return the text of a file with changes of the section at a place, which has entries.
 
-    An entry that stands in one line, such as ``{}``, gets a line for each of its own when changed.
+    What is new or changed stands in one line.
     """
     for name, value in changes.items():
         section = YAML().compose(text)
         for each in place:
             section = _nodes(section)[each][1]
         entries = _nodes(section)
+        key, node = entries.get(name, section.value[-1])
+        end = max(_end(key, node), (text + ":").index(":", key.end_mark.index) + 1)
         if name not in entries:
             indent = " " * section.value[0][0].start_mark.column
-            at = (text + "\n").index("\n", _end(*section.value[-1]))
-            new = textwrap.indent(yaml_text({name: value}), indent).rstrip()
-            text = f"{text[:at]}\n{new}{text[at:]}"
+            at = end if section.flow_style else (text + "\n").index("\n", end)
+            comma = ", " if section.flow_style else f"\n{indent}"
+            text = text[:at] + comma + _one_line({name: value}) + text[at:]
             continue
-        key, node = entries[name]
         old = reduce(getitem, (*place, name), YAML(typ="safe").load(text))
-        in_lines = isinstance(node, MappingNode) and not node.flow_style
-        if isinstance(value, Mapping) and in_lines and not _of_other_kinds(old, value):
+        both = old and isinstance(old, Mapping) and isinstance(value, Mapping)
+        if both and old.get("kind") in (None, value.get("kind", old.get("kind"))):
             text = _with(text, (*place, name), value)
             continue
-        new = _merged(old, value)
-        if new != old:
-            start, end = (
-                key.start_mark.index,
-                max(text.index(":", key.end_mark.index) + 1, _end(key, node)),
-            )
-            at = (text + "\n").index("\n", end)
-            first, *below = yaml_text({name: new}).splitlines()
-            indent = " " * key.start_mark.column
-            lines = "".join(f"\n{indent}{line}" for line in below)
-            text = text[:start] + first + text[end:at] + lines + text[at:]
+        if value != old:
+            text = text[: key.start_mark.index] + _one_line({name: value}) + text[end:]
     return text
 
 
-def _merged(old: Any, new: Any) -> Any:
-    if not isinstance(old, Mapping) or not isinstance(new, Mapping) or _of_other_kinds(old, new):
-        return new
-    return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
-
-
-def _of_other_kinds(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether two entries have a ``kind`` each, and not the same: their keys mean other things."""
-    return "kind" in old and old["kind"] != new.get("kind", old["kind"])
+def _one_line(entry: Mapping[str, Any]) -> str:
+    text = yaml_text(entry, in_one_line=True).strip()
+    return text[1:-1].rstrip()
 
 
 def _end(key: Node, node: Node) -> int:

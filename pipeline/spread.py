@@ -15,6 +15,8 @@ from features.extraction.workers import Failure, Patience, WorkerError, Workers
 from pipeline.fit import Fit, FitTask, Fitting
 from pipeline.result_cache import code_digest
 
+_LOAD_LIMIT_S = 600.0
+
 
 def fit_all(
     fitting: Fitting,
@@ -37,11 +39,9 @@ def fit_all(
     on : str, optional
         The cluster, as `features.extraction.cluster.Cluster` names it; by default here.
     n_tasks, files : int and iterable of Path
-        How many tasks a cluster will draw, and the clip vectors that any of them needs, where they
-        are no sequence.
+        Where tasks are no sequence: how many a cluster will draw, and all their clip vectors.
     in_worker : bool
-        Whether to fit, if here, in a process of its own, which has all processors to itself and is
-        ended when a task takes longer than its limit.
+        Whether to fit, if here, in a process that is ended when a task takes longer than its limit.
 
     Yields
     ------
@@ -51,18 +51,21 @@ def fit_all(
         A `ValueError`, such as that of settings or data that cannot be fitted, is a failure; in
         a worker or on a cluster, whatever goes wrong is.
     """
-    if on is None:
-        rows = pickle.dumps(fitting.rows) if in_worker else b""
-        with Workers(1) as workers:  # started when it is used
-            for task in tasks:
-                try:
-                    if in_worker:
-                        yield task, _fit_by(workers, rows, task)
-                    else:
-                        yield task, fitting.fit(task)
-                except ValueError as error:
-                    yield task, Failure(str(error), error=error)
+    if on is not None:
+        yield from _fit_on_cluster(fitting, tasks, on, n_tasks, files)
         return
+    rows = pickle.dumps(fitting.rows) if in_worker else b""
+    with Workers(1) as workers:  # started when it is used
+        for task in tasks:
+            try:
+                yield task, _fit_by(workers, rows, task) if in_worker else fitting.fit(task)
+            except ValueError as error:
+                yield task, Failure(str(error), error=error)
+
+
+def _fit_on_cluster(
+    fitting: Fitting, tasks: Iterable[FitTask], on: str, n_tasks: int, files: Iterable[Path]
+) -> Iterator[tuple[FitTask, Fit | Failure]]:
     if isinstance(tasks, Sequence):
         known = {task.name: fitting.known(task) for task in tasks}
         yield from ((task, fit) for task in tasks if (fit := known[task.name]) is not None)
@@ -82,14 +85,13 @@ def fit_all(
 
 
 def fit_in_worker(work: tuple[bytes, FitTask]) -> Generator[Any, None, Fit]:
-    """In a worker process: fit a head; its view is loaded first, with a limit of its own."""
+    """In a worker process: fit a head; its view and library are loaded without a limit of time."""
     rows, task = work
     fitting = _fitting_of(rows)
-    if task.load_limit_s:
-        yield Patience(task.load_limit_s)
-        fitting.view(task)
-        task.make_head()  # loads its library
-        yield "loaded"
+    yield Patience(_LOAD_LIMIT_S)
+    fitting.view(task)
+    task.make_head()
+    yield "loaded"
     return fitting.fit(task)
 
 

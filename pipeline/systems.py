@@ -1,15 +1,17 @@
 """`eri systems`: the systems of `systems.yaml`, in one table beside published figures."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import typer
 from pydantic import Field
 
 from features.encoders import AnyEncoder
 from features.extraction.workers import Failure
 from pipeline.clip_table import read_clip_table
-from pipeline.compare import ScoredSplit, publish, show_progress
+from pipeline.compare import ScoredSplit, publish
 from pipeline.comparison import Comparison, Split, plan_fits, run_comparison
 from pipeline.leaderboard import STACK
 from pipeline.params import Name, Params, left_out_note, load_run
@@ -19,16 +21,15 @@ from pipeline.tables import laid_out
 from pipeline.terminal import Json
 from pipeline.views import JOIN
 
-COLUMNS = [
-    *("system", "kind", "head", "encoders", "mean_pearson", "ci95_low", "ci95_high"),
-    *("published_val", "published_test", "source", "note"),
-]
+NAMES = {
+    **{"system": "system", "kind": "kind", "mean_pearson": "ours", "ci95_low": "95 % CI"},
+    **{"published_val": "published val", "published_test": "published test"},
+    **{"head": "head", "encoders": "encoders", "source": "source", "note": "note"},
+}
+"""Columns of the table, but for ``ci95_high``, and what readers call them."""
 
 TIME_LIMIT_S = 3600.0
 """Longest time for one system."""
-
-NOT_AVAILABLE = "not available"
-"""In place of a published figure that exists, but that we have not read in a public source."""
 
 FOREIGN_NOTE = (
     "Published figures are of Hume-Reaction, mean Pearson on its Val and Test, and none is ours. "
@@ -43,20 +44,13 @@ class Published(Section):
 
     val: str = ""
     test: str = ""
-    source: str
+    source: str = ""
 
 
 class System(Section):
-    """A head on the join of some encoders.
+    """A head, by its name under `heads` of `params.yaml` or its kind, on the join of some encoders.
 
-    Attributes
-    ----------
-    encoders : tuple of str
-        Names under `encoders` of `params.yaml` or `systems.yaml`.
-    head : str
-        A name under `heads` of `params.yaml`, or a kind, which then has its default settings.
-    published : str
-        The published result that stands beside it: a name under `published`, or `NOT_AVAILABLE`.
+    `published` is the result that stands beside it: a name under `published`.
     """
 
     encoders: tuple[str, ...] = Field(min_length=1)
@@ -75,16 +69,9 @@ class System(Section):
 
 
 class Systems(Section):
-    """All of `systems.yaml`.
+    """All of `systems.yaml`: our systems and published results by name.
 
-    Attributes
-    ----------
-    encoders : dict
-        Encoders beside those of `params.yaml`; the everyday run does without them.
-    systems : dict of str to System
-        By name.
-    published : dict of str to Published
-        What others reached.
+    Its encoders stand beside those of `params.yaml`; the everyday run does without them.
     """
 
     encoders: dict[Name, AnyEncoder] = Field({})
@@ -92,10 +79,7 @@ class Systems(Section):
     published: dict[str, Published] = Field({})
 
 
-def systems_command(
-    split: ScoredSplit = None,
-    as_json: Json = False,
-) -> None:
+def systems_command(split: ScoredSplit = None, as_json: Json = False) -> None:
     """Fit systems.yaml's systems, beside published figures.
 
     It needs the clip vectors and folds of one `dvc repro`, as `make systems` sees to. Encoders that
@@ -107,21 +91,17 @@ def systems_command(
     """
     systems, params = load_systems(load_run(check_heads=False))
     plan = plan_systems(systems, params, split, extract_features(systems, params))
-    found = show_progress(run_comparison(plan, TIME_LIMIT_S), quiet=as_json)
-    table = systems_table(found, systems)
-    title = f"Systems on {params.data.labels}, beside published figures. "
-    note = FOREIGN_NOTE.format(params.data.labels)
-    publish(found, SYSTEM_RESULTS / "systems", table, _text(table), as_json, title, note)
+    found = run_comparison(plan, TIME_LIMIT_S, tell=partial(typer.echo, err=as_json))
+    table, labels = systems_table(found, systems), params.data.labels
+    title, note = f"Systems on {labels}, beside published figures. ", FOREIGN_NOTE.format(labels)
+    text = laid_out(table, NAMES)
+    publish(found, SYSTEM_RESULTS / "systems", table, text, as_json, title, note)
 
 
 def load_systems(params: Params, path: Path = SYSTEMS) -> tuple[Systems, Params]:
     """Read and check `systems.yaml`; return it, and parameters with the encoders of both files.
 
-    Raises
-    ------
-    ParamsError
-        When the file is missing or wrong: unknown keys, encoders or published results, a name that
-        stands twice.
+    A missing or wrong file is a ParamsError with all its faults.
     """
     content = read_yaml(path)
     refuse(path, model_faults(Systems, content))
@@ -158,7 +138,6 @@ def plan_systems(
     """List what has to be fitted; systems of the same head and view are one row.
 
     Those with a `lacking` encoder, which has no features, have failed for the reason given there.
-    By default Val is scored, or out of fold where it has no labels.
     """
     failures = {
         system.row: Failure(lacking[name])
@@ -178,11 +157,11 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `COLUMNS`: our systems, the stack of all of them and the baselines, and the published
-        results that stand beside no system of ours. ``kind`` is ``system``, ``stack``, ``baseline``
-        or ``published``; a score is missing where there is none, and ``note`` says why where a fit
-        failed. Published figures are text, as their source has them; ``source`` is empty where that
-        is "not available".
+        The columns of `NAMES` and ``ci95_high``: our systems, the stack of all of them and the
+        baselines, and the published results that stand beside no system of ours. ``kind`` is
+        ``system``, ``stack``, ``baseline`` or ``published``; a score is missing where there is
+        none, and ``note`` says why where a fit failed. Published figures are text, as their source
+        has them.
     """
     lines = [
         (name, "system", each.row, each.head, each.view, each.published)
@@ -195,42 +174,28 @@ def systems_table(found: Comparison, systems: Systems) -> pd.DataFrame:
     beside = {each.published for each in systems.systems.values()}
     others = [name for name in systems.published if name not in beside]
     lines += [(name, "published", "", "", "", name) for name in others]
-    known = {NOT_AVAILABLE: Published(test=NOT_AVAILABLE, source="")} | systems.published
-    figures = pd.DataFrame.from_dict({n: vars(each) for n, each in known.items()}, orient="index")
+    known = {name: vars(each) for name, each in systems.published.items()} or {"": {}}
+    figures = pd.DataFrame.from_dict(known, orient="index", columns=["val", "test", "source"])
     figures = figures.rename(columns={"val": "published_val", "test": "published_test"})
     table = pd.DataFrame(lines, columns=["system", "kind", "name", "head", "encoders", "result"])
-    table = table.merge(found.table(), on="name", how="left").join(figures, on="result")
-    failed = ("failed: " + table["error"]).where(table["error"].fillna("") != "", "")
-    texts = dict.fromkeys(figures.columns, "")
-    return table.assign(note=failed).fillna(texts).reindex(columns=COLUMNS)
-
-
-def _text(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay the table out as text; names of systems that are none of ours are in brackets."""
-    foreign, names = table["kind"] == "published", table["system"]
-    shown = {
-        **{"system": "system", "mean_pearson": "ours", "ci95_low": "95 % CI"},
-        **{"published_val": "published val", "published_test": "published test"},
-        **{"head": "head", "encoders": "encoders", "source": "source", "note": "note"},
-    }
-    if not table["note"].any():
-        del shown["note"]
-    return laid_out(table.assign(system=names.mask(foreign, "(" + names + ")")), shown)
+    scores = found.table().rename(columns={"error": "note"})
+    table = table.merge(scores, on="name", how="left").join(figures, on="result")
+    table = table.fillna(dict.fromkeys([*figures.columns, "note"], ""))
+    columns = list(NAMES)
+    columns.insert(columns.index("ci95_low") + 1, "ci95_high")
+    return table[columns]
 
 
 def _faults(systems: Systems, params: Params) -> Iterator[str]:
     taken = [*params.feature_names, *params.left_out]
-    known, results = [*taken, *systems.encoders], [*systems.published, NOT_AVAILABLE]
+    known, results = [*taken, *systems.encoders], ["", *systems.published]
     for name in systems.encoders:
         if name in taken:
             yield f"encoders.{name}: params.yaml has an encoder of that name: choose another"
     for name, system in systems.systems.items():
-        if system.published not in ["", *results]:
+        if system.published not in results:
             hint = nearest(system.published, results)
             yield f"systems.{name}.published: unknown result {system.published!r}{hint}"
-        if name == STACK:
-            yield f"systems.{name}: another row of the table has that name: choose another"
-        for encoder in system.encoders:
-            if encoder not in known:
-                hint = nearest(encoder, known)
-                yield f"systems.{name}.encoders: unknown encoder {encoder!r}{hint}"
+        for encoder in set(system.encoders).difference(known):
+            hint = nearest(encoder, known)
+            yield f"systems.{name}.encoders: unknown encoder {encoder!r}{hint}"

@@ -1,8 +1,7 @@
 """What commands share: options, and tables of text in a terminal."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
@@ -35,33 +34,6 @@ def print_table(title: str, table: pd.DataFrame, lines: Iterable[str]) -> None:
     console = _console()
     drawn = f"\n{title}\n\n{_drawn(table, console)}\n"
     console.print(drawn, *lines, sep="\n", soft_wrap=not console.is_terminal)
-
-
-@contextmanager
-def drawn_anew(text: Callable[[], TitledTable]) -> Iterator[Callable[[], None] | None]:
-    """Draw a line and a table while a block runs, every second; in the end they disappear.
-
-    Yields
-    ------
-    callable, or None
-        Draws at once. None where this is no terminal, and nothing is drawn.
-    """
-    from rich.live import Live
-    from rich.text import Text
-
-    console = _console()
-
-    def drawing() -> Text:
-        line, table = text()
-        return Text(f"{line}\n\n{_drawn(table, console)}", no_wrap=True)
-
-    if not console.is_terminal:
-        yield None
-        return
-    with Live(
-        get_renderable=drawing, console=console, transient=True, refresh_per_second=1
-    ) as live:
-        yield live.refresh
 
 
 def _console() -> "Console":

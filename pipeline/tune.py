@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -38,13 +39,18 @@ class Trial(NamedTuple):
     settings: Settings
     score: float | None
 
+    def __str__(self) -> str:
+        score = " failed " if self.score is None else f"{self.score:+.4f}"
+        settings = ", ".join(f"{name}={value}" for name, value in self.settings.items())
+        return f"{self.number:4} {score}  {settings}"
+
 
 def tune(
     params: Params,
     head: str,
     n_trials: int,
     view: str | None = None,
-    on_trial: Callable[[Trial], None] | None = None,
+    on_trial: Callable[[Trial], object] = lambda _: None,
     on: str | None = None,
 ) -> list[Trial]:
     """Search the settings of a head by their score out of fold (Optuna's TPE sampler).
@@ -54,15 +60,13 @@ def tune(
 
     Parameters
     ----------
-    params : Params
-        Gives the settings that are not searched over.
-    head : str
-        A name under ``heads:``.
+    params, head : Params and str
+        The settings that are not searched over, and a name under ``heads:``.
     n_trials : int
         How many trials there shall be in all, earlier ones of the same search included.
     view : str, optional
         Encoder names joined by ``+``; by default all encoders.
-    on_trial : callable, optional
+    on_trial : callable
         Called after every trial.
     on : str, optional
         A cluster, as `features.extraction.cluster.Cluster` names it: a trial in each slot at a
@@ -109,8 +113,7 @@ def tune(
         is_scored = math.isfinite(score)
         state = None if is_scored else TrialState.FAIL
         done = study.tell(int(tried.name), score if is_scored else None, state=state)
-        if on_trial is not None:
-            on_trial(_trial(done))
+        on_trial(_trial(done))
     return [_trial(trial) for trial in study.trials if trial.state.is_finished()]
 
 
@@ -143,10 +146,8 @@ def tune_command(
     """
     from models.heads import make_head
 
-    params = load_run()
-    made = tune(
-        params, head, trials, view, None if as_json else _show, on or params.execution.cluster
-    )
+    params, show = load_run(), partial(typer.echo, err=as_json)
+    made = tune(params, head, trials, view, show, on or params.execution.cluster)
     best, present = best_trial(made), make_head(params.heads[head].model_dump(), 0).get_params()
     changed = {name: value for name, value in best.settings.items() if present[name] != value}
     if changed:
@@ -155,18 +156,10 @@ def tune_command(
         content = [each._asdict() for each in made]
         print(json.dumps({"trials": content, "best": best.number, "written": changed}, indent=2))
         return
-    first = made[0].score
-    was = "could not be fitted" if first is None else f"{first:+.4f}"
-    print(f"best of {len(made)} trials: {best.score:+.4f} out of fold (the first one: {was})")
     values = ", ".join(f"{name}: {value}" for name, value in changed.items())
     written = f"written into {PARAMS}, heads.{head}: {values}\nnow run `dvc repro`"
+    print(f"best of {len(made)} trials, out of fold; number 0 is what was set before:\n{best}")
     print(written if changed else f"{PARAMS} stays as it is")
-
-
-def _show(trial: Trial) -> None:
-    score = " failed " if trial.score is None else f"{trial.score:+.4f}"
-    settings = ", ".join(f"{name}={value}" for name, value in trial.settings.items())
-    print(f"{trial.number:4} {score}  {settings}", flush=True)
 
 
 def _study(task: FitTask, space: Space, fitting: Fitting) -> "optuna.Study":

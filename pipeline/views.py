@@ -52,13 +52,6 @@ def vectors_file(name: str, params: Params) -> Path:
     That is the table that the stage `pool` wrote, where it is pooled so; otherwise the feature
     store is pooled now, into the cache of results.
 
-    Parameters
-    ----------
-    name : str
-        A name under `encoders` or `stores`.
-    params : Params
-        What encoders, stores and pooling have to be.
-
     Raises
     ------
     StoreError
@@ -149,14 +142,12 @@ def member_names(params: Params) -> list[str]:
 
 def read_members(params: Params, rows: Rows) -> dict[str, NDArray[np.float64]]:
     """Read the predictions (n_clips, n_targets) of all members of the stack, by their names."""
-    found = {
-        f"{head}/{view}": values
+    by_head = {
+        head: read_prediction_table(OOF / f"{head}.parquet", rows, params.targets)
         for head in params.heads
-        for view, values in read_prediction_table(
-            OOF / f"{head}.parquet", rows, params.targets
-        ).items()
     }
-    return {name: found[name] for name in member_names(params)}
+    names = (name.partition("/") for name in member_names(params))
+    return {f"{head}/{view}": by_head[head][view] for head, _, view in names}
 
 
 def _pooled(store: Path, pooling: Pooling) -> Path:
@@ -165,10 +156,9 @@ def _pooled(store: Path, pooling: Pooling) -> Path:
     path = result_file(digest_of(store=store_sha256(store), **made_by), ".parquet")
     if not path.is_file():
         pooled = pool_store(store, pooling)
+        made = pooled.clip_id, pooled.embedding, pooled.metadata, pooled.face_share
         with replacing_file(path) as beside:
-            write_clip_vectors(
-                beside, pooled.clip_id, pooled.embedding, pooled.metadata, pooled.face_share
-            )
+            write_clip_vectors(beside, *made)
     return path
 
 

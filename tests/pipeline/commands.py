@@ -31,8 +31,7 @@ class WorkersHere:
         pass
 
     def call(self, work, task, *, limit_s):
-        if not task[1].members:
-            self.fitted.append(task[1].name)
+        self.fitted.append(task[1].name)
         try:
             made = work(task)
             while True:

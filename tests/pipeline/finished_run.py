@@ -57,11 +57,15 @@ def finish_run(root: Path, folder: Path, model: str, **changes) -> FinishedRun:
     """
     with pytest.MonkeyPatch.context() as patch:
         run = FinishedRun(folder).enter(patch)
-        _run_all(run, root, model, changes)
+        write_run(root, model, changes)
+        stages.extract()
+        stages.pool()
+        run.fit(changes.get("heads", HEADS))
     return run
 
 
-def _run_all(run: FinishedRun, root: Path, model: str, changes: dict[str, object]) -> None:
+def write_run(root: Path, model: str, changes: dict[str, object]) -> None:
+    """Write parameters, media, clip table and folds into the working folder."""
     content = yaml.safe_load((root / "params.yaml").read_text())
     content["targets"] = TARGETS
     content["folds"]["n_folds"] = 3
@@ -70,7 +74,7 @@ def _run_all(run: FinishedRun, root: Path, model: str, changes: dict[str, object
         "sound": {"kind": "opensmile", "model": "eGeMAPSv02"},
     }
     content |= {"heads": HEADS, **changes}
-    (run.folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     rng = np.random.default_rng(0)
     splits = ["Train"] * 24 + ["Val"] * 4 + ["Test"] * 2
     levels = rng.integers(20, 230, len(splits))
@@ -92,9 +96,6 @@ def _run_all(run: FinishedRun, root: Path, model: str, changes: dict[str, object
     CLIPS.parent.mkdir()
     clips.to_parquet(CLIPS)
     make_folds(clips, load_params()).to_parquet(FOLDS)
-    stages.extract()
-    stages.pool()
-    run.fit(content["heads"])
 
 
 def predictions(run: FinishedRun) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.extraction.workers import Failure, WorkerError
-from pipeline.compare import board_text, progress
+from pipeline.compare import board_text
 from pipeline.comparison import plan_comparison, run_comparison
 from pipeline.fit import Fit
 
@@ -21,7 +21,7 @@ class Machine:
     """In place of worker processes: a fit takes a stated time, of a clock that waits for nobody."""
 
     def __init__(self, costs_s):
-        self.costs_s, self.now_s, self.begun, self.found, self.said = costs_s, 0.0, [], None, []
+        self.costs_s, self.now_s, self.begun = costs_s, 0.0, []
 
     def monotonic(self):
         return self.now_s
@@ -32,7 +32,6 @@ class Machine:
     def call(self, work, task, *, limit_s):
         name = task[1].name
         self.begun.append(name)
-        self.said.append(progress(self.found))
         cost_s = self.costs_s.get(name, 0.0)
         self.now_s += min(cost_s, limit_s)
         if cost_s > limit_s:
@@ -49,14 +48,13 @@ def on_machine(project, monkeypatch):
     """Compare heads whose fits on voice, face and both take stated times; give what was shown."""
 
     def compare_there(costs_s, budget_s=math.inf):
-        made = Machine({f"{h}/{v}": s for h, each in costs_s.items() for v, s in each.items()})
+        by_name = {f"{h}/{v}": s for h, each in costs_s.items() for v, s in each.items()}
+        made, said = Machine(by_name), []
         monkeypatch.setattr("pipeline.spread.Workers", made)
-        for module in ("compare", "comparison"):
-            monkeypatch.setattr(f"pipeline.{module}.time", made)
+        monkeypatch.setattr("pipeline.comparison.time", made)
         monkeypatch.setattr("models.heads.estimated_cost", cost_s)
-        made.found = plan_comparison(heads=list(costs_s))
-        *_, found = run_comparison(made.found, budget_s=budget_s)
-        return made, found, [*made.said, progress(found)]
+        plan = plan_comparison(heads=list(costs_s))
+        return made, run_comparison(plan, budget_s=budget_s, tell=said.append), said
 
     return compare_there
 
@@ -69,11 +67,11 @@ def test_cheap_heads_come_first_and_tell_how_long_the_rest_will_take(on_machine)
     all_s = {"mlp": costs(40, 60, 90), "ridge": costs(0.1, 0.2, 0.3), "svr": costs(1, 2, 3)}
     made, found, said = on_machine(all_s)
     order = [f"{head}/{view}" for head in ("ridge", "svr", "mlp") for view in all_s["mlp"]]
-    assert made.begun == [*BASELINES, *order, "stack"]
-    assert not found.errors
+    assert made.begun == [*BASELINES, *order]
+    assert [line.partition(":")[0] for line in said] == [*made.begun, "stack"]
+    assert not found.failures
     to_go = [float(each.split("; about ")[1].split()[0]) for each in said if "to go" in each]
     assert 20 < to_go[-1] < 150  # for the last one, of 90 s, by what it took on other views
-    assert "mlp/face+voice has taken 0 s" in said[-3]
     assert "to go" not in said[-1]
 
 
@@ -84,23 +82,14 @@ def test_cheap_heads_come_first_and_tell_how_long_the_rest_will_take(on_machine)
 )
 def test_a_budget_is_kept_and_what_has_no_room_is_named(on_machine, seconds, budget_s):
     all_s = {h: costs(*seconds[k : k + 3]) for k, h in enumerate(("ridge", "lightgbm", "mlp"))}
-    made, found, said = on_machine(all_s, budget_s)
+    made, found, _ = on_machine(all_s, budget_s)
     assert made.now_s <= budget_s + 1e-6
     rows = {task.name for task in found.tasks}
-    assert rows | {"stack"} == {*found.fits, *found.left_out} | {"stack"}
-    assert not {*found.fits} & {*found.left_out}
-    assert (board_text(found)["val r"] == "left out").sum() == len(found.left_out)
-    assert (f"; {len(found.left_out)} left out" in said[-1]) == bool(found.left_out)
-    assert not found.failures
-    for reason in (each for each in found.left_out.values() if "about" in each):
-        needs_s, left_s = map(float, re.findall(r"([\d.e+]+) s", reason))
-        assert needs_s >= left_s
-
-
-def test_unasked_for_only_what_is_long_is_left_out_however_busy_the_machine(on_machine):
-    all_s = {"ridge": costs(50, 60, 70), "mlp": costs(500, 500, 500)}
-    made, found, _ = on_machine(all_s, None)
-    assert {*found.left_out} == {f"mlp/{view}" for view in all_s["mlp"]}
-    assert made.begun[-1] == "stack"
-    made, found, _ = on_machine({"ridge": costs(50, 60, 70)}, None)
-    assert not found.errors
+    assert rows | {"stack"} == {*found.fits, *found.failures} | {"stack"}
+    assert not {*found.fits} & {*found.failures}
+    assert (board_text(found)["val r"] == "left out").sum() == len(found.failures)
+    for each in found.failures.values():
+        assert each.reason.startswith("left out: ")
+        if "about" in each.reason:
+            needs_s, left_s = map(float, re.findall(r"([\d.e+]+) s", each.reason))
+            assert needs_s >= left_s

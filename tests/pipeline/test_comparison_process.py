@@ -64,7 +64,7 @@ def test_whatever_a_head_does_is_a_row_with_its_reason_and_is_tried_again(
 ):
     kinds = "raising,hanging,exiting,ridge,killed,undefined,mean"
     shown = run(kinds, "--time-limit-s", 5).stdout
-    assert "raising/face failed: RuntimeError: no good" in shown
+    assert "raising/face: RuntimeError: no good" in shown
     folder = project.folder / "results" / "compare"
     table = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False).set_index("name")
     errors = table["error"]
@@ -79,7 +79,7 @@ def test_whatever_a_head_does_is_a_row_with_its_reason_and_is_tried_again(
     assert "| raising/face | failed |" in (folder / "leaderboard.md").read_text()
     run("raising", status=1)
     run("ridge")
-    assert not (folder / "errors.txt").exists()
+    assert (folder / "errors.txt").read_text() == ""
 
 
 def test_a_second_run_loads_no_library_that_fits_and_fits_are_those_of_a_head_fitted_here(
@@ -114,10 +114,8 @@ def test_no_process_outlives_the_command(project, environment, stop):
     pid_file = project.folder / "hanging.pid"
     wait_for(pid_file.exists)
     running.send_signal(stop)
-    _, said = running.communicate(timeout=30)
+    running.communicate(timeout=30)
     assert running.returncode == (130 if stop == signal.SIGINT else -stop)
-    if stop == signal.SIGINT:
-        assert said == "interrupted; what is fitted stays so: the same command goes on\n"
     pid = pid_file.read_text()
     wait_for(lambda: not is_running(pid), limit_s=10)
 

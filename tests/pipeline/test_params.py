@@ -30,12 +30,6 @@ def faults_of(request, tmp_path):
     return faults_of
 
 
-def test_the_project_s_own_parameters_are_valid(request):
-    params = load_params(request.config.rootpath / "params.yaml")
-    assert len(params.targets) == 7
-    assert all(getattr(each, "weights", "") != "random" for each in params.encoders.values())
-
-
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
@@ -45,13 +39,8 @@ def test_the_project_s_own_parameters_are_valid(request):
         ("heads.ridge.alpha", 1, "heads.ridge.alpha: unknown key; did you mean 'alphas'?"),
         ("heads.ridge.kind", "rigde", "heads.ridge.kind: unknown kind 'rigde'; did you mean"),
         ("encoders.a+b", {"kind": "opensmile", "model": "x"}, "encoders.a+b: String should match"),
-        ("encoders.a/b", {"kind": "opensmile", "model": "x"}, "encoders.a/b: String should match"),
         ("people.encoder", "clp", "people.encoder: unknown encoder 'clp'; did you mean 'clip'?"),
         ("people.source", "faces", "people: source 'faces' needs the encoder whose faces are"),
-        ("people.source", "voices", "people.source: Input should be 'group' or 'faces'; got"),
-        ("people.threshold", 0, "people.threshold"),
-        ("people.near_identical", 1.5, "people.near_identical: Input should be less than"),
-        ("final.refit_on", "val", "final.refit_on: Input should be 'train' or 'train+val'"),
         ("targets", "joy", "targets: Input should be a valid list; got 'joy'"),
         ("targets", ["joy", "joy"], "targets: they must differ: joy; rename them"),
         ("targets", ["joy", "fold"], "targets: they must not be names of other columns: fold"),
@@ -60,7 +49,6 @@ def test_the_project_s_own_parameters_are_valid(request):
         ("stores.clip", {"store": "x", "sha256": "ab"}, "stores: encoders have the same names: c"),
         ("pooling.statistics", ["avg"], "pooling.statistics: unknown statistic 'avg': expected"),
         ("pooling.statistics", [], "pooling.statistics: List should have at least 1 item"),
-        ("seed", -1, "seed: Input should be greater than or equal to 0; got -1"),
         ("seed", 2**31, "seed: Input should be less than or equal to 2147483647; got"),
     ],
 )
@@ -79,6 +67,8 @@ def test_every_fault_is_listed_at_once(faults_of):
 
 
 def test_a_section_with_nothing_below_it_is_as_if_left_out(request, tmp_path):
+    own = load_params(request.config.rootpath / "params.yaml")
+    assert all(getattr(each, "weights", "") != "random" for each in own.encoders.values())
     content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
     content |= {"encoders": None, "evaluation": None, "demo": None}
     content["stores"] = {"fau": {"store": "fau", "sha256": "ab"}}
@@ -93,9 +83,9 @@ def test_a_section_with_nothing_below_it_is_as_if_left_out(request, tmp_path):
     ("content", "message"),
     [
         (None, "run from the root"),
-        (b"a: [", "not valid YAML"),
-        (b"a: 1\na: 2", 'found duplicate key "a" .*line 2'),
-        (b"seed: 0 # f\xfcr alle", r"params\.yaml is not UTF-8 .*save it as UTF-8"),
+        (b"a: [", "not valid YAML(.|\n)*line 1"),
+        (b"a: 1\na: 2", 'found duplicate key "a"(.|\n)*line 2'),
+        (b"seed: 0 # f\xfcr alle", r"params\.yaml is not valid YAML in UTF-8.*0xfc"),
         (b"", "holds no keys"),
     ],
 )

@@ -158,19 +158,6 @@ def test_every_column_beside_targets_is_a_name_that_no_target_may_have(project):
     assert n_tables >= 5
 
 
-def test_the_best_head_is_scored_by_slice_and_has_a_learning_curve(project):
-    board = pd.read_csv(project.result("leaderboard.csv"))["name"].tolist()
-    slices, labels = pd.read_csv(project.result("slices.csv")), project.labels()
-    stack, best = slices["name"].unique().tolist()
-    assert stack == "stack"
-    assert best in board
-    assert slices["column"].unique().tolist() == ["duration_s"]
-    assert set(slices["split"]) == {"oof", "val"}
-    curve = pd.read_csv(project.result("learning_curve.csv"))
-    assert curve["name"].iloc[0] == best
-    assert curve["n_people"].max() == labels.loc[labels["split"] == "Train", "group"].nunique()
-
-
 def test_the_same_seed_gives_the_same_bytes(project):
     for name in ("cache", "data", "results"):
         shutil.rmtree(project.folder / name)

@@ -81,7 +81,7 @@ def test_a_trial_that_cannot_be_fitted_is_not_the_end(kernel, monkeypatch):
 
 
 def test_the_command_writes_the_best_values_back(kernel):
-    said = json.loads(eri("tune", "kernel", "--trials", "6", "--json").output)
+    said = json.loads(eri("tune", "kernel", "--trials", "6", "--json").stdout)
     assert len(said["trials"]) == 6
     assert said["written"] == {"width": load_params().heads["kernel"].model_extra["width"]}
     assert "stays as it is" in eri("tune", "kernel", "--trials", "6").output
