@@ -9,9 +9,9 @@ noise, where every score above zero is a leak. `--members` scores real tables to
 people.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +20,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.machine import describe
+from benchmarks.timing import timed
 from models.folds import assign_folds
 from models.metrics import mean_pearson
 from models.stack import fit_stack, stack_oof
@@ -293,9 +294,7 @@ def time_full_size() -> None:
     """Print how long the full-size case takes."""
     data = simulate("uneven", *FULL_SIZE, seed=0)
     for function in (fit_stack, stack_oof):
-        begin = time.perf_counter()
-        function(data.members, data.y, data.folds)
-        seconds = time.perf_counter() - begin
+        seconds, _ = timed(partial(function, data.members, data.y, data.folds))
         rows, members, targets = FULL_SIZE
         typer.echo(f"{function.__name__}, {rows} x {members} x {targets}: {seconds:.1f} s")
 

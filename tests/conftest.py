@@ -57,23 +57,9 @@ def no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Register a CLIP of a few thousand parameters with open_clip, and return its name."""
-    config = {
-        "embed_dim": 8,
-        "vision_cfg": {
-            "image_size": 32,
-            "layers": 1,
-            "width": 16,
-            "head_width": 8,
-            "patch_size": 16,
-        },
-        "text_cfg": {
-            "context_length": 8,
-            "vocab_size": 64,
-            "width": 16,
-            "heads": 2,
-            "layers": 1,
-        },
-    }
+    vision = {"image_size": 32, "layers": 1, "width": 16, "head_width": 8, "patch_size": 16}
+    text = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
+    config = {"embed_dim": 8, "vision_cfg": vision, "text_cfg": text}
     path = tmp_path_factory.mktemp("open_clip") / f"{TINY_CLIP}.json"
     path.write_text(json.dumps(config))
     open_clip.add_model_config(path)

@@ -102,10 +102,8 @@ def score_predictions(
     scores = []
     for member, own in zip(members, resampled, strict=True):
         true, pred = check_predictions(y_true, member, fold_of_row)
-        by_target, constant = (
-            pearson(true, pred, fold_of_row),
-            constant_columns(true, pred, fold_of_row),
-        )
+        constant = constant_columns(true, pred, fold_of_row)
+        by_target = pearson(true, pred, fold_of_row)
         scores.append(Score(by_target, mean_pearson(true, pred), constant, own))
     return scores
 

@@ -36,10 +36,6 @@ def slice_rows(values: ArrayLike, n_bands: int = 3) -> dict[str, Bools]:
         one slice.
     """
     column = np.asarray(values, dtype=object)
-    if column.ndim != 1:
-        raise ValueError(f"values has shape {column.shape}; expected [n_rows], one value per row.")
-    if n_bands < 1:
-        raise ValueError(f"n_bands is {n_bands}; expected at least 1.")
     known = _known(column)
     numbers = column_numbers(column)
     if numbers is None:

@@ -28,7 +28,8 @@ class SklearnHead(ProjectedHead):
     """The best of several regressors, chosen for each target on grouped folds.
 
     Targets labelled in the same rows are fitted together. The choice takes the least squared error
-    inside the training set. Subclasses implement `_candidates`.
+    inside the training set. Subclasses implement `_candidates`. `n_components` and `seed` are those
+    of `ProjectedHead`; the seed is that of the inner folds and of random trees too.
     """
 
     @abstractmethod
@@ -84,8 +85,6 @@ class ElasticNetHead(SklearnHead):
 
     Parameters
     ----------
-    n_components, seed
-        As in `ProjectedHead`; the seed is that of the inner folds too.
     alphas : tuple of float
         Candidate penalties, for targets of standard deviation 1.
     l1_ratio : float
@@ -109,8 +108,6 @@ class LinearSVRHead(SklearnHead):
 
     Parameters
     ----------
-    n_components, seed
-        As in `ElasticNetHead`.
     costs : tuple of float
         Candidate weights of errors (C), for targets of standard deviation 1.
     epsilon : float
@@ -136,8 +133,6 @@ class NeighboursHead(SklearnHead):
 
     Parameters
     ----------
-    n_components, seed
-        As in `ElasticNetHead`.
     n_neighbours : tuple of int
         Candidates; none takes more than a third of the rows.
     """
@@ -158,8 +153,6 @@ class PLSHead(SklearnHead):
 
     Parameters
     ----------
-    n_components, seed
-        As in `ElasticNetHead`.
     n_factors : tuple of int
         Candidates; as many as rows or columns allow where these are fewer.
     """
@@ -179,8 +172,6 @@ class RandomTreesHead(SklearnHead):
 
     Parameters
     ----------
-    n_components, seed
-        As in `ProjectedHead`; the seed is that of the trees too.
     n_trees : int
         Number of trees.
     min_samples_leaf : int

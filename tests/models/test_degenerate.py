@@ -13,17 +13,24 @@ from models.stack import fit_stack, stack_oof
 from models.view import FoldedView
 from tests.models.small import ENTRIES
 
-KINDS_OF_Y = (
-    "plain",
-    "a constant",
-    "all constant",
-    "gaps",
-    "one fold",
-    "no labels",
-    "huge",
-    "tiny",
-)
-KINDS_OF_X = ("plain", "constant", "two rows", "one direction", "missing")
+INPUTS = {
+    "plain": lambda x: x,
+    "constant": np.ones_like,
+    "two rows": lambda x: x[np.arange(len(x)) % 2],
+    "one direction": lambda x: x[:, :1] + np.zeros_like(x),
+    "missing": lambda x: np.full_like(x, np.nan),
+}
+FIRST = np.arange(3) == 0
+TARGETS = {
+    "plain": lambda y, _: y,
+    "a constant": lambda y, _: np.where(FIRST, 0.5, y),
+    "all constant": lambda y, _: np.full_like(y, 0.3),
+    "gaps": lambda y, _: np.where(FIRST & (np.arange(len(y)) % 3 == 1)[:, None], np.nan, y),
+    "one fold": lambda y, folds: np.where(FIRST & (folds > 0)[:, None], np.nan, y),
+    "no labels": lambda y, _: np.where(FIRST, np.nan, y),
+    "huge": lambda y, _: 1e105 + 1e100 * y,
+    "tiny": lambda y, _: 1e-150 * y,
+}
 
 
 def table(n_rows, n_columns, n_folds, kind_of_x, kind_of_y):
@@ -31,25 +38,7 @@ def table(n_rows, n_columns, n_folds, kind_of_x, kind_of_y):
     rng = np.random.default_rng(n_rows + n_columns)
     x, y = rng.normal(size=(n_rows + 1, n_columns)), rng.normal(size=(n_rows, 3))
     folds = np.arange(n_rows) % n_folds
-    x = {
-        "plain": x,
-        "constant": np.ones_like(x),
-        "two rows": x[np.arange(n_rows + 1) % 2],
-        "one direction": x[:, :1] + np.zeros_like(x),
-        "missing": np.full_like(x, np.nan),
-    }[kind_of_x].astype(np.float32)
-    first, nan = np.arange(3) == 0, np.nan
-    y = {
-        "plain": y,
-        "a constant": np.where(first, 0.5, y),
-        "all constant": np.full_like(y, 0.3),
-        "gaps": np.where(first & (np.arange(n_rows) % 3 == 1)[:, None], nan, y),
-        "one fold": np.where(first & (folds > 0)[:, None], nan, y),
-        "no labels": np.where(first, nan, y),
-        "huge": 1e105 + 1e100 * y,
-        "tiny": 1e-150 * y,
-    }[kind_of_y]
-    return x, y, folds
+    return INPUTS[kind_of_x](x).astype(np.float32), TARGETS[kind_of_y](y, folds), folds
 
 
 @settings(max_examples=25)
@@ -57,8 +46,8 @@ def table(n_rows, n_columns, n_folds, kind_of_x, kind_of_y):
     n_rows=st.integers(1, 12),
     n_columns=st.sampled_from([1, 3, 200]),
     n_folds=st.integers(1, 3),
-    kind_of_x=st.sampled_from(KINDS_OF_X),
-    kind_of_y=st.sampled_from(KINDS_OF_Y),
+    kind_of_x=st.sampled_from(sorted(INPUTS)),
+    kind_of_y=st.sampled_from(sorted(TARGETS)),
 )
 def test_whatever_the_table_predictions_and_scores_are_honest(
     n_rows, n_columns, n_folds, kind_of_x, kind_of_y

@@ -17,12 +17,8 @@ def clips():
 def test_predicts_in_target_units(clips, loss):
     x, y = clips
     y = 100 + 20 * y
-    residual = (
-        MLPHead(loss=loss, n_seeds=2, dropout=0.0, max_epochs=40)
-        .fit(x[:200], y[:200])
-        .predict(x[200:])
-        - y[200:]
-    )
+    head = MLPHead(loss=loss, n_seeds=2, dropout=0.0, max_epochs=40).fit(x[:200], y[:200])
+    residual = head.predict(x[200:]) - y[200:]
     assert (np.square(residual).mean(axis=0) < 0.6 * y[200:].var(axis=0)).all()
 
 

@@ -73,32 +73,6 @@ def test_the_stack_is_never_worse_than_the_plain_average(n_rows, strengths, gaps
     assert stacked >= mean_pearson(y, average, folds) - (0.004 if n_rows > 72 else 0.015)
 
 
-def heads_on_noise(n_rows, n_heads, n_targets, seed):
-    """Least-squares heads on columns that say nothing of the targets."""
-    rng = np.random.default_rng(seed)
-    x, y = rng.normal(size=(n_rows, 40)), rng.normal(size=(n_rows, n_targets))
-    folds = assign_folds(np.arange(n_rows), 5, seed)
-    members = np.empty((n_rows, n_heads, n_targets))
-    for head in range(n_heads):
-        columns = rng.choice(40, 10, replace=False)
-        for fold in range(5):
-            train, rows = folds != fold, folds == fold
-            coef = np.linalg.lstsq(x[train][:, columns], y[train], rcond=None)[0]
-            members[rows, head] = x[rows][:, columns] @ coef
-    return members, y, folds
-
-
-def test_heads_on_noise_score_zero_and_keep_the_average():
-    scores, shares = [], []
-    for seed in range(4):
-        members, y, folds = heads_on_noise(300, 6, 4, seed)
-        scores.append(mean_pearson(y, stack_oof(members, y, folds), folds))
-        shares.append(fit_stack(members, y, folds).share)
-    # Five standard errors of the mean of four times four correlations.
-    assert abs(np.mean(scores)) < 5 / np.sqrt(300 * 16)
-    assert np.median(shares) == 0
-
-
 @settings(deadline=None, max_examples=6)
 @given(
     order=st.permutations(range(4)),
