@@ -1,8 +1,5 @@
 """The challenge's prediction file: as a run writes it, and checked before it is handed in."""
 
-import csv
-import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.clip_table import Rows, read_clip_table
 from pipeline.findings import Findings
 from pipeline.params import ParamsError, load_params
-from pipeline.paths import POOLED, PREDICTIONS
+from pipeline.paths import POOLED
 from pipeline.terminal import Json, say
 from pipeline.views import JOIN
 
@@ -27,8 +24,6 @@ IMPUTED_COLUMNS = ["clip_id", FILE_ID, "split", "missing", "all_missing", "reaso
 
 FAR_OUTSIDE = 0.5
 """Predictions that are farther than this from [0, 1] get a warning."""
-
-_NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
 
 
 def file_ids(clips: pd.DataFrame) -> "pd.Series[str]":
@@ -129,32 +124,31 @@ def check_submission(
     Raises
     ------
     ParamsError
-        When there is no such file, or the clip table has no clip of that split, lacks a target, or
-        gives an id twice.
+        When the clip table has no clip of that split, lacks a target, or gives an id twice.
+    OSError
+        When there is no such file.
     """
-    if not path.is_file():
-        came = "is a folder" if path.is_dir() else "is not there"
-        raise ParamsError(f"{path} {came}: expected a prediction file, CSV, such as {PREDICTIONS}")
     if lacking := [target for target in targets if target not in clips]:
         raise ParamsError(f"the clip table lacks the target(s) {lacking}: run `dvc repro`")
     splits = ["Val", "Test"] if split == "all" else [split]
-    is_expected = clips["split"].isin(splits)
-    if not is_expected.any():
+    expected = clips[clips["split"].isin(splits)]
+    if expected.empty:
         raise ParamsError(f"the clip table has no clip of {' or '.join(splits)}: nothing to check")
-    ids, findings = file_ids(clips), Findings()
-    expected = clips[is_expected].set_index(pd.Index(_told_apart(ids[is_expected])))
-    others = dict(zip(ids[~is_expected], clips["split"][~is_expected], strict=True))
-    header, lines = _read(path, findings)
-    if not findings.have_errors:
-        values = _check_cells(header, lines, expected.index, others, targets, findings)
+    expected = expected.set_index(pd.Index(_told_apart(file_ids(expected))))
+    findings = Findings()
+    table = _read(path, [FILE_ID, *targets], findings)
+    _check_ids(table.index, expected.index, findings)
+    predicted = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    wrong = _places(table, ~np.isfinite(predicted.to_numpy()), "{!r}")
+    findings.add("cells are no finite numbers", "error", wrong, "expected such as 0.5 or 1e-3")
     scores: dict[str, Any] = {}
     accepted = not findings.have_errors
     for name, labels in expected.groupby("split", sort=False) if accepted else ():
-        y, predicted = labels[list(targets)].to_numpy(np.float64), values.loc[labels.index]
-        _warn(predicted, str(name), findings)
+        y, values = labels[list(targets)].to_numpy(np.float64), predicted.loc[labels.index]
+        _warn(values, str(name), findings)
         if np.isfinite(y).any():
-            scores[str(name).lower()] = _scores(y, predicted)
-    numbers = {"n_rows": len(lines), "n_expected": len(expected), "scores": scores}
+            scores[str(name).lower()] = _scores(y, values)
+    numbers = {"n_rows": len(table), "n_expected": len(expected), "scores": scores}
     return {"accepted": accepted, **numbers}, findings
 
 
@@ -202,55 +196,32 @@ def _told_apart(ids: "pd.Series[str]") -> "pd.Series[str]":
     return ids
 
 
-def _read(path: Path, findings: Findings) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Read the header, and the lines with their numbers; not by pandas, which mends what is odd."""
-    try:
-        reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
-        return next(reader, []), [(reader.line_num, line) for line in reader if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        findings.add("the file is no CSV in UTF-8", "error", [path], str(error))
-        return [], []
-
-
-def _check_cells(
-    header: list[str],
-    lines: list[tuple[int, list[str]]],
-    ids: "pd.Index[str]",
-    others: Mapping[str, str],
-    targets: Sequence[str],
-    findings: Findings,
-) -> pd.DataFrame:
-    """Check columns, ids and numbers; return the numbers by id, to be used where all is well.
-
-    `others` gives the split of the clips that are not expected.
-    """
-    wanted = [FILE_ID, *targets]
-    if header != wanted:  # no telling which cell is what
+def _read(path: Path, wanted: list[str], findings: Findings) -> pd.DataFrame:
+    """Read the cells of a prediction file as text, by id; nothing of one that is no such table."""
+    try:  # the header as a row, so that nothing of it is mended
+        lines = pd.read_csv(path, header=None, dtype=str, na_filter=False, encoding="utf-8-sig")
+    except (ValueError, OverflowError) as error:  # what pandas and codecs raise for odd content
+        findings.add("the file is no table in UTF-8 with commas", "error", [path], str(error))
+        return pd.DataFrame(columns=wanted).set_index(FILE_ID)
+    lines = lines.fillna("")  # lines that end early
+    if (header := lines.iloc[0].tolist()) != wanted:  # no telling which cell is what
         done = f"expected {','.join(wanted)}"
         findings.add("columns are others, or in another order", "error", [",".join(header)], done)
-        return pd.DataFrame()
-    wide = [f"line {n}: {len(line)} cells" for n, line in lines if len(line) != len(header)]
-    done = f"expected {len(header)}, as the header has"
-    findings.add("lines have another number of cells", "error", wide, done)
-    cells = pd.DataFrame([dict(zip(header, line, strict=False)) for _, line in lines])
-    cells = cells.reindex(columns=header).fillna("").astype(str).set_index(FILE_ID)
-    counts, known = Counter(cells.index), {*ids, *others}
+        lines = lines.iloc[:0].reindex(columns=range(len(wanted)))
+    return lines[1:].set_axis(wanted, axis=1).set_index(FILE_ID)
+
+
+def _check_ids(ids: pd.Index, expected: pd.Index, findings: Findings) -> None:
+    if findings.have_errors:
+        return
     found = {
-        "are missing": [repr(name) for name in ids if name not in counts],
-        "are there several times": [f"{k!r}: {n} times" for k, n in counts.items() if n > 1],
-        "are of clips of another split": [
-            f"{name!r} is of {others[name]}" for name in counts if name in others
-        ],
-        "are unknown": [repr(name) for name in counts if name not in known],
+        "are missing": expected.difference(ids, sort=False),
+        "are there several times": ids[ids.duplicated()].unique(),
+        "are of no clip that is expected": ids.difference(expected, sort=False),
     }
     for how, names in found.items():
         done = "expected each clip once, as the challenge writes it; see --split"
-        findings.add(f"ids {how}", "error", names, done)
-    is_number = cells.apply(lambda each: each.str.fullmatch(_NUMBER))
-    values = cells.where(is_number, "nan").astype(np.float64)
-    wrong = _places(cells, ~np.isfinite(values.to_numpy()), "{!r}")
-    findings.add("cells are no finite numbers", "error", wrong, "expected such as 0.5 or 1e-3")
-    return values
+        findings.add(f"ids {how}", "error", map(repr, names), done)
 
 
 def _warn(predicted: pd.DataFrame, split: str, findings: Findings) -> None:

@@ -24,7 +24,6 @@ _CONFIG = {  # one run is shown: nothing has to say which one, and the text stan
     "header": {"labelFontSize": 0, "labelPadding": 0},
     "legend": {"disable": True},
 }
-_MOST_LISTED = 40
 
 
 class Plot(NamedTuple):
@@ -99,13 +98,7 @@ def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
 
 
 def _in_words(plot: Plot, table: pd.DataFrame) -> str:
-    """Say what a figure shows: estimates one by one, and of other tables what they range over."""
-    if "row" in table and "ci95_low" in table and len(table) <= _MOST_LISTED:
-        rows = table[["row", plot.x, "ci95_low", "ci95_high"]].to_numpy().tolist()
-        told = (
-            (row, f"{r} [{low}, {high}]" if low else r or "undefined") for row, r, low, high in rows
-        )
-        return "; ".join(f"{row}: {said}" for row, said in told)
+    """Say how many marks a figure has, and what they range over; tables beside it say the rest."""
     labels = {plot.x: plot.x_label, plot.y: plot.y_label, "value": "value"}
     numbers = table.reindex(columns=[*labels]).apply(pd.to_numeric, errors="coerce")
     ends = numbers.agg(["min", "max"]).T.dropna().itertuples()

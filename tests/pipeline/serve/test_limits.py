@@ -5,7 +5,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline.serve.app import create_app
-from tests.pipeline.serve.conftest import LIMITS, Held, until
+from tests.pipeline.serve.conftest import LIMITS, Held, n_uploads, until
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_to_more_than_may_wait_it_is_busy_at_once(held, disk, picture):
             later(lambda: client.post("/predict", files={"file": ("a.mp4", picture)}))
             for _ in range(LIMITS.waiting + 1)
         ]
-        until(lambda: "eri_places_taken 3.0" in client.get("/metrics").text)
+        until(lambda: n_uploads(client.get) == 3)
         reply = client.post("/predict", files={"file": ("a.mp4", picture)})
         assert reply.status_code == 503
         assert int(reply.headers["retry-after"]) > 0
@@ -53,9 +53,9 @@ def test_an_answer_has_a_time_limit_and_its_prediction_keeps_the_place_until_it_
         replies = [client.post("/predict", files=files) for _ in range(2)]
         assert [reply.status_code for reply in replies] == [504, 503]
         assert "0.2 s" in replies[0].json()["detail"]
-        assert "eri_places_taken 1.0" in client.get("/metrics").text
+        assert n_uploads(client.get) == 1
         held.go.set()
-        until(lambda: "eri_places_taken 0.0" in client.get("/metrics").text)
+        until(lambda: n_uploads(client.get) == 0)
         held.go.clear()
         assert client.post("/predict", files=files).status_code == 504
         threading.Timer(0.3, held.go.set).start()
