@@ -240,8 +240,9 @@ def encoder_of(name: str, spec: Mapping[str, Any] | None, make: Callable[[Any], 
     try:
         return make(spec)
     except (EncoderError, ValidationError) as error:
+        told = " ".join(str(error).split("\n", 1)[-1].split())[:300]  # but for its title
         what = f"the bundle's encoder {name!r} cannot be made by this version"
-        raise BundleError(f"{what}: {error}") from error
+        raise BundleError(f"{what}: {told}") from error
 
 
 def description_bytes(content: Mapping[str, Any]) -> bytes:

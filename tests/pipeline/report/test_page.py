@@ -92,9 +92,7 @@ def test_the_worst_clips_come_first(results, rows):
     made.stack[worst] = 50
     listed = render_report(made).partition('id="h-worst"')[2]
     first = listed.partition('<tr><th scope="row">')[2]
-    assert first.startswith(
-        f'{rows.clip_ids[worst]}</th><td class="text">{rows.people[worst]}</td>'
-    )
+    assert first.startswith(f"{rows.clip_ids[worst]}</th>")
     assert "50.00" in first.partition("</tr>")[0]
 
 

@@ -87,10 +87,8 @@ def test_the_errors_of_a_target_are_in_units_of_its_labels():
 
 def test_many_clips_are_counted_in_cells(rows):
     error = np.random.default_rng(0).normal(size=(MOST_POINTS + 1, 2))
-    clips, people = (
-        pd.DataFrame({"split": ["Val"] * len(error)}),
-        np.array(["a"] * len(error), object),
-    )
+    clips = pd.DataFrame({"split": ["Val"] * len(error)})
+    people = clips["split"].to_numpy(object)
     of_val = type(rows)(clips, 0, error, people, np.zeros(0, np.int64))
     cells = error_tables(np.zeros_like(error), of_val, ["joy", "awe"], "val")["scatter"]
     assert len(cells) < len(error)
