@@ -81,32 +81,24 @@ class Description(Section):
 
     Attributes
     ----------
-    protocol : int
-        `PROTOCOL` of the version that wrote it.
-    eri : str
-        That version.
+    protocol, eri : int, str
+        `PROTOCOL` of the version that wrote it, and that version.
     versions : dict of str to str
         Libraries that have to be of these versions where it is read.
     targets : tuple of str
         What is predicted, in this order.
     sampling, pooling : Sampling and Pooling
         How clips become vectors.
-    encoders : dict of str to EncoderEntry
-        Those that some member's view has.
-    recogniser : EncoderEntry or None
-        What hears the words that encoders of text read, where there are such.
+    encoders, recogniser : dict of str to EncoderEntry, EncoderEntry or None
+        Those of some member's view; and what hears the words that encoders of text read.
     members : tuple of str
         ``head/view`` of the fitted heads that the stack listens to, in the order of their files.
     files : dict of str to str
         SHA-256 of every other file by name: the heads in order, then the stack.
-    refit_on : str
-        ``train`` or ``train+val``.
-    n_clips, n_people : int
-        Labelled clips that heads were fitted on, and who they show.
-    n_compared : int
-        Clips whose predictions were compared with ``predictions.csv``.
-    largest_difference : float or None
-        Largest difference there, in target units; None where no clip could be compared.
+    refit_on, n_clips, n_people : str, int, int
+        ``train`` or ``train+val``: labelled clips that heads were fitted on, and who they show.
+    n_compared, largest_difference : int, float or None
+        Clips predicted again, and how far off ``predictions.csv`` that is, in target units.
     """
 
     protocol: int
@@ -142,7 +134,8 @@ class Bundle:
     stack: Stack
 
     def __post_init__(self) -> None:
-        said, widths = self.description, {}
+        said = self.description
+        widths: dict[str, int] = {}
         for name, head, view in zip(said.files, self.heads, said.columns(), strict=False):
             widths |= {each: said.encoders[each].width for each in view}
             width = sum(widths[each] for each in view)
@@ -226,7 +219,7 @@ def read_bundle(folder: Path) -> Bundle:
                 f"{folder} was fitted with {name} {wanted}; here it is {here}: install "
                 f"{name}=={wanted}, or make the bundle anew"
             )
-    parts = []
+    parts: list[Any] = []
     for name, sha256 in description.files.items():
         with _naming(folder / name):
             parts.append(loads(_read_plain(folder / name, sha256)))

@@ -129,7 +129,7 @@ def check_submission(
     table = _read(path, [FILE_ID, *targets])
     predicted = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     no_numbers = np.argwhere(~np.isfinite(predicted.to_numpy()))
-    odd = {
+    odd: dict[str, Any] = {
         "ids are missing": expected.index.difference(table.index, sort=False),
         "ids are there several times": table.index[table.index.duplicated()].unique(),
         "ids are of no clip of " + " or ".join(splits): table.index.difference(expected.index),

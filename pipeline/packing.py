@@ -81,7 +81,8 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
         n_clips=int(fitted_on.sum()),
         n_people=len(set(rows.people[fitted_on])),
     )
-    bundle = Bundle(description, tuple(map(loads, heads)), stack)
+    fitted: list[Any] = [loads(each) for each in heads]
+    bundle = Bundle(description, tuple(fitted), stack)
     description = description.model_copy(update=_compare(bundle, rows))
     with replacing_folder(folder) as beside:
         for name, content in files.items():
