@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -16,32 +17,20 @@ def held(predictor):
     return held
 
 
-def later(call):
-    """Call in a thread; gives the thread and the list that gets the result."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(call()))
-    thread.start()
-    return thread, results
-
-
 def test_to_more_than_may_wait_it_is_busy_at_once(held, disk, picture):
-    app = create_app(held, LIMITS)
-    with TestClient(app, base_url="http://localhost") as client:
+    app, files = create_app(held, LIMITS), {"file": ("a.mp4", picture)}
+    with ThreadPoolExecutor() as pool, TestClient(app, base_url="http://localhost") as client:
         held.go.clear()
-        calls = [
-            later(lambda: client.post("/predict", files={"file": ("a.mp4", picture)}))
-            for _ in range(LIMITS.waiting + 1)
-        ]
+        n = LIMITS.waiting + 1
+        calls = [pool.submit(client.post, "/predict", files=files) for _ in range(n)]
         until(lambda: n_uploads(client.get) == 3)
-        reply = client.post("/predict", files={"file": ("a.mp4", picture)})
+        reply = client.post("/predict", files=files)
         assert reply.status_code == 503
         assert int(reply.headers["retry-after"]) > 0
         assert "busy" in reply.json()["detail"]
         held.go.set()
-        for thread, results in calls:
-            thread.join()
-            assert results[0].status_code == 200
-        assert client.post("/predict", files={"file": ("a.mp4", picture)}).status_code == 200
+        assert [call.result().status_code for call in calls] == [200] * n
+        assert client.post("/predict", files=files).status_code == 200
 
 
 def test_an_answer_has_a_time_limit_and_its_prediction_keeps_the_place_until_it_ends(
