@@ -10,6 +10,7 @@ from features.encoders import EncoderError, make_encoder
 from features.encoders.torch_encoder import TorchEncoder
 from features.extraction.embedder import Embedder
 from features.extraction.worker_process import WorkerProcess
+from features.identity import EXTRACTOR_VERSION
 from pipeline.bundle import BundleError
 from pipeline.params import ParamsError
 from pipeline.predict import load_bundle
@@ -124,15 +125,15 @@ def test_another_encoder_than_in_training_is_refused(finished_run, predictor, mo
     spec = predictor.bundles[0].description.encoders["tiny"].spec
     clip = finished_run.folder / "media" / "c24.mp4"
     for change, version, error, said in (
-        ({"seed": 1}, None, BundleError, "'tiny' here is not the one.*other weights"),
+        ({"seed": 1}, EXTRACTOR_VERSION, BundleError, "'tiny' here is not the one.*other weights"),
         ({}, -1, BundleError, "version of the extraction"),
-        ({"weights": "nowhere/w.pt"}, None, EncoderError, r"no weights file nowhere/w\.pt"),
+        ({"weights": "no/w.pt"}, EXTRACTOR_VERSION, EncoderError, r"no weights file no/w\.pt"),
     ):
-        with monkeypatch.context() as patch, pytest.raises(error, match=said):
+        with monkeypatch.context() as patch:
             patch.setitem(predictor.encoders, "tiny", make_encoder({**spec, **change}))
-            if version is not None:
-                patch.setattr("features.identity.EXTRACTOR_VERSION", version)
-            predictor.predict(clip)
+            patch.setattr("features.identity.EXTRACTOR_VERSION", version)
+            with pytest.raises(error, match=said):
+                predictor.predict(clip)
 
 
 def test_nothing_of_a_longer_clip_is_used(predictor, tmp_path):
