@@ -75,14 +75,6 @@ def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
     svg = vl_convert.vegalite_to_svg(
         filled.get_filled_template(), vl_version=_VEGA_LITE, config=_CONFIG, allowed_base_urls=[]
     )
-    start = Markup('<svg role="img" aria-label="{}" ').format(f"{title}. {_in_words(plot, table)}")
+    said = f"{title}: {plot.y_label}, {plot.x_label}; {len(table)} marks"  # tables say the rest
+    start = Markup('<svg role="img" aria-label="{}" ').format(said)
     return Markup(svg.replace("<svg ", start, 1))
-
-
-def _in_words(plot: Plot, table: pd.DataFrame) -> str:
-    """Say how many marks a figure has, and what they range over; tables beside it say the rest."""
-    labels = {plot.x: plot.x_label, plot.y: plot.y_label, "value": "value"}
-    numbers = table.reindex(columns=[*labels]).apply(pd.to_numeric, errors="coerce")
-    ends = numbers.agg(["min", "max"]).T.dropna().itertuples()
-    ranges = [f"{labels[name]} from {low:.3g} to {high:.3g}" for name, low, high in ends]
-    return f"{len(table)} marks; {', '.join(ranges)}"
