@@ -96,10 +96,8 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
 def _encoder(name: str, params: Params) -> EncoderEntry:
     schema = pq.read_schema(POOLED / f"{name}.parquet")
     metadata, width = store_metadata(schema), schema.field("embedding").type.list_size
-    source: ImportedStore | ImportedTranscripts | None = params.stores.get(name)
-    if name in params.readers and isinstance(params.transcripts, ImportedTranscripts):
-        source = params.transcripts
-    if source is not None:  # new clips have none
+    source = params.transcripts if name in params.readers else params.stores.get(name)
+    if isinstance(source, ImportedStore | ImportedTranscripts):  # new clips have none
         return EncoderEntry(spec=None, identity="", weights_digest=source.sha256, width=width)
     return _entry(params.encoders[name], metadata, width)
 
