@@ -81,32 +81,24 @@ class Description(Section):
 
     Attributes
     ----------
-    protocol : int
-        `PROTOCOL` of the version that wrote it.
-    eri : str
-        That version.
+    protocol, eri : int, str
+        `PROTOCOL` of the version that wrote it, and that version.
     versions : dict of str to str
         Libraries that have to be of these versions where it is read.
     targets : tuple of str
         What is predicted, in this order.
     sampling, pooling : Sampling and Pooling
         How clips become vectors.
-    encoders : dict of str to EncoderEntry
-        Those that some member's view has.
-    recogniser : EncoderEntry or None
-        What hears the words that encoders of text read, where there are such.
+    encoders, recogniser : dict of str to EncoderEntry, EncoderEntry or None
+        Those of some member's view; and what hears the words that encoders of text read.
     members : tuple of str
         ``head/view`` of the fitted heads that the stack listens to, in the order of their files.
     files : dict of str to str
         SHA-256 of every other file by name: the heads in order, then the stack.
-    refit_on : str
-        ``train`` or ``train+val``.
-    n_clips, n_people : int
-        Labelled clips that heads were fitted on, and who they show.
-    n_compared : int
-        Clips whose predictions were compared with ``predictions.csv``.
-    largest_difference : float or None
-        Largest difference there, in target units; None where no clip could be compared.
+    refit_on, n_clips, n_people : str, int, int
+        ``train`` or ``train+val``: labelled clips that heads were fitted on, and who they show.
+    n_compared, largest_difference : int, float or None
+        Clips predicted again, and how far off ``predictions.csv`` that is, in target units.
     """
 
     protocol: int
@@ -129,18 +121,32 @@ class Description(Section):
         """Return the encoders whose vectors each member takes side by side, in this order."""
         return [name.partition("/")[2].split(JOIN) for name in self.members]
 
-    def write(self, folder: Path) -> None:
-        """Write ``bundle.json``, with a digest of itself."""
-        (folder / DESCRIPTION).write_bytes(description_bytes(self.model_dump(mode="json")))
-
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle says of itself; its heads, and the stack that combines them in their order."""
+    """What a bundle says of itself; its heads, and the stack that combines them in their order.
+
+    Parts that do not fit together are a ValueError.
+    """
 
     description: Description
     heads: tuple[Head, ...]
     stack: Stack
+
+    def __post_init__(self) -> None:
+        said = self.description
+        widths: dict[str, int] = {}
+        for name, head, view in zip(said.files, self.heads, said.columns(), strict=False):
+            widths |= {each: said.encoders[each].width for each in view}
+            width = sum(widths[each] for each in view)
+            if not isinstance(head, Head) or head.n_features_in_ != width:
+                raise ValueError(f"{name}: expected a head on {width} columns, found {head!r:.100}")
+        shape = len(said.members), len(said.targets)
+        if not isinstance(self.stack, Stack) or self.stack.center.shape != shape:
+            raise ValueError(f"{STACK}: expected one for {shape[0]} heads, {shape[1]} targets")
+        predicted = self.predict({k: np.zeros((1, n), np.float32) for k, n in widths.items()})
+        if predicted.shape != (1, shape[1]) or not np.isfinite(predicted).all():
+            raise ValueError(f"it does not predict {shape[1]} numbers")
 
     def predict(self, vectors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """Predict all targets (n_clips, n_targets) from clip vectors (n_clips, width) by encoder.
@@ -204,39 +210,22 @@ def read_bundle(folder: Path) -> Bundle:
         )
     with _naming(path):
         description = _parse(path, _read_plain(path))
-    expected = {DESCRIPTION, *description.files}
-    there = {each.name for each in folder.iterdir()}
-    for name in sorted(there ^ expected):
-        what = "does not belong to the bundle: remove it" if name in there else "is missing"
-        raise BundleError(f"{folder / name} {what}")
+    if odd := {each.name for each in folder.iterdir()} ^ {DESCRIPTION, *description.files}:
+        raise BundleError(f"{folder / min(odd)} is missing, or does not belong there: copy it anew")
     for name, wanted in description.versions.items():
-        if name not in PINNED or version(name) != wanted:
-            here = version(name) if name in PINNED else "no such library is used"
+        here = version(name) if name in PINNED else "of no use"
+        if here != wanted:
             raise BundleError(
                 f"{folder} was fitted with {name} {wanted}; here it is {here}: install "
                 f"{name}=={wanted}, or make the bundle anew"
             )
-    files = {name: _read_plain(folder / name, sha) for name, sha in description.files.items()}
+    parts: list[Any] = []
+    for name, sha256 in description.files.items():
+        with _naming(folder / name):
+            parts.append(loads(_read_plain(folder / name, sha256)))
     with _naming(path):
-        *head_files, stack_file = files
-        heads = []
-        for name, encoders in zip(head_files, description.columns(), strict=True):
-            width = sum(description.encoders[each].width for each in encoders)
-            with _naming(folder / name):
-                head = loads(files[name])
-                if not isinstance(head, Head) or head.n_features_in_ != width:
-                    raise ValueError(f"expected a head on {width} columns, found {head!r:.100}")
-                heads.append(head)
-    with _naming(folder / stack_file):
-        stack, shape = loads(files[stack_file]), (len(heads), len(description.targets))
-        if not isinstance(stack, Stack) or stack.center.shape != shape:
-            raise ValueError("expected a stack of {} heads for {} targets".format(*shape))
-        bundle = Bundle(description, tuple(heads), stack)
-        widths = {name: each.width for name, each in description.encoders.items()}
-        predicted = bundle.predict({k: np.zeros((1, n), np.float32) for k, n in widths.items()})
-        if predicted.shape != (1, shape[1]) or not np.isfinite(predicted).all():
-            raise ValueError(f"it does not predict {shape[1]} numbers")
-    return bundle
+        *heads, stack = parts
+        return Bundle(description, tuple(heads), stack)
 
 
 def encoder_of(name: str, spec: Mapping[str, Any] | None, make: Callable[[Any], Made]) -> Made:

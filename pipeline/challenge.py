@@ -1,9 +1,6 @@
 """The challenge's prediction file: as a run writes it, and checked before it is handed in."""
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,9 +11,8 @@ import typer
 from numpy.typing import NDArray
 
 from pipeline.clip_table import Rows, read_clip_table
-from pipeline.findings import Findings
 from pipeline.params import ParamsError, load_params
-from pipeline.paths import POOLED, PREDICTIONS
+from pipeline.paths import POOLED
 from pipeline.terminal import Json, say
 from pipeline.views import JOIN
 
@@ -24,11 +20,6 @@ FILE_ID = "File_ID"
 """The challenge's id column."""
 
 IMPUTED_COLUMNS = ["clip_id", FILE_ID, "split", "missing", "all_missing", "reasons"]
-
-FAR_OUTSIDE = 0.5
-"""Predictions that are farther than this from [0, 1] get a warning."""
-
-_NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
 
 
 def file_ids(clips: pd.DataFrame) -> "pd.Series[str]":
@@ -99,11 +90,8 @@ def imputed_table(rows: Rows, failures: Mapping[str, Path]) -> pd.DataFrame:
 
 
 def check_submission(
-    path: Path,
-    clips: pd.DataFrame,
-    targets: Sequence[str],
-    split: Literal["Test", "Val", "all"] = "all",
-) -> tuple[dict[str, Any], Findings]:
+    path: Path, clips: pd.DataFrame, targets: Sequence[str], splits: Sequence[str] = ("Val", "Test")
+) -> dict[str, dict[str, Any]]:
     """Check a prediction file: columns, ids and numbers; and score it where there are labels.
 
     Parameters
@@ -114,48 +102,50 @@ def check_submission(
         The clip table.
     targets : sequence of str
         In the challenge's order.
-    split : {"Test", "Val", "all"}
-        Whose clips the file should have; ``all`` stands for both.
+    splits : sequence of str
+        Whose clips the file should have, all of them.
 
     Returns
     -------
-    summary : dict
-        For `json.dumps`: ``accepted``; ``n_rows`` of the file and ``n_expected``; ``scores`` by
-        labelled split where it is accepted: ``official_mean_pearson``, ``mean_pearson``, and
-        ``official_pearson`` and ``pearson`` by target. An undefined score is None.
-    findings : Findings
-        With an error among them the file would be refused.
+    dict of str to dict
+        For `json.dumps`, by labelled split: ``official_mean_pearson``, ``mean_pearson``, and
+        ``official_pearson`` and ``pearson`` by target. An undefined score, such as the official one
+        of a constant column, is None.
 
     Raises
     ------
     ParamsError
-        When there is no such file, or the clip table has no clip of that split, lacks a target, or
-        gives an id twice.
+        When the file would be refused: says all that is wrong with it. Also when the clip table
+        has no clip of these splits, lacks a target, or gives an id twice.
+    OSError
+        When there is no such file.
     """
-    if not path.is_file():
-        came = "is a folder" if path.is_dir() else "is not there"
-        raise ParamsError(f"{path} {came}: expected a prediction file, CSV, such as {PREDICTIONS}")
     if lacking := [target for target in targets if target not in clips]:
         raise ParamsError(f"the clip table lacks the target(s) {lacking}: run `dvc repro`")
-    splits = ["Val", "Test"] if split == "all" else [split]
-    is_expected = clips["split"].isin(splits)
-    if not is_expected.any():
+    expected = clips[clips["split"].isin(splits)]
+    if expected.empty:
         raise ParamsError(f"the clip table has no clip of {' or '.join(splits)}: nothing to check")
-    ids, findings = file_ids(clips), Findings()
-    expected = clips[is_expected].set_index(pd.Index(_told_apart(ids[is_expected])))
-    others = dict(zip(ids[~is_expected], clips["split"][~is_expected], strict=True))
-    header, lines = _read(path, findings)
-    if not findings.have_errors:
-        values = _check_cells(header, lines, expected.index, others, targets, findings)
-    scores: dict[str, Any] = {}
-    accepted = not findings.have_errors
-    for name, labels in expected.groupby("split", sort=False) if accepted else ():
-        y, predicted = labels[list(targets)].to_numpy(np.float64), values.loc[labels.index]
-        _warn(predicted, str(name), findings)
+    expected = expected.set_index(pd.Index(_told_apart(file_ids(expected))))
+    table = _read(path, [FILE_ID, *targets])
+    predicted = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    no_numbers = np.argwhere(~np.isfinite(predicted.to_numpy()))
+    odd: dict[str, Any] = {
+        "ids are missing": expected.index.difference(table.index, sort=False),
+        "ids are there several times": table.index[table.index.duplicated()].unique(),
+        "ids are of no clip of " + " or ".join(splits): table.index.difference(expected.index),
+        "cells are no finite numbers": [
+            f"{table.index[row]} {targets[column]}: {table.iloc[row, column]}"
+            for row, column in no_numbers
+        ],
+    }
+    if said := [f"{what}: {_some(found)}" for what, found in odd.items() if len(found)]:
+        raise ParamsError(f"{path} would be refused: {'; '.join(said)}")
+    scores = {}
+    for split, labels in expected.groupby("split", sort=False):
+        y = labels[list(targets)].to_numpy(np.float64)
         if np.isfinite(y).any():
-            scores[str(name).lower()] = _scores(y, predicted)
-    numbers = {"n_rows": len(lines), "n_expected": len(expected), "scores": scores}
-    return {"accepted": accepted, **numbers}, findings
+            scores[str(split).lower()] = _scores(y, predicted.loc[labels.index])
+    return scores
 
 
 def check_submission_command(
@@ -174,20 +164,16 @@ def check_submission_command(
     Example: eri check-submission predictions.csv --split Test
     """
     params = load_params(check_heads=False)
-    summary, findings = check_submission(file, read_clip_table(), params.targets, split)
-    lines = [f"{file}: {summary['n_rows']} rows, {summary['n_expected']} clips expected"]
-    lines += map(str, findings.all)
-    for name, scores in summary["scores"].items():
+    splits = ["Val", "Test"] if split == "all" else [split]
+    scores = check_submission(file, read_clip_table(), params.targets, splits)
+    lines = [f"{file}: the format is as the challenge wants it"]
+    for name, of_split in scores.items():
         columns = {f"{name} r official": "official_", f"{name} r eri": ""}
-        table = pd.DataFrame({key: scores[f"{kind}pearson"] for key, kind in columns.items()})
-        table.loc["mean"] = [scores[f"{kind}mean_pearson"] for kind in columns.values()]
+        table = pd.DataFrame({key: of_split[f"{kind}pearson"] for key, kind in columns.items()})
+        table.loc["mean"] = [of_split[f"{kind}mean_pearson"] for kind in columns.values()]
         numbers = table.astype(np.float64)
         lines += ["", numbers.to_string(float_format="{:+.4f}".format, na_rep="undefined")]
-    right = "the format is as the challenge wants it"
-    lines += ["", right if summary["accepted"] else "it would be refused"]
-    say(as_json, summary | {"findings": findings.content()}, lines)
-    if not summary["accepted"]:
-        raise typer.Exit(1)
+    say(as_json, {"scores": scores}, lines)
 
 
 def _told_apart(ids: "pd.Series[str]") -> "pd.Series[str]":
@@ -202,77 +188,22 @@ def _told_apart(ids: "pd.Series[str]") -> "pd.Series[str]":
     return ids
 
 
-def _read(path: Path, findings: Findings) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Read the header, and the lines with their numbers; not by pandas, which mends what is odd."""
-    try:
-        reader = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
-        return next(reader, []), [(reader.line_num, line) for line in reader if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        findings.add("the file is no CSV in UTF-8", "error", [path], str(error))
-        return [], []
+def _read(path: Path, wanted: list[str]) -> pd.DataFrame:
+    """Read the cells of a prediction file as text, by id."""
+    try:  # the header as a row, so that nothing of it is mended
+        lines = pd.read_csv(path, header=None, dtype=str, na_filter=False, encoding="utf-8-sig")
+    except ValueError as error:  # pandas' errors, and those of codecs
+        raise ParamsError(f"{path} is no table in UTF-8 with commas: {error}") from error
+    lines = lines.fillna("")  # lines that end early
+    if (header := lines.iloc[0].tolist()) != wanted:
+        said = f"columns {','.join(header)}: expected {','.join(wanted)}, in this order"
+        raise ParamsError(f"{path} would be refused: it has the {said}")
+    return lines[1:].set_axis(wanted, axis=1).set_index(FILE_ID)
 
 
-def _check_cells(
-    header: list[str],
-    lines: list[tuple[int, list[str]]],
-    ids: "pd.Index[str]",
-    others: Mapping[str, str],
-    targets: Sequence[str],
-    findings: Findings,
-) -> pd.DataFrame:
-    """Check columns, ids and numbers; return the numbers by id, to be used where all is well.
-
-    `others` gives the split of the clips that are not expected.
-    """
-    wanted = [FILE_ID, *targets]
-    if header != wanted:  # no telling which cell is what
-        done = f"expected {','.join(wanted)}"
-        findings.add("columns are others, or in another order", "error", [",".join(header)], done)
-        return pd.DataFrame()
-    wide = [f"line {n}: {len(line)} cells" for n, line in lines if len(line) != len(header)]
-    done = f"expected {len(header)}, as the header has"
-    findings.add("lines have another number of cells", "error", wide, done)
-    cells = pd.DataFrame([dict(zip(header, line, strict=False)) for _, line in lines])
-    cells = cells.reindex(columns=header).fillna("").astype(str).set_index(FILE_ID)
-    counts, known = Counter(cells.index), {*ids, *others}
-    found = {
-        "are missing": [repr(name) for name in ids if name not in counts],
-        "are there several times": [f"{k!r}: {n} times" for k, n in counts.items() if n > 1],
-        "are of clips of another split": [
-            f"{name!r} is of {others[name]}" for name in counts if name in others
-        ],
-        "are unknown": [repr(name) for name in counts if name not in known],
-    }
-    for how, names in found.items():
-        done = "expected each clip once, as the challenge writes it; see --split"
-        findings.add(f"ids {how}", "error", names, done)
-    is_number = cells.apply(lambda each: each.str.fullmatch(_NUMBER))
-    values = cells.where(is_number, "nan").astype(np.float64)
-    wrong = _places(cells, ~np.isfinite(values.to_numpy()), "{!r}")
-    findings.add("cells are no finite numbers", "error", wrong, "expected such as 0.5 or 1e-3")
-    return values
-
-
-def _warn(predicted: pd.DataFrame, split: str, findings: Findings) -> None:
-    """Look for numbers that are allowed, and hardly meant."""
-    from models.metrics import constant_columns
-
-    # Test has no labels: by itself, a column is constant or not. One row tells nothing.
-    constant = predicted.columns[constant_columns(np.zeros(predicted.shape), predicted)]
-    done = "the official metric becomes NaN"
-    findings.add(f"columns are constant on {split}", "warning", constant, done)
-    far = (predicted < -FAR_OUTSIDE) | (predicted > 1 + FAR_OUTSIDE)
-    places = _places(predicted, far.to_numpy(), "{:g}")
-    done = "labels lie between 0 and 1"
-    findings.add(f"values on {split} are far outside [0, 1]", "warning", places, done)
-
-
-def _places(table: pd.DataFrame, chosen: NDArray[np.bool_], form: str) -> list[str]:
-    """Name the chosen cells of a table, and what they hold."""
-    return [
-        f"{table.index[row]} {table.columns[column]}: {form.format(table.iloc[row, column])}"
-        for row, column in np.argwhere(chosen)
-    ]
+def _some(found: Iterable[object]) -> str:
+    texts = [repr(each) for each in found]
+    return f"{len(texts)} ({', '.join(texts[:3])}{', ...' * (len(texts) > 3)})"
 
 
 def _scores(y: NDArray[np.float64], predicted: pd.DataFrame) -> dict[str, Any]:

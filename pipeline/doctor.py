@@ -1,9 +1,7 @@
 """`eri doctor`: looks at everything that a run needs, without running it."""
 
-import os
 import platform
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -56,22 +54,25 @@ def examine() -> list[Finding]:
 
     def look(subject: str, action: Callable[..., object], *arguments: Any) -> None:
         try:
-            findings.append(Finding(subject, True, str(action(*arguments))))
+            found = action(*arguments)
+            detail = "valid" if isinstance(found, Params) else str(found)
+            findings.append(Finding(subject, True, detail))
         except user_errors() as error:
             findings.append(Finding(subject, False, str(error)))
 
     look("cache", _cache)
-    look(PARAMS.name, _params)
+    look(PARAMS.name, load_params)
     if findings[-1].ok:
         params = load_params()
-        look("data.labels", _labels, params)
-        look("data.media", _media, params.data.media)
-        for name, encoder in params.encoders.items():
-            look(f"encoders.{name}", _encoder, encoder, params)
+        encoders = {f"encoders.{name}": each for name, each in params.encoders.items()}
         if isinstance(params.transcripts, ImportedTranscripts):
             look("transcripts", check_imported, params.transcripts)
         elif params.transcripts is not None:
-            look("transcripts", _encoder, params.transcripts, params)
+            encoders["transcripts"] = params.transcripts
+        look("data.labels", _labels, params)
+        look("data.media", _media, params.data.media)
+        for subject, encoder in encoders.items():
+            look(subject, _encoder, encoder, params)
         for name in params.stores:
             look(f"stores.{name}", check_store, name, params)
     return findings
@@ -87,8 +88,8 @@ def _machine() -> dict[str, str]:
     from features.extraction.embedder import library_versions
 
     device = default_device()
-    on_gpu = device.type == "cuda"
-    name = torch.cuda.get_device_name() if on_gpu else f"{joblib.cpu_count()} processors"
+    gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name() if gpu else f"{joblib.cpu_count()} processors"
     return {
         "python": f"{platform.python_version()} on {platform.platform()}",
         **library_versions(),
@@ -103,20 +104,13 @@ def _cache() -> str:
     mark = f"{path}/doctor-{uuid.uuid4().hex}"
     try:
         if files.is_local:
-            folder = next(each for each in [Path(path), *Path(path).parents] if each.exists())
-            with tempfile.TemporaryFile(dir=folder):
-                return f"{root}, {shutil.disk_usage(folder).free / 2**30:.1f} GiB free"
+            Path(path).mkdir(parents=True, exist_ok=True)
         files.pipe_file(mark, b"")
         files.rm_file(mark)
-        return f"{root}, which can be written"
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and files.is_local else str(error)
-        raise OSError(f"{root} cannot be written ({reason}): set ERI_CACHE") from error
-
-
-def _params() -> str:
-    params = load_params()
-    return f"{len(params.feature_names)} encoders and stores, {len(params.heads)} heads"
+        raise OSError(f"{root} cannot be written ({error}): set ERI_CACHE") from error
+    free = f", {shutil.disk_usage(path).free / 2**30:.1f} GiB free" if files.is_local else ""
+    return f"{root}, which can be written{free}"
 
 
 def _labels(params: Params) -> str:

@@ -16,13 +16,14 @@ from models.arrays import DataError
 from models.persistence import dumps, loads
 from models.stack import Stack
 from pipeline.bundle import (
+    DESCRIPTION,
     PINNED,
     PROTOCOL,
     STACK,
     Bundle,
-    BundleError,
     Description,
     EncoderEntry,
+    description_bytes,
     read_bundle,
 )
 from pipeline.challenge import FILE_ID, file_ids
@@ -40,29 +41,25 @@ Rounding alone stays far below."""
 def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
     """Pack the fitted heads that have weight in the stack, with all that belongs to them.
 
-    What was packed is read again, and has to predict what the run did, before it takes the place of
+    What is packed has to predict what the run did, and is read again, before it takes the place of
     an older bundle in `folder`.
 
     Raises
     ------
-    BundleError
-        When an encoder's table does not say what made it.
     DataError
         When the predictions of Val and Test are not those of the run.
     ParamsError, StoreError
-        When a result of the run is missing or of other clips.
+        When a result of the run is of other clips.
     OSError
-        When it cannot be written; the older bundle stays.
+        When a result is missing, or the bundle cannot be written; the older one stays.
     """
-    stack = loads(_result(STACK_FITTED))
+    stack, names = loads(STACK_FITTED.read_bytes()), member_names(params)
     assert isinstance(stack, Stack)  # of no other kind is that file
-    names = member_names(params)
     members = tuple(names[number] for number in np.flatnonzero(stack.kept))
-    files = {
-        f"member-{number:03d}.skops": _result(fitted_head(*name.split("/")))
-        for number, name in enumerate(members)
-    }
-    files[STACK] = dumps(stack.without_idle_members())
+    heads = [fitted_head(*name.split("/")).read_bytes() for name in members]
+    stack = stack.without_idle_members()
+    files = {f"member-{number:03d}.skops": each for number, each in enumerate(heads)}
+    files[STACK] = dumps(stack)
     encoders = [each for name in members for each in name.split("/")[1].split(JOIN)]
     fitted_on = rows.fitted_on(params.final.refit_on)
     description = Description(
@@ -84,36 +81,24 @@ def make_bundle(params: Params, rows: Rows, folder: Path) -> Description:
         n_clips=int(fitted_on.sum()),
         n_people=len(set(rows.people[fitted_on])),
     )
+    fitted: list[Any] = [loads(each) for each in heads]
+    bundle = Bundle(description, tuple(fitted), stack)
+    description = description.model_copy(update=_compare(bundle, rows))
     with replacing_folder(folder) as beside:
         for name, content in files.items():
             (beside / name).write_bytes(content)
-        description.write(beside)
-        compared = _compare(read_bundle(beside), rows)
-        description = description.model_copy(update=compared)
-        description.write(beside)
+        content = description_bytes(description.model_dump(mode="json"))
+        (beside / DESCRIPTION).write_bytes(content)
+        read_bundle(beside)
     return description
-
-
-def _result(path: Path) -> bytes:
-    """Read a file of the run, which has to be there."""
-    if not path.is_file():
-        raise ParamsError(f"there is no {path}: run `dvc repro`")
-    return path.read_bytes()
 
 
 def _encoder(name: str, params: Params) -> EncoderEntry:
     schema = pq.read_schema(POOLED / f"{name}.parquet")
     metadata, width = store_metadata(schema), schema.field("embedding").type.list_size
-    source: ImportedStore | ImportedTranscripts | None = params.stores.get(name)
-    if name in params.readers and isinstance(params.transcripts, ImportedTranscripts):
-        source = params.transcripts
-    if source is not None:  # new clips have none
+    source = params.transcripts if name in params.readers else params.stores.get(name)
+    if isinstance(source, ImportedStore | ImportedTranscripts):  # new clips have none
         return EncoderEntry(spec=None, identity="", weights_digest=source.sha256, width=width)
-    if not {"identity", "weights_digest"} <= set(metadata):
-        raise BundleError(
-            f"{POOLED / name}.parquet does not say which encoder made it, so that new clips could "
-            "be embedded by another one: run `dvc repro`"
-        )
     return _entry(params.encoders[name], metadata, width)
 
 
@@ -136,7 +121,6 @@ def _entry(encoder: Encoder, made_by: Mapping[str, Any], width: int) -> EncoderE
 
 def _compare(bundle: Bundle, rows: Rows) -> dict[str, float]:
     """Predict clips of Val and Test again; give their number and the largest difference."""
-    _result(PREDICTIONS)
     held, table = rows.clips[rows.n_train :], read_run_table(PREDICTIONS)
     if table[FILE_ID].tolist() != file_ids(held).tolist():
         raise ParamsError(f"{PREDICTIONS} is of other clips than the clip table: run `dvc repro`")

@@ -111,14 +111,12 @@ class Predictor(AbstractContextManager["Predictor"]):
         specs = {n: entry.spec for n, (entry, _) in self._entries.items() if entry.spec is not None}
         self.encoders = {n: encoder_of(n, spec, make_encoder) for n, spec in specs.items()}
         self.random_encoders = [n for n, spec in specs.items() if spec.get("weights") == "random"]
-        self._hearing = {  # one that several bundles name hears once
-            f"{HEARD} {each.recogniser.identity}": (each.recogniser, each)
-            for each in said
-            if each.recogniser is not None
-        }
+        # At most one hears: bundles that stand side by side are ready ones, which read no words.
+        hearing = [(HEARD, (each.recogniser, each)) for each in said if each.recogniser is not None]
+        self._made_by = self._entries | dict(hearing)
         self._recognisers: dict[str, Recogniser] = {
             name: encoder_of(name, entry.spec, Recogniser.model_validate)
-            for name, (entry, _) in self._hearing.items()
+            for name, (entry, _) in hearing
         }
         self._embedder = Embedder(clip_limit_s=clip_limit_s)
 
@@ -183,30 +181,22 @@ class Predictor(AbstractContextManager["Predictor"]):
         files = find_media(Path(path) for path in given)
         table = index_files(files, workers=self._embedder.workers, progress=progress)
         place = cache_root or default_cache_root()
-        others = {name: e for name, e in self.encoders.items() if e.modality != "words"}
+        readers = {name: e for name, e in self.encoders.items() if e.modality == "words"}
+        others = {name: e for name, e in self.encoders.items() if name not in readers}
         runs = self._embed({**others, **self._recognisers}, table, place, max_duration_s, progress)
         tables = dict.fromkeys(self._entries, table)
         for hearer, recogniser in self._recognisers.items():
-            readers = {
-                name: self.encoders[name]
-                for name, (_, its) in self._entries.items()
-                if its.recogniser and its.recogniser.identity == self._hearing[hearer][0].identity
-                if name not in others
-            }
             heard = runs[hearer].stored_clips(table) if hearer in runs else ()
-            transcripts = heard_transcripts(recogniser, heard, table)
-            words = clips_of_words(transcripts, table)
+            words = clips_of_words(heard_transcripts(recogniser, heard, table), table)
             runs |= self._embed(readers, words, place, max_duration_s, progress)
             tables |= dict.fromkeys(readers, words)
         missing: dict[str, dict[str, MediaError]] = {clip_id: {} for clip_id in table["clip_id"]}
         for name, clips in tables.items():
             failed = runs[name].errors(clips) if name in runs else {}
             for clip in iterate_clips(clips):
-                encoder = self.encoders.get(name)
-                error = (
-                    unusable(encoder, clip) or failed.get(clip.clip_id) if encoder else _IMPORTED
-                )
-                if error is not None:
+                if name not in self.encoders:
+                    missing[clip.clip_id][name] = _IMPORTED
+                elif error := unusable(self.encoders[name], clip) or failed.get(clip.clip_id):
                     missing[clip.clip_id][name] = error
         return EmbeddedClips(table, runs, tables, missing)
 
@@ -290,7 +280,7 @@ class Predictor(AbstractContextManager["Predictor"]):
         for name, encoder in encoders.items():
             if all(unusable(encoder, clip) for clip in clips):
                 continue
-            entry, description = (self._entries | self._hearing)[name]
+            entry, description = self._made_by[name]
             runs[name] = run = EncoderRun(name, encoder, description.sampling, place)
             if run.identity != entry.identity:
                 what = "preprocessing, sampling or version of the extraction"
@@ -298,9 +288,7 @@ class Predictor(AbstractContextManager["Predictor"]):
                     what = "weights"
                 raise BundleError(
                     f"the encoder {name!r} here is not the one that the heads were fitted on "
-                    f"(other {what}: identity {run.identity[:12]}… instead of "
-                    f"{entry.identity[:12]}…): bring the weights and the version of then, or make "
-                    "the bundle anew"
+                    f"(other {what}): bring those of then, or make the bundle anew"
                 )
             run.check(table)  # they are read later, when nothing is computed any more
         self._embedder.embed(plan(table, runs, max_duration_s), runs, progress=progress)

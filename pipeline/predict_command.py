@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.files import replacing_file
-from pipeline.paths import file_name
 from pipeline.tables import records, write_csv
 from pipeline.terminal import Json
 
@@ -28,7 +27,7 @@ def predict_command(
     bundle: WhichBundle = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table here, as CSV.")] = None,
     timeline: Annotated[
-        Path | None, typer.Option(help="Folder for tables and pictures of intensity over time.")
+        Path | None, typer.Option(help="Folder for tables of intensity over time.")
     ] = None,
     window_s: Annotated[float, typer.Option(min=0.1, help="Length of a window of it.")] = 2.0,
     hop_s: Annotated[float, typer.Option(min=0.01, help="From one window to the next.")] = 0.5,
@@ -59,38 +58,12 @@ def predict_command(
             write_csv(table, csv)
         if timeline is not None:
             windows = predictor.windows(embedded, window_s=window_s, hop_s=hop_s)
-            _write_timeline(windows, timeline)
+            write_csv(windows, timeline / "timeline.csv")
+            with replacing_file(timeline / "timeline.parquet") as beside:
+                windows.to_parquet(beside, index=False)
     print((_as_json if as_json else _as_text)(table, predictor))
     if table[predictor.targets].isna().all(axis=None):
         raise typer.Exit(1)
-
-
-def timeline_svg(title: str, windows: "pd.DataFrame") -> str:
-    """Draw windows of a clip as one self-contained SVG, a strip per target.
-
-    `windows` has ``time_s`` and a column per target, at least one number. All strips share one
-    scale, so that their heights can be compared; a window without a prediction breaks the line.
-    """
-    import pandas as pd
-
-    from pipeline import report
-    from pipeline.report.figures import render_svg
-
-    template = Path(report.__file__).parent / "templates" / "timeline.json"
-    table = windows.melt("time_s", var_name="target")  # no target may be called so, or `value`
-    table["place"] = pd.factorize(table["target"])[0]  # Vega-Lite would sort strips by name
-    return render_svg(template, table, x="time_s", y="value", title=title)
-
-
-def _write_timeline(windows: "pd.DataFrame", folder: Path) -> None:
-    write_csv(windows, folder / "timeline.csv")
-    with replacing_file(folder / "timeline.parquet") as beside:
-        windows.to_parquet(beside, index=False)
-    for clip_id, part in windows.groupby("clip_id", sort=False):
-        values = part.drop(columns="clip_id").dropna(axis="columns", how="all")
-        if len(values.columns) > 1:
-            with replacing_file(folder / file_name(str(clip_id), ".svg")) as beside:
-                beside.write_text(timeline_svg(str(clip_id), values), encoding="utf-8")
 
 
 def _as_json(table: "pd.DataFrame", predictor: "Predictor") -> str:

@@ -6,7 +6,6 @@ the two together tell more than either.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,43 +61,37 @@ class Person:
     formant_scale: float
 
 
-class Rule(NamedTuple):
-    """How one emotion shows at full strength."""
-
-    face: dict[str, float]
-    voice: dict[str, float]
-
-
 RULES = {
-    "Adoration": Rule(
+    "Adoration": (
         {"smile": 0.7, "blush": 1.0, "head_tilt": 1.0, "squint": 0.25},
         {"breath": 0.5, "brightness": -0.4, "rate": -0.2},
     ),
-    "Amusement": Rule(
+    "Amusement": (
         {"smile": 1.0, "mouth_open": 0.7, "squint": 0.75},
         {"laughter": 1.0, "pitch": 0.3, "loudness": 0.4},
     ),
-    "Anxiety": Rule(
+    "Anxiety": (
         {"gaze_away": 1.0, "brow_lower": 0.3},
         {"rate": 1.0, "tremor": 0.5, "pitch": 0.2, "loudness": -0.5},
     ),
-    "Disgust": Rule(
+    "Disgust": (
         {"nose_wrinkle": 1.0, "brow_lower": 0.8, "squint": 0.45, "smile": -0.4},
         {"pitch": -0.5, "loudness": 0.2, "brightness": -0.5},
     ),
-    "Empathic-Pain": Rule(
+    "Empathic-Pain": (
         {"tears": 1.0, "smile": -1.0, "brow_raise": 0.5, "head_tilt": -0.7},
         {"breath": 1.0, "rate": -0.8, "loudness": -0.4, "pitch": -0.3},
     ),
-    "Fear": Rule(
+    "Fear": (
         {"lid_raise": 0.7, "blush": -1.0, "mouth_open": 0.3},
         {"pitch": 0.9, "tremor": 0.8, "brightness": 0.7, "breath": 0.4},
     ),
-    "Surprise": Rule(
+    "Surprise": (
         {"brow_raise": 1.0, "lid_raise": 0.9, "mouth_open": 1.1},
         {"loudness": 0.5, "brightness": 0.6, "pitch": 0.4, "rate": -0.4},
     ),
 }
+"""How each emotion shows at full strength: cues of the face, then of the voice."""
 
 _SPREAD = 1.4  # standard deviation of the log amounts
 _FACE_NOISE, _VOICE_NOISE = 0.08, 0.12
@@ -163,5 +156,5 @@ def act(
     return np.clip((risen * face) @ _FACE, -_STRONGEST, _STRONGEST), (risen * voice) @ _VOICE
 
 
-_FACE = np.array([[rule.face.get(cue, 0.0) for cue in FACE_CUES] for rule in RULES.values()])
-_VOICE = np.array([[rule.voice.get(cue, 0.0) for cue in VOICE_CUES] for rule in RULES.values()])
+_FACE = np.array([[face.get(cue, 0.0) for cue in FACE_CUES] for face, _ in RULES.values()])
+_VOICE = np.array([[voice.get(cue, 0.0) for cue in VOICE_CUES] for _, voice in RULES.values()])

@@ -1,7 +1,7 @@
 """What the report says of the data: sizes, labels, warnings, and clips that lack something."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,27 +9,18 @@ from numpy.typing import NDArray
 
 from models.metrics import constant_columns
 from pipeline.clip_table import SPLITS, Rows, people_across_splits
-from pipeline.report.plots import durations
 
 MOST_ROWS = 50
 """Longer tables of clips are cut, and say so."""
 
 _FEW_PEOPLE = 10
-
-
-class ClipList(NamedTuple):
-    """Clips that something went wrong with: how many, in words how many by kind, and the first."""
-
-    caption: str
-    n: int
-    counts: str
-    table: pd.DataFrame
+_MOST_KINDS = 10
 
 
 def split_table(rows: Rows, imputed: pd.DataFrame) -> pd.DataFrame:
     """Describe every split that has clips, one row each; `imputed` is ``imputed.csv``."""
     flags = rows.clips.reindex(columns=["has_video", "has_audio"]).astype("boolean").fillna(False)
-    length_s = pd.Series(durations(rows.clips))
+    length_s = rows.clips.reindex(columns=["duration_s"])["duration_s"].astype(float)
     lacking = imputed.astype({"all_missing": bool}).groupby("split")["all_missing"]
     described = [
         {
@@ -37,8 +28,8 @@ def split_table(rows: Rows, imputed: pd.DataFrame) -> pd.DataFrame:
             "clips": chosen.sum(),
             "labelled": np.isfinite(rows.y[chosen]).any(axis=1).sum(),
             "people": len(set(rows.people[chosen])),
-            "hours": _number(length_s[chosen].sum(min_count=1) / 3600, ".2f"),
-            "median s": _number(length_s[chosen].median(), ".1f"),
+            "hours": round(length_s[chosen].sum(min_count=1) / 3600, 2),
+            "median s": round(length_s[chosen].median(), 1),
             "with video": flags["has_video"][chosen].sum(),
             "with sound": flags["has_audio"][chosen].sum(),
             "lacking some features": lacking.size().get(split, 0),
@@ -46,7 +37,7 @@ def split_table(rows: Rows, imputed: pd.DataFrame) -> pd.DataFrame:
         }
         for split, chosen in _splits(rows)
     ]
-    return pd.DataFrame(described)
+    return pd.DataFrame(described).astype(object).fillna("")
 
 
 def label_table(rows: Rows, targets: Sequence[str]) -> pd.DataFrame:
@@ -124,23 +115,24 @@ def imputed_sentences(imputed: pd.DataFrame) -> list[str]:
 
 def clip_lists(
     clips: pd.DataFrame, imputed: pd.DataFrame, failures: Mapping[str, pd.DataFrame]
-) -> Iterator[ClipList]:
+) -> dict[str, tuple[int, str, pd.DataFrame]]:
     """List clips that lack features, files that cannot be used, and failures of each encoder.
 
-    They stand in ``imputed.csv``, in the clip table, and in the failure tables, by encoder.
+    They stand in ``imputed.csv``, in the clip table, and in the failure tables, by encoder. Given
+    by caption: how many clips, in words how many by kind, and the first `MOST_ROWS` as text.
     """
     unusable = clips.reindex(columns=["clip_id", "error_step", "error_reason"])
     unusable = unusable.set_axis(["clip_id", "step", "reason"], axis=1).dropna(subset="step")
     lacking = imputed.reindex(columns=["clip_id", "split", "missing", "reasons"])
     tables = {"Clips that lack features": lacking, "Files that cannot be used": unusable}
     tables |= {f"Clips without embedding by {name}": each for name, each in failures.items()}
+    listed = {}
     for caption, table in tables.items():
-        kinds = table["missing" if table is lacking else "step"] if len(table) else pd.Series()
-        counts = kinds.astype(str).value_counts()
-        said = [f"{name}: {n}" for name, n in counts[:10].items()]
-        said += [f"{len(counts) - 10} more kinds"] if len(counts) > 10 else []
+        counts = table["missing" if table is lacking else "step"].astype(str).value_counts()
+        said = "; ".join(f"{kind}: {n}" for kind, n in counts[:_MOST_KINDS].items())
         first = table.head(MOST_ROWS).astype("string").fillna("")
-        yield ClipList(caption, len(table), "; ".join(said), first)
+        listed[caption] = len(table), said + "; …" * (len(counts) > _MOST_KINDS), first
+    return listed
 
 
 def _splits(rows: Rows) -> list[tuple[str, NDArray[np.bool_]]]:
@@ -152,7 +144,3 @@ def _some(names: Iterable[object]) -> str:
     listed = list(map(str, names))
     more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
     return ", ".join(listed[:3]) + more
-
-
-def _number(value: float, form: str) -> str:
-    return "" if np.isnan(value) else f"{value:{form}}"

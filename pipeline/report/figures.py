@@ -4,10 +4,8 @@ A plot is a template of Vega-Lite in ``.dvc/plots`` and a table that a stage wro
 `dvc plots show` draws and what the report shows are therefore the same figure.
 """
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from markupsafe import Markup
@@ -24,7 +22,6 @@ _CONFIG = {  # one run is shown: nothing has to say which one, and the text stan
     "header": {"labelFontSize": 0, "labelPadding": 0},
     "legend": {"disable": True},
 }
-_MOST_LISTED = 40
 
 
 class Plot(NamedTuple):
@@ -49,65 +46,35 @@ def read_plots() -> dict[str, Plot]:
     return plots
 
 
-def render_svg(
-    template: str | Path,
-    table: pd.DataFrame,
-    config: Mapping[str, Any] | None = None,
-    **properties: str,
-) -> str:
-    """Fill a Vega-Lite template as DVC does, and draw it.
+def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
+    """Fill a plot's template as DVC does, and draw it, with a text for who cannot see it.
 
     Parameters
     ----------
-    template : str or Path
-        Name of a template in ``.dvc/plots``, or the whole path of one.
+    plot : Plot
+        From `read_plots`.
     table : DataFrame
-        One mark per row; must not be empty.
-    config : mapping, optional
-        Of Vega-Lite, such as sizes of text, beyond what the template says.
-    **properties : str
-        What the template asks for: ``x``, ``y`` (columns), ``x_label``, ``y_label``, ``title``.
+        Its table, or a part of it, as text, where an empty cell is missing; one mark per row, and
+        not empty.
+    title : str
+        By default the plot's.
 
     Returns
     -------
-    str
+    Markup
         One ``<svg>`` element without scripts, which refers to nothing outside. The same input gives
         the same text. Whatever the table holds is escaped.
     """
     import vl_convert
     from dvc_render.vega import VegaRenderer
 
-    rows = json.loads(table.assign(rev="workspace").to_json(orient="records"))
-    filled = VegaRenderer(
-        rows, "plot", template=str(template), template_dir=str(TEMPLATES), **properties
-    ).get_filled_template()
-    return vl_convert.vegalite_to_svg(
-        filled, vl_version=_VEGA_LITE, config=dict(config or {}), allowed_base_urls=[]
-    )
-
-
-def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
-    """Draw the table of a plot, or a part of it, with a text alternative for who cannot see it.
-
-    The table is one of text, where an empty cell is missing; the title is by default the plot's.
-    """
     title = title or plot.title
-    labels = {name: getattr(plot, name) for name in ("x", "y", "x_label", "y_label")}
-    svg = render_svg(plot.template, table, _CONFIG, title=title, **labels)
-    start = Markup('<svg role="img" aria-label="{}" ').format(f"{title}. {_in_words(plot, table)}")
+    rows = table.assign(rev="workspace").to_dict("records")
+    texts = {name: getattr(plot, name) for name in ("template", "x", "y", "x_label", "y_label")}
+    filled = VegaRenderer(rows, "plot", template_dir=str(TEMPLATES), title=title, **texts)
+    svg = vl_convert.vegalite_to_svg(
+        filled.get_filled_template(), vl_version=_VEGA_LITE, config=_CONFIG, allowed_base_urls=[]
+    )
+    said = f"{title}: {plot.y_label}, {plot.x_label}; {len(table)} marks"  # tables say the rest
+    start = Markup('<svg role="img" aria-label="{}" ').format(said)
     return Markup(svg.replace("<svg ", start, 1))
-
-
-def _in_words(plot: Plot, table: pd.DataFrame) -> str:
-    """Say what a figure shows: estimates one by one, and of other tables what they range over."""
-    if "row" in table and "ci95_low" in table and len(table) <= _MOST_LISTED:
-        rows = table[["row", plot.x, "ci95_low", "ci95_high"]].to_numpy().tolist()
-        told = (
-            (row, f"{r} [{low}, {high}]" if low else r or "undefined") for row, r, low, high in rows
-        )
-        return "; ".join(f"{row}: {said}" for row, said in told)
-    labels = {plot.x: plot.x_label, plot.y: plot.y_label, "value": "value"}
-    numbers = table.reindex(columns=[*labels]).apply(pd.to_numeric, errors="coerce")
-    ends = numbers.agg(["min", "max"]).T.dropna().itertuples()
-    ranges = [f"{labels[name]} from {low:.3g} to {high:.3g}" for name, low, high in ends]
-    return f"{len(table)} marks; {', '.join(ranges)}"

@@ -5,12 +5,8 @@ sections of Mitchell et al., "Model Cards for Model Reporting" (2019), and the h
 Face hub.
 """
 
-import base64
-import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,17 +14,13 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup
 
-from features.extraction.workers import WorkerError, Workers
-from features.media.frames import read_frames
-from features.media.remote import local_file
-from features.places import address_of
 from pipeline.leaderboard import SPLITS, STACK, leaderboard_text, notes
 from pipeline.report import data
 from pipeline.report.figures import draw
-from pipeline.report.plots import NOTHING, durations, error_table
+from pipeline.report.plots import NOTHING, error_table
 from pipeline.report.results import Results
 from pipeline.settings_files import yaml_text
-from pipeline.tables import laid_out, markdown, records, score_text
+from pipeline.tables import laid_out, markdown, score_text
 
 SPLIT_NAMES = {**SPLITS, "oof": "Train, out of fold"}
 
@@ -47,7 +39,6 @@ LICENCES = {
 
 _BY_TARGET = {"scatter": "labels and predictions", "calibration": "calibration"}
 _MOST_CLIPS = 12
-_PICTURE_PX = (192, 144)
 _MOST_SLICES = {"report": 200, "card": 12}
 _MOST_TARGETS = 3
 _HEADER = {
@@ -85,7 +76,7 @@ def render_report(results: Results) -> str:
 def render_model_card(results: Results) -> str:
     """Render the model card as Markdown."""
     params, record, slices = results.params, results.record, results.slices
-    kinds = sorted({encoder["kind"] for encoder in record["encoders"].values()})
+    kinds = {encoder["kind"] for encoder in record["encoders"].values()}
     overall = float(results.scores["mean_pearson"][STACK])
     own = slices[(slices["split"] == results.split) & (slices["name"] == STACK)]
     worse = own[own["mean_pearson"] < overall].sort_values("mean_pearson")
@@ -97,7 +88,7 @@ def render_model_card(results: Results) -> str:
         params=params,
         header=yaml_text(_HEADER),
         version=record["versions"].get("eri", ""),
-        licences={kind: LICENCES[kind] for kind in kinds if kind in LICENCES},
+        licences={kind: said for kind, said in sorted(LICENCES.items()) if kind in kinds},
         uses_faces=any(face != "none" for face in faces),
         heads={name: _described(head.model_dump()) for name, head in params.heads.items()},
         curve=results.curve,
@@ -180,8 +171,8 @@ def _panels(results: Results) -> Iterator[Markup]:
                 yield draw(plot, part, f"{target}: {_BY_TARGET[name]}")
 
 
-def _worst(results: Results) -> list[dict[str, Any]]:
-    """Describe the clips that the stack is furthest off on, the worst first, with pictures.
+def _worst(results: Results) -> pd.DataFrame:
+    """Describe the clips that the stack is furthest off on, the worst first.
 
     Errors are in standard deviations of their target's: what is hard to predict anyway counts no
     more than the rest.
@@ -190,50 +181,15 @@ def _worst(results: Results) -> list[dict[str, Any]]:
     y, predicted = rows.y[scored], results.stack[scored]
     squares = pd.DataFrame((y - predicted) ** 2)
     squares /= squares.mean().where(squares.mean() > 0, 1.0)
-    clips = rows.clips[scored].reindex(columns=["clip_id", "path"]).reset_index(drop=True)
-    clips["person"], clips["size"] = rows.people[scored], np.sqrt(squares.mean(axis=1))
-    clips["duration_s"] = np.nan_to_num(durations(rows.clips[scored]))
-    worst = clips.dropna(subset="size").sort_values("size", ascending=False, kind="stable")
-    worst = worst[:_MOST_CLIPS].astype({"clip_id": str})
-    worst["picture"] = _pictures(worst["path"], worst["duration_s"])
-    worst["targets"] = [
+    size = np.sqrt(squares.mean(axis=1)).dropna()
+    worst = size.sort_values(ascending=False, kind="stable")[:_MOST_CLIPS]
+    said = [
         "; ".join(
             f"{targets[k]} {y[row, k]:.2f}, predicted {predicted[row, k]:.2f}"
             for k in squares.loc[row].dropna().nlargest(_MOST_TARGETS).index
         )
         for row in worst.index
     ]
-    return records(worst)
-
-
-def _pictures(paths: Iterable[Any], durations_s: Iterable[float]) -> list[str | None]:
-    """Return a JPEG of each clip, small enough for a page, as a data URI.
-
-    None for a clip without a readable picture: a report must not fail for one.
-    """
-    found: list[str | None] = []
-    with Workers(1) as workers:
-        for path, duration_s in zip(paths, durations_s, strict=True):
-            found.append(None)
-            if not pd.isna(path) and (Path(path).is_file() or address_of(Path(path))):
-                with suppress(WorkerError):
-                    work = Path(path), duration_s / 2
-                    found[-1] = workers.call(_picture, work, limit_s=20.0)
-    return found
-
-
-def _picture(work: tuple[Path, float]) -> str:
-    """Return the frame on screen at a time of the clip, in a worker that can be killed."""
-    path, at_s = work
-    chosen = None
-    for frame in read_frames(local_file(path), 1.0):
-        if chosen is not None and frame.time_s > at_s:
-            break
-        chosen = frame.image
-    if chosen is None:
-        raise ValueError("the clip has no picture")
-    picture = chosen.convert("RGB")
-    picture.thumbnail(_PICTURE_PX)
-    content = io.BytesIO()
-    picture.save(content, "JPEG", quality=70, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
+    clips = rows.clips[scored].iloc[worst.index]
+    columns = {"clip": clips["clip_id"].astype(str), "person": rows.people[scored][worst.index]}
+    return pd.DataFrame(columns | {"error": [f"{each:.2f}" for each in worst], "most of it": said})

@@ -8,7 +8,7 @@ label that is not there, and ``people`` says whom each clip shows [n_clips].
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,7 @@ from scipy.special import stdtrit
 
 from models.evaluation.slices import slice_rows
 from pipeline.clip_table import Rows
-from pipeline.leaderboard import BASELINE, N_DIGITS, SPLITS, STACK, board_of_split, shown_splits
-from pipeline.views import JOIN
+from pipeline.leaderboard import N_DIGITS, SPLITS, STACK, board_of_split, shown_splits
 
 INTERVAL_COLUMNS = ["row", "value", "ci95_low", "ci95_high"]
 CELL_COLUMNS = ["row", "target", "value"]
@@ -36,22 +35,11 @@ NOTHING = "nothing to show"
 """The only row of an otherwise empty table, from which DVC could draw no plot at all."""
 
 _N_CELLS = 32
-_MOST_PEOPLE = 12
 _MOST_BANDS = 10
 _MIN_CLIPS_PER_BAND = 5
-_N_DURATION_BANDS = 6
 
 Floats = NDArray[np.float64]
 People = NDArray[np.object_]
-
-
-class Estimate(NamedTuple):
-    """A mean with its 95 % interval, whose ends are NaN with fewer than two people."""
-
-    mean: float
-    low: float
-    high: float
-    n_clips: int
 
 
 def score_tables(
@@ -62,9 +50,8 @@ def score_tables(
     Returns
     -------
     dict of str to DataFrame
-        ``leaderboard``; ``encoders`` (each head on each encoder, and on all joined);
-        ``contributions`` (what each modality and encoder adds); and ``slices`` of the stack:
-        `INTERVAL_COLUMNS`. ``by_target``: `CELL_COLUMNS`.
+        ``leaderboard``; ``contributions`` (what each modality and encoder adds); and ``slices`` of
+        the stack: `INTERVAL_COLUMNS`. ``by_target``: `CELL_COLUMNS`.
     """
     split = shown_splits(board)[0]
     part = board_of_split(board, split)
@@ -74,7 +61,6 @@ def score_tables(
     by_target = part.set_index("name").filter(regex="^pearson_")
     return {
         "leaderboard": _scores(part, part["name"]),
-        "encoders": _encoders(part),
         "contributions": _scores(adds, map("{}: + {}".format, adds["kind"], adds["part"])),
         "slices": _scores(own, map("{}: {} · {} clips".format, *(own[name] for name in slice_of))),
         "by_target": _cells(by_target.rename(columns=lambda name: name.removeprefix("pearson_"))),
@@ -95,9 +81,7 @@ def error_tables(
     -------
     dict of str to DataFrame
         ``scatter``: `SCATTER_COLUMNS`. ``calibration``, in bands of equally many clips by
-        prediction: `CALIBRATION_COLUMNS`. ``residuals_by_person`` (those that lean the most) and
-        ``errors_by_duration``, the mean of label minus prediction and of its size over a clip's
-        targets: `INTERVAL_COLUMNS`.
+        prediction: `CALIBRATION_COLUMNS`.
     """
     chosen = (rows.clips["split"] == SPLITS[split]).to_numpy(bool)
     y, predicted, people = rows.y[chosen], stack[chosen], rows.people[chosen]
@@ -107,21 +91,12 @@ def error_tables(
         label, prediction = y[known, column], predicted[known, column]
         scatter += [(target, *point) for point in _points(prediction, label)]
         n_bands = min(_MOST_BANDS, max(1, len(label) // _MIN_CLIPS_PER_BAND))
-        for _, band in _bands(prediction, n_bands):
+        for band in slice_rows(prediction, n_bands).values():
             estimate = mean_by_people(label[band], people[known][band])
-            calibration.append((target, prediction[band].mean(), *estimate))
-    size = pd.DataFrame(abs(y - predicted)).mean(axis=1)
-    duration_s = np.round(durations(rows.clips[chosen]), 1)
-    known = np.isfinite(size) & np.isfinite(duration_s)
-    bands = list(_bands(duration_s[known], _N_DURATION_BANDS))
+            calibration.append((target, prediction[band].mean(), *estimate, band.sum()))
     return {
         "scatter": pd.DataFrame(scatter, columns=SCATTER_COLUMNS).round(N_DIGITS),
         "calibration": pd.DataFrame(calibration, columns=CALIBRATION_COLUMNS).round(N_DIGITS),
-        "residuals_by_person": _furthest_off(pd.DataFrame(y - predicted).mean(axis=1), people),
-        "errors_by_duration": _intervals(
-            (f"{band} s", *mean_by_people(size[known][inside], people[known][inside])[:3])
-            for band, inside in (bands if len(bands) > 1 else ())
-        ),
     }
 
 
@@ -143,12 +118,14 @@ def error_table(
         label, prediction = pd.Series(y[known, column]), pd.Series(predictions[known, column])
         bias = mean_by_people(label - prediction, people[known])
         spreads = (label - prediction).abs().mean(), label.std(ddof=0), prediction.std(ddof=0)
-        rows.append((target, bias.n_clips, bias.mean, bias.low, bias.high, *spreads))
+        rows.append((target, len(label), *bias, *spreads))
     return pd.DataFrame(rows, columns=ERROR_COLUMNS)
 
 
-def mean_by_people(values: ArrayLike, people: NDArray[Any]) -> Estimate:
-    """Return the mean of values [n_clips] with an interval over people, whose clips are one draw.
+def mean_by_people(values: ArrayLike, people: NDArray[Any]) -> tuple[float, float, float]:
+    """Return the mean of values [n_clips], and the ends of its 95 % interval over people.
+
+    All clips of a person are one draw. With fewer than two people the ends are NaN.
 
     Notes
     -----
@@ -157,44 +134,15 @@ def mean_by_people(values: ArrayLike, people: NDArray[Any]) -> Estimate:
     """
     values, n = np.asarray(values, np.float64), len(people)
     if not n:
-        return Estimate(np.nan, np.nan, np.nan, 0)
+        return np.nan, np.nan, np.nan
     mean = float(values.mean())
     codes = np.unique(people.astype(str), return_inverse=True)[1]
     sums = np.bincount(codes, values - mean)
     if (n_people := len(sums)) < 2:
-        return Estimate(mean, np.nan, np.nan, n)
+        return mean, np.nan, np.nan
     error = np.sqrt((sums**2).sum() * n_people / (n_people - 1)) / n
     half = float(stdtrit(n_people - 1, 0.975) * error)
-    return Estimate(mean, mean - half, mean + half, n)
-
-
-def durations(clips: pd.DataFrame) -> Floats:
-    """Return the length of each clip in seconds [n_clips]; NaN where unknown."""
-    column = clips.reindex(columns=["duration_s"])["duration_s"]
-    return column.to_numpy(np.float64, na_value=np.nan)
-
-
-def _furthest_off(error: "pd.Series[float]", people: People) -> pd.DataFrame:
-    """Lay out the people whose mean error is furthest from zero, the most underestimated first.
-
-    People of one clip are there only where nobody has more. The interval takes the person's clips
-    as draws.
-    """
-    known = error.notna().to_numpy()
-    by_person = error[known].groupby(people[known].astype(str)).agg(["mean", "size", list])
-    by_person = by_person[(by_person["size"] > 1) | (by_person["size"].max() == 1)]
-    furthest = by_person.sort_values("mean", key=lambda each: -each.abs(), kind="stable")
-    own = furthest[:_MOST_PEOPLE].sort_values("mean", ascending=False, kind="stable")["list"]
-    return _intervals(
-        (str(name), *mean_by_people(each, np.arange(len(each)))[:3]) for name, each in own.items()
-    )
-
-
-def _bands(values: Floats, n_bands: int) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield bands of equally many clips by a value, by their names."""
-    for name, inside in slice_rows(values, n_bands).items():
-        if inside.any():
-            yield name, inside
+    return mean, mean - half, mean + half
 
 
 def _points(prediction: Floats, label: Floats) -> Iterator[tuple[float, float, int]]:
@@ -206,17 +154,6 @@ def _points(prediction: Floats, label: Floats) -> Iterator[tuple[float, float, i
     across, up = ((each[:-1] + each[1:]) / 2 for each in edges)
     for column, row in np.argwhere(counts > 0):
         yield across[column], up[row], int(counts[column, row])
-
-
-def _encoders(part: pd.DataFrame) -> pd.DataFrame:
-    """Lay out each head on each encoder, best first, then on all joined; nothing with only one."""
-    names = part["name"].str.split("/", n=1, expand=True).reindex(columns=[0, 1])
-    head, view = names[0], names[1].astype("string")
-    joined = view.str.contains(JOIN, regex=False)
-    own = part.assign(head=head, joined=joined)[joined.notna() & (head + "/" != BASELINE)]
-    own = own.sort_values(["head", "joined"], kind="stable")
-    shown = own["head"] + ": " + view[own.index].mask(own["joined"].astype(bool), "all joined")
-    return _scores(own, shown) if own["joined"].any() else _intervals([])
 
 
 def _scores(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:

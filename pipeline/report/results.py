@@ -122,17 +122,14 @@ def run_record(
     ----------
     params : Params
         Of the run.
-    stores : mapping of str to mapping
-        What the feature stores say of themselves; may lack some.
-    files : mapping of str to str
-        Digests of the files that the run can be known by.
+    stores, files : mapping of str to mapping, mapping of str to str
+        What feature stores say of themselves; digests of the files that the run can be known by.
 
     Returns
     -------
     dict
-        ``encoders``: `ENCODER_KEYS` by name, of imported stores too; of ``outputs`` with names,
-        how many, and the first. ``versions`` of the libraries
-        behind the embeddings and the heads; all of them where they differ. ``files``.
+        ``encoders``: `ENCODER_KEYS` by name, of imported stores too; of named ``outputs`` how many,
+        and the first. ``versions`` of libraries; all of them where they differ. ``files``.
     """
     settings = params.model_dump(mode="json")
     made = {name: {**stores.get(name, {}), **spec} for name, spec in settings["encoders"].items()}

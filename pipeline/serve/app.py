@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
@@ -16,9 +15,8 @@ from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, HTTPException, Request, UploadFile
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from PIL import Image
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, Field
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -93,8 +91,7 @@ def create_app(
         Names that requests may use in their header ``Host``: a page of another site could else
         make its own name point here, and read the answers.
     """
-    registry = CollectorRegistry()
-    predicting_s = Histogram("eri_predicting_seconds", "Time a prediction ran.", registry=registry)
+    uploads: set[ExitStack] = set()
     page = files("pipeline.serve").joinpath("page.html").read_text(encoding="utf-8")
 
     @asynccontextmanager
@@ -112,7 +109,7 @@ def create_app(
         docs_url=None,  # both load scripts from elsewhere; /openapi.json is there
         redoc_url=None,
     )
-    app.add_middleware(_Gate, limits=limits, registry=registry)
+    app.add_middleware(_Gate, limits=limits, uploads=uploads)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
@@ -121,19 +118,15 @@ def create_app(
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
-        """Say that the service runs, for which targets, and within which limits."""
+        """Say that the service runs, for which targets, within which limits, and how busy it is."""
         return {
             "status": "ok",
             "version": app.version,
             "targets": predictor.targets,
             "random_weights": predictor.random_encoders,
             "limits": vars(limits),
+            "n_uploads": len(uploads),
         }
-
-    @app.get("/metrics", response_class=PlainTextResponse)
-    async def metrics() -> str:
-        """Give counts and times, in Prometheus' text format."""
-        return generate_latest(registry).decode()
 
     @app.post(
         "/predict",
@@ -155,7 +148,7 @@ def create_app(
     def run_prediction(root: Path, file: UploadFile) -> Answer:
         name = _shown(file.filename or "clip")
         ending = PurePosixPath(name).suffix.lower()
-        with TemporaryDirectory(dir=root) as folder, predicting_s.time():
+        with TemporaryDirectory(dir=root) as folder:
             path = Path(folder) / f"clip{ending if ending in MEDIA_SUFFIXES else ''}"
             with path.open("wb") as copy:
                 shutil.copyfileobj(file.file, copy)
@@ -201,38 +194,33 @@ class _Gate:
     nobody waits for that any more: none can be stopped midway.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, registry: CollectorRegistry) -> None:
-        self._app, self._limits = app, limits
-        self._free = threading.BoundedSemaphore(limits.waiting + 1)
-        self._taken = Gauge("eri_places_taken", "Uploads in the service.", registry=registry)
-        self._answers = Counter("eri_answers", "Uploads by status.", ["status"], registry=registry)
+    def __init__(self, app: ASGIApp, limits: Limits, uploads: set[ExitStack]) -> None:
+        self._app, self._limits, self._uploads = app, limits, uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
 
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._answers.labels(message["status"]).inc()
-                if message["status"] in (408, 413):  # what may still come is not waited for
-                    message["headers"] = [*message["headers"], (b"connection", b"close")]
+        async def send_or_close(message: Message) -> None:
+            if message.get("status") in (408, 413):  # what may still come is not waited for
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
         with ExitStack() as place:
             app = self._refusal(Request(scope)) or self._app
             if app is self._app:
-                place.callback(self._free.release)
-                place.enter_context(self._taken.track_inprogress())
+                self._uploads.add(place)
+                place.callback(self._uploads.discard, place)
                 scope["state"]["place"] = place
-            await app(scope, self._in_time(receive), counted)
+            await app(scope, self._in_time(receive), send_or_close)
 
     def _refusal(self, request: Request) -> ASGIApp | None:
-        """Refuse an upload before it comes in, or take a place for it."""
+        """Refuse an upload before it comes in."""
         origin = request.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
             return JSONResponse({"detail": "uploads from other sites' pages are refused"}, 403)
-        if not self._free.acquire(blocking=False):
+        if len(self._uploads) > self._limits.waiting:
             busy = {"detail": "busy with other uploads: try again in a moment"}
             return JSONResponse(busy, 503, {"Retry-After": "5"})
         return None

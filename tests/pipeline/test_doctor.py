@@ -40,35 +40,38 @@ def faults(found) -> list[str]:
     return [each.subject for each in found.values() if not each.ok]
 
 
-@pytest.mark.parametrize(
-    ("section", "key", "value", "subject", "said"),
-    [
-        ("evaluation", "slices", ["contry"], "data.labels", "`evaluation.slices` names ['contry']"),
-        ("evaluation", "baselines", ["joy"], "data.labels", "`evaluation.baselines` names ['joy']"),
-        ("data", "media", ".", "data.media", "DVC refuses"),
-        ("data", "media", "data", "data.media", "DVC refuses"),
-        (
-            "data",
-            "media",
-            "gone",
-            "data.media",
-            "no folder gone: set it in params.yaml, bring data",
-        ),
-        (
-            "data",
-            "labels",
-            "gone.csv",
-            "data.labels",
-            "the label table gone.csv is not there: set `data.labels`",
-        ),
-        ("stores", "fau", {"store": "x", "sha256": ""}, "stores.fau", "no imported feature store"),
-        ("encoders", "later", LATER, "encoders.later", "no weights file nowhere/weights.pt"),
-    ],
-)
-def test_what_would_stop_a_run_is_a_fault(examined, section, key, value, subject, said):
-    found = examined(lambda content: content[section].update({key: value}))
+WRONG = {  # setting, its value: which fault it is, and what is said of it
+    ("evaluation", "slices", "contry"): ("data.labels", "`evaluation.slices` names ['contry']"),
+    ("evaluation", "baselines", "joy"): ("data.labels", "`evaluation.baselines` names ['joy']"),
+    ("data", "media", "."): ("data.media", "DVC refuses"),
+    ("data", "media", "data"): ("data.media", "DVC refuses"),
+    ("data", "media", "gone"): ("data.media", "no folder gone: set it in params.yaml, bring data"),
+    ("data", "labels", "gone.csv"): ("data.labels", "gone.csv is not there: set `data.labels`"),
+}
+
+
+@pytest.mark.parametrize("setting", WRONG)
+def test_what_would_stop_a_run_is_a_fault(examined, setting):
+    (section, key, value), (subject, said) = setting, WRONG[setting]
+    found = examined(
+        lambda c: c[section].update({key: [value] if section == "evaluation" else value})
+    )
     assert faults(found) == [subject]
     assert said in found[subject].detail
+
+
+def test_features_and_weights_that_are_not_there_are_faults_but_for_optional_encoders(examined):
+    def change(content):
+        content["stores"]["fau"] = {"store": "x", "sha256": ""}
+        content["encoders"] |= {"later": LATER, "spare": LATER | {"optional": True}}
+        columns = ["country", "group", "duration_s"]  # of the labels, and of the index
+        content["evaluation"] |= {"slices": [*columns, "joy"], "baselines": columns}
+
+    found = examined(change)
+    assert faults(found) == ["encoders.later", "stores.fau"]
+    assert "no weights file nowhere/weights.pt" in found["encoders.later"].detail
+    assert "LEFT OUT of a run: there is no weights file" in found["encoders.spare"].detail
+    assert "no imported feature store" in found["stores.fau"].detail
 
 
 @pytest.mark.parametrize("name", ["gone.mp4", ".p"])
@@ -81,19 +84,6 @@ def test_media_that_dvc_would_stop_at_or_wait_for_are_a_fault(examined, name):
     assert faults(found) == ["data.media"]
     said = f"1 files of media cannot be read (media/{name}: no regular file, or a link to none)"
     assert said in found["data.media"].detail
-
-
-def test_an_optional_encoder_without_its_weights_stops_no_run(examined):
-    optional = LATER | {"optional": True}
-    found = examined(lambda content: content["encoders"].update(later=optional))
-    assert faults(found) == []
-    assert "LEFT OUT of a run: there is no weights file" in found["encoders.later"].detail
-
-
-def test_columns_of_the_labels_and_of_the_index_will_do(examined):
-    columns = ["country", "group", "duration_s"]
-    found = examined(lambda c: c["evaluation"].update(slices=[*columns, "joy"], baselines=columns))
-    assert faults(found) == []
 
 
 def test_the_command_prints_lines_or_json_and_fails_with_a_fault(examined, tmp_path):

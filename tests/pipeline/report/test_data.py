@@ -20,7 +20,7 @@ def test_splits_are_counted(rows):
     assert [val["with sound"], val["with video"]] == [val["clips"], 0]
     assert [val["lacking some features"], val["lacking all"]] == [2, 1]
     seconds = clips.loc[clips["split"] == "Val", "duration_s"]
-    assert val["hours"] == f"{seconds.sum() / 3600:.2f}"
+    assert val["hours"] == round(seconds.sum() / 3600, 2)
     assert val["people"] == clips.loc[clips["split"] == "Val", "group"].nunique()
     assert label_table(rows, ["joy", "awe"])["split"].tolist() == ["Train", "Val"] * 2
 

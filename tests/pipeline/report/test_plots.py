@@ -31,8 +31,6 @@ def test_scores_are_drawn_as_on_the_leaderboard(board, params):
     assert scores.columns.tolist() == INTERVAL_COLUMNS
     assert scores["row"].tolist() == board["name"].tolist()
     assert np.allclose(scores["value"], board["val_mean_pearson"])
-    assert drawn["encoders"]["row"].tolist()[-1].endswith(": all joined")
-    assert len(drawn["encoders"]) == 4 * len(params.heads)  # three encoders, and all joined
     cells = drawn["by_target"].set_index(["row", "target"])["value"]
     assert len(cells) == len(board) * len(params.targets)
     assert cells["stack", "joy"] == board.set_index("name").loc["stack", "val_pearson_joy"]
@@ -48,9 +46,8 @@ def test_slices_and_contributions_are_drawn_and_where_there_are_none_it_says_so(
     drawn = score_tables(board, contributions, pd.DataFrame(rows, columns=SLICE_COLUMNS))
     assert drawn["slices"]["row"].tolist() == ["age: young · 5 clips", "age: old · 5 clips"]
     assert drawn["contributions"].to_numpy().tolist() == [["modality: + sound", 0.1, -0.1, 0.2]]
-    one = board[~board["name"].str.contains("+", regex=False)]  # a single view of each head
-    drawn = score_tables(one, NO_CONTRIBUTIONS, NO_SLICES)
-    for name in ("contributions", "slices", "encoders"):
+    drawn = score_tables(board, NO_CONTRIBUTIONS, NO_SLICES)
+    for name in ("contributions", "slices"):
         assert drawn[name]["row"].tolist() == ["nothing to show"]
         assert drawn[name].drop(columns="row").isna().all(axis=None)
 
@@ -58,64 +55,40 @@ def test_slices_and_contributions_are_drawn_and_where_there_are_none_it_says_so(
 def test_errors_are_label_minus_prediction(rows, params):
     rows.y[rows.n_train, 0] = np.nan
     drawn = error_tables(rows.y + 1, rows, params.targets, "val")
+    scatter, calibration = drawn["scatter"], drawn["calibration"]
     n_val = int((rows.clips["split"] == "Val").sum())
-    assert len(drawn["scatter"]) == n_val * 3 - 1
-    assert np.allclose(drawn["scatter"]["prediction"], drawn["scatter"]["label"] + 1)
-    calibration = drawn["calibration"]
+    assert len(scatter) == n_val * 3 - 1
+    assert np.allclose(scatter["prediction"], scatter["label"] + 1)
     assert calibration.columns.tolist() == CALIBRATION_COLUMNS
     assert np.allclose(calibration["label"], calibration["prediction"] - 1)
     counts = calibration.groupby("target", sort=False)["n_clips"].sum()
     assert counts.tolist() == [n_val - 1, n_val, n_val]
-    assert np.allclose(drawn["residuals_by_person"]["value"], -1)
-    assert np.allclose(drawn["errors_by_duration"]["value"], 1)
 
 
 def test_the_interval_of_a_mean_takes_people_as_draws():
     values = np.repeat([0.0, 1.0, 2.0, 3.0], 50)
-    alike = mean_by_people(values, np.repeat(list("abcd"), 50).astype(object))
-    assert alike.mean == 1.5
-    assert alike.low < 0 < 3 < alike.high  # four draws, not two hundred
-    alone = mean_by_people(values, np.array(["a"] * 200, object))
-    assert np.isnan(alone.low)
-    assert mean_by_people([], np.array([], object)).n_clips == 0
+    mean, low, high = mean_by_people(values, np.repeat(list("abcd"), 50).astype(object))
+    assert mean == 1.5
+    assert low < 0 < 3 < high  # four draws, not two hundred
+    assert np.isnan(mean_by_people(values, np.array(["a"] * 200, object))[1:]).all()
 
 
 def test_the_errors_of_a_target_are_in_units_of_its_labels():
     y = np.array([[1.0], [2.0], [np.nan], [3.0]])
     row = error_table(y, np.full((4, 1), 1.5), np.array(list("abcd"), object), ["joy"]).iloc[0]
-    assert row["n_clips"] == 3
-    assert row["bias"] == 0.5
-    assert row["mean_absolute"] == pytest.approx(2.5 / 3)
-    assert row["label_sd"] == pytest.approx(np.std([1, 2, 3]))
-    assert row["prediction_sd"] == 0
+    spreads = 2.5 / 3, np.std([1, 2, 3]), 0
+    assert (row["n_clips"], row["bias"]) == (3, 0.5)
+    found = row[["mean_absolute", "label_sd", "prediction_sd"]].astype(float)
+    np.testing.assert_allclose(found, spreads)
     empty = error_table(y[:0], y[:0], np.array([], object), ["joy"]).iloc[0]
-    assert empty["n_clips"] == 0
-    assert np.isnan(empty["bias"])
-
-
-def of_people(rows, error, people, duration_s):
-    """Draw the errors of clips of Val [n_clips, n_targets]."""
-    clips = pd.DataFrame({"split": "Val", "duration_s": duration_s}, index=range(len(error)))
-    own = type(rows)(clips, 0, error, people.astype(object), np.zeros(0, np.int64))
-    return error_tables(np.zeros_like(error), own, ["joy", "awe"], "val")
+    assert (empty["n_clips"], str(empty["bias"])) == (0, "nan")
 
 
 def test_many_clips_are_counted_in_cells(rows):
     error = np.random.default_rng(0).normal(size=(MOST_POINTS + 1, 2))
-    cells = of_people(rows, error, np.zeros(len(error)), 3.0)["scatter"]
+    clips = pd.DataFrame({"split": ["Val"] * len(error)})
+    people = clips["split"].to_numpy(object)
+    of_val = type(rows)(clips, 0, error, people, np.zeros(0, np.int64))
+    cells = error_tables(np.zeros_like(error), of_val, ["joy", "awe"], "val")["scatter"]
     assert len(cells) < len(error)
     assert cells["n_clips"].sum() == 2 * len(error)
-
-
-def test_people_whose_errors_lean_are_found_and_durations_make_bands(rows):
-    error = np.zeros((60, 2))
-    error[7], error[9], error[40:42] = [5, 0.1], np.nan, -1
-    drawn = of_people(rows, error, np.repeat(np.arange(15).astype(str), 4), np.linspace(5, 12, 60))
-    named = drawn["residuals_by_person"]["row"].tolist()
-    assert (named[0], named[-1], len(named)) == ("1", "10", 12)
-    bands = drawn["errors_by_duration"]
-    assert len(bands) == 6
-    assert bands["row"][0].startswith("[5, ")
-    alike = of_people(rows, error, np.arange(60).astype(str), 3.0)
-    assert alike["errors_by_duration"]["row"].tolist() == ["nothing to show"]
-    assert len(alike["residuals_by_person"]) == 12  # nobody has a second clip

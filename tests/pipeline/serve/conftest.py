@@ -87,6 +87,11 @@ def listening(app):
         thread.join()
 
 
+def n_uploads(get) -> int:
+    """Ask a service how many uploads it has; `get` fetches a path."""
+    return get("/health").json()["n_uploads"]
+
+
 def until(true, limit_s: float = 120) -> None:
     """Wait for something to come true."""
     began_s = time.monotonic()

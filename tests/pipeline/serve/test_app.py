@@ -43,29 +43,6 @@ def test_a_picture_is_a_clip_without_a_length_and_sound_alone_one_too(client, pi
     assert (heard["has_video"], heard["encoders"]) == (False, ["sound"])
 
 
-def test_health_says_what_it_is_and_within_which_limits(client):
-    health = client.get("/health").json()
-    assert health["status"] == "ok"
-    assert health["targets"] == TARGETS
-    assert health["random_weights"] == ["tiny"]
-    assert health["limits"]["upload_bytes"] == 3_000_000
-
-
-def test_metrics_count_answers_and_time(client, picture):
-    def numbers():
-        lines = client.get("/metrics").text.splitlines()
-        return {
-            name: float(each) for name, each in (x.rsplit(" ", 1) for x in lines if x[0] != "#")
-        }
-
-    before = numbers()
-    predict(client, "a.mp4", picture)
-    predict(client, "b.mp4", b"nothing")
-    grown = {name: value - before.get(name, 0) for name, value in numbers().items()}
-    counted = [f'eri_answers_total{{status="{status}"}}' for status in (200, 422)]
-    assert [grown[name] for name in (*counted, "eri_predicting_seconds_count")] == [1, 1, 2]
-
-
 def test_the_page_needs_nothing_from_elsewhere_and_allows_only_its_own_code(client):
     reply = client.get("/")
     assert reply.headers["content-type"].startswith("text/html")

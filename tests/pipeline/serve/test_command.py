@@ -5,6 +5,7 @@ import sys
 
 import httpx
 
+from tests.pipeline.finished_run import TARGETS
 from tests.pipeline.serve.conftest import until
 
 
@@ -25,8 +26,8 @@ def test_it_answers_until_it_is_told_to_stop_and_leaves_nothing(ready_folder, cl
         port = log.read_text().rsplit("running on http://0.0.0.0:", 1)[1].split()[0]
         url = f"http://127.0.0.1:{port}"
         health = httpx.get(f"{url}/health", headers={"Host": "eri.example"}).json()
-        assert health["limits"]["duration_s"] == 7
-        assert health["limits"]["receive_s"] == 60
+        assert (health["status"], health["targets"], health["n_uploads"]) == ("ok", TARGETS, 0)
+        assert (health["limits"]["duration_s"], health["limits"]["receive_s"]) == (7, 60)
         reply = httpx.post(f"{url}/predict", files={"file": ("a.mp4", clip)}, timeout=300)
         assert reply.status_code == 200
         assert len(list(temporary.iterdir())) == 1

@@ -1,11 +1,12 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
 
 from pipeline.serve.app import create_app
-from tests.pipeline.serve.conftest import LIMITS, Held, until
+from tests.pipeline.serve.conftest import LIMITS, Held, n_uploads, until
 
 
 @pytest.fixture
@@ -16,32 +17,20 @@ def held(predictor):
     return held
 
 
-def later(call):
-    """Call in a thread; gives the thread and the list that gets the result."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(call()))
-    thread.start()
-    return thread, results
-
-
 def test_to_more_than_may_wait_it_is_busy_at_once(held, disk, picture):
-    app = create_app(held, LIMITS)
-    with TestClient(app, base_url="http://localhost") as client:
+    app, files = create_app(held, LIMITS), {"file": ("a.mp4", picture)}
+    with ThreadPoolExecutor() as pool, TestClient(app, base_url="http://localhost") as client:
         held.go.clear()
-        calls = [
-            later(lambda: client.post("/predict", files={"file": ("a.mp4", picture)}))
-            for _ in range(LIMITS.waiting + 1)
-        ]
-        until(lambda: "eri_places_taken 3.0" in client.get("/metrics").text)
-        reply = client.post("/predict", files={"file": ("a.mp4", picture)})
+        n = LIMITS.waiting + 1
+        calls = [pool.submit(client.post, "/predict", files=files) for _ in range(n)]
+        until(lambda: n_uploads(client.get) == 3)
+        reply = client.post("/predict", files=files)
         assert reply.status_code == 503
         assert int(reply.headers["retry-after"]) > 0
         assert "busy" in reply.json()["detail"]
         held.go.set()
-        for thread, results in calls:
-            thread.join()
-            assert results[0].status_code == 200
-        assert client.post("/predict", files={"file": ("a.mp4", picture)}).status_code == 200
+        assert [call.result().status_code for call in calls] == [200] * n
+        assert client.post("/predict", files=files).status_code == 200
 
 
 def test_an_answer_has_a_time_limit_and_its_prediction_keeps_the_place_until_it_ends(
@@ -53,9 +42,9 @@ def test_an_answer_has_a_time_limit_and_its_prediction_keeps_the_place_until_it_
         replies = [client.post("/predict", files=files) for _ in range(2)]
         assert [reply.status_code for reply in replies] == [504, 503]
         assert "0.2 s" in replies[0].json()["detail"]
-        assert "eri_places_taken 1.0" in client.get("/metrics").text
+        assert n_uploads(client.get) == 1
         held.go.set()
-        until(lambda: "eri_places_taken 0.0" in client.get("/metrics").text)
+        until(lambda: n_uploads(client.get) == 0)
         held.go.clear()
         assert client.post("/predict", files=files).status_code == 504
         threading.Timer(0.3, held.go.set).start()
