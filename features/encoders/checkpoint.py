@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import torch
 
 State = dict[str, torch.Tensor]
@@ -29,9 +28,6 @@ _CALLED = re.compile(
 _HEADS = {"classifier", "fc", "head", "head_dist", "heads", "last_linear", "logits"}
 _NO_WEIGHTS = {"mask_token", "num_batches_tracked", "total_ops", "total_params"}
 _AVERAGE = re.compile(r"(^|[._])ema([._]|$)", re.IGNORECASE)
-_LORA = re.compile(r"lora_", re.IGNORECASE)
-_QUANTISED = re.compile(r"(^|\.)(SCB|absmax|qweight|qzeros|zero_point)$")
-_SIZED = re.compile("pos|patch")  # what libraries fit to pictures or patches of another size
 _MOST_UNPACKED = 20  # times a file's size; numbers that were learned hardly shrink
 _N_SHOWN = 5
 
@@ -44,116 +40,70 @@ def load_trunk(network: torch.nn.Module, path: Path, convert: Callable[[State], 
     network : torch.nn.Module
         Every entry of it has to be in the file, but for heads that only help to train.
     path : Path
-        Of safetensors, of ``torch.save``, or of ``numpy.savez``.
+        Of safetensors, or of ``torch.save``.
     convert : callable
         From tensors under other names or in older shapes to those of the network.
 
     Returns
     -------
     str
-        What of the file was taken, resized and left out, in a line; empty when all was taken.
+        What of the file was taken and left out, in a line; empty when all was taken.
 
     Raises
     ------
     ValueError
-        When it holds no tensors, or a pickled network, or they do not fit; with what to do.
+        When it holds no tensors, or they do not fit; with what to do.
     """
     entries = network.state_dict().items()
     wanted = {name: value for name, value in entries if not name.lower().startswith("aux")}
-    states = _read_states(path)
-    if any(_LORA.search(name) for state in states.values() for name in state):
-        raise ValueError(
-            "it holds a LoRA adapter, which only adds to another network's weights: merge both, "
-            "`PeftModel.from_pretrained(network, FOLDER).merge_and_unload()`, save the result's "
-            "state dict, and name that file."
-        )
-    place, found, outside = _find(states, wanted, network)
+    place, found, outside = _find(_read_states(path), wanted, network)
     state = convert(found)
     _check_fits(state, wanted)
     network.load_state_dict({name: state[name] for name in wanted if name in state}, strict=False)
-    left = [name for name in [*state, *outside] if name not in wanted]
-    modules = dict.fromkeys(
-        name.rpartition(".")[0] or name
-        for name in left
-        if name.rpartition(".")[2] not in _NO_WEIGHTS
-    )
-    resized = [
-        name
-        for name in wanted
-        if _SIZED.search(name) and name in found and found[name].numel() != state[name].numel()
-    ]
-    done = {"took": [f"`{place}`"] * bool(place), "resized": resized, "left out": list(modules)}
+    parts = [name.rpartition(".") for name in [*state, *outside] if name not in wanted]
+    left = dict.fromkeys(part or name for part, _, name in parts if name not in _NO_WEIGHTS)
+    done = {"took": [f"`{place}`"] * bool(place), "left out": list(left)}
     said = ", ".join(f"{what} {_shown(names)}" for what, names in done.items() if names)
     return f"{path}: {said}" if said else ""
 
 
 def _read_states(path: Path) -> dict[str, State]:
-    """Read every set of named tensors in a file, by the place where it is nested.
-
-    Of other Python objects in it (settings of the training run, say) only an empty shell is made.
-    """
+    """Read every set of named tensors in a file, by the place where it is nested."""
     with path.open("rb") as file:
         is_safetensors = file.read(9)[8:] == b"{"
     if is_safetensors:
         from safetensors.torch import load_file
 
-        return {"": load_file(path)}
-    if zipfile.is_zipfile(path) and _is_numpy(path):
-        return {"": _read_numpy(path)}
-    content, others = _read_torch(path)
-    places = list(_places(content))
-    every = {
-        place: {str(name): v for name, v in value.items() if isinstance(v, torch.Tensor)}
-        for place, value in places
-    }
-    if states := {place: state for place, state in every.items() if state}:
-        return states
-    for place, value in places:
-        if isinstance(value, _Shell) and value.is_network:
-            item = "".join(f"[{key!r}]" for key in place.split(".") if key)
+        states = {"": load_file(path)}
+    else:
+        content, others = _read_torch(path)
+        every = {
+            place: {str(name): v for name, v in value.items() if isinstance(v, torch.Tensor)}
+            for place, value in _places(content)
+        }
+        states = {place: state for place, state in every.items() if state}
+        if not states and others:
             raise ValueError(
-                f"it holds a pickled network ({type(value).__name__}), which is code, and not "
-                "its numbers alone. Where its class can be imported, and if you trust the file, "
-                f'convert it: python -c "import torch; network = torch.load({str(path)!r}, '
-                f"weights_only=False){item}; torch.save(network.state_dict(), 'weights.pth')\" "
-                "and set `weights: weights.pth`."
+                f"it holds no tensors by name, but objects ({_shown(others)}), whose code is not "
+                "run here. A pickled network is converted where its class can be imported, if you "
+                f"trust the file: `network = torch.load({str(path)!r}, weights_only=False)`, with "
+                "`['model']` or the like behind it where that is nested, "
+                "`torch.save(network.state_dict(), 'weights.pth')`, and `weights: weights.pth`."
             )
-    what = f", but {_shown(others)}" if others else ""
-    raise ValueError(f"it holds no tensors by name{what}.")
-
-
-def _is_numpy(path: Path) -> bool:
-    """Whether a ZIP file is of ``numpy.savez``; refuse those that are not of ``torch.save``."""
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-    names = [entry.filename for entry in entries]
-    if sum(entry.file_size for entry in entries) > _MOST_UNPACKED * path.stat().st_size:
-        raise ValueError(f"it unpacks to more than {_MOST_UNPACKED} times its size: no weights do.")
-    if any(name.endswith("/constants.pkl") for name in names):
-        raise ValueError("it is TorchScript: save torch.jit.load(path).state_dict() instead.")
-    if all(name.endswith(".npy") for name in names):
-        return True
-    if not any(name.endswith("/data.pkl") for name in names):
-        raise ValueError(f"it is an archive of {_shown(names)}: unpack it, and name a file in it.")
-    return False
-
-
-def _read_numpy(path: Path) -> State:
-    with np.load(path, allow_pickle=False) as arrays:
-        state = {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays}
-    if any("/" in name for name in state):
+    if not any(states.values()):
+        raise ValueError("it holds no tensors by name.")
+    if any("lora_" in name.lower() for state in states.values() for name in state):
         raise ValueError(
-            "its names are of JAX: where timm knows them, `network = timm.create_model(MODEL)`, "
-            "`network.load_pretrained(FILE)` and `torch.save(network.state_dict(), 'weights.pth')` "
-            "convert it."
+            "it holds a LoRA adapter, which only adds to another network's weights: merge both, "
+            "`PeftModel.from_pretrained(network, FOLDER).merge_and_unload()`, save the result's "
+            "state dict, and name that file."
         )
-    return state
+    return states
 
 
 class _Shell(dict[Any, Any]):
     """Stands for an object of a class that is not needed: whatever is done to it does nothing."""
 
-    is_network = False
     __hash__ = object.__hash__  # type: ignore[assignment]  # some are keys
 
     def __init__(self, *_: Any, **__: Any) -> None:
@@ -162,14 +112,21 @@ class _Shell(dict[Any, Any]):
     def __call__(self, *_: Any, **__: Any) -> "_Shell":
         return _Shell()
 
-    append = extend = __call__
-
-    def __setstate__(self, state: Any) -> None:
-        self.is_network = isinstance(state, dict) and "_modules" in state
+    append = extend = __setstate__ = __call__
 
 
 def _read_torch(path: Path) -> tuple[Any, list[str]]:
-    """Read what ``torch.save`` wrote, and name the classes and functions that were not called."""
+    """Read what ``torch.save`` wrote, and name the classes and functions that were not called.
+
+    Of such an object (settings of the training run, say) only an empty shell is made.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > _MOST_UNPACKED * path.stat().st_size:
+            raise ValueError(f"it unpacks to more than {_MOST_UNPACKED} times its size.")
+        if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+            raise ValueError("it is TorchScript: save torch.jit.load(path).state_dict() instead.")
     names: list[str] = []
 
     class Reader(pickle.Unpickler):
@@ -189,7 +146,7 @@ def _read_torch(path: Path) -> tuple[Any, list[str]]:
     except Exception as error:  # pickle, zip and torch each raise their own
         raise ValueError(
             "it is cut short, so copy it again, or of another format: expected a state dict, of "
-            "safetensors, torch.save or numpy.savez."
+            "safetensors or torch.save."
         ) from error
 
 
@@ -281,35 +238,29 @@ def _kind(name: str, depth: int = 0) -> str:
 def _check_fits(state: State, wanted: State) -> None:
     """Refuse what would leave part of the network random, or belongs to a larger one."""
     present = {name: state[name] for name in wanted if name in state}
-    quantised = [name for name in state if _QUANTISED.search(name)] + [
-        name
-        for name, value in present.items()
-        if wanted[name].is_floating_point() and not value.is_floating_point()
-    ]
-    if quantised:
-        raise ValueError(
-            f"its numbers are quantised ({_shown(quantised)}): save the network's state dict from "
-            "before that, in float32 or float16, and name that file."
-        )
     missing = [n for n in wanted if n not in present and not n.endswith("num_batches_tracked")]
-    others = [
-        f"{name} of shape {tuple(value.shape)} in the place of {tuple(wanted[name].shape)}"
-        for name, value in present.items()
-        if value.shape != wanted[name].shape
-    ]
-    larger = [name for name in state if name not in wanted and _is_trunk(name, state[name], wanted)]
-    if missing:
-        problem = f"it lacks {len(missing)} of {len(wanted)} entries ({_shown(missing)})"
-    elif others:
-        problem = f"its shapes are others: {_shown(others)}"
-    elif larger:
-        problem = f"it has unknown {len(larger)} entries ({_shown(larger)})"
-    else:
-        return
-    raise ValueError(
-        f"{problem}. Check that the file is whole, and set `model:` to the architecture it was "
-        "saved from."
-    )
+    problems = {
+        "its numbers are quantised, and those of before are needed": [
+            name
+            for name, value in present.items()
+            if wanted[name].is_floating_point() and not value.is_floating_point()
+        ],
+        f"it lacks {len(missing)} of {len(wanted)} entries": missing,
+        "its shapes are others": [
+            f"{name} of shape {tuple(value.shape)} in the place of {tuple(wanted[name].shape)}"
+            for name, value in present.items()
+            if value.shape != wanted[name].shape
+        ],
+        "it has unknown entries": [
+            name for name in state if name not in wanted and _is_trunk(name, state[name], wanted)
+        ],
+    }
+    for problem, names in problems.items():
+        if names:
+            raise ValueError(
+                f"{problem} ({_shown(names)}). Check that the file is whole, and set `model:` to "
+                "the architecture it was saved from."
+            )
 
 
 def _is_trunk(name: str, value: torch.Tensor, wanted: State) -> bool:

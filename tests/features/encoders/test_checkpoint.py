@@ -125,14 +125,12 @@ def test_the_trunk_is_loaded_whole_from_every_form(kind, form, tmp_path):
 @pytest.mark.parametrize("kind", ["timm"], indirect=True)
 def test_the_content_says_what_a_file_is(kind, tmp_path):
     state, batch = kind.network().state_dict(), pictures(1, kind.size_px)
-    plain, older, safe, numpy = (tmp_path / f"{number}.pt" for number in range(4))
+    plain, older, safe = (tmp_path / f"{number}.pt" for number in range(3))
     torch.save(state, plain)
     torch.save({"state_dict": state}, older, _use_new_zipfile_serialization=False)
     save(state, tmp_path / "w.safetensors").rename(safe)
-    with numpy.open("wb") as file:
-        np.savez(file, **{name: value.numpy() for name, value in state.items()})
     expected = embed(kind.encoder(plain), batch)
-    for path in (older, safe, numpy):
+    for path in (older, safe):
         assert np.array_equal(embed(kind.encoder(path), batch), expected)
 
 
@@ -147,10 +145,6 @@ def test_what_was_left_out_is_said_in_a_line(tmp_path):
     save(without_head(state), path)
     with warnings.catch_warnings(action="error"):
         encoder.load_model(CPU)
-    vit = timm.create_model("test_vit", img_size=320).state_dict()
-    save({name: value for name, value in vit.items() if "head" not in name}, path)
-    with pytest.warns(UserWarning, match=r"faces\.ckpt: resized pos_embed$"):
-        make_encoder({"kind": "timm", "model": "test_vit", "weights": str(path)}).load_model(CPU)
 
 
 @pytest.mark.filterwarnings("ignore:.*left out|.*took")
@@ -225,21 +219,21 @@ def without(state, name):
     return {key: value for key, value in state.items() if key != name}
 
 
-QUANTISED = r"numbers are quantised \(.*before that, in float32"
+QUANTISED = r"numbers are quantised, and those of before are needed \("
 REFUSED = {
     "another": (lambda: {"weight": torch.zeros(2)}, r"lacks 7\d of 90 entries"),
-    "a bias more": (lambda: resnet() | {"conv1.bias": torch.ones(64)}, r"unknown 1 .*conv1\.bias"),
+    "a bias more": (lambda: resnet() | {"conv1.bias": torch.ones(64)}, r"unknown .*conv1\.bias"),
     "deeper": (
         lambda: resnet() | {"layer1.7.conv1.weight": torch.ones(2)},
         r"unknown .*layer1\.7\.conv1.*set `model:`",
     ),
-    "a stage more": (lambda: resnet() | {"layer9.weight": torch.ones(2)}, r"unknown 1 .*layer9"),
+    "a stage more": (lambda: resnet() | {"layer9.weight": torch.ones(2)}, r"unknown .*layer9"),
     "other width": (
         lambda: resnet() | {"layer1.0.conv1.weight": torch.ones(2, 1, 7, 7)},
         r"layer1\.0\.conv1\.weight of shape \(2, 1, 7, 7\) in the place of ",
     ),
     "quantised": (lambda: resnet() | {"layer1.0.conv1.weight": torch.ones(1).char()}, QUANTISED),
-    "packed": (lambda: resnet() | {"layer1.0.conv1.SCB": torch.ones(64)}, QUANTISED),
+    "packed": (lambda: resnet() | {"layer1.0.conv1.SCB": torch.ones(64)}, "unknown .*SCB"),
     "two networks": (
         lambda: {"student": resnet(), "teacher": resnet()},
         "several such networks, student, teacher: save the state dict of one",
@@ -255,12 +249,12 @@ REFUSED = {
     ),
     "a network": (
         lambda: tiny_network(),
-        r"pickled network \(timm\.models\.resnet\.ResNet\).*torch\.load\('.*refused\.pth', "
-        r"weights_only=False\); torch\.save\(network\.state_dict\(\).*set `weights:",
+        r"objects \(timm\.models\.resnet\.ResNet.*torch\.load\('.*refused\.pth', "
+        r"weights_only=False\).*torch\.save\(network\.state_dict\(\).*`weights:",
     ),
     "a network in a dict": (
         lambda: {"epoch": 1, "model": torch.nn.DataParallel(tiny_network())},
-        r"pickled network \(.*DataParallel\).*weights_only=False\)\['model'\]",
+        r"objects \(.*DataParallel.*weights_only=False\).*\['model'\]",
     ),
 }
 
@@ -270,17 +264,13 @@ OF_OTHERS = {
         lambda path: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path),
         r"it is TorchScript: save torch\.jit\.load",
     ),
-    "of JAX": (
-        lambda path: np.savez(path.open("wb"), **{"Transformer/LayerNorm_0/scale": np.ones(3)}),
-        r"names are of JAX: .*timm",
-    ),
     "cut off": (
         lambda path: torch.save(resnet(), path) or os.truncate(path, 4000),
         "cut short, so copy it again",
     ),
     "an archive": (
         lambda path: zipfile.ZipFile(path, "w").writestr("a.pth", "x"),
-        r"archive of a\.pth: unpack it",
+        "of another format: expected a state dict",
     ),
     "a bomb": (
         lambda path: np.savez_compressed(path.open("wb"), w=np.zeros(1 << 20)),

@@ -36,7 +36,7 @@ def test_random_weights_depend_on_the_seed_alone(kind):
 
 
 def test_an_unknown_tag_lists_the_known_ones(kind):
-    with pytest.raises(EncoderError, match=f"unknown weights 'none'.*'{kind.tag}'.*'random'"):
+    with pytest.raises(EncoderError, match=f"no weights file none: .*'{kind.tag}'.*'random'"):
         kind.encoder("none").weights_digest()
     with pytest.raises(EncoderError, match=f"preprocessing_of: none.*'{kind.tag}'"):
         kind.encoder("random", preprocessing_of="none").picture_preprocessing()
