@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -39,26 +39,32 @@ def sniff(sample: str) -> tuple[str, list[str], int]:
 
 
 def text_rows(
-    text: str, separator: str, is_checked: bool = False
+    lines: Iterable[str], separator: str, is_checked: bool = False
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of the rows that are not empty.
 
     A row over several lines is a ValueError, where that is to be checked, if its quotes do not
     close as they should: those lines may be rows of their own.
     """
-    lines, first = list(io.StringIO(text, newline="")), 0
+    taken: list[str] = []
+
+    def noted() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield line
+
     form: Any = {"delimiter": separator, "skipinitialspace": True}
-    reader = csv.reader(lines, **form)
+    reader = csv.reader(noted(), **form)
     for row in reader:
-        if is_checked and reader.line_num > first + 1:
+        if is_checked and len(taken) > 1:
             try:
-                next(csv.reader(lines[first : reader.line_num], strict=True, **form))
+                next(csv.reader(taken, strict=True, **form))
             except csv.Error:
-                said = f"the quotes from line {first + 1} on do not pair up"
+                said = f"the quotes from line {reader.line_num - len(taken) + 1} on do not pair up"
                 raise ValueError(f"{said}: mend them, or double those within a cell") from None
-        first = reader.line_num
+        taken.clear()
         if any(cell.strip() for cell in row):
-            yield first, row
+            yield reader.line_num, row
 
 
 def to_numbers(cells: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -106,9 +112,9 @@ def _sniff_separated(sample: str) -> tuple[str, list[str], int]:
     """Do what `sniff` does, of cells with a separator between them."""
 
     def rows_by(separator: str) -> tuple[list[list[str]], int]:
-        rows = []
+        rows, lines = [], io.StringIO(sample, newline="")
         with suppress(csv.Error):  # a line that is too long for one cell
-            rows = [row for _, row in islice(text_rows(sample, separator), _SAMPLE_ROWS)]
+            rows = [row for _, row in islice(text_rows(lines, separator), _SAMPLE_ROWS)]
         return rows, Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
 
     def fit(separator: str) -> tuple[float, int]:
@@ -144,7 +150,7 @@ def _sniff_arff(sample: str) -> tuple[str, list[str], int] | None:
     if head is None:
         return None
     names = re.findall(r"(?im)^@attribute\s+(?:'([^']*)'|\"([^\"]*)\"|(\S+))", head[1])
-    n_rows = sum(1 for _ in text_rows(head[1], ","))
+    n_rows = sum(1 for _ in text_rows(io.StringIO(head[1], newline=""), ","))
     return ",", [plain_text("".join(name)) for name in names], n_rows
 
 

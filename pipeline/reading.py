@@ -1,4 +1,4 @@
-"""Other people's tables: CSV in any usual form, ARFF, Parquet, arrays.
+"""Other people's tables, some rows at a time: CSV in any usual form, ARFF, Parquet, arrays.
 
 Every kind of file becomes a data frame, for labels and features alike. Cells of text stay text:
 nothing but an empty cell is missing until `pipeline.dialects` reads numbers. Nothing is loaded that
@@ -10,7 +10,7 @@ import gzip
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,9 @@ from pipeline.dialects import SEPARATORS, sniff, text_rows
 from pipeline.findings import Findings, RefusedError
 from pipeline.settings_files import nearest
 
+BLOCK_VALUES = 2**20
+"""Cells in a block."""
+
 LFS_ADVICE = "they stand for files that Git LFS keeps elsewhere: fetch those with `git lfs pull`"
 
 _TEXTS = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".arff")
@@ -37,6 +40,9 @@ ENDINGS = (*_TEXTS, ".parquet", *_ARRAYS)
 """What files are read, by the endings of their names."""
 
 _SAMPLE_SIZE = 2**20
+# Parquet keeps each column of a row group apart; of each this much is read ahead.
+_READ_AHEAD_BYTES = 2**16
+_PARQUET_ROWS = 1024  # of which each may hold long lists
 _PICKLES = (".p", ".pkl", ".pickle", ".joblib", ".pt", ".pth")
 _UNREADABLE = (ValueError, OSError, EOFError, csv.Error, pa.ArrowException)
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -47,17 +53,24 @@ class Table(NamedTuple):
 
     Attributes
     ----------
-    rows : DataFrame
-        Its rows in their order; columns of an array are called by numbers.
+    columns : list
+        Names; numbers for the columns of an array.
+    blocks : iterator of DataFrame
+        Its rows in their order, to be drawn once; it raises RefusedError where they cannot be read.
     form : str
         How text is written, where that is not UTF-8 with commas.
     metadata : dict or None
         What a feature store of ours says of itself; None for any other file.
     """
 
-    rows: pd.DataFrame
+    columns: list[Any]
+    blocks: Iterator[pd.DataFrame]
     form: str = ""
     metadata: dict[str, Any] | None = None
+
+    def rows(self) -> pd.DataFrame:
+        """Return all rows that are left."""
+        return pd.concat([*self.blocks], ignore_index=True)
 
 
 def ending_of(path: Path) -> str:
@@ -87,15 +100,15 @@ def load_table(path: Path, ids: Sequence[str] | None = None, *, of_one_clip: boo
     with _refusing(path):
         _check_kind(path)
         if (ending := ending_of(path)) in _ARRAYS:
-            table = Table(_read_array(path, ids, of_one_clip))
+            table = _read_array(path, ids, of_one_clip)
         elif ending == ".parquet":
             table = _read_parquet(path)
         else:
             table = _read_separated(path)
-        twice = [str(name) for name, count in Counter(table.rows).items() if name and count > 1]
+        twice = [str(name) for name, count in Counter(table.columns).items() if name and count > 1]
         if twice:
             raise ValueError(f"it has several columns {sorted(twice)[:3]}: rename all but one")
-    return table
+    return table._replace(blocks=_guarded(table, path))
 
 
 def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
@@ -107,14 +120,14 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
         As `load_table`; also for a table of one column or without rows.
     """
     table = load_table(path)
-    names = [str(name) for name in table.rows]
+    names, rows = [str(name) for name in table.columns], table.rows()
     with _refusing(path):
         if len(names) < 2:
             separators = ", ".join(SEPARATORS.values())
             raise ValueError(f"no columns, separated by {separators}, but {names[0][:60]!r}")
-        if table.rows.empty:
+        if rows.empty:
             raise ValueError("it has a header but no rows")
-    cells: pd.DataFrame = table.rows.set_axis(names, axis=1).astype("string")
+    cells: pd.DataFrame = rows.set_axis(names, axis=1).astype("string")
     cells = cells.apply(lambda column: column.str.strip())
     form = [f"{path.name}: {table.form}"] if table.form else []
     done = "read so; where that is cp1252 or latin-1, check words with letters such as é"
@@ -124,20 +137,10 @@ def read_text_table(path: Path, findings: Findings) -> pd.DataFrame:
     return cells.mask(cells == "").drop(columns="", errors="ignore")
 
 
-def read_text(path: Path) -> tuple[str, str]:
-    """Read a file of text, and tell its encoding; raises RefusedError where that cannot be."""
-    with _refusing(path):
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix.lower() == ".gz" else content
-    encodings = ["utf-8-sig", "cp1252", "latin-1"]
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings.insert(0, "utf-16")
-    elif content[:1024].count(0) * 8 > len(content[:1024]):  # as between plain letters
-        encodings.insert(0, "utf-16-le" if content[0] else "utf-16-be")
-    for encoding in encodings[:-1]:
-        with suppress(UnicodeDecodeError):
-            return content.decode(encoding), encoding
-    return content.decode(encodings[-1]), encodings[-1]
+def read_text(path: Path) -> str:
+    """Read a file of text, in whatever encoding; raises RefusedError where that cannot be."""
+    with _refusing(path), _text(path, _encoding(path)) as file:
+        return str(file.read())
 
 
 def check_columns(table: pd.DataFrame, names: Iterable[str], path: Path, more: str = "") -> None:
@@ -155,6 +158,14 @@ def _refusing(path: Path) -> Iterator[None]:
     except (*_UNREADABLE, zipfile.BadZipFile, zlib.error) as why:
         kind, message = "files that cannot be read", f"{path} cannot be read as a table: {why}"
         raise RefusedError(kind, [path], message) from why
+
+
+def _guarded(table: Table, path: Path) -> Iterator[pd.DataFrame]:
+    """Yield the blocks, or one without rows."""
+    with _refusing(path):
+        first = next(table.blocks, pd.DataFrame(columns=table.columns, dtype=object))
+        yield first
+        yield from table.blocks
 
 
 def _check_kind(path: Path) -> None:
@@ -176,21 +187,27 @@ def _check_kind(path: Path) -> None:
 
 
 def _read_parquet(path: Path) -> Table:
-    table = pq.ParquetFile(path).read()
-    rows = table.to_pandas()
-    if not isinstance(rows.index, pd.RangeIndex):  # it may hold the ids
-        unnamed = "index" if pd.api.types.is_numeric_dtype(rows.index) else "id"
-        rows = rows.rename_axis([name or unnamed for name in rows.index.names]).reset_index()
-    is_ours = METADATA_KEY in (table.schema.metadata or {})
-    names = [plain_text(str(name)) for name in rows]
-    metadata = store_metadata(table.schema) if is_ours else None
-    return Table(rows.set_axis(names, axis=1), metadata=metadata)
+    # Without buffering ahead, memory holds a block and not a row group.
+    file = pq.ParquetFile(path, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
+    schema, batches = file.schema_arrow, file.iter_batches(_PARQUET_ROWS)
+    names = [plain_text(str(name)) for name in _with_index(schema.empty_table().to_pandas())]
+    frames = (_with_index(pa.Table.from_batches([batch]).to_pandas()) for batch in batches)
+    metadata = store_metadata(schema) if METADATA_KEY in (schema.metadata or {}) else None
+    return Table(names, (frame.set_axis(names, axis=1) for frame in frames), metadata=metadata)
 
 
-def _read_array(path: Path, given: Sequence[str] | None, of_one_clip: bool) -> pd.DataFrame:
+def _with_index(rows: pd.DataFrame) -> pd.DataFrame:
+    """Make columns of the index that a data frame was written with: it may hold the ids."""
+    if isinstance(rows.index, pd.RangeIndex):
+        return rows
+    unnamed = "index" if pd.api.types.is_numeric_dtype(rows.index) else "id"
+    return rows.rename_axis([name or unnamed for name in rows.index.names]).reset_index()
+
+
+def _read_array(path: Path, given: Sequence[str] | None, of_one_clip: bool) -> Table:
     """Read one matrix, with ids and perhaps times beside it."""
     try:
-        content = np.load(path)
+        content = np.load(path, mmap_mode="r")
         arrays = dict(content) if isinstance(content, np.lib.npyio.NpzFile) else {"": content}
     except ValueError as error:
         advice = "ids that are Python objects are not loaded: np.array(ids, dtype=str) is text"
@@ -208,27 +225,60 @@ def _read_array(path: Path, given: Sequence[str] | None, of_one_clip: bool) -> p
     if not fits or not has_ids or {*map(len, beside.values())} - {len(matrix)}:
         expected = "one array of numbers of shape (n_rows, n_columns), an id for each row in `ids`"
         raise ValueError(f"it holds {shapes}: expected {expected} (or give --ids ids.csv)")
-    return pd.concat([pd.DataFrame(beside), pd.DataFrame(matrix)], axis=1)
+    size = max(BLOCK_VALUES // max(matrix.shape[1], 1), 1)
+    parts = (slice(first, first + size) for first in range(0, len(matrix), size))
+    blocks = (
+        pd.concat(
+            [pd.DataFrame(beside)[part].reset_index(drop=True), pd.DataFrame(matrix[part])], axis=1
+        )
+        for part in parts
+    )
+    return Table([*beside, *range(matrix.shape[1])], blocks)
 
 
 def _read_separated(path: Path) -> Table:
     """Read a table of text in whatever encoding; a row of another width is a ValueError."""
-    text, encoding = read_text(path)
-    separator, header, n_before = sniff(text[:_SAMPLE_SIZE])
+    encoding = _encoding(path)
+    with _text(path, encoding) as file:
+        separator, header, n_before = sniff(file.read(_SAMPLE_SIZE))
     width = len(header)
     form = {
         encoding: encoding != "utf-8-sig",
         SEPARATORS.get(separator, separator): separator != ",",
     }
     form[f"{n_before} rows that are no data"] = n_before > 1
-    rows = []
-    for line, row in islice(text_rows(text, separator, is_checked=True), n_before, None):
-        if len(row) < width or any(row[width:]):
-            said = f"line {line} has {len(row)} cells, the header {width}: {row}"[:200]
-            advice = "quote cells that hold the separator; decimal commas need semicolons"
-            raise ValueError(f"{said}; {advice}")
-        rows.append(row[:width])
-    return Table(
-        pd.DataFrame(rows, columns=header, dtype=object),
-        ", ".join(said for said, is_odd in form.items() if is_odd),
-    )
+
+    def blocks() -> Iterator[pd.DataFrame]:
+        with _text(path, encoding) as file:
+            rows = islice(text_rows(file, separator, is_checked=True), n_before, None)
+            while part := list(islice(rows, max(BLOCK_VALUES // width, 1))):
+                for line, row in part:
+                    if len(row) < width or any(row[width:]):
+                        said = f"line {line} has {len(row)} cells, the header {width}: {row}"[:200]
+                        advice = "quote cells that hold the separator; decimal commas need "
+                        raise ValueError(f"{said}; {advice}semicolons")
+                cells = [row[:width] for _, row in part]
+                yield pd.DataFrame(cells, columns=header, dtype=object)
+
+    return Table(header, blocks(), ", ".join(said for said, is_odd in form.items() if is_odd))
+
+
+def _text(path: Path, encoding: str) -> Any:
+    opener: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
+    return opener(path, "rt", encoding=encoding, newline="")
+
+
+def _encoding(path: Path) -> str:
+    """Tell the encoding by its mark, by its zeros, or by whether all of the file decodes."""
+    with _text(path, "latin-1") as file:
+        start = file.read(1024)
+    if start.startswith(("\xff\xfe", "\xfe\xff")):
+        return "utf-16"
+    if start.count("\0") * 8 > len(start):  # as between plain letters
+        return "utf-16-be" if start[0] == "\0" else "utf-16-le"
+    for encoding in ("utf-8-sig", "cp1252"):
+        with suppress(UnicodeDecodeError), _text(path, encoding) as file:
+            while file.read(_SAMPLE_SIZE):
+                pass
+            return encoding
+    return "latin-1"

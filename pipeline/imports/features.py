@@ -1,4 +1,4 @@
-"""Features that others computed, read and checked file by file; the numbers wait on disk."""
+"""Features that others computed, read and checked block by block; the numbers wait on disk."""
 
 import hashlib
 import re
@@ -167,9 +167,10 @@ class Features:
 
     def _read_file(self, file: Path, is_clip: bool) -> tuple[dict[str, Any], pd.DataFrame]:
         """Write numbers to the spool; return the columns, and what is to be known of the rows."""
-        given, _, own = load_table(file, self._ids, of_one_clip=is_clip)
+        table = load_table(file, self._ids, of_one_clip=is_clip)
+        own = table.metadata
         ours = () if own is None else ("face_share", "face_score")
-        names = [name for name in given if name not in ours]
+        names = [name for name in table.columns if name not in ours]
         columns = guess_feature_columns(names, file)
         self._has_flags |= bool(columns["flags"])
         if own is not None:
@@ -181,6 +182,18 @@ class Features:
                 f"{file} has no id column, such as clip_id; of files of a clip each give the folder"
             )
             raise RefusedError("tables without ids", [file], why)
+        blocks = [self._write(block, columns, file, is_clip, own) for block in table.blocks]
+        return columns, pd.concat(blocks, ignore_index=True)
+
+    def _write(
+        self,
+        given: pd.DataFrame,
+        columns: dict[str, Any],
+        file: Path,
+        is_clip: bool,
+        own: dict[str, Any] | None,
+    ) -> pd.DataFrame:
+        """Write the numbers of a block to the spool; return what is to be known of its rows."""
         clip = file.name[: -len(ending_of(file))]
         clips = pd.Series(clip, given.index) if is_clip else _ids(given[columns["id"]])
         if (clips == "").any():
@@ -205,11 +218,13 @@ class Features:
         rows["time_s"] = np.nan
         if columns["time"] is not None:
             times, is_clock = to_times(given[columns["time"]])
-            columns["unit"] = "s" if is_clock else None
+            columns["unit"] = "s" if is_clock else columns.get("unit")
             rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
-        rows["face_share"] = given["face_share"] if "face_share" in given and ours else np.nan
+        rows["face_share"] = (
+            given["face_share"] if "face_share" in given and own is not None else np.nan
+        )
         self._spool.write(values.data)
-        return columns, rows
+        return rows
 
 
 def _of_one_face(
@@ -240,7 +255,7 @@ def _ids(column: pd.Series) -> "pd.Series[str]":
 
 def _read_ids(path: Path) -> list[str]:
     """Read the column of ids of a table; or the lines of a text, where the first one is an id."""
-    table = load_table(path).rows
+    table = load_table(path).rows()
     name = next((n for n in table if role_of(n) == "id"), table.columns[0])
     first = [] if role_of(name) == "id" else [str(name)]
     return [*first, *table[name].astype(str).str.strip()]

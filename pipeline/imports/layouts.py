@@ -253,7 +253,7 @@ def _bare_ids(ids: "pd.Series[str]") -> "pd.Series[str]":
 
 def _mean_levels(path: Path, digit: str) -> pd.DataFrame:
     """Return ``clip_id`` and the targets as text, of the rows whose number begins with a digit."""
-    votes = load_table(path).rows
+    votes = load_table(path).rows()
     named = {name: f"mean{name}Resp" for name in CREMAD_TARGETS[:-1]}
     check_columns(votes, ["fileName", *"ADFHNS", *named.values()], path)
     votes = votes[votes.iloc[:, 0].str.startswith(digit)]

@@ -87,7 +87,7 @@ def _read(path: Path, findings: Findings) -> pd.DataFrame:
 
 def _cues(path: Path) -> Iterator[tuple[str | None, str | None, str]]:
     """Yield begin and end, and text; of a file without times, all of it as one."""
-    content = read_text(path)[0].replace("\r\n", "\n").replace("\r", "\n")
+    content = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
     if path.suffix.lower() == ".txt":
         yield None, None, plain_text(content)
         return
