@@ -163,9 +163,12 @@ def _refusing(path: Path) -> Iterator[None]:
 def _guarded(table: Table, path: Path) -> Iterator[pd.DataFrame]:
     """Yield the blocks, or one without rows."""
     with _refusing(path):
-        first = next(table.blocks, pd.DataFrame(columns=table.columns, dtype=object))
-        yield first
-        yield from table.blocks
+        is_empty = True
+        for block in table.blocks:
+            is_empty = False
+            yield block
+        if is_empty:
+            yield pd.DataFrame(columns=table.columns, dtype=object)
 
 
 def _check_kind(path: Path) -> None:
@@ -226,14 +229,14 @@ def _read_array(path: Path, given: Sequence[str] | None, of_one_clip: bool) -> T
         expected = "one array of numbers of shape (n_rows, n_columns), an id for each row in `ids`"
         raise ValueError(f"it holds {shapes}: expected {expected} (or give --ids ids.csv)")
     size = max(BLOCK_VALUES // max(matrix.shape[1], 1), 1)
-    parts = (slice(first, first + size) for first in range(0, len(matrix), size))
-    blocks = (
-        pd.concat(
-            [pd.DataFrame(beside)[part].reset_index(drop=True), pd.DataFrame(matrix[part])], axis=1
-        )
-        for part in parts
-    )
-    return Table([*beside, *range(matrix.shape[1])], blocks)
+
+    def blocks() -> Iterator[pd.DataFrame]:
+        for first in range(0, len(matrix), size):
+            part = slice(first, first + size)
+            columns = pd.DataFrame({name: column[part] for name, column in beside.items()})
+            yield pd.concat([columns, pd.DataFrame(matrix[part])], axis=1)
+
+    return Table([*beside, *range(matrix.shape[1])], blocks())
 
 
 def _read_separated(path: Path) -> Table:

@@ -220,9 +220,8 @@ class Features:
             times, is_clock = to_times(given[columns["time"]])
             columns["unit"] = "s" if is_clock else columns.get("unit")
             rows["time_s"] = np.where(np.isfinite(times), times, np.inf)
-        rows["face_share"] = (
-            given["face_share"] if "face_share" in given and own is not None else np.nan
-        )
+        has_share = own is not None and "face_share" in given
+        rows["face_share"] = given["face_share"] if has_share else np.nan
         self._spool.write(values.data)
         return rows
 

@@ -254,16 +254,14 @@ def test_a_large_table_passes_in_parts(folder, monkeypatch, ending):
         Path("ids.txt").write_text("\n".join(ids))
     else:
         write_table(str(path), table)
-    drawn = reading.load_table(path, ids if ending == ".npy" else None)
     tracemalloc.start()
     try:
-        n_rows = sum(map(len, drawn.blocks))
         features = Features([path], Path("ids.txt") if ending == ".npy" else None, Findings())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert n_rows == features.summary["n_clips"] == 4096
-    assert peak < 8 * 2**20  # half of the numbers as text, a table of 8 bytes each
+    assert features.summary["n_clips"] == 4096
+    assert peak < 8 * 2**20  # the numbers are a million
 
 
 def test_arrays_of_another_shape_or_without_ids_are_refused(folder):
