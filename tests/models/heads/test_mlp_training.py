@@ -34,13 +34,6 @@ def predictions(part, **settings):
     return predict_members(train([part], head(**settings))[0], part.inputs)
 
 
-def test_members_fit_and_differ(part):
-    predicted = predictions(part)
-    assert predicted.shape == (2, 48, 2)
-    assert np.square(predicted - part.targets).mean() < 0.1
-    assert not np.array_equal(predicted[0], predicted[1])
-
-
 @pytest.mark.parametrize("loss", LOSSES)
 def test_company_changes_nothing(part, loss):
     """Also with other numbers of rows, and that stops at another time."""
@@ -105,21 +98,19 @@ def tensors(p, y):
     return p, y.nan_to_num(), (~y.isnan()).double()
 
 
-def ccc(p, y):
-    """Lin's coefficient of the labelled rows."""
-    p, y = p[~np.isnan(y)], y[~np.isnan(y)]
-    shared = np.mean((p - p.mean()) * (y - y.mean()))
-    return 2 * shared / (p.var() + y.var() + (p.mean() - y.mean()) ** 2)
-
-
 def test_losses_are_those_of_the_metrics(batch):
     p, y = batch
     mse = np.nanmean(np.square(p - y))  # each label counts once
     np.testing.assert_allclose(loss_of("mse", *tensors(p, y))[0], [mse])
     one_less_r = 1 - pearson(y, p).mean()
     np.testing.assert_allclose(loss_of("pearson", *tensors(p, y))[0], one_less_r, atol=1e-4)
-    expected = 1 - np.mean([ccc(a, b) for a, b in zip(p.T / 30, y.T, strict=True)])
-    np.testing.assert_allclose(loss_of("ccc", *tensors(p / 30, y))[0], [expected])
+    expected = []
+    for known, target in zip(p.T / 30, y.T, strict=True):  # Lin's coefficient of labelled rows
+        a, b = known[~np.isnan(target)], target[~np.isnan(target)]
+        shared = np.mean((a - a.mean()) * (b - b.mean()))
+        expected.append(2 * shared / (a.var() + b.var() + (a.mean() - b.mean()) ** 2))
+    found = loss_of("ccc", *tensors(p / 30, y))[0]
+    np.testing.assert_allclose(found, [1 - np.mean(expected)])
 
 
 @pytest.mark.parametrize("kind", ["pearson", "ccc"])
@@ -133,12 +124,7 @@ def test_constant_or_single_labels_add_nothing(batch, kind):
     loss.sum().backward()
     torch.testing.assert_close(loss, alone)
     assert not predicted.grad[0, 1:].any()
-
-
-@pytest.mark.parametrize("kind", LOSSES)
-def test_gradients_are_finite_at_constant_predictions_and_without_labels(batch, kind):
-    p, y = batch
-    for labels in (y, np.full_like(y, np.nan)):
-        predicted, values, known = tensors(np.zeros_like(p), labels)
-        loss_of(kind, predicted.requires_grad_(), values, known)[0].sum().backward()
-        assert predicted.grad.isfinite().all()
+    for values in (labels, torch.zeros_like(labels)):  # nor do constant predictions break it
+        flat = torch.zeros_like(labels, requires_grad=True)
+        loss_of(kind, flat, values, known)[0].sum().backward()
+        assert flat.grad.isfinite().all()
