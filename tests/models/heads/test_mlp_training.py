@@ -34,6 +34,13 @@ def predictions(part, **settings):
     return predict_members(train([part], head(**settings))[0], part.inputs)
 
 
+def test_members_fit_and_differ(part):
+    predicted = predictions(part)
+    assert predicted.shape == (2, 48, 2)
+    assert np.square(predicted - part.targets).mean() < 0.1
+    assert not np.array_equal(predicted[0], predicted[1])
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_company_changes_nothing(part, loss):
     """Also with other numbers of rows, and that stops at another time."""
@@ -124,7 +131,12 @@ def test_constant_or_single_labels_add_nothing(batch, kind):
     loss.sum().backward()
     torch.testing.assert_close(loss, alone)
     assert not predicted.grad[0, 1:].any()
-    for values in (labels, torch.zeros_like(labels)):  # nor do constant predictions break it
-        flat = torch.zeros_like(labels, requires_grad=True)
-        loss_of(kind, flat, values, known)[0].sum().backward()
-        assert flat.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_gradients_are_finite_at_constant_predictions_and_without_labels(batch, kind):
+    p, y = batch
+    for labels in (y, np.full_like(y, np.nan)):
+        predicted, values, known = tensors(np.zeros_like(p), labels)
+        loss_of(kind, predicted.requires_grad_(), values, known)[0].sum().backward()
+        assert predicted.grad.isfinite().all()
