@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models.arrays import label_patterns
 from models.heads import HEADS, make_head
 from models.metrics import mean_pearson
 from tests.models.small import ENTRIES, clips
@@ -54,3 +55,14 @@ def test_other_lengths_are_refused():
     x, y, groups = clips()
     with pytest.raises(ValueError, match="X 90, y 89, groups 90"):
         make_head({"kind": "mean"}, 0).fit(x, y[1:], groups)
+
+
+def test_label_patterns_part_targets_by_their_rows():
+    nan = np.nan
+    targets = np.array([[1, 1, nan, 1], [1, nan, 1, 1], [1, 1, 1, 1]])
+    found = {tuple(columns): rows.tolist() for rows, columns in label_patterns(targets)}
+    assert found == {
+        (0, 3): [True, True, True],
+        (1,): [True, False, True],
+        (2,): [False, True, True],
+    }

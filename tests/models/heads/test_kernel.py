@@ -119,3 +119,10 @@ def test_wide_views_whose_rows_are_all_the_same_tell_nothing_more_than_a_level(k
     view = FoldedView(inputs, targets, people, assign_folds(people, 3, 0, targets))
     predicted = make_head({"kind": kind}, 0).cross_fit(view).oof
     assert ((predicted > targets.min()) & (predicted < targets.max())).all()
+
+
+def test_features_are_the_kernel_where_all_rows_are_landmarks():
+    x = np.random.default_rng(0).normal(size=(80, 12)).astype(np.float32)
+    x[40:50] = x[:10]  # and where rows are equal
+    features = landmark_features(kernel_rows(x, 1 / 12), np.arange(80) < 70, 80, 0)[:70]
+    np.testing.assert_allclose(features @ features.T, sklearn_rbf(x[:70], gamma=1 / 12), atol=1e-4)
