@@ -1,4 +1,4 @@
-"""What tests of heads share: settings that are quick, and one fit per fold, as slow as it is."""
+"""What tests of heads share: quick settings, a small table, and one fit per fold, slow as it is."""
 
 from copy import copy
 
@@ -15,6 +15,17 @@ QUICK = {
 }
 ENTRIES = {kind: {"kind": kind, **QUICK.get(kind, {})} for kind in HEADS}
 """An entry of params.yaml for every kind."""
+
+
+def clips(n_rows=90, n_columns=6, noise=0.1, gaps=False, n_people=12):
+    """Draw inputs, three targets that their first columns tell, and people."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n_rows, n_columns)).astype(np.float32)
+    y = 0.5 + 0.2 * x[:, :3] + noise * rng.normal(size=(n_rows, 3))
+    if gaps:
+        x[::7, : n_columns // 2] = np.nan
+        y[::5, 1], y[3:9] = np.nan, np.nan
+    return x, y, rng.integers(n_people, size=n_rows)
 
 
 def plain_cross_fit(head, view):

@@ -32,8 +32,8 @@ def test_folds_keep_people_whole_and_do_not_depend_on_row_order(
 ):
     targets = profiles(names, n_targets, seed) if n_targets else None
     folds = assign_folds(names, n_folds, seed, targets)
+    check_folds(names, folds)
     fold_of_person = dict(zip(names, folds, strict=True))
-    assert [fold_of_person[name] for name in names] == list(folds)
     n_people = np.bincount(list(fold_of_person.values()), minlength=n_folds)
     assert n_people.min() >= 1
     assert np.ptp(n_people) <= 1
@@ -53,7 +53,7 @@ def spread_between_folds(fold_of_row, y):
 
 
 @pytest.mark.parametrize(("n_people", "times_closer"), [(60, 3), (300, 10)])
-def test_stratified_folds_have_alike_targets_and_sizes(n_people, times_closer):
+def test_stratified_folds_are_alike_whatever_other_targets_say(n_people, times_closer):
     ratios, sizes = [], []
     for seed in range(5):
         groups = np.repeat(
@@ -61,7 +61,8 @@ def test_stratified_folds_have_alike_targets_and_sizes(n_people, times_closer):
         )
         y = profiles(groups, 7, seed)
         plain, plain_size = spread_between_folds(assign_folds(groups, 5, seed), y)
-        alike, size = spread_between_folds(assign_folds(groups, 5, seed, y), y)
+        padded = np.column_stack([y, np.full(len(y), 0.3), np.full(len(y), np.nan)])
+        alike, size = spread_between_folds(assign_folds(groups, 5, seed, padded), y)
         ratios.append(plain / alike)
         assert size < plain_size
         sizes.append(size)
@@ -78,16 +79,6 @@ def test_the_seed_matters_and_scale_and_offset_of_targets_do_not():
     assert not np.array_equal(assign_folds(groups, 5, 0), assign_folds(groups, 5, 1))
 
 
-def test_constant_and_unlabelled_targets_do_not_disturb():
-    groups = np.repeat(np.arange(120), 3)
-    y = profiles(groups, 2, 0)
-    padded = np.column_stack([y, np.full(360, 0.3), np.full(360, np.nan)])
-    spread, _ = spread_between_folds(assign_folds(groups, 5, 0, padded), y)
-    plain, _ = spread_between_folds(assign_folds(groups, 5, 0), y)
-    assert spread < plain / 3
-    assert set(assign_folds(groups, 5, 0, np.full((360, 1), np.nan))) == set(range(5))
-
-
 @pytest.mark.parametrize(
     ("groups", "n_folds", "targets", "message"),
     [
@@ -101,13 +92,8 @@ def test_constant_and_unlabelled_targets_do_not_disturb():
 def test_what_cannot_be_dealt_is_refused_by_name(groups, n_folds, targets, message):
     with pytest.raises(ValueError, match=message):
         assign_folds(np.array(list(groups), dtype=object), n_folds, 0, targets)
-
-
-def test_check_folds_names_a_person_in_two_folds():
-    groups = ["a", "b", "b", "c"]
-    check_folds(groups, assign_folds(groups, 3, 0))
     with pytest.raises(ValueError, match=r"1 groups lie in more than one fold.*'b'"):
-        check_folds(groups, np.array([0, 0, 1, 1]))
+        check_folds(["a", "b", "b", "c"], np.array([0, 0, 1, 1]))
 
 
 def test_few_groups_are_inner_folds_of_their_own():

@@ -22,15 +22,15 @@ def scored():
 
 def test_pearson_equals_scipy_on_the_labelled_rows_of_each_target(scored):
     true, pred = scored
-    true[:10, 1] = np.nan  # unlabelled for this target only
-    first = (0, 10, 0)
-    expected = [pearsonr(true[n:, t], pred[n:, t]).statistic for t, n in enumerate(first)]
-    np.testing.assert_allclose(pearson(true, pred), expected, rtol=1e-12)
+    true[:10, 1], true[1:, 2] = np.nan, np.nan
+    expected = [pearsonr(true[n:, t], pred[n:, t]).statistic for t, n in enumerate((0, 10))]
+    np.testing.assert_allclose(pearson(true, pred), [*expected, np.nan], rtol=1e-12)
     assert mean_pearson(true, pred) == pytest.approx(np.mean(expected))
+    assert np.isnan(mean_pearson(true[:, 2:], pred[:, 2:]))
 
 
 @given(flat=st.sets(st.integers(0, 2)), seed=st.integers(0, 99))
-def test_the_official_metric_is_the_plain_mean_and_undefined_with_a_constant(flat, seed):
+def test_the_official_metric_is_the_plain_mean_and_undefined_with_a_constant_or_gap(flat, seed):
     rng = np.random.default_rng(seed)
     true, pred = rng.uniform(size=(20, 3)), rng.uniform(size=(20, 3))
     pred[:, sorted(flat)] = 0.1  # its mean is not quite 0.1: without care, noise is scored
@@ -43,14 +43,9 @@ def test_the_official_metric_is_the_plain_mean_and_undefined_with_a_constant(fla
     else:
         assert official_mean_pearson(true, pred) == pytest.approx(np.mean(expected))
         assert official_mean_pearson(true, pred) == mean_pearson(true, pred)
-
-
-def test_the_official_metric_handles_no_gaps(scored):
-    true, pred = scored
     assert np.isnan(official_mean_pearson(true[:0], pred[:0]))
     true[3, 1] = np.nan
-    assert np.isnan(official_pearson(true, pred)).tolist() == [False, True, False]
-    assert np.isnan(official_mean_pearson(true, pred))
+    assert set(np.flatnonzero(np.isnan(official_pearson(true, pred)))) == flat | {1}
 
 
 @given(offset=st.floats(-1e6, 1e6), size=st.floats(1e-3, 1e3))
@@ -60,15 +55,6 @@ def test_constant_up_to_rounding_scores_zero(offset, size):
     constant[::2] = np.nextafter(constant[::2], np.inf)
     assert pearson(true, constant)[0] == 0.0
     assert pearson(constant, true)[0] == 0.0
-
-
-def test_too_few_rows_give_nan_and_leave_the_mean():
-    true = np.array([[0.0, np.nan], [1.0, 2.0], [2.0, np.nan]])
-    scores = pearson(true, true[:, [0, 0]])
-    assert scores[0] == pytest.approx(1.0)
-    assert np.isnan(scores[1])
-    assert mean_pearson(true, true[:, [0, 0]]) == pytest.approx(1.0)
-    assert np.isnan(mean_pearson(np.full((4, 2), np.nan), np.zeros((4, 2))))
 
 
 def test_out_of_fold_it_is_the_mean_over_folds(scored):

@@ -5,12 +5,7 @@ import numpy as np
 import pytest
 
 from models.evaluation.bootstrap import bootstrap_scores, percentile_interval
-from models.evaluation.scores import (
-    Score,
-    best_first,
-    better_than_best,
-    score_predictions,
-)
+from models.evaluation.scores import Score, best_first, better_than_best, score_predictions
 from models.metrics import mean_pearson, pearson
 
 
@@ -53,6 +48,9 @@ def test_the_mean_predictor_scores_zero_out_of_fold_beside_heads_and_stack(rows)
 def test_the_best_has_no_probability_and_the_others_less_than_half(rows):
     y, members, groups, _ = rows
     scores = score_predictions(y, members, groups, 300, 0)
+    assert repr(scores[0]).endswith(", 3 targets, 300 resamples)")
+    with pytest.raises(ValueError, match=r"expected \[n_targets\] twice"):
+        Score(np.zeros(3), 0.0, np.zeros(2, bool), np.zeros(50))
     assert best_first(scores) == [1, 2, 0]
     better = better_than_best(scores)
     assert math.isnan(better[1])
@@ -69,11 +67,3 @@ def test_without_labels_nothing_is_scored_and_comes_last(rows):
     assert best_first([*unscored, *scores]) == [2, 1, 0]
     assert math.isnan(better_than_best([*unscored, *scores])[0])
     assert better_than_best([]) == []
-
-
-def test_a_score_shows_shapes_and_checks_them(rows):
-    y, members, groups, _ = rows
-    (score,) = score_predictions(y, members[:1], groups, 50, 0)
-    assert repr(score) == f"Score(mean_pearson={score.mean_pearson:.4f}, 3 targets, 50 resamples)"
-    with pytest.raises(ValueError, match=r"expected \[n_targets\] twice"):
-        Score(np.zeros(3), 0.0, np.zeros(2, bool), np.zeros(50))

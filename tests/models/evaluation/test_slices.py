@@ -47,26 +47,13 @@ def test_slices_have_names_in_order(values, n_bands, expected):
     assert list(found) == list(expected)
 
 
-@pytest.fixture
-def labelled():
-    rng = np.random.default_rng(0)
-    return rng.uniform(size=(40, 2)), np.array([f"p{k % 10}" for k in range(40)])
-
-
-def test_a_slice_is_its_labelled_rows(labelled):
-    true, people = labelled
-    column = np.where(np.arange(40) % 10 < 5, "x", "y").astype(object)
-    column[[0, 10]] = None
-    true[5] = np.nan
+def test_a_slice_is_its_labelled_rows_and_those_of_one_person_are_put_together():
+    true, people = np.ones((40, 2)), np.array([f"p{k % 10}" for k in range(40)])
+    column = np.where(people < "p3", people, "others").astype(object)
+    column[[3, 4]], true[5] = None, np.nan
     found = scored_slices(true, people, slice_rows(column))
-    assert {name: int(rows.sum()) for name, rows in found.items()} == {"x": 18, "y": 19, MISSING: 2}
+    sizes = {name: int(rows.sum()) for name, rows in found.items()}
+    assert sizes == {"others": 25, MISSING: 2, FEW: 12}
     true[people == "p9"] = np.nan
     others = slice_rows(np.where(people == "p9", "z", "a"))
     assert list(scored_slices(true, people, others)) == ["a"]
-
-
-def test_slices_of_one_person_are_put_together(labelled):
-    true, people = labelled
-    slices = slice_rows(np.where(people < "p3", people, "others"))
-    found = scored_slices(true, people, slices)
-    assert {name: int(rows.sum()) for name, rows in found.items()} == {"others": 28, FEW: 12}

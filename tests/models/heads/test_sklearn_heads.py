@@ -12,6 +12,7 @@ from sklearn.svm import LinearSVR
 from models.folds import inner_folds
 from models.heads import make_head
 from models.heads.sklearn_heads import NeighboursHead, PLSHead, RandomTreesHead
+from tests.models.small import clips
 
 SVR = {"epsilon": 0.1, "loss": "squared_epsilon_insensitive", "dual": False, "tol": 1e-4}
 PEERS = {
@@ -27,17 +28,9 @@ PEERS = {
 """One setting of each kind, and what it is in scikit-learn."""
 
 
-@pytest.fixture
-def clips():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(80, 6)).astype(np.float32)
-    y = 0.5 + 0.2 * x[:, :3] + 0.1 * rng.normal(size=(80, 3))
-    return x, y, np.arange(80) // 4
-
-
 @pytest.mark.parametrize("kind", PEERS)
-def test_equals_scikit_learn_on_scaled_data(kind, clips):
-    x, y, groups = clips
+def test_equals_scikit_learn_on_scaled_data(kind):
+    x, y, groups = clips()
     settings, peer = PEERS[kind]
     head = make_head({"kind": kind, **settings}, 0).fit(x, y, groups)
     z, targets = head.input_scaler_.transform(x), (y - y.mean(axis=0)) / y.std(axis=0)
@@ -47,8 +40,8 @@ def test_equals_scikit_learn_on_scaled_data(kind, clips):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PEERS if kind not in ("pls", "random_trees")])
-def test_targets_with_gaps_equal_fits_on_their_own_rows(kind, clips):
-    x, y, groups = clips
+def test_targets_with_gaps_equal_fits_on_their_own_rows(kind):
+    x, y, groups = clips()
     y[:20, 1] = np.nan
     head = make_head({"kind": kind}, 0).fit(x, y, groups)
     z = head.input_scaler_.transform(x)
@@ -81,14 +74,14 @@ def test_people_stay_together_when_the_number_of_neighbours_is_chosen():
     assert (by_person, by_clip) == (30, 3)
 
 
-def test_few_rows_take_the_most_cautious_candidate(clips):
-    x, y, groups = clips
+def test_few_rows_take_the_most_cautious_candidate():
+    x, y, groups = clips()
     head = PLSHead(n_factors=(4, 1)).fit(x[:9], y[:9], groups[:9])
     assert [regressor.n_components for _, _, regressor in head.regressors_] == [1]
 
 
-def test_threads_do_not_change_random_trees(clips, monkeypatch):
-    x, y, groups = clips
+def test_threads_do_not_change_random_trees(monkeypatch):
+    x, y, groups = clips()
     alone = RandomTreesHead(n_trees=20).fit(x, y, groups).predict(x)
     monkeypatch.setattr("models.heads.sklearn_heads.VALUES_FOR_THREADS", 1)
     threaded = RandomTreesHead(n_trees=20).fit(x, y, groups).predict(x)

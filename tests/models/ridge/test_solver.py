@@ -53,17 +53,6 @@ def test_every_solution_is_that_of_its_own_equation(small, size, rank, n_columns
         np.testing.assert_allclose(solution, expected, atol=tolerance)
 
 
-def test_float32_meets_its_tolerance_too():
-    matrix = gram(600, 900, 0).astype(np.float32)
-    right = np.random.default_rng(1).normal(size=(600, 9)).astype(np.float32)
-    penalties = np.repeat([[1e-3], [1.0], [1e3]], 9, axis=1)
-    found = solve_penalised(matrix, right, penalties, 1e-5)
-    assert found.dtype == np.float32
-    for solution, penalty in zip(found, penalties[:, 0], strict=True):
-        left = right - matrix.astype(np.float64) @ solution - penalty * solution
-        assert (np.linalg.norm(left, axis=0) <= 2e-5 * np.linalg.norm(right, axis=0)).all()
-
-
 @pytest.mark.parametrize("wrong", ["few directions", "nan"])
 def test_what_a_small_space_misses_is_decomposed(wrong, monkeypatch):
     size = solver.SMALL + 10
@@ -84,3 +73,14 @@ def test_a_penalty_that_rounding_swallows_is_refused():
     right = np.ones((30, 1))
     with pytest.raises(DataError, match="lost in the rounding"):
         solve_penalised(x.T @ x, right, np.full((1, 1), 1e-30), 1e-9)
+
+
+def test_float32_meets_its_tolerance_too():
+    matrix = gram(600, 900, 0).astype(np.float32)
+    right = np.random.default_rng(1).normal(size=(600, 9)).astype(np.float32)
+    penalties = np.repeat([[1e-3], [1.0], [1e3]], 9, axis=1)
+    found = solve_penalised(matrix, right, penalties, 1e-5)
+    assert found.dtype == np.float32
+    for solution, penalty in zip(found, penalties[:, 0], strict=True):
+        left = right - matrix.astype(np.float64) @ solution - penalty * solution
+        assert (np.linalg.norm(left, axis=0) <= 2e-5 * np.linalg.norm(right, axis=0)).all()
