@@ -30,8 +30,8 @@ most so many multiplications, 2 s, for a product: 256 for 31,707 rows. On 10,000
 kernel ridge reached .4952 with 1,024, .4919 with 512, and .4951 with the exact kernel of all 1,908
 columns; at 4,000 rows 1,024 took 5.3 times the view's memory, 512 3.9 times."""
 FEWEST_STEPS, MOST_STEPS, ALL_STEPS = 8, 500, 2e9
-"""Products that solutions may take; beyond the fewest, rows squared times steps stay below the last:
-20 for 10,000 rows, where they reached .4946 on FER+ and 73 of them .4948, in a fifth of the time."""
+"""Products that solutions may take; beyond the fewest, rows squared times steps stay below the
+last: 20 for 10,000 rows, where FER+ scored .4946 with them and .4948 with 73, five times as slow."""
 TOLERANCE = 1e-3
 """Of solutions, relative to the right side; of support vectors' predictions, in standard deviations
 of the target."""

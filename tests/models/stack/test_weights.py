@@ -83,6 +83,14 @@ def test_all_combinations_vary_alike_and_the_share_mixes(share):
     np.testing.assert_allclose(shares(mixed), shares(share * fitted + (1 - share) * average))
 
 
+def test_members_that_cancel_out_are_told_apart():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(300, 1))
+    members = np.stack([signal, -signal], axis=1)
+    data = FoldedMembers(members, signal + rng.normal(size=signal.shape), np.arange(300) % 5)
+    np.testing.assert_allclose(shares(fit_weights(data.sums(), 1.0)), [[1, 0]], atol=0.1)
+
+
 def test_what_only_rounding_varies_is_zero():
     rng, fold_of_row = np.random.default_rng(0), np.arange(60) % 4
     members, targets = rng.normal(size=(60, 2, 2)), rng.normal(size=(60, 2))
