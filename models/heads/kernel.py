@@ -31,7 +31,7 @@ kernel ridge reached .4952 with 1,024, .4919 with 512, and .4951 with the exact 
 columns; at 4,000 rows 1,024 took 5.3 times the view's memory, 512 3.9 times."""
 FEWEST_STEPS, MOST_STEPS, ALL_STEPS = 8, 500, 2e9
 """Products that solutions may take; beyond the fewest, rows squared times steps stay below the
-last: 20 for 10,000 rows, where FER+ scored .4946 with them and .4948 with 73, five times as slow."""
+last: 20 for 10,000 rows, where FER+ scored .4946 with 20 and .4948 with 73, five times as slow."""
 TOLERANCE = 1e-3
 """Of solutions, relative to the right side; of support vectors' predictions, in standard deviations
 of the target."""
