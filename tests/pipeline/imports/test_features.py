@@ -1,7 +1,6 @@
 import hashlib
 import pickle
 import re
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,6 @@ import yaml
 
 from features.cache import Embedding
 from features.store import StoredClip, read_store, write_clip_vectors, write_store
-from pipeline import reading
-from pipeline.findings import Findings
-from pipeline.imports.features import Features
 from pipeline.params import load_params
 from pipeline.views import check_store
 from tests.pipeline.commands import eri
@@ -240,28 +236,6 @@ def test_rows_of_many_clips_in_any_order_come_back_clip_by_clip(folder):
         assert np.array_equal(store.clip_id, "[" + in_order["name"] + "]")
         assert np.array_equal(store.time_s, in_order["timestamp"] / 1000)
         assert np.allclose(store.embedding, in_order[NAMES])
-
-
-@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet", ".npy"])
-def test_a_large_table_passes_in_parts(folder, monkeypatch, ending):
-    monkeypatch.setattr(reading, "BLOCK_VALUES", 2**12, raising=False)
-    ids = [f"{k:05d}" for k in range(4096)]
-    table = pd.DataFrame(np.ones((4096, 256), np.float32)).add_prefix("x")
-    table.insert(0, "clip_id", ids)
-    path = folder / f"t{ending}"
-    if ending == ".npy":
-        np.save(path, table.iloc[:, 1:].to_numpy(np.float64))
-        Path("ids.txt").write_text("\n".join(ids))
-    else:
-        write_table(str(path), table)
-    tracemalloc.start()
-    try:
-        features = Features([path], Path("ids.txt") if ending == ".npy" else None, Findings())
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert features.summary["n_clips"] == 4096
-    assert peak < 8 * 2**20  # the numbers are a million
 
 
 def test_arrays_of_another_shape_or_without_ids_are_refused(folder):
