@@ -16,7 +16,7 @@ from models.ridge.equations import FoldGram
 from models.ridge.penalties import RidgeCandidates, errors_without
 from models.scaling import band_shares
 
-MOST_ROWS = 800
+MOST_ROWS = 600
 LARGE_SHARE = 0.8
 ALPHAS = (0.1, 1.0, 10.0, 100.0)
 LEAST_GAIN = 0.005

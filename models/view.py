@@ -222,13 +222,21 @@ class FoldedView:
     def projection(self, fold: int, n_components: int, seed: int) -> Projection:
         """Principal components of the training set of `fold` (`WHOLE`: of all rows).
 
-        Those of all folds are made together, when the first is asked for.
+        Those of all folds are made together and kept, where that takes little memory.
         """
-        if (fold, n_components, seed) not in self._projections:
-            gram = self.gram_of(np.where(self.labelled, self.fold_of_row, WHOLE))
-            for each in [fold] if fold == WHOLE else [*self.folds, WHOLE]:
-                axes = principal_axes(gram.equations((each,)), n_components, seed)
-                self._projections[each, n_components, seed] = axes
-            del gram
-            return_freed_memory()
-        return self._projections[fold, n_components, seed]
+        if (fold, n_components, seed) in self._projections:
+            return self._projections[fold, n_components, seed]
+        folds = [*self.folds, WHOLE]
+        n_bytes = len(folds) * n_components * self.inputs.itemsize * self.inputs.shape[1]
+        kept = fold != WHOLE and n_bytes <= LARGEST_KEPT * self.inputs.nbytes
+        made, gram = {}, self.gram_of(np.where(self.labelled, self.fold_of_row, WHOLE))
+        for each in folds if kept else [fold]:
+            equations = gram.equations((each,))
+            if not kept:
+                del gram
+            made[each, n_components, seed] = principal_axes(equations, n_components, seed)
+            del equations  # before the next fold's are made
+        if kept:
+            self._projections |= made
+        return_freed_memory()
+        return made[fold, n_components, seed]

@@ -155,10 +155,14 @@ class Head(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """Do what `cross_fit` does, with the encoders weighed as they are in the view."""
         predicted = view.empty_predictions()
         folds = [*view.folds, WHOLE]
-        for fold, head in zip(folds, self._fit_folds(view, folds), strict=True):
+        heads = self._fit_folds(view, folds)
+        for fold in folds:
+            head = next(heads)
             places, inputs = view.left_out(fold)
             if len(places):
                 predicted[places] = head._predict_scaled(inputs)
+            if fold != WHOLE:
+                del head, inputs  # their memory, before the next one takes its own
         return view.as_cross_fit(predicted, head)
 
     def _fit(self, inputs: Floats32, targets: Floats64, groups: Groups) -> None:

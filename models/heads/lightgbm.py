@@ -1,8 +1,8 @@
-"""Gradient-boosted trees on the columns that tell most, on bins that all targets share."""
+"""Gradient-boosted trees on the columns that tell most, on bins that targets share."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 import joblib
 import numpy as np
@@ -12,9 +12,6 @@ from sklearn.base import clone
 from models.arrays import Bools, Floats32, Floats64, Ints, return_freed_memory
 from models.heads.base import ProjectedHead, Range
 from models.view import FoldedView
-
-if TYPE_CHECKING:
-    import lightgbm
 
 ROWS_PER_THREAD = 4000
 """Below this many rows per thread, starting threads costs more than they save."""
@@ -29,7 +26,7 @@ ROWS_PER_LEAF, FEWEST_LEAVES = 120, 4
 FEWEST_SHARE, ROWS_FOR_ALL = 0.7, 2000
 """Few rows want trees on a share of them, drawn anew for each: of 560, 960 and 1,152 it reached
 .257, .305 (FER+) and .585 (CREMA-D), all rows .249, .295 and .579; from 2,000 on both are level."""
-PARTS_PER_POOL = 4
+PARTS_PER_POOL = 8
 """Histograms of leaves take at most this part of what trees see; those of few rows took more."""
 ROWS_PER_L2 = 50
 """Leaves of few rows would hardly say anything with the `lambda_l2` of many."""
@@ -37,7 +34,6 @@ ROWS_PER_L2 = 50
 FIXED = {
     "objective": "regression",
     "feature_pre_filter": False,  # else bins would depend on the rows of a part
-    "bin_construct_sample_cnt": 250,  # enough for 31 bins; the sample takes memory
     "deterministic": True,
     "force_col_wise": True,
     "verbosity": -1,
@@ -46,7 +42,7 @@ FIXED = {
 
 @dataclass(eq=False, repr=False)
 class LightGBMHead(ProjectedHead):
-    """One LightGBM booster per target, on the columns that tell most; binned once for all targets.
+    """One LightGBM booster per target, on the columns that tell most.
 
     Trees on thousands of embedding columns are slow, so those that correlate most with the targets
     are chosen inside the training set, and each tree looks at few of them, at more where there are
@@ -91,6 +87,7 @@ class LightGBMHead(ProjectedHead):
         """Fit one training set after the other, without a copy of its inputs."""
         for fold in folds:
             head, rows = clone(self), view.training_rows(fold)
+            return_freed_memory()  # of the fold before
             if head._begin_fit(view.targets[rows]):
                 head._prepare(view, fold)
                 labelled = np.where(rows[:, None], view.targets, np.nan)
@@ -100,36 +97,24 @@ class LightGBMHead(ProjectedHead):
     def _grow(self, inputs: Floats32, rows: Bools, targets: Floats64) -> None:
         """Grow the trees of every target (NaN outside the training rows)."""
         # Imported here, so that reading settings does not wait seconds for the library.
-        import lightgbm
+        from models.heads import lightgbm_training
 
         n_rows = int(rows.sum())
         n_per_tree = columns_per_tree(n_rows)
         n_per_target = max(self.columns_per_target, 2 * n_per_tree)
         self.columns_ = most_correlated(inputs, targets, n_per_target)
-        return_freed_memory()  # of the fold before
-        seen = self._seen(inputs, rows)
+        n_seen = self._seen(inputs[:1]).shape[1]
         n_at_once = min(joblib.cpu_count(), targets.shape[1])
-        parameters = self._parameters(_n_threads(n_rows)) | {
-            "feature_fraction": min(self.feature_fraction, n_per_tree / seen.shape[1]),
+        parameters = self._parameters(_n_threads(n_rows, n_at_once)) | {
+            "feature_fraction": min(self.feature_fraction, n_per_tree / n_seen),
             "lambda_l2": min(self.lambda_l2, n_rows / ROWS_PER_L2),
             "num_leaves": min(self.num_leaves, max(FEWEST_LEAVES, n_rows // ROWS_PER_LEAF)),
             "bagging_fraction": min(max(FEWEST_SHARE, n_rows / ROWS_FOR_ALL), 1.0),
             "bagging_freq": 1,
-            "histogram_pool_size": seen.nbytes / 2**20 / PARTS_PER_POOL,
+            "histogram_pool_size": 4 * n_rows * n_seen / 2**20 / PARTS_PER_POOL,
         }
-        # Parts of a data set ask for labels, which they are given target by target.
-        data = lightgbm.Dataset(seen, np.zeros(n_rows), params=parameters).construct()
-        del seen
-        return_freed_memory()
-        parameters["num_threads"] = _n_threads(n_rows, n_at_once)
-
-        def grown(target: Floats64) -> "lightgbm.Booster":
-            own = np.flatnonzero(~np.isnan(target))
-            part = data.subset(own.tolist()).construct().set_label(target[own])
-            return lightgbm.train(parameters, part, self.n_rounds)
-
-        self.boosters_ = joblib.Parallel(n_at_once, prefer="threads")(
-            joblib.delayed(grown)(target) for target in targets[rows].T
+        self.boosters_ = lightgbm_training.train(
+            lambda some: self._seen(inputs[some]), targets, parameters, self.n_rounds, n_at_once
         )
 
     def _applied(self, inputs: Floats32) -> Floats32:
@@ -138,17 +123,16 @@ class LightGBMHead(ProjectedHead):
     def _predict(self, inputs: Floats32) -> Floats64:
         threads, seen = _n_threads(len(inputs)), self._seen(inputs)
         columns = [booster.predict(seen, num_threads=threads) for booster in self.boosters_]
-        return np.stack(columns, axis=1)
+        return np.column_stack([np.asarray(column, np.float64) for column in columns])
 
-    def _seen(self, inputs: Floats32, rows: Bools | None = None) -> Floats32:
-        """Return what trees see of some rows: the columns chosen, and components beside them."""
-        rows = np.ones(len(inputs), np.bool_) if rows is None else rows
+    def _seen(self, inputs: Floats32) -> Floats32:
+        """Return what trees see: the columns chosen, and components beside them."""
         if self.projection_ is None:
-            return inputs[np.ix_(rows, self.columns_)]
-        components = self.projection_.apply(inputs)[rows]
+            return np.take(inputs, self.columns_, axis=1)
+        components = self.projection_.apply(inputs)
         n = components.shape[1]
         places = np.append(self.columns_, np.zeros(n, np.intp))  # room for them, without a copy
-        seen = inputs[np.ix_(rows, places)]
+        seen = np.take(inputs, places, axis=1)
         seen[:, -n:] = components
         return seen
 

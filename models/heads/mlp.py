@@ -9,9 +9,9 @@ from pydantic import Field
 from sklearn.base import clone
 
 from models.arrays import Floats32, Floats64, Groups
-from models.folds import inner_folds
+from models.folds import WHOLE, inner_folds
 from models.heads.base import Choice, ProjectedHead, Range
-from models.view import FoldedView
+from models.view import CrossFit, FoldedView
 
 if TYPE_CHECKING:
     from models.heads.mlp_training import TrainingSet
@@ -79,23 +79,47 @@ class MLPHead(ProjectedHead):
         """Return `n_components` for every `ROWS_PER_STEP` rows, `MOST_STEPS` times at most."""
         return self.n_components * max(1, min(n_rows // ROWS_PER_STEP, MOST_STEPS))
 
+    def _cross_fit(self, view: FoldedView) -> CrossFit:
+        """Train all folds at once."""
+        folds = [*view.folds, WHOLE]
+        heads, left_out = self._fit_at_once(view, folds)
+        predicted = view.empty_predictions()
+        for fold, head, inputs in zip(folds, heads, left_out, strict=True):
+            predicted[view.places(fold)] = head._predict_scaled(inputs)
+        return view.as_cross_fit(predicted, heads[-1])
+
     def _fit_folds(self, view: FoldedView, folds: Sequence[int]) -> Iterator[Self]:
-        """Train the members of all training sets as one batched model, where they are alike."""
+        yield from self._fit_at_once(view, folds)[0]
+
+    def _fit_at_once(
+        self, view: FoldedView, folds: Sequence[int]
+    ) -> tuple[list[Self], list[Floats32]]:
+        """Return heads trained without each fold, and the rows that it leaves out.
+
+        Those of folds are projected already: with few rows the axes of all folds would outgrow what
+        else training takes.
+        """
         # Imported here, so that reading settings does not wait seconds for torch.
         from models.heads import mlp_training
 
-        heads = [clone(self) for _ in folds]
-        alike: dict[tuple[int, int], list[tuple[Self, TrainingSet]]] = {}
+        heads, left_out = [clone(self) for _ in folds], []
+        alike: dict[tuple[int, int], tuple[list[Self], list[TrainingSet]]] = {}
         for head, fold in zip(heads, folds, strict=True):
+            left_out.append(view.left_out(fold)[1])
             if head._begin_fit(view.targets[view.training_rows(fold)]):
                 part = head._training_set(*head._training_arrays(view, fold))
                 shape = part.inputs.shape[1], part.targets.shape[1]  # differ with few rows
-                alike.setdefault(shape, []).append((head, part))
-        for pairs in alike.values():
-            networks = mlp_training.train([part for _, part in pairs], self)
-            for (head, _), network in zip(pairs, networks, strict=True):
+                own_heads, parts = alike.setdefault(shape, ([], []))
+                own_heads.append(head)
+                parts.append(part)
+                del part
+                if fold != WHOLE:
+                    left_out[-1], head.projection_ = head._applied(left_out[-1]), None
+        for own_heads, parts in alike.values():
+            networks = mlp_training.train(parts, self)
+            for head, network in zip(own_heads, networks, strict=True):
                 head.network_ = network
-        yield from heads
+        return heads, left_out
 
     def _predict(self, inputs: Floats32) -> Floats64:
         from models.heads import mlp_training

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.arrays import Bools, Floats32, Ints
+from models.arrays import Bools, Floats32, Ints, return_freed_memory
 
 if TYPE_CHECKING:
     from models.heads.mlp import MLPHead
@@ -69,11 +69,11 @@ class TrainingSet:
         return f"TrainingSet(inputs {self.inputs.shape}, held {self.held.shape})"
 
 
-def train(sets: Sequence[TrainingSet], head: "MLPHead") -> list[list[Floats32]]:
+def train(sets: list[TrainingSet], head: "MLPHead") -> list[list[Floats32]]:
     """Train the members of all sets as one batched model and keep each at its best epoch.
 
     The sets share their targets and columns; rows may differ. `head` says how to train. Returns the
-    `Parameters` of the members of every set.
+    `Parameters` of the members of every set. The list is emptied: its arrays become one table.
     """
     labels = torch.from_numpy(np.concatenate([part.targets for part in sets]))
     inputs = torch.from_numpy(np.concatenate([part.inputs for part in sets]))
@@ -83,6 +83,8 @@ def train(sets: Sequence[TrainingSet], head: "MLPHead") -> list[list[Floats32]]:
         [_Member(number, start, held, head) for number, held in enumerate(part.held)]
         for part, start in zip(sets, starts, strict=False)
     ]
+    sets.clear()
+    return_freed_memory()
     n_threads = torch.get_num_threads()
     # The operations of a step are short: threads that wait for each other at every one made a run
     # several times slower beside other busy processes.

@@ -14,8 +14,9 @@ import numpy as np
 from models.arrays import Bools, Floats, Floats64, Ints, Numbers
 from models.ridge.solver import solve_penalised
 
-EXACT_SIZE = 1000
-"""Up to this size, Gram matrices are summed in float64; beyond, in float32 at half the cost."""
+EXACT_SIZE, EXACT_ROWS = 1000, 400
+"""Up to so many columns Gram matrices are summed in float64, up to so many rows kernels; beyond, in
+float32 at half the cost. In float64, the kernel of 1,000 rows outgrows a view of 1,908 columns."""
 CHUNK_ROWS = 256
 """Rows taken at a time: so few stay in the processor's cache."""
 N_STRIPS = 8
@@ -44,8 +45,9 @@ class FoldGram:
         self.inputs, self.fold_of_row = inputs, fold_of_row
         self.folds = [int(fold) for fold in np.unique(fold_of_row[fold_of_row >= 0])]
         n_rows, n_columns = int((fold_of_row >= 0).sum()), inputs.shape[1]
-        self._type = np.float64 if min(n_columns, n_rows) <= EXACT_SIZE else inputs.dtype
         self._of_rows = n_columns >= n_rows
+        is_small = n_rows <= EXACT_ROWS if self._of_rows else n_columns <= EXACT_SIZE
+        self._type = np.float64 if is_small else inputs.dtype
         self._sums = {
             fold: inputs[fold_of_row == fold].sum(axis=0, dtype=np.float64) for fold in self.folds
         }
