@@ -32,16 +32,8 @@ def write_corpus(folder: Path, settings: DemoSettings, targets: Sequence[str]) -
 
     The table has the columns clip_id, path (relative to the folder), split, group (the person), the
     targets, age and country. The targets of Test clips are blank, as in Hume-Reaction. One Train
-    clip has no audio stream; in another the person has left the picture.
-
-    Parameters
-    ----------
-    folder : Path
-    settings : DemoSettings
-    targets : sequence of str
-        Names of the seven target columns, in the order of `rules.RULES`.
-
-    Raises `DataError` if there are not seven different ones.
+    clip has no audio stream; in another the person has left the picture. `targets` are seven
+    different names, in the order of `rules.RULES`; others are a `DataError`.
     """
     import joblib
     from rich.progress import track
@@ -67,10 +59,9 @@ def write_corpus(folder: Path, settings: DemoSettings, targets: Sequence[str]) -
     table = pd.DataFrame({"clip_id": [f"{number:05d}" for number in range(n_clips)]})
     table["path"] = "clips/" + table["clip_id"] + ".mp4"
     of_clip = [people[number] for number in person_of_clip]
+    write = joblib.delayed(_write_clip)
     tasks = [
-        joblib.delayed(_write_clip)(
-            folder / path, person, labels[n], n_frames[n], (settings.seed, n), lacks.get(n, "")
-        )
+        write(folder / path, person, labels[n], n_frames[n], (settings.seed, n), lacks.get(n, ""))
         for n, (path, person) in enumerate(zip(table["path"], of_clip, strict=True))
     ]
     done = joblib.Parallel(n_jobs=joblib.cpu_count(), return_as="generator_unordered")(tasks)
@@ -133,5 +124,5 @@ def _encode(
         if sound is not None:
             block = av.AudioFrame.from_ndarray(sound[None, :], format="fltp", layout="mono")
             block.sample_rate = SAMPLE_RATE_HZ
-            container.mux(audio.encode(block))
-            container.mux(audio.encode(None))
+            for each in (block, None):
+                container.mux(audio.encode(each))

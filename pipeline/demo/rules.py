@@ -31,20 +31,10 @@ FRAME_RATE_HZ = 15
 
 @dataclass(frozen=True)
 class Person:
-    """One invented person before their camera.
+    """One invented person before their camera, and their neutral voice.
 
-    Attributes
-    ----------
-    person_id, age, country
-        As in the label table.
-    skin, hair, wall : (red, green, blue)
-        Colours of the picture.
-    long_hair : bool
-    expressiveness, zoom, offset : float
-        Factors: how strongly they show what they feel, and how near the face is; how far it is from
-        the middle, in shares of the picture.
-    pitch_hz, formant_scale : float
-        The neutral voice.
+    `expressiveness` and `zoom` are factors: how strongly they show what they feel, and how near the
+    face is; `offset` is how far it is from the middle, in shares of the picture.
     """
 
     person_id: str
@@ -135,10 +125,8 @@ def act(
     ----------
     labels : array [n_emotions]
         Intensities.
-    n_frames : int
-        Length of the clip.
-    expressiveness : float
-        How strongly this person shows what they feel; 1 = as the rule says.
+    n_frames, expressiveness : int, float
+        Length of the clip, and how strongly this person shows what they feel; 1 = as the rule says.
     rng : numpy.random.Generator
         Draws the noise of face and voice, and when reactions begin.
 

@@ -134,11 +134,7 @@ def _shared(results: Results) -> dict[str, Any]:
 
 
 def _template(name: str) -> Template:
-    """Return a template of ``pipeline/report/templates``.
-
-    HTML escapes what is put into it. Markdown has the filters ``markdown`` for
-    tables of text, and ``line`` for names.
-    """
+    """Return a template of ``pipeline/report/templates``; HTML escapes what is put into it."""
     environment = Environment(
         loader=PackageLoader("pipeline.report"),
         autoescape=select_autoescape(),

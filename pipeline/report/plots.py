@@ -20,13 +20,8 @@ from pipeline.clip_table import Rows
 from pipeline.leaderboard import N_DIGITS, SPLITS, STACK, board_of_split, shown_splits
 
 INTERVAL_COLUMNS = ["row", "value", "ci95_low", "ci95_high"]
-CELL_COLUMNS = ["row", "target", "value"]
 CALIBRATION_COLUMNS = ["target", "prediction", "label", "ci95_low", "ci95_high", "n_clips"]
 SCATTER_COLUMNS = ["target", "prediction", "label", "n_clips"]
-ERROR_COLUMNS = [
-    *("target", "n_clips", "bias", "ci95_low", "ci95_high"),
-    *("mean_absolute", "label_sd", "prediction_sd"),
-]
 
 MOST_POINTS = 1000
 """From more clips than this the scatter counts clips in a grid of cells."""
@@ -51,7 +46,7 @@ def score_tables(
     -------
     dict of str to DataFrame
         ``leaderboard``; ``contributions`` (what each modality and encoder adds); and ``slices`` of
-        the stack: `INTERVAL_COLUMNS`. ``by_target``: `CELL_COLUMNS`.
+        the stack: `INTERVAL_COLUMNS`. ``by_target``: ``row``, ``target``, ``value``.
     """
     split = shown_splits(board)[0]
     part = board_of_split(board, split)
@@ -60,15 +55,15 @@ def score_tables(
     adds = contributions.rename(columns={"gain": "mean_pearson"})
     by_target = part.set_index("name").filter(regex="^pearson_")
     return {
-        "leaderboard": _scores(part, part["name"]),
-        "contributions": _scores(adds, map("{}: + {}".format, adds["kind"], adds["part"])),
-        "slices": _scores(own, map("{}: {} · {} clips".format, *(own[name] for name in slice_of))),
+        "leaderboard": _intervals(part, part["name"]),
+        "contributions": _intervals(adds, map("{}: + {}".format, adds["kind"], adds["part"])),
+        "slices": _intervals(own, map("{}: {} · {} clips".format, *(own[n] for n in slice_of))),
         "by_target": _cells(by_target.rename(columns=lambda name: name.removeprefix("pearson_"))),
     }
 
 
 def weight_table(weights: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
-    """Return the weights of the stack, as shares of all weight on a target: `CELL_COLUMNS`."""
+    """Return the weights of the stack, as shares of all weight: ``row, target, value``."""
     return _cells(weights.set_index("member")[list(targets)])
 
 
@@ -112,6 +107,8 @@ def error_table(
         ``ci95_high``; ``mean_absolute``, the mean size of the errors; ``label_sd`` and
         ``prediction_sd``. What the clips do not allow to say is NaN.
     """
+    names = ["target", "n_clips", "bias", "ci95_low", "ci95_high"]
+    names += ["mean_absolute", "label_sd", "prediction_sd"]
     rows = []
     for column, target in enumerate(targets):
         known = np.isfinite(y[:, column])
@@ -119,7 +116,7 @@ def error_table(
         bias = mean_by_people(label - prediction, people[known])
         spreads = (label - prediction).abs().mean(), label.std(ddof=0), prediction.std(ddof=0)
         rows.append((target, len(label), *bias, *spreads))
-    return pd.DataFrame(rows, columns=ERROR_COLUMNS)
+    return pd.DataFrame(rows, columns=names)
 
 
 def mean_by_people(values: ArrayLike, people: NDArray[Any]) -> tuple[float, float, float]:
@@ -156,21 +153,15 @@ def _points(prediction: Floats, label: Floats) -> Iterator[tuple[float, float, i
         yield across[column], up[row], int(counts[column, row])
 
 
-def _scores(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    columns = table[["mean_pearson", "ci95_low", "ci95_high"]].astype(np.float64)
-    return _intervals(zip(names, *columns.to_numpy().T, strict=True))
-
-
-def _intervals(rows: Iterable[tuple[str, float, float, float]]) -> pd.DataFrame:
-    content = list(rows) or [(NOTHING, np.nan, np.nan, np.nan)]
-    return pd.DataFrame(content, columns=INTERVAL_COLUMNS).round(N_DIGITS)
+def _intervals(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Name scores and their intervals; where there are none, one row says so."""
+    columns = table[["mean_pearson", "ci95_low", "ci95_high"]].to_numpy(np.float64)
+    rows = [(name, *each) for name, each in zip(names, columns, strict=True)]
+    rows = rows or [(NOTHING, np.nan, np.nan, np.nan)]
+    return pd.DataFrame(rows, columns=INTERVAL_COLUMNS).round(N_DIGITS)
 
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """Lay a table with a row per name and a column per target out cell by cell."""
-    rows = [
-        (name, target, float(value))
-        for target, values in table.items()
-        for name, value in values.items()
-    ]
-    return pd.DataFrame(rows, columns=CELL_COLUMNS).round(N_DIGITS)
+    cells = table.T.astype(np.float64).stack().rename_axis(["target", "row"]).rename("value")
+    return cells.reset_index()[["row", "target", "value"]].round(N_DIGITS)

@@ -29,11 +29,6 @@ def best_member(members, y, folds=None):
     return max(mean_pearson(y, members[:, m], folds) for m in range(members.shape[1]))
 
 
-def interval(y, predicted, groups, folds=None):
-    (score,) = score_predictions(y, predicted[None], groups, 500, 0, folds)
-    return score.interval
-
-
 @pytest.mark.parametrize("strengths", [(1.0, 1.0, 0.0), (1.0, 0.6, 0.3), (1.0, 0.0, 0.0)])
 def test_the_stack_is_level_with_the_best_member_or_above_it(strengths):
     members, y, _, folds = simulated(n_rows=400, strengths=strengths)
@@ -60,11 +55,11 @@ def test_shuffled_targets_score_zero_in_every_row():
     members = np.stack([fit.oof for fit in fits], axis=1)
     held = np.stack([fit.held for fit in fits], axis=1)
     stack = fit_stack(members, y[:n], folds).predict(held)
-    rows = [*members.swapaxes(0, 1), stack_oof(members, y[:n], folds)]
-    new = [*held.swapaxes(0, 1), stack]
-    ends = [interval(y[:n], each, groups[:n], folds) for each in rows]
-    ends += [interval(y[n:], each, groups[n:]) for each in new]
-    assert all(each.low <= 0 <= each.high for each in ends)
+    rows = np.stack([*members.swapaxes(0, 1), stack_oof(members, y[:n], folds)])
+    new = np.stack([*held.swapaxes(0, 1), stack])
+    scores = score_predictions(y[:n], rows, groups[:n], 500, 0, folds)
+    scores += score_predictions(y[n:], new, groups[n:], 500, 0)
+    assert all(each.interval.low <= 0 <= each.interval.high for each in scores)
 
 
 @pytest.mark.parametrize("n_rows", [72, 400])
