@@ -14,12 +14,11 @@ and 50 uploads at once.
 
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +55,8 @@ def main(
         clips = sorted((folder / "demo").rglob("*.mp4"))[:N_CLIPS]
         extract_s = extraction_seconds(params, clips, folder)
         predict_s, _ = timed(predict, bundle, clips, folder / "cache-predict")
-        with serving(bundle, folder) as (process, url):
+        options = ["--port", "0", "--bundle", str(bundle)]
+        with serving(options, folder / "serve.log") as (process, url):
             seconds = [timed(upload, url, clip) for clip in clips]
             assert all(status == 200 for _, status in seconds)
             answer_s = statistics.median(each for each, _ in seconds)
@@ -79,7 +79,7 @@ def main(
 def make_bundle(folder: Path) -> Params:
     """Run the stages on a small demo corpus."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["data"] = {"labels": "demo/labels.csv", "media": "demo"}
+    params["data"] = {"labels": "demo/labels.csv", "media": "demo", "max_failed_share": 0.1}
     params["folds"]["n_folds"] = 3
     params["heads"] = {"ridge": {"kind": "ridge"}, "lightgbm": {"kind": "lightgbm"}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
@@ -107,26 +107,24 @@ def predict(bundle: Path, clips: list[Path], cache: Path) -> None:
 
 
 @contextmanager
-def serving(bundle: Path, folder: Path) -> Iterator[tuple[psutil.Process, str]]:
-    """Run `eri serve` on a free port; gives its process and address."""
-    log = folder / "serve.log"
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--port", "0"]
+def serving(
+    options: Sequence[str], log: Path, environment: Mapping[str, str] = {}
+) -> Iterator[tuple[psutil.Popen, str]]:
+    """Run `eri serve` until it answers; gives its process and address."""
+    command = [sys.executable, "-m", "pipeline.cli", "serve", *options]
+    variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            [*command, "--bundle", str(bundle)],
-            stdout=output,
-            stderr=output,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
+        process = psutil.Popen(command, stdout=output, stderr=output, env=variables)
     try:
         while "running on " not in (said := log.read_text(encoding="utf-8")):
             if process.poll() is not None:
                 raise SystemExit(f"eri serve ended:\n{said}")
             time.sleep(0.1)
-        yield psutil.Process(process.pid), said.split("running on ")[1].split()[0]
+        yield process, said.split("running on ")[1].split()[0]
     finally:
-        process.terminate()
-        process.wait()
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
 
 
 def upload(url: str, clip: Path) -> int:

@@ -163,5 +163,8 @@ def _intervals(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """Lay a table with a row per name and a column per target out cell by cell."""
-    cells = table.T.astype(np.float64).stack().rename_axis(["target", "row"]).rename("value")
-    return cells.reset_index()[["row", "target", "value"]].round(N_DIGITS)
+    names = {
+        "row": np.tile(table.index, table.shape[1]),
+        "target": table.columns.repeat(len(table)),
+    }
+    return pd.DataFrame({**names, "value": table.to_numpy(np.float64).ravel("F")}).round(N_DIGITS)
