@@ -3,10 +3,9 @@
 From the root of the repository: ``python -m benchmarks.heads [--fast] [--only ridge,...]``
 """
 
-import json
 import resource
-import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Annotated, Any
 
 import numpy as np
@@ -36,18 +35,14 @@ def main(
     only: Annotated[
         str, typer.Option(help=f"Sections, joined by commas, of {', '.join(SECTIONS)}.")
     ] = ",".join(SECTIONS),
-    child: Annotated[int, typer.Option(hidden=True)] = 0,
 ) -> None:
     """Print one line per measurement, with ratios."""
     n_rows, bands = (N_ROWS_FAST, BANDS_FAST) if fast else (N_ROWS, BANDS)
-    if child:
-        print(json.dumps(run_all_heads(child, bands)))
-        return
     chosen = known_names(only, SECTIONS)
     typer.echo(describe())
     typer.echo(f"{n_rows} x {sum(bands)} x 7, {N_FOLDS} folds by person")
     if "together" in chosen:
-        show_all_heads(n_rows, fast=fast)
+        show_all_heads(n_rows, bands)
     if {"ridge", "lightgbm"} & set(chosen):
         view = folded_view(make_view(n_rows + N_HELD, bands), n_rows)
         if "ridge" in chosen:
@@ -56,7 +51,7 @@ def main(
             lightgbm(view)
     if "growth" in chosen:
         for n in GROWTH_FAST if fast else GROWTH:
-            show_all_heads(n, fast=fast)
+            show_all_heads(n, bands)
 
 
 def ridge(folded: FoldedView) -> None:
@@ -126,12 +121,10 @@ def run_all_heads(n_rows: int, bands: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-def show_all_heads(n_rows: int, *, fast: bool) -> None:
+def show_all_heads(n_rows: int, bands: tuple[int, ...]) -> None:
     """Print what `run_all_heads` finds in a fresh process, whose peak memory is its own."""
-    command = [sys.executable, "-m", "benchmarks.heads", "--child", str(n_rows)]
-    command += ["--fast"] if fast else []
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        found = process.submit(run_all_heads, n_rows, bands).result()
     seconds = ", ".join(f"{name} {each:.1f}" for name, each in found["seconds"].items())
     scores = ", ".join(f"{name} {each:.4f}" for name, each in found["scores"].items())
     typer.echo(

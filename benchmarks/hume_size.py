@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
@@ -51,11 +52,8 @@ def main(
         folder = keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         # In a process of its own: a stage's peak memory would begin with that of this one.
-        maker = get_context("spawn").Process(target=make_corpus, args=(folder, 0.1 if fast else 1))
-        maker.start()
-        maker.join()
-        if maker.exitcode:
-            raise SystemExit("the corpus could not be made")
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            process.submit(make_corpus, folder, 0.1 if fast else 1).result()
         print("| stage | s | peak, MiB |\n|---|---|---|")
         total_s, most_mib = 0.0, 0.0
         for stage in stages(folder):
