@@ -40,7 +40,7 @@ def results(rows, params, predictions):
             "record": run_record(params, {}, {"results/stack.parquet": "ab12"}),
             **changes,
         }
-        names, shares = ["ridge/face", "mlp/face"], dict.fromkeys(params.targets, [0.25, 0.75])
+        names, shares = ["ridge/face", "mlp/face"], dict.fromkeys(params.targets, (0.25, 0.75))
         tables = {
             **score_tables(board, parts["contributions"], parts["slices"]),
             "weights": weight_table(pd.DataFrame({"member": names} | shares), params.targets),
