@@ -12,6 +12,7 @@ Then come 500 uploads of them (`--fast`: 100), with the memory of the service's 
 and 50 uploads at once.
 """
 
+import contextlib
 import os
 import statistics
 import sys
@@ -20,7 +21,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +36,7 @@ from benchmarks.extraction import warm_up
 from benchmarks.hume_size import run_stage, stages
 from features.encoders import FrameEncoder
 from features.extraction import extract, index_files
-from pipeline.params import Params, load_params
+from pipeline.params import Params, load_run
 from pipeline.paths import BUNDLE
 from pipeline.predict import load_bundle
 
@@ -86,7 +86,8 @@ def make_bundle(folder: Path) -> Params:
     demo_clips(folder / "demo", fast=True)
     for stage in stages(folder):
         run_stage(folder, stage)
-    return load_params(folder / "params.yaml")
+    with contextlib.chdir(folder):
+        return load_run()
 
 
 def extraction_seconds(params: Params, clips: list[Path], folder: Path) -> float:
@@ -106,7 +107,7 @@ def predict(bundle: Path, clips: list[Path], cache: Path) -> None:
         predictor.table(predictor.embed(clips, cache_root=cache, progress=False))
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(
     options: Sequence[str], log: Path, environment: Mapping[str, str] = {}
 ) -> Iterator[tuple[psutil.Popen, str]]:

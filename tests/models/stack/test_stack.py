@@ -92,39 +92,6 @@ def test_orders_scale_and_offset_of_members_do_not_matter(order, rows, exponents
     np.testing.assert_allclose(after.member_weights, before.member_weights[:, order], atol=1e-6)
 
 
-SPOILT = {
-    "nothing": lambda members, y: None,
-    "copies": lambda members, y: np.copyto(members, members[:, :1]),
-    "constant": lambda members, y: np.copyto(members[:, 0], 2.0),
-    "rank": lambda members, y: np.copyto(members[:, -1], members.sum(axis=1)),
-    "gaps": lambda members, y: np.copyto(y[8:, 0], np.nan),
-    "flat target": lambda members, y: np.copyto(y[:, 0], 0.5),
-}
-
-
-@settings(deadline=None, max_examples=20)
-@given(
-    n_members=st.integers(1, 4),
-    n_targets=st.integers(1, 3),
-    n_folds=st.integers(2, 4),
-    spoilt=st.sampled_from(sorted(SPOILT)),
-    seed=st.integers(0, 99),
-)
-def test_any_members_give_finite_predictions_and_shares(
-    n_members, n_targets, n_folds, spoilt, seed
-):
-    rng = np.random.default_rng(seed)
-    members, y = rng.normal(size=(40, n_members, n_targets)), rng.normal(size=(40, n_targets))
-    folds = np.arange(40) % n_folds
-    SPOILT[spoilt](members, y)
-    stack = fit_stack(members, y, folds)
-    assert np.isfinite(stack_oof(members, y, folds)).all()
-    assert np.isfinite(stack.predict(members)).all()
-    shares = stack.member_weights
-    assert (shares >= 0).all()
-    assert np.isin(np.round(shares.sum(axis=1), 9), [0, 1]).all()
-
-
 def test_a_fold_is_predicted_by_the_stack_of_the_others_as_new_rows_are():
     members, y, _, folds = simulated(n_held=0)
     members += 0.3 * folds[:, None, None]  # models of the folds differ in mean

@@ -39,6 +39,8 @@ def tarred(content: bytes) -> bytes:
 
 NOT_MEDIA = {
     "empty.mp4": b"",
+    "none": b"",
+    "pointer.mp4": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n",
     "text.mp4": b"hello " * 1000,
     "page.html": b"<script>alert(1)</script>",
     "zeros.mp4": bytes(100_000),
