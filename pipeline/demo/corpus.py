@@ -11,9 +11,9 @@ from models.arrays import DataError
 from pipeline.demo import DemoSettings
 from pipeline.demo.face import SIZE_PX, draw_picture
 from pipeline.demo.rules import (
+    EMOTIONS,
     FACE_CUES,
     FRAME_RATE_HZ,
-    RULES,
     FloatArray,
     Person,
     act,
@@ -33,16 +33,16 @@ def write_corpus(folder: Path, settings: DemoSettings, targets: Sequence[str]) -
     The table has the columns clip_id, path (relative to the folder), split, group (the person), the
     targets, age and country. The targets of Test clips are blank, as in Hume-Reaction. One Train
     clip has no audio stream; in another the person has left the picture. `targets` are seven
-    different names, in the order of `rules.RULES`; others are a `DataError`.
+    different names, in the order of `rules.EMOTIONS`; others are a `DataError`.
     """
     import joblib
     from rich.progress import track
 
-    if len(targets) != len(RULES) or len(set(targets)) != len(targets):
+    if len(targets) != len(EMOTIONS) or len(set(targets)) != len(targets):
         raise DataError(
-            f"the demo shows {len(RULES)} emotions by a stated rule, but {len(targets)} targets "
-            f"came ({', '.join(targets)}): give {len(RULES)} different names, which stand for "
-            f"{', '.join(RULES)} in this order"
+            f"the demo shows {len(EMOTIONS)} emotions by a stated rule, but {len(targets)} targets "
+            f"came ({', '.join(targets)}): give {len(EMOTIONS)} different names, which stand for "
+            f"{', '.join(EMOTIONS)} in this order"
         )
     rng = np.random.default_rng(settings.seed)
     people = [draw_person(number, rng) for number in range(settings.n_people)]
