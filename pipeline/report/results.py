@@ -29,13 +29,6 @@ from pipeline.views import read_prediction_table
 ENCODER_KEYS = ("kind", "model", "weights", "weights_digest", "identity", "outputs")
 _N_OUTPUTS_SHOWN = 4
 
-_TABLES = {
-    "board": paths.LEADERBOARD,
-    "contributions": paths.CONTRIBUTIONS,
-    "slices": paths.SLICES,
-    "curve": paths.LEARNING_CURVE,
-    "imputed": paths.IMPUTED,
-}
 _KNOWN_BY = (paths.CLIPS, paths.FOLDS, paths.STACK, paths.LEADERBOARD)
 _LIBRARIES = ("eri", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "torch")
 _UNKNOWN = "n/a"
@@ -101,7 +94,11 @@ def read_results(params: Params) -> Results:
         params=params,
         rows=rows,
         stack=read_prediction_table(paths.STACK, rows, params.targets)["stack"],
-        **{name: read_run_table(path) for name, path in _TABLES.items()},
+        board=read_run_table(paths.LEADERBOARD),
+        contributions=read_run_table(paths.CONTRIBUTIONS),
+        slices=read_run_table(paths.SLICES),
+        curve=read_run_table(paths.LEARNING_CURVE),
+        imputed=read_run_table(paths.IMPUTED),
         plots={
             name: (plot, pd.read_csv(plot.table, dtype=str, keep_default_na=False))
             for name, plot in read_plots().items()
