@@ -16,8 +16,7 @@ from markupsafe import Markup
 
 from pipeline.leaderboard import SPLITS, STACK, leaderboard_text, notes
 from pipeline.report import data
-from pipeline.report.figures import draw
-from pipeline.report.plots import NOTHING, error_table
+from pipeline.report.plots import NOTHING, draw, error_table
 from pipeline.report.results import Results
 from pipeline.settings_files import yaml_text
 from pipeline.tables import laid_out, markdown, score_text

@@ -1,23 +1,38 @@
-"""The tables behind the figures, which `dvc plots` and the report draw alike.
+"""The plots of `dvc.yaml`: the tables behind them, and how they are filled and drawn offline.
 
-The plots of `dvc.yaml` name these tables and the templates of ``.dvc/plots`` that draw them. Errors
-and scores are those of Val where it has labels, else out of fold on Train.
+A plot is a table that the stage `evaluate` writes, and a template of Vega-Lite in ``.dvc/plots``.
+The report fills it as `dvc plots show` does, and draws it as SVG: both show the same. Errors and
+scores are those of Val where it has labels, else out of fold on Train.
 
 In functions of arrays, ``y`` and ``predictions`` are float64 [n_clips, n_targets], with NaN for a
 label that is not there, and ``people`` says whom each clip shows [n_clips].
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from models.evaluation.slices import slice_rows
 from pipeline.clip_table import Rows
 from pipeline.leaderboard import N_DIGITS, SPLITS, STACK, board_of_split, shown_splits
+from pipeline.settings_files import read_yaml
+
+CHECKOUT = Path(__file__).parents[2]
+TEMPLATES = CHECKOUT / ".dvc/plots"
+
+_VEGA_LITE = "5.8"
+_CONFIG = {  # one run is shown: nothing has to say which one, and the text stands beside it
+    "aria": False,
+    "axis": {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+    "header": {"labelFontSize": 0, "labelPadding": 0},
+    "legend": {"disable": True},
+}
 
 INTERVAL_COLUMNS = ["row", "value", "ci95_low", "ci95_high"]
 CALIBRATION_COLUMNS = ["target", "prediction", "label", "ci95_low", "ci95_high", "n_clips"]
@@ -35,6 +50,62 @@ _MIN_CLIPS_PER_BAND = 5
 
 Floats = NDArray[np.float64]
 People = NDArray[np.object_]
+
+
+class Plot(NamedTuple):
+    """One entry of ``plots:`` in `dvc.yaml`: columns of a CSV file, drawn by a template."""
+
+    template: str
+    table: Path
+    x: str
+    y: str
+    x_label: str
+    y_label: str
+    title: str
+
+
+def read_plots() -> dict[str, Plot]:
+    """Read the plots that the `dvc.yaml` of this code defines, by name."""
+    plots = {}
+    for entry in read_yaml(CHECKOUT / "dvc.yaml")["plots"]:
+        for name, settings in entry.items():
+            ((table, y),) = settings["y"].items()
+            plots[str(name)] = Plot(**{**settings, "table": Path(table), "y": y})
+    return plots
+
+
+def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
+    """Fill a plot's template as DVC does, and draw it, with a text for who cannot see it.
+
+    Parameters
+    ----------
+    plot : Plot
+        From `read_plots`.
+    table : DataFrame
+        Its table, or a part of it, as text, where an empty cell is missing; one mark per row, and
+        not empty.
+    title : str
+        By default the plot's.
+
+    Returns
+    -------
+    Markup
+        One ``<svg>`` element without scripts, which refers to nothing outside. The same input gives
+        the same text. Whatever the table holds is escaped.
+    """
+    import vl_convert
+    from dvc_render.vega import VegaRenderer
+
+    title = title or plot.title
+    rows = table.assign(rev="workspace").to_dict("records")
+    texts = {name: getattr(plot, name) for name in ("template", "x", "y", "x_label", "y_label")}
+    filled = VegaRenderer(rows, "plot", template_dir=str(TEMPLATES), title=title, **texts)
+    svg = vl_convert.vegalite_to_svg(
+        filled.get_filled_template(), vl_version=_VEGA_LITE, config=_CONFIG, allowed_base_urls=[]
+    )
+    said = f"{title}: {plot.y_label}, {plot.x_label}; {len(table)} marks"  # tables say the rest
+    start = Markup('<svg role="img" aria-label="{}" ').format(said)
+    return Markup(svg.replace("<svg ", start, 1))
 
 
 def score_tables(

@@ -22,7 +22,7 @@ from pipeline.clip_table import Rows, read_rows
 from pipeline.leaderboard import SPLITS, board_of_split, shown_splits
 from pipeline.params import Params
 from pipeline.report.data import data_warnings
-from pipeline.report.figures import Plot, read_plots
+from pipeline.report.plots import Plot, read_plots
 from pipeline.tables import read_run_table
 from pipeline.views import read_prediction_table
 

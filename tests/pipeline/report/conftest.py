@@ -7,9 +7,8 @@ import pytest
 from pipeline.breakdowns import CONTRIBUTION_COLUMNS, CURVE_COLUMNS, SLICE_COLUMNS
 from pipeline.challenge import IMPUTED_COLUMNS
 from pipeline.leaderboard import leaderboard, score_splits, shown_splits
-from pipeline.report.figures import read_plots
 from pipeline.report.page import render_report
-from pipeline.report.plots import error_tables, score_tables, weight_table
+from pipeline.report.plots import error_tables, read_plots, score_tables, weight_table
 from pipeline.report.results import Results, run_record
 
 
