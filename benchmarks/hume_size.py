@@ -12,10 +12,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +39,14 @@ FACE_WIDTH = 128
 NO_FACE, NO_SOUND = 0.02, 0.03
 """Shares of the clips."""
 
+MEASURED = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+"""
+"""Runs a command. It is small itself: a process's peak memory begins with that of its parent."""
+
 
 def main(
     fast: Annotated[bool, typer.Option(help="A tenth of the clips and people.")] = False,
@@ -51,9 +57,7 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         folder = keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        # In a process of its own: a stage's peak memory would begin with that of this one.
-        with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            process.submit(make_corpus, folder, 0.1 if fast else 1).result()
+        make_corpus(folder, 0.1 if fast else 1)
         print("| stage | s | peak, MiB |\n|---|---|---|")
         total_s, most_mib = 0.0, 0.0
         for stage in stages(folder):
@@ -156,19 +160,14 @@ def stages(folder: Path) -> list[list[str]]:
 
 def run_stage(folder: Path, stage: list[str]) -> tuple[float, str]:
     """Run a stage; return its peak memory in MiB, and what it printed."""
-    name, *arguments = stage
-    command = [sys.executable, "-m", "pipeline.stages", name, *arguments]
+    command = [sys.executable, "-c", MEASURED, sys.executable, "-m", "pipeline.stages", *stage]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "ERI_CACHE": str(folder / "cache")}
-    log = folder / f"{'-'.join(stage)}.log"
-    with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    text = log.read_text(encoding="utf-8")
-    if status:
-        raise SystemExit(f"{' '.join(stage)} failed:\n{text}")
-    return usage.ru_maxrss / 1024, text
+    out: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = subprocess.run(command, cwd=folder, env=environment, check=False, **out)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(stage)} failed:\n{done.stdout}")
+    text, _, peak_kib = done.stdout.rstrip().rpartition("\n")
+    return int(peak_kib) / 1024, text
 
 
 if __name__ == "__main__":
