@@ -8,9 +8,9 @@ In functions of arrays, ``y`` and ``predictions`` are float64 [n_clips, n_target
 label that is not there, and ``people`` says whom each clip shows [n_clips].
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,34 +52,26 @@ Floats = NDArray[np.float64]
 People = NDArray[np.object_]
 
 
-class Plot(NamedTuple):
-    """One entry of ``plots:`` in `dvc.yaml`: columns of a CSV file, drawn by a template."""
+def read_plots() -> dict[str, tuple[Path, dict[str, str]]]:
+    """Read the plots that the `dvc.yaml` of this code defines, by name.
 
-    template: str
-    table: Path
-    x: str
-    y: str
-    x_label: str
-    y_label: str
-    title: str
-
-
-def read_plots() -> dict[str, Plot]:
-    """Read the plots that the `dvc.yaml` of this code defines, by name."""
+    Of each, its table, a CSV file, and what `draw` takes: ``template``, the columns ``x`` and
+    ``y``, ``x_label``, ``y_label`` and ``title``.
+    """
     plots = {}
     for entry in read_yaml(CHECKOUT / "dvc.yaml")["plots"]:
         for name, settings in entry.items():
             ((table, y),) = settings["y"].items()
-            plots[str(name)] = Plot(**{**settings, "table": Path(table), "y": y})
+            plots[str(name)] = Path(table), {**settings, "y": y}
     return plots
 
 
-def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
+def draw(plot: Mapping[str, str], table: pd.DataFrame, title: str = "") -> Markup:
     """Fill a plot's template as DVC does, and draw it, with a text for who cannot see it.
 
     Parameters
     ----------
-    plot : Plot
+    plot : mapping of str to str
         From `read_plots`.
     table : DataFrame
         Its table, or a part of it, as text, where an empty cell is missing; one mark per row, and
@@ -96,15 +88,14 @@ def draw(plot: Plot, table: pd.DataFrame, title: str = "") -> Markup:
     import vl_convert
     from dvc_render.vega import VegaRenderer
 
-    title = title or plot.title
+    texts = {**plot, "title": title or plot["title"]}
     rows = table.assign(rev="workspace").to_dict("records")
-    texts = {name: getattr(plot, name) for name in ("template", "x", "y", "x_label", "y_label")}
-    filled = VegaRenderer(rows, "plot", template_dir=str(TEMPLATES), title=title, **texts)
+    filled = VegaRenderer(rows, "plot", template_dir=str(TEMPLATES), **texts)
     svg = vl_convert.vegalite_to_svg(
         filled.get_filled_template(), vl_version=_VEGA_LITE, config=_CONFIG, allowed_base_urls=[]
     )
-    said = f"{title}: {plot.y_label}, {plot.x_label}; {len(table)} marks"  # tables say the rest
-    start = Markup('<svg role="img" aria-label="{}" ').format(said)
+    said = "{title}: {y_label}, {x_label}".format(**texts)  # tables say the rest
+    start = Markup('<svg role="img" aria-label="{}; {} marks" ').format(said, len(table))
     return Markup(svg.replace("<svg ", start, 1))
 
 

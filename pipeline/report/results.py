@@ -22,7 +22,7 @@ from pipeline.clip_table import Rows, read_rows
 from pipeline.leaderboard import SPLITS, board_of_split, shown_splits
 from pipeline.params import Params
 from pipeline.report.data import data_warnings
-from pipeline.report.plots import Plot, read_plots
+from pipeline.report.plots import read_plots
 from pipeline.tables import read_run_table
 from pipeline.views import read_prediction_table
 
@@ -42,7 +42,7 @@ class Results:
     ----------
     stack : ndarray of float64, shape (n_clips, n_targets)
         Predictions of the stack, in the order of `rows`.
-    plots, failures : mapping of str to (Plot, DataFrame), mapping of str to DataFrame
+    plots, failures : mapping of str to (mapping, DataFrame), mapping of str to DataFrame
         The plots of `dvc.yaml` with their tables; the failure table of each encoder.
     warnings : sequence of str
         What a reader has to know of the data.
@@ -58,7 +58,7 @@ class Results:
     slices: pd.DataFrame
     curve: pd.DataFrame
     imputed: pd.DataFrame
-    plots: Mapping[str, tuple[Plot, pd.DataFrame]]
+    plots: Mapping[str, tuple[Mapping[str, str], pd.DataFrame]]
     failures: Mapping[str, pd.DataFrame]
     warnings: Sequence[str]
     people: Mapping[str, Any]
@@ -100,8 +100,8 @@ def read_results(params: Params) -> Results:
         curve=read_run_table(paths.LEARNING_CURVE),
         imputed=read_run_table(paths.IMPUTED),
         plots={
-            name: (plot, pd.read_csv(plot.table, dtype=str, keep_default_na=False))
-            for name, plot in read_plots().items()
+            name: (plot, pd.read_csv(table, dtype=str, keep_default_na=False))
+            for name, (table, plot) in read_plots().items()
         },
         failures={n: pd.read_parquet(params.failures_file(n)) for n in params.feature_names},
         warnings=[*people["warnings"], *data_warnings(rows, params.targets)],

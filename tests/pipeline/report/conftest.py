@@ -47,8 +47,8 @@ def results(rows, params, predictions):
             "learning_curve": parts["curve"],
         }
         plots = {
-            name: (plot, tables[plot.table.stem].astype("string").fillna("").astype(str))
-            for name, plot in read_plots().items()
+            name: (plot, tables[table.stem].astype("string").fillna("").astype(str))
+            for name, (table, plot) in read_plots().items()
         }
         made = {"params": params, "rows": rows, "stack": named["stack"], "board": board}
         return Results(**made, **parts, plots=plots)
