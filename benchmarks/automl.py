@@ -22,8 +22,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from benchmarks.machine import describe
-from benchmarks.timing import timed
+from benchmarks.common import describe, timed
 from models.metrics import mean_pearson
 from pipeline.comparison import Comparison, plan_comparison
 from pipeline.fit import Fitting

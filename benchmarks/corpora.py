@@ -7,9 +7,10 @@ from pathlib import Path
 from pipeline.clip_ids import find_media
 from pipeline.demo import DemoSettings
 from pipeline.demo.corpus import write_corpus
+from pipeline.demo.rules import EMOTIONS
 
 SHARED = Path(__file__).parents[2] / "shared" / "clips"
-TARGETS = ["Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise"]
+TARGETS = list(EMOTIONS)
 
 
 def demo_clips(folder: Path, *, fast: bool) -> list[Path]:

@@ -17,9 +17,7 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from benchmarks.machine import describe
-from benchmarks.names import known_names
-from benchmarks.timing import timed
+from benchmarks.common import describe, known_names, timed
 from features.encoders import FrameEncoder, make_encoder
 from features.encoders.torch_model import TorchModel, default_device, run
 from features.extraction.batches import Batcher
@@ -28,11 +26,7 @@ SPECS = {
     "resnet50": {"kind": "torchvision", "model": "resnet50", "weights": "random"},
     "clip-b-32": {"kind": "open_clip", "model": "ViT-B-32", "weights": "random"},
     "clip-l-14": {"kind": "open_clip", "model": "ViT-L-14", "weights": "random"},
-    "dinov2-s-14": {
-        "kind": "timm",
-        "model": "vit_small_patch14_reg4_dinov2",
-        "weights": "random",
-    },
+    "dinov2-s-14": {"kind": "timm", "model": "vit_small_patch14_reg4_dinov2", "weights": "random"},
 }
 PICTURES_PER_PART = 32
 MEASURED_S = 1.0

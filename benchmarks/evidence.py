@@ -27,9 +27,8 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from benchmarks.machine import describe
+from benchmarks.common import ROOT, describe, timed
 from benchmarks.real_heads import SEVERAL, plain_peers, plain_predict
-from benchmarks.timing import timed
 from models.evaluation.scores import Difference, Score, difference
 from pipeline import stages
 from pipeline.breakdowns import contribution_table, learning_curve_table
@@ -44,7 +43,6 @@ from pipeline.result_cache import digest_of, keep_result, load_result
 from pipeline.tables import laid_out, markdown_page
 from pipeline.terminal import TitledTable
 
-ROOT = Path(__file__).parents[1]
 ENCODERS = {"voice": ("egemaps", "whisper_tiny_en"), "faces": ("efficientnet_lite0",)}
 IMPORTS = {
     "voice": "import cremad {data} --no-probe --ratings voice --split-by-person 0.7,0.3,0",

@@ -1,6 +1,6 @@
 """End-to-end extraction against its parts, and against the plain loop.
 
-``python -m benchmarks.extraction [--fast] [--encoders resnet50,clip] [--copies 20]``
+``python -m benchmarks.extraction [--fast] [--encoders resnet50,clip-b-32] [--copies 20]``
 
 - decode: all clips read by the decode workers, nothing encoded
 - encode: their pictures, in memory, through the encoder; loading it included
@@ -26,10 +26,9 @@ import torch
 import typer
 from numpy.typing import NDArray
 
+from benchmarks.common import describe, known_names, timed
 from benchmarks.corpora import benchmark_clips, copies
-from benchmarks.machine import describe
-from benchmarks.names import known_names
-from benchmarks.timing import timed
+from benchmarks.encoders import SPECS
 from features.encoders import FrameEncoder, make_encoder
 from features.encoders.torch_model import default_device
 from features.extraction import extract, index_files
@@ -43,10 +42,6 @@ from features.store import read_store
 
 SAMPLING = Sampling(frame_rate_hz=3, sample_rate_hz=16000)
 PRECISION = "bf16" if torch.cuda.is_available() else "fp32"
-SPECS: dict[str, dict[str, str]] = {
-    "resnet50": {"kind": "torchvision", "model": "resnet50", "weights": "random"},
-    "clip": {"kind": "open_clip", "model": "ViT-B-32", "weights": "random"},
-}
 HUME_CLIPS, HUME_CLIP_S = 25_067, 11
 N_ROUNDS = 3
 
@@ -55,7 +50,7 @@ def main(
     fast: Annotated[bool, typer.Option(help="Few clips, and once over: a minute.")] = False,
     encoders: Annotated[
         str, typer.Option(help=f"Names, joined by commas, of {', '.join(SPECS)}.")
-    ] = "resnet50,clip",
+    ] = "resnet50,clip-b-32",
     precision: Literal["fp32", "bf16"] = PRECISION,
     n_copies: Annotated[
         int, typer.Option("--copies", help="Of every clip, so that a GPU has work.")

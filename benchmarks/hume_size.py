@@ -11,11 +11,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -23,15 +21,15 @@ import typer
 import yaml
 from numpy.typing import NDArray
 
+from benchmarks.common import ROOT, describe, timed
 from benchmarks.corpora import TARGETS
-from benchmarks.machine import describe
 from benchmarks.views import make_view
 from features.cache import Embedding
 from features.store import StoredClip, write_store
 from pipeline.paths import REPORT
+from pipeline.stages import STAGES
 from pipeline.views import store_sha256
 
-ROOT = Path(__file__).parents[1]
 CLIPS = {"Train": 15_806, "Val": 4_657, "Test": 4_604}
 PEOPLE = {"Train": 1_401, "Val": 413, "Test": 408}
 """Of that size: only how many there are in all, 2,222, is known of Hume-Reaction."""
@@ -40,6 +38,14 @@ BANDS = {"clip": 512, "resnet50": 2048, "egemaps": 88}
 FACE_WIDTH = 128
 NO_FACE, NO_SOUND = 0.02, 0.03
 """Shares of the clips."""
+
+MEASURED = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+"""
+"""Runs a command. It is small itself: a process's peak memory begins with that of its parent."""
 
 
 def main(
@@ -51,19 +57,11 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         folder = keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        began_s = time.perf_counter()
-        # In a process of its own: a stage's peak memory would begin with that of this one.
-        share = 0.1 if fast else 1
-        maker = get_context("spawn").Process(target=make_corpus, args=(folder, share))
-        maker.start()
-        maker.join()
-        if maker.exitcode:
-            raise SystemExit("the corpus could not be made")
-        print(f"made in {time.perf_counter() - began_s:.0f} s\n")
+        make_corpus(folder, 0.1 if fast else 1)
         print("| stage | s | peak, MiB |\n|---|---|---|")
         total_s, most_mib = 0.0, 0.0
         for stage in stages(folder):
-            seconds, peak_mib, output = run_stage(folder, stage)
+            seconds, (peak_mib, output) = timed(run_stage, folder, stage)
             total_s, most_mib = total_s + seconds, max(most_mib, peak_mib)
             print(f"| {' '.join(stage)} | {seconds:.1f} | {peak_mib:.0f} |", flush=True)
         print(f"| all | {total_s:.1f} | {most_mib:.0f} |\n{output}")
@@ -76,12 +74,12 @@ def make_corpus(folder: Path, share: float) -> None:
     rng = np.random.default_rng(0)
     splits, people = draw_people(share, rng)
     n_clips = len(people)
-    view = make_view(n_clips, tuple(BANDS.values()), len(TARGETS), people=people)
-    parts = np.split(view.x, np.cumsum(list(BANDS.values()))[:-1], axis=1)
+    x, y, _ = make_view(n_clips, tuple(BANDS.values()), len(TARGETS), people=people)
+    parts = np.split(x, np.cumsum(list(BANDS.values()))[:-1], axis=1)
     ids = np.array([f"{number:05d}" for number in range(n_clips)], dtype=object)
     labels = pd.DataFrame({"clip_id": ids, "file_id": [f"[{each}]" for each in ids]})
     labels["split"] = splits
-    labels[TARGETS] = as_profiles(view.y)
+    labels[TARGETS] = as_profiles(y)
     labels.loc[labels["split"] == "Test", TARGETS] = np.nan
     labels["age"] = rng.normal(33, 9, people.max() + 1).round(1)[people]
     labels["country"] = np.where(
@@ -155,38 +153,21 @@ def vectors(
 def stages(folder: Path) -> list[list[str]]:
     """List the stages of dvc.yaml with their arguments, in order."""
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-    return [
-        ["index"],
-        ["extract"],
-        ["pool"],
-        ["folds"],
-        ["baseline"],
-        *(["fit", name] for name in params["heads"]),
-        ["stack"],
-        ["bundle"],
-        ["evaluate"],
-        ["learning_curve"],
-        ["report"],
-    ]
+    fits = [["fit", head] for head in params["heads"]]
+    names = [stage.__name__ for stage in STAGES[1:]]  # but for the demo
+    return [each for name in names for each in (fits if name == "fit" else [[name]])]
 
 
-def run_stage(folder: Path, stage: list[str]) -> tuple[float, float, str]:
-    """Run a stage; return seconds, peak memory in MiB, and what it printed."""
-    name, *arguments = stage
-    command = [sys.executable, "-m", "pipeline.stages", name, *arguments]
+def run_stage(folder: Path, stage: list[str]) -> tuple[float, str]:
+    """Run a stage; return its peak memory in MiB, and what it printed."""
+    command = [sys.executable, "-c", MEASURED, sys.executable, "-m", "pipeline.stages", *stage]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "ERI_CACHE": str(folder / "cache")}
-    log = folder / f"{'-'.join(stage)}.log"
-    began_s = time.perf_counter()
-    with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began_s
-    text = log.read_text(encoding="utf-8")
-    if status:
-        raise SystemExit(f"{' '.join(stage)} failed:\n{text}")
-    return seconds, usage.ru_maxrss / 1024, text
+    out: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = subprocess.run(command, cwd=folder, env=environment, check=False, **out)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(stage)} failed:\n{done.stdout}")
+    text, _, peak_kib = done.stdout.rstrip().rpartition("\n")
+    return int(peak_kib) / 1024, text
 
 
 if __name__ == "__main__":

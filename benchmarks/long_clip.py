@@ -6,11 +6,10 @@ The clip is 512 x 512 pixels with sound, 60 minutes long (`--fast`: 5). Its memo
 that of the same run over ten seconds.
 """
 
+import contextlib
 import os
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,7 @@ import numpy as np
 import psutil
 import typer
 
-from benchmarks.machine import describe
+from benchmarks.common import ROOT, describe, timed, tree_mib
 
 CODE = """
 import sys
@@ -46,7 +45,7 @@ def main(
     for duration_s in (10, 300 if fast else 3600):
         with tempfile.TemporaryDirectory() as name:
             clip = make_clip(Path(name) / "clip.mp4", duration_s)
-            seconds, peak_mib = measure(clip, Path(name) / "cache")
+            seconds, peak_mib = timed(peak_of_run, clip, Path(name) / "cache")
         short_mib = short_mib or peak_mib
         print(
             f"| {duration_s} s | {seconds:.1f} | {peak_mib:.0f} | {peak_mib - short_mib:.0f} |",
@@ -79,31 +78,17 @@ def make_clip(path: Path, duration_s: int, side_px: int = 512, rate_hz: int = 25
     return path
 
 
-def measure(clip: Path, cache: Path) -> tuple[float, float]:
-    """Run the code in a process of its own; return seconds and the peak of its tree in MiB."""
-    began_s = time.perf_counter()
+def peak_of_run(clip: Path, cache: Path) -> float:
+    """Run the code in a process of its own; return the peak memory of its tree in MiB."""
     command = [sys.executable, "-c", CODE, str(clip), str(cache)]
-    process = subprocess.Popen(command, stdout=sys.stderr, env=os.environ | {"PYTHONPATH": "."})
-    peak = 0
-    ended = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        root = psutil.Process(process.pid)
-        while not ended.wait(0.1):
-            try:
-                tree = [root, *root.children(recursive=True)]
-                peak = max(peak, sum(each.memory_info().rss for each in tree))
-            except psutil.NoSuchProcess:
-                continue
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    status = process.wait()
-    ended.set()
-    watcher.join()
-    assert status == 0
-    return time.perf_counter() - began_s, peak / 2**20
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process, peak_mib = psutil.Popen(command, stdout=sys.stderr, env=environment), 0.0
+    while process.poll() is None:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a worker that has just ended
+            peak_mib = max(peak_mib, tree_mib(process))
+        time.sleep(0.1)
+    assert process.returncode == 0
+    return peak_mib
 
 
 if __name__ == "__main__":

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.base import clone
 
-from benchmarks.machine import describe
-from benchmarks.timing import timed
+from benchmarks.common import describe, timed
 from models.folds import assign_folds
 from models.heads import estimated_cost, make_head
 from models.metrics import mean_pearson

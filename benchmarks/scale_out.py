@@ -22,9 +22,8 @@ import numpy as np
 import pandas as pd
 import typer
 
+from benchmarks.common import describe, timed
 from benchmarks.corpora import copies, demo_clips
-from benchmarks.machine import describe
-from benchmarks.timing import timed
 from features.cache import Embedding, EmbeddingCache
 from features.encoders import make_encoder
 from features.extraction import extract, index_files

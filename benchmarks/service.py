@@ -12,16 +12,15 @@ Then come 500 uploads of them (`--fast`: 100), with the memory of the service's 
 and 50 uploads at once.
 """
 
+import contextlib
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -31,15 +30,13 @@ import psutil
 import typer
 import yaml
 
-from benchmarks.corpora import TARGETS
-from benchmarks.extraction import timed, warm_up
-from benchmarks.hume_size import ROOT, run_stage
-from benchmarks.machine import describe
+from benchmarks.common import ROOT, describe, timed, tree_mib
+from benchmarks.corpora import demo_clips
+from benchmarks.extraction import warm_up
+from benchmarks.hume_size import run_stage, stages
 from features.encoders import FrameEncoder
 from features.extraction import extract, index_files
-from pipeline.demo import DemoSettings
-from pipeline.demo.corpus import write_corpus
-from pipeline.params import Params, load_params
+from pipeline.params import Params, load_run
 from pipeline.paths import BUNDLE
 from pipeline.predict import load_bundle
 
@@ -55,10 +52,11 @@ def main(
         folder = Path(name)
         params = make_bundle(folder)
         bundle = folder / BUNDLE
-        clips = make_clips(folder / "clips")[:N_CLIPS]
+        clips = sorted((folder / "demo").rglob("*.mp4"))[:N_CLIPS]
         extract_s = extraction_seconds(params, clips, folder)
         predict_s, _ = timed(predict, bundle, clips, folder / "cache-predict")
-        with serving(bundle, folder) as (process, url):
+        options = ["--port", "0", "--bundle", str(bundle)]
+        with serving(options, folder / "serve.log") as (process, url):
             seconds = [timed(upload, url, clip) for clip in clips]
             assert all(status == 200 for _, status in seconds)
             answer_s = statistics.median(each for each, _ in seconds)
@@ -73,30 +71,23 @@ def main(
                 print(f"| {what} | {each_s:.2f} | {ratio:.2f} |", flush=True)
             print(f"\nthe service takes {answer_s / extract_s * N_CLIPS:.2f} times as long\n")
             show_memory(process, url, clips, 100 if fast else 500)
-            outcomes, all_s = at_once(url, clips[0], 50)
+            all_s, outcomes = timed(at_once, url, clips[0], 50)
             print(f"\n50 uploads at once, {all_s:.1f} s: {dict(outcomes)}")
             assert upload(url, clips[0]) == 200
 
 
 def make_bundle(folder: Path) -> Params:
-    """Run the stages up to the bundle on a small demo corpus."""
+    """Run the stages on a small demo corpus."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["data"] = {"labels": "demo/labels.csv", "media": "demo"}
+    params["data"] = {"labels": "demo/labels.csv", "media": "demo", "max_failed_share": 0.1}
     params["folds"]["n_folds"] = 3
     params["heads"] = {"ridge": {"kind": "ridge"}, "lightgbm": {"kind": "lightgbm"}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    write_corpus(folder / "demo", DemoSettings(n_people=16, clips_per_person=1), TARGETS)
-    fits = [["fit", name] for name in params["heads"]]
-    for stage in (["index"], ["extract"], ["pool"], ["folds"], *fits, ["stack"]):
+    demo_clips(folder / "demo", fast=True)
+    for stage in stages(folder):
         run_stage(folder, stage)
-    run_stage(folder, ["bundle"])
-    return load_params(folder / "params.yaml")
-
-
-def make_clips(folder: Path) -> list[Path]:
-    """Write 16 clips of 2 to 4 s."""
-    write_corpus(folder, DemoSettings(n_people=16, clips_per_person=1), TARGETS)
-    return sorted(folder.rglob("*.mp4"))
+    with contextlib.chdir(folder):
+        return load_run()
 
 
 def extraction_seconds(params: Params, clips: list[Path], folder: Path) -> float:
@@ -106,16 +97,8 @@ def extraction_seconds(params: Params, clips: list[Path], folder: Path) -> float
         if isinstance(encoder, FrameEncoder):
             warm_up(encoder)
     table = index_files({clip.stem: clip for clip in clips}, progress=False)
-    seconds, _ = timed(
-        extract,
-        table,
-        encoders,
-        params.sampling,
-        folder / "stores",
-        cache_root=folder / "cache-extract",
-        progress=False,
-    )
-    return seconds
+    options = {"cache_root": folder / "cache-extract", "progress": False}
+    return timed(extract, table, encoders, params.sampling, folder / "stores", **options)[0]
 
 
 def predict(bundle: Path, clips: list[Path], cache: Path) -> None:
@@ -124,27 +107,25 @@ def predict(bundle: Path, clips: list[Path], cache: Path) -> None:
         predictor.table(predictor.embed(clips, cache_root=cache, progress=False))
 
 
-@contextmanager
-def serving(bundle: Path, folder: Path) -> Iterator[tuple[psutil.Process, str]]:
-    """Run `eri serve` on a free port; gives its process and address."""
-    log = folder / "serve.log"
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--port", "0"]
+@contextlib.contextmanager
+def serving(
+    options: Sequence[str], log: Path, environment: Mapping[str, str] = {}
+) -> Iterator[tuple[psutil.Popen, str]]:
+    """Run `eri serve` until it answers; gives its process and address."""
+    command = [sys.executable, "-m", "pipeline.cli", "serve", *options]
+    variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            [*command, "--bundle", str(bundle)],
-            stdout=output,
-            stderr=output,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
+        process = psutil.Popen(command, stdout=output, stderr=output, env=variables)
     try:
         while "running on " not in (said := log.read_text(encoding="utf-8")):
             if process.poll() is not None:
                 raise SystemExit(f"eri serve ended:\n{said}")
             time.sleep(0.1)
-        yield psutil.Process(process.pid), said.split("running on ")[1].split()[0]
+        yield process, said.split("running on ")[1].split()[0]
     finally:
-        process.terminate()
-        process.wait()
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
 
 
 def upload(url: str, clip: Path) -> int:
@@ -156,23 +137,18 @@ def upload(url: str, clip: Path) -> int:
 def show_memory(process: psutil.Process, url: str, clips: list[Path], n_uploads: int) -> None:
     """Print the memory of a process and all below it while it answers uploads."""
     print("| uploads | MiB | seconds per upload |\n|---|---|---|")
-    began_s = time.perf_counter()
-    for number in range(1, n_uploads + 1):
-        assert upload(url, clips[number % len(clips)]) == 200
-        if number % 50 == 0:
-            tree = [process, *process.children(recursive=True)]
-            mib = sum(each.memory_info().rss for each in tree) / 2**20
-            each_s = (time.perf_counter() - began_s) / 50
-            print(f"| {number} | {mib:.0f} | {each_s:.2f} |", flush=True)
-            began_s = time.perf_counter()
+    for n_before in range(0, n_uploads, 50):
+        some = [clips[number % len(clips)] for number in range(50)]
+        seconds, statuses = timed(lambda some=some: [upload(url, clip) for clip in some])
+        assert set(statuses) == {200}
+        mib = tree_mib(process)
+        print(f"| {n_before + 50} | {mib:.0f} | {seconds / 50:.2f} |", flush=True)
 
 
-def at_once(url: str, clip: Path, n_uploads: int) -> tuple[Counter[int], float]:
-    """Upload a clip many times at once; returns how often each status came, and the seconds."""
+def at_once(url: str, clip: Path, n_uploads: int) -> Counter[int]:
+    """Upload a clip many times at once; returns how often each status came."""
     with ThreadPoolExecutor(n_uploads) as clients:
-        began_s = time.perf_counter()
-        statuses = Counter(clients.map(lambda _: upload(url, clip), range(n_uploads)))
-        return statuses, time.perf_counter() - began_s
+        return Counter(clients.map(lambda _: upload(url, clip), range(n_uploads)))
 
 
 if __name__ == "__main__":

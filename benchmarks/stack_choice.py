@@ -11,7 +11,6 @@ people.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +18,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from benchmarks.machine import describe
-from benchmarks.timing import timed
+from benchmarks.common import describe
 from models.folds import assign_folds
 from models.metrics import mean_pearson
 from models.stack import fit_stack, stack_oof
@@ -36,7 +34,6 @@ SHAPES = ((2, 5), (4, 7), (12, 1), (12, 7), (30, 3))
 FAST_SHAPES = ((12, 7),)
 NEW_ROWS = 3_000
 WORSE = 0.002
-FULL_SIZE = (15_806, 30, 7)
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,6 @@ def main(
         tables = {path.stem: [real(path)] for path in sorted(members.glob("*.npz"))}
         compare(f"tables of {members.name}", tables)
     leak(fast)
-    time_full_size()
 
 
 def compare(title: str, tables: dict[str, list[Simulation]]) -> None:
@@ -288,15 +284,6 @@ def heads_on_noise(
             weights = np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ y[train])
             members[own, head] = x[own][:, columns] @ weights
     return members, y, folds
-
-
-def time_full_size() -> None:
-    """Print how long the full-size case takes."""
-    data = simulate("uneven", *FULL_SIZE, seed=0)
-    for function in (fit_stack, stack_oof):
-        seconds, _ = timed(partial(function, data.members, data.y, data.folds))
-        rows, members, targets = FULL_SIZE
-        typer.echo(f"{function.__name__}, {rows} x {members} x {targets}: {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ faces do; part of every trait belongs to the person. Three encoders see overlapp
 depend on the traits, mostly in a line, partly not, and mostly not at all (r about 0.4).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,23 +14,8 @@ N_TRAITS = 600
 CLIPS_PER_PERSON = 11
 
 
-@dataclass(frozen=True)
-class View:
-    """Rows of one view.
-
-    Attributes
-    ----------
-    x : array of float32 [n_rows, n_columns]
-    y : array of float64 [n_rows, n_targets]
-    people : array of int [n_rows]
-    bands : tuple of int
-        Number of columns of each encoder.
-    """
-
-    x: NDArray[np.float32]
-    y: NDArray[np.float64]
-    people: NDArray[np.int64]
-    bands: tuple[int, ...]
+View = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.int64]]
+"""Inputs [n_rows, n_columns], targets [n_rows, n_targets] and people [n_rows]."""
 
 
 def make_view(
@@ -66,4 +49,4 @@ def make_view(
     bent += np.square(traits[:, 12:24] / spread[12:24]) @ rng.standard_normal((12, n_targets)) / 4
     signal = straight / straight.std(axis=0) + 0.6 * bent / bent.std(axis=0)
     y = 0.45 * signal / signal.std(axis=0) + 0.9 * rng.standard_normal(signal.shape)
-    return View(x, y, people, bands)
+    return x, y, people

@@ -4,7 +4,6 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import open_clip
 import pytest
@@ -15,8 +14,6 @@ from tests.media import write_clip
 # Deadlines per example would fail on a machine that is busy for a moment.
 settings.register_profile("eri", deadline=None)
 settings.load_profile("eri")
-
-MakeClip = Callable[..., Path]
 
 TINY_CLIP = "eri-tiny"
 
@@ -38,13 +35,9 @@ def shared(request) -> Path:
 
 
 @pytest.fixture
-def make_clip(tmp_path: Path) -> MakeClip:
+def make_clip(tmp_path: Path) -> Callable[..., Path]:
     """Write clips, as `write_clip` does, into the test's folder."""
-
-    def make(name: str = "clip.mp4", **options: Any) -> Path:
-        return write_clip(tmp_path / name, **options)
-
-    return make
+    return lambda name="clip.mp4", **options: write_clip(tmp_path / name, **options)
 
 
 @pytest.fixture(autouse=True)

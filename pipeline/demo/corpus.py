@@ -11,9 +11,9 @@ from models.arrays import DataError
 from pipeline.demo import DemoSettings
 from pipeline.demo.face import SIZE_PX, draw_picture
 from pipeline.demo.rules import (
+    EMOTIONS,
     FACE_CUES,
     FRAME_RATE_HZ,
-    RULES,
     FloatArray,
     Person,
     act,
@@ -32,25 +32,17 @@ def write_corpus(folder: Path, settings: DemoSettings, targets: Sequence[str]) -
 
     The table has the columns clip_id, path (relative to the folder), split, group (the person), the
     targets, age and country. The targets of Test clips are blank, as in Hume-Reaction. One Train
-    clip has no audio stream; in another the person has left the picture.
-
-    Parameters
-    ----------
-    folder : Path
-    settings : DemoSettings
-    targets : sequence of str
-        Names of the seven target columns, in the order of `rules.RULES`.
-
-    Raises `DataError` if there are not seven different ones.
+    clip has no audio stream; in another the person has left the picture. `targets` are seven
+    different names, in the order of `rules.EMOTIONS`; others are a `DataError`.
     """
     import joblib
     from rich.progress import track
 
-    if len(targets) != len(RULES) or len(set(targets)) != len(targets):
+    if len(targets) != len(EMOTIONS) or len(set(targets)) != len(targets):
         raise DataError(
-            f"the demo shows {len(RULES)} emotions by a stated rule, but {len(targets)} targets "
-            f"came ({', '.join(targets)}): give {len(RULES)} different names, which stand for "
-            f"{', '.join(RULES)} in this order"
+            f"the demo shows {len(EMOTIONS)} emotions by a stated rule, but {len(targets)} targets "
+            f"came ({', '.join(targets)}): give {len(EMOTIONS)} different names, which stand for "
+            f"{', '.join(EMOTIONS)} in this order"
         )
     rng = np.random.default_rng(settings.seed)
     people = [draw_person(number, rng) for number in range(settings.n_people)]
@@ -67,10 +59,9 @@ def write_corpus(folder: Path, settings: DemoSettings, targets: Sequence[str]) -
     table = pd.DataFrame({"clip_id": [f"{number:05d}" for number in range(n_clips)]})
     table["path"] = "clips/" + table["clip_id"] + ".mp4"
     of_clip = [people[number] for number in person_of_clip]
+    write = joblib.delayed(_write_clip)
     tasks = [
-        joblib.delayed(_write_clip)(
-            folder / path, person, labels[n], n_frames[n], (settings.seed, n), lacks.get(n, "")
-        )
+        write(folder / path, person, labels[n], n_frames[n], (settings.seed, n), lacks.get(n, ""))
         for n, (path, person) in enumerate(zip(table["path"], of_clip, strict=True))
     ]
     done = joblib.Parallel(n_jobs=joblib.cpu_count(), return_as="generator_unordered")(tasks)
@@ -133,5 +124,5 @@ def _encode(
         if sound is not None:
             block = av.AudioFrame.from_ndarray(sound[None, :], format="fltp", layout="mono")
             block.sample_rate = SAMPLE_RATE_HZ
-            container.mux(audio.encode(block))
-            container.mux(audio.encode(None))
+            for each in (block, None):
+                container.mux(audio.encode(each))

@@ -19,17 +19,8 @@ _CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 40)) for f in (np.cos, np.sin)],
 def draw_picture(person: Person, cues: Mapping[str, float] | None) -> NDArray[np.uint8]:
     """Draw a person before their wall.
 
-    Parameters
-    ----------
-    person : Person
-        Who is seen.
-    cues : mapping of str to float, or None
-        State of the face, by `rules.FACE_CUES`; also ``speech``, how far the mouth is open to
-        speak. None: the person has left the picture.
-
-    Returns
-    -------
-    array of uint8 [SIZE_PX, SIZE_PX, 3]
+    `cues` are the state of the face by `rules.FACE_CUES`, and ``speech``, how far the mouth is open
+    to speak; without them the person has left the picture. The array is [SIZE_PX, SIZE_PX, 3].
     """
     image = Image.new("RGB", (SIZE_PX * _OVERSAMPLING,) * 2, person.wall)
     if cues is not None:

@@ -1,8 +1,8 @@
 """The invented people of the demo, and its stated rule: what they feel, and how it shows.
 
-`draw_intensities` draws amounts per clip; `act` shows them by the table `RULES`: the sum
-over emotions of amount x time course x cue, with a noise of its own in face and in voice, so that
-the two together tell more than either.
+`draw_intensities` draws amounts per clip; `act` shows them by `FACE_RULES` and `VOICE_RULES`: the
+sum over emotions of amount x time course x cue, with a noise of its own in face and in voice, so
+that the two together tell more than either.
 """
 
 from dataclasses import dataclass
@@ -31,20 +31,10 @@ FRAME_RATE_HZ = 15
 
 @dataclass(frozen=True)
 class Person:
-    """One invented person before their camera.
+    """One invented person before their camera, and their neutral voice.
 
-    Attributes
-    ----------
-    person_id, age, country
-        As in the label table.
-    skin, hair, wall : (red, green, blue)
-        Colours of the picture.
-    long_hair : bool
-    expressiveness, zoom, offset : float
-        Factors: how strongly they show what they feel, and how near the face is; how far it is from
-        the middle, in shares of the picture.
-    pitch_hz, formant_scale : float
-        The neutral voice.
+    `expressiveness` and `zoom` are factors: how strongly they show what they feel, and how near the
+    face is; `offset` is how far it is from the middle, in shares of the picture.
     """
 
     person_id: str
@@ -61,37 +51,26 @@ class Person:
     formant_scale: float
 
 
-RULES = {
-    "Adoration": (
-        {"smile": 0.7, "blush": 1.0, "head_tilt": 1.0, "squint": 0.25},
-        {"breath": 0.5, "brightness": -0.4, "rate": -0.2},
-    ),
-    "Amusement": (
-        {"smile": 1.0, "mouth_open": 0.7, "squint": 0.75},
-        {"laughter": 1.0, "pitch": 0.3, "loudness": 0.4},
-    ),
-    "Anxiety": (
-        {"gaze_away": 1.0, "brow_lower": 0.3},
-        {"rate": 1.0, "tremor": 0.5, "pitch": 0.2, "loudness": -0.5},
-    ),
-    "Disgust": (
-        {"nose_wrinkle": 1.0, "brow_lower": 0.8, "squint": 0.45, "smile": -0.4},
-        {"pitch": -0.5, "loudness": 0.2, "brightness": -0.5},
-    ),
-    "Empathic-Pain": (
-        {"tears": 1.0, "smile": -1.0, "brow_raise": 0.5, "head_tilt": -0.7},
-        {"breath": 1.0, "rate": -0.8, "loudness": -0.4, "pitch": -0.3},
-    ),
-    "Fear": (
-        {"lid_raise": 0.7, "blush": -1.0, "mouth_open": 0.3},
-        {"pitch": 0.9, "tremor": 0.8, "brightness": 0.7, "breath": 0.4},
-    ),
-    "Surprise": (
-        {"brow_raise": 1.0, "lid_raise": 0.9, "mouth_open": 1.1},
-        {"loudness": 0.5, "brightness": 0.6, "pitch": 0.4, "rate": -0.4},
-    ),
+FACE_RULES = {
+    "Adoration": {"smile": 0.7, "blush": 1.0, "head_tilt": 1.0, "squint": 0.25},
+    "Amusement": {"smile": 1.0, "mouth_open": 0.7, "squint": 0.75},
+    "Anxiety": {"gaze_away": 1.0, "brow_lower": 0.3},
+    "Disgust": {"nose_wrinkle": 1.0, "brow_lower": 0.8, "squint": 0.45, "smile": -0.4},
+    "Empathic-Pain": {"tears": 1.0, "smile": -1.0, "brow_raise": 0.5, "head_tilt": -0.7},
+    "Fear": {"lid_raise": 0.7, "blush": -1.0, "mouth_open": 0.3},
+    "Surprise": {"brow_raise": 1.0, "lid_raise": 0.9, "mouth_open": 1.1},
 }
-"""How each emotion shows at full strength: cues of the face, then of the voice."""
+VOICE_RULES = {
+    "Adoration": {"breath": 0.5, "brightness": -0.4, "rate": -0.2},
+    "Amusement": {"laughter": 1.0, "pitch": 0.3, "loudness": 0.4},
+    "Anxiety": {"rate": 1.0, "tremor": 0.5, "pitch": 0.2, "loudness": -0.5},
+    "Disgust": {"pitch": -0.5, "loudness": 0.2, "brightness": -0.5},
+    "Empathic-Pain": {"breath": 1.0, "rate": -0.8, "loudness": -0.4, "pitch": -0.3},
+    "Fear": {"pitch": 0.9, "tremor": 0.8, "brightness": 0.7, "breath": 0.4},
+    "Surprise": {"loudness": 0.5, "brightness": 0.6, "pitch": 0.4, "rate": -0.4},
+}
+"""How each emotion shows at full strength, in the face and in the voice."""
+EMOTIONS = tuple(FACE_RULES)
 
 _SPREAD = 1.4  # standard deviation of the log amounts
 _FACE_NOISE, _VOICE_NOISE = 0.08, 0.12
@@ -121,7 +100,7 @@ def draw_person(number: int, rng: np.random.Generator) -> Person:
 
 def draw_intensities(n_clips: int, rng: np.random.Generator) -> FloatArray:
     """Draw labels [n_clips, n_emotions] to four decimals, each row's largest exactly 1."""
-    amounts = np.exp(_SPREAD * rng.standard_normal((n_clips, len(RULES))))
+    amounts = np.exp(_SPREAD * rng.standard_normal((n_clips, len(EMOTIONS))))
     labels: FloatArray = np.round(amounts / amounts.max(axis=1, keepdims=True), 4)
     return labels
 
@@ -135,10 +114,8 @@ def act(
     ----------
     labels : array [n_emotions]
         Intensities.
-    n_frames : int
-        Length of the clip.
-    expressiveness : float
-        How strongly this person shows what they feel; 1 = as the rule says.
+    n_frames, expressiveness : int, float
+        Length of the clip, and how strongly this person shows what they feel; 1 = as the rule says.
     rng : numpy.random.Generator
         Draws the noise of face and voice, and when reactions begin.
 
@@ -156,5 +133,5 @@ def act(
     return np.clip((risen * face) @ _FACE, -_STRONGEST, _STRONGEST), (risen * voice) @ _VOICE
 
 
-_FACE = np.array([[face.get(cue, 0.0) for cue in FACE_CUES] for face, _ in RULES.values()])
-_VOICE = np.array([[voice.get(cue, 0.0) for cue in VOICE_CUES] for _, voice in RULES.values()])
+_FACE = np.array([[rule.get(cue, 0.0) for cue in FACE_CUES] for rule in FACE_RULES.values()])
+_VOICE = np.array([[rule.get(cue, 0.0) for cue in VOICE_CUES] for rule in VOICE_RULES.values()])

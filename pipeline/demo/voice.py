@@ -29,19 +29,15 @@ def speak(
 
     Parameters
     ----------
-    person : Person
-        Whose pitch and vocal tract are heard.
-    cues : array [n_frames, n_voice_cues]
-        Cues of the voice, from `rules.act`.
+    person, cues : Person and array [n_frames, n_voice_cues]
+        Whose pitch and vocal tract are heard, and what `rules.act` has the voice show.
     rng : numpy.random.Generator
         Draws vowels, accents and noise.
 
     Returns
     -------
-    sound : array of float32 [n_samples]
-        In [-1, 1], at `SAMPLE_RATE_HZ`.
-    mouth : array [n_samples]
-        How far the speaking mouth is open, 0 to 1.
+    sound, mouth : arrays [n_samples], the first of float32
+        In [-1, 1], at `SAMPLE_RATE_HZ`; and how far the speaking mouth is open, 0 to 1.
     """
     n_samples = len(cues) * SAMPLE_RATE_HZ // FRAME_RATE_HZ
     sound, mouth = _HISS * rng.standard_normal(n_samples), np.zeros(n_samples)

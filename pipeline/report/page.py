@@ -16,8 +16,7 @@ from markupsafe import Markup
 
 from pipeline.leaderboard import SPLITS, STACK, leaderboard_text, notes
 from pipeline.report import data
-from pipeline.report.figures import draw
-from pipeline.report.plots import NOTHING, error_table
+from pipeline.report.plots import NOTHING, draw, error_table
 from pipeline.report.results import Results
 from pipeline.settings_files import yaml_text
 from pipeline.tables import laid_out, markdown, score_text
@@ -134,11 +133,7 @@ def _shared(results: Results) -> dict[str, Any]:
 
 
 def _template(name: str) -> Template:
-    """Return a template of ``pipeline/report/templates``.
-
-    HTML escapes what is put into it. Markdown has the filters ``markdown`` for
-    tables of text, and ``line`` for names.
-    """
+    """Return a template of ``pipeline/report/templates``; HTML escapes what is put into it."""
     environment = Environment(
         loader=PackageLoader("pipeline.report"),
         autoescape=select_autoescape(),

@@ -22,20 +22,13 @@ from pipeline.clip_table import Rows, read_rows
 from pipeline.leaderboard import SPLITS, board_of_split, shown_splits
 from pipeline.params import Params
 from pipeline.report.data import data_warnings
-from pipeline.report.figures import Plot, read_plots
+from pipeline.report.plots import read_plots
 from pipeline.tables import read_run_table
 from pipeline.views import read_prediction_table
 
 ENCODER_KEYS = ("kind", "model", "weights", "weights_digest", "identity", "outputs")
 _N_OUTPUTS_SHOWN = 4
 
-_TABLES = {
-    "board": paths.LEADERBOARD,
-    "contributions": paths.CONTRIBUTIONS,
-    "slices": paths.SLICES,
-    "curve": paths.LEARNING_CURVE,
-    "imputed": paths.IMPUTED,
-}
 _KNOWN_BY = (paths.CLIPS, paths.FOLDS, paths.STACK, paths.LEADERBOARD)
 _LIBRARIES = ("eri", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "torch")
 _UNKNOWN = "n/a"
@@ -49,7 +42,7 @@ class Results:
     ----------
     stack : ndarray of float64, shape (n_clips, n_targets)
         Predictions of the stack, in the order of `rows`.
-    plots, failures : mapping of str to (Plot, DataFrame), mapping of str to DataFrame
+    plots, failures : mapping of str to (mapping, DataFrame), mapping of str to DataFrame
         The plots of `dvc.yaml` with their tables; the failure table of each encoder.
     warnings : sequence of str
         What a reader has to know of the data.
@@ -65,7 +58,7 @@ class Results:
     slices: pd.DataFrame
     curve: pd.DataFrame
     imputed: pd.DataFrame
-    plots: Mapping[str, tuple[Plot, pd.DataFrame]]
+    plots: Mapping[str, tuple[Mapping[str, str], pd.DataFrame]]
     failures: Mapping[str, pd.DataFrame]
     warnings: Sequence[str]
     people: Mapping[str, Any]
@@ -101,10 +94,14 @@ def read_results(params: Params) -> Results:
         params=params,
         rows=rows,
         stack=read_prediction_table(paths.STACK, rows, params.targets)["stack"],
-        **{name: read_run_table(path) for name, path in _TABLES.items()},
+        board=read_run_table(paths.LEADERBOARD),
+        contributions=read_run_table(paths.CONTRIBUTIONS),
+        slices=read_run_table(paths.SLICES),
+        curve=read_run_table(paths.LEARNING_CURVE),
+        imputed=read_run_table(paths.IMPUTED),
         plots={
-            name: (plot, pd.read_csv(plot.table, dtype=str, keep_default_na=False))
-            for name, plot in read_plots().items()
+            name: (plot, pd.read_csv(table, dtype=str, keep_default_na=False))
+            for name, (table, plot) in read_plots().items()
         },
         failures={n: pd.read_parquet(params.failures_file(n)) for n in params.feature_names},
         warnings=[*people["warnings"], *data_warnings(rows, params.targets)],

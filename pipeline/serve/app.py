@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI, HTTPException, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse
 from PIL import Image
@@ -137,7 +136,8 @@ def create_app(
     async def predict(request: Request, file: UploadFile) -> Answer:
         """Predict one clip: a video, a sound or a picture. Nothing of it is kept."""
         place = request.state.place.pop_all()  # held by the prediction from here on
-        running = request.app.state.thread.submit(run_prediction, request.app.state.root, file)
+        kept = request.app.state
+        running = kept.thread.submit(_answer, predictor, file, kept.root, limits.duration_s)
         running.add_done_callback(lambda _: place.close())
         try:
             return await asyncio.wait_for(asyncio.wrap_future(running), limits.answer_s)
@@ -145,45 +145,35 @@ def create_app(
             late = f"no answer within {limits.answer_s:g} s"
             raise HTTPException(504, f"{late}: send a shorter clip, or try again") from None
 
-    def run_prediction(root: Path, file: UploadFile) -> Answer:
-        name = _shown(file.filename or "clip")
-        ending = PurePosixPath(name).suffix.lower()
-        with TemporaryDirectory(dir=root) as folder:
-            path = Path(folder) / f"clip{ending if ending in MEDIA_SUFFIXES else ''}"
-            with path.open("wb") as copy:
-                shutil.copyfileobj(file.file, copy)
-            return _answer_clip(predictor, path, name, Path(folder) / "cache", limits.duration_s)
-
     return app
 
 
-def _answer_clip(
-    predictor: Predictor, path: Path, name: str, cache_root: Path, max_duration_s: float
-) -> Answer:
+def _answer(predictor: Predictor, file: UploadFile, root: Path, max_duration_s: float) -> Answer:
     """Predict one clip, as a whole and over time; status 422 where nothing in it can be used."""
-    embedded = predictor.embed(
-        [path], cache_root=cache_root, max_duration_s=max_duration_s, progress=False
-    )
-    clip = embedded.clips.iloc[0]
-    missing = {name: str(error) for name, error in embedded.missing[clip["clip_id"]].items()}
-    table = predictor.table(embedded)
-    intensities = records(table[predictor.targets])[0]
-    if all(value is None for value in intensities.values()):
-        reasons = "; ".join(f"{encoder}: {reason}" for encoder, reason in missing.items())
-        raise HTTPException(422, f"nothing in this file can be used: {reasons}")
-    windows = predictor.windows(embedded)
-    over_time = windows.astype(object).where(windows.notna(), None)  # JSON has no NaN
+    name = _shown(file.filename or "clip")
+    ending = PurePosixPath(name).suffix.lower()
+    limits: dict[str, Any] = {"max_duration_s": max_duration_s, "progress": False}
+    with TemporaryDirectory(dir=root) as folder:
+        path = Path(folder) / f"clip{ending if ending in MEDIA_SUFFIXES else ''}"
+        with path.open("wb") as copy:
+            shutil.copyfileobj(file.file, copy)
+        embedded = predictor.embed(path, cache_root=Path(folder) / "cache", **limits)
+        (clip,), (row,) = map(records, (embedded.clips, predictor.table(embedded)))
+        if all(row[target] is None for target in predictor.targets):
+            raise HTTPException(422, f"nothing in this file can be used: {row['reasons']}")
+        over_time = records(predictor.windows(embedded))
+    missing = embedded.missing[clip["clip_id"]]
     return Answer(
         name=name,
-        duration_s=clip["duration_s"] if np.isfinite(clip["duration_s"]) else None,
+        duration_s=clip["duration_s"],
         has_video=clip["has_video"],
         has_audio=clip["has_audio"],
-        intensities=intensities,
-        encoders=table["encoders"].iloc[0].split(JOIN),
-        missing=missing,
+        intensities={target: row[target] for target in predictor.targets},
+        encoders=row["encoders"].split(JOIN),
+        missing={encoder: str(error) for encoder, error in missing.items()},
         random_weights=predictor.random_encoders,
-        time_s=windows["time_s"].tolist(),
-        over_time={target: over_time[target].tolist() for target in predictor.targets},
+        time_s=[window["time_s"] for window in over_time],
+        over_time={t: [window[t] for window in over_time] for t in predictor.targets},
     )
 
 

@@ -1,25 +1,22 @@
 """A small project with all files that the guides name, and how blocks of a guide are run in it."""
 
 import contextlib
-import os
 import shlex
 import shutil
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from unittest import mock
-from urllib.request import urlopen
 
 import typer
 import yaml
 from typer.testing import CliRunner
 
+from benchmarks.service import serving
 from pipeline.clip_ids import find_media
 from pipeline.params import Params, load_params
 from pipeline.systems import load_systems
@@ -52,7 +49,7 @@ class Project(Checkout):
             (folder / ".venv" / name).write_text(str(folder.resolve()))
         self.files_run = files_run  # by a run of the stages: nothing to do while they are the same
         self._is_code_changed = False
-        self._service: subprocess.Popen[bytes] | None = None
+        self.services = contextlib.ExitStack()
 
     def shell(self, block: str) -> None:
         """Run commands one after the other; each has to end with status 0."""
@@ -66,7 +63,9 @@ class Project(Checkout):
             elif words[0] == "cd":
                 self.folder /= words[1]
             elif words[:2] == ["eri", "serve"]:
-                self._serve(words)
+                with self.entered():
+                    log = self.root / "serve.log"
+                    self.services.enter_context(serving(words[2:], log, self.environment))
             elif words[0] == "eri" and not self._is_code_changed:
                 self._eri(words[1:])
             elif words[:2] == ["python", "-m"]:
@@ -153,29 +152,6 @@ class Project(Checkout):
     def _free_port(self) -> int:
         with socket.create_server(("127.0.0.1", 0)) as server:
             return server.getsockname()[1]
-
-    def _serve(self, words: list[str]) -> None:
-        """Start the service, and go on when it answers."""
-        command = [sys.executable, "-m", "pipeline.cli", *words[1:]]
-        environment = os.environ | self.environment
-        log = (self.root / "serve.log").open("wb")
-        self._service = subprocess.Popen(
-            command, cwd=self.folder, env=environment, stdout=log, stderr=log
-        )
-        url = f"http://127.0.0.1:{self._free_port}/health"
-        for _ in range(600):
-            assert self._service.poll() is None, (self.root / "serve.log").read_text()
-            with contextlib.suppress(OSError), urlopen(url) as answer:
-                assert answer.status == 200
-                return
-            time.sleep(0.1)
-        raise AssertionError("the service does not answer")
-
-    def close(self) -> None:
-        """End the service, if one was started."""
-        if self._service is not None:
-            self._service.terminate()
-            self._service.wait()
 
     def _process(self, words: list[str]) -> str:
         if words[0] == "eri":

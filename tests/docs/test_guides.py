@@ -65,7 +65,7 @@ def projects(tmp_path_factory):
 
     yield project_of
     for project in copies.values():
-        project.close()
+        project.services.close()
 
 
 @pytest.mark.parametrize("block", ALL_BLOCKS, ids=[name_of(block) for block in ALL_BLOCKS])

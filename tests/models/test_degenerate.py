@@ -68,6 +68,8 @@ def test_whatever_the_table_predictions_and_scores_are_honest(
             fits.append(fit)
         members = np.stack([fit.oof for fit in fits], axis=1)
         stack = fit_stack(members, y, folds)
+        assert (stack.member_weights >= 0).all()
+        assert np.isin(stack.member_weights.sum(axis=1).round(9), [0, 1]).all()
         predicted = stack.predict(np.stack([fit.held for fit in fits], axis=1))
         assert (np.isnan(predicted) == unlabelled).all()
         oof = stack_oof(members, y, folds)

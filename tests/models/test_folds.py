@@ -96,7 +96,6 @@ def test_what_cannot_be_dealt_is_refused_by_name(groups, n_folds, targets, messa
         check_folds(["a", "b", "b", "c"], np.array([0, 0, 1, 1]))
 
 
-def test_few_groups_are_inner_folds_of_their_own():
-    groups = np.repeat(np.arange(MOST_INNER_FOLDS), 3)
-    assert len(np.unique(inner_folds(groups, 0))) == MOST_INNER_FOLDS
-    assert len(np.unique(inner_folds(np.repeat(np.arange(50), 3), 0))) == 5
+@pytest.mark.parametrize(("n_groups", "n_folds"), [(MOST_INNER_FOLDS,) * 2, (50, 5)])
+def test_few_groups_are_inner_folds_of_their_own(n_groups, n_folds):
+    assert len(np.unique(inner_folds(np.repeat(np.arange(n_groups), 3), 0))) == n_folds

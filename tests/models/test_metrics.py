@@ -65,16 +65,18 @@ def test_out_of_fold_it_is_the_mean_over_folds(scored):
     assert mean_pearson(true, pred, folds) == pytest.approx(expected.mean())
     with pytest.raises(ValueError, match="y_true 30, fold_of_row 3"):
         pearson(true, pred, folds[:3])
+    true[(folds == 1) & (np.arange(30) > 1), 0] = np.nan  # a fold without two labels is left out
+    others = [pearson(true[folds == f], pred[folds == f])[0] for f in (0, 2)]
+    assert pearson(true, pred, folds)[0] == pytest.approx(np.mean(others))
 
 
-def test_a_fold_without_two_labels_is_left_out():
-    true = np.array([[0.0], [1.0], [np.nan], [3.0]])
-    pred = np.array([[0.0], [1.0], [5.0], [9.0]])
-    assert pearson(true, pred, np.array([0, 0, 1, 1]))[0] == pytest.approx(1.0)
-
-
-def test_constant_predictions_are_flagged(scored):
+def test_constant_predictions_are_flagged_out_of_fold_inside_every_fold(scored):
     true, pred = scored
+    folds = np.arange(30) % 3
+    by_fold = np.stack([folds, np.where(folds == 2, pred[:, 1], folds), pred[:, 2]], axis=1)
+    assert not constant_columns(true, by_fold).any()
+    assert constant_columns(true, by_fold, folds).tolist() == [True, False, False]
+    assert pearson(true, by_fold, folds)[0] == 0.0
     pred[5:, 1] = 0.3
     true[:5, 1] = np.nan  # only labelled rows count
     true[:, 2] = 0.5  # a constant label is no fault of the prediction
@@ -82,15 +84,6 @@ def test_constant_predictions_are_flagged(scored):
     assert pearson(true, pred)[1] == 0.0
     true[1:, 1] = np.nan
     assert not constant_columns(true, pred)[1]
-
-
-def test_out_of_fold_predictions_are_constant_inside_every_fold(scored):
-    true, pred = scored
-    folds = np.arange(30) % 3
-    pred[:, 0], pred[:, 1] = folds, np.where(folds == 2, pred[:, 1], folds)
-    assert not constant_columns(true, pred).any()
-    assert constant_columns(true, pred, folds).tolist() == [True, False, False]
-    assert pearson(true, pred, folds)[0] == 0.0
 
 
 @pytest.mark.parametrize(

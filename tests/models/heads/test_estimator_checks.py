@@ -3,12 +3,10 @@
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from models.heads import HEADS, make_head
+from tests.models.small import ENTRIES
 
-SMALL = {
-    "lightgbm": {"n_rounds": 60},
-    "mlp": {"max_epochs": 10, "learning_rate": 1e-2, "n_seeds": 1},
-    "random_trees": {"n_trees": 10, "min_samples_leaf": 3},
-}
+LEAVES = {"lightgbm": {"n_rounds": 60}, "random_trees": {"min_samples_leaf": 3}}
+"""What trees need on the few rows of these checks."""
 
 FLOAT32 = "kernels are float32: rows predicted alone differ in the seventh digit"
 EXPECTED = {
@@ -25,7 +23,7 @@ def expected_failures(head):
 
 
 @parametrize_with_checks(
-    [make_head({"kind": kind, **SMALL.get(kind, {})}, 0) for kind in sorted(HEADS)],
+    [make_head(ENTRIES[kind] | LEAVES.get(kind, {}), 0) for kind in sorted(HEADS)],
     expected_failed_checks=expected_failures,
     xfail_strict=False,  # rounding differs between machines
 )

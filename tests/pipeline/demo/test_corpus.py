@@ -7,9 +7,9 @@ from features.media.frames import read_frames
 from models.arrays import DataError
 from pipeline.demo import DemoSettings
 from pipeline.demo.corpus import write_clip, write_corpus
-from pipeline.demo.rules import RULES
+from pipeline.demo.rules import EMOTIONS
 
-TARGETS = list(RULES)
+TARGETS = list(EMOTIONS)
 SMALL = DemoSettings(n_people=16, clips_per_person=1)
 
 

@@ -11,9 +11,10 @@ from features.encoders.weights import weights_file
 from features.media.faces import FaceDetection, FaceFinder
 from pipeline.demo.face import draw_picture
 from pipeline.demo.rules import (
+    EMOTIONS,
     FACE_CUES,
+    FACE_RULES,
     FRAME_RATE_HZ,
-    RULES,
     VOICE_CUES,
     act,
     draw_intensities,
@@ -37,14 +38,14 @@ def say(**cues):
 def test_face_and_voice_each_carry_a_part_of_labels_that_are_a_profile_per_clip():
     rng = np.random.default_rng(0)
     labels = draw_intensities(400, rng)
-    assert labels.shape == (400, len(RULES))
+    assert labels.shape == (400, len(EMOTIONS))
     assert labels.min() >= 0
     assert (labels.max(axis=1) == 1).all()
     shown = [act(row, 45, 1.0, rng) for row in labels]
     for side in range(2):
         cues = np.array([each[side][-1] for each in shown])
         fitted = cues @ np.linalg.lstsq(cues, labels - labels.mean(axis=0), rcond=None)[0]
-        r = [np.corrcoef(fitted[:, k], labels[:, k])[0, 1] for k in range(len(RULES))]
+        r = [np.corrcoef(fitted[:, k], labels[:, k])[0, 1] for k in range(len(EMOTIONS))]
         assert np.mean(r) > 0.6
 
 
@@ -66,7 +67,7 @@ def test_people_differ_a_real_detector_finds_them_and_nobody_is_in_an_empty_room
     found = [
         finder.find(Image.fromarray(draw(person, **face).astype(np.uint8)))
         for person in people
-        for face, _ in RULES.values()
+        for face in FACE_RULES.values()
     ]
     assert np.mean([len(faces) for faces in found]) > 0.9
     assert (draw_picture(PERSON, None) == PERSON.wall).all()

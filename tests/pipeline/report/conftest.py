@@ -7,9 +7,8 @@ import pytest
 from pipeline.breakdowns import CONTRIBUTION_COLUMNS, CURVE_COLUMNS, SLICE_COLUMNS
 from pipeline.challenge import IMPUTED_COLUMNS
 from pipeline.leaderboard import leaderboard, score_splits, shown_splits
-from pipeline.report.figures import read_plots
 from pipeline.report.page import render_report
-from pipeline.report.plots import error_tables, score_tables, weight_table
+from pipeline.report.plots import error_tables, read_plots, score_tables, weight_table
 from pipeline.report.results import Results, run_record
 
 
@@ -40,14 +39,16 @@ def results(rows, params, predictions):
             "record": run_record(params, {}, {"results/stack.parquet": "ab12"}),
             **changes,
         }
+        names, shares = ["ridge/face", "mlp/face"], dict.fromkeys(params.targets, (0.25, 0.75))
         tables = {
             **score_tables(board, parts["contributions"], parts["slices"]),
-            "weights": weight_table(weights(params.targets), params.targets),
+            "weights": weight_table(pd.DataFrame({"member": names} | shares), params.targets),
             **error_tables(named["stack"], rows, params.targets, shown_splits(board)[0]),
             "learning_curve": parts["curve"],
         }
         plots = {
-            name: (plot, as_read(tables[plot.table.stem])) for name, plot in read_plots().items()
+            name: (plot, tables[table.stem].astype("string").fillna("").astype(str))
+            for name, (table, plot) in read_plots().items()
         }
         made = {"params": params, "rows": rows, "stack": named["stack"], "board": board}
         return Results(**made, **parts, plots=plots)
@@ -58,13 +59,3 @@ def results(rows, params, predictions):
 @pytest.fixture
 def render(results):
     return lambda **changes: render_report(results(**changes))
-
-
-def as_read(table):
-    """Return a plot's table as it is read from its file."""
-    return table.astype(object).where(table.notna(), "").astype(str)
-
-
-def weights(targets):
-    table = pd.DataFrame({"member": ["ridge/face", "mlp/face"]})
-    return table.assign(**{target: [0.25, 0.75] for target in targets})

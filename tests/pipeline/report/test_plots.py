@@ -8,7 +8,6 @@ from pipeline.breakdowns import CONTRIBUTION_COLUMNS, SLICE_COLUMNS
 from pipeline.report.plots import (
     CALIBRATION_COLUMNS,
     INTERVAL_COLUMNS,
-    MOST_POINTS,
     error_table,
     error_tables,
     mean_by_people,
@@ -52,7 +51,9 @@ def test_slices_and_contributions_are_drawn_and_where_there_are_none_it_says_so(
         assert drawn[name].drop(columns="row").isna().all(axis=None)
 
 
-def test_errors_are_label_minus_prediction(rows, params):
+def test_errors_are_label_minus_prediction_and_many_clips_are_counted_in_cells(
+    rows, params, monkeypatch
+):
     rows.y[rows.n_train, 0] = np.nan
     drawn = error_tables(rows.y + 1, rows, params.targets, "val")
     scatter, calibration = drawn["scatter"], drawn["calibration"]
@@ -63,6 +64,10 @@ def test_errors_are_label_minus_prediction(rows, params):
     assert np.allclose(calibration["label"], calibration["prediction"] - 1)
     counts = calibration.groupby("target", sort=False)["n_clips"].sum()
     assert counts.tolist() == [n_val - 1, n_val, n_val]
+    monkeypatch.setattr("pipeline.report.plots.MOST_POINTS", n_val - 1)
+    rows.y[rows.n_train + 1] = rows.y[rows.n_train + 2]  # in one cell
+    cells = error_tables(rows.y + 1, rows, params.targets, "val")["scatter"]
+    assert len(cells) < cells["n_clips"].sum() == len(scatter)
 
 
 def test_the_interval_of_a_mean_takes_people_as_draws():
@@ -82,13 +87,3 @@ def test_the_errors_of_a_target_are_in_units_of_its_labels():
     np.testing.assert_allclose(found, spreads)
     empty = error_table(y[:0], y[:0], np.array([], object), ["joy"]).iloc[0]
     assert (empty["n_clips"], str(empty["bias"])) == (0, "nan")
-
-
-def test_many_clips_are_counted_in_cells(rows):
-    error = np.random.default_rng(0).normal(size=(MOST_POINTS + 1, 2))
-    clips = pd.DataFrame({"split": ["Val"] * len(error)})
-    people = clips["split"].to_numpy(object)
-    of_val = type(rows)(clips, 0, error, people, np.zeros(0, np.int64))
-    cells = error_tables(np.zeros_like(error), of_val, ["joy", "awe"], "val")["scatter"]
-    assert len(cells) < len(error)
-    assert cells["n_clips"].sum() == 2 * len(error)

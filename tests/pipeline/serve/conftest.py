@@ -100,24 +100,6 @@ def until(true, limit_s: float = 120) -> None:
         time.sleep(0.02)
 
 
-class Held:
-    """A predictor that waits to be let go."""
-
-    def __init__(self, predictor) -> None:
-        self._predictor = predictor
-        self.go, self.began = threading.Event(), threading.Event()
-        self.n_begun = 0
-
-    def __getattr__(self, name):
-        return getattr(self._predictor, name)
-
-    def embed(self, *arguments, **options):
-        self.n_begun += 1
-        self.began.set()
-        assert self.go.wait(30)
-        return self._predictor.embed(*arguments, **options)
-
-
 def form(filename: bytes, content: bytes, field: bytes = b"file") -> dict:
     """Write a form by hand, for names that no library would let through."""
     head = b'Content-Disposition: form-data; name="' + field + b'"; filename="' + filename + b'"'

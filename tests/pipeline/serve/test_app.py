@@ -120,9 +120,6 @@ def test_what_is_too_large_is_refused(client, announced):
     assert client.post("/predict", **body).status_code == 413
 
 
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
-
-
 @pytest.mark.parametrize("ending", ["avi", "mov", "mkv"])
 def test_the_name_an_upload_has_changes_no_number(client, tmp_path, ending):
     path = write_clip(tmp_path / f"c.{ending}", n_frames=20, size=(32, 32), sound_s=0)
@@ -130,13 +127,3 @@ def test_the_name_an_upload_has_changes_no_number(client, tmp_path, ending):
     replies = [client.post("/predict", **form(name.encode(), path.read_bytes())) for name in names]
     found = [reply.json()["intensities"] for reply in replies]
     assert all(each == pytest.approx(found[0], abs=1e-6) for each in found)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [("c.mp4", LFS_POINTER, "git lfs pull"), ("p.png", b"", "empty"), ("none", b"", "empty")],
-)
-def test_what_stands_in_a_clip_s_place_is_named(client, name, content, said):
-    reply = predict(client, name, content)
-    assert reply.status_code == 422
-    assert said in reply.json()["detail"]

@@ -1,12 +1,9 @@
-import os
 import signal
-import subprocess
-import sys
 
 import httpx
 
+from benchmarks.service import serving
 from tests.pipeline.finished_run import TARGETS
-from tests.pipeline.serve.conftest import until
 
 
 def test_it_answers_until_it_is_told_to_stop_and_leaves_nothing(ready_folder, clip, tmp_path):
@@ -14,17 +11,9 @@ def test_it_answers_until_it_is_told_to_stop_and_leaves_nothing(ready_folder, cl
     temporary.mkdir()
     options = ["--max-duration-s", "7", "--host", "0.0.0.0", "--names", "eri.example"]
     options += ["--port", "0", "--bundle", str(ready_folder / "voice")]
-    with log.open("w") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "serve", *options],
-            stderr=said,
-            env=os.environ | {"TMPDIR": str(temporary)},
-        )
-    try:
-        until(lambda: "running on" in log.read_text() or process.poll() is not None)
+    with serving(options, log, {"TMPDIR": str(temporary)}) as (process, address):
         assert "warning: 0.0.0.0 is not this machine alone" in log.read_text()
-        port = log.read_text().rsplit("running on http://0.0.0.0:", 1)[1].split()[0]
-        url = f"http://127.0.0.1:{port}"
+        url = address.replace("0.0.0.0", "127.0.0.1")
         health = httpx.get(f"{url}/health", headers={"Host": "eri.example"}).json()
         assert (health["status"], health["targets"], health["n_uploads"]) == ("ok", TARGETS, 0)
         assert (health["limits"]["duration_s"], health["limits"]["receive_s"]) == (7, 60)
@@ -35,6 +24,3 @@ def test_it_answers_until_it_is_told_to_stop_and_leaves_nothing(ready_folder, cl
         process.wait(120)
         assert list(temporary.iterdir()) == []
         assert "Traceback" not in log.read_text()
-    finally:
-        process.kill()
-        process.wait()
