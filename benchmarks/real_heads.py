@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.base import clone
 
-from benchmarks.common import describe, timed
+from benchmarks.common import describe, peak_mib, timed
+from models.arrays import return_freed_memory
 from models.folds import assign_folds
 from models.heads import estimated_cost, make_head
 from models.metrics import mean_pearson
@@ -29,6 +30,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "ferplus"
 TARGETS = ["happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"]
 OTHERS = ["neutral", "unknown", "not_a_face"]
 PIXELS = (12, 12)
+WARM_ROWS = 500
 SEVERAL = ("RidgeCV", "KernelRidge", "MLPRegressor")
 """Peers that take several targets at once."""
 
@@ -43,19 +45,29 @@ def main(
         str, typer.Option(help="Of ridge, kernel_ridge, svr, lightgbm, mlp: plain ones too.")
     ] = "",
 ) -> None:
-    """Print each head's mean Pearson out of fold, by fold, and its seconds; then the stack's."""
+    """Print each head's mean Pearson out of fold, by fold, seconds and memory; then the stack's.
+
+    Memory is that of the inputs and of all that a cross-fit takes beside them, in times the inputs.
+    """
     x, y, people, bands = ferplus(2_000 if fast else rows)
     folds = assign_folds(people, 5, 0, y)
-    view = FoldedView(x, y, people, folds, bands=bands)
+    some = slice(WARM_ROWS)  # first, so that libraries are loaded
+    small_folds = assign_folds(people[some], 5, 0, y[some])
+    small = FoldedView(x[some], y[some], people[some], small_folds, bands=bands)
+    view = FoldedView(x, y, people, folds, copy=False, bands=bands)
     typer.echo(f"{describe()}\nFER+, {len(x)} x {x.shape[1]}, {len(TARGETS)} targets, five folds")
     members = []
     for kind in heads.split(","):
         head = make_head({"kind": kind}, 0, bands)
         expected_s = estimated_cost(head, *x.shape, len(TARGETS))
-        seconds, fit = timed(lambda head=head: head.cross_fit(view))
+        head.cross_fit(small)
+        return_freed_memory()
+        more_mib, (seconds, fit) = peak_mib(lambda head=head: timed(head.cross_fit, view))
+        times = 1 + more_mib / (view.inputs.nbytes / 2**20)
         members.append(fit.oof)
         score = mean_pearson(y, fit.oof, folds)
-        typer.echo(f"{kind:16}{score:.4f}  {seconds:.1f} s, estimated {expected_s:.1f} s")
+        took = f"{seconds:.1f} s, estimated {expected_s:.1f} s"
+        typer.echo(f"{kind:16}{score:.4f}  {took}, memory {times:.1f} times")
     stacked = stack_oof(np.stack(members, axis=1), y, folds)
     typer.echo(f"{'stack':16}{mean_pearson(y, stacked, folds):.4f}")
     for name in peers.split(",") if peers else ():

@@ -92,6 +92,7 @@ class LightGBMHead(ProjectedHead):
                 head._prepare(view, fold)
                 labelled = np.where(rows[:, None], view.targets, np.nan)
                 head._grow(view.inputs, rows, head._standardised(labelled))
+                return_freed_memory()  # of training, before the rows left out are predicted
             yield head
 
     def _grow(self, inputs: Floats32, rows: Bools, targets: Floats64) -> None:
