@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from features.files import explaining
-from features.places import UNFINISHED, Files, open_place
+from features.places import UNFINISHED, open_place
 
 _DESCRIPTION = "encoder.json"
 _SUFFIX = ".safetensors"
@@ -136,8 +136,9 @@ class EmbeddingCache:
         path = _object(self._folder, clip_sha256)
         try:
             with self._explaining():  # a store gives half an object now and then
-                read = partial(_read, self._files, path, clip_sha256)
-                return self._files.again(read, DamagedError)
+                return self._files.again(
+                    lambda: unpack(clip_sha256, self._files.read(path)), DamagedError
+                )
         except FileNotFoundError:
             self.known.discard(clip_sha256)
             raise LostError(f"there is no {path} in the embedding cache") from None
@@ -237,7 +238,7 @@ def verify_cache(root: Path | str) -> Iterator[tuple[str, str | None]]:
     for each in filter(_OBJECT.fullmatch, files.find(path)):
         with suppress(FileNotFoundError):  # pruned meanwhile
             try:
-                _read(files, each, Path(each).stem)
+                unpack(Path(each).stem, files.read(each))
                 damage = None
             except DamagedError as error:
                 damage = str(error)
@@ -286,7 +287,3 @@ def seed_cache(store: Path, root: Path | str) -> int:
 
 def _object(folder: str, clip_sha256: str) -> str:
     return f"{folder}/{clip_sha256[:2]}/{clip_sha256}{_SUFFIX}"
-
-
-def _read(files: Files, path: str, clip_sha256: str) -> Embedding:
-    return unpack(clip_sha256, files.read(path))

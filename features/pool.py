@@ -151,7 +151,8 @@ def pool_clips(store: FeatureStore, pooling: Pooling) -> tuple[NDArray[np.object
     if store.time_s is None:
         raise StoreError("these are clip vectors already: expected a store with the column time_s")
     starts = store.clip_starts()
-    _check_order(store.clip_id, store.time_s, starts)
+    _check_order(store.clip_id, store.time_s)
+    _check_once(store.clip_id[starts])
     if is_clip_level(store.metadata):
         if len(starts) < len(store.clip_id):
             raise StoreError("a store of the level clip has clips with several rows")
@@ -200,9 +201,7 @@ def is_clip_level(metadata: Mapping[str, Any]) -> bool:
     return metadata.get("level") == "clip"
 
 
-def _check_order(
-    clip_id: NDArray[np.object_], time_s: NDArray[np.float64], start: NDArray[np.intp]
-) -> None:
+def _check_order(clip_id: NDArray[np.object_], time_s: NDArray[np.float64]) -> None:
     bad = ~np.isfinite(time_s)
     bad[1:] |= (clip_id[1:] == clip_id[:-1]) & (time_s[1:] < time_s[:-1])
     if bad.any():
@@ -210,7 +209,6 @@ def _check_order(
             f"rows of clip {clip_id[np.argmax(bad)]!r} are not in the order of time, or without "
             "one: sort them by time_s"
         )
-    _check_once(clip_id[start])
 
 
 def _check_once(clip_id: NDArray[np.object_]) -> None:
