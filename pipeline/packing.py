@@ -26,12 +26,11 @@ from pipeline.bundle import (
     description_bytes,
     read_bundle,
 )
-from pipeline.challenge import FILE_ID, file_ids
 from pipeline.clip_table import Rows
 from pipeline.params import ImportedStore, ImportedTranscripts, Params, ParamsError
 from pipeline.paths import POOLED, PREDICTIONS, STACK_FITTED, TRANSCRIPTS, fitted_head
 from pipeline.tables import read_run_table
-from pipeline.views import JOIN, join_tables, member_names
+from pipeline.views import FILE_ID, JOIN, file_ids, join_tables, member_names
 
 LARGEST_DIFFERENCE = 0.01
 """From the run's predictions, in standard deviations of the target: beyond it something is wrong.

@@ -23,9 +23,11 @@ from pipeline.spread import fit_all
 from pipeline.tables import read_run_table, write_csv, write_text
 from pipeline.views import (
     check_store,
+    imputed_table,
     member_names,
     read_members,
     read_prediction_table,
+    submission_table,
     view_names,
     write_prediction_table,
 )
@@ -154,7 +156,6 @@ def fit(head: str) -> None:
 def stack() -> None:
     """Write the stack, its predictions and weights, ``predictions.csv`` and ``imputed.csv``."""
     from models.persistence import dumps
-    from pipeline.challenge import imputed_table, submission_table
 
     params = load_run()
     rows = read_rows(params)

@@ -1,4 +1,4 @@
-"""Views, the clip vectors of one encoder or of several side by side; predictions by view."""
+"""Views, the clip vectors of one encoder or of several side by side; tables of predictions."""
 
 import hashlib
 import json
@@ -21,6 +21,11 @@ from pipeline.paths import OOF, POOLED, SYSTEM_FEATURES, TRANSCRIPTS
 from pipeline.result_cache import digest_of, result_file
 
 JOIN = "+"
+
+FILE_ID = "File_ID"
+"""The challenge's id column."""
+
+IMPUTED_COLUMNS = ["clip_id", FILE_ID, "split", "missing", "all_missing", "reasons"]
 
 
 def view_names(encoders: Sequence[str]) -> list[str]:
@@ -148,6 +153,86 @@ def read_members(params: Params, rows: Rows) -> dict[str, NDArray[np.float64]]:
     }
     names = (name.partition("/") for name in member_names(params))
     return {f"{head}/{view}": by_head[head][view] for head, _, view in names}
+
+
+def file_ids(clips: pd.DataFrame) -> "pd.Series[str]":
+    """Return each clip's id as the challenge writes it: ``file_id`` of the clip table, or its id.
+
+    The latter where that column is empty or not there.
+    """
+    ids = clips["clip_id"].astype(str)
+    own = clips.reindex(columns=["file_id"])["file_id"].astype("string").fillna("")
+    return ids.where((own == "").to_numpy(bool), own.astype(object))
+
+
+def distinct_file_ids(clips: pd.DataFrame) -> "pd.Series[str]":
+    """Return the `file_ids` of clips; a ParamsError where two have the same."""
+    ids = file_ids(clips)
+    repeated = ids[ids.duplicated()].unique()
+    if len(repeated):
+        raise ParamsError(
+            f"{len(repeated)} values of `file_id` belong to several clips, such as "
+            f"{', '.join(map(repr, repeated[:3]))}: expected one of its own for each; correct the "
+            "label table"
+        )
+    return ids
+
+
+def submission_table(
+    predictions: NDArray[np.float64], clips: pd.DataFrame, targets: Sequence[str]
+) -> pd.DataFrame:
+    """Lay predictions (n_clips, n_targets) out in the challenge's format.
+
+    Returns
+    -------
+    DataFrame
+        ``File_ID``, then the targets in the challenge's order; one row per clip of Val and Test.
+
+    Raises
+    ------
+    ParamsError
+        When two of these clips have the same ``file_id``.
+    """
+    is_held = (clips["split"] != "Train").to_numpy(bool)
+    table = pd.DataFrame(predictions[is_held], columns=list(targets))
+    table.insert(0, FILE_ID, distinct_file_ids(clips[is_held]).to_numpy(object))
+    return table
+
+
+def imputed_table(rows: Rows, failures: Mapping[str, Path]) -> pd.DataFrame:
+    """List the clips that lack the features of an encoder.
+
+    Parameters
+    ----------
+    rows : Rows
+        All clips.
+    failures : mapping of str to Path
+        By encoder or imported store, its failure table, which gives the reasons.
+
+    Returns
+    -------
+    DataFrame
+        `IMPUTED_COLUMNS`, in the order of `rows`. ``missing`` joins encoders by ``+``;
+        ``all_missing`` says that nothing was left to predict from, so that the prediction is that
+        of a mean clip; ``reasons`` gives ``encoder: step: reason``, joined by semicolons.
+    """
+    reasons: dict[str, dict[str, str]] = {clip_id: {} for clip_id in rows.clip_ids}
+    for encoder, path in sorted(failures.items()):  # as in views: no order of keys matters
+        known = pq.read_table(POOLED / f"{encoder}.parquet", columns=["clip_id"])["clip_id"]
+        said = {}
+        if path.is_file():  # not of features that came from elsewhere
+            failed = pd.read_parquet(path).astype(str).set_index("clip_id")
+            said = (failed["step"] + ": " + failed["reason"]).to_dict()
+        for clip_id in set(reasons).difference(known.to_pylist()):
+            reasons[clip_id][encoder] = said.get(clip_id, "no features")
+    found = list(reasons.values())
+    table = rows.clips[["clip_id", "split"]].assign(
+        **{FILE_ID: file_ids(rows.clips)},
+        missing=[JOIN.join(each) for each in found],
+        all_missing=[len(each) == len(failures) for each in found],
+        reasons=["; ".join(f"{name}: {why}" for name, why in each.items()) for each in found],
+    )
+    return table.loc[table["missing"] != "", IMPUTED_COLUMNS]
 
 
 def _pooled(store: Path, pooling: Pooling) -> Path:

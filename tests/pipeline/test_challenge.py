@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from features.store import write_clip_vectors, write_failures
 from models.metrics import mean_pearson
 from pipeline import stages
-from pipeline.challenge import check_submission, file_ids, submission_table
+from pipeline.challenge import check_submission
 from pipeline.params import ParamsError
 from pipeline.paths import IMPUTED, PREDICTIONS
+from pipeline.views import file_ids, submission_table
 from tests.pipeline.commands import eri
 
 TARGETS = ["joy", "fear", "awe"]

@@ -4,8 +4,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from pipeline.breakdowns import CONTRIBUTION_COLUMNS, SLICE_COLUMNS
-from pipeline.challenge import IMPUTED_COLUMNS
 from pipeline.tables import read_run_table
+from pipeline.views import IMPUTED_COLUMNS
 
 IMPUTED = ("00017", "NA", "Val", "null", True, "null: read: nan")
 SLICE = ("age", "NA", "oof", "stack", 10, 3, 0.5, np.nan, 0.75)

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from pipeline.breakdowns import CONTRIBUTION_COLUMNS, CURVE_COLUMNS, SLICE_COLUMNS
-from pipeline.challenge import IMPUTED_COLUMNS
 from pipeline.leaderboard import leaderboard, score_splits, shown_splits
 from pipeline.report.page import render_report
 from pipeline.report.plots import error_tables, read_plots, score_tables, weight_table
 from pipeline.report.results import Results, run_record
+from pipeline.views import IMPUTED_COLUMNS
 
 
 @pytest.fixture
