@@ -13,7 +13,7 @@ from models.arrays import Floats32, Floats64, Numbers, label_patterns, return_fr
 ROWS_FOR_BINS = 250
 """Rows that bins are made of: enough for 31 of them."""
 
-FEWEST_PER_BATCH, BATCHES = 256, 16
+FEWEST_PER_BATCH, BATCHES = 256, 4
 """Rows that are made at a time: they take memory, and many at a time take less time."""
 
 Seen = Callable[[Numbers], Floats32]
